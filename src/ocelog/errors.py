@@ -1,0 +1,87 @@
+"""What can go wrong, sorted by what happens next.
+
+OcelogError
+├── OperatorError
+│   ├── ConfigError
+│   ├── HomeError
+│   ├── QueryError
+│   └── SchemaError
+├── TransientError
+│   ├── LakeUnavailableError
+│   ├── LedgerUnavailableError
+│   ├── LostFenceError
+│   ├── SourceThrottledError
+│   └── SourceUnavailableError
+└── HaltError
+    ├── AccessRefusedError
+    └── ContractBrokenError
+
+OperatorError: a person must change something (exit code 2). TransientError: the same call may work later (exit
+code 3). HaltError: this stream stops, the others go on, and `ocelog status` says why (exit code 2).
+"""
+
+from datetime import timedelta
+
+
+class OcelogError(Exception):
+    """Anything that Ocelog raises on purpose. The message says what was expected, what came, and what to do next."""
+
+
+class OperatorError(OcelogError):
+    """A person must change something before the same call can work."""
+
+
+class ConfigError(OperatorError):
+    """A setting, an option or an argument does not hold."""
+
+
+class HomeError(OperatorError):
+    """The home (folder, lock, key file, owner, version, place) is not fit for the command."""
+
+
+class QueryError(OperatorError):
+    """An SQL question that cannot be answered as asked."""
+
+
+class SchemaError(OperatorError):
+    """A log schema file is wrong; the message opens with `file:line:`."""
+
+
+class TransientError(OcelogError):
+    """The same call may work later; `retry_after` is how long the other side asked us to wait, where it said so."""
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class LakeUnavailableError(TransientError):
+    """A part or table of the lake could not be written or read just now (a full disk, a lost race)."""
+
+
+class LedgerUnavailableError(TransientError):
+    """The ledger's database did not answer, or was busy for too long."""
+
+
+class LostFenceError(TransientError):
+    """Another holder has taken the slice since: nothing was landed, and nothing must be."""
+
+
+class SourceThrottledError(TransientError):
+    """The source asked for fewer questions."""
+
+
+class SourceUnavailableError(TransientError):
+    """The source did not answer, or answered that it is down."""
+
+
+class HaltError(OcelogError):
+    """A stream cannot go on until its tenant changes; the other streams do."""
+
+
+class AccessRefusedError(HaltError):
+    """The service account may not read this: credentials, scope or project are wrong."""
+
+
+class ContractBrokenError(HaltError):
+    """The source answered something that no version of its API is known to say."""

@@ -1,0 +1,166 @@
+"""The values that every part of Ocelog speaks in: streams, slices, checkpoints, rejections, stamps."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from ocelog.instants import EPOCH
+
+REJECTIONS = "rejections"
+"""The table of records that do not fit their schema."""
+
+
+def table_name(log_type: str) -> str:
+    """Name the lake table of `log_type`: Wiz.VulnerabilityFinding lands in wiz_vulnerability_finding."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", log_type).replace(".", "_").lower()
+
+
+class Origin(StrEnum):
+    """Why a record was asked for; rows carry it as p_origin, so that rules can leave history alone."""
+
+    LIVE = "live"
+    SWEEP = "sweep"
+    BACKFILL = "backfill"
+
+
+class SliceState(StrEnum):
+    """What is left to do for a slice."""
+
+    WAITING = "waiting"
+    """To be read, now or from `due_at` on."""
+    DRAINED = "drained"
+    """Read to its end."""
+    PARKED = "parked"
+    """It cannot be read; tried again ever more rarely, and shown."""
+    RETIRED = "retired"
+    """Split into others or joined to another: no one reads it any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What is peculiar to one log type: how it is asked for, ordered in time, and told apart from its former self.
+
+    Paths are dotted names as in the log schema. `version_fields` are top-level names; None means that a record
+    never changes once it is there (the audit log), so its id alone is its version.
+    """
+
+    log_type: str
+    cursor_field: str
+    """Date field of live and backfill questions, as the schema names it; p_cursor_time is its value."""
+    created_field: str
+    """Stands in for the cursor field where that is null."""
+    version_times: tuple[str, ...]
+    """Where the version time is found: the first that is not null."""
+    also_live_by: tuple[str, ...] = ()
+    """Further date fields that live slices ask by."""
+    sweep_by: str | None = None
+    """Date field that a sweep of the open records asks by; None: no sweep."""
+    version_fields: tuple[str, ...] | None = None
+    set_like: frozenset[str] = frozenset()
+    """Top-level lists whose order says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The next question of a slice, whole, and how the reading has gone so far."""
+
+    after: str | None = None
+    """The source's cursor; None asks for the first page."""
+    page_size: int | None = None
+    """Records to ask for at once; None is the source's own size."""
+    restarts: int = 0
+    """How often the source lost its place in this slice."""
+    short_readings: int = 0
+    """Whole readings that met fewer records than the source counted."""
+    failures: int = 0
+    """Transient failures in a row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """A stretch [since, until) of one date field of one stream, frozen when planned, read page by page."""
+
+    source_id: str
+    log_type: str
+    origin: Origin
+    by: str
+    """The date field asked by."""
+    since: datetime
+    until: datetime
+    id: int = 0
+    """0 until the ledger has planned it."""
+    fence: int = 0
+    """Counts its holders; only the present one may land."""
+    state: SliceState = SliceState.WAITING
+    due_at: datetime = EPOCH
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    short_by: int = 0
+    """Drained although the source counted this many records more."""
+    reason: str | None = None
+    """Why it waits or is parked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A record that does not fit its schema: where, what was expected, what was found, and the record as it came."""
+
+    path: str
+    """JSON path such as `$.vulnerableAsset.ipAddresses[2]`; `$` where the text is no JSON."""
+    expected: str
+    found: str
+    raw: bytes
+    record_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """What a landing adds to each of its rows."""
+
+    source_id: str
+    source_label: str
+    origin: Origin
+    observed_us: int
+    """The API's clock when the question was sent; strictly grows within a process."""
+    parsed_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPart:
+    """A durable file of rows that no transaction vouches for yet."""
+
+    table: str
+    path: str
+    """Relative to the home, such as `landing/wiz_issues/12-3-7.parquet`."""
+    rows: int
+    bytes: int
+    min_cursor_us: int
+    max_cursor_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A landed file of rows, with its place in the order of commits of its table."""
+
+    table: str
+    sequence: int
+    path: str
+    rows: int
+    bytes: int
+    min_cursor_us: int
+    max_cursor_us: int
+    landed_us: int
+    """Our clock; only used to show how long it has waited."""
+    source_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Versions that the lake and the landed parts hold: parallel columns, in no order."""
+
+    ids: Sequence[str]
+    version_us: Sequence[int]
+    observed_us: Sequence[int]
+    row_ids: Sequence[str]
+    versions: Sequence[str]

@@ -1,0 +1,223 @@
+"""What pulling needs from a source, from shaping, from the ledger and from the lake, in the puller's words."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from ocelog.model import Known, NewPart, Part, Rejection, Slice, Stamp
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One question to a source: the page after `after` of the records whose `by` lies between two instants.
+
+    Whether the instants are inclusive is the source's secret: the puller has widened them by a second already.
+    """
+
+    log_type: str
+    by: str
+    since: datetime
+    until: datetime
+    open_only: bool
+    """Only records that are OPEN or IN_PROGRESS; else every status, asked for by name."""
+    after: str | None = None
+    page_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What a source showed. `records` is one JSON array, or texts one by one where the answer as a whole is no JSON."""
+
+    records: bytes | list[bytes]
+    end_cursor: str | None
+    has_next: bool
+    total: int | None
+    """How many records the source counts for the whole question; None where it does not say."""
+    capped: bool
+    """The source stopped counting at `total`."""
+    asked_us: int
+    """The API's clock when the question was sent."""
+    request_id: str | None = None
+    refused: frozenset[str] = frozenset()
+    """Dotted paths that this account may not ask for: unknown in every record of the page."""
+    unknown: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """Position in the page -> dotted paths that failed in that record and are null there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unusable:
+    """An answer with errors that no rule lets us use. `page` is the data that came beside them, None when null."""
+
+    reason: str
+    request_id: str | None = None
+    page: Page | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CursorLost:
+    """The source does not know the cursor any more."""
+
+    reason: str
+
+
+Answer: TypeAlias = Page | Unusable | CursorLost
+
+
+class Source(Protocol):
+    """One tenant as one service account sees it."""
+
+    def ask(self, ask: Ask) -> Answer:
+        """Ask once. Raises TransientError or HaltError; whatever else comes is an Answer."""
+        ...
+
+
+class Shaped(Protocol):
+    """A page's records, decoded: events in page order as parallel lists, and rejections."""
+
+    ids: list[str]
+    cursor_us: list[int]
+    version_us: list[int]
+    versions: list[str]
+    rejections: list[Rejection]
+    seen: list[str]
+    """A name for every record of the page, rejections included: its id, or a hash where it has none."""
+    unknown_fields: Mapping[str, int]
+    """Fields that the schema does not have -> how many records carried them."""
+    last_event_us: int | None
+    positions: Sequence[int]
+    """Each event's position in the page."""
+
+    def fill(self, event: int, paths: Collection[str], row: Mapping[str, Any]) -> None:
+        """Give `event` the values that `row` (a version just before it, by column) has at `paths`; hash it anew."""
+        ...
+
+    def table(self, keep: Sequence[int], row_ids: Sequence[str], stamp: Stamp) -> "pa.Table":
+        """Return the events at `keep` as rows of the log type's table."""
+        ...
+
+
+class Shaper(Protocol):
+    """The compiled schema of one log type."""
+
+    def shape(self, records: bytes | list[bytes]) -> Shaped:
+        """Decode a page. A record that does not fit never costs another."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What a landing adds to a stream's figures."""
+
+    events: int = 0
+    """New versions."""
+    repeats: int = 0
+    rejections: int = 0
+    unknown_fields: Mapping[str, int] = field(default_factory=dict)
+    last_event_us: int | None = None
+    refused: frozenset[str] | None = None
+    """Fields that the last answer could not be asked for; None: no answer in this landing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landing:
+    """Everything that one landing commits, and what the puller knew when it made it."""
+
+    moving: Slice
+    """As it was taken: its id and fence."""
+    to: Slice
+    """As it is once this has landed."""
+    table: str
+    part: NewPart | None
+    """None: nothing new, only the checkpoint moves."""
+    page_min_us: int | None
+    """Least p_cursor_time of the page, repeats included; None: a page without events, nothing to check."""
+    page_max_us: int | None
+    loaded_through: int
+    """Every part up to this sequence was read, or does not concern the slice."""
+    loaded: Collection[int]
+    """Parts above `loaded_through` that were read too."""
+    rejections: NewPart | None = None
+    rejection_keys: Sequence[str] = ()
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landed:
+    """It is committed; `sequence` is the part's, None where there was none."""
+
+    sequence: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """Nothing was committed: others landed meanwhile. Read `parts` (or load anew where `reload`), drop again, retry."""
+
+    parts: Sequence[Part] = ()
+    reload: bool = False
+    known_rejections: frozenset[str] = frozenset()
+    """Rejection keys that are there already."""
+
+
+class LandingLedger(Protocol):
+    """The ledger as a puller uses it. Every call is one transaction; those that move a slice carry its fence."""
+
+    def land(self, landing: Landing) -> Landed | Behind:
+        """Commit `landing` with the counter row of its table held. Raises LostFenceError, and then nothing changed."""
+        ...
+
+    def move(self, slice_: Slice, to: Slice) -> None:
+        """Save `to` in place of `slice_` without landing anything. Raises LostFenceError."""
+        ...
+
+    def split(self, slice_: Slice, children: Sequence[Slice]) -> None:
+        """Retire `slice_` and plan `children`. Raises LostFenceError."""
+        ...
+
+    def park(self, slice_: Slice, to: Slice) -> None:
+        """Park `slice_` as `to`, or retire it where a parked slice of the same question covers it. LostFenceError."""
+        ...
+
+    def known_rejections(self, keys: Sequence[str]) -> frozenset[str]:
+        """Return those of `keys` that have landed before."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What `Memory.load` found: the versions, and the last sequence of the table that it took into account."""
+
+    known: Known
+    through: int
+
+
+class Lake(Protocol):
+    """The lake as a puller uses it: durable parts, and the versions that are there."""
+
+    def write(self, table: str, name: str, rows: "pa.Table") -> NewPart:
+        """Write `landing/<table>/<name>.parquet`; file and directory are on disk when it returns."""
+        ...
+
+    def discard(self, part: NewPart) -> None:
+        """Delete a part that never landed."""
+        ...
+
+    def load(
+        self, table: str, source_id: str, *, since_us: int, until_us: int | None, ids: Collection[str] | None = None
+    ) -> Loaded:
+        """Return every version with p_cursor_time in [since, until], both included, of `ids` (None: of all).
+
+        One consistent view: the ledger's parts first, then the table, then the parts above its mark.
+        """
+        ...
+
+    def read(self, parts: Iterable[Part], source_id: str) -> Known:
+        """Return the versions in `parts`. Raises LakeUnavailableError where a file is gone: load anew."""
+        ...
+
+    def rows(self, table: str, row_ids: Collection[str], columns: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Return whole values of some columns by p_row_id, from parts and table, as Python values."""
+        ...
