@@ -75,7 +75,11 @@ class Checkpoint:
     short_readings: int = 0
     """Whole readings that met fewer records than the source counted."""
     failures: int = 0
-    """Transient failures in a row."""
+    """Failures in a row: transient ones while it waits, fruitless tries while it is parked."""
+    met: int = 0
+    """Records met by this reading so far; shown as progress."""
+    total: int | None = None
+    """Records that the source last counted for this slice; shown as progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
