@@ -1,0 +1,1 @@
+"""Ocelog: a self-hosted log source for Wiz."""

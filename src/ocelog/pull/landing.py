@@ -1,0 +1,219 @@
+"""How a page lands: shaped, compared with what is there, durable as files, then committed with its checkpoint."""
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import count
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ocelog.errors import LakeUnavailableError
+from ocelog.model import REJECTIONS, Kind, NewPart, Rejection, Slice, Stamp
+from ocelog.pull.memory import Memory
+from ocelog.pull.ports import (
+    Ask,
+    Behind,
+    Lake,
+    Landed,
+    Landing,
+    LandingLedger,
+    Page,
+    Shaped,
+    Tally,
+)
+from ocelog.pull.versions import Placed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_MAX_TRIES = 50
+"""Each try that fails means that another slice landed; so many in a row mean that something is broken."""
+
+
+class RejectionRows(Protocol):
+    """Makes rows of the rejections table."""
+
+    def __call__(
+        self, rejections: Sequence[Rejection], *, log_type: str, keys: Sequence[str], stamp: Stamp
+    ) -> "pa.Table":
+        """Return one row a rejection; `keys` are their row ids."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageLanded:
+    """What a page added."""
+
+    events: int
+    repeats: int
+    rejections: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What of a page is new."""
+
+    shaped: Shaped
+    placed: Placed
+    rejections: dict[str, Rejection]
+
+
+@dataclass(slots=True, kw_only=True)
+class Lander:
+    """Lands the pages of one slice for one holder."""
+
+    ledger: LandingLedger
+    lake: Lake
+    kind: Kind
+    table: str
+    source_label: str
+    rejection_rows: RejectionRows
+    memory: Memory
+    _files: "count[int]" = field(default_factory=count)
+
+    def land(self, page: Page, ask: Ask, shaped: Shaped, *, moving: Slice, to: Slice) -> PageLanded:
+        """Commit the new versions and rejections of `page` together with `to`, the slice's next checkpoint.
+
+        Files first, then one transaction, so that no checkpoint vouches for rows that are not there. Raises
+        LostFenceError when another holder has the slice: then nothing was committed.
+        """
+        rejections = _by_key(moving, shaped.rejections)
+        known_rejections = self.ledger.known_rejections(list(rejections)) if rejections else frozenset()
+        for _ in range(_MAX_TRIES):
+            self.memory.cover(ask, shaped)
+            self._fill_unknown(page, shaped)
+            placed = self.memory.history.place(shaped, page.asked_us)
+            fresh = {key: rejection for key, rejection in rejections.items() if key not in known_rejections}
+            landing = self._landing(page, _Found(shaped, placed, fresh), moving=moving, to=to)
+            match self.ledger.land(landing):
+                case Landed(sequence=sequence):
+                    self.memory.landed(placed, sequence)
+                    return PageLanded(
+                        events=len(placed.keep), repeats=len(shaped.ids) - len(placed.keep), rejections=len(fresh)
+                    )
+                case Behind() as behind:
+                    self._discard(landing)
+                    known_rejections |= behind.known_rejections
+                    self._catch_up(behind)
+        raise LakeUnavailableError(f"{self.table}: {_MAX_TRIES} landings in a row were overtaken by others; try again.")
+
+    def _catch_up(self, behind: Behind) -> None:
+        if behind.reload:
+            self.memory.reload()
+        elif behind.parts:
+            self.memory.read(behind.parts)
+
+    def _landing(self, page: Page, found: "_Found", *, moving: Slice, to: Slice) -> Landing:
+        shaped = found.shaped
+        stamp = Stamp(
+            source_id=moving.source_id,
+            source_label=self.source_label,
+            origin=moving.origin,
+            observed_us=page.asked_us,
+            parsed_us=time.time_ns() // 1000,
+        )
+        return Landing(
+            moving=moving,
+            to=to,
+            table=self.table,
+            part=self._write(shaped, found.placed, stamp, moving),
+            page_min_us=min(shaped.cursor_us, default=None),
+            page_max_us=max(shaped.cursor_us, default=None),
+            loaded_through=self.memory.through,
+            loaded=frozenset(self.memory.loaded),
+            rejections=self._write_rejections(found.rejections, stamp, moving),
+            rejection_keys=list(found.rejections),
+            tally=Tally(
+                events=len(found.placed.keep),
+                repeats=len(shaped.ids) - len(found.placed.keep),
+                rejections=len(found.rejections),
+                unknown_fields=shaped.unknown_fields,
+                last_event_us=shaped.last_event_us,
+                refused=page.refused,
+            ),
+        )
+
+    def _write(self, shaped: Shaped, placed: Placed, stamp: Stamp, moving: Slice) -> NewPart | None:
+        if not placed.keep:
+            return None
+        return self.lake.write(self.table, self._name(moving), shaped.table(placed.keep, placed.row_ids, stamp))
+
+    def _write_rejections(self, rejections: dict[str, Rejection], stamp: Stamp, moving: Slice) -> NewPart | None:
+        if not rejections:
+            return None
+        rows = self.rejection_rows(
+            list(rejections.values()), log_type=self.kind.log_type, keys=list(rejections), stamp=stamp
+        )
+        return self.lake.write(REJECTIONS, self._name(moving), rows)
+
+    def _name(self, moving: Slice) -> str:
+        return f"{moving.id}-{moving.fence}-{next(self._files)}"
+
+    def _discard(self, landing: Landing) -> None:
+        for part in (landing.part, landing.rejections):
+            if part is not None:
+                self.lake.discard(part)
+
+    def _fill_unknown(self, page: Page, shaped: Shaped) -> None:
+        """Give fields that this answer could not show the value of the version just before.
+
+        So losing a field and getting it back is no change.
+        """
+        if not page.refused and not page.unknown:
+            return
+        wanted: dict[int, tuple[str, frozenset[str]]] = {}
+        for event, position in enumerate(shaped.positions):
+            paths = page.refused | page.unknown.get(position, frozenset())
+            if paths:
+                before = self.memory.history.before(shaped.ids[event], shaped.version_us[event], page.asked_us)
+                if before is not None:
+                    wanted[event] = (before, paths)
+        columns = {path.split(".")[0] for _, paths in wanted.values() for path in paths}
+        rows = self.lake.rows(self.table, {before for before, _ in wanted.values()}, columns) if wanted else {}
+        for event, (before, paths) in wanted.items():
+            shaped.fill(event, paths, rows[before])
+
+
+@dataclass(slots=True, kw_only=True)
+class _OnlyRejections:
+    """A page of which no record may become an event."""
+
+    rejections: list[Rejection]
+    seen: list[str]
+    ids: list[str] = field(default_factory=list)
+    cursor_us: list[int] = field(default_factory=list)
+    version_us: list[int] = field(default_factory=list)
+    versions: list[str] = field(default_factory=list)
+    positions: Sequence[int] = ()
+    unknown_fields: Mapping[str, int] = field(default_factory=dict)
+    last_event_us: int | None = None
+
+    def fill(self, event: int, paths: Collection[str], row: Mapping[str, Any]) -> None:
+        """Never called: there are no events."""
+
+    def table(self, keep: Sequence[int], row_ids: Sequence[str], stamp: Stamp) -> "pa.Table":
+        """Never called: there are no events."""
+        raise NotImplementedError
+
+
+def rejected(shaped: Shaped, page: Page, reason: str) -> Shaped:
+    """Return the one record of `page`, which the source shows only together with an error, as a rejection."""
+    raw = page.records.strip()[1:-1].strip() if isinstance(page.records, bytes) else page.records[0]
+    found = Rejection(
+        path="$",
+        expected="an answer without errors",
+        found=reason,
+        raw=raw,
+        record_id=shaped.ids[0] if shaped.ids else shaped.rejections[0].record_id,
+    )
+    return _OnlyRejections(rejections=[found], seen=list(shaped.seen))
+
+
+def rejection_key(source_id: str, log_type: str, raw: bytes) -> str:
+    """Name a rejection by what was rejected, so that an overlap does not land it twice: 32 hex digits."""
+    prefix = f"{source_id}\0{log_type}\0".encode()
+    return blake2b(prefix + raw, digest_size=16).hexdigest()
+
+
+def _by_key(moving: Slice, rejections: Sequence[Rejection]) -> dict[str, Rejection]:
+    return {rejection_key(moving.source_id, moving.log_type, found.raw): found for found in rejections}

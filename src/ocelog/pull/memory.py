@@ -1,0 +1,75 @@
+"""What is there already, as far as one slice must know it to drop repeats."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ocelog.errors import LakeUnavailableError
+from ocelog.instants import to_us
+from ocelog.model import Part, Slice
+from ocelog.pull.ports import Ask, Lake, Shaped
+from ocelog.pull.versions import History, Placed
+
+
+@dataclass(slots=True)
+class Memory:
+    """The lake is the memory: this is the part of it that concerns one slice, loaded once and kept up by hand.
+
+    A slice asked by its cursor field needs the stretch of p_cursor_time that its widened question covers. Any other
+    question can show records with any p_cursor_time: there the versions of the ids that a page shows are loaded.
+    """
+
+    lake: Lake
+    table: str
+    slice_: Slice
+    cursor_field: str
+    history: History = field(init=False)
+    through: int = 0
+    """Every part up to this sequence is in `history`, or does not concern it."""
+    loaded: set[int] = field(default_factory=set)
+    """Parts above `through` that are in `history` too."""
+    _stretch: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        self.history = self._blank()
+
+    def cover(self, ask: Ask, shaped: Shaped) -> None:
+        """Make sure that every version which an event of `shaped` could repeat is in `history`."""
+        if not shaped.ids:
+            return
+        least, most = min(shaped.cursor_us), max(shaped.cursor_us)
+        if self.slice_.by != self.cursor_field:
+            self._load(min(least, to_us(ask.since)), None, shaped.ids)
+        elif self._stretch is None or least < self._stretch[0] or most > self._stretch[1]:
+            since, until = self._stretch or (to_us(ask.since), to_us(ask.until))
+            self._stretch = (min(since, least), max(until, most))
+            self._load(*self._stretch, None)
+
+    def reload(self) -> None:
+        """Forget everything: `cover` loads it anew."""
+        self._stretch = None
+
+    def read(self, parts: Iterable[Part]) -> None:
+        """Take in parts that landed meanwhile; where a file is gone already, load anew."""
+        new = list(parts)
+        try:
+            self.history.add(self.lake.read(new, self.slice_.source_id))
+        except LakeUnavailableError:
+            self.reload()
+        else:
+            self.loaded.update(part.sequence for part in new)
+
+    def landed(self, placed: Placed, sequence: int | None) -> None:
+        """Take in our own landing."""
+        self.history.commit(placed)
+        if sequence is not None:
+            self.loaded.add(sequence)
+
+    def _load(self, since_us: int, until_us: int | None, ids: list[str] | None) -> None:
+        found = self.lake.load(self.table, self.slice_.source_id, since_us=since_us, until_us=until_us, ids=ids)
+        self.history = self._blank()
+        self.history.add(found.known)
+        self.through = found.through
+        self.loaded = set()
+
+    def _blank(self) -> History:
+        return History(self.slice_.source_id, self.slice_.log_type)

@@ -1,0 +1,101 @@
+"""Which fetched records are new versions, and which repeat what is there."""
+
+from bisect import bisect_left, insort
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TypeAlias
+
+from ocelog.model import Known
+from ocelog.pull.ports import Shaped
+
+Entry: TypeAlias = tuple[int, int, str, str]
+"""(version time, p_observed_at, p_row_id, p_version): versions of one id sort in this order."""
+
+
+def row_id(source_id: str, log_type: str, record_id: str, version: str, k: int) -> str:
+    """Name a row: 32 hex digits; `k` tells apart the times when one version came back (A, B, A)."""
+    text = "\0".join((source_id, log_type, record_id, version, str(k)))
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Which events of a page are new, under which row ids, and where they belong."""
+
+    keep: list[int]
+    row_ids: list[str]
+    entries: list[tuple[str, Entry]]
+    """(record id, entry) of each event kept."""
+
+
+@dataclass(slots=True)
+class History:
+    """The versions that are there, by id, each in order: what a page is compared with."""
+
+    source_id: str
+    log_type: str
+    _by_id: dict[str, list[Entry]] = field(default_factory=dict)
+
+    def add(self, known: Known) -> None:
+        """Take in versions that the lake or a part holds; those that are known already change nothing."""
+        columns = zip(known.ids, known.version_us, known.observed_us, known.row_ids, known.versions, strict=True)
+        for record_id, version_us, observed_us, name, version in columns:
+            self._insert(self._by_id, record_id, (version_us, observed_us, name, version))
+
+    def commit(self, placed: Placed) -> None:
+        """Take in what has landed."""
+        for record_id, entry in placed.entries:
+            self._insert(self._by_id, record_id, entry)
+
+    def before(self, record_id: str, version_us: int, observed_us: int) -> str | None:
+        """Return the row id of the version just before that place, None where there is none."""
+        entries = self._by_id.get(record_id, [])
+        at = bisect_left(entries, (version_us, observed_us, "", ""))
+        return entries[at - 1][2] if at else None
+
+    def place(self, shaped: Shaped, observed_us: int) -> Placed:
+        """Compare each event with its neighbours in the order of versions; drop it if it equals either of them.
+
+        Not "if ever seen": A, B, A is three versions. Not "only the one before": an older state may come late.
+        """
+        placed = Placed(keep=[], row_ids=[], entries=[])
+        fresh: dict[str, list[Entry]] = {}
+        columns = zip(shaped.ids, shaped.version_us, shaped.versions, strict=True)
+        for index, (record_id, version_us, version) in enumerate(columns):
+            entries = fresh.get(record_id) or self._by_id.get(record_id)
+            entry = self._new_entry(record_id, version_us, observed_us, version, entries or ())
+            if entry is None:
+                continue
+            fresh[record_id] = [entry] if entries is None else sorted([*entries, entry])
+            placed.keep.append(index)
+            placed.row_ids.append(entry[2])
+            placed.entries.append((record_id, entry))
+        return placed
+
+    def _new_entry(
+        self, record_id: str, version_us: int, observed_us: int, version: str, entries: Collection[Entry]
+    ) -> Entry | None:
+        if not entries:
+            return (version_us, observed_us, row_id(self.source_id, self.log_type, record_id, version, 0), version)
+        name = next(self._free_names(record_id, version, entries))
+        entry = (version_us, observed_us, name, version)
+        ordered = sorted(entries)
+        at = bisect_left(ordered, entry)
+        neighbours = ordered[max(0, at - 1) : at + 1]
+        return None if any(neighbour[3] == version for neighbour in neighbours) else entry
+
+    def _free_names(self, record_id: str, version: str, entries: Collection[Entry]) -> Iterator[str]:
+        taken = {entry[2] for entry in entries}
+        k = sum(entry[3] == version for entry in entries)
+        while True:
+            name = row_id(self.source_id, self.log_type, record_id, version, k)
+            if name not in taken:
+                yield name
+            k += 1
+
+    @staticmethod
+    def _insert(by_id: dict[str, list[Entry]], record_id: str, entry: Entry) -> None:
+        entries = by_id.setdefault(record_id, [])
+        if entry not in entries:
+            insort(entries, entry)
