@@ -168,3 +168,19 @@ class Known:
     observed_us: Sequence[int]
     row_ids: Sequence[str]
     versions: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """How far the planning of a stream has come. All instants are the API's."""
+
+    source_id: str
+    log_type: str
+    edge: datetime | None = None
+    """`until` of the newest live slice; None: the stream has not begun."""
+    backfill_since: datetime | None = None
+    """From here on the past is read, or planned to be."""
+    relook_at: datetime | None = None
+    """When the last two days were last read again."""
+    swept_at: datetime | None = None
+    """When a sweep of the open records was last planned."""
