@@ -1,0 +1,132 @@
+"""A lake in memory with the real one's order of durable steps, and a point at which others may run between any two."""
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+import pyarrow as pa
+from ocelog.ledger.store import Ledger
+
+from ocelog.errors import LakeUnavailableError
+from ocelog.instants import to_us
+from ocelog.model import Known, NewPart, Part
+from ocelog.pull.ports import Loaded
+
+Row = dict[str, Any]
+
+
+class MemoryLake:
+    """Parts and tables of one home; what is in here survives a crash."""
+
+    def __init__(self, ledger: Ledger, yields: Callable[[], None]) -> None:
+        self._ledger = ledger
+        self._yield = yields
+        self.files: dict[str, list[Row]] = {}
+        self.tables: dict[str, list[Row]] = {}
+        self.marks: dict[str, int] = {}
+
+    def write(self, table: str, name: str, rows: pa.Table) -> NewPart:
+        """Make a part durable."""
+        self._yield()
+        path = f"landing/{table}/{name}.parquet"
+        assert path not in self.files, f"{path} is written twice"
+        listed = rows.to_pylist()
+        self.files[path] = listed
+        self._yield()
+        times = [to_us(row["p_cursor_time"]) for row in listed]
+        return NewPart(
+            table=table,
+            path=path,
+            rows=len(listed),
+            bytes=rows.nbytes,
+            min_cursor_us=min(times),
+            max_cursor_us=max(times),
+        )
+
+    def discard(self, part: NewPart) -> None:
+        """Delete a part that never landed."""
+        self._yield()
+        del self.files[part.path]
+
+    def load(
+        self, table: str, source_id: str, *, since_us: int, until_us: int | None, ids: Collection[str] | None = None
+    ) -> Loaded:
+        """Return the versions that fit, from one consistent view."""
+        rows, through = self.view(table)
+        wanted = None if ids is None else set(ids)
+        fitting = [
+            row
+            for row in rows
+            if row["p_source_id"] == source_id
+            and since_us <= to_us(row["p_cursor_time"])
+            and (until_us is None or to_us(row["p_cursor_time"]) <= until_us)
+            and (wanted is None or row["id"] in wanted)
+        ]
+        return Loaded(known=_known(fitting), through=through)
+
+    def read(self, parts: Iterable[Part], source_id: str) -> Known:
+        """Return the versions in `parts`."""
+        rows: list[Row] = []
+        for part in parts:
+            self._yield()
+            if part.path not in self.files:
+                raise LakeUnavailableError(part.path)
+            rows += self.files[part.path]
+        return _known([row for row in rows if row["p_source_id"] == source_id])
+
+    def rows(self, table: str, row_ids: Collection[str], columns: Collection[str]) -> dict[str, Row]:
+        """Return some columns of some rows."""
+        rows, _ = self.view(table)
+        wanted = set(row_ids)
+        return {row["p_row_id"]: {c: row[c] for c in columns} for row in rows if row["p_row_id"] in wanted}
+
+    def view(self, table: str) -> tuple[list[Row], int]:
+        """Return all rows and the last sequence among them: the ledger's parts first, then the table."""
+        while True:
+            parts = self._ledger.parts(table)
+            self._yield()
+            rows, mark = list(self.tables.get(table, ())), self.marks.get(table, 0)
+            waiting = [part for part in parts if part.sequence > mark]
+            self._yield()
+            if all(part.path in self.files for part in waiting):
+                for part in waiting:
+                    rows += self.files[part.path]
+                return rows, max([mark, *(part.sequence for part in parts)])
+
+    def publish(self, table: str, at_us: int) -> None:
+        """Append what waits, rows and mark in one commit, then tell the ledger."""
+        seen = self.marks.get(table, 0)
+        parts = self._ledger.parts(table, above=seen)
+        self._yield()
+        rows = [row for part in parts for row in self.files[part.path]]
+        if not parts or self.marks.get(table, 0) != seen:
+            return
+        self.tables.setdefault(table, []).extend(rows)
+        self.marks[table] = parts[-1].sequence
+        self._yield()
+        self._ledger.published(table, parts[-1].sequence, at_us)
+
+    def clean(self, table: str, published_before_us: int) -> None:
+        """Remove parts that were published long ago, and files of holders that can never commit them."""
+        old = self._ledger.removable(table, published_before_us)
+        self._yield()
+        self._ledger.forget(table, [part.sequence for part in old])
+        self._yield()
+        for part in old:
+            self.files.pop(part.path, None)
+        names = [path for path in self.files if path.startswith(f"landing/{table}/")]
+        self._yield()
+        landed, fences = self._ledger.landing_state(table)
+        for path in names:
+            slice_id, fence, _ = path.rsplit("/", 1)[1].split("-")
+            if path not in landed and int(fence) < fences.get(int(slice_id), 0):
+                self.files.pop(path, None)
+
+
+def _known(rows: list[Row]) -> Known:
+    return Known(
+        ids=[row["id"] for row in rows],
+        version_us=[to_us(row["p_version_time"]) for row in rows],
+        observed_us=[to_us(row["p_observed_at"]) for row in rows],
+        row_ids=[row["p_row_id"] for row in rows],
+        versions=[row["p_version"] for row in rows],
+    )

@@ -1,0 +1,336 @@
+"""One seed of the simulation: pullers, a planner, a publisher, a cleaner and readers over one world, with crashes."""
+
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from greenlet import getcurrent, greenlet
+from ocelog.ledger.store import Ledger, SourceRow
+from ocelog.schema.read import parse_schema
+from ocelog.schema.shape import compile_shaper
+from ocelog.schema.table import rejection_rows
+
+from ocelog.errors import LostFenceError
+from ocelog.instants import from_us, to_us
+from ocelog.model import Origin, Slice, SliceState, table_name
+from ocelog.pull import planner
+from ocelog.pull.clock import ApiClock
+from ocelog.pull.planner import StreamSettings
+from ocelog.pull.ports import Behind, Landed, Landing, Shaped
+from ocelog.pull.puller import Puller
+from simulation.lake import MemoryLake, Row
+from simulation.world import KIND, SCHEMA, Faults, World, WorldSource, draw_faults
+
+SOURCE = "s1"
+TABLE = table_name(KIND.log_type)
+SHAPER = compile_shaper(parse_schema(SCHEMA, "simulation"), KIND)
+LEASE = timedelta(seconds=300)
+GRACE_US = 600_000_000
+SETTINGS = StreamSettings(backfill=timedelta(minutes=20), poll=timedelta(minutes=1))
+QUIET = Faults()
+
+
+class Crash(BaseException):
+    """The process is gone at this instruction."""
+
+
+@dataclass(slots=True)
+class Actor:
+    """Something that runs, one step at a time."""
+
+    name: str
+    work: Callable[[], None]
+    mortal: bool
+    run: Any = None
+    wakes_us: int = 0
+
+
+class Simulation:
+    """Everything of one seed. `check` raises AssertionError with what went wrong."""
+
+    def __init__(self, seed: int, home: Path, blank_ledger: Path) -> None:
+        self.rng = random.Random(seed)
+        faults = draw_faults(self.rng)
+        self.world = World(self.rng, faults, things=self.rng.randrange(4, 14))
+        path = home / f"{seed}.db"
+        shutil.copy(blank_ledger, path)
+        self.ledger = Ledger.open(f"sqlite:///{path}", durable=False)
+        self.lake = MemoryLake(self.ledger, self.pause)
+        self.landed: set[tuple[str, str]] = set()
+        self.hub = getcurrent()
+        self.births = 0
+        self.interleaving = True
+        self.crashes = self.rng.choice((0.0, 0.02, 0.08))
+        self.sleeps = self.rng.choice((0.0, 0.01, 0.05))
+        self.actors = [
+            *(Actor(f"puller {n}", self.pull, mortal=True) for n in range(self.rng.choice((1, 2, 3)))),
+            Actor("planner", self.plan, mortal=True),
+            Actor("publisher", lambda: self.lake.publish(TABLE, self.world.now), mortal=True),
+            Actor("cleaner", lambda: self.lake.clean(TABLE, self.world.now - GRACE_US), mortal=True),
+            Actor("reader", self.read, mortal=False),
+            Actor("life", self.live, mortal=False),
+        ]
+        self.planning_source = self.source("planner")
+        self.ledger.add_source(
+            SourceRow(id=SOURCE, name="sim", kind="sim", settings={}, paused=False, removed_us=None, added_us=0)
+        )
+
+    def close(self) -> None:
+        """Let go of the ledger."""
+        self.ledger.close()
+
+    def pause(self) -> None:
+        """A point at which others may run, and at which a process may end."""
+        if self.interleaving and getcurrent() is not self.hub:
+            self.hub.switch()
+
+    def run(self, steps: int) -> None:
+        """Let everything happen in an order that the seed decides."""
+        for _ in range(steps):
+            awake = [actor for actor in self.actors if actor.wakes_us <= self.world.now]
+            actor = self.rng.choice(awake)
+            if actor.run is None or actor.run.dead:
+                actor.run = greenlet(actor.work)
+            elif actor.mortal and self.rng.random() < self.crashes:
+                self.crash(actor)
+                continue
+            actor.run.switch()
+            self.world.advance(self.rng.randrange(0, 2_000_000))
+            if actor.mortal and self.rng.random() < self.sleeps:
+                actor.wakes_us = self.world.now + self.rng.randrange(0, 2_000_000_000)
+        for actor in self.actors:
+            if actor.run is not None and not actor.run.dead:
+                self.crash(actor)
+
+    def crash(self, actor: Actor) -> None:
+        """End a process where it stands; what is durable stays."""
+        try:
+            actor.run.throw(Crash())
+        except Crash:
+            pass
+        actor.run = None
+
+    def source(self, name: str) -> WorldSource:
+        """Return the API as a new process sees it."""
+        boot = self.world.now - self.rng.randrange(0, 10**12)
+        source = WorldSource(self.world, ApiClock(lambda: (self.world.now - boot) / 1_000_000), self.pause)
+        source.prime()
+        return source
+
+    def puller(self, source: WorldSource) -> Puller:
+        """Return a puller that notes what landed."""
+        noting = _Noting(self)
+        return Puller(
+            source=source,
+            shaper=noting,
+            ledger=noting,
+            lake=self.lake,
+            kind=KIND,
+            rejection_rows=rejection_rows,
+            source_label="sim",
+            page_size=3,
+            our_now=lambda: from_us(self.world.now),
+            rng=self.rng,
+        )
+
+    def pull(self) -> None:
+        """One process: take slices and drain them, until it has nothing to do."""
+        self.births += 1
+        holder = f"p{self.births}"
+        puller = self.puller(self.source(holder))
+        while True:
+            self.pause()
+            slice_ = self.ledger.take(holder, now=from_us(self.world.now), lease=LEASE)
+            if slice_ is None:
+                return
+            try:
+                drained = puller.drain(slice_)
+            except LostFenceError:
+                continue
+            self.pause()
+            self.ledger.release(drained.slice_)
+
+    def plan(self) -> None:
+        """Plan what is due."""
+        marks = self.ledger.marks(SOURCE, KIND.log_type)
+        self.planning_source.hear()
+        now = self.planning_source._clock.now()
+        waiting = self.ledger.slices(source_id=SOURCE, states=[SliceState.WAITING])
+        self.pause()
+        planned = planner.plan(marks, KIND, SETTINGS, now, waiting)
+        if planned is not None:
+            try:
+                self.ledger.plan(planned.before, planned.after, planned.slices)
+            except LostFenceError:
+                return
+        self.pause()
+
+    def live(self) -> None:
+        """Let the world change."""
+        self.world.change()
+        if self.world.faults.refused_tag:
+            self.world.refusing_tag = self.rng.random() < 0.3
+
+    def read(self) -> None:
+        """Look at the lake as a person would, at any instant."""
+        promised = set(self.landed)
+        rows, _ = self.lake.view(TABLE)
+        self.check_rows(rows, promised)
+
+    def check_rows(self, rows: list[Row], promised: set[tuple[str, str]]) -> None:
+        """Raise unless every promised version is there, and none twice."""
+        there = {(row["id"], row["p_version"]) for row in rows}
+        assert not promised - there, f"a reader misses versions that have landed: {sorted(promised - there)}"
+        names = [row["p_row_id"] for row in rows]
+        assert len(names) == len(set(names)), "one row id stands twice"
+        for record_id, versions in by_id(rows).items():
+            for one, next_ in zip(versions, versions[1:], strict=False):
+                assert one["p_version"] != next_["p_version"], f"{record_id}: one version landed twice: {one}"
+
+    def settle(self) -> None:
+        """Let the API behave, read everything due, and read all of the past once more."""
+        self.interleaving = False
+        keep = self.world.faults
+        self.world.faults = replace(
+            QUIET, tie_break=keep.tie_break, ties=keep.ties, inclusive=keep.inclusive, poison=keep.poison
+        )
+        self.world.refusing_tag = False
+        self.world.advance(400_000_000)
+        self.plan()
+        self.drain_all()
+        self.check_nothing_missed()
+        self.world.advance(120_000_000)
+        now = self.source("last")._clock.now()
+        marks = self.ledger.marks(SOURCE, KIND.log_type)
+        again = [
+            Slice(source_id=SOURCE, log_type=KIND.log_type, origin=Origin.BACKFILL, by=by, since=from_us(0), until=now)
+            for by in ("changedAt", "createdAt")
+        ]
+        self.ledger.plan(marks, marks, again)
+        self.drain_all()
+        self.lake.publish(TABLE, self.world.now)
+
+    def drain_all(self) -> None:
+        """Pull until nothing but parked slices is left."""
+        source = self.source("settling")
+        puller = self.puller(source)
+        for _ in range(5_000):
+            waiting = self.ledger.slices(source_id=SOURCE, states=[SliceState.WAITING])
+            if not waiting:
+                return
+            slice_ = self.ledger.take("settling", now=from_us(self.world.now), lease=LEASE)
+            if slice_ is None:
+                self.world.advance(60_000_000)
+                source.hear()
+                continue
+            self.ledger.release(puller.drain(slice_).slice_)
+        raise AssertionError("pulling never ends")
+
+    def excused(self, at: int | None) -> bool:
+        """Whether that instant lies in a stretch that is parked or stays short: shown, never hidden."""
+        shown = [s for s in self.ledger.slices(source_id=SOURCE) if s.state is SliceState.PARKED or s.short_by]
+        return at is not None and any(to_us(s.since) - 1_000_000 <= at <= to_us(s.until) + 1_000_000 for s in shown)
+
+    def owed(self) -> list[Any]:
+        """Return the things whose present state must be in the lake."""
+        poisoned = self.world.poisoned
+        return [
+            thing
+            for thing in self.world.things
+            if thing.id != poisoned
+            and thing.visible <= self.world.now - 10_000_000
+            and not self.excused(thing.changed)
+            and not self.excused(thing.created)
+        ]
+
+    def check_nothing_missed(self) -> None:
+        """Raise unless live, backfill and sweep alone brought each thing whose change they can see."""
+        marks = self.ledger.marks(SOURCE, KIND.log_type)
+        if marks.edge is None or marks.backfill_since is None:
+            return
+        rows, _ = self.lake.view(TABLE)
+        there = {(row["id"], row["p_cursor_time"], row["status"]) for row in rows}
+        for thing in self.owed():
+            at = thing.changed or thing.created
+            asked = from_us(at) >= marks.backfill_since and (thing.changed is not None or from_us(at) >= (marks.edge))
+            in_time = thing.visible <= at + 240_000_000 and from_us(max(at, thing.visible)) <= marks.edge
+            if asked and in_time:
+                assert (thing.id, from_us(at), thing.status) in there, f"{thing} never came"
+
+    def check(self) -> None:
+        """Raise unless the lake holds what it must."""
+        rows, _ = self.lake.view(TABLE)
+        self.check_rows(rows, self.landed)
+        current = {record_id: versions[-1] for record_id, versions in by_id(rows).items()}
+        for thing in self.owed():
+            assert thing.id in current, f"{thing} is not in the lake"
+            row = current[thing.id]
+            shown = {"status": row["status"], "tag": row["tag"], "updated": to_us(row["updatedAt"])}
+            assert shown == {"status": thing.status, "tag": thing.tag, "updated": thing.updated}, (
+                f"current shows {shown}, but it is {thing}"
+            )
+        self.check_files()
+
+    def check_files(self) -> None:
+        """Raise when a landed part has no file."""
+        for part in self.ledger.parts(TABLE):
+            assert part.path in self.lake.files, f"the ledger vouches for {part.path}, which is gone"
+
+
+class _Noting:
+    """Shaper and ledger as one process sees them, pausing around each transaction; notes what landed answers showed."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._ledger = simulation.ledger
+        self._page: Shaped | None = None
+
+    def shape(self, records: bytes | list[bytes]) -> Shaped:
+        self._page = SHAPER.shape(records)
+        return self._page
+
+    def land(self, landing: Landing) -> Landed | Behind:
+        self._simulation.pause()
+        outcome = self._ledger.land(landing)
+        page = self._page
+        used = page is not None and landing.tally.events + landing.tally.repeats == len(page.ids)
+        if isinstance(outcome, Landed) and page is not None and used:
+            self._simulation.landed.update(zip(page.ids, page.versions, strict=True))
+        self._simulation.pause()
+        return outcome
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._ledger, name)
+
+        def paused(*args: Any, **more: Any) -> Any:
+            self._simulation.pause()
+            answer = method(*args, **more)
+            self._simulation.pause()
+            return answer
+
+        return paused
+
+
+def by_id(rows: list[Row]) -> dict[str, list[Row]]:
+    """Return each id's versions in their order."""
+    found: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (row["p_version_time"], row["p_observed_at"], row["p_row_id"])):
+        found.setdefault(row["id"], []).append(row)
+    return found
+
+
+def run(seed: int, home: Path, blank_ledger: Path, steps: int = 400) -> None:
+    """Run one seed. Raises AssertionError, which names the seed."""
+    simulation = Simulation(seed, home, blank_ledger)
+    try:
+        simulation.run(steps)
+        simulation.settle()
+        simulation.check()
+    except AssertionError as error:
+        raise AssertionError(f"seed {seed}: {error}") from error
+    finally:
+        simulation.close()

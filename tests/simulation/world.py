@@ -1,0 +1,299 @@
+"""A small changing world, and an API over it with every fault that pulling must survive."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ocelog.errors import SourceUnavailableError
+from ocelog.instants import from_us, rfc3339, to_us
+from ocelog.model import Kind
+from ocelog.pull.clock import ApiClock
+from ocelog.pull.ports import Answer, Ask, CursorLost, Page, Unusable
+
+SCHEMA = """
+schema: Sim.Thing
+fields:
+  - {name: id, type: string, required: true}
+  - {name: createdAt, type: timestamp, required: true, timeFormats: [rfc3339]}
+  - {name: changedAt, type: timestamp, timeFormats: [rfc3339]}
+  - {name: updatedAt, type: timestamp, timeFormats: [rfc3339], isEventTime: true}
+  - {name: status, type: string}
+  - {name: tag, type: string}
+"""
+KIND = Kind(
+    log_type="Sim.Thing",
+    cursor_field="changedAt",
+    created_field="createdAt",
+    version_times=("updatedAt",),
+    also_live_by=("createdAt",),
+    sweep_by="createdAt",
+    version_fields=("id", "createdAt", "changedAt", "updatedAt", "status", "tag"),
+)
+START = datetime.fromisoformat("2026-03-01T00:00:00Z")
+_OPEN = ("OPEN", "IN_PROGRESS")
+_ALL = (*_OPEN, "RESOLVED", "REJECTED")
+
+
+@dataclass(slots=True)
+class Thing:
+    """A record as it is now."""
+
+    id: str
+    created: int
+    visible: int
+    """It can be asked for only from here on: late records."""
+    changed: int | None
+    updated: int
+    status: str = "OPEN"
+    tag: str = "a"
+    history: list[str] = field(default_factory=list)
+
+    def shown(self) -> dict[str, Any]:
+        """Return the record as the API sends it."""
+        return {
+            "id": self.id,
+            "createdAt": rfc3339(from_us(self.created)),
+            "changedAt": None if self.changed is None else rfc3339(from_us(self.changed)),
+            "updatedAt": rfc3339(from_us(self.updated)),
+            "status": self.status,
+            "tag": self.tag,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """How this world's API misbehaves; drawn once a seed. Probabilities are of one answer."""
+
+    transient: float = 0.0
+    lost_cursor: float = 0.0
+    repeated_cursor: float = 0.0
+    missing_cursor: float = 0.0
+    empty_page: float = 0.0
+    overlap_page: float = 0.0
+    partial: float = 0.0
+    """`tag` fails in one record of the page."""
+    page_error: float = 0.0
+    """An error beside data that no rule lets us use, once."""
+    shuffled: bool = False
+    tie_break: bool = True
+    ties: bool = False
+    inclusive: tuple[bool, bool] = (True, False)
+    capped: int | None = None
+    poison: str | None = None
+    """This id always errs: "beside" an answer, or data is "null"."""
+    refused_tag: bool = False
+    """`tag` may not be asked for, for some time."""
+    date_jumps: float = 0.0
+
+
+def draw_faults(rng: random.Random) -> Faults:
+    """Draw a misbehaving API: about half of the faults, each at its own rate."""
+
+    def maybe(most: float) -> float:
+        return rng.uniform(0, most) if rng.random() < 0.5 else 0.0
+
+    return Faults(
+        transient=maybe(0.1),
+        lost_cursor=maybe(0.05),
+        repeated_cursor=maybe(0.05),
+        missing_cursor=maybe(0.05),
+        empty_page=maybe(0.1),
+        overlap_page=maybe(0.2),
+        partial=maybe(0.1),
+        page_error=maybe(0.05),
+        shuffled=rng.random() < 0.3,
+        tie_break=rng.random() < 0.6,
+        ties=rng.random() < 0.4,
+        inclusive=(rng.random() < 0.5, rng.random() < 0.5),
+        capped=rng.choice((None, None, 4)),
+        poison=rng.choice((None, None, "beside", "null")),
+        refused_tag=rng.random() < 0.2,
+        date_jumps=maybe(0.05),
+    )
+
+
+class World:
+    """Things that open, move, close, reopen and change their tag and back, on a clock that only steps when told."""
+
+    def __init__(self, rng: random.Random, faults: Faults, things: int) -> None:
+        self.rng = rng
+        self.faults = faults
+        self.now = to_us(START)
+        self.things: list[Thing] = []
+        self.poisoned: str | None = None
+        self.refusing_tag = False
+        for _ in range(things):
+            self.now += self._gap() * 20
+            self._open()
+        for _ in range(things):
+            self.change()
+        if faults.poison is not None:
+            self.poisoned = rng.choice(self.things).id
+
+    def advance(self, us: int) -> None:
+        """Let time pass."""
+        self.now += us
+
+    def change(self) -> None:
+        """Let one thing happen."""
+        self.now += self._gap()
+        roll = self.rng.random()
+        if roll < 0.15:
+            self._open()
+            return
+        thing = self.rng.choice(self.things)
+        at = thing.updated if self.faults.ties and self.rng.random() < 0.2 else self._instant()
+        if roll < 0.3:
+            thing.tag = "b" if thing.tag == "a" else "a"
+            if self.rng.random() < 0.5:
+                thing.updated = max(at, thing.updated)
+            return
+        thing.status = self.rng.choice([status for status in _ALL if status != thing.status])
+        thing.changed = thing.updated = max(at, thing.updated)
+
+    def _open(self) -> None:
+        at = self._instant()
+        late = self.rng.randrange(0, 200_000_000) if self.rng.random() < 0.2 else 0
+        changed = None if self.rng.random() < 0.3 else at
+        self.things.append(Thing(id=f"t{len(self.things)}", created=at, visible=at + late, changed=changed, updated=at))
+
+    def _gap(self) -> int:
+        return self.rng.randrange(1_000, 30_000_000)
+
+    def _instant(self) -> int:
+        """Return now, often rounded to whole seconds so that records share an instant."""
+        return self.now // 1_000_000 * 1_000_000 if self.faults.ties else self.now
+
+
+class WorldSource:
+    """The API over a world, as one process sees it: implements the puller's Source port."""
+
+    def __init__(self, world: World, clock: ApiClock, yields: Callable[[], None]) -> None:
+        self._world = world
+        self._clock = clock
+        self._yield = yields
+        self.shown: list[tuple[int, list[dict[str, Any]]]] = []
+
+    def hear(self) -> bool:
+        """Let the clock hear the API's Date."""
+        world = self._world
+        jump = 3_600_000_000 if world.rng.random() < world.faults.date_jumps else 0
+        date = from_us((world.now + jump) // 1_000_000 * 1_000_000)
+        return self._clock.hear(date, self._clock.reading())
+
+    def prime(self) -> None:
+        """Ask until the clock has started."""
+        while not self._clock.started:
+            self.hear()
+
+    def ask(self, ask: Ask) -> Answer:
+        """Answer from the world as it is between two points at which others may run."""
+        for _ in range(20):
+            asked_us = self._clock.stamp()
+            self._yield()
+            answer = self._answer(ask, asked_us)
+            if self.hear():
+                self._yield()
+                return answer
+        raise SourceUnavailableError("the Date jumps")
+
+    def _answer(self, ask: Ask, asked_us: int) -> Answer:
+        rng, faults = self._world.rng, self._world.faults
+        if rng.random() < faults.transient:
+            raise SourceUnavailableError("503")
+        if ask.after is not None and rng.random() < faults.lost_cursor:
+            return CursorLost(reason="no such cursor")
+        matching = self._matching(ask)
+        total = len(matching)
+        size = ask.page_size or 3
+        start = self._start(ask, matching)
+        page = matching[start : start + size]
+        poisoned = [thing for thing in page if thing.id == self._world.poisoned]
+        if poisoned and faults.poison == "null":
+            return Unusable(reason="oops! an internal error has occurred")
+        made = self._page(ask, page, start + size < len(matching), total, asked_us)
+        if poisoned or (page and rng.random() < faults.page_error):
+            return Unusable(reason="an error beside data", page=made)
+        return made
+
+    def _matching(self, ask: Ask) -> list[Thing]:
+        since, until = to_us(ask.since), to_us(ask.until)
+        low, high = self._world.faults.inclusive
+        statuses = _OPEN if ask.open_only else _ALL
+
+        def fits(thing: Thing) -> bool:
+            at = thing.created if ask.by == "createdAt" else thing.changed
+            return (
+                at is not None
+                and (at >= since if low else at > since)
+                and (at <= until if high else at < until)
+                and thing.visible <= self._world.now
+                and thing.status in statuses
+            )
+
+        return sorted((thing for thing in self._world.things if fits(thing)), key=lambda thing: self._key(ask, thing))
+
+    @staticmethod
+    def _key(ask: Ask, thing: Thing) -> tuple[int, str]:
+        at = thing.created if ask.by == "createdAt" else thing.changed
+        return (at or 0, thing.id)
+
+    def _start(self, ask: Ask, matching: list[Thing]) -> int:
+        if ask.after is None:
+            return 0
+        at, record_id = json.loads(ask.after)[:2]
+        if self._world.faults.tie_break:
+            start = sum(self._key(ask, thing) <= (at, record_id) for thing in matching)
+        else:
+            start = sum(self._key(ask, thing)[0] <= at for thing in matching)
+        if start and self._world.rng.random() < self._world.faults.overlap_page:
+            start -= 1
+        return start
+
+    def _page(self, ask: Ask, page: list[Thing], has_next: bool, total: int, asked_us: int) -> Page:
+        rng, faults = self._world.rng, self._world.faults
+        cursor = json.dumps(self._key(ask, page[-1])) if page else None
+        if has_next and ask.after is not None and rng.random() < faults.empty_page:
+            cursor = json.dumps([*json.loads(ask.after)[:2], rng.random()])
+            return self._sent(ask, [], cursor, True, total, asked_us)
+        if has_next and rng.random() < faults.repeated_cursor:
+            cursor = ask.after
+        if has_next and rng.random() < faults.missing_cursor:
+            cursor = None
+        return self._sent(ask, page, cursor, has_next, total, asked_us)
+
+    def _sent(
+        self,
+        ask: Ask,
+        things: list[Thing],
+        cursor: str | None,
+        has_next: bool,
+        total: int,
+        asked_us: int,
+    ) -> Page:
+        rng, faults = self._world.rng, self._world.faults
+        records = [thing.shown() for thing in things]
+        if faults.shuffled:
+            rng.shuffle(records)
+        refused = frozenset({"tag"}) if self._world.refusing_tag else frozenset[str]()
+        unknown: dict[int, frozenset[str]] = {}
+        if records and rng.random() < faults.partial:
+            unknown = {rng.randrange(len(records)): frozenset({"tag"})}
+        for position, record in enumerate(records):
+            if refused or position in unknown:
+                record["tag"] = None
+        capped = faults.capped is not None and total > faults.capped and ask.until - ask.since > timedelta(minutes=10)
+        return Page(
+            records=json.dumps(records).encode(),
+            end_cursor=cursor,
+            has_next=has_next,
+            total=faults.capped if capped else total,
+            capped=capped,
+            asked_us=asked_us,
+            request_id=f"r{rng.getrandbits(32):08x}",
+            refused=refused,
+            unknown=unknown,
+        )

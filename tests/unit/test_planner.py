@@ -1,0 +1,119 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocelog.instants import EPOCH
+from ocelog.model import Checkpoint, Kind, Marks, Origin, Slice, SliceState
+from ocelog.pull.planner import OVERLAP, Plan, StreamSettings, complete_through, plan
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ISSUES = Kind(
+    log_type="Wiz.Issues",
+    cursor_field="statusChangedAt",
+    created_field="createdAt",
+    version_times=("updatedAt",),
+    also_live_by=("createdAt",),
+    sweep_by="createdAt",
+)
+AUDIT = Kind(log_type="Wiz.Audit", cursor_field="timestamp", created_field="timestamp", version_times=("timestamp",))
+SETTINGS = StreamSettings(backfill=timedelta(days=30))
+NEW = Marks(source_id="s", log_type="Wiz.Issues")
+
+
+def planned(marks: Marks, now: datetime, kind: Kind = ISSUES, settings: StreamSettings = SETTINGS) -> Plan:
+    found = plan(marks, kind, settings, now)
+    assert found is not None
+    return found
+
+
+def of(found: Plan, origin: Origin) -> list[Slice]:
+    return [slice_ for slice_ in found.slices if slice_.origin is origin]
+
+
+def covers(slices: list[Slice], since: datetime, until: datetime) -> bool:
+    ordered = sorted(slices, key=lambda s: s.since)
+    joined = all(one.until == other.since for one, other in zip(ordered, ordered[1:], strict=False))
+    return joined and (ordered[0].since, ordered[-1].until) == (since, until)
+
+
+def test_onboarding_takes_now_as_the_edge_and_plans_the_past_before_it() -> None:
+    begun = planned(NEW, NOW)
+    assert begun.after.edge == NOW
+    assert covers(of(begun, Origin.BACKFILL), NOW - timedelta(days=30), NOW)
+    assert all(s.by == "statusChangedAt" for s in of(begun, Origin.BACKFILL))
+
+
+def test_the_first_sweep_asks_for_open_records_of_any_age_by_creation() -> None:
+    begun = planned(NEW, NOW)
+    assert covers(of(begun, Origin.SWEEP), EPOCH, NOW)
+    assert {s.by for s in of(begun, Origin.SWEEP)} == {"createdAt"}
+    assert of(planned(NEW, NOW, AUDIT), Origin.SWEEP) == []
+    assert of(planned(NEW, NOW, settings=replace(SETTINGS, sweep=False)), Origin.SWEEP) == []
+
+
+def test_the_next_live_slice_overlaps_the_edge_and_asks_by_every_field() -> None:
+    marks = planned(NEW, NOW).after
+    next_ = planned(marks, NOW + timedelta(minutes=5))
+    assert {(s.by, s.since, s.until) for s in next_.slices} == {
+        (by, NOW - OVERLAP, NOW + timedelta(minutes=5)) for by in ("statusChangedAt", "createdAt")
+    }
+    assert next_.after.edge == NOW + timedelta(minutes=5)
+
+
+def test_nothing_is_planned_before_the_poll_is_due() -> None:
+    assert plan(planned(NEW, NOW).after, ISSUES, SETTINGS, NOW + timedelta(minutes=4)) is None
+
+
+def test_once_a_day_the_last_two_days_are_read_again() -> None:
+    marks = planned(NEW, NOW).after
+    later = NOW + timedelta(days=1)
+    assert {s.since for s in planned(marks, later).slices} == {NOW - OVERLAP, later - timedelta(days=2)}
+
+
+def test_a_wider_backfill_reads_only_the_missing_part() -> None:
+    marks = planned(NEW, NOW).after
+    wider = planned(marks, NOW, settings=StreamSettings(backfill=timedelta(days=90)))
+    assert covers(list(wider.slices), NOW - timedelta(days=90), NOW - timedelta(days=30))
+    everything = planned(wider.after, NOW, settings=StreamSettings(backfill=None))
+    assert covers(list(everything.slices), EPOCH, NOW - timedelta(days=90))
+    assert plan(everything.after, ISSUES, SETTINGS, NOW) is None
+
+
+def test_a_sweep_that_was_declined_is_planned_when_it_is_wanted() -> None:
+    marks = planned(NEW, NOW, settings=replace(SETTINGS, sweep=False)).after
+    assert of(planned(marks, NOW), Origin.SWEEP)
+
+
+def test_a_source_that_is_down_does_not_pile_up_slices_without_end() -> None:
+    marks = planned(NEW, NOW).after
+    stuck = replace(planned(marks, NOW + timedelta(minutes=5)).slices[0], fence=3, checkpoint=Checkpoint(failures=2))
+    assert plan(marks, ISSUES, SETTINGS, NOW + timedelta(minutes=5), [stuck]) is not None
+    assert plan(marks, ISSUES, SETTINGS, NOW + timedelta(minutes=5), [stuck] * 12) is None
+
+
+def test_complete_through_is_the_oldest_instant_that_is_still_to_be_read() -> None:
+    begun = planned(NEW, NOW)
+    assert complete_through(begun.after, begun.slices) == NOW - timedelta(days=30)
+    parked = [replace(s, state=SliceState.PARKED) for s in begun.slices]
+    assert complete_through(begun.after, parked) == NOW
+    assert complete_through(NEW, []) is None
+
+
+@given(steps=st.lists(st.integers(0, 100_000), min_size=1, max_size=30))
+def test_live_slices_leave_no_gap_and_never_reach_beyond_now(steps: list[int]) -> None:
+    marks, now = planned(NEW, NOW).after, NOW
+    live: list[Slice] = []
+    for step in steps:
+        now += timedelta(seconds=step)
+        found = plan(marks, ISSUES, SETTINGS, now)
+        if found is not None:
+            marks = found.after
+            live += [s for s in of(found, Origin.LIVE) if s.by == "statusChangedAt"]
+    assert all(s.until <= now for s in live)
+    reached = NOW
+    for slice_ in sorted(live, key=lambda s: s.until):
+        assert slice_.since <= reached
+        reached = max(reached, slice_.until)
+    assert reached == marks.edge

@@ -1,0 +1,122 @@
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocelog.model import Known
+from ocelog.pull.ports import Shaped
+from ocelog.pull.versions import History, Placed
+
+
+@dataclass
+class Events:
+    """As much of a shaped page as placing looks at."""
+
+    ids: list[str] = field(default_factory=list)
+    version_us: list[int] = field(default_factory=list)
+    versions: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, *events: tuple[str, int, str]) -> Shaped:
+        return cast("Shaped", cls([e[0] for e in events], [e[1] for e in events], [e[2] for e in events]))
+
+
+def land(history: History, observed: int, *events: tuple[str, int, str]) -> Placed:
+    placed = history.place(Events.of(*events), observed)
+    history.commit(placed)
+    return placed
+
+
+def blank() -> History:
+    return History("s", "Wiz.Issues")
+
+
+def test_a_version_that_is_there_is_dropped() -> None:
+    history = blank()
+    assert land(history, 1, ("i", 10, "A")).keep == [0]
+    assert land(history, 2, ("i", 10, "A")).keep == []
+
+
+def test_a_b_a_is_three_versions_with_three_row_ids() -> None:
+    history = blank()
+    names = [land(history, at, ("i", 10, version)).row_ids[0] for at, version in enumerate("ABA")]
+    assert len(set(names)) == 3
+
+
+def test_an_old_state_that_comes_late_takes_its_place_in_the_past() -> None:
+    history = blank()
+    land(history, 1, ("i", 10, "A"))
+    land(history, 2, ("i", 30, "C"))
+    assert land(history, 3, ("i", 20, "B")).keep == [0]
+    assert land(history, 4, ("i", 20, "B")).keep == []
+    assert land(history, 5, ("i", 10, "A")).keep == []
+
+
+def test_a_repeat_equals_the_neighbour_after_it_too() -> None:
+    history = blank()
+    land(history, 9, ("i", 10, "A"))
+    assert land(history, 3, ("i", 10, "A")).keep == []
+
+
+def test_repeats_within_one_page_are_dropped() -> None:
+    assert land(blank(), 1, ("i", 10, "A"), ("i", 10, "A"), ("j", 10, "A")).keep == [0, 2]
+
+
+def test_placing_alone_changes_nothing() -> None:
+    history = blank()
+    history.place(Events.of(("i", 10, "A")), 1)
+    assert land(history, 2, ("i", 10, "A")).keep == [0]
+
+
+def test_the_version_just_before_is_found_by_time_then_observation() -> None:
+    history = blank()
+    first = land(history, 1, ("i", 10, "A")).row_ids[0]
+    second = land(history, 5, ("i", 10, "B")).row_ids[0]
+    assert history.before("i", 10, 1) is None
+    assert history.before("i", 10, 3) == first
+    assert history.before("i", 11, 0) == second
+    assert history.before("other", 11, 0) is None
+
+
+def rows(history: History, *placed: Placed) -> Known:
+    entries = [pair for one in placed for pair in one.entries]
+    return Known(
+        ids=[record_id for record_id, _ in entries],
+        version_us=[entry[0] for _, entry in entries],
+        observed_us=[entry[1] for _, entry in entries],
+        row_ids=[entry[2] for _, entry in entries],
+        versions=[entry[3] for _, entry in entries],
+    )
+
+
+answers = st.lists(
+    st.lists(st.tuples(st.sampled_from("ij"), st.integers(0, 3), st.sampled_from("AB")), max_size=4), max_size=8
+)
+
+
+@given(pages=answers, data=st.data())
+def test_whatever_comes_neighbours_differ_row_ids_are_unique_and_memory_reloads_alike(
+    pages: list[list[tuple[str, int, str]]], data: Any
+) -> None:
+    pages = [[(record_id, at, f"{version}{at}") for record_id, at, version in events] for events in pages]
+    history, landed = blank(), []
+    for observed, events in enumerate(pages):
+        landed.append(land(history, observed, *events))
+        if data.draw(st.booleans()):
+            reloaded = blank()
+            reloaded.add(rows(history, *landed))
+            reloaded.add(rows(history, *landed))
+            history = reloaded
+    known = rows(history, *landed)
+    assert len(set(known.row_ids)) == len(known.row_ids)
+    for wanted in "ij":
+        entries = sorted(entry for one in landed for record_id, entry in one.entries if record_id == wanted)
+        assert all(one[3] != other[3] for one, other in zip(entries, entries[1:], strict=False))
+    for observed, events in enumerate(pages):
+        for record_id, version_us, version in events:
+            assert any(
+                found == record_id and entry[0] == version_us and entry[3] == version
+                for one in landed
+                for found, entry in one.entries
+            ), f"{version} of {record_id} at {observed} was lost"
