@@ -1,5 +1,6 @@
 """One seed of the simulation: pullers, a planner, a publisher, a cleaner and readers over one world, with crashes."""
 
+import contextlib
 import random
 import shutil
 from collections.abc import Callable
@@ -74,7 +75,7 @@ class Simulation:
             Actor("reader", self.read, mortal=False),
             Actor("life", self.live, mortal=False),
         ]
-        self.planning_source = self.source("planner")
+        self.planning_source = self.source()
         self.ledger.add_source(
             SourceRow(id=SOURCE, name="sim", kind="sim", settings={}, paused=False, removed_us=None, added_us=0)
         )
@@ -84,7 +85,7 @@ class Simulation:
         self.ledger.close()
 
     def pause(self) -> None:
-        """A point at which others may run, and at which a process may end."""
+        """Let others run; a process may also end here."""
         if self.interleaving and getcurrent() is not self.hub:
             self.hub.switch()
 
@@ -108,13 +109,11 @@ class Simulation:
 
     def crash(self, actor: Actor) -> None:
         """End a process where it stands; what is durable stays."""
-        try:
+        with contextlib.suppress(Crash):
             actor.run.throw(Crash())
-        except Crash:
-            pass
         actor.run = None
 
-    def source(self, name: str) -> WorldSource:
+    def source(self) -> WorldSource:
         """Return the API as a new process sees it."""
         boot = self.world.now - self.rng.randrange(0, 10**12)
         source = WorldSource(self.world, ApiClock(lambda: (self.world.now - boot) / 1_000_000), self.pause)
@@ -141,7 +140,7 @@ class Simulation:
         """One process: take slices and drain them, until it has nothing to do."""
         self.births += 1
         holder = f"p{self.births}"
-        puller = self.puller(self.source(holder))
+        puller = self.puller(self.source())
         while True:
             self.pause()
             slice_ = self.ledger.take(holder, now=from_us(self.world.now), lease=LEASE)
@@ -204,7 +203,7 @@ class Simulation:
         self.drain_all()
         self.check_nothing_missed()
         self.world.advance(120_000_000)
-        now = self.source("last")._clock.now()
+        now = self.source()._clock.now()
         marks = self.ledger.marks(SOURCE, KIND.log_type)
         again = [
             Slice(source_id=SOURCE, log_type=KIND.log_type, origin=Origin.BACKFILL, by=by, since=from_us(0), until=now)
@@ -216,7 +215,7 @@ class Simulation:
 
     def drain_all(self) -> None:
         """Pull until nothing but parked slices is left."""
-        source = self.source("settling")
+        source = self.source()
         puller = self.puller(source)
         for _ in range(5_000):
             waiting = self.ledger.slices(source_id=SOURCE, states=[SliceState.WAITING])

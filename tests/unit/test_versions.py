@@ -79,7 +79,7 @@ def test_the_version_just_before_is_found_by_time_then_observation() -> None:
     assert history.before("other", 11, 0) is None
 
 
-def rows(history: History, *placed: Placed) -> Known:
+def rows(*placed: Placed) -> Known:
     entries = [pair for one in placed for pair in one.entries]
     return Known(
         ids=[record_id for record_id, _ in entries],
@@ -105,10 +105,10 @@ def test_whatever_comes_neighbours_differ_row_ids_are_unique_and_memory_reloads_
         landed.append(land(history, observed, *events))
         if data.draw(st.booleans()):
             reloaded = blank()
-            reloaded.add(rows(history, *landed))
-            reloaded.add(rows(history, *landed))
+            reloaded.add(rows(*landed))
+            reloaded.add(rows(*landed))
             history = reloaded
-    known = rows(history, *landed)
+    known = rows(*landed)
     assert len(set(known.row_ids)) == len(known.row_ids)
     for wanted in "ij":
         entries = sorted(entry for one in landed for record_id, entry in one.entries if record_id == wanted)
