@@ -1,0 +1,1 @@
+"""The ledger: the database of everything but events, on SQLite or PostgreSQL."""

@@ -1,0 +1,52 @@
+"""Which number the next part of a table gets: a row that one transaction holds at a time, and that never counts down.
+
+Sequence order is thereby commit order. An identity column would not do: its numbers can commit out of order, and some
+databases hand out a number again once its row is deleted.
+"""
+
+from sqlalchemy import Connection, Row, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ocelog.ledger import tables
+
+_c = tables.counters.c
+
+
+def hold(tx: Connection, table: str) -> Row[int, int]:
+    """Take the counter row of `table` until the transaction ends; it is made where it is missing."""
+    found = select(_c.last, _c.removed_through).where(_c.table_name == table).with_for_update()
+    row = tx.execute(found).one_or_none()
+    if row is None:
+        dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+        blank = dialect.insert(tables.counters).values(table_name=table, last=0, removed_through=0)
+        tx.execute(blank.on_conflict_do_nothing())
+        row = tx.execute(found).one()
+    return row
+
+
+def set_last(tx: Connection, table: str, last: int) -> None:
+    """Save the number of the newest part. The counter row must be held."""
+    tx.execute(update(tables.counters).where(_c.table_name == table).values(last=last))
+
+
+def last(tx: Connection, table: str) -> int:
+    """Return the number of the newest part that `table` ever had."""
+    return tx.execute(select(_c.last).where(_c.table_name == table)).scalar_one_or_none() or 0
+
+
+def removed_through(tx: Connection, table: str) -> int:
+    """Return the greatest number of a part whose row is gone."""
+    return tx.execute(select(_c.removed_through).where(_c.table_name == table)).scalar_one_or_none() or 0
+
+
+def raise_to(tx: Connection, table: str, to: int) -> None:
+    """Let the next part be numbered above `to`; a counter that is there already stays."""
+    if hold(tx, table).last < to:
+        set_last(tx, table, to)
+
+
+def raise_removed(tx: Connection, table: str, to: int) -> None:
+    """Remember that parts up to `to` may be gone."""
+    row = hold(tx, table)
+    if row.removed_through < to:
+        tx.execute(update(tables.counters).where(_c.table_name == table).values(removed_through=to))

@@ -1,0 +1,79 @@
+"""What a failure of the database means, and what to do about it."""
+
+import sqlite3
+
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from ocelog.errors import HomeError, LedgerUnavailableError, OcelogError
+
+_UNFIT = {
+    "SQLITE_READONLY": "it may only be read; make the folder and the file writable for this user",
+    "SQLITE_PERM": "access was denied; make the folder and the file writable for this user",
+    "SQLITE_CANTOPEN": "it cannot be opened; the folder must exist and be writable for this user",
+    "SQLITE_NOTADB": "it is no SQLite file; put the right file back from a backup",
+    "SQLITE_CORRUPT": "the file is damaged; put it back from a backup, or copy it with sqlite3's .recover",
+}
+_LATER = {
+    "SQLITE_BUSY": "another process has held it for too long; try again, or find that process",
+    "SQLITE_LOCKED": "another connection has held it for too long; try again",
+    "SQLITE_FULL": "the disk is full; make room, nothing is lost",
+    "SQLITE_IOERR": "the disk failed to read or write; look at the disk (full, unmounted, broken?) and try again",
+    "SQLITE_NOMEM": "memory ran out; try again with less at once",
+}
+_UNFIT_STATES = {
+    "25006": "it may only be read; connect to the primary server",
+    "42501": "this user may not do that; grant it the tables of the ledger's database",
+    "42P07": "it holds tables of another program; give the ledger a database of its own",
+    "3D000": "there is no such database; create it first",
+    "28P01": "user or password are wrong",
+    "28000": "this user may not log in",
+}
+_LATER_CLASSES = {
+    "08": "the connection broke; try again",
+    "40": "two transactions were in each other's way; try again",
+    "53": "the server is short of disk, memory or connections; make room, nothing is lost",
+    "55": "another transaction has held it for too long; try again",
+    "57": "the server ended the transaction (a restart, or a limit); try again",
+    "58": "the server's system failed; look at its log and try again",
+    "25": "the server ended the transaction, which took too long; try again",
+}
+
+
+def translated(error: SQLAlchemyError, url: URL) -> OcelogError | SQLAlchemyError:
+    """Return `error` as what happens next; as it is where it can only be a mistake in our own code."""
+    place = url.database if url.get_backend_name() == "sqlite" else f"{url.host or 'localhost'}/{url.database}"
+    if isinstance(error, PoolTimeoutError):
+        return LedgerUnavailableError(f"The ledger {place}: every connection is in use; try again.")
+    if not isinstance(error, DBAPIError):
+        return error
+    cause = error.orig
+    if isinstance(cause, sqlite3.Error):
+        return _of_sqlite(cause, str(place)) or error
+    return _of_postgresql(cause, str(place), lost=error.connection_invalidated) or error
+
+
+def _of_sqlite(cause: sqlite3.Error, place: str) -> OcelogError | None:
+    # The name carries details behind the second underscore, such as SQLITE_IOERR_FSYNC.
+    name = "_".join(str(getattr(cause, "sqlite_errorname", "")).split("_")[:2])
+    if name in _UNFIT:
+        return HomeError(f"The ledger {place}: {_UNFIT[name]} ({cause}).")
+    if name in _LATER:
+        return LedgerUnavailableError(f"The ledger {place}: {_LATER[name]} ({cause}).")
+    return None
+
+
+def _of_postgresql(cause: BaseException | None, place: str, *, lost: bool) -> OcelogError | None:
+    state = getattr(cause, "sqlstate", None)
+    told = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+    if state in _UNFIT_STATES:
+        return HomeError(f"The ledger {place}: {_UNFIT_STATES[state]} ({told}).")
+    if state is not None and state[:2] in _LATER_CLASSES:
+        return LedgerUnavailableError(f"The ledger {place}: {_LATER_CLASSES[state[:2]]} ({told}).")
+    if lost or (state is None and type(cause).__name__ in ("OperationalError", "InterfaceError")):
+        return LedgerUnavailableError(
+            f"The ledger {place} does not answer: check that the server runs and that user, password and database "
+            f"are right ({told})."
+        )
+    return None

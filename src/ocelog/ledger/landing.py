@@ -1,0 +1,146 @@
+"""How rows and the checkpoint that vouches for them commit together, or not at all."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, insert, select, update
+
+from ocelog.ledger import counters, slices, tables
+from ocelog.ledger.parts import part_of
+from ocelog.ledger.plain import bounded
+from ocelog.model import REJECTIONS, NewPart, Part, Slice
+from ocelog.pull.ports import Behind, Landed, Landing, Tally
+
+_AT_ONCE = 500
+"""Values in one IN list."""
+_MOST_NAMES = 500
+"""Names of unknown fields that a stream remembers: a source that invents names must not fill the ledger."""
+_MOST_BEHIND = 10_000
+"""Parts that a landing is told of; more of them, and loading anew is cheaper."""
+
+
+def land(tx: Connection, landing: Landing, now_us: int) -> Landed | Behind:
+    """Commit `landing`, unless others landed what it has not read: then nothing is committed.
+
+    Locks in one order everywhere, or two landings could wait for each other: counters by name, stream, slice.
+    """
+    held = {table: counters.hold(tx, table) for table in sorted(_tables(landing))}
+    stream = _hold_stream(tx, landing.moving)
+    slices.save(tx, landing.moving, landing.to, now_us)
+    behind = _behind(tx, landing, held[landing.table])
+    if behind is not None:
+        tx.rollback()
+        return behind
+    sequence = None
+    for part in (landing.part, landing.rejections):
+        if part is not None:
+            number = _add(tx, part, landing.moving.source_id, held[part.table].last + 1, now_us)
+            sequence = number if part is landing.part else sequence
+    _add_keys(tx, landing)
+    _count(tx, landing.moving, stream, landing.tally, now_us)
+    return Landed(sequence=sequence)
+
+
+def _tables(landing: Landing) -> set[str]:
+    tables_ = {landing.table}
+    if landing.rejections is not None or landing.rejection_keys:
+        tables_.add(REJECTIONS)
+    return tables_
+
+
+def _behind(tx: Connection, landing: Landing, counter: Row[Any, Any]) -> Behind | None:
+    """Return what `landing` has not read; also where it lands nothing new: another may have landed the neighbour."""
+    parts: Sequence[Part] = ()
+    if landing.page_min_us is not None:
+        if counter.removed_through > landing.loaded_through:
+            return Behind(reload=True)
+        parts = _unread(tx, landing)
+        if len(parts) > _MOST_BEHIND:
+            return Behind(reload=True)
+    known = known_rejections(tx, landing.rejection_keys)
+    return Behind(parts=parts, known_rejections=known) if parts or known else None
+
+
+def _unread(tx: Connection, landing: Landing) -> list[Part]:
+    part = tables.parts.c
+    overlapping = (
+        select(tables.parts)
+        .where(
+            part.table_name == landing.table,
+            part.sequence > landing.loaded_through,
+            part.source_id == landing.moving.source_id,
+            part.min_cursor_us <= landing.page_max_us,
+            part.max_cursor_us >= landing.page_min_us,
+        )
+        .order_by(part.sequence)
+    )
+    found = (part_of(row) for row in tx.execute(overlapping).mappings())
+    return [part for part in found if part.sequence not in landing.loaded]
+
+
+def _add(tx: Connection, part: NewPart, source_id: str, sequence: int, now_us: int) -> int:
+    values = {
+        "table_name": part.table,
+        "sequence": sequence,
+        "path": part.path,
+        "source_id": source_id,
+        "rows": part.rows,
+        "bytes": part.bytes,
+        "min_cursor_us": part.min_cursor_us,
+        "max_cursor_us": part.max_cursor_us,
+        "landed_us": now_us,
+    }
+    tx.execute(insert(tables.parts).values(values))
+    counters.set_last(tx, part.table, sequence)
+    return sequence
+
+
+def _add_keys(tx: Connection, landing: Landing) -> None:
+    source_id = landing.moving.source_id
+    rows = [{"rejection_key": key, "source_id": source_id} for key in landing.rejection_keys]
+    if rows:
+        tx.execute(insert(tables.rejection_keys), rows)
+
+
+def known_rejections(tx: Connection, keys: Iterable[str]) -> frozenset[str]:
+    """Return those of `keys` that have landed before."""
+    key = tables.rejection_keys.c.rejection_key
+    found, left = set[str](), iter(keys)
+    while some := list(islice(left, _AT_ONCE)):
+        found.update(tx.execute(select(key).where(key.in_(some))).scalars())
+    return frozenset(found)
+
+
+def _hold_stream(tx: Connection, slice_: Slice) -> Row[Any, Any]:
+    stream = tables.streams.c
+    this = and_(stream.source_id == slice_.source_id, stream.log_type == slice_.log_type)
+    return tx.execute(select(stream.unknown_fields, stream.last_event_us).where(this).with_for_update()).one()
+
+
+def _count(tx: Connection, slice_: Slice, stream: Row[Any, Any], tally: Tally, now_us: int) -> None:
+    """Add `tally` to the stream's figures."""
+    c = tables.streams.c
+    latest = [us for us in (stream.last_event_us, tally.last_event_us) if us is not None]
+    values = {
+        "events": c.events + tally.events,
+        "repeats": c.repeats + tally.repeats,
+        "rejections": c.rejections + tally.rejections,
+        "last_event_us": max(latest, default=None),
+        "last_success_us": now_us,
+    }
+    if tally.unknown_fields:
+        values["unknown_fields"] = _summed(stream.unknown_fields, tally.unknown_fields)
+    if tally.refused is not None:
+        values["refused"] = sorted(tally.refused)
+    this = and_(c.source_id == slice_.source_id, c.log_type == slice_.log_type)
+    tx.execute(update(tables.streams).where(this).values(values))
+
+
+def _summed(before: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    summed = dict(before)
+    for name, count in more.items():
+        short = bounded(name)
+        if short in summed or len(summed) < _MOST_NAMES:
+            summed[short] = summed.get(short, 0) + count
+    return summed

@@ -1,0 +1,125 @@
+"""How a ledger comes to be, and how one of an older version becomes one of ours."""
+
+import os
+import secrets
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from ocelog.errors import HomeError
+from ocelog.ledger import tables
+from ocelog.ledger.transactions import Database, connect
+
+REVISIONS = ("0001",)
+"""Every revision of the tables in order; the last is the one that this program reads and writes."""
+_ONE_AT_A_TIME = 0x0CE106
+"""PostgreSQL's advisory lock for whoever creates or migrates."""
+
+
+def open_database(address: str, *, durable: bool) -> Database:
+    """Open the ledger at `address`, created where there is none, migrated (after a copy) where it is older.
+
+    Raises HomeError for a ledger of a newer program, and for a database that is not ours.
+    """
+    database = connect(address, durable=durable)
+    try:
+        if database.is_sqlite:
+            _keep_private(database.url.database)
+        with database.read() as connection:
+            found = _revision(connection)
+        if found != REVISIONS[-1]:
+            _bring_up(database, found)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _keep_private(path: str | None) -> None:
+    """Make the file before SQLite does, for this user alone: sealed or not, secrets are in it."""
+    if path in (None, "", ":memory:"):
+        return
+    try:
+        os.close(os.open(str(path), os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise HomeError(
+            f"The ledger {path} cannot be opened for writing ({error.strerror}); the folder must exist and be "
+            "writable for this user."
+        ) from error
+
+
+def _revision(connection: Connection) -> str | None:
+    """Return which revision the tables are; None: there are none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+def _bring_up(database: Database, found: str | None) -> None:
+    if found is not None:
+        _refuse_newer(found, database)
+        _copy(database, found)
+    with database.write() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ONE_AT_A_TIME})
+        found = _revision(connection)
+        if found is None:
+            _create(connection)
+        elif found != REVISIONS[-1]:
+            _refuse_newer(found, database)
+            migrate(connection)
+
+
+def _refuse_newer(found: str, database: Database) -> None:
+    if found not in REVISIONS:
+        raise HomeError(
+            f"The ledger {database.url.database} has revision {found}, made by a newer ocelog; this one knows "
+            f"revisions up to {REVISIONS[-1]}. Upgrade ocelog; nothing was changed."
+        )
+
+
+def _create(connection: Connection) -> None:
+    """Make the tables at once: a new ledger has no history to walk through. A test holds it to the migrations."""
+    tables.metadata.create_all(connection, checkfirst=False)
+    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISIONS[-1]})
+    give_identity(connection)
+
+
+def give_identity(connection: Connection) -> None:
+    """Give a new ledger its random id, which the lake's marks carry."""
+    connection.execute(tables.identity.insert().values(id=secrets.token_hex(8), created_us=time.time_ns() // 1000))
+
+
+def migrate(connection: Connection, revision: str = "head") -> None:
+    """Run the migrations up to `revision` within the open transaction."""
+    # Imported only here: it costs as much as half of a short command.
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
+    config = Config()
+    config.set_main_option("script_location", "ocelog.ledger:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def _copy(database: Database, found: str) -> None:
+    """Copy a SQLite ledger beside itself before it changes; a server's is its keeper's to back up."""
+    if not database.is_sqlite or database.url.database is None:
+        return
+    copy = Path(f"{database.url.database}.{found}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.bak")
+    try:
+        os.close(os.open(copy, os.O_CREAT | os.O_RDWR, 0o600))
+        with (
+            closing(sqlite3.connect(database.url.database)) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+    except (OSError, sqlite3.Error) as error:
+        raise HomeError(
+            f"The ledger must be migrated, and its copy {copy} could not be written ({error}): make room, or make the "
+            "folder writable. Nothing was changed."
+        ) from error

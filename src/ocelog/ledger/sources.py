@@ -1,0 +1,104 @@
+"""Which sources a person has set up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, update
+
+from ocelog.errors import ConfigError
+from ocelog.ledger import tables
+
+_s = tables.sources.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRow:
+    """One tenant as a person set it up; its secrets are in the vault."""
+
+    id: str
+    name: str
+    kind: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+    paused: bool = False
+    removed_us: int | None = None
+    """When it was removed; its rows, slices and marks stay, so that it can be taken up again."""
+    added_us: int
+
+
+def add(tx: Connection, row: SourceRow) -> None:
+    """Add a source, or take up a removed one of the same id where it stopped. Raises ConfigError for a name in use."""
+    taken = select(_s.id).where(_s.removed_us.is_(None), or_(_s.id == row.id, _s.name == row.name))
+    if tx.execute(taken).first() is not None:
+        raise ConfigError(f"There is a source named {row.name!r} already; choose another name, or edit that one.")
+    if get(tx, row.id) is None:
+        tx.execute(insert(tables.sources).values(id=row.id, **_values(row)))
+    else:
+        tx.execute(update(tables.sources).where(_s.id == row.id).values(_values(row)))
+
+
+def save(tx: Connection, row: SourceRow) -> None:
+    """Put `row` in the place of the source with its id. Raises ConfigError where there is none."""
+    if tx.execute(update(tables.sources).where(_s.id == row.id).values(_values(row))).rowcount != 1:
+        raise ConfigError(f"There is no source named {row.name!r} any more.")
+
+
+def _values(row: SourceRow) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "settings": dict(row.settings),
+        "paused": row.paused,
+        "removed_us": row.removed_us,
+        "added_us": row.added_us,
+    }
+
+
+def get(tx: Connection, id_or_name: str) -> SourceRow | None:
+    """Return the source of that id, else the one of that name; one that is set up goes before a removed one."""
+    found = select(tables.sources).where(or_(_s.id == id_or_name, _s.name == id_or_name))
+    rows = [_row_of(row) for row in tx.execute(found).mappings()]
+    return min(rows, key=lambda row: (row.removed_us is not None, row.id != id_or_name), default=None)
+
+
+def listed(tx: Connection, *, removed: bool) -> list[SourceRow]:
+    """Return the sources by the time of their adding; those that were removed only where asked for."""
+    found = select(tables.sources).order_by(_s.added_us, _s.id)
+    if not removed:
+        found = found.where(_s.removed_us.is_(None))
+    return [_row_of(row) for row in tx.execute(found).mappings()]
+
+
+def remove(tx: Connection, source_id: str, at_us: int) -> None:
+    """Take a source out of work. Its streams, slices and marks stay; its secrets go."""
+    gone = update(tables.sources).where(_s.id == source_id, _s.removed_us.is_(None)).values(removed_us=at_us)
+    tx.execute(gone)
+    tx.execute(delete(tables.secrets).where(tables.secrets.c.source_id == source_id))
+
+
+def purge(tx: Connection, source_id: str) -> list[str]:
+    """Delete all that the ledger knows of a source; return the paths of its part files, which nothing vouches for now.
+
+    Counters stay, and so does what was removed: numbers that come again would be taken for landed.
+    """
+    stream = tables.streams.c
+    tx.execute(select(stream.log_type).where(stream.source_id == source_id).with_for_update()).all()
+    tx.execute(delete(tables.slices).where(tables.slices.c.source_id == source_id))
+    gone = delete(tables.parts).where(tables.parts.c.source_id == source_id).returning(tables.parts.c.path)
+    paths = list(tx.execute(gone).scalars())
+    for table in (tables.rejection_keys, tables.secrets, tables.streams):
+        tx.execute(delete(table).where(table.c.source_id == source_id))
+    tx.execute(delete(tables.sources).where(_s.id == source_id))
+    return paths
+
+
+def _row_of(row: RowMapping) -> SourceRow:
+    return SourceRow(
+        id=row["id"],
+        name=row["name"],
+        kind=row["kind"],
+        settings=row["settings"],
+        paused=row["paused"],
+        removed_us=row["removed_us"],
+        added_us=row["added_us"],
+    )

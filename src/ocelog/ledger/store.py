@@ -1,0 +1,247 @@
+"""What the rest of Ocelog may ask of the ledger: every method is one transaction, and any thread may call it."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select
+
+from ocelog.instants import to_us
+from ocelog.ledger import counters, landing, parts, slices, sources, streams, tables
+from ocelog.ledger.open import open_database
+from ocelog.ledger.sources import SourceRow
+from ocelog.ledger.streams import StreamRow
+from ocelog.ledger.transactions import Database
+from ocelog.ledger.vault import Vault
+from ocelog.model import Marks, Part, Slice, SliceState
+from ocelog.pull.ports import Behind, Landed, Landing
+
+__all__ = ["Ledger", "SourceRow", "StreamRow"]
+
+
+def _our_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """The database of everything but events, on SQLite or PostgreSQL.
+
+    Raises LedgerUnavailableError where the database does not answer, is busy or full, and HomeError where a person must
+    act. `now` is our clock: by it leases are extended, and landings are dated.
+    """
+
+    def __init__(self, database: Database, *, now: Callable[[], datetime] = _our_clock) -> None:
+        self._database = database
+        self._now = now
+        with database.read() as tx:
+            self._id: str = tx.execute(select(tables.identity.c.id)).scalar_one()
+
+    @classmethod
+    def open(cls, url: str, *, durable: bool = True, now: Callable[[], datetime] = _our_clock) -> "Ledger":
+        """Open the ledger at `sqlite:///PATH` or `postgresql://...`; create or migrate it where that is due.
+
+        Not `durable` does not wait for the disk: for tests that open thousands. `now` must be the clock by which slices
+        are taken.
+        """
+        return cls(open_database(url, durable=durable), now=now)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.close()
+
+    @property
+    def id(self) -> str:
+        """The random name that it got when it was made; the lake's marks carry it."""
+        return self._id
+
+    @property
+    def url(self) -> str:
+        """Where it is, without the password."""
+        return self._database.url.render_as_string(hide_password=True)
+
+    def __repr__(self) -> str:
+        return f"Ledger({self.url!r})"
+
+    def _now_us(self) -> int:
+        return to_us(self._now())
+
+    # What a puller needs: ocelog.pull.ports.LandingLedger
+
+    def land(self, landing_: Landing) -> Landed | Behind:
+        """Commit a landing with the counter row of its table held. Raises LostFenceError: then nothing changed."""
+        with self._database.write() as tx:
+            return landing.land(tx, landing_, self._now_us())
+
+    def move(self, slice_: Slice, to: Slice) -> None:
+        """Save `to` in the place of `slice_` without landing anything. Raises LostFenceError."""
+        with self._database.write() as tx:
+            slices.save(tx, slice_, to, self._now_us())
+
+    def split(self, slice_: Slice, children: Sequence[Slice]) -> None:
+        """Retire `slice_` and plan `children`. Raises LostFenceError."""
+        with self._database.write() as tx:
+            slices.split(tx, slice_, children, self._now_us())
+
+    def park(self, slice_: Slice, to: Slice) -> None:
+        """Park `slice_` as `to`, or retire it where a parked slice of the same question covers it. LostFenceError."""
+        with self._database.write() as tx:
+            slices.park(tx, slice_, to, self._now_us())
+
+    def known_rejections(self, keys: Sequence[str]) -> frozenset[str]:
+        """Return those of `keys` that have landed before."""
+        with self._database.read() as tx:
+            return landing.known_rejections(tx, keys)
+
+    # What planning and dispatch need
+
+    def marks(self, source_id: str, log_type: str) -> Marks:
+        """Return how far the planning of a stream has come."""
+        with self._database.read() as tx:
+            return streams.marks(tx, source_id, log_type)
+
+    def plan(self, before: Marks, after: Marks, slices: Sequence[Slice]) -> list[Slice]:
+        """Add `slices` and save `after` together. Raises LostFenceError where the marks are not `before` any more."""
+        with self._database.write() as tx:
+            return streams.plan(tx, before, after, slices)
+
+    def take(
+        self,
+        holder: str,
+        *,
+        now: datetime,
+        sources: Collection[str] | None = None,
+        log_types: Collection[str] | None = None,
+        lease: timedelta = slices.LEASE,
+    ) -> Slice | None:
+        """Hand the most pressing slice that is due and free to `holder`, under a new fence; None: there is none.
+
+        Live goes first, then sweep, then backfill, each from the newest; parked ones come last. Landing and moving
+        extend the lease.
+        """
+        with self._database.write() as tx:
+            return slices.take(tx, holder, now=now, sources=sources, log_types=log_types, lease=lease)
+
+    def release(self, slice_: Slice) -> None:
+        """Let go of a slice, unless another holder has it by now."""
+        with self._database.write() as tx:
+            slices.release(tx, slice_)
+
+    def release_all(self, except_holder: str | None = None) -> None:
+        """Let go of all slices: for whoever holds the home's lock, and so knows that their holders are gone."""
+        with self._database.write() as tx:
+            slices.release_all(tx, except_holder)
+
+    def slices(
+        self,
+        *,
+        source_id: str | None = None,
+        log_type: str | None = None,
+        states: Collection[SliceState] | None = None,
+    ) -> list[Slice]:
+        """Return slices in the order in which they were planned."""
+        with self._database.read() as tx:
+            return slices.listed(tx, source_id=source_id, log_type=log_type, states=states)
+
+    def next_due(self) -> datetime | None:
+        """Return when `take` may next find a slice, which may lie in the past; None: nothing is left to do."""
+        with self._database.read() as tx:
+            return slices.next_due(tx)
+
+    # What publishing needs
+
+    def parts(self, table: str, above: int = 0) -> list[Part]:
+        """Return the parts of `table` whose sequence is greater than `above`, in the order of their commits."""
+        with self._database.read() as tx:
+            return parts.listed(tx, table, above)
+
+    def counter(self, table: str) -> int:
+        """Return the sequence of the newest part that `table` ever had."""
+        with self._database.read() as tx:
+            return counters.last(tx, table)
+
+    def raise_counter(self, table: str, to: int) -> None:
+        """Let the next part of `table` be numbered above `to`. Never lowers it."""
+        with self._database.write() as tx:
+            counters.raise_to(tx, table, to)
+
+    def removed_through(self, table: str) -> int:
+        """Return the greatest sequence of a part of `table` whose row is gone."""
+        with self._database.read() as tx:
+            return counters.removed_through(tx, table)
+
+    def published(self, table: str, through: int, at_us: int) -> None:
+        """Note that the parts of `table` up to `through` are in the lake's table since `at_us`."""
+        with self._database.write() as tx:
+            parts.published(tx, table, through, at_us)
+
+    def removable(self, table: str, published_before_us: int) -> list[Part]:
+        """Return the parts of `table` that were published before an instant of our clock."""
+        with self._database.read() as tx:
+            return parts.removable(tx, table, published_before_us)
+
+    def forget(self, table: str, sequences: Collection[int]) -> None:
+        """Delete the rows of published parts."""
+        with self._database.write() as tx:
+            parts.forget(tx, table, sequences)
+
+    def landing_state(self, table: str) -> tuple[frozenset[str], dict[int, int]]:
+        """Return the paths of the parts of `table` and the fence of every slice by its id, of one instant."""
+        with self._database.read() as tx:
+            return parts.landing_state(tx, table)
+
+    def unpublished(self, table: str) -> tuple[int, int, int, int | None]:
+        """Return parts, rows and bytes that are not in the lake's table yet, and when the oldest of them landed."""
+        with self._database.read() as tx:
+            return parts.unpublished(tx, table)
+
+    # Sources and streams
+
+    def add_source(self, row: SourceRow) -> None:
+        """Add a source, or take up a removed one of the same id. Raises ConfigError for a name in use."""
+        with self._database.write() as tx:
+            sources.add(tx, row)
+
+    def source(self, id_or_name: str) -> SourceRow | None:
+        """Return the source of that id or name, a removed one only where no other is called so."""
+        with self._database.read() as tx:
+            return sources.get(tx, id_or_name)
+
+    def sources(self, *, removed: bool = False) -> list[SourceRow]:
+        """Return the sources by the time of their adding; those that were removed only where asked for."""
+        with self._database.read() as tx:
+            return sources.listed(tx, removed=removed)
+
+    def save_source(self, row: SourceRow) -> None:
+        """Put `row` in the place of the source with its id. Raises ConfigError where there is none."""
+        with self._database.write() as tx:
+            sources.save(tx, row)
+
+    def remove_source(self, source_id: str) -> None:
+        """Take a source out of work; all but its secrets stays, so that adding it again resumes."""
+        with self._database.write() as tx:
+            sources.remove(tx, source_id, self._now_us())
+
+    def purge_source(self, source_id: str) -> list[str]:
+        """Delete all that the ledger knows of a source; return the paths of its part files, which are to be deleted."""
+        with self._database.write() as tx:
+            return sources.purge(tx, source_id)
+
+    def streams(self, source_id: str | None = None) -> list[StreamRow]:
+        """Return the streams of one source, or of all."""
+        with self._database.read() as tx:
+            return streams.listed(tx, source_id)
+
+    def trouble(  # noqa: PLR0913 - what, where, when
+        self, source_id: str, log_type: str, *, kind: str, text: str, todo: str, at_us: int
+    ) -> None:
+        """Remember what is wrong with a stream and what to do about it."""
+        with self._database.write() as tx:
+            streams.trouble(tx, (source_id, log_type), kind=kind, text=text, todo=todo, at_us=at_us)
+
+    def well(self, source_id: str, log_type: str) -> None:
+        """Forget what was wrong with a stream."""
+        with self._database.write() as tx:
+            streams.well(tx, source_id, log_type)
+
+    def vault(self, key: bytes) -> Vault:
+        """Return the secrets, which `key` opens."""
+        return Vault(self._database, key)

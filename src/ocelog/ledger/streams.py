@@ -1,0 +1,146 @@
+"""How far each stream's planning has come, and how it fares."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, select, update
+
+from ocelog.errors import LostFenceError
+from ocelog.instants import from_us, to_us
+from ocelog.ledger import slices as slice_rows
+from ocelog.ledger import tables
+from ocelog.ledger.plain import bounded
+from ocelog.model import Marks, Slice
+
+_s = tables.streams.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRow:
+    """A stream's marks, its figures since it began, and what is wrong with it. Counts never shrink."""
+
+    marks: Marks
+    events: int
+    repeats: int
+    rejections: int
+    unknown_fields: Mapping[str, int]
+    """Fields that the schema does not have -> how many records carried them."""
+    refused: frozenset[str]
+    """Fields that this account may not ask for, by the last answer."""
+    last_success_us: int | None
+    """When something landed last, by our clock."""
+    last_event_us: int | None
+    trouble: str | None
+    """What went wrong last; None: nothing since the last success."""
+    trouble_kind: str | None
+    trouble_todo: str | None
+    trouble_us: int | None
+
+
+def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -> list[Slice]:
+    """Add `slices` and save `after`, where the stream's marks are `before`.
+
+    Raises LostFenceError where another has planned meanwhile, or the source is gone: then nothing was planned.
+    """
+    this = _this(before.source_id, before.log_type)
+    row = tx.execute(select(tables.streams).where(this).with_for_update()).mappings().one_or_none()
+    if row is None:
+        _begin(tx, before)
+    if (marks_of(row) if row is not None else _blank(before.source_id, before.log_type)) != before:
+        raise LostFenceError(
+            f"{before.log_type}: another has planned this stream meanwhile; nothing was planned. Plan again."
+        )
+    tx.execute(update(tables.streams).where(this).values(_columns(after)))
+    return slice_rows.add(tx, slices)
+
+
+def _begin(tx: Connection, marks: Marks) -> None:
+    """Make the stream's row, unless its source was purged meanwhile."""
+    source = select(tables.sources.c.id).where(tables.sources.c.id == marks.source_id).with_for_update()
+    if tx.execute(source).first() is None:
+        raise LostFenceError(f"There is no source {marks.source_id!r} in the ledger (any more); nothing was planned.")
+    tx.execute(insert(tables.streams).values(source_id=marks.source_id, log_type=marks.log_type))
+
+
+def marks(tx: Connection, source_id: str, log_type: str) -> Marks:
+    """Return how far a stream's planning has come; all None where it has not begun."""
+    row = tx.execute(select(tables.streams).where(_this(source_id, log_type))).mappings().one_or_none()
+    return _blank(source_id, log_type) if row is None else marks_of(row)
+
+
+def listed(tx: Connection, source_id: str | None) -> list[StreamRow]:
+    """Return the streams of one source, or of all, by source and log type."""
+    found = select(tables.streams).order_by(_s.source_id, _s.log_type)
+    if source_id is not None:
+        found = found.where(_s.source_id == source_id)
+    return [_row_of(row) for row in tx.execute(found).mappings()]
+
+
+def trouble(  # noqa: PLR0913 - what, where, when
+    tx: Connection, this: tuple[str, str], *, kind: str, text: str, todo: str, at_us: int
+) -> None:
+    """Remember what is wrong with the stream `this` (source id, log type) and what to do about it."""
+    told = {"trouble": bounded(text), "trouble_kind": kind, "trouble_todo": bounded(todo), "trouble_us": at_us}
+    tx.execute(update(tables.streams).where(_this(*this)).values(told))
+
+
+def well(tx: Connection, source_id: str, log_type: str) -> None:
+    """Forget what was wrong with a stream."""
+    ill = and_(_this(source_id, log_type), _s.trouble.is_not(None))
+    told = {"trouble": None, "trouble_kind": None, "trouble_todo": None, "trouble_us": None}
+    tx.execute(update(tables.streams).where(ill).values(told))
+
+
+def _this(source_id: str, log_type: str) -> ColumnElement[bool]:
+    return and_(_s.source_id == source_id, _s.log_type == log_type)
+
+
+def _blank(source_id: str, log_type: str) -> Marks:
+    return Marks(source_id=source_id, log_type=log_type)
+
+
+def marks_of(row: RowMapping) -> Marks:
+    """Read the marks in a row of the table."""
+    return Marks(
+        source_id=row["source_id"],
+        log_type=row["log_type"],
+        edge=_instant(row["edge_us"]),
+        backfill_since=_instant(row["backfill_since_us"]),
+        relook_at=_instant(row["relook_us"]),
+        swept_at=_instant(row["swept_us"]),
+    )
+
+
+def _columns(marks: Marks) -> dict[str, int | None]:
+    return {
+        "edge_us": _us(marks.edge),
+        "backfill_since_us": _us(marks.backfill_since),
+        "relook_us": _us(marks.relook_at),
+        "swept_us": _us(marks.swept_at),
+    }
+
+
+def _instant(us: int | None) -> datetime | None:
+    return None if us is None else from_us(us)
+
+
+def _us(instant: datetime | None) -> int | None:
+    return None if instant is None else to_us(instant)
+
+
+def _row_of(row: RowMapping) -> StreamRow:
+    return StreamRow(
+        marks=marks_of(row),
+        events=row["events"],
+        repeats=row["repeats"],
+        rejections=row["rejections"],
+        unknown_fields=row["unknown_fields"],
+        refused=frozenset(row["refused"]),
+        last_success_us=row["last_success_us"],
+        last_event_us=row["last_event_us"],
+        trouble=row["trouble"],
+        trouble_kind=row["trouble_kind"],
+        trouble_todo=row["trouble_todo"],
+        trouble_us=row["trouble_us"],
+    )

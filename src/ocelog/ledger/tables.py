@@ -1,0 +1,135 @@
+"""What the ledger remembers, table by table. Instants are microseconds since 1970 (columns named `*_us`)."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+# SQLite counts up only an INTEGER PRIMARY KEY, which holds 64 bits there all the same.
+_ROW_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+
+identity = Table(
+    "ledger",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("created_us", BigInteger, nullable=False),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("removed_us", BigInteger),
+    Column("added_us", BigInteger, nullable=False),
+)
+_present = sources.c.removed_us.is_(None)
+Index("ix_sources_name", sources.c.name, unique=True, sqlite_where=_present, postgresql_where=_present)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("source_id", Text, ForeignKey("sources.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("sealed", LargeBinary),
+    Column("reference", Text),
+)
+
+streams = Table(
+    "streams",
+    metadata,
+    Column("source_id", Text, ForeignKey("sources.id"), primary_key=True),
+    Column("log_type", Text, primary_key=True),
+    Column("edge_us", BigInteger),
+    Column("backfill_since_us", BigInteger),
+    Column("relook_us", BigInteger),
+    Column("swept_us", BigInteger),
+    Column("events", BigInteger, nullable=False, default=0),
+    Column("repeats", BigInteger, nullable=False, default=0),
+    Column("rejections", BigInteger, nullable=False, default=0),
+    Column("unknown_fields", JSON, nullable=False, default=dict),
+    Column("refused", JSON, nullable=False, default=list),
+    Column("last_success_us", BigInteger),
+    Column("last_event_us", BigInteger),
+    Column("trouble", Text),
+    Column("trouble_kind", Text),
+    Column("trouble_todo", Text),
+    Column("trouble_us", BigInteger),
+)
+
+slices = Table(
+    "slices",
+    metadata,
+    Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("source_id", Text, nullable=False),
+    Column("log_type", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("since_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("checkpoint", JSON, nullable=False),
+    Column("short_by", BigInteger, nullable=False),
+    Column("reason", Text),
+    Column("holder", Text),
+    Column("lease_us", BigInteger),
+    Column("leased_until_us", BigInteger),
+    ForeignKeyConstraint(["source_id", "log_type"], ["streams.source_id", "streams.log_type"]),
+    Index("ix_slices_due", "state", "due_us"),
+    Index("ix_slices_stream", "source_id", "log_type", "state"),
+    # A number that came again would let an old file pass for a new slice's.
+    sqlite_autoincrement=True,
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("table_name", Text, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+    Column("removed_through", BigInteger, nullable=False),
+)
+
+parts = Table(
+    "parts",
+    metadata,
+    Column("table_name", Text, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("path", Text, nullable=False, unique=True),
+    Column("source_id", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("min_cursor_us", BigInteger, nullable=False),
+    Column("max_cursor_us", BigInteger, nullable=False),
+    Column("landed_us", BigInteger, nullable=False),
+    Column("published_us", BigInteger),
+)
+
+rejection_keys = Table(
+    "rejection_keys",
+    metadata,
+    Column("rejection_key", Text, primary_key=True),
+    Column("source_id", Text, nullable=False),
+)

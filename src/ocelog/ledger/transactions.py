@@ -1,0 +1,124 @@
+"""How a transaction begins and ends on the two databases."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from ocelog.errors import ConfigError
+from ocelog.ledger.faults import translated
+
+_BUSY_SECONDS = 30
+_READS = "ocelog_reads"
+# A holder of the counter row that is suspended must not stop all others for ever: the server ends its transaction.
+_POSTGRES_LIMITS = "-c lock_timeout=30s -c statement_timeout=120s -c idle_in_transaction_session_timeout=120s"
+_ADDRESSES = "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """An open database: transactions that write, and snapshots that only read."""
+
+    writers: Engine
+    readers: Engine
+    turn: AbstractContextManager[object]
+    """One writer of this process at a time where the database has room for one only."""
+
+    @property
+    def url(self) -> URL:
+        """Where it is; its repr hides the password."""
+        return self.writers.url
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is a file of our own, and not a server."""
+        return self.writers.dialect.name == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that commits at the end of the block, and leaves no trace where that raises."""
+        try:
+            with self.turn, self.writers.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise translated(error, self.url) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a snapshot: every statement in the block sees the same instant."""
+        try:
+            with self.readers.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise translated(error, self.url) from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.writers.dispose()
+
+
+def connect(address: str, *, durable: bool) -> Database:
+    """Prepare connections to `address`; nothing is opened yet. Raises ConfigError, which never shows the address."""
+    try:
+        url = make_url(address)
+    except ArgumentError as error:
+        raise ConfigError(f"The ledger's address is no URL; expected {_ADDRESSES}.") from error
+    match url.get_backend_name():
+        case "sqlite":
+            return _sqlite(url, durable=durable)
+        case "postgresql" | "postgres":
+            return _postgresql(url, durable=durable)
+        case other:
+            raise ConfigError(f"The ledger cannot live in {other!r}; expected {_ADDRESSES}.")
+
+
+def _sqlite(url: URL, *, durable: bool) -> Database:
+    in_memory = url.database in (None, "", ":memory:")
+    # A database in memory belongs to its connection: there is one, which threads hand on to each other.
+    pool = {"pool_size": 1, "max_overflow": 0} if in_memory else {"pool_size": 8, "max_overflow": 32}
+    engine = create_engine(
+        url.set(drivername="sqlite"),
+        poolclass=QueuePool,
+        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": _BUSY_SECONDS},
+        **pool,
+    )
+    synchronous = "FULL" if durable else "OFF"
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute(f"PRAGMA synchronous={synchronous}")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later fails at once when another has written between, whatever
+        # the timeout; so a writer waits for its turn at the start.
+        reads = connection.get_execution_options().get(_READS, False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    # SQLite's own wait is a sleep that grows; a lock hands the turn on at once between threads.
+    return Database(writers=engine, readers=engine.execution_options(**{_READS: True}), turn=threading.Lock())
+
+
+def _postgresql(url: URL, *, durable: bool) -> Database:
+    limits = _POSTGRES_LIMITS if durable else f"{_POSTGRES_LIMITS} -c synchronous_commit=off"
+    options = " ".join(filter(None, (limits, str(url.query.get("options", "")))))
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
+        # What a landing sees once it holds the counter row must be all that committed before: no older snapshot.
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_size=8,
+        max_overflow=32,
+        connect_args={"connect_timeout": 10, "options": options, "application_name": "ocelog"},
+    )
+    snapshot = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return Database(writers=engine, readers=snapshot, turn=nullcontext())

@@ -1,0 +1,120 @@
+"""Where secrets rest: sealed with a key that is not in the ledger, or left where they are and read anew each time."""
+
+import json
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Connection, delete, insert, select
+
+from ocelog.errors import HomeError
+from ocelog.ledger import tables
+from ocelog.ledger.transactions import Database
+from ocelog.secret import Secret
+
+KEY_BYTES = 32
+_NONCE_BYTES = 12
+_LONGEST = 65_536
+"""Bytes of a referenced secret: more is a mistaken path."""
+_t = tables.secrets.c
+
+
+class Vault:
+    """The secrets of all sources. A repr shows neither key nor secrets."""
+
+    __slots__ = ("_cipher", "_database")
+
+    def __init__(self, database: Database, key: bytes) -> None:
+        if len(key) != KEY_BYTES:
+            raise HomeError(f"The key must have {KEY_BYTES} bytes; this one has {len(key)}.")
+        self._database = database
+        self._cipher = AESGCM(key)
+
+    def put(self, source_id: str, name: str, secret: Secret) -> None:
+        """Seal a copy of `secret` in the place of what was there."""
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, secret.reveal().encode(), _row_name(source_id, name))
+        with self._database.write() as tx:
+            _replace(tx, source_id, name, {"sealed": sealed})
+
+    def put_reference(self, source_id: str, name: str, reference: str) -> None:
+        """Remember only where the secret is: `file:PATH` or `env:VARIABLE`. Raises HomeError for anything else."""
+        _check(reference)
+        with self._database.write() as tx:
+            _replace(tx, source_id, name, {"reference": reference})
+
+    def get(self, source_id: str, name: str) -> Secret:
+        """Return a secret; a referenced one is read now. Raises HomeError with what to do where that fails."""
+        with self._database.read() as tx:
+            this = (_t.source_id == source_id, _t.name == name)
+            row = tx.execute(select(_t.sealed, _t.reference).where(*this)).one_or_none()
+        if row is None:
+            raise HomeError(f"The ledger has no {name} for this source. {_ENTER_AGAIN}")
+        if row.reference is not None:
+            return _read(row.reference)
+        return self._unseal(source_id, name, row.sealed)
+
+    def forget(self, source_id: str, name: str) -> None:
+        """Delete a secret, or where it is."""
+        with self._database.write() as tx:
+            _delete(tx, source_id, name)
+
+    def _unseal(self, source_id: str, name: str, sealed: bytes) -> Secret:
+        try:
+            plain = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _row_name(source_id, name))
+        except (InvalidTag, ValueError) as error:
+            raise HomeError(f"The key does not open this source's {name}: it is another key. {_ENTER_AGAIN}") from error
+        return Secret(plain.decode())
+
+
+_ENTER_AGAIN = (
+    "Put the right key back, or enter the secret again: ocelog source rotate NAME. No data is lost, and nothing is "
+    "pulled again."
+)
+
+
+def _row_name(source_id: str, name: str) -> bytes:
+    """Bind a sealed secret to its row, so that one copied into another row does not open."""
+    return json.dumps([source_id, name]).encode()
+
+
+def _replace(tx: Connection, source_id: str, name: str, values: dict[str, object]) -> None:
+    _delete(tx, source_id, name)
+    tx.execute(insert(tables.secrets).values(source_id=source_id, name=name, **values))
+
+
+def _delete(tx: Connection, source_id: str, name: str) -> None:
+    tx.execute(delete(tables.secrets).where(_t.source_id == source_id, _t.name == name))
+
+
+def _check(reference: str) -> tuple[str, str]:
+    kind, _, place = reference.partition(":")
+    if kind not in ("file", "env") or not place:
+        raise HomeError(f"A secret's reference is file:PATH or env:VARIABLE, not {reference[:80]!r}.")
+    return kind, place
+
+
+def _read(reference: str) -> Secret:
+    kind, place = _check(reference)
+    text = _from_file(place) if kind == "file" else os.environ.get(place, "")
+    text = text.strip("\r\n")
+    if not text:
+        raise HomeError(f"{reference} holds no secret; set it, or name another: ocelog source rotate NAME.")
+    return Secret(text)
+
+
+def _from_file(place: str) -> str:
+    try:
+        with Path(place).open("rb") as file:
+            raw = file.read(_LONGEST + 1)
+        if len(raw) > _LONGEST:
+            raise HomeError(f"{place} is too long for a secret; name another: ocelog source rotate NAME.")
+        return raw.decode()
+    except OSError as error:
+        raise HomeError(
+            f"The secret's file {place} cannot be read ({error.strerror}); make it readable for this user, or name "
+            "another: ocelog source rotate NAME."
+        ) from error
+    except UnicodeDecodeError:
+        raise HomeError(f"{place} is no UTF-8 text; name another: ocelog source rotate NAME.") from None
