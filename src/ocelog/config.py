@@ -1,0 +1,253 @@
+"""What this installation is set to: the only reader of the configuration file and of the environment.
+
+A setting comes from the environment (`OCELOG_<NAME>`), else from `config.yml` in the home, else it has its default.
+"""
+
+import os
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ocelog.errors import ConfigError
+from ocelog.quantities import duration, nearest, size
+
+FILE_NAME = "config.yml"
+_PREFIX = "OCELOG_"
+_MAX_FILE = 1_000_000
+"""Bytes; a larger configuration file is some other file."""
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _switch(text: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in words:
+        raise ConfigError(f"{text!r} is neither true nor false.")
+    return words[text.lower()]
+
+
+def _count(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise ConfigError(f"{text!r} is no whole number from {least} to {most}.")
+        return int(text)
+
+    return read
+
+
+def _choice(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() not in words:
+            raise ConfigError(f"{text!r} is none of {', '.join(words)}{nearest(text, words)}")
+        return text.lower()
+
+    return read
+
+
+def _bounded(least: timedelta, most: timedelta) -> Callable[[str], timedelta]:
+    def read(text: str) -> timedelta:
+        value = duration(text)
+        if not least <= value <= most:
+            raise ConfigError(f"{text!r} is not between {least} and {most}.")
+        return value
+
+    return read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, read and checked; `KNOWN` says what each means."""
+
+    home: Path
+    key_file: Path | None
+    threads: int
+    publish_bytes: int
+    publish_after: timedelta
+    part_grace: timedelta
+    query_timeout: timedelta
+    query_memory: int
+    log_format: str
+    log_level: str
+    debug: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """How one setting is read."""
+
+    default: object
+    read: Callable[[str], object]
+    doc: str
+    only_environment: bool = False
+
+
+KNOWN: dict[str, Known] = {
+    "home": Known(
+        default=None,
+        read=_path,
+        doc="Folder of the ledger, the lake and the key; ~/.local/share/ocelog where it is not set.",
+        only_environment=True,
+    ),
+    "key_file": Known(
+        default=None,
+        read=_path,
+        doc="File with the key that encrypts secrets, instead of `key` in the home.",
+        only_environment=True,
+    ),
+    "threads": Known(default=4, read=_count(1, 64), doc="Slices that are read at once."),
+    "publish_bytes": Known(default=64_000_000, read=size, doc="Publish a table when so many bytes wait."),
+    "publish_after": Known(
+        default=timedelta(minutes=5),
+        read=_bounded(timedelta(seconds=1), timedelta(days=1)),
+        doc="Publish a table when its oldest part has waited so long.",
+    ),
+    "part_grace": Known(
+        default=timedelta(minutes=10),
+        read=_bounded(timedelta(seconds=1), timedelta(days=7)),
+        doc="Keep published part files so long for readers that began before; longer than query_timeout.",
+    ),
+    "query_timeout": Known(
+        default=timedelta(seconds=60),
+        read=_bounded(timedelta(seconds=1), timedelta(hours=6)),
+        doc="Interrupt a query after this long.",
+    ),
+    "query_memory": Known(
+        default=1_000_000_000, read=size, doc="Bytes that a query may hold in memory; the rest goes to disk."
+    ),
+    "log_format": Known(
+        default="auto", read=_choice("auto", "text", "json"), doc="auto: text on a terminal, JSON where there is none."
+    ),
+    "log_level": Known(
+        default="info", read=_choice("debug", "info", "warning", "error"), doc="Least level that is logged."
+    ),
+    "debug": Known(default=False, read=_switch, doc="Show the traceback of an unexpected error."),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting as `ocelog config` shows it."""
+
+    name: str
+    value: object
+    origin: str
+    """`default`, a variable's name, or a file's path."""
+    doc: str
+
+
+def home_path(environment: Mapping[str, str] | None = None) -> Path:
+    """Return the home's folder: OCELOG_HOME, else the user's data folder."""
+    environment = os.environ if environment is None else environment
+    named = environment.get("OCELOG_HOME")
+    if named:
+        return Path(named).expanduser().absolute()
+    data = environment.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path("~/.local/share").expanduser()) / "ocelog"
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read every setting. Raises ConfigError, which names the file or variable at fault."""
+    values: dict[str, Any] = {each.name: each.value for each in explain(environment)}
+    return Settings(**values)
+
+
+def explain(environment: Mapping[str, str] | None = None) -> list[Setting]:
+    """Read every setting together with where it came from. Raises ConfigError."""
+    environment = os.environ if environment is None else environment
+    home = home_path(environment)
+    file = home / FILE_NAME
+    written = _read_file(file)
+    _refuse_unknown_variables(environment)
+    found = [_one(name, environment, written, file) for name in KNOWN]
+    values = {each.name: each for each in found}
+    values["home"] = Setting(name="home", value=home, origin=values["home"].origin, doc=values["home"].doc)
+    if values["part_grace"].value <= values["query_timeout"].value:  # type: ignore[operator] # both are durations
+        raise ConfigError(
+            f"part_grace ({values['part_grace'].origin}) must be longer than query_timeout "
+            f"({values['query_timeout'].origin}): a query must not outlive the files that it reads."
+        )
+    return list(values.values())
+
+
+def _one(name: str, environment: Mapping[str, str], written: Mapping[str, str], file: Path) -> Setting:
+    known = KNOWN[name]
+    variable = _PREFIX + name.upper()
+    if environment.get(variable):
+        text, origin = environment[variable], variable
+    elif name in written:
+        text, origin = written[name], str(file)
+    else:
+        return Setting(name=name, value=known.default, origin="default", doc=known.doc)
+    try:
+        return Setting(name=name, value=known.read(text), origin=origin, doc=known.doc)
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: {name}: {error}") from error
+
+
+def _read_file(path: Path) -> dict[str, str]:
+    """Return the settings in `path` as texts; a home without the file is fine."""
+    try:
+        if path.stat().st_size > _MAX_FILE:
+            raise ConfigError(f"{path} is larger than a megabyte: that is no configuration file.")
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} must hold `name: value` lines.")
+    return {name: _text(name, value, path) for name, value in found.items()}
+
+
+def _text(name: object, value: object, path: Path) -> str:
+    allowed = [each for each, known in KNOWN.items() if not known.only_environment]
+    if name in KNOWN and name not in allowed:
+        raise ConfigError(f"{path}: {name} can only be set as {_PREFIX}{str(name).upper()}.")
+    if name not in allowed:
+        raise ConfigError(f"{path}: there is no setting {str(name)!r}{nearest(str(name), allowed)}")
+    if not isinstance(value, str | int | bool):
+        raise ConfigError(f"{path}: {name}: expected one value, found {type(value).__name__}.")
+    return str(value)
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    """Refuse a variable that is nearly one of ours; others may be a person's own, for a secret perhaps."""
+    ours = [_PREFIX + name.upper() for name in KNOWN] + ["OCELOG_KEY"]
+    for name in environment:
+        if name.startswith(_PREFIX) and name not in ours:
+            close = get_close_matches(name, ours, n=1, cutoff=0.85)
+            if close:
+                raise ConfigError(f"The variable {name} is not known; did you mean {close[0]}?")
+
+
+def secret_key(environment: Mapping[str, str] | None = None) -> bytes | None:
+    """Return the key in OCELOG_KEY (32 bytes as base64 or 64 hex digits), None where it is not set."""
+    environment = os.environ if environment is None else environment
+    text = environment.get("OCELOG_KEY", "").strip()
+    return key_from(text, "OCELOG_KEY") if text else None
+
+
+def key_from(text: str, origin: str) -> bytes:
+    """Decode a key of 32 bytes from base64 or hex. Raises ConfigError, which never shows it."""
+    for decode in (bytes.fromhex, lambda t: b64decode(t, validate=True)):
+        try:
+            key = decode(text)
+        except ValueError:
+            continue
+        if len(key) == 32:
+            return key
+    raise ConfigError(
+        f"{origin} holds no key: expected 32 bytes as base64 or as 64 hex digits (openssl rand -base64 32)."
+    )

@@ -1,0 +1,179 @@
+"""Where everything of one installation lives, and whether it is fit for use."""
+
+import contextlib
+import errno
+import json
+import os
+import pwd
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ocelog.errors import HomeError, LakeUnavailableError
+from ocelog.instants import rfc3339
+
+VERSION = 1
+"""Of the home's layout; a newer one is refused, an older one is brought up to this."""
+_FOLDERS = ("landing", "lake", "tmp")
+_OURS = {*_FOLDERS, "home.json", "key", "ledger.db", "ledger.db-wal", "ledger.db-shm", "lock", "config.yml"}
+_MAX_NOTE = 100_000
+"""Bytes that home.json may have, and the note in the lock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """An installation's folder, found fit for use."""
+
+    path: Path
+    ledger_url: str
+
+    @property
+    def key_file(self) -> Path:
+        """Where the key is that encrypts secrets, unless a setting names another place."""
+        return self.path / "key"
+
+    @property
+    def tmp(self) -> Path:
+        """What a crash may leave behind for anyone to delete."""
+        return self.path / "tmp"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by whoever pulls or publishes."""
+        return self.path / "lock"
+
+
+def exists(path: Path) -> bool:
+    """Whether a finished home is at `path`."""
+    with translated(path):
+        return (path / "home.json").is_file()
+
+
+def prepare(path: Path) -> Path:
+    """Make the folders of a home at `path`, which is not a home before `finish`. Raises HomeError."""
+    path = path.expanduser().absolute()
+    with translated(path):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        strangers = {each.name for each in path.iterdir()} - _OURS
+        if strangers:
+            raise HomeError(
+                f"{path} is not empty and no home of Ocelog ({min(strangers)!r} is in it): name an empty folder."
+            )
+        _check_owner(path)
+        for name in _FOLDERS:
+            (path / name).mkdir(mode=0o700, exist_ok=True)
+    return Path(os.path.realpath(path))
+
+
+def finish(path: Path, *, ledger_url: str | None) -> Home:
+    """Declare the prepared folder `path` a home whose ledger is at `ledger_url` (None: beside the lake)."""
+    note = {
+        "version": VERSION,
+        "path": str(path),
+        "ledger": ledger_url,
+        "created": rfc3339(datetime.now(UTC).replace(microsecond=0)),
+    }
+    with translated(path):
+        draft = path / "tmp" / "home.json"
+        draft.touch(mode=0o600)
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(note, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path / "home.json")
+        _sync_folder(path)
+    return open_home(path)
+
+
+def default_ledger(path: Path) -> str:
+    """Return the address of the ledger that lives in the home."""
+    return f"sqlite:///{path / 'ledger.db'}"
+
+
+def open_home(path: Path) -> Home:
+    """Return the home at `path`. Raises HomeError where it is none, or not fit for this user, version and place."""
+    if not exists(path):
+        raise HomeError(f"There is no home of Ocelog at {path}: run `ocelog init`, or set OCELOG_HOME to where it is.")
+    _check_owner(path)
+    note = read_note(path / "home.json")
+    version, written = note.get("version"), note.get("path")
+    if not isinstance(version, int) or not isinstance(written, str):
+        raise HomeError(f"{path / 'home.json'} is damaged: copy it back from a backup.")
+    if version > VERSION:
+        raise HomeError(
+            f"The home {path} was made by a newer Ocelog (layout {version}; this one knows up to {VERSION}): "
+            "upgrade Ocelog, or restore the backup from before the upgrade. Nothing was changed."
+        )
+    place = os.path.realpath(path)
+    if place != written:
+        raise HomeError(
+            f"The home {place} was made at {written} and moved since; the lake's files name each other by absolute "
+            f"paths. Move it back, or mount it there: mount --bind {place} {written}"
+        )
+    return Home(path=Path(place), ledger_url=note.get("ledger") or default_ledger(Path(place)))
+
+
+def free_bytes(home: Home) -> int:
+    """Return how much room is left where `home` is."""
+    found = os.statvfs(home.path)
+    return found.f_bavail * found.f_frsize
+
+
+def _check_owner(path: Path) -> None:
+    owner = path.stat().st_uid
+    if owner == os.geteuid():
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"user {owner}"
+    raise HomeError(
+        f"The home {path} belongs to {name}: run this as that user, such as: sudo -u {name} {_program()} ..."
+    )
+
+
+def _program() -> str:
+    return Path(sys.argv[0]).name or "ocelog"
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """Return the JSON object in `path`, an empty one where it is damaged."""
+    with translated(path):
+        if path.stat().st_size > _MAX_NOTE:
+            return {}
+        text = path.read_text("utf-8", "replace")
+    with contextlib.suppress(ValueError):
+        found = json.loads(text)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Say what an error of the file system means for a home."""
+    try:
+        yield
+    except OSError as error:
+        match error.errno:
+            case errno.ENOSPC | errno.EDQUOT:
+                raise LakeUnavailableError(f"The disk of {path} is full: make room, then try again.") from error
+            case errno.EROFS:
+                raise HomeError(f"{path} is on a file system that is mounted read-only: mount it writable.") from error
+            case errno.EACCES | errno.EPERM:
+                raise HomeError(f"This user may not use {path}: run as its owner, or set OCELOG_HOME.") from error
+            case errno.ENOTDIR | errno.EEXIST:
+                raise HomeError(f"{path} is not a folder: name another with OCELOG_HOME or --home.") from error
+            case _:
+                raise HomeError(f"{path} cannot be used: {error.strerror or error}.") from error

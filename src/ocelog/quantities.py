@@ -1,0 +1,99 @@
+"""How people write durations, sizes and instants, and how they like to read them."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from ocelog.errors import ConfigError
+from ocelog.instants import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_LONGEST = timedelta(days=36_500)
+
+
+def duration(text: str) -> timedelta:
+    """Read `30s`, `5m`, `24h`, `30d`, `2w`. Raises ConfigError."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhdw])", text.strip().lower())
+    if found is None:
+        raise ConfigError(f"{text!r} is no duration: write a number and a unit, such as 30s, 5m, 24h, 30d or 2w.")
+    seconds = int(found[1]) * _UNITS[found[2]]
+    if seconds > _LONGEST.total_seconds():
+        raise ConfigError(f"{text!r} is longer than a hundred years.")
+    return timedelta(seconds=seconds)
+
+
+def write_duration(value: timedelta) -> str:
+    """Write `value` in the largest unit that divides it, as `duration` reads it."""
+    seconds = int(value.total_seconds())
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % _UNITS[unit] == 0:
+            return f"{seconds // _UNITS[unit]}{unit}"
+    return f"{seconds}s"
+
+
+def about(value: timedelta) -> str:
+    """Write `value` in one or two units for a person: `3m 20s`, `2d 4h`."""
+    left = max(0, int(value.total_seconds()))
+    words = list[str]()
+    for unit in ("d", "h", "m", "s"):
+        count, left = divmod(left, _UNITS[unit])
+        if count:
+            words.append(f"{count}{unit}")
+        elif words:
+            break
+    return " ".join(words[:2]) or "0s"
+
+
+def size(text: str) -> int:
+    """Read `64MB`, `1GiB`, `500000` as bytes. Raises ConfigError."""
+    found = re.fullmatch(r"([0-9]{1,12})\s*([kmg]?i?b)?", text.strip().lower())
+    if found is None:
+        raise ConfigError(f"{text!r} is no size: write a number and a unit, such as 64MB or 1GiB.")
+    return int(found[1]) * _SIZES[found[2] or ""]
+
+
+def write_size(count: int) -> str:
+    """Write a number of bytes for a person."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def instant(text: str, *, now: datetime) -> datetime:
+    """Read RFC 3339 with an offset, a UTC date, or a duration before `now`. Raises ConfigError.
+
+    A time without an offset is refused rather than read as local: it would move with the machine.
+    """
+    if re.fullmatch(r"[0-9]+[smhdw]", text.strip().lower()):
+        return now - duration(text)
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ConfigError(
+            f"{text!r} is no instant: write 2026-08-01T00:00:00Z, 2026-08-01 (UTC), or 7d for seven days ago."
+        ) from None
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text.strip()):
+        return found.replace(tzinfo=UTC)
+    if found.tzinfo is None:
+        raise ConfigError(f"{text!r} lacks an offset: write {found.isoformat()}Z if it is UTC.")
+    return found.astimezone(UTC)
+
+
+def write_instant(value: datetime | None) -> str | None:
+    """Write `value` to the second as RFC 3339 with Z."""
+    return None if value is None else rfc3339(value.replace(microsecond=0))
+
+
+def nearest(wrong: str, right: "Iterable[str]") -> str:
+    """Return `; did you mean X?` for the nearest of `right`, else nothing."""
+    by_fold = {name.casefold(): name for name in right}
+    found = get_close_matches(wrong.casefold(), by_fold, n=1, cutoff=0.5)
+    return f"; did you mean {by_fold[found[0]]!r}?" if found else ""
