@@ -1,0 +1,165 @@
+"""What a YAML file holds, and on which line: nodes that can say `file:line: what is wrong, nearest valid name`."""
+
+import re
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from typing import TypeAlias
+
+import yaml
+
+from ocelog.errors import SchemaError
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MAX_NESTING = 200
+"""libyaml composes by recursion in C, without a limit: deeper text would end the process."""
+_NAME = re.compile(r"[A-Za-z_@$][\w@$:./ -]{0,127}")
+_TRUTHS: Mapping[str, bool] = {"true": True, "false": False}
+
+
+def parse(text: str, origin: str) -> "Marked":
+    """Return the root of the YAML in `text`. Raises SchemaError where it is no YAML, or there is nothing in it."""
+    try:
+        _refuse_deep(text, origin)
+        node = yaml.compose(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SchemaError(f"{origin}:{line}: this is no YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise SchemaError(f"{origin}:1: this is no YAML: {error}") from error
+    if node is None:
+        raise SchemaError(f"{origin}:1: the file is empty; expected a log schema with `schema` and `fields`")
+    return Marked(node, origin)
+
+
+def _refuse_deep(text: str, origin: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        match event:
+            case yaml.CollectionStartEvent():
+                depth += 1
+            case yaml.CollectionEndEvent():
+                depth -= 1
+        if depth > _MAX_NESTING:
+            raise SchemaError(f"{origin}:{event.start_mark.line + 1}: nested more than {_MAX_NESTING} deep")
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return `; did you mean 'x'?` with the name in `known` that is most like `name`, or nothing where none is."""
+    by_lower = {one.lower(): one for one in known}
+    matches = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    return f"; did you mean {by_lower[matches[0]]!r}?" if matches else ""
+
+
+Node: TypeAlias = yaml.Node
+
+
+class Marked:
+    """A YAML value with its place."""
+
+    def __init__(self, node: Node, origin: str) -> None:
+        self._node = node
+        self._origin = origin
+
+    def wrong(self, problem: str) -> SchemaError:
+        """Return the error that says `problem` of this place."""
+        return SchemaError(f"{self._origin}:{self._node.start_mark.line + 1}: {problem}")
+
+    def mapping(self) -> "Entry":
+        """Return the keys and values here."""
+        if not isinstance(self._node, yaml.MappingNode):
+            raise self.wrong(f"expected a mapping of keys to values, found {self._found()}")
+        pairs: dict[str, tuple[Marked, Marked]] = {}
+        for key_node, value_node in self._node.value:
+            key = Marked(key_node, self._origin)
+            name = key.text()
+            if name in pairs:
+                raise key.wrong(f"the key {name!r} is here twice")
+            pairs[name] = (key, Marked(value_node, self._origin))
+        return Entry(self, pairs)
+
+    def items(self) -> "list[Marked]":
+        """Return the items of the list here."""
+        if not isinstance(self._node, yaml.SequenceNode):
+            raise self.wrong(f"expected a list, found {self._found()}")
+        return [Marked(item, self._origin) for item in self._node.value]
+
+    def text(self) -> str:
+        """Return the scalar here as it is written."""
+        if not isinstance(self._node, yaml.ScalarNode) or self._node.tag.endswith(":null"):
+            raise self.wrong(f"expected text, found {self._found()}")
+        return str(self._node.value)
+
+    def truth(self) -> bool:
+        """Return the true or false here."""
+        if self.text().lower() not in _TRUTHS:
+            raise self.wrong(f"expected true or false, found {self.text()!r}")
+        return _TRUTHS[self.text().lower()]
+
+    def natural(self) -> int:
+        """Return the whole number here, 0 to 1,000,000."""
+        if not re.fullmatch(r"\d{1,6}", self.text(), re.ASCII):
+            raise self.wrong(f"expected a whole number from 0 on, found {self.text()!r}")
+        return int(self.text())
+
+    def one_of(self, known: Collection[str], *, besides: str = "") -> str:
+        """Return the text here, which must be one of `known`."""
+        name = self.text()
+        if name not in known:
+            raise self.wrong(f"{name!r} is not one of {', '.join(known)}{besides}{nearest(name, known)}")
+        return name
+
+    def field_name(self) -> str:
+        """Return the text here, which must do as the name of a field, and of a column."""
+        name = self.text()
+        if not _NAME.fullmatch(name):
+            raise self.wrong(f"{name!r} is no name for a field: letters, digits, _ and - please, 128 at most")
+        if name.lower().startswith("p_"):
+            raise self.wrong(f"the field {name!r} would hide a standard field: names in p_ are ours")
+        return name
+
+    def _found(self) -> str:
+        match self._node:
+            case yaml.MappingNode():
+                return "a mapping"
+            case yaml.SequenceNode():
+                return "a list"
+            case yaml.ScalarNode(value="") | yaml.ScalarNode(tag="tag:yaml.org,2002:null"):
+                return "nothing"
+            case _:
+                return repr(self._node.value)
+
+
+class Entry:
+    """The keys and values of a YAML mapping."""
+
+    def __init__(self, place: Marked, pairs: Mapping[str, tuple[Marked, Marked]]) -> None:
+        self._place = place
+        self._pairs = pairs
+        """Name -> the key and the value, each with its place."""
+
+    def wrong(self, problem: str) -> SchemaError:
+        """Return the error that says `problem` of the mapping as a whole."""
+        return self._place.wrong(problem)
+
+    def get(self, key: str) -> Marked | None:
+        """Return the value of `key`, None where it is missing."""
+        return self._pairs[key][1] if key in self._pairs else None
+
+    def needs(self, key: str) -> Marked:
+        """Return the value of `key`, which must be there."""
+        if key not in self._pairs:
+            raise self.wrong(f"`{key}` is missing here")
+        return self._pairs[key][1]
+
+    def not_later(self, later: Mapping[str, str]) -> None:
+        """Refuse keys of the language that this version does not read."""
+        for name, (key, _) in self._pairs.items():
+            if name in later:
+                raise key.wrong(f"`{name}` ({later[name]}) is not read yet; it comes in a later version of Ocelog")
+
+    def only(self, known: Collection[str], *, later: Mapping[str, str], context: str = "") -> None:
+        """Refuse keys that are not in `known`."""
+        self.not_later(later)
+        for name, (key, _) in self._pairs.items():
+            if name not in known:
+                raise key.wrong(f"unknown key {name!r}{context}{nearest(name, known)}")
