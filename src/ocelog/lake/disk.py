@@ -1,0 +1,56 @@
+"""How a file is made durable, and what an operating system's refusal means to a person."""
+
+import errno
+import os
+from pathlib import Path
+
+from ocelog.errors import HomeError, LakeUnavailableError, OcelogError
+
+READ_ONLY = 0o444
+"""Files of the lake never change: not even by a mistaken hand."""
+
+
+def refusal(error: OSError, path: Path | str) -> OcelogError:
+    """Say what `error` means: a full disk may pass, a disk that must not be written needs a person."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return LakeUnavailableError(f"The disk is full: {path} could not be written. Free some space and run it again.")
+    if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
+        return HomeError(
+            f"{path} may not be written ({error.strerror}). Make the home writable for this user, or choose another "
+            "home by OCELOG_HOME."
+        )
+    return LakeUnavailableError(f"{path}: {error.strerror or error}. Run it again; nothing was lost.")
+
+
+def make_directory(path: Path) -> None:
+    """Create `path` and what is missing above it, each entry on disk when it returns."""
+    missing = [path]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    path.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        sync_directory(made.parent)
+
+
+def write_new(path: Path, content: memoryview | bytes) -> None:
+    """Write a file that was not there, read-only; it is on disk when this returns. Its directory's entry is not."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READ_ONLY)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        os.fsync(handle)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(handle)
+
+
+def sync_directory(path: Path) -> None:
+    """Put the entries of a directory on disk: without it, a durable file may have no name after a power failure."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

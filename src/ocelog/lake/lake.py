@@ -1,0 +1,104 @@
+"""Where parts are written, and which versions are there already: the lake as pulling uses it."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from ocelog.errors import LakeUnavailableError
+from ocelog.lake.parts import discard, write_part
+from ocelog.lake.ports import LakeLedger
+from ocelog.lake.scan import Wanted, scan
+from ocelog.lake.view import View, Views
+from ocelog.model import Known, NewPart, Part
+from ocelog.pull.ports import Loaded
+
+T = TypeVar("T")
+
+KEY_COLUMNS = ("id", "p_version_time", "p_observed_at", "p_row_id", "p_version")
+_MAX_VIEWS = 5
+"""A view goes stale when a publish and a removal, at least ten minutes apart, both pass while it is read."""
+
+
+class FileLake:
+    """The lake of one home; fits pull.ports.Lake."""
+
+    def __init__(self, home: Path, ledger: LakeLedger, schemas: Mapping[str, pa.Schema]) -> None:
+        self.home = home
+        self.schemas = schemas
+        self.views = Views(home, ledger)
+
+    def write(self, table: str, name: str, rows: pa.Table) -> NewPart:
+        """Write `landing/<table>/<name>.parquet`; file and directory are on disk when it returns."""
+        return write_part(self.home, table, name, rows)
+
+    def discard(self, part: NewPart) -> None:
+        """Delete a part that never landed."""
+        discard(self.home, part.path)
+
+    def load(
+        self, table: str, source_id: str, *, since_us: int, until_us: int | None, ids: Collection[str] | None = None
+    ) -> Loaded:
+        """Return every version with p_cursor_time in [since, until], both included, of `ids` (None: of all)."""
+        wanted = Wanted(
+            source_id=source_id,
+            since_us=since_us,
+            until_us=until_us,
+            column=None if ids is None else "id",
+            values=ids or (),
+        )
+
+        def read(view: View) -> Loaded:
+            return Loaded(known=_known(self._rows(view, wanted, KEY_COLUMNS)), through=view.through)
+
+        return self._settled(table, read)
+
+    def read(self, parts: Iterable[Part], source_id: str) -> Known:
+        """Return the versions in `parts`. Raises LakeUnavailableError where a file is gone: load anew."""
+        wanted = Wanted(source_id=source_id)
+        return _known(rows for part in parts for rows in scan(self.home / part.path, wanted, KEY_COLUMNS))
+
+    def rows(self, table: str, row_ids: Collection[str], columns: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Return whole values of some columns by p_row_id, from parts and table, as Python values."""
+        wanted = Wanted(column="p_row_id", values=row_ids)
+        names = ("p_row_id", *(name for name in columns if name != "p_row_id"))
+
+        def read(view: View) -> dict[str, dict[str, Any]]:
+            listed = [row for rows in self._rows(view, wanted, names) for row in rows.to_pylist()]
+            return {row["p_row_id"]: {name: row.get(name) for name in columns} for row in listed}
+
+        return self._settled(table, read) if row_ids else {}
+
+    def _rows(self, view: View, wanted: Wanted, columns: Collection[str]) -> Iterator[pa.Table]:
+        for file in view.files:
+            if wanted.overlaps(file.min_cursor_us, file.max_cursor_us):
+                yield from scan(Path(file.path), wanted, tuple(columns))
+        for part in view.parts:
+            fits = wanted.source_id in {None, part.source_id}
+            if fits and wanted.overlaps(part.min_cursor_us, part.max_cursor_us):
+                yield from scan(self.home / part.path, wanted, tuple(columns))
+
+    def _settled(self, table: str, read: Callable[[View], T]) -> T:
+        """Read one view; where a file of it went away meanwhile, its rows are in a newer view."""
+        for _ in range(_MAX_VIEWS - 1):
+            try:
+                return read(self.views.take(table))
+            except LakeUnavailableError:
+                continue
+        return read(self.views.take(table))
+
+
+def _known(tables: Iterable[pa.Table]) -> Known:
+    ids: list[str] = []
+    version_us: list[int] = []
+    observed_us: list[int] = []
+    row_ids: list[str] = []
+    versions: list[str] = []
+    for rows in tables:
+        ids += rows.column("id").to_pylist()
+        version_us += rows.column("p_version_time").cast(pa.int64()).to_pylist()
+        observed_us += rows.column("p_observed_at").cast(pa.int64()).to_pylist()
+        row_ids += rows.column("p_row_id").to_pylist()
+        versions += rows.column("p_version").to_pylist()
+    return Known(ids=ids, version_us=version_us, observed_us=observed_us, row_ids=row_ids, versions=versions)

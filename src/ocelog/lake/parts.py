@@ -1,0 +1,78 @@
+"""How a landed page becomes a durable Parquet file, and when that file may go."""
+
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ocelog.lake.disk import make_directory, refusal, sync_directory, write_new
+from ocelog.lake.ports import LakeLedger
+from ocelog.model import NewPart
+
+LANDING = "landing"
+_NAME = re.compile(r"(?P<slice>\d+)-(?P<fence>\d+)-\d+\.parquet")
+
+
+def write_part(home: Path, table: str, name: str, rows: pa.Table) -> NewPart:
+    """Write `rows` to `landing/<table>/<name>.parquet`; file and entry are on disk when this returns.
+
+    Raises LakeUnavailableError or HomeError; then no file is left.
+    """
+    path = f"{LANDING}/{table}/{name}.parquet"
+    content = _encode(rows)
+    file = home / path
+    try:
+        if not file.parent.exists():
+            make_directory(file.parent)
+        write_new(file, content)
+        sync_directory(file.parent)
+    except OSError as error:
+        raise refusal(error, file) from error
+    least, most = cursor_range(rows)
+    return NewPart(
+        table=table, path=path, rows=rows.num_rows, bytes=len(content), min_cursor_us=least, max_cursor_us=most
+    )
+
+
+def discard(home: Path, path: str) -> None:
+    """Delete the file of a part; one that is gone already is fine."""
+    try:
+        (home / path).unlink(missing_ok=True)
+    except OSError as error:
+        raise refusal(error, home / path) from error
+
+
+def cursor_range(rows: pa.Table) -> tuple[int, int]:
+    """Return the least and greatest p_cursor_time in microseconds."""
+    found = pc.min_max(rows.column("p_cursor_time").cast(pa.int64())).as_py()
+    return found["min"], found["max"]
+
+
+def remove_orphans(home: Path, table: str, ledger: LakeLedger) -> list[str]:
+    """Delete files that no transaction vouches for and none ever will: their holder has lost its slice.
+
+    The files are listed before the ledger is asked, and a file whose fence is the slice's present one stays: its
+    holder may only be asleep, and commit it yet.
+    """
+    names = sorted(file.name for file in (home / LANDING / table).glob("*.parquet"))
+    landed, fences = ledger.landing_state(table)
+    orphans = [
+        path
+        for name in names
+        if (found := _NAME.fullmatch(name)) is not None
+        and int(found["fence"]) < fences.get(int(found["slice"]), 0)
+        and (path := f"{LANDING}/{table}/{name}") not in landed
+    ]
+    for path in orphans:
+        discard(home, path)
+    return orphans
+
+
+def _encode(rows: pa.Table) -> memoryview:
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        rows, sink, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False, version="2.6"
+    )
+    return memoryview(sink.getvalue())

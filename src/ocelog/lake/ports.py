@@ -1,0 +1,43 @@
+"""What the lake needs from a ledger, in the lake's words."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ocelog.model import Part
+
+
+class LakeLedger(Protocol):
+    """The order of commits of parts, and how far they are published. Every call is one transaction."""
+
+    @property
+    def id(self) -> str:
+        """Name this ledger: a mark says whose sequence numbers it counts in."""
+        ...
+
+    def parts(self, table: str, above: int = 0) -> list[Part]:
+        """Return the parts with a greater sequence than `above`, in sequence order."""
+        ...
+
+    def counter(self, table: str) -> int:
+        """Return the last sequence given to a part of `table`."""
+        ...
+
+    def raise_counter(self, table: str, to: int) -> None:
+        """Make sure that no sequence up to `to` is given again."""
+        ...
+
+    def published(self, table: str, through: int, at_us: int) -> None:
+        """Note that the parts up to `through` are in the table, since `at_us` at the latest."""
+        ...
+
+    def removable(self, table: str, published_before_us: int) -> list[Part]:
+        """Return the parts that no loop needs and that were published before that instant."""
+        ...
+
+    def forget(self, table: str, sequences: Sequence[int]) -> None:
+        """Delete the rows of those parts and remember that parts up to the greatest are gone."""
+        ...
+
+    def landing_state(self, table: str) -> tuple[frozenset[str], dict[int, int]]:
+        """Return the paths of all parts, and each slice's present fence, as of one instant."""
+        ...

@@ -1,0 +1,104 @@
+"""Which rows of some Parquet files are wanted, found with as few bytes read as possible."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ocelog.errors import LakeUnavailableError
+
+CURSOR = "p_cursor_time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which rows to return; None: no condition."""
+
+    source_id: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+    column: str | None = None
+    """Column that must hold one of `values`."""
+    values: Collection[str] = ()
+
+    def overlaps(self, least: int | None, most: int | None) -> bool:
+        """Tell whether rows with p_cursor_time in [least, most] may be wanted; None: the end is not known."""
+        after_end = self.until_us is not None and least is not None and least > self.until_us
+        before_start = self.since_us is not None and most is not None and most < self.since_us
+        return not (after_end or before_start)
+
+
+def scan(path: Path, wanted: Wanted, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield the wanted rows of a file, one table a row group; columns that the file lacks are left out.
+
+    Raises LakeUnavailableError where the file is gone or cut.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            present = [name for name in columns if name in file.schema_arrow.names]
+            cursor = _cursor_column(file)
+            for group in range(file.num_row_groups):
+                if wanted.overlaps(*_range(file.metadata.row_group(group), cursor)):
+                    rows = _group(file, group, wanted, present)
+                    if rows.num_rows:
+                        yield rows
+    except (OSError, pa.ArrowInvalid) as error:
+        raise LakeUnavailableError(f"{path} cannot be read: {error}. Run it again.") from error
+
+
+def _group(file: pq.ParquetFile, group: int, wanted: Wanted, columns: list[str]) -> pa.Table:
+    """Read the narrow columns that decide first, and the others only where a row is left."""
+    conditions = _condition_columns(wanted)
+    rows = file.read_row_group(group, columns=conditions, use_threads=False)
+    mask = _mask(rows, wanted)
+    if mask is None:
+        return file.read_row_group(group, columns=columns, use_threads=False)
+    if not pc.any(mask).as_py():
+        return rows.slice(0, 0)
+    rest = [name for name in columns if name not in conditions]
+    if rest:
+        others = file.read_row_group(group, columns=rest, use_threads=False)
+        for name in rest:
+            rows = rows.append_column(others.schema.field(name), others.column(name))
+    return rows.filter(mask).select(columns)
+
+
+def _condition_columns(wanted: Wanted) -> list[str]:
+    columns = [] if wanted.column is None else [wanted.column]
+    if wanted.source_id is not None:
+        columns.append("p_source_id")
+    if wanted.since_us is not None or wanted.until_us is not None:
+        columns.append(CURSOR)
+    return columns
+
+
+def _mask(rows: pa.Table, wanted: Wanted) -> pa.ChunkedArray | None:
+    masks = []
+    if wanted.column is not None:
+        values = pa.array(list(wanted.values), pa.string())
+        masks.append(pc.is_in(rows.column(wanted.column), value_set=values))
+    if wanted.source_id is not None:
+        masks.append(pc.equal(rows.column("p_source_id"), wanted.source_id))
+    if wanted.since_us is not None:
+        masks.append(pc.greater_equal(rows.column(CURSOR).cast(pa.int64()), wanted.since_us))
+    if wanted.until_us is not None:
+        masks.append(pc.less_equal(rows.column(CURSOR).cast(pa.int64()), wanted.until_us))
+    whole = None
+    for mask in masks:
+        whole = mask if whole is None else pc.and_(whole, mask)
+    return whole
+
+
+def _cursor_column(file: pq.ParquetFile) -> int | None:
+    paths = (file.schema.column(index).path for index in range(len(file.schema)))
+    return next((index for index, path in enumerate(paths) if path == CURSOR), None)
+
+
+def _range(group: pq.RowGroupMetaData, column: int | None) -> tuple[int | None, int | None]:
+    statistics = None if column is None else group.column(column).statistics
+    if statistics is None or not statistics.has_min_max:
+        return None, None
+    return statistics.min_raw, statistics.max_raw

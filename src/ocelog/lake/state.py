@@ -1,0 +1,172 @@
+"""Which files a table has now, and up to which part it holds everything."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from struct import unpack
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from ocelog.errors import HomeError, LakeUnavailableError
+
+if TYPE_CHECKING:
+    from pyiceberg.manifest import DataFile
+
+NAMESPACE = "ocelog"
+CATALOG_NAME = "ocelog"
+MARK = "ocelog.published-through"
+"""Table property `<ledger id>:<sequence>`. A property, because a snapshot summary goes with the next foreign commit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFile:
+    """A Parquet file of a table. The range of p_cursor_time is None where its writer did not note it."""
+
+    path: str
+    rows: int
+    bytes: int
+    min_cursor_us: int | None
+    max_cursor_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableState:
+    """A table at one commit."""
+
+    table: str
+    location: str
+    """Path of its metadata file."""
+    ledger_id: str | None
+    """Whose sequence numbers `mark` counts in; None: nothing was published yet."""
+    mark: int
+    files: tuple[TableFile, ...]
+    schema: Mapping[str, Any]
+    """The present schema, as the metadata spells it."""
+
+
+def catalog_path(home: Path) -> Path:
+    """Return where the catalog of the tables is kept."""
+    return home / "lake" / "catalog.db"
+
+
+def parse_mark(text: str | None) -> tuple[str | None, int]:
+    """Split a mark into ledger id and sequence."""
+    if text is None:
+        return None, 0
+    ledger_id, _, sequence = text.rpartition(":")
+    return ledger_id, int(sequence)
+
+
+class TableStates:
+    """Reads the state of each table, anew only where its metadata has moved, since metadata files never change."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._states: dict[str, TableState] = {}
+        self._manifests: dict[str, tuple[TableFile, ...]] = {}
+
+    def state(self, table: str) -> TableState | None:
+        """Return the table's state, None where it was never made."""
+        location = self.location(table)
+        if location is None:
+            return None
+        known = self._states.get(table)
+        if known is None or known.location != location:
+            known = self._read(table, location)
+            self._states[table] = known
+        return known
+
+    def location(self, table: str) -> str | None:
+        """Return the path of the table's metadata file, None where the table was never made."""
+        path = catalog_path(self._home)
+        if not path.exists():
+            return None
+        try:
+            connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)
+            try:
+                row = connection.execute(
+                    "SELECT metadata_location FROM iceberg_tables"
+                    " WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?",
+                    (CATALOG_NAME, NAMESPACE, table),
+                ).fetchone()
+            finally:
+                connection.close()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return None
+            raise LakeUnavailableError(f"{path}: {error}. Run it again.") from error
+        return None if row is None else self._inside(row[0])
+
+    def _inside(self, location: str) -> str:
+        path = Path(location.removeprefix("file://"))
+        if not path.is_relative_to(self._home):
+            made = str(path).split("/lake/warehouse/", maxsplit=1)[0]
+            raise HomeError(
+                f"This home was moved: the lake was made in {made}, and its files are listed by their full paths, but "
+                f"the home is {self._home} now. Move it back, or put a symbolic link at {made} and set "
+                f"OCELOG_HOME={made}."
+            )
+        return str(path)
+
+    def _read(self, table: str, location: str) -> TableState:
+        metadata = json.loads(Path(location).read_bytes())
+        ledger_id, mark = parse_mark(metadata["properties"].get(MARK))
+        return TableState(
+            table=table,
+            location=location,
+            ledger_id=ledger_id,
+            mark=mark,
+            files=tuple(self._files(table, metadata)),
+            schema=next(s for s in metadata["schemas"] if s["schema-id"] == metadata["current-schema-id"]),
+        )
+
+    def _files(self, table: str, metadata: Mapping[str, Any]) -> Iterator[TableFile]:
+        current = metadata.get("current-snapshot-id")
+        if current in {None, -1}:
+            return
+        from pyiceberg.manifest import ManifestContent, read_manifest_list  # noqa: PLC0415 - takes half a second
+
+        from ocelog.lake.durable import durable_io  # noqa: PLC0415 - for its users only
+
+        snapshot = next(s for s in metadata["snapshots"] if s["snapshot-id"] == current)
+        io = durable_io()
+        cursor_field = _field_id(metadata, "p_cursor_time")
+        for manifest in read_manifest_list(io.new_input(snapshot["manifest-list"])):
+            if manifest.content != ManifestContent.DATA:
+                raise HomeError(_foreign(table, "holds delete files"))
+            if manifest.manifest_path not in self._manifests:
+                self._manifests[manifest.manifest_path] = tuple(
+                    _table_file(table, entry.data_file, cursor_field) for entry in manifest.fetch_manifest_entry(io)
+                )
+            yield from self._manifests[manifest.manifest_path]
+
+
+def _field_id(metadata: Mapping[str, Any], name: str) -> int:
+    found = [f["id"] for schema in metadata["schemas"] for f in schema["fields"] if f["name"] == name]
+    return int(found[-1])
+
+
+def _table_file(table: str, file: "DataFile", cursor_field: int) -> TableFile:
+    if file.file_format.value != "PARQUET":
+        raise HomeError(_foreign(table, f"holds a file that is not Parquet, {file.file_path}"))
+    return TableFile(
+        path=file.file_path.removeprefix("file://"),
+        rows=file.record_count,
+        bytes=file.file_size_in_bytes,
+        min_cursor_us=_bound(file.lower_bounds, cursor_field),
+        max_cursor_us=_bound(file.upper_bounds, cursor_field),
+    )
+
+
+def _bound(bounds: Mapping[int, bytes] | None, field: int) -> int | None:
+    found = (bounds or {}).get(field)
+    return None if found is None else int(unpack("<q", found)[0])
+
+
+def _foreign(table: str, what: str) -> str:
+    return (
+        f"The table {table} {what}, which another engine wrote. Ocelog reads only tables of plain Parquet rows: have "
+        f"that engine rewrite the table (in Spark: CALL system.rewrite_data_files with delete-file-threshold 1)."
+    )

@@ -1,0 +1,172 @@
+import errno
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from lakeside.ledger import FakeLedger
+from lakeside.things import ISSUES, SCHEMAS, instant, row, rows
+from ocelog.errors import LakeUnavailableError
+from ocelog.instants import to_us
+from ocelog.lake.lake import FileLake
+from ocelog.lake.parts import remove_orphans
+from ocelog.model import Part
+
+TABLE = "wiz_issues"
+Land = Callable[..., Part]
+
+
+@pytest.fixture
+def ledger() -> FakeLedger:
+    return FakeLedger()
+
+
+@pytest.fixture
+def lake(tmp_path: Path, ledger: FakeLedger) -> FileLake:
+    return FileLake(tmp_path, ledger, SCHEMAS)
+
+
+@pytest.fixture
+def land(lake: FileLake, ledger: FakeLedger) -> Land:
+    def land_rows(*listed: dict[str, Any], source: str = "s1", schema: pa.Schema = ISSUES) -> Part:
+        name = f"1-1-{ledger.counter(TABLE)}"
+        return ledger.land(lake.write(TABLE, name, rows(listed, schema)), source)
+
+    return land_rows
+
+
+def us(minute: float) -> int:
+    return to_us(instant(minute))
+
+
+def test_a_part_is_written_under_its_name_and_knows_its_range(lake: FileLake) -> None:
+    part = lake.write(TABLE, "12-3-7", rows([row("a", 5), row("b", 2), row("c", 9)]))
+    file = lake.home / "landing/wiz_issues/12-3-7.parquet"
+    assert part.path == "landing/wiz_issues/12-3-7.parquet"
+    assert (part.rows, part.min_cursor_us, part.max_cursor_us) == (3, us(2), us(9))
+    assert part.bytes == file.stat().st_size
+    assert file.stat().st_mode & 0o777 == 0o444
+
+
+def test_a_part_is_never_overwritten(lake: FileLake) -> None:
+    part = lake.write(TABLE, "1-1-0", rows([row("a", 5)]))
+    with pytest.raises(LakeUnavailableError):
+        lake.write(TABLE, "1-1-0", rows([row("b", 5)]))
+    assert (lake.home / part.path).stat().st_size == part.bytes
+
+
+def test_an_empty_lake_holds_nothing(lake: FileLake) -> None:
+    loaded = lake.load(TABLE, "s1", since_us=0, until_us=None)
+    assert (list(loaded.known.ids), loaded.through) == ([], 0)
+
+
+def test_loading_gives_the_versions_of_a_stretch_with_both_ends(lake: FileLake, land: Land) -> None:
+    land(row("a", 1), row("b", 2), row("c", 3))
+    land(row("d", 4), row("e", 5))
+    loaded = lake.load(TABLE, "s1", since_us=us(2), until_us=us(4))
+    assert sorted(loaded.known.ids) == ["b", "c", "d"]
+    assert loaded.through == 2
+
+
+def test_loading_gives_all_that_tells_versions_apart(lake: FileLake, land: Land) -> None:
+    one = row("a", 1, p_version_time=instant(2), p_observed_at=instant(3))
+    land(one)
+    known = lake.load(TABLE, "s1", since_us=0, until_us=None).known
+    assert list(known.version_us) == [us(2)]
+    assert list(known.observed_us) == [us(3)]
+    assert list(known.row_ids) == [one["p_row_id"]]
+    assert list(known.versions) == [one["p_version"]]
+
+
+def test_loading_some_ids_gives_every_version_of_them(lake: FileLake, land: Land) -> None:
+    land(row("a", 1), row("b", 1))
+    land(row("a", 2), row("c", 2))
+    known = lake.load(TABLE, "s1", since_us=0, until_us=None, ids=["a", "c"]).known
+    assert sorted(known.ids) == ["a", "a", "c"]
+
+
+def test_loading_keeps_to_one_source(lake: FileLake, land: Land) -> None:
+    land(row("a", 1))
+    land(row("a", 1, source="s2"), source="s2")
+    loaded = lake.load(TABLE, "s2", since_us=0, until_us=None)
+    assert len(loaded.known.ids) == 1
+    assert loaded.through == 2
+
+
+def test_parts_are_read_whole(lake: FileLake, land: Land) -> None:
+    parts = [land(row("a", 1)), land(row("b", 2), row("c", 3))]
+    assert sorted(lake.read(parts, "s1").ids) == ["a", "b", "c"]
+
+
+def test_a_part_that_is_gone_or_cut_says_load_anew(lake: FileLake, land: Land) -> None:
+    gone, cut = land(row("a", 1)), land(row("b", 1))
+    (lake.home / gone.path).unlink()
+    file = lake.home / cut.path
+    content = file.read_bytes()
+    file.unlink()
+    file.write_bytes(content[:-9])
+    for part in (gone, cut):
+        with pytest.raises(LakeUnavailableError):
+            lake.read([part], "s1")
+
+
+def test_rows_give_whole_values_by_row_id(lake: FileLake, land: Land) -> None:
+    one = row("a", 1, notes=[{"text": "x"}], severity="HIGH")
+    land(one, row("b", 1))
+    found = lake.rows(TABLE, [one["p_row_id"]], ["notes", "severity", "p_event_time"])
+    assert found == {one["p_row_id"]: {"notes": [{"text": "x"}], "severity": "HIGH", "p_event_time": instant(1)}}
+    assert isinstance(found[one["p_row_id"]]["p_event_time"], datetime)
+
+
+def test_a_column_that_an_older_part_lacks_is_none(lake: FileLake, land: Land) -> None:
+    one = row("a", 1)
+    del one["status"]
+    land(one, schema=ISSUES.remove(ISSUES.get_field_index("status")))
+    assert lake.rows(TABLE, [one["p_row_id"]], ["status"]) == {one["p_row_id"]: {"status": None}}
+
+
+def test_a_discarded_part_is_gone(lake: FileLake) -> None:
+    part = lake.write(TABLE, "1-1-0", rows([row("a", 1)]))
+    lake.discard(part)
+    lake.discard(part)
+    assert not (lake.home / part.path).exists()
+
+
+def test_orphans_go_only_when_their_holder_has_lost_the_slice(lake: FileLake, ledger: FakeLedger, land: Land) -> None:
+    landed = land(row("a", 1))
+    stale = lake.write(TABLE, "2-4-0", rows([row("b", 1)]))
+    asleep = lake.write(TABLE, "2-5-0", rows([row("b", 1)]))
+    unknown = lake.write(TABLE, "99-1-0", rows([row("b", 1)]))
+    ledger.fences = {1: 7, 2: 5}
+    assert remove_orphans(lake.home, TABLE, ledger) == [stale.path]
+    assert all((lake.home / part.path).exists() for part in (landed, asleep, unknown))
+
+
+def test_a_part_that_commits_while_orphans_are_sought_stays(lake: FileLake, ledger: FakeLedger) -> None:
+    late = lake.write(TABLE, "2-4-0", rows([row("b", 1)]))
+    state = ledger.landing_state
+
+    class CommitsMeanwhile(FakeLedger):
+        def landing_state(self, table: str) -> tuple[frozenset[str], dict[int, int]]:
+            ledger.land(late)
+            ledger.fences = {2: 5}
+            return state(table)
+
+    assert remove_orphans(lake.home, TABLE, CommitsMeanwhile()) == []
+
+
+@pytest.mark.parametrize("number", ["ENOSPC", "EROFS"])
+def test_a_disk_that_refuses_leaves_no_file(lake: FileLake, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
+    def refuse(_handle: int) -> None:
+        code = getattr(errno, number)
+        raise OSError(code, os.strerror(code))
+
+    lake.write(TABLE, "1-1-0", rows([row("a", 1)]))
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(Exception, match=r"disk is full|may not be written"):
+        lake.write(TABLE, "1-1-1", rows([row("b", 1)]))
+    assert [file.name for file in (lake.home / "landing" / TABLE).iterdir()] == ["1-1-0.parquet"]

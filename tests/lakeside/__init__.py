@@ -1,0 +1,1 @@
+"""What the tests of the lake share: a ledger in memory, small tables, rows."""

@@ -1,0 +1,71 @@
+"""A ledger in memory, as much of it as the lake sees."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ocelog.model import NewPart, Part
+
+
+@dataclass(slots=True, kw_only=True)
+class FakeLedger:
+    """Fits lake.ports.LakeLedger."""
+
+    id: str = "ledger-1"
+    rows: dict[str, list[Part]] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+    marks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    removed: dict[str, int] = field(default_factory=dict)
+    fences: dict[int, int] = field(default_factory=dict)
+
+    def land(self, part: NewPart, source_id: str = "s1", landed_us: int = 0) -> Part:
+        """Commit a part under the next sequence of its table."""
+        sequence = self.counters.get(part.table, 0) + 1
+        self.counters[part.table] = sequence
+        landed = Part(
+            table=part.table,
+            sequence=sequence,
+            path=part.path,
+            rows=part.rows,
+            bytes=part.bytes,
+            min_cursor_us=part.min_cursor_us,
+            max_cursor_us=part.max_cursor_us,
+            landed_us=landed_us,
+            source_id=source_id,
+        )
+        self.rows.setdefault(part.table, []).append(landed)
+        return landed
+
+    def parts(self, table: str, above: int = 0) -> list[Part]:
+        """Return the parts above a sequence."""
+        return [part for part in self.rows.get(table, []) if part.sequence > above]
+
+    def counter(self, table: str) -> int:
+        """Return the last sequence."""
+        return self.counters.get(table, 0)
+
+    def raise_counter(self, table: str, to: int) -> None:
+        """Never give out sequences up to `to`."""
+        self.counters[table] = max(self.counter(table), to)
+
+    def published(self, table: str, through: int, at_us: int) -> None:
+        """Note what is published; the instant of what was published before stays."""
+        if through > self.marks.get(table, (0, 0))[0]:
+            self.marks[table] = (through, at_us)
+
+    def removable(self, table: str, published_before_us: int) -> list[Part]:
+        """Return parts published before."""
+        through, at_us = self.marks.get(table, (0, 0))
+        return [p for p in self.parts(table) if p.sequence <= through and at_us < published_before_us]
+
+    def forget(self, table: str, sequences: Sequence[int]) -> None:
+        """Delete rows of parts."""
+        self.rows[table] = [part for part in self.parts(table) if part.sequence not in sequences]
+        self.removed[table] = max(self.removed_through(table), *sequences, 0)
+
+    def removed_through(self, table: str) -> int:
+        """Return the greatest sequence that was forgotten."""
+        return self.removed.get(table, 0)
+
+    def landing_state(self, table: str) -> tuple[frozenset[str], dict[int, int]]:
+        """Return paths and fences."""
+        return frozenset(part.path for part in self.parts(table)), dict(self.fences)
