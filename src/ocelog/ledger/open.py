@@ -86,10 +86,10 @@ def _create(connection: Connection) -> None:
     tables.metadata.create_all(connection, checkfirst=False)
     connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
     connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISIONS[-1]})
-    give_identity(connection)
+    _give_identity(connection)
 
 
-def give_identity(connection: Connection) -> None:
+def _give_identity(connection: Connection) -> None:
     """Give a new ledger its random id, which the lake's marks carry."""
     connection.execute(tables.identity.insert().values(id=secrets.token_hex(8), created_us=time.time_ns() // 1000))
 

@@ -17,6 +17,9 @@ from ocelog.pull.ports import Behind, Landed, Landing
 
 __all__ = ["Ledger", "SourceRow", "StreamRow"]
 
+_CLOCKS_APART = timedelta(hours=1)
+"""Leases taken by one clock and extended by another would lapse early, or never."""
+
 
 def _our_clock() -> datetime:
     return datetime.now(UTC)
@@ -117,6 +120,10 @@ class Ledger:
         Live goes first, then sweep, then backfill, each from the newest; parked ones come last. Landing and moving
         extend the lease.
         """
+        if abs(now - self._now()) > _CLOCKS_APART:
+            raise ValueError(
+                "`now` is not by the ledger's clock, which extends the lease: open it with now=that clock."
+            )
         with self._database.write() as tx:
             return slices.take(tx, holder, now=now, sources=sources, log_types=log_types, lease=lease)
 
