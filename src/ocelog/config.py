@@ -4,7 +4,6 @@ A setting comes from the environment (`OCELOG_<NAME>`), else from `config.yml` i
 """
 
 import os
-from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +15,7 @@ import yaml
 
 from ocelog.errors import ConfigError
 from ocelog.quantities import duration, nearest, size
+from ocelog.secret import Secret
 
 FILE_NAME = "config.yml"
 _PREFIX = "OCELOG_"
@@ -232,22 +232,15 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
                 raise ConfigError(f"The variable {name} is not known; did you mean {close[0]}?")
 
 
-def secret_key(environment: Mapping[str, str] | None = None) -> bytes | None:
-    """Return the key in OCELOG_KEY (32 bytes as base64 or 64 hex digits), None where it is not set."""
+def key_text(environment: Mapping[str, str] | None = None) -> Secret | None:
+    """Return what OCELOG_KEY holds, None where it is not set."""
     environment = os.environ if environment is None else environment
     text = environment.get("OCELOG_KEY", "").strip()
-    return key_from(text, "OCELOG_KEY") if text else None
+    return Secret(text) if text else None
 
 
-def key_from(text: str, origin: str) -> bytes:
-    """Decode a key of 32 bytes from base64 or hex. Raises ConfigError, which never shows it."""
-    for decode in (bytes.fromhex, lambda t: b64decode(t, validate=True)):
-        try:
-            key = decode(text)
-        except ValueError:
-            continue
-        if len(key) == 32:
-            return key
-    raise ConfigError(
-        f"{origin} holds no key: expected 32 bytes as base64 or as 64 hex digits (openssl rand -base64 32)."
-    )
+def is_credential(path: Path, environment: Mapping[str, str] | None = None) -> bool:
+    """Whether systemd keeps `path` for this service alone; its mode bits then say less than its folder's."""
+    environment = os.environ if environment is None else environment
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    return bool(folder) and path.parent == Path(str(folder))

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pwd
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,6 +93,11 @@ def finish(path: Path, *, ledger_url: str | None) -> Home:
 def default_ledger(path: Path) -> str:
     """Return the address of the ledger that lives in the home."""
     return f"sqlite:///{path / 'ledger.db'}"
+
+
+def without_password(ledger_url: str) -> str:
+    """Return the address of a ledger fit to be shown."""
+    return re.sub(r"(?<=://)([^:/@]*):[^/]*@", r"\1:***@", ledger_url)
 
 
 def open_home(path: Path) -> Home:

@@ -1,0 +1,35 @@
+"""How a person drives Ocelog: the `ocelog` command, where each error becomes a message and an exit code once."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from ocelog.cli.app import build, wanted_command
+from ocelog.errors import OcelogError, TransientError
+
+PERSON_MUST_ACT = 2
+TRY_LATER = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the `ocelog` command and exit: 0 well, 1 unexpected or unwell, 2 a person must act, 3 try later."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        build(wanted_command(given, os.environ))(args=given, prog_name="ocelog")
+    except OcelogError as error:
+        _say(str(error))
+        sys.exit(TRY_LATER if isinstance(error, TransientError) else PERSON_MUST_ACT)
+    except BrokenPipeError:
+        # Whoever read our output has left; Python would complain about that at exit once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("OCELOG_DEBUG", "").lower() in ("1", "true", "yes", "on"):
+            raise
+        first = (str(error).splitlines() or [""])[0][:300]
+        _say(f"Unexpected {type(error).__name__}: {first}\nThis is a mistake in Ocelog. OCELOG_DEBUG=1 shows where.")
+        sys.exit(1)
+
+
+def _say(message: str) -> None:
+    print(f"ocelog: {message}", file=sys.stderr)  # noqa: T201 - the one place that speaks before typer does

@@ -1,0 +1,86 @@
+"""Which commands there are, and in which module each lives.
+
+A command's module is imported only when that command is asked for, so that `ocelog --help` does not wait for the
+database and the lake.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Where a command lives; `group` says that it has commands of its own."""
+
+    module: str
+    summary: str
+    group: bool = False
+
+
+COMMANDS: dict[str, Command] = {
+    "init": Command(module="start", summary="Make a home: the folder of ledger, lake and key."),
+    "demo": Command(module="demo", summary="See everything at work on a simulated Wiz tenant."),
+    "source": Command(module="source", summary="Add, check, change and remove Wiz tenants.", group=True),
+    "pull": Command(module="pull", summary="Read what is due, publish it, and end."),
+    "run": Command(module="run", summary="Keep pulling and publishing until stopped."),
+    "publish": Command(module="publish", summary="Move landed parts into the lake's tables now."),
+    "status": Command(module="status", summary="Show how every stream fares; exit 1 where something needs a person."),
+    "query": Command(module="query", summary="Ask the lake in SQL."),
+    "tables": Command(module="tables", summary="List the tables, or what the columns of one mean."),
+    "lake": Command(module="lake", summary="Show where the tables are and how other engines read them."),
+    "schema": Command(module="schema", summary="List, show and check log schemas.", group=True),
+    "shape": Command(module="shape", summary="Show the events and rejections that records in a file become."),
+    "rejections": Command(module="rejections", summary="Show records that did not fit, or try them again."),
+    "config": Command(module="settings", summary="Show each setting, its value, and where it came from."),
+}
+
+
+def wanted_command(arguments: Sequence[str], environment: Mapping[str, str]) -> str | None:
+    """Return which command `arguments` name; where a shell asks for completions, its variable holds the words."""
+    words = environment.get("COMP_WORDS") or environment.get("_TYPER_COMPLETE_ARGS")
+    given = words.split()[1:] if words and "_OCELOG_COMPLETE" in environment else arguments
+    return next((each for each in given if not each.startswith("-")), None)
+
+
+def build(wanted: str | None, *, whole: bool = False) -> typer.Typer:
+    """Return the command line with `wanted` (or, `whole`, with every command) imported and the others only named."""
+    app = typer.Typer(
+        help="Ocelog: Wiz logs in an Iceberg lake of your own, exactly once.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        epilog="First steps: ocelog demo. With a tenant: ocelog init, ocelog source add, ocelog pull, ocelog query.",
+    )
+    app.callback()(_root)
+    for name, command in COMMANDS.items():
+        if not whole and name != wanted:
+            app.command(name, help=command.summary)(_unread)
+        elif command.group:
+            app.add_typer(import_module(f"ocelog.cli.{command.module}").app, name=name, help=command.summary)
+        else:
+            app.command(name)(import_module(f"ocelog.cli.{command.module}").command)
+    return app
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer hands an option's value on by position
+    if asked:
+        typer.echo(f"ocelog {version('ocelog')}")
+        raise typer.Exit
+
+
+def _root(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version and end.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Ocelog: Wiz logs in an Iceberg lake of your own, exactly once."""
+
+
+def _unread() -> None:
+    """Stand in for a command that was not asked for: it is only named."""

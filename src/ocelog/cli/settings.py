@@ -1,0 +1,63 @@
+"""`ocelog config`: each setting, its value, and where it came from."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from ocelog import config, home
+from ocelog.cli import show
+from ocelog.quantities import write_duration
+
+
+def command(
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show each setting, its value, and where it came from.
+
+    Set one in config.yml in the home, or as a variable OCELOG_<NAME>, which goes first. Secrets are never shown.
+    """
+    rows = [
+        {"setting": each.name, "value": _plain(each.value), "origin": each.origin, "meaning": each.doc}
+        for each in config.explain()
+    ]
+    rows.append(_key())
+    rows.append(_ledger())
+    show.table_or_json(rows, json=json)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case timedelta():
+            return write_duration(value)
+        case None | bool() | int():
+            return value
+        case other:
+            return str(other)
+
+
+def _key() -> dict[str, object]:
+    meaning = "The key itself, 64 hex digits; goes before any key file."
+    given = config.key_text() is not None
+    return {
+        "setting": "key",
+        "value": "(hidden)" if given else None,
+        "origin": "OCELOG_KEY" if given else "default",
+        "meaning": meaning,
+    }
+
+
+def _ledger() -> dict[str, object]:
+    meaning = "Where the ledger is; chosen once, by `ocelog init --ledger`."
+    path = config.home_path()
+    if not home.exists(path):
+        return {"setting": "ledger", "value": None, "origin": "no home yet", "meaning": meaning}
+    found = home.open_home(path)
+    chosen = found.ledger_url != home.default_ledger(found.path)
+    return {
+        "setting": "ledger",
+        "value": home.without_password(found.ledger_url),
+        "origin": str(found.path / "home.json") if chosen else "default",
+        "meaning": meaning,
+    }

@@ -1,0 +1,36 @@
+"""`ocelog init`: make a home."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ocelog import config
+from ocelog.cli import show
+from ocelog.installation import make
+
+
+def command(
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="Folder to make it in. Default: OCELOG_HOME, else ~/.local/share/ocelog."),
+    ] = None,
+    ledger: Annotated[
+        str | None,
+        typer.Option(
+            "--ledger", metavar="URL", help="postgresql://USER:PASSWORD@HOST/DATABASE. Default: a file in the home."
+        ),
+    ] = None,
+) -> None:
+    """Make a home: the folder of ledger, lake and key. One that is there already is left as it is."""
+    path = home if home is not None else config.home_path()
+    made = make(path, ledger_url=ledger)
+    place = made.home.path
+    typer.echo(f"{'Made the home' if made.new else 'There is a home already:'} {place}")
+    if made.new_key is not None:
+        typer.echo(f"Made the key {made.new_key}: it opens the secrets in the ledger. Keep a copy apart from backups.")
+        if not made.new:
+            show.remark("It is a new key: enter each source's secret again with `ocelog source rotate NAME`.")
+    if place != config.home_path().resolve():
+        typer.echo(f"Set OCELOG_HOME={place} for every other command.")
+    typer.echo("Next: ocelog source add")

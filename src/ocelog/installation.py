@@ -1,0 +1,80 @@
+"""What every command opens first: settings, home, ledger, and the key when a secret is needed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocelog import config, home
+from ocelog.config import Settings
+from ocelog.errors import HomeError
+from ocelog.home import Home
+from ocelog.ledger import keys
+from ocelog.ledger.store import Ledger
+from ocelog.ledger.vault import Vault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """An open home."""
+
+    settings: Settings
+    home: Home
+    ledger: Ledger
+
+    def vault(self) -> Vault:
+        """Open the secrets. Raises HomeError where the key is lost."""
+        return self.ledger.vault(read_key(self.settings, self.home))
+
+
+@contextmanager
+def opened() -> Iterator[Installation]:
+    """Open the home that the environment names, within the block."""
+    settings = config.load()
+    place = home.open_home(settings.home)
+    ledger = Ledger.open(place.ledger_url)
+    try:
+        yield Installation(settings=settings, home=place, ledger=ledger)
+    finally:
+        ledger.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What `make` did."""
+
+    home: Home
+    new: bool
+    new_key: Path | None
+
+
+def make(path: Path, *, ledger_url: str | None) -> Made:
+    """Make a home at `path`, or complete one that lacks its key. Raises HomeError."""
+    if home.exists(path):
+        place = home.open_home(path)
+        if ledger_url is not None and ledger_url != place.ledger_url:
+            raise HomeError(f"{path} is a home already, with another ledger: choose another folder with --home.")
+        return Made(home=place, new=False, new_key=_make_key(place.key_file))
+    real = home.prepare(path)
+    new_key = _make_key(real / "key")
+    Ledger.open(ledger_url or home.default_ledger(real)).close()
+    return Made(home=home.finish(real, ledger_url=ledger_url), new=True, new_key=new_key)
+
+
+def _make_key(path: Path) -> Path | None:
+    """Make a key file unless the key comes from elsewhere, or is there."""
+    settings = config.load()
+    if config.key_text() is not None or settings.key_file is not None or path.exists():
+        return None
+    keys.make_key(path)
+    return path
+
+
+def read_key(settings: Settings, place: Home) -> bytes:
+    """Return the key: OCELOG_KEY, else the file that OCELOG_KEY_FILE names, else the home's. Raises HomeError."""
+    given = config.key_text()
+    if given is not None:
+        return keys.parse_key(given.reveal(), origin="OCELOG_KEY")
+    if settings.key_file is not None:
+        return keys.read_key(settings.key_file, guarded=config.is_credential(settings.key_file))
+    return keys.read_key(place.key_file)
