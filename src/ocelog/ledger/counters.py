@@ -24,6 +24,11 @@ def hold(tx: Connection, table: str) -> Row[int, int]:
     return row
 
 
+def hold_all(tx: Connection) -> None:
+    """Take the counter rows of all tables until the transaction ends."""
+    tx.execute(select(_c.table_name).order_by(_c.table_name).with_for_update()).all()
+
+
 def set_last(tx: Connection, table: str, last: int) -> None:
     """Save the number of the newest part. The counter row must be held."""
     tx.execute(update(tables.counters).where(_c.table_name == table).values(last=last))

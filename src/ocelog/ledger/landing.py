@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy import Connection, Row, RowMapping, and_, insert, select, update
 
-from ocelog.ledger import counters, slices, tables
+from ocelog.ledger import counters, slices, streams, tables
 from ocelog.ledger.parts import part_of
 from ocelog.ledger.plain import bounded
 from ocelog.model import REJECTIONS, NewPart, Part, Slice
@@ -26,7 +25,9 @@ def land(tx: Connection, landing: Landing, now_us: int) -> Landed | Behind:
     Locks in one order everywhere, or two landings could wait for each other: counters by name, stream, slice.
     """
     held = {table: counters.hold(tx, table) for table in sorted(_tables(landing))}
-    stream = _hold_stream(tx, landing.moving)
+    stream = streams.hold(tx, landing.moving.source_id, landing.moving.log_type)
+    if stream is None:
+        raise slices.lost(landing.moving)
     slices.save(tx, landing.moving, landing.to, now_us)
     behind = _behind(tx, landing, held[landing.table])
     if behind is not None:
@@ -49,7 +50,7 @@ def _tables(landing: Landing) -> set[str]:
     return tables_
 
 
-def _behind(tx: Connection, landing: Landing, counter: Row[Any, Any]) -> Behind | None:
+def _behind(tx: Connection, landing: Landing, counter: Row[int, int]) -> Behind | None:
     """Return what `landing` has not read; also where it lands nothing new: another may have landed the neighbour."""
     parts: Sequence[Part] = ()
     if landing.page_min_us is not None:
@@ -112,16 +113,10 @@ def known_rejections(tx: Connection, keys: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _hold_stream(tx: Connection, slice_: Slice) -> Row[Any, Any]:
-    stream = tables.streams.c
-    this = and_(stream.source_id == slice_.source_id, stream.log_type == slice_.log_type)
-    return tx.execute(select(stream.unknown_fields, stream.last_event_us).where(this).with_for_update()).one()
-
-
-def _count(tx: Connection, slice_: Slice, stream: Row[Any, Any], tally: Tally, now_us: int) -> None:
+def _count(tx: Connection, slice_: Slice, stream: RowMapping, tally: Tally, now_us: int) -> None:
     """Add `tally` to the stream's figures."""
     c = tables.streams.c
-    latest = [us for us in (stream.last_event_us, tally.last_event_us) if us is not None]
+    latest = [us for us in (stream["last_event_us"], tally.last_event_us) if us is not None]
     values = {
         "events": c.events + tally.events,
         "repeats": c.repeats + tally.repeats,
@@ -130,7 +125,7 @@ def _count(tx: Connection, slice_: Slice, stream: Row[Any, Any], tally: Tally, n
         "last_success_us": now_us,
     }
     if tally.unknown_fields:
-        values["unknown_fields"] = _summed(stream.unknown_fields, tally.unknown_fields)
+        values["unknown_fields"] = _summed(stream["unknown_fields"], tally.unknown_fields)
     if tally.refused is not None:
         values["refused"] = sorted(tally.refused)
     this = and_(c.source_id == slice_.source_id, c.log_type == slice_.log_type)

@@ -20,6 +20,7 @@ def listed(tx: Connection, table: str, above: int) -> list[Part]:
 
 def published(tx: Connection, table: str, through: int, at_us: int) -> None:
     """Note that the parts up to `through` are in the lake's table; an earlier note stays."""
+    counters.hold(tx, table)
     fresh = and_(_p.table_name == table, _p.sequence <= through, _p.published_us.is_(None))
     tx.execute(update(tables.parts).where(fresh).values(published_us=at_us))
 

@@ -90,10 +90,15 @@ def save(tx: Connection, moving: Slice, to: Slice, now_us: int) -> None:
         values |= {"holder": None, "leased_until_us": None}
     held = and_(_s.id == moving.id, _s.fence == moving.fence)
     if tx.execute(update(tables.slices).where(held).values(values)).rowcount != 1:
-        raise LostFenceError(
-            f"Slice {moving.id} of {moving.log_type} has another holder than fence {moving.fence} by now; "
-            "nothing was landed."
-        )
+        raise lost(moving)
+
+
+def lost(slice_: Slice) -> LostFenceError:
+    """Return what a holder is told whose slice is another's by now, or gone."""
+    return LostFenceError(
+        f"Slice {slice_.id} of {slice_.log_type} has another holder than fence {slice_.fence} by now; "
+        "nothing was landed or moved."
+    )
 
 
 def add(tx: Connection, slices: Sequence[Slice]) -> list[Slice]:
@@ -124,45 +129,6 @@ def split(tx: Connection, slice_: Slice, children: Sequence[Slice], now_us: int)
     """Retire `slice_` and plan `children` in its place. Raises LostFenceError."""
     save(tx, slice_, replace(slice_, state=SliceState.RETIRED), now_us)
     add(tx, children)
-
-
-def park(tx: Connection, slice_: Slice, to: Slice, now_us: int) -> None:
-    """Park `slice_` as `to`; of two parked slices of which one covers the other, only that one stays.
-
-    One that somebody holds right now covers nothing: its questions may be older than this slice. Raises LostFenceError.
-    """
-    _hold_stream(tx, slice_)
-    same = _same_question(slice_)
-    since_us, until_us = to_us(to.since), to_us(to.until)
-    covering = and_(same, _s.since_us <= since_us, _s.until_us >= until_us, _s.holder.is_(None))
-    if tx.execute(select(_s.id).where(covering).limit(1)).first() is not None:
-        save(tx, slice_, replace(to, state=SliceState.RETIRED), now_us)
-        return
-    save(tx, slice_, to, now_us)
-    covered = and_(same, _s.since_us >= since_us, _s.until_us <= until_us)
-    # Whoever reads a covered one just now loses it by its fence.
-    gone = {"state": SliceState.RETIRED, "fence": _s.fence + 1, "holder": None, "leased_until_us": None}
-    tx.execute(update(tables.slices).where(covered).values(gone))
-
-
-def _hold_stream(tx: Connection, slice_: Slice) -> None:
-    """Let one at a time park in a stream, or two that park at once would not see each other."""
-    stream = tables.streams.c
-    this = and_(stream.source_id == slice_.source_id, stream.log_type == slice_.log_type)
-    tx.execute(select(stream.source_id).where(this).with_for_update())
-
-
-def _same_question(slice_: Slice) -> ColumnElement[bool]:
-    """Hold for parked slices that ask the same, whatever stretch: a sweep does not ask for every status."""
-    sweep = slice_.origin is Origin.SWEEP
-    return and_(
-        _s.source_id == slice_.source_id,
-        _s.log_type == slice_.log_type,
-        _s.state == SliceState.PARKED,
-        _s.asked_by == slice_.by,
-        _s.origin == Origin.SWEEP if sweep else _s.origin != Origin.SWEEP,
-        _s.id != slice_.id,
-    )
 
 
 def listed(

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, update
 
 from ocelog.errors import ConfigError
-from ocelog.ledger import tables
+from ocelog.ledger import counters, tables
 
 _s = tables.sources.c
 
@@ -81,6 +81,8 @@ def purge(tx: Connection, source_id: str) -> list[str]:
 
     Counters stay, and so does what was removed: numbers that come again would be taken for landed.
     """
+    # The order of locks is that of a landing: counters, stream, slice.
+    counters.hold_all(tx)
     stream = tables.streams.c
     tx.execute(select(stream.log_type).where(stream.source_id == source_id).with_for_update()).all()
     tx.execute(delete(tables.slices).where(tables.slices.c.source_id == source_id))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select
 
 from ocelog.instants import to_us
-from ocelog.ledger import counters, landing, parts, slices, sources, streams, tables
+from ocelog.ledger import counters, landing, parking, parts, slices, sources, streams, tables
 from ocelog.ledger.open import open_database
 from ocelog.ledger.sources import SourceRow
 from ocelog.ledger.streams import StreamRow
@@ -67,8 +67,6 @@ class Ledger:
     def _now_us(self) -> int:
         return to_us(self._now())
 
-    # What a puller needs: ocelog.pull.ports.LandingLedger
-
     def land(self, landing_: Landing) -> Landed | Behind:
         """Commit a landing with the counter row of its table held. Raises LostFenceError: then nothing changed."""
         with self._database.write() as tx:
@@ -87,14 +85,12 @@ class Ledger:
     def park(self, slice_: Slice, to: Slice) -> None:
         """Park `slice_` as `to`, or retire it where a parked slice of the same question covers it. LostFenceError."""
         with self._database.write() as tx:
-            slices.park(tx, slice_, to, self._now_us())
+            parking.park(tx, slice_, to, self._now_us())
 
     def known_rejections(self, keys: Sequence[str]) -> frozenset[str]:
         """Return those of `keys` that have landed before."""
         with self._database.read() as tx:
             return landing.known_rejections(tx, keys)
-
-    # What planning and dispatch need
 
     def marks(self, source_id: str, log_type: str) -> Marks:
         """Return how far the planning of a stream has come."""
@@ -153,8 +149,6 @@ class Ledger:
         with self._database.read() as tx:
             return slices.next_due(tx)
 
-    # What publishing needs
-
     def parts(self, table: str, above: int = 0) -> list[Part]:
         """Return the parts of `table` whose sequence is greater than `above`, in the order of their commits."""
         with self._database.read() as tx:
@@ -199,8 +193,6 @@ class Ledger:
         """Return parts, rows and bytes that are not in the lake's table yet, and when the oldest of them landed."""
         with self._database.read() as tx:
             return parts.unpublished(tx, table)
-
-    # Sources and streams
 
     def add_source(self, row: SourceRow) -> None:
         """Add a source, or take up a removed one of the same id. Raises ConfigError for a name in use."""

@@ -44,7 +44,7 @@ def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -
     Raises LostFenceError where another has planned meanwhile, or the source is gone: then nothing was planned.
     """
     this = _this(before.source_id, before.log_type)
-    row = tx.execute(select(tables.streams).where(this).with_for_update()).mappings().one_or_none()
+    row = hold(tx, before.source_id, before.log_type)
     if row is None:
         _begin(tx, before)
     if (marks_of(row) if row is not None else _blank(before.source_id, before.log_type)) != before:
@@ -55,9 +55,19 @@ def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -
     return slice_rows.add(tx, slices)
 
 
+def hold(tx: Connection, source_id: str, log_type: str) -> RowMapping | None:
+    """Take the row of a stream until the transaction ends; None: there is none (any more).
+
+    Its key stays free, or a transaction that adds a slice, and so refers to the stream, would wait for no reason.
+    """
+    row = select(tables.streams).where(_this(source_id, log_type)).with_for_update(key_share=True)
+    return tx.execute(row).mappings().one_or_none()
+
+
 def _begin(tx: Connection, marks: Marks) -> None:
     """Make the stream's row, unless its source was purged meanwhile."""
-    source = select(tables.sources.c.id).where(tables.sources.c.id == marks.source_id).with_for_update()
+    source = select(tables.sources.c.id).where(tables.sources.c.id == marks.source_id)
+    source = source.with_for_update(read=True, key_share=True)
     if tx.execute(source).first() is None:
         raise LostFenceError(f"There is no source {marks.source_id!r} in the ledger (any more); nothing was planned.")
     tx.execute(insert(tables.streams).values(source_id=marks.source_id, log_type=marks.log_type))
