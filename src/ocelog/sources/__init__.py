@@ -1,0 +1,1 @@
+"""Where records come from: one folder a product, each fitting the puller's Source port."""

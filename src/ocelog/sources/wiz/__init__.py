@@ -1,0 +1,1 @@
+"""Wiz, over its GraphQL API."""

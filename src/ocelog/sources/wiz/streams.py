@@ -1,0 +1,213 @@
+"""What each log type of Wiz is: how it is asked for, what its dates mean, and what counts as a change of a record.
+
+Each fact about the vendor's API says where it was read; all of it was read in 2026-08.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from ocelog.instants import rfc3339
+from ocelog.model import Kind
+from ocelog.pull.ports import Ask
+
+MOST_RECORDS = 500
+"""Largest `first` that the vendor documents for cursor paging."""
+
+_OPEN = ("OPEN", "IN_PROGRESS")
+_EVERY_STATUS = (*_OPEN, "RESOLVED", "REJECTED")
+"""Of issues and findings. Asked for by name: findings come as OPEN alone otherwise (vendor's page on findings)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """Where the API keeps one log type: its query root, and what the filters there are called."""
+
+    short: str
+    """As the command line and the query's file name it."""
+    title: str
+    """As Wiz's pages name it."""
+    kind: Kind
+    root: str
+    scope: str
+    """What a service account needs to read it, beside read:resources."""
+    record_type: str
+    types: Mapping[str, str]
+    """GraphQL type of each nested object that is asked for, by path: an error names fields by their type."""
+    statuses: bool = True
+    project_filter: tuple[str, ...] | None = None
+    """Path of the project ids inside filterBy; None: the API has no such filter here."""
+    order_by: Mapping[str, str] | None = None
+
+    @property
+    def essential(self) -> frozenset[str]:
+        """Fields without which a record cannot be placed in time or told apart: never given up."""
+        dates = {self.kind.cursor_field, self.kind.created_field, *self.kind.version_times}
+        return frozenset({"id", "createdAt", "updatedAt", "status", *dates})
+
+    def variables(self, ask: Ask, *, projects: tuple[str, ...], page_size: int) -> dict[str, Any]:
+        """Return the GraphQL variables of `ask`."""
+        wanted: dict[str, Any] = {ask.by: {"after": rfc3339(ask.since), "before": rfc3339(ask.until)}}
+        if self.statuses:
+            wanted["status"] = list(_OPEN if ask.open_only else _EVERY_STATUS)
+        if projects and self.project_filter is not None:
+            value: Any = list(projects)
+            for name in reversed(self.project_filter[1:]):
+                value = {name: value}
+            wanted[self.project_filter[0]] = value
+        variables: dict[str, Any] = {
+            "first": max(1, min(ask.page_size or page_size, page_size, MOST_RECORDS)),
+            "after": ask.after,
+            "filterBy": wanted,
+        }
+        return variables if self.order_by is None else {**variables, "orderBy": dict(self.order_by)}
+
+    def document(self) -> str:
+        """Return the query, asking for every field that we know."""
+        return _document(self.short)
+
+
+@cache
+def _document(short: str) -> str:
+    return (files("ocelog.sources.wiz") / f"{short}.graphql").read_text(encoding="utf-8")
+
+
+AUDIT = Root(
+    short="audit",
+    title="the audit log",
+    # An entry never changes: its id is its version. Service accounts that are bound to projects cannot read the audit
+    # log, and it has no project filter (vendor's page on the audit log; introspection).
+    kind=Kind(
+        log_type="Wiz.Audit",
+        cursor_field="timestamp",
+        created_field="timestamp",
+        version_times=("timestamp",),
+    ),
+    root="auditLogEntries",
+    scope="admin:audit",
+    record_type="AuditLogEntry",
+    types={"serviceAccount": "ServiceAccount", "user": "User", "performer": "SystemPrincipalSnapshot"},
+    statuses=False,
+)
+
+ISSUES = Root(
+    short="issues",
+    title="issues",
+    # The vendor's guidance is to follow statusChangedAt, and there is no filter by updatedAt. It can be null, so issues
+    # whose status never changed are asked for by createdAt too (introspection).
+    kind=Kind(
+        log_type="Wiz.Issues",
+        cursor_field="statusChangedAt",
+        created_field="createdAt",
+        version_times=("updatedAt",),
+        also_live_by=("createdAt",),
+        sweep_by="createdAt",
+        version_fields=(
+            "id",
+            "sourceRule",
+            "sourceRules",
+            "createdAt",
+            "updatedAt",
+            "dueAt",
+            "type",
+            "resolvedAt",
+            "statusChangedAt",
+            "projects",
+            "status",
+            "severity",
+            "entitySnapshot",
+            "serviceTickets",
+            "notes",
+        ),
+        set_like=frozenset({"projects", "sourceRules", "serviceTickets", "notes"}),
+    ),
+    root="issuesV2",
+    scope="read:issues",
+    record_type="Issue",
+    types={
+        "sourceRule": "IssueSourceRule",
+        "sourceRule.securitySubCategories": "SecuritySubCategory",
+        "sourceRule.securitySubCategories.category": "SecurityCategory",
+        "sourceRule.securitySubCategories.category.framework": "SecurityFramework",
+        "sourceRules": "IssueSourceRule",
+        "projects": "Project",
+        "projects.riskProfile": "ProjectRiskProfile",
+        "entitySnapshot": "IssueEntitySnapshot",
+        "serviceTickets": "ServiceTicket",
+        "notes": "IssueNote",
+        "notes.user": "User",
+        "notes.serviceAccount": "ServiceAccount",
+    },
+    project_filter=("project",),
+    # Ids are distinct and stay, dates are not and do not: by id no cursor can skip records that share an instant
+    # (five issues on two instants were seen in one real page), and none moves while a slice is read.
+    order_by={"field": "ID", "direction": "ASC"},
+)
+
+FINDINGS = Root(
+    short="findings",
+    title="vulnerability findings",
+    # The vendor's guidance is to follow updatedAt: it moves with any property or status, though not when a finding is
+    # merely detected again. That moves lastDetectedAt, which is therefore no change.
+    kind=Kind(
+        log_type="Wiz.VulnerabilityFinding",
+        cursor_field="updatedAt",
+        created_field="firstDetectedAt",
+        version_times=("updatedAt",),
+        sweep_by="firstSeenAt",  # the filter's name for what the record calls firstDetectedAt (introspection)
+        version_fields=(
+            "id",
+            "portalUrl",
+            "name",
+            "CVEDescription",
+            "CVSSSeverity",
+            "severity",
+            "score",
+            "exploitabilityScore",
+            "impactScore",
+            "dataSourceName",
+            "hasExploit",
+            "hasCisaKevExploit",
+            "status",
+            "vendorSeverity",
+            "firstDetectedAt",
+            "updatedAt",
+            "resolvedAt",
+            "description",
+            "remediation",
+            "detailedName",
+            "version",
+            "fixedVersion",
+            "detectionMethod",
+            "link",
+            "locationPath",
+            "resolutionReason",
+            "epssSeverity",
+            "epssPercentile",
+            "epssProbability",
+            "validatedInRuntime",
+            "layerMetadata",
+            "projects",
+            "ignoreRules",
+            "vulnerableAsset",
+        ),
+        set_like=frozenset({"projects", "ignoreRules"}),
+    ),
+    root="vulnerabilityFindings",
+    scope="read:vulnerabilities",
+    record_type="VulnerabilityFinding",
+    types={
+        "layerMetadata": "LayerMetadata",
+        "projects": "Project",
+        "projects.riskProfile": "ProjectRiskProfile",
+        "ignoreRules": "IgnoreRule",
+        "vulnerableAsset": "VulnerableAsset",
+    },
+    project_filter=("projectIdV2", "equals"),
+)
+
+ROOTS: dict[str, Root] = {root.kind.log_type: root for root in (AUDIT, ISSUES, FINDINGS)}
+KINDS: dict[str, Kind] = {log_type: root.kind for log_type, root in ROOTS.items()}
+SHORT_NAMES: dict[str, str] = {root.short: log_type for log_type, root in ROOTS.items()}
