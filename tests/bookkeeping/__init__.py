@@ -1,0 +1,1 @@
+"""What the ledger's tests are made of: small records, races, and crashes at a chosen statement."""

@@ -1,0 +1,36 @@
+"""Doing things at once, and looking at everything that a ledger holds."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any, TypeVar
+
+from sqlalchemy import select
+
+from ocelog.ledger import tables
+from ocelog.ledger.store import Ledger
+
+T = TypeVar("T")
+
+
+def at_once(calls: Sequence[Callable[[], T]]) -> list[T | BaseException]:
+    """Start every call at the same instant; return what each returned or raised."""
+    barrier = Barrier(len(calls))
+
+    def start(call: Callable[[], T]) -> T | BaseException:
+        barrier.wait(timeout=30)
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            return error
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(start, calls))
+
+
+def everything(ledger: Ledger) -> dict[str, list[Any]]:
+    """Return all rows of all tables."""
+    with ledger._database.read() as tx:
+        return {
+            table.name: sorted(map(repr, tx.execute(select(table)).all())) for table in tables.metadata.sorted_tables
+        }

@@ -1,0 +1,84 @@
+"""Small values to put into a ledger."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+from ocelog.ledger.store import Ledger, SourceRow
+from ocelog.model import REJECTIONS, Checkpoint, Marks, NewPart, Origin, Slice
+from ocelog.pull.ports import Landing, Tally
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+ISSUES = "Wiz.Issues"
+TABLE = "wiz_issues"
+_numbers = count(1)
+
+
+def source_row(name: str = "acme", **more: object) -> SourceRow:
+    row = SourceRow(id=name.lower(), name=name, kind="wiz", settings={"rate": 3}, added_us=1)
+    return replace(row, **more)  # type: ignore[arg-type] # tests name fields
+
+
+def slice_of(source_id: str = "acme", **more: object) -> Slice:
+    slice_ = Slice(
+        source_id=source_id,
+        log_type=ISSUES,
+        origin=Origin.LIVE,
+        by="statusChangedAt",
+        since=NOW - timedelta(hours=1),
+        until=NOW,
+    )
+    return replace(slice_, **more)  # type: ignore[arg-type] # tests name fields
+
+
+def planned(ledger: Ledger, *slices: Slice) -> list[Slice]:
+    """Plan slices without moving the marks; the source is added where it is missing."""
+    first = slices[0]
+    if ledger.source(first.source_id) is None:
+        ledger.add_source(source_row(first.source_id))
+    marks = ledger.marks(first.source_id, first.log_type)
+    return ledger.plan(marks, marks, slices)
+
+
+def taken(ledger: Ledger, *slices: Slice, holder: str = "one") -> Slice:
+    """Plan slices and take the first that is due."""
+    planned(ledger, *(slices or (slice_of(),)))
+    slice_ = ledger.take(holder, now=NOW)
+    assert slice_ is not None
+    return slice_
+
+
+def part(table: str = TABLE, low: int = 0, high: int = 10, rows: int = 1) -> NewPart:
+    path = f"landing/{table}/{next(_numbers)}.parquet"
+    return NewPart(table=table, path=path, rows=rows, bytes=100 * rows, min_cursor_us=low, max_cursor_us=high)
+
+
+def landing(moving: Slice, low: int | None = 0, high: int | None = 10, **more: object) -> Landing:
+    to = replace(moving, checkpoint=Checkpoint(after=f"after {high}"))
+    page = Landing(
+        moving=moving,
+        to=to,
+        table=TABLE,
+        part=None if low is None or high is None else part(low=low, high=high),
+        page_min_us=low,
+        page_max_us=high,
+        loaded_through=0,
+        loaded=frozenset(),
+        tally=Tally(events=1),
+    )
+    return replace(page, **more)  # type: ignore[arg-type] # tests name fields
+
+
+def rejecting(moving: Slice, keys: Sequence[str], **more: object) -> Landing:
+    """Return a landing of rejections alone."""
+    rejected = {"rejections": part(table=REJECTIONS, rows=len(keys)), "rejection_keys": keys}
+    return landing(moving, None, None, **(rejected | more))
+
+
+def begun(ledger: Ledger, **marks: object) -> Marks:
+    """Plan nothing but the marks of a new stream."""
+    before = ledger.marks("acme", ISSUES)
+    after = replace(before, **marks)  # type: ignore[arg-type] # tests name fields
+    ledger.plan(before, after, [])
+    return after

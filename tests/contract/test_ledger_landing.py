@@ -1,0 +1,310 @@
+"""A landing commits rows, checkpoint and figures together, in the order of its sequence, or not at all."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from itertools import chain
+from threading import Barrier, Event
+
+import pytest
+
+from bookkeeping.crashes import crash_everywhere
+from bookkeeping.races import at_once, everything
+from bookkeeping.records import ISSUES, NOW, TABLE, landing, part, planned, rejecting, slice_of, source_row, taken
+from ocelog.errors import LostFenceError
+from ocelog.instants import to_us
+from ocelog.ledger.store import Ledger
+from ocelog.model import REJECTIONS, Checkpoint, Part, Slice, SliceState
+from ocelog.pull.ports import Behind, Landed, Landing, Tally
+
+
+def _two_taken(ledger: Ledger) -> tuple[Slice, Slice]:
+    planned(ledger, slice_of(), slice_of())
+    one, two = ledger.take("one", now=NOW), ledger.take("two", now=NOW)
+    assert one is not None
+    assert two is not None
+    return one, two
+
+
+def test_a_landing_adds_its_part_and_moves_the_checkpoint(ledger: Ledger) -> None:
+    held = taken(ledger)
+    new = landing(held, 5, 9)
+    assert ledger.land(new) == Landed(sequence=1)
+    assert new.part is not None
+    assert ledger.parts(TABLE) == [
+        Part(
+            table=TABLE,
+            sequence=1,
+            path=new.part.path,
+            rows=1,
+            bytes=100,
+            min_cursor_us=5,
+            max_cursor_us=9,
+            landed_us=to_us(NOW),
+            source_id="acme",
+        )
+    ]
+    assert ledger.slices() == [new.to]
+    assert ledger.counter(TABLE) == 1
+
+
+def test_each_table_counts_on_its_own(ledger: Ledger) -> None:
+    held = taken(ledger)
+    assert ledger.land(landing(held)) == Landed(sequence=1)
+    audit = landing(held, table="wiz_audit", part=part(table="wiz_audit"))
+    assert ledger.land(audit) == Landed(sequence=1)
+    assert ledger.land(landing(held, loaded_through=1)) == Landed(sequence=2)
+
+
+def test_a_page_with_nothing_new_moves_only_the_checkpoint(ledger: Ledger) -> None:
+    held = taken(ledger)
+    new = landing(held, part=None)
+    assert ledger.land(new) == Landed(sequence=None)
+    assert ledger.parts(TABLE) == []
+    assert ledger.slices() == [new.to]
+
+
+def test_a_holder_that_lost_its_slice_lands_nothing(ledger: Ledger, other: Ledger) -> None:
+    stale = taken(ledger)
+    fresh = other.take("two", now=NOW + timedelta(minutes=10))
+    assert fresh is not None
+    before = everything(ledger)
+    for try_it in (
+        lambda: ledger.land(landing(stale)),
+        lambda: ledger.land(landing(stale, part=None)),
+        lambda: ledger.move(stale, stale),
+        lambda: ledger.split(stale, [slice_of(), slice_of()]),
+        lambda: ledger.park(stale, replace(stale, state=SliceState.PARKED)),
+    ):
+        with pytest.raises(LostFenceError):
+            try_it()
+        assert everything(ledger) == before
+    ledger.release(stale)
+    assert everything(ledger) == before
+    assert other.land(landing(fresh)) == Landed(sequence=1)
+
+
+def test_a_landing_for_a_source_that_was_purged_is_refused(ledger: Ledger) -> None:
+    held = taken(ledger)
+    ledger.purge_source("acme")
+    with pytest.raises(LostFenceError):
+        ledger.land(landing(held))
+    assert ledger.parts(TABLE) == []
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["something new", "nothing new"])
+def test_a_part_that_the_landing_has_not_read_turns_it_back(ledger: Ledger, new: bool) -> None:
+    one, two = _two_taken(ledger)
+    ledger.land(landing(one, 0, 10))
+    late = landing(two, 10, 20) if new else landing(two, 10, 20, part=None)
+    before = everything(ledger)
+    assert ledger.land(late) == Behind(parts=ledger.parts(TABLE))
+    assert everything(ledger) == before
+    assert isinstance(ledger.land(replace(late, loaded={1})), Landed)
+
+
+def test_a_part_that_was_loaded_or_does_not_overlap_turns_nothing_back(ledger: Ledger) -> None:
+    one, two = _two_taken(ledger)
+    ledger.land(landing(one, 0, 10))
+    assert ledger.land(landing(two, 11, 20)) == Landed(sequence=2)
+    assert ledger.land(landing(one, 0, 15, loaded_through=2)) == Landed(sequence=3)
+
+
+def test_the_parts_of_another_source_turn_nothing_back(ledger: Ledger) -> None:
+    ledger.add_source(source_row("other"))
+    ledger.land(landing(taken(ledger)))
+    elsewhere = taken(ledger, slice_of("other"))
+    assert elsewhere.source_id == "other"
+    assert ledger.land(landing(elsewhere)) == Landed(sequence=2)
+
+
+def test_a_page_without_events_is_not_turned_back(ledger: Ledger) -> None:
+    one, two = _two_taken(ledger)
+    ledger.land(landing(one))
+    ledger.published(TABLE, 1, at_us=1)
+    ledger.forget(TABLE, [1])
+    assert ledger.land(landing(two, None, None)) == Landed(sequence=None)
+
+
+def test_parts_that_were_removed_above_what_was_loaded_mean_loading_anew(ledger: Ledger) -> None:
+    one, two = _two_taken(ledger)
+    ledger.land(landing(one, 0, 10))
+    ledger.published(TABLE, 1, at_us=1)
+    ledger.forget(TABLE, [1])
+    for late in (landing(two, 90, 99), landing(two, 90, 99, part=None)):
+        before = everything(ledger)
+        assert ledger.land(late) == Behind(reload=True)
+        assert everything(ledger) == before
+    assert ledger.land(landing(two, 90, 99, loaded_through=1)) == Landed(sequence=2)
+
+
+def test_rejections_land_in_a_table_of_their_own_under_keys_that_stay(ledger: Ledger) -> None:
+    held = taken(ledger)
+    assert ledger.known_rejections(["a", "b"]) == frozenset()
+    assert ledger.land(rejecting(held, ["a", "b"])) == Landed(sequence=None)
+    assert [found.sequence for found in ledger.parts(REJECTIONS)] == [1]
+    assert ledger.known_rejections(["b", "c"]) == {"b"}
+    before = everything(ledger)
+    assert ledger.land(rejecting(held, ["b", "c"])) == Behind(known_rejections=frozenset({"b"}))
+    assert everything(ledger) == before
+
+
+def test_events_and_rejections_of_one_page_land_together(ledger: Ledger) -> None:
+    held = taken(ledger)
+    both = landing(held, rejections=part(table=REJECTIONS), rejection_keys=["a"])
+    assert ledger.land(both) == Landed(sequence=1)
+    assert ledger.counter(TABLE) == ledger.counter(REJECTIONS) == 1
+
+
+def test_more_keys_than_a_statement_holds_are_looked_up(ledger: Ledger) -> None:
+    keys = [f"{n:032x}" for n in range(1_200)]
+    ledger.land(rejecting(taken(ledger), keys))
+    assert ledger.known_rejections([*keys, "other"]) == frozenset(keys)
+
+
+def test_a_rejection_key_lands_once_when_two_land_it_at_once(ledger: Ledger, other: Ledger) -> None:
+    one, two = _two_taken(ledger)
+    for round_ in range(10):
+        landings = [(ledger, rejecting(one, [f"k{round_}"])), (other, rejecting(two, [f"k{round_}"]))]
+        outcomes = at_once([lambda at=at, new=new: at.land(new) for at, new in landings])  # type: ignore[misc]
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Behind", "Landed"], outcomes
+    assert [found.sequence for found in ledger.parts(REJECTIONS)] == list(range(1, 11))
+
+
+def test_a_landing_adds_to_the_figures_of_its_stream(ledger: Ledger) -> None:
+    held = taken(ledger)
+    first = Tally(
+        events=2, repeats=3, rejections=1, unknown_fields={"x": 1}, last_event_us=50, refused=frozenset({"notes", "a"})
+    )
+    second = Tally(events=1, repeats=1, unknown_fields={"x": 2, "nul\0 \ud800": 1}, last_event_us=40)
+    ledger.land(landing(held, tally=first))
+    ledger.land(landing(held, loaded_through=1, tally=second))
+    (stream,) = ledger.streams("acme")
+    assert (stream.events, stream.repeats, stream.rejections) == (3, 4, 1)
+    assert stream.unknown_fields["x"] == 3
+    assert len(stream.unknown_fields) == 2
+    assert stream.refused == {"notes", "a"}
+    assert (stream.last_event_us, stream.last_success_us) == (50, to_us(NOW))
+    ledger.land(landing(held, loaded_through=2, tally=Tally(refused=frozenset())))
+    assert ledger.streams()[0].refused == frozenset()
+
+
+def test_a_source_that_invents_field_names_does_not_fill_the_ledger(ledger: Ledger) -> None:
+    held = taken(ledger)
+    for start in (0, 400):
+        names = {f"field {n}": 1 for n in range(start, start + 400)}
+        ledger.land(landing(held, None, None, tally=Tally(unknown_fields=names)))
+    assert len(ledger.streams()[0].unknown_fields) == 500
+
+
+def test_a_checkpoint_comes_back_as_it_was_saved(ledger: Ledger) -> None:
+    held = taken(ledger)
+    to = replace(
+        held,
+        checkpoint=Checkpoint(after="c\0ursor \ud800 내", page_size=20, restarts=1, short_readings=2, failures=3),
+        due_at=NOW + timedelta(seconds=1.000001),
+        short_by=4,
+        reason="throttled",
+    )
+    ledger.land(landing(held, to=to))
+    assert ledger.slices() == [to]
+
+
+def test_a_reason_of_any_text_and_length_can_be_saved(ledger: Ledger) -> None:
+    held = taken(ledger)
+    ledger.move(held, replace(held, reason="a\0b\ud800" + "x" * 100_000))
+    (saved,) = ledger.slices()
+    assert saved.reason is not None
+    assert saved.reason.startswith("a\ufffdb?x")
+    assert len(saved.reason) == 4_000
+
+
+def test_a_crash_at_any_statement_of_a_landing_leaves_nothing_behind(ledger: Ledger) -> None:
+    held = taken(ledger)
+    full = landing(
+        held, rejections=part(table=REJECTIONS), rejection_keys=["a"], tally=Tally(events=1, unknown_fields={"x": 1})
+    )
+    assert crash_everywhere(ledger, lambda: ledger.land(full)) >= 9
+    assert ledger.counter(TABLE) == 1
+
+
+def _land_on(ledger: Ledger, held: Slice, times: int) -> list[int]:
+    """Land `times` parts as a puller does that reads what it is told of; return their sequences."""
+    sequences, loaded = list[int](), set[int]()
+    for n in range(times):
+        new = landing(held, n, n + 1, loaded_through=0, loaded=frozenset(loaded))
+        while isinstance(outcome := ledger.land(new), Behind):
+            loaded.update(found.sequence for found in outcome.parts)
+            new = replace(new, loaded=frozenset(loaded))
+        assert outcome.sequence is not None
+        loaded.add(outcome.sequence)
+        sequences.append(outcome.sequence)
+    return sequences
+
+
+def test_commit_order_is_sequence_order(ledger: Ledger, other: Ledger, open_ledger: Callable[[], Ledger]) -> None:
+    planned(ledger, *(slice_of() for _ in range(4)))
+    slices = [ledger.take(f"holder {n}", now=NOW) for n in range(4)]
+    done, barrier, reader = Event(), Barrier(5), open_ledger()
+
+    def watch() -> list[list[int]]:
+        """Look at what is committed, again and again."""
+        views = list[list[int]]()
+        barrier.wait(timeout=30)
+        while not done.is_set():
+            views.append([found.sequence for found in reader.parts(TABLE)])
+        return views
+
+    def work(at: Ledger, held: Slice) -> list[int]:
+        barrier.wait(timeout=30)
+        return _land_on(at, held, 12)
+
+    with ThreadPoolExecutor(5) as pool:
+        watching = pool.submit(watch)
+        working = [
+            pool.submit(work, at, held)
+            for at, held in zip((ledger, other) * 2, slices, strict=True)
+            if held is not None
+        ]
+        sequences = [future.result(timeout=60) for future in working]
+        done.set()
+        views = watching.result(timeout=60)
+    assert sorted(chain.from_iterable(sequences)) == list(range(1, 49))
+    assert all(mine == sorted(mine) for mine in sequences)
+    gaps = [view for view in views if view != list(range(1, len(view) + 1))]
+    assert not gaps, "a reader saw a part before one of lower sequence"
+
+
+def test_two_that_overlap_never_land_without_having_read_each_other(ledger: Ledger, other: Ledger) -> None:
+    one, two = _two_taken(ledger)
+    for round_ in range(10):
+        low = round_ * 100
+        through = ledger.counter(TABLE)
+        landings: list[tuple[Ledger, Landing]] = [
+            (ledger, landing(one, low, low + 10, loaded_through=through)),
+            (other, landing(two, low + 5, low + 15, loaded_through=through)),
+        ]
+        outcomes = at_once([lambda at=at, new=new: at.land(new) for at, new in landings])  # type: ignore[misc]
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Behind", "Landed"], outcomes
+
+
+def test_landings_with_rejections_in_two_tables_do_not_wait_for_each_other_for_ever(
+    ledger: Ledger, other: Ledger
+) -> None:
+    one, two = _two_taken(ledger)
+    for n in range(10):
+        issues = landing(one, n * 20, n * 20 + 1, rejections=part(table=REJECTIONS), rejection_keys=[f"i{n}"])
+        audit = landing(
+            two,
+            n * 20,
+            n * 20 + 1,
+            table="wiz_audit",
+            part=part(table="wiz_audit", low=n * 20, high=n * 20 + 1),
+            rejections=part(table=REJECTIONS),
+            rejection_keys=[f"a{n}"],
+        )
+        outcomes = at_once([lambda: ledger.land(issues), lambda: other.land(audit)])  # noqa: B023 - called at once
+        assert all(isinstance(outcome, Landed) for outcome in outcomes), outcomes
+    assert ledger.counter(REJECTIONS) == 20
+    assert ledger.streams()[0].marks.log_type == ISSUES
