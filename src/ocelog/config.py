@@ -244,3 +244,9 @@ def is_credential(path: Path, environment: Mapping[str, str] | None = None) -> b
     environment = os.environ if environment is None else environment
     folder = environment.get("CREDENTIALS_DIRECTORY")
     return bool(folder) and path.parent == Path(str(folder))
+
+
+def notify_socket(environment: Mapping[str, str] | None = None) -> str | None:
+    """Return where systemd wants to hear that the service is ready, None where it does not."""
+    environment = os.environ if environment is None else environment
+    return environment.get("NOTIFY_SOCKET") or None

@@ -1,0 +1,1 @@
+"""How work gets to those who do it."""

@@ -1,0 +1,140 @@
+"""Which parts make a working whole: the only file that knows them all."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from ocelog.errors import ConfigError
+from ocelog.installation import Installation
+from ocelog.lake.lake import FileLake
+from ocelog.lake.publish import Publisher
+from ocelog.ledger.store import SourceRow
+from ocelog.model import REJECTIONS, Kind, table_name
+from ocelog.pull.clock import ApiClock
+from ocelog.pull.planner import StreamSettings
+from ocelog.pull.ports import Shaper
+from ocelog.pull.puller import Puller, Step
+from ocelog.quantities import duration, nearest
+from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.shape import compile_shaper
+from ocelog.schema.table import REJECTION_SCHEMA, arrow_schema, rejection_rows
+from ocelog.secret import Secret
+from ocelog.sources.wiz.source import WizSettings, WizSource
+from ocelog.sources.wiz.streams import KINDS, ROOTS
+
+SECRET_NAME = "client_secret"  # noqa: S105 - what the secret is called in the vault
+POLL, BACKFILL = "5m", "30d"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One log type of one source, with all that reads it."""
+
+    row: SourceRow
+    kind: Kind
+    source: WizSource
+    puller: Puller
+    settings: StreamSettings
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Source id and log type: what names a stream."""
+        return self.row.id, self.kind.log_type
+
+
+def table_schemas() -> dict[str, pa.Schema]:
+    """Return the columns of every table."""
+    tables = {table_name(name): arrow_schema(schema) for name, schema in packaged_schemas().items()}
+    return {**tables, REJECTIONS: REJECTION_SCHEMA}
+
+
+def wiz_settings(row: SourceRow) -> WizSettings:
+    """Read how a source's tenant is reached. Raises ConfigError."""
+    written = row.settings.get("wiz")
+    if not isinstance(written, Mapping):
+        raise ConfigError(f"The settings of the source {row.name!r} are damaged: remove it and add it again.")
+    return WizSettings.from_mapping(written)
+
+
+def stream_settings(row: SourceRow) -> StreamSettings:
+    """Read how far back and how often a source's streams are read."""
+    backfill = str(row.settings.get("backfill", BACKFILL))
+    return StreamSettings(
+        backfill=None if backfill == "all" else duration(backfill),
+        sweep=bool(row.settings.get("sweep", True)),
+        poll=duration(str(row.settings.get("poll", POLL))),
+    )
+
+
+def wiz_source(settings: WizSettings, secret: Callable[[], Secret], clock: ApiClock | None = None) -> WizSource:
+    """Return a tenant to ask; `secret` is called for each token."""
+    return WizSource(settings, secret, clock or ApiClock())
+
+
+@dataclass(slots=True, kw_only=True)
+class Assembly:
+    """An open installation's lake, and its streams as the ledger has them now."""
+
+    installation: Installation
+    told: Callable[[Stream, Step], None]
+    """Hears of each question that was answered, after its commit."""
+    lake: FileLake = field(init=False)
+    publisher: Publisher = field(init=False)
+    _shapers: dict[str, Shaper] = field(default_factory=dict)
+    _clocks: dict[str, ApiClock] = field(default_factory=dict)
+    _built: dict[str, tuple[SourceRow, list[Stream]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        home, ledger = self.installation.home.path, self.installation.ledger
+        schemas = table_schemas()
+        self.lake = FileLake(home, ledger, schemas)
+        self.publisher = Publisher(home, ledger, schemas)
+
+    def streams(self) -> list[Stream]:
+        """Return the streams of every source that is neither paused nor removed, rebuilt where its row changed."""
+        rows = [row for row in self.installation.ledger.sources() if not row.paused]
+        return [stream for row in rows for stream in self._streams_of(row)]
+
+    def _streams_of(self, row: SourceRow) -> list[Stream]:
+        before = self._built.get(row.id)
+        if before is None or before[0] != row:
+            self._built[row.id] = (row, self._build(row))
+        return self._built[row.id][1]
+
+    def _build(self, row: SourceRow) -> list[Stream]:
+        installation = self.installation
+        # The clock stays when settings change: what it stamps must grow for as long as this process lives.
+        clock = self._clocks.setdefault(row.id, ApiClock())
+        settings = wiz_settings(row)
+        source = wiz_source(settings, lambda: installation.vault().get(row.id, SECRET_NAME), clock)
+        return [self._stream(row, source, settings, KINDS[log_type]) for log_type in settings.log_types]
+
+    def _stream(self, row: SourceRow, source: WizSource, settings: WizSettings, kind: Kind) -> Stream:
+        puller = Puller(
+            source=source,
+            shaper=self._shaper(kind),
+            ledger=self.installation.ledger,
+            lake=self.lake,
+            kind=kind,
+            rejection_rows=rejection_rows,
+            source_label=row.name,
+            page_size=settings.page_size,
+            told=lambda step: self.told(stream, step),
+        )
+        stream = Stream(row=row, kind=kind, source=source, puller=puller, settings=stream_settings(row))
+        return stream
+
+    def _shaper(self, kind: Kind) -> Shaper:
+        if kind.log_type not in self._shapers:
+            self._shapers[kind.log_type] = compile_shaper(packaged_schemas()[kind.log_type], kind)
+        return self._shapers[kind.log_type]
+
+
+def log_types(names: Collection[str]) -> list[str]:
+    """Return the log types that short or full names mean, each once. Raises ConfigError with the nearest name."""
+    known = {name: name for name in KINDS} | {root.short: name for name, root in ROOTS.items()}
+    unknown = next((name for name in names if name not in known), None)
+    if unknown is not None:
+        raise ConfigError(f"There is no log type {unknown!r}{nearest(unknown, known)}")
+    return list(dict.fromkeys(known[name] for name in names))

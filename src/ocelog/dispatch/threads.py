@@ -1,0 +1,99 @@
+"""Which thread does what: slices and plans, each in a thread of its own, never more slices than allowed at once."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeAlias
+
+Job: TypeAlias = Callable[[], None]
+
+
+class Stop:
+    """Whether we were asked to stop. A plain flag: a signal handler may set it whatever the main thread holds."""
+
+    __slots__ = ("_asked", "signal_number")
+
+    def __init__(self) -> None:
+        self._asked = False
+        self.signal_number: int | None = None
+
+    def ask(self, signal_number: int | None = None) -> None:
+        """Ask every loop to end between two pages."""
+        self.signal_number = signal_number
+        self._asked = True
+
+    def __call__(self) -> bool:
+        """Tell whether we were asked to stop."""
+        return self._asked
+
+
+class Threads:
+    """Runs jobs side by side and tells when one has ended.
+
+    Threads are daemons: a job that hangs in a slow answer does not keep the process alive. That is safe, since every
+    job may be killed at any instruction and run again.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._changed = threading.Condition()
+        self._slots = 0
+        self._named: set[str] = set()
+        self._ended = 0
+
+    @property
+    def free(self) -> int:
+        """How many more jobs may start just now."""
+        with self._changed:
+            return self._limit - self._slots
+
+    @property
+    def busy(self) -> bool:
+        """Whether any job runs."""
+        with self._changed:
+            return bool(self._slots or self._named)
+
+    def start(self, job: Job) -> None:
+        """Run `job`, which takes one of the places."""
+        with self._changed:
+            self._slots += 1
+        self._begin(job, None)
+
+    def start_once(self, name: str, job: Job) -> bool:
+        """Run `job` beside the places, unless the last one called `name` has not ended yet."""
+        with self._changed:
+            if name in self._named:
+                return False
+            self._named.add(name)
+        self._begin(job, name)
+        return True
+
+    def wait(self, seconds: float) -> None:
+        """Return when a job has ended since the last wait, or after `seconds`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended > 0, timeout=seconds)
+            self._ended = 0
+
+    def join(self, within: timedelta) -> bool:
+        """Wait until no job runs, at most so long; False: some are left behind."""
+        deadline = time.monotonic() + within.total_seconds()
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not self._slots and not self._named, timeout=deadline - time.monotonic()
+            )
+
+    def _begin(self, job: Job, name: str | None) -> None:
+        threading.Thread(target=self._run, args=(job, name), name=name or "slice", daemon=True).start()
+
+    def _run(self, job: Job, name: str | None) -> None:
+        try:
+            job()
+        finally:
+            with self._changed:
+                if name is None:
+                    self._slots -= 1
+                else:
+                    self._named.discard(name)
+                self._ended += 1
+                self._changed.notify_all()

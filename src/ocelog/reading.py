@@ -1,0 +1,210 @@
+"""Which slice is read next, and what the end of a reading means for its stream."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+import structlog
+
+from ocelog.assemble import Stream
+from ocelog.dispatch.threads import Stop, Threads
+from ocelog.errors import HaltError, LostFenceError, OcelogError, TransientError
+from ocelog.instants import to_us
+from ocelog.ledger.store import Ledger
+from ocelog.model import Origin, Slice, SliceState
+from ocelog.pull.planner import plan
+from ocelog.pull.puller import Drained
+
+REST = timedelta(minutes=5)
+"""A stream that was refused is left alone so long; nobody mends a permission in seconds."""
+
+SHORT_REST = timedelta(seconds=15)
+"""Likewise, where the source or the ledger does not answer."""
+
+StreamKey: TypeAlias = tuple[str, str]
+Stretch: TypeAlias = tuple[datetime, datetime]
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class Reader:
+    """Plans and reads streams in threads; every failure stays with its own slice or stream."""
+
+    ledger: Ledger
+    threads: Threads
+    stop: Stop
+    holder: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    troubles: dict[StreamKey, OcelogError] = field(default_factory=dict)
+    """What went wrong last, by stream; a stream that reads well again is not in it."""
+    active: frozenset[int] | None = None
+    """Identities of the streams to be read; a reader of any other (paused, changed, removed) stops at the next page."""
+    _resting: dict[StreamKey, float] = field(default_factory=dict)
+    _turn: int = 0
+
+    def plan(self, streams: Sequence[Stream], *, poll_now: bool, stretch: Stretch | None = None) -> None:
+        """Plan the streams of one source (or just `stretch` of each), the API's clock first.
+
+        What goes wrong is told, not raised. `poll_now` does not wait for the poll to be due.
+        """
+        for stream in streams:
+            if self._rests(stream):
+                continue
+            with self._minding(stream):
+                stream.source.prime()
+                if stretch is None:
+                    self._plan(stream, poll_now=poll_now)
+                else:
+                    self._plan_stretch(stream, stretch)
+
+    def start_due(self, streams: Sequence[Stream]) -> int:
+        """Give slices that are due to threads that are free; return how many. Sources take turns."""
+        started = 0
+        while self.threads.free and not self.stop() and (taken := self._take(streams)) is not None:
+            stream, slice_ = taken
+            self.threads.start(lambda stream=stream, slice_=slice_: self._drain(stream, slice_))  # type: ignore[misc]
+            started += 1
+        return started
+
+    def forget_rests(self, source_id: str) -> None:
+        """Try a source again at once: somebody has changed it."""
+        for key in [key for key in self._resting if key[0] == source_id]:
+            del self._resting[key]
+
+    def waits(self, streams: Sequence[Stream]) -> timedelta | None:
+        """Return how long until a slice of `streams` is due, None where nothing is left that may be tried."""
+        awake = [stream for stream in streams if not self._rests(stream)]
+        due = [slice_.due_at for stream in awake for slice_ in self.left(stream)]
+        return max(timedelta(0), min(due) - datetime.now(UTC)) if due else None
+
+    def left(self, stream: Stream) -> list[Slice]:
+        """Return the slices of `stream` that are not read to their end."""
+        source_id, log_type = stream.key
+        unread = {SliceState.WAITING, SliceState.PARKED}
+        return self.ledger.slices(source_id=source_id, log_type=log_type, states=unread)
+
+    def _take(self, streams: Sequence[Stream]) -> tuple[Stream, Slice] | None:
+        awake = {stream.key: stream for stream in streams if not self._rests(stream)}
+        sources = list(dict.fromkeys(source_id for source_id, _ in awake))
+        for turn in range(len(sources)):
+            source_id = sources[(self._turn + turn) % len(sources)]
+            wanted = [log_type for owner, log_type in awake if owner == source_id]
+            found = self.ledger.take(self.holder, now=datetime.now(UTC), sources=[source_id], log_types=wanted)
+            if found is not None:
+                self._turn = (self._turn + turn + 1) % len(sources)
+                return awake[source_id, found.log_type], found
+        return None
+
+    def _drain(self, stream: Stream, slice_: Slice) -> None:
+        try:
+            with self._minding(stream, slice_):
+                drained = stream.puller.drain(slice_, stop=lambda: self._left_alone(stream))
+                self._ended(stream, drained)
+        finally:
+            with suppress(OcelogError):
+                self.ledger.release(slice_)
+
+    def _ended(self, stream: Stream, drained: Drained) -> None:
+        if drained.error is not None:
+            self._trouble(stream, drained.error, drained.slice_)
+            return
+        log.debug("slice ended", **_names(stream, drained.slice_), state=drained.slice_.state.value)
+        if not any(slice_.checkpoint.failures for slice_ in self.left(stream)):
+            self.troubles.pop(stream.key, None)
+            self.ledger.well(*stream.key)
+
+    @contextmanager
+    def _minding(self, stream: Stream, slice_: Slice | None = None) -> Iterator[None]:
+        """Keep whatever goes wrong within the block to this stream."""
+        try:
+            yield
+        except LostFenceError as error:
+            log.info("overtaken", **_names(stream, slice_), reason=str(error))
+        except OcelogError as error:
+            self._trouble(stream, error, slice_)
+            self._rest(stream, error)
+        except Exception as error:
+            log.exception("mistake in Ocelog", **_names(stream, slice_))
+            self._trouble(stream, _mistake(error), slice_)
+            self._rest(stream, None)
+
+    def _trouble(self, stream: Stream, error: OcelogError, slice_: Slice | None) -> None:
+        self.troubles[stream.key] = error
+        log.error("failed", **_names(stream, slice_), error=type(error).__name__, reason=str(error), todo=todo(error))
+        if isinstance(error, HaltError):
+            self._rest(stream, error)
+        with suppress(OcelogError):
+            marks = self.ledger.marks(*stream.key)
+            if marks.edge is None:
+                # A stream that never began has no row yet to write on.
+                self.ledger.plan(marks, marks, [])
+            self.ledger.trouble(
+                *stream.key,
+                kind=type(error).__name__,
+                text=str(error),
+                todo=todo(error),
+                at_us=to_us(datetime.now(UTC)),
+            )
+
+    def _rest(self, stream: Stream, error: OcelogError | None) -> None:
+        transient = isinstance(error, TransientError)
+        asked = error.retry_after if isinstance(error, TransientError) else None
+        pause = asked or (SHORT_REST if transient else REST)
+        self._resting[stream.key] = time.monotonic() + pause.total_seconds()
+
+    def _rests(self, stream: Stream) -> bool:
+        return time.monotonic() < self._resting.get(stream.key, 0.0)
+
+    def _left_alone(self, stream: Stream) -> bool:
+        gone = self.active is not None and id(stream) not in self.active
+        return self.stop() or self._rests(stream) or gone
+
+    def _plan(self, stream: Stream, *, poll_now: bool) -> None:
+        settings = replace(stream.settings, poll=timedelta(0)) if poll_now else stream.settings
+        marks = self.ledger.marks(*stream.key)
+        found = plan(marks, stream.kind, settings, stream.source.now(), self.left(stream))
+        if found is not None:
+            self.ledger.plan(found.before, found.after, found.slices)
+
+    def _plan_stretch(self, stream: Stream, stretch: Stretch) -> None:
+        """Read a stretch of the past (again); no mark moves."""
+        since, until = stretch[0], min(stretch[1], stream.source.now())
+        if since >= until:
+            return
+        source_id, log_type = stream.key
+        blank = Slice(
+            source_id=source_id,
+            log_type=log_type,
+            origin=Origin.BACKFILL,
+            by=stream.kind.cursor_field,
+            since=since,
+            until=until,
+        )
+        slices = [blank, *(replace(blank, by=by) for by in stream.kind.also_live_by)]
+        marks = self.ledger.marks(source_id, log_type)
+        self.ledger.plan(marks, marks, slices)
+
+
+def todo(error: OcelogError) -> str:
+    """Return what a person does about `error`."""
+    match error:
+        case HaltError():
+            return "Mend it in Wiz or in the source's settings, then look: ocelog source check"
+        case TransientError():
+            return "Nothing: it is tried again."
+        case _:
+            return "Do what the message says; it is tried again every few minutes."
+
+
+def _mistake(error: Exception) -> OcelogError:
+    first = (str(error).splitlines() or [""])[0][:300]
+    return OcelogError(f"A mistake in Ocelog, please report it: {type(error).__name__}: {first}")
+
+
+def _names(stream: Stream, slice_: Slice | None) -> dict[str, object]:
+    named: dict[str, object] = {"source": stream.row.name, "log_type": stream.kind.log_type}
+    return named if slice_ is None else {**named, "slice": slice_.id}

@@ -1,0 +1,186 @@
+"""What keeps the pipeline going: one pull from start to end, or all loops until stopped."""
+
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+
+import structlog
+
+from ocelog import config
+from ocelog.assemble import Assembly, Stream
+from ocelog.config import Settings
+from ocelog.dispatch.threads import Stop, Threads
+from ocelog.errors import OcelogError, TransientError
+from ocelog.instants import from_us
+from ocelog.reading import Reader, StreamKey, Stretch
+
+STOP_WITHIN = timedelta(seconds=3)
+"""What has not ended by then is left behind; it is safe to kill."""
+PATIENCE = timedelta(seconds=10)
+"""A pull waits so long for slices to be tried again, and leaves those that must wait longer to the next one."""
+_TICK = 0.5
+_PUBLISH_EVERY = 5.0
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """How a pull ended."""
+
+    troubles: dict[StreamKey, OcelogError]
+    left: int
+    """Slices that are to be tried later."""
+    publishing: OcelogError | None
+    left_behind: bool
+    """Threads still run: end the process without waiting for them."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 all read and published, 2 a person must act, 3 try later."""
+        errors = [*self.troubles.values(), *([self.publishing] if self.publishing else [])]
+        if any(not isinstance(error, TransientError) for error in errors):
+            return 2
+        return 3 if errors or self.left else 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """The loops over one open assembly, whose home this process holds."""
+
+    assembly: Assembly
+    stop: Stop
+    threads: Threads = field(init=False)
+    reader: Reader = field(init=False)
+    _published_at: float = 0.0
+    _publishing: OcelogError | None = None
+
+    def __post_init__(self) -> None:
+        installation = self.assembly.installation
+        self.threads = Threads(installation.settings.threads)
+        self.reader = Reader(ledger=installation.ledger, threads=self.threads, stop=self.stop)
+        # Whoever held slices before is gone: this process holds the home.
+        installation.ledger.release_all()
+        self.assembly.publisher.reconcile()
+
+    def pull(self, streams: Sequence[Stream], *, stretch: Stretch | None = None) -> Pulled:
+        """Read what is due in `streams`, or only the given stretch of time, and publish all that has landed."""
+        for source_id, group in _by_source(streams):
+            job = _planning(self.reader, group, stretch)
+            self.threads.start_once(f"plan {source_id}", job)
+        while not self.stop():
+            self.reader.start_due(streams)
+            if not self.threads.busy:
+                wait = self.reader.waits(streams)
+                if wait is None or wait > PATIENCE:
+                    break
+            self._publish_at_times()
+            self.threads.wait(_TICK / 2)
+        left = sum(len(self.reader.left(stream)) for stream in streams)
+        publishing = self.publish_all()
+        return Pulled(
+            troubles=dict(self.reader.troubles),
+            left=left,
+            publishing=publishing,
+            left_behind=not self.threads.join(STOP_WITHIN),
+        )
+
+    def run(self) -> bool:
+        """Keep everything going until stopped; True: all threads have ended."""
+        log.info("started", home=str(self.assembly.installation.home.path))
+        _notify("READY=1")
+        known = list[Stream]()
+        while not self.stop():
+            try:
+                known = self._changed(known)
+                for source_id, group in _by_source(known):
+                    self.threads.start_once(f"plan {source_id}", _planning(self.reader, group, None, poll_now=False))
+                self.reader.start_due(known)
+                self._publish_at_times()
+            except OcelogError as error:
+                log.error("failed", error=type(error).__name__, reason=str(error))  # noqa: TRY400 - told, not traced
+            self.threads.wait(_TICK)
+        _notify("STOPPING=1")
+        log.info("stopping")
+        ended = self.threads.join(STOP_WITHIN)
+        log.info("stopped")
+        return ended
+
+    def publish(self, *, force: bool) -> None:
+        """Publish each table for itself, where it is time or `force`; what goes wrong is told and kept."""
+        self._publishing = None
+        for table in self.assembly.lake.schemas:
+            try:
+                self._publish(table, force=force)
+            except OcelogError as error:
+                self._publishing = error
+                log.error("publish failed", table=table, error=type(error).__name__, reason=str(error))  # noqa: TRY400
+            except Exception as error:
+                self._publishing = OcelogError(f"{table}: a mistake in Ocelog: {type(error).__name__}: {error}")
+                log.exception("mistake in Ocelog", table=table)
+
+    def _publish(self, table: str, *, force: bool) -> None:
+        publisher, settings = self.assembly.publisher, self.assembly.installation.settings
+        if force or self._is_time(table, settings):
+            published = publisher.publish(table, force=True)
+            log.info("published", table=table, rows=published.rows, parts=published.parts)
+        publisher.clean(table, grace=settings.part_grace)
+
+    def _is_time(self, table: str, settings: Settings) -> bool:
+        count, _, waiting, oldest_us = self.assembly.installation.ledger.unpublished(table)
+        if not count or oldest_us is None:
+            return False
+        return waiting >= settings.publish_bytes or datetime.now(UTC) >= from_us(oldest_us) + settings.publish_after
+
+    def _publish_at_times(self) -> None:
+        if time.monotonic() < self._published_at + _PUBLISH_EVERY:
+            return
+        self._published_at = time.monotonic()
+        self.threads.start_once("publish", lambda: self.publish(force=False))
+
+    def publish_all(self) -> OcelogError | None:
+        """Publish everything in a thread, so that a signal is heard meanwhile; return what went wrong."""
+        while not self.stop() and not self.threads.start_once("publish", lambda: self.publish(force=True)):
+            self.threads.wait(_TICK)
+        while not self.stop() and self.threads.busy:
+            self.threads.wait(_TICK)
+        return self._publishing
+
+    def _changed(self, before: Sequence[Stream]) -> list[Stream]:
+        """Take up sources that were added, changed, paused or removed since."""
+        streams = self.assembly.streams()
+        old = {id(stream) for stream in before}
+        self.reader.active = frozenset(id(stream) for stream in streams)
+        fresh = {stream.row.id: stream.row.name for stream in streams if id(stream) not in old}
+        for source_id, name in fresh.items():
+            self.reader.forget_rests(source_id)
+            log.info("source taken up", source=name)
+        return streams
+
+
+def _by_source(streams: Sequence[Stream]) -> list[tuple[str, list[Stream]]]:
+    return [(source_id, list(group)) for source_id, group in groupby(streams, key=lambda stream: stream.row.id)]
+
+
+def _planning(
+    reader: Reader,
+    group: Sequence[Stream],
+    stretch: Stretch | None,
+    *,
+    poll_now: bool = True,
+) -> Callable[[], None]:
+    return lambda: reader.plan(group, poll_now=poll_now, stretch=stretch)
+
+
+def _notify(state: str) -> None:
+    """Tell systemd how we are, where it wants to know."""
+    address = config.notify_socket()
+    if address is None:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        try:
+            line.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+        except OSError:
+            log.warning("systemd was not reached", state=state)
