@@ -12,7 +12,7 @@ from ocelog.errors import SchemaError
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_NESTING = 200
 """libyaml composes by recursion in C, without a limit: deeper text would end the process."""
-_NAME = re.compile(r"[A-Za-z_@$][\w@$:./ -]{0,127}")
+_NAME = re.compile(r"[A-Za-z_@$][\w@$:/ -]{0,127}")
 _TRUTHS: Mapping[str, bool] = {"true": True, "false": False}
 
 

@@ -1,0 +1,138 @@
+"""How a page becomes typed records in one call: msgspec structs compiled from a log schema."""
+
+import keyword
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+
+from ocelog.schema.fields import (
+    Array,
+    Boolean,
+    Field,
+    Integer,
+    Json,
+    Object,
+    Real,
+    Text,
+    Timestamp,
+    Type,
+)
+
+Record: TypeAlias = Any
+"""An instance of a compiled struct. Timestamps are RFC 3339 text in it, `json` fields are msgspec.Raw."""
+
+NO_JSON = msgspec.Raw(b"null")
+"""What a `json` field holds that is null or missing."""
+
+
+def attribute(name: str) -> str:
+    """Return what the field `name` is called in a struct."""
+    if name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_"):
+        return name
+    return "_x" + name.encode().hex()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The struct of an object, with the structs of the objects in it."""
+
+    struct: type[msgspec.Struct]
+    fields: tuple[Field, ...]
+    attributes: tuple[str, ...]
+    """By field, in the schema's order; the struct itself declares them sorted by name."""
+    inner: "tuple[Layout | None, ...]"
+    """By field: the layout of an object, or of the objects in a list."""
+    empty: Record
+    """Stands in for an object that is null, where members are read from all at once."""
+
+
+def layout_of(fields: Sequence[Field], name: str = "Record") -> Layout:
+    """Compile `fields` to structs.
+
+    Members are declared in the order of their names, and nulls are not written, so that encoding a struct gives
+    canonical JSON. Unknown fields fail: they are rare, and another reader takes care of them.
+    """
+    inner = tuple(_inner(field.type, f"{name}_{attribute(field.name)}") for field in fields)
+    members = {field.name: _member(field, layout) for field, layout in zip(fields, inner, strict=True)}
+    struct = msgspec.defstruct(
+        name,
+        [members[field_name] for field_name in sorted(members)],
+        rename={attribute(field.name): field.name for field in fields},
+        kw_only=True,
+        gc=False,
+        omit_defaults=True,
+        forbid_unknown_fields=True,
+    )
+    attributes = tuple(attribute(field.name) for field in fields)
+    nulls = {attribute(field.name): NO_JSON if isinstance(field.type, Json) else None for field in fields}
+    return Layout(struct=struct, fields=tuple(fields), attributes=attributes, inner=inner, empty=struct(**nulls))
+
+
+def _inner(type_: Type, name: str) -> Layout | None:
+    match type_:
+        case Object(fields=fields):
+            return layout_of(fields, name)
+        case Array(element=element):
+            return _inner(element, name)
+        case _:
+            return None
+
+
+def _member(field: Field, layout: Layout | None) -> tuple[str, Any, Any] | tuple[str, Any]:
+    type_ = _python_type(field.type, layout)
+    if isinstance(field.type, Json):
+        return (attribute(field.name), type_, NO_JSON)
+    if field.required:
+        return (attribute(field.name), type_)
+    return (attribute(field.name), type_ | None, None)
+
+
+def _python_type(type_: Type, layout: Layout | None) -> Any:
+    match type_:
+        case Text(sent_as_boolean=True):
+            return bool | str
+        case Text() | Timestamp():
+            return str
+        case Integer(bits=bits):
+            return Annotated[int, msgspec.Meta(ge=-(2 ** (bits - 1)), le=2 ** (bits - 1) - 1)]
+        case Real():
+            return float
+        case Boolean():
+            return bool
+        case Json():
+            return msgspec.Raw
+        case Array(element=Json()):
+            return list[msgspec.Raw]
+        case Array(element=element):
+            return list[_python_type(element, layout) | None]
+        case Object():
+            assert layout is not None  # noqa: S101  # an object always has a layout; mypy cannot see it
+            return layout.struct
+
+
+def is_plain(fields: Sequence[Field]) -> bool:
+    """Tell whether the structs of `fields` check all that the schema asks for, so that a page may be read at once."""
+    return all(_is_plain(field.type) and not (field.required and isinstance(field.type, Json)) for field in fields)
+
+
+def _is_plain(type_: Type) -> bool:
+    match type_:
+        case Text(validate=validate):
+            return validate is None
+        case Timestamp(formats=formats):
+            return formats == ("rfc3339",)
+        case Array(element=Array()):
+            return False
+        case Array(element=element):
+            return not isinstance(element, Timestamp) and _is_plain(element)
+        case Object(fields=fields):
+            return is_plain(fields)
+        case _:
+            return True
+
+
+def page_decoder(layout: Layout) -> Callable[[bytes], list[Record]]:
+    """Return what decodes a JSON array of records whole; it raises where a single one does not fit."""
+    return msgspec.json.Decoder(list[layout.struct]).decode  # type: ignore[name-defined]  # a type made at run time

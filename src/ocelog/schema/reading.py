@@ -1,0 +1,146 @@
+"""Which records of a page are events, and which are rejections: each is one or the other."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import msgspec
+
+from ocelog.model import Kind, Rejection
+from ocelog.schema.careful import Misfit, as_unknown_text, read_record, readable_id, unplaced
+from ocelog.schema.decode import Record, is_plain, layout_of, page_decoder
+from ocelog.schema.fields import LogSchema, Text
+from ocelog.schema.moments import Instants, Moments
+from ocelog.schema.paths import values_at
+from ocelog.schema.split import split_array
+
+_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]")
+"""Perhaps half a character; the careful reader knows."""
+_MAX_UNKNOWN_NAMES = 100
+
+
+@dataclass(kw_only=True)
+class Readout:
+    """A page, read."""
+
+    events: list[Record]
+    instants: Instants
+    positions: Sequence[int]
+    seen: list[str]
+    extras: list[str | None] | None = None
+    """Unknown fields of each event as JSON text; None: no event has any."""
+    rejections: list[Rejection] = field(default_factory=list)
+    unknown_fields: dict[str, int] = field(default_factory=dict)
+
+
+class Reader:
+    """Reads pages of one log type."""
+
+    def __init__(self, schema: LogSchema, kind: Kind) -> None:
+        self.layout = layout_of(schema.fields, re.sub(r"\W", "_", schema.log_type))
+        self._moments = Moments(schema, kind)
+        self._decode = page_decoder(self.layout) if is_plain(schema.fields) else None
+        self._sent_as_boolean = [
+            name
+            for name, known in zip(self.layout.attributes, schema.fields, strict=True)
+            if isinstance(known.type, Text) and known.type.sent_as_boolean
+        ]
+
+    def read(self, records: bytes | list[bytes]) -> Readout:
+        """Read a page, all of it at once where every record fits, else record by record."""
+        found = self._at_once(records) if isinstance(records, bytes) else None
+        return found or self._one_by_one(_texts(records))
+
+    def _at_once(self, page: bytes) -> Readout | None:
+        if self._decode is None or not _is_sound(page):
+            return None
+        try:
+            events = self._decode(page)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        instants = self._moments.read(events)
+        if instants is None:
+            return None
+        for name in self._sent_as_boolean:
+            _as_text(events, name)
+        return Readout(
+            events=events,
+            instants=instants,
+            positions=range(len(events)),
+            seen=values_at(events, "id"),
+        )
+
+    def _one_by_one(self, texts: Sequence[bytes]) -> Readout:
+        events: list[Record] = []
+        extras: list[str | None] = []
+        positions: list[int] = []
+        rejections: list[Rejection] = []
+        seen: list[str] = []
+        names: Counter[str] = Counter()
+        for position, raw in enumerate(texts):
+            try:
+                event, unknown = read_record(raw, self.layout)
+                self._need_place(event)
+            except Misfit as misfit:
+                name = readable_id(raw, "id")
+                seen.append(name if name is not None else sha256(raw).hexdigest())
+                rejections.append(
+                    Rejection(path=misfit.path, expected=misfit.expected, found=misfit.found, raw=raw, record_id=name)
+                )
+                continue
+            events.append(event)
+            positions.append(position)
+            seen.append(event.id)
+            extras.append(as_unknown_text(unknown) if unknown else None)
+            names.update(set(unplaced(list(unknown))))
+        instants = self._moments.read(events)
+        assert instants is not None  # noqa: S101  # the careful reader writes each timestamp in the usual way
+        return Readout(
+            events=events,
+            instants=instants,
+            positions=positions,
+            seen=seen,
+            extras=extras if names else None,
+            rejections=rejections,
+            unknown_fields=_bounded(names),
+        )
+
+    def _need_place(self, event: Record) -> None:
+        if self._moments.lacks_place(event):
+            first, second = self._moments.place
+            raise Misfit(f"$.{first}", f"a timestamp there or in {second}", "nothing")
+
+
+def _is_sound(page: bytes) -> bool:
+    """Tell whether `page` is UTF-8 and has no half surrogate pairs, which the typed reader skips over in free JSON."""
+    if b"\\ud" in page or b"\\uD" in page:
+        return _SURROGATE.search(page) is None
+    try:
+        return page.isascii() or bool(page.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def _as_text(events: Sequence[Record], name: str) -> None:
+    for event in events:
+        value = getattr(event, name)
+        if value is True:
+            setattr(event, name, "true")
+        elif value is False:
+            setattr(event, name, "false")
+
+
+def _texts(records: bytes | list[bytes]) -> list[bytes]:
+    if isinstance(records, list):
+        return records
+    if records.strip() in {b"", b"null"}:
+        return []
+    texts = split_array(records)
+    return [records] if texts is None else texts
+
+
+def _bounded(names: Counter[str]) -> dict[str, int]:
+    """Return the most frequent names; a hostile record must not name thousands of fields."""
+    return dict(names.most_common(_MAX_UNKNOWN_NAMES))

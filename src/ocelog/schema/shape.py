@@ -1,0 +1,134 @@
+"""Which rows a page of records becomes: the compiled schema of one log type."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ocelog.model import Kind, Rejection, Stamp
+from ocelog.schema.columns import array_of, columns_of
+from ocelog.schema.decode import Record
+from ocelog.schema.evidence import Evidence
+from ocelog.schema.fields import LogSchema
+from ocelog.schema.fill import fill_record
+from ocelog.schema.fingerprint import Fingerprints
+from ocelog.schema.moments import microseconds
+from ocelog.schema.paths import values_at
+from ocelog.schema.reading import Reader, Readout
+from ocelog.schema.table import row_schema
+from ocelog.schema.timestamps import INSTANT
+
+
+class Shaper:
+    """The compiled schema of one log type; one object serves many threads."""
+
+    def __init__(self, schema: LogSchema, kind: Kind) -> None:
+        self.schema = schema
+        self.columns = row_schema(schema)
+        self.reader = Reader(schema, kind)
+        self.fingerprints = Fingerprints(schema, self.reader.layout, kind)
+        self.evidence = Evidence(schema)
+
+    def shape(self, records: bytes | list[bytes]) -> "Shaped":
+        """Decode a page. A record that does not fit never costs another; nothing raises."""
+        return Shaped(self, self.reader.read(records))
+
+
+def compile_shaper(schema: LogSchema, kind: Kind) -> Shaper:
+    """Compile `schema` with the peculiarities of its log type.
+
+    Raises ValueError where `kind` names fields that the schema does not have.
+    """
+    return Shaper(schema, kind)
+
+
+class Shaped:
+    """A page's records: events in page order as parallel lists, and rejections. See `Shaped` in the puller's ports."""
+
+    ids: list[str]
+    cursor_us: list[int]
+    version_us: list[int]
+    versions: list[str]
+    rejections: list[Rejection]
+    seen: list[str]
+    unknown_fields: Mapping[str, int]
+    last_event_us: int | None
+    positions: Sequence[int]
+
+    def __init__(self, shaper: Shaper, readout: Readout) -> None:
+        self._shaper = shaper
+        self._readout = readout
+        self._filled = False
+        self.ids = values_at(readout.events, "id")
+        self.cursor_us = microseconds(readout.instants.cursor)
+        self.version_us = microseconds(readout.instants.version)
+        self.versions = shaper.fingerprints.of(readout.events)
+        self.rejections = readout.rejections
+        self.seen = readout.seen
+        self.unknown_fields = readout.unknown_fields
+        self.last_event_us = pc.max(readout.instants.event.cast(pa.int64())).as_py()
+        self.positions = readout.positions
+
+    def fill(self, event: int, paths: Collection[str], row: Mapping[str, Any]) -> None:
+        """Give `event` the values that `row` (a version just before it, by column) has at `paths`; hash it anew."""
+        record = self._readout.events[event]
+        for path in paths:
+            fill_record(record, self._shaper.reader.layout, path.replace("[]", "").split("."), row)
+        self.versions[event] = self._shaper.fingerprints.of([record])[0]
+        self._filled = True
+
+    def table(self, keep: Sequence[int], row_ids: Sequence[str], stamp: Stamp) -> pa.Table:
+        """Return the events at `keep` as rows of the log type's table."""
+        readout = self._readout
+        every = len(keep) == len(readout.events)
+        records = readout.events if every else [readout.events[at] for at in keep]
+        picked = None if every else pa.array(keep, pa.int64())
+        arrays = [
+            *self._own(records, picked),
+            *self._standard(keep, picked, row_ids, stamp),
+            *self._shaper.evidence.arrays(records),
+            self._extra(keep),
+        ]
+        return pa.Table.from_arrays(arrays, schema=self._shaper.columns)
+
+    def _own(self, records: Sequence[Record], picked: pa.Array | None) -> list[pa.Array]:
+        layout = self._shaper.reader.layout
+        instants = {} if self._filled else self._readout.instants.by_path
+        columns = zip(layout.fields, layout.inner, columns_of(layout, records), strict=True)
+        return [
+            _take(instants[field.name], picked) if field.name in instants else array_of(field.type, inner, values)
+            for field, inner, values in columns
+        ]
+
+    def _standard(
+        self, keep: Sequence[int], picked: pa.Array | None, row_ids: Sequence[str], stamp: Stamp
+    ) -> list[pa.Array]:
+        rows = len(keep)
+        instants = self._readout.instants
+        parsed = pa.scalar(stamp.parsed_us, INSTANT)
+        event = _take(instants.event, picked)
+        return [
+            pa.repeat(pa.scalar(self._shaper.schema.log_type), rows),
+            pa.repeat(pa.scalar(self._shaper.schema.version, pa.int32()), rows),
+            pa.array(row_ids, pa.string()),
+            pa.array([self.versions[at] for at in keep], pa.string()),
+            event.fill_null(parsed) if event.null_count else event,
+            _take(instants.cursor, picked),
+            _take(instants.version, picked),
+            pa.repeat(pa.scalar(stamp.observed_us, INSTANT), rows),
+            pa.repeat(parsed, rows),
+            pa.repeat(pa.scalar(stamp.origin.value), rows),
+            pa.repeat(pa.scalar(stamp.source_id), rows),
+            pa.repeat(pa.scalar(stamp.source_label), rows),
+        ]
+
+    def _extra(self, keep: Sequence[int]) -> pa.Array:
+        extras = self._readout.extras
+        if extras is None:
+            return pa.nulls(len(keep), pa.string())
+        return pa.array([extras[at] for at in keep], pa.string())
+
+
+def _take(array: pa.Array, picked: pa.Array | None) -> pa.Array:
+    return array if picked is None else array.take(picked)

@@ -1,0 +1,163 @@
+"""Which columns a log type's table has, and the rejections table: Arrow schemas and what each column means."""
+
+import base64
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from ocelog.model import Rejection, Stamp
+from ocelog.schema.fields import (
+    Array,
+    Boolean,
+    Field,
+    Integer,
+    Json,
+    LogSchema,
+    Object,
+    Real,
+    Text,
+    Timestamp,
+    Type,
+)
+from ocelog.schema.indicators import columns_of
+
+INSTANT = pa.timestamp("us", tz="UTC")
+_INTEGERS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
+
+PARQUET_OPTIONS: dict[str, object] = {
+    "compression": "zstd",
+    "compression_level": 1,
+    "store_schema": False,
+    "write_statistics": False,
+}
+"""How a page is best written as a part: see bench/shape.py."""
+
+_STANDARD: tuple[tuple[str, pa.DataType, str], ...] = (
+    ("p_log_type", pa.string(), "The log type, such as Wiz.Issues."),
+    ("p_schema_version", pa.int32(), "Version of the log schema that shaped the row."),
+    ("p_row_id", pa.string(), "The row's own id: 32 hex digits, unique in the table."),
+    ("p_version", pa.string(), "Fingerprint of the record's state: equal where nothing that counts has changed."),
+    ("p_event_time", INSTANT, "When it happened; where the record does not say, when it was read."),
+    ("p_cursor_time", INSTANT, "The date by which the source was asked for the record."),
+    ("p_version_time", INSTANT, "When this version of the record came to be, as the source dates it."),
+    ("p_observed_at", INSTANT, "When the source was asked, by the source's own clock."),
+    ("p_parse_time", INSTANT, "When the row was shaped, by our clock."),
+    ("p_origin", pa.string(), "Why the record was read: live, backfill or sweep."),
+    ("p_source_id", pa.string(), "Id of the source that it came from."),
+    ("p_source_label", pa.string(), "Name of the source that it came from."),
+)
+_EXTRA = ("p_extra", pa.string(), "Fields that the schema does not know, by path, as JSON text; null where there are none.")
+
+_REJECTION_COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
+    ("p_row_id", pa.string(), "Fingerprint of source, log type and record: a record rejected twice is here once."),
+    ("p_log_type", pa.string(), "The log type that the record should have been."),
+    ("p_source_id", pa.string(), "Id of the source that it came from."),
+    ("p_source_label", pa.string(), "Name of the source that it came from."),
+    ("p_origin", pa.string(), "Why the record was read: live, backfill or sweep."),
+    ("p_event_time", INSTANT, "The same as p_observed_at: what is rejected has no time of its own."),
+    ("p_cursor_time", INSTANT, "The same as p_observed_at."),
+    ("p_observed_at", INSTANT, "When the source was asked, by the source's own clock."),
+    ("p_parse_time", INSTANT, "When it was rejected, by our clock."),
+    ("record_id", pa.string(), "The record's id, where it has one that can be read."),
+    ("path", pa.string(), "Where in the record the trouble is, as a JSON path."),
+    ("expected", pa.string(), "What the log schema asks for there."),
+    ("found", pa.string(), "What was there."),
+    ("raw", pa.string(), "The record as it came."),
+    ("raw_encoding", pa.string(), "utf-8, or base64 where the record is no UTF-8 text."),
+)
+
+
+def _schema(columns: Sequence[tuple[str, pa.DataType, str]]) -> pa.Schema:
+    return pa.schema([pa.field(name, type_, metadata=_doc(doc)) for name, type_, doc in columns])
+
+
+def _doc(text: str) -> dict[bytes, bytes] | None:
+    return {b"doc": text.encode()} if text else None
+
+
+REJECTION_SCHEMA: pa.Schema = _schema(_REJECTION_COLUMNS)
+
+
+def arrow_schema(schema: LogSchema) -> pa.Schema:
+    """Return the columns of the table of `schema`: its fields, then the standard fields.
+
+    Each column says what it means in its metadata, under `doc`. Of the p_any_ columns a table has those that its
+    schema's indicators feed.
+    """
+    own = [_arrow_field(field) for field in schema.fields]
+    return pa.schema([*own, *_schema([*_STANDARD, *columns_of(schema), _EXTRA])])
+
+
+def row_schema(schema: LogSchema) -> pa.Schema:
+    """Return the same columns without what they mean: parts need not repeat it."""
+    return _without_docs(arrow_schema(schema))
+
+
+def _without_docs(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([pa.field(column.name, _bare(column.type)) for column in schema])
+
+
+def _bare(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_struct(type_):
+        return pa.struct([pa.field(field.name, _bare(field.type)) for field in type_])
+    if pa.types.is_list(type_):
+        return pa.list_(_bare(type_.value_type))
+    return type_
+
+
+def _arrow_field(field: Field) -> pa.Field:
+    return pa.field(field.name, arrow_type(field.type), metadata=_doc(field.description))
+
+
+def arrow_type(type_: Type) -> pa.DataType:
+    """Return the Arrow type that holds values of `type_`."""
+    match type_:
+        case Text() | Json():
+            return pa.string()
+        case Integer(bits=bits):
+            return _INTEGERS[bits]
+        case Real():
+            return pa.float64()
+        case Boolean():
+            return pa.bool_()
+        case Timestamp():
+            return INSTANT
+        case Array(element=element):
+            return pa.list_(arrow_type(element))
+        case Object(fields=fields):
+            return pa.struct([_arrow_field(field) for field in fields])
+
+
+_REJECTION_ROWS = _without_docs(REJECTION_SCHEMA)
+
+
+def rejection_rows(rejections: Sequence[Rejection], *, log_type: str, keys: Sequence[str], stamp: Stamp) -> pa.Table:
+    """Return one row a rejection; `keys` are their row ids."""
+    texts = [_as_text(rejection.raw) for rejection in rejections]
+    rows = len(rejections)
+    observed = pa.array([stamp.observed_us] * rows, INSTANT)
+    columns = {
+        "p_row_id": list(keys),
+        "p_log_type": [log_type] * rows,
+        "p_source_id": [stamp.source_id] * rows,
+        "p_source_label": [stamp.source_label] * rows,
+        "p_origin": [stamp.origin.value] * rows,
+        "p_event_time": observed,
+        "p_cursor_time": observed,
+        "p_observed_at": observed,
+        "p_parse_time": pa.array([stamp.parsed_us] * rows, INSTANT),
+        "record_id": [rejection.record_id for rejection in rejections],
+        "path": [rejection.path for rejection in rejections],
+        "expected": [rejection.expected for rejection in rejections],
+        "found": [rejection.found for rejection in rejections],
+        "raw": [text for text, _ in texts],
+        "raw_encoding": [encoding for _, encoding in texts],
+    }
+    return pa.table(columns, schema=_REJECTION_ROWS)
+
+
+def _as_text(raw: bytes) -> tuple[str, str]:
+    try:
+        return raw.decode(), "utf-8"
+    except UnicodeDecodeError:
+        return base64.b64encode(raw).decode(), "base64"
