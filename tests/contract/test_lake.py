@@ -1,8 +1,9 @@
 import errno
 import os
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,8 @@ from ocelog.errors import LakeUnavailableError
 from ocelog.instants import to_us
 from ocelog.lake.lake import FileLake
 from ocelog.lake.parts import remove_orphans
+from ocelog.lake.publish import Publisher
+from ocelog.lake.upkeep import clean
 from ocelog.model import Part
 
 TABLE = "wiz_issues"
@@ -30,13 +33,25 @@ def lake(tmp_path: Path, ledger: FakeLedger) -> FileLake:
     return FileLake(tmp_path, ledger, SCHEMAS)
 
 
-@pytest.fixture
-def land(lake: FileLake, ledger: FakeLedger) -> Land:
+@pytest.fixture(params=["waiting", "published", "published, part gone"])
+def land(request: pytest.FixtureRequest, lake: FileLake, ledger: FakeLedger) -> Land:
+    """Land rows, wherever they end up: what a puller finds must not depend on it."""
+
     def land_rows(*listed: dict[str, Any], source: str = "s1", schema: pa.Schema = ISSUES) -> Part:
-        name = f"1-1-{ledger.counter(TABLE)}"
-        return ledger.land(lake.write(TABLE, name, rows(listed, schema)), source)
+        part = land_waiting(lake, ledger, *listed, source=source, schema=schema)
+        if request.param != "waiting":
+            Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+        if request.param == "published, part gone":
+            assert clean(lake.home, TABLE, ledger, grace=timedelta(0)) == 1
+        return part
 
     return land_rows
+
+
+def land_waiting(
+    lake: FileLake, ledger: FakeLedger, *listed: dict[str, Any], source: str = "s1", schema: pa.Schema = ISSUES
+) -> Part:
+    return ledger.land(lake.write(TABLE, f"1-1-{ledger.counter(TABLE)}", rows(listed, schema)), source)
 
 
 def us(minute: float) -> int:
@@ -89,6 +104,20 @@ def test_loading_some_ids_gives_every_version_of_them(lake: FileLake, land: Land
     assert sorted(known.ids) == ["a", "a", "c"]
 
 
+def test_a_view_taken_before_a_part_was_published_and_removed_is_taken_again(
+    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land_waiting(lake, ledger, row("a", 1))
+    taken = lake.views.take(TABLE)
+    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+    clean(lake.home, TABLE, ledger, grace=timedelta(0))
+    views = [taken]
+    take = lake.views.take
+    monkeypatch.setattr(lake, "views", SimpleNamespace(take=lambda name: views.pop() if views else take(name)))
+    assert list(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["a"]
+    assert views == []
+
+
 def test_loading_keeps_to_one_source(lake: FileLake, land: Land) -> None:
     land(row("a", 1))
     land(row("a", 1, source="s2"), source="s2")
@@ -97,13 +126,13 @@ def test_loading_keeps_to_one_source(lake: FileLake, land: Land) -> None:
     assert loaded.through == 2
 
 
-def test_parts_are_read_whole(lake: FileLake, land: Land) -> None:
-    parts = [land(row("a", 1)), land(row("b", 2), row("c", 3))]
+def test_parts_are_read_whole(lake: FileLake, ledger: FakeLedger) -> None:
+    parts = [land_waiting(lake, ledger, row("a", 1)), land_waiting(lake, ledger, row("b", 2), row("c", 3))]
     assert sorted(lake.read(parts, "s1").ids) == ["a", "b", "c"]
 
 
-def test_a_part_that_is_gone_or_cut_says_load_anew(lake: FileLake, land: Land) -> None:
-    gone, cut = land(row("a", 1)), land(row("b", 1))
+def test_a_part_that_is_gone_or_cut_says_load_anew(lake: FileLake, ledger: FakeLedger) -> None:
+    gone, cut = land_waiting(lake, ledger, row("a", 1)), land_waiting(lake, ledger, row("b", 1))
     (lake.home / gone.path).unlink()
     file = lake.home / cut.path
     content = file.read_bytes()
@@ -136,8 +165,8 @@ def test_a_discarded_part_is_gone(lake: FileLake) -> None:
     assert not (lake.home / part.path).exists()
 
 
-def test_orphans_go_only_when_their_holder_has_lost_the_slice(lake: FileLake, ledger: FakeLedger, land: Land) -> None:
-    landed = land(row("a", 1))
+def test_orphans_go_only_when_their_holder_has_lost_the_slice(lake: FileLake, ledger: FakeLedger) -> None:
+    landed = land_waiting(lake, ledger, row("a", 1))
     stale = lake.write(TABLE, "2-4-0", rows([row("b", 1)]))
     asleep = lake.write(TABLE, "2-5-0", rows([row("b", 1)]))
     unknown = lake.write(TABLE, "99-1-0", rows([row("b", 1)]))

@@ -78,6 +78,13 @@ class TableStates:
             self._states[table] = known
         return known
 
+    def mark(self, table: str) -> tuple[str | None, int]:
+        """Return whose sequence numbers the table's mark counts in (None: there is no mark), and the mark."""
+        location = self.location(table)
+        if location is None:
+            return None, 0
+        return parse_mark(_load(location)["properties"].get(MARK))
+
     def location(self, table: str) -> str | None:
         """Return the path of the table's metadata file, None where the table was never made."""
         path = catalog_path(self._home)
@@ -111,7 +118,7 @@ class TableStates:
         return str(path)
 
     def _read(self, table: str, location: str) -> TableState:
-        metadata = json.loads(Path(location).read_bytes())
+        metadata = _load(location)
         ledger_id, mark = parse_mark(metadata["properties"].get(MARK))
         return TableState(
             table=table,
@@ -141,6 +148,14 @@ class TableStates:
                     _table_file(table, entry.data_file, cursor_field) for entry in manifest.fetch_manifest_entry(io)
                 )
             yield from self._manifests[manifest.manifest_path]
+
+
+def _load(location: str) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = json.loads(Path(location).read_bytes())
+    except (OSError, ValueError) as error:
+        raise LakeUnavailableError(f"The table's metadata {location} cannot be read: {error}. Run it again.") from error
+    return loaded
 
 
 def _field_id(metadata: Mapping[str, Any], name: str) -> int:

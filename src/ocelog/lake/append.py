@@ -1,0 +1,94 @@
+"""One commit of a table: rows of some parts and the mark that vouches for them, both or neither."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ocelog.errors import HomeError, LakeUnavailableError
+from ocelog.lake.conform import conform, covers
+from ocelog.lake.datafiles import DataFiles
+from ocelog.lake.faults import translated
+from ocelog.lake.iceberg import file_schema, open_table, opened_catalog, optional
+from ocelog.lake.state import MARK, parse_mark
+from ocelog.lake.view import foreign_mark
+from ocelog.model import Part
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table, Transaction
+
+CHUNK_ROWS = 20_000
+CHUNK_BYTES = 12 * 1024 * 1024
+"""Rows in memory at once: while they are sorted they are there twice."""
+
+
+def append(home: Path, table: str, schema: pa.Schema, parts: Sequence[Part], *, ledger_id: str) -> int:
+    """Commit the rows of `parts`, all above the table's mark and in sequence order, and return how many they are.
+
+    Raises LakeUnavailableError when another commit came first; then nothing was appended.
+    """
+    with translated(table), opened_catalog(home) as catalog:
+        loaded = open_table(catalog, home, table, schema)
+        _check_mark(loaded, table, parts, ledger_id)
+        transaction = loaded.transaction()
+        _evolve(transaction, schema, [home / part.path for part in parts])
+        files = DataFiles(table, transaction.table_metadata)
+        try:
+            for chunk in _chunks([home / part.path for part in parts], files.schema):
+                files.append(chunk)
+            files.finish()
+        except Exception:
+            files.abandon()
+            raise
+        _commit(transaction, loaded, files, f"{ledger_id}:{parts[-1].sequence}")
+    return sum(part.rows for part in parts)
+
+
+def _check_mark(loaded: "Table", table: str, parts: Sequence[Part], ledger_id: str) -> None:
+    """Compare with the mark of the very metadata that the commit builds on."""
+    theirs, mark = parse_mark(loaded.properties.get(MARK))
+    if theirs not in {None, ledger_id}:
+        raise HomeError(foreign_mark(table, str(theirs), ledger_id))
+    if mark >= parts[0].sequence:
+        raise LakeUnavailableError(f"{table}: another publish came first. Run it again.")
+
+
+def _evolve(transaction: "Transaction", schema: pa.Schema, paths: Sequence[Path]) -> None:
+    """Add the columns that the log schema or a part has and the table lacks. Nothing is ever taken away."""
+    for wanted in (optional(schema), *{str(s): s for s in map(pq.read_schema, paths)}.values()):
+        if not covers(file_schema(transaction.table_metadata.schema()), wanted):
+            with transaction.update_schema() as update:
+                update.union_by_name(wanted)
+
+
+def _chunks(paths: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
+    some: list[pa.Table] = []
+    rows = size = 0
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            read = conform(file.read(use_threads=False), schema)
+        if some and (rows + read.num_rows > CHUNK_ROWS or size + read.nbytes > CHUNK_BYTES):
+            yield pa.concat_tables(some)
+            some, rows, size = [], 0, 0
+        some.append(read)
+        rows += read.num_rows
+        size += read.nbytes
+    yield pa.concat_tables(some)
+
+
+def _commit(transaction: "Transaction", loaded: "Table", files: DataFiles, mark: str) -> None:
+    """Commit files and mark together: on the condition that no other snapshot came since the table was loaded."""
+    appending = transaction.update_snapshot(snapshot_properties={MARK: mark}).merge_append()
+    for file in files.written:
+        appending.append_data_file(file)
+    try:
+        appending.commit()
+        transaction.set_properties({MARK: mark})
+        transaction.commit_transaction()
+    except Exception:
+        # The commit may have landed although it was reported as failed. Only files that no snapshot names may go.
+        if loaded.refresh().snapshot_by_id(appending.snapshot_id) is None:
+            files.abandon()
+            raise

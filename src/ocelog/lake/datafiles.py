@@ -1,0 +1,172 @@
+"""How merged rows become the data files of one commit: one open file a partition, a sorted row group a chunk."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ocelog.lake.disk import READ_ONLY, make_directory, sync_directory
+from ocelog.lake.iceberg import BOUNDED, BOUNDED_TEXT, BY_DAY, file_schema
+
+if TYPE_CHECKING:
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table.metadata import TableMetadata
+
+_MAX_OPEN = 64
+"""Open files at once: a first backfill of the audit log touches a partition for each of its days."""
+_NARROW = ("p_log_type", "p_origin", "status", "severity", "result", "type", "action")
+"""Text columns whose least and greatest value let a reader skip row groups."""
+_US_A_DAY = 86_400_000_000
+
+
+@dataclass(slots=True)
+class _Open:
+    """A data file that is being written."""
+
+    path: Path
+    partition: int | None
+    handle: Any
+    writer: pq.ParquetWriter
+
+
+@dataclass(slots=True)
+class DataFiles:
+    """Writes the data files of one commit. Each is on disk, with its name, when `finish` returns."""
+
+    table: str
+    metadata: "TableMetadata"
+    written: "list[DataFile]" = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
+    _open: dict[int | None, _Open] = field(default_factory=dict)
+    _schema: pa.Schema = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._schema = file_schema(self.metadata.schema())
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns that `append` takes."""
+        return self._schema
+
+    def append(self, rows: pa.Table) -> None:
+        """Add rows, sorted by p_event_time, each to the file of its partition."""
+        for partition, run in _runs(self.table, rows):
+            self._file(partition).writer.write_table(run, row_group_size=max(run.num_rows, 1))
+
+    def finish(self) -> "list[DataFile]":
+        """Close every file and return what Iceberg needs to know of them."""
+        while self._open:
+            self._close(next(iter(self._open)))
+        return self.written
+
+    def abandon(self) -> None:
+        """Delete every file: no commit names them."""
+        for file in self._open.values():
+            file.handle.close()
+        self._open.clear()
+        for path in self.paths:
+            path.unlink(missing_ok=True)
+
+    def _file(self, partition: int | None) -> _Open:
+        if partition not in self._open:
+            if len(self._open) >= _MAX_OPEN:
+                self._close(next(iter(self._open)))
+            self._open[partition] = self._begin(partition)
+        return self._open[partition]
+
+    def _begin(self, partition: int | None) -> _Open:
+        directory = Path(self.metadata.location) / "data" / _directory(self.table, partition)
+        if not directory.exists():
+            make_directory(directory)
+        path = directory / f"{uuid4()}.parquet"
+        handle = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READ_ONLY), "wb")
+        self.paths.append(path)
+        writer = pq.ParquetWriter(
+            handle,
+            self._schema,
+            compression="zstd",
+            compression_level=3,
+            store_schema=False,
+            write_statistics=_with_statistics(self._schema),
+        )
+        return _Open(path, partition, handle, writer)
+
+    def _close(self, partition: int | None) -> None:
+        file = self._open.pop(partition)
+        file.writer.close()
+        file.handle.flush()
+        os.fsync(file.handle.fileno())
+        file.handle.close()
+        sync_directory(file.path.parent)
+        self.written.append(_described(self.metadata, file))
+
+
+def _runs(table: str, rows: pa.Table) -> Iterator[tuple[int | None, pa.Table]]:
+    """Cut rows into stretches of one partition, each sorted by p_event_time."""
+    rows = rows.take(pc.sort_indices(rows, [("p_event_time", "ascending")]))
+    times = rows.column("p_event_time").combine_chunks()
+    ends = pc.run_end_encode(_partition_numbers(table, times))
+    start = 0
+    for end, number in zip(ends.run_ends.to_pylist(), ends.values.to_pylist(), strict=True):
+        yield number, rows.slice(start, end - start)
+        start = end
+
+
+def _partition_numbers(table: str, times: pa.Array) -> pa.Array:
+    """Return days or months since 1970, as Iceberg counts them: those before it are negative."""
+    if table in BY_DAY:
+        return pc.floor(pc.divide(times.cast(pa.int64()).cast(pa.float64(), safe=False), _US_A_DAY)).cast(pa.int32())
+    local = times.cast(pa.timestamp("us"))
+    years = pc.subtract(pc.year(local), 1970)
+    return pc.add(pc.multiply(years, 12), pc.subtract(pc.month(local), 1)).cast(pa.int32())
+
+
+def _directory(table: str, partition: int | None) -> str:
+    name = "p_event_time_day" if table in BY_DAY else "p_event_time_month"
+    if partition is None:
+        return f"{name}=null"
+    if table in BY_DAY:
+        return f"{name}={datetime.fromtimestamp(partition * 86_400, UTC).date()}"
+    return f"{name}={1970 + partition // 12:04d}-{partition % 12 + 1:02d}"
+
+
+def _with_statistics(schema: pa.Schema) -> list[str]:
+    """Return the columns whose range is worth noting: a long text's range would be as long as the text."""
+    named = (*BOUNDED, *BOUNDED_TEXT, *_NARROW)
+    return [field.name for field in schema if field.name in named or pa.types.is_primitive(field.type)]
+
+
+def _described(metadata: "TableMetadata", file: _Open) -> "DataFile":
+    from pyiceberg.io.pyarrow import (  # noqa: PLC0415 - slow to import
+        compute_statistics_plan,
+        data_file_statistics_from_parquet_metadata,
+        parquet_path_to_id_mapping,
+    )
+    from pyiceberg.manifest import DataFile, DataFileContent, FileFormat  # noqa: PLC0415
+    from pyiceberg.typedef import Record  # noqa: PLC0415
+
+    schema = metadata.schema()
+    statistics = data_file_statistics_from_parquet_metadata(
+        parquet_metadata=file.writer.writer.metadata,
+        stats_columns=compute_statistics_plan(schema, metadata.properties),
+        parquet_column_mapping=parquet_path_to_id_mapping(schema),
+    )
+    return DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=str(file.path),
+        file_format=FileFormat.PARQUET,
+        partition=Record(file.partition),
+        file_size_in_bytes=file.path.stat().st_size,
+        sort_order_id=None,
+        spec_id=metadata.default_spec_id,
+        equality_ids=None,
+        key_metadata=None,
+        **statistics.to_serialized_dict(),
+    )

@@ -1,0 +1,43 @@
+"""What the libraries of the lake raise, in our words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from ocelog.errors import LakeUnavailableError, OcelogError, SchemaError
+from ocelog.lake.disk import refusal
+
+# Imported where an error is there to be sorted: publishing has imported them already.
+# ruff: noqa: PLC0415
+
+
+@contextmanager
+def translated(table: str) -> Iterator[None]:
+    """Turn what PyIceberg, its catalog's database, Arrow and the disk raise into OcelogErrors; the cause is kept."""
+    try:
+        yield
+    except OcelogError:
+        raise
+    except Exception as error:
+        found = _sorted_out(table, error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _sorted_out(table: str, error: Exception) -> OcelogError | None:
+    from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError, ValidationError
+    from sqlalchemy.exc import DatabaseError
+
+    match error:
+        case CommitFailedException() | TableAlreadyExistsError():
+            return LakeUnavailableError(f"{table}: another commit came first; nothing was appended. Run it again.")
+        case DatabaseError():
+            return LakeUnavailableError(f"{table}: the lake's catalog cannot be used: {error.orig}. Run it again.")
+        case pa.ArrowInvalid() | pa.ArrowNotImplementedError() | ValidationError():
+            return SchemaError(f"{table}: waiting rows do not fit the table: {error}.")
+        case OSError():
+            return refusal(error, error.filename or table)
+        case _:
+            return None

@@ -1,0 +1,394 @@
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lakeside.ledger import FakeLedger
+from lakeside.things import AUDIT, ISSUES, SCHEMAS, instant, row, rows
+from ocelog.errors import HomeError, LakeUnavailableError, SchemaError
+from ocelog.lake import append as appending
+from ocelog.lake.iceberg import opened_catalog
+from ocelog.lake.lake import FileLake
+from ocelog.lake.publish import DUE_BYTES, Publisher, due
+from ocelog.lake.state import MARK, TableStates
+from ocelog.lake.upkeep import clean
+from ocelog.model import Part
+
+TABLE = "wiz_issues"
+
+
+@pytest.fixture
+def ledger() -> FakeLedger:
+    return FakeLedger()
+
+
+@pytest.fixture
+def lake(tmp_path: Path, ledger: FakeLedger) -> FileLake:
+    return FileLake(tmp_path, ledger, SCHEMAS)
+
+
+@pytest.fixture
+def publisher(lake: FileLake, ledger: FakeLedger) -> Publisher:
+    return Publisher(lake.home, ledger, SCHEMAS)
+
+
+def land(
+    lake: FileLake, ledger: FakeLedger, *listed: dict[str, Any], table: str = TABLE, schema: pa.Schema = ISSUES
+) -> Part:
+    return ledger.land(lake.write(table, f"1-1-{ledger.counter(table)}", rows(listed, schema)))
+
+
+def polars(lake: FileLake, table: str, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
+    monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")
+    location = TableStates(lake.home).location(table)
+    assert location is not None
+    return pl.scan_iceberg(location).collect()
+
+
+def part(size: int, landed_us: int) -> Part:
+    return Part(
+        table=TABLE,
+        sequence=1,
+        path="x",
+        rows=1,
+        bytes=size,
+        min_cursor_us=0,
+        max_cursor_us=0,
+        landed_us=landed_us,
+        source_id="s1",
+    )
+
+
+def test_publishing_is_due_when_much_waits_or_something_waits_long() -> None:
+    five_minutes = 300_000_000
+    assert not due([], five_minutes)
+    assert not due([part(1, 0)], five_minutes - 1)
+    assert due([part(1, 0)], five_minutes)
+    assert due([part(DUE_BYTES // 2, 10), part(DUE_BYTES // 2, 10)], 10)
+
+
+def test_what_is_not_due_waits_unless_forced(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+    fresh = lake.write(TABLE, "1-1-0", rows([row("a", 1)]))
+    ledger.land(fresh, landed_us=2**62)
+    assert (publisher.publish(TABLE).parts, publisher.publish(TABLE).waiting) == (0, 1)
+    done = publisher.publish(TABLE, force=True)
+    assert (done.parts, done.rows, done.through, done.waiting) == (1, 1, 1, 0)
+
+
+def test_publishing_nothing_makes_no_table(publisher: Publisher, lake: FileLake) -> None:
+    assert publisher.publish(TABLE, force=True).parts == 0
+    assert TableStates(lake.home).location(TABLE) is None
+
+
+def test_rows_and_mark_are_one_commit(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+    land(lake, ledger, row("a", 1))
+    land(lake, ledger, row("b", 2))
+    publisher.publish(TABLE)
+    with opened_catalog(lake.home) as catalog:
+        table = catalog.load_table(("ocelog", TABLE))
+    assert len(table.snapshots()) == 1
+    assert table.properties[MARK] == "ledger-1:2"
+    summary = table.snapshots()[0].summary
+    assert summary is not None
+    assert summary[MARK] == "ledger-1:2"
+    assert table.properties["commit.retry.num-retries"] == "0"
+    assert ledger.marks[TABLE][0] == 2
+
+
+def test_rows_are_sorted_in_the_file_of_their_month(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+    month = 60 * 24 * 31
+    land(lake, ledger, row("c", 3), row("a", 1), row("z", month))
+    land(lake, ledger, row("b", 2), row("old", -60 * 24 * 365 * 70))
+    publisher.publish(TABLE)
+    files = sorted((lake.home / "lake/warehouse/ocelog" / TABLE / "data").rglob("*.parquet"))
+    assert [file.parent.name for file in files] == [
+        "p_event_time_month=1956-04",
+        "p_event_time_month=2026-03",
+        "p_event_time_month=2026-04",
+    ]
+    assert pq.ParquetFile(files[1]).read().column("id").to_pylist() == ["a", "b", "c"]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o444}
+
+
+def test_the_audit_log_is_cut_by_day(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+    land(lake, ledger, row("a", 1), row("b", 60 * 24), table="wiz_audit", schema=AUDIT)
+    publisher.publish("wiz_audit")
+    days = sorted(path.name for path in (lake.home / "lake/warehouse/ocelog/wiz_audit/data").iterdir())
+    assert days == ["p_event_time_day=2026-03-30", "p_event_time_day=2026-03-31"]
+
+
+def test_partitions_are_those_that_iceberg_computes(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+    minutes = (-60 * 24 * 365 * 57, -60 * 24 * 365 * 56.2465, 0, 60 * 11.999, 60 * 12, 60 * 24 * 35)
+    for table, schema in (("wiz_audit", AUDIT), (TABLE, ISSUES)):
+        land(lake, ledger, *(row(str(n), minute) for n, minute in enumerate(minutes)), table=table, schema=schema)
+        publisher.publish(table)
+        with opened_catalog(lake.home) as catalog:
+            loaded = catalog.load_table(("ocelog", table))
+        transform = loaded.spec().fields[0].transform.transform(loaded.schema().find_field("p_event_time").field_type)
+        for task in loaded.scan().plan_files():
+            times = pq.ParquetFile(task.file.file_path).read().column("p_event_time").cast(pa.int64()).to_pylist()
+            assert {transform(time) for time in times} == {task.file.partition[0]}
+
+
+def test_many_chunks_are_still_one_commit_and_one_file_a_partition(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appending, "CHUNK_ROWS", 3)
+    for n in range(5):
+        land(lake, ledger, row(f"a{n}", n), row(f"b{n}", n))
+    assert publisher.publish(TABLE).rows == 10
+    with opened_catalog(lake.home) as catalog:
+        table = catalog.load_table(("ocelog", TABLE))
+    assert len(table.snapshots()) == 1
+    assert len(list(table.scan().plan_files())) == 1
+    assert table.scan().to_arrow().num_rows == 10
+
+
+def test_a_commit_that_came_first_is_never_appended_over(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another publisher commits the same parts after this one has loaded the table: the library must not retry."""
+    land(lake, ledger, row("a", 1))
+    publisher.publish(TABLE)
+    land(lake, ledger, row("b", 2))
+    chunks = appending._chunks
+
+    def meanwhile(*args: Any) -> Any:
+        monkeypatch.setattr(appending, "_chunks", chunks)
+        Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
+        return chunks(*args)
+
+    monkeypatch.setattr(appending, "_chunks", meanwhile)
+    with pytest.raises(LakeUnavailableError, match="another commit came first"):
+        publisher.publish(TABLE)
+    assert publisher.publish(TABLE).parts == 0
+    assert sorted(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["a", "b"]
+    files = (lake.home / "lake/warehouse/ocelog" / TABLE / "data").rglob("*.parquet")
+    assert len(list(files)) == 2, "the loser deletes what it wrote"
+
+
+def test_the_first_commit_of_a_table_is_conditional_too(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(lake, ledger, row("a", 1))
+    chunks = appending._chunks
+
+    def meanwhile(*args: Any) -> Any:
+        monkeypatch.setattr(appending, "_chunks", chunks)
+        Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
+        return chunks(*args)
+
+    monkeypatch.setattr(appending, "_chunks", meanwhile)
+    with pytest.raises(LakeUnavailableError):
+        publisher.publish(TABLE)
+    assert lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids == ["a"]
+
+
+def test_a_crash_between_the_commit_and_its_note_is_harmless(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(lake, ledger, row("a", 1))
+
+    class PowerFailure(BaseException):
+        pass
+
+    def fail(*_: object) -> None:
+        raise PowerFailure
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeLedger, "published", fail)
+        with pytest.raises(PowerFailure):
+            publisher.publish(TABLE)
+    assert ledger.marks == {}
+    assert lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids == ["a"]
+    assert publisher.publish(TABLE).parts == 0
+    assert ledger.marks[TABLE][0] == 1
+
+
+def test_the_mark_outlives_a_foreign_commit(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+    land(lake, ledger, row("a", 1))
+    publisher.publish(TABLE)
+    with opened_catalog(lake.home) as catalog:
+        catalog.load_table(("ocelog", TABLE)).append(rows([row("theirs", 5)]))
+    assert publisher.publish(TABLE).parts == 0
+    land(lake, ledger, row("b", 2))
+    assert publisher.publish(TABLE).rows == 1
+    assert sorted(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["a", "b", "theirs"]
+
+
+def test_a_lake_of_another_ledger_is_refused(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+    land(lake, ledger, row("a", 1))
+    publisher.publish(TABLE)
+    stranger = FakeLedger(id="ledger-2")
+    theirs = Publisher(lake.home, stranger, SCHEMAS)
+    stranger.land(lake.write(TABLE, "1-2-0", rows([row("b", 1)])))
+    for refused in (theirs.reconcile, lambda: theirs.publish(TABLE, force=True)):
+        with pytest.raises(HomeError, match="ledger-1"):
+            refused()
+    with pytest.raises(HomeError, match="ledger-1"):
+        FileLake(lake.home, stranger, SCHEMAS).load(TABLE, "s1", since_us=0, until_us=None)
+
+
+def test_a_ledger_that_was_set_back_never_gives_a_published_number_again(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger
+) -> None:
+    for n in range(3):
+        land(lake, ledger, row(f"a{n}", n))
+    publisher.publish(TABLE)
+    restored = FakeLedger(id=ledger.id, counters={TABLE: 1})
+    Publisher(lake.home, restored, SCHEMAS).reconcile()
+    assert restored.counter(TABLE) == 3
+
+
+def test_a_schema_that_grows_keeps_the_old_rows(lake: FileLake, ledger: FakeLedger) -> None:
+    note = pa.field("notes", pa.list_(pa.struct([pa.field("text", pa.string()), pa.field("by", pa.string())])))
+    grown = ISSUES.set(ISSUES.get_field_index("notes"), note).append(pa.field("added", pa.int16()))
+    land(lake, ledger, row("a", 1, notes=[{"text": "x"}]))
+    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
+    land(lake, ledger, row("waiting", 2))
+    land(lake, ledger, row("b", 3, notes=[{"text": "y", "by": "z"}], added=7), schema=grown)
+    for _ in range(2):
+        Publisher(lake.home, ledger, {TABLE: grown}).publish(TABLE)
+    with opened_catalog(lake.home) as catalog:
+        table = catalog.load_table(("ocelog", TABLE))
+    # PyIceberg's own reader makes empty lists of null ones.
+    read = [one for task in table.scan().plan_files() for one in pq.read_table(task.file.file_path).to_pylist()]
+    found = {one["id"]: (one["notes"], one.get("added")) for one in read}
+    assert found == {
+        "a": ([{"text": "x"}], None),
+        "waiting": (None, None),
+        "b": ([{"text": "y", "by": "z"}], 7),
+    }
+    assert table.scan().to_arrow().num_rows == 3
+    assert len(table.schemas()) == 2
+    field = table.schema().find_field("id")
+    assert field.doc == "The issue's id."
+
+
+def test_a_part_of_a_newer_schema_loses_no_column(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+    land(lake, ledger, row("a", 1))
+    publisher.publish(TABLE)
+    land(lake, ledger, row("b", 1, added="kept"), schema=ISSUES.append(pa.field("added", pa.string())))
+    publisher.publish(TABLE)
+    found = lake.rows(TABLE, [row("b", 1)["p_row_id"]], ["added"])
+    assert list(found.values()) == [{"added": "kept"}]
+
+
+def test_a_column_that_changes_its_type_is_a_clear_error(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger
+) -> None:
+    land(lake, ledger, row("a", 1))
+    publisher.publish(TABLE)
+    land(lake, ledger, row("b", 2))
+    changed = ISSUES.set(ISSUES.get_field_index("score"), pa.field("score", pa.string()))
+    with pytest.raises(SchemaError, match="score"):
+        Publisher(lake.home, ledger, {TABLE: changed}).publish(TABLE)
+    assert publisher.publish(TABLE).rows == 1
+
+
+def test_a_home_that_moved_says_what_to_do(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, tmp_path: Path
+) -> None:
+    land(lake, ledger, row("a", 1))
+    publisher.publish(TABLE)
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (lake.home / "lake").rename(moved / "lake")
+    with pytest.raises(HomeError, match=r"was moved.*Move it back"):
+        FileLake(moved, ledger, SCHEMAS).load(TABLE, "s1", since_us=0, until_us=None)
+
+
+def test_a_table_with_delete_files_is_refused(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyiceberg.manifest import ManifestContent, ManifestFile  # noqa: PLC0415
+
+    land(lake, ledger, row("a", 1))
+    publisher.publish(TABLE)
+    monkeypatch.setattr(ManifestFile, "content", property(lambda _: ManifestContent.DELETES))
+    with pytest.raises(HomeError, match="delete files"):
+        lake.load(TABLE, "s1", since_us=0, until_us=None)
+
+
+def test_a_part_goes_only_after_the_grace(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+    one, two = land(lake, ledger, row("a", 1)), land(lake, ledger, row("b", 1))
+    assert clean(lake.home, TABLE, ledger) == 0
+    publisher.publish(TABLE)
+    assert clean(lake.home, TABLE, ledger) == 0
+    assert (lake.home / one.path).exists()
+    assert clean(lake.home, TABLE, ledger, grace=timedelta(0)) == 2
+    assert not (lake.home / two.path).exists()
+    assert ledger.parts(TABLE) == []
+    assert ledger.removed_through(TABLE) == 2
+
+
+def test_a_crash_while_parts_go_leaves_no_file_behind(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(lake, ledger, row("a", 1))
+    publisher.publish(TABLE)
+
+    class PowerFailure(BaseException):
+        pass
+
+    def fail(*_: object) -> None:
+        raise PowerFailure
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeLedger, "forget", fail)
+        with pytest.raises(PowerFailure):
+            clean(lake.home, TABLE, ledger, grace=timedelta(0))
+    assert lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids == ["a"]
+    clean(lake.home, TABLE, ledger, grace=timedelta(0))
+    assert list((lake.home / "landing" / TABLE).iterdir()) == []
+    assert ledger.parts(TABLE) == []
+
+
+def test_a_part_that_only_the_ledger_calls_published_stays(lake: FileLake, ledger: FakeLedger) -> None:
+    only = land(lake, ledger, row("a", 1))
+    ledger.published(TABLE, 1, 0)
+    assert clean(lake.home, TABLE, ledger, grace=timedelta(0)) == 0
+    assert (lake.home / only.path).exists()
+
+
+@pytest.mark.parametrize("table", sorted(SCHEMAS))
+def test_another_engine_reads_every_table_while_publishing_goes_on(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    columns = SCHEMAS[table].names
+    for n in range(3):
+        listed = [{k: v for k, v in row(f"a{n}{i}", i * 40_000).items() if k in columns} for i in range(3)]
+        ledger.land(lake.write(table, f"1-1-{n}", rows(listed, SCHEMAS[table])))
+        publisher.publish(table)
+        seen = polars(lake, table, monkeypatch)
+        assert (seen.height, seen.width) == (3 * (n + 1), len(columns))
+        assert seen["p_row_id"].n_unique() == seen.height
+        times: list[datetime] = seen["p_event_time"].sort().to_list()
+        assert times[0] == instant(0)
+
+
+def test_a_metadata_file_stays_readable_for_a_hundred_commits(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(lake, ledger, row("a", 1))
+    publisher.publish(TABLE)
+    first = TableStates(lake.home).location(TABLE)
+    assert first is not None
+    for n in range(4):
+        land(lake, ledger, row(f"b{n}", 1))
+        publisher.publish(TABLE)
+    monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")
+    assert pl.scan_iceberg(first).collect().height == 1
+
+
+def test_a_home_whose_path_is_odd_works(tmp_path: Path, ledger: FakeLedger) -> None:
+    home = tmp_path / "내 Wiz 로그 #1?%20 'x'"
+    home.mkdir()
+    lake = FileLake(home, ledger, SCHEMAS)
+    land(lake, ledger, row("a", 1))
+    Publisher(home, ledger, SCHEMAS).publish(TABLE)
+    assert lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids == ["a"]
