@@ -1,0 +1,43 @@
+# What can be done with a checkout. `make demo` and `make test` need nothing but python3, make and a package index.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check golden docs break bench lock
+
+PYTHON := .venv/bin/python
+BIN := .venv/bin
+JOBS ?= auto
+
+help: ## Name the targets.
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: ## Make .venv with everything that is locked; quick where nothing has changed.
+	@scripts/setup.sh
+
+demo: setup ## Pull from a simulated Wiz tenant, publish, query.
+	@$(BIN)/ocelog demo
+
+test: setup ## Run every test.
+	@$(PYTHON) -m pytest -n $(JOBS) --dist worksteal
+
+check: setup ## Style, types, layers.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+golden: setup ## Write the golden files of the schemas anew; read the difference before you commit it.
+	$(PYTHON) scripts/golden.py
+
+docs: setup ## Write docs/reference anew from the code.
+	$(PYTHON) scripts/reference.py
+
+break: setup ## Break the code on purpose, one rule at a time: each break must turn a test red.
+	$(PYTHON) scripts/breaks.py
+
+bench: ## Measure, beside other ways to do the same.
+	@scripts/setup.sh requirements-bench.lock
+	$(PYTHON) bench/run.py
+
+lock: ## Resolve the dependencies anew (needs uv).
+	uv lock
+	uv export --quiet --frozen --no-header --no-annotate --no-emit-project --group dev --no-group bench -o requirements.lock
+	uv export --quiet --frozen --no-header --no-annotate --no-emit-project --group dev --group bench -o requirements-bench.lock
