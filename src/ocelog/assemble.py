@@ -20,7 +20,9 @@ from ocelog.schema.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
 from ocelog.schema.table import REJECTION_SCHEMA, arrow_schema, rejection_rows
 from ocelog.secret import Secret
-from ocelog.sources.wiz.source import WizSettings, WizSource
+from ocelog.sources.wiz import settings as wiz
+from ocelog.sources.wiz.settings import WizSettings
+from ocelog.sources.wiz.source import WizSource
 from ocelog.sources.wiz.streams import KINDS, ROOTS
 
 SECRET_NAME = "client_secret"  # noqa: S105 - what the secret is called in the vault
@@ -54,7 +56,7 @@ def wiz_settings(row: SourceRow) -> WizSettings:
     written = row.settings.get("wiz")
     if not isinstance(written, Mapping):
         raise ConfigError(f"The settings of the source {row.name!r} are damaged: remove it and add it again.")
-    return WizSettings.from_mapping(written)
+    return wiz.from_mapping(written)
 
 
 def stream_settings(row: SourceRow) -> StreamSettings:

@@ -114,13 +114,12 @@ def open_home(path: Path) -> Home:
             f"The home {path} was made by a newer Ocelog (layout {version}; this one knows up to {VERSION}): "
             "upgrade Ocelog, or restore the backup from before the upgrade. Nothing was changed."
         )
-    place = os.path.realpath(path)
-    if place != written:
+    if os.path.realpath(path) != os.path.realpath(written):
         raise HomeError(
-            f"The home {place} was made at {written} and moved since; the lake's files name each other by absolute "
-            f"paths. Move it back, or mount it there: mount --bind {place} {written}"
+            f"The home {path} was made at {written} and moved since; the lake's files name each other by absolute "
+            f"paths. Move it back, or put a symbolic link to it at {written} and set OCELOG_HOME={written}."
         )
-    return Home(path=Path(place), ledger_url=note.get("ledger") or default_ledger(Path(place)))
+    return Home(path=Path(written), ledger_url=note.get("ledger") or default_ledger(Path(written)))
 
 
 def free_bytes(home: Home) -> int:

@@ -15,6 +15,7 @@ from ocelog.config import Settings
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import OcelogError, TransientError
 from ocelog.instants import from_us
+from ocelog.lake.upkeep import clean
 from ocelog.reading import Reader, StreamKey, Stretch
 
 STOP_WITHIN = timedelta(seconds=3)
@@ -122,11 +123,12 @@ class Service:
                 log.exception("mistake in Ocelog", table=table)
 
     def _publish(self, table: str, *, force: bool) -> None:
-        publisher, settings = self.assembly.publisher, self.assembly.installation.settings
+        publisher, installation = self.assembly.publisher, self.assembly.installation
+        settings = installation.settings
         if force or self._is_time(table, settings):
             published = publisher.publish(table, force=True)
             log.info("published", table=table, rows=published.rows, parts=published.parts)
-        publisher.clean(table, grace=settings.part_grace)
+        clean(installation.home.path, table, installation.ledger, grace=settings.part_grace)
 
     def _is_time(self, table: str, settings: Settings) -> bool:
         count, _, waiting, oldest_us = self.assembly.installation.ledger.unpublished(table)

@@ -1,0 +1,115 @@
+"""`ocelog pull`: read what is due, publish it, and end."""
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from ocelog import tenants
+from ocelog.assemble import Assembly, Stream, log_types
+from ocelog.cli import logs, show
+from ocelog.cli.progress import Progress, progress
+from ocelog.cli.signals import listening
+from ocelog.dispatch.threads import Stop
+from ocelog.errors import ConfigError
+from ocelog.holding import held
+from ocelog.installation import Installation, opened
+from ocelog.quantities import instant
+from ocelog.reading import Stretch
+from ocelog.service import Pulled, Service
+
+
+def command(
+    *,
+    source: Annotated[list[str] | None, typer.Option("--source", help="Only this source (repeat for more).")] = None,
+    log_type: Annotated[
+        list[str] | None, typer.Option("--log-type", metavar="audit|issues|findings", help="Only this log type.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="T", help="Read from here on (again): 2026-08-01, RFC 3339, or 7d.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="T", help="With --since: up to here.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Read what is due, publish it, and end: exit 0 well, 2 a person must act, 3 try later.
+
+    Ctrl-C stops it within seconds; what has landed stays, and the next pull goes on from there.
+    """
+    stop = Stop()
+    with opened() as installation, held(installation.home, "ocelog pull"), listening(stop):
+        logs.configure(installation.settings, quiet=True)
+        with progress(quiet=json) as bars:
+            assembly = Assembly(installation=installation, told=bars.told)
+            streams = _chosen(installation, assembly, source, log_type)
+            bars.expect(streams)
+            service = Service(assembly=assembly, stop=stop)
+            pulled = service.pull(streams, stretch=_stretch(since, until))
+        _tell(bars, streams, pulled, stop, json=json)
+    finish(3 if stop() else pulled.exit_code, at_once=pulled.left_behind)
+
+
+def finish(code: int, *, at_once: bool) -> None:
+    """Exit; `at_once` where threads are left behind, which would keep the process alive."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if at_once:
+        os._exit(code)
+    raise typer.Exit(code)
+
+
+def _chosen(
+    installation: Installation, assembly: Assembly, sources: Sequence[str] | None, names: Sequence[str] | None
+) -> list[Stream]:
+    ids = {tenants.find(installation, name).id for name in sources or ()}
+    wanted = set(log_types(names or ()))
+    streams = [
+        stream
+        for stream in assembly.streams()
+        if (not ids or stream.row.id in ids) and (not wanted or stream.kind.log_type in wanted)
+    ]
+    if not streams:
+        raise ConfigError(_nothing(installation))
+    return streams
+
+
+def _nothing(installation: Installation) -> str:
+    if not installation.ledger.sources():
+        return "There is no source yet. Add one: ocelog source add"
+    return "Nothing to pull: the sources are paused, or do not read that log type. See: ocelog source list"
+
+
+def _stretch(since: str | None, until: str | None) -> Stretch | None:
+    if since is None:
+        if until is not None:
+            raise ConfigError("--until needs --since.")
+        return None
+    now = datetime.now(UTC)
+    found = instant(since, now=now), now if until is None else instant(until, now=now)
+    if found[0] >= found[1]:
+        raise ConfigError("--since must lie before --until, and not in the future.")
+    return found
+
+
+def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop, *, json: bool) -> None:
+    rows = [bars.summary(stream) | {"error": _error(stream, pulled)} for stream in streams]
+    if json:
+        show.as_json({"streams": rows, "left": pulled.left, "exit": 3 if stop() else pulled.exit_code})
+    else:
+        show.table([{name: value for name, value in row.items() if name != "error"} for row in rows])
+    for row in rows:
+        if row["error"]:
+            show.remark(f"{row['source']} {row['log_type']}: {show.harmless(str(row['error']))}")
+    if pulled.publishing is not None:
+        show.remark(f"Publishing: {pulled.publishing}")
+    if stop():
+        show.remark("Stopped. What has landed stays; the next pull goes on from there.")
+    elif pulled.left:
+        show.remark(f"{pulled.left} slices are left for later. See: ocelog status")
+
+
+def _error(stream: Stream, pulled: Pulled) -> str | None:
+    error = pulled.troubles.get(stream.key)
+    return None if error is None else str(error)

@@ -1,0 +1,71 @@
+"""How a person hands in a secret: a file, stdin, a variable, a reference, or typed unseen."""
+
+import os
+import sys
+from pathlib import Path
+
+import typer
+
+from ocelog.errors import ConfigError
+from ocelog.secret import Secret
+from ocelog.tenants import GivenSecret
+
+_LONGEST = 65_536
+WAYS = (
+    "--client-secret-file FILE (- is stdin), --client-secret-env VARIABLE or --client-secret-ref file:PATH|env:VARIABLE"
+)
+
+
+def given_secret(*, file: str | None, variable: str | None, reference: str | None) -> GivenSecret | None:
+    """Return the secret that the options name, None where they name none. Raises ConfigError, which never shows it."""
+    if sum(each is not None for each in (file, variable, reference)) > 1:
+        raise ConfigError("Hand in the client secret one way only.")
+    if file is not None:
+        return GivenSecret(value=_from_file(file))
+    if variable is not None:
+        return GivenSecret(value=_from_variable(variable))
+    return None if reference is None else _referenced(reference)
+
+
+def asked_secret(prompt: str = "Client secret") -> GivenSecret:
+    """Ask for the secret on the terminal, unseen. Raises ConfigError where there is no terminal."""
+    if not sys.stdin.isatty():
+        raise ConfigError(f"There is no terminal to ask for the client secret on: hand it in with {WAYS}.")
+    return GivenSecret(value=_secret(typer.prompt(prompt, hide_input=True), "What you typed"))
+
+
+def _referenced(reference: str) -> GivenSecret:
+    kind, _, place = reference.partition(":")
+    if kind == "file" and place not in ("", "-"):
+        place = str(Path(place).expanduser().absolute())
+        return GivenSecret(value=_from_file(place), reference=f"file:{place}")
+    if kind == "env" and place:
+        return GivenSecret(value=_from_variable(place), reference=reference)
+    raise ConfigError("A reference to a secret is file:PATH or env:VARIABLE.")
+
+
+def _from_file(place: str) -> Secret:
+    try:
+        if place == "-":
+            raw = sys.stdin.buffer.read(_LONGEST + 1)
+        else:
+            with Path(place).expanduser().open("rb") as file:
+                raw = file.read(_LONGEST + 1)
+        return _secret(raw.decode(), "stdin" if place == "-" else place)
+    except OSError as error:
+        raise ConfigError(f"The client secret's file {place} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"The client secret in {place} is no UTF-8 text.") from None
+
+
+def _from_variable(name: str) -> Secret:
+    return _secret(os.environ.get(name, ""), f"The variable {name}")
+
+
+def _secret(text: str, origin: str) -> Secret:
+    text = text.strip()
+    if not text:
+        raise ConfigError(f"{origin} holds no client secret.")
+    if len(text) > _LONGEST or not text.isprintable():
+        raise ConfigError(f"{origin} holds something that is no client secret: it must be one line of text.")
+    return Secret(text)

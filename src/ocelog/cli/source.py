@@ -1,0 +1,113 @@
+"""`ocelog source`: the tenants that are read."""
+
+from typing import Annotated, Any
+
+import typer
+
+from ocelog import tenants
+from ocelog.assemble import stream_settings, wiz_settings
+from ocelog.cli import health, purging, show, source_change
+from ocelog.installation import opened
+from ocelog.ledger.store import SourceRow
+from ocelog.quantities import write_duration
+
+app = typer.Typer(help="Add, check, change and remove Wiz tenants.", no_args_is_help=True, rich_markup_mode=None)
+Name = Annotated[str, typer.Argument(help="The source's name.", show_default=False)]
+app.command("add")(source_change.add)
+app.command("edit")(source_change.edit)
+app.command("rotate")(source_change.rotate)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_(*, json: Json = False) -> None:
+    """List the sources."""
+    with opened() as installation:
+        rows = [_line(row) for row in installation.ledger.sources()]
+    if not rows and not json:
+        typer.echo("There is no source yet. Add one: ocelog source add")
+    show.table_or_json(rows, json=json)
+
+
+@app.command("show")
+def show_(name: Name, *, json: Json = False) -> None:
+    """Show every setting of a source. Secrets are never shown."""
+    with opened() as installation:
+        row = tenants.find(installation, name)
+    settings, streams = wiz_settings(row), stream_settings(row)
+    found: dict[str, Any] = {
+        "name": row.name,
+        "id": row.id,
+        "kind": row.kind,
+        "state": "paused" if row.paused else "active",
+        **settings.to_mapping(),
+        "backfill": "all" if streams.backfill is None else write_duration(streams.backfill),
+        "sweep": streams.sweep,
+        "poll": write_duration(streams.poll),
+    }
+    if json:
+        show.as_json(found)
+    else:
+        show.table([{"setting": key, "value": value} for key, value in found.items()])
+
+
+@app.command("check")
+def check(name: Name, *, json: Json = False) -> None:
+    """Ask Wiz for a little of everything and say what works; exit 2 where something needs a person."""
+    with opened() as installation:
+        row = tenants.find(installation, name)
+        items = tenants.check(wiz_settings(row), tenants.reveal(installation, row))
+    health.report(items, json=json)
+
+
+@app.command("pause")
+def pause(name: Name) -> None:
+    """Stop reading a source, until it is resumed."""
+    _set_paused(name, paused=True)
+    typer.echo("Paused. Go on with: ocelog source resume")
+
+
+@app.command("resume")
+def resume(name: Name) -> None:
+    """Read a paused source again, from where it stopped."""
+    _set_paused(name, paused=False)
+    typer.echo("It is read again, from where it stopped.")
+
+
+@app.command("remove")
+def remove(
+    name: Name,
+    *,
+    purge: Annotated[bool, typer.Option("--purge", help="Also delete its rows from the lake; asks first.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Stop reading a source and forget its secret; its rows stay in the lake.
+
+    Added again under the same name, it goes on where it stopped, and no row is doubled.
+    """
+    with opened() as installation:
+        row = tenants.find(installation, name, removed=purge)
+        if purge:
+            purging.purge(installation, row, yes=yes)
+        else:
+            installation.ledger.remove_source(row.id)
+            typer.echo(f"Removed {row.name!r}; its rows stay. Added again by that name, it goes on where it stopped.")
+
+
+def _set_paused(name: str, *, paused: bool) -> None:
+    with opened() as installation:
+        row = tenants.find(installation, name)
+        installation.ledger.save_source(tenants.with_pause(row, paused=paused))
+
+
+def _line(row: SourceRow) -> dict[str, Any]:
+    settings, streams = wiz_settings(row), stream_settings(row)
+    return {
+        "name": row.name,
+        "id": row.id,
+        "state": "paused" if row.paused else "active",
+        "log_types": list(settings.log_types),
+        "projects": list(settings.projects),
+        "backfill": "all" if streams.backfill is None else write_duration(streams.backfill),
+        "poll": write_duration(streams.poll),
+    }

@@ -1,0 +1,136 @@
+"""How sources come, change and go: their ids, their rows, their secrets."""
+
+import re
+import time
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+from ocelog.assemble import SECRET_NAME, stream_settings, wiz_settings, wiz_source
+from ocelog.errors import ConfigError
+from ocelog.installation import Installation
+from ocelog.ledger.store import SourceRow
+from ocelog.ledger.vault import Vault
+from ocelog.quantities import nearest
+from ocelog.secret import Secret
+from ocelog.sources.wiz.settings import WizSettings
+from ocelog.sources.wiz.source import HealthItem
+
+_LONGEST_NAME = 200
+_PLAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenSecret:
+    """A client secret as a person handed it in."""
+
+    value: Secret
+    reference: str | None = None
+    """Where it is kept, `file:PATH` or `env:VARIABLE`: then only this is stored."""
+
+
+def clean_name(text: str) -> str:
+    """Return a source's name as it is kept. Raises ConfigError."""
+    name = unicodedata.normalize("NFC", text.strip())
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise ConfigError(f"A source's name is one line of 1 to {_LONGEST_NAME} characters.")
+    return name
+
+
+def source_id(name: str) -> str:
+    """Return the id of the source called `name`: always the same, so that adding it again resumes.
+
+    A plain name is its own id. Any other gets what is plain in it, and a hash that tells it from its like.
+    """
+    if _PLAIN.fullmatch(name):
+        return name
+    plain = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")[:24].strip("-") or "source"
+    return f"{plain}-{sha256(name.encode()).hexdigest()[:8]}"
+
+
+def find(installation: Installation, name: str, *, removed: bool = False) -> SourceRow:
+    """Return the source called `name` (or with that id), a removed one only where asked for.
+
+    Raises ConfigError with the nearest name.
+    """
+    found = installation.ledger.source(unicodedata.normalize("NFC", name.strip()))
+    if found is None or (found.removed_us is not None and not removed):
+        known = [row.name for row in installation.ledger.sources()]
+        raise ConfigError(f"There is no source {name!r}{nearest(name, known) or '. See: ocelog source list'}")
+    return found
+
+
+def row_of(name: str, settings: WizSettings, extra: Mapping[str, Any]) -> SourceRow:
+    """Return the row of a source. Raises ConfigError where a setting does not hold."""
+    row = SourceRow(
+        id=source_id(name),
+        name=name,
+        kind="wiz",
+        settings={"wiz": dict(settings.to_mapping()), **extra},
+        added_us=time.time_ns() // 1000,
+    )
+    stream_settings(row)
+    return row
+
+
+def add(installation: Installation, row: SourceRow, secret: GivenSecret) -> bool:
+    """Add a source; True: it was removed before, and goes on where it stopped. Raises ConfigError."""
+    before = installation.ledger.source(row.id)
+    resumes = before is not None and before.id == row.id and before.removed_us is not None
+    if before is not None and resumes and not _same_tenant(wiz_settings(before), wiz_settings(row)):
+        raise ConfigError(
+            f"The removed source {row.name!r} read another tenant: choose another name, or delete its rows first: "
+            f"ocelog source remove {row.id} --purge"
+        )
+    vault = installation.vault()
+    installation.ledger.add_source(replace(row, paused=True))
+    _keep(vault, row.id, secret)
+    installation.ledger.save_source(row)
+    return resumes
+
+
+def keep_secret(installation: Installation, row: SourceRow, secret: GivenSecret) -> None:
+    """Put `secret` in the place of the source's present one; the service uses it for its next token."""
+    _keep(installation.vault(), row.id, secret)
+
+
+def reveal(installation: Installation, row: SourceRow) -> Secret:
+    """Return the source's secret as it is now. Raises HomeError where the key is lost."""
+    return installation.vault().get(row.id, SECRET_NAME)
+
+
+def edited(row: SourceRow, settings: WizSettings, extra: Mapping[str, Any]) -> SourceRow:
+    """Return `row` with other settings. Raises ConfigError where one does not hold."""
+    changed = replace(row, settings={**row.settings, **extra, "wiz": dict(settings.to_mapping())})
+    stream_settings(changed)
+    return changed
+
+
+def with_pause(row: SourceRow, *, paused: bool) -> SourceRow:
+    """Return `row`, paused or not."""
+    return replace(row, paused=paused)
+
+
+def check(settings: WizSettings, secret: Secret) -> list[HealthItem]:
+    """Ask the tenant for a little of everything and return what was found."""
+    source = wiz_source(settings, lambda: secret)
+    try:
+        return list(source.check())
+    finally:
+        source.close()
+
+
+def _keep(vault: Vault, source: str, secret: GivenSecret) -> None:
+    if secret.reference is not None:
+        vault.put_reference(source, SECRET_NAME, secret.reference)
+    else:
+        vault.put(source, SECRET_NAME, secret.value)
+
+
+def _same_tenant(before: WizSettings, after: WizSettings) -> bool:
+    """Whether both reach the same tenant, as far as their addresses tell."""
+    if before.token_url != after.token_url:
+        return False
+    return before.api_url is None or after.api_url is None or before.api_url == after.api_url
