@@ -33,6 +33,23 @@ def crashing_at(ledger: Ledger, statement: int) -> Iterator[None]:
         event.remove(engine, "commit", step)
 
 
+@contextmanager
+def before_statement(ledger: Ledger, containing: str, action: Callable[[], object]) -> Iterator[None]:
+    """Let `action`, another process's deed, happen just before the first statement with that text."""
+    engine, left = ledger._database.writers, [action]
+
+    def step(_connection: object, _cursor: object, statement: str, *_: Any) -> None:
+        if left and containing in statement:
+            left.pop()()
+
+    event.listen(engine, "before_cursor_execute", step)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", step)
+    assert not left, f"there was no statement with {containing!r}"
+
+
 def crash_everywhere(ledger: Ledger, call: Callable[[], object]) -> int:
     """Crash `call` at each of its statements, and assert that each time nothing changed; then let it happen.
 

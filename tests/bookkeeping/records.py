@@ -1,7 +1,7 @@
 """Small values to put into a ledger."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -15,8 +15,18 @@ TABLE = "wiz_issues"
 _numbers = count(1)
 
 
-def source_row(name: str = "acme", **more: object) -> SourceRow:
-    row = SourceRow(id=name.lower(), name=name, kind="wiz", settings={"rate": 3}, added_us=1)
+@dataclass(slots=True)
+class Clock:
+    """Our clock, as the test sets it."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def source_row(source_id: str = "acme", **more: object) -> SourceRow:
+    row = SourceRow(id=source_id, name=source_id, kind="wiz", settings={"rate": 3}, added_us=1)
     return replace(row, **more)  # type: ignore[arg-type] # tests name fields
 
 

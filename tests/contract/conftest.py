@@ -2,8 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -12,20 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from bookkeeping.records import NOW
+from bookkeeping.records import Clock
 from ocelog.ledger.store import Ledger
 
 _databases = count(1)
-
-
-@dataclass(slots=True)
-class Clock:
-    """Our clock, as the test sets it."""
-
-    now: datetime = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +27,10 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[]
         )
     address = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
     engine = create_engine(address, isolation_level="AUTOCOMMIT")
+
+    with engine.connect() as connection:
+        connection.execute(text("ALTER SYSTEM SET fsync = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
 
     def new_database() -> str:
         name = f"ledger_{next(_databases)}"

@@ -5,9 +5,9 @@ databases hand out a number again once its row is deleted.
 """
 
 from sqlalchemy import Connection, Row, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ocelog.ledger import tables
+from ocelog.ledger.dialects import insert_missing
 
 _c = tables.counters.c
 
@@ -17,9 +17,7 @@ def hold(tx: Connection, table: str) -> Row[int, int]:
     found = select(_c.last, _c.removed_through).where(_c.table_name == table).with_for_update()
     row = tx.execute(found).one_or_none()
     if row is None:
-        dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-        blank = dialect.insert(tables.counters).values(table_name=table, last=0, removed_through=0)
-        tx.execute(blank.on_conflict_do_nothing())
+        insert_missing(tx, tables.counters, table_name=table, last=0, removed_through=0)
         row = tx.execute(found).one()
     return row
 

@@ -6,8 +6,8 @@ from itertools import islice
 from sqlalchemy import Connection, Row, RowMapping, and_, insert, select, update
 
 from ocelog.ledger import counters, slices, streams, tables
+from ocelog.ledger.dialects import bounded
 from ocelog.ledger.parts import part_of
-from ocelog.ledger.plain import bounded
 from ocelog.model import REJECTIONS, NewPart, Part, Slice
 from ocelog.pull.ports import Behind, Landed, Landing, Tally
 

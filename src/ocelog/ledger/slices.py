@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, exists
 from ocelog.errors import LostFenceError
 from ocelog.instants import from_us, to_us
 from ocelog.ledger import tables
-from ocelog.ledger.plain import bounded
+from ocelog.ledger.dialects import bounded, later
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 
 LEASE = timedelta(minutes=10)
@@ -84,7 +84,7 @@ def save(tx: Connection, moving: Slice, to: Slice, now_us: int) -> None:
         "checkpoint": asdict(to.checkpoint),
         "short_by": to.short_by,
         "reason": bounded(to.reason),
-        "leased_until_us": _later(_s.leased_until_us, now_us + func.coalesce(_s.lease_us, 0)),
+        "leased_until_us": later(_s.leased_until_us, now_us + func.coalesce(_s.lease_us, 0)),
     }
     if to.state is not SliceState.WAITING:
         values |= {"holder": None, "leased_until_us": None}
@@ -147,13 +147,8 @@ def listed(
 
 def next_due(tx: Connection) -> datetime | None:
     """Return when `take` may next find a slice; None: there is nothing to do. It may lie in the past."""
-    found = tx.execute(select(func.min(_later(_s.due_us, _s.leased_until_us))).where(_to_do())).scalar_one()
+    found = tx.execute(select(func.min(later(_s.due_us, _s.leased_until_us))).where(_to_do())).scalar_one()
     return None if found is None else from_us(found)
-
-
-def _later(one: ColumnElement[Any], other: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the greater of two, `one` where it is the only one: each database has its own name for that."""
-    return case((other > func.coalesce(one, 0), other), else_=one)
 
 
 def slice_of(row: RowMapping) -> Slice:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, update
+from sqlalchemy import Connection, Insert, RowMapping, Update, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from ocelog.errors import ConfigError
 from ocelog.ledger import counters, tables
@@ -28,19 +29,31 @@ class SourceRow:
 
 def add(tx: Connection, row: SourceRow) -> None:
     """Add a source, or take up a removed one of the same id where it stopped. Raises ConfigError for a name in use."""
-    taken = select(_s.id).where(_s.removed_us.is_(None), or_(_s.id == row.id, _s.name == row.name))
-    if tx.execute(taken).first() is not None:
-        raise ConfigError(f"There is a source named {row.name!r} already; choose another name, or edit that one.")
-    if get(tx, row.id) is None:
-        tx.execute(insert(tables.sources).values(id=row.id, **_values(row)))
+    there = tx.execute(select(_s.removed_us).where(_s.id == row.id)).one_or_none()
+    if there is not None and there.removed_us is None:
+        raise _in_use(row)
+    if there is None:
+        _write(tx, insert(tables.sources).values(id=row.id, **_values(row)), row)
     else:
-        tx.execute(update(tables.sources).where(_s.id == row.id).values(_values(row)))
+        _write(tx, update(tables.sources).where(_s.id == row.id).values(_values(row)), row)
 
 
 def save(tx: Connection, row: SourceRow) -> None:
-    """Put `row` in the place of the source with its id. Raises ConfigError where there is none."""
-    if tx.execute(update(tables.sources).where(_s.id == row.id).values(_values(row))).rowcount != 1:
+    """Put `row` in the place of the source with its id. Raises ConfigError where there is none, or the name is used."""
+    if _write(tx, update(tables.sources).where(_s.id == row.id).values(_values(row)), row) != 1:
         raise ConfigError(f"There is no source named {row.name!r} any more.")
+
+
+def _write(tx: Connection, statement: Insert | Update, row: SourceRow) -> int:
+    try:
+        return tx.execute(statement).rowcount
+    except IntegrityError as error:
+        # The index of names decides, for another may have added one of this name since we looked.
+        raise _in_use(row) from error
+
+
+def _in_use(row: SourceRow) -> ConfigError:
+    return ConfigError(f"There is a source named {row.name!r} already; choose another name, or edit that one.")
 
 
 def _values(row: SourceRow) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select, update
 
 from ocelog.errors import LostFenceError
 from ocelog.instants import from_us, to_us
 from ocelog.ledger import slices as slice_rows
 from ocelog.ledger import tables
-from ocelog.ledger.plain import bounded
+from ocelog.ledger.dialects import bounded, insert_missing
 from ocelog.model import Marks, Slice
 
 _s = tables.streams.c
@@ -44,10 +44,10 @@ def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -
     Raises LostFenceError where another has planned meanwhile, or the source is gone: then nothing was planned.
     """
     this = _this(before.source_id, before.log_type)
-    row = hold(tx, before.source_id, before.log_type)
+    row = _begun(tx, before.source_id, before.log_type)
     if row is None:
-        _begin(tx, before)
-    if (marks_of(row) if row is not None else _blank(before.source_id, before.log_type)) != before:
+        raise LostFenceError(f"There is no source {before.source_id!r} in the ledger (any more); nothing was planned.")
+    if marks_of(row) != before:
         raise LostFenceError(
             f"{before.log_type}: another has planned this stream meanwhile; nothing was planned. Plan again."
         )
@@ -64,13 +64,15 @@ def hold(tx: Connection, source_id: str, log_type: str) -> RowMapping | None:
     return tx.execute(row).mappings().one_or_none()
 
 
-def _begin(tx: Connection, marks: Marks) -> None:
-    """Make the stream's row, unless its source was purged meanwhile."""
-    source = select(tables.sources.c.id).where(tables.sources.c.id == marks.source_id)
-    source = source.with_for_update(read=True, key_share=True)
-    if tx.execute(source).first() is None:
-        raise LostFenceError(f"There is no source {marks.source_id!r} in the ledger (any more); nothing was planned.")
-    tx.execute(insert(tables.streams).values(source_id=marks.source_id, log_type=marks.log_type))
+def _begun(tx: Connection, source_id: str, log_type: str) -> RowMapping | None:
+    """Take the row of a stream, made where it is missing; another may make it just now. None: the source is gone."""
+    row = hold(tx, source_id, log_type)
+    if row is not None:
+        return row
+    source = select(tables.sources.c.id).where(tables.sources.c.id == source_id)
+    if tx.execute(source.with_for_update(read=True, key_share=True)).first() is not None:
+        insert_missing(tx, tables.streams, source_id=source_id, log_type=log_type)
+    return hold(tx, source_id, log_type)
 
 
 def marks(tx: Connection, source_id: str, log_type: str) -> Marks:
@@ -90,7 +92,8 @@ def listed(tx: Connection, source_id: str | None) -> list[StreamRow]:
 def trouble(  # noqa: PLR0913 - what, where, when
     tx: Connection, this: tuple[str, str], *, kind: str, text: str, todo: str, at_us: int
 ) -> None:
-    """Remember what is wrong with the stream `this` (source id, log type) and what to do about it."""
+    """Remember what is wrong with the stream `this` (source id, log type), begun or not, and what to do about it."""
+    _begun(tx, *this)
     told = {"trouble": bounded(text), "trouble_kind": kind, "trouble_todo": bounded(todo), "trouble_us": at_us}
     tx.execute(update(tables.streams).where(_this(*this)).values(told))
 

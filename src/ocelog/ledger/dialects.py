@@ -1,0 +1,30 @@
+"""What the two databases do each in their own way."""
+
+from typing import Any, overload
+
+from sqlalchemy import ColumnElement, Connection, Table, case, func
+from sqlalchemy.dialects import postgresql, sqlite
+
+_LONGEST = 4_000
+
+
+def insert_missing(tx: Connection, table: Table, **values: object) -> None:
+    """Insert a row unless its key is there, or is just being inserted by another: then wait for that one."""
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    tx.execute(dialect.insert(table).values(values).on_conflict_do_nothing())
+
+
+def later(one: ColumnElement[Any], other: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the greater of two numbers; `one` where the other is null."""
+    return case((other > func.coalesce(one, 0), other), else_=one)
+
+
+@overload
+def bounded(text: str) -> str: ...
+@overload
+def bounded(text: None) -> None: ...
+def bounded(text: str | None) -> str | None:
+    """Return `text` cut to a bound, with what neither UTF-8 nor PostgreSQL can hold (NUL, lone surrogates) replaced."""
+    if text is None:
+        return None
+    return text[:_LONGEST].replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
