@@ -1,0 +1,166 @@
+"""Which faults the API can have, and which of them strike the exchange at hand: seeded, set by option, call or test.
+
+A fault is written `NAME[:PROBABILITY][:key=value]...`, such as `throttled:0.1:retry_after=5` or `heavy-page:above=100`.
+Every fault takes `type` (audit, issues, findings, token: only exchanges about it) and `times` (strikes left).
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wizsim.dice import dice
+
+MEANINGS: Mapping[str, str] = {
+    "token-lapsed": "401; the token that was sent is revoked, a new one works",
+    "unauthorized": "401 whatever the token; with type=token: the credentials are refused",
+    "forbidden": "403 with code FORBIDDEN_IP",
+    "throttled": "429 with Retry-After (retry_after=1)",
+    "throttled-silent": "429 without Retry-After",
+    "rate-limit": "200 whose errors say RATE_LIMIT_EXCEEDED",
+    "server-error": "a 5xx (status=502), HTML as proxies write it",
+    "heavy-page": "504 for pages above `above`=100 records; as=null: 200, data null and an internal error instead",
+    "internal-error": "200, data null, `oops! an internal error has occurred` with a request id",
+    "partial": "errors beside data: a nullable field (field=) is null and named by a path; nth=K: in that record only",
+    "error-beside-data": "errors beside data that name no record, while nullable fields of all are null",
+    "bad-record": "one record (id=) that always errs: any page with it carries an error beside its data",
+    "bad-record-null": "one record (id=) that always errs: any page with it is data null",
+    "cut-body": "the connection ends in the middle of the body (at=0.5)",
+    "cut-json": "the body ends early and its Content-Length agrees (at=0.5)",
+    "cut-gzip": "as cut-json, in the middle of the gzip stream",
+    "slow-body": "the body takes `seconds`=2 to come",
+    "html": "200 with a page of HTML",
+    "cursor-repeated": "the end cursor is the one that was asked with",
+    "cursor-missing": "hasNextPage without a cursor",
+    "cursor-foreign": "an end cursor of another listing, refused when used",
+    "cursor-forgotten": "a question with a cursor is refused: it has expired",
+    "empty-page": "no records, hasNextPage true, and a cursor that leads on",
+    "overlap": "a page begins `by`=3 records before where the last one ended",
+    "descending": "listings run backwards",
+    "shuffled": "listings come in no order of time",
+    "null-nodes": "the list of records is null",
+    "null-entry": "the first record of the page is null",
+    "odd-record": "the first record (or id=) holds a value that does not fit: kind=bad-timestamp, wrong-type, "
+    "null-required, missing-required, huge-integer, nan, infinity, surrogate, invalid-utf8, duplicate-key, deep, long",
+    "hidden-field": 'field=Type.name is unknown: 400 `Cannot query field "name" on type "Type".`; type names hide too',
+    "refused-field": "field=Type.name needs scope=admin:all: null, with an error beside the data",
+    "date-jump": "the Date header is `seconds`=3600 off",
+}
+"""Every fault, and what a client meets."""
+
+WIRE = frozenset({"cut-body", "cut-json", "cut-gzip", "slow-body", "html", "date-jump"})
+REFUSALS = frozenset(
+    {
+        "token-lapsed",
+        "unauthorized",
+        "forbidden",
+        "throttled",
+        "throttled-silent",
+        "rate-limit",
+        "server-error",
+        "internal-error",
+    }
+)
+SPOILS = frozenset({"cut-body", "cut-json", "cut-gzip", "html"})
+"""After these a client cannot have read the answer."""
+TYPES = frozenset({"audit", "issues", "findings", "token"})
+
+
+class UnknownFaultError(ValueError):
+    """The name is none of MEANINGS, or an argument does not fit."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Fault:
+    """One fault that is set."""
+
+    name: str
+    probability: float = 1.0
+    times: int | None = None
+    type: str | None = None
+    args: dict[str, Any] = field(default_factory=dict)
+
+    def number(self, name: str, otherwise: float) -> float:
+        """Return a numeric argument."""
+        return float(self.args.get(name, otherwise))
+
+    def key(self) -> tuple[str, str]:
+        """Return what tells two faults of like effect from others."""
+        return self.name, repr(sorted(self.args.items()))
+
+
+class Faults:
+    """The faults that are set, and the dice that say when they strike."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._rng = dice(seed, "faults")
+        self._lock = threading.Lock()
+        self._set: list[Fault] = []
+
+    def add(
+        self,
+        name: str,
+        probability: float = 1.0,
+        *,
+        times: int | None = None,
+        type: str | None = None,
+        **args: Any,  # noqa: A002 - the record's type, as in the truth log
+    ) -> Fault:
+        """Set a fault. Raises UnknownFaultError."""
+        if name not in MEANINGS:
+            raise UnknownFaultError(f"no fault is called {name!r}; `wizsim faults` lists them")
+        if type is not None and type not in TYPES:
+            raise UnknownFaultError(f"type is one of {', '.join(sorted(TYPES))}, not {type!r}")
+        fault = Fault(name=name, probability=probability, times=times, type=type, args=args)
+        with self._lock:
+            self._set.append(fault)
+        return fault
+
+    def add_written(self, written: str) -> Fault:
+        """Set a fault written as NAME[:PROBABILITY][:key=value]... Raises UnknownFaultError."""
+        name, *rest = written.split(":")
+        args: dict[str, Any] = {}
+        probability = 1.0
+        try:
+            for part in rest:
+                key, equals, value = part.partition("=")
+                if equals:
+                    args[key] = value
+                else:
+                    probability = float(part)
+            times = args.pop("times", None)
+            return self.add(name, probability, times=None if times is None else int(times), **args)
+        except (TypeError, ValueError) as wrong:
+            raise UnknownFaultError(
+                f"{written!r} does not read as NAME[:PROBABILITY][:key=value]...: {wrong}"
+            ) from wrong
+
+    def clear(self, name: str | None = None) -> None:
+        """Take away the faults called `name`, or all."""
+        with self._lock:
+            self._set = [f for f in self._set if name not in {None, f.name}]
+
+    def all(self) -> list[Fault]:
+        """Return the faults that are set."""
+        with self._lock:
+            return list(self._set)
+
+    def strike(self, types: frozenset[str]) -> dict[str, Fault]:
+        """Draw which faults strike an exchange about `types`, by name."""
+        struck: dict[str, Fault] = {}
+        with self._lock:
+            for fault in self._set:
+                if fault.type is None and "token" in types and fault.name not in WIRE:
+                    continue
+                if (fault.type is None or fault.type in types) and self._strikes(fault):
+                    struck[fault.name if fault.name not in {"hidden-field", "refused-field"} else repr(fault.key())] = (
+                        fault
+                    )
+        return struck
+
+    def _strikes(self, fault: Fault) -> bool:
+        if fault.times == 0 or (fault.probability < 1 and self._rng.random() >= fault.probability):
+            return False
+        if fault.times is not None:
+            fault.times -= 1
+        return True

@@ -1,0 +1,299 @@
+"""Which records a filter lets through: one table of paths, and the shapes in which conditions come."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from wizsim.instants import DAY, HOUR, MINUTE, parse
+from wizsim.refusals import bad_input
+from wizsim.tables import Version
+
+Json = dict[str, Any]
+Test: TypeAlias = Callable[[Version], bool]
+Condition: TypeAlias = Callable[[list[Any]], bool]
+
+PATHS: Mapping[str, Mapping[str, str]] = {
+    "audit": {
+        "actionV2": "action",
+        "aiEngine": "aiEngines",
+        "serviceAccount": "serviceAccount.id",
+        "user": "user.id",
+        "userType": "performer.__typename",
+    },
+    "issues": {
+        "assignee": "assignee.id",
+        "cloudAccountOrCloudOrganizationId": "entitySnapshot.subscriptionId",
+        "environment": "environments",
+        "frameworkCategory": "sourceRules.securitySubCategories.category.id",
+        "hasDueDate": "dueAt",
+        "hasNote": "notes",
+        "hasUserNote": "notes",
+        "hasServiceTicket": "serviceTickets",
+        "noteContains": "notes.text",
+        "project": "projects.id",
+        "projectBusinessImpact": "projects.riskProfile.businessImpact",
+        "projectIsSet": "projects",
+        "rejectionExpiresAt": "rejectionExpiredAt",
+        "riskEqualsAny": "sourceRules.risks",
+        "search": "sourceRules.name",
+        "searchServiceTicket": "serviceTickets.name",
+        "securityCategory": "sourceRules.securitySubCategories.category.id",
+        "securityFramework": "sourceRules.securitySubCategories.category.framework.id",
+        "securitySubCategory": "sourceRules.securitySubCategories.id",
+        "sourceControl": "control.id",
+        "sourceControlType": "control.type",
+    },
+    "findings": {
+        "assetExternalId": "vulnerableAsset.externalId",
+        "assetId": "vulnerableAsset.id",
+        "assetIdV2": "vulnerableAsset.id",
+        "assetIsUsedOnPrem": "vulnerableAsset.isUsedOnPrem",
+        "assetName": "vulnerableAsset.name",
+        "assetNativeType": "vulnerableAsset.nativeType",
+        "assetRegion": "vulnerableAsset.region",
+        "assetStatus": "vulnerableAsset.status",
+        "assetTags": "vulnerableAsset.tags",
+        "assetType": "vulnerableAsset.type",
+        "category": "categories",
+        "cloudPlatforms": "vulnerableAsset.cloudPlatform",
+        "containerImageTags": "vulnerableAsset.imageTags",
+        "detailedNameV2": "detailedName",
+        "environment": "environments",
+        "firstSeenAt": "firstDetectedAt",
+        "fixedVersion": "fixedVersion",
+        "isAssetAccessibleFromInternet": "vulnerableAsset.hasLimitedInternetExposure",
+        "isAssetOpenToAllInternet": "vulnerableAsset.hasWideInternetExposure",
+        "isBaseLayer": "layerMetadata.isBaseLayer",
+        "layerHash": "layerMetadata.layerHash",
+        "layerId": "layerMetadata.id",
+        "locationPathV2": "locationPath",
+        "projectBusinessImpact": "projects.riskProfile.businessImpact",
+        "projectId": "projects.id",
+        "projectIdV2": "projects.id",
+        "subscriptionExternalId": "vulnerableAsset.subscriptionExternalId",
+        "vulnerabilityExternalIdV2": "vulnerabilityExternalId",
+        "vulnerabilityIdV2": "vulnerabilityId",
+    },
+}
+"""Where a condition looks, when not in the record's field of the same name."""
+NESTED: Mapping[str, Mapping[str, str]] = {
+    "relatedEntity": {
+        "": "entitySnapshot",
+        "ids": "id",
+        "search": "name",
+        "subscriptionSearch": "subscriptionName",
+        "tag": "tags",
+        "containerServiceId": "containerServiceId",
+    },
+    "sourceRule": {"": "sourceRules", "cloudEventRuleSource": "sourceType", "createdBy": "createdBy.id"},
+    "epssFilter": {
+        "": "",
+        "percentile": "epssPercentile",
+        "probability": "epssProbability",
+        "severity": "epssSeverity",
+    },
+}
+"""Filters that only hold further conditions: where those look."""
+IGNORED = frozenset({"IncludeLastDetected", "duplication"})
+PRESENCE = frozenset({"hasDueDate", "hasNote", "hasUserNote", "hasServiceTicket", "projectIsSet"})
+SUBSTRING = frozenset({"search", "noteContains", "searchServiceTicket", "userAgent", "sourceIP", "subscriptionSearch"})
+USER_TYPES = {"USER_ACCOUNT": "UserSnapshot", "SERVICE_ACCOUNT": "ServiceAccountSnapshot"}
+UNITS = {"Minutes": MINUTE, "Hours": HOUR, "Days": DAY, "Weeks": 7 * DAY, "Months": 30 * DAY}
+LONGEST_LIST = 5_000
+
+
+class Filtering:
+    """Compiles filters. Whether `after` and `before` take in the instant itself is not settled in public: options."""
+
+    def __init__(self, *, after_inclusive: bool = False, before_inclusive: bool = False) -> None:
+        self.after_inclusive, self.before_inclusive = after_inclusive, before_inclusive
+
+    def compile(self, type_: str, given: Json | None, now: int) -> tuple[Test, bool]:
+        """Return the test, and whether it depends on `now`. Raises Refusal."""
+        tests, moves = self._tests(PATHS[type_], "", given or {}, now)
+        if type_ == "findings" and not (given or {}).get("status"):
+            tests.append(_at("status", lambda found: found[0] == "OPEN"))
+        return (lambda version: all(test(version) for test in tests)), moves
+
+    def _tests(self, paths: Mapping[str, str], under: str, given: Json, now: int) -> tuple[list[Test], bool]:
+        tests: list[Test] = []
+        moves = False
+        for name, wanted in given.items():
+            if wanted is None or name in IGNORED:
+                continue
+            if name in NESTED and isinstance(wanted, dict):
+                inner = NESTED[name]
+                deeper, moving = self._tests(inner, inner[""], wanted, now)
+                tests.extend(deeper)
+                moves = moves or moving
+                continue
+            where = paths.get(name, name)
+            tests.append(_at(f"{under}.{where}" if under else where, self._condition(name, wanted, now)))
+            moves = moves or (isinstance(wanted, dict) and any(k.endswith(("Last", "Next")) for k in wanted))
+        return tests, moves
+
+    def _condition(self, name: str, wanted: Any, now: int) -> Condition:
+        if isinstance(wanted, list):
+            if len(wanted) > LONGEST_LIST:
+                raise bad_input(f"{name}: at most {LONGEST_LIST} values")
+            members = {USER_TYPES.get(v, v) for v in wanted} if name == "userType" else set(wanted)
+            return (lambda found: not members.isdisjoint(_plain(found))) if members else (lambda _found: True)
+        if isinstance(wanted, dict):
+            conditions = [self._operator(name, how, value, now) for how, value in wanted.items() if value is not None]
+            return lambda found: all(condition(found) for condition in conditions)
+        if name in PRESENCE:
+            return lambda found: any(v not in (None, []) for v in found) == wanted
+        if name in SUBSTRING:
+            part = str(wanted).lower()
+            return lambda found: any(part in str(v).lower() for v in found)
+        if isinstance(wanted, bool):
+            return lambda found: any(bool(v) for v in found) == wanted
+        return lambda found: wanted in found
+
+    def _operator(self, name: str, how: str, value: Any, now: int) -> Condition:
+        if how in {"after", "before"}:
+            return self._date(name, how, value)
+        if how in {"inLast", "beforeLast", "inNext", "afterNext"}:
+            return _relative(how, value, now)
+        made = OPERATORS.get(how)
+        if isinstance(value, dict):
+            # Conditions on things that this tenant has none of, such as technologies of hosts.
+            return lambda _found: False
+        if made is None:
+            raise bad_input(f"{name}.{how} is not served here")
+        return made(value)
+
+    def _date(self, name: str, how: str, value: Any) -> Condition:
+        try:
+            edge = parse(value)
+        except (TypeError, ValueError) as wrong:
+            raise bad_input(f"{name}.{how}: {value!r} is no RFC 3339 instant") from wrong
+        if how == "after":
+            edge -= self.after_inclusive
+            return lambda found: any(v is not None and parse(v) > edge for v in found)
+        edge += self.before_inclusive
+        return lambda found: any(v is not None and parse(v) < edge for v in found)
+
+
+def _relative(how: str, value: Json, now: int) -> Condition:
+    unit = str(value.get("unit") or "DurationFilterValueUnitDays").removeprefix("DurationFilterValueUnit")
+    span = (value.get("amount") or 0) * UNITS.get(unit, DAY)
+    if how == "inLast":
+        return lambda found: any(v is not None and now - span <= parse(v) <= now for v in found)
+    if how == "beforeLast":
+        return lambda found: any(v is not None and parse(v) < now - span for v in found)
+    if how == "inNext":
+        return lambda found: any(v is not None and now <= parse(v) <= now + span for v in found)
+    return lambda found: any(v is not None and parse(v) > now + span for v in found)
+
+
+def _members(value: Any) -> set[Any]:
+    return set(value) if isinstance(value, list) else {value}
+
+
+def _any_text(holds: Callable[[str, str], bool]) -> Callable[[Any], Condition]:
+    def made(value: Any) -> Condition:
+        parts = [str(part).lower() for part in _members(value)]
+        return lambda found: any(holds(str(v).lower(), part) for v in found if v is not None for part in parts)
+
+    return made
+
+
+def _negated(made: Callable[[Any], Condition]) -> Callable[[Any], Condition]:
+    def other(value: Any) -> Condition:
+        positive = made(value)
+        return lambda found: not positive(found)
+
+    return other
+
+
+def _equals(value: Any) -> Condition:
+    members = _members(value)
+    return lambda found: not members.isdisjoint(_plain(found))
+
+
+def _contains(value: Any) -> Condition:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return lambda found: any(_tagged(tags, wanted) for tags in found for wanted in value)
+    return _any_text(lambda have, part: part in have)(value)
+
+
+def _contains_all(value: Any) -> Condition:
+    if value and isinstance(value[0], dict):
+        return lambda found: any(all(_tagged(tags, wanted) for wanted in value) for tags in found)
+    parts = [str(v).lower() for v in value]
+    return lambda found: all(any(part in str(v).lower() for v in found) for part in parts)
+
+
+def _tagged(tags: Any, wanted: Json) -> bool:
+    if not isinstance(tags, dict) or wanted["key"] not in tags:
+        return False
+    return wanted.get("value") is None or tags[wanted["key"]] == wanted["value"]
+
+
+def _matches(value: Any) -> Condition:
+    # Only literal text of bounded length: a pattern of a client's must not keep the simulator busy for ever.
+    return _any_text(lambda have, part: re.escape(part)[:200] in re.escape(have))(value)
+
+
+OPERATORS: Mapping[str, Callable[[Any], Condition]] = {
+    "equals": _equals,
+    "equalsAny": _equals,
+    "equalsAll": lambda value: lambda found: _members(value) <= set(found),
+    "notEquals": _negated(_equals),
+    "isSet": lambda value: lambda found: any(v is not None for v in found) == value,
+    "contains": _contains,
+    "containsAny": _contains,
+    "hasAnyPart": _contains,
+    "containsAll": _contains_all,
+    "doesNotContain": _negated(_contains),
+    "doesNotContainAny": _negated(_contains),
+    "doesNotHaveAnyPart": _negated(_contains),
+    "doesNotContainAll": _negated(_contains_all),
+    "startsWith": _any_text(str.startswith),
+    "endsWith": _any_text(str.endswith),
+    "doesNotStartWith": _negated(_any_text(str.startswith)),
+    "doesNotEndWith": _negated(_any_text(str.endswith)),
+    "matchesRegex": _matches,
+    "greaterThan": lambda value: lambda found: any(v is not None and v > value for v in found),
+    "lessThan": lambda value: lambda found: any(v is not None and v < value for v in found),
+    "search": _contains,
+    "id": _equals,
+    "ids": _equals,
+    "severity": _equals,
+    "isIgnoredByRule": lambda value: lambda found: any(v is not None for v in found) == value,
+    "ignoreRules": _equals,
+    "hasResponseAction": lambda value: lambda _found: not value,
+    "keyContains": _contains,
+    "valueContains": _contains,
+    "category": _equals,
+    "stackLayer": _equals,
+    "endOfLife": lambda _value: lambda _found: False,
+    "serviceTicket": lambda _value: lambda _found: False,
+    "tags": lambda _value: lambda _found: False,
+}
+
+
+def _at(path: str, condition: Condition) -> Test:
+    head, _, rest = path.partition(".")
+    if not rest:
+        return lambda version: condition(_spread([version.get(head)]))
+    steps = rest.split(".")
+
+    def test(version: Version) -> bool:
+        found = _spread([version.get(head)])
+        for step in steps:
+            found = _spread([v.get(step) for v in found if isinstance(v, dict)])
+        return condition(found or [None])
+
+    return test
+
+
+def _plain(found: list[Any]) -> list[Any]:
+    return [v for v in found if v is not None and not isinstance(v, dict)]
+
+
+def _spread(values: list[Any]) -> list[Any]:
+    if len(values) == 1 and not isinstance(values[0], list):
+        return values
+    return [inner for value in values for inner in (value if isinstance(value, list) else [value])]

@@ -1,0 +1,161 @@
+"""How faults change what an answer says about its records: fields nulled, errors beside data, values that do not fit."""
+
+from collections.abc import Mapping
+from typing import Any
+from zlib import crc32
+
+from wizsim.faults import Fault
+from wizsim.plans import RootField
+from wizsim.refusals import OOPS, Refusal, error
+from wizsim.tables import Version
+
+Json = dict[str, Any]
+
+STAND_IN = "@@odd value@@"
+ODD: Mapping[str, bytes] = {
+    "bad-timestamp": b'"yesterday"',
+    "wrong-type": b'{"not": ["what", "was", "expected"]}',
+    "null-required": b"null",
+    "huge-integer": b"9" * 400,
+    "nan": b"NaN",
+    "infinity": b"-Infinity",
+    "surrogate": b'"\\ud800"',
+    "invalid-utf8": b'"\xff\xfe"',
+    "deep": b"[" * 2_000 + b"]" * 2_000,
+}
+LONG = 50_000_000
+
+
+class Mischief:
+    """The faults about the records of one answer."""
+
+    def __init__(self, faults: Mapping[str, Fault]) -> None:
+        self.faults = faults
+        self._odd: dict[bytes, bytes] = {}
+
+    def refuse(self, root: RootField, versions: list[Version]) -> None:
+        """Raise Refusal where a fault takes the page as a whole."""
+        heavy = self.faults.get("heavy-page")
+        if heavy is not None and len(versions) > heavy.number("above", 100):
+            if heavy.args.get("as") == "null":
+                raise Refusal(OOPS, code="INTERNAL", path=[root.key])
+            raise Refusal("upstream request timeout", code="TIMEOUT", status=504)
+        bad = self.faults.get("bad-record-null")
+        if bad is not None and marked(bad, root, versions) is not None:
+            raise Refusal(OOPS, code="INTERNAL", path=[root.key])
+
+    def set_odd(self, record: Json, key: str, kind: str) -> None:
+        """Put a value that does not fit at `key`; `spoil` writes it."""
+        if kind == "missing-required":
+            record.pop(key, None)
+            return
+        record[key] = STAND_IN
+        if kind == "long":
+            self._odd[STAND_IN.encode()] = b'"' + b"x" * LONG + b'"'
+        elif kind == "duplicate-key":
+            self._odd[STAND_IN.encode()] = b'"first","' + key.encode() + b'":"second"'
+        else:
+            self._odd[STAND_IN.encode()] = ODD.get(kind, b"null")
+
+    def spoil(self, body: bytes) -> bytes:
+        """Write the values that no JSON encoder would."""
+        for stand_in, value in self._odd.items():
+            body = body.replace(b'"' + stand_in + b'"', value)
+        return body
+
+
+def marked(fault: Fault, root: RootField, versions: list[Version]) -> int | None:
+    """Return where the fault's record is on the page; with no id=, the first record it meets is it from then on."""
+    if fault.type not in {None, root.type} or not versions:
+        return None
+    wanted = fault.args.get("id")
+    if wanted is None:
+        wanted = fault.args["id"] = min(versions, key=lambda v: crc32(v.id.encode())).id
+    return next((at for at, version in enumerate(versions) if version.id == wanted), None)
+
+
+def twist_records(
+    mischief: Mischief, root: RootField, rendered: Json, versions: list[Version], request_id: str
+) -> list[Json]:
+    """Change the records of one connection in place as the faults say; return the errors to put beside them."""
+    faults = mischief.faults
+    errors: list[Json] = []
+    records = _records(root, rendered)
+    if not records:
+        return errors
+    if (odd := faults.get("odd-record")) is not None:
+        _odd_record(mischief, odd, root, records, versions)
+    if (partial := faults.get("partial")) is not None:
+        errors.append(_partial(partial, root, records, request_id))
+    if "error-beside-data" in faults:
+        for record in records:
+            record.update(dict.fromkeys(_nullable(root)))
+        errors.append(error(OOPS, code="INTERNAL", request_id=request_id, path=[root.key]))
+    bad = faults.get("bad-record")
+    if bad is not None and (at := marked(bad, root, versions)) is not None:
+        records[at].update(dict.fromkeys(_nullable(root)))
+        errors.append(error(OOPS, code="INTERNAL", request_id=request_id, path=[*root.records_path[:2], at]))
+    if "null-entry" in faults and root.records_path[1:] and len(root.records_path) == 3:
+        rendered[root.records_path[1]][0] = None
+    if "null-nodes" in faults:
+        rendered[root.records_path[1]] = None
+    return errors
+
+
+def _records(root: RootField, rendered: Json) -> list[Json]:
+    path = root.records_path
+    if not path or rendered.get(path[1]) is None:
+        return []
+    listed = rendered[path[1]]
+    return [edge[path[3]] for edge in listed] if len(path) > 3 else listed
+
+
+def _nullable(root: RootField) -> list[str]:
+    depth = len(root.records_path)
+    return [
+        u.path[depth]
+        for u in root.uses
+        if len(u.path) == depth + 1 and u.path[:depth] == root.records_path and u.nullable
+    ]
+
+
+def _partial(fault: Fault, root: RootField, records: list[Json], request_id: str) -> Json:
+    nullable = _nullable(root)
+    key = str(
+        fault.args.get("field") or next((k for k in nullable if any(r.get(k) is not None for r in records)), "id")
+    )
+    nth = fault.args.get("nth")
+    chosen = records if nth is None else records[int(nth) : int(nth) + 1]
+    if key in nullable:
+        for record in chosen:
+            record[key] = None
+    path: list[Any] = [*root.records_path, key]
+    if nth is not None:
+        path[2] = int(nth)
+    said = error("could not complete the value", code="INTERNAL", request_id=request_id, path=path)
+    said["extensions"]["valueCompletion"] = [{"message": "null", "path": path}]
+    return said
+
+
+def _odd_record(
+    mischief: Mischief, fault: Fault, root: RootField, records: list[Json], versions: list[Version]
+) -> None:
+    at = marked(fault, root, versions) if "id" in fault.args else 0
+    if at is None:
+        return
+    kind = str(fault.args.get("kind", "bad-timestamp"))
+    record = records[at]
+    key = fault.args.get("key") or _fitting(kind, record, _nullable(root))
+    mischief.set_odd(record, str(key), kind)
+
+
+def _fitting(kind: str, record: Json, nullable: list[str]) -> str:
+    if kind == "bad-timestamp":
+        return next((k for k in record if k == "timestamp" or k.endswith("At")), "id")
+    if kind in {"null-required", "missing-required"}:
+        return next((k for k in ("createdAt", "timestamp", "id") if k in record), "id")
+    if kind in {"huge-integer", "nan", "infinity"}:
+        return next((k for k, v in record.items() if isinstance(v, float)), next(iter(nullable), "id"))
+    if kind == "deep":
+        return next((k for k in ("actionParameters", "sourceRule", "layerMetadata") if k in record), "id")
+    return next((k for k in ("description", "userAgent", "name", "type") if k in record), "id")

@@ -1,0 +1,45 @@
+"""Why a question gets no data: the status, message and code that Wiz's clients report for each case."""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+OOPS = "oops! an internal error has occurred"
+
+
+class Refusal(Exception):  # noqa: N818 - an answer to the client, not a failure of ours
+    """The question as a whole is refused. `status` is HTTP's."""
+
+    def __init__(self, message: str, *, code: str, status: int = 200, path: list[Any] | None = None) -> None:
+        super().__init__(message)
+        self.message, self.code, self.status, self.path = message, code, status, path
+
+    def error(self, request_id: str) -> Json:
+        """Return the entry of `errors` that says so."""
+        return error(self.message, code=self.code, request_id=request_id, path=self.path)
+
+
+def error(message: str, *, code: str, request_id: str, path: list[Any] | None = None) -> Json:
+    """Return one entry of `errors`."""
+    said: Json = {"message": message}
+    if path is not None:
+        said["path"] = path
+    return {**said, "extensions": {"code": code, "requestId": request_id}}
+
+
+def invalid(message: str) -> Refusal:
+    """Refuse a document that does not hold against the schema."""
+    return Refusal(message, code="GRAPHQL_VALIDATION_FAILED", status=400)
+
+
+def bad_input(message: str) -> Refusal:
+    """Refuse an argument whose type is right and whose value is not."""
+    return Refusal(message, code="BAD_USER_INPUT")
+
+
+def access_denied(required: list[str], held: list[str]) -> str:
+    """Say which scope is missing, in the words that clients report."""
+    return (
+        f"access denied, at least one of the following is required: [{' '.join(required)}],"
+        f" your permissions: [{' '.join(held)}]"
+    )

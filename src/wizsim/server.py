@@ -1,0 +1,76 @@
+"""How the simulator is served: on a thread of a test's process, or as the whole of its own."""
+
+import secrets
+import socket
+import threading
+from types import TracebackType
+
+import uvicorn
+
+from wizsim.accounts import Accounts
+from wizsim.answers import Behaviour
+from wizsim.api import Api
+from wizsim.app import build_app
+from wizsim.faults import Faults
+from wizsim.world import World
+
+
+class Server:
+    """Serves `world` on loopback. Use as a context manager (a thread of its own), or call `serve`."""
+
+    def __init__(  # noqa: PLR0913 - what a server is made of, all by name
+        self,
+        world: World | None = None,
+        *,
+        behaviour: Behaviour | None = None,
+        accounts: Accounts | None = None,
+        faults: Faults | None = None,
+        latency: float = 0.0,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        admin_token: str | None = None,
+    ) -> None:
+        self.api = Api(world or World(), behaviour=behaviour, accounts=accounts, faults=faults)
+        self.world, self.faults, self.accounts = self.api.world, self.api.faults, self.api.accounts
+        self.admin_token = admin_token or secrets.token_urlsafe(24)
+        self._socket = socket.create_server((host, port), backlog=128)
+        address = f"http://{host}:{self._socket.getsockname()[1]}"
+        self.token_url = f"{address}/oauth/token"
+        self.api_url = f"{address}/graphql"
+        self.admin_url = f"{address}/admin"
+        first = self.accounts.all()[0]
+        self.client_id, self.client_secret = first.client_id, first.client_secret
+        app = build_app(self.api, admin_token=self.admin_token, latency=latency)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self.serve, name="wizsim", daemon=True)
+
+    def serve(self) -> None:
+        """Serve until told to stop."""
+        self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Stop serving, and close the socket."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+        self._socket.close()
+        self.world.truth.flush()
+
+    def __enter__(self) -> "Server":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,241 @@
+"""What there is in the simulated tenant at any instant, and how it changes: seeded, and the same however time is cut."""
+
+import heapq
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from wizsim import audit, findings, issues
+from wizsim.clock import Clock
+from wizsim.dice import dice, pick
+from wizsim.estate import Estate, build_estate
+from wizsim.instants import DAY, SECOND
+from wizsim.tables import Table, Version
+from wizsim.truth import Gone, Truth
+
+Json = dict[str, Any]
+
+TYPES = ("audit", "issues", "findings")
+SHARES = {"audit": 0.4, "issues": 0.3, "findings": 0.3}
+BIRTHS = {"audit": 1.0, "issues": 0.2, "findings": 0.2}
+"""Share of a type's changes that are new records."""
+AGES = {"audit": (8.0, 1.0, 175), "issues": (25.0, 1.2, 700), "findings": (20.0, 1.1, 500)}
+"""Median in days, spread and greatest age of the records that are there at the start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class _Pending:
+    visible_us: int
+    order: int
+    type: str
+    id: str
+    version: Version | None = None
+
+
+class World:
+    """A tenant. `rate` changes happen a second of its clock; each is seen `late` seconds (mean, exponential) after.
+
+    Every method may be called from any thread. `ties` is the share of records that share the instant of the one
+    before. The clock is stepped by `advance` unless another is given.
+    """
+
+    def __init__(  # noqa: PLR0913 - the makings of a world, all by name
+        self,
+        *,
+        seed: int = 0,
+        audit: int = 100,
+        issues: int = 100,
+        findings: int = 100,
+        rate: float = 0.0,
+        late: float = 20.0,
+        ties: float = 0.0,
+        clock: Clock | None = None,
+        truth: Truth | None = None,
+    ) -> None:
+        self.seed = seed
+        self.rate, self.late, self.ties = rate, late, ties
+        self.clock = clock or Clock()
+        self.truth = truth if truth is not None else Truth()
+        self.lock = threading.RLock()
+        self.estate: Estate = build_estate(seed, findings=findings, issues=issues)
+        self.tables = {type_: Table() for type_ in TYPES}
+        self._births, self._changes = dice(seed, "births"), dice(seed, "changes")
+        self._ids: dict[str, list[str]] = {type_: [] for type_ in TYPES}
+        self._ahead: dict[str, Version] = {}
+        self._pending: list[_Pending] = []
+        self._agenda: list[tuple[int, int, str, str, Json]] = []
+        self._count = 0
+        self._through = self.clock.now()
+        self._settle({"audit": audit, "issues": issues, "findings": findings})
+        self._next = self._through + self._gap()
+
+    def now(self) -> int:
+        """Return the tenant's present instant, in microseconds since 1970."""
+        return self.clock.now()
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock on by `seconds`; all that happens and appears meanwhile is there when this returns."""
+        self.clock.advance(seconds)
+        self.catch_up()
+
+    def catch_up(self) -> int:
+        """Let happen what should have happened by now; return that instant."""
+        with self.lock:
+            now = max(self._through, self.clock.now())
+            while min(self._next, self._agenda[0][0] if self._agenda else self._next) <= now:
+                self._happen()
+            while self._pending and self._pending[0].visible_us <= now:
+                self._appear(heapq.heappop(self._pending))
+            self._through = now
+            return now
+
+    def put(self, type_: str, record: Json) -> Version:
+        """Show `record` (whole, under its id) from now on: how a test scripts what happens."""
+        with self.lock:
+            now = self.catch_up()
+            known = self._latest(type_, record["id"])
+            if known is None:
+                self._ids[type_].append(record["id"])
+            return self._schedule(type_, record, {}, now, delay=0)
+
+    def change(self, type_: str, id_: str, **fields: Any) -> Version:
+        """Show the record with `fields` changed from now on. Raises KeyError where it is not there."""
+        with self.lock:
+            now = self.catch_up()
+            known = self._latest(type_, id_)
+            if known is None:
+                raise KeyError(id_)
+            return self._schedule(type_, {**known.own, **fields}, known.base, now, delay=0)
+
+    def remove(self, type_: str, id_: str) -> None:
+        """Show the record no more, from now on."""
+        with self.lock:
+            self._schedule_end(type_, id_, self.catch_up(), delay=0)
+
+    def current(self, type_: str) -> dict[str, Version]:
+        """Return what the API shows now, by id."""
+        with self.lock:
+            self.catch_up()
+            return dict(self.tables[type_].current)
+
+    def _settle(self, counts: dict[str, int]) -> None:
+        start, before = self._through, dict.fromkeys(TYPES, self._through)
+        for type_, count in counts.items():
+            median, spread, most = AGES[type_]
+            for _ in range(count):
+                age = min(most, median * self._births.lognormvariate(0.0, spread))
+                if self._births.random() >= self.ties:
+                    before[type_] = start - int(age * DAY * (1 - self._births.random() / 1000))
+                own, base = LIVED[type_](self._births, self.estate, before[type_], start)
+                version = Version(type=type_, id=own["id"], number=1, visible_us=before[type_], own=own, base=base)
+                self.tables[type_].current[version.id] = version
+                self._ids[type_].append(version.id)
+                self.truth.note(version)
+
+    def _gap(self) -> int:
+        if not self.rate or not any(self._ids.values()):
+            return 1 << 62
+        if self.ties and self._changes.random() < self.ties:
+            return 0
+        return int(self._changes.expovariate(self.rate) * SECOND)
+
+    def _happen(self) -> None:
+        if self._agenda and self._agenda[0][0] <= self._next:
+            at, _, type_, id_, fields = heapq.heappop(self._agenda)
+            if (known := self._latest(type_, id_)) is not None:
+                self._schedule(type_, {**known.own, **fields}, known.base, at)
+            return
+        at, rng = self._next, self._changes
+        type_ = rng.choices(TYPES, [SHARES[t] * bool(self._ids[t]) for t in TYPES])[0]
+        if rng.random() < BIRTHS[type_] or not self._ids[type_]:
+            own, base = BORN[type_](rng, self.estate, at)
+            self._ids[type_].append(own["id"])
+            self._schedule(type_, own, base, at)
+        else:
+            self._change_one(type_, at)
+        self._next += self._gap()
+
+    def _change_one(self, type_: str, at: int) -> None:
+        rng = self._changes
+        known = self._latest(type_, pick(rng, self._ids[type_]))
+        if known is None:
+            return
+        fields = CHANGED[type_](rng, known.full(), at, self.estate)
+        if fields is None:
+            self._schedule_end(type_, known.id, at)
+            return
+        self._schedule(type_, {**known.own, **fields}, known.base, at)
+        if len(fields) == 1 and (place := next(iter(fields))) in {"entitySnapshot", "vulnerableAsset"}:
+            self._count += 1
+            back = at + int(rng.expovariate(1 / 60) * SECOND)
+            heapq.heappush(self._agenda, (back, self._count, type_, known.id, {place: known.own[place]}))
+
+    def _latest(self, type_: str, id_: str) -> Version | None:
+        return self._ahead.get(id_) or self.tables[type_].current.get(id_)
+
+    def _schedule(self, type_: str, own: Json, base: Json, at: int, *, delay: int | None = None) -> Version:
+        known = self._latest(type_, own["id"])
+        number = 1 if known is None else known.number + 1
+        seen = self._seen_at(at, delay, known)
+        version = Version(type=type_, id=own["id"], number=number, visible_us=seen, own=own, base=base)
+        self._ahead[version.id] = version
+        self._wait(_Pending(visible_us=seen, order=self._count, type=type_, id=version.id, version=version))
+        return version
+
+    def _schedule_end(self, type_: str, id_: str, at: int, *, delay: int | None = None) -> None:
+        seen = self._seen_at(at, delay, self._latest(type_, id_))
+        ids = self._ids[type_]
+        place = ids.index(id_)
+        ids[place] = ids[-1]
+        ids.pop()
+        self._wait(_Pending(visible_us=seen, order=self._count, type=type_, id=id_))
+
+    def _wait(self, pending: _Pending) -> None:
+        self._count += 1
+        if pending.visible_us <= self._through:
+            self._appear(pending)
+        else:
+            heapq.heappush(self._pending, pending)
+
+    def _seen_at(self, at: int, delay: int | None, known: Version | None) -> int:
+        if delay is None:
+            delay = int(self._changes.expovariate(1 / self.late) * SECOND) if self.late else 0
+        return max(at + delay, known.visible_us if known is not None else 0)
+
+    def _appear(self, pending: _Pending) -> None:
+        table = self.tables[pending.type]
+        if pending.version is None:
+            table.drop(pending.id)
+            self._ahead.pop(pending.id, None)
+            self.truth.note(Gone(type=pending.type, id=pending.id, visible_us=pending.visible_us))
+            return
+        table.put(pending.version)
+        if self._ahead.get(pending.id) is pending.version:
+            del self._ahead[pending.id]
+        self.truth.note(pending.version)
+
+
+def _audit_entry(rng: Random, estate: Estate, at: int) -> tuple[Json, Json]:
+    return audit.make_entry(rng, estate, at), {}
+
+
+def _issue(rng: Random, estate: Estate, at: int) -> tuple[Json, Json]:
+    return issues.make_issue(rng, estate, at), {}
+
+
+BORN: dict[str, Callable[[Random, Estate, int], tuple[Json, Json]]] = {
+    "audit": _audit_entry,
+    "issues": _issue,
+    "findings": findings.make_finding,
+}
+LIVED: dict[str, Callable[[Random, Estate, int, int], tuple[Json, Json]]] = {
+    "audit": lambda rng, estate, at, _now: _audit_entry(rng, estate, at),
+    "issues": lambda rng, estate, at, now: (issues.lived_issue(rng, estate, at, now), {}),
+    "findings": findings.lived_finding,
+}
+CHANGED: dict[str, Callable[[Random, Json, int, Estate], Json | None]] = {
+    "issues": issues.change_issue,
+    "findings": lambda rng, own, at, _estate: findings.change_finding(rng, own, at),
+}
