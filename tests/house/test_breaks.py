@@ -1,0 +1,52 @@
+"""The list of deliberate breaks stays fit to be carried out; `make break` carries it out."""
+
+from pathlib import Path
+
+import pytest
+
+import breaks
+
+ALL = breaks.read()
+NOTHING_FAILS = "def test_fine() -> None:\n    assert True\n"
+ONE_FAILS = "def test_wrong() -> None:\n    assert False\n"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "test_it.py"
+    path.write_text(text)
+    return path
+
+
+def a_break(old: str) -> breaks.Break:
+    change = breaks.Change(file="code.py", old=old, new="2")
+    return breaks.Break(rule="one is one", changes=[change], tests=["test_it.py"], env={})
+
+
+@pytest.mark.parametrize("each", ALL, ids=lambda each: each.rule)
+def test_a_break_still_applies(each: breaks.Break) -> None:
+    assert breaks.problems(each) == []
+
+
+def test_no_rule_is_listed_twice() -> None:
+    rules = [each.rule for each in ALL]
+    assert len(rules) == len(set(rules))
+
+
+def test_a_failing_test_is_red_and_a_passing_one_is_not(tmp_path: Path) -> None:
+    assert not breaks.run_tests([str(write(tmp_path, NOTHING_FAILS))], tmp_path, {}).red
+    assert breaks.run_tests([str(write(tmp_path, ONE_FAILS))], tmp_path, {}).red
+
+
+def test_tests_that_cannot_run_at_all_are_not_red(tmp_path: Path) -> None:
+    assert not breaks.run_tests([str(write(tmp_path, "import nowhere_to_be_found\n"))], tmp_path, {}).red
+    assert not breaks.run_tests([str(write(tmp_path, ""))], tmp_path, {}).red
+
+
+def test_a_break_whose_text_is_gone_or_doubled_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, NOTHING_FAILS)
+    (tmp_path / "code.py").write_text("ONE = 1\nALSO = 1\n")
+    assert "0 times" in breaks.problems(a_break("ONE = 3"), tmp_path)[0]
+    assert "2 times" in breaks.problems(a_break("= 1"), tmp_path)[0]
+    assert breaks.problems(a_break("ONE = 1"), tmp_path) == []
+    breaks.apply(a_break("ONE = 1"), tmp_path)
+    assert (tmp_path / "code.py").read_text() == "2\nALSO = 1\n"

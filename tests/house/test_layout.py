@@ -1,0 +1,104 @@
+"""The house is in order: layers, names and sizes of files and functions, the tree of errors, who reads settings."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from ocelog import errors
+
+ROOT = Path(__file__).parents[2]
+CODE = sorted((ROOT / "src").rglob("*.py")) + sorted((ROOT / "scripts").rglob("*.py"))
+BANNED = {"utils", "helpers", "common", "base", "core", "manager", "types", "constants", "misc"}
+LONGEST_FILE = 320
+LONGEST_FUNCTION = 40
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and length in lines of each function, its docstring and decorators left out."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+            yield node.name, (node.end_lineno or 0) - body[0].lineno + 1
+
+
+def test_dependencies_point_down() -> None:
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-logo", "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_file_is_a_shared_drawer() -> None:
+    assert [relative(path) for path in CODE if path.stem in BANNED or path.parent.name in BANNED] == []
+
+
+def test_no_file_is_longer_than_a_reader_holds_in_mind() -> None:
+    lengths = {relative(path): len(path.read_text().splitlines()) for path in CODE}
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = {f"{relative(path)}:{name}": n for path in CODE for name, n in functions(path) if n > LONGEST_FUNCTION}
+    assert long == {}
+
+
+def test_most_functions_are_short() -> None:
+    assert median(lines for path in CODE for _, lines in functions(path)) <= 8
+
+
+@pytest.mark.parametrize("path", CODE, ids=relative)
+def test_a_module_opens_with_a_sentence(path: Path) -> None:
+    opening = ast.get_docstring(ast.parse(path.read_text()))
+    assert opening, "a module says first which question it answers"
+    assert re.match(r"[A-Z`].*?[.:?](\s|$)", opening, re.DOTALL)
+
+
+def classes() -> Iterator[tuple[Path, ast.ClassDef]]:
+    for path in CODE:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                yield path, node
+
+
+def test_no_class_of_ours_is_subclassed_but_errors() -> None:
+    ours = {node.name for _, node in classes()}
+    found = [
+        f"{relative(path)}: {node.name}({ast.unparse(base)})"
+        for path, node in classes()
+        for base in node.bases
+        if ast.unparse(base) in ours and not ast.unparse(base).endswith("Error")
+    ]
+    assert found == []
+
+
+def test_settings_are_read_in_one_place() -> None:
+    readers = {relative(path) for path in CODE if re.search(r"os\.environ|getenv", path.read_text())}
+    assert {name for name in readers if name.startswith("src/ocelog/")} <= {
+        "src/ocelog/config.py",
+        "src/ocelog/cli/__init__.py",  # does a shell ask for completions, a person for a traceback?
+        "src/ocelog/cli/secret_input.py",  # --client-secret-env
+        "src/ocelog/ledger/vault.py",  # --client-secret-ref env:NAME
+    }
+
+
+def drawn(parent: type[BaseException], indent: str = "") -> Iterator[str]:
+    children = sorted(parent.__subclasses__(), key=lambda each: list(vars(errors)).index(each.__name__))
+    for child in children:
+        last = child is children[-1]
+        yield f"{indent}{'└── ' if last else '├── '}{child.__name__}"
+        yield from drawn(child, indent + ("    " if last else "│   "))
+
+
+def test_the_drawn_tree_of_errors_is_the_class_tree() -> None:
+    tree = "\n".join(["OcelogError", *drawn(errors.OcelogError)])
+    assert errors.__doc__ is not None
+    assert tree in errors.__doc__
