@@ -126,6 +126,8 @@ def _errors(body: _Body) -> Iterator[GraphError]:
     for listed in (body.errors, extensions.get("valueCompletion")):
         if isinstance(listed, list):
             yield from map(_error, listed[:_MOST_ERRORS])
+            if len(listed) > _MOST_ERRORS:
+                yield GraphError(message=f"{len(listed)} errors, too many to look at")
         elif listed is not None:
             yield _error(listed)
 

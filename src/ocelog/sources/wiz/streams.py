@@ -36,6 +36,8 @@ class Root:
     record_type: str
     types: Mapping[str, str]
     """GraphQL type of each nested object that is asked for, by path: an error names fields by their type."""
+    kept_whole: frozenset[str] = frozenset()
+    """Paths of nested values that are kept as the text they came in: one place in them fails, and all of it has."""
     statuses: bool = True
     project_filter: tuple[str, ...] | None = None
     """Path of the project ids inside filterBy; None: the API has no such filter here."""
@@ -71,7 +73,8 @@ class Root:
 
 @cache
 def _document(short: str) -> str:
-    return (files("ocelog.sources.wiz") / f"{short}.graphql").read_text(encoding="utf-8")
+    text = (files("ocelog.sources.wiz") / f"{short}.graphql").read_text(encoding="utf-8")
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
 
 
 AUDIT = Root(
@@ -140,6 +143,7 @@ ISSUES = Root(
         "notes.user": "User",
         "notes.serviceAccount": "ServiceAccount",
     },
+    kept_whole=frozenset({"sourceRule", "sourceRules", "projects.riskProfile", "serviceTickets", "notes"}),
     project_filter=("project",),
     # Ids are distinct and stay, dates are not and do not: by id no cursor can skip records that share an instant
     # (five issues on two instants were seen in one real page), and none moves while a slice is read.
@@ -205,6 +209,7 @@ FINDINGS = Root(
         "ignoreRules": "IgnoreRule",
         "vulnerableAsset": "VulnerableAsset",
     },
+    kept_whole=frozenset({"layerMetadata", "projects.riskProfile", "ignoreRules"}),
     project_filter=("projectIdV2", "equals"),
 )
 

@@ -1,0 +1,207 @@
+"""What an HTTP answer of the API means: a page, an answer of no use, or the error that says what happens next.
+
+No network here: status, headers and body in, meaning out.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NoReturn, TypeAlias
+
+from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
+from ocelog.pull.ports import Answer, CursorLost, Page, Unusable
+from ocelog.sources.wiz.envelope import (
+    Envelope,
+    GarbledError,
+    GraphError,
+    UnknownShapeError,
+    open_envelope,
+    readable,
+)
+from ocelog.sources.wiz.exchange import Answered
+from ocelog.sources.wiz.partial import failed_fields
+from ocelog.sources.wiz.streams import Root
+
+_REFUSED = re.compile(
+    r"cannot query field|unknown type|fragment .*cannot be spread|must (?:not )?have a selection", re.IGNORECASE
+)
+_DENIED = re.compile(r"access denied|permission|not authorized|unauthorized|forbidden", re.IGNORECASE)
+_DENIED_CODES = frozenset({"UNAUTHORIZED", "FORBIDDEN", "ACCESS_DENIED", "FORBIDDEN_IP"})
+_CURSOR = re.compile(r"\bcursor\b|\bpage token\b", re.IGNORECASE)
+_WRONG_CODES = frozenset(
+    {"BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "VALIDATION_INVALID_TYPE_VARIABLE"}
+    | {"NOT_FOUND"}
+)
+"""The question itself is at fault: asking again, or for less, changes nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldsRefused:
+    """The API does not let this account ask for some fields; the question is to be asked without them."""
+
+    errors: tuple[GraphError, ...]
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRefused:
+    """The token has lapsed, or was never good."""
+
+    reason: str
+
+
+Reply: TypeAlias = Answer | FieldsRefused | TokenRefused
+
+
+def read_answer(
+    answered: Answered, root: Root, *, after: str | None, asked_us: int, refused: frozenset[str] = frozenset()
+) -> Reply:
+    """Say what `answered` means as the answer to a question about `root`, asked with the cursor `after`.
+
+    Raises SourceUnavailableError, SourceThrottledError, AccessRefusedError or ContractBrokenError; each message
+    carries Wiz's request id where it has one.
+    """
+    match answered.status:
+        case 401:
+            return TokenRefused(reason=answered.told("Wiz refused the token (HTTP 401)"))
+        case 504:
+            return Unusable(reason="Wiz took too long over this page (HTTP 504)", request_id=answered.request_id)
+        case 200 | 400 | 403 | 422:
+            pass
+        case status:
+            _fail(answered, status)
+    try:
+        envelope = open_envelope(answered.body, root.root)
+    except GarbledError as error:
+        _garbled(answered, root, error)
+    except UnknownShapeError as error:
+        raise ContractBrokenError(
+            answered.told(f"Wiz answered about {root.title} in a shape new to us: {readable(str(error))}")
+        ) from error
+    answered = _named(answered, envelope)
+    page = _page(envelope, asked_us=asked_us, request_id=answered.request_id, refused=refused)
+    if envelope.errors:
+        return _with_errors(answered, envelope, page, root, after)
+    if answered.status == 403:
+        raise AccessRefusedError(answered.told(f"Wiz refused {root.title} (HTTP 403). {_add_scope(root)}"))
+    if answered.status != 200:
+        raise ContractBrokenError(answered.told(f"Wiz answered HTTP {answered.status} about {root.title}"))
+    if page is None:
+        return Unusable(reason="Wiz answered with neither data nor an error", request_id=answered.request_id)
+    return page
+
+
+def _named(answered: Answered, envelope: Envelope) -> Answered:
+    """Return `answered` with the request id that its errors carry, where its headers have none."""
+    found = next((error.request_id for error in envelope.errors if error.request_id), None)
+    if answered.request_id or found is None:
+        return answered
+    return replace(answered, headers={**answered.headers, "x-request-id": found})
+
+
+def _page(envelope: Envelope, *, asked_us: int, request_id: str | None, refused: frozenset[str]) -> Page | None:
+    """Return what `envelope` shows; None where it shows nothing, or does not say whether more follows."""
+    if not envelope.has_data or envelope.has_next is None:
+        return None
+    return Page(
+        records=b"[]" if envelope.records is None else envelope.records,
+        end_cursor=envelope.end_cursor,
+        has_next=envelope.has_next,
+        total=envelope.total,
+        capped=envelope.capped,
+        asked_us=asked_us,
+        request_id=request_id,
+        refused=refused,
+    )
+
+
+def _with_errors(answered: Answered, envelope: Envelope, page: Page | None, root: Root, after: str | None) -> Reply:
+    errors = envelope.errors
+    request_id = answered.request_id
+    codes = {error.code for error in errors}
+    reason = _summary(errors)
+    if "RATE_LIMIT_EXCEEDED" in codes:
+        raise SourceThrottledError(answered.told(f"Wiz asks for fewer questions: {reason}"), retry_after=answered.wait)
+    if "UNAUTHENTICATED" in codes:
+        return TokenRefused(reason=answered.told(f"Wiz refused the token: {reason}"))
+    if after is not None and any(_CURSOR.search(error.message) for error in errors):
+        return CursorLost(reason=answered.told(reason))
+    if refusals := tuple(error for error in errors if _refuses_a_field(error)):
+        return FieldsRefused(errors=refusals, request_id=request_id)
+    _refuse_if_denied(answered, errors, root)
+    if answered.status != 200 or (page is None and codes & _WRONG_CODES):
+        raise ContractBrokenError(answered.told(f"Wiz did not take the question about {root.title}: {reason}"))
+    if page is None or envelope.records is None:
+        return Unusable(reason=reason, request_id=request_id)
+    unknown = failed_fields(page.records, errors, root)
+    if unknown is None:
+        return Unusable(reason=reason, request_id=request_id, page=page)
+    return replace(page, unknown=unknown)
+
+
+def _refuses_a_field(error: GraphError) -> bool:
+    """Whether `error` is about one field of the records: unknown to the API, or closed to this account."""
+    return bool(_REFUSED.search(error.message)) or (_denies(error) and _is_about_a_field(error.path))
+
+
+def _is_about_a_field(path: tuple[str | int, ...]) -> bool:
+    """Whether `path` leads into a record (past `nodes` and a position), or to a count beside the records."""
+    return path[1:2] in (("totalCount",), ("maxCountReached",)) or any(isinstance(step, str) for step in path[3:])
+
+
+def _denies(error: GraphError) -> bool:
+    return error.code in _DENIED_CODES or (not error.code and bool(_DENIED.search(error.message)))
+
+
+def _refuse_if_denied(answered: Answered, errors: Sequence[GraphError], root: Root) -> None:
+    denied = next((error for error in errors if _denies(error)), None)
+    if denied is None and answered.status != 403:
+        return
+    what = _summary(errors) if denied is None else denied.message
+    if denied is not None and denied.code == "FORBIDDEN_IP":
+        todo = "Allow this machine's address in Wiz (Settings > Access Management > Login and IP restrictions)."
+    else:
+        todo = _add_scope(root)
+    raise AccessRefusedError(answered.told(f"Wiz refused {root.title}: {what or 'HTTP 403'}. {todo}"))
+
+
+def _add_scope(root: Root) -> str:
+    projects = " An account that is bound to projects cannot read the audit log at all." if not root.statuses else ""
+    return (
+        f"Give the service account the scopes read:resources and {root.scope} in Wiz (Settings > Access Management > "
+        f"Service Accounts), or leave {root.short} out of this source.{projects}"
+    )
+
+
+def _fail(answered: Answered, status: int) -> NoReturn:
+    """Raise what an HTTP status means that comes with no GraphQL answer."""
+    wait = answered.wait
+    if status == 429:
+        raise SourceThrottledError(answered.told("Wiz asks for fewer questions (HTTP 429)"), retry_after=wait)
+    if status >= 500 or status == 408:
+        raise SourceUnavailableError(answered.told(f"Wiz is not available (HTTP {status})"), retry_after=wait)
+    if 300 <= status < 400:
+        where = readable(answered.headers.get("location", "somewhere unnamed").split("?")[0])
+        raise ContractBrokenError(
+            answered.told(
+                f"The API URL redirects (HTTP {status}), which is not followed, to {where}: name that directly"
+            )
+        )
+    raise ContractBrokenError(answered.told(f"The API URL answered HTTP {status}: check that it is the right one"))
+
+
+def _garbled(answered: Answered, root: Root, error: GarbledError) -> NoReturn:
+    kind = readable(answered.headers.get("content-type", "no content type").split(";")[0])
+    came = f"{len(answered.body)} bytes of {kind} that are no whole GraphQL answer ({readable(str(error))})"
+    if answered.status == 200:
+        raise SourceUnavailableError(answered.told(f"Wiz answered about {root.title} with {came}"))
+    if answered.status == 403:
+        raise AccessRefusedError(answered.told(f"Wiz, or something on the way to it, answered HTTP 403 with {came}"))
+    raise ContractBrokenError(answered.told(f"Wiz answered HTTP {answered.status} with {came}"))
+
+
+def _summary(errors: Sequence[GraphError]) -> str:
+    """Return the distinct messages, the first three of them."""
+    messages = list(dict.fromkeys(error.message or error.code or "an error without a message" for error in errors))
+    more = f" (and {len(messages) - 3} more)" if len(messages) > 3 else ""
+    return "; ".join(messages[:3]) + more

@@ -1,0 +1,107 @@
+"""How one question goes over the wire: one POST, bounded in time and size, to the one host that it is meant for."""
+
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+import httpx2
+
+from ocelog.errors import ConfigError, SourceUnavailableError
+from ocelog.sources.wiz.exchange import Answered
+from ocelog.sources.wiz.settings import WizSettings
+
+_MOST_CONNECTIONS = 32
+
+
+def user_agent() -> str:
+    """Return the name that Wiz's own logs will show; Wiz asks integrations to give one."""
+    return f"ocelog/{version('ocelog')}"
+
+
+class Client:
+    """Posts to Wiz. Thread-safe.
+
+    TLS is verified. Redirects are not followed: a token must not travel to a host that nobody named. HTTPS_PROXY,
+    NO_PROXY and SSL_CERT_FILE are honoured, though nothing that goes to this machine passes a proxy.
+    """
+
+    def __init__(self, settings: WizSettings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._monotonic = monotonic
+        self._http = httpx2.Client(
+            verify=_trust(settings.ca_file),
+            timeout=httpx2.Timeout(settings.read_seconds, connect=settings.connect_seconds),
+            limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS, keepalive_expiry=60),
+            follow_redirects=False,
+            headers={"User-Agent": user_agent(), "Accept": "application/json", "Accept-Encoding": "gzip"},
+            mounts=dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]")),
+        )
+
+    def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answered:
+        """Send `content` and return the whole answer, whatever its status. Raises SourceUnavailableError."""
+        host = urlsplit(url).hostname or url
+        with _translated(host), self._http.stream("POST", url, content=content, headers=dict(headers)) as answer:
+            heard = self._monotonic()
+            return Answered(
+                status=answer.status_code,
+                headers={name.lower(): value for name, value in answer.headers.items()},
+                body=self._read(answer, host),
+                heard=heard,
+            )
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._http.close()
+
+    def _read(self, answer: httpx2.Response, host: str) -> bytes:
+        """Return the unpacked body, counted while it comes: a few bytes may unpack to more than memory holds."""
+        body, most, started = bytearray(), self._settings.most_bytes, self._monotonic()
+        for piece in answer.iter_bytes():
+            body += piece
+            if len(body) > most:
+                raise SourceUnavailableError(
+                    f"{host} sent more than {most} bytes: ask for smaller pages (--page-size)."
+                )
+            if self._monotonic() - started > self._settings.total_seconds:
+                raise SourceUnavailableError(f"{host} was still sending after {self._settings.total_seconds:g} s.")
+        return bytes(body)
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    context = httpx2.create_ssl_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"The CA file {ca_file} holds no certificate that can be read: {error}.") from error
+    return context
+
+
+@contextmanager
+def _translated(host: str) -> Iterator[None]:
+    """Turn what goes wrong on the wire into an error of ours; no header, so no secret, is in any of them."""
+    try:
+        yield
+    except httpx2.ConnectTimeout as error:
+        raise SourceUnavailableError(f"{host} could not be reached in time.") from error
+    except httpx2.TimeoutException as error:
+        raise SourceUnavailableError(f"{host} was silent for too long.") from error
+    except httpx2.HTTPError as error:
+        raise SourceUnavailableError(f"{host} could not be asked: {_reason(error)}") from error
+    except httpx2.InvalidURL as error:
+        raise SourceUnavailableError(f"{host} is no address: {error}.") from error
+
+
+def _reason(error: httpx2.HTTPError) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted ({cause.verify_message}). If a proxy of yours opens TLS, name its "
+                "certificate authority (--ca-file, or SSL_CERT_FILE)."
+            )
+        cause = cause.__cause__ or cause.__context__
+    return f"{error or type(error).__name__}."

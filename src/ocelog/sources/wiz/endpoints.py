@@ -1,0 +1,110 @@
+"""Where Wiz is: the addresses of its token endpoint and of its API, given, abbreviated, or told by the token."""
+
+import base64
+import ipaddress
+import re
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from ocelog.errors import AccessRefusedError, ConfigError
+
+TOKEN_URLS = {
+    "cognito": "https://auth.app.wiz.io/oauth/token",
+    "auth0": "https://auth.wiz.io/oauth/token",
+    "fedramp": "https://auth.app.wiz.us/oauth/token",
+    "govcloud": "https://auth.gov.wiz.io/oauth/token",
+}
+"""As the vendor's page and its own plugins list them (read 2026-08). Auth0 is said to have ended in 2022-12."""
+
+_API_DOMAINS = {
+    "auth.app.wiz.io": "app.wiz.io",
+    "auth.wiz.io": "app.wiz.io",
+    "auth.app.wiz.us": "app.wiz.us",
+    "auth.gov.wiz.io": "gov.wiz.io",
+}
+_DATA_CENTRE = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+
+
+def token_url(text: str) -> str:
+    """Return the token endpoint that `text` means: a short name or a URL. Raises ConfigError."""
+    if text in TOKEN_URLS:
+        return TOKEN_URLS[text]
+    if "://" not in text:
+        raise ConfigError(
+            f"The token URL is one of {', '.join(TOKEN_URLS)} or a URL such as https://..., not `{text}`."
+        )
+    return _checked(text, "token URL")
+
+
+def api_url(text: str, token_endpoint: str) -> str:
+    """Return the API's endpoint that `text` means: a data centre (us1) or a URL, with or without /graphql.
+
+    Raises ConfigError.
+    """
+    if "://" not in text:
+        if not _DATA_CENTRE.fullmatch(text):
+            raise ConfigError(f"The API URL is a data centre such as us1 or a URL such as https://..., not `{text}`.")
+        return _in_data_centre(text, token_endpoint)
+    url = urlsplit(_checked(text, "API URL"))
+    path = url.path.rstrip("/")
+    return urlunsplit(url._replace(path=path if path.endswith("/graphql") else f"{path}/graphql"))
+
+
+def audience(token_endpoint: str) -> str:
+    """Return the audience that this token endpoint expects: Auth0 has one, Amazon Cognito the other."""
+    return "beyond-api" if urlsplit(token_endpoint).hostname == "auth.wiz.io" else "wiz-api"
+
+
+def api_url_of(token: str, token_endpoint: str) -> str:
+    """Return the API's endpoint that the `dc` claim of `token`, a JWT, names. Raises AccessRefusedError.
+
+    The token's signature is not checked: it came over TLS from the address that we would ask about it.
+    """
+    parts = token.split(".")
+    try:
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        centre = claims["dc"]
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise AccessRefusedError(
+            "Wiz's token does not say in which data centre it is good: give the API URL (Wiz: User Settings > Tenant)."
+        ) from error
+    if not isinstance(centre, str) or not _DATA_CENTRE.fullmatch(centre):
+        raise AccessRefusedError("Wiz's token names a data centre that cannot be one. Give the API URL.")
+    try:
+        return _in_data_centre(centre, token_endpoint)
+    except ConfigError as error:
+        raise AccessRefusedError(str(error)) from error
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether `host` is this machine, so that nothing can listen in on the way."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _in_data_centre(centre: str, token_endpoint: str) -> str:
+    domain = _API_DOMAINS.get(urlsplit(token_endpoint).hostname or "")
+    if domain is None:
+        raise ConfigError("With a token URL of your own the API URL must be given in full: https://.../graphql.")
+    return f"https://api.{centre}.{domain}/graphql"
+
+
+def _checked(text: str, what: str) -> str:
+    """Return `text` if it is a URL that a secret may be sent to."""
+    try:
+        url = urlsplit(text.strip())
+        host, _ = url.hostname, url.port
+    except ValueError as error:
+        raise ConfigError(f"The {what} is no URL: {error}.") from error
+    if url.scheme not in ("http", "https") or not host:
+        raise ConfigError(f"The {what} must be a URL such as https://host/path.")
+    if url.scheme == "http" and not is_loopback(host):
+        raise ConfigError(f"The {what} must begin with https://: over http anyone on the way could read the secret.")
+    if url.username is not None or url.password is not None or url.query or url.fragment:
+        raise ConfigError(f"The {what} must hold neither a user name or password nor anything after `?` or `#`.")
+    return urlunsplit(url)

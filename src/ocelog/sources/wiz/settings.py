@@ -1,0 +1,102 @@
+"""What a Wiz source is set to: every option of `source add`, as one value that the ledger keeps as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ocelog.errors import ConfigError
+from ocelog.sources.wiz.endpoints import api_url, audience, token_url
+from ocelog.sources.wiz.streams import MOST_RECORDS, ROOTS, SHORT_NAMES
+
+_MOST_PROJECTS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WizSettings:
+    """How one tenant is asked. Holds no secret. Made by `settings`, which checks it."""
+
+    token_url: str
+    client_id: str
+    audience: str
+    api_url: str | None = None
+    """None: what the token says."""
+    projects: tuple[str, ...] = ()
+    """Only what belongs to these; the audit log has no such filter. Empty: everything."""
+    log_types: tuple[str, ...] = tuple(ROOTS)
+    rate: float = 3.0
+    """Questions a second, at most. The vendor lists 10; other clients were throttled at 8 and lived well with 3."""
+    page_size: int = MOST_RECORDS
+    ca_file: str | None = None
+    """Certificate authorities to trust beside the system's: for a proxy that opens TLS."""
+    connect_seconds: float = 10.0
+    read_seconds: float = 180.0
+    """How long the answer may be silent: heavy pages take minutes (reports of other clients)."""
+    total_seconds: float = 600.0
+    """How long one answer may take as a whole."""
+    most_bytes: int = 256 * 1024 * 1024
+    """Largest answer, counted after unpacking."""
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return plain JSON values: what `from_mapping` reads."""
+        return dict(msgspec.to_builtins(self))
+
+
+def from_mapping(values: Mapping[str, Any]) -> WizSettings:
+    """Return the settings that `to_mapping` wrote, or that options give; what is left out has its default.
+
+    `token_url`, `api_url` and `log_types` may be abbreviated: cognito, us1, audit. Raises ConfigError.
+    """
+    known = [setting.name for setting in fields(WizSettings)]
+    for name in values:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            raise ConfigError(f"A Wiz source has no setting `{name}`{f': did you mean `{near[0]}`?' if near else '.'}")
+    endpoint = token_url(str(values.get("token_url", "")))
+    given = {name: value for name, value in values.items() if value is not None}
+    given["token_url"] = endpoint
+    given.setdefault("audience", audience(endpoint))
+    given["log_types"] = tuple(dict.fromkeys(map(_log_type, given.get("log_types", tuple(ROOTS)))))
+    if "api_url" in given:
+        given["api_url"] = api_url(str(given["api_url"]), endpoint)
+    try:
+        return _checked(msgspec.convert(given, WizSettings))
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"A setting of the Wiz source does not hold: {error}.") from error
+
+
+def changed(settings: WizSettings, changes: Mapping[str, Any]) -> WizSettings:
+    """Return `settings` with `changes`, each checked. Raises ConfigError."""
+    values = {**settings.to_mapping(), **changes}
+    if "token_url" in changes and "audience" not in changes:
+        del values["audience"]
+    return from_mapping(values)
+
+
+def _log_type(name: object) -> str:
+    log_type = SHORT_NAMES.get(str(name), str(name))
+    if log_type not in ROOTS:
+        near = get_close_matches(str(name), [*SHORT_NAMES, *ROOTS], n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"it has {', '.join(SHORT_NAMES)}."
+        raise ConfigError(f"Wiz has no log type `{name}`: {hint}")
+    return log_type
+
+
+def _checked(settings: WizSettings) -> WizSettings:
+    client_id = settings.client_id.strip()
+    if not client_id or len(client_id) > 200 or not client_id.isprintable():
+        raise ConfigError("The client id is what Wiz showed beside the secret when the service account was made.")
+    if not settings.log_types:
+        raise ConfigError("A source without log types has nothing to pull.")
+    if not 0.01 <= settings.rate <= 100:
+        raise ConfigError(f"The rate is from 0.01 to 100 questions a second, not {settings.rate:g}.")
+    if not 1 <= settings.page_size <= MOST_RECORDS:
+        raise ConfigError(f"The page size is from 1 to {MOST_RECORDS} records, not {settings.page_size}.")
+    if len(settings.projects) > _MOST_PROJECTS or not all(settings.projects):
+        raise ConfigError(f"Projects are up to {_MOST_PROJECTS} ids, none of them empty.")
+    if settings.ca_file is not None and not Path(settings.ca_file).is_file():
+        raise ConfigError(f"The CA file {settings.ca_file} is not there.")
+    return replace(settings, client_id=client_id)

@@ -1,0 +1,208 @@
+"""How Wiz is asked on the puller's behalf: the one place where client, token, pace, clock and answers meet."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
+from ocelog.instants import to_us
+from ocelog.pull.clock import ApiClock
+from ocelog.pull.ports import Answer, Ask
+from ocelog.secret import Secret
+from ocelog.sources.wiz.answers import FieldsRefused, Reply, TokenRefused, read_answer
+from ocelog.sources.wiz.check import HealthItem, check
+from ocelog.sources.wiz.client import Client
+from ocelog.sources.wiz.endpoints import api_url_of
+from ocelog.sources.wiz.exchange import Answered
+from ocelog.sources.wiz.rate import Pace
+from ocelog.sources.wiz.selection import Selection, without
+from ocelog.sources.wiz.settings import WizSettings
+from ocelog.sources.wiz.streams import ROOTS, Root
+from ocelog.sources.wiz.tokens import Token, Tokens
+
+__all__ = ["HealthItem", "WizSource"]
+
+_MOST_TRIES = 20
+"""Of one question, counting each time that a field, the token or the Date is refused."""
+_CHEAP = "{ __typename }"
+"""The least that can be asked; no scope is needed for it."""
+_FORGET_SECONDS = 3600.0
+"""Refused fields are asked for again after so long: somebody may have added the scope."""
+_TIMELY_US = 60_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What is asked for until `until`, on our monotonic clock."""
+
+    selection: Selection
+    until: float
+
+
+class WizSource:
+    """One tenant as one service account sees it: implements the puller's Source port. Thread-safe."""
+
+    def __init__(
+        self,
+        settings: WizSettings,
+        secret: Callable[[], Secret],
+        clock: ApiClock | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or ApiClock(monotonic)
+        self._monotonic = monotonic
+        self._client = Client(settings, monotonic=monotonic)
+        self._tokens = Tokens(settings, secret, self._client.post, monotonic=monotonic)
+        self._pace = Pace(settings.rate, monotonic=monotonic)
+        self._pruned: dict[str, _Kept] = {}
+        self._priming = threading.Lock()
+
+    def ask(self, ask: Ask) -> Answer:
+        """Ask once; what the API refuses (a field, a lapsed token) or mistimes is asked again without troubling anyone.
+
+        Raises SourceUnavailableError, SourceThrottledError, AccessRefusedError or ContractBrokenError.
+        """
+        root = self._root(ask.log_type)
+        self.prime()
+        variables = root.variables(ask, projects=self.settings.projects, page_size=self.settings.page_size)
+        refused: Token | None = None
+        for _ in range(_MOST_TRIES):
+            selection, token = self._selection(root), self._tokens.get(refused=refused)
+            self._pace.wait()
+            sent, asked_us = self._monotonic(), self.clock.stamp()
+            answered = self._post(token, selection.text, variables)
+            reply = self._read(answered, root, ask, asked_us, selection)
+            match reply:
+                case TokenRefused():
+                    refused = self._other_token(token, refused, reply)
+                case FieldsRefused(errors=errors):
+                    kept = _Kept(selection=without(selection, errors, root), until=self._monotonic() + _FORGET_SECONDS)
+                    self._pruned[root.kind.log_type] = kept
+                case answer:
+                    if self._is_timely(answered, sent, asked_us):
+                        return answer
+        raise SourceUnavailableError(
+            f"Wiz did not answer about {root.title} in a way that could be used, {_MOST_TRIES} times in a row."
+        )
+
+    def prime(self) -> None:
+        """Ask the cheapest of questions until three answers agree on what time it is for the API.
+
+        Raises what `ask` does.
+        """
+        if self.clock.started:
+            return
+        with self._priming:
+            self._start_clock()
+
+    def now(self) -> datetime:
+        """Return the API's present instant."""
+        self.prime()
+        return self.clock.now()
+
+    def refused(self, log_type: str) -> frozenset[str]:
+        """Return the dotted paths of fields that this account may not ask for, as far as it was tried."""
+        kept = self._pruned.get(log_type)
+        return kept.selection.refused if kept is not None else frozenset()
+
+    def check(self) -> list[HealthItem]:
+        """Say item by item whether a pull would work now, and what to do about what does not. Never raises for Wiz."""
+        return check(self)
+
+    def api_url(self) -> str:
+        """Return the address of the API: the one that was set, else the one that the token names."""
+        return self._address(self._tokens.get())
+
+    def fetch_token(self) -> None:
+        """Make sure that there is a token. Raises what `ask` does."""
+        self._tokens.get()
+
+    def close(self) -> None:
+        """Wake up whoever waits to ask, and close every connection."""
+        self._pace.stop()
+        self._client.close()
+
+    def _start_clock(self) -> None:
+        refused: Token | None = None
+        for _ in range(_MOST_TRIES):
+            if self.clock.started:
+                return
+            token = self._tokens.get(refused=refused)
+            self._pace.wait()
+            reply = self._read_cheap(self._post(token, _CHEAP, {}))
+            if reply is not None:
+                refused = self._other_token(token, refused, reply)
+        raise SourceUnavailableError(
+            "Wiz's answers do not agree on the time (their Date), or do not give it: is there a proxy on the way?"
+        )
+
+    def _root(self, log_type: str) -> Root:
+        if log_type not in ROOTS:
+            raise ContractBrokenError(f"Wiz has no log type {log_type}: it has {', '.join(ROOTS)}.")
+        return ROOTS[log_type]
+
+    def _address(self, token: Token) -> str:
+        return self.settings.api_url or api_url_of(token.value.reveal(), self.settings.token_url)
+
+    def _post(self, token: Token, query: str, variables: dict[str, Any]) -> Answered:
+        headers = {"Authorization": f"Bearer {token.value.reveal()}", "Content-Type": "application/json"}
+        content = msgspec.json.encode({"query": query, "variables": variables})
+        return self._client.post(self._address(token), content, headers)
+
+    def _read(self, answered: Answered, root: Root, ask: Ask, asked_us: int, selection: Selection) -> Reply:
+        try:
+            reply = read_answer(answered, root, after=ask.after, asked_us=asked_us, refused=selection.refused)
+        except SourceThrottledError as error:
+            self._pace.complained(error.retry_after)
+            raise
+        self._pace.answered()
+        return reply
+
+    def _read_cheap(self, answered: Answered) -> TokenRefused | None:
+        """Let the clock hear `answered`, whatever else it says, as long as it is the API that says it."""
+        if answered.status in (200, 400):
+            if answered.date is not None:
+                self.clock.hear(answered.date, answered.heard)
+            return None
+        root = ROOTS[self.settings.log_types[0]]
+        try:
+            reply = read_answer(answered, root, after=None, asked_us=0)
+        except SourceThrottledError as error:
+            self._pace.complained(error.retry_after)
+            raise
+        return reply if isinstance(reply, TokenRefused) else None
+
+    def _other_token(self, token: Token, refused: Token | None, reply: TokenRefused) -> Token:
+        """Return `token` as the one that was refused. Raises AccessRefusedError when it was fetched just for this."""
+        if refused is not None:
+            raise AccessRefusedError(
+                f"{reply.reason}, even a new one. Check that the API URL and the token URL are of the same tenant."
+            )
+        return token
+
+    def _selection(self, root: Root) -> Selection:
+        kept = self._pruned.get(root.kind.log_type)
+        if kept is not None and self._monotonic() < kept.until:
+            return kept.selection
+        return Selection(text=root.document())
+
+    def _is_timely(self, answered: Answered, sent: float, asked_us: int) -> bool:
+        """Let the clock hear `answered`; False when its Date does not fit the time at which it was asked.
+
+        The clock is told when the answer came, not the middle of the exchange: a page can take minutes, and a clock
+        that runs behind by those asks for the last of them again, while one ahead would never ask for them.
+        """
+        date = answered.date
+        if date is None or answered.status != 200:
+            return True
+        if not self.clock.hear(date, answered.heard):
+            return False
+        took_us = round((answered.heard - sent) * 1_000_000)
+        return abs(to_us(date) - asked_us) <= _TIMELY_US + took_us

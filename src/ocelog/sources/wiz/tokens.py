@@ -1,0 +1,174 @@
+"""Which token to ask with: one for all threads, renewed before it lapses, fetched by one of them at a time."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol
+from urllib.parse import urlencode
+
+import msgspec
+
+from ocelog.errors import (
+    AccessRefusedError,
+    ContractBrokenError,
+    HaltError,
+    OcelogError,
+    OperatorError,
+    SourceThrottledError,
+    SourceUnavailableError,
+)
+from ocelog.secret import Secret
+from ocelog.sources.wiz.envelope import readable
+from ocelog.sources.wiz.exchange import Answered
+from ocelog.sources.wiz.settings import WizSettings
+
+_FALLBACK_SECONDS = 3600.0
+"""Where the answer does not say: the shortest life that was seen (test tenants; a day is usual)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """An access token, by which Wiz knows the service account until `renew_at`."""
+
+    value: Secret
+    renew_at: float
+    """On our monotonic clock, in seconds: some minutes before it lapses."""
+    number: int = field(default=0)
+    """Counts the tokens of this process."""
+
+
+class Post(Protocol):
+    """Sends one POST."""
+
+    def __call__(self, url: str, content: bytes, headers: dict[str, str]) -> Answered:
+        """Return the answer, whatever its status."""
+        ...
+
+
+# Decoding straight into a struct keeps the secret text out of any other object.
+class _Granted(msgspec.Struct):
+    access_token: str
+    expires_in: float | None = None
+
+
+class Tokens:
+    """Keeps one token. Refreshing is asking anew: the refresh token that Wiz sends along is of no use here.
+
+    `secret` is called for each token, so that a rotated secret is taken up without a restart.
+    """
+
+    def __init__(
+        self,
+        settings: WizSettings,
+        secret: Callable[[], Secret],
+        post: Post,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._secret = secret
+        self._post = post
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._token: Token | None = None
+        self._failure: tuple[float, OcelogError] | None = None
+
+    def get(self, *, refused: Token | None = None) -> Token:
+        """Return a token that is good for some minutes, and is not `refused`, the one that Wiz did not take.
+
+        Threads that ask while one fetches share what comes of it, be it an error. Raises AccessRefusedError,
+        ContractBrokenError, SourceThrottledError or SourceUnavailableError, none of which tells a secret.
+        """
+        asked = self._monotonic()
+        token = self._token
+        if self._is_good(token, refused) and token is not None:
+            return token
+        with self._lock:
+            token = self._token
+            if self._is_good(token, refused) and token is not None:
+                return token
+            if self._failure is not None and self._failure[0] >= asked:
+                raise _again(self._failure[1])
+            try:
+                self._token = self._fetch(token.number + 1 if token is not None else 1)
+            except OperatorError as error:
+                raise AccessRefusedError(f"The client secret could not be read: {error}") from error
+            except OcelogError as error:
+                self._failure = (self._monotonic(), error)
+                raise
+            return self._token
+
+    def _is_good(self, token: Token | None, refused: Token | None) -> bool:
+        if token is None or self._monotonic() >= token.renew_at:
+            return False
+        return refused is None or token.number > refused.number
+
+    def _fetch(self, number: int) -> Token:
+        form = {
+            "grant_type": "client_credentials",
+            "audience": self._settings.audience,
+            "client_id": self._settings.client_id,
+            "client_secret": self._secret().reveal(),
+        }
+        content = urlencode(form).encode()
+        asked = self._monotonic()
+        answered = self._post(self._settings.token_url, content, {"Content-Type": "application/x-www-form-urlencoded"})
+        if answered.status != 200:
+            _refuse(answered)
+        try:
+            granted = msgspec.json.decode(answered.body, type=_Granted)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            # Not chained: the body may hold a token.
+            raise ContractBrokenError(
+                answered.told("The token URL answered with something that holds no access token: check the URL.")
+            ) from None
+        life = granted.expires_in if granted.expires_in and granted.expires_in > 0 else _FALLBACK_SECONDS
+        margin = min(300.0, life / 5)
+        return Token(value=Secret(granted.access_token), renew_at=asked + life - margin, number=number)
+
+
+def _refuse(answered: Answered) -> NoReturn:
+    """Raise what a status other than 200 means."""
+    status = answered.status
+    if status == 429:
+        raise SourceThrottledError(
+            answered.told("Wiz's token endpoint asks for fewer questions."), retry_after=answered.wait
+        )
+    if status >= 500 or status == 408:
+        raise SourceUnavailableError(
+            answered.told(f"Wiz's token endpoint is not available (HTTP {status})."), retry_after=answered.wait
+        )
+    if status in (400, 401, 403):
+        raise AccessRefusedError(
+            answered.told(
+                f"Wiz refused the service account's client id and secret (HTTP {status}{_code(answered)}). Check both "
+                "and the token URL, and in Wiz (Settings > Access Management > Service Accounts) that the account is "
+                "there and its secret has not been rotated; enter a new one with `ocelog source rotate`."
+            )
+        )
+    if 300 <= status < 400:
+        where = readable(answered.headers.get("location", "somewhere unnamed").split("?")[0])
+        raise ContractBrokenError(
+            f"The token URL redirects (HTTP {status}) to {where}. That is not followed, for a secret must not travel "
+            "to a host that nobody named: name it directly."
+        )
+    raise ContractBrokenError(answered.told(f"The token URL answered HTTP {status}: check that it is the right one."))
+
+
+def _code(answered: Answered) -> str:
+    """Return OAuth's short error code. Not its description: what some servers repeat in it is the request."""
+    try:
+        found = msgspec.json.decode(answered.body, type=dict[str, object])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    code = found.get("error")
+    known = isinstance(code, str) and len(code) <= 40 and code.replace("_", "").isalpha()
+    return f", {code}" if known else ""
+
+
+def _again(error: OcelogError) -> OcelogError:
+    """Return the same error for another thread: one object must not be raised by two."""
+    if isinstance(error, SourceThrottledError | SourceUnavailableError):
+        return type(error)(str(error), retry_after=error.retry_after)
+    return type(error)(str(error)) if isinstance(error, HaltError) else SourceUnavailableError(str(error))
