@@ -15,8 +15,9 @@ from ocelog.ledger.store import SourceRow
 from ocelog.ledger.vault import Vault
 from ocelog.quantities import nearest
 from ocelog.secret import Secret
+from ocelog.sources.wiz import check as wiz_check
+from ocelog.sources.wiz.check import HealthItem
 from ocelog.sources.wiz.settings import WizSettings
-from ocelog.sources.wiz.source import HealthItem
 
 _LONGEST_NAME = 200
 _PLAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -117,7 +118,7 @@ def check(settings: WizSettings, secret: Secret) -> list[HealthItem]:
     """Ask the tenant for a little of everything and return what was found."""
     source = wiz_source(settings, lambda: secret)
     try:
-        return list(source.check())
+        return wiz_check.check(source)
     finally:
         source.close()
 

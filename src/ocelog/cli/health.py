@@ -6,7 +6,7 @@ import typer
 
 from ocelog.cli import show
 from ocelog.errors import ConfigError
-from ocelog.sources.wiz.source import HealthItem
+from ocelog.sources.wiz.check import HealthItem, HealthState
 
 _SIGNS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
@@ -18,7 +18,7 @@ def report(items: Sequence[HealthItem], *, json: bool) -> None:
     else:
         for item in items:
             typer.echo(_line(item))
-    if any(item.state == "fail" for item in items):
+    if any(item.state is HealthState.FAIL for item in items):
         raise typer.Exit(2)
 
 
@@ -26,7 +26,7 @@ def demand(items: Sequence[HealthItem], otherwise: str) -> None:
     """Say on stderr what was found. Raises ConfigError where something fails."""
     for item in items:
         show.remark(_line(item))
-    if any(item.state == "fail" for item in items):
+    if any(item.state is HealthState.FAIL for item in items):
         raise ConfigError(f"Wiz does not let this source work as it is set up. {otherwise}")
 
 

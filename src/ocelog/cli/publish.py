@@ -1,0 +1,35 @@
+"""`ocelog publish`: move landed parts into the lake's tables now."""
+
+from typing import Annotated
+
+import typer
+
+from ocelog.assemble import Assembly
+from ocelog.cli import logs, show
+from ocelog.cli.pull import finish
+from ocelog.cli.signals import listening
+from ocelog.dispatch.threads import Stop
+from ocelog.holding import held
+from ocelog.installation import opened
+from ocelog.service import Service
+
+
+def command(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Move landed parts into the lake's tables now. Queries of `ocelog` see them before, other engines after."""
+    stop = Stop()
+    with opened() as installation, held(installation.home, "ocelog publish"), listening(stop):
+        logs.configure(installation.settings, quiet=True)
+        service = Service(assembly=Assembly(installation=installation, told=lambda _, __: None), stop=stop)
+        ledger, tables = installation.ledger, service.assembly.lake.schemas
+        before = {table: ledger.unpublished(table) for table in tables}
+        error = service.publish_all()
+        left = {table: ledger.unpublished(table)[0] for table in tables}
+    if error is not None:
+        raise error
+    rows = [
+        {"table": table, "parts": before[table][0] - left[table], "rows": before[table][1], "left": left[table]}
+        for table in tables
+    ]
+    show.table_or_json(rows, json=json)
+    if stop():
+        finish(3, at_once=True)

@@ -1,0 +1,144 @@
+"""`ocelog status`: a line a stream, and what needs a person."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from ocelog import home as homes
+from ocelog.cli import show
+from ocelog.holding import Holder, holder
+from ocelog.installation import opened
+from ocelog.model import REJECTIONS, Slice
+from ocelog.quantities import about, write_instant, write_size
+from ocelog.standing import Standing, standings
+
+_LITTLE_DISK = 500_000_000
+"""Bytes; with less than this a person had better make room."""
+
+
+def command(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show how every stream fares: exit 0 where all is well, 1 where something needs a person."""
+    with opened() as installation:
+        found = standings(installation.ledger)
+        who = holder(installation.home)
+        free = homes.free_bytes(installation.home)
+        rejected = installation.ledger.unpublished(REJECTIONS)[0]
+    if json:
+        show.as_json(_whole(found, who, free, rejected))
+    else:
+        _print(found, who, free)
+    if free < _LITTLE_DISK or any(each.needs_person for each in found):
+        raise typer.Exit(1)
+
+
+def _print(found: Sequence[Standing], who: Holder | None, free: int) -> None:
+    if who is None:
+        typer.echo("Nothing is running. Keep it going with: ocelog run")
+    else:
+        typer.echo(f"Running: {who.command}, since {who.since} (process {who.pid} on {who.host}).")
+    typer.echo(f"Disk free: {write_size(free)}{'  (make room)' if free < _LITTLE_DISK else ''}")
+    if not found:
+        typer.echo("There is no source yet. Add one: ocelog source add")
+        return
+    typer.echo("")
+    show.table([_row(each) for each in found])
+    for line in [line for each in found for line in _remarks(each)]:
+        typer.echo(show.harmless(line))
+
+
+def _row(each: Standing) -> dict[str, Any]:
+    return {
+        "source": each.source,
+        "log type": each.log_type,
+        "state": each.state,
+        "last success": write_instant(each.last_success),
+        "last event": write_instant(each.last_event),
+        "complete through": write_instant(each.complete_through),
+        "lag": None if each.lag is None else about(each.lag),
+        "slices left": each.slices_left,
+        "eta": None if each.eta is None else f"~{about(each.eta)}",
+        "parked": len(each.parked),
+        "short": len(each.short),
+        "unpublished parts": each.waiting.parts,
+        "rejections": each.rejections,
+    }
+
+
+def _remarks(each: Standing) -> list[str]:
+    name = f"{each.source} {each.log_type}"
+    lines = list[str]()
+    if each.error is not None:
+        lines += [f"{name}: {each.error} ({write_instant(each.error_at)})", f"    To do: {each.todo}"]
+    if each.sweep is not None:
+        lines.append(
+            f"{name}: the first sweep is not done: {each.sweep}. Until then _current lacks older open records."
+        )
+    for parked in each.parked:
+        lines.append(f"{name}: parked {_stretch(parked)}: {parked.reason}")
+        lines.append(f"    To do: nothing at first; it is tried again at {write_instant(parked.due_at)}.")
+    for short in each.short:
+        lines.append(f"{name}: short by {short.short_by} in {_stretch(short)}: the source counted more than it showed.")
+        lines.append(f"    To do: read it again: ocelog pull --since {write_instant(short.since)}")
+    if each.refused:
+        lines.append(f"{name}: Wiz refuses these fields, they stay empty: {', '.join(each.refused)}")
+    if each.unknown_fields:
+        lines.append(
+            f"{name}: fields that the schema does not know are kept in p_extra: {', '.join(each.unknown_fields)}"
+        )
+    if each.rejections:
+        lines.append(f"{name}: {each.rejections} records did not fit. See: ocelog rejections")
+    return lines
+
+
+def _stretch(slice_: Slice) -> str:
+    return f"{write_instant(slice_.since)} to {write_instant(slice_.until)} by {slice_.by}"
+
+
+def _whole(found: Sequence[Standing], who: Holder | None, free: int, rejected: int) -> dict[str, Any]:
+    running = None if who is None else {"command": who.command, "pid": who.pid, "host": who.host, "since": who.since}
+    return {
+        "running": running,
+        "disk_free_bytes": free,
+        "unpublished_rejection_parts": rejected,
+        "streams": [_plain(each) for each in found],
+    }
+
+
+def _plain(each: Standing) -> dict[str, Any]:
+    return {
+        "source": each.source,
+        "log_type": each.log_type,
+        "state": each.state,
+        "needs_person": each.needs_person,
+        "last_success": write_instant(each.last_success),
+        "last_event": write_instant(each.last_event),
+        "complete_through": write_instant(each.complete_through),
+        "lag_seconds": None if each.lag is None else int(each.lag.total_seconds()),
+        "slices_left": each.slices_left,
+        "eta_seconds": None if each.eta is None else int(each.eta.total_seconds()),
+        "parked": [_plain_slice(slice_) for slice_ in each.parked],
+        "short": [_plain_slice(slice_) for slice_ in each.short],
+        "first_sweep": None
+        if each.sweep is None
+        else {"met": each.sweep.met, "total": each.sweep.total, "slices_left": each.sweep.slices_left},
+        "unpublished": {"parts": each.waiting.parts, "rows": each.waiting.rows, "bytes": each.waiting.bytes},
+        "events": each.events,
+        "rejections": each.rejections,
+        "unknown_fields": each.unknown_fields,
+        "refused_fields": list(each.refused),
+        "error": each.error,
+        "todo": each.todo,
+        "error_at": write_instant(each.error_at),
+    }
+
+
+def _plain_slice(slice_: Slice) -> dict[str, Any]:
+    return {
+        "since": write_instant(slice_.since),
+        "until": write_instant(slice_.until),
+        "by": slice_.by,
+        "reason": slice_.reason,
+        "short_by": slice_.short_by,
+        "due_at": write_instant(slice_.due_at),
+    }

@@ -1,0 +1,190 @@
+"""How every stream fares, and what needs a person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ocelog import errors
+from ocelog.assemble import wiz_settings
+from ocelog.errors import TransientError
+from ocelog.instants import from_us
+from ocelog.ledger.store import Ledger, SourceRow, StreamRow
+from ocelog.model import Marks, Origin, Slice, SliceState, table_name
+from ocelog.pull.planner import complete_through
+
+_PATIENCE = timedelta(hours=1)
+"""What fails for longer without a success needs a person, though it is tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What has landed in a table and is not published yet."""
+
+    parts: int
+    rows: int
+    bytes: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """How much of the first sweep of the open records is there."""
+
+    met: int
+    total: int | None
+    """None: some slices were not begun, so nobody knows yet."""
+    slices_left: int
+
+    def __str__(self) -> str:
+        if self.total:
+            return f"{self.met:,} of {self.total:,} open records ({100 * self.met // self.total}%)"
+        return f"{self.met:,} open records so far, {self.slices_left} slices left"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One stream as it stands."""
+
+    source: str
+    log_type: str
+    state: str
+    """new, paused, broken, retrying, catching up or live."""
+    needs_person: bool
+    last_success: datetime | None
+    last_event: datetime | None
+    complete_through: datetime | None
+    lag: timedelta | None
+    """How old the oldest stretch is that live reading still lacks."""
+    slices_left: int
+    eta: timedelta | None
+    parked: tuple[Slice, ...]
+    short: tuple[Slice, ...]
+    sweep: Sweep | None
+    """None: the first sweep is drained, or there is none."""
+    waiting: Waiting
+    events: int
+    rejections: int
+    unknown_fields: dict[str, int]
+    refused: tuple[str, ...]
+    error: str | None
+    todo: str | None
+    error_at: datetime | None
+
+
+def standings(ledger: Ledger, now: datetime | None = None) -> list[Standing]:
+    """Return how every stream of every source stands."""
+    now = now or datetime.now(UTC)
+    found = list[Standing]()
+    for row in ledger.sources():
+        rows = {stream.marks.log_type: stream for stream in ledger.streams(row.id)}
+        found += [_standing(ledger, row, log_type, rows.get(log_type), now) for log_type in wiz_settings(row).log_types]
+    return found
+
+
+def sweeps(ledger: Ledger) -> dict[str, Sweep]:
+    """Return, by `source log type`, the first sweeps that are not drained."""
+    found = dict[str, Sweep]()
+    for row in ledger.sources():
+        for log_type in wiz_settings(row).log_types:
+            sweep = sweep_of(ledger.slices(source_id=row.id, log_type=log_type))
+            if sweep is not None:
+                found[f"{row.name} {log_type}"] = sweep
+    return found
+
+
+def sweep_of(slices: Sequence[Slice]) -> Sweep | None:
+    """Return how far a stream's sweep has come, None where nothing of it is left."""
+    all_of_it = [each for each in slices if each.origin is Origin.SWEEP and each.state is not SliceState.RETIRED]
+    left = [each for each in all_of_it if each.state is SliceState.WAITING]
+    if not left:
+        return None
+    totals = [each.checkpoint.total for each in all_of_it]
+    known = [each for each in totals if each is not None]
+    return Sweep(
+        met=sum(each.checkpoint.met for each in all_of_it),
+        total=sum(known) if len(known) == len(totals) else None,
+        slices_left=len(left),
+    )
+
+
+def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow | None, now: datetime) -> Standing:
+    slices = ledger.slices(source_id=row.id, log_type=log_type)
+    waiting = [each for each in slices if each.state is SliceState.WAITING]
+    parked = tuple(each for each in slices if each.state is SliceState.PARKED)
+    short = tuple(each for each in slices if each.state is SliceState.DRAINED and each.short_by)
+    marks = stream.marks if stream is not None else Marks(source_id=row.id, log_type=log_type)
+    state = _state(row, stream, waiting)
+    tired = state == "retrying" and _too_long(stream, now)
+    return Standing(
+        source=row.name,
+        log_type=log_type,
+        state=state,
+        needs_person=state == "broken" or bool(parked or short) or tired,
+        last_success=_instant(stream.last_success_us if stream else None),
+        last_event=_instant(stream.last_event_us if stream else None),
+        complete_through=complete_through(marks, waiting),
+        lag=_lag(marks, waiting, now),
+        slices_left=len(waiting),
+        eta=_eta(row, slices, waiting),
+        parked=parked,
+        short=short,
+        sweep=sweep_of(slices),
+        waiting=_waiting(ledger, table_name(log_type)),
+        events=stream.events if stream else 0,
+        rejections=stream.rejections if stream else 0,
+        unknown_fields=dict(stream.unknown_fields) if stream else {},
+        refused=tuple(sorted(stream.refused)) if stream else (),
+        error=stream.trouble if stream else None,
+        todo=stream.trouble_todo if stream else None,
+        error_at=_instant(stream.trouble_us if stream else None),
+    )
+
+
+def _state(row: SourceRow, stream: StreamRow | None, waiting: Sequence[Slice]) -> str:
+    if row.paused:
+        return "paused"
+    if stream is not None and stream.trouble_kind is not None:
+        kind = getattr(errors, stream.trouble_kind, None)
+        return "retrying" if isinstance(kind, type) and issubclass(kind, TransientError) else "broken"
+    if stream is None or stream.marks.edge is None:
+        return "new"
+    return "catching up" if any(each.origin is not Origin.LIVE for each in waiting) else "live"
+
+
+def _too_long(stream: StreamRow | None, now: datetime) -> bool:
+    if stream is None or stream.last_success_us is None:
+        return True
+    return now - from_us(stream.last_success_us) > _PATIENCE
+
+
+def _lag(marks: Marks, waiting: Sequence[Slice], now: datetime) -> timedelta | None:
+    if marks.edge is None:
+        return None
+    unread = [each.since for each in waiting if each.origin is Origin.LIVE]
+    return max(timedelta(0), now - min(unread, default=marks.edge))
+
+
+def _eta(row: SourceRow, slices: Sequence[Slice], waiting: Sequence[Slice]) -> timedelta | None:
+    """Guess how long the waiting slices take at the source's rate; those not begun count as much as the others."""
+    if not waiting:
+        return None
+    counted = [each.checkpoint.total for each in slices if each.checkpoint.total is not None]
+    if not counted:
+        return None
+    mean = sum(counted) / len(counted)
+    left = sum(
+        max(0, (mean if each.checkpoint.total is None else each.checkpoint.total) - each.checkpoint.met)
+        for each in waiting
+    )
+    settings = wiz_settings(row)
+    pages = left / settings.page_size + len(waiting)
+    return timedelta(seconds=pages / settings.rate)
+
+
+def _waiting(ledger: Ledger, table: str) -> Waiting:
+    parts, rows, size, oldest_us = ledger.unpublished(table)
+    return Waiting(parts=parts, rows=rows, bytes=size, oldest=_instant(oldest_us))
+
+
+def _instant(us: int | None) -> datetime | None:
+    return None if us is None else from_us(us)
