@@ -1,4 +1,4 @@
-"""What the API answers to a document that may be asked: the data, the errors beside it, and which versions it showed."""
+"""What the API answers to a document: the data, the errors beside it, and which versions it showed."""
 
 import json
 from collections import OrderedDict
@@ -7,42 +7,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from graphql import FieldNode, OperationDefinitionNode, OperationType, SelectionSetNode, execute_sync
 from graphql.execution.values import VariableValues, get_argument_values
 
 from wizsim.accounts import Account
+from wizsim.behaviour import Behaviour
 from wizsim.faults import Fault
 from wizsim.filters import Filtering, Test
-from wizsim.listings import Cut, Listing, write_cursor
+from wizsim.introspection import introspect
+from wizsim.listings import Listing
 from wizsim.mischief import Mischief, twist_records
 from wizsim.orders import order_of
+from wizsim.pages import connection_of, size_of, turn
 from wizsim.plans import CONNECTIONS, Plan, RootField, coerce, operation_of, plan_of, read_document
-from wizsim.refusals import Refusal, access_denied, bad_input, error, invalid
+from wizsim.refusals import Refusal, access_denied, error, invalid
 from wizsim.sdl import schema
-from wizsim.tables import Version
 from wizsim.world import World
 
 Json = dict[str, Any]
-
-SEVERITIES = ("critical", "high", "medium", "low", "informational")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behaviour:
-    """What no public source settles about the API, or what differs between tenants."""
-
-    after_inclusive: bool = False
-    before_inclusive: bool = False
-    tie_break: bool = False
-    """Cursors name the records of their instant; without, ties at a page's edge are skipped."""
-    page_cap: int = 500
-    refuse_over_cap: bool = False
-    """Refuse a larger `first` instead of clamping it."""
-    page_default: int = 50
-    max_count: int | None = 100_000
-    """Where totalCount of findings stops and maxCountReached is set."""
-    self_audit: bool = False
-    """Logins and queries of collectors show up in the audit log."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,7 +91,7 @@ class Answering:
         for root in plan.fields:
             data[root.key] = self._root(root, values, question, answer, mischief)
         if plan.introspects:
-            data |= _introspect(question, plan.operation)
+            data |= introspect(question.document, question.variables, plan.operation)
         body: Json = {"data": data}
         if answer.errors:
             body["errors"] = answer.errors
@@ -125,13 +106,19 @@ class Answering:
         if root.name not in CONNECTIONS:
             return self._single(root, arguments, question, answer)
         listing = self._listing(root, arguments, question, answer)
-        size = self._size(root, arguments)
-        cut, has_next, cursor = self._page(listing, size, arguments.get("after"), question.faults)
-        versions = listing.records(cut)
-        if question.faults:
-            mischief.refuse(root, versions)
-        connection = self._connection(root, listing, versions, cut, has_next=has_next, cursor=cursor)
-        answer.shown.append((root.name, root.type, [(v.id, v.number) for v in versions], has_next))
+        self._marks += 1
+        page = turn(
+            listing,
+            size_of(root, arguments.get("first"), self.behaviour),
+            arguments.get("after"),
+            tie_break=self.behaviour.tie_break,
+            faults=question.faults,
+            mark=self._marks,
+        )
+        versions = page.versions
+        mischief.refuse(root, versions)
+        connection = connection_of(root, page, self.behaviour)
+        answer.shown.append((root.name, root.type, [(v.id, v.number) for v in versions], page.has_next))
         rendered = root.render(connection)
         if question.faults:
             answer.errors += twist_records(mischief, root, rendered, versions, question.request_id)
@@ -174,72 +161,6 @@ class Answering:
             self._listings.popitem(last=False)
         answer.listings.append((listing, listing.revision))
         return listing
-
-    def _size(self, root: RootField, arguments: Json) -> int:
-        first = arguments.get("first")
-        if first is None:
-            if root.type == "audit":
-                raise bad_input("argument `first` is required")
-            return self.behaviour.page_default
-        if first < 1:
-            raise bad_input("argument `first` must be positive")
-        if first > self.behaviour.page_cap and self.behaviour.refuse_over_cap:
-            raise bad_input(f"argument `first` must not exceed {self.behaviour.page_cap}")
-        return int(min(first, self.behaviour.page_cap))
-
-    def _page(
-        self, listing: Listing, size: int, after: str | None, faults: Mapping[str, Fault]
-    ) -> tuple[Cut, bool, str | None]:
-        if after is not None and "cursor-forgotten" in faults:
-            raise bad_input("cursor has expired")
-        overlap = faults.get("overlap")
-        early = 0 if overlap is None else min(size - 1, int(overlap.number("by", 3)))
-        cut = listing.cut(size, after, repeated=early)
-        has_next = cut.end < len(listing.entries)
-        tie_break = self.behaviour.tie_break
-        if "empty-page" in faults:
-            self._marks += 1
-            empty = Cut(start=cut.start, end=cut.start)
-            return empty, True, listing.cursor(cut.start - 1, tie_break=tie_break, mark=self._marks)
-        if has_next and "cursor-missing" in faults:
-            return cut, True, None
-        if has_next and "cursor-repeated" in faults and after is not None:
-            return cut, True, after
-        if has_next and "cursor-foreign" in faults:
-            return cut, True, write_cursor([{"Field": "Elsewhere", "Value": "1"}])
-        cursor = listing.cursor(cut.end - 1, tie_break=tie_break) if cut.end > cut.start else None
-        return cut, has_next, cursor
-
-    def _connection(  # noqa: PLR0913 - one place that fills the connection in
-        self,
-        root: RootField,
-        listing: Listing,
-        versions: list[Version],
-        cut: Cut,
-        *,
-        has_next: bool,
-        cursor: str | None,
-    ) -> Json:
-        wanted = root.wanted
-        total = len(listing.entries)
-        cap = self.behaviour.max_count if root.type == "findings" else None
-        capped = cap is not None and total > cap
-        connection: Json = {
-            "pageInfo": {"endCursor": cursor, "hasNextPage": has_next},
-            "totalCount": cap if capped else total,
-            "maxCountReached": capped,
-            "nodes": [v.full() for v in versions] if "nodes" in wanted else None,
-        }
-        if "edges" in wanted:
-            tie_break = self.behaviour.tie_break
-            cursors = (listing.cursor(at, tie_break=tie_break) for at in range(cut.start, cut.end))
-            connection["edges"] = [{"cursor": c, "node": v.full()} for c, v in zip(cursors, versions, strict=True)]
-        if any(name.endswith("SeverityCount") for name in wanted):
-            severities = [v.get("severity") for v in listing.all()]
-            connection |= {f"{s}SeverityCount": severities.count(s.upper()) for s in SEVERITIES}
-        if "uniqueEntityCount" in wanted:
-            connection["uniqueEntityCount"] = len({v.own["entitySnapshot"]["id"] for v in listing.all()})
-        return connection
 
     def _refused_fields(self, plan: Plan, question: Question, answer: Answer) -> frozenset[str]:
         extra = {
@@ -293,21 +214,3 @@ def _null_records(root: RootField, rendered: Json) -> None:
     """Null the list: a field that may not be null failed in its records, and the list may be null."""
     if len(root.records_path) > 1 and root.records_path[1] in rendered:
         rendered[root.records_path[1]] = None
-
-
-def _introspect(question: Question, operation: OperationDefinitionNode) -> Json:
-    asked = [
-        node
-        for node in operation.selection_set.selections
-        if isinstance(node, FieldNode) and node.name.value in {"__schema", "__type"}
-    ]
-    document = read_document(question.document).ast
-    alone = OperationDefinitionNode(
-        operation=OperationType.QUERY,
-        variable_definitions=operation.variable_definitions,
-        directives=(),
-        selection_set=SelectionSetNode(selections=tuple(asked)),
-    )
-    kept = tuple(d for d in document.definitions if not isinstance(d, OperationDefinitionNode))
-    result = execute_sync(schema(), type(document)(definitions=(alone, *kept)), variable_values=question.variables)
-    return getattr(result, "data", None) or {}

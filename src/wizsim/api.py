@@ -3,42 +3,30 @@
 import gzip
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import msgspec
 
 from wizsim import audit
 from wizsim.accounts import AUDIENCES, Account, Accounts
-from wizsim.answers import Answer, Answering, Behaviour, Question
+from wizsim.answers import Answer, Answering, Question
+from wizsim.behaviour import Behaviour
 from wizsim.dice import dice
 from wizsim.faults import REFUSALS, SPOILS, WIRE, Fault, Faults
-from wizsim.instants import SECOND, http_date
 from wizsim.plans import ROOT_TYPES
-from wizsim.refusals import OOPS, Refusal, error
+from wizsim.refusals import Refusal
+from wizsim.replies import Reply, fault_reply, finish, graphql_error, json_reply, refused_reply, token_error
 from wizsim.truth import Shown
 from wizsim.world import World
 
 Json = dict[str, Any]
 
-HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Sign in to continue</h1></body></html>"
 LONGEST_BODY = 4_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """An HTTP answer. `cut_at` ends the connection after so many bytes; `slow` is how many seconds the body takes."""
-
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    cut_at: int | None = None
-    slow: float = 0.0
-
-    def json(self) -> Any:
-        """Decode the body."""
-        return msgspec.json.decode(gzip.decompress(self.body) if "content-encoding" in self.headers else self.body)
+Who: TypeAlias = Callable[[int], tuple[Account, str] | None]
 
 
 class _Body(msgspec.Struct):
@@ -51,6 +39,14 @@ class _Body(msgspec.Struct):
 class _Kept:
     answer: Answer
     zipped: bytes | None = None
+
+    def reply(self, *, zipped: bool) -> Reply:
+        """Return the answer as a reply; it is compressed once."""
+        if not zipped:
+            return Reply(headers={"content-type": "application/json"}, body=self.answer.body)
+        if self.zipped is None:
+            self.zipped = gzip.compress(self.answer.body, compresslevel=1, mtime=0)
+        return Reply(headers={"content-type": "application/json", "content-encoding": "gzip"}, body=self.zipped)
 
 
 class Api:
@@ -94,24 +90,24 @@ class Api:
         who = account or self.accounts.all()[0]
         body = msgspec.json.encode({"query": document, "variables": variables or {}})
         reply = self._graphql(body, {}, lambda _now: (who, ""))
-        return msgspec.json.decode(reply.body)  # type: ignore[no-any-return] - the API answers objects
+        return msgspec.json.decode(reply.body, type=dict)
 
     def token(self, form: Mapping[str, str]) -> Reply:
         """Answer the token endpoint."""
         now = self.world.catch_up()
-        request_id, struck = str(uuid.uuid4()), self.faults.strike(frozenset({"token"}))
-        if (refused := self._refusal(struck, "")) is not None:
-            return self._finish(refused, request_id, struck, now)
+        struck = self.faults.strike(frozenset({"token"}))
+        reply = self._refusal(struck, "") or self._token(form, now)
+        return finish(reply, request_id=str(uuid.uuid4()), struck=struck, now=now)
+
+    def _token(self, form: Mapping[str, str], now: int) -> Reply:
         account = self.accounts.check(form.get("client_id", ""), form.get("client_secret", ""))
         if form.get("grant_type") != "client_credentials":
-            return self._finish(
-                _token_error(400, "unsupported_grant_type", "unknown grant type"), request_id, struck, now
-            )
+            return token_error(400, "unsupported_grant_type", "unknown grant type")
         if account is None or form.get("audience") not in AUDIENCES:
-            return self._finish(_token_error(401, "access_denied", "Unauthorized"), request_id, struck, now)
+            return token_error(401, "access_denied", "Unauthorized")
         issued = self.accounts.issue(account, now)
         self._self_audit(account, audit.LOGIN, "AUTHENTICATION", {"clientID": account.client_id}, now)
-        return self._finish(_json(200, issued), request_id, struck, now)
+        return json_reply(200, issued)
 
     def graphql(self, body: bytes, headers: Mapping[str, str]) -> Reply:
         """Answer the GraphQL endpoint. Names of headers are in lower case."""
@@ -122,31 +118,29 @@ class Api:
 
         return self._graphql(body, headers, who)
 
-    def _graphql(self, body: bytes, headers: Mapping[str, str], who: Any) -> Reply:
+    def _graphql(self, body: bytes, headers: Mapping[str, str], who: Who) -> Reply:
         request_id = str(uuid.uuid4())
+        struck: dict[str, Fault] = {}
         with self.world.lock:
             now = self.world.catch_up()
-            struck: dict[str, Fault] = {}
             try:
                 sent = _read(body)
-                known = who(now)
                 struck = self.faults.strike(_types(sent.query))
-                if known is None:
-                    raise Refusal("the access token is missing or has lapsed", code="UNAUTHENTICATED", status=401)
-                if (refused := self._refusal(struck, known[1])) is not None:
-                    return self._finish(refused, request_id, struck, now)
-                kept = self._answered(sent, known[0], request_id, struck)
+                account = self._admit(who(now), struck)
+                if isinstance(account, Reply):
+                    return finish(account, request_id=request_id, struck=struck, now=now)
+                kept = self._answered(sent, account, request_id, struck)
             except Refusal as refusal:
-                return self._finish(_refused(refusal, request_id), request_id, struck, now)
-            self._note(kept.answer, known[0], request_id, struck, now)
-            self._self_audit(known[0], "Query", "QUERY", {"selection": [r[0] for r in kept.answer.shown]}, now)
-        if "gzip" in headers.get("accept-encoding", ""):
-            if kept.zipped is None:
-                kept.zipped = gzip.compress(kept.answer.body, compresslevel=1, mtime=0)
-            reply = Reply(headers={"content-type": "application/json", "content-encoding": "gzip"}, body=kept.zipped)
-        else:
-            reply = Reply(headers={"content-type": "application/json"}, body=kept.answer.body)
-        return self._finish(reply, request_id, struck, now)
+                return finish(refused_reply(refusal, request_id), request_id=request_id, struck=struck, now=now)
+            self._note(kept.answer, account, request_id, struck, now)
+            self._self_audit(account, "Query", "QUERY", {"selection": [r[0] for r in kept.answer.shown]}, now)
+            reply = kept.reply(zipped="gzip" in headers.get("accept-encoding", ""))
+        return finish(reply, request_id=request_id, struck=struck, now=now)
+
+    def _admit(self, known: tuple[Account, str] | None, struck: Mapping[str, Fault]) -> Account | Reply:
+        if known is None:
+            return graphql_error(401, "the access token is missing or has lapsed", "UNAUTHENTICATED")
+        return self._refusal(struck, known[1]) or known[0]
 
     def _answered(self, sent: _Body, account: Account, request_id: str, struck: dict[str, Fault]) -> _Kept:
         twists = {name: fault for name, fault in struck.items() if fault.name not in WIRE}
@@ -192,7 +186,8 @@ class Api:
                     client=account.client_id,
                     shown=shown,
                     has_next=has_next,
-                    whole=spoilt is None and not answer.errors,
+                    whole=spoilt is None,
+                    errors=len(answer.errors),
                     fault=spoilt or next(iter(struck), None),
                 )
             )
@@ -218,41 +213,7 @@ class Api:
             return None
         if fault.name == "token-lapsed":
             self.accounts.revoke(jti)
-        if fault.name in {"token-lapsed", "unauthorized"}:
-            return _graphql_error(401, "the access token has lapsed", "UNAUTHENTICATED")
-        if fault.name == "forbidden":
-            return _graphql_error(403, "access from this address is not allowed", "FORBIDDEN_IP")
-        if fault.name == "server-error":
-            body = b"<html><body><h1>Bad Gateway</h1></body></html>"
-            return Reply(status=int(fault.number("status", 502)), headers={"content-type": "text/html"}, body=body)
-        if fault.name in {"throttled", "throttled-silent"}:
-            said = _graphql_error(429, "Rate limit exceeded", "RATE_LIMIT_EXCEEDED")
-            wait = {"retry-after": str(int(fault.number("retry_after", 1)))} if fault.name == "throttled" else {}
-            return replace(said, headers={**said.headers, **wait})
-        if fault.name == "rate-limit":
-            return _graphql_error(200, "Rate limit exceeded", "RATE_LIMIT_EXCEEDED")
-        return _graphql_error(200, OOPS, "INTERNAL")
-
-    def _finish(self, reply: Reply, request_id: str, struck: Mapping[str, Fault], now: int) -> Reply:
-        if "html" in struck:
-            reply = Reply(headers={"content-type": "text/html; charset=utf-8"}, body=HTML)
-        body = reply.body.replace(b"@request-id@", request_id.encode()) if len(reply.body) < 4096 else reply.body
-        zipped = reply.headers.get("content-encoding") == "gzip"
-        cut_at = None
-        if (cut := struck.get("cut-json")) or ((cut := struck.get("cut-gzip")) and zipped):
-            body = body[: int(len(body) * cut.number("at", 0.5))]
-        elif cut := struck.get("cut-body"):
-            cut_at = int(len(body) * cut.number("at", 0.5))
-        slow = struck["slow-body"].number("seconds", 2) if "slow-body" in struck else 0.0
-        jump = struck["date-jump"].number("seconds", 3600) if "date-jump" in struck else 0.0
-        date = http_date(now + int(jump * SECOND))
-        return Reply(
-            status=reply.status,
-            headers={**reply.headers, "x-request-id": request_id, "date": date},
-            body=body,
-            cut_at=cut_at,
-            slow=slow,
-        )
+        return fault_reply(fault)
 
 
 def _read(body: bytes) -> _Body:
@@ -275,23 +236,3 @@ def _variables(sent: _Body) -> Json:
 
 def _types(document: str) -> frozenset[str]:
     return frozenset(type_ for root, type_ in ROOT_TYPES.items() if root in document)
-
-
-def _json(status: int, value: Any) -> Reply:
-    return Reply(status=status, headers={"content-type": "application/json"}, body=msgspec.json.encode(value))
-
-
-def _graphql_error(status: int, message: str, code: str) -> Reply:
-    return _json(status, {"errors": [error(message, code=code, request_id="@request-id@")], "data": None})
-
-
-def _refused(refusal: Refusal, request_id: str) -> Reply:
-    if refusal.status == 504:
-        page = b"<html><body><h1>504 Gateway Time-out</h1></body></html>"
-        return Reply(status=504, headers={"content-type": "text/html"}, body=page)
-    said: Json = {"errors": [refusal.error(request_id)]}
-    return _json(refusal.status, {**said, "data": None} if refusal.status == 200 else said)
-
-
-def _token_error(status: int, code: str, description: str) -> Reply:
-    return _json(status, {"error": code, "error_description": description})

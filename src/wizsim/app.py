@@ -13,7 +13,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from wizsim.admin import ADMIN_CALLS, AdminError
-from wizsim.api import LONGEST_BODY, Api, Reply
+from wizsim.api import LONGEST_BODY, Api
+from wizsim.replies import Reply
 
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 STEPS = 20

@@ -70,7 +70,7 @@ def make_asset(rng: Random, subscription: Subscription) -> Asset:
     cloud = subscription.cloud
     region = pick(rng, REGIONS[cloud])
     name = f"{pick(rng, TEAMS)}-{pick(rng, ROLES)}-{rng.getrandbits(20):05x}"
-    unique = _provider_id(rng, cloud, kind, region, subscription.external_id, name)
+    unique = _provider_id(rng, subscription, kind, region, name)
     wide = rng.random() < 0.07
     shown = {
         "__typename": f"VulnerableAsset{kind}",
@@ -124,7 +124,8 @@ def entity_of(asset: Json) -> Json:
     }
 
 
-def _provider_id(rng: Random, cloud: str, kind: str, region: str, account: str, name: str) -> str:
+def _provider_id(rng: Random, subscription: Subscription, kind: str, region: str, name: str) -> str:
+    cloud, account = subscription.cloud, subscription.external_id
     if kind in {"ContainerImage", "Container"}:
         return f"sha256:{rng.getrandbits(256):064x}"
     if cloud == "AWS":
@@ -156,26 +157,30 @@ def _tags(rng: Random, name: str) -> Json:
 
 
 def _peculiar(rng: Random, kind: str, unique: str) -> Json:
-    if kind == "VirtualMachine":
-        addresses = [
-            f"10.{rng.getrandbits(8)}.{rng.getrandbits(8)}.{1 + rng.getrandbits(7)}"
-            for _ in range(1 + (rng.random() < 0.3))
-        ]
-        if rng.random() < 0.2:
-            addresses.append(f"203.0.113.{rng.getrandbits(8)}")
-        return {"operatingSystem": weighted(rng, SYSTEMS), "ipAddresses": addresses, "imageName": "golden-2026.07"}
-    if kind == "ContainerImage":
-        return {"imageId": unique, "imageTags": ["latest"], "isPublic": False}
-    if kind == "Container":
-        return {
-            "PodName": f"pod-{rng.getrandbits(24):06x}",
-            "PodNamespace": pick(rng, TEAMS),
-            "ServerlessContainer": False,
-        }
-    if kind == "Serverless":
-        return {"runtime": pick(rng, ("python3.12", "nodejs22.x", "java21"))}
-    if kind == "NetworkAddress":
-        return {"address": f"198.51.100.{rng.getrandbits(8)}", "addressType": "IPV4"}
-    if kind == "RepositoryBranch":
-        return {"repositoryId": uuid(rng), "repositoryName": f"example/{pick(rng, TEAMS)}"}
-    return {}
+    match kind:
+        case "VirtualMachine":
+            return {
+                "operatingSystem": weighted(rng, SYSTEMS),
+                "ipAddresses": _addresses(rng),
+                "imageName": "golden-2026.07",
+            }
+        case "ContainerImage":
+            facts: Json = {"imageId": unique, "imageTags": ["latest"], "isPublic": False}
+        case "Container":
+            pod = f"pod-{rng.getrandbits(24):06x}"
+            facts = {"PodName": pod, "PodNamespace": pick(rng, TEAMS), "ServerlessContainer": False}
+        case "Serverless":
+            facts = {"runtime": pick(rng, ("python3.12", "nodejs22.x", "java21"))}
+        case "NetworkAddress":
+            facts = {"address": f"198.51.100.{rng.getrandbits(8)}", "addressType": "IPV4"}
+        case "RepositoryBranch":
+            facts = {"repositoryId": uuid(rng), "repositoryName": f"example/{pick(rng, TEAMS)}"}
+        case _:
+            facts = {}
+    return facts
+
+
+def _addresses(rng: Random) -> list[str]:
+    count = 1 + (rng.random() < 0.3)
+    inside = [f"10.{rng.getrandbits(8)}.{rng.getrandbits(8)}.{1 + rng.getrandbits(7)}" for _ in range(count)]
+    return [*inside, f"203.0.113.{rng.getrandbits(8)}"] if rng.random() < 0.2 else inside

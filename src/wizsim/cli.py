@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from wizsim.accounts import DEFAULT_SCOPES, Accounts
-from wizsim.answers import Behaviour
+from wizsim.behaviour import Behaviour
 from wizsim.clock import START, Clock
 from wizsim.faults import MEANINGS, Faults, UnknownFaultError
 from wizsim.server import Server
@@ -58,9 +58,7 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of the command
     inclusive: Annotated[Inclusive, typer.Option(help="Edges of date filters that are inclusive.")] = Inclusive.NEITHER,
     tie_break: Annotated[bool, typer.Option("--tie-break", help="Cursors tell records of one instant apart.")] = False,  # noqa: FBT002 - an option
     page_cap: Annotated[int, typer.Option(min=1, help="Most records of a page.")] = 500,
-    page_cap_refuse: Annotated[
-        bool, typer.Option("--page-cap-refuse", help="Refuse more instead of clamping.")
-    ] = False,  # noqa: FBT002 - an option
+    page_cap_refuse: Annotated[bool, typer.Option("--page-cap-refuse", help="Refuse instead of clamping.")] = False,  # noqa: FBT002 - an option
     max_count: Annotated[int, typer.Option(min=1, help="Where totalCount of findings stops.")] = 100_000,
     token_lifetime: Annotated[int, typer.Option(min=1, help="Seconds that a token holds.")] = 86_400,
     scopes: Annotated[str, typer.Option(help="Scopes of the service account, separated by commas.")] = ",".join(
@@ -111,8 +109,7 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of the command
         admin_token=admin_token,
     )
     _announce(server)
-    server.serve()
-    server.stop()
+    server.serve_until_signalled()
 
 
 def _faults(seed: int, written: list[str]) -> Faults:

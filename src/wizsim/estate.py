@@ -6,7 +6,7 @@ from typing import Any
 
 from wizsim.assets import Asset, Subscription, make_asset
 from wizsim.cves import make_cve
-from wizsim.dice import digits, dice, pick, size, uuid, weighted
+from wizsim.dice import dice, digits, pick, size, uuid, weighted
 from wizsim.vocabulary import BUSINESS_UNITS, CLOUDS, DOMAINS, FIRST_NAMES, LAST_NAMES, STAGES, TEAMS
 
 Json = dict[str, Any]

@@ -103,8 +103,8 @@ class Faults:
         probability: float = 1.0,
         *,
         times: int | None = None,
-        type: str | None = None,
-        **args: Any,  # noqa: A002 - the record's type, as in the truth log
+        type: str | None = None,  # noqa: A002 - the record's type, as in the truth log
+        **args: Any,
     ) -> Fault:
         """Set a fault. Raises UnknownFaultError."""
         if name not in MEANINGS:

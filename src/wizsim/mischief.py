@@ -1,4 +1,4 @@
-"""How faults change what an answer says about its records: fields nulled, errors beside data, values that do not fit."""
+"""How faults change what an answer says of its records: fields nulled, errors beside data, values that do not fit."""
 
 from collections.abc import Mapping
 from typing import Any

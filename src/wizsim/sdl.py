@@ -13,7 +13,6 @@ from graphql import (
     GraphQLSchema,
     GraphQLType,
     build_schema,
-    get_named_type,
     is_abstract_type,
 )
 
@@ -59,8 +58,3 @@ def object_type(name: str) -> GraphQLObjectType:
     if not isinstance(found, GraphQLObjectType):
         raise TypeError(f"{name} is no object type")
     return found
-
-
-def field_type(parent: GraphQLObjectType, name: str) -> GraphQLNamedType:
-    """Return the named type of a field, lists and non-null taken off."""
-    return get_named_type(parent.fields[name].type)

@@ -131,8 +131,8 @@ class Compiler:
     def _included(self, directives: Iterable[DirectiveNode]) -> bool:
         for directive in directives:
             if directive.name.value in {"skip", "include"}:
-                value = directive.arguments[0].value if directive.arguments else None
-                given = self.flags.get(value.name.value, False) if isinstance(value, VariableNode) else value.value  # type: ignore[union-attr] - validated: a Boolean literal
+                value: Any = directive.arguments[0].value if directive.arguments else None
+                given = self.flags.get(value.name.value, False) if isinstance(value, VariableNode) else value.value
                 if given is (directive.name.value == "skip"):
                     return False
         return True

@@ -1,16 +1,18 @@
 """How the simulator is served: on a thread of a test's process, or as the whole of its own."""
 
 import secrets
+import signal
 import socket
 import threading
 from types import TracebackType
+from typing import Self
 
 import uvicorn
 
 from wizsim.accounts import Accounts
-from wizsim.answers import Behaviour
 from wizsim.api import Api
 from wizsim.app import build_app
+from wizsim.behaviour import Behaviour
 from wizsim.faults import Faults
 from wizsim.world import World
 
@@ -58,6 +60,14 @@ class Server:
         """Serve until told to stop."""
         self._server.run(sockets=[self._socket])
 
+    def serve_until_signalled(self) -> None:
+        """Serve until SIGINT or SIGTERM, then write out the truth log. To be called on the main thread."""
+        told = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: told.set())
+        with self:
+            told.wait()
+
     def stop(self) -> None:
         """Stop serving, and close the socket."""
         self._server.should_exit = True
@@ -66,7 +76,7 @@ class Server:
         self._socket.close()
         self.world.truth.flush()
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -8,7 +8,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One state of one record. `own` and `base` together are its fields; `base` is shared by many. Never change them."""
+    """One state of one record. `own` over `base` are its fields; both are shared by many: never change them."""
 
     type: str
     id: str

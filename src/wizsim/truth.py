@@ -5,9 +5,10 @@ Lines, as NDJSON or as dictionaries in process:
     {"kind": "version", "type": "issues", "id": ..., "version": 1, "visible_at": "...Z", "record": {...}}
     {"kind": "gone", "type": "findings", "id": ..., "visible_at": "...Z"}
     {"kind": "answer", "request_id": ..., "root": "issuesV2", "type": "issues", "at": "...Z", "client": ...,
-     "whole": true, "fault": null, "has_next": false, "shown": [[id, version], ...]}
+     "whole": true, "errors": 0, "fault": null, "has_next": false, "shown": [[id, version], ...]}
 
-`whole` is false where a fault spoiled the answer on its way, so that a client cannot have read it, or where errors came beside the data.
+`whole` is false where a fault spoiled the answer on its way, so that a client cannot have read it; `errors` is how many
+errors came beside the data.
 """
 
 import threading
@@ -37,13 +38,20 @@ class Shown:
     shown: Sequence[tuple[str, int]]
     has_next: bool
     whole: bool
+    errors: int = 0
     fault: str | None = None
 
     def line(self) -> Json:
         """Return the answer as its line of the log."""
         named = {"request_id": self.request_id, "root": self.root, "type": self.type, "at": text(self.at_us)}
-        how = {"client": self.client, "whole": self.whole, "fault": self.fault, "has_next": self.has_next}
-        return {"kind": "answer", **named, **how, "shown": [list(pair) for pair in self.shown]}
+        how = {"client": self.client, "whole": self.whole, "errors": self.errors, "fault": self.fault}
+        return {
+            "kind": "answer",
+            **named,
+            **how,
+            "has_next": self.has_next,
+            "shown": [list(pair) for pair in self.shown],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +116,7 @@ class Truth:
         self.flush()
         with self.path.open("rb") as written:
             for line in written:
-                yield msgspec.json.decode(line)
+                yield msgspec.json.decode(line, type=Json)
 
     def __iter__(self) -> Iterator[Json]:
         return self.lines()

@@ -34,7 +34,7 @@ STAGES = ("prod", "staging", "dev", "sandbox")
 BUSINESS_UNITS = ("", "", "Retail", "Engineering", "Finance", "Dev")
 ROLES = ("api", "worker", "gateway", "batch", "cache", "frontend", "scheduler", "ingest", "bastion", "proxy")
 AGENTS = (
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0",
     "Wiz-Terraform-Provider/1.26.4017",
     "wiz-cli/0.89.0",

@@ -1,4 +1,4 @@
-"""What there is in the simulated tenant at any instant, and how it changes: seeded, and the same however time is cut."""
+"""What there is in the simulated tenant at any instant, and how it changes: the same however time is cut."""
 
 import heapq
 import threading

@@ -1,0 +1,21 @@
+"""How a simulated API resolves what no public source settles."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """What no public source settles about the API, or what differs between tenants."""
+
+    after_inclusive: bool = False
+    before_inclusive: bool = False
+    tie_break: bool = False
+    """Cursors name the records of their instant; without, ties at a page's edge are skipped."""
+    page_cap: int = 500
+    refuse_over_cap: bool = False
+    """Refuse a larger `first` instead of clamping it."""
+    page_default: int = 50
+    max_count: int | None = 100_000
+    """Where totalCount of findings stops and maxCountReached is set."""
+    self_audit: bool = False
+    """Logins and queries of collectors show up in the audit log."""
