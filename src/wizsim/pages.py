@@ -40,7 +40,7 @@ def size_of(root: RootField, first: int | None, behaviour: Behaviour) -> int:
     return min(first, behaviour.page_cap)
 
 
-def turn(
+def turn(  # noqa: PLR0913 - what a page depends on
     listing: Listing, size: int, after: str | None, *, tie_break: bool, faults: Mapping[str, Fault], mark: int
 ) -> Page:
     """Turn to the page after a cursor, as the faults of cursors have it. Raises Refusal."""

@@ -45,13 +45,8 @@ class Shown:
         """Return the answer as its line of the log."""
         named = {"request_id": self.request_id, "root": self.root, "type": self.type, "at": text(self.at_us)}
         how = {"client": self.client, "whole": self.whole, "errors": self.errors, "fault": self.fault}
-        return {
-            "kind": "answer",
-            **named,
-            **how,
-            "has_next": self.has_next,
-            "shown": [list(pair) for pair in self.shown],
-        }
+        shown = [list(pair) for pair in self.shown]
+        return {"kind": "answer", **named, **how, "has_next": self.has_next, "shown": shown}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +111,8 @@ class Truth:
         self.flush()
         with self.path.open("rb") as written:
             for line in written:
-                yield msgspec.json.decode(line, type=Json)
+                entry: Json = msgspec.json.decode(line)
+                yield entry
 
     def __iter__(self) -> Iterator[Json]:
         return self.lines()

@@ -64,6 +64,9 @@ class World:
         self._births, self._changes = dice(seed, "births"), dice(seed, "changes")
         self._ids: dict[str, list[str]] = {type_: [] for type_ in TYPES}
         self._ahead: dict[str, Version] = {}
+        """States that are not visible yet."""
+        self._ending: set[str] = set()
+        """Records whose end is on its way: nothing more happens to them."""
         self._pending: list[_Pending] = []
         self._agenda: list[tuple[int, int, str, str, Json]] = []
         self._count = 0
@@ -110,9 +113,12 @@ class World:
             return self._schedule(type_, {**known.own, **fields}, known.base, now, delay=0)
 
     def remove(self, type_: str, id_: str) -> None:
-        """Show the record no more, from now on."""
+        """Show the record no more, from now on. Raises KeyError where it is not there."""
         with self.lock:
-            self._schedule_end(type_, id_, self.catch_up(), delay=0)
+            now = self.catch_up()
+            if self._latest(type_, id_) is None:
+                raise KeyError(id_)
+            self._schedule_end(type_, id_, now, delay=0)
 
     def current(self, type_: str) -> dict[str, Version]:
         """Return what the API shows now, by id."""
@@ -144,7 +150,7 @@ class World:
     def _happen(self) -> None:
         if self._agenda and self._agenda[0][0] <= self._next:
             at, _, type_, id_, fields = heapq.heappop(self._agenda)
-            if (known := self._latest(type_, id_)) is not None:
+            if (known := self._latest(type_, id_)) is not None and id_ not in self._ending:
                 self._schedule(type_, {**known.own, **fields}, known.base, at)
             return
         at, rng = self._next, self._changes
@@ -186,6 +192,7 @@ class World:
 
     def _schedule_end(self, type_: str, id_: str, at: int, *, delay: int | None = None) -> None:
         seen = self._seen_at(at, delay, self._latest(type_, id_))
+        self._ending.add(id_)
         ids = self._ids[type_]
         place = ids.index(id_)
         ids[place] = ids[-1]
@@ -209,6 +216,7 @@ class World:
         if pending.version is None:
             table.drop(pending.id)
             self._ahead.pop(pending.id, None)
+            self._ending.discard(pending.id)
             self.truth.note(Gone(type=pending.type, id=pending.id, visible_us=pending.visible_us))
             return
         table.put(pending.version)
