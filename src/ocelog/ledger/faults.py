@@ -25,7 +25,6 @@ _LATER = {
 _UNFIT_STATES = {
     "25006": "it may only be read; connect to the primary server",
     "42501": "this user may not do that; grant it the tables of the ledger's database",
-    "42P07": "it holds tables of another program; give the ledger a database of its own",
     "3D000": "there is no such database; create it first",
     "28P01": "user or password are wrong",
     "28000": "this user may not log in",

@@ -67,6 +67,7 @@ def _bring_up(database: Database, found: str | None) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ONE_AT_A_TIME})
         found = _revision(connection)
         if found is None:
+            _refuse_foreign(connection, database)
             _create(connection)
         elif found != REVISIONS[-1]:
             _refuse_newer(found, database)
@@ -81,10 +82,20 @@ def _refuse_newer(found: str, database: Database) -> None:
         )
 
 
+def _refuse_foreign(connection: Connection, database: Database) -> None:
+    in_the_way = tables.metadata.tables.keys() & set(inspect(connection).get_table_names())
+    if in_the_way:
+        raise HomeError(
+            f"The database {database.url.database} holds tables of another program ({', '.join(sorted(in_the_way))}); "
+            "give the ledger a database of its own. Nothing was changed."
+        )
+
+
 def _create(connection: Connection) -> None:
     """Make the tables at once: a new ledger has no history to walk through. A test holds it to the migrations."""
     tables.metadata.create_all(connection, checkfirst=False)
-    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    version = "version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)"
+    connection.execute(text(f"CREATE TABLE alembic_version ({version})"))
     connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISIONS[-1]})
     _give_identity(connection)
 

@@ -66,8 +66,8 @@ def connect(address: str, *, durable: bool) -> Database:
     """Prepare connections to `address`; nothing is opened yet. Raises ConfigError, which never shows the address."""
     try:
         url = make_url(address)
-    except ArgumentError as error:
-        raise ConfigError(f"The ledger's address is no URL; expected {_ADDRESSES}.") from error
+    except (ArgumentError, ValueError):
+        raise ConfigError(f"The ledger's address is no URL; expected {_ADDRESSES}.") from None
     match url.get_backend_name():
         case "sqlite":
             return _sqlite(url, durable=durable)

@@ -1,0 +1,294 @@
+"""A ledger is made, opened again, migrated after a copy, and refused where it is not ours to change."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from bookkeeping.races import at_once, everything
+from bookkeeping.records import planned, slice_of, source_row
+from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError
+from ocelog.ledger import open as opening
+from ocelog.ledger import tables
+from ocelog.ledger.store import Ledger
+from ocelog.ledger.transactions import Database, connect
+
+
+@pytest.fixture
+def bare(address: str) -> Database:
+    return connect(address, durable=False)
+
+
+def _shape(database: Database) -> dict[str, object]:
+    """Return tables, columns, keys and indexes as the database describes them."""
+    with database.read() as tx:
+        seen = inspect(tx)
+        return {
+            name: (
+                [(column["name"], str(column["type"]), column["nullable"]) for column in seen.get_columns(name)],
+                seen.get_pk_constraint(name),
+                [_index(found) for found in seen.get_indexes(name)],
+                sorted(map(repr, seen.get_unique_constraints(name))),
+                sorted(map(repr, seen.get_foreign_keys(name))),
+            )
+            for name in seen.get_table_names()
+        }
+
+
+def _index(found: Any) -> tuple[object, ...]:
+    options = {key: str(value) for key, value in found["dialect_options"].items()}
+    return found["name"], found["column_names"], bool(found["unique"]), options
+
+
+def test_a_ledger_keeps_its_id_and_each_has_its_own(open_ledger: Callable[[], Ledger], tmp_path: Path) -> None:
+    one = open_ledger()
+    assert len(one.id) == 16
+    assert open_ledger().id == one.id
+    apart = Ledger.open(f"sqlite:///{tmp_path}/apart.db")
+    assert apart.id != one.id
+    apart.close()
+
+
+def test_two_that_make_a_ledger_at_once_make_one(address: str) -> None:
+    opened = at_once([lambda: Ledger.open(address, durable=False)] * 4)
+    ledgers = [found for found in opened if isinstance(found, Ledger)]
+    assert len({found.id for found in ledgers}) == 1
+    for found in ledgers:
+        found.close()
+    assert len(ledgers) == 4, opened
+
+
+def test_the_migrations_make_the_very_tables_that_a_new_ledger_has(
+    bare: Database, ledger: Ledger, tmp_path: Path, postgresql: Callable[[], str]
+) -> None:
+    fresh = connect(f"sqlite:///{tmp_path}/fresh.db" if bare.is_sqlite else postgresql(), durable=False)
+    with fresh.write() as tx:
+        opening.migrate(tx)
+        differences = compare_metadata(MigrationContext.configure(tx, opts={"compare_type": True}), tables.metadata)
+    assert differences == []
+    assert _shape(fresh) == _shape(ledger._database)
+    fresh.close()
+    migrated = Ledger.open(fresh.url.render_as_string(hide_password=False))
+    assert migrated.id not in ("", ledger.id)
+    assert planned(migrated, slice_of())
+    migrated.close()
+    bare.close()
+
+
+def test_the_newest_migration_is_the_revision_that_the_program_writes(bare: Database) -> None:
+    with bare.write() as tx:
+        opening.migrate(tx)
+        assert tx.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == opening.REVISIONS[-1]
+    bare.close()
+
+
+def test_a_ledger_of_an_older_version_is_copied_and_then_migrated(
+    ledger: Ledger, address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    planned(ledger, slice_of())
+    held = everything(ledger)
+    with ledger._database.write() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    ledger.close()
+    monkeypatch.setattr(opening, "REVISIONS", ("0000", *opening.REVISIONS))
+
+    def upgrade(tx: object) -> None:
+        tx.execute(text("CREATE TABLE newer (n INTEGER)"))  # type: ignore[attr-defined] # a connection
+        tx.execute(text("UPDATE alembic_version SET version_num = '0001'"))  # type: ignore[attr-defined] # a connection
+
+    monkeypatch.setattr(opening, "migrate", upgrade)
+    migrated = Ledger.open(address)
+    assert everything(migrated) == held
+    migrated.close()
+    copies = list(tmp_path.glob("ledger.db.0000-*.bak"))
+    assert len(copies) == (1 if address.startswith("sqlite") else 0)
+    for copy in copies:
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+        with closing(sqlite3.connect(copy)) as connection:
+            assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0000",)]
+            assert connection.execute("SELECT count(*) FROM slices").fetchall() == [(1,)]
+
+
+def test_a_migration_that_fails_changes_nothing(ledger: Ledger, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ledger._database.write() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    before = _shape(ledger._database)
+    monkeypatch.setattr(opening, "REVISIONS", ("0000", *opening.REVISIONS))
+
+    def upgrade(tx: object) -> None:
+        tx.execute(text("CREATE TABLE newer (n INTEGER)"))  # type: ignore[attr-defined] # a connection
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(opening, "migrate", upgrade)
+    with pytest.raises(ZeroDivisionError):
+        Ledger.open(address)
+    assert _shape(ledger._database) == before
+
+
+def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(ledger: Ledger, address: str) -> None:
+    with ledger._database.write() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    before = everything(ledger)
+    with pytest.raises(HomeError, match=r"made by a newer ocelog.*Upgrade ocelog"):
+        Ledger.open(address)
+    assert everything(ledger) == before
+
+
+def test_a_database_with_tables_of_another_program_is_refused_and_left_alone(bare: Database, address: str) -> None:
+    with bare.write() as tx:
+        tx.execute(text("CREATE TABLE sources (x INTEGER)"))
+    before = _shape(bare)
+    with pytest.raises(HomeError, match="another program"):
+        Ledger.open(address)
+    assert _shape(bare) == before
+    bare.close()
+
+
+def test_opening_an_up_to_date_ledger_does_not_import_alembic(ledger: Ledger, address: str) -> None:
+    assert ledger.id
+    script = (
+        "import sys; from ocelog.ledger.store import Ledger; Ledger.open(sys.argv[1]).close();"
+        "print([name for name in ('alembic', 'pyarrow', 'duckdb') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, address], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_an_address_without_a_scheme_or_of_another_database_is_refused() -> None:
+    for address in ("ledger.db", "", "mysql://root:hunter2@db/x", "oracle://x", "postgresql://u:hunter2@h:port/x"):
+        with pytest.raises(ConfigError, match="expected sqlite:///PATH or postgresql:") as caught:
+            Ledger.open(address)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_a_server_that_does_not_answer_is_named_without_the_password() -> None:
+    with pytest.raises(LedgerUnavailableError, match=r"127\.0\.0\.1/x does not answer") as caught:
+        Ledger.open("postgresql://u:hunter2@127.0.0.1:1/x")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_password_is_not_in_the_url_that_is_shown(postgresql: Callable[[], str]) -> None:
+    ledger = Ledger.open(postgresql().replace("postgres:@", "postgres:hunter2@"))
+    assert "hunter2" not in ledger.url + repr(ledger)
+    ledger.close()
+
+
+def test_options_in_a_postgresql_address_are_kept(postgresql: Callable[[], str]) -> None:
+    ledger = Ledger.open(postgresql() + "&options=-c%20work_mem%3D7MB&application_name=mine")
+    with ledger._database.read() as tx:
+        assert tx.execute(text("SHOW work_mem")).scalar_one() == "7MB"
+        assert tx.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "2min"
+    ledger.close()
+
+
+def test_a_file_ledger_is_for_its_owner_alone(tmp_path: Path) -> None:
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    ledger.add_source(source_row())
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    ledger.close()
+    assert modes == {"ledger.db": 0o600, "ledger.db-wal": 0o600, "ledger.db-shm": 0o600}
+    assert [file.name for file in tmp_path.iterdir()] == ["ledger.db"], "a closed ledger is one file, to be copied"
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    file.write_bytes(b"no database at all" * 400)
+    with pytest.raises(HomeError, match="no SQLite file"):
+        Ledger.open(f"sqlite:///{file}")
+    assert file.read_bytes() == b"no database at all" * 400
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HomeError, match=r"absent/ledger\.db cannot be opened.*No such file"):
+        Ledger.open(f"sqlite:///{tmp_path}/absent/ledger.db")
+
+
+def test_a_write_to_a_file_that_may_only_be_read_says_what_to_do(tmp_path: Path) -> None:
+    path = f"{tmp_path}/ledger.db"
+    Ledger.open(f"sqlite:///{path}").close()
+    ledger = Ledger.open(f"sqlite:///{path}")
+    with ledger._database.read() as tx:
+        tx.exec_driver_sql("PRAGMA query_only = ON")
+    with pytest.raises(HomeError, match=r"may only be read.*writable"):
+        ledger.add_source(source_row())
+    ledger.close()
+
+
+def test_a_full_disk_is_a_matter_of_making_room_and_loses_nothing(tmp_path: Path) -> None:
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    with ledger._database.read() as tx:
+        tx.exec_driver_sql("PRAGMA max_page_count = 1")
+    before = everything(ledger)
+    with pytest.raises(LedgerUnavailableError, match="disk is full; make room, nothing is lost"):
+        ledger.add_source(source_row(settings={"long": "x" * 100_000}))
+    assert everything(ledger) == before
+    ledger.close()
+
+
+def test_a_ledger_that_another_process_holds_for_too_long_is_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.ledger.transactions._BUSY_SECONDS", 0)
+    path = tmp_path / "ledger.db"
+    ledger = Ledger.open(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerUnavailableError, match="another process"):
+            ledger.add_source(source_row())
+        assert ledger.sources() == [], "readers go on"
+    ledger.add_source(source_row())
+    ledger.close()
+
+
+def test_a_durable_ledger_waits_for_the_disk(tmp_path: Path) -> None:
+    for durable, synchronous in ((True, 2), (False, 0)):
+        ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", durable=durable)
+        for database in (ledger._database.read, ledger._database.write):
+            with database() as tx:
+                assert tx.exec_driver_sql("PRAGMA synchronous").scalar_one() == synchronous
+                assert tx.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+                assert tx.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
+        ledger.close()
+
+
+def test_a_ledger_in_memory_serves_many_threads() -> None:
+    ledger = Ledger.open("sqlite://")
+    calls = [lambda n=n: ledger.add_source(source_row(f"s{n}")) for n in range(8)]
+    outcomes = at_once(calls)
+    assert outcomes == [None] * 8
+    assert len(ledger.sources()) == 8
+    ledger.close()
+
+
+def test_a_connection_that_the_server_ended_is_made_anew(postgresql: Callable[[], str]) -> None:
+    address = postgresql()
+    ledger, other = Ledger.open(address), Ledger.open(address)
+    with ledger._database.write() as tx:
+        end = {"process": tx.execute(text("SELECT pg_backend_pid()")).scalar_one()}
+    with other._database.write() as tx:
+        tx.execute(text("SELECT pg_terminate_backend(:process, 5000)"), end)
+    assert ledger.sources() == []
+    with pytest.raises(LedgerUnavailableError, match="try again"), ledger._database.write() as tx:
+        tx.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    assert ledger.sources() == []
+    ledger.close()
+    other.close()
+
+
+def test_the_environment_is_not_asked_for_a_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "PGHOST", str(tmp_path))
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    assert ledger.url == f"sqlite:///{tmp_path}/ledger.db"
+    ledger.close()
