@@ -1,0 +1,89 @@
+"""What the tables and views are in SQL, here and in other engines."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pyarrow as pa
+
+from ocelog.model import REJECTIONS
+
+# What is put together here are the names of our schemas and the paths of our files, quoted.
+# ruff: noqa: S608
+
+ALL_LOGS = "all_logs"
+CURRENT = "_current"
+ORDER = ("p_version_time", "p_observed_at", "p_row_id")
+"""Versions of one record of one source sort by these."""
+
+
+def quoted(name: str) -> str:
+    """Write an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Write a text."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """Name DuckDB's type for a column of the lake."""
+    if pa.types.is_struct(kind):
+        fields = (kind.field(index) for index in range(kind.num_fields))
+        return "STRUCT(" + ", ".join(f"{quoted(field.name)} {sql_type(field.type)}" for field in fields) + ")"
+    if pa.types.is_list(kind):
+        return sql_type(kind.value_type) + "[]"
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMPTZ" if kind.tz else "TIMESTAMP"
+    if pa.types.is_integer(kind):
+        # Iceberg has no smaller integer than 32 bits: a column must not change its type when it is published.
+        return "BIGINT" if kind.bit_width == 64 else "INTEGER"
+    names = {pa.bool_(): "BOOLEAN", pa.float32(): "FLOAT", pa.float64(): "DOUBLE"}
+    return names.get(kind, "VARCHAR")
+
+
+def view_of_files(schema: pa.Schema, paths: Sequence[str]) -> str:
+    """Select every row of some Parquet files, older ones that lack columns or fields of `schema` included."""
+    empty = ", ".join(f"NULL::{sql_type(field.type)} AS {quoted(field.name)}" for field in schema)
+    select = f"SELECT {empty} WHERE false"
+    if not paths:
+        return select
+    listed = ", ".join(map(literal, paths))
+    columns = ", ".join(quoted(field.name) for field in schema)
+    rows = f"SELECT * FROM read_parquet([{listed}], union_by_name = true)"
+    return f"SELECT {columns} FROM ({select} UNION ALL BY NAME {rows})"
+
+
+def current_view(table: str) -> str:
+    """Select the present state of each record: only narrow columns are compared, since a row may be large."""
+    order = ", ".join(ORDER)
+    newest = f"SELECT arg_max(p_row_id, ({order})) FROM {quoted(table)} GROUP BY p_source_id, id"
+    return f"SELECT * FROM {quoted(table)} WHERE p_row_id IN ({newest})"
+
+
+def all_logs_view(schemas: Mapping[str, pa.Schema]) -> str:
+    """Select the standard fields of every log type, for a search over all of them."""
+    selects = []
+    for table in log_tables(schemas):
+        columns = ", ".join(quoted(name) for name in schemas[table].names if name.startswith("p_"))
+        selects.append(f"SELECT {columns} FROM {quoted(table)}")
+    return " UNION ALL BY NAME ".join(selects)
+
+
+def log_tables(schemas: Iterable[str]) -> list[str]:
+    """Return the tables of log types, in order."""
+    return sorted(table for table in schemas if table != REJECTIONS)
+
+
+def current_sql(table: str, relation: str | None = None) -> str:
+    """Write the `_current` view of `table` in SQL that Spark, Trino, DuckDB and Polars understand.
+
+    `relation` is how the engine names the table, where it is not by its plain name.
+    """
+    order = ", ".join(f"{column} DESC" for column in ORDER)
+    return (
+        "SELECT * FROM (\n"
+        f"  SELECT *, row_number() OVER (PARTITION BY p_source_id, id ORDER BY {order}) AS newest_first\n"
+        f"  FROM {relation or table}\n"
+        ") AS versions\n"
+        "WHERE newest_first = 1"
+    )
