@@ -24,19 +24,27 @@ def as_json(value: object) -> None:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print `rows` under their names, columns side by side; on a terminal long cells wrap."""
-    if not rows:
-        return
+    if rows:
+        _draw(list(rows[0]), [list(row.values()) for row in rows])
+
+
+def table_head(names: Sequence[str]) -> None:
+    """Print the names of a table without rows."""
+    _draw(names, [])
+
+
+def _draw(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     # Imported only here: `ocelog --help` and every command that prints JSON go without.
     from rich.console import Console  # noqa: PLC0415 - see above
     from rich.table import Table  # noqa: PLC0415 - see above
     from rich.text import Text  # noqa: PLC0415 - see above
 
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in rows[0]:
-        numeric = all(isinstance(row[name], int | float) and not isinstance(row[name], bool) for row in rows)
-        drawn.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+    for name, column in zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True):
+        numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in column)
+        drawn.add_column(Text(harmless(name)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(cell(value)) for value in row.values()))
+        drawn.add_row(*(Text(cell(value)) for value in row))
     if sys.stdout.isatty():
         Console(highlight=False).print(drawn)
         return

@@ -1,0 +1,106 @@
+"""`ocelog query`: ask the lake in SQL."""
+
+import sys
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ocelog.assemble import table_schemas
+from ocelog.cli import answers, show
+from ocelog.errors import ConfigError
+from ocelog.installation import Installation, opened
+from ocelog.lake.query import Limits, Queries
+from ocelog.quantities import duration
+from ocelog.standing import sweeps
+
+_LONGEST = 1_000_000
+
+
+class Output(StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    NDJSON = "ndjson"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+def command(
+    sql: Annotated[str | None, typer.Argument(metavar="SQL", help="One SELECT, in DuckDB's SQL.")] = None,
+    *,
+    file: Annotated[Path | None, typer.Option("-f", "--file", help="Read the SQL from a file.")] = None,
+    output: Annotated[
+        Output | None, typer.Option("-o", "--output", help="Default: a table on a terminal, else ndjson.")
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="60s", help="Interrupt it after this long, at most 9m.")
+    ] = None,
+) -> None:
+    """Ask the lake in SQL; what has landed is there at once, published or not. `ocelog tables` lists what there is.
+
+    The SQL is an argument, a file, or comes on stdin. A table shows 100 rows and says how many there are.
+    """
+    text = _sql(sql, file)
+    with opened() as installation:
+        settings = installation.settings
+        limits = Limits(
+            timeout=settings.query_timeout if timeout is None else _timeout(timeout),
+            memory_mb=max(1, settings.query_memory // 1_000_000),
+        )
+        queries = Queries(installation.home.path, installation.ledger, table_schemas())
+        with queries.run(text, limits=limits) as answer:
+            _write(answers.Rows(schema=answer.schema, batches=answer.batches), output or _usual())
+        if any(name.endswith("_current") for name in answer.tables):
+            _say_what_is_missing(installation)
+
+
+def _sql(sql: str | None, file: Path | None) -> str:
+    if sql is not None and file is not None:
+        raise ConfigError("Give the SQL as an argument or with -f, not both.")
+    if sql is not None:
+        return sql
+    if file is None and sys.stdin.isatty():
+        raise ConfigError('Which SQL? Such as: ocelog query "SELECT count(*) FROM wiz_issues_current"')
+    try:
+        if file is None:
+            return sys.stdin.read(_LONGEST + 1)
+        with file.open(encoding="utf-8") as opened_file:
+            return opened_file.read(_LONGEST + 1)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file or 'stdin'} is no UTF-8 text.") from None
+
+
+def _timeout(text: str) -> timedelta:
+    found = duration(text)
+    if not timedelta(seconds=1) <= found <= timedelta(minutes=9):
+        raise ConfigError(f"--timeout {text}: choose something from 1s to 9m.")
+    return found
+
+
+def _usual() -> Output:
+    return Output.TABLE if sys.stdout.isatty() else Output.NDJSON
+
+
+def _write(rows: answers.Rows, output: Output) -> None:
+    match output:
+        case Output.TABLE:
+            answers.as_table(rows)
+        case Output.JSON:
+            answers.as_json(rows)
+        case Output.NDJSON:
+            answers.as_ndjson(rows)
+        case Output.CSV:
+            answers.as_csv(rows)
+        case Output.PARQUET:
+            answers.as_parquet(rows)
+
+
+def _say_what_is_missing(installation: Installation) -> None:
+    for stream, sweep in sweeps(installation.ledger).items():
+        show.remark(f"{stream}: of the first sweep there are {sweep}; until all are, _current lacks the rest.")

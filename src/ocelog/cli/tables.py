@@ -1,0 +1,60 @@
+"""`ocelog tables`: what can be asked, and what each column means."""
+
+from typing import Annotated, Any
+
+import pyarrow as pa
+import typer
+
+from ocelog.assemble import table_schemas
+from ocelog.cli import show
+from ocelog.errors import ConfigError
+from ocelog.lake.sql import ALL_LOGS, CURRENT, log_tables, sql_type
+from ocelog.model import REJECTIONS, table_name
+from ocelog.quantities import nearest
+from ocelog.schema.packaged import packaged_schemas
+
+
+def command(
+    table: Annotated[str | None, typer.Argument(help="Show the columns of this table.")] = None,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the tables, or the columns of one: their types and what each means."""
+    known = meanings()
+    if table is None:
+        show.table_or_json([{"table": name, "meaning": meaning} for name, meaning in known.items()], json=json)
+        return
+    check_table(table, known)
+    show.table_or_json([_line(column) for column in columns(table)], json=json)
+
+
+def check_table(name: str, known: dict[str, str]) -> None:
+    """Raise ConfigError with the nearest name where there is no table `name`."""
+    if name not in known:
+        raise ConfigError(f"There is no table {name!r}{nearest(name, known) or '. See: ocelog tables'}")
+
+
+def meanings() -> dict[str, str]:
+    """Return every table and view with what it holds."""
+    found = dict[str, str]()
+    for schema in packaged_schemas().values():
+        table = table_name(schema.log_type)
+        found[table] = schema.description or f"Every version of every record of {schema.log_type}."
+        found[table + CURRENT] = f"The present state of each record of {schema.log_type}: one row an id."
+    found[ALL_LOGS] = "The standard fields of every log type, to look for an address or a name in all of them."
+    found[REJECTIONS] = "Records that do not fit their schema: where, why, and the record as it came."
+    return found
+
+
+def columns(table: str) -> list[pa.Field]:
+    """Return the columns of a table or view."""
+    schemas = table_schemas()
+    if table != ALL_LOGS:
+        return list(schemas[table.removesuffix(CURRENT)])
+    every = {column.name: column for name in log_tables(schemas) for column in schemas[name]}
+    return [column for name, column in every.items() if name.startswith("p_")]
+
+
+def _line(column: pa.Field) -> dict[str, Any]:
+    doc = (column.metadata or {}).get(b"doc", b"").decode()
+    return {"column": column.name, "type": sql_type(column.type), "meaning": doc}
