@@ -18,16 +18,17 @@ give_up() {
     exit 1
 }
 
-# The lock's name comes first: the benches' lock holds all that the other one does.
-fingerprint() {
-    echo "$1 $(cat "$1" pyproject.toml scripts/setup.sh | sha256sum | cut -d ' ' -f 1) $(pwd)"
-}
+fingerprint() { cat "$1" pyproject.toml scripts/setup.sh | sha256sum | cut -d ' ' -f 1; }
 
+# What the benches need is enough for everything else.
 is_ready() {
     [ -x $venv/bin/python ] && [ -f $venv/ready ] || return 1
     ready=$(cat $venv/ready)
     [ "$ready" = "$(fingerprint "$lock")" ] || [ "$ready" = "$(fingerprint requirements-bench.lock)" ]
 }
+
+# Scripts in a virtual environment name its interpreter by an absolute path.
+has_moved() { [ -f $venv/place ] && [ "$(cat $venv/place)" != "$(pwd)" ]; }
 
 fits() {
     "$1" -c "import sys; sys.exit(not (3, $oldest) <= sys.version_info[:2] <= (3, $newest))" 2>/dev/null
@@ -90,6 +91,7 @@ with_uv() {
         uv pip install --quiet --python $venv/bin/python --no-deps --no-build-isolation -e .
 }
 
+if has_moved; then rm -rf $venv; fi
 is_ready && exit
 rm -f $venv/ready
 if ! command -v uv >/dev/null || ! with_uv; then
@@ -97,4 +99,5 @@ if ! command -v uv >/dev/null || ! with_uv; then
     with_pip || give_up "the packages could not be installed; the reason stands above. Without a way to a package
 index, set PIP_INDEX_URL to a mirror's address and start again."
 fi
+pwd >$venv/place
 fingerprint "$lock" >$venv/ready

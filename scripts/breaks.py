@@ -1,0 +1,166 @@
+"""Whether each rule is kept by a test: leave the rule out of the code, and the tests named beside it must turn red.
+
+Each YAML file in tests/break is a list of breaks: `rule` (what is left out); `file`, `old` (text that occurs once in
+it) and `new` (what takes its place), or several such in `changes`; `tests` (pytest arguments); maybe `env`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "tests" / "break"
+NEEDED = ("src", "tests", "pyproject.toml", "README.md")
+LONGEST = 600
+"""Seconds; a break that makes the code run for ever counts as red after them."""
+RED = 1
+"""How pytest ends when a test failed; its other endings say that nothing was tested."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One text in one file, and what takes its place."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Break:
+    """One rule left out on purpose."""
+
+    rule: str
+    changes: Sequence[Change]
+    tests: Sequence[str]
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How the tests ended; `code` is None where they were still running when their time was up."""
+
+    code: int | None
+    seconds: float
+    last_line: str
+
+    @property
+    def red(self) -> bool:
+        """Whether a test noticed."""
+        return self.code is None or self.code == RED
+
+
+def read(folder: Path = FOLDER) -> list[Break]:
+    """Read every break, in the order of files and lines."""
+    return [_parse(each) for path in sorted(folder.glob("*.yml")) for each in yaml.safe_load(path.read_text()) or ()]
+
+
+def _parse(entry: dict[str, Any]) -> Break:
+    changes = entry.get("changes") or [{key: entry[key] for key in ("file", "old", "new")}]
+    env = {name: str(value) for name, value in entry.get("env", {}).items()}
+    return Break(rule=entry["rule"], changes=[Change(**each) for each in changes], tests=entry["tests"], env=env)
+
+
+def problems(each: Break, root: Path = ROOT) -> list[str]:
+    """Say what keeps `each` from being carried out on the tree at `root`."""
+    found = [
+        f"{each.rule}: {change.file} holds the old text {count} times, not once"
+        for change in each.changes
+        if (count := _occurrences(root / change.file, change.old)) != 1
+    ]
+    files = {name.split("::")[0] for name in each.tests if not name.startswith("-") and ".py" in name}
+    return found + [f"{each.rule}: there is no {name}" for name in sorted(files) if not (root / name).exists()]
+
+
+def _occurrences(path: Path, text: str) -> int:
+    return path.read_text().count(text) if path.exists() else 0
+
+
+def apply(each: Break, root: Path) -> None:
+    """Leave the rule out of the tree at `root`."""
+    for change in each.changes:
+        path = root / change.file
+        path.write_text(path.read_text().replace(change.old, change.new))
+
+
+def copy_tree(to: Path) -> None:
+    """Copy what the tests need to `to`, beside the shared facts where there are any."""
+    to.mkdir()
+    for name in NEEDED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, to / name)
+    if (ROOT.parent / "shared").exists():
+        (to.parent / "shared").symlink_to(ROOT.parent / "shared")
+
+
+def run_tests(tests: Sequence[str], tree: Path, env: Mapping[str, str]) -> Outcome:
+    """Run `tests` on the code in `tree` (and not on the code that is installed)."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
+    began = time.monotonic()
+    try:
+        done = subprocess.run(
+            command,
+            cwd=tree,
+            env=os.environ | {"PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"} | dict(env),
+            capture_output=True,
+            text=True,
+            timeout=LONGEST,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome(code=None, seconds=LONGEST, last_line="still running")
+    lines = (done.stdout + done.stderr).strip().splitlines() or [""]
+    return Outcome(code=done.returncode, seconds=time.monotonic() - began, last_line=lines[-1].strip("= "))
+
+
+def try_break(each: Break) -> Outcome:
+    """Run the tests of `each` on a copy of the tree that lacks its rule."""
+    with tempfile.TemporaryDirectory(prefix="break-") as folder:
+        tree = Path(folder) / "tree"
+        copy_tree(tree)
+        apply(each, tree)
+        return run_tests(each.tests, tree, each.env)
+
+
+def main(words: Sequence[str]) -> int:
+    """Try every break whose rule has one of `words` in it; 0 where each turned a test red."""
+    breaks = [each for each in read() if not words or any(word.lower() in each.rule.lower() for word in words)]
+    wrong = [problem for each in breaks for problem in problems(each)]
+    if wrong or not breaks:
+        print("\n".join(wrong) or "No break matches.")
+        return 2
+    whole = Break(rule="nothing", changes=(), tests=sorted({test for each in breaks for test in each.tests}), env={})
+    unbroken = try_break(whole)
+    if unbroken.code != 0:
+        print(f"The tests are not green to begin with: {unbroken.last_line}")
+        return 2
+    print(f"green  {unbroken.seconds:5.0f} s  nothing is left out: {unbroken.last_line}")
+    return _try_all(breaks)
+
+
+def _try_all(breaks: Sequence[Break]) -> int:
+    unnoticed = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for each, outcome in zip(breaks, pool.map(try_break, breaks), strict=True):
+            unnoticed += not outcome.red
+            word = "red" if outcome.red else "GREEN"
+            print(f"{word:5}  {outcome.seconds:5.0f} s  {each.rule}: {outcome.last_line}", flush=True)
+    print(f"{len(breaks) - unnoticed} of {len(breaks)} breaks turned a test red.")
+    return 1 if unnoticed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
