@@ -75,7 +75,7 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of the command
     ] = None,
 ) -> None:
     """Serve a tenant. Prints token URL, API URL, client id and client secret, one a line; admin on stderr."""
-    clock = Clock(START) if stepped else Clock.wall(clock_offset)
+    log = Truth.silent() if truth is None else Truth(truth)
     world = World(
         seed=seed,
         audit=audit,
@@ -84,24 +84,22 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of the command
         rate=rate,
         late=late,
         ties=ties,
-        clock=clock,
-        truth=Truth.silent() if truth is None else Truth(truth),
+        clock=Clock(START) if stepped else Clock.wall(clock_offset),
+        truth=log,
     )
-    accounts = Accounts(seed, lifetime=token_lifetime)
-    bound = frozenset(p["id"] for p in world.estate.projects[:projects])
-    accounts.add(scopes=tuple(s for s in scopes.split(",") if s), projects=bound)
+    behaviour = Behaviour(
+        after_inclusive=inclusive in {Inclusive.AFTER, Inclusive.BOTH},
+        before_inclusive=inclusive in {Inclusive.BEFORE, Inclusive.BOTH},
+        tie_break=tie_break,
+        page_cap=page_cap,
+        refuse_over_cap=page_cap_refuse,
+        max_count=max_count,
+        self_audit=self_audit,
+    )
     server = Server(
         world,
-        behaviour=Behaviour(
-            after_inclusive=inclusive in {Inclusive.AFTER, Inclusive.BOTH},
-            before_inclusive=inclusive in {Inclusive.BEFORE, Inclusive.BOTH},
-            tie_break=tie_break,
-            page_cap=page_cap,
-            refuse_over_cap=page_cap_refuse,
-            max_count=max_count,
-            self_audit=self_audit,
-        ),
-        accounts=accounts,
+        behaviour=behaviour,
+        accounts=_accounts(world, token_lifetime, scopes, projects),
         faults=_faults(seed if fault_seed is None else fault_seed, fault or []),
         latency=latency / 1000,
         host=host,
@@ -110,6 +108,13 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of the command
     )
     _announce(server)
     server.serve_until_signalled()
+
+
+def _accounts(world: World, lifetime: int, scopes: str, projects: int) -> Accounts:
+    made = Accounts(world.seed, lifetime=lifetime)
+    bound = frozenset(p["id"] for p in world.estate.projects[:projects])
+    made.add(scopes=tuple(s for s in scopes.split(",") if s), projects=bound)
+    return made
 
 
 def _faults(seed: int, written: list[str]) -> Faults:

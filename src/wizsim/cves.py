@@ -17,7 +17,6 @@ def make_cve(rng: Random) -> Json:
     severity = weighted(rng, CVSS)
     name = f"CVE-{rng.randrange(2018, 2027)}-{rng.randrange(1000, 60000)}"
     unscored = rng.random() < 0.04
-    probability = round(min(0.97, rng.lognormvariate(-6.0, 1.8)), 5)
     exploited = severity in {"CRITICAL", "HIGH"} and rng.random() < 0.12
     major, minor = rng.randrange(1, 9), rng.randrange(0, 20)
     fixed = f"{major}.{minor}.{rng.randrange(2, 30)}"
@@ -33,9 +32,7 @@ def make_cve(rng: Random) -> Json:
         "severity": severity,
         "nvdSeverity": None if unscored else severity,
         "weightedSeverity": None,
-        "epssSeverity": _epss_severity(probability) if not unscored else None,
-        "epssPercentile": None if unscored else round(min(99.9, probability * 300 + rng.random() * 40), 1),
-        "epssProbability": None if unscored else probability,
+        **_likelihood(rng, unscored=unscored),
         "detailedName": package,
         "version": f"{major}.{minor}.{rng.randrange(0, 2)}",
         "fixedVersion": fixed if rng.random() < 0.8 else None,
@@ -74,6 +71,14 @@ def _scores(rng: Random, severity: str, *, unscored: bool) -> Json:
     }
     parts = {"exploitabilityScore": round(score * 0.39, 1), "impactScore": round(score * 0.6, 1)}
     return {"score": score, "nvdScore": score, **parts, "cvssv3": {**metrics, "scope": "UNCHANGED"}}
+
+
+def _likelihood(rng: Random, *, unscored: bool) -> Json:
+    if unscored:
+        return {"epssSeverity": None, "epssPercentile": None, "epssProbability": None}
+    probability = round(min(0.97, rng.lognormvariate(-6.0, 1.8)), 5)
+    percentile = round(min(99.9, probability * 300 + rng.random() * 40), 1)
+    return {"epssSeverity": _epss_severity(probability), "epssPercentile": percentile, "epssProbability": probability}
 
 
 def _epss_severity(probability: float) -> str:

@@ -125,7 +125,8 @@ def project(document: str, root: str, record: Json) -> Json:
     """
     for field in plan_of(document).fields:
         if field.name == root:
-            return field.show(record)
+            shown: Json = field.show(record)
+            return shown
     raise KeyError(root)
 
 
