@@ -45,7 +45,7 @@ class MemoryLake:
     def discard(self, part: NewPart) -> None:
         """Delete a part that never landed."""
         self._yield()
-        del self.files[part.path]
+        self.files.pop(part.path, None)
 
     def load(
         self, table: str, source_id: str, *, since_us: int, until_us: int | None, ids: Collection[str] | None = None

@@ -3,12 +3,12 @@
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from ocelog.errors import SourceUnavailableError
-from ocelog.instants import from_us, rfc3339, to_us
+from ocelog.instants import EPOCH, from_us, rfc3339, to_us
 from ocelog.model import Kind
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.ports import Answer, Ask, CursorLost, Page, Unusable
@@ -32,7 +32,11 @@ KIND = Kind(
     sweep_by="createdAt",
     version_fields=("id", "createdAt", "changedAt", "updatedAt", "status", "tag"),
 )
-START = datetime.fromisoformat("2026-03-01T00:00:00Z")
+START = EPOCH + timedelta(days=5)
+"""So early that a sweep of all time is one slice, and seeds are spent on what matters."""
+GHOST = "GHOST"
+"""A status that no thing ever has: data beside an error need not be true."""
+_MOST_ASKS = 20_000
 _OPEN = ("OPEN", "IN_PROGRESS")
 _ALL = (*_OPEN, "RESOLVED", "REJECTED")
 
@@ -49,7 +53,6 @@ class Thing:
     updated: int
     status: str = "OPEN"
     tag: str = "a"
-    history: list[str] = field(default_factory=list)
 
     def shown(self) -> dict[str, Any]:
         """Return the record as the API sends it."""
@@ -77,6 +80,8 @@ class Faults:
     """`tag` fails in one record of the page."""
     page_error: float = 0.0
     """An error beside data that no rule lets us use, once."""
+    circles: bool = False
+    """A page that shows one certain record always sends its reader back."""
     shuffled: bool = False
     tie_break: bool = True
     ties: bool = False
@@ -104,12 +109,13 @@ def draw_faults(rng: random.Random) -> Faults:
         overlap_page=maybe(0.2),
         partial=maybe(0.1),
         page_error=maybe(0.05),
+        circles=rng.random() < 0.1,
         shuffled=rng.random() < 0.3,
         tie_break=rng.random() < 0.6,
         ties=rng.random() < 0.4,
         inclusive=(rng.random() < 0.5, rng.random() < 0.5),
         capped=rng.choice((None, None, 4)),
-        poison=rng.choice((None, None, "beside", "null")),
+        poison=rng.choice((None, None, None, None, None, "beside", "beside", "null")),
         refused_tag=rng.random() < 0.2,
         date_jumps=maybe(0.05),
     )
@@ -124,14 +130,17 @@ class World:
         self.now = to_us(START)
         self.things: list[Thing] = []
         self.poisoned: str | None = None
+        self.circling: str | None = None
         self.refusing_tag = False
         for _ in range(things):
-            self.now += self._gap() * 20
+            self.now += self._gap() * 10
             self._open()
         for _ in range(things):
             self.change()
         if faults.poison is not None:
             self.poisoned = rng.choice(self.things).id
+        if faults.circles:
+            self.circling = rng.choice(self.things).id
 
     def advance(self, us: int) -> None:
         """Let time pass."""
@@ -145,7 +154,8 @@ class World:
             self._open()
             return
         thing = self.rng.choice(self.things)
-        at = thing.updated if self.faults.ties and self.rng.random() < 0.2 else self._instant()
+        same = self.faults.ties and thing.updated > self.now - 60_000_000 and self.rng.random() < 0.2
+        at = thing.updated if same else self._instant()
         if roll < 0.3:
             thing.tag = "b" if thing.tag == "a" else "a"
             if self.rng.random() < 0.5:
@@ -161,7 +171,7 @@ class World:
         self.things.append(Thing(id=f"t{len(self.things)}", created=at, visible=at + late, changed=changed, updated=at))
 
     def _gap(self) -> int:
-        return self.rng.randrange(1_000, 30_000_000)
+        return self.rng.choice((1_000, 300_000, 3_000_000, 20_000_000))
 
     def _instant(self) -> int:
         """Return now, often rounded to whole seconds so that records share an instant."""
@@ -175,7 +185,7 @@ class WorldSource:
         self._world = world
         self._clock = clock
         self._yield = yields
-        self.shown: list[tuple[int, list[dict[str, Any]]]] = []
+        self.asked = 0
 
     def hear(self) -> bool:
         """Let the clock hear the API's Date."""
@@ -191,6 +201,8 @@ class WorldSource:
 
     def ask(self, ask: Ask) -> Answer:
         """Answer from the world as it is between two points at which others may run."""
+        self.asked += 1
+        assert self.asked < _MOST_ASKS, "pulling never ends"
         for _ in range(20):
             asked_us = self._clock.stamp()
             self._yield()
@@ -216,7 +228,7 @@ class WorldSource:
             return Unusable(reason="oops! an internal error has occurred")
         made = self._page(ask, page, start + size < len(matching), total, asked_us)
         if poisoned or (page and rng.random() < faults.page_error):
-            return Unusable(reason="an error beside data", page=made)
+            return Unusable(reason="an error beside data", page=_ghostly(made))
         return made
 
     def _matching(self, ask: Ask) -> list[Thing]:
@@ -259,7 +271,8 @@ class WorldSource:
         if has_next and ask.after is not None and rng.random() < faults.empty_page:
             cursor = json.dumps([*json.loads(ask.after)[:2], rng.random()])
             return self._sent(ask, [], cursor, True, total, asked_us)
-        if has_next and rng.random() < faults.repeated_cursor:
+        circling = self._world.circling in [thing.id for thing in page]
+        if has_next and (circling or rng.random() < faults.repeated_cursor):
             cursor = ask.after
         if has_next and rng.random() < faults.missing_cursor:
             cursor = None
@@ -297,3 +310,8 @@ class WorldSource:
             refused=refused,
             unknown=unknown,
         )
+
+
+def _ghostly(page: Page) -> Page:
+    records = json.loads(page.records if isinstance(page.records, bytes) else b"[]")
+    return replace(page, records=json.dumps([record | {"status": GHOST} for record in records]).encode())

@@ -80,7 +80,7 @@ class Lander:
         rejections = _by_key(moving, shaped.rejections)
         known_rejections = self.ledger.known_rejections(list(rejections)) if rejections else frozenset()
         for _ in range(_MAX_TRIES):
-            self.memory.cover(ask, shaped)
+            self.memory.cover(ask, shaped, predecessors=bool(page.refused or page.unknown))
             self._fill_unknown(page, shaped)
             placed = self.memory.history.place(shaped, page.asked_us)
             fresh = {key: rejection for key, rejection in rejections.items() if key not in known_rejections}

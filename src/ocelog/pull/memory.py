@@ -15,7 +15,8 @@ class Memory:
     """The lake is the memory: this is the part of it that concerns one slice, loaded once and kept up by hand.
 
     A slice asked by its cursor field needs the stretch of p_cursor_time that its widened question covers. Any other
-    question can show records with any p_cursor_time: there the versions of the ids that a page shows are loaded.
+    question can show records with any p_cursor_time: there the versions of the ids that a page shows are loaded. So
+    they are for a page with unknown fields, which take their values from the version before, however old.
     """
 
     lake: Lake
@@ -32,12 +33,15 @@ class Memory:
     def __post_init__(self) -> None:
         self.history = self._blank()
 
-    def cover(self, ask: Ask, shaped: Shaped) -> None:
+    def cover(self, ask: Ask, shaped: Shaped, *, predecessors: bool = False) -> None:
         """Make sure that every version which an event of `shaped` could repeat is in `history`."""
         if not shaped.ids:
             return
         least, most = min(shaped.cursor_us), max(shaped.cursor_us)
-        if self.slice_.by != self.cursor_field:
+        if predecessors:
+            self._stretch = None
+            self._load(0, None, shaped.ids)
+        elif self.slice_.by != self.cursor_field:
             self._load(min(least, to_us(ask.since)), None, shaped.ids)
         elif self._stretch is None or least < self._stretch[0] or most > self._stretch[1]:
             since, until = self._stretch or (to_us(ask.since), to_us(ask.until))
