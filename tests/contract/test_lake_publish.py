@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,11 @@ from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import HomeError, LakeUnavailableError, SchemaError
 from ocelog.lake import append as appending
+from ocelog.lake.elsewhere import lake_info
 from ocelog.lake.iceberg import opened_catalog
 from ocelog.lake.lake import FileLake
 from ocelog.lake.publish import DUE_BYTES, Publisher, due
+from ocelog.lake.purge import delete_rows
 from ocelog.lake.state import MARK, TableStates
 from ocelog.lake.upkeep import clean
 from ocelog.model import Part
@@ -392,3 +396,51 @@ def test_a_home_whose_path_is_odd_works(tmp_path: Path, ledger: FakeLedger) -> N
     land(lake, ledger, row("a", 1))
     Publisher(home, ledger, SCHEMAS).publish(TABLE)
     assert lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids == ["a"]
+
+
+def test_purging_a_source_keeps_every_other_row_as_it_was(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger
+) -> None:
+    mixed = [
+        row("a", 1, source="s2"),
+        row("b", 2, notes=None),
+        row("c", 3, notes=[]),
+        row("d", 4, notes=[{"text": "x"}]),
+    ]
+    land(lake, ledger, *mixed)
+    land(lake, ledger, row("e", 5, source="s2"))
+    land(lake, ledger, row("f", 6))
+    publisher.publish(TABLE)
+    assert delete_rows(lake.home, TABLE, "s2") == 2
+    assert delete_rows(lake.home, TABLE, "s2") == 0
+    assert delete_rows(lake.home, "wiz_audit", "s2") == 0
+    assert lake.load(TABLE, "s2", since_us=0, until_us=None).known.ids == []
+    assert sorted(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["b", "c", "d", "f"]
+    kept = lake.rows(TABLE, [one["p_row_id"] for one in mixed], ["notes"])
+    assert [kept[one["p_row_id"]]["notes"] for one in mixed[1:]] == [None, [], [{"text": "x"}]]
+    assert TableStates(lake.home).mark(TABLE) == ("ledger-1", 3)
+    assert publisher.publish(TABLE, force=True).parts == 0
+
+
+def test_a_table_is_described_for_other_engines(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+    before = lake_info(lake.home, ledger, TABLE)
+    assert (before.metadata, before.lines, before.rows) == (None, {}, 0)
+    land(lake, ledger, row("a", 1), row("b", 2))
+    publisher.publish(TABLE)
+    land(lake, ledger, row("c", 1))
+    info = lake_info(lake.home, ledger, TABLE)
+    assert (info.published_through, info.files, info.rows) == (1, 1, 2)
+    assert (info.waiting_parts, info.waiting_rows) == (1, 1)
+    assert list(info.lines) == ["DuckDB", "Polars", "PyIceberg", "Spark", "Trino"]
+    assert all(str(lake.home) in line for line in info.lines.values())
+
+
+@pytest.mark.parametrize("engine", ["Polars", "PyIceberg"])
+def test_the_lines_for_python_engines_run_as_they_are(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, engine: str
+) -> None:
+    land(lake, ledger, row("a", 1))
+    publisher.publish(TABLE)
+    line = lake_info(lake.home, ledger, TABLE).lines[engine]
+    ran = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True, timeout=60)
+    assert "p_row_id" in ran.stdout or "shape: (1, " in ran.stdout

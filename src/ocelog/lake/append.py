@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +18,7 @@ from ocelog.model import Part
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
+    from pyiceberg.table.update.snapshot import _SnapshotProducer
 
 CHUNK_ROWS = 20_000
 CHUNK_BYTES = 12 * 1024 * 1024
@@ -42,7 +43,11 @@ def append(home: Path, table: str, schema: pa.Schema, parts: Sequence[Part], *, 
         except Exception:
             files.abandon()
             raise
-        _commit(transaction, loaded, files, f"{ledger_id}:{parts[-1].sequence}")
+        mark = {MARK: f"{ledger_id}:{parts[-1].sequence}"}
+        appending = transaction.update_snapshot(snapshot_properties=mark).merge_append()
+        for file in files.written:
+            appending.append_data_file(file)
+        commit(transaction, loaded, appending, files)
     return sum(part.rows for part in parts)
 
 
@@ -78,17 +83,17 @@ def _chunks(paths: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
     yield pa.concat_tables(some)
 
 
-def _commit(transaction: "Transaction", loaded: "Table", files: DataFiles, mark: str) -> None:
-    """Commit files and mark together: on the condition that no other snapshot came since the table was loaded."""
-    appending = transaction.update_snapshot(snapshot_properties={MARK: mark}).merge_append()
-    for file in files.written:
-        appending.append_data_file(file)
+def commit(transaction: "Transaction", loaded: "Table", producer: "_SnapshotProducer[Any]", files: DataFiles) -> None:
+    """Commit what `producer` holds together with the mark, on the condition that no other snapshot came since.
+
+    Files that no snapshot names are deleted. Where it is not known whether the commit landed, they stay.
+    """
     try:
-        appending.commit()
-        transaction.set_properties({MARK: mark})
+        producer.commit()
+        transaction.set_properties({MARK: producer.snapshot_properties[MARK]})
         transaction.commit_transaction()
     except Exception:
-        # The commit may have landed although it was reported as failed. Only files that no snapshot names may go.
-        if loaded.refresh().snapshot_by_id(appending.snapshot_id) is None:
+        # The commit may have landed although it was reported as failed.
+        if loaded.refresh().snapshot_by_id(producer.snapshot_id) is None:
             files.abandon()
             raise

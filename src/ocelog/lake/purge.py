@@ -1,21 +1,73 @@
 """How every row of one source leaves a table."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ocelog.lake.append import commit
+from ocelog.lake.conform import conform
+from ocelog.lake.datafiles import DataFiles
+from ocelog.lake.durable import local_path
 from ocelog.lake.faults import translated
 from ocelog.lake.iceberg import opened_catalog
 from ocelog.lake.state import MARK, NAMESPACE, TableStates
 
+if TYPE_CHECKING:
+    from pyiceberg.manifest import DataFile
 
-def delete_rows(home: Path, table: str, source_id: str) -> None:
-    """Delete the rows of a source from `table` in one commit, which carries the mark on.
+# Rows are copied by our own writer: PyIceberg's makes empty lists of lists that are null.
 
-    Older snapshots name them until they expire. Raises LakeUnavailableError when another commit came first.
+
+def delete_rows(home: Path, table: str, source_id: str) -> int:
+    """Rewrite the files that hold rows of `source_id` without them, in one commit; return how many rows went.
+
+    Parts that wait are not touched: publish them before. Older snapshots keep the rows until they expire. Raises
+    LakeUnavailableError when another commit came first, HomeError for a table with delete files; nothing changed then.
     """
-    if TableStates(home).location(table) is None:
-        return
+    if TableStates(home).state(table) is None:
+        return 0
     with translated(table), opened_catalog(home) as catalog:
         loaded = catalog.load_table((NAMESPACE, table))
-        mark = loaded.properties.get(MARK)
-        # A source's id is of letters, digits and hyphens: nothing in it needs quoting.
-        loaded.delete(f"p_source_id == '{source_id}'", snapshot_properties={MARK: mark} if mark else {})
+        transaction = loaded.transaction()
+        files = DataFiles(table, transaction.table_metadata)
+        old: list[DataFile] = []
+        deleted = 0
+        try:
+            for task in loaded.scan().plan_files():
+                gone = _copy_rest(local_path(task.file.file_path), source_id, files)
+                deleted += gone
+                old += [task.file] if gone else []
+            files.finish()
+        except Exception:
+            files.abandon()
+            raise
+        if not old:
+            return 0
+        overwriting = transaction.update_snapshot(snapshot_properties={MARK: loaded.properties[MARK]}).overwrite()
+        for file in old:
+            overwriting.delete_data_file(file)
+        for file in files.written:
+            overwriting.append_data_file(file)
+        commit(transaction, loaded, overwriting, files)
+    return deleted
+
+
+def _copy_rest(path: Path, source_id: str, files: DataFiles) -> int:
+    """Copy the rows of other sources into `files`, where the file has any of `source_id`; return how many it had."""
+    with pq.ParquetFile(path) as file:
+        sources = file.read(columns=["p_source_id"], use_threads=False).column(0)
+        gone = int(pc.sum(_of(sources, source_id)).as_py() or 0)
+        for group in range(file.num_row_groups if 0 < gone < len(sources) else 0):
+            rows = conform(file.read_row_group(group, use_threads=False), files.schema)
+            rest = rows.filter(pc.invert(_of(rows.column("p_source_id"), source_id)))
+            if rest.num_rows:
+                files.append(rest)
+    return gone
+
+
+def _of(sources: pa.ChunkedArray, source_id: str) -> pa.ChunkedArray:
+    """Tell for each row whether it is of the source; false where that is null."""
+    return pc.is_in(sources, value_set=pa.array([source_id]))
