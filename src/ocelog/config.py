@@ -154,8 +154,14 @@ def home_path(environment: Mapping[str, str] | None = None) -> Path:
     return (Path(data) if data else Path("~/.local/share").expanduser()) / "ocelog"
 
 
-def load(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read every setting. Raises ConfigError, which names the file or variable at fault."""
+def load(environment: Mapping[str, str] | None = None, *, home: Path | None = None) -> Settings:
+    """Read every setting, for the home at `home` where one is given.
+
+    Raises ConfigError, which names the file or variable at fault.
+    """
+    environment = os.environ if environment is None else environment
+    if home is not None:
+        environment = {**environment, "OCELOG_HOME": str(home)}
     values: dict[str, Any] = {each.name: each.value for each in explain(environment)}
     return Settings(**values)
 

@@ -28,9 +28,9 @@ class Installation:
 
 
 @contextmanager
-def opened() -> Iterator[Installation]:
-    """Open the home that the environment names, within the block."""
-    settings = config.load()
+def opened(path: Path | None = None) -> Iterator[Installation]:
+    """Open the home at `path`, or the one that the environment names, within the block."""
+    settings = config.load(home=path)
     place = home.open_home(settings.home)
     ledger = Ledger.open(place.ledger_url)
     try:

@@ -34,8 +34,8 @@ class Rows:
             yield from zip(*map(_values, batch.columns), strict=True) if batch.num_columns else ()
 
 
-def as_table(rows: Rows) -> None:
-    """Print the first 100 rows side by side, and say how many there are."""
+def as_table(rows: Rows, *, counted: bool = True) -> None:
+    """Print the first 100 rows side by side, and (where `counted`) say how many there are."""
     names = _names(rows.schema)
     found = iter(rows)
     shown = [dict(zip(names, map(_cell, row), strict=True)) for row in islice(found, _SHOWN)]
@@ -45,7 +45,8 @@ def as_table(rows: Rows) -> None:
         show.table_head(names)
     total = len(shown) + sum(1 for _ in found)
     more = f", the first {_SHOWN} of them shown; -o ndjson writes all" if total > _SHOWN else ""
-    show.remark(f"{total:,} {'row' if total == 1 else 'rows'}{more}.")
+    if counted or more:
+        show.remark(f"{total:,} {'row' if total == 1 else 'rows'}{more}.")
 
 
 def as_json(rows: Rows) -> None:

@@ -1,0 +1,161 @@
+"""`ocelog demo`: everything at work on a simulated tenant."""
+
+import os
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ocelog import config, tenants
+from ocelog.assemble import Assembly, Stream, table_schemas
+from ocelog.cli import answers, logs, show
+from ocelog.cli.progress import progress
+from ocelog.cli.pull import finish
+from ocelog.cli.signals import listening
+from ocelog.cli.simulator import Tenant, simulated_tenant
+from ocelog.dispatch.threads import Stop
+from ocelog.errors import HomeError
+from ocelog.holding import held
+from ocelog.installation import Installation, make, opened
+from ocelog.lake.query import Queries
+from ocelog.model import table_name
+from ocelog.pull.puller import Step
+from ocelog.service import Service
+from ocelog.sources.wiz.settings import from_mapping
+
+_NAME = "demo"
+LANDED = """
+SELECT p_log_type AS log_type, count(*) AS versions, min(p_event_time) AS first, max(p_event_time) AS last
+FROM all_logs GROUP BY ALL ORDER BY ALL"""
+CRITICALS = """
+SELECT name AS vulnerability, round(score, 1) AS cvss, count(*) AS resources, min(firstDetectedAt) AS open_since
+FROM wiz_vulnerability_finding_current
+WHERE status = 'OPEN' AND severity = 'CRITICAL' AND hasCisaKevExploit
+GROUP BY ALL ORDER BY resources DESC, vulnerability LIMIT 8"""
+ACTORS = """
+SELECT coalesce(performer.name, "user".name, serviceAccount.name) AS actor, count(*) AS actions,
+       count(*) FILTER (status <> 'SUCCESS') AS refused
+FROM wiz_audit GROUP BY ALL ORDER BY actions DESC LIMIT 8"""
+
+
+def command(
+    *,
+    exit_: Annotated[bool, typer.Option("--exit", help="End once everything is shown, also on a terminal.")] = False,
+) -> None:
+    """See everything at work on a simulated Wiz tenant, in .demo/home or OCELOG_HOME.
+
+    Reads all three log types, publishes them, asks some questions. On a terminal it then keeps the tenant changing and
+    reading until Ctrl-C.
+    """
+    began = time.monotonic()
+    path = Path(os.environ.get("OCELOG_HOME") or ".demo/home").expanduser().absolute()
+    make(path, ledger_url=None)
+    stop = Stop()
+    with opened(path) as installation, held(installation.home, "ocelog demo"), listening(stop):
+        _refuse_others(installation)
+        logs.configure(installation.settings, quiet=True)
+        typer.echo("Starting a simulated Wiz tenant ...")
+        with simulated_tenant() as tenant:
+            _add_source(installation, tenant)
+            left_behind = _pull(installation, stop)
+            if not stop():
+                _show(installation, time.monotonic() - began)
+            if not stop() and not exit_ and sys.stdout.isatty():
+                left_behind = not _keep_going(installation, stop)
+    finish(0, at_once=left_behind)
+
+
+def _refuse_others(installation: Installation) -> None:
+    others = [row.name for row in installation.ledger.sources(removed=True) if row.name != _NAME]
+    if others:
+        raise HomeError(
+            f"The home {installation.home.path} holds other sources ({show.harmless(others[0])!r}): the demo would mix "
+            "simulated records with real ones. Give it a home of its own: OCELOG_HOME=.demo/home ocelog demo"
+        )
+
+
+def _add_source(installation: Installation, tenant: Tenant) -> None:
+    """Add the source, or point the one of an earlier demo to the new simulator."""
+    settings = from_mapping(
+        {"token_url": tenant.token_url, "api_url": tenant.api_url, "client_id": tenant.client_id, "rate": 50.0}
+    )
+    row = tenants.row_of(_NAME, settings, {"poll": "5s"})
+    secret = tenants.GivenSecret(value=tenant.client_secret)
+    if installation.ledger.source(row.id) is None:
+        tenants.add(installation, row, secret)
+    else:
+        tenants.keep_secret(installation, row, secret)
+        installation.ledger.save_source(row)
+
+
+def _pull(installation: Installation, stop: Stop) -> bool:
+    """Read and publish everything; True: threads are left behind."""
+    typer.echo("Reading its audit log, issues and vulnerability findings ...")
+    with progress(quiet=False) as bars:
+        assembly = Assembly(installation=installation, told=bars.told)
+        streams = assembly.streams()
+        bars.expect(streams)
+        pulled = Service(assembly=assembly, stop=stop).pull(streams)
+    for error in pulled.troubles.values():
+        show.remark(str(error))
+    return pulled.left_behind
+
+
+def _show(installation: Installation, seconds: float) -> None:
+    _ask(installation, "What landed", LANDED)
+    _ask(installation, "Open critical findings with a known exploited vulnerability (CISA KEV)", CRITICALS)
+    _ask(installation, "Who did most in Wiz", ACTORS)
+    typer.echo(f"\nAll of that took {seconds:.0f} s. The lake is in {installation.home.path / 'lake'}.\n\nTry next:")
+    for line in next_commands(installation.home.path):
+        typer.echo(f"  {line}")
+
+
+def next_commands(home: Path) -> list[str]:
+    """Return commands to try on the demo's home, each as it can be pasted."""
+    here = Path.cwd()
+    shown = home.relative_to(here) if home.is_relative_to(here) else home
+    prefix = "" if home == config.home_path() else f"OCELOG_HOME={shlex.quote(str(shown))} "
+    program = f"{prefix}{_program()}"
+    severities = "SELECT severity, status, count(*) FROM wiz_issues_current GROUP BY ALL ORDER BY ALL"
+    address = "SELECT p_log_type, p_event_time FROM all_logs WHERE len(p_any_ip_addresses) > 0 LIMIT 5"
+    return [
+        f"{program} status",
+        f'{program} query "{severities}"',
+        f'{program} query "{address}"',
+        f"{program} tables {table_name('Wiz.Issues')}",
+        f"{program} lake {table_name('Wiz.Issues')}",
+    ]
+
+
+def _program() -> str:
+    """Return how this program was called, as it can be called again from here."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m ocelog"
+    found = shutil.which(called.name)
+    if found is not None and Path(found).resolve() == called.resolve():
+        return called.name
+    here = Path.cwd()
+    called = called.absolute()
+    return shlex.quote(str(called.relative_to(here) if called.is_relative_to(here) else called))
+
+
+def _ask(installation: Installation, title: str, sql: str) -> None:
+    typer.echo(f"\n{title}:")
+    with Queries(installation.home.path, installation.ledger, table_schemas()).run(sql) as answer:
+        answers.as_table(answers.Rows(schema=answer.schema, batches=answer.batches), counted=False)
+
+
+def _keep_going(installation: Installation, stop: Stop) -> bool:
+    typer.echo("\nThe tenant keeps changing, and Ocelog keeps reading, until Ctrl-C.")
+    return Service(assembly=Assembly(installation=installation, told=_tell), stop=stop).run()
+
+
+def _tell(stream: Stream, step: Step) -> None:
+    if step.landed is not None and step.landed.events:
+        now = time.strftime("%H:%M:%S")
+        typer.echo(f"{now}  {stream.kind.log_type}: {step.landed.events} new versions")

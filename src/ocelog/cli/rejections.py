@@ -1,0 +1,44 @@
+"""`ocelog rejections`: records that did not fit, and trying them again."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from ocelog.assemble import table_schemas
+from ocelog.cli import answers, show
+from ocelog.installation import opened
+from ocelog.lake.query import Queries
+from ocelog.replay import replay
+
+_NEWEST = """
+SELECT p_observed_at AS observed_at, p_source_label AS source, p_log_type AS log_type, record_id, path, expected, found,
+       {raw} AS record
+FROM rejections ORDER BY p_observed_at DESC, p_row_id {limit}
+"""
+
+
+def command(
+    *,
+    again: Annotated[
+        bool, typer.Option("--replay", help="Shape them anew and land those that fit now; twice is harmless.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, all of them and whole.")] = False,
+) -> None:
+    """Show the newest records that did not fit their schema: where, what was expected, what was found.
+
+    All of them, with the record as it came, are in the table `rejections`.
+    """
+    with opened() as installation:
+        if again:
+            found = asdict(replay(installation))
+            show.table_or_json([found], json=json)
+            return
+        queries = Queries(installation.home.path, installation.ledger, table_schemas())
+        sql = _NEWEST.format(raw="raw" if json else "left(raw, 60)", limit="" if json else "LIMIT 101")
+        with queries.run(sql) as answer:
+            rows = answers.Rows(schema=answer.schema, batches=answer.batches)
+            if json:
+                answers.as_json(rows)
+            else:
+                answers.as_table(rows)
