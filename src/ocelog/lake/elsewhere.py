@@ -9,7 +9,6 @@ from ocelog.lake.sql import literal
 from ocelog.lake.state import CATALOG_NAME, NAMESPACE, catalog_path
 from ocelog.lake.view import Views
 
-
 _PACKAGES = ("org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.10.1", "org.xerial:sqlite-jdbc:3.50.3.0")
 
 # The SQL here is shown to a person, and run by no one.
