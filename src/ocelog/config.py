@@ -147,11 +147,18 @@ class Setting:
 def home_path(environment: Mapping[str, str] | None = None) -> Path:
     """Return the home's folder: OCELOG_HOME, else the user's data folder."""
     environment = os.environ if environment is None else environment
-    named = environment.get("OCELOG_HOME")
-    if named:
-        return Path(named).expanduser().absolute()
+    named = named_home(environment)
+    if named is not None:
+        return named
     data = environment.get("XDG_DATA_HOME")
     return (Path(data) if data else Path("~/.local/share").expanduser()) / "ocelog"
+
+
+def named_home(environment: Mapping[str, str] | None = None) -> Path | None:
+    """Return the folder that OCELOG_HOME names, None where it names none."""
+    environment = os.environ if environment is None else environment
+    named = environment.get("OCELOG_HOME")
+    return Path(named).expanduser().absolute() if named else None
 
 
 def load(environment: Mapping[str, str] | None = None, *, home: Path | None = None) -> Settings:

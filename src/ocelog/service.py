@@ -127,7 +127,8 @@ class Service:
         settings = installation.settings
         if force or self._is_time(table, settings):
             published = publisher.publish(table, force=True)
-            log.info("published", table=table, rows=published.rows, parts=published.parts)
+            if published.parts:
+                log.info("published", table=table, rows=published.rows, parts=published.parts)
         clean(installation.home.path, table, installation.ledger, grace=settings.part_grace)
 
     def _is_time(self, table: str, settings: Settings) -> bool:

@@ -1,6 +1,5 @@
 """`ocelog demo`: everything at work on a simulated tenant."""
 
-import os
 import shlex
 import shutil
 import sys
@@ -52,7 +51,7 @@ def command(
     reading until Ctrl-C.
     """
     began = time.monotonic()
-    path = Path(os.environ.get("OCELOG_HOME") or ".demo/home").expanduser().absolute()
+    path = config.named_home() or Path(".demo/home").absolute()
     make(path, ledger_url=None)
     stop = Stop()
     with opened(path) as installation, held(installation.home, "ocelog demo"), listening(stop):

@@ -1,6 +1,6 @@
 """`ocelog lake`: where the tables are, what is published, and how other engines read them."""
 
-from pathlib import Path
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -8,35 +8,11 @@ import typer
 from ocelog.assemble import table_schemas
 from ocelog.cli import show
 from ocelog.cli.tables import check_table
-from ocelog.installation import Installation, opened
-from ocelog.instants import from_us
+from ocelog.installation import opened
+from ocelog.lake.elsewhere import LakeInfo, lake_info
 from ocelog.lake.sql import current_sql
-from ocelog.lake.state import CATALOG_NAME, NAMESPACE, TableStates, catalog_path
-from ocelog.quantities import write_instant
-
-PASTE = {
-    "DuckDB": "INSTALL iceberg; LOAD iceberg;\nSELECT * FROM iceberg_scan('{metadata}') LIMIT 10;",
-    "Polars": 'import polars as pl\npl.scan_iceberg("{metadata}").head(10).collect()',
-    "PyIceberg": (
-        "from pyiceberg.catalog.sql import SqlCatalog\n"
-        'catalog = SqlCatalog("{catalog_name}", uri="sqlite:///{catalog}", warehouse="{warehouse}")\n'
-        'catalog.load_table("{namespace}.{table}").scan(limit=10).to_arrow()'
-    ),
-    "Spark": (
-        "spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.9.2,org.xerial:sqlite-jdbc:3.49.1.0 "
-        "--conf spark.sql.catalog.{catalog_name}=org.apache.iceberg.spark.SparkCatalog "
-        "--conf spark.sql.catalog.{catalog_name}.type=jdbc "
-        "--conf spark.sql.catalog.{catalog_name}.uri=jdbc:sqlite:file:{catalog} "
-        "--conf spark.sql.catalog.{catalog_name}.warehouse={warehouse}\n"
-        "SELECT * FROM {catalog_name}.{namespace}.{table} LIMIT 10;"
-    ),
-    "Trino": (
-        "CALL iceberg.system.register_table(schema_name => '{namespace}', table_name => '{table}', "
-        "table_location => '{location}', metadata_file_name => '{metadata_name}');\n"
-        "SELECT * FROM iceberg.{namespace}.{table} LIMIT 10;"
-    ),
-}
-"""Lines that read a table in other engines. They see what is published."""
+from ocelog.model import REJECTIONS
+from ocelog.quantities import write_size
 
 
 def command(
@@ -48,55 +24,34 @@ def command(
     schemas = table_schemas()
     if table is not None:
         check_table(table, dict.fromkeys(schemas, ""))
+    names = [table] if table is not None else list(schemas)
     with opened() as installation:
-        found = [_line(installation, name) for name in ([table] if table is not None else schemas)]
-        catalog = catalog_path(installation.home.path)
+        found = [lake_info(installation.home.path, installation.ledger, name) for name in names]
     if json:
-        pasted = {} if table is None else {"paste": lines(catalog, found[0])}
-        show.as_json({"catalog": f"sqlite:///{catalog}", "tables": found, **pasted})
+        show.as_json([asdict(info) for info in found])
         return
-    typer.echo(f"catalog (SQL, named {CATALOG_NAME}): sqlite:///{catalog}")
-    show.table(found)
+    typer.echo(f"Iceberg catalog: {found[0].catalog}")
+    show.table([_line(info) for info in found])
     if table is not None:
-        _print_lines(catalog, found[0], table)
+        _print_lines(found[0])
 
 
-def _print_lines(catalog: Path, line: dict[str, Any], table: str) -> None:
-    if line["metadata"] is None:
-        typer.echo("\nNothing is published yet, so other engines see nothing: ocelog publish")
-        return
-    for engine, text in lines(catalog, line).items():
-        typer.echo(f"\n# {engine}\n{text}")
-    typer.echo(f"\n# The present state of each record, as {table}_current is here\n{current_sql(table)};")
-
-
-def lines(catalog: Path, line: dict[str, Any]) -> dict[str, str]:
-    """Return what to paste into each engine to read a table; nothing where nothing is published."""
-    if line["metadata"] is None:
-        return {}
-    metadata = Path(line["metadata"])
-    names = {
-        "catalog": catalog,
-        "catalog_name": CATALOG_NAME,
-        "namespace": NAMESPACE,
-        "table": line["table"],
-        "metadata": metadata,
-        "metadata_name": metadata.name,
-        "location": metadata.parent.parent,
-        "warehouse": metadata.parents[3],
-    }
-    return {engine: text.format(**names) for engine, text in PASTE.items()}
-
-
-def _line(installation: Installation, table: str) -> dict[str, Any]:
-    state = TableStates(installation.home.path).state(table)
-    parts, rows, _, oldest_us = installation.ledger.unpublished(table)
+def _line(info: LakeInfo) -> dict[str, Any]:
     return {
-        "table": table,
-        "published rows": sum(file.rows for file in state.files) if state is not None else 0,
-        "files": len(state.files) if state is not None else 0,
-        "unpublished rows": rows,
-        "unpublished parts": parts,
-        "waiting since": None if oldest_us is None else write_instant(from_us(oldest_us)),
-        "metadata": None if state is None else state.location,
+        "table": info.table,
+        "published rows": info.rows,
+        "files": info.files,
+        "size": write_size(info.bytes),
+        "waiting rows": info.waiting_rows,
+        "waiting parts": info.waiting_parts,
+        "metadata": info.metadata,
     }
+
+
+def _print_lines(info: LakeInfo) -> None:
+    if not info.lines:
+        typer.echo("\nNothing is published yet, so other engines see nothing: ocelog publish")
+    for engine, text in info.lines.items():
+        typer.echo(f"\n# {engine}\n{text}")
+    if info.lines and info.table != REJECTIONS:
+        typer.echo(f"\n# {info.table}_current, in the SQL of any engine\n{current_sql(info.table)};")

@@ -7,7 +7,9 @@ from typing import Any
 
 import structlog
 
+from ocelog.assemble import Stream
 from ocelog.config import Settings
+from ocelog.pull.puller import Step
 
 
 def configure(settings: Settings, *, quiet: bool = False) -> None:
@@ -24,6 +26,17 @@ def configure(settings: Settings, *, quiet: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def step(stream: Stream, done: Step) -> None:
+    """Log what one question came to; called after its commit."""
+    log = structlog.get_logger().bind(
+        source=stream.row.name, log_type=stream.kind.log_type, slice=done.slice_.id, request_id=done.request_id
+    )
+    if done.landed is not None:
+        log.info("landed", rows=done.landed.events, repeats=done.landed.repeats, rejections=done.landed.rejections)
+    if done.note is not None:
+        log.warning("moved", state=done.slice_.state.value, reason=done.note)
 
 
 def _writers(*, as_json: bool) -> list[structlog.typing.Processor]:

@@ -1,8 +1,7 @@
-"""How far a pull has come: bars on a terminal, plain lines elsewhere."""
+"""How far a pull has come: bars on a terminal, a log line a landing elsewhere."""
 
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,8 +11,6 @@ from ocelog.assemble import Stream
 from ocelog.cli import show
 from ocelog.pull.puller import Step
 from ocelog.reading import StreamKey
-
-_LINE_EVERY = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,28 +83,12 @@ class Progress:
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Progress]:
-    """Count and show progress on stderr within the block; `quiet` only counts."""
-    if quiet:
+    """Count progress within the block, and show it as bars on stderr unless `quiet`, or where that is no terminal."""
+    if quiet or not sys.stderr.isatty():
         yield Progress(lambda _, __: None)
-    elif sys.stderr.isatty():
+    else:
         with _bars() as face:
             yield Progress(face)
-    else:
-        yield Progress(_Lines())
-
-
-class _Lines:
-    """A plain line a stream every few seconds."""
-
-    def __init__(self) -> None:
-        self._told: dict[StreamKey, float] = {}
-
-    def __call__(self, stream: Stream, figures: Figures) -> None:
-        now = time.monotonic()
-        if now < self._told.setdefault(stream.key, now) + _LINE_EVERY:
-            return
-        self._told[stream.key] = now
-        show.remark(f"{stream.row.name} {stream.kind.log_type}: {figures.met:,} of {figures.total:,} records")
 
 
 @contextmanager

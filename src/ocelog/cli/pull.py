@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from ocelog.dispatch.threads import Stop
 from ocelog.errors import ConfigError
 from ocelog.holding import held
 from ocelog.installation import Installation, opened
+from ocelog.pull.puller import Step
 from ocelog.quantities import instant
 from ocelog.reading import Stretch
 from ocelog.service import Pulled, Service
@@ -40,15 +41,24 @@ def command(
     """
     stop = Stop()
     with opened() as installation, held(installation.home, "ocelog pull"), listening(stop):
-        logs.configure(installation.settings, quiet=True)
+        with_bars = sys.stderr.isatty()
+        logs.configure(installation.settings, quiet=json or with_bars)
         with progress(quiet=json) as bars:
-            assembly = Assembly(installation=installation, told=bars.told)
+            assembly = Assembly(installation=installation, told=bars.told if with_bars else _both(bars.told, logs.step))
             streams = _chosen(installation, assembly, source, log_type)
             bars.expect(streams)
             service = Service(assembly=assembly, stop=stop)
             pulled = service.pull(streams, stretch=_stretch(since, until))
         _tell(bars, streams, pulled, stop, json=json)
     finish(3 if stop() else pulled.exit_code, at_once=pulled.left_behind)
+
+
+def _both(*heard: Callable[[Stream, Step], None]) -> Callable[[Stream, Step], None]:
+    def tell(stream: Stream, step: Step) -> None:
+        for each in heard:
+            each(stream, step)
+
+    return tell
 
 
 def finish(code: int, *, at_once: bool) -> None:
