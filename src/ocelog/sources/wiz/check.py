@@ -86,7 +86,7 @@ def _address(source: "WizSource", our_now: Callable[[], datetime]) -> Iterator[H
         yield HealthItem(
             name="clock",
             state=HealthState.WARN,
-            text=f"this machine's clock is {seconds} Wiz's. Pulling goes by Wiz's, so nothing is missed; ages shown are off.",
+            text=f"this machine's clock is {seconds} Wiz's. Pulling goes by Wiz's: nothing is missed, ages are off.",
             todo="Let this machine keep its clock by NTP.",
         )
 
