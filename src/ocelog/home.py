@@ -97,7 +97,9 @@ def default_ledger(path: Path) -> str:
 
 def without_password(ledger_url: str) -> str:
     """Return the address of a ledger fit to be shown."""
-    return re.sub(r"(?<=://)([^:/@]*):[^/]*@", r"\1:***@", ledger_url)
+    # A password may hold any character, an @ too: everything up to the last one is taken for it.
+    shown = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", ledger_url)
+    return re.sub(r"([?&]\w*password=)[^&]*", r"\1***", shown)
 
 
 def open_home(path: Path) -> Home:

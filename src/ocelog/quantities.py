@@ -18,7 +18,7 @@ _LONGEST = timedelta(days=36_500)
 
 def duration(text: str) -> timedelta:
     """Read `30s`, `5m`, `24h`, `30d`, `2w`. Raises ConfigError."""
-    found = re.fullmatch(r"([0-9]{1,9})([smhdw])", text.strip().lower())
+    found = re.fullmatch(r"([0-9]{1,10})([smhdw])", text.strip().lower())
     if found is None:
         raise ConfigError(f"{text!r} is no duration: write a number and a unit, such as 30s, 5m, 24h, 30d or 2w.")
     seconds = int(found[1]) * _UNITS[found[2]]

@@ -1,0 +1,143 @@
+"""A home is made, found fit or refused, and held by one command at a time."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ocelog import home
+from ocelog.errors import HomeError, LakeUnavailableError
+from ocelog.holding import held, holder
+from ocelog.home import Home, translated
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Home:
+    return home.finish(home.prepare(tmp_path / "home"), ledger_url=None)
+
+
+def rewritten(made: Home, **changes: object) -> None:
+    note = json.loads((made.path / "home.json").read_text())
+    (made.path / "home.json").write_text(json.dumps(note | changes))
+
+
+def test_a_home_opens_as_it_was_made(made: Home) -> None:
+    assert home.open_home(made.path) == made
+    assert made.ledger_url == f"sqlite:///{made.path}/ledger.db"
+
+
+def test_nobody_else_may_look_into_a_home(made: Home) -> None:
+    assert made.path.stat().st_mode & 0o077 == 0
+    assert (made.path / "home.json").stat().st_mode & 0o077 == 0
+
+
+def test_where_no_home_is_it_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(HomeError, match="run `ocelog init`"):
+        home.open_home(tmp_path / "nothing")
+
+
+def test_a_folder_of_something_else_is_not_made_a_home(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(HomeError, match=r"not empty and no home of Ocelog \('thesis.tex'"):
+        home.prepare(tmp_path)
+
+
+def test_making_that_was_killed_half_way_goes_on(tmp_path: Path) -> None:
+    home.prepare(tmp_path / "home")
+    assert not home.exists(tmp_path / "home")
+    (tmp_path / "home" / "ledger.db").touch()
+    home.finish(home.prepare(tmp_path / "home"), ledger_url=None)
+    assert home.exists(tmp_path / "home")
+
+
+def test_a_home_of_a_newer_version_is_left_as_it_is(made: Home) -> None:
+    rewritten(made, version=home.VERSION + 1)
+    with pytest.raises(HomeError, match=r"newer Ocelog .* upgrade Ocelog"):
+        home.open_home(made.path)
+
+
+def test_a_home_that_was_moved_is_refused_with_the_way_back(made: Home) -> None:
+    elsewhere = made.path.with_name("elsewhere")
+    made.path.rename(elsewhere)
+    with pytest.raises(HomeError, match=f"was made at {made.path} and moved since.*symbolic link"):
+        home.open_home(elsewhere)
+
+
+def test_a_moved_home_works_again_behind_a_link_at_its_old_place(made: Home) -> None:
+    elsewhere = made.path.with_name("elsewhere")
+    made.path.rename(elsewhere)
+    made.path.symlink_to(elsewhere)
+    assert home.open_home(made.path).path == made.path
+    assert home.open_home(elsewhere).path == made.path
+
+
+def test_a_home_of_another_user_names_that_user(made: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 65_534)
+    with pytest.raises(HomeError, match=r"belongs to \w+: run this as that user"):
+        home.open_home(made.path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": "1", "path": 3}', "\x00\xff"])
+def test_a_damaged_note_is_told_from_a_missing_home(made: Home, text: str) -> None:
+    (made.path / "home.json").write_text(text)
+    with pytest.raises(HomeError, match="is damaged"):
+        home.open_home(made.path)
+
+
+def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HomeError):
+        home.prepare(tmp_path / "file")
+    with pytest.raises(HomeError):
+        home.prepare(tmp_path / "file" / "below")
+
+
+def test_a_full_disk_can_be_tried_again_and_a_read_only_one_needs_a_person(tmp_path: Path) -> None:
+    with pytest.raises(LakeUnavailableError, match="is full: make room"), translated(tmp_path):
+        raise OSError(28, "No space left on device")
+    with pytest.raises(HomeError, match="mounted read-only"), translated(tmp_path):
+        raise OSError(30, "Read-only file system")
+
+
+def test_the_password_of_a_ledger_is_not_shown() -> None:
+    shown = home.without_password("postgresql://ocelog:pa:ss/w@rd@db.example/ledger")
+    assert shown == "postgresql://ocelog:***@db.example/ledger"
+    assert "hunter2" not in home.without_password("postgresql://db/ledger?sslpassword=hunter2&password=hunter2&x=1")
+    assert home.without_password("sqlite:////x/ledger.db") == "sqlite:////x/ledger.db"
+
+
+def test_a_second_command_hears_who_holds_the_home_and_since_when(made: Home) -> None:
+    with held(made, "ocelog run"):
+        who = holder(made)
+        assert who is not None
+        assert (who.command, who.pid) == ("ocelog run", os.getpid())
+        says = rf"`ocelog run` holds the home .* since 20\S+Z \(process {os.getpid()} on "
+        with pytest.raises(HomeError, match=says), held(made, "ocelog pull"):
+            pass
+    assert holder(made) is None
+
+
+def test_looking_who_holds_a_home_does_not_hold_it(made: Home) -> None:
+    assert holder(made) is None
+    with held(made, "ocelog pull"):
+        assert holder(made) is not None
+
+
+def test_a_home_whose_holder_was_killed_is_free_at_once(made: Home) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from ocelog import home; from ocelog.holding import held\n"
+        "with held(home.open_home(Path(sys.argv[1])), 'ocelog run'):\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(made.path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"held\n"
+    assert holder(made) is not None
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    with held(made, "ocelog pull"):
+        pass
