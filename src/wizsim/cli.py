@@ -112,7 +112,7 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of the command
 
 def _accounts(world: World, lifetime: int, scopes: str, projects: int) -> Accounts:
     made = Accounts(world.seed, lifetime=lifetime)
-    bound = frozenset(p["id"] for p in world.estate.projects[:projects])
+    bound = frozenset(world.estate.busiest_projects()[:projects])
     made.add(scopes=tuple(s for s in scopes.split(",") if s), projects=bound)
     return made
 

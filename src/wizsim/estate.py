@@ -1,5 +1,6 @@
 """What a tenant is made of before anything happens in it: projects, subscriptions, people, assets, vulnerabilities."""
 
+from collections import Counter
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -22,6 +23,11 @@ class Estate:
     service_accounts: list[Json]
     assets: list[Asset]
     cves: list[Json]
+
+    def busiest_projects(self) -> list[str]:
+        """Return the ids of the projects, those with most assets first."""
+        counts = Counter(project["id"] for asset in self.assets for project in asset.projects)
+        return [project for project, _ in counts.most_common()]
 
 
 def build_estate(seed: int, *, findings: int, issues: int) -> Estate:

@@ -26,7 +26,7 @@ def relative(how: str, value: Json, now: int) -> Condition:
 
 
 def _members(value: Any) -> set[Any]:
-    return set(value) if isinstance(value, list) else {value}
+    return {v for v in value if not isinstance(v, dict)} if isinstance(value, list) else {value}
 
 
 def _any_text(holds: Callable[[str, str], bool]) -> Callable[[Any], Condition]:

@@ -51,6 +51,7 @@ class Server:
             date_header=False,
             server_header=False,
             lifespan="off",
+            timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
@@ -74,7 +75,7 @@ class Server:
         if self._thread.is_alive():
             self._thread.join(timeout=10)
         self._socket.close()
-        self.world.truth.flush()
+        self.world.truth.close()
 
     def __enter__(self) -> Self:
         self._thread.start()

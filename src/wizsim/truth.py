@@ -95,6 +95,13 @@ class Truth:
             if self._file is not None:
                 self._file.flush()
 
+    def close(self) -> None:
+        """Close the file; nothing is noted any more."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._silent = True
+
     def versions(self, type_: str | None = None) -> list[Version]:
         """Return the versions kept in memory, of one type or of all."""
         return [e for e in self._kept if isinstance(e, Version) and type_ in {None, e.type}]
@@ -108,7 +115,8 @@ class Truth:
         if self.path is None:
             yield from (_line(entry) for entry in tuple(self._kept))
             return
-        self.flush()
+        if not self._silent:
+            self.flush()
         with self.path.open("rb") as written:
             for line in written:
                 entry: Json = msgspec.json.decode(line)

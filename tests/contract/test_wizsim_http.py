@@ -1,0 +1,211 @@
+"""The simulator keeps its word over real HTTP: endpoints, connections that end early, admin calls, the command."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from wizsim.instants import http_date
+from wizsim.server import Server
+from wizsim.world import World
+
+Json = dict[str, Any]
+ISSUES = "{ issuesV2(first: 5) { totalCount nodes { id url } } }"
+
+
+class Line:
+    """One kept-alive connection to a simulator."""
+
+    def __init__(self, token_url: str, api_url: str, client_id: str, secret: str) -> None:
+        self.token_path, self.api_path = urlsplit(token_url).path, urlsplit(api_url).path
+        self.connection = http.client.HTTPConnection(urlsplit(api_url).netloc, timeout=10)
+        self.client_id, self.secret, self.token = client_id, secret, ""
+
+    def send(self, path: str, body: str, headers: Json | None = None, method: str = "POST") -> tuple[int, Any, bytes]:
+        self.connection.request(method, path, body, headers or {})
+        reply = self.connection.getresponse()
+        return reply.status, reply.headers, reply.read()
+
+    def log_in(self) -> Json:
+        form = {"grant_type": "client_credentials", "audience": "wiz-api", "client_id": self.client_id}
+        status, _, body = self.send(self.token_path, urlencode({**form, "client_secret": self.secret}))
+        assert status == 200
+        answer: Json = json.loads(body)
+        self.token = answer["access_token"]
+        return answer
+
+    def ask(self, document: str = ISSUES, **headers: str) -> tuple[int, Any, bytes]:
+        bearer = {"authorization": f"Bearer {self.token}", "content-type": "application/json", **headers}
+        return self.send(self.api_path, json.dumps({"query": document}), bearer)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(World(seed=3, audit=10, issues=20, findings=20, rate=1.0)) as started:
+        yield started
+
+
+@pytest.fixture
+def line(server: Server) -> Iterator[Line]:
+    made = Line(server.token_url, server.api_url, server.client_id, server.client_secret)
+    made.log_in()
+    yield made
+    made.connection.close()
+
+
+def admin(server: Server, line: Line, call: str, asked: Json | None = None) -> Any:
+    method = "GET" if asked is None else "POST"
+    headers = {"authorization": f"Bearer {server.admin_token}"}
+    status, _, body = line.send(f"/admin/{call}", "" if asked is None else json.dumps(asked), headers, method)
+    assert status == 200, body
+    return [json.loads(x) for x in body.splitlines()] if call == "truth" else json.loads(body)
+
+
+def test_a_token_opens_the_api_and_connections_are_kept(line: Line) -> None:
+    assert set(line.log_in()) == {"access_token", "refresh_token", "expires_in", "token_type"}
+    status, headers, body = line.ask()
+    assert status == 200
+    assert len(json.loads(body)["data"]["issuesV2"]["nodes"]) == 5
+    assert headers["x-request-id"]
+    assert line.connection.sock is not None
+    assert (len(line.client_id), len(line.secret)) == (53, 64)
+
+
+def test_the_token_names_the_data_centre(line: Line) -> None:
+    import base64  # noqa: PLC0415 - only here
+
+    claims = json.loads(base64.urlsafe_b64decode(line.token.split(".")[1] + "=="))
+    assert claims["dc"] == "us1"
+    assert claims["isServiceAccount"] is True
+
+
+def test_the_date_header_is_the_simulated_clock(server: Server, line: Line) -> None:
+    server.world.advance(86_400 * 3 - 60)
+    _, headers, _ = line.ask()
+    assert headers.get_all("date") == [http_date(server.world.now())]
+    assert int(parsedate_to_datetime(headers["date"]).timestamp()) == server.world.now() // 1_000_000
+
+
+def test_answers_are_compressed_when_asked(line: Line) -> None:
+    _, _, plain = line.ask()
+    _, headers, zipped = line.ask(**{"accept-encoding": "gzip"})
+    assert headers["content-encoding"] == "gzip"
+    assert len(zipped) < len(plain)
+
+
+def test_without_a_token_nothing_is_shown(line: Line) -> None:
+    line.token = "x"
+    status, _, body = line.ask()
+    assert status == 401
+    assert json.loads(body)["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+def test_a_cut_body_ends_the_connection(server: Server, line: Line) -> None:
+    server.faults.add("cut-body", times=1)
+    with pytest.raises(http.client.IncompleteRead):
+        line.ask()
+    line.connection.close()
+    assert line.ask()[0] == 200
+
+
+def test_a_slow_body_comes_whole(server: Server, line: Line) -> None:
+    _, _, whole = line.ask()
+    server.faults.add("slow-body", seconds=0.2, times=1)
+    assert line.ask()[2] == whole
+
+
+def test_admin_calls_change_the_tenant_and_tell_the_truth(server: Server, line: Line) -> None:
+    admin(server, line, "faults", {"add": "throttled:retry_after=3"})
+    assert line.ask()[0] == 429
+    admin(server, line, "faults", {"clear": True})
+    assert admin(server, line, "faults") == {"faults": []}
+    before = admin(server, line, "state")
+    after = admin(server, line, "advance", {"seconds": 600})
+    assert after["now"] > before["now"]
+    assert sum(after["changes"].values()) > 0
+    issue = next(iter(admin(server, line, "current")["issues"]))
+    admin(server, line, "change", {"type": "issues", "id": issue, "fields": {"status": "REJECTED"}})
+    admin(server, line, "scopes", {"scopes": ["read:vulnerabilities"]})
+    assert json.loads(line.ask()[2])["errors"][0]["extensions"]["code"] == "UNAUTHORIZED"
+    admin(server, line, "scopes", {"scopes": ["read:issues"]})
+    admin(server, line, "behaviour", {"page_cap": 2})
+    assert len(json.loads(line.ask()[2])["data"]["issuesV2"]["nodes"]) == 2
+    truth = admin(server, line, "truth")
+    assert {entry["kind"] for entry in truth} >= {"version", "answer"}
+    assert [e["record"]["status"] for e in truth if e["kind"] == "version" and e["id"] == issue][-1] == "REJECTED"
+    admin(server, line, "revoke", {})
+    assert line.ask()[0] == 401
+    line.secret = admin(server, line, "rotate", {})["client_secret"]
+    line.log_in()
+    assert line.ask()[0] == 200
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer x"}, {"authorization": "Bearer 한국"}])
+def test_admin_calls_need_the_admin_token(line: Line, headers: Json) -> None:
+    encoded = {k: v.encode() for k, v in headers.items()}
+    status, _, _ = line.send("/admin/truth", "", encoded, "GET")
+    assert status == 403
+
+
+@pytest.mark.parametrize(
+    ("call", "asked"),
+    [("advance", {}), ("faults", {"add": "nope"}), ("change", {"type": "x"}), ("behaviour", {"nope": 1})],
+)
+def test_an_admin_call_that_does_not_hold_says_why(server: Server, line: Line, call: str, asked: Json) -> None:
+    headers = {"authorization": f"Bearer {server.admin_token}"}
+    status, _, body = line.send(f"/admin/{call}", json.dumps(asked), headers)
+    assert status == 400
+    assert json.loads(body)["error"]
+    assert line.send("/admin/nope", "{}", headers)[0] == 404
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    options = ["--seed", "5", "--issues", "30", "--truth", str(tmp_path / "truth.ndjson"), "--fault", "html:type=audit"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wizsim", "serve", *options, "--rate", "5", "--projects", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_the_command_says_where_it_is_and_ends_cleanly(command: subprocess.Popen[str], tmp_path: Path) -> None:
+    assert command.stdout
+    token_url, api_url, client_id, secret = (command.stdout.readline().strip() for _ in range(4))
+    line = Line(token_url, api_url, client_id, secret)
+    line.log_in()
+    shown = json.loads(line.ask()[2])["data"]["issuesV2"]
+    assert 0 < shown["totalCount"] < 30, "the account is bound to a project"
+    assert line.ask("{ auditLogEntries(first: 1) { totalCount } }")[2].startswith(b"<!DOCTYPE html>")
+    line.connection.close()
+    command.send_signal(signal.SIGTERM)
+    assert command.wait(10) == 0
+    lines = [json.loads(x) for x in (tmp_path / "truth.ndjson").read_bytes().splitlines()]
+    assert [pair[0] for pair in lines[-1]["shown"]] == [n["id"] for n in shown["nodes"]] or len(lines) > 2_830
+
+
+def test_a_wrong_fault_is_refused_at_once() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "wizsim", "serve", "--fault", "nope"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "nope" in done.stderr
+
+
+def test_the_command_lists_the_faults() -> None:
+    done = subprocess.run([sys.executable, "-m", "wizsim", "faults"], capture_output=True, text=True, check=True)
+    assert "cursor-forgotten" in done.stdout

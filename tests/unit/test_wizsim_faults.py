@@ -1,0 +1,390 @@
+"""Each fault of the simulator shows a client what its name says, when it is told to, and never otherwise."""
+
+import gzip
+from typing import Any
+
+import msgspec
+import pytest
+
+from wizsim.api import Api
+from wizsim.faults import MEANINGS, Faults, UnknownFaultError
+from wizsim.instants import http_date
+from wizsim.replies import Reply
+from wizsim.world import World
+
+Json = dict[str, Any]
+
+ISSUES = """query($first: Int = 5, $after: String) { issuesV2(first: $first, after: $after) {
+  totalCount pageInfo { endCursor hasNextPage } nodes { id status createdAt updatedAt dueAt url projects { id } } } }"""
+FINDINGS = "{ vulnerabilityFindings(first: 5) { nodes { id score description layerMetadata { id } } } }"
+
+
+class Client:
+    """A client of one small tenant, in process."""
+
+    def __init__(self) -> None:
+        self.api = Api(World(seed=11, audit=10, issues=60, findings=60))
+        self.faults = self.api.faults
+        self.renew()
+
+    def renew(self) -> Reply:
+        account = self.api.accounts.all()[0]
+        form = {"grant_type": "client_credentials", "audience": "wiz-api", "client_id": account.client_id}
+        reply = self.api.token({**form, "client_secret": account.client_secret})
+        self.token = reply.json()["access_token"] if reply.status == 200 else ""
+        return reply
+
+    def post(self, document: str = ISSUES, *, zipped: bool = False, **variables: Any) -> Reply:
+        headers = {"authorization": f"Bearer {self.token}", **({"accept-encoding": "gzip"} if zipped else {})}
+        return self.api.graphql(msgspec.json.encode({"query": document, "variables": variables}), headers)
+
+    def page(self, **variables: Any) -> Json:
+        answer: Json = self.post(**variables).json()
+        assert "errors" not in answer
+        page: Json = answer["data"]["issuesV2"]
+        return page
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+def code_of(reply: Reply) -> str:
+    return str(reply.json()["errors"][0]["extensions"]["code"])
+
+
+def ids(page: Json) -> list[str]:
+    return [n["id"] for n in page["nodes"]]
+
+
+@pytest.mark.parametrize(
+    ("written", "status", "code", "headers"),
+    [
+        ("unauthorized", 401, "UNAUTHENTICATED", {}),
+        ("forbidden", 403, "FORBIDDEN_IP", {}),
+        ("throttled:retry_after=7", 429, "RATE_LIMIT_EXCEEDED", {"retry-after": "7"}),
+        ("throttled-silent", 429, "RATE_LIMIT_EXCEEDED", {}),
+        ("rate-limit", 200, "RATE_LIMIT_EXCEEDED", {}),
+        ("internal-error", 200, "INTERNAL", {}),
+    ],
+)
+def test_a_refusal_has_its_status_code_and_headers(
+    client: Client, written: str, status: int, code: str, headers: Json
+) -> None:
+    client.faults.add_written(f"{written}:times=1")
+    reply = client.post()
+    assert (reply.status, code_of(reply)) == (status, code)
+    assert {k: v for k, v in reply.headers.items() if k == "retry-after"} == headers
+    assert reply.json()["data"] is None
+    assert reply.json()["errors"][0]["extensions"]["requestId"] == reply.headers["x-request-id"]
+    assert client.post().status == 200
+
+
+def test_a_lapsed_token_stays_lapsed_and_a_new_one_works(client: Client) -> None:
+    client.faults.add("token-lapsed", times=1)
+    assert client.post().status == 401
+    assert client.post().status == 401
+    client.renew()
+    assert client.post().status == 200
+
+
+def test_a_token_lapses_by_the_simulated_clock(client: Client) -> None:
+    client.api.world.advance(86_399)
+    assert client.post().status == 200
+    client.api.world.advance(1)
+    assert client.post().status == 401
+
+
+def test_the_token_endpoint_has_faults_of_its_own(client: Client) -> None:
+    client.faults.add("server-error", type="token", times=1, status=503)
+    assert client.post().status == 200
+    assert client.renew().status == 503
+    assert client.renew().status == 200
+
+
+def test_wrong_credentials_are_refused(client: Client) -> None:
+    account = client.api.accounts.all()[0]
+    right = {
+        "grant_type": "client_credentials",
+        "audience": "wiz-api",
+        "client_id": account.client_id,
+        "client_secret": account.client_secret,
+    }
+    assert client.api.token(right).status == 200
+    assert client.api.token({**right, "audience": "beyond-api"}).status == 200
+    for wrong in ({"client_secret": "x"}, {"client_id": "x"}, {"audience": "x"}, {"grant_type": "password"}):
+        reply = client.api.token({**right, **wrong})
+        assert reply.status in {400, 401}
+        assert account.client_secret.encode() not in reply.body
+    assert client.api.token({}).status in {400, 401}
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c", "a.b."])
+def test_a_forged_token_is_refused(client: Client, token: str) -> None:
+    client.token = token
+    assert client.post().status == 401
+
+
+def test_a_heavy_page_times_out_and_a_smaller_one_does_not(client: Client) -> None:
+    client.faults.add("heavy-page", above=10)
+    assert client.post(first=11).status == 504
+    assert len(client.page(first=10)["nodes"]) == 10
+    client.faults.clear()
+    client.faults.add_written("heavy-page:above=10:as=null")
+    reply = client.post(first=11)
+    assert (reply.status, reply.json()["data"], code_of(reply)) == (200, None, "INTERNAL")
+
+
+def test_partial_data_names_the_field_that_is_null(client: Client) -> None:
+    client.faults.add("partial", field="projects")
+    answer = client.post().json()
+    assert {n["projects"] is None for n in answer["data"]["issuesV2"]["nodes"]} == {True}
+    assert answer["errors"][0]["path"] == ["issuesV2", "nodes", "@", "projects"]
+    assert answer["errors"][0]["extensions"]["valueCompletion"]
+    client.faults.clear()
+    client.faults.add_written("partial:field=url:nth=2")
+    answer = client.post().json()
+    assert [n["url"] is None for n in answer["data"]["issuesV2"]["nodes"]] == [False, False, True, False, False]
+    assert answer["errors"][0]["path"] == ["issuesV2", "nodes", 2, "url"]
+
+
+def test_errors_beside_data_can_name_no_record(client: Client) -> None:
+    client.faults.add("error-beside-data")
+    answer = client.post().json()
+    assert answer["errors"][0]["path"] == ["issuesV2"]
+    assert {(n["url"], n["status"] is None) for n in answer["data"]["issuesV2"]["nodes"]} == {(None, False)}
+
+
+@pytest.mark.parametrize("name", ["bad-record", "bad-record-null"])
+def test_one_record_errs_on_whatever_page_it_is(client: Client, name: str) -> None:
+    bad = ids(client.page(first=60))[7]
+    client.faults.add(name, type="issues", id=bad)
+    for first, hit in ((60, True), (5, False), (8, True)):
+        answer = client.post(first=first).json()
+        assert ("errors" in answer) is hit
+        if hit:
+            assert (answer["data"] is None) is (name == "bad-record-null")
+    before = client.page(first=7)["pageInfo"]["endCursor"]
+    alone = client.post(first=1, after=before).json()
+    assert "errors" in alone
+    if name == "bad-record":
+        assert ids(alone["data"]["issuesV2"]) == [bad]
+        assert alone["data"]["issuesV2"]["pageInfo"]["endCursor"] not in {None, before}
+
+
+def test_a_bad_record_that_is_not_named_stays_the_same_one(client: Client) -> None:
+    fault = client.faults.add("bad-record", type="issues")
+    client.post(first=60)
+    chosen = fault.args["id"]
+    client.post(first=3)
+    assert fault.args["id"] == chosen
+
+
+def test_a_cut_body_breaks_and_its_length_may_agree(client: Client) -> None:
+    whole = client.post().body
+    client.faults.add("cut-body", times=1)
+    reply = client.post()
+    assert (reply.cut_at, reply.body) == (len(whole) // 2, whole)
+    client.faults.add_written("cut-json:at=0.25:times=1")
+    reply = client.post()
+    assert (reply.cut_at, len(reply.body)) == (None, len(whole) // 4)
+    client.faults.add("cut-gzip", times=1)
+    with pytest.raises(EOFError):
+        gzip.decompress(client.post(zipped=True).body)
+    assert gzip.decompress(client.post(zipped=True).body) == whole
+
+
+def test_a_slow_body_and_html_and_a_jumping_date(client: Client) -> None:
+    client.faults.add("slow-body", seconds=3, times=1)
+    assert client.post().slow == 3
+    client.faults.add("html", times=1)
+    reply = client.post()
+    assert (reply.status, reply.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    now = client.api.world.now()
+    assert client.post().headers["date"] == http_date(now)
+    client.faults.add("date-jump", seconds=-7200, times=1)
+    assert client.post().headers["date"] == http_date(now - 7_200_000_000)
+
+
+def test_cursors_are_repeated_missing_foreign_or_forgotten(client: Client) -> None:
+    cursor = client.page()["pageInfo"]["endCursor"]
+    client.faults.add("cursor-repeated", times=1)
+    assert client.page(after=cursor)["pageInfo"] == {"endCursor": cursor, "hasNextPage": True}
+    client.faults.add("cursor-missing", times=1)
+    assert client.page()["pageInfo"] == {"endCursor": None, "hasNextPage": True}
+    client.faults.add("cursor-foreign", times=1)
+    foreign = client.page()["pageInfo"]["endCursor"]
+    assert foreign != cursor
+    assert code_of(client.post(after=foreign)) == "BAD_USER_INPUT"
+    client.faults.add("cursor-forgotten", times=1)
+    assert code_of(client.post(after=cursor)) == "BAD_USER_INPUT"
+    assert client.post(after=cursor).json()["data"]
+
+
+def test_an_empty_page_leads_on_to_the_records_it_did_not_show(client: Client) -> None:
+    first, second = client.page(), client.page(after=client.page()["pageInfo"]["endCursor"])
+    client.faults.add("empty-page", times=1)
+    empty = client.page()
+    assert (empty["nodes"], empty["pageInfo"]["hasNextPage"]) == ([], True)
+    assert ids(client.page(after=empty["pageInfo"]["endCursor"])) == ids(first)
+    client.faults.add("empty-page", times=2)
+    after = first["pageInfo"]["endCursor"]
+    once = client.page(after=after)["pageInfo"]["endCursor"]
+    twice = client.page(after=once)["pageInfo"]["endCursor"]
+    assert len({after, once, twice}) == 3
+    assert ids(client.page(after=twice)) == ids(second)
+
+
+def test_pages_overlap(client: Client) -> None:
+    first = client.page()
+    client.faults.add("overlap", by=2)
+    assert ids(client.page(after=first["pageInfo"]["endCursor"]))[:2] == ids(first)[-2:]
+
+
+@pytest.mark.parametrize("name", ["descending", "shuffled"])
+def test_listings_run_backwards_or_in_no_order_and_still_show_all(client: Client, name: str) -> None:
+    usual = ids(client.page(first=60))
+    client.faults.add(name)
+    found: list[str] = []
+    after = None
+    for _ in range(12):
+        page = client.page(after=after)
+        found += ids(page)
+        after = page["pageInfo"]["endCursor"]
+    assert not page["pageInfo"]["hasNextPage"]
+    assert sorted(found) == sorted(usual)
+    assert (found == usual[::-1]) is (name == "descending")
+    assert found != usual
+
+
+def test_lists_and_entries_can_be_null(client: Client) -> None:
+    client.faults.add("null-nodes", times=1)
+    assert client.page()["nodes"] is None
+    client.faults.add("null-entry", times=1)
+    assert [n is None for n in client.page()["nodes"]] == [True, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        ("bad-timestamp", b'"createdAt":"yesterday"'),
+        ("wrong-type", b'{"not": ['),
+        ("null-required", b'"createdAt":null'),
+        ("huge-integer", b"9" * 400),
+        ("nan", b":NaN"),
+        ("infinity", b":-Infinity"),
+        ("surrogate", b'"\\ud800"'),
+        ("invalid-utf8", b'"\xff\xfe"'),
+        ("duplicate-key", b'"first","'),
+        ("deep", b"[" * 2000),
+        ("long", b"x" * 50_000_000),
+    ],
+)
+def test_a_record_can_hold_what_does_not_fit(client: Client, kind: str, found: bytes) -> None:
+    client.faults.add("odd-record", kind=kind, times=1)
+    body = client.post().body
+    assert found in body
+    assert body.count(b'"id":') >= 5
+    assert found not in client.post().body
+
+
+def test_a_required_field_can_be_missing(client: Client) -> None:
+    client.faults.add("odd-record", kind="missing-required")
+    assert ["createdAt" in n for n in client.page()["nodes"]] == [False, True, True, True, True]
+
+
+def test_a_field_or_type_can_be_unknown(client: Client) -> None:
+    client.faults.add("hidden-field", field="Issue.dueAt")
+    client.faults.add("hidden-field", field="VulnerableAssetDevice")
+    reply = client.post()
+    assert reply.status == 400
+    assert reply.json()["errors"][0]["message"] == 'Cannot query field "dueAt" on type "Issue".'
+    assert code_of(reply) == "GRAPHQL_VALIDATION_FAILED"
+    other = client.post(
+        "{ vulnerabilityFindings { nodes { vulnerableAsset { ... on VulnerableAssetDevice { id } } } } }"
+    )
+    assert other.json()["errors"][0]["message"] == 'Unknown type "VulnerableAssetDevice".'
+    assert client.post(FINDINGS).status == 200
+
+
+def test_a_field_can_be_refused_to_the_account(client: Client) -> None:
+    client.faults.add("refused-field", field="Issue.projects", scope="read:projects")
+    answer = client.post().json()
+    assert {n["projects"] is None for n in answer["data"]["issuesV2"]["nodes"]} == {True}
+    assert answer["errors"][0]["path"] == ["issuesV2", "nodes", "@", "projects"]
+    assert "[read:projects]" in answer["errors"][0]["message"]
+    client.faults.add("refused-field", field="Issue.status")
+    assert client.post().json()["data"]["issuesV2"]["nodes"] is None
+
+
+def test_faults_strike_by_type_times_and_seeded_chance(client: Client) -> None:
+    client.faults.add("forbidden", type="findings")
+    assert client.post().status == 200
+    assert client.post(FINDINGS).status == 403
+
+    def strikes(seed: int) -> list[bool]:
+        faults = Faults(seed)
+        faults.add("throttled", 0.3)
+        return [bool(faults.strike(frozenset({"issues"}))) for _ in range(200)]
+
+    assert strikes(1) == strikes(1) != strikes(2)
+    assert 30 < sum(strikes(1)) < 90
+
+
+@pytest.mark.parametrize(
+    "written", ["nope", "throttled:x=", "throttled:lots", "throttled:times=x", "throttled:type=nope"]
+)
+def test_a_fault_that_does_not_read_is_refused(written: str) -> None:
+    if written == "throttled:x=":
+        assert Faults().add_written(written).args == {"x": ""}
+        return
+    with pytest.raises(UnknownFaultError):
+        Faults().add_written(written)
+
+
+def test_every_fault_is_named_in_these_tests() -> None:
+    from pathlib import Path  # noqa: PLC0415 - only here
+
+    tested = Path(__file__).read_text(encoding="utf-8").split("def test_every_fault_is_named", maxsplit=1)[0]
+    assert [name for name in MEANINGS if f'"{name}' not in tested] == []
+
+
+def test_the_truth_says_what_each_answer_showed_and_whether_it_came_through(client: Client) -> None:
+    shown = ids(client.page())
+    client.faults.add("cut-body", times=1)
+    client.post()
+    client.faults.add("partial", times=1, field="projects")
+    client.post()
+    client.faults.add("internal-error", times=1)
+    client.post()
+    answers = client.api.world.truth.answers()
+    assert [(a.whole, a.errors, a.fault) for a in answers] == [
+        (True, 0, None),
+        (False, 0, "cut-body"),
+        (True, 1, "partial"),
+    ]
+    assert [id_ for id_, _ in answers[0].shown] == shown
+    assert (answers[0].root, answers[0].type, answers[0].has_next) == ("issuesV2", "issues", True)
+    client.api.world.change("issues", shown[0], status="RESOLVED")
+    client.page()
+    assert client.api.world.truth.answers()[-1].shown[0] == (shown[0], 2)
+
+
+def test_a_collector_can_see_itself_in_the_audit_log(client: Client) -> None:
+    client.api.behave(self_audit=True)
+    document = "{ auditLogEntries(first: 500) { nodes { action performer { id } } } }"
+    client.renew()
+    client.post()
+    nodes = client.post(document).json()["data"]["auditLogEntries"]["nodes"]
+    mine = [n["action"] for n in nodes if n["performer"]["id"] == client.api.accounts.all()[0].client_id]
+    assert sorted(mine) == ["Login", "Query"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[]", b"\xff", b'{"query": 1}', b'{"query": "{a}", "variables": 3}', b'{"query": ""}']
+)
+def test_what_is_no_question_is_refused(client: Client, body: bytes) -> None:
+    reply = client.api.graphql(body, {"authorization": f"Bearer {client.token}"})
+    assert reply.status == 400
+    assert reply.json()["errors"]
