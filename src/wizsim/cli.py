@@ -75,6 +75,7 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of the command
     ] = None,
 ) -> None:
     """Serve a tenant. Prints token URL, API URL, client id and client secret, one a line; admin on stderr."""
+    struck = _faults(seed if fault_seed is None else fault_seed, fault or [])
     log = Truth.silent() if truth is None else Truth(truth)
     world = World(
         seed=seed,
@@ -100,7 +101,7 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of the command
         world,
         behaviour=behaviour,
         accounts=_accounts(world, token_lifetime, scopes, projects),
-        faults=_faults(seed if fault_seed is None else fault_seed, fault or []),
+        faults=struck,
         latency=latency / 1000,
         host=host,
         port=port,
