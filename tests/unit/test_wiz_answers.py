@@ -27,7 +27,7 @@ def _data(nodes: object, *, root: Root = ISSUES, has_next: bool = False, **more:
     return {"data": {root.root: connection}}
 
 
-def _error(message: str, code: str = "", path: list[str | int] | None = None, **more: object) -> dict[str, Any]:
+def _error(message: str, code: str = "", path: object = None, **more: object) -> dict[str, Any]:
     return {"message": message, "path": path, "extensions": {"code": code, **more}}
 
 
@@ -36,7 +36,7 @@ def _page(reply: Reply) -> Page:
     return reply
 
 
-def test_a_good_answer_is_a_page_whose_records_are_the_very_bytes_that_came():
+def test_a_good_answer_is_a_page_whose_records_are_the_very_bytes_that_came() -> None:
     nodes = b'[ {"id":"a", "n":1e3} ,{"id":"b"}]'
     around = b'"pageInfo":{"hasNextPage":true,"endCursor":"x"},"totalCount":9'
     page = _page(_read(b'{"data":{"issuesV2":{"nodes":' + nodes + b"," + around + b"}}}"))
@@ -45,18 +45,18 @@ def test_a_good_answer_is_a_page_whose_records_are_the_very_bytes_that_came():
     assert (page.asked_us, page.request_id, page.unknown, page.refused) == (7, "r-1", {}, frozenset())
 
 
-def test_a_count_that_stopped_early_is_told():
+def test_a_count_that_stopped_early_is_told() -> None:
     assert _page(_read(_data([], root=FINDINGS, maxCountReached=True), root=FINDINGS)).capped
 
 
 @pytest.mark.parametrize("nodes", [None, []])
-def test_no_records_and_no_error_is_an_empty_page_that_can_have_a_next(nodes):
+def test_no_records_and_no_error_is_an_empty_page_that_can_have_a_next(nodes: Any) -> None:
     page = _page(_read(_data(nodes, has_next=True)))
     assert page.records == b"[]"
     assert page.has_next
 
 
-def test_a_null_among_the_records_keeps_its_place():
+def test_a_null_among_the_records_keeps_its_place() -> None:
     assert json.loads(bytes(_page(_read(_data([{"id": "a"}, None, {"id": "b"}]))).records)) == [  # type: ignore[arg-type] # one array
         {"id": "a"},
         None,
@@ -64,7 +64,7 @@ def test_a_null_among_the_records_keeps_its_place():
     ]
 
 
-def test_without_page_info_nobody_can_say_that_a_slice_is_drained():
+def test_without_page_info_nobody_can_say_that_a_slice_is_drained() -> None:
     assert isinstance(_read({"data": {"issuesV2": {"nodes": [], "totalCount": 0}}}), Unusable)
     assert isinstance(_read(_data([], pageInfo={"endCursor": "x"})), Unusable)
 
@@ -79,7 +79,7 @@ def test_without_page_info_nobody_can_say_that_a_slice_is_drained():
         (408, SourceUnavailableError, timedelta(seconds=17)),
     ],
 )
-def test_a_status_that_passes_says_how_long_to_wait(status, error, wait):
+def test_a_status_that_passes_says_how_long_to_wait(status: Any, error: Any, wait: Any) -> None:
     with pytest.raises(error, match="r-1") as caught:
         _read(b"<html>", status=status, retry_after="17")
     assert caught.value.retry_after == wait
@@ -96,7 +96,9 @@ def test_a_status_that_passes_says_how_long_to_wait(status, error, wait):
         ("Mon, 24 Nov 2025 09:00:30 GMT", timedelta(0)),
     ],
 )
-def test_retry_after_is_read_as_seconds_or_as_a_date_and_never_believed_for_more_than_an_hour(told, wait):
+def test_retry_after_is_read_as_seconds_or_as_a_date_and_never_believed_for_more_than_an_hour(
+    told: Any, wait: Any
+) -> None:
     with pytest.raises(SourceThrottledError) as caught:
         _read(b"", status=429, retry_after=told, date="Mon, 24 Nov 2025 10:00:00 GMT")
     assert caught.value.retry_after == wait
@@ -111,12 +113,12 @@ def test_retry_after_is_read_as_seconds_or_as_a_date_and_never_believed_for_more
         (418, ContractBrokenError, "418"),
     ],
 )
-def test_a_status_that_stays_stops_the_stream(status, error, match):
+def test_a_status_that_stays_stops_the_stream(status: Any, error: Any, match: Any) -> None:
     with pytest.raises(error, match=match):
         _read(b"", status=status, location="https://elsewhere.example/graphql?token=t")
 
 
-def test_504_is_a_page_too_heavy_and_not_a_source_that_is_down():
+def test_504_is_a_page_too_heavy_and_not_a_source_that_is_down() -> None:
     answer = _read(b"<html>", status=504)
     assert isinstance(answer, Unusable)
     assert (answer.page, answer.request_id) == (None, "r-1")
@@ -125,11 +127,11 @@ def test_504_is_a_page_too_heavy_and_not_a_source_that_is_down():
 @pytest.mark.parametrize(
     "reply", [(b"", 401), (json.dumps({"errors": [_error("lapsed", "UNAUTHENTICATED")]}).encode(), 200)]
 )
-def test_a_lapsed_token_is_no_error_yet(reply):
+def test_a_lapsed_token_is_no_error_yet(reply: Any) -> None:
     assert isinstance(_read(reply[0], status=reply[1]), TokenRefused)
 
 
-def test_throttling_can_hide_in_a_200():
+def test_throttling_can_hide_in_a_200() -> None:
     with pytest.raises(SourceThrottledError, match="slow down"):
         _read({"data": None, "errors": [_error("slow down", "RATE_LIMIT_EXCEEDED")]})
 
@@ -137,19 +139,19 @@ def test_throttling_can_hide_in_a_200():
 @pytest.mark.parametrize(
     "body", [b"", b"<html>Sign in</html>", b'{"data":{"issuesV2":{"nodes":[{"id":"a', b"null", b"[]"]
 )
-def test_html_or_a_body_cut_short_in_a_200_is_asked_again_later(body):
+def test_html_or_a_body_cut_short_in_a_200_is_asked_again_later(body: Any) -> None:
     with pytest.raises((SourceUnavailableError, ContractBrokenError), match="r-1"):
         _read(body)
 
 
 @pytest.mark.parametrize("cut", range(1, 60))
-def test_no_cut_of_a_body_is_ever_a_page(cut):
+def test_no_cut_of_a_body_is_ever_a_page(cut: Any) -> None:
     whole = json.dumps(_data([{"id": 'a"}]', "x": [1, {"y": "\\"}]}, {"id": "b"}])).encode()
     with pytest.raises(SourceUnavailableError):
         _read(whole[: len(whole) * cut // 60])
 
 
-def test_a_refused_root_names_the_scope_to_add():
+def test_a_refused_root_names_the_scope_to_add() -> None:
     body = {"data": None, "errors": [_error(DENIED, "UNAUTHORIZED", ["auditLogEntries"])]}
     with pytest.raises(
         AccessRefusedError, match=r"audit log.*admin:audit.*your permissions: \[read:all\].*Service Acc"
@@ -157,7 +159,7 @@ def test_a_refused_root_names_the_scope_to_add():
         _read(body, root=AUDIT)
 
 
-def test_403_says_that_access_is_refused_whatever_its_body():
+def test_403_says_that_access_is_refused_whatever_its_body() -> None:
     for body in (b"<html>", b"{}", json.dumps({"errors": [_error("no", "FORBIDDEN")]}).encode()):
         with pytest.raises(AccessRefusedError, match="r-1"):
             _read(body, status=403)
@@ -175,55 +177,64 @@ def test_403_says_that_access_is_refused_whatever_its_body():
         _error(DENIED, "UNAUTHORIZED", ["issuesV2", "totalCount"]),
     ],
 )
-def test_a_refused_field_is_to_be_asked_without(error):
+def test_a_refused_field_is_to_be_asked_without(error: Any) -> None:
     assert isinstance(_read({"data": None, "errors": [error]}, status=400), FieldsRefused)
     assert isinstance(_read(_data([{"id": "a"}]) | {"errors": [error]}), FieldsRefused)
 
 
-def test_a_record_that_is_denied_as_a_whole_is_no_refused_field():
+def test_a_record_that_is_denied_as_a_whole_is_no_refused_field() -> None:
     with pytest.raises(AccessRefusedError):
         _read(_data([None]) | {"errors": [_error(DENIED, "UNAUTHORIZED", ["issuesV2", "nodes", "@"])]})
 
 
-def test_a_cursor_that_is_not_known_is_lost_only_where_one_was_sent():
+def test_a_cursor_that_is_not_known_is_lost_only_where_one_was_sent() -> None:
     body = {"data": None, "errors": [_error("the cursor has expired", "BAD_USER_INPUT")]}
     assert isinstance(_read(body, after="c0"), CursorLost)
     with pytest.raises(ContractBrokenError):
         _read(body)
 
 
-def test_a_question_that_the_api_does_not_take_stops_the_stream():
+def test_a_question_that_the_api_does_not_take_stops_the_stream() -> None:
     for status, code in ((400, "VALIDATION_INVALID_TYPE_VARIABLE"), (200, "BAD_USER_INPUT"), (422, "")):
         with pytest.raises(ContractBrokenError, match="no such filter"):
             _read({"data": None, "errors": [_error("no such filter", code)]}, status=status)
 
 
 @pytest.mark.parametrize("data", [None, {"issuesV2": None}])
-def test_data_null_is_of_no_use_and_says_why(data):
+def test_data_null_is_of_no_use_and_says_why(data: Any) -> None:
     answer = _read({"data": data, "errors": [_error(OOPS, "INTERNAL", ["issuesV2"], requestId="other")]})
     assert isinstance(answer, Unusable)
     assert (answer.page, answer.reason, answer.request_id) == (None, OOPS, "r-1")
 
 
-def test_the_request_id_is_taken_from_the_error_where_no_header_has_it():
+def test_the_request_id_is_taken_from_the_error_where_no_header_has_it() -> None:
     raw = json.dumps({"data": None, "errors": [_error(OOPS, "INTERNAL", requestId="from-error")]}).encode()
     answer = read_answer(Answered(status=200, headers={}, body=raw), ISSUES, after=None, asked_us=0)
     assert isinstance(answer, Unusable)
     assert answer.request_id == "from-error"
 
 
-def test_a_shape_that_was_never_seen_stops_the_stream():
-    for body in ({"data": []}, {"data": {"issuesV2": {"nodes": {}}}}, _data([], pageInfo={"hasNextPage": "no"})):
+def test_a_shape_that_was_never_seen_stops_the_stream() -> None:
+    bodies: list[dict[str, Any]] = [{"data": []}, {"data": {"issuesV2": {"nodes": {}}}}]
+    for body in (*bodies, _data([], pageInfo={"hasNextPage": "no"})):
         with pytest.raises(ContractBrokenError, match="r-1"):
             _read(body)
 
 
-def test_errors_of_any_shape_are_lived_with():
-    for errors in ("x", 3, {"message": 5}, [None], [{"extensions": []}], [{"path": "x", "locations": [{"line": "a"}]}]):
+def test_errors_of_any_shape_are_lived_with() -> None:
+    odd: list[Any] = [
+        "x",
+        3,
+        {"message": 5},
+        [None],
+        [{"extensions": []}],
+        [{"path": "x", "locations": [{"line": "a"}]}],
+    ]
+    for errors in odd:
         assert isinstance(_read(_data([{"id": "a"}]) | {"errors": errors}), Unusable)
 
 
-def test_what_a_foreign_message_says_is_one_short_line():
+def test_what_a_foreign_message_says_is_one_short_line() -> None:
     answer = _read({"data": None, "errors": [_error("a\x1b[31m\n\x00b" + "x" * 9_000)]})
     assert isinstance(answer, Unusable)
     assert answer.reason.isprintable()
@@ -257,18 +268,18 @@ NODES = [
         (["@", "dueAt"], {0: {"dueAt"}}),
     ],
 )
-def test_an_error_that_leads_to_a_null_makes_that_field_unknown_in_those_records_alone(path, unknown):
+def test_an_error_that_leads_to_a_null_makes_that_field_unknown_in_those_records_alone(path: Any, unknown: Any) -> None:
     body = _data(NODES) | {"errors": [_error("failed", "INTERNAL", ["issuesV2", "nodes", *path])]}
     assert _page(_read(body)).unknown == unknown
 
 
-def test_several_errors_add_up():
+def test_several_errors_add_up() -> None:
     paths = [["issuesV2", "nodes", "@", "sourceRule"], ["issuesV2", "nodes", 0, "dueAt"]]
     body = _data(NODES) | {"errors": [_error("failed", "INTERNAL", path) for path in paths]}
     assert _page(_read(body)).unknown == {0: {"sourceRule", "dueAt"}, 2: {"sourceRule"}}
 
 
-def test_values_left_out_without_an_error_are_unknown_too():
+def test_values_left_out_without_an_error_are_unknown_too() -> None:
     beside = {"extensions": {"valueCompletion": [{"message": "null", "path": ["issuesV2", "nodes", 0, "dueAt"]}]}}
     assert _page(_read(_data(NODES) | beside)).unknown == {0: {"dueAt"}}
 
@@ -291,7 +302,7 @@ def test_values_left_out_without_an_error_are_unknown_too():
         ["issuesV2", "edges", 0, "sourceRule"],
     ],
 )
-def test_any_other_error_beside_data_makes_the_page_unusable_though_it_is_handed_on(path):
+def test_any_other_error_beside_data_makes_the_page_unusable_though_it_is_handed_on(path: Any) -> None:
     answer = _read(_data(NODES) | {"errors": [_error("failed", "INTERNAL", path)]})
     assert isinstance(answer, Unusable)
     assert answer.page is not None
@@ -299,22 +310,22 @@ def test_any_other_error_beside_data_makes_the_page_unusable_though_it_is_handed
 
 
 @pytest.mark.parametrize("name", ["id", "createdAt", "status", "updatedAt", "statusChangedAt"])
-def test_what_places_a_record_is_never_unknown(name):
+def test_what_places_a_record_is_never_unknown(name: Any) -> None:
     body = _data([{name: None}]) | {"errors": [_error("failed", "INTERNAL", ["issuesV2", "nodes", 0, name])]}
     assert isinstance(_read(body), Unusable)
 
 
-def test_one_error_that_can_be_lived_with_does_not_excuse_another():
+def test_one_error_that_can_be_lived_with_does_not_excuse_another() -> None:
     errors = [_error("failed", path=["issuesV2", "nodes", 0, "dueAt"]), _error(OOPS, "INTERNAL", ["issuesV2"])]
     assert isinstance(_read(_data(NODES) | {"errors": errors}), Unusable)
 
 
-def test_a_null_record_beside_an_error_makes_the_page_unusable():
+def test_a_null_record_beside_an_error_makes_the_page_unusable() -> None:
     errors = [_error("failed", path=["issuesV2", "nodes", "@", "dueAt"])]
     assert isinstance(_read(_data([None, {"id": "a", "dueAt": None}]) | {"errors": errors}), Unusable)
 
 
-def test_more_errors_than_anyone_would_look_at_make_the_page_unusable():
+def test_more_errors_than_anyone_would_look_at_make_the_page_unusable() -> None:
     errors = [_error("failed", path=["issuesV2", "nodes", 0, "dueAt"])] * 3_000
     assert isinstance(_read(_data(NODES) | {"errors": errors}), Unusable)
 
@@ -331,7 +342,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
-def test_a_record_that_is_no_json_costs_no_other(odd):
+def test_a_record_that_is_no_json_costs_no_other(odd: Any) -> None:
     nodes = b'{"id":"a"} , ' + odd + b'\n,{"id":"b","c":[1,{"d":2}]}'
     body = (
         b'{"data":{"issuesV2":{"totalCount":3,"nodes":[ '
@@ -343,7 +354,7 @@ def test_a_record_that_is_no_json_costs_no_other(odd):
     assert (page.total, page.has_next, page.end_cursor) == (3, True, "c")
 
 
-def test_invalid_utf8_and_repeated_keys_come_through_as_they_are():
+def test_invalid_utf8_and_repeated_keys_come_through_as_they_are() -> None:
     nodes = b'[{"id":"\xff\xfe"},{"id":"a","id":"b"}]'
     body = (
         b'{"data":{"issuesV2":{"nodes":'
@@ -353,7 +364,7 @@ def test_invalid_utf8_and_repeated_keys_come_through_as_they_are():
     assert _page(_read(body)).records == nodes
 
 
-def test_an_error_beside_records_that_are_no_json_makes_the_page_unusable():
+def test_an_error_beside_records_that_are_no_json_makes_the_page_unusable() -> None:
     nodes = b'[{"id":"a","dueAt":null,"x":NaN}]'
     errors = json.dumps([_error("failed", path=["issuesV2", "nodes", 0, "dueAt"])]).encode()
     body = b'{"errors":' + errors + b',"data":{"issuesV2":{"nodes":' + nodes + b',"pageInfo":{"hasNextPage":false}}}}'

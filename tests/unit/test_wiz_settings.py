@@ -1,0 +1,128 @@
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from ocelog.errors import AccessRefusedError, ConfigError
+from ocelog.sources.wiz.endpoints import TOKEN_URLS, api_url, api_url_of, audience, is_loopback, token_url
+from ocelog.sources.wiz.settings import WizSettings, changed, from_mapping
+
+COGNITO = TOKEN_URLS["cognito"]
+GIVEN: dict[str, Any] = {"token_url": "cognito", "client_id": "c" * 53}
+
+
+def _jwt(claims: object) -> str:
+    middle = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"e30.{middle}.signature"
+
+
+@pytest.mark.parametrize(
+    ("text", "token", "url"),
+    [
+        ("us1", "cognito", "https://api.us1.app.wiz.io/graphql"),
+        ("us1", "auth0", "https://api.us1.app.wiz.io/graphql"),
+        ("us2", "fedramp", "https://api.us2.app.wiz.us/graphql"),
+        ("gov1", "govcloud", "https://api.gov1.gov.wiz.io/graphql"),
+        ("https://api.eu1.app.wiz.io", "cognito", "https://api.eu1.app.wiz.io/graphql"),
+        ("https://api.eu1.app.wiz.io/", "cognito", "https://api.eu1.app.wiz.io/graphql"),
+        ("https://api.eu1.app.wiz.io/graphql", "cognito", "https://api.eu1.app.wiz.io/graphql"),
+        (" https://api.eu1.app.wiz.io/graphql/ ", "cognito", "https://api.eu1.app.wiz.io/graphql"),
+        ("https://proxy.example/wiz", "cognito", "https://proxy.example/wiz/graphql"),
+        ("http://127.0.0.1:8080", "cognito", "http://127.0.0.1:8080/graphql"),
+    ],
+)
+def test_an_api_address_may_be_short_or_long(text: str, token: str, url: str) -> None:
+    assert api_url(text, TOKEN_URLS[token]) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "us 1", "http://api.us1.app.wiz.io", "ftp://x", "https://", "https://u:p@api.wiz", "https://h/graphql?x=1",
+     "https://h/#f", "https://h:port/", "https://[::1", "US1.EVIL.example/", "http://127.0.0.1.evil.example/"],
+)  # fmt: skip
+def test_an_address_that_a_token_must_not_go_to_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        api_url(text, COGNITO)
+
+
+def test_token_addresses_have_short_names_and_each_its_audience() -> None:
+    assert token_url("fedramp") == "https://auth.app.wiz.us/oauth/token"
+    assert token_url("https://auth.example/t") == "https://auth.example/t"
+    assert audience(TOKEN_URLS["auth0"]) == "beyond-api"
+    assert {audience(TOKEN_URLS[name]) for name in ("cognito", "fedramp", "govcloud")} == {"wiz-api"}
+    for text in ("cognit", "", "http://auth.app.wiz.io/oauth/token"):
+        with pytest.raises(ConfigError):
+            token_url(text)
+
+
+def test_the_token_says_where_the_tenant_is() -> None:
+    assert api_url_of(_jwt({"dc": "us17"}), COGNITO) == "https://api.us17.app.wiz.io/graphql"
+    assert api_url_of(_jwt({"dc": "us1"}), TOKEN_URLS["fedramp"]) == "https://api.us1.app.wiz.us/graphql"
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", "a.b", "a.!!.c", _jwt({}), _jwt([]), _jwt({"dc": 5}), _jwt({"dc": "evil.example/"}), _jwt({"dc": ""}),
+     _jwt({"dc": "x" * 300}), "a.\xff.c"],
+)  # fmt: skip
+def test_a_token_that_names_no_data_centre_asks_for_the_address_and_is_not_shown(token: str) -> None:
+    with pytest.raises(AccessRefusedError, match="API URL") as caught:
+        api_url_of(token, COGNITO)
+    assert len(token) < 5 or token not in str(caught.value)
+
+
+def test_a_token_address_of_ones_own_has_no_data_centres() -> None:
+    with pytest.raises(ConfigError, match="in full"):
+        api_url("us1", "https://auth.example/token")
+    with pytest.raises(AccessRefusedError, match="in full"):
+        api_url_of(_jwt({"dc": "us1"}), "https://auth.example/token")
+
+
+def test_this_machine_is_known_by_all_its_names() -> None:
+    assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.8.9.1", "::1")))
+    assert not any(map(is_loopback, ("", None, "10.0.0.1", "localhost.evil.example", "example")))
+
+
+def test_settings_go_to_json_and_back() -> None:
+    settings = from_mapping(
+        GIVEN | {"api_url": "us1", "projects": ["p1"], "log_types": ["audit", "findings"], "rate": 2}
+    )
+    assert settings.log_types == ("Wiz.Audit", "Wiz.VulnerabilityFinding")
+    assert from_mapping(json.loads(json.dumps(settings.to_mapping()))) == settings
+
+
+def test_what_is_left_out_has_its_default() -> None:
+    settings = from_mapping(GIVEN)
+    assert settings == WizSettings(token_url=COGNITO, client_id="c" * 53, audience="wiz-api")
+    assert (settings.rate, settings.page_size, len(settings.log_types), settings.api_url) == (3.0, 500, 3, None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"page_siz": 5}, "did you mean `page_size`"),
+        ({"zzz": 5}, "no setting `zzz`"),
+        ({"log_types": ["audi"]}, "did you mean `audit`"),
+        ({"log_types": []}, "nothing to pull"),
+        ({"rate": 0}, "rate"),
+        ({"rate": "fast"}, "rate"),
+        ({"page_size": 501}, "page size"),
+        ({"page_size": 0}, "page size"),
+        ({"client_id": " "}, "client id"),
+        ({"client_id": "a\nb"}, "client id"),
+        ({"projects": [""]}, "Projects"),
+        ({"ca_file": "/nowhere/ca.pem"}, "not there"),
+    ],
+)
+def test_a_setting_that_does_not_hold_says_which(wrong: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        from_mapping(GIVEN | wrong)
+
+
+def test_a_change_is_checked_and_takes_along_what_follows_from_it() -> None:
+    before = from_mapping(GIVEN)
+    assert changed(before, {"token_url": "auth0"}).audience == "beyond-api"
+    assert changed(before, {"rate": 5}).rate == 5
+    with pytest.raises(ConfigError):
+        changed(before, {"rate": -1})
