@@ -1,0 +1,159 @@
+"""What each command, setting, table, column and fault is: the pages of docs/reference, written from the code."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+import wizsim.cli
+from ocelog import config
+from ocelog.cli.app import build
+from ocelog.cli.tables import columns, meanings
+from ocelog.lake.sql import ALL_LOGS, CURRENT, current_sql, sql_type
+from ocelog.schema.packaged import packaged_schemas
+from wizsim.faults import MEANINGS
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+FOLDER = DOCS / "reference"
+BEGIN, END = "<!-- current:begin -->\n", "<!-- current:end -->"
+NOTE = "<!-- Written by `make docs` from the code: change it there. -->"
+
+
+def commands() -> Iterator[str]:
+    """Every command of `ocelog` with its arguments and options."""
+    yield "# Commands"
+    yield (
+        "Every command says the same with `--help`. Exit codes: 0 well, 1 unwell or unexpected, 2 a person must act, "
+        "3 the same may work later."
+    )
+    yield from _command(typer.main.get_command(build(None, whole=True)), typer.Context, "ocelog", None)
+
+
+def simulator() -> Iterator[str]:
+    """Every command of `wizsim`, and every fault that it can have."""
+    yield "# The simulator"
+    yield (
+        "`wizsim` serves a Wiz tenant that does not exist: seeded, changing, and faulty where asked. "
+        "Anyone's GraphQL client can be pointed at it."
+    )
+    yield from _command(typer.main.get_command(wizsim.cli.app), typer.Context, "wizsim", None)
+    yield "## Faults"
+    yield _rows(("name", "what a client meets"), MEANINGS.items())
+
+
+def _command(command: Any, context: Callable[..., Any], name: str, parent: Any) -> Iterator[str]:
+    here = context(command, info_name=name, parent=parent)
+    inner: Mapping[str, Any] = getattr(command, "commands", {})
+    if parent is not None:
+        yield f"## {here.command_path}"
+        yield _paragraphs(command.help)
+    if not inner:
+        usage = command.get_usage(here).removeprefix("Usage: ")
+        yield f"```\n{' '.join(usage.split())}\n```"
+    options = [record for each in command.params if (record := each.get_help_record(here)) is not None]
+    shown = [(f"`{names}`", text) for names, text in options]
+    if shown:
+        yield _rows(("option", "meaning"), shown)
+    for each, child in inner.items():
+        yield from _command(child, context, each, here)
+
+
+def settings() -> Iterator[str]:
+    """Every setting."""
+    yield "# Settings"
+    yield (
+        f"A setting comes from the environment (`OCELOG_<NAME>`), else from `{config.FILE_NAME}` in the home "
+        "(`name: value`, one a line), else it has its default. `ocelog config` shows what holds and why."
+    )
+    yield _rows(("name", "variable", "in the file", "default", "meaning"), map(_setting, config.KNOWN))
+    yield (
+        "`OCELOG_KEY` may hold the key itself that encrypts secrets. Proxies and certificates are those of the system: "
+        "`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`."
+    )
+
+
+def _setting(name: str) -> tuple[str, ...]:
+    known = config.KNOWN[name]
+    default = "" if known.default is None else f"`{known.default}`"
+    return (f"`{name}`", f"`OCELOG_{name.upper()}`", "no" if known.only_environment else "yes", default, known.doc)
+
+
+def tables() -> Iterator[str]:
+    """Every table and view with its columns."""
+    yield "# Tables"
+    yield "Columns that begin with `p_` are ours; the others carry the names that Wiz gives them."
+    yield _rows(("table", "holds"), ((f"`{name}`", meaning) for name, meaning in meanings().items()))
+    for name in meanings():
+        if not name.endswith(CURRENT):
+            yield f"## {name}"
+            if name != ALL_LOGS:
+                yield f"`{name}{CURRENT}` has the same columns." if name + CURRENT in meanings() else ""
+            yield _rows(("column", "type", "meaning"), map(_column, columns(name)))
+
+
+def _column(column: Any) -> tuple[str, ...]:
+    meaning = (column.metadata or {}).get(b"doc", b"").decode()
+    return (f"`{column.name}`", sql_type(column.type), meaning)
+
+
+def schemas() -> Iterator[str]:
+    """Every log type with the version of its schema."""
+    yield "# Log types"
+    yield "The schemas are YAML files inside the package; `ocelog schema show T` prints one."
+    found = packaged_schemas().values()
+    yield _rows(("log type", "describes"), ((each.log_type, each.description or "") for each in found))
+
+
+PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
+    "commands.md": commands,
+    "settings.md": settings,
+    "tables.md": tables,
+    "log-types.md": schemas,
+    "simulator.md": simulator,
+}
+
+
+def written(page: Callable[[], Iterator[str]]) -> str:
+    """Return the text of `page`."""
+    first, *rest = (part for part in page() if part)
+    return "\n\n".join([first, NOTE, *rest]) + "\n"
+
+
+def _rows(titles: tuple[str, ...], rows: Any) -> str:
+    cells = [titles, tuple("---" for _ in titles), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in row) + " |" for row in cells)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _paragraphs(text: str | None) -> str:
+    return "\n\n".join(" ".join(part.split()) for part in (text or "").split("\n\n"))
+
+
+def with_current(text: str) -> str:
+    """Return `text` (of lake.md) with the present SQL of a `_current` view between its marks."""
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}```sql\n{current_sql('wiz_issues')}\n```\n{END}{after}"
+
+
+def expected() -> dict[Path, str]:
+    """Return each page that is written from the code, whole or in part, with the text that it should have."""
+    lake = DOCS / "lake.md"
+    return {FOLDER / name: written(page) for name, page in PAGES.items()} | {lake: with_current(lake.read_text())}
+
+
+def main() -> int:
+    """Write every page."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for path, text in expected().items():
+        path.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""What is installed from the wheel works by itself: nothing of the checkout is in reach."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NO_CODE = {".pyc"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make an environment with the wheel, and with our dependencies but not our editable install."""
+    if find_spec("ensurepip") is None:
+        pytest.skip("this Python cannot make a virtual environment with pip")
+    folder = tmp_path_factory.mktemp("elsewhere") / "venv"
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
+    subprocess.run([*pip, str(wheel)], check=True)
+    minor = f"python3.{sys.version_info.minor}"
+    dependencies = folder / "lib" / minor / "site-packages" / "dependencies.pth"
+    # Folders named here are searched for packages, but their own .pth files, such as ours to src, are not read.
+    dependencies.write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return folder / "bin"
+
+
+def run(command: Path, *arguments: str, where: Path) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("OCELOG_", "PYTHON"))}
+    env |= {"OCELOG_HOME": str(where / "home"), "COLUMNS": "200"}
+    return subprocess.run([command, *arguments], cwd=where, env=env, capture_output=True, text=True, check=False)
+
+
+def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    sources = [
+        path.relative_to(ROOT / "src")
+        for path in (ROOT / "src").rglob("*")
+        if path.is_file() and path.suffix not in NO_CODE
+    ]
+    assert {str(path) for path in sources} - names == set()
+    assert {path.suffix for path in sources} >= {".py", ".yml", ".graphql"}
+
+
+def test_the_wheel_carries_the_licence_and_no_tests(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert any(name.endswith("LICENSE") for name in names)
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"ocelog", "wizsim"}
+
+
+def test_the_wheel_alone_works(installed: Path, tmp_path: Path) -> None:
+    where = run(installed / "python", "-c", "import ocelog, wizsim; print(ocelog.__file__)", where=tmp_path)
+    assert where.stdout.startswith(str(installed.parent)), "the code under test must be the wheel's"
+    assert run(installed / "ocelog", "--version", where=tmp_path).stdout.startswith("ocelog ")
+    assert "throttled" in run(installed / "wizsim", "faults", where=tmp_path).stdout
+    demo = run(installed / "ocelog", "demo", "--exit", where=tmp_path)
+    assert demo.returncode == 0, demo.stderr
+    counted = run(installed / "ocelog", "query", "SELECT count(*) AS n FROM all_logs", where=tmp_path)
+    assert counted.stdout.startswith('{"n":'), counted.stderr
+
+
+def test_a_ledger_of_an_older_version_can_be_migrated_from_the_wheel(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "ocelog/ledger/migrations/env.py" in names
+    assert any(name.startswith("ocelog/ledger/migrations/versions/") for name in names)

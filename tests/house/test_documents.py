@@ -1,0 +1,172 @@
+"""The documents say what is really there: commands, options, errors, tests, words, links; and nobody's paths."""
+
+import re
+import shlex
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import reference
+import wizsim.cli
+from ocelog import errors
+from ocelog.cli.app import build
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+WRITTEN = [page for page in PAGES if page.parent.name != "reference"]
+COMMAND = re.compile(r"^(?:\$ )?((?:ocelog|wizsim|make) .*?)(?:\s+#.*)?$", re.MULTILINE)
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def blocks(page: Path) -> Iterator[str]:
+    """Each fenced block of a page and each piece of code within its lines."""
+    text = page.read_text()
+    yield from re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
+    yield from re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    for page in WRITTEN:
+        for block in blocks(page):
+            for command in COMMAND.findall(block.replace("\\\n", " ")):
+                yield relative(page), command
+
+
+TOOLS: dict[str, Any] = {
+    "ocelog": typer.main.get_command(build(None, whole=True)),
+    "wizsim": typer.main.get_command(wizsim.cli.app),
+}
+
+
+def unknown_in(command: str) -> str | None:
+    """Name the first word of `command` that the program does not know, None where all are known."""
+    program, *words = shlex.split(command)
+    if program == "make":
+        targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        return next((word for word in words if word not in targets), None)
+    here = TOOLS[program]
+    for word in words:
+        inner = getattr(here, "commands", {})
+        if inner and not word.startswith("-"):
+            if word not in inner:
+                return word
+            here = inner[word]
+        known = {name for each in here.params for name in (*each.opts, *each.secondary_opts)} | {"--help"}
+        if word.startswith("-") and word != "-" and word.split("=")[0] not in known:
+            return word
+    return None
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    stale = [relative(path) for path, text in reference.expected().items() if path.read_text() != text]
+    assert stale == [], "run `make docs`"
+
+
+@pytest.mark.parametrize(("page", "command"), sorted(set(commands())))
+def test_a_command_in_a_document_exists(page: str, command: str) -> None:
+    assert unknown_in(command) is None, page
+
+
+def test_a_command_that_does_not_exist_would_be_noticed() -> None:
+    assert unknown_in("ocelog sorce list") == "sorce"
+    assert unknown_in("ocelog source add wiz prod --tokenurl x") == "--tokenurl"
+    assert unknown_in("make everything") == "everything"
+    assert unknown_in("ocelog source add wiz prod --token-url x") is None
+
+
+def test_the_readme_tells_of_the_two_commands_and_of_every_other_page() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert "make demo" in text
+    assert "make test" in text
+    pages = {relative(page) for page in WRITTEN if "adr" not in page.parts} - {"README.md"}
+    assert {page for page in pages if f"]({page})" not in text} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)", page.read_text())
+    assert [each for each in targets if "://" not in each and not (page.parent / each).exists()] == []
+
+
+def test_every_error_has_a_section_and_every_section_an_error() -> None:
+    sections = set(re.findall(r"^### (\w+)$", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE))
+    classes = {name: each for name, each in vars(errors).items() if isinstance(each, type)}
+    assert sections == {
+        name for name, each in classes.items() if issubclass(each, errors.OcelogError) and not each.__subclasses__()
+    }
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "ARCHITECTURE.md").read_text())
+    assert len(named) > 10
+    assert [
+        name for path, name in named if not (ROOT / path).exists() or f"def {name}(" not in (ROOT / path).read_text()
+    ] == []
+
+
+def test_every_folder_and_file_of_the_architecture_is_there_and_none_is_left_out() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    here = [path for path in (ROOT / "src" / "ocelog").iterdir() if not path.name.startswith("_")]
+    assert [path.name for path in here if not re.search(rf"\b{path.name}\b", text)] == []
+    named = re.findall(r"`(src/[\w/.]+)`", text)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_word_of_the_glossary_is_used_in_the_code_and_explained_once() -> None:
+    words = re.findall(r"\*\*([\w ]+)\*\*", (ROOT / "GLOSSARY.md").read_text())
+    assert len(words) == len(set(words))
+    code = "\n".join(path.read_text().lower() for path in (ROOT / "src" / "ocelog").rglob("*.py"))
+    assert [word for word in words if word not in code and word.replace(" ", "_") not in code] == []
+
+
+def test_decisions_are_numbered_and_say_what_would_change_our_mind() -> None:
+    decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    numbers = [page.name[:4] for page in decisions]
+    assert len(numbers) == len(set(numbers))
+    for page in decisions:
+        text = page.read_text()
+        assert text.startswith(f"# {int(page.name[:4])}. "), page.name
+        for part in ("**Question.**", "**Choice.**", "**Cost.**", "change our mind"):
+            assert part in text, f"{page.name} lacks {part}"
+
+
+def test_the_changes_of_this_version_are_told() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"## {project['version']}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def locked_versions(path: Path) -> set[tuple[str, str]]:
+    return set(re.findall(r"^([\w.-]+)==(\S+)", path.read_text(), re.MULTILINE))
+
+
+def test_the_lock_files_agree() -> None:
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    everything = {(each["name"], each["version"]) for each in packages if each["name"] != "ocelog"}
+    small, large = (locked_versions(ROOT / name) for name in ("requirements.lock", "requirements-bench.lock"))
+    assert small < large
+    assert large <= everything
+    mine = next(each for each in packages if each["name"] == "ocelog")
+    wanted = {each["name"] for each in mine["dependencies"] + mine["dev-dependencies"]["dev"]}
+    assert wanted - {name for name, _ in small} == set()
+
+
+def test_no_file_tells_of_the_machine_that_it_was_written_on() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("this tree is no git checkout")
+    private = re.compile(r"(?<![\w.~$}>)-])/(?:root|Users|work|workspace|mnt)/\w")
+    found = []
+    for name in filter(None, listed.stdout.split("\0")):
+        path = ROOT / name
+        if path.suffix in {".parquet", ".avro", ".gz", ".png"} or not path.exists():
+            continue
+        found += [f"{name}: {line.strip()[:100]}" for line in path.read_text().splitlines() if private.search(line)]
+    assert found == []
