@@ -86,7 +86,7 @@ def twist_records(
     if (odd := faults.get("odd-record")) is not None:
         _odd_record(mischief, odd, root, records, versions)
     if (partial := faults.get("partial")) is not None:
-        errors.append(_partial(partial, root, records, request_id))
+        errors += _partial(partial, root, records, request_id)
     if "error-beside-data" in faults:
         for record in records:
             record.update(dict.fromkeys(_nullable(root)))
@@ -119,22 +119,21 @@ def _nullable(root: RootField) -> list[str]:
     ]
 
 
-def _partial(fault: Fault, root: RootField, records: list[Json], request_id: str) -> Json:
+def _partial(fault: Fault, root: RootField, records: list[Json], request_id: str) -> list[Json]:
     nullable = _nullable(root)
-    key = str(
-        fault.args.get("field") or next((k for k in nullable if any(r.get(k) is not None for r in records)), "id")
-    )
+    carried = (key for key in nullable if any(record.get(key) is not None for record in records))
+    key = str(fault.args.get("field") or next(carried, ""))
+    if key not in nullable:
+        return []
     nth = fault.args.get("nth")
-    chosen = records if nth is None else records[int(nth) : int(nth) + 1]
-    if key in nullable:
-        for record in chosen:
-            record[key] = None
+    for record in records if nth is None else records[int(nth) : int(nth) + 1]:
+        record[key] = None
     path: list[Any] = [*root.records_path, key]
     if nth is not None:
         path[2] = int(nth)
     said = error("could not complete the value", code="INTERNAL", request_id=request_id, path=path)
     said["extensions"]["valueCompletion"] = [{"message": "null", "path": path}]
-    return said
+    return [said]
 
 
 def _odd_record(

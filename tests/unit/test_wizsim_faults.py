@@ -150,6 +150,14 @@ def test_partial_data_names_the_field_that_is_null(client: Client) -> None:
     assert answer["errors"][0]["path"] == ["issuesV2", "nodes", 2, "url"]
 
 
+def test_partial_data_needs_a_field_that_was_asked_for_and_may_be_null(client: Client) -> None:
+    client.faults.add("partial", field="status")
+    assert client.page()["nodes"]
+    client.faults.clear()
+    client.faults.add("partial", field="vulnerableAsset")
+    assert client.page()["nodes"]
+
+
 def test_errors_beside_data_can_name_no_record(client: Client) -> None:
     client.faults.add("error-beside-data")
     answer = client.post().json()
