@@ -21,6 +21,7 @@ from wizsim.pages import connection_of, size_of, turn
 from wizsim.plans import CONNECTIONS, Plan, RootField, coerce, operation_of, plan_of, read_document
 from wizsim.refusals import Refusal, access_denied, error, invalid
 from wizsim.sdl import schema
+from wizsim.tables import Version
 from wizsim.world import World
 
 Json = dict[str, Any]
@@ -118,13 +119,14 @@ class Answering:
         versions = page.versions
         mischief.refuse(root, versions)
         connection = connection_of(root, page, self.behaviour)
-        answer.shown.append((root.name, root.type, [(v.id, v.number) for v in versions], page.has_next))
         rendered = root.render(connection)
         if question.faults:
             answer.errors += twist_records(mischief, root, rendered, versions, question.request_id)
         for use in root.uses:
             if any(e["path"] == list(use.path) for e in answer.errors) and not use.nullable:
                 _null_records(root, rendered)
+        shown = [(v.id, v.number) for v in _shown(root, rendered, versions)]
+        answer.shown.append((root.name, root.type, shown, page.has_next))
         return rendered
 
     def _single(self, root: RootField, arguments: Json, question: Question, answer: Answer) -> Any:
@@ -208,6 +210,14 @@ def _visible(account: Account) -> Test:
 
 def _both(one: Test, other: Test) -> Test:
     return lambda version: one(version) and other(version)
+
+
+def _shown(root: RootField, rendered: Json, versions: list[Version]) -> list[Version]:
+    """Return those of `versions` that the answer really has: a list or an entry can be null, or not asked for."""
+    listed = rendered.get(root.records_path[1]) if root.records_path else None
+    if listed is None:
+        return []
+    return [version for version, entry in zip(versions, listed, strict=True) if entry is not None]
 
 
 def _null_records(root: RootField, rendered: Json) -> None:

@@ -19,6 +19,7 @@ MEANINGS: Mapping[str, str] = {
     "throttled-silent": "429 without Retry-After",
     "rate-limit": "200 whose errors say RATE_LIMIT_EXCEEDED",
     "server-error": "a 5xx (status=502), HTML as proxies write it",
+    "redirect": "307 to another host (to=https://elsewhere.example/graphql)",
     "heavy-page": "504 for pages above `above`=100 records; as=null: 200, data null and an internal error instead",
     "internal-error": "200, data null, `oops! an internal error has occurred` with a request id",
     "partial": "errors beside data: a nullable field (field=) is null and named by a path; nth=K: in that record only",
@@ -58,6 +59,7 @@ REFUSALS = frozenset(
         "throttled-silent",
         "rate-limit",
         "server-error",
+        "redirect",
         "internal-error",
     }
 )

@@ -16,6 +16,8 @@ from wizsim.tables import Table, Version
 
 LAST = "\U0010ffff"
 """Greater than any id."""
+MOST_EXCLUDED = 1_000
+"""Ids that a cursor lists; with so many of one instant the last one alone says where it stands."""
 START = "Start"
 """Field of a cursor that stands before the first record."""
 
@@ -79,9 +81,8 @@ class Listing:
         fields: list[dict[str, Any]] = [{"Field": self.order.name, "Value": self._value(key)}]
         if tie_break or not self.order.dated or key[0]:
             # The API's other listings name the records of the last instant that were shown; these ids are that list.
-            shown = takewhile(
-                lambda entry: entry[0] == key, reversed(self.entries[max(0, position - 999) : position + 1])
-            )
+            last = self.entries[max(0, position + 1 - MOST_EXCLUDED) : position + 1]
+            shown = takewhile(lambda entry: entry[0] == key, reversed(last))
             fields.append({"Field": "Exclude", "Value": [entry[1] for entry in shown] if self.order.dated else [id_]})
         return write_cursor(fields, mark)
 
@@ -105,7 +106,7 @@ class Listing:
     def _behind(self, key: Key, excluded: list[str] | None) -> int:
         if excluded is None:
             return bisect_right(self.entries, (key, LAST))
-        if not self.order.dated:
+        if not self.order.dated or len(excluded) == MOST_EXCLUDED:
             return bisect_right(self.entries, (key, str(excluded[0])))
         return self._past(key, set(excluded))
 

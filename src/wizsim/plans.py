@@ -96,9 +96,12 @@ def read_document(text: str) -> Document:
         raise Refusal("the document is too long", code="GRAPHQL_PARSE_FAILED", status=400)
     try:
         ast = parse(text, no_location=False, max_tokens=50_000)
+        wrongs = validate(schema(), ast, hide_suggestions=True)
     except GraphQLError as wrong:
         raise Refusal(wrong.message, code="GRAPHQL_PARSE_FAILED", status=400) from wrong
-    if wrongs := validate(schema(), ast, hide_suggestions=True):
+    except RecursionError as wrong:
+        raise Refusal("the document is nested too deeply", code="GRAPHQL_PARSE_FAILED", status=400) from wrong
+    if wrongs:
         raise invalid(re.sub(r"'([^']*)'", r'"\1"', wrongs[0].message))
     operations = [d for d in ast.definitions if isinstance(d, OperationDefinitionNode)]
     fragments = [d for d in ast.definitions if isinstance(d, FragmentDefinitionNode)]

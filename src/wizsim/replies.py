@@ -79,6 +79,8 @@ def fault_reply(fault: Fault) -> Reply:
     if fault.name == "server-error":
         body = b"<html><body><h1>Bad Gateway</h1></body></html>"
         return Reply(status=int(fault.number("status", 502)), headers={"content-type": "text/html"}, body=body)
+    if fault.name == "redirect":
+        return Reply(status=307, headers={"location": str(fault.args.get("to", "https://elsewhere.example/graphql"))})
     said = graphql_error(*REFUSED_WITH[fault.name])
     if fault.name == "throttled":
         return replace(said, headers={**said.headers, "retry-after": str(int(fault.number("retry_after", 1)))})

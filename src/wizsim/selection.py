@@ -23,9 +23,12 @@ from graphql import (
     is_leaf_type,
 )
 
+from wizsim.refusals import Refusal
 from wizsim.sdl import concrete, default, schema
 
 Json = dict[str, Any]
+MOST_FIELDS = 100_000
+"""Fields of an operation once fragments are in their places: fragments of fragments grow without end."""
 Show: TypeAlias = Callable[[Any], Any]
 
 
@@ -49,6 +52,7 @@ class Compiler:
     nulled: frozenset[str] = frozenset()
     """Coordinates that are shown as null."""
     uses: dict[tuple[str, ...], Use] = field(default_factory=dict)
+    collected: int = 0
 
     def fields(self, type_: GraphQLObjectType, sets: Iterable[SelectionSetNode]) -> dict[str, list[FieldNode]]:
         """Collect what `sets` select on `type_`, by response key, in order."""
@@ -118,6 +122,9 @@ class Compiler:
             if not self._included(node.directives or ()):
                 continue
             if isinstance(node, FieldNode):
+                self.collected += 1
+                if self.collected > MOST_FIELDS:
+                    raise Refusal("the document asks for too many fields", code="GRAPHQL_VALIDATION_FAILED", status=400)
                 found.setdefault((node.alias or node.name).value, []).append(node)
             elif isinstance(node, InlineFragmentNode):
                 condition = node.type_condition

@@ -82,6 +82,12 @@ def test_a_refusal_has_its_status_code_and_headers(
     assert client.post().status == 200
 
 
+def test_a_question_can_be_sent_elsewhere(client: Client) -> None:
+    client.faults.add("redirect", times=1)
+    reply = client.post()
+    assert (reply.status, reply.headers["location"]) == (307, "https://elsewhere.example/graphql")
+
+
 def test_a_lapsed_token_stays_lapsed_and_a_new_one_works(client: Client) -> None:
     client.faults.add("token-lapsed", times=1)
     assert client.post().status == 401
@@ -272,6 +278,7 @@ def test_lists_and_entries_can_be_null(client: Client) -> None:
     assert client.page()["nodes"] is None
     client.faults.add("null-entry", times=1)
     assert [n is None for n in client.page()["nodes"]] == [True, False, False, False, False]
+    assert [len(a.shown) for a in client.api.world.truth.answers()] == [0, 4]
 
 
 @pytest.mark.parametrize(

@@ -310,6 +310,19 @@ def test_ties_at_a_pages_edge_are_skipped_without_a_tie_break_and_kept_with_one(
     assert met < 60
 
 
+def test_more_nulls_than_a_cursor_lists_are_all_shown_once() -> None:
+    world = World(seed=3, audit=0, issues=2_500, findings=0)
+    order = ", orderBy: {field: RESOLVED_AT, direction: ASC}"
+    ids = ids_of(walk(Api(world), "issuesV2", order, first=400))
+    assert len(ids) == len(set(ids)) == 2_500
+
+
+def test_fragments_that_multiply_are_refused(api: Api) -> None:
+    doubling = "".join(f"fragment f{n} on Issue {{ ...f{n + 1} a: id ...f{n + 1} }}" for n in range(40))
+    document = f"{{ issuesV2(first: 1) {{ nodes {{ ...f0 }} }} }} {doubling} fragment f40 on Issue {{ id }}"
+    assert api.ask(document)["errors"][0]["message"] == "the document asks for too many fields"
+
+
 def test_a_cursor_is_base64_of_json_and_only_good_for_its_listing(api: Api) -> None:
     page = next(walk(api, "auditLogEntries"))
     cursor = page["pageInfo"]["endCursor"]
@@ -387,6 +400,13 @@ def test_the_schema_can_be_introspected(api: Api) -> None:
             None,
         ),
         ("query($f: Int!) { issuesV2(first: $f) { totalCount } }", {}, "VALIDATION_INVALID_TYPE_VARIABLE", None),
+        ("{" * 9_000, {}, "GRAPHQL_PARSE_FAILED", None),
+        (
+            "{ issuesV2 { nodes { sourceRules " + "{ securitySubCategories { category { framework " * 900,
+            {},
+            "GRAPHQL_PARSE_FAILED",
+            None,
+        ),
         ("{ issuesV2(first: 1", {}, "GRAPHQL_PARSE_FAILED", None),
         ('{ issuesV2(filterBy: {createdAt: {after: "soon"}}) { totalCount } }', {}, "BAD_USER_INPUT", None),
     ],
