@@ -1,0 +1,283 @@
+"""The client against bare sockets on loopback: what it sends, whom it trusts, and when it gives up."""
+
+import gzip
+import ipaddress
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from ocelog.errors import AccessRefusedError, ConfigError, ContractBrokenError, SourceUnavailableError
+from ocelog.secret import Secret
+from ocelog.sources.wiz.client import Client
+from ocelog.sources.wiz.settings import from_mapping
+from ocelog.sources.wiz.source import WizSource
+
+TOKEN = b'{"access_token": "the-token-itself", "expires_in": 3600}'
+
+
+@dataclass(slots=True)
+class Said:
+    """What a server answers."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Far:
+    """A far end in a thread: `answer` is called for each question, and what was asked is kept."""
+
+    answer: Callable[[str], Said] = lambda _: Said()
+    asked: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    address: str = ""
+
+    def serve(self, context: ssl.SSLContext | None = None) -> ThreadingHTTPServer:
+        far = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                far.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+                said = far.answer(self.path)
+                self.send_response_only(said.status)
+                for name, value in {"Content-Length": str(len(said.body)), **said.headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(said.body)
+
+            def do_CONNECT(self) -> None:
+                far.asked.append((self.path, {}, b""))
+                self.send_response_only(403)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        server.handle_error = lambda *_: None  # type: ignore[method-assign] # a peer that hangs up is the test
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        scheme = "http" if context is None else "https"
+        self.address = f"{scheme}://127.0.0.1:{server.server_address[1]}"
+        return server
+
+
+@pytest.fixture
+def far() -> Iterator[Far]:
+    far = Far()
+    server = far.serve()
+    yield far
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def client() -> Iterator[Callable[..., Client]]:
+    made = list[Client]()
+
+    def make(**settings: Any) -> Client:
+        made.append(Client(from_mapping({"token_url": "cognito", "client_id": "c", **settings})))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+Make = Callable[..., Client]
+
+
+def test_the_program_names_itself_and_says_what_it_can_unpack(far: Far, client: Make) -> None:
+    client().post(f"{far.address}/x", b"question", {"Authorization": "Bearer t"})
+    [(path, headers, body)] = far.asked
+    assert (path, body, headers["authorization"]) == ("/x", b"question", "Bearer t")
+    assert headers["user-agent"].startswith("ocelog/")
+    assert headers["accept-encoding"] == "gzip"
+
+
+def test_a_packed_body_is_unpacked(far: Far, client: Make) -> None:
+    far.answer = lambda _: Said(body=gzip.compress(b'{"a": 1}'), headers={"Content-Encoding": "gzip", "X-Any": "Y"})
+    answered = client().post(far.address, b"", {})
+    assert (answered.body, answered.headers["x-any"]) == (b'{"a": 1}', "Y")
+
+
+def test_a_few_bytes_that_unpack_to_more_than_allowed_never_fill_memory(far: Far, client: Make) -> None:
+    bomb = gzip.compress(b" " * 100_000_000)
+    assert len(bomb) < 200_000
+    far.answer = lambda _: Said(body=bomb, headers={"Content-Encoding": "gzip"})
+    with pytest.raises(SourceUnavailableError, match="more than 1000000 bytes"):
+        client(most_bytes=1_000_000).post(far.address, b"", {})
+
+
+def test_a_body_that_is_not_packed_as_it_says_is_no_answer(far: Far, client: Make) -> None:
+    far.answer = lambda _: Said(body=b"not gzip", headers={"Content-Encoding": "gzip"})
+    with pytest.raises(SourceUnavailableError):
+        client().post(far.address, b"", {})
+
+
+def test_a_far_end_that_hangs_up_or_is_not_there_is_unavailable(far: Far, client: Make) -> None:
+    far.answer = lambda _: Said(body=b"short", headers={"Content-Length": "5000", "Connection": "close"})
+    with pytest.raises(SourceUnavailableError, match=r"127\.0\.0\.1 could not be asked"):
+        client(read_seconds=1).post(far.address, b"", {})
+    with pytest.raises(SourceUnavailableError):
+        client().post("http://127.0.0.1:9/", b"", {})
+
+
+def test_silence_ends_the_wait(far: Far, client: Make) -> None:
+    held = threading.Event()
+
+    def hold(_: str) -> Said:
+        held.wait(timeout=10)
+        return Said()
+
+    far.answer = hold
+    with pytest.raises(SourceUnavailableError, match="silent for too long"):
+        client(read_seconds=0.1).post(far.address, b"", {})
+    held.set()
+
+
+def _source(far: Far) -> WizSource:
+    settings = {"token_url": f"{far.address}/token", "api_url": far.address, "client_id": "c", "rate": 100}
+    return WizSource(from_mapping(settings), lambda: Secret("the-secret-itself"))
+
+
+@pytest.mark.parametrize("of", ["/token", "/graphql"])
+def test_a_redirect_is_named_and_neither_secret_nor_token_goes_there(far: Far, of: str) -> None:
+    other = Far()
+    server = other.serve()
+
+    def answer(path: str) -> Said:
+        if path == of:
+            return Said(status=307, headers={"Location": f"{other.address}/elsewhere"})
+        return Said(body=TOKEN)
+
+    far.answer = answer
+    source = _source(far)
+    with pytest.raises(ContractBrokenError, match=f"{other.address}/elsewhere") as caught:
+        source.prime()
+    assert other.asked == []
+    assert "itself" not in str(caught.value)
+    source.close()
+    server.shutdown()
+    server.server_close()
+
+
+def _answers_at(dates: Iterator[datetime | None]) -> Callable[[str], Said]:
+    def answer(path: str) -> Said:
+        date = None if path == "/token" else next(dates)
+        headers = {} if date is None else {"Date": format_datetime(date, usegmt=True)}
+        return Said(body=TOKEN if path == "/token" else b'{"data":{"__typename":"Query"}}', headers=headers)
+
+    return answer
+
+
+def test_without_a_date_or_with_dates_that_never_agree_there_is_no_clock(far: Far) -> None:
+    start, day = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
+    for dates in (iter([None] * 99), (start + day * n for n in range(99))):
+        far.answer = _answers_at(dates)
+        source = _source(far)
+        with pytest.raises(SourceUnavailableError, match="Date"):
+            source.prime()
+        source.close()
+
+
+def test_three_dates_that_agree_are_enough(far: Far) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    far.answer = _answers_at(iter([start + timedelta(days=3), *[start] * 3]))
+    source = _source(far)
+    assert timedelta(0) <= source.now() - start < timedelta(seconds=30)
+    source.close()
+
+
+def test_html_from_something_on_the_way_is_no_time_and_no_answer(far: Far) -> None:
+    far.answer = lambda path: Said(body=TOKEN) if path == "/token" else Said(status=403, body=b"<html>blocked</html>")
+    source = _source(far)
+    with pytest.raises(AccessRefusedError, match="403"):
+        source.prime()
+    source.close()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Return a file with a certificate for 127.0.0.1 that nobody signed but itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file = tmp_path / "ca.pem"
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
+    return file
+
+
+def test_a_certificate_is_verified_and_a_ca_file_makes_it_trusted(certificate: Path, client: Make) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    far = Far()
+    server = far.serve(context)
+    with pytest.raises(SourceUnavailableError, match=r"not trusted.*--ca-file"):
+        client().post(far.address, b"secret", {})
+    assert far.asked == []
+    assert client(ca_file=str(certificate)).post(far.address, b"", {}).status == 200
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_ca_file_that_holds_no_certificate_is_said_at_once(tmp_path: Path, client: Make) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("nothing")
+    with pytest.raises(ConfigError, match=r"ca\.pem"):
+        client(ca_file=str(file))
+
+
+def test_https_goes_by_the_proxy_of_the_environment_and_this_machine_does_not(
+    far: Far, client: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = Far()
+    server = proxy.serve()
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, proxy.address)
+    for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for host in ("auth.wiz.invalid", "127.0.0.3:9"):
+        with pytest.raises(SourceUnavailableError):
+            client().post(f"https://{host}/oauth/token", b"", {})
+    assert [path for path, _, _ in proxy.asked] == ["auth.wiz.invalid:443", "127.0.0.3:9"]
+    assert client().post(far.address, b"", {}).status == 200
+    monkeypatch.setenv("NO_PROXY", "127.0.0.3")
+    with pytest.raises(SourceUnavailableError):
+        client().post("https://127.0.0.3:9/oauth/token", b"", {})
+    assert len(proxy.asked) == 2
+    server.shutdown()
+    server.server_close()

@@ -1,0 +1,448 @@
+"""The Wiz source against a whole simulated tenant: what it makes of each way in which the API misbehaves."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ocelog.errors import (
+    AccessRefusedError,
+    ContractBrokenError,
+    OcelogError,
+    SourceThrottledError,
+    SourceUnavailableError,
+)
+from ocelog.pull.ports import Answer, Ask, CursorLost, Page, Source, Unusable
+from ocelog.secret import Secret
+from ocelog.sources.wiz.check import HealthItem
+from ocelog.sources.wiz.settings import from_mapping
+from ocelog.sources.wiz.source import WizSource
+from ocelog.sources.wiz.streams import KINDS, ROOTS, SHORT_NAMES
+from wizsim.server import Server
+from wizsim.truth import project
+from wizsim.world import World
+
+EVER = timedelta(days=800)
+EACH = pytest.mark.parametrize("short", SHORT_NAMES)
+
+
+@pytest.fixture(scope="module")
+def tenant() -> Iterator[Server]:
+    world = World(seed=11, audit=30, issues=40, findings=60)
+    with Server(world) as server:
+        yield server
+
+
+@pytest.fixture
+def server(tenant: Server) -> Iterator[Server]:
+    account = tenant.accounts.all()[0]
+    yield tenant
+    tenant.faults.clear()
+    tenant.accounts.replace(account.client_id, scopes=account.scopes, projects=account.projects)
+
+
+Connect = Callable[..., WizSource]
+
+
+@pytest.fixture
+def connect(server: Server) -> Iterator[Connect]:
+    """Return a function that makes a source of the tenant, with settings changed by name."""
+    made = list[WizSource]()
+
+    def make(**settings: Any) -> WizSource:
+        given = {
+            "token_url": server.token_url,
+            "api_url": server.api_url,
+            "client_id": server.client_id,
+            "rate": 100,
+            **settings,
+        }
+        made.append(WizSource(from_mapping(given), lambda: Secret(server.client_secret)))
+        return made[-1]
+
+    yield make
+    for source in made:
+        source.close()
+
+
+@pytest.fixture
+def source(connect: Connect) -> WizSource:
+    """Return a source whose clock has started."""
+    source = connect()
+    source.prime()
+    return source
+
+
+def _ask(source: WizSource, short: str = "issues", **more: Any) -> Ask:
+    kind = KINDS[SHORT_NAMES[short]]
+    now = source.now()
+    given: dict[str, Any] = {
+        "by": kind.created_field if short == "issues" else kind.cursor_field,
+        "since": now - EVER,
+        "until": now + timedelta(seconds=1),
+        "open_only": False,
+    }
+    return Ask(log_type=kind.log_type, **(given | more))
+
+
+def _page(answer: Answer) -> Page:
+    assert isinstance(answer, Page), answer
+    return answer
+
+
+def _records(page: Page) -> list[dict[str, Any]]:
+    texts = [page.records] if isinstance(page.records, bytes) else page.records
+    decoded = [json.loads(text) for text in texts]
+    return list(decoded[0]) if isinstance(page.records, bytes) else decoded
+
+
+def test_a_wiz_source_is_what_the_puller_asks(source: WizSource) -> None:
+    port: Source = source
+    assert port is source
+
+
+@EACH
+def test_pages_lead_to_every_record_that_there_is(source: WizSource, short: str) -> None:
+    seen, after, total = list[str](), None, None
+    while True:
+        page = _page(source.ask(_ask(source, short, after=after, page_size=7)))
+        seen += [record["id"] for record in _records(page)]
+        total, after = page.total, page.end_cursor
+        if not page.has_next:
+            break
+    assert len(seen) == len(set(seen)) == total
+    assert len(seen) >= {"audit": 30, "issues": 40, "findings": 50}[short]
+
+
+@EACH
+def test_a_record_comes_with_every_field_as_the_world_has_it(source: WizSource, server: Server, short: str) -> None:
+    root = ROOTS[SHORT_NAMES[short]]
+    truth = {version.id: version.full() for version in server.world.truth.versions(short)}
+    records = _records(_page(source.ask(_ask(source, short, page_size=20))))
+    assert records
+    for record in records:
+        assert record == project(root.document(), root.root, truth[record["id"]])
+
+
+@pytest.mark.parametrize("short", ["issues", "findings"])
+def test_a_sweep_asks_for_open_records_alone_and_everything_else_for_all(source: WizSource, short: str) -> None:
+    by = KINDS[SHORT_NAMES[short]].sweep_by
+    swept = _records(_page(source.ask(_ask(source, short, by=by, open_only=True))))
+    every = _records(_page(source.ask(_ask(source, short, by=by))))
+    assert {record["status"] for record in swept} <= {"OPEN", "IN_PROGRESS"}
+    assert {record["id"] for record in swept} == {
+        record["id"] for record in every if record["status"] in {"OPEN", "IN_PROGRESS"}
+    }
+    assert len(every) > len(swept) > 0
+
+
+def test_stamps_grow_and_are_the_apis_time(source: WizSource, server: Server) -> None:
+    stamps = [_page(source.ask(_ask(source))).asked_us for _ in range(5)]
+    assert stamps == sorted(set(stamps))
+    assert abs(stamps[0] - server.world.clock.now()) < 60_000_000
+
+
+def test_the_token_can_say_where_the_api_is(connect: Connect, server: Server) -> None:
+    with pytest.raises(AccessRefusedError, match="API URL must be given in full"):
+        connect(api_url=None).prime()
+    assert connect().api_url() == server.api_url
+
+
+def test_a_wrong_secret_is_refused_without_being_told(server: Server) -> None:
+    settings = from_mapping({"token_url": server.token_url, "api_url": server.api_url, "client_id": server.client_id})
+    source = WizSource(settings, lambda: Secret("wrong-secret-text"))
+    with pytest.raises(AccessRefusedError, match="client id and secret") as caught:
+        source.prime()
+    assert "wrong-secret-text" not in str(caught.value)
+    source.close()
+
+
+def test_a_token_that_lapses_in_the_middle_is_renewed(source: WizSource, server: Server) -> None:
+    server.faults.add("token-lapsed", times=1)
+    assert len(_records(_page(source.ask(_ask(source))))) == 40
+
+
+def test_an_api_that_takes_no_token_at_all_is_told_after_one_new_one(source: WizSource, server: Server) -> None:
+    server.faults.add("unauthorized")
+    with pytest.raises(AccessRefusedError, match="even a new one"):
+        source.ask(_ask(source))
+
+
+def test_an_answer_of_another_time_is_asked_again(source: WizSource, server: Server) -> None:
+    before = source.now()
+    server.faults.add("date-jump", times=2)
+    page = _page(source.ask(_ask(source)))
+    assert len(_records(page)) == 40
+    assert abs(source.now() - before) < timedelta(minutes=1)
+
+
+def test_a_time_that_three_answers_agree_on_becomes_the_clock_and_stamps_go_by_it(
+    source: WizSource, server: Server
+) -> None:
+    before, asked = source.now(), _ask(source)
+    server.faults.add("date-jump")
+    page = _page(source.ask(asked))
+    assert source.now() - before > timedelta(minutes=59)
+    assert page.asked_us / 1e6 - before.timestamp() > 59 * 60
+
+
+@pytest.mark.parametrize(
+    ("fault", "args", "error"),
+    [
+        ("throttled", {"retry_after": 1}, SourceThrottledError),
+        ("throttled-silent", {}, SourceThrottledError),
+        ("rate-limit", {}, SourceThrottledError),
+        ("server-error", {"status": 500}, SourceUnavailableError),
+        ("server-error", {"status": 502}, SourceUnavailableError),
+        ("forbidden", {}, AccessRefusedError),
+        ("cut-body", {}, SourceUnavailableError),
+        ("cut-json", {}, SourceUnavailableError),
+        ("cut-json", {"at": 0.99}, SourceUnavailableError),
+        ("cut-gzip", {}, SourceUnavailableError),
+        ("html", {}, SourceUnavailableError),
+    ],
+)
+def test_a_fault_of_the_whole_exchange_is_an_error_that_says_what_happens_next(
+    source: WizSource, server: Server, fault: str, args: dict[str, Any], error: type[OcelogError]
+) -> None:
+    asked = _ask(source)
+    server.faults.add(fault, times=1, **args)
+    with pytest.raises(error) as caught:
+        source.ask(asked)
+    if isinstance(caught.value, SourceThrottledError) and "retry_after" in args:
+        assert caught.value.retry_after == timedelta(seconds=1)
+
+
+def test_a_retry_after_holds_for_every_slice_of_the_source(source: WizSource, server: Server) -> None:
+    asked = _ask(source)
+    server.faults.add("throttled", times=1, retry_after=1_000)
+    for _ in range(3):
+        with pytest.raises(SourceThrottledError) as caught:
+            source.ask(asked)
+        assert caught.value.retry_after is not None
+        assert caught.value.retry_after > timedelta(seconds=900)
+
+
+def test_a_body_that_comes_for_ever_is_given_up(connect: Connect, server: Server) -> None:
+    source = connect(total_seconds=0.2)
+    source.prime()
+    server.faults.add("slow-body", times=1, seconds=30)
+    with pytest.raises(SourceUnavailableError, match="still sending"):
+        source.ask(_ask(source))
+
+
+def test_a_body_larger_than_allowed_is_given_up(connect: Connect) -> None:
+    source = connect(most_bytes=20_000)
+    source.prime()
+    with pytest.raises(SourceUnavailableError, match="more than 20000 bytes"):
+        source.ask(_ask(source))
+
+
+@pytest.mark.parametrize(
+    ("fault", "args"),
+    [
+        ("heavy-page", {"above": 10}),
+        ("heavy-page", {"above": 10, "as": "null"}),
+        ("internal-error", {}),
+        ("bad-record-null", {}),
+    ],
+)
+def test_a_page_that_the_api_cannot_make_is_unusable_and_has_no_data(
+    source: WizSource, server: Server, fault: str, args: dict[str, Any]
+) -> None:
+    asked = _ask(source)
+    server.faults.add(fault, times=1, **args)
+    answer = source.ask(asked)
+    assert isinstance(answer, Unusable)
+    assert answer.page is None
+    assert answer.request_id
+
+
+@pytest.mark.parametrize("fault", ["error-beside-data", "bad-record"])
+def test_an_error_beside_data_that_no_rule_covers_makes_the_page_unusable(
+    source: WizSource, server: Server, fault: str
+) -> None:
+    asked = _ask(source, page_size=5)
+    server.faults.add(fault, times=1)
+    answer = source.ask(asked)
+    assert isinstance(answer, Unusable)
+    assert answer.page is not None
+    assert answer.page.end_cursor
+
+
+def test_a_field_that_failed_is_unknown_in_the_records_where_it_is_null(source: WizSource, server: Server) -> None:
+    asked = _ask(source, page_size=10)
+    whole = _records(_page(source.ask(asked)))
+    server.faults.add("partial", times=1, field="url" if "url" in whole[0] else "sourceRule")
+    page = _page(source.ask(asked))
+    assert set(page.unknown) == set(range(10))
+    server.faults.add("partial", times=1, field="sourceRule", nth=3)
+    page = _page(source.ask(asked))
+    assert page.unknown == {3: frozenset({"sourceRule"})}
+    assert [record["sourceRule"] is None for record in _records(page)].index(True) == 3
+
+
+@pytest.mark.parametrize("fault", ["cursor-forgotten"])
+def test_a_cursor_that_the_api_forgot_is_lost(source: WizSource, server: Server, fault: str) -> None:
+    first = _page(source.ask(_ask(source, page_size=5)))
+    server.faults.add(fault, times=1)
+    assert isinstance(source.ask(_ask(source, page_size=5, after=first.end_cursor)), CursorLost)
+
+
+def test_a_cursor_of_another_listing_is_lost(source: WizSource) -> None:
+    asked = _ask(source, page_size=5, after="bm90IGEgY3Vyc29y")
+    assert isinstance(source.ask(asked), CursorLost)
+
+
+@pytest.mark.parametrize(
+    "fault", ["cursor-repeated", "cursor-missing", "empty-page", "overlap", "descending", "shuffled"]
+)
+def test_odd_paging_is_handed_on_as_it_is(source: WizSource, server: Server, fault: str) -> None:
+    if fault == "shuffled":
+        server.faults.add(fault)
+    first = _page(source.ask(_ask(source, "findings", page_size=5)))
+    server.faults.add(fault)
+    page = _page(source.ask(_ask(source, "findings", page_size=5, after=first.end_cursor)))
+    if fault == "cursor-repeated":
+        assert page.end_cursor == first.end_cursor
+    if fault == "cursor-missing":
+        assert page.has_next
+        assert page.end_cursor is None
+    if fault == "empty-page":
+        assert page.has_next
+        assert _records(page) == []
+
+
+def test_null_instead_of_a_list_is_an_empty_page_and_null_in_a_list_keeps_its_place(
+    source: WizSource, server: Server
+) -> None:
+    asked = _ask(source, page_size=5)
+    server.faults.add("null-nodes", times=1)
+    assert _records(_page(source.ask(asked))) == []
+    server.faults.add("null-entry", times=1)
+    assert [record is None for record in _records(_page(source.ask(asked)))] == [True, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["bad-timestamp", "wrong-type", "null-required", "missing-required", "huge-integer", "nan", "infinity", "surrogate",
+     "invalid-utf8", "duplicate-key", "deep", "long"],
+)  # fmt: skip
+def test_a_record_with_a_value_that_does_not_fit_costs_no_other(source: WizSource, server: Server, kind: str) -> None:
+    asked = _ask(source, "findings", page_size=4)
+    whole = _records(_page(source.ask(asked)))
+    server.faults.add("odd-record", times=1, kind=kind)
+    page = _page(source.ask(asked))
+    assert page.total is not None
+    if isinstance(page.records, bytes):
+        assert page.records.count(b'"CVEDescription"') == 4
+    else:
+        assert [json.loads(text) for text in page.records[1:]] == whole[1:]
+
+
+@pytest.mark.parametrize(
+    ("short", "field", "refused"),
+    [
+        ("audit", "AuditLogEntry.user", "user"),
+        ("issues", "Issue.sourceRule", "sourceRule"),
+        ("issues", "Project.businessUnit", "projects.businessUnit"),
+        ("issues", "Control.resolutionRecommendation", "sourceRule.resolutionRecommendation"),
+        ("findings", "VulnerabilityFinding.epssPercentile", "epssPercentile"),
+        ("findings", "VulnerableAssetVirtualMachine.ipAddresses", "vulnerableAsset.ipAddresses"),
+        ("findings", "VulnerableAssetVirtualMachine", "vulnerableAsset.ipAddresses"),
+    ],
+)
+def test_a_field_that_the_api_does_not_know_is_left_out_from_then_on(
+    source: WizSource, server: Server, short: str, field: str, refused: str
+) -> None:
+    server.faults.add("hidden-field", field=field)
+    for _ in range(2):
+        page = _page(source.ask(_ask(source, short, page_size=3)))
+        assert page.refused == {refused}
+        assert len(_records(page)) == 3
+    assert source.refused(SHORT_NAMES[short]) == {refused}
+
+
+def test_a_field_that_needs_a_scope_is_left_out_and_named(source: WizSource, server: Server) -> None:
+    server.faults.add("refused-field", field="Issue.notes", scope="admin:all")
+    page = _page(source.ask(_ask(source, page_size=3)))
+    assert page.refused == {"notes"}
+    assert all("notes" not in record for record in _records(page))
+
+
+def test_without_read_resources_what_the_resources_are_is_left_out(source: WizSource, server: Server) -> None:
+    server.accounts.replace(server.client_id, scopes=("read:issues", "read:vulnerabilities"))
+    assert _page(source.ask(_ask(source, "issues"))).refused == {"entitySnapshot"}
+    assert _page(source.ask(_ask(source, "findings"))).refused == {"vulnerableAsset"}
+
+
+@pytest.mark.parametrize("field", ["Issue.id", "Issue.status", "Issue.updatedAt", "Issue.statusChangedAt"])
+def test_records_cannot_be_read_without_what_places_them(source: WizSource, server: Server, field: str) -> None:
+    server.faults.add("hidden-field", field=field)
+    with pytest.raises(AccessRefusedError, match=field.partition(".")[2]):
+        source.ask(_ask(source))
+
+
+def test_an_api_without_a_root_is_not_the_one_we_know(source: WizSource, server: Server) -> None:
+    server.faults.add("hidden-field", field="Query.issuesV2")
+    with pytest.raises(ContractBrokenError, match="issues"):
+        source.ask(_ask(source))
+
+
+@EACH
+def test_a_missing_scope_names_what_to_add(source: WizSource, server: Server, short: str) -> None:
+    server.accounts.replace(server.client_id, scopes=("read:resources",))
+    scope = {"audit": "admin:audit", "issues": "read:issues", "findings": "read:vulnerabilities"}[short]
+    with pytest.raises(AccessRefusedError, match=rf"{scope}.*Service\s+Accounts"):
+        source.ask(_ask(source, short))
+
+
+def _states(items: list[HealthItem]) -> dict[str, str]:
+    return {item.name: str(item.state) for item in items}
+
+
+def test_a_source_that_works_is_well_in_every_item(connect: Connect) -> None:
+    states = _states(connect().check())
+    assert states.pop("clock") in {"ok", "warn"}  # the simulated tenant lives in a time of its own
+    assert states == dict.fromkeys(("token", "address", "audit", "issues", "findings"), "ok")
+
+
+def test_each_item_that_fails_says_what_to_do(connect: Connect, server: Server) -> None:
+    server.accounts.replace(server.client_id, scopes=("read:resources", "read:issues"))
+    items = connect().check()
+    failed = {item.name: item for item in items if item.state == "fail"}
+    assert set(failed) == {"audit", "findings", "projects"}
+    assert "admin:audit" in failed["audit"].todo
+    assert "read:vulnerabilities" in failed["findings"].todo
+    assert all(item.todo for item in items if item.state != "ok")
+
+
+def test_projects_and_the_audit_log_do_not_go_together(connect: Connect, server: Server) -> None:
+    items = {item.name: item for item in connect(projects=["p1"]).check()}
+    assert items["projects"].state == "warn"
+    assert "comes whole" in items["projects"].text
+    server.accounts.replace(server.client_id, projects=frozenset({"p1"}))
+    items = {item.name: item for item in connect(log_types=["issues", "audit"]).check()}
+    assert items["projects"].state == "fail"
+    assert "bound to projects" in items["projects"].text
+
+
+def test_refused_fields_are_a_warning(connect: Connect, server: Server) -> None:
+    server.faults.add("hidden-field", field="Issue.sourceRule")
+    items = {item.name: item for item in connect().check()}
+    assert items["issues"].state == "warn"
+    assert "sourceRule" in items["issues"].text
+
+
+def test_what_cannot_be_reached_is_named(connect: Connect, server: Server) -> None:
+    nowhere = "http://127.0.0.1:9/oauth/token"
+    [item] = connect(token_url=nowhere).check()
+    assert (item.name, item.state) == ("address", "fail")
+    assert nowhere in item.text
+    items = {item.name: item for item in connect(api_url=server.api_url + "/not/there").check()}
+    assert (items["token"].state, items["address"].state) == ("ok", "fail")
+    server.faults.add("unauthorized", type="token")
+    [item] = connect().check()
+    assert (item.name, item.state) == ("token", "fail")
