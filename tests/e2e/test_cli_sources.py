@@ -1,0 +1,213 @@
+"""A source's whole life at the command line."""
+
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from commands import Ocelog, Simulated, simulator
+from ocelog.cli import main
+from ocelog.installation import make
+
+
+@pytest.fixture(scope="module")
+def tenant() -> Iterator[Simulated]:
+    with simulator("--audit", "60", "--issues", "40", "--findings", "80") as found:
+        yield found
+
+
+@pytest.fixture
+def ocelog(tmp_path: Path) -> Ocelog:
+    made = Ocelog(tmp_path / "home")
+    made("init")
+    return made
+
+
+def test_a_source_of_any_name_is_added_shown_and_listed_without_its_secret(ocelog: Ocelog, tenant: Simulated) -> None:
+    added = ocelog.add(tenant, "내 Wiz 로그", "--backfill", "90d", "--poll", "120s", "--page-size", "100")
+    assert "ok    token" in added.err
+    shown = ocelog("source", "show", "내 Wiz 로그", "--json").json
+    assert (shown["backfill"], shown["poll"], shown["page_size"], shown["sweep"]) == ("90d", "2m", 100, True)
+    assert shown["log_types"] == ["Wiz.Audit", "Wiz.Issues", "Wiz.VulnerabilityFinding"]
+    (listed,) = ocelog("source", "list", "--json").json
+    assert (listed["name"], listed["id"]) == ("내 Wiz 로그", shown["id"])
+    assert ocelog("source", "show", shown["id"]).out
+    everything = added.out + added.err + ocelog("source", "show", "내 Wiz 로그").out + str(shown) + str(listed)
+    assert tenant.client_secret not in everything
+    assert tenant.client_secret.encode() not in (ocelog.home / "ledger.db").read_bytes()
+
+
+def test_a_wrong_secret_saves_nothing_and_says_what_to_do(ocelog: Ocelog, tenant: Simulated) -> None:
+    arguments = ["source", "add", "wiz", "prod", *tenant.options, "--client-secret-file", "-"]
+    refused = ocelog(*arguments, stdin="wrong-s3cret", code=2)
+    assert "FAIL  token" in refused.err
+    assert "Nothing was saved" in refused.err
+    assert "wrong-s3cret" not in refused.err
+    assert ocelog("source", "list", "--json").json == []
+    ocelog(*arguments, "--no-check", stdin="wrong-s3cret")
+    checked = ocelog("source", "check", "prod", "--json", code=2).json
+    assert [(item["name"], item["state"]) for item in checked] == [("token", "fail")]
+    assert checked[0]["todo"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["wiz"], "Missing: wiz NAME, --token-url, --client-id"),
+        (["wix", "prod"], "no kind of source 'wix'"),
+        (["wiz", "prod", "--token-url", "cognito", "--client-id", "x"], "no terminal to ask for the client secret"),
+        (["wiz", "prod", "--token-ulr", "cognito"], "No such option: --token-ulr (Possible options: --token-url)"),
+        (["wiz", "a\nb", "--token-url", "cognito", "--client-id", "x"], "name is one line"),
+        (["wiz", "prod", "--token-url", "cognto", "--client-id", "x"], "The token URL is one of"),
+        (["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--log-type", "issue"], "did you mean `issues`"),
+        (["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--backfill", "long"], "no duration"),
+        (["wiz", "prod", "--token-url", "http://x.example/t", "--client-id", "x"], "must begin with https://"),
+        (["wiz", "prod", "--client-secret-ref", "vault:x"], "file:PATH or env:VARIABLE"),
+        (["wiz", "prod", "--client-secret-file", "a", "--client-secret-env", "B"], "one way only"),
+        (["wiz", "prod", "--client-secret-file", "/nowhere/at/all"], "cannot be read: No such file"),
+    ],
+)
+def test_what_does_not_hold_is_refused_in_words(
+    tmp_path: Path,
+    arguments: list[str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("OCELOG_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("sys.stdin", StringIO())
+    make(tmp_path / "home", ledger_url=None)
+    with pytest.raises(SystemExit) as ended:
+        main(["source", "add", *arguments])
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_second_source_of_the_name_is_refused(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant, "prod", "--no-check")
+    assert "There is a source 'prod' already" in ocelog.add(tenant, "prod", code=2).err
+    assert "did you mean 'prod'" in ocelog("source", "show", "prd", code=2).err
+
+
+def test_the_audit_log_and_projects_are_said_not_to_go_together(ocelog: Ocelog, tenant: Simulated) -> None:
+    both = ocelog.add(tenant, "prod", "--project", "p1", "--no-check")
+    assert "audit log cannot be limited to projects" in both.err
+    one = ocelog.add(tenant, "less", "--project", "p1", "--log-type", "issues", "--no-check")
+    assert "audit log" not in one.err
+
+
+def test_rotating_proves_the_new_secret_before_the_old_one_goes(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant)
+    ocelog("pull")
+    refused = ocelog("source", "rotate", "prod", "--client-secret-file", "-", stdin="wrong-s3cret", code=2)
+    assert "The old secret stays" in refused.err
+    ocelog("source", "check", "prod")
+    ocelog("source", "rotate", "prod", "--client-secret-file", "-", stdin=tenant.client_secret)
+    rows = ocelog.count("wiz_issues")
+    ocelog("pull")
+    assert ocelog.count("wiz_issues") == rows
+
+
+def test_a_referenced_secret_is_read_anew_each_time(tmp_path: Path, tenant: Simulated) -> None:
+    file = tmp_path / "secret"
+    file.write_text(tenant.client_secret)
+    ocelog = Ocelog(tmp_path / "home", WIZ_SECRET=tenant.client_secret)
+    ocelog("init")
+    ocelog("source", "add", "wiz", "by-file", *tenant.options, "--client-secret-ref", f"file:{file}")
+    ocelog("source", "add", "wiz", "by-variable", *tenant.options, "--client-secret-ref", "env:WIZ_SECRET")
+    ocelog("source", "add", "wiz", "copied", *tenant.options, "--client-secret-env", "WIZ_SECRET")
+    file.write_text("rotated elsewhere")
+    elsewhere = Ocelog(tmp_path / "home", WIZ_SECRET="rotated elsewhere")
+    assert elsewhere("source", "check", "by-file", code=2)
+    assert elsewhere("source", "check", "by-variable", code=2)
+    assert elsewhere("source", "check", "copied")
+
+
+def test_editing_keeps_what_is_not_named(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant, "prod", "--poll", "1m")
+    ocelog("source", "edit", "prod", "--log-type", "issues", "--backfill", "all", "--no-sweep", "--project", "p1")
+    shown = ocelog("source", "show", "prod", "--json").json
+    assert (shown["log_types"], shown["backfill"], shown["sweep"]) == (["Wiz.Issues"], "all", False)
+    assert (shown["poll"], shown["rate"], shown["projects"]) == ("1m", 100.0, ["p1"])
+    ocelog("source", "edit", "prod", "--no-project", "--sweep")
+    shown = ocelog("source", "show", "prod", "--json").json
+    assert (shown["projects"], shown["sweep"], shown["log_types"]) == ([], True, ["Wiz.Issues"])
+
+
+def test_an_edit_that_would_break_the_source_changes_nothing(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant)
+    assert "Nothing was changed" in ocelog("source", "edit", "prod", "--client-id", "nobody", code=2).err
+    assert ocelog("source", "show", "prod", "--json").json["client_id"] == tenant.client_id
+
+
+def test_a_paused_source_is_not_read_and_goes_on_where_it_stopped(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant)
+    ocelog("source", "pause", "prod")
+    assert "paused" in ocelog("pull", code=2).err
+    assert {stream["state"] for stream in ocelog("status", "--json").json["streams"]} == {"paused"}
+    ocelog("source", "resume", "prod")
+    ocelog("pull")
+    assert ocelog.count("wiz_issues") > 0
+
+
+def test_a_removed_source_keeps_its_rows_and_resumes_without_doubles(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant)
+    ocelog("pull")
+    rows = ocelog.count("all_logs")
+    assert "its rows stay" in ocelog("source", "remove", "prod").out
+    assert ocelog("source", "list", "--json").json == []
+    assert ocelog.count("all_logs") == rows
+    assert "Took up" in ocelog.add(tenant).out
+    again = ocelog("pull", "--json").json
+    assert sum(stream["new"] for stream in again["streams"]) == 0
+    assert ocelog.count("all_logs") == rows
+
+
+def test_another_tenant_does_not_take_up_a_removed_one(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant)
+    ocelog("source", "remove", "prod")
+    other = [option.replace("127.0.0.1", "localhost") for option in tenant.options]
+    refused = ocelog(
+        *("source", "add", "wiz", "prod", *other, "--client-secret-file", "-", "--no-check"), stdin="x", code=2
+    )
+    assert "read another tenant" in refused.err
+
+
+def test_purging_asks_first_then_leaves_no_row_behind(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant, "prod")
+    ocelog.add(tenant, "twin")
+    ocelog("pull")
+    rows = ocelog.count("all_logs")
+    assert "Nothing was deleted" in ocelog("source", "remove", "prod", "--purge", stdin="n\n", code=2).err
+    ocelog("source", "remove", "prod", "--purge", "--yes")
+    assert ocelog.count("all_logs") == rows // 2
+    assert ocelog.count("all_logs WHERE p_source_id = 'prod'") == 0
+    ocelog.add(tenant, "prod")
+    ocelog("pull")
+    assert ocelog.count("all_logs") == rows
+
+
+def test_a_lost_key_means_entering_the_secret_again_and_no_lost_data(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant)
+    ocelog("pull")
+    rows = ocelog.count("all_logs")
+    (ocelog.home / "key").unlink()
+    lost = ocelog("pull", code=2)
+    assert "ocelog source rotate" in lost.err
+    assert ocelog.count("all_logs") == rows
+    assert "enter each source's secret again" in ocelog("init").err
+    assert "another key" in ocelog("source", "check", "prod", code=2).err
+    ocelog("source", "rotate", "prod", "--client-secret-file", "-", stdin=tenant.client_secret)
+    ocelog("pull")
+    assert ocelog.count("all_logs") == rows
+
+
+def test_widening_the_backfill_reads_only_what_is_missing(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant, "prod", "--backfill", "3d", "--log-type", "audit")
+    ocelog("pull")
+    few = ocelog.count("wiz_audit")
+    ocelog("source", "edit", "prod", "--backfill", "all")
+    (stream,) = ocelog("pull", "--json").json["streams"]
+    assert stream["new"] == ocelog.count("wiz_audit") - few > 0
+    assert stream["repeats"] <= few / 2
