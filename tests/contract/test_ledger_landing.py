@@ -262,13 +262,12 @@ def test_commit_order_is_sequence_order(ledger: Ledger, other: Ledger, open_ledg
 
     with ThreadPoolExecutor(5) as pool:
         watching = pool.submit(watch)
-        working = [
-            pool.submit(work, at, held)
-            for at, held in zip((ledger, other) * 2, slices, strict=True)
-            if held is not None
-        ]
-        sequences = [future.result(timeout=60) for future in working]
-        done.set()
+        pairs = zip((ledger, other) * 2, slices, strict=True)
+        working = [pool.submit(work, at, held) for at, held in pairs if held is not None]
+        try:
+            sequences = [future.result(timeout=60) for future in working]
+        finally:
+            done.set()
         views = watching.result(timeout=60)
     assert sorted(chain.from_iterable(sequences)) == list(range(1, 49))
     assert all(mine == sorted(mine) for mine in sequences)
