@@ -1,7 +1,9 @@
 """The Wiz source against a whole simulated tenant: what it makes of each way in which the API misbehaves."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -363,6 +365,41 @@ def test_a_field_that_the_api_does_not_know_is_left_out_from_then_on(
         assert page.refused == {refused}
         assert len(_records(page)) == 3
     assert source.refused(SHORT_NAMES[short]) == {refused}
+
+
+def test_a_scope_that_was_added_is_noticed_within_the_hour(server: Server) -> None:
+    passed = [0.0]
+    given = {"token_url": server.token_url, "api_url": server.api_url, "client_id": server.client_id, "rate": 100}
+    source = WizSource(
+        from_mapping(given), lambda: Secret(server.client_secret), monotonic=lambda: time.monotonic() + passed[0]
+    )
+    server.faults.add("refused-field", field="Issue.notes", scope="admin:all")
+    assert _page(source.ask(_ask(source, page_size=3))).refused == {"notes"}
+    server.faults.clear()
+    assert _page(source.ask(_ask(source, page_size=3))).refused == {"notes"}
+    passed[0] = 3_601
+    server.world.clock.advance(3_601)
+    assert _page(source.ask(_ask(source, page_size=3))).refused == frozenset()
+    source.close()
+
+
+def test_many_threads_share_a_token_a_pace_and_a_refusal(source: WizSource, server: Server) -> None:
+    asked = _ask(source, page_size=10)
+    server.faults.add("token-lapsed", times=1)
+    server.faults.add("hidden-field", field="Issue.sourceRule")
+    with ThreadPoolExecutor(8) as threads:
+        pages = [_page(answer) for answer in threads.map(source.ask, [asked] * 24)]
+    assert {len(_records(page)) for page in pages} == {10}
+    assert {page.refused for page in pages} == {frozenset({"sourceRule"})}
+    assert len({page.asked_us for page in pages}) == 24
+
+
+def test_closing_wakes_whoever_waits_to_ask(connect: Connect) -> None:
+    source = connect()
+    asked = _ask(source)
+    source.close()
+    with pytest.raises(SourceUnavailableError, match="closed"):
+        source.ask(asked)
 
 
 def test_a_field_that_needs_a_scope_is_left_out_and_named(source: WizSource, server: Server) -> None:

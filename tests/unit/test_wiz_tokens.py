@@ -170,6 +170,8 @@ def test_a_secret_that_cannot_be_read_stops_the_streams_of_this_source_alone() -
         (Endpoint(500, SECRET), SourceUnavailableError, "500"),
         (Endpoint(200, SECRET), ContractBrokenError, "no access token"),
         (Endpoint(200, {"access_token": None, "x": SECRET}), ContractBrokenError, "no access token"),
+        (Endpoint(200, {"access_token": f"{SECRET}\n"}), ContractBrokenError, "no access token"),
+        (Endpoint(200, {"access_token": f"{SECRET}é"}), ContractBrokenError, "no access token"),
         (Endpoint(200, b"<html>" + SECRET.encode()), ContractBrokenError, "no access token"),
         (Endpoint(200, b'{"access_token": "' + SECRET.encode() + b"\xff"), ContractBrokenError, "no access token"),
     ],
@@ -181,6 +183,13 @@ def test_no_refusal_tells_a_secret(endpoint: Endpoint, error: type[Exception], m
     while told is not None:
         assert SECRET not in f"{told} {told!r}"
         told = told.__cause__ if told.__suppress_context__ else told.__cause__ or told.__context__
+
+
+def test_a_secret_that_is_no_text_is_refused_unseen() -> None:
+    with pytest.raises(AccessRefusedError, match="enter it again") as caught:
+        _tokens(Endpoint(), secret=lambda: Secret(f"{SECRET}\udcff")).get()
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
 
 
 def test_nothing_that_keeps_a_token_shows_it() -> None:

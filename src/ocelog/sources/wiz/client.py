@@ -43,6 +43,8 @@ class Client:
     def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answered:
         """Send `content` and return the whole answer, whatever its status. Raises SourceUnavailableError."""
         host = urlsplit(url).hostname or url
+        if self._http.is_closed:
+            raise SourceUnavailableError("The source was closed.")
         with _translated(host), self._http.stream("POST", url, content=content, headers=dict(headers)) as answer:
             heard = self._monotonic()
             return Answered(
@@ -93,6 +95,9 @@ def _translated(host: str) -> Iterator[None]:
         raise SourceUnavailableError(f"{host} could not be asked: {_reason(error)}") from error
     except httpx2.InvalidURL as error:
         raise SourceUnavailableError(f"{host} is no address: {error}.") from error
+    except RuntimeError as error:
+        # What httpx raises in threads that still ask while another closes the client.
+        raise SourceUnavailableError(f"{host} could not be asked: {error}") from error
 
 
 def _reason(error: httpx2.HTTPError) -> str:

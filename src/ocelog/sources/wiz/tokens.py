@@ -1,5 +1,6 @@
 """Which token to ask with: one for all threads, renewed before it lapses, fetched by one of them at a time."""
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.exchange import Answered
 from ocelog.sources.wiz.settings import WizSettings
 
+_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
+"""What may stand in a header: anything else would be told in the error of whoever tried to send it."""
 _FALLBACK_SECONDS = 3600.0
 """Where the answer does not say: the shortest life that was seen (test tenants; a day is usual)."""
 
@@ -111,21 +114,32 @@ class Tokens:
             "client_id": self._settings.client_id,
             "client_secret": self._secret().reveal(),
         }
-        content = urlencode(form).encode()
+        try:
+            content = urlencode(form).encode()
+        except UnicodeEncodeError:
+            # Not chained: the error holds the text.
+            raise AccessRefusedError("The client secret is no text that can be sent: enter it again.") from None
         asked = self._monotonic()
         answered = self._post(self._settings.token_url, content, {"Content-Type": "application/x-www-form-urlencoded"})
         if answered.status != 200:
             _refuse(answered)
-        try:
-            granted = msgspec.json.decode(answered.body, type=_Granted)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            # Not chained: the body may hold a token.
-            raise ContractBrokenError(
-                answered.told("The token URL answered with something that holds no access token: check the URL.")
-            ) from None
+        granted = _granted(answered)
         life = granted.expires_in if granted.expires_in and granted.expires_in > 0 else _FALLBACK_SECONDS
         margin = min(300.0, life / 5)
         return Token(value=Secret(granted.access_token), renew_at=asked + life - margin, number=number)
+
+
+def _granted(answered: Answered) -> _Granted:
+    try:
+        granted = msgspec.json.decode(answered.body, type=_Granted)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        granted = None
+    if granted is None or not _TOKEN.fullmatch(granted.access_token):
+        # Not chained, nor quoted: the body may hold a token.
+        raise ContractBrokenError(
+            answered.told("The token URL answered with something that holds no access token: check the URL.")
+        )
+    return granted
 
 
 def _refuse(answered: Answered) -> NoReturn:
