@@ -66,8 +66,9 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of the command
         DEFAULT_SCOPES
     ),
     projects: Annotated[
-        int, typer.Option(min=0, help="Bind the account to this many of the projects; 0: to none.")
-    ] = 0,
+        str,
+        typer.Option(help="Bind the account to projects: their ids, separated by commas, or how many of the busiest."),
+    ] = "",
     self_audit: Annotated[bool, typer.Option("--self-audit", help="Collectors show up in the audit log.")] = False,  # noqa: FBT002 - an option
     clock_offset: Annotated[float, typer.Option(help="Seconds that the tenant's clock is ahead of ours.")] = 0.0,
     stepped: Annotated[bool, typer.Option("--stepped", help="Time moves by POST /admin/advance only.")] = False,  # noqa: FBT002 - an option
@@ -115,10 +116,12 @@ def serve(  # noqa: PLR0913, PLR0917 - the options of the command
     server.serve_until_signalled()
 
 
-def _accounts(world: World, lifetime: int, scopes: str, projects: int) -> Accounts:
+def _accounts(world: World, lifetime: int, scopes: str, projects: str) -> Accounts:
     made = Accounts(world.seed, lifetime=lifetime)
-    bound = frozenset(world.estate.busiest_projects()[:projects])
-    made.add(scopes=tuple(s for s in scopes.split(",") if s), projects=bound)
+    named = [p for p in projects.split(",") if p]
+    if projects.isdigit():
+        named = world.estate.busiest_projects()[: int(projects)]
+    made.add(scopes=tuple(s for s in scopes.split(",") if s), projects=frozenset(named))
     return made
 
 

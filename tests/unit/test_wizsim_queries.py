@@ -366,6 +366,18 @@ def test_a_rendered_answer_is_kept_until_its_records_change(world: World) -> Non
     assert third["data"]["issuesV2"]["nodes"][0]["status"] == status
 
 
+def test_a_rendered_answer_does_not_outlive_thousands_of_changes() -> None:
+    world = World(seed=5, audit=0, issues=0, findings=60, rate=2.0)
+    api = Api(world)
+    document = "{ vulnerabilityFindings(first: 500) { nodes { id lastDetectedAt } } }"
+    api.ask(document)
+    world.advance(1500)
+    assert len(world.tables["findings"].log) > 2_000
+    shown = {n["id"]: n["lastDetectedAt"] for n in api.ask(document)["data"]["vulnerabilityFindings"]["nodes"]}
+    now = {v.id: v.own["lastDetectedAt"] for v in world.current("findings").values() if v.own["status"] == "OPEN"}
+    assert shown == now
+
+
 def test_a_single_record_is_found_by_its_id(api: Api, world: World) -> None:
     issue = next(iter(world.tables["issues"].current))
     answer = api.ask('query($i: ID!) { issue(id: $i) { id } auditLogEntry(id: "none") { id } }', {"i": issue})
