@@ -62,7 +62,10 @@ class Pages:
         person = pick.random() < 0.5
         who = {"id": actor if person else actor_id, "name": actor}
         given = {
-            "input": {"id": self.uuid(), "patch": {"status": pick.choice(("OPEN", "RESOLVED")), "note": self.text(20, 60)}},
+            "input": {
+                "id": self.uuid(),
+                "patch": {"status": pick.choice(("OPEN", "RESOLVED")), "note": self.text(20, 60)},
+            },
             "selection": ["__typename", {"issue": ["__typename", "id"]}],
         }
         return {
@@ -133,12 +136,16 @@ class Pages:
             "resolvedAt": self.instant() if pick.random() < 0.2 else None,
             "detailedName": pick.choice(_WORDS),
             "version": f"{pick.randrange(9)}.{pick.randrange(20)}.{pick.randrange(20)}-{pick.randrange(3)}.el9",
-            "fixedVersion": f"{pick.randrange(9)}.{pick.randrange(20)}.{pick.randrange(20)}" if pick.random() < 0.8 else None,
+            "fixedVersion": f"{pick.randrange(9)}.{pick.randrange(20)}.{pick.randrange(20)}"
+            if pick.random() < 0.8
+            else None,
             "detectionMethod": pick.choice(("PACKAGE", "LIBRARY", "FILE_PATH")),
             "locationPath": "/usr/lib/python3/" + pick.choice(_WORDS) if pick.random() < 0.5 else None,
             "resolutionReason": None,
             "validatedInRuntime": pick.choice((True, False, None)),
-            "layerMetadata": None if pick.random() < 0.8 else {"id": self.uuid(), "details": "RUN apt", "isBaseLayer": True},
+            "layerMetadata": None
+            if pick.random() < 0.8
+            else {"id": self.uuid(), "details": "RUN apt", "isBaseLayer": True},
             "projects": self._asset_projects,
             "ignoreRules": None,
             "vulnerableAsset": self._asset,

@@ -44,8 +44,11 @@ class Layout:
     """By field, in the schema's order; the struct itself declares them sorted by name."""
     inner: "tuple[Layout | None, ...]"
     """By field: the layout of an object, or of the objects in a list."""
-    empty: Record
-    """Stands in for an object that is null, where members are read from all at once."""
+
+    def blank(self) -> Record:
+        """Return a record without anything in it: it stands in for null, where members are read from all at once."""
+        nulls = zip(self.attributes, self.fields, strict=True)
+        return self.struct(**{name: NO_JSON if isinstance(field.type, Json) else None for name, field in nulls})
 
 
 def layout_of(fields: Sequence[Field], name: str = "Record") -> Layout:
@@ -66,8 +69,7 @@ def layout_of(fields: Sequence[Field], name: str = "Record") -> Layout:
         forbid_unknown_fields=True,
     )
     attributes = tuple(attribute(field.name) for field in fields)
-    nulls = {attribute(field.name): NO_JSON if isinstance(field.type, Json) else None for field in fields}
-    return Layout(struct=struct, fields=tuple(fields), attributes=attributes, inner=inner, empty=struct(**nulls))
+    return Layout(struct=struct, fields=tuple(fields), attributes=attributes, inner=inner)
 
 
 def _inner(type_: Type, name: str) -> Layout | None:
@@ -89,7 +91,7 @@ def _member(field: Field, layout: Layout | None) -> tuple[str, Any, Any] | tuple
     return (attribute(field.name), type_ | None, None)
 
 
-def _python_type(type_: Type, layout: Layout | None) -> Any:
+def _python_type(type_: Type, layout: Layout | None) -> Any:  # noqa: PLR0911  # one answer for each kind of field
     match type_:
         case Text(sent_as_boolean=True):
             return bool | str
@@ -106,7 +108,7 @@ def _python_type(type_: Type, layout: Layout | None) -> Any:
         case Array(element=Json()):
             return list[msgspec.Raw]
         case Array(element=element):
-            return list[_python_type(element, layout) | None]
+            return list[_python_type(element, layout) | None]  # type: ignore[misc]  # a type made at run time
         case Object():
             assert layout is not None  # noqa: S101  # an object always has a layout; mypy cannot see it
             return layout.struct

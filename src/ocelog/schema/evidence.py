@@ -6,10 +6,9 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from ocelog.schema.decode import Record
 from ocelog.schema.fields import LogSchema
+from ocelog.schema.frame import Frame
 from ocelog.schema.indicators import FEEDS, Feed, columns_of, cut_url, evidence, feeds_of
-from ocelog.schema.paths import values_at
 
 Found: TypeAlias = tuple[tuple[str, ...], ...]
 """The values of each column of a group: trimmed, without repeats, sorted."""
@@ -24,27 +23,33 @@ class Evidence:
         self._order = [name for name, _, _ in columns_of(schema)]
         self._groups = [_Group(feeds) for feeds in _connected(feeds_of(schema))]
 
-    def arrays(self, records: Sequence[Record]) -> list[pa.Array]:
-        """Return the p_any_ columns of `records`, in the order of `columns_of`."""
+    def arrays(self, frame: Frame) -> list[pa.Array]:
+        """Return the p_any_ columns of the records in `frame`, in the order of `columns_of`."""
         found: dict[str, pa.Array] = {}
         for group in self._groups:
-            found |= group.arrays(records)
+            found |= group.arrays(frame)
         return [found[name] for name in self._order]
 
 
 class _Group:
-    """Fields that feed the same columns. What a combination of texts comes to is remembered: it repeats from row to row."""
+    """Fields that feed the same columns.
+
+    What a combination of texts comes to is remembered: it repeats from row to row.
+    """
 
     def __init__(self, feeds: Sequence[Feed]) -> None:
         self._feeds = feeds
         self._columns = sorted(_columns(feeds))
         self._memo: dict[tuple[Any, ...], Found] = {}
 
-    def arrays(self, records: Sequence[Record]) -> dict[str, pa.Array]:
-        keys = list(zip(*(_keys(feed, records) for feed in self._feeds), strict=True))
+    def arrays(self, frame: Frame) -> dict[str, pa.Array]:
+        keys = list(zip(*(_keys(feed, frame) for feed in self._feeds), strict=True))
         get = self._memo.get
-        rows = [get(key) or self._find(key) for key in keys]
-        return {name: _lists([row[at] for row in rows]) for at, name in enumerate(self._columns)}
+        places: dict[tuple[Any, ...], int] = {}
+        at = [places.setdefault(key, len(places)) for key in keys]
+        different = [get(key) or self._find(key) for key in places]
+        rows = pa.array(at, pa.int32())
+        return {name: _lists([found[n] for found in different]).take(rows) for n, name in enumerate(self._columns)}
 
     def _find(self, key: tuple[Any, ...]) -> Found:
         values: dict[str, set[str]] = {name: set() for name in self._columns}
@@ -60,9 +65,9 @@ class _Group:
         return found
 
 
-def _keys(feed: Feed, records: Sequence[Record]) -> list[Any]:
+def _keys(feed: Feed, frame: Frame) -> Sequence[Any]:
     """Return what of the field tells rows apart: its text, of a URL the part with the host, of a list all of it."""
-    values = values_at(records, feed.path)
+    values = frame.values(feed.path)
     if "[]" in feed.path:
         return list(map(tuple, values))
     if feed.indicators == ("url",):

@@ -1,4 +1,4 @@
-"""What kinds of fields a log schema can have: closed unions, so that a new kind fails type-checking where it lacks an answer."""
+"""What kinds of fields a log schema can have: closed unions, so that mypy finds who has no answer to a new kind."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -52,7 +52,10 @@ def _from_row(type_: Type, inner: Layout | None, value: Any) -> Any:
         case Object() if inner is not None:
             members = zip(inner.fields, inner.attributes, inner.inner, strict=True)
             return inner.struct(
-                **{attribute: _from_row(field.type, below, value.get(field.name)) for field, attribute, below in members}
+                **{
+                    attribute: _from_row(field.type, below, value.get(field.name))
+                    for field, attribute, below in members
+                }
             )
         case _:
             return value

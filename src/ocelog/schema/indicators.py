@@ -55,7 +55,9 @@ _MAX_VALUE = 2_048
 _EMAIL = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+\.[^\s@<>\".]+")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
-_MAC = re.compile(r"(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}")
+_MAC = re.compile(
+    r"(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}"
+)
 _HEX = {length: re.compile(f"[0-9a-f]{{{length}}}") for length in (32, 40, 64)}
 _END_OF_AUTHORITY = re.compile(r"[/\\?#]")
 _HOST = re.compile(r"[^\s/?#@:\[\]\\\"'<>(),;|{}]+")
@@ -139,7 +141,7 @@ def _ip(value: str) -> Values:
 
 
 def _host(value: str) -> Values:
-    """A host is an address or a name; names are written in lower case, without the root's dot."""
+    """Read an address or a name; names are written in lower case, without the root's dot."""
     inner = value[1:-1] if value.startswith("[") and value.endswith("]") else value
     found = list(_ip(inner))
     if found:
@@ -149,7 +151,7 @@ def _host(value: str) -> Values:
 
 
 def _net_addr(value: str) -> Values:
-    """A host, with or without a port; an IPv6 address with a port stands in brackets."""
+    """Read a host, with or without a port; an IPv6 address with a port stands in brackets."""
     yield from _host(value if value.count(":") > 1 and not value.startswith("[") else _without_port(value))
 
 

@@ -31,6 +31,10 @@ def parse(text: str, origin: str) -> "Marked":
     return Marked(node, origin)
 
 
+def _line(place: yaml.Node | yaml.Event) -> int:
+    return place.start_mark.line + 1 if place.start_mark else 1
+
+
 def _refuse_deep(text: str, origin: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=_LOADER):
@@ -40,7 +44,7 @@ def _refuse_deep(text: str, origin: str) -> None:
             case yaml.CollectionEndEvent():
                 depth -= 1
         if depth > _MAX_NESTING:
-            raise SchemaError(f"{origin}:{event.start_mark.line + 1}: nested more than {_MAX_NESTING} deep")
+            raise SchemaError(f"{origin}:{_line(event)}: nested more than {_MAX_NESTING} deep")
 
 
 def nearest(name: str, known: Collection[str]) -> str:
@@ -62,7 +66,7 @@ class Marked:
 
     def wrong(self, problem: str) -> SchemaError:
         """Return the error that says `problem` of this place."""
-        return SchemaError(f"{self._origin}:{self._node.start_mark.line + 1}: {problem}")
+        return SchemaError(f"{self._origin}:{_line(self._node)}: {problem}")
 
     def mapping(self) -> "Entry":
         """Return the keys and values here."""

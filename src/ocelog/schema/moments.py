@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from ocelog.model import Kind
 from ocelog.schema.decode import Record
 from ocelog.schema.fields import LogSchema, Timestamp, leaves
+from ocelog.schema.frame import Frame
 from ocelog.schema.paths import values_at
 from ocelog.schema.timestamps import INSTANT, all_canonical
 
@@ -28,28 +29,28 @@ class Moments:
     """Reads the instants of one log type."""
 
     def __init__(self, schema: LogSchema, kind: Kind) -> None:
-        stamped = [(path, found.type) for path, found in leaves(schema.fields) if isinstance(found.type, Timestamp)]
-        self._paths = [path for path, _ in stamped if "[]" not in path]
-        self._in_lists = [path for path, _ in stamped if "[]" in path]
-        self._event = [path for path, type_ in stamped if type_.event_time and path in self._paths]
+        stamped = {path: found.type for path, found in leaves(schema.fields) if isinstance(found.type, Timestamp)}
+        self._paths = [path for path in stamped if "[]" not in path]
+        self._in_lists = [path for path in stamped if "[]" in path]
+        self._event = [path for path, type_ in stamped.items() if type_.event_time and path in self._paths]
         self._cursor = (kind.cursor_field, kind.created_field)
         self._version = (*kind.version_times, *self._cursor)
         missing = {*self._version} - {*self._paths}
         if missing:
             raise ValueError(f"{schema.log_type} has no timestamps {', '.join(sorted(missing))}")
 
-    def read(self, records: Sequence[Record]) -> Instants | None:
-        """Return the instants of `records`; None where one is written unusually, or has no place in time."""
+    def read(self, frame: Frame) -> Instants | None:
+        """Return the instants of the records in `frame`; None where one is written unusually, or has no place in time."""
         texts: list[str | None] = []
         for path in self._paths:
-            texts += values_at(records, path)
+            texts += frame.values(path)
         for path in self._in_lists:
-            for found in values_at(records, path):
+            for found in frame.values(path):
                 texts += found
         instants = all_canonical(texts)
         if instants is None:
             return None
-        rows = len(records)
+        rows = len(frame.records)
         by_path = {path: instants.slice(at * rows, rows) for at, path in enumerate(self._paths)}
         cursor = _first(by_path, self._cursor, rows)
         if cursor.null_count:

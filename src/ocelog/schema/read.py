@@ -110,7 +110,9 @@ class _Reader:
         for item, field in zip(node.items(), fields, strict=True):
             lowered = field.name.lower()
             if lowered in seen:
-                raise item.wrong(f"the field {field.name!r} is here twice (as {seen[lowered]!r}; case makes no difference)")
+                raise item.wrong(
+                    f"the field {field.name!r} is here twice (as {seen[lowered]!r}; case makes no difference)"
+                )
             seen[lowered] = field.name
         return fields
 

@@ -1,23 +1,27 @@
 """Which records of a page are events, and which are rejections: each is one or the other."""
 
 import re
-from collections import Counter
+import struct
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import repeat
+from operator import attrgetter
+from typing import Any
 
-import msgspec
+import pyarrow as pa
 
 from ocelog.model import Kind, Rejection
-from ocelog.schema.careful import Misfit, as_unknown_text, read_record, readable_id, unplaced
+from ocelog.schema.careful import read_record, unknown_names, unknown_text
 from ocelog.schema.decode import Record, is_plain, layout_of, page_decoder
 from ocelog.schema.fields import LogSchema, Text
+from ocelog.schema.frame import Frame
+from ocelog.schema.misfit import BROKEN, Misfit, readable_id
 from ocelog.schema.moments import Instants, Moments
-from ocelog.schema.paths import values_at
 from ocelog.schema.split import split_array
 
-_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]")
-"""Perhaps half a character; the careful reader knows."""
+_BOOLEANS: dict[Any, str] = {True: "true", False: "false"}
 _MAX_UNKNOWN_NAMES = 100
 
 
@@ -25,7 +29,8 @@ _MAX_UNKNOWN_NAMES = 100
 class Readout:
     """A page, read."""
 
-    events: list[Record]
+    frame: Frame
+    """The events."""
     instants: Instants
     positions: Sequence[int]
     seen: list[str]
@@ -54,23 +59,19 @@ class Reader:
         return found or self._one_by_one(_texts(records))
 
     def _at_once(self, page: bytes) -> Readout | None:
-        if self._decode is None or not _is_sound(page):
+        if self._decode is None or not _is_utf8(page):
             return None
         try:
             events = self._decode(page)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return None
-        instants = self._moments.read(events)
-        if instants is None:
+        except BROKEN:
             return None
         for name in self._sent_as_boolean:
             _as_text(events, name)
-        return Readout(
-            events=events,
-            instants=instants,
-            positions=range(len(events)),
-            seen=values_at(events, "id"),
-        )
+        frame = Frame(self.layout, events)
+        instants = self._moments.read(frame)
+        if instants is None:
+            return None
+        return Readout(frame=frame, instants=instants, positions=range(len(events)), seen=list(frame.values("id")))
 
     def _one_by_one(self, texts: Sequence[bytes]) -> Readout:
         events: list[Record] = []
@@ -84,7 +85,7 @@ class Reader:
                 event, unknown = read_record(raw, self.layout)
                 self._need_place(event)
             except Misfit as misfit:
-                name = readable_id(raw, "id")
+                name = readable_id(raw)
                 seen.append(name if name is not None else sha256(raw).hexdigest())
                 rejections.append(
                     Rejection(path=misfit.path, expected=misfit.expected, found=misfit.found, raw=raw, record_id=name)
@@ -93,12 +94,13 @@ class Reader:
             events.append(event)
             positions.append(position)
             seen.append(event.id)
-            extras.append(as_unknown_text(unknown) if unknown else None)
-            names.update(set(unplaced(list(unknown))))
-        instants = self._moments.read(events)
+            extras.append(unknown_text(unknown) if unknown else None)
+            names.update(unknown_names(list(unknown)))
+        frame = Frame(self.layout, events)
+        instants = self._moments.read(frame)
         assert instants is not None  # noqa: S101  # the careful reader writes each timestamp in the usual way
         return Readout(
-            events=events,
+            frame=frame,
             instants=instants,
             positions=positions,
             seen=seen,
@@ -113,23 +115,19 @@ class Reader:
             raise Misfit(f"$.{first}", f"a timestamp there or in {second}", "nothing")
 
 
-def _is_sound(page: bytes) -> bool:
-    """Tell whether `page` is UTF-8 and has no half surrogate pairs, which the typed reader skips over in free JSON."""
-    if b"\\ud" in page or b"\\uD" in page:
-        return _SURROGATE.search(page) is None
+def _is_utf8(page: bytes) -> bool:
+    """Tell whether `page` is UTF-8; the typed reader looks into strings, but not into free JSON."""
+    ends = pa.py_buffer(struct.pack("<qq", 0, len(page)))
     try:
-        return page.isascii() or bool(page.decode())
-    except UnicodeDecodeError:
+        pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(page)]).cast(pa.large_string())
+    except pa.ArrowInvalid:
         return False
+    return True
 
 
 def _as_text(events: Sequence[Record], name: str) -> None:
-    for event in events:
-        value = getattr(event, name)
-        if value is True:
-            setattr(event, name, "true")
-        elif value is False:
-            setattr(event, name, "false")
+    texts = [_BOOLEANS.get(value, value) for value in map(attrgetter(name), events)]
+    deque(map(setattr, events, repeat(name), texts), maxlen=0)
 
 
 def _texts(records: bytes | list[bytes]) -> list[bytes]:

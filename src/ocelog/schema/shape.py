@@ -7,14 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocelog.model import Kind, Rejection, Stamp
-from ocelog.schema.columns import array_of, columns_of
-from ocelog.schema.decode import Record
 from ocelog.schema.evidence import Evidence
 from ocelog.schema.fields import LogSchema
 from ocelog.schema.fill import fill_record
 from ocelog.schema.fingerprint import Fingerprints
+from ocelog.schema.frame import Frame
 from ocelog.schema.moments import microseconds
-from ocelog.schema.paths import values_at
 from ocelog.schema.reading import Reader, Readout
 from ocelog.schema.table import row_schema
 from ocelog.schema.timestamps import INSTANT
@@ -59,11 +57,12 @@ class Shaped:
     def __init__(self, shaper: Shaper, readout: Readout) -> None:
         self._shaper = shaper
         self._readout = readout
+        self._frame = readout.frame
         self._filled = False
-        self.ids = values_at(readout.events, "id")
+        self.ids = list(readout.frame.values("id"))
         self.cursor_us = microseconds(readout.instants.cursor)
         self.version_us = microseconds(readout.instants.version)
-        self.versions = shaper.fingerprints.of(readout.events)
+        self.versions = shaper.fingerprints.of(readout.frame)
         self.rejections = readout.rejections
         self.seen = readout.seen
         self.unknown_fields = readout.unknown_fields
@@ -72,34 +71,33 @@ class Shaped:
 
     def fill(self, event: int, paths: Collection[str], row: Mapping[str, Any]) -> None:
         """Give `event` the values that `row` (a version just before it, by column) has at `paths`; hash it anew."""
-        record = self._readout.events[event]
+        record = self._frame.records[event]
+        layout = self._frame.layout
         for path in paths:
-            fill_record(record, self._shaper.reader.layout, path.replace("[]", "").split("."), row)
-        self.versions[event] = self._shaper.fingerprints.of([record])[0]
+            fill_record(record, layout, path.replace("[]", "").split("."), row)
+        self.versions[event] = self._shaper.fingerprints.of(Frame(layout, [record]))[0]
         self._filled = True
 
     def table(self, keep: Sequence[int], row_ids: Sequence[str], stamp: Stamp) -> pa.Table:
         """Return the events at `keep` as rows of the log type's table."""
-        readout = self._readout
-        every = len(keep) == len(readout.events)
-        records = readout.events if every else [readout.events[at] for at in keep]
+        every = len(keep) == len(self._frame.records)
+        frame = self._frame if every and not self._filled else self._picked(keep)
         picked = None if every else pa.array(keep, pa.int64())
         arrays = [
-            *self._own(records, picked),
+            *frame.arrays(self._instants(picked)),
             *self._standard(keep, picked, row_ids, stamp),
-            *self._shaper.evidence.arrays(records),
+            *self._shaper.evidence.arrays(frame),
             self._extra(keep),
         ]
         return pa.Table.from_arrays(arrays, schema=self._shaper.columns)
 
-    def _own(self, records: Sequence[Record], picked: pa.Array | None) -> list[pa.Array]:
-        layout = self._shaper.reader.layout
-        instants = {} if self._filled else self._readout.instants.by_path
-        columns = zip(layout.fields, layout.inner, columns_of(layout, records), strict=True)
-        return [
-            _take(instants[field.name], picked) if field.name in instants else array_of(field.type, inner, values)
-            for field, inner, values in columns
-        ]
+    def _picked(self, keep: Sequence[int]) -> Frame:
+        return Frame(self._frame.layout, [self._frame.records[at] for at in keep])
+
+    def _instants(self, picked: pa.Array | None) -> dict[str, pa.Array]:
+        """Return the columns of instants that are made already: all but filled ones."""
+        by_path = {} if self._filled else self._readout.instants.by_path
+        return {path: _take(instants, picked) for path, instants in by_path.items()}
 
     def _standard(
         self, keep: Sequence[int], picked: pa.Array | None, row_ids: Sequence[str], stamp: Stamp

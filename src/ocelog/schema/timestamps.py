@@ -10,9 +10,7 @@ import pyarrow.compute as pc
 from ocelog.instants import EPOCH, rfc3339
 
 INSTANT = pa.timestamp("us", tz="UTC")
-_RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,64}))?(?:[Zz]|([+-]\d\d:\d\d))", re.ASCII
-)
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,64}))?(?:[Zz]|([+-]\d\d:\d\d))", re.ASCII)
 _NUMBER = re.compile(r"([+-]?)(\d{1,20})(?:\.(\d{1,20}))?", re.ASCII)
 _DIGITS_BELOW_SECOND = {"unix": 0, "unix_ms": 3, "unix_us": 6, "unix_ns": 9}
 _YEAR_ONE_US = -62_135_596_800_000_000

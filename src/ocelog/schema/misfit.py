@@ -1,0 +1,95 @@
+"""Why a piece of JSON is not what it should be, in words for a person."""
+
+import re
+
+import msgspec
+
+BROKEN = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
+"""What reading foreign JSON can raise; UnicodeDecodeError is a ValueError."""
+
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_STRING = msgspec.json.Decoder(str)
+
+_KINDS = {"{": "an object", "[": "a list", '"': "a string", "t": "a boolean", "f": "a boolean", "n": "null"}
+_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+_SHOWN = 80
+
+
+class Misfit(Exception):  # noqa: N818  # it never leaves the schema package: shaping makes a rejection of it
+    """A record does not fit its schema."""
+
+    def __init__(self, path: str, expected: str, found: str) -> None:
+        super().__init__(f"{path}: expected {expected}, found {found}")
+        self.path = path
+        self.expected = expected
+        self.found = found
+
+
+def members(raw: bytes, path: str, expected: str = "an object") -> dict[str, msgspec.Raw]:
+    """Return the members of the object `raw`; of a name that is there twice, the last. Raises Misfit."""
+    try:
+        return _OBJECT.decode(raw)
+    except msgspec.ValidationError:
+        raise Misfit(path, expected, found(raw)) from None
+    except BROKEN as error:
+        raise Misfit(path, expected, trouble(raw, error)) from None
+
+
+def elements(raw: bytes, path: str) -> list[msgspec.Raw]:
+    """Return the elements of the list `raw`. Raises Misfit."""
+    try:
+        return _LIST.decode(raw)
+    except BROKEN as error:
+        is_json = isinstance(error, msgspec.ValidationError)
+        raise Misfit(path, "a list", found(raw) if is_json else trouble(raw, error)) from None
+
+
+def string(raw: bytes, path: str, expected: str) -> str:
+    """Return the text of the JSON string `raw`. Raises Misfit."""
+    try:
+        return _STRING.decode(raw)
+    except BROKEN as error:
+        raise Misfit(path, expected, trouble(raw, error)) from None
+
+
+def readable_id(raw: bytes) -> str | None:
+    """Return the id of a record that does not fit, None where it has none that can be read."""
+    try:
+        return _STRING.decode(_OBJECT.decode(raw)["id"])
+    except (*BROKEN, KeyError):
+        return None
+
+
+def trouble(raw: bytes, error: Exception) -> str:
+    """Say why `raw` could not be read at all; `error` is what the reader said."""
+    if isinstance(error, RecursionError):
+        return "JSON nested too deep to be read"
+    try:
+        raw.decode()
+    except UnicodeDecodeError as broken:
+        return f"text that is not UTF-8 (byte {broken.start})"
+    if _has_half_a_pair(raw):
+        return "text with half of a surrogate pair"
+    return f"no JSON ({error})"
+
+
+def found(raw: bytes) -> str:
+    """Say in a few words what `raw` is."""
+    start = raw.lstrip()[:_SHOWN].decode("utf-8", "replace")
+    kind = _KINDS.get(start[:1], "a number")
+    if kind in {"null", "an object", "a list"}:
+        return kind
+    return f"{kind}, {start}{'...' if len(raw) > _SHOWN else ''}"
+
+
+def _has_half_a_pair(data: bytes) -> bool:
+    """Tell whether an escape in `data` stands for half a character: no UTF-8 text can hold it."""
+    high_ends_at = -1
+    for escape in _ESCAPE.finditer(data):
+        code = int(escape[1], 16) if escape[1] else 0
+        after_high = high_ends_at == escape.start()
+        if after_high != (0xDC00 <= code < 0xE000) or (high_ends_at >= 0 and not after_high):
+            return True
+        high_ends_at = escape.end() if 0xD800 <= code < 0xDC00 else -1
+    return high_ends_at >= 0
