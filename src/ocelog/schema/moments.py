@@ -40,7 +40,7 @@ class Moments:
             raise ValueError(f"{schema.log_type} has no timestamps {', '.join(sorted(missing))}")
 
     def read(self, frame: Frame) -> Instants | None:
-        """Return the instants of the records in `frame`; None where one is written unusually, or has no place in time."""
+        """Return the instants in `frame`; None where one is written unusually, or a record has no place in time."""
         texts: list[str | None] = []
         for path in self._paths:
             texts += frame.values(path)
