@@ -2,11 +2,14 @@
 
 import os
 import socket
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypeAlias
 
 import structlog
@@ -38,13 +41,16 @@ class Reader:
     ledger: Ledger
     threads: Threads
     stop: Stop
+    limit: int
+    """Slices that are read at once, beside the first of each stream."""
     holder: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     troubles: dict[StreamKey, OcelogError] = field(default_factory=dict)
     """What went wrong last, by stream; a stream that reads well again is not in it."""
     active: frozenset[int] | None = None
     """Identities of the streams to be read; a reader of any other (paused, changed, removed) stops at the next page."""
     _resting: dict[StreamKey, float] = field(default_factory=dict)
-    _turn: int = 0
+    _running: Counter[StreamKey] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def plan(self, streams: Sequence[Stream], *, poll_now: bool, stretch: Stretch | None = None) -> None:
         """Plan the streams of one source (or just `stretch` of each), the API's clock first.
@@ -62,11 +68,14 @@ class Reader:
                     self._plan_stretch(stream, stretch)
 
     def start_due(self, streams: Sequence[Stream]) -> int:
-        """Give slices that are due to threads that are free; return how many. Sources take turns."""
+        """Begin to read slices that are due, in threads; return how many.
+
+        Every stream may always have one slice read, so that no slow stream keeps the others from their turn; what
+        `limit` leaves beyond that goes to whoever has the fewest.
+        """
         started = 0
-        while self.threads.free and not self.stop() and (taken := self._take(streams)) is not None:
-            stream, slice_ = taken
-            self.threads.start(lambda stream=stream, slice_=slice_: self._drain(stream, slice_))  # type: ignore[misc]
+        while not self.stop() and (taken := self._take(streams)) is not None:
+            self.threads.start(partial(self._drain, *taken))
             started += 1
         return started
 
@@ -88,16 +97,25 @@ class Reader:
         return self.ledger.slices(source_id=source_id, log_type=log_type, states=unread)
 
     def _take(self, streams: Sequence[Stream]) -> tuple[Stream, Slice] | None:
-        awake = {stream.key: stream for stream in streams if not self._rests(stream)}
-        sources = list(dict.fromkeys(source_id for source_id, _ in awake))
-        for turn in range(len(sources)):
-            source_id = sources[(self._turn + turn) % len(sources)]
-            wanted = [log_type for owner, log_type in awake if owner == source_id]
-            found = self.ledger.take(self.holder, now=datetime.now(UTC), sources=[source_id], log_types=wanted)
+        due = self.ledger.next_due()
+        if due is None or due > datetime.now(UTC):
+            return None
+        with self._lock:
+            running = dict(self._running)
+        room = sum(running.values()) < self.limit
+        for stream in sorted(streams, key=lambda stream: running.get(stream.key, 0)):
+            if self._rests(stream) or (running.get(stream.key) and not room):
+                continue
+            source_id, log_type = stream.key
+            found = self.ledger.take(self.holder, now=datetime.now(UTC), sources=[source_id], log_types=[log_type])
             if found is not None:
-                self._turn = (self._turn + turn + 1) % len(sources)
-                return awake[source_id, found.log_type], found
+                self._count(stream, 1)
+                return stream, found
         return None
+
+    def _count(self, stream: Stream, change: int) -> None:
+        with self._lock:
+            self._running[stream.key] += change
 
     def _drain(self, stream: Stream, slice_: Slice) -> None:
         try:
@@ -107,6 +125,7 @@ class Reader:
         finally:
             with suppress(OcelogError):
                 self.ledger.release(slice_)
+            self._count(stream, -1)
 
     def _ended(self, stream: Stream, drained: Drained) -> None:
         if drained.error is not None:

@@ -60,8 +60,10 @@ class Service:
 
     def __post_init__(self) -> None:
         installation = self.assembly.installation
-        self.threads = Threads(installation.settings.threads)
-        self.reader = Reader(ledger=installation.ledger, threads=self.threads, stop=self.stop)
+        self.threads = Threads()
+        self.reader = Reader(
+            ledger=installation.ledger, threads=self.threads, stop=self.stop, limit=installation.settings.threads
+        )
         # Whoever held slices before is gone: this process holds the home.
         installation.ledger.release_all()
         self.assembly.publisher.reconcile()

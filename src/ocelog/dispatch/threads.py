@@ -1,4 +1,4 @@
-"""Which thread does what: slices and plans, each in a thread of its own, never more slices than allowed at once."""
+"""Which thread does what: each job in one of its own, and how the process learns of their end."""
 
 import threading
 import time
@@ -35,33 +35,26 @@ class Threads:
     job may be killed at any instruction and run again.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._slots = 0
+        self._running = 0
         self._named: set[str] = set()
         self._ended = 0
-
-    @property
-    def free(self) -> int:
-        """How many more jobs may start just now."""
-        with self._changed:
-            return self._limit - self._slots
 
     @property
     def busy(self) -> bool:
         """Whether any job runs."""
         with self._changed:
-            return bool(self._slots or self._named)
+            return bool(self._running or self._named)
 
     def start(self, job: Job) -> None:
-        """Run `job`, which takes one of the places."""
+        """Run `job`."""
         with self._changed:
-            self._slots += 1
+            self._running += 1
         self._begin(job, None)
 
     def start_once(self, name: str, job: Job) -> bool:
-        """Run `job` beside the places, unless the last one called `name` has not ended yet."""
+        """Run `job`, unless the last one called `name` has not ended yet."""
         with self._changed:
             if name in self._named:
                 return False
@@ -80,7 +73,7 @@ class Threads:
         deadline = time.monotonic() + within.total_seconds()
         with self._changed:
             return self._changed.wait_for(
-                lambda: not self._slots and not self._named, timeout=deadline - time.monotonic()
+                lambda: not self._running and not self._named, timeout=deadline - time.monotonic()
             )
 
     def _begin(self, job: Job, name: str | None) -> None:
@@ -92,7 +85,7 @@ class Threads:
         finally:
             with self._changed:
                 if name is None:
-                    self._slots -= 1
+                    self._running -= 1
                 else:
                     self._named.discard(name)
                 self._ended += 1
