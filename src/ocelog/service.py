@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
+# The lake's catalog uses it. Imported by a thread while others use SQLAlchemy, it is met half-made by them.
+import sqlalchemy.orm  # noqa: F401 - see above
 import structlog
 
 from ocelog import config
@@ -104,6 +106,8 @@ class Service:
                 self._publish_at_times()
             except OcelogError as error:
                 log.error("failed", error=type(error).__name__, reason=str(error))  # noqa: TRY400 - told, not traced
+            except Exception:
+                log.exception("mistake in Ocelog")
             self.threads.wait(_TICK)
         _notify("STOPPING=1")
         log.info("stopping")
