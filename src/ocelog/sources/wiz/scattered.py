@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[\[\]{}]', re.DOTALL)
-"""A text, with its closing quote where it has one, or a bracket. What lies between is never looked at."""
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+"""A text, which reaches to the end of all where its closing quote is missing, or a bracket; nothing else matters."""
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _SCALAR = re.compile(rb'[^\s,:"\[\]{}]++')
 _WAY = (b'"data"', None, b'"nodes"')
@@ -95,10 +95,7 @@ def _end(body: bytes, at: int) -> int:
     depth = 0
     for token in _TOKEN.finditer(body, at):
         first = token[0][:1]
-        if first == b'"':
-            if not token[1]:
-                break
-        else:
+        if first != b'"':
             depth += 1 if first in b"{[" else -1
         if depth == 0:
             return token.end()
