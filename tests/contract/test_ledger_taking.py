@@ -1,0 +1,147 @@
+"""The most pressing slice goes to one holder at a time, who keeps it as long as it gives signs of life."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bookkeeping.races import at_once
+from bookkeeping.records import ISSUES, NOW, Clock, landing, planned, slice_of, taken
+from ocelog.ledger.store import Ledger
+from ocelog.model import Origin, Slice, SliceState
+
+HOUR = timedelta(hours=1)
+LEASE = timedelta(minutes=10)
+
+
+def test_live_is_taken_first_then_sweep_then_backfill_each_from_the_newest_and_parked_last(ledger: Ledger) -> None:
+    kinds = [
+        slice_of(origin=Origin.BACKFILL, until=NOW - HOUR),
+        slice_of(origin=Origin.BACKFILL),
+        slice_of(origin=Origin.SWEEP),
+        slice_of(origin=Origin.LIVE, state=SliceState.PARKED),
+        slice_of(origin=Origin.LIVE, until=NOW - HOUR),
+        slice_of(origin=Origin.LIVE),
+        slice_of(origin=Origin.LIVE, state=SliceState.DRAINED),
+        slice_of(origin=Origin.LIVE, state=SliceState.RETIRED),
+        slice_of(origin=Origin.LIVE, due_at=NOW + timedelta(microseconds=1)),
+    ]
+    ids = [found.id for found in planned(ledger, *kinds)]
+    order = list[int]()
+    while (held := ledger.take("one", now=NOW)) is not None:
+        order.append(ids.index(held.id))
+    assert order == [5, 4, 2, 1, 0, 3]
+    due = ledger.take("one", now=NOW + timedelta(microseconds=1))
+    assert due is not None
+    assert ids.index(due.id) == 8
+
+
+def test_a_slice_is_handed_out_under_a_new_fence_each_time(ledger: Ledger) -> None:
+    held = taken(ledger)
+    assert held.fence == 1
+    assert ledger.slices() == [held]
+    ledger.release(held)
+    again = ledger.take("one", now=NOW)
+    assert again == replace(held, fence=2)
+
+
+def test_only_what_was_asked_for_is_taken(ledger: Ledger) -> None:
+    planned(ledger, slice_of("acme"))
+    planned(ledger, slice_of("other", log_type="Wiz.Audit"))
+    assert ledger.take("one", now=NOW, sources=[]) is None
+    assert ledger.take("one", now=NOW, sources=["acme"], log_types=["Wiz.Audit"]) is None
+    held = ledger.take("one", now=NOW, sources=["acme", "other"], log_types=["Wiz.Audit"])
+    assert held is not None
+    assert held.source_id == "other"
+
+
+def test_a_paused_or_removed_source_rests(ledger: Ledger) -> None:
+    planned(ledger, slice_of())
+    row = ledger.source("acme")
+    assert row is not None
+    ledger.save_source(replace(row, paused=True))
+    assert ledger.take("one", now=NOW) is None
+    assert ledger.next_due() is None
+    ledger.save_source(row)
+    ledger.remove_source("acme")
+    assert ledger.take("one", now=NOW) is None
+    ledger.add_source(row)
+    assert ledger.take("one", now=NOW) is not None
+
+
+def test_a_slice_whose_holder_is_silent_is_handed_on(ledger: Ledger, clock: Clock) -> None:
+    held = taken(ledger)
+    clock.now = NOW + LEASE - timedelta(microseconds=1)
+    assert ledger.take("two", now=clock.now) is None
+    assert ledger.next_due() == NOW + LEASE
+    clock.now = NOW + LEASE
+    handed = ledger.take("two", now=clock.now)
+    assert handed == replace(held, fence=2)
+
+
+@pytest.mark.parametrize("how", ["land", "move"])
+def test_landing_and_moving_extend_the_lease(ledger: Ledger, clock: Clock, how: str) -> None:
+    held = taken(ledger)
+    clock.now = NOW + timedelta(minutes=9)
+    if how == "land":
+        ledger.land(landing(held))
+    else:
+        ledger.move(held, held)
+    assert ledger.take("two", now=NOW + timedelta(minutes=18)) is None
+    assert ledger.take("two", now=NOW + timedelta(minutes=19)) is not None
+
+
+def test_a_lease_taken_by_another_clock_is_refused(ledger: Ledger) -> None:
+    planned(ledger, slice_of())
+    with pytest.raises(ValueError, match="clock"):
+        ledger.take("one", now=NOW + timedelta(days=2))
+
+
+def test_a_slice_that_is_done_has_no_holder(ledger: Ledger) -> None:
+    held = taken(ledger)
+    ledger.move(held, replace(held, state=SliceState.DRAINED))
+    assert [found.state for found in ledger.slices()] == [SliceState.DRAINED]
+    assert ledger.next_due() is None
+    ledger.move(held, replace(held, state=SliceState.WAITING))
+    assert ledger.take("two", now=NOW) is not None
+
+
+def test_a_slice_is_never_handed_to_two(ledger: Ledger, other: Ledger) -> None:
+    planned(ledger, *(slice_of() for _ in range(24)))
+    for _ in range(3):
+        calls = [lambda at=at, n=n: at.take(f"holder {n}", now=NOW) for at in (ledger, other) for n in range(4)]
+        got = at_once(calls)
+        assert all(isinstance(found, Slice) for found in got), got
+    slices = ledger.slices()
+    assert [found.fence for found in slices] == [1] * 24
+    assert ledger.take("late", now=NOW) is None
+
+
+def test_when_all_holders_are_known_to_be_gone_their_slices_are_free(ledger: Ledger) -> None:
+    planned(ledger, slice_of(), slice_of())
+    one = ledger.take("one", now=NOW)
+    two = ledger.take("two", now=NOW)
+    ledger.release_all(except_holder="two")
+    again = ledger.take("three", now=NOW)
+    assert one is not None
+    assert again == replace(one, fence=2)
+    assert ledger.take("three", now=NOW) is None
+    ledger.release_all()
+    assert ledger.take("three", now=NOW) is not None
+    assert two is not None
+
+
+def test_slices_are_found_by_source_log_type_and_state(ledger: Ledger) -> None:
+    (one,) = planned(ledger, slice_of("acme"))
+    (two,) = planned(ledger, slice_of("acme", log_type="Wiz.Audit", state=SliceState.DRAINED))
+    (three,) = planned(ledger, slice_of("other"))
+    assert ledger.slices() == [one, two, three]
+    assert ledger.slices(source_id="acme") == [one, two]
+    assert ledger.slices(log_type=ISSUES) == [one, three]
+    assert ledger.slices(source_id="acme", states=[SliceState.DRAINED, SliceState.PARKED]) == [two]
+    assert ledger.slices(states=[]) == []
+
+
+def test_the_next_due_is_the_earliest_that_anybody_may_take(ledger: Ledger) -> None:
+    planned(ledger, slice_of(due_at=NOW + HOUR), slice_of(due_at=NOW + 2 * HOUR, state=SliceState.PARKED))
+    assert ledger.next_due() == NOW + HOUR
