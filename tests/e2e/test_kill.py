@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wizsim.clock import Clock
-from wizsim.server import Server
-from wizsim.tables import Version
-from wizsim.truth import project
-from wizsim.world import World
 
 from ocelog.model import table_name
 from ocelog.schema.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
 from ocelog.sources.wiz.streams import KINDS, ROOTS
+from wizsim.clock import Clock
+from wizsim.server import Server
+from wizsim.tables import Version
+from wizsim.truth import project
+from wizsim.world import World
 
 KILLS = 24
 EVER = ("--since", "2000-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z")
@@ -115,13 +115,13 @@ def test_nothing_is_lost_or_doubled_however_often_the_process_is_killed(tmp_path
     settle(tenant.world)
     ocelog.do("pull", *EVER)
     for log_type, root in ROOTS.items():
+        table = table_name(log_type)
         rows = ocelog.rows(
-            f"SELECT id, p_version, p_row_id FROM {table_name(log_type)} "
-            "ORDER BY id, p_version_time, p_observed_at, p_row_id"
+            f"FROM {table} SELECT id, p_version, p_row_id ORDER BY id, p_version_time, p_observed_at, p_row_id"
         )
         check_once(rows)
         check_all_there(rows, tenant, ocelog.landed, log_type, root.short)
-        current = ocelog.rows(f"SELECT id, p_version FROM {table_name(log_type)}_current")
+        current = ocelog.rows(f"FROM {table}_current SELECT id, p_version")
         check_current(current, tenant, log_type, root.short)
 
 

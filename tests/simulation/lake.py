@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import pyarrow as pa
-from ocelog.ledger.store import Ledger
 
 from ocelog.errors import LakeUnavailableError
 from ocelog.instants import to_us
+from ocelog.ledger.store import Ledger
 from ocelog.model import Known, NewPart, Part
 from ocelog.pull.ports import Loaded
 

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from greenlet import getcurrent, greenlet
-from ocelog.ledger.store import Ledger, SourceRow
-from ocelog.schema.read import parse_schema
-from ocelog.schema.shape import compile_shaper
-from ocelog.schema.table import rejection_rows
 
 from ocelog.errors import LostFenceError
 from ocelog.instants import from_us, to_us
+from ocelog.ledger.store import Ledger, SourceRow
 from ocelog.model import REJECTIONS, Origin, Slice, SliceState, table_name
 from ocelog.pull import planner
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.ports import Behind, Landed, Landing, Shaped
 from ocelog.pull.puller import Puller
+from ocelog.schema.read import parse_schema
+from ocelog.schema.shape import compile_shaper
+from ocelog.schema.table import rejection_rows
 from simulation.lake import MemoryLake, Row
-from simulation.world import GHOST, KIND, SCHEMA, Faults, Thing, World, WorldSource, draw_faults
+from simulation.world import GHOST, KIND, OPEN, SCHEMA, Faults, Thing, World, WorldSource, draw_faults
 
 SOURCE = "s1"
 TABLE = table_name(KIND.log_type)
@@ -283,7 +283,8 @@ class Simulation:
                 assert (thing.id, from_us(thing.changed), thing.status) in there, f"{thing}: its change never came"
             if self.in_reach(thing, thing.created, self.first_edge):
                 assert thing.id in ids, f"{thing}: it never came"
-            if thing.visible < self.first_edge - 5_000_000 and thing.changed is None:
+            untouched = max(thing.visible, thing.changed or 0) < self.first_edge - 5_000_000
+            if untouched and thing.status in OPEN:
                 assert thing.id in ids, f"{thing}: open since before the backfill, and never swept"
 
     @staticmethod

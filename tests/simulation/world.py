@@ -37,8 +37,8 @@ START = EPOCH + timedelta(days=5)
 GHOST = "GHOST"
 """A status that no thing ever has: data beside an error need not be true."""
 _MOST_ASKS = 20_000
-_OPEN = ("OPEN", "IN_PROGRESS")
-_ALL = (*_OPEN, "RESOLVED", "REJECTED")
+OPEN = ("OPEN", "IN_PROGRESS")
+_ALL = (*OPEN, "RESOLVED", "REJECTED")
 
 
 @dataclass(slots=True)
@@ -133,7 +133,7 @@ class World:
         self.circling: str | None = None
         self.refusing_tag = False
         for _ in range(things):
-            self.now += self._gap() * 10
+            self.now += self._gap() * 60
             self._open()
         for _ in range(things):
             self.change()
@@ -234,7 +234,7 @@ class WorldSource:
     def _matching(self, ask: Ask) -> list[Thing]:
         since, until = to_us(ask.since), to_us(ask.until)
         low, high = self._world.faults.inclusive
-        statuses = _OPEN if ask.open_only else _ALL
+        statuses = OPEN if ask.open_only else _ALL
 
         def fits(thing: Thing) -> bool:
             at = thing.created if ask.by == "createdAt" else thing.changed
