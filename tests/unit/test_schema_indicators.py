@@ -1,5 +1,7 @@
 """What a text is evidence of."""
 
+from typing import Any
+
 import pytest
 
 from ocelog.schema.indicators import cut_url, evidence
@@ -46,11 +48,11 @@ def found(indicator: str, text: str) -> list[tuple[str, str]]:
         ("mac", "00:1A-2b:3c:4d:5e", []),
     ],
 )
-def test_a_text_is_read_as_its_indicator_says(indicator, text, values):
+def test_a_text_is_read_as_its_indicator_says(indicator: str, text: str, values: Any) -> None:
     assert found(indicator, text) == values
 
 
-def test_an_arn_is_evidence_of_its_account_and_instance_too():
+def test_an_arn_is_evidence_of_its_account_and_instance_too() -> None:
     arn = "arn:aws:ec2:eu-north-1:123456789012:instance/i-0123456789abcdef0"
     assert found("aws_arn", arn) == [
         ("aws_arns", arn),
@@ -77,9 +79,9 @@ def test_an_arn_is_evidence_of_its_account_and_instance_too():
         ("https://example.com.", [("domain_names", "example.com")]),
     ],
 )
-def test_a_url_is_evidence_of_its_host(url, values):
+def test_a_url_is_evidence_of_its_host(url: str, values: Any) -> None:
     assert found("url", cut_url(url)) == values
 
 
-def test_a_huge_text_is_evidence_of_nothing():
+def test_a_huge_text_is_evidence_of_nothing() -> None:
     assert found("username", "x" * 3_000) == []

@@ -1,6 +1,7 @@
 """The log types that come with Ocelog."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,12 +12,12 @@ from ocelog.schema.packaged import packaged_schemas
 VENDOR = Path(__file__).parents[2].parent / "shared" / "schemas"
 
 
-def test_there_are_three_log_types():
+def test_there_are_three_log_types() -> None:
     assert sorted(packaged_schemas()) == ["Wiz.Audit", "Wiz.Issues", "Wiz.VulnerabilityFinding"]
 
 
 @pytest.mark.parametrize("log_type", ["Wiz.Audit", "Wiz.Issues", "Wiz.VulnerabilityFinding"])
-def test_every_field_and_table_says_what_it_means(log_type):
+def test_every_field_and_table_says_what_it_means(log_type: str) -> None:
     schema = packaged_schemas()[log_type]
     assert schema.description
     assert [path for path, field in leaves(schema.fields) if not field.description] == []
@@ -30,13 +31,13 @@ def test_every_field_and_table_says_what_it_means(log_type):
         ("Wiz.VulnerabilityFinding", ["updatedAt", "lastDetectedAt", "firstDetectedAt"]),
     ],
 )
-def test_event_time_is_found_in_the_order_that_the_design_gives(log_type, order):
+def test_event_time_is_found_in_the_order_that_the_design_gives(log_type: str, order: Any) -> None:
     fields = packaged_schemas()[log_type].fields
     assert [one.name for one in fields if isinstance(one.type, Timestamp) and one.type.event_time] == order
 
 
 @pytest.mark.parametrize("name", ["wiz_audit", "wiz_issues", "wiz_vulnerability_finding"])
-def test_every_field_of_the_vendors_page_is_there_and_what_is_not_on_it_is_marked_as_ours(name):
+def test_every_field_of_the_vendors_page_is_there_and_what_is_not_on_it_is_marked_as_ours(name: str) -> None:
     if not VENDOR.exists():
         pytest.skip("the vendor's schemas lie beside this repository, and are not there")
     vendor = yaml.safe_load((VENDOR / f"{name}.yml").read_text(encoding="utf-8"))
@@ -47,7 +48,7 @@ def test_every_field_of_the_vendors_page_is_there_and_what_is_not_on_it_is_marke
     assert [path for path, field in wanted.items() if field.get("required", False) != flat[path].required] == []
 
 
-def flatten(fields, prefix):
+def flatten(fields: Any, prefix: str) -> Any:
     for field in fields:
         path = prefix + field["name"]
         inner = field.get("fields") or field.get("element", {}).get("fields")

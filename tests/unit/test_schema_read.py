@@ -49,7 +49,7 @@ def with_field(field: str) -> str:
     return f"schema: A\nfields:\n  - {{name: id, type: string}}\n  - {field}\n"
 
 
-def test_every_type_of_the_language_is_read():
+def test_every_type_of_the_language_is_read() -> None:
     schema = parse_schema(WHOLE, "doors.yml")
     assert (schema.log_type, schema.version, schema.reference_url) == ("Acme.Door", 3, "https://acme.example/doors")
     assert schema.description == "Who went through which door."
@@ -64,7 +64,7 @@ def test_every_type_of_the_language_is_read():
     assert by_name["doors"].type == Array(element=Object(fields=(door, tags)))
 
 
-def test_yaml_aliases_are_read():
+def test_yaml_aliases_are_read() -> None:
     text = "schema: A\nfields:\n  - {name: a, type: object, fields: &f [{name: id, type: string}]}\n"
     schema = parse_schema(text + "  - {name: b, type: object, fields: *f}\n", "a.yml")
     assert schema.fields[0].type == schema.fields[1].type
@@ -86,7 +86,10 @@ def test_yaml_aliases_are_read():
         ("[" * 500_000, "doors.yml:1: nested more than 200 deep"),
         (with_field("{name: x, type: strin}"), "doors.yml:4: 'strin' is not one of string, int,"),
         (with_field("{name: x, type: strin}"), "did you mean 'string'?"),
-        (with_field("{name: x, type: string, requird: true}"), "unknown key 'requird' of type string; did you mean 'req"),
+        (
+            with_field("{name: x, type: string, requird: true}"),
+            "unknown key 'requird' of type string; did you mean 'req",
+        ),
         (with_field("{name: x, type: string, required: maybe}"), "doors.yml:4: expected true or false, found 'maybe'"),
         (with_field("{name: x, type: int, indicators: [ip]}"), "doors.yml:4: unknown key 'indicators' of type int"),
         (with_field("{name: x, type: string, indicators: [IP]}"), "did you mean 'ip'?"),
@@ -100,7 +103,7 @@ def test_yaml_aliases_are_read():
         (with_field("{name: , type: string}"), "doors.yml:4: expected text, found nothing"),
     ],
 )
-def test_a_bad_file_is_told_where_what_is_wrong(text, complaint):
+def test_a_bad_file_is_told_where_what_is_wrong(text: str, complaint: str) -> None:
     assert complaint in refused(text)
 
 
@@ -113,12 +116,12 @@ def test_a_bad_file_is_told_where_what_is_wrong(text, complaint):
         "{name: x, type: json, isEmbeddedJSON: true}",
     ],
 )
-def test_parts_of_the_language_that_come_later_are_refused_as_such(field):
+def test_parts_of_the_language_that_come_later_are_refused_as_such(field: str) -> None:
     assert "doors.yml:4:" in refused(with_field(field))
     assert "comes in a later version of Ocelog" in refused(with_field(field))
 
 
-def test_a_small_file_cannot_describe_a_huge_schema():
+def test_a_small_file_cannot_describe_a_huge_schema() -> None:
     lines = ["schema: A", "fields:", "  - {name: a, type: object, fields: &f0 [{name: x, type: string}]}"]
     for n in range(1, 20):
         twice = f"[{{name: l, type: object, fields: *f{n - 1}}}, {{name: r, type: object, fields: *f{n - 1}}}]"
@@ -126,8 +129,8 @@ def test_a_small_file_cannot_describe_a_huge_schema():
     assert "5,000 fields" in refused("\n".join(lines))
 
 
-def test_a_file_that_cannot_be_read_is_told_as_such(tmp_path: Path):
-    with pytest.raises(SchemaError, match="missing.yml:1: the file cannot be read"):
+def test_a_file_that_cannot_be_read_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r"missing\.yml:1: the file cannot be read"):
         read_schema(tmp_path / "missing.yml")
     (tmp_path / "latin.yml").write_bytes(b"schema: \xff\n")
     with pytest.raises(SchemaError, match="not UTF-8 text"):
@@ -137,6 +140,6 @@ def test_a_file_that_cannot_be_read_is_told_as_such(tmp_path: Path):
         read_schema(tmp_path / "large.yml")
 
 
-def test_a_file_of_the_disk_reads_like_its_text(tmp_path: Path):
+def test_a_file_of_the_disk_reads_like_its_text(tmp_path: Path) -> None:
     (tmp_path / "doors.yml").write_text(WHOLE, encoding="utf-8")
     assert read_schema(tmp_path / "doors.yml") == parse_schema(WHOLE, "doors.yml")

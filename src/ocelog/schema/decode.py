@@ -116,13 +116,17 @@ def _python_type(type_: Type, layout: Layout | None) -> Any:  # noqa: PLR0911  #
 
 def is_plain(fields: Sequence[Field]) -> bool:
     """Tell whether the structs of `fields` check all that the schema asks for, so that a page may be read at once."""
-    return all(_is_plain(field.type) and not (field.required and isinstance(field.type, Json)) for field in fields)
+    return all(
+        (_is_plain(field.type) or field.type == Text(sent_as_boolean=True))
+        and not (field.required and isinstance(field.type, Json))
+        for field in fields
+    )
 
 
 def _is_plain(type_: Type) -> bool:
     match type_:
-        case Text(validate=validate):
-            return validate is None
+        case Text(validate=validate, sent_as_boolean=sent_as_boolean):
+            return validate is None and not sent_as_boolean
         case Timestamp(formats=formats):
             return formats == ("rfc3339",)
         case Array(element=Array()):
@@ -130,7 +134,7 @@ def _is_plain(type_: Type) -> bool:
         case Array(element=element):
             return not isinstance(element, Timestamp) and _is_plain(element)
         case Object(fields=fields):
-            return is_plain(fields)
+            return all(_is_plain(field.type) and not (field.required and field.type == Json()) for field in fields)
         case _:
             return True
 

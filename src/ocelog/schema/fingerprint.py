@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import repeat
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import msgspec
@@ -75,8 +76,9 @@ class _Parts:
 
     def __init__(self, layout: Layout, counted: set[str] | None, set_like: frozenset[str]) -> None:
         self._json: list[tuple[int, str, CanonicalJson]] = []
+        self._json_lists: list[tuple[int, str, CanonicalJson]] = []
         self._inner: list[tuple[int, _Parts]] = []
-        self._unordered: list[tuple[int, str]] = []
+        self._unordered: list[str] = []
         for at, (name, field) in enumerate(zip(layout.attributes, layout.fields, strict=True)):
             if counted is not None and field.name not in counted:
                 continue
@@ -84,10 +86,12 @@ class _Parts:
             match field.type, layout.inner[at]:
                 case Json(), _:
                     self._json.append((at, name, CanonicalJson(unordered=unordered)))
+                case Array(element=Json()), _:
+                    self._json_lists.append((at, name, CanonicalJson(unordered=False)))
                 case ((Object() | Array(element=Object())), Layout() as inner):
                     self._inner.append((at, _Parts(inner, None, frozenset())))
             if unordered and isinstance(field.type, Array):
-                self._unordered.append((at, name))
+                self._unordered.append(name)
 
     def canonicalise(self, frame: Frame, were: list[Column]) -> None:
         """Write the members of the records in the one way that is hashed; `were` gets what they were."""
@@ -95,11 +99,16 @@ class _Parts:
             texts = frame.texts(at)
             were.append((frame.records, name, frame.column(at)))
             _set(frame.records, name, texts.spread(canonical.written(texts.different)))
+        for at, name, canonical in self._json_lists:
+            lists = frame.column(at)
+            were.append((frame.records, name, lists))
+            _set(frame.records, name, [one and canonical.written(list(map(bytes, one))) for one in lists])
         for at, parts in self._inner:
             parts.canonicalise(frame.inner(at), were)
-        for at, name in self._unordered:
-            were.append((frame.records, name, frame.column(at)))
-            _set(frame.records, name, map(_in_order, frame.column(at)))
+        for name in self._unordered:
+            lists = list(map(attrgetter(name), frame.records))
+            were.append((frame.records, name, lists))
+            _set(frame.records, name, map(_in_order, lists))
 
 
 def _in_order(items: list[Any] | None) -> list[Any] | None:

@@ -1,0 +1,182 @@
+"""Which states of a record are the same version."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ocelog.schema.read import parse_schema
+from ocelog.schema.shape import compile_shaper
+from shaping import AUDIT, FINDINGS, ISSUES, TINY, TINY_KIND, page, rows, shaper_of, tiny
+
+AT = "2026-03-25T05:46:26.681576Z"
+ISSUE: dict[str, Any] = {
+    "id": "i",
+    "createdAt": AT,
+    "statusChangedAt": AT,
+    "status": "OPEN",
+    "projects": [{"id": "1", "name": "a", "riskProfile": {"x": 1, "y": 2}}, {"id": "2", "name": "b"}],
+    "sourceRule": {"id": "r", "name": "n" * 300},
+    "notes": [{"id": 1}, {"id": 2}],
+    "entitySnapshot": {"id": "e", "tags": {"k": "v", "l": ["a", "b"]}, "createdAt": AT},
+}
+
+
+def version(shaper: Any, record: Any) -> str:
+    raw = record if isinstance(record, bytes) else json.dumps(record).encode()
+    at_once = shaper.shape(b"[" + raw + b"]")
+    one_by_one = shaper.shape([raw])
+    assert at_once.rejections == one_by_one.rejections == []
+    assert at_once.versions == one_by_one.versions
+    return str(at_once.versions[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "RESOLVED"},
+        {"status": None},
+        {"dueAt": AT},
+        {"projects": []},
+        {"projects": [{"id": "1", "name": "a", "riskProfile": {"x": 1, "y": 3}}, {"id": "2", "name": "b"}]},
+        {"projects": [{"id": "1", "name": "a", "riskProfile": {"x": 1, "y": 2}}]},
+        {"sourceRule": {"id": "r", "name": "n" * 299 + "m"}},
+        {"notes": [{"id": 1}, {"id": 2}, {"id": 2}]},
+        {"notes": [{"id": "1"}, {"id": 2}]},
+        {"entitySnapshot": {"id": "e", "tags": {"k": "v", "l": ["b", "a"]}, "createdAt": AT}},
+        {"entitySnapshot": {"id": "e", "tags": {"k": "V", "l": ["a", "b"]}, "createdAt": AT}},
+        {"entitySnapshot": {"id": "e", "tags": {"k": "v", "l": ["a", "b"]}}},
+        {"statusChangedAt": "2026-03-25T05:46:26.681577Z"},
+        {"id": "j"},
+    ],
+)
+def test_what_a_person_would_call_a_change_is_another_version(change: Any) -> None:
+    shaper = shaper_of(ISSUES)
+    assert version(shaper, ISSUE) != version(shaper, {**ISSUE, **change})
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        dict(reversed(ISSUE.items())),
+        {**ISSUE, "projects": ISSUE["projects"][::-1]},
+        {**ISSUE, "notes": ISSUE["notes"][::-1]},
+        {**ISSUE, "dueAt": None, "resolvedAt": None},
+        {**ISSUE, "entitySnapshot": {"id": "e", "tags": {"l": ["a", "b"], "k": "v", "z": None}, "createdAt": AT}},
+        {**ISSUE, "statusChangedAt": AT.replace("Z", "+00:00")},
+        {**ISSUE, "statusChangedAt": AT.replace("Z", "999Z")},
+        {**ISSUE, "severity": "HIGH"},
+        {**ISSUE, "type": "x", "updatedAt": AT},
+    ],
+)
+def test_order_spaces_nulls_and_fields_off_the_list_make_no_version(same: Any) -> None:
+    shaper = shaper_of(ISSUES)
+    assert version(shaper, ISSUE) == version(shaper, same)
+    assert version(shaper, ISSUE) == version(shaper, json.dumps(same, indent=3).encode())
+
+
+def test_a_boolean_and_its_text_are_the_same() -> None:
+    shaper = shaper_of(FINDINGS)
+    finding = {"id": "f", "updatedAt": AT, "validatedInRuntime": True}
+    assert version(shaper, finding) == version(shaper, {**finding, "validatedInRuntime": "true"})
+    assert version(shaper, finding) != version(shaper, {**finding, "validatedInRuntime": "false"})
+
+
+def test_a_number_is_the_same_however_it_is_written() -> None:
+    shaper = shaper_of(FINDINGS)
+    texts = [b'{"id":"f","updatedAt":"%b","score":%b}' % (AT.encode(), score) for score in (b"7", b"7.0", b"70e-1")]
+    assert len({version(shaper, text) for text in texts}) == 1
+
+
+def test_a_list_whose_order_counts_is_hashed_in_order() -> None:
+    ordered = compile_shaper(parse_schema(TINY, "t.yml"), replace(TINY_KIND, set_like=frozenset()))
+    record = {"id": "x", "at": AT, "words": ["a", "b"]}
+    assert version(ordered, record) != version(ordered, {**record, "words": ["b", "a"]})
+    assert version(tiny(), record) == version(tiny(), {**record, "words": ["b", "a"]})
+
+
+def test_free_json_in_a_list_is_the_same_however_it_is_written() -> None:
+    text = TINY.replace("words, type: array, element: {type: string}", "words, type: array, element: {type: json}")
+    shaper = tiny(text)
+    one = b'{"id":"x","at":"%b","words":[{"a":1,"b":[2]},null,3]}' % AT.encode()
+    other = b'{"id":"x","at":"%b","words":[3,{"b": [2], "a": 1},null]}' % AT.encode()
+    assert version(shaper, one) == version(shaper, other)
+    assert version(shaper, one) != version(shaper, other.replace(b"[2]", b"[3]"))
+    assert rows(shaper.shape(b"[" + other + b"]"))[0]["words"] == ["3", '{"b": [2], "a": 1}', None]
+
+
+def test_text_cannot_pass_for_the_hash_of_other_text() -> None:
+    shaper = tiny()
+    long = {"id": "x", "at": AT, "free": "y" * 500}
+    stands_for = shaper.fingerprints._parts._json[0][2].written([json.dumps(long["free"]).encode()])[0]
+    assert version(shaper, long) != version(shaper, {**long, "free": bytes(stands_for).decode()})
+
+
+def test_a_new_field_that_is_null_changes_no_version() -> None:
+    wider = TINY.replace(
+        "  - {name: at,", "  - {name: also, type: json}\n  - {name: more, type: string}\n  - {name: at,"
+    )
+    kind = replace(TINY_KIND, version_fields=(*(TINY_KIND.version_fields or ()), "also", "more"))
+    record = {"id": "x", "at": AT, "text": "t"}
+    after = compile_shaper(parse_schema(wider, "t.yml"), kind)
+    assert version(tiny(), record) == version(after, record) == version(after, {**record, "also": None, "more": None})
+
+
+def test_an_audit_entry_is_its_id() -> None:
+    shaper = shaper_of(AUDIT)
+    entry = {"id": "a", "action": "Login", "timestamp": AT}
+    assert version(shaper, entry) == version(shaper, {**entry, "action": "Logout", "status": "FAILED"})
+    assert version(shaper, entry) != version(shaper, {**entry, "id": "b"})
+
+
+def test_versions_stay_what_they_are_from_release_to_release() -> None:
+    assert (
+        version(shaper_of(AUDIT), {"id": "a", "action": "Login", "timestamp": AT}) == "54240ca127047de2ad4aa523a8e1d457"
+    )
+    assert version(shaper_of(ISSUES), ISSUE) == "dc3d33902d85a5b810c0064d67383c3c"
+
+
+def test_hashing_leaves_the_record_as_it_was() -> None:
+    (row,) = rows(shaper_of(ISSUES).shape(page([{**ISSUE, "projects": ISSUE["projects"][::-1], "severity": "LOW"}])))
+    assert [project["id"] for project in row["projects"]] == ["2", "1"]
+    assert json.loads(row["sourceRule"]) == ISSUE["sourceRule"]
+    assert row["severity"] == "LOW"
+
+
+def test_instants_of_a_page() -> None:
+    shaped = shaper_of(ISSUES).shape(
+        page(
+            [
+                {"id": "a", "createdAt": "2026-01-01T00:00:00Z"},
+                {"id": "b", "createdAt": "2026-01-01T00:00:00Z", "statusChangedAt": "2026-01-02T00:00:00Z"},
+                {"id": "c", "createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-03T00:00:00Z"},
+            ]
+        )
+    )
+    day = 86_400_000_000
+    start = 1_767_225_600_000_000
+    assert shaped.cursor_us == [start, start + day, start]
+    assert shaped.version_us == [start, start + day, start + 2 * day]
+    assert shaped.last_event_us == start + 2 * day
+    made = rows(shaped)
+    assert [row["p_event_time"].day for row in made] == [1, 2, 3]
+    assert [row["p_cursor_time"].day for row in made] == [1, 2, 1]
+    assert [row["p_version_time"].day for row in made] == [1, 2, 3]
+    assert made[0]["p_observed_at"] == datetime(2026, 5, 28, 20, 26, 40, tzinfo=UTC)
+    assert made[0]["p_parse_time"] == datetime(1970, 1, 1, microsecond=7, tzinfo=UTC)
+
+
+def test_an_event_without_a_time_of_its_own_happened_when_it_was_read() -> None:
+    text = TINY.replace(", isEventTime: true", "")
+    (row,) = rows(tiny(text).shape(page([{"id": "x", "at": AT}])))
+    assert row["p_event_time"] == row["p_parse_time"]
+
+
+def test_a_kind_that_names_what_the_schema_lacks_is_refused() -> None:
+    schema = parse_schema(TINY, "t.yml")
+    with pytest.raises(ValueError, match="Tiny has no timestamps text"):
+        compile_shaper(schema, replace(TINY_KIND, cursor_field="text"))
+    with pytest.raises(ValueError, match="Tiny has no fields nope"):
+        compile_shaper(schema, replace(TINY_KIND, version_fields=("id", "nope")))
