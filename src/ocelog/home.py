@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.instants import rfc3339
@@ -92,7 +93,7 @@ def finish(path: Path, *, ledger_url: str | None) -> Home:
 
 def default_ledger(path: Path) -> str:
     """Return the address of the ledger that lives in the home."""
-    return f"sqlite:///{path / 'ledger.db'}"
+    return f"sqlite:///{quote(str(path / 'ledger.db'))}"
 
 
 def without_password(ledger_url: str) -> str:

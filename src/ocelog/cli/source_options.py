@@ -59,7 +59,7 @@ Poll: TypeAlias = Annotated[
     str | None, typer.Option("--poll", metavar="5m", help=f"How often to ask for news. Default: {POLL}.")
 ]
 Rate: TypeAlias = Annotated[
-    float | None, typer.Option("--rate", min=0.01, max=100, help="Most questions a second. Default: 3.")
+    float | None, typer.Option("--rate", min=0.01, max=1000, help="Most questions a second. Default: 3.")
 ]
 PageSize: TypeAlias = Annotated[
     int | None, typer.Option("--page-size", min=1, max=500, help="Records asked for at once. Default: 500.")

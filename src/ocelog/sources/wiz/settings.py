@@ -91,8 +91,8 @@ def _checked(settings: WizSettings) -> WizSettings:
         raise ConfigError("The client id is what Wiz showed beside the secret when the service account was made.")
     if not settings.log_types:
         raise ConfigError("A source without log types has nothing to pull.")
-    if not 0.01 <= settings.rate <= 100:
-        raise ConfigError(f"The rate is from 0.01 to 100 questions a second, not {settings.rate:g}.")
+    if not 0.01 <= settings.rate <= 1000:
+        raise ConfigError(f"The rate is from 0.01 to 1000 questions a second, not {settings.rate:g}.")
     if not 1 <= settings.page_size <= MOST_RECORDS:
         raise ConfigError(f"The page size is from 1 to {MOST_RECORDS} records, not {settings.page_size}.")
     if len(settings.projects) > _MOST_PROJECTS or not all(settings.projects):
