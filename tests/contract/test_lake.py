@@ -13,6 +13,8 @@ from lakeside.ledger import FakeLedger
 from lakeside.things import ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import LakeUnavailableError
 from ocelog.instants import to_us
+from ocelog.lake import keys
+from ocelog.lake import lake as lake_module
 from ocelog.lake.lake import FileLake
 from ocelog.lake.parts import remove_orphans
 from ocelog.lake.publish import Publisher
@@ -102,6 +104,32 @@ def test_loading_some_ids_gives_every_version_of_them(lake: FileLake, land: Land
     land(row("a", 2), row("c", 2))
     known = lake.load(TABLE, "s1", since_us=0, until_us=None, ids=["a", "c"]).known
     assert sorted(known.ids) == ["a", "a", "c"]
+
+
+def test_ids_are_found_in_files_that_there_was_no_room_to_remember(
+    lake: FileLake, land: Land, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "_MAX_KEYS", 3)
+    for n in range(4):
+        land(row(f"a{n}", n), row(f"b{n}", n))
+    for n in range(4):
+        known = lake.load(TABLE, "s1", since_us=0, until_us=None, ids=[f"a{n}", f"b{n}", "c"]).known
+        assert sorted(known.ids) == [f"a{n}", f"b{n}"]
+
+
+def test_a_file_without_a_wanted_id_is_not_read_again(
+    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [land_waiting(lake, ledger, row(f"a{n}", n)) for n in range(3)]
+    read: list[Path] = []
+
+    def scan(path: Path, *_: object) -> list[pa.Table]:
+        read.append(path)
+        return []
+
+    monkeypatch.setattr(lake_module, "scan", scan)
+    lake.load(TABLE, "s1", since_us=0, until_us=None, ids=["a1"])
+    assert read == [lake.home / parts[1].path]
 
 
 def test_a_view_taken_before_a_part_was_published_and_removed_is_taken_again(

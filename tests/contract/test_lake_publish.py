@@ -1,3 +1,5 @@
+import errno
+import os
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -13,6 +15,7 @@ from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import HomeError, LakeUnavailableError, SchemaError
 from ocelog.lake import append as appending
+from ocelog.lake import datafiles
 from ocelog.lake.elsewhere import lake_info
 from ocelog.lake.iceberg import opened_catalog
 from ocelog.lake.lake import FileLake
@@ -444,3 +447,34 @@ def test_the_lines_for_python_engines_run_as_they_are(
     line = lake_info(lake.home, ledger, TABLE).lines[engine]
     ran = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True, timeout=60)
     assert "p_row_id" in ran.stdout or "shape: (1, " in ran.stdout
+
+
+def test_a_disk_that_fills_up_while_publishing_loses_nothing(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(lake, ledger, row("a", 1))
+
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(LakeUnavailableError, match="disk is full"):
+            publisher.publish(TABLE)
+    assert lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids == ["a"]
+    assert publisher.publish(TABLE).rows == 1
+    files = (lake.home / "lake/warehouse/ocelog" / TABLE / "data").rglob("*.parquet")
+    assert len(list(files)) == 1
+
+
+def test_partitions_beyond_the_open_files_allowed_go_into_several_files(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datafiles, "_MAX_OPEN", 2)
+    monkeypatch.setattr(appending, "CHUNK_ROWS", 4)
+    for n in range(3):
+        listed = [row(f"{n}.{day}", 60 * 24 * day) for day in range(4)]
+        land(lake, ledger, *listed, table="wiz_audit", schema=AUDIT)
+    assert publisher.publish("wiz_audit").rows == 12
+    assert len(lake.load("wiz_audit", "s1", since_us=0, until_us=None).known.ids) == 12
+    assert max(len(state.files) for state in [TableStates(lake.home).state("wiz_audit")] if state) > 4

@@ -48,6 +48,34 @@ def _list(array: pa.ListArray, kind: pa.ListType) -> pa.ListArray:
     return pa.ListArray.from_arrays(whole.offsets, values, type=kind, mask=whole.is_null())
 
 
+UNIQUE = frozenset({"id", "p_row_id", "p_version"})
+"""Texts that do not repeat."""
+
+
+def compact(schema: pa.Schema) -> pa.Schema:
+    """Return `schema` with its texts as dictionaries: most repeat, and the rows are held in a third of the memory."""
+    return pa.schema([_compact(field) if field.name not in UNIQUE else field for field in schema])
+
+
+def _compact(field: pa.Field) -> pa.Field:
+    if pa.types.is_string(field.type):
+        return field.with_type(pa.dictionary(pa.int32(), pa.string()))
+    if pa.types.is_struct(field.type):
+        return field.with_type(pa.struct([_compact(child) for child in _children(field.type)]))
+    return field
+
+
+def dictionaries(schema: pa.Schema) -> list[str]:
+    """Return the paths of the dictionary columns of `schema`, as Parquet spells them."""
+    return [path for field in schema for path in _paths(field, field.name)]
+
+
+def _paths(field: pa.Field, path: str) -> list[str]:
+    if pa.types.is_struct(field.type):
+        return [found for child in _children(field.type) for found in _paths(child, f"{path}.{child.name}")]
+    return [path] if pa.types.is_dictionary(field.type) else []
+
+
 def covers(schema: pa.Schema, other: pa.Schema) -> bool:
     """Tell whether `schema` has every field of `other`, nested ones too, with the same type."""
     return _has_all(list(schema), list(other))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ocelog.lake.conform import compact
 from ocelog.lake.disk import READ_ONLY, make_directory, sync_directory
 from ocelog.lake.iceberg import BOUNDED, BOUNDED_TEXT, BY_DAY, file_schema
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 _MAX_OPEN = 64
 """Open files at once: a first backfill of the audit log touches a partition for each of its days."""
+_MAX_COLUMN_CHUNKS = 5_000
+"""In the open files together: each is remembered, with more than a kilobyte, until its file is closed."""
 _NARROW = ("p_log_type", "p_origin", "status", "severity", "result", "type", "action")
 """Text columns whose least and greatest value let a reader skip row groups."""
 _US_A_DAY = 86_400_000_000
@@ -34,6 +38,7 @@ class _Open:
     partition: int | None
     handle: Any
     writer: pq.ParquetWriter
+    groups: int = 0
 
 
 @dataclass(slots=True)
@@ -45,20 +50,24 @@ class DataFiles:
     written: "list[DataFile]" = field(default_factory=list)
     paths: list[Path] = field(default_factory=list)
     _open: dict[int | None, _Open] = field(default_factory=dict)
-    _schema: pa.Schema = field(init=False)
+    schema: pa.Schema = field(init=False)
+    """The columns that `append` takes."""
+    _plain: pa.Schema = field(init=False)
 
     def __post_init__(self) -> None:
-        self._schema = file_schema(self.metadata.schema())
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns that `append` takes."""
-        return self._schema
+        self._plain = file_schema(self.metadata.schema())
+        self.schema = compact(self._plain)
 
     def append(self, rows: pa.Table) -> None:
         """Add rows, sorted by p_event_time, each to the file of its partition."""
         for partition, run in _runs(self.table, rows):
-            self._file(partition).writer.write_table(run, row_group_size=max(run.num_rows, 1))
+            # As plain texts: with a dictionary, each run would be written with that of the whole chunk.
+            plain = run.cast(self._plain)
+            file = self._file(partition)
+            file.writer.write_table(plain, row_group_size=plain.num_rows)
+            file.groups += 1
+        if sum(file.groups for file in self._open.values()) * len(self._plain) > _MAX_COLUMN_CHUNKS:
+            self.finish()
 
     def finish(self) -> "list[DataFile]":
         """Close every file and return what Iceberg needs to know of them."""
@@ -69,7 +78,12 @@ class DataFiles:
     def abandon(self) -> None:
         """Delete every file: no commit names them."""
         for file in self._open.values():
-            file.handle.close()
+            # Whatever stopped the writing, a full disk perhaps, may stop the closing too.
+            with suppress(OSError, pa.ArrowException):
+                file.writer.close()
+            file.writer.is_open = False
+            with suppress(OSError):
+                file.handle.close()
         self._open.clear()
         for path in self.paths:
             path.unlink(missing_ok=True)
@@ -90,26 +104,28 @@ class DataFiles:
         self.paths.append(path)
         writer = pq.ParquetWriter(
             handle,
-            self._schema,
+            self._plain,
             compression="zstd",
-            compression_level=3,
+            compression_level=1,
             store_schema=False,
-            write_statistics=_with_statistics(self._schema),
+            write_statistics=_with_statistics(self._plain),
         )
         return _Open(path, partition, handle, writer)
 
     def _close(self, partition: int | None) -> None:
-        file = self._open.pop(partition)
+        file = self._open[partition]
         file.writer.close()
         file.handle.flush()
         os.fsync(file.handle.fileno())
         file.handle.close()
+        del self._open[partition]
         sync_directory(file.path.parent)
         self.written.append(_described(self.metadata, file))
 
 
 def _runs(table: str, rows: pa.Table) -> Iterator[tuple[int | None, pa.Table]]:
     """Cut rows into stretches of one partition, each sorted by p_event_time."""
+    rows = rows.unify_dictionaries()
     rows = rows.take(pc.sort_indices(rows, [("p_event_time", "ascending")]))
     times = rows.column("p_event_time").combine_chunks()
     ends = pc.run_end_encode(_partition_numbers(table, times))

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from ocelog.errors import LakeUnavailableError
+from ocelog.lake.keys import Keys
 from ocelog.lake.parts import discard, write_part
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.scan import Wanted, scan
@@ -28,10 +29,14 @@ class FileLake:
         self.home = home
         self.schemas = schemas
         self.views = Views(home, ledger)
+        self._keys = Keys()
 
     def write(self, table: str, name: str, rows: pa.Table) -> NewPart:
         """Write `landing/<table>/<name>.parquet`; file and directory are on disk when it returns."""
-        return write_part(self.home, table, name, rows)
+        part = write_part(self.home, table, name, rows)
+        if "id" in rows.column_names:
+            self._keys.note(table, self.home / part.path, "id", rows.column("id"))
+        return part
 
     def discard(self, part: NewPart) -> None:
         """Delete a part that never landed."""
@@ -71,13 +76,22 @@ class FileLake:
         return self._settled(table, read) if row_ids else {}
 
     def _rows(self, view: View, wanted: Wanted, columns: Collection[str]) -> Iterator[pa.Table]:
-        for file in view.files:
-            if wanted.overlaps(file.min_cursor_us, file.max_cursor_us):
-                yield from scan(Path(file.path), wanted, tuple(columns))
-        for part in view.parts:
-            fits = wanted.source_id in {None, part.source_id}
-            if fits and wanted.overlaps(part.min_cursor_us, part.max_cursor_us):
-                yield from scan(self.home / part.path, wanted, tuple(columns))
+        for path in self._candidates(view, wanted):
+            yield from scan(path, wanted, tuple(columns))
+
+    def _candidates(self, view: View, wanted: Wanted) -> list[Path]:
+        """Return the files of `view` that may hold a wanted row."""
+        files = [Path(file.path) for file in view.files if wanted.overlaps(file.min_cursor_us, file.max_cursor_us)]
+        parts = [
+            self.home / part.path
+            for part in view.parts
+            if wanted.source_id in {None, part.source_id} and wanted.overlaps(part.min_cursor_us, part.max_cursor_us)
+        ]
+        if wanted.column is None:
+            return [*files, *parts]
+        everything = [*(Path(file.path) for file in view.files), *(self.home / part.path for part in view.parts)]
+        self._keys.keep(view.table, everything)
+        return self._keys.narrowed(view.table, [*files, *parts], wanted.column, wanted.values)
 
     def _settled(self, table: str, read: Callable[[View], T]) -> T:
         """Read one view; where a file of it went away meanwhile, its rows are in a newer view."""

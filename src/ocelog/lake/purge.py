@@ -41,7 +41,7 @@ def delete_rows(home: Path, table: str, source_id: str) -> int:
                 deleted += gone
                 old += [task.file] if gone else []
             files.finish()
-        except Exception:
+        except BaseException:
             files.abandon()
             raise
         if not old:

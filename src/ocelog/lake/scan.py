@@ -1,6 +1,7 @@
 """Which rows of some Parquet files are wanted, found with as few bytes read as possible."""
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,15 +37,22 @@ def scan(path: Path, wanted: Wanted, columns: Sequence[str]) -> Iterator[pa.Tabl
 
     Raises LakeUnavailableError where the file is gone or cut.
     """
+    with opened(path) as file:
+        present = [name for name in columns if name in file.schema_arrow.names]
+        cursor = _cursor_column(file)
+        for group in range(file.num_row_groups):
+            if wanted.overlaps(*_range(file.metadata.row_group(group), cursor)):
+                rows = _group(file, group, wanted, present)
+                if rows.num_rows:
+                    yield rows
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a file. Raises LakeUnavailableError where it is gone or cut, now or while it is read."""
     try:
         with pq.ParquetFile(path) as file:
-            present = [name for name in columns if name in file.schema_arrow.names]
-            cursor = _cursor_column(file)
-            for group in range(file.num_row_groups):
-                if wanted.overlaps(*_range(file.metadata.row_group(group), cursor)):
-                    rows = _group(file, group, wanted, present)
-                    if rows.num_rows:
-                        yield rows
+            yield file
     except (OSError, pa.ArrowInvalid) as error:
         raise LakeUnavailableError(f"{path} cannot be read: {error}. Run it again.") from error
 

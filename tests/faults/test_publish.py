@@ -1,0 +1,238 @@
+"""Publishing under crashes, rivals and foreign commits: every row exactly once, at every instant, for every reader."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyiceberg.catalog.sql import SqlCatalog
+
+from lakeside.ledger import FakeLedger
+from lakeside.things import SCHEMAS, row, rows
+from ocelog.errors import LakeUnavailableError
+from ocelog.lake import append, datafiles, durable, parts, upkeep
+from ocelog.lake.iceberg import opened_catalog
+from ocelog.lake.lake import KEY_COLUMNS, FileLake
+from ocelog.lake.publish import Publisher
+from ocelog.lake.query import Queries
+from ocelog.lake.scan import Wanted
+from ocelog.lake.state import TableStates
+from ocelog.lake.upkeep import clean
+from ocelog.lake.view import View
+
+TABLE = "wiz_issues"
+SEAMS: list[tuple[Any, str]] = [
+    (durable, "write_new"),
+    (durable, "sync_directory"),
+    (parts, "write_new"),
+    (parts, "sync_directory"),
+    (datafiles, "sync_directory"),
+    (datafiles.DataFiles, "append"),
+    (datafiles.DataFiles, "finish"),
+    (datafiles.DataFiles, "abandon"),
+    (append, "commit"),
+    (append, "open_table"),
+    (SqlCatalog, "commit_table"),
+    (upkeep, "discard"),
+    (FakeLedger, "parts"),
+    (FakeLedger, "published"),
+    (FakeLedger, "removable"),
+    (FakeLedger, "forget"),
+    (FakeLedger, "landing_state"),
+]
+"""Around each of these something durable changes, or something is looked at that may change."""
+
+
+class Crash(BaseException):
+    """The process is gone at this instruction."""
+
+
+@dataclass(slots=True)
+class World:
+    """A home with one ledger, whose every row is known."""
+
+    home: Path
+    ledger: FakeLedger = field(default_factory=FakeLedger)
+    expected: list[str] = field(default_factory=list)
+    reader: FileLake = field(init=False)
+    at_step: dict[int, Callable[[], None]] = field(default_factory=dict)
+    made: int = 0
+    step: int = 0
+    watched: bool = True
+    """Readers look at each step."""
+    _quiet: bool = False
+    _held: tuple[View, list[str]] | None = None
+
+    def __post_init__(self) -> None:
+        self.reader = FileLake(self.home, self.ledger, SCHEMAS)
+
+    def land(self, count: int) -> None:
+        """Land a part of new rows."""
+        self.made += 1
+        number = self.made
+        names = [f"{number}.{n}" for n in range(count)]
+        part = FileLake(self.home, self.ledger, SCHEMAS).write(
+            TABLE, f"1-1-{number}", rows([row(name, 30_000 * n) for n, name in enumerate(names)])
+        )
+        self.ledger.land(part)
+        self.expected += names
+
+    def publish(self) -> None:
+        """Publish everything, in a process that has just begun."""
+        publisher = Publisher(self.home, self.ledger, SCHEMAS)
+        publisher.reconcile()
+        publisher.publish(TABLE, force=True)
+
+    def clean(self) -> None:
+        """Remove what is published, without any grace: readers must cope."""
+        clean(self.home, TABLE, self.ledger, grace=timedelta(0))
+
+    def foreign_commit(self) -> None:
+        """Let another engine append a row."""
+        if TableStates(self.home).location(TABLE) is None:
+            return
+        name = f"foreign {len(self.expected)}"
+        with opened_catalog(self.home) as catalog:
+            catalog.load_table(("ocelog", TABLE)).append(rows([row(name, 1)]))
+        self.expected.append(name)
+
+    def seam(self) -> None:
+        """Look, and let happen what was drawn for this step."""
+        if self._quiet:
+            return
+        with self.quiet():
+            self.step += 1
+            if self.watched:
+                self.look()
+            self.at_step.pop(self.step, lambda: None)()
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Do something between two steps, without steps of its own."""
+        self._quiet = True
+        try:
+            yield
+        finally:
+            self._quiet = False
+
+    def look(self) -> None:
+        """Read as a puller does: with what it remembers, from nothing, and from a view taken a step ago."""
+        for lake in (self.reader, FileLake(self.home, self.ledger, SCHEMAS)):
+            found = lake.load(TABLE, "s1", since_us=0, until_us=None)
+            assert sorted(found.known.ids) == sorted(self.expected), f"at step {self.step}"
+        wanted = self.expected[::3]
+        known = self.reader.load(TABLE, "s1", since_us=0, until_us=None, ids=wanted).known
+        assert sorted(known.ids) == sorted(wanted)
+        if self._held is not None:
+            self._read_late(*self._held)
+        self._held = (self.reader.views.take(TABLE), list(self.expected))
+
+    def _read_late(self, view: View, expected: list[str]) -> None:
+        try:
+            found = [one for table in self.reader._rows(view, Wanted(), KEY_COLUMNS) for one in table.to_pylist()]
+        except LakeUnavailableError:
+            return
+        assert sorted(one["id"] for one in found) == sorted(expected)
+
+
+@contextmanager
+def seams(world: World) -> Iterator[None]:
+    """Stop before and after everything durable."""
+    with pytest.MonkeyPatch.context() as patched:
+        for owner, name in SEAMS:
+            patched.setattr(owner, name, _stopping(world, getattr(owner, name)))
+        yield
+
+
+def _stopping(world: World, call: Callable[..., Any]) -> Callable[..., Any]:
+    def stopping(*args: Any, **named: Any) -> Any:
+        world.seam()
+        result = call(*args, **named)
+        world.seam()
+        return result
+
+    return stopping
+
+
+def crash() -> None:
+    raise Crash
+
+
+ACTIONS = st.sampled_from(["land", "land", "publish", "publish", "clean"])
+EVENTS = st.sampled_from(["crash", "crash", "rival", "foreign", "land"])
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(
+    script=st.lists(
+        st.tuples(ACTIONS, st.lists(st.tuples(st.integers(1, 60), EVENTS), max_size=2)), min_size=2, max_size=7
+    )
+)
+def test_every_row_is_there_once_whatever_happens(script: list[tuple[str, list[tuple[int, str]]]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        world = World(Path(directory))
+        world.land(3)
+        happen = {
+            "crash": crash,
+            "rival": world.publish,
+            "foreign": world.foreign_commit,
+            "land": lambda: world.land(1),
+        }
+        for action, events in script:
+            world.at_step = {world.step + after: happen[event] for after, event in events}
+            try:
+                with seams(world):
+                    {"land": lambda: world.land(2), "publish": world.publish, "clean": world.clean}[action]()
+            except (Crash, LakeUnavailableError):
+                world.look()
+        world.at_step = {}
+        world.publish()
+        world.clean()
+        world.look()
+        assert TableStates(world.home).mark(TABLE) == (world.ledger.id, world.ledger.counter(TABLE))
+        assert world.ledger.parts(TABLE) == []
+        with opened_catalog(world.home) as catalog:
+            found = catalog.load_table(("ocelog", TABLE)).scan().to_arrow().column("id").to_pylist()
+        assert sorted(found) == sorted(world.expected)
+        with Queries(world.home, world.ledger, SCHEMAS).run(f"SELECT id FROM {TABLE}") as answer:  # noqa: S608
+            asked = [name for batch in answer.batches for name in batch.column("id").to_pylist()]
+        assert sorted(asked) == sorted(world.expected)
+
+
+def test_a_publish_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    died, step = 0, 0
+    while True:
+        step += 1
+        home = tmp_path / str(step)
+        home.mkdir()
+        world = World(home)
+        world.land(2)
+        world.publish()
+        world.land(3)
+        world.watched = False
+        world.at_step = {step: crash}
+        try:
+            with seams(world):
+                world.publish()
+                world.clean()
+        except Crash:
+            died += 1
+        world.look()
+        world.publish()
+        world.clean()
+        world.look()
+        assert world.ledger.parts(TABLE) == []
+        assert list((home / "landing" / TABLE).iterdir()) == []
+        if world.step < step:
+            break
+    assert died > 30, "there are fewer steps than there were: are the seams still where they should be?"
