@@ -57,7 +57,7 @@ def add(  # noqa: PLR0913 - one argument an option
     secret = given_secret(file=client_secret_file, variable=client_secret_env, reference=client_secret_ref)
     with opened() as installation:
         if wizard.is_wanted(chosen, secret):
-            name, chosen = wizard.ask(name, chosen)
+            name, chosen, secret = wizard.ask(name, chosen)
         if name is None or chosen.token_url is None or chosen.client_id is None:
             raise ConfigError("Missing: " + wizard.missing(name, chosen) + ". See: ocelog source add --help")
         row = tenants.row_of(tenants.clean_name(name), chosen.wiz(None), chosen.streams())
@@ -124,6 +124,8 @@ def edit(  # noqa: PLR0913 - one argument an option
             tenants.keep_secret(installation, row, secret)
         installation.ledger.save_source(row)
     typer.echo(f"Changed {row.name!r}.")
+    if wiz_settings(row).projects != wiz_settings(before).projects:
+        show.remark("Of projects that are new here only news is read. For their past: ocelog pull --since 30d")
 
 
 def rotate(

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import typer
 
+from ocelog.cli.secret_input import asked_secret
 from ocelog.cli.source_options import Chosen
 from ocelog.errors import ConfigError
 from ocelog.quantities import duration
@@ -24,13 +25,14 @@ def missing(name: str | None, chosen: Chosen) -> str:
     return ", ".join(option for option, value in wanted.items() if value is None)
 
 
-def ask(name: str | None, chosen: Chosen) -> tuple[str, Chosen]:
-    """Ask for everything but the secret."""
+def ask(name: str | None, chosen: Chosen) -> tuple[str, Chosen, GivenSecret]:
+    """Ask for everything that adding a tenant needs."""
     _say("Adding a Wiz tenant. Have Wiz open in a browser, as a user who may make service accounts.")
     name = _asked_name() if name is None else clean_name(name)
     api_url, token_url = _asked_endpoint()
     log_types, projects = _asked_account()
     client_id = typer.prompt("Client ID", err=True).strip()
+    secret = asked_secret()
     backfill = _asked_backfill()
     found = replace(
         chosen,
@@ -41,7 +43,7 @@ def ask(name: str | None, chosen: Chosen) -> tuple[str, Chosen]:
         projects=projects,
         backfill=backfill,
     )
-    return name, found
+    return name, found, secret
 
 
 def _asked_name() -> str:

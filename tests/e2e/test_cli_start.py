@@ -1,0 +1,265 @@
+"""The first steps: help, init, the wizard, settings, the demo; and how errors look."""
+
+import os
+import pty
+import select
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commands import Ocelog, simulator
+from ocelog.cli import app, main
+
+
+@pytest.fixture
+def ocelog(tmp_path: Path) -> Ocelog:
+    return Ocelog(tmp_path / "home")
+
+
+def test_help_names_every_command_and_imports_neither_lake_nor_ledger(ocelog: Ocelog) -> None:
+    script = (
+        "import sys; from ocelog.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print({'pyarrow', 'sqlalchemy', 'pyiceberg', 'duckdb', 'httpx2', 'pydantic', 'structlog'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+    assert all(f"  {name} " in done.stdout for name in app.COMMANDS)
+    assert ocelog("--version").out.startswith("ocelog 0.")
+
+
+def test_help_takes_less_than_0_4_seconds_of_work(ocelog: Ocelog) -> None:
+    def work() -> float:
+        before = os.times()
+        ocelog("--help")
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    assert min(work() for _ in range(3)) < 0.4
+
+
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in app.COMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            main([name, "--help"])
+        assert ended.value.code == 0
+        assert len(capsys.readouterr().out) > 150, name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["stauts"], "Did you mean 'status'?"),
+        (["source", "lst"], "Did you mean"),
+        (["pull", "--sorce", "x"], "--source"),
+        (["query", "SELECT 1", "-o", "xml"], "'xml' is not one of"),
+    ],
+)
+def test_an_unknown_word_gets_the_nearest_one(arguments: list[str], says: str, ocelog: Ocelog) -> None:
+    assert says in ocelog(*arguments, code=2).err
+
+
+def test_a_shell_is_offered_commands_and_their_options(ocelog: Ocelog) -> None:
+    def offered(words: str) -> str:
+        environment = {"_OCELOG_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()))}
+        ocelog.environment |= environment
+        return ocelog(code=None).out
+
+    assert "status" in offered("ocelog ").split()
+    assert "rotate" in offered("ocelog source ").split()
+
+
+def test_making_a_home_twice_changes_nothing(ocelog: Ocelog) -> None:
+    assert "Made the home" in ocelog("init").out
+    key = (ocelog.home / "key").read_bytes()
+    assert "There is a home already" in ocelog("init").out
+    assert (ocelog.home / "key").read_bytes() == key
+    assert (ocelog.home / "key").stat().st_mode & 0o077 == 0
+    refused = ocelog("init", "--ledger", "postgresql://me:s3cret@127.0.0.1:1/x", code=2)
+    assert "another ledger" in refused.err
+    assert "s3cret" not in refused.err
+
+
+def test_a_ledger_that_does_not_answer_leaves_no_home_behind(ocelog: Ocelog) -> None:
+    away = ocelog("init", "--ledger", "postgresql://me:s3cret@127.0.0.1:1/x", code=3)
+    assert "s3cret" not in away.err
+    assert "run `ocelog init`" in ocelog("status", code=2).err
+    ocelog("init")
+
+
+def test_with_a_key_in_the_environment_no_key_file_is_made(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home", OCELOG_KEY="5e" * 32)
+    ocelog("init")
+    assert not (tmp_path / "home" / "key").exists()
+    shown = ocelog("config", "--json")
+    assert {"setting": "key", "value": "(hidden)", "origin": "OCELOG_KEY"}.items() <= {
+        row["setting"]: row for row in shown.json
+    }["key"].items()
+    assert "5e5e" not in shown.out
+
+
+def test_settings_are_shown_with_where_they_came_from(ocelog: Ocelog) -> None:
+    ocelog("init")
+    (ocelog.home / "config.yml").write_text("threads: 6\n")
+    ocelog.environment["OCELOG_LOG_LEVEL"] = "debug"
+    rows = {row["setting"]: (row["value"], row["origin"]) for row in ocelog("config", "--json").json}
+    assert rows["threads"] == (6, str(ocelog.home / "config.yml"))
+    assert rows["log_level"] == ("debug", "OCELOG_LOG_LEVEL")
+    assert rows["home"] == (str(ocelog.home), "OCELOG_HOME")
+    assert rows["publish_after"] == ("5m", "default")
+    assert all(row["meaning"] for row in ocelog("config", "--json").json)
+
+
+def test_a_mistake_of_ours_is_one_line_and_the_traceback_is_for_who_asks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr("ocelog.config.explain", fail)
+    with pytest.raises(SystemExit) as ended:
+        main(["config"])
+    assert ended.value.code == 1
+    err = capsys.readouterr().err
+    assert "Unexpected KeyError: 'surprise'" in err
+    assert "OCELOG_DEBUG=1" in err
+    monkeypatch.setenv("OCELOG_DEBUG", "1")
+    with pytest.raises(KeyError):
+        main(["config"])
+
+
+def test_whoever_reads_our_output_may_leave(ocelog: Ocelog) -> None:
+    ocelog("init")
+    process = ocelog.start("query", "SELECT range FROM range(1000000)")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    process.wait()
+    process.stderr.close()
+    assert err == ""
+
+
+class Terminal:
+    """A person at a terminal."""
+
+    def __init__(self, ocelog: Ocelog, *arguments: str) -> None:
+        self.heard = ""
+        self.master, slave = pty.openpty()
+        environment = ocelog.environment | {"TERM": "dumb", "COLUMNS": "200"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ocelog", *arguments],
+            env=environment,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+
+    def waits_for(self, text: str) -> str:
+        """Return what was shown until `text`."""
+        end = time.monotonic() + 60
+        while text not in self.heard:
+            assert time.monotonic() < end, self.heard
+            if select.select([self.master], [], [], 1)[0]:
+                try:
+                    self.heard += os.read(self.master, 4096).decode()
+                except OSError:
+                    break
+        assert text in self.heard, self.heard
+        before, self.heard = self.heard.split(text, 1)
+        return before
+
+    def types(self, text: str) -> None:
+        os.write(self.master, text.encode() + b"\n")
+
+    def close(self) -> int:
+        self.process.kill() if self.process.poll() is None else None
+        code = self.process.wait()
+        os.close(self.master)
+        return code
+
+
+@pytest.fixture
+def terminals() -> Iterator[list[Terminal]]:
+    found: list[Terminal] = []
+    yield found
+    for terminal in found:
+        terminal.close()
+
+
+def test_adding_a_source_on_a_terminal_asks_in_the_order_of_the_vendors_page(
+    ocelog: Ocelog, terminals: list[Terminal]
+) -> None:
+    ocelog("init")
+    with simulator("--audit", "5", "--issues", "5", "--findings", "5") as tenant:
+        person = Terminal(ocelog, "source", "add")
+        terminals.append(person)
+        told = ""
+        for asks, answer in (
+            ("A name for this tenant, for example prod: ", "prod"),
+            ("(empty: read it from the token): ", tenant.api_url),
+            ("govcloud or a URL [cognito]: ", tenant.token_url),
+            ("Read the audit log? [Y/n]: ", "n"),
+            ("Read the issues?", "y"),
+            ("Read the vulnerability findings?", "y"),
+            ("(empty: all): ", ""),
+            ("Client ID: ", tenant.client_id),
+            ("Client secret: ", tenant.client_secret),
+            ("How far back to read (30d, 90d, all) [30d]: ", "90d"),
+        ):
+            told += person.waits_for(asks)
+            person.types(answer)
+        told += person.waits_for("Added 'prod'")
+        assert person.process.wait(30) == 0
+    assert tenant.client_secret not in told
+    for click in ("Tenant Info", "Service Accounts", "Custom Integration", "read:issues, read:vulnerabilities"):
+        assert click in told
+    assert "admin:audit" not in told
+    shown = ocelog("source", "show", "prod", "--json").json
+    assert (shown["log_types"], shown["backfill"]) == (["Wiz.Issues", "Wiz.VulnerabilityFinding"], "90d")
+
+
+def test_a_pull_on_a_terminal_draws_bars(ocelog: Ocelog, terminals: list[Terminal]) -> None:
+    ocelog("init")
+    with simulator("--audit", "20", "--issues", "5", "--findings", "5") as tenant:
+        ocelog.add(tenant, "prod", "--no-check")
+        person = Terminal(ocelog, "pull")
+        terminals.append(person)
+        person.waits_for("prod Wiz.Audit")
+        person.waits_for("records")
+        assert person.process.wait(60) == 0
+
+
+def test_the_demo_shows_everything_and_each_command_that_it_names_runs(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OCELOG_HOME"}
+    command = [sys.executable, "-m", "ocelog", "demo"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert (tmp_path / ".demo" / "home" / "home.json").exists()
+    for title in ("What landed", "Open critical findings", "Who did most in Wiz", "Try next"):
+        assert title in done.stdout
+    assert "CVE-" in done.stdout
+    lines = [line.strip() for line in done.stdout.split("Try next:")[1].splitlines() if line.strip()]
+    assert len(lines) >= 4
+    for line in lines:
+        tried = subprocess.run(
+            ["/bin/sh", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert tried.returncode == 0, f"{line}\n{tried.stderr}"
+        assert tried.stdout, line
+    assert "OCELOG_HOME=.demo/home" in shlex.split(lines[0])
+
+
+def test_the_demo_does_not_mix_with_real_sources(ocelog: Ocelog) -> None:
+    ocelog("init")
+    with simulator("--audit", "5", "--issues", "5", "--findings", "5") as tenant:
+        ocelog.add(tenant, "prod", "--no-check")
+    assert "holds other sources ('prod')" in ocelog("demo", "--exit", code=2).err
