@@ -1,4 +1,4 @@
-"""What holds for every test: no network but loopback, no settings but its own, the same chance on every machine in CI."""
+"""What holds for every test: no network but loopback, no settings but its own, and in CI the same chance each time."""
 
 import ipaddress
 import os
