@@ -1,0 +1,1 @@
+"""What an analyst would bring, packaged: the log schemas, as data."""
