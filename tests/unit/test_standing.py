@@ -1,0 +1,112 @@
+"""How a stream stands: what is left, how long it takes, and whether a person is needed."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ocelog.ledger.store import Ledger
+from ocelog.model import Checkpoint, Marks, Origin, Slice, SliceState
+from ocelog.sources.wiz.settings import from_mapping
+from ocelog.standing import Standing, standings, sweep_of
+from ocelog.tenants import row_of
+
+NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SETTINGS = from_mapping(
+    {"token_url": "cognito", "client_id": "x", "log_types": ["issues"], "rate": 2.0, "page_size": 100}
+)
+LIVE = Slice(
+    source_id="prod",
+    log_type="Wiz.Issues",
+    origin=Origin.LIVE,
+    by="statusChangedAt",
+    since=NOW - 2 * HOUR,
+    until=NOW - HOUR,
+)
+SWEEP = replace(LIVE, origin=Origin.SWEEP, by="createdAt", since=NOW - 1000 * HOUR)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", durable=False)
+    opened.add_source(row_of("prod", SETTINGS, {}))
+    yield opened
+    opened.close()
+
+
+def planned(ledger: Ledger, *slices: Slice) -> None:
+    before = ledger.marks("prod", "Wiz.Issues")
+    ledger.plan(before, replace(before, edge=NOW - HOUR), slices)
+
+
+def standing(ledger: Ledger) -> Standing:
+    (found,) = standings(ledger, NOW)
+    return found
+
+
+def test_a_stream_that_never_began_is_new_and_needs_nobody(ledger: Ledger) -> None:
+    found = standing(ledger)
+    assert (found.state, found.needs_person, found.lag, found.complete_through) == ("new", False, None, None)
+
+
+def test_what_is_read_to_its_end_is_live_and_complete_to_the_edge(ledger: Ledger) -> None:
+    planned(ledger, replace(LIVE, state=SliceState.DRAINED))
+    found = standing(ledger)
+    assert (found.state, found.slices_left, found.eta) == ("live", 0, None)
+    assert (found.complete_through, found.lag) == (NOW - HOUR, HOUR)
+
+
+def test_an_unread_live_slice_makes_the_lag_and_an_old_backfill_does_not(ledger: Ledger) -> None:
+    backfill = replace(LIVE, origin=Origin.BACKFILL, since=NOW - 900 * HOUR, until=NOW - 800 * HOUR)
+    planned(ledger, LIVE, backfill)
+    found = standing(ledger)
+    assert (found.state, found.slices_left) == ("catching up", 2)
+    assert (found.complete_through, found.lag) == (NOW - 900 * HOUR, 2 * HOUR)
+
+
+def test_the_time_left_follows_from_records_left_page_size_and_rate(ledger: Ledger) -> None:
+    begun = replace(LIVE, checkpoint=Checkpoint(met=200, total=1000))
+    planned(ledger, begun, LIVE)
+    # 800 left, and 1,000 guessed for the one not begun: 18 pages and two first ones, at 2 a second.
+    assert standing(ledger).eta == timedelta(seconds=10)
+
+
+def test_parked_and_short_slices_need_a_person(ledger: Ledger) -> None:
+    planned(ledger, replace(LIVE, state=SliceState.PARKED, reason="it always fails"))
+    assert [each.reason for each in standing(ledger).parked] == ["it always fails"]
+    assert standing(ledger).needs_person
+    planned(ledger, replace(LIVE, state=SliceState.DRAINED, short_by=3))
+    assert [each.short_by for each in standing(ledger).short] == [3]
+
+
+def test_a_refusal_needs_a_person_at_once_and_an_outage_only_when_it_lasts(ledger: Ledger) -> None:
+    planned(ledger)
+    said = {"text": "no", "todo": "do", "at_us": 0}
+    ledger.trouble("prod", "Wiz.Issues", kind="AccessRefusedError", **said)  # type: ignore[arg-type] # mixed on purpose
+    assert (standing(ledger).state, standing(ledger).needs_person) == ("broken", True)
+    ledger.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # likewise
+    assert (standing(ledger).state, standing(ledger).needs_person) == ("retrying", True)
+    ledger.well("prod", "Wiz.Issues")
+    assert (standing(ledger).state, standing(ledger).needs_person) == ("live", False)
+
+
+def test_a_sweep_is_counted_until_its_last_slice_is_drained() -> None:
+    done = replace(SWEEP, state=SliceState.DRAINED, checkpoint=Checkpoint(met=30, total=30))
+    begun = replace(SWEEP, checkpoint=Checkpoint(met=10, total=70))
+    found = sweep_of([done, begun, LIVE])
+    assert found is not None
+    assert (found.met, found.total, found.slices_left) == (40, 100, 1)
+    assert str(found) == "40 of 100 open records (40%)"
+    unknown = sweep_of([done, begun, SWEEP])
+    assert unknown is not None
+    assert unknown.total is None
+    assert str(unknown) == "40 open records so far, 2 slices left"
+    assert sweep_of([done, LIVE, replace(SWEEP, state=SliceState.RETIRED)]) is None
+
+
+def test_a_stream_without_rows_of_its_own_is_shown_from_the_settings(ledger: Ledger) -> None:
+    assert ledger.marks("prod", "Wiz.Issues") == Marks(source_id="prod", log_type="Wiz.Issues")
+    assert standing(ledger).source == "prod"

@@ -1,0 +1,37 @@
+"""A source's id comes from its name, and stays."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocelog.errors import ConfigError
+from ocelog.tenants import clean_name, source_id
+
+
+def test_a_plain_name_is_its_own_id() -> None:
+    assert source_id("prod") == "prod"
+    assert source_id("eu-west-2") == "eu-west-2"
+
+
+def test_any_other_name_gets_what_is_plain_in_it_and_a_hash() -> None:
+    assert source_id("내 Wiz 로그") == "wiz-795811b7"
+    assert source_id("Prod") != source_id("prod")
+    assert source_id("🦉").startswith("source-")
+
+
+@given(st.text(min_size=1, max_size=200))
+def test_an_id_is_safe_in_paths_and_sql_whatever_the_name(name: str) -> None:
+    found = source_id(name)
+    assert found == source_id(name)
+    assert 1 <= len(found) <= 40
+    assert set(found) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def test_names_that_look_the_same_are_the_same() -> None:
+    assert source_id(clean_name("Zu\u0308rich")) == source_id(clean_name("Z\u00fcrich "))
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\x1b[31m", "x" * 201, "a\u202eb"])
+def test_a_name_that_could_mislead_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError):
+        clean_name(name)
