@@ -26,6 +26,11 @@ class CanonicalJson:
         get = self._memo.get
         return [get(text) or self._write(text) for text in texts]
 
+    def written_list(self, texts: Sequence[bytes]) -> list[msgspec.Raw]:
+        """Return what stands for a list of `texts`: sorted where its order says nothing."""
+        found = self.written(texts)
+        return sorted(found, key=bytes) if self._unordered else found
+
     def _write(self, text: bytes) -> msgspec.Raw:
         canonical = _canonical(text, unordered=self._unordered)
         if len(canonical) > _LONG:
@@ -42,7 +47,9 @@ class CanonicalJson:
 def _canonical(text: bytes, *, unordered: bool) -> bytes:
     """Write JSON anew; what cannot be read as such (a number beyond all bounds) stands for itself."""
     try:
-        value = _without_nulls(msgspec.json.decode(text))
+        value = msgspec.json.decode(text)
+        if b"null" in text:
+            value = _without_nulls(value)
         if unordered and isinstance(value, list):
             value.sort(key=lambda item: msgspec.json.encode(item, order="sorted"))
         return msgspec.json.encode(value, order="sorted")

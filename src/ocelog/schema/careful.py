@@ -28,25 +28,26 @@ def read_record(raw: bytes, layout: Layout) -> tuple[Record, dict[str, str]]:
 def _object(raw: bytes, layout: Layout, path: str, unknown: dict[str, str]) -> Record:
     given = members(raw, path)
     values: dict[str, Any] = {}
-    for known, attribute, inner in zip(layout.fields, layout.attributes, layout.inner, strict=True):
+    for at, (known, attribute, inner) in enumerate(zip(layout.fields, layout.attributes, layout.inner, strict=True)):
         member = bytes(given[known.name]) if known.name in given else None
         given.pop(known.name, None)
         below = _child(path, known.name)
         if member is None or member == b"null":
-            values[attribute] = _nothing(known, below, member)
+            _refuse_if_required(known, below, member)
+            values[attribute] = layout.nothing(at)
         else:
-            values[attribute] = _value(member, known.type, inner, below, unknown)
+            value = _value(member, known.type, inner, below, unknown)
+            values[attribute] = value if inner is None else msgspec.Raw(msgspec.json.encode(value))
     for name, member in given.items():
         below = _child(path, name)
         unknown[below] = _utf8(bytes(member), below)
     return layout.struct(**values)
 
 
-def _nothing(known: Field, path: str, member: bytes | None) -> msgspec.Raw | None:
+def _refuse_if_required(known: Field, path: str, member: bytes | None) -> None:
     if known.required:
         wanted = f"{_expected(known.type)}: the field is required"
         raise Misfit(path, wanted, "nothing" if member is None else "null")
-    return NO_JSON if isinstance(known.type, Json) else None
 
 
 def _child(path: str, name: str) -> str:

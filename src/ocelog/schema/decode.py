@@ -43,12 +43,17 @@ class Layout:
     attributes: tuple[str, ...]
     """By field, in the schema's order; the struct itself declares them sorted by name."""
     inner: "tuple[Layout | None, ...]"
-    """By field: the layout of an object, or of the objects in a list."""
+    """By field: the layout of an object, or of the objects in a list. Such a field is kept as JSON text at first."""
+    read: tuple[Callable[[bytes], list[Any]], ...]
+    """By field: what reads a JSON array of its values."""
 
     def blank(self) -> Record:
         """Return a record without anything in it: it stands in for null, where members are read from all at once."""
-        nulls = zip(self.attributes, self.fields, strict=True)
-        return self.struct(**{name: NO_JSON if isinstance(field.type, Json) else None for name, field in nulls})
+        return self.struct(**{name: self.nothing(at) for at, name in enumerate(self.attributes)})
+
+    def nothing(self, at: int) -> msgspec.Raw | None:
+        """Return what the field at `at` holds where it is null."""
+        return NO_JSON if isinstance(self.fields[at].type, Json) or self.inner[at] else None
 
 
 def layout_of(fields: Sequence[Field], name: str = "Record") -> Layout:
@@ -68,8 +73,18 @@ def layout_of(fields: Sequence[Field], name: str = "Record") -> Layout:
         omit_defaults=True,
         forbid_unknown_fields=True,
     )
-    attributes = tuple(attribute(field.name) for field in fields)
-    return Layout(struct=struct, fields=tuple(fields), attributes=attributes, inner=inner)
+    return Layout(
+        struct=struct,
+        fields=tuple(fields),
+        attributes=tuple(attribute(field.name) for field in fields),
+        inner=inner,
+        read=tuple(_reader(field.type, layout) for field, layout in zip(fields, inner, strict=True)),
+    )
+
+
+def _reader(type_: Type, layout: Layout | None) -> Callable[[bytes], list[Any]]:
+    values = list[_python_type(type_, layout) | None]  # type: ignore[misc]  # a type made at run time
+    return msgspec.json.Decoder(msgspec.Raw if isinstance(type_, Json) else values).decode
 
 
 def _inner(type_: Type, name: str) -> Layout | None:
@@ -83,9 +98,9 @@ def _inner(type_: Type, name: str) -> Layout | None:
 
 
 def _member(field: Field, layout: Layout | None) -> tuple[str, Any, Any] | tuple[str, Any]:
+    if isinstance(field.type, Json) or layout is not None:
+        return (attribute(field.name), msgspec.Raw, NO_JSON)
     type_ = _python_type(field.type, layout)
-    if isinstance(field.type, Json):
-        return (attribute(field.name), type_, NO_JSON)
     if field.required:
         return (attribute(field.name), type_)
     return (attribute(field.name), type_ | None, None)
@@ -118,7 +133,7 @@ def is_plain(fields: Sequence[Field]) -> bool:
     """Tell whether the structs of `fields` check all that the schema asks for, so that a page may be read at once."""
     return all(
         (_is_plain(field.type) or field.type == Text(sent_as_boolean=True))
-        and not (field.required and isinstance(field.type, Json))
+        and not (field.required and isinstance(field.type, Json | Object | Array))
         for field in fields
     )
 
@@ -129,12 +144,12 @@ def _is_plain(type_: Type) -> bool:
             return validate is None and not sent_as_boolean
         case Timestamp(formats=formats):
             return formats == ("rfc3339",)
-        case Array(element=Array()):
+        case Array(element=Array() | Timestamp()):
             return False
         case Array(element=element):
-            return not isinstance(element, Timestamp) and _is_plain(element)
+            return _is_plain(element)
         case Object(fields=fields):
-            return all(_is_plain(field.type) and not (field.required and field.type == Json()) for field in fields)
+            return is_plain(fields) and all(_is_plain(field.type) for field in fields)
         case _:
             return True
 

@@ -52,13 +52,12 @@ class _Group:
         return {name: _lists([found[n] for found in different]).take(rows) for n, name in enumerate(self._columns)}
 
     def _find(self, key: tuple[Any, ...]) -> Found:
-        values: dict[str, set[str]] = {name: set() for name in self._columns}
+        values: dict[str, list[str]] = {name: [] for name in self._columns}
         for feed, texts in zip(self._feeds, key, strict=True):
             for text in (texts,) if isinstance(texts, str) else texts or ():
                 for indicator in feed.indicators if text is not None else ():
-                    for column, value in evidence(indicator, text):
-                        values[column].add(value)
-        found = tuple(tuple(sorted(values[name])) for name in self._columns)
+                    evidence(indicator, text, values)
+        found = tuple(tuple(one if len(one) < 2 else sorted(set(one))) for one in values.values())
         if len(self._memo) >= _MEMO_ENTRIES:
             self._memo.clear()
         self._memo[key] = found

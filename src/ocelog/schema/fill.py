@@ -17,15 +17,23 @@ def fill_record(record: Record, layout: Layout, path: Sequence[str], row: Mappin
     on either side has nothing to give or to take.
     """
     name, *rest = path
-    for field, attribute, inner in zip(layout.fields, layout.attributes, layout.inner, strict=True):
-        if field.name != name:
+    for at, (field, attribute, inner) in enumerate(zip(layout.fields, layout.attributes, layout.inner, strict=True)):
+        if field.name != name or (rest and inner is None):
             continue
-        if not rest:
-            setattr(record, attribute, _from_row(field.type, inner, row.get(name)))
-        elif inner is not None:
-            present, before = getattr(record, attribute), row.get(name)
-            for child, source in _pairs(present, before):
+        if rest and inner is not None:
+            (value,) = layout.read[at](b"[%b]" % bytes(getattr(record, attribute)))
+            for child, source in _pairs(value, row.get(name)):
                 fill_record(child, inner, rest, source)
+        else:
+            value = _from_row(field.type, inner, row.get(name))
+        setattr(record, attribute, _held(layout, at, value))
+
+
+def _held(layout: Layout, at: int, value: Any) -> Any:
+    """Return `value` as a record holds it: objects as JSON text."""
+    if value is None:
+        return layout.nothing(at)
+    return value if layout.inner[at] is None else msgspec.Raw(msgspec.json.encode(value))
 
 
 def _pairs(present: Any, before: Any) -> list[tuple[Record, Mapping[str, Any]]]:
@@ -41,20 +49,22 @@ def _pairs(present: Any, before: Any) -> list[tuple[Record, Mapping[str, Any]]]:
 
 def _from_row(type_: Type, inner: Layout | None, value: Any) -> Any:
     if value is None:
-        return NO_JSON if isinstance(type_, Json) else None
+        return None
     match type_:
         case Json():
             return msgspec.Raw(value.encode())
         case Timestamp():
             return canonical(value)
+        case Array(element=Json()):
+            return [NO_JSON if item is None else msgspec.Raw(item.encode()) for item in value]
         case Array(element=element):
             return [_from_row(element, inner, item) for item in value]
         case Object() if inner is not None:
-            members = zip(inner.fields, inner.attributes, inner.inner, strict=True)
+            members = enumerate(zip(inner.fields, inner.attributes, inner.inner, strict=True))
             return inner.struct(
                 **{
-                    attribute: _from_row(field.type, below, value.get(field.name))
-                    for field, attribute, below in members
+                    attribute: _held(inner, at, _from_row(field.type, below, value.get(field.name)))
+                    for at, (field, attribute, below) in members
                 }
             )
         case _:

@@ -1,18 +1,18 @@
 """Which states of a record count as the same: a hash of all that a person would call a change."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import repeat
-from operator import attrgetter
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import Raw
 
 from ocelog.model import Kind
 from ocelog.schema.canonical import CanonicalJson
 from ocelog.schema.decode import NO_JSON, Layout, Record
-from ocelog.schema.fields import Array, Json, LogSchema, Object
+from ocelog.schema.fields import Array, Json, LogSchema
 from ocelog.schema.frame import Frame
 
 _ALGORITHM = b"1"
@@ -35,8 +35,8 @@ class Fingerprints:
         if unknown:
             raise ValueError(f"{schema.log_type} has no fields {', '.join(sorted(unknown))}")
         self._left_out = [
-            (field.name, name, NO_JSON if isinstance(field.type, Json) else None)
-            for name, field in zip(layout.attributes, layout.fields, strict=True)
+            (at, layout.attributes[at], layout.nothing(at))
+            for at, field in enumerate(layout.fields)
             if field.name not in counted
         ]
         self._parts = _Parts(layout, counted, kind.set_like)
@@ -47,8 +47,8 @@ class Fingerprints:
         if self._id_alone:
             return [sha256(b"%s#%s" % (_ALGORITHM, name.encode())).hexdigest()[:32] for name in frame.values("id")]
         were: list[Column] = []
-        for path, name, default in self._left_out:
-            were.append((records, name, frame.values(path)))
+        for at, name, default in self._left_out:
+            were.append((records, name, frame.columns[at]))
             _set(records, name, [default] * len(records))
         self._parts.canonicalise(frame, were)
         versions = _hashes(records)
@@ -72,13 +72,13 @@ def _set(records: Sequence[Record], name: str, values: Iterable[Any]) -> None:
 
 
 class _Parts:
-    """The parts of an object that have more than one way to be written: free JSON, and lists without order."""
+    """The parts of an object that have more than one way to be written: JSON texts, and lists without order."""
 
     def __init__(self, layout: Layout, counted: set[str] | None, set_like: frozenset[str]) -> None:
         self._json: list[tuple[int, str, CanonicalJson]] = []
         self._json_lists: list[tuple[int, str, CanonicalJson]] = []
-        self._inner: list[tuple[int, _Parts]] = []
-        self._unordered: list[str] = []
+        self._folded: list[tuple[int, str, _Parts, bool]] = []
+        self._unordered: list[tuple[int, str]] = []
         for at, (name, field) in enumerate(zip(layout.attributes, layout.fields, strict=True)):
             if counted is not None and field.name not in counted:
                 continue
@@ -86,29 +86,32 @@ class _Parts:
             match field.type, layout.inner[at]:
                 case Json(), _:
                     self._json.append((at, name, CanonicalJson(unordered=unordered)))
+                case _, Layout() as inner:
+                    self._folded.append((at, name, _Parts(inner, None, frozenset()), unordered))
                 case Array(element=Json()), _:
-                    self._json_lists.append((at, name, CanonicalJson(unordered=False)))
-                case ((Object() | Array(element=Object())), Layout() as inner):
-                    self._inner.append((at, _Parts(inner, None, frozenset())))
-            if unordered and isinstance(field.type, Array):
-                self._unordered.append(name)
+                    self._json_lists.append((at, name, CanonicalJson(unordered=unordered)))
+                case Array(), _ if unordered:
+                    self._unordered.append((at, name))
 
     def canonicalise(self, frame: Frame, were: list[Column]) -> None:
         """Write the members of the records in the one way that is hashed; `were` gets what they were."""
+        for at, name, values in self._written(frame, were):
+            were.append((frame.records, name, frame.columns[at]))
+            _set(frame.records, name, values)
+
+    def _written(self, frame: Frame, were: list[Column]) -> Iterator[tuple[int, str, Iterable[Any]]]:
         for at, name, canonical in self._json:
             texts = frame.texts(at)
-            were.append((frame.records, name, frame.column(at)))
-            _set(frame.records, name, texts.spread(canonical.written(texts.different)))
+            yield at, name, texts.spread(canonical.written(texts.different))
         for at, name, canonical in self._json_lists:
-            lists = frame.column(at)
-            were.append((frame.records, name, lists))
-            _set(frame.records, name, [one and canonical.written(list(map(bytes, one))) for one in lists])
-        for at, parts in self._inner:
-            parts.canonicalise(frame.inner(at), were)
-        for name in self._unordered:
-            lists = list(map(attrgetter(name), frame.records))
-            were.append((frame.records, name, lists))
-            _set(frame.records, name, map(_in_order, lists))
+            yield at, name, [one and canonical.written_list(list(map(bytes, one))) for one in frame.columns[at]]
+        for at, name, parts, unordered in self._folded:
+            folded = frame.folded[at]
+            parts.canonicalise(folded.frame, were)
+            values = map(_in_order, folded.different) if unordered else folded.different
+            yield at, name, folded.texts.spread([NO_JSON if one is None else Raw(_encode(one)) for one in values])
+        for at, name in self._unordered:
+            yield at, name, map(_in_order, frame.columns[at])
 
 
 def _in_order(items: list[Any] | None) -> list[Any] | None:

@@ -1,6 +1,6 @@
 """What a page's records hold, column by column: taken apart once, for instants, hashes, indicators and rows alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, chain
 from operator import attrgetter
 from typing import Any
@@ -9,14 +9,17 @@ import pyarrow as pa
 
 from ocelog.schema.decode import Layout, Record
 from ocelog.schema.fields import Array, Boolean, Integer, Json, Object, Real, Text, Timestamp, Type
-from ocelog.schema.paths import values_at
 from ocelog.schema.timestamps import INSTANT
 
 _INTEGERS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
 
 
 class Texts:
-    """A column of free JSON: each different text once, and which one each record has."""
+    """A column of JSON texts: each different one once, and which one each record has.
+
+    Neighbours in a page share rules, projects, resources and tags: what is done once for each different text is done
+    far less often than once a record.
+    """
 
     def __init__(self, raws: Sequence[Any]) -> None:
         encoded = pa.array(list(map(bytes, raws)), pa.large_binary()).dictionary_encode()
@@ -27,49 +30,40 @@ class Texts:
         """Return, for each record, the value that belongs to its text; `values` has one for each of `different`."""
         return list(map(values.__getitem__, memoryview(self._codes.buffers()[1]).cast("i")))
 
-    def array(self) -> pa.Array:
-        """Return the texts as a column; JSON's null is null."""
-        different = pa.array([None if text == b"null" else text for text in self.different], pa.string())
-        return different.take(self._codes)
+    def spread_array(self, values: pa.Array) -> pa.Array:
+        """Do the same in Arrow."""
+        return values.take(self._codes)
 
 
 class Frame:
-    """Records of one layout, with the objects inside them."""
+    """Records of one layout. Objects inside them are frames of their own, of the different ones."""
 
     def __init__(self, layout: Layout, records: Sequence[Record]) -> None:
+        """Take `records` apart; nested objects are read only now. Raises what msgspec raises where one does not fit."""
         self.layout = layout
         self.records = records
-        self._columns = _columns(layout, records)
+        self.columns = _columns(layout, records)
         self._at = {field.name: at for at, field in enumerate(layout.fields)}
         self._texts: dict[int, Texts] = {}
-        self._inner: dict[int, Frame] = {}
-
-    def values(self, path: str) -> Sequence[Any]:
-        """Return the value at `path` of each record, None where an object on the way is null; see `values_at`."""
-        name, dot, rest = path.partition(".")
-        if "[]" in path:
-            return values_at(self.records, path)
-        return self.inner(self._at[name]).values(rest) if dot else self._columns[self._at[name]]
-
-    def column(self, at: int) -> Sequence[Any]:
-        """Return the values of the field at `at`."""
-        return self._columns[at]
+        self.folded = {at: Folded(self.texts(at), layout, at) for at, one in enumerate(layout.inner) if one is not None}
 
     def texts(self, at: int) -> Texts:
-        """Return the column of free JSON of the field at `at`."""
+        """Return the column of JSON texts of the field at `at`, which is free JSON or holds objects."""
         if at not in self._texts:
-            self._texts[at] = Texts(self._columns[at])
+            self._texts[at] = Texts(self.columns[at])
         return self._texts[at]
 
-    def inner(self, at: int) -> "Frame":
-        """Return the objects of the field at `at`, or all the objects in its lists; nulls have a stand-in."""
-        if at not in self._inner:
-            layout, values = self.layout.inner[at], self._columns[at]
-            assert layout is not None  # noqa: S101  # only objects are asked for; mypy cannot see it
-            if isinstance(self.layout.fields[at].type, Array):
-                values = list(chain.from_iterable(one for one in values if one))
-            self._inner[at] = Frame(layout, _without_none(layout, values))
-        return self._inner[at]
+    def values(self, path: str) -> Sequence[Any]:
+        """Return the value at `path`, such as `user.id`, of each record, None where an object on the way is null.
+
+        Where the path goes through lists (`projects[].slug`), the value is the list of all that is there.
+        """
+        first, _, rest = path.partition(".")
+        name, brackets, _ = first.partition("[]")
+        at = self._at[name]
+        if at in self.folded:
+            return self.folded[at].values(rest)
+        return [one or [] for one in self.columns[at]] if brackets else self.columns[at]
 
     def arrays(self, ready: Mapping[str, pa.Array]) -> list[pa.Array]:
         """Return one array a field, in the schema's order; those in `ready` are made already."""
@@ -79,17 +73,44 @@ class Frame:
         ]
 
     def _array(self, at: int, type_: Type) -> pa.Array:
-        values, inner = self._columns[at], self.layout.inner[at]
-        match type_:
-            case Json():
-                return self.texts(at).array()
-            case Object():
-                return _structs(self.inner(at), values)
-            case Array(element=Object()):
-                objects = list(chain.from_iterable(one for one in values if one))
-                return _lists(values, _structs(self.inner(at), objects))
-            case _:
-                return _values(type_, inner, values)
+        if at in self.folded:
+            return self.folded[at].array()
+        if isinstance(type_, Json):
+            return _json(self.texts(at))
+        return _flat(type_, self.columns[at])
+
+
+class Folded:
+    """A column of objects, or of lists with objects in them: each different one once."""
+
+    def __init__(self, texts: Texts, layout: Layout, at: int) -> None:
+        inner = layout.inner[at]
+        assert inner is not None  # noqa: S101  # only such columns are folded; mypy cannot see it
+        self.texts = texts
+        self.type = layout.fields[at].type
+        self.different: list[Any] = layout.read[at](b"[%b]" % b",".join(texts.different))
+        self.frame = Frame(inner, _without_none(inner, list(_objects(self.type, self.different))))
+
+    def values(self, path: str) -> list[Any]:
+        """Return the value at `path` below the objects; see `Frame.values`."""
+        found = self.frame.values(path)
+        if isinstance(self.type, Object):
+            return self.texts.spread(found)
+        each = iter(found)
+        many = "[]" in path
+        grouped = [[next(each) for _ in _objects(self.type, [one])] for one in self.different]
+        return self.texts.spread([list(chain.from_iterable(one)) for one in grouped] if many else grouped)
+
+    def array(self) -> pa.Array:
+        """Return the column in Arrow."""
+        return self.texts.spread_array(_nested(self.type, self.different, self.frame))
+
+
+def _objects(type_: Type, values: Sequence[Any]) -> Iterator[Any]:
+    """Yield the objects in `values`, nulls among them included."""
+    if isinstance(type_, Array):
+        return _objects(type_.element, list(chain.from_iterable(one for one in values if one)))
+    return iter(values)
 
 
 def _columns(layout: Layout, records: Sequence[Record]) -> list[Sequence[Any]]:
@@ -107,22 +128,25 @@ def _without_none(layout: Layout, values: Sequence[Any]) -> Sequence[Record]:
     return [blank if one is None else one for one in values]
 
 
-def _structs(frame: Frame, values: Sequence[Any]) -> pa.Array:
-    """Return the objects of `frame` as a struct array, null where `values` are None."""
+def _nested(type_: Type, values: Sequence[Any], frame: Frame) -> pa.Array:
+    """Return objects, or lists of them, in Arrow; `frame` has all the objects one after another."""
     mask = pa.array([one is None for one in values], pa.bool_()) if None in values else None
+    if isinstance(type_, Array):
+        inner = _nested(type_.element, list(chain.from_iterable(one for one in values if one)), frame)
+        return pa.ListArray.from_arrays(_offsets(values), inner, mask=mask)
     return pa.StructArray.from_arrays(frame.arrays({}), [field.name for field in frame.layout.fields], mask=mask)
 
 
-def _lists(lists: Sequence[Sequence[Any] | None], flat: pa.Array) -> pa.Array:
-    mask = pa.array([one is None for one in lists], pa.bool_()) if None in lists else None
-    ends = accumulate(len(one) if one else 0 for one in lists)
-    return pa.ListArray.from_arrays(pa.array([0, *ends], pa.int32()), flat, mask=mask)
+def _offsets(lists: Sequence[Sequence[Any] | None]) -> pa.Array:
+    return pa.array([0, *accumulate(len(one) if one else 0 for one in lists)], pa.int32())
 
 
-def _values(  # noqa: PLR0911  # one answer for each kind of field
-    type_: Type, inner: Layout | None, values: Sequence[Any]
-) -> pa.Array:
-    """Return values that no frame holds: scalars, and lists of anything but objects."""
+def _json(texts: Texts) -> pa.Array:
+    return texts.spread_array(pa.array([None if text == b"null" else text for text in texts.different], pa.string()))
+
+
+def _flat(type_: Type, values: Sequence[Any]) -> pa.Array:
+    """Return values without objects in them in Arrow."""
     match type_:
         case Text():
             return pa.array(values, pa.string())
@@ -135,9 +159,10 @@ def _values(  # noqa: PLR0911  # one answer for each kind of field
         case Timestamp():
             return pa.array(values, pa.string()).cast(INSTANT)
         case Json():
-            return Texts(values).array()
-        case Object():
-            assert inner is not None  # noqa: S101  # an object always has a layout; mypy cannot see it
-            return _structs(Frame(inner, _without_none(inner, values)), values)
+            return _json(Texts(values))
         case Array(element=element):
-            return _lists(values, _values(element, inner, list(chain.from_iterable(one for one in values if one))))
+            mask = pa.array([one is None for one in values], pa.bool_()) if None in values else None
+            inner = _flat(element, list(chain.from_iterable(one for one in values if one)))
+            return pa.ListArray.from_arrays(_offsets(values), inner, mask=mask)
+        case Object():
+            raise AssertionError("objects are folded")

@@ -1,17 +1,19 @@
 """What a row is evidence of: addresses, domains, accounts, people, hashes, gathered into the p_any_ columns."""
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import TypeAlias
 
 import pyarrow as pa
 
 from ocelog.schema.fields import Array, Field, LogSchema, Object, Text, Type
 
-Values: TypeAlias = Iterator[tuple[str, str]]
-"""(column, value): what one text is evidence of."""
+Found: TypeAlias = Mapping[str, list[str]]
+"""The values found so far, by p_any_ column; a column that nothing feeds is not there."""
+
+Reader: TypeAlias = Callable[[str, Found], None]
 
 _COLUMNS: Mapping[str, str] = {
     "p_any_ip_addresses": "IP addresses in the row.",
@@ -58,7 +60,6 @@ _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 _MAC = re.compile(
     r"(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}"
 )
-_HEX = {length: re.compile(f"[0-9a-f]{{{length}}}") for length in (32, 40, 64)}
 _END_OF_AUTHORITY = re.compile(r"[/\\?#]")
 _HOST = re.compile(r"[^\s/?#@:\[\]\\\"'<>(),;|{}]+")
 
@@ -99,60 +100,71 @@ def _feeds_below(type_: Type, path: str) -> Iterator[Feed]:
             pass
 
 
-def evidence(indicator: str, text: str) -> Values:
-    """Yield what `text` is evidence of, read as `indicator`: nothing where it is not what it should be.
+def evidence(indicator: str, text: str, found: Found) -> None:
+    """Add to `found` what `text` is evidence of, read as `indicator`: nothing where it is not what it should be.
 
     Of a URL `text` is the piece that `cut_url` returns.
     """
     value = text.strip()
     if value and len(value) <= _MAX_VALUE:
-        yield from _READERS[indicator](value)
+        READERS[indicator](value, found)
 
 
-def _plain(column: str) -> Callable[[str], Values]:
-    def read(value: str) -> Values:
-        yield column, value
+def _plain(column: str) -> Reader:
+    def read(value: str, found: Found) -> None:
+        found[column].append(value)
 
     return read
 
 
-def _matching(column: str, pattern: re.Pattern[str]) -> Callable[[str], Values]:
-    def read(value: str) -> Values:
+def _matching(column: str, pattern: re.Pattern[str]) -> Reader:
+    def read(value: str, found: Found) -> None:
         if pattern.fullmatch(value):
-            yield column, value
+            found[column].append(value)
 
     return read
 
 
-def _digest(column: str, length: int) -> Callable[[str], Values]:
-    def read(value: str) -> Values:
-        if _HEX[length].fullmatch(value.lower()):
-            yield column, value.lower()
+def _digest(column: str, length: int) -> Reader:
+    pattern = re.compile(f"[0-9a-f]{{{length}}}")
+
+    def read(value: str, found: Found) -> None:
+        if pattern.fullmatch(value.lower()):
+            found[column].append(value.lower())
 
     return read
 
 
-def _ip(value: str) -> Values:
+def _is_ip(value: str) -> bool:
     try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        return
-    yield "p_any_ip_addresses", value
+        inet_pton(AF_INET6 if ":" in value else AF_INET, value)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
-def _host(value: str) -> Values:
+def _ip(value: str, found: Found) -> None:
+    if _is_ip(value):
+        found["p_any_ip_addresses"].append(value)
+
+
+def _email(value: str, found: Found) -> None:
+    if "@" in value and _EMAIL.fullmatch(value):
+        found["p_any_emails"].append(value)
+
+
+def _host(value: str, found: Found) -> None:
     """Read an address or a name; names are written in lower case, without the root's dot."""
     inner = value[1:-1] if value.startswith("[") and value.endswith("]") else value
-    found = list(_ip(inner))
-    if found:
-        yield from found
+    if _is_ip(inner):
+        found["p_any_ip_addresses"].append(inner)
     elif _HOST.fullmatch(value) and (name := value.lower().rstrip(".")):
-        yield "p_any_domain_names", name
+        found["p_any_domain_names"].append(name)
 
 
-def _net_addr(value: str) -> Values:
+def _net_addr(value: str, found: Found) -> None:
     """Read a host, with or without a port; an IPv6 address with a port stands in brackets."""
-    yield from _host(value if value.count(":") > 1 and not value.startswith("[") else _without_port(value))
+    _host(value if value.count(":") > 1 and not value.startswith("[") else _without_port(value), found)
 
 
 def cut_url(url: str) -> str:
@@ -164,10 +176,10 @@ def cut_url(url: str) -> str:
     return pieces[2] if len(pieces) > 2 and not pieces[1] and pieces[0].endswith(":") else url
 
 
-def _url(piece: str) -> Values:
-    authority = _END_OF_AUTHORITY.split(piece, maxsplit=1)[0]
-    host = authority.rpartition("@")[2]
-    yield from _net_addr(host) if host else ()
+def _url(piece: str, found: Found) -> None:
+    host = _END_OF_AUTHORITY.split(piece, maxsplit=1)[0].rpartition("@")[2]
+    if host:
+        _net_addr(host, found)
 
 
 def _without_port(value: str) -> str:
@@ -175,26 +187,26 @@ def _without_port(value: str) -> str:
     return head if colon and port.isascii() and (port.isdigit() or not port) else value
 
 
-def _arn(value: str) -> Values:
-    parts = value.split(":", 5)
-    if len(parts) < 6 or parts[0] != "arn":
+def _arn(value: str, found: Found) -> None:
+    parts = value.split(":", 5) if value.startswith("arn:") else ()
+    if len(parts) < 6:
         return
-    yield "p_any_aws_arns", value
+    found["p_any_aws_arns"].append(value)
     if _ACCOUNT.fullmatch(parts[4]):
-        yield "p_any_aws_account_ids", parts[4]
-    instance = parts[5].rpartition("/")[2]
-    if parts[5].startswith("instance/") and _INSTANCE.fullmatch(instance):
-        yield "p_any_aws_instance_ids", instance
+        found["p_any_aws_account_ids"].append(parts[4])
+    kind, _, instance = parts[5].partition("/")
+    if kind == "instance" and _INSTANCE.fullmatch(instance):
+        found["p_any_aws_instance_ids"].append(instance)
 
 
-_READERS: Mapping[str, Callable[[str], Values]] = {
+READERS: Mapping[str, Reader] = {
     "actor_id": _plain("p_any_actor_ids"),
     "aws_account_id": _matching("p_any_aws_account_ids", _ACCOUNT),
     "aws_arn": _arn,
     "aws_instance_id": _matching("p_any_aws_instance_ids", _INSTANCE),
     "aws_tag": _plain("p_any_aws_tags"),
     "domain": _matching("p_any_domain_names", re.compile(r"[^\s/@]+")),
-    "email": _matching("p_any_emails", _EMAIL),
+    "email": _email,
     "hostname": _host,
     "ip": _ip,
     "mac": _matching("p_any_mac_addresses", _MAC),

@@ -7,10 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocelog.model import Kind
-from ocelog.schema.decode import Record
 from ocelog.schema.fields import LogSchema, Timestamp, leaves
 from ocelog.schema.frame import Frame
-from ocelog.schema.paths import values_at
 from ocelog.schema.timestamps import INSTANT, all_canonical
 
 
@@ -58,9 +56,9 @@ class Moments:
         version = _first(by_path, self._version, rows)
         return Instants(cursor=cursor, version=version, event=_first(by_path, self._event, rows), by_path=by_path)
 
-    def lacks_place(self, record: Record) -> bool:
-        """Tell whether `record` has neither cursor date nor creation date."""
-        return all(values_at([record], path)[0] is None for path in self._cursor)
+    def lacks_place(self, frame: Frame) -> bool:
+        """Tell whether the one record in `frame` has neither cursor date nor creation date."""
+        return all(frame.values(path)[0] is None for path in self._cursor)
 
     @property
     def place(self) -> tuple[str, str]:

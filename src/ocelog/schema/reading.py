@@ -63,11 +63,11 @@ class Reader:
             return None
         try:
             events = self._decode(page)
+            for name in self._sent_as_boolean:
+                _as_text(events, name)
+            frame = Frame(self.layout, events)
         except BROKEN:
             return None
-        for name in self._sent_as_boolean:
-            _as_text(events, name)
-        frame = Frame(self.layout, events)
         instants = self._moments.read(frame)
         if instants is None:
             return None
@@ -110,7 +110,7 @@ class Reader:
         )
 
     def _need_place(self, event: Record) -> None:
-        if self._moments.lacks_place(event):
+        if self._moments.lacks_place(Frame(self.layout, [event])):
             first, second = self._moments.place
             raise Misfit(f"$.{first}", f"a timestamp there or in {second}", "nothing")
 
