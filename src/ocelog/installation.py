@@ -57,8 +57,20 @@ def make(path: Path, *, ledger_url: str | None) -> Made:
         return Made(home=place, new=False, new_key=_make_key(place.key_file))
     real = home.prepare(path)
     new_key = _make_key(real / "key")
-    Ledger.open(ledger_url or home.default_ledger(real)).close()
+    _make_ledger(ledger_url or home.default_ledger(real))
     return Made(home=home.finish(real, ledger_url=ledger_url), new=True, new_key=new_key)
+
+
+def _make_ledger(url: str) -> None:
+    ledger = Ledger.open(url)
+    try:
+        if ledger.sources(removed=True):
+            raise HomeError(
+                f"The ledger {ledger.url} belongs to another home already: each home has one of its own. Give this one "
+                "a database of its own, or open the home that it belongs to."
+            )
+    finally:
+        ledger.close()
 
 
 def _make_key(path: Path) -> Path | None:
