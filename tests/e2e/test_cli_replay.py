@@ -1,0 +1,54 @@
+"""`ocelog rejections --replay`: a record that fits by now lands as it would have landed then, and once."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from commands import Ocelog, simulator
+from ocelog import replay as replaying
+from ocelog.cli import main
+from ocelog.replay import Stored
+
+OBSERVED = datetime(2026, 8, 2, tzinfo=UTC)
+RECORD = {
+    "id": "late-1",
+    "createdAt": "2026-08-01T00:00:00Z",
+    "updatedAt": "2026-08-01T01:00:00Z",
+    "status": "OPEN",
+    "severity": "HIGH",
+    "type": "TOXIC_COMBINATION",
+}
+
+
+def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    with simulator("--audit", "5", "--issues", "20", "--findings", "5") as tenant:
+        ocelog.add(tenant, "prod", "--no-check", "--backfill", "all")
+        ocelog("pull")
+    kept = Stored(
+        source_id="prod",
+        source_label="prod",
+        log_type="Wiz.Issues",
+        origin="live",
+        observed_at=OBSERVED,
+        raw=json.dumps(RECORD).encode(),
+    )
+    monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
+    monkeypatch.setattr(replaying, "stored", lambda _: [kept])
+    results = []
+    for _ in range(2):
+        with pytest.raises(SystemExit) as ended:
+            main(["rejections", "--replay", "--json"])
+        assert not ended.value.code
+        results += json.loads(capsys.readouterr().out)
+    assert [(each["tried"], each["events"], each["repeats"]) for each in results] == [(1, 1, 0), (1, 0, 1)]
+
+    (row,) = ocelog("query", "SELECT p_observed_at, p_origin, p_source_label FROM wiz_issues WHERE id = 'late-1'").lines
+    assert row == {"p_observed_at": "2026-08-02T00:00:00Z", "p_origin": "live", "p_source_label": "prod"}
+    ocelog("publish")
+    assert ocelog.count("wiz_issues") == 21
