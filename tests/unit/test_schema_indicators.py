@@ -3,12 +3,16 @@
 from typing import Any
 
 import pytest
+from shaping import AUDIT, FINDINGS, page, rows, shaper_of
 
-from ocelog.schema.indicators import cut_url, evidence
+from ocelog.schema.indicators import FEEDS, cut_url
 
 
 def found(indicator: str, text: str) -> list[tuple[str, str]]:
-    return [(column.removeprefix("p_any_"), value) for column, value in evidence(indicator, text)]
+    feeding = FEEDS[indicator]
+    read = feeding.read(text.strip()) if text.strip() else ()
+    pairs = zip(feeding.columns, read, strict=False)
+    return [(column.removeprefix("p_any_"), value) for column, value in pairs if value is not None]
 
 
 @pytest.mark.parametrize(
@@ -83,5 +87,23 @@ def test_a_url_is_evidence_of_its_host(url: str, values: Any) -> None:
     assert found("url", cut_url(url)) == values
 
 
-def test_a_huge_text_is_evidence_of_nothing() -> None:
-    assert found("username", "x" * 3_000) == []
+def test_columns_gather_what_the_fields_of_a_row_hold_trimmed_without_repeats_and_sorted() -> None:
+    audit = shaper_of(AUDIT)
+    at = "2026-03-25T05:46:26Z"
+    someone = {"id": " b@example.com ", "name": "a@example.com"}
+    entry = {"id": "1", "action": "x", "timestamp": at, "user": someone, "performer": {"id": "x" * 3_000, "name": "z"}}
+    bare = {"id": "2", "action": "x", "timestamp": at, "user": {"id": " "}, "sourceIP": "nowhere"}
+    first, second, third = rows(audit.shape(page([entry, bare, {**entry, "id": "3"}])))
+    assert first["p_any_emails"] == third["p_any_emails"] == ["a@example.com", "b@example.com"]
+    assert first["p_any_usernames"] == ["a@example.com", "z"]
+    assert first["p_any_actor_ids"] == ["b@example.com"]
+    assert [second[name] for name in second if name.startswith("p_any_")] == [None] * 4
+
+
+def test_columns_gather_what_lists_hold() -> None:
+    finding = {"id": "1", "updatedAt": "2026-03-25T05:46:26Z", "portalUrl": "https://app.wiz.io/x"}
+    addresses = ["10.0.0.2", "10.0.0.1", None, "10.0.0.2", "no"]
+    asset = {"ipAddresses": addresses, "cloudProviderURL": "https://10.0.0.3/"}
+    (row,) = rows(shaper_of(FINDINGS).shape(page([{**finding, "vulnerableAsset": asset}])))
+    assert row["p_any_ip_addresses"] == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+    assert row["p_any_domain_names"] == ["app.wiz.io"]

@@ -83,8 +83,8 @@ def layout_of(fields: Sequence[Field], name: str = "Record") -> Layout:
 
 
 def _reader(type_: Type, layout: Layout | None) -> Callable[[bytes], list[Any]]:
-    values = list[_python_type(type_, layout) | None]  # type: ignore[misc]  # a type made at run time
-    return msgspec.json.Decoder(msgspec.Raw if isinstance(type_, Json) else values).decode
+    value: Any = msgspec.Raw if isinstance(type_, Json) else _python_type(type_, layout) | None
+    return msgspec.json.Decoder(list[value]).decode
 
 
 def _inner(type_: Type, name: str) -> Layout | None:

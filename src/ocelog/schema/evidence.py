@@ -5,14 +5,16 @@ from itertools import accumulate, chain
 from typing import Any, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ocelog.schema.fields import LogSchema
 from ocelog.schema.frame import Frame
-from ocelog.schema.indicators import FEEDS, Feed, columns_of, cut_url, evidence, feeds_of
+from ocelog.schema.indicators import FEEDS, MAX_VALUE, Feed, columns_of, cut_url, feeds_of
 
-Found: TypeAlias = tuple[tuple[str, ...], ...]
-"""The values of each column of a group: trimmed, without repeats, sorted."""
+Found: TypeAlias = Sequence[Any]
+"""What one feed gives to one column, row by row: a value or None; of a feed inside a list a tuple of such."""
 
+_ROW = pa.list_(pa.string())
 _MEMO_ENTRIES = 20_000
 
 
@@ -20,77 +22,70 @@ class Evidence:
     """Fills the p_any_ columns of one log type."""
 
     def __init__(self, schema: LogSchema) -> None:
-        self._order = [name for name, _, _ in columns_of(schema)]
-        self._groups = [_Group(feeds) for feeds in _connected(feeds_of(schema))]
+        self._columns = {name: _Column() for name, _, _ in columns_of(schema)}
+        self._feeds = feeds_of(schema)
 
     def arrays(self, frame: Frame) -> list[pa.Array]:
         """Return the p_any_ columns of the records in `frame`, in the order of `columns_of`."""
-        found: dict[str, pa.Array] = {}
-        for group in self._groups:
-            found |= group.arrays(frame)
-        return [found[name] for name in self._order]
+        found: dict[str, list[Found]] = {name: [] for name in self._columns}
+        for feed in self._feeds:
+            for name, values in zip(FEEDS[feed.indicator].columns, _read(frame, feed), strict=True):
+                if values.count(None) + values.count(()) < len(values):
+                    found[name].append(values)
+        rows = len(frame.records)
+        return [column.array(found[name], rows) for name, column in self._columns.items()]
 
 
-class _Group:
-    """Fields that feed the same columns.
+def _read(frame: Frame, feed: Feed) -> list[Found]:
+    """Return what `feed` gives to each of its columns. Each different text is read once."""
+    cut = cut_url if feed.indicator == "url" else str.strip
+    read = FEEDS[feed.indicator].read
+    nothing = (None,) * len(FEEDS[feed.indicator].columns)
 
-    What a combination of texts comes to is remembered: it repeats from row to row.
-    """
+    def each(texts: Sequence[str | None]) -> list[Sequence[Any]]:
+        pieces = [None if text is None else cut(text) for text in texts]
+        found = {
+            piece: read(text) if piece and (text := piece.strip()) and len(text) <= MAX_VALUE else nothing
+            for piece in dict.fromkeys(pieces)
+        }
+        return list(zip(*map(found.__getitem__, pieces), strict=True)) if pieces else [()] * len(nothing)
 
-    def __init__(self, feeds: Sequence[Feed]) -> None:
-        self._feeds = feeds
-        self._columns = sorted(_columns(feeds))
-        self._memo: dict[tuple[Any, ...], Found] = {}
+    made = frame.derived(feed.path, each)
+    return [list(map(tuple, values)) for values in made] if "[]" in feed.path else made
 
-    def arrays(self, frame: Frame) -> dict[str, pa.Array]:
-        keys = list(zip(*(_keys(feed, frame) for feed in self._feeds), strict=True))
+
+class _Column:
+    """One p_any_ column. What a combination of values comes to is remembered: it repeats from row to row."""
+
+    def __init__(self) -> None:
+        self._memo: dict[tuple[Any, ...], list[str]] = {}
+
+    def array(self, found: Sequence[Found], rows: int) -> pa.Array:
+        """Return all values of each row as a list: sorted, each once; null where there are none."""
+        if not found:
+            return pa.nulls(rows, _ROW)
+        if len(found) == 1 and not isinstance(next(filter(None, found[0])), tuple):
+            return _singles(pa.array(found[0], pa.string()))
         get = self._memo.get
-        places: dict[tuple[Any, ...], int] = {}
-        at = [places.setdefault(key, len(places)) for key in keys]
-        different = [get(key) or self._find(key) for key in places]
-        rows = pa.array(at, pa.int32())
-        return {name: _lists([found[n] for found in different]).take(rows) for n, name in enumerate(self._columns)}
+        keys = list(zip(*found, strict=True))
+        lists = [known if (known := get(key)) is not None else self._sorted(key) for key in keys]
+        offsets = pa.array([0, *accumulate(map(len, lists))], pa.int32())
+        values = pa.array(list(chain.from_iterable(lists)), pa.string())
+        mask = None if all(lists) else pa.array([not one for one in lists], pa.bool_())
+        return pa.ListArray.from_arrays(offsets, values, mask=mask)
 
-    def _find(self, key: tuple[Any, ...]) -> Found:
-        values: dict[str, list[str]] = {name: [] for name in self._columns}
-        for feed, texts in zip(self._feeds, key, strict=True):
-            for text in (texts,) if isinstance(texts, str) else texts or ():
-                for indicator in feed.indicators if text is not None else ():
-                    evidence(indicator, text, values)
-        found = tuple(tuple(one if len(one) < 2 else sorted(set(one))) for one in values.values())
+    def _sorted(self, key: tuple[Any, ...]) -> list[str]:
+        values: set[str | None] = set()
+        for one in key:
+            values.update(one if isinstance(one, tuple) else (one,))
         if len(self._memo) >= _MEMO_ENTRIES:
             self._memo.clear()
-        self._memo[key] = found
-        return found
+        self._memo[key] = row = sorted(value for value in values if value is not None)
+        return row
 
 
-def _keys(feed: Feed, frame: Frame) -> Sequence[Any]:
-    """Return what of the field tells rows apart: its text, of a URL the part with the host, of a list all of it."""
-    values = frame.values(feed.path)
-    if "[]" in feed.path:
-        return list(map(tuple, values))
-    if feed.indicators == ("url",):
-        return [None if value is None else cut_url(value) for value in values]
-    return values
-
-
-def _lists(rows: Sequence[tuple[str, ...]]) -> pa.Array:
-    """Return a list array in which an empty list is null."""
-    ends = list(accumulate(map(len, rows)))
-    offsets = pa.array([0, *ends], pa.int32())
-    values = pa.array(list(chain.from_iterable(rows)), pa.string())
-    mask = None if all(rows) else pa.array([not row for row in rows], pa.bool_())
-    return pa.ListArray.from_arrays(offsets, values, mask=mask)
-
-
-def _columns(feeds: Sequence[Feed]) -> set[str]:
-    return {column for feed in feeds for indicator in feed.indicators for column in FEEDS[indicator]}
-
-
-def _connected(feeds: Sequence[Feed]) -> list[list[Feed]]:
-    groups: list[list[Feed]] = []
-    for feed in feeds:
-        touching = [group for group in groups if _columns(group) & _columns([feed])]
-        groups = [group for group in groups if group not in touching]
-        groups.append([*(one for group in touching for one in group), feed])
-    return groups
+def _singles(values: pa.Array) -> pa.Array:
+    """Return a list of one value for each, null for null."""
+    ends = pc.cumulative_sum(values.is_valid().cast(pa.int32()))
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+    return pa.ListArray.from_arrays(offsets, values.drop_null(), mask=values.is_null())

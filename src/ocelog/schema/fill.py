@@ -47,7 +47,7 @@ def _pairs(present: Any, before: Any) -> list[tuple[Record, Mapping[str, Any]]]:
     return [(one, other) for one, other in zip(present, before, strict=False) if one is not None and other]
 
 
-def _from_row(type_: Type, inner: Layout | None, value: Any) -> Any:
+def _from_row(type_: Type, inner: Layout | None, value: Any) -> Any:  # noqa: PLR0911  # one answer for each kind of field
     if value is None:
         return None
     match type_:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import repeat
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -17,9 +17,6 @@ from ocelog.schema.frame import Frame
 
 _ALGORITHM = b"1"
 """Mixed into each hash. Another number makes every record in every lake a new version, once."""
-Column: TypeAlias = tuple[Sequence[Record], str, Sequence[Any]]
-"""Records, the name of an attribute, its value in each."""
-
 _encode = msgspec.json.Encoder().encode
 _encode_into = msgspec.json.Encoder().encode_into
 
@@ -42,19 +39,21 @@ class Fingerprints:
         self._parts = _Parts(layout, counted, kind.set_like)
 
     def of(self, frame: Frame) -> list[str]:
-        """Return p_version of each record: 32 hex digits. The records come back as they were."""
-        records = frame.records
+        """Return p_version of each record: 32 hex digits.
+
+        The records are left as they were hashed, and those inside them too; `restore` undoes that.
+        """
         if self._id_alone:
             return [sha256(b"%s#%s" % (_ALGORITHM, name.encode())).hexdigest()[:32] for name in frame.values("id")]
-        were: list[Column] = []
-        for at, name, default in self._left_out:
-            were.append((records, name, frame.columns[at]))
-            _set(records, name, [default] * len(records))
-        self._parts.canonicalise(frame, were)
-        versions = _hashes(records)
-        for changed, name, values in reversed(were):
-            _set(changed, name, values)
-        return versions
+        for _, name, default in self._left_out:
+            _set(frame.records, name, repeat(default))
+        self._parts.canonicalise(frame)
+        return _hashes(frame.records)
+
+    def restore(self, frame: Frame) -> None:
+        """Give the records of `frame` back what `of` changed."""
+        for at, name in (*((at, name) for at, name, _ in self._left_out), *self._parts.touched):
+            _set(frame.records, name, frame.columns[at])
 
 
 def _hashes(records: Sequence[Record]) -> list[str]:
@@ -93,25 +92,33 @@ class _Parts:
                 case Array(), _ if unordered:
                     self._unordered.append((at, name))
 
-    def canonicalise(self, frame: Frame, were: list[Column]) -> None:
-        """Write the members of the records in the one way that is hashed; `were` gets what they were."""
-        for at, name, values in self._written(frame, were):
-            were.append((frame.records, name, frame.columns[at]))
+    @property
+    def touched(self) -> list[tuple[int, str]]:
+        """The fields that `canonicalise` writes."""
+        return [
+            *((at, name) for at, name, _ in (*self._json, *self._json_lists)),
+            *((at, name) for at, name, _, _ in self._folded),
+            *self._unordered,
+        ]
+
+    def canonicalise(self, frame: Frame) -> None:
+        """Write the members of the records in the one way that is hashed."""
+        for name, values in self._written(frame):
             _set(frame.records, name, values)
 
-    def _written(self, frame: Frame, were: list[Column]) -> Iterator[tuple[int, str, Iterable[Any]]]:
+    def _written(self, frame: Frame) -> Iterator[tuple[str, Iterable[Any]]]:
         for at, name, canonical in self._json:
             texts = frame.texts(at)
-            yield at, name, texts.spread(canonical.written(texts.different))
+            yield name, texts.spread(canonical.written(texts.different))
         for at, name, canonical in self._json_lists:
-            yield at, name, [one and canonical.written_list(list(map(bytes, one))) for one in frame.columns[at]]
+            yield name, [one and canonical.written_list(list(map(bytes, one))) for one in frame.columns[at]]
         for at, name, parts, unordered in self._folded:
             folded = frame.folded[at]
-            parts.canonicalise(folded.frame, were)
+            parts.canonicalise(folded.frame)
             values = map(_in_order, folded.different) if unordered else folded.different
-            yield at, name, folded.texts.spread([NO_JSON if one is None else Raw(_encode(one)) for one in values])
+            yield name, folded.texts.spread([NO_JSON if one is None else Raw(_encode(one)) for one in values])
         for at, name in self._unordered:
-            yield at, name, map(_in_order, frame.columns[at])
+            yield name, map(_in_order, frame.columns[at])
 
 
 def _in_order(items: list[Any] | None) -> list[Any] | None:

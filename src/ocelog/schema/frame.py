@@ -1,15 +1,21 @@
 """What a page's records hold, column by column: taken apart once, for instants, hashes, indicators and rows alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate, chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, chain, islice
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
 from ocelog.schema.decode import Layout, Record
 from ocelog.schema.fields import Array, Boolean, Integer, Json, Object, Real, Text, Timestamp, Type
 from ocelog.schema.timestamps import INSTANT
+
+Read: TypeAlias = Callable[[Sequence[Any]], list[Sequence[Any]]]
+"""Makes any number of columns of one."""
+
+_SAMPLE = 64
+"""So many texts of a column show whether looking for equal ones pays."""
 
 _INTEGERS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
 
@@ -22,17 +28,24 @@ class Texts:
     """
 
     def __init__(self, raws: Sequence[Any]) -> None:
-        encoded = pa.array(list(map(bytes, raws)), pa.large_binary()).dictionary_encode()
-        self.different: list[bytes] = encoded.dictionary.to_pylist()
-        self._codes = encoded.indices
+        texts = list(map(bytes, raws))
+        self._codes: pa.Array | None = None
+        self.different: list[bytes] = texts
+        """Each text once; where hardly any is there twice, simply all of them."""
+        if len(set(texts[:_SAMPLE])) <= len(texts[:_SAMPLE]) * 3 // 4:
+            encoded = pa.array(texts, pa.large_binary()).dictionary_encode()
+            self.different = encoded.dictionary.to_pylist()
+            self._codes = encoded.indices
 
-    def spread(self, values: Sequence[Any]) -> list[Any]:
+    def spread(self, values: Sequence[Any]) -> Sequence[Any]:
         """Return, for each record, the value that belongs to its text; `values` has one for each of `different`."""
+        if self._codes is None:
+            return values
         return list(map(values.__getitem__, memoryview(self._codes.buffers()[1]).cast("i")))
 
     def spread_array(self, values: pa.Array) -> pa.Array:
         """Do the same in Arrow."""
-        return values.take(self._codes)
+        return values if self._codes is None else values.take(self._codes)
 
 
 class Frame:
@@ -58,12 +71,19 @@ class Frame:
 
         Where the path goes through lists (`projects[].slug`), the value is the list of all that is there.
         """
+        return self.derived(path, lambda values: [values])[0]
+
+    def derived(self, path: str, read: Read) -> list[Sequence[Any]]:
+        """Return what `read` makes of the values at `path`; of values that many records share it is asked once."""
         first, _, rest = path.partition(".")
         name, brackets, _ = first.partition("[]")
         at = self._at[name]
         if at in self.folded:
-            return self.folded[at].values(rest)
-        return [one or [] for one in self.columns[at]] if brackets else self.columns[at]
+            return self.folded[at].derived(rest, read)
+        if not brackets:
+            return read(self.columns[at])
+        lists = [one or () for one in self.columns[at]]
+        return [_regrouped(made, map(len, lists)) for made in read(list(chain.from_iterable(lists)))]
 
     def arrays(self, ready: Mapping[str, pa.Array]) -> list[pa.Array]:
         """Return one array a field, in the schema's order; those in `ready` are made already."""
@@ -91,19 +111,24 @@ class Folded:
         self.different: list[Any] = layout.read[at](b"[%b]" % b",".join(texts.different))
         self.frame = Frame(inner, _without_none(inner, list(_objects(self.type, self.different))))
 
-    def values(self, path: str) -> list[Any]:
-        """Return the value at `path` below the objects; see `Frame.values`."""
-        found = self.frame.values(path)
-        if isinstance(self.type, Object):
-            return self.texts.spread(found)
-        each = iter(found)
-        many = "[]" in path
-        grouped = [[next(each) for _ in _objects(self.type, [one])] for one in self.different]
-        return self.texts.spread([list(chain.from_iterable(one)) for one in grouped] if many else grouped)
+    def derived(self, path: str, read: Read) -> list[Sequence[Any]]:
+        """Return what `read` makes of the values at `path` below the objects; see `Frame.derived`."""
+        made = self.frame.derived(path, read)
+        if isinstance(self.type, Array):
+            lengths = [sum(1 for _ in _objects(self.type, [one])) for one in self.different]
+            made = [_regrouped(values, lengths) for values in made]
+            if "[]" in path:
+                made = [[list(chain.from_iterable(one)) for one in values] for values in made]
+        return [self.texts.spread(values) for values in made]
 
     def array(self) -> pa.Array:
         """Return the column in Arrow."""
         return self.texts.spread_array(_nested(self.type, self.different, self.frame))
+
+
+def _regrouped(values: Sequence[Any], lengths: Iterable[int]) -> list[list[Any]]:
+    each = iter(values)
+    return [list(islice(each, length)) for length in lengths]
 
 
 def _objects(type_: Type, values: Sequence[Any]) -> Iterator[Any]:
@@ -145,7 +170,7 @@ def _json(texts: Texts) -> pa.Array:
     return texts.spread_array(pa.array([None if text == b"null" else text for text in texts.different], pa.string()))
 
 
-def _flat(type_: Type, values: Sequence[Any]) -> pa.Array:
+def _flat(type_: Type, values: Sequence[Any]) -> pa.Array:  # noqa: PLR0911  # one answer for each kind of field
     """Return values without objects in them in Arrow."""
     match type_:
         case Text():

@@ -10,10 +10,17 @@ import pyarrow as pa
 
 from ocelog.schema.fields import Array, Field, LogSchema, Object, Text, Type
 
-Found: TypeAlias = Mapping[str, list[str]]
-"""The values found so far, by p_any_ column; a column that nothing feeds is not there."""
+Read: TypeAlias = Callable[[str], tuple[str | None, ...]]
+"""Returns what a text, trimmed and not empty, gives to each column; None where it is not what it should be."""
 
-Reader: TypeAlias = Callable[[str, Found], None]
+
+@dataclass(frozen=True, slots=True)
+class Feeding:
+    """Which columns an indicator feeds, and how a text is read for them."""
+
+    columns: tuple[str, ...]
+    read: Read
+
 
 _COLUMNS: Mapping[str, str] = {
     "p_any_ip_addresses": "IP addresses in the row.",
@@ -32,44 +39,20 @@ _COLUMNS: Mapping[str, str] = {
     "p_any_mac_addresses": "MAC addresses in the row.",
 }
 
-FEEDS: Mapping[str, tuple[str, ...]] = {
-    "actor_id": ("p_any_actor_ids",),
-    "aws_account_id": ("p_any_aws_account_ids",),
-    "aws_arn": ("p_any_aws_arns", "p_any_aws_account_ids", "p_any_aws_instance_ids"),
-    "aws_instance_id": ("p_any_aws_instance_ids",),
-    "aws_tag": ("p_any_aws_tags",),
-    "domain": ("p_any_domain_names",),
-    "email": ("p_any_emails",),
-    "hostname": ("p_any_domain_names", "p_any_ip_addresses"),
-    "ip": ("p_any_ip_addresses",),
-    "mac": ("p_any_mac_addresses",),
-    "md5": ("p_any_md5_hashes",),
-    "net_addr": ("p_any_domain_names", "p_any_ip_addresses"),
-    "sha1": ("p_any_sha1_hashes",),
-    "sha256": ("p_any_sha256_hashes",),
-    "trace_id": ("p_any_trace_ids",),
-    "url": ("p_any_domain_names", "p_any_ip_addresses"),
-    "username": ("p_any_usernames",),
-}
-
-_MAX_VALUE = 2_048
+MAX_VALUE = 2_048
 """Longer texts are evidence of nothing."""
 _EMAIL = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+\.[^\s@<>\".]+")
-_ACCOUNT = re.compile(r"[0-9]{12}")
-_INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
-_MAC = re.compile(
-    r"(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}"
-)
+_MAYBE_IP = re.compile(r"[0-9a-fA-F.:]+")
 _END_OF_AUTHORITY = re.compile(r"[/\\?#]")
 _HOST = re.compile(r"[^\s/?#@:\[\]\\\"'<>(),;|{}]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
-    """A text field that is evidence of something."""
+    """A text field that is evidence of something; one with two indicators is two feeds."""
 
     path: str
-    indicators: tuple[str, ...]
+    indicator: str
 
 
 def feeds_of(schema: LogSchema) -> list[Feed]:
@@ -79,7 +62,7 @@ def feeds_of(schema: LogSchema) -> list[Feed]:
 
 def columns_of(schema: LogSchema) -> list[tuple[str, pa.DataType, str]]:
     """Return the p_any_ columns that `schema` feeds: name, type, what it means."""
-    fed = {column for feed in feeds_of(schema) for indicator in feed.indicators for column in FEEDS[indicator]}
+    fed = {column for feed in feeds_of(schema) for column in FEEDS[feed.indicator].columns}
     return [(name, pa.list_(pa.string()), doc) for name, doc in _COLUMNS.items() if name in fed]
 
 
@@ -91,7 +74,7 @@ def _feeds(fields: Sequence[Field], prefix: str) -> Iterator[Feed]:
 def _feeds_below(type_: Type, path: str) -> Iterator[Feed]:
     match type_:
         case Text(indicators=indicators) if indicators:
-            yield Feed(path=path, indicators=indicators)
+            yield from (Feed(path=path, indicator=indicator) for indicator in indicators)
         case Object(fields=fields):
             yield from _feeds(fields, path + ".")
         case Array(element=element):
@@ -100,71 +83,52 @@ def _feeds_below(type_: Type, path: str) -> Iterator[Feed]:
             pass
 
 
-def evidence(indicator: str, text: str, found: Found) -> None:
-    """Add to `found` what `text` is evidence of, read as `indicator`: nothing where it is not what it should be.
-
-    Of a URL `text` is the piece that `cut_url` returns.
-    """
-    value = text.strip()
-    if value and len(value) <= _MAX_VALUE:
-        READERS[indicator](value, found)
+def _whole(text: str) -> tuple[str | None, ...]:
+    return (text,)
 
 
-def _plain(column: str) -> Reader:
-    def read(value: str, found: Found) -> None:
-        found[column].append(value)
-
-    return read
+def _matching(pattern: str) -> Read:
+    matches = re.compile(pattern).fullmatch
+    return lambda text: (text if matches(text) else None,)
 
 
-def _matching(column: str, pattern: re.Pattern[str]) -> Reader:
-    def read(value: str, found: Found) -> None:
-        if pattern.fullmatch(value):
-            found[column].append(value)
-
-    return read
+def _digest(length: int) -> Read:
+    matches = re.compile(f"[0-9a-f]{{{length}}}").fullmatch
+    return lambda text: (text.lower() if matches(text.lower()) else None,)
 
 
-def _digest(column: str, length: int) -> Reader:
-    pattern = re.compile(f"[0-9a-f]{{{length}}}")
-
-    def read(value: str, found: Found) -> None:
-        if pattern.fullmatch(value.lower()):
-            found[column].append(value.lower())
-
-    return read
-
-
-def _is_ip(value: str) -> bool:
+def _is_ip(text: str) -> bool:
+    if not _MAYBE_IP.fullmatch(text):
+        return False
     try:
-        inet_pton(AF_INET6 if ":" in value else AF_INET, value)
-    except (OSError, ValueError):
+        inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+    except OSError:
         return False
     return True
 
 
-def _ip(value: str, found: Found) -> None:
-    if _is_ip(value):
-        found["p_any_ip_addresses"].append(value)
+def _ip(text: str) -> tuple[str | None, ...]:
+    return (text if _is_ip(text) else None,)
 
 
-def _email(value: str, found: Found) -> None:
-    if "@" in value and _EMAIL.fullmatch(value):
-        found["p_any_emails"].append(value)
+def _email(text: str) -> tuple[str | None, ...]:
+    return (text if "@" in text and _EMAIL.fullmatch(text) else None,)
 
 
-def _host(value: str, found: Found) -> None:
-    """Read an address or a name; names are written in lower case, without the root's dot."""
-    inner = value[1:-1] if value.startswith("[") and value.endswith("]") else value
-    if _is_ip(inner):
-        found["p_any_ip_addresses"].append(inner)
-    elif _HOST.fullmatch(value) and (name := value.lower().rstrip(".")):
-        found["p_any_domain_names"].append(name)
+def _host(text: str) -> tuple[str | None, ...]:
+    """Read a host as (name, address); names are in lower case, without the root's dot."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if _is_ip(bare):
+        return None, bare
+    return (text.lower().rstrip(".") or None) if _HOST.fullmatch(text) else None, None
 
 
-def _net_addr(value: str, found: Found) -> None:
-    """Read a host, with or without a port; an IPv6 address with a port stands in brackets."""
-    _host(value if value.count(":") > 1 and not value.startswith("[") else _without_port(value), found)
+def _net_addr(text: str) -> tuple[str | None, ...]:
+    """Read a host with or without a port; an IPv6 address with a port stands in brackets."""
+    if text.count(":") > 1 and not text.startswith("["):
+        return _host(text)
+    head, colon, port = text.rpartition(":")
+    return _host(head if colon and port.isascii() and (port.isdigit() or not port) else text)
 
 
 def cut_url(url: str) -> str:
@@ -176,45 +140,42 @@ def cut_url(url: str) -> str:
     return pieces[2] if len(pieces) > 2 and not pieces[1] and pieces[0].endswith(":") else url
 
 
-def _url(piece: str, found: Found) -> None:
-    host = _END_OF_AUTHORITY.split(piece, maxsplit=1)[0].rpartition("@")[2]
-    if host:
-        _net_addr(host, found)
+def _url(piece: str) -> tuple[str | None, ...]:
+    return _net_addr(_END_OF_AUTHORITY.split(piece, maxsplit=1)[0].rpartition("@")[2])
 
 
-def _without_port(value: str) -> str:
-    head, colon, port = value.rpartition(":")
-    return head if colon and port.isascii() and (port.isdigit() or not port) else value
-
-
-def _arn(value: str, found: Found) -> None:
-    parts = value.split(":", 5) if value.startswith("arn:") else ()
+def _arn(text: str) -> tuple[str | None, ...]:
+    """Read an ARN as (ARN, account, EC2 instance)."""
+    parts = text.split(":", 5) if text.startswith("arn:") else ()
     if len(parts) < 6:
-        return
-    found["p_any_aws_arns"].append(value)
-    if _ACCOUNT.fullmatch(parts[4]):
-        found["p_any_aws_account_ids"].append(parts[4])
+        return None, None, None
     kind, _, instance = parts[5].partition("/")
-    if kind == "instance" and _INSTANCE.fullmatch(instance):
-        found["p_any_aws_instance_ids"].append(instance)
+    is_instance = kind == "instance" and _INSTANCE.fullmatch(instance)
+    return text, parts[4] if _ACCOUNT.fullmatch(parts[4]) else None, instance if is_instance else None
 
 
-READERS: Mapping[str, Reader] = {
-    "actor_id": _plain("p_any_actor_ids"),
-    "aws_account_id": _matching("p_any_aws_account_ids", _ACCOUNT),
-    "aws_arn": _arn,
-    "aws_instance_id": _matching("p_any_aws_instance_ids", _INSTANCE),
-    "aws_tag": _plain("p_any_aws_tags"),
-    "domain": _matching("p_any_domain_names", re.compile(r"[^\s/@]+")),
-    "email": _email,
-    "hostname": _host,
-    "ip": _ip,
-    "mac": _matching("p_any_mac_addresses", _MAC),
-    "md5": _digest("p_any_md5_hashes", 32),
-    "net_addr": _net_addr,
-    "sha1": _digest("p_any_sha1_hashes", 40),
-    "sha256": _digest("p_any_sha256_hashes", 64),
-    "trace_id": _plain("p_any_trace_ids"),
-    "url": _url,
-    "username": _plain("p_any_usernames"),
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
+_MAC = r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}"
+_HOST_COLUMNS = ("p_any_domain_names", "p_any_ip_addresses")
+
+FEEDS: Mapping[str, Feeding] = {
+    "actor_id": Feeding(("p_any_actor_ids",), _whole),
+    "aws_account_id": Feeding(("p_any_aws_account_ids",), _matching(_ACCOUNT.pattern)),
+    "aws_arn": Feeding(("p_any_aws_arns", "p_any_aws_account_ids", "p_any_aws_instance_ids"), _arn),
+    "aws_instance_id": Feeding(("p_any_aws_instance_ids",), _matching(_INSTANCE.pattern)),
+    "aws_tag": Feeding(("p_any_aws_tags",), _whole),
+    "domain": Feeding(("p_any_domain_names",), _matching(r"[^\s/@]+")),
+    "email": Feeding(("p_any_emails",), _email),
+    "hostname": Feeding(_HOST_COLUMNS, _host),
+    "ip": Feeding(("p_any_ip_addresses",), _ip),
+    "mac": Feeding(("p_any_mac_addresses",), _matching(_MAC)),
+    "md5": Feeding(("p_any_md5_hashes",), _digest(32)),
+    "net_addr": Feeding(_HOST_COLUMNS, _net_addr),
+    "sha1": Feeding(("p_any_sha1_hashes",), _digest(40)),
+    "sha256": Feeding(("p_any_sha256_hashes",), _digest(64)),
+    "trace_id": Feeding(("p_any_trace_ids",), _whole),
+    "url": Feeding(_HOST_COLUMNS, _url),
+    "username": Feeding(("p_any_usernames",), _whole),
 }
+"""What each indicator feeds. Of a URL the text is the piece that `cut_url` returns."""

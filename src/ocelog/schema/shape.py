@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocelog.model import Kind, Rejection, Stamp
+from ocelog.schema.decode import Record
 from ocelog.schema.evidence import Evidence
 from ocelog.schema.fields import LogSchema
 from ocelog.schema.fill import fill_record
@@ -59,6 +60,7 @@ class Shaped:
         self._readout = readout
         self._frame = readout.frame
         self._filled = False
+        self._restored = False
         self.ids = list(readout.frame.values("id"))
         self.cursor_us = microseconds(readout.instants.cursor)
         self.version_us = microseconds(readout.instants.version)
@@ -71,11 +73,13 @@ class Shaped:
 
     def fill(self, event: int, paths: Collection[str], row: Mapping[str, Any]) -> None:
         """Give `event` the values that `row` (a version just before it, by column) has at `paths`; hash it anew."""
-        record = self._frame.records[event]
+        record = self._whole_records()[event]
         layout = self._frame.layout
         for path in paths:
             fill_record(record, layout, path.replace("[]", "").split("."), row)
-        self.versions[event] = self._shaper.fingerprints.of(Frame(layout, [record]))[0]
+        filled = Frame(layout, [record])
+        self.versions[event] = self._shaper.fingerprints.of(filled)[0]
+        self._shaper.fingerprints.restore(filled)
         self._filled = True
 
     def table(self, keep: Sequence[int], row_ids: Sequence[str], stamp: Stamp) -> pa.Table:
@@ -91,8 +95,16 @@ class Shaped:
         ]
         return pa.Table.from_arrays(arrays, schema=self._shaper.columns)
 
+    def _whole_records(self) -> Sequence[Record]:
+        """Return the records as they came: hashing has changed them."""
+        if not self._restored:
+            self._shaper.fingerprints.restore(self._frame)
+            self._restored = True
+        return self._frame.records
+
     def _picked(self, keep: Sequence[int]) -> Frame:
-        return Frame(self._frame.layout, [self._frame.records[at] for at in keep])
+        records = self._whole_records()
+        return Frame(self._frame.layout, [records[at] for at in keep])
 
     def _instants(self, picked: pa.Array | None) -> dict[str, pa.Array]:
         """Return the columns of instants that are made already: all but filled ones."""
