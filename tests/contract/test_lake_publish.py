@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
 
 from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, instant, row, rows
@@ -176,6 +177,23 @@ def test_a_commit_that_came_first_is_never_appended_over(
     assert sorted(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["a", "b"]
     files = (lake.home / "lake/warehouse/ocelog" / TABLE / "data").rglob("*.parquet")
     assert len(list(files)) == 2, "the loser deletes what it wrote"
+
+
+def test_a_publish_that_came_before_the_table_was_loaded_is_noticed_in_its_mark(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(lake, ledger, row("a", 1))
+    open_table = appending.open_table
+
+    def meanwhile(*args: Any) -> Any:
+        monkeypatch.setattr(appending, "open_table", open_table)
+        Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
+        return open_table(*args)
+
+    monkeypatch.setattr(appending, "open_table", meanwhile)
+    with pytest.raises(LakeUnavailableError, match="another publish came first"):
+        publisher.publish(TABLE)
+    assert lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids == ["a"]
 
 
 def test_the_first_commit_of_a_table_is_conditional_too(
@@ -478,3 +496,55 @@ def test_partitions_beyond_the_open_files_allowed_go_into_several_files(
     assert publisher.publish("wiz_audit").rows == 12
     assert len(lake.load("wiz_audit", "s1", since_us=0, until_us=None).known.ids) == 12
     assert max(len(state.files) for state in [TableStates(lake.home).state("wiz_audit")] if state) > 4
+
+
+def test_a_part_published_and_removed_while_a_view_is_taken_is_in_the_view(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of ledger and table is asked last, what happens between the two answers must not hide a row."""
+    land(lake, ledger, row("a", 1))
+    state, parts = TableStates.state, FakeLedger.parts
+
+    def meanwhile() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(TableStates, "state", state)
+            patched.setattr(FakeLedger, "parts", parts)
+            if publisher.publish(TABLE, force=True).parts:
+                clean(lake.home, TABLE, ledger, grace=timedelta(0))
+
+    def state_then(self: TableStates, table: str) -> object:
+        found = state(self, table)
+        meanwhile()
+        return found
+
+    def parts_then(self: FakeLedger, table: str, above: int = 0) -> list[Part]:
+        found = parts(self, table, above)
+        meanwhile()
+        return found
+
+    for owner, name, call in ((TableStates, "state", state_then), (FakeLedger, "parts", parts_then)):
+        land(lake, ledger, row(name, 1))
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, call)
+            found = lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids
+        assert sorted(found) == sorted(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids)
+        assert name in found
+
+
+def test_a_commit_that_landed_but_was_reported_as_failed_keeps_its_files(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(lake, ledger, row("a", 1))
+    commit = SqlCatalog.commit_table
+
+    def lose_the_answer(*args: Any, **named: Any) -> None:
+        commit(*args, **named)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    publisher.publish(TABLE)
+    land(lake, ledger, row("b", 2))
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlCatalog, "commit_table", lose_the_answer)
+        assert publisher.publish(TABLE).rows == 1
+    clean(lake.home, TABLE, ledger, grace=timedelta(0))
+    assert sorted(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["a", "b"]

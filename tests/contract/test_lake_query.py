@@ -118,11 +118,12 @@ def test_versions_are_ordered_by_version_time_then_by_when_they_were_seen_then_b
 
 def test_the_sql_of_current_for_other_engines_says_the_same(land: Land, ask: Ask) -> None:
     for minute in range(9):
-        land(row("a", minute % 5, version=str(minute)), row(f"b{minute % 4}", minute), publish=minute == 4)
+        other = row("a", minute, source="s2")
+        land(row("a", minute % 5, version=str(minute)), row(f"b{minute % 4}", minute), other, publish=minute == 4)
     ours = ask("SELECT p_row_id FROM wiz_issues_current ORDER BY 1")
     theirs = ask(f"SELECT p_row_id FROM ({current_sql(TABLE)}) ORDER BY 1")
     assert ours == theirs
-    assert len(ours) == 5
+    assert len(ours) == 6
 
 
 def test_all_logs_holds_the_standard_fields_of_every_log_type(land: Land, ask: Ask) -> None:
