@@ -16,7 +16,7 @@ from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import HomeError, LakeUnavailableError, SchemaError
 from ocelog.lake import append as appending
-from ocelog.lake import datafiles
+from ocelog.lake import datafiles, iceberg
 from ocelog.lake.elsewhere import lake_info
 from ocelog.lake.iceberg import opened_catalog
 from ocelog.lake.lake import FileLake
@@ -183,7 +183,7 @@ def test_a_publish_that_came_before_the_table_was_loaded_is_noticed_in_its_mark(
     publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(lake, ledger, row("a", 1))
-    open_table = appending.open_table
+    open_table = iceberg.open_table
 
     def meanwhile(*args: Any) -> Any:
         monkeypatch.setattr(appending, "open_table", open_table)
