@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from ocelog.ledger.store import Ledger
 
+from ocelog.ledger.store import Ledger
 from simulation.run import run
 
 SEEDS = int(os.environ.get("OCELOG_SEEDS", "500"))
