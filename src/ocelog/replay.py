@@ -120,7 +120,7 @@ def _land(installation: Installation, lake: FileLake, records: Sequence[Stored])
         source_label=first.source_label,
         rejection_rows=rejection_rows,
         memory=Memory(lake, table, reading, kind.cursor_field),
-        _files=count(time.time_ns()),
+        numbers=count(time.time_ns()),
     )
     ask = Ask(log_type=first.log_type, by=_REPLAY, since=EPOCH, until=from_us(page.asked_us), open_only=False)
     landed = lander.land(page, ask, shaped, moving=reading, to=moving)

@@ -9,6 +9,10 @@ from ocelog.pull.ports import Shaped
 from ocelog.pull.versions import History, Placed
 
 
+def digest(version: str) -> str:
+    return version.encode().hex().ljust(32, "0")
+
+
 @dataclass
 class Events:
     """As much of a shaped page as placing looks at."""
@@ -19,7 +23,7 @@ class Events:
 
     @classmethod
     def of(cls, *events: tuple[str, int, str]) -> Shaped:
-        return cast("Shaped", cls([e[0] for e in events], [e[1] for e in events], [e[2] for e in events]))
+        return cast("Shaped", cls([e[0] for e in events], [e[1] for e in events], [digest(e[2]) for e in events]))
 
 
 def land(history: History, observed: int, *events: tuple[str, int, str]) -> Placed:
@@ -116,7 +120,7 @@ def test_whatever_comes_neighbours_differ_row_ids_are_unique_and_memory_reloads_
     for observed, events in enumerate(pages):
         for record_id, version_us, version in events:
             assert any(
-                found == record_id and entry[0] == version_us and entry[3] == version
+                found == record_id and entry[0] == version_us and entry[3] == digest(version)
                 for one in landed
                 for found, entry in one.entries
             ), f"{version} of {record_id} at {observed} was lost"

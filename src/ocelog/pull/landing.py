@@ -69,7 +69,8 @@ class Lander:
     source_label: str
     rejection_rows: RejectionRows
     memory: Memory
-    _files: "count[int]" = field(default_factory=count)
+    numbers: "count[int]" = field(default_factory=count)
+    """Tells apart the files that one holder writes."""
 
     def land(self, page: Page, ask: Ask, shaped: Shaped, *, moving: Slice, to: Slice) -> PageLanded:
         """Commit the new versions and rejections of `page` together with `to`, the slice's next checkpoint.
@@ -147,7 +148,7 @@ class Lander:
         return self.lake.write(REJECTIONS, self._name(moving), rows)
 
     def _name(self, moving: Slice) -> str:
-        return f"{moving.id}-{moving.fence}-{next(self._files)}"
+        return f"{moving.id}-{moving.fence}-{next(self.numbers)}"
 
     def _discard(self, landing: Landing) -> None:
         for part in (landing.part, landing.rejections):

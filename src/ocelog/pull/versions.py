@@ -1,9 +1,10 @@
 """Which fetched records are new versions, and which repeat what is there."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from struct import Struct
 from typing import TypeAlias
 
 from ocelog.model import Known
@@ -11,6 +12,8 @@ from ocelog.pull.ports import Shaped
 
 Entry: TypeAlias = tuple[int, int, str, str]
 """(version time, p_observed_at, p_row_id, p_version): versions of one id sort in this order."""
+_ENTRY = Struct("<qq16s16s")
+"""An entry at rest: row ids and versions are 32 hex digits."""
 
 
 def row_id(source_id: str, log_type: str, record_id: str, version: str, k: int) -> str:
@@ -31,28 +34,48 @@ class Placed:
 
 @dataclass(slots=True)
 class History:
-    """The versions that are there, by id, each in order: what a page is compared with."""
+    """The versions that are there, by id: what a page is compared with.
+
+    A slice of 50,000 records keeps one for as long as it is read, and several slices are read at once: so each version
+    is 48 packed bytes, unpacked only for an id that comes again.
+    """
 
     source_id: str
     log_type: str
-    _by_id: dict[str, list[Entry]] = field(default_factory=dict)
+    _by_id: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, known: Known) -> None:
         """Take in versions that the lake or a part holds; those that are known already change nothing."""
         columns = zip(known.ids, known.version_us, known.observed_us, known.row_ids, known.versions, strict=True)
         for record_id, version_us, observed_us, name, version in columns:
-            self._insert(self._by_id, record_id, (version_us, observed_us, name, version))
+            self._insert(record_id, (version_us, observed_us, name, version))
 
     def commit(self, placed: Placed) -> None:
         """Take in what has landed."""
         for record_id, entry in placed.entries:
-            self._insert(self._by_id, record_id, entry)
+            self._insert(record_id, entry)
 
     def before(self, record_id: str, version_us: int, observed_us: int) -> str | None:
         """Return the row id of the version just before that place, None where there is none."""
-        entries = self._by_id.get(record_id, [])
+        entries = sorted(self._entries(record_id))
         at = bisect_left(entries, (version_us, observed_us, "", ""))
         return entries[at - 1][2] if at else None
+
+    def _insert(self, record_id: str, entry: Entry) -> None:
+        version_us, observed_us, name, version = entry
+        packed = _ENTRY.pack(version_us, observed_us, bytes.fromhex(name), bytes.fromhex(version))
+        there = self._by_id.get(record_id)
+        if there is None:
+            self._by_id[record_id] = packed
+        elif entry not in self._entries(record_id):
+            self._by_id[record_id] = there + packed
+
+    def _entries(self, record_id: str) -> list[Entry]:
+        """Return the versions of an id, in no order."""
+        packed = _ENTRY.iter_unpack(self._by_id.get(record_id, b""))
+        return [
+            (version_us, observed_us, name.hex(), version.hex()) for version_us, observed_us, name, version in packed
+        ]
 
     def place(self, shaped: Shaped, observed_us: int) -> Placed:
         """Compare each event with its neighbours in the order of versions; drop it if it equals either of them.
@@ -63,11 +86,11 @@ class History:
         fresh: dict[str, list[Entry]] = {}
         columns = zip(shaped.ids, shaped.version_us, shaped.versions, strict=True)
         for index, (record_id, version_us, version) in enumerate(columns):
-            entries = fresh.get(record_id) or self._by_id.get(record_id)
-            entry = self._new_entry(record_id, version_us, observed_us, version, entries or ())
+            entries = fresh.get(record_id) or (self._entries(record_id) if record_id in self._by_id else [])
+            entry = self._new_entry(record_id, version_us, observed_us, version, entries)
             if entry is None:
                 continue
-            fresh[record_id] = [entry] if entries is None else sorted([*entries, entry])
+            fresh[record_id] = [*entries, entry]
             placed.keep.append(index)
             placed.row_ids.append(entry[2])
             placed.entries.append((record_id, entry))
@@ -93,9 +116,3 @@ class History:
             if name not in taken:
                 yield name
             k += 1
-
-    @staticmethod
-    def _insert(by_id: dict[str, list[Entry]], record_id: str, entry: Entry) -> None:
-        entries = by_id.setdefault(record_id, [])
-        if entry not in entries:
-            insort(entries, entry)
