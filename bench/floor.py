@@ -1,6 +1,7 @@
 """The least that shaping can cost: msgspec structs with every field typed, nested objects too."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,7 +15,8 @@ def typed_decoder(fields: Sequence[Field]) -> Callable[[bytes], list[Any]]:
 
 
 def _struct(fields: Sequence[Field], name: str) -> Any:
-    members = [(field.name, _type(field), msgspec.Raw(b"null") if isinstance(field.type, Json) else None) for field in fields]
+    nothing = msgspec.Raw(b"null")
+    members = [(field.name, _type(field), nothing if isinstance(field.type, Json) else None) for field in fields]
     return msgspec.defstruct(name, members, gc=False)
 
 
@@ -26,8 +28,10 @@ def _python(type_: Type, name: str) -> Any:  # noqa: PLR0911  # one answer for e
     match type_:
         case Text(sent_as_boolean=True):
             return bool | str
-        case Text() | Timestamp():
+        case Text():
             return str
+        case Timestamp():
+            return datetime
         case Integer():
             return int
         case Real():

@@ -5,15 +5,62 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-_WORDS = (
-    "the a remote attacker could exploit this flaw in component library server package to execute arbitrary code via "
-    "crafted request when parsing input buffer memory allows denial of service improper validation function before "
-    "version affected users should upgrade network access privilege sensitive data kernel driver handling issue"
-).split()
+_WORDS = [
+    "the",
+    "a",
+    "remote",
+    "attacker",
+    "could",
+    "exploit",
+    "this",
+    "flaw",
+    "in",
+    "component",
+    "library",
+    "server",
+    "package",
+    "to",
+    "execute",
+    "arbitrary",
+    "code",
+    "via",
+    "crafted",
+    "request",
+    "when",
+    "parsing",
+    "input",
+    "buffer",
+    "memory",
+    "allows",
+    "denial",
+    "of",
+    "service",
+    "improper",
+    "validation",
+    "function",
+    "before",
+    "version",
+    "affected",
+    "users",
+    "should",
+    "upgrade",
+    "network",
+    "access",
+    "privilege",
+    "sensitive",
+    "data",
+    "kernel",
+    "driver",
+    "handling",
+    "issue",
+]
 _PLATFORMS = ("AWS", "AWS", "AWS", "Azure", "GCP")
 _REGIONS = ("us-east-1", "eu-central-1", "eu-north-1", "ap-northeast-2")
 _AGENTS = (
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
+    (
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 "
+        "Safari/537.36"
+    ),
     "python-requests/2.32.3",
     "Go-http-client/2.0",
 )
@@ -53,7 +100,8 @@ class Pages:
         pick = self._random
         micros = f"{pick.randrange(1_000_000):06d}".rstrip("0")
         clock = f"{pick.randrange(24):02d}:{pick.randrange(60):02d}:{pick.randrange(60):02d}"
-        return f"2026-{pick.randrange(1, 10):02d}-{day or pick.randrange(1, 29):02d}T{clock}{'.' + micros if micros else ''}Z"
+        date = f"2026-{pick.randrange(1, 10):02d}-{day or pick.randrange(1, 29):02d}"
+        return f"{date}T{clock}{'.' if micros else ''}{micros}Z"
 
     def audit(self) -> dict[str, Any]:
         """Return an audit entry."""
