@@ -5,55 +5,12 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-_WORDS = [
-    "the",
-    "a",
-    "remote",
-    "attacker",
-    "could",
-    "exploit",
-    "this",
-    "flaw",
-    "in",
-    "component",
-    "library",
-    "server",
-    "package",
-    "to",
-    "execute",
-    "arbitrary",
-    "code",
-    "via",
-    "crafted",
-    "request",
-    "when",
-    "parsing",
-    "input",
-    "buffer",
-    "memory",
-    "allows",
-    "denial",
-    "of",
-    "service",
-    "improper",
-    "validation",
-    "function",
-    "before",
-    "version",
-    "affected",
-    "users",
-    "should",
-    "upgrade",
-    "network",
-    "access",
-    "privilege",
-    "sensitive",
-    "data",
-    "kernel",
-    "driver",
-    "handling",
-    "issue",
-]
+_PROSE = (
+    "the a remote attacker could exploit this flaw in component library server package to execute arbitrary code via "
+    "crafted request when parsing input buffer memory allows denial of service improper validation function before "
+    "version affected users should upgrade network access privilege sensitive data kernel driver handling issue"
+)
+_WORDS = _PROSE.split()
 _PLATFORMS = ("AWS", "AWS", "AWS", "Azure", "GCP")
 _REGIONS = ("us-east-1", "eu-central-1", "eu-north-1", "ap-northeast-2")
 _AGENTS = (

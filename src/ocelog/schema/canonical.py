@@ -8,7 +8,7 @@ import msgspec
 
 from ocelog.schema.decode import NO_JSON
 
-_LONG = 128
+_LONG = 1_024
 """Canonical JSON beyond this stands in the hash as its own hash, which is remembered."""
 _MEMO_BYTES = 8_000_000
 
