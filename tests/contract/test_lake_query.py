@@ -302,7 +302,9 @@ def test_a_part_that_is_lost_is_said_to_be_missing(lake: FileLake, land: Land, a
         ask("SELECT * FROM wiz_issues")
 
 
-@pytest.mark.parametrize("name", ["내 Wiz 로그", "it's", "wh?t", "[old]", "a*b", "{x,y}", "50% #1", 'a "b"', "back\\slash"])
+@pytest.mark.parametrize(
+    "name", ["내 Wiz 로그", "it's", "wh?t", "[old]", "a*b", "{x,y}", "50% #1", 'a "b"', "back\\slash"]
+)
 def test_a_home_whose_path_is_odd_is_read(tmp_path: Path, ledger: FakeLedger, name: str) -> None:
     home = tmp_path / name
     home.mkdir()
