@@ -1,22 +1,19 @@
 """Which p_any_ values each row of a page has."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, chain
-from typing import Any, TypeAlias
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ocelog.schema.fields import LogSchema
 from ocelog.schema.frame import Frame
 from ocelog.schema.indicators import FEEDS, MAX_VALUE, Feed, columns_of, cut_url, feeds_of
 
-Values: TypeAlias = tuple[str, ...]
-"""Sorted, each once."""
-
-Row: TypeAlias = tuple[Values, ...]
-"""The values of each column of a group."""
-
 _MEMO_ENTRIES = 20_000
+_SAMPLE = 64
+"""So many rows show whether looking for equal ones pays."""
 
 
 class Evidence:
@@ -35,44 +32,30 @@ class Evidence:
 
 
 class _Group:
-    """Fields that feed the same columns.
-
-    What a combination of texts comes to is remembered: it repeats from row to row and from page to page.
-    """
+    """Fields that feed the same columns, read together: what they hold repeats from row to row."""
 
     def __init__(self, feeds: Sequence[Feed]) -> None:
         self._columns = list(dict.fromkeys(name for feed in feeds for name in FEEDS[feed.indicator].columns))
         self._sources = [_Source(feed, self._columns) for feed in feeds]
-        self._memo: dict[tuple[Any, ...], Row] = {}
 
     def arrays(self, frame: Frame) -> dict[str, pa.Array]:
         """Return the columns that the group fills."""
-        keys = zip(*(source.keys(frame) for source in self._sources), strict=True)
-        places: dict[tuple[Any, ...], int] = {}
-        at = [places.setdefault(key, len(places)) for key in keys]
-        rows = self._rows(list(places))
-        arrays = [_lists([row[n] for row in rows]) for n in range(len(self._columns))]
-        if len(places) < len(at):
-            spread = pa.array(at, pa.int32())
-            arrays = [array.take(spread) for array in arrays]
+        keys = list(zip(*(source.keys(frame) for source in self._sources), strict=True))
+        if not keys or len(set(keys[:_SAMPLE])) > len(keys[:_SAMPLE]) * 15 // 16:
+            arrays = self._read(keys)
+        else:
+            places: dict[tuple[Any, ...], int] = {}
+            at = pa.array([places.setdefault(key, len(places)) for key in keys], pa.int32())
+            arrays = [array.take(at) for array in self._read(list(places))]
         return dict(zip(self._columns, arrays, strict=True))
 
-    def _rows(self, keys: Sequence[tuple[Any, ...]]) -> list[Row]:
-        known = self._memo
-        new = [key for key in keys if key not in known]
-        if new:
-            if len(known) > _MEMO_ENTRIES:
-                known = self._memo = {key: known[key] for key in keys if key in known}
-            known.update(zip(new, self._read(new), strict=True))
-        return [known[key] for key in keys]
-
-    def _read(self, keys: Sequence[tuple[Any, ...]]) -> Iterator[Row]:
-        """Read keys column by column: on resources that were not met before, this is most of the work."""
-        columns: list[list[Values]] = [[()] * len(keys) for _ in self._columns]
-        for source, texts in zip(self._sources, zip(*keys, strict=True), strict=True):
-            for column, found in zip(source.columns, source.read(texts), strict=True):
-                columns[column] = list(map(_united, columns[column], found))
-        return zip(*columns, strict=True)
+    def _read(self, keys: Sequence[tuple[Any, ...]]) -> list[pa.Array]:
+        found: list[list[Sequence[Any]]] = [[] for _ in self._columns]
+        for source, texts in zip(self._sources, zip(*keys, strict=True), strict=False):
+            for column, values in zip(source.columns, source.read(texts), strict=True):
+                if values.count(None) < len(values):
+                    found[column].append(values)
+        return [_array(columns, len(keys)) for columns in found]
 
 
 class _Source:
@@ -84,6 +67,8 @@ class _Source:
         self._read_text = feeding.read
         self.columns = [columns.index(name) for name in feeding.columns]
         """Where its values go in the group."""
+        self._known: dict[Any, tuple[Any, ...]] = {}
+        self._nothing = (None,) * len(self.columns)
         self._is_url = feed.indicator == "url"
         self._cut = _cut_url if self._is_url else _whole
         self._is_list = "[]" in feed.path
@@ -95,26 +80,22 @@ class _Source:
             return [tuple(map(self._cut, one)) for one in values]
         return list(map(self._cut, values)) if self._is_url else values
 
-    def read(self, keys: Sequence[Any]) -> Iterator[Sequence[Values]]:
-        """Yield, for each column of the field, what each of `keys` gives to it."""
-        found = {key: self._of_list(key) if self._is_list else self._of_text(key) for key in dict.fromkeys(keys)}
-        return zip(*map(found.__getitem__, keys), strict=True)
+    def read(self, keys: Sequence[Any]) -> list[Sequence[Any]]:
+        """Return, for each column of the field, what each of `keys` gives to it: a value, a tuple of such, or None."""
+        read = self._of_list if self._is_list else self._of_text
+        known = self._known if len(self._known) < _MEMO_ENTRIES else {}
+        self._known = known
+        for key in dict.fromkeys(keys):
+            if key not in known:
+                known[key] = read(key)
+        return list(zip(*map(known.__getitem__, keys), strict=True))
 
-    def _of_text(self, text: str | None) -> tuple[Values, ...]:
+    def _of_text(self, text: str | None) -> tuple[str | None, ...]:
         value = text.strip() if text else ""
-        if not value or len(value) > MAX_VALUE:
-            return ((),) * len(self.columns)
-        return tuple([() if one is None else (one,) for one in self._read_text(value)])
+        return self._read_text(value) if value and len(value) <= MAX_VALUE else self._nothing
 
-    def _of_list(self, texts: Sequence[str | None]) -> tuple[Values, ...]:
-        read = [self._of_text(text) for text in texts]
-        return tuple(tuple(sorted({*chain.from_iterable(one[n] for one in read)})) for n in range(len(self.columns)))
-
-
-def _united(some: Values, more: Values) -> Values:
-    if not some or some == more:
-        return more
-    return tuple(sorted({*some, *more})) if more else some
+    def _of_list(self, texts: Sequence[str | None]) -> tuple[tuple[str | None, ...] | None, ...]:
+        return tuple(zip(*map(self._of_text, texts), strict=True)) or self._nothing
 
 
 def _cut_url(url: str | None) -> str | None:
@@ -125,12 +106,30 @@ def _whole(text: str | None) -> str | None:
     return text
 
 
-def _lists(rows: Sequence[Values]) -> pa.Array:
-    """Return a list array in which an empty list is null."""
-    offsets = pa.array([0, *accumulate(map(len, rows))], pa.int32())
-    values = pa.array(list(chain.from_iterable(rows)), pa.string())
-    mask = None if all(rows) else pa.array([not row for row in rows], pa.bool_())
-    return pa.ListArray.from_arrays(offsets, values, mask=mask)
+def _array(columns: Sequence[Sequence[Any]], rows: int) -> pa.Array:
+    """Return all values of each row as a list: sorted, each once; null where there are none."""
+    if not columns:
+        return pa.nulls(rows, pa.list_(pa.string()))
+    if len(columns) == 1 and isinstance(next(one for one in columns[0] if one is not None), str):
+        return _singles(pa.array(columns[0], pa.string()))
+    lists = [_sorted(values) for values in zip(*columns, strict=True)]
+    offsets = pa.array([0, *accumulate(map(len, lists))], pa.int32())
+    mask = None if all(lists) else pa.array([not one for one in lists], pa.bool_())
+    return pa.ListArray.from_arrays(offsets, pa.array(list(chain.from_iterable(lists)), pa.string()), mask=mask)
+
+
+def _sorted(found: tuple[Any, ...]) -> Sequence[str]:
+    values = {one for one in found if one is not None}
+    if any(isinstance(one, tuple) for one in values):
+        values = {*chain.from_iterable(one if isinstance(one, tuple) else (one,) for one in values)} - {None}
+    return sorted(values) if len(values) > 1 else list(values)
+
+
+def _singles(values: pa.Array) -> pa.Array:
+    """Return a list of one value for each, null for null."""
+    ends = pc.cumulative_sum(values.is_valid().cast(pa.int32()))
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+    return pa.ListArray.from_arrays(offsets, values.drop_null(), mask=values.is_null())
 
 
 def _connected(feeds: Sequence[Feed]) -> list[list[Feed]]:

@@ -29,23 +29,21 @@ class Texts:
 
     def __init__(self, raws: Sequence[Any]) -> None:
         texts = list(map(bytes, raws))
-        self._codes: pa.Array | None = None
+        self._codes: list[int] | None = None
         self.different: list[bytes] = texts
         """Each text once; where hardly any is there twice, simply all of them."""
-        if len(set(texts[:_SAMPLE])) <= len(texts[:_SAMPLE]) * 3 // 4:
-            encoded = pa.array(texts, pa.large_binary()).dictionary_encode()
-            self.different = encoded.dictionary.to_pylist()
-            self._codes = encoded.indices
+        if len(set(texts[:_SAMPLE])) <= len(texts[:_SAMPLE]) * 15 // 16:
+            places: dict[bytes, int] = {}
+            self._codes = [places.setdefault(text, len(places)) for text in texts]
+            self.different = list(places)
 
     def spread(self, values: Sequence[Any]) -> Sequence[Any]:
         """Return, for each record, the value that belongs to its text; `values` has one for each of `different`."""
-        if self._codes is None:
-            return values
-        return list(map(values.__getitem__, memoryview(self._codes.buffers()[1]).cast("i")))
+        return values if self._codes is None else list(map(values.__getitem__, self._codes))
 
     def spread_array(self, values: pa.Array) -> pa.Array:
         """Do the same in Arrow."""
-        return values if self._codes is None else values.take(self._codes)
+        return values if self._codes is None else values.take(pa.array(self._codes, pa.int32()))
 
 
 class Frame:
