@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from shaping import AUDIT, FINDINGS, page, rows, shaper_of
 
 from ocelog.schema.indicators import FEEDS, cut_url
+from shaping import AUDIT, FINDINGS, page, rows, shaper_of
 
 
 def found(indicator: str, text: str) -> list[tuple[str, str]]:
