@@ -14,6 +14,7 @@ import structlog
 from ocelog import config
 from ocelog.assemble import Assembly, Stream
 from ocelog.config import Settings
+from ocelog.dispatch.heap import share_one_heap
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import OcelogError, TransientError
 from ocelog.instants import from_us
@@ -61,6 +62,7 @@ class Service:
     _publishing: OcelogError | None = None
 
     def __post_init__(self) -> None:
+        share_one_heap()
         installation = self.assembly.installation
         self.threads = Threads()
         self.reader = Reader(

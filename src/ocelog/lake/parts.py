@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from ocelog.lake.disk import make_directory, refusal, sync_directory, write_new
 from ocelog.lake.ports import LakeLedger
 from ocelog.model import NewPart
+from ocelog.schema.table import part_options
 
 LANDING = "landing"
 _NAME = re.compile(r"(?P<slice>\d+)-(?P<fence>\d+)-\d+\.parquet")
@@ -72,7 +73,5 @@ def remove_orphans(home: Path, table: str, ledger: LakeLedger) -> list[str]:
 
 def _encode(rows: pa.Table) -> memoryview:
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        rows, sink, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False, version="2.6"
-    )
+    pq.write_table(rows, sink, version="2.6", **part_options(rows))
     return memoryview(sink.getvalue())

@@ -15,7 +15,7 @@ from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from ocelog.pull.ports import Ask, Page
 
 SECOND = timedelta(seconds=1)
-FULL_SLICE = 50_000
+FULL_SLICE = 20_000
 """More records than this, and a slice is split before it is read, so that memory stays flat."""
 _RUNGS = (100, 20, 5, 1)
 _MAX_RESTARTS = 6

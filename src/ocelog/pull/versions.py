@@ -36,7 +36,7 @@ class Placed:
 class History:
     """The versions that are there, by id: what a page is compared with.
 
-    A slice of 50,000 records keeps one for as long as it is read, and several slices are read at once: so each version
+    A slice of 20,000 records keeps one for as long as it is read, and several slices are read at once: so each version
     is 48 packed bytes, unpacked only for an id that comes again.
     """
 
@@ -52,8 +52,10 @@ class History:
 
     def commit(self, placed: Placed) -> None:
         """Take in what has landed."""
-        for record_id, entry in placed.entries:
-            self._insert(record_id, entry)
+        pack, read = _ENTRY.pack, bytes.fromhex
+        for record_id, (version_us, observed_us, name, version) in placed.entries:
+            packed = pack(version_us, observed_us, read(name), read(version))
+            self._by_id[record_id] = self._by_id.get(record_id, b"") + packed
 
     def before(self, record_id: str, version_us: int, observed_us: int) -> str | None:
         """Return the row id of the version just before that place, None where there is none."""
@@ -62,12 +64,10 @@ class History:
         return entries[at - 1][2] if at else None
 
     def _insert(self, record_id: str, entry: Entry) -> None:
-        version_us, observed_us, name, version = entry
-        packed = _ENTRY.pack(version_us, observed_us, bytes.fromhex(name), bytes.fromhex(version))
-        there = self._by_id.get(record_id)
-        if there is None:
-            self._by_id[record_id] = packed
-        elif entry not in self._entries(record_id):
+        there = self._by_id.get(record_id, b"")
+        if not there or entry not in self._entries(record_id):
+            version_us, observed_us, name, version = entry
+            packed = _ENTRY.pack(version_us, observed_us, bytes.fromhex(name), bytes.fromhex(version))
             self._by_id[record_id] = there + packed
 
     def _entries(self, record_id: str) -> list[Entry]:
@@ -84,23 +84,28 @@ class History:
         """
         placed = Placed(keep=[], row_ids=[], entries=[])
         fresh: dict[str, list[Entry]] = {}
+        known, source_id, log_type = self._by_id, self.source_id, self.log_type
         columns = zip(shaped.ids, shaped.version_us, shaped.versions, strict=True)
         for index, (record_id, version_us, version) in enumerate(columns):
-            entries = fresh.get(record_id) or (self._entries(record_id) if record_id in self._by_id else [])
-            entry = self._new_entry(record_id, version_us, observed_us, version, entries)
-            if entry is None:
-                continue
-            fresh[record_id] = [*entries, entry]
+            if record_id not in known and record_id not in fresh:
+                entry = (version_us, observed_us, row_id(source_id, log_type, record_id, version, 0), version)
+                fresh[record_id] = [entry]
+            else:
+                entries = fresh.get(record_id) or self._entries(record_id)
+                between = self._between(record_id, version_us, observed_us, version, entries)
+                if between is None:
+                    continue
+                entry = between
+                fresh[record_id] = [*entries, entry]
             placed.keep.append(index)
             placed.row_ids.append(entry[2])
             placed.entries.append((record_id, entry))
         return placed
 
-    def _new_entry(
+    def _between(
         self, record_id: str, version_us: int, observed_us: int, version: str, entries: Collection[Entry]
     ) -> Entry | None:
-        if not entries:
-            return (version_us, observed_us, row_id(self.source_id, self.log_type, record_id, version, 0), version)
+        """Return the entry that the version gets among `entries`, None where it equals a neighbour."""
         name = next(self._free_names(record_id, version, entries))
         entry = (version_us, observed_us, name, version)
         ordered = sorted(entries)
