@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocelog.schema.fields import LogSchema
-from ocelog.schema.frame import Frame
+from ocelog.schema.frame import Frame, numbered
 from ocelog.schema.indicators import FEEDS, MAX_VALUE, Feed, columns_of, cut_url, feeds_of
 
 _MEMO_ENTRIES = 20_000
@@ -44,9 +44,9 @@ class _Group:
         if not keys or len(set(keys[:_SAMPLE])) > len(keys[:_SAMPLE]) * 15 // 16:
             arrays = self._read(keys)
         else:
-            places: dict[tuple[Any, ...], int] = {}
-            at = pa.array([places.setdefault(key, len(places)) for key in keys], pa.int32())
-            arrays = [array.take(at) for array in self._read(list(places))]
+            numbers, different = numbered(keys)
+            at = pa.array(numbers, pa.int32())
+            arrays = [array.take(at) for array in self._read(different)]
         return dict(zip(self._columns, arrays, strict=True))
 
     def _read(self, keys: Sequence[tuple[Any, ...]]) -> list[pa.Array]:

@@ -1,9 +1,10 @@
 """What a page's records hold, column by column: taken apart once, for instants, hashes, indicators and rows alike."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, chain, islice
+from itertools import accumulate, chain, count, islice
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import pyarrow as pa
 
@@ -11,6 +12,7 @@ from ocelog.schema.decode import Layout, Record
 from ocelog.schema.fields import Array, Boolean, Integer, Json, Object, Real, Text, Timestamp, Type
 from ocelog.schema.timestamps import INSTANT
 
+T = TypeVar("T")
 Read: TypeAlias = Callable[[Sequence[Any]], list[Sequence[Any]]]
 """Makes any number of columns of one."""
 
@@ -18,6 +20,12 @@ _SAMPLE = 64
 """So many texts of a column show whether looking for equal ones pays."""
 
 _INTEGERS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
+
+
+def numbered(values: Iterable[T]) -> tuple[list[int], list[T]]:
+    """Return which of the different values each one is, and those in the order of their first coming."""
+    places: defaultdict[T, int] = defaultdict(count().__next__)
+    return list(map(places.__getitem__, values)), list(places)
 
 
 class Texts:
@@ -33,9 +41,7 @@ class Texts:
         self.different: list[bytes] = texts
         """Each text once; where hardly any is there twice, simply all of them."""
         if len(set(texts[:_SAMPLE])) <= len(texts[:_SAMPLE]) * 15 // 16:
-            places: dict[bytes, int] = {}
-            self._codes = [places.setdefault(text, len(places)) for text in texts]
-            self.different = list(places)
+            self._codes, self.different = numbered(texts)
 
     def spread(self, values: Sequence[Any]) -> Sequence[Any]:
         """Return, for each record, the value that belongs to its text; `values` has one for each of `different`."""
