@@ -415,8 +415,12 @@ def test_a_home_whose_path_is_odd_works(tmp_path: Path, ledger: FakeLedger) -> N
     home.mkdir()
     lake = FileLake(home, ledger, SCHEMAS)
     land(lake, ledger, row("a", 1))
-    Publisher(home, ledger, SCHEMAS).publish(TABLE)
-    assert lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids == ["a"]
+    publisher = Publisher(home, ledger, SCHEMAS)
+    assert publisher.publish(TABLE, force=True).rows == 1
+    land(lake, ledger, row("b", 2))
+    assert publisher.publish(TABLE, force=True).rows == 1
+    assert sorted(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["a", "b"]
+    assert [path.name for path in tmp_path.iterdir()] == [home.name]
 
 
 def test_purging_a_source_keeps_every_other_row_as_it_was(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.sql import literal
-from ocelog.lake.state import CATALOG_NAME, NAMESPACE, catalog_path
+from ocelog.lake.state import CATALOG_NAME, NAMESPACE, catalog_path, catalog_uri
 from ocelog.lake.view import Views
 
 _PACKAGES = ("org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.10.1", "org.xerial:sqlite-jdbc:3.50.3.0")
@@ -66,7 +66,7 @@ def _lines(home: Path, table: str, metadata: str) -> dict[str, str]:
 
 
 def _pyiceberg(home: Path, table: str, warehouse: str) -> str:
-    uri = f"sqlite:///{catalog_path(home)}"
+    uri = catalog_uri(home)
     return "\n".join(
         (
             "from pyiceberg.catalog.sql import SqlCatalog",

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ocelog.errors import HomeError
 from ocelog.lake.disk import make_directory
 from ocelog.lake.durable import IMPLEMENTATION
-from ocelog.lake.state import CATALOG_NAME, NAMESPACE, catalog_path
+from ocelog.lake.state import CATALOG_NAME, NAMESPACE, catalog_path, catalog_uri
 from ocelog.model import REJECTIONS
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def opened_catalog(home: Path) -> "Iterator[SqlCatalog]":
         make_directory(path.parent)
     catalog = SqlCatalog(
         CATALOG_NAME,
-        **{"uri": f"sqlite:///{path}", "warehouse": str(home / "lake" / "warehouse"), "py-io-impl": IMPLEMENTATION},
+        **{"uri": catalog_uri(home), "warehouse": str(home / "lake" / "warehouse"), "py-io-impl": IMPLEMENTATION},
     )
     try:
         yield catalog

@@ -51,6 +51,11 @@ def catalog_path(home: Path) -> Path:
     return home / "lake" / "catalog.db"
 
 
+def catalog_uri(home: Path) -> str:
+    """Return the address of the catalog, whatever characters the home's path has."""
+    return f"sqlite:///{quote(str(catalog_path(home)))}"
+
+
 def parse_mark(text: str | None) -> tuple[str | None, int]:
     """Split a mark into ledger id and sequence."""
     if text is None:
