@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
 from ocelog.assemble import SECRET_NAME, stream_settings, wiz_settings, wiz_source
 from ocelog.errors import ConfigError
@@ -109,6 +110,17 @@ def edited(row: SourceRow, settings: WizSettings, extra: Mapping[str, Any]) -> S
     return changed
 
 
+def refuse_other_tenant(installation: Installation, before: SourceRow, after: SourceRow) -> None:
+    """Raise ConfigError where an edit would mix another tenant's records into what was read of this one."""
+    if _same_tenant(wiz_settings(before), wiz_settings(after)) or not installation.ledger.slices(source_id=before.id):
+        return
+    raise ConfigError(
+        f"The source {before.name!r} has read another tenant, and two in one source could not be told apart. Add the "
+        "new one as a source of its own: ocelog source add. The old one keeps its rows, also when it is removed: "
+        f"ocelog source remove {before.id}"
+    )
+
+
 def with_pause(row: SourceRow, *, paused: bool) -> SourceRow:
     """Return `row`, paused or not."""
     return replace(row, paused=paused)
@@ -132,6 +144,12 @@ def _keep(vault: Vault, source: str, secret: GivenSecret) -> None:
 
 def _same_tenant(before: WizSettings, after: WizSettings) -> bool:
     """Whether both reach the same tenant, as far as their addresses tell."""
-    if before.token_url != after.token_url:
+    if _place(before.token_url) != _place(after.token_url):
         return False
-    return before.api_url is None or after.api_url is None or before.api_url == after.api_url
+    return before.api_url is None or after.api_url is None or _place(before.api_url) == _place(after.api_url)
+
+
+def _place(url: str) -> tuple[str | None, int, str]:
+    """Return what `url` leads to, however it is spelled."""
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), parts.path.rstrip("/")

@@ -174,6 +174,19 @@ def test_another_tenant_does_not_take_up_a_removed_one(ocelog: Ocelog, tenant: S
     assert "read another tenant" in refused.err
 
 
+def test_a_source_is_not_moved_to_another_tenant_once_it_was_read(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant)
+    other = tenant.api_url.replace("127.0.0.1", "localhost")
+    ocelog("source", "edit", "prod", "--api-url", other, "--no-check")
+    ocelog("source", "edit", "prod", "--api-url", tenant.api_url)
+    ocelog("pull")
+    refused = ocelog("source", "edit", "prod", "--api-url", other, "--no-check", code=2).err
+    assert "as a source of its own" in refused
+    assert "keeps its rows" in refused
+    assert ocelog("source", "show", "prod", "--json").json["api_url"] == tenant.api_url
+    ocelog("source", "edit", "prod", "--api-url", tenant.api_url.replace("http://", "HTTP://") + "/", "--no-check")
+
+
 def test_purging_asks_first_then_leaves_no_row_behind(ocelog: Ocelog, tenant: Simulated) -> None:
     ocelog.add(tenant, "prod")
     ocelog.add(tenant, "twin")

@@ -116,6 +116,7 @@ def edit(  # noqa: PLR0913 - one argument an option
     with opened() as installation:
         before = tenants.find(installation, name)
         row = tenants.edited(before, chosen.wiz(wiz_settings(before)), chosen.streams())
+        tenants.refuse_other_tenant(installation, before, row)
         _say_conflict(row)
         if not no_check and (secret is not None or chosen.reaches_anew):
             proof = secret.value if secret is not None else tenants.reveal(installation, row)
