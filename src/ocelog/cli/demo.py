@@ -157,4 +157,5 @@ def _keep_going(installation: Installation, stop: Stop) -> bool:
 def _tell(stream: Stream, step: Step) -> None:
     if step.landed is not None and step.landed.events:
         now = time.strftime("%H:%M:%S")
-        typer.echo(f"{now}  {stream.kind.log_type}: {step.landed.events} new versions")
+        events = step.landed.events
+        typer.echo(f"{now}  {stream.kind.log_type}: {events} new version{'' if events == 1 else 's'}")
