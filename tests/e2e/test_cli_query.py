@@ -84,6 +84,10 @@ def test_parquet_goes_to_a_file(ocelog: Ocelog, tmp_path: Path) -> None:
     assert pq.read_table(file).num_rows == 40
 
 
+def test_a_question_that_wants_more_memory_than_there_is_for_it_is_refused(ocelog: Ocelog) -> None:
+    assert "memory" in ocelog("query", "SELECT list_aggregate(range(1000000000), 'sum')", code=2).err
+
+
 def test_the_sql_may_come_from_a_file_or_stdin(ocelog: Ocelog, tmp_path: Path) -> None:
     file = tmp_path / "question.sql"
     file.write_text("SELECT count(*) AS n FROM wiz_issues;\n")

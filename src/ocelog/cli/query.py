@@ -10,6 +10,7 @@ import typer
 
 from ocelog.assemble import table_schemas
 from ocelog.cli import answers, show
+from ocelog.cli.limits import bound_memory
 from ocelog.errors import ConfigError
 from ocelog.installation import Installation, opened
 from ocelog.lake.query import Limits, Queries
@@ -32,7 +33,7 @@ class Output(StrEnum):
 def command(
     sql: Annotated[str | None, typer.Argument(metavar="SQL", help="One SELECT, in DuckDB's SQL.")] = None,
     *,
-    file: Annotated[Path | None, typer.Option("-f", "--file", help="Read the SQL from a file.")] = None,
+    file: Annotated[Path | None, typer.Option("-f", "--file", help="Read the SQL from a file; - is stdin.")] = None,
     output: Annotated[
         Output | None, typer.Option("-o", "--output", help="Default: a table on a terminal, else ndjson.")
     ] = None,
@@ -51,6 +52,7 @@ def command(
             timeout=settings.query_timeout if timeout is None else _timeout(timeout),
             memory_mb=max(1, settings.query_memory // 1_000_000),
         )
+        bound_memory(limits.memory_mb)
         queries = Queries(installation.home.path, installation.ledger, table_schemas())
         with queries.run(text, limits=limits) as answer:
             _write(answers.Rows(schema=answer.schema, batches=answer.batches), output or _usual())
@@ -61,9 +63,11 @@ def command(
 def _sql(sql: str | None, file: Path | None) -> str:
     if sql is not None and file is not None:
         raise ConfigError("Give the SQL as an argument or with -f, not both.")
-    if sql is not None:
+    if sql is not None and sql.strip() != "-":
         return sql
-    if file is None and sys.stdin.isatty():
+    if file == Path("-"):
+        file = None
+    elif file is None and sql is None and sys.stdin.isatty():
         raise ConfigError('Which SQL? Such as: ocelog query "SELECT count(*) FROM wiz_issues_current"')
     try:
         if file is None:
