@@ -125,6 +125,22 @@ def open_home(path: Path) -> Home:
     return Home(path=Path(written), ledger_url=note.get("ledger") or default_ledger(Path(written)))
 
 
+def check_ledger(home: Home) -> None:
+    """Refuse a home whose own ledger is lost: a new one in its place would know neither sources nor parts."""
+    file = home.path / "ledger.db"
+    if home.ledger_url != default_ledger(home.path):
+        return
+    with translated(file):
+        # Making a home ends after its ledger has tables: an empty file is what is left of one.
+        lost = not file.exists() or file.stat().st_size == 0
+    if lost:
+        raise HomeError(
+            f"The ledger {file} is missing or empty; with it go the sources, their secrets and all progress. "
+            "Restore it from the backup, together with the lake of the same backup, or begin anew with an empty home: "
+            "OCELOG_HOME=FOLDER ocelog init. Nothing was changed."
+        )
+
+
 def free_bytes(home: Home) -> int:
     """Return how much room is left where `home` is."""
     found = os.statvfs(home.path)

@@ -32,6 +32,7 @@ def opened(path: Path | None = None) -> Iterator[Installation]:
     """Open the home at `path`, or the one that the environment names, within the block."""
     settings = config.load(home=path)
     place = home.open_home(settings.home)
+    home.check_ledger(place)
     ledger = Ledger.open(place.ledger_url)
     try:
         yield Installation(settings=settings, home=place, ledger=ledger)

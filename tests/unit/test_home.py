@@ -12,6 +12,7 @@ from ocelog import home
 from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.holding import held, holder
 from ocelog.home import Home, translated
+from ocelog.installation import make, opened
 
 
 @pytest.fixture
@@ -93,6 +94,29 @@ def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
         home.prepare(tmp_path / "file")
     with pytest.raises(HomeError):
         home.prepare(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_lost_ledger_is_told_and_no_empty_one_takes_its_place(tmp_path: Path, left: bytes | None) -> None:
+    place = make(tmp_path / "home", ledger_url=None).home.path
+    with opened(place):
+        pass
+    (place / "ledger.db").unlink()
+    if left is not None:
+        (place / "ledger.db").write_bytes(left)
+    before = {each.name for each in place.iterdir()}
+    with (
+        pytest.raises(HomeError, match=r"ledger\.db is missing or empty.*from the backup.*with the lake"),
+        opened(place),
+    ):
+        pass
+    assert {each.name for each in place.iterdir()} == before
+    assert left is None or (place / "ledger.db").read_bytes() == left
+
+
+def test_a_home_whose_ledger_is_elsewhere_needs_none_beside_its_lake(tmp_path: Path) -> None:
+    with opened(make(tmp_path / "home", ledger_url=f"sqlite:///{tmp_path}/elsewhere.db").home.path):
+        assert not (tmp_path / "home" / "ledger.db").exists()
 
 
 def test_a_full_disk_can_be_tried_again_and_a_read_only_one_needs_a_person(tmp_path: Path) -> None:
