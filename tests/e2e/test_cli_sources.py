@@ -59,7 +59,8 @@ def test_a_wrong_secret_saves_nothing_and_says_what_to_do(ocelog: Ocelog, tenant
         (["wiz", "prod", "--token-url", "cognito", "--client-id", "x"], "no terminal to ask for the client secret"),
         (["wiz", "prod", "--token-ulr", "cognito"], "No such option: --token-ulr (Possible options: --token-url)"),
         (["wiz", "a\nb", "--token-url", "cognito", "--client-id", "x"], "name is one line"),
-        (["wiz", "prod", "--token-url", "cognto", "--client-id", "x"], "The token URL is one of"),
+        (["wiz", "prod", "--token-url", "cognto", "--client-id", "x"], "did you mean `cognito`?"),
+        (["wiz", "prod", "--token-url", "vendor", "--client-id", "x"], "not `vendor`."),
         (["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--log-type", "issue"], "did you mean `issues`"),
         (["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--backfill", "long"], "no duration"),
         (["wiz", "prod", "--token-url", "http://x.example/t", "--client-id", "x"], "must begin with https://"),
@@ -82,6 +83,19 @@ def test_what_does_not_hold_is_refused_in_words(
         main(["source", "add", *arguments])
     assert ended.value.code == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_prompt_that_nobody_answers_needs_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OCELOG_HOME", str(tmp_path / "home"))
+    make(tmp_path / "home", ledger_url=None)
+    monkeypatch.setattr("ocelog.cli.wizard.is_wanted", lambda *_: True)
+    monkeypatch.setattr("sys.stdin", StringIO())
+    with pytest.raises(SystemExit) as ended:
+        main(["source", "add"])
+    assert ended.value.code == 2
+    assert "Aborted!" in capsys.readouterr().err
 
 
 def test_a_second_source_of_the_name_is_refused(ocelog: Ocelog, tenant: Simulated) -> None:
@@ -193,6 +207,7 @@ def test_purging_asks_first_then_leaves_no_row_behind(ocelog: Ocelog, tenant: Si
     ocelog("pull")
     rows = ocelog.count("all_logs")
     assert "Nothing was deleted" in ocelog("source", "remove", "prod", "--purge", stdin="n\n", code=2).err
+    assert "say --yes" in ocelog("source", "remove", "prod", "--purge", code=2).err
     ocelog("source", "remove", "prod", "--purge", "--yes")
     assert ocelog.count("all_logs") == rows // 2
     assert ocelog.count("all_logs WHERE p_source_id = 'prod'") == 0

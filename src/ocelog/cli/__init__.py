@@ -4,6 +4,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from typer import Abort
+
 from ocelog.cli.app import build, wanted_command
 from ocelog.errors import OcelogError, TransientError
 
@@ -21,6 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OcelogError as error:
         _say(str(error))
         sys.exit(TRY_LATER if isinstance(error, TransientError) else PERSON_MUST_ACT)
+    except SystemExit as ended:
+        # A prompt that got no answer: typer has said so, and would exit as if that were unexpected.
+        if isinstance(ended.__context__, Abort):
+            sys.exit(PERSON_MUST_ACT)
+        raise
     except BrokenPipeError:
         # Whoever read our output has left; Python would complain about that at exit once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

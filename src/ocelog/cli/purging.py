@@ -13,7 +13,7 @@ from ocelog.ledger.store import SourceRow
 
 def purge(installation: Installation, row: SourceRow, *, yes: bool) -> None:
     """Delete the source with its rows, after asking. Killed half-way, it can be called again."""
-    if not yes and not typer.confirm(f"Delete {row.name!r} and all of its rows from the lake, for good?", err=True):
+    if not yes and not _confirmed(row.name):
         raise ConfigError("Nothing was deleted.")
     home, ledger = installation.home, installation.ledger
     with held(home, f"ocelog source remove {row.id} --purge"):
@@ -27,3 +27,10 @@ def purge(installation: Installation, row: SourceRow, *, yes: bool) -> None:
         for path in ledger.purge_source(row.id):
             (home.path / path).unlink(missing_ok=True)
     typer.echo(f"Deleted {row.name!r} and its rows. Older snapshots of the tables keep them; none expires yet.")
+
+
+def _confirmed(name: str) -> bool:
+    try:
+        return typer.confirm(f"Delete {name!r} and all of its rows from the lake, for good?", err=True)
+    except typer.Abort:
+        raise ConfigError("Nothing was deleted, for nobody answered. Without a terminal, say --yes.") from None

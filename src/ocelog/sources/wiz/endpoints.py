@@ -3,6 +3,7 @@
 import base64
 import ipaddress
 import re
+from difflib import get_close_matches
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -31,8 +32,10 @@ def token_url(text: str) -> str:
     if text in TOKEN_URLS:
         return TOKEN_URLS[text]
     if "://" not in text:
+        near = get_close_matches(text, TOKEN_URLS, n=1)
         raise ConfigError(
-            f"The token URL is one of {', '.join(TOKEN_URLS)} or a URL such as https://..., not `{text}`."
+            f"The token URL is one of {', '.join(TOKEN_URLS)} or a URL such as https://..., not `{text}`"
+            f"{f': did you mean `{near[0]}`?' if near else '.'}"
         )
     return _checked(text, "token URL")
 
