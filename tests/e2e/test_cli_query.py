@@ -200,3 +200,17 @@ def test_a_current_view_says_how_much_of_the_first_sweep_is_missing(tmp_path: Pa
     assert "first sweep" not in ocelog("query", "SELECT count(*) FROM wiz_issues").err
     sweep = ocelog("status", "--json", code=None).json["streams"][0]["first_sweep"]
     assert sweep["slices_left"] > 0
+
+
+@pytest.mark.parametrize("view", ["all_logs", "wiz_issues_current"])
+def test_a_view_has_no_place_for_other_engines(say: Inside, view: str) -> None:
+    _, err = say("lake", view, code=2)
+    assert "is a view" in err
+    assert "docs/lake.md" in err
+
+
+@pytest.mark.parametrize("arguments", [["-"], ["-f", "-"]])
+def test_a_dash_means_stdin(say: Inside, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("SELECT 42 AS answer"))
+    out, _ = say("query", *arguments)
+    assert json.loads(out) == {"answer": 42}

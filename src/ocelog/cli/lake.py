@@ -7,7 +7,8 @@ import typer
 
 from ocelog.assemble import table_schemas
 from ocelog.cli import show
-from ocelog.cli.tables import check_table
+from ocelog.cli.tables import check_table, meanings
+from ocelog.errors import ConfigError
 from ocelog.installation import opened
 from ocelog.lake.elsewhere import LakeInfo, lake_info
 from ocelog.lake.sql import current_sql
@@ -23,6 +24,7 @@ def command(
     """Show where the tables are and what is published; with a table, lines to paste into other engines."""
     schemas = table_schemas()
     if table is not None:
+        _refuse_view(table)
         check_table(table, dict.fromkeys(schemas, ""))
     names = [table] if table is not None else list(schemas)
     with opened() as installation:
@@ -34,6 +36,14 @@ def command(
     show.table([_line(info) for info in found])
     if table is not None:
         _print_lines(found[0])
+
+
+def _refuse_view(name: str) -> None:
+    if name in meanings().keys() - table_schemas().keys():
+        raise ConfigError(
+            f"{name!r} is a view of `ocelog query`, made of tables anew each time; other engines have only the tables. "
+            "How to write it there: docs/lake.md"
+        )
 
 
 def _line(info: LakeInfo) -> dict[str, Any]:
