@@ -22,6 +22,8 @@ VERSION = 1
 """Of the home's layout; a newer one is refused, an older one is brought up to this."""
 _FOLDERS = ("landing", "lake", "tmp")
 _OURS = {*_FOLDERS, "home.json", "key", "ledger.db", "ledger.db-wal", "ledger.db-shm", "lock", "config.yml"}
+_KEY_DRAFT = re.compile(r"key\..*\.draft")
+"""What a crash leaves of a key that was being written."""
 _MAX_NOTE = 100_000
 """Bytes that home.json may have, and the note in the lock."""
 
@@ -60,7 +62,7 @@ def prepare(path: Path) -> Path:
     path = path.expanduser().absolute()
     with translated(path):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        strangers = {each.name for each in path.iterdir()} - _OURS
+        strangers = {each.name for each in path.iterdir() if not _KEY_DRAFT.fullmatch(each.name)} - _OURS
         if strangers:
             raise HomeError(
                 f"{path} is not empty and no home of Ocelog ({min(strangers)!r} is in it): name an empty folder."

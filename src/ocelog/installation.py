@@ -51,6 +51,7 @@ class Made:
 
 def make(path: Path, *, ledger_url: str | None) -> Made:
     """Make a home at `path`, or complete one that lacks its key. Raises HomeError."""
+    _check_key_file(config.load().key_file)
     if home.exists(path):
         place = home.open_home(path)
         if ledger_url is not None and ledger_url != place.ledger_url:
@@ -74,10 +75,19 @@ def _make_ledger(url: str) -> None:
         ledger.close()
 
 
+def _check_key_file(path: Path | None) -> None:
+    """Refuse a key file that is named and not there: it is the person's own, and none is made in its place."""
+    if path is not None and config.key_text() is None and not path.is_file():
+        raise HomeError(
+            f"OCELOG_KEY_FILE names {path}, and no such file is there: put the key there, or unset OCELOG_KEY_FILE to "
+            "have a key made in the home. Nothing was changed."
+        )
+
+
 def _make_key(path: Path) -> Path | None:
     """Make a key file unless the key comes from elsewhere, or is there."""
     settings = config.load()
-    if config.key_text() is not None or settings.key_file is not None or path.exists():
+    if config.key_text() is not None or settings.key_file is not None or not keys.is_missing(path):
         return None
     keys.make_key(path)
     return path

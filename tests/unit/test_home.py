@@ -119,6 +119,25 @@ def test_a_home_whose_ledger_is_elsewhere_needs_none_beside_its_lake(tmp_path: P
         assert not (tmp_path / "home" / "ledger.db").exists()
 
 
+def test_an_empty_key_is_made_anew_and_a_draft_of_one_is_in_nobodys_way(tmp_path: Path) -> None:
+    place = home.prepare(tmp_path / "home")
+    (place / "key").touch(0o600)
+    (place / "key.x7_a.draft").touch(0o600)
+    assert make(place, ledger_url=None).new_key == place / "key"
+    (place / "key").write_bytes(b"")
+    assert make(place, ledger_url=None).new_key == place / "key"
+    assert make(place, ledger_url=None).new_key is None
+
+
+def test_a_key_file_that_is_named_and_not_there_is_told_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OCELOG_KEY_FILE", str(tmp_path / "absent"))
+    with pytest.raises(HomeError, match="absent, and no such file is there"):
+        make(tmp_path / "home", ledger_url=None)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_can_be_tried_again_and_a_read_only_one_needs_a_person(tmp_path: Path) -> None:
     with pytest.raises(LakeUnavailableError, match="is full: make room"), translated(tmp_path):
         raise OSError(28, "No space left on device")

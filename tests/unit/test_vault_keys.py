@@ -1,6 +1,8 @@
 """Keys are made for one user, read only from files that others cannot read, and never shown; nor are secrets."""
 
 import copy
+import errno
+import os
 import pickle
 import stat
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ocelog.errors import HomeError
-from ocelog.ledger.keys import make_key, parse_key, read_key
+from ocelog.ledger.keys import is_missing, make_key, parse_key, read_key
 from ocelog.secret import Secret
 
 
@@ -32,6 +34,28 @@ def test_a_key_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
 def test_a_key_in_a_folder_that_is_not_there_is_an_error_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(HomeError, match="absent"):
         make_key(tmp_path / "absent" / "key")
+
+
+def test_a_key_that_a_full_disk_cut_short_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(HomeError, match=r"No space left.*make room"):
+        make_key(tmp_path / "key")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_key_file_is_as_good_as_none(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.touch(0o600)
+    assert is_missing(path)
+    key = make_key(path)
+    assert read_key(path) == key
+    assert not is_missing(path)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o610])

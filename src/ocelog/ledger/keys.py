@@ -1,8 +1,10 @@
 """Where the key of the secrets comes from, and who else could read it."""
 
+import errno
 import os
 import secrets
 import stat
+import tempfile
 from pathlib import Path
 
 from ocelog.errors import HomeError
@@ -12,19 +14,48 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_key(path: Path) -> bytes:
-    """Make a random key in a new file that only this user may read. Raises HomeError where there is a file already."""
+    """Make a random key in a new file that only this user may read: whole, or not at all.
+
+    Raises HomeError where there is a file already; an empty one, which a full disk may have left, is replaced.
+    """
     key = secrets.token_bytes(KEY_BYTES)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(key.hex() + "\n")
-            file.flush()
-            os.fsync(handle)
+        if is_missing(path):
+            path.unlink(missing_ok=True)
+        _write_new(path, key.hex() + "\n")
     except FileExistsError as error:
         raise HomeError(f"There is a key at {path} already; it stays as it is.") from error
     except OSError as error:
-        raise HomeError(f"The key {path} cannot be written ({error.strerror}).") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "make room on its disk" if full else "its folder must exist and be writable for this user"
+        raise HomeError(f"The key {path} cannot be written ({error.strerror}): {advice}, then try again.") from error
     return key
+
+
+def is_missing(path: Path) -> bool:
+    """Whether there is no key file at `path`, or an empty one."""
+    try:
+        return path.stat().st_size == 0
+    except FileNotFoundError:
+        return True
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that appears with all of its text, and never in the place of another."""
+    handle, draft = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".draft", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(handle)
+        os.link(draft, path)
+    finally:
+        Path(draft).unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def read_key(path: Path, *, guarded: bool = False) -> bytes:
