@@ -81,18 +81,29 @@ def test_strangers_that_are_interrupted_by_a_good_answer_do_not_count() -> None:
     assert clock.now() == NOON
 
 
-def test_now_never_steps_back_and_stamps_grow() -> None:
+def test_now_does_not_step_back_with_the_median_and_stamps_grow() -> None:
     hand = Hand()
     clock = started(hand)
     hand.seconds += 10
     before = clock.now()
-    earlier = NOON - timedelta(hours=1)
-    for _ in range(3):
-        clock.hear(earlier, hand())
+    for _ in range(5):
+        assert clock.hear(NOON - timedelta(seconds=30), hand())
     assert clock.now() == before
     stamps = [clock.stamp() for _ in range(4)]
     assert stamps == sorted(set(stamps))
     assert stamps[0] >= to_us(before)
+
+
+def test_a_clock_that_was_lied_to_comes_back_when_three_answers_say_so() -> None:
+    hand = Hand()
+    clock = started(hand)
+    for _ in range(3):
+        clock.hear(NOON + timedelta(hours=2), hand())
+    assert clock.now() == NOON + timedelta(hours=2)
+    for _ in range(3):
+        clock.hear(NOON, hand())
+    assert clock.now() == NOON
+    assert clock.stamp() == to_us(NOON)
 
 
 def test_one_late_answer_does_not_move_the_median() -> None:

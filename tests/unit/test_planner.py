@@ -93,6 +93,14 @@ def test_a_source_that_is_down_does_not_pile_up_slices_without_end() -> None:
     assert plan(marks, ISSUES, SETTINGS, NOW + timedelta(minutes=5), [stuck] * 12) is None
 
 
+def test_an_edge_in_the_future_is_taken_back_and_the_last_two_days_are_read_again() -> None:
+    lied_to = replace(planned(NEW, NOW).after, edge=NOW + timedelta(hours=2))
+    mended = planned(lied_to, NOW)
+    assert mended.after.edge == NOW
+    assert {(s.since, s.until) for s in mended.slices} == {(NOW - timedelta(days=2), NOW)}
+    assert plan(lied_to, ISSUES, SETTINGS, NOW + timedelta(hours=2)) is None
+
+
 def test_complete_through_is_the_oldest_instant_that_is_still_to_be_read() -> None:
     begun = planned(NEW, NOW)
     assert complete_through(begun.after, begun.slices) == NOW - timedelta(days=30)

@@ -20,7 +20,9 @@ class ApiClock:
     """The API's clock: our monotonic clock plus the median of the last five differences to its `Date` header.
 
     A `Date` is cut to whole seconds, so this clock runs at most a second behind the API and never ahead of it by more
-    than the network's jitter. It never steps back. Thread-safe.
+    than the network's jitter. It never steps back, except when three answers in a row agree that it was wrong by over a
+    minute: a clock that stood still until the API had caught up with a lie would ask for nothing for as long.
+    Thread-safe.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -87,5 +89,6 @@ class ApiClock:
             return False
         self._differences = deque(self._strangers, maxlen=5)
         self._strangers.clear()
+        self._last_now = self._last_stamp = 0
         self._started = True
         return True

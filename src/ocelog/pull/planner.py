@@ -12,6 +12,8 @@ OVERLAP = timedelta(minutes=5)
 RELOOK_EVERY = timedelta(days=1)
 RELOOK_BACK = timedelta(days=2)
 """What appears later than the overlap is found by reading the last two days again, once a day."""
+_LIE = timedelta(minutes=1)
+"""An edge that lies so far ahead was planned by a clock that the API had lied to: it is taken back."""
 _FIRST_PIECE = timedelta(days=7)
 """The past is planned in pieces, the newest this long and each older one twice its follower, to be read in parallel."""
 _MAX_FAILING = 12
@@ -47,7 +49,10 @@ def plan(
     if marks.edge is None:
         return _begin(marks, kind, settings, now)
     after, slices = marks, list[Slice]()
-    if now >= marks.edge + settings.poll and now > marks.edge and _failing(waiting) < _MAX_FAILING:
+    if now < marks.edge - _LIE:
+        slices += _live(marks, kind, now - RELOOK_BACK, now)
+        after = replace(after, edge=now, relook_at=now)
+    elif now >= marks.edge + settings.poll and now > marks.edge and _failing(waiting) < _MAX_FAILING:
         slices += _live(marks, kind, marks.edge - OVERLAP, now)
         after = replace(after, edge=now)
         if marks.relook_at is None or now >= marks.relook_at + RELOOK_EVERY:
