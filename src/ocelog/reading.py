@@ -16,7 +16,7 @@ import structlog
 
 from ocelog.assemble import Stream
 from ocelog.dispatch.threads import Stop, Threads
-from ocelog.errors import HaltError, LostFenceError, OcelogError, TransientError
+from ocelog.errors import HaltError, LostFenceError, OcelogError, OperatorError, TransientError
 from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
 from ocelog.model import Origin, Slice, SliceState
@@ -28,6 +28,10 @@ REST = timedelta(minutes=5)
 
 SHORT_REST = timedelta(seconds=15)
 """Likewise, where the source or the ledger does not answer."""
+
+_PRIMINGS = 4
+_PAUSE = timedelta(seconds=1)
+_PASSING = {error.__name__ for error in TransientError.__subclasses__()}
 
 StreamKey: TypeAlias = tuple[str, str]
 Stretch: TypeAlias = tuple[datetime, datetime]
@@ -61,11 +65,36 @@ class Reader:
             if self._rests(stream):
                 continue
             with self._minding(stream):
-                stream.source.prime()
+                self._prime(stream)
                 if stretch is None:
                     self._plan(stream, poll_now=poll_now)
                 else:
                     self._plan_stretch(stream, stretch)
+
+    def _prime(self, stream: Stream) -> None:
+        """Learn the API's clock; a passing failure at the very first question must not cost a whole pull."""
+        for tries_left in reversed(range(_PRIMINGS)):
+            try:
+                stream.source.prime()
+            except TransientError as error:
+                if not tries_left or self.stop():
+                    raise
+                time.sleep(min(error.retry_after or _PAUSE, _PAUSE).total_seconds())
+            else:
+                return
+
+    def hurry(self, streams: Sequence[Stream]) -> None:
+        """Try at once what waits since a refusal: whoever pulls by hand has mended it, perhaps."""
+        refused = {
+            (row.marks.source_id, row.marks.log_type)
+            for row in self.ledger.streams()
+            if row.trouble_kind is not None and row.trouble_kind not in _PASSING
+        }
+        for stream in streams:
+            for slice_ in self.left(stream) if stream.key in refused else ():
+                if slice_.state is SliceState.WAITING and slice_.checkpoint.failures:
+                    with suppress(LostFenceError):
+                        self.ledger.move(slice_, replace(slice_, due_at=datetime.now(UTC)))
 
     def start_due(self, streams: Sequence[Stream]) -> int:
         """Begin to read slices that are due, in threads; return how many.
@@ -153,7 +182,8 @@ class Reader:
 
     def _trouble(self, stream: Stream, error: OcelogError, slice_: Slice | None) -> None:
         self.troubles[stream.key] = error
-        log.error("failed", **_names(stream, slice_), error=type(error).__name__, reason=str(error), todo=todo(error))
+        advice = todo(error, stream.row.id)
+        log.error("failed", **_names(stream, slice_), error=type(error).__name__, reason=str(error), todo=advice)
         if isinstance(error, HaltError):
             self._rest(stream, error)
         with suppress(OcelogError):
@@ -165,7 +195,7 @@ class Reader:
                 *stream.key,
                 kind=type(error).__name__,
                 text=str(error),
-                todo=todo(error),
+                todo=advice,
                 at_us=to_us(datetime.now(UTC)),
             )
 
@@ -208,11 +238,16 @@ class Reader:
         self.ledger.plan(marks, marks, slices)
 
 
-def todo(error: OcelogError) -> str:
-    """Return what a person does about `error`."""
+def todo(error: OcelogError, source: str) -> str:
+    """Return what a person does about `error`, which befell a stream of `source`."""
     match error:
+        case HaltError(__cause__=OperatorError()):
+            return f"Set the key or the secret's file back as the message says, or type: ocelog source rotate {source}"
         case HaltError():
-            return "Mend it in Wiz or in the source's settings, then look: ocelog source check"
+            return (
+                "Mend it in Wiz or in the source's settings (a new secret: ocelog source rotate), then look: "
+                "ocelog source check"
+            )
         case TransientError():
             return "Nothing: it is tried again."
         case _:

@@ -74,6 +74,7 @@ class Service:
 
     def pull(self, streams: Sequence[Stream], *, stretch: Stretch | None = None) -> Pulled:
         """Read what is due in `streams`, or only the given stretch of time, and publish all that has landed."""
+        self.reader.hurry(streams)
         for source_id, group in _by_source(streams):
             job = _planning(self.reader, group, stretch)
             self.threads.start_once(f"plan {source_id}", job)

@@ -88,6 +88,11 @@ def test_a_question_that_wants_more_memory_than_there_is_for_it_is_refused(ocelo
     assert "memory" in ocelog("query", "SELECT list_aggregate(range(1000000000), 'sum')", code=2).err
 
 
+def test_a_question_that_does_not_hear_its_end_is_ended(ocelog: Ocelog) -> None:
+    deaf = "SELECT list_aggregate(range(100000000), 'histogram')"
+    assert "too long" in ocelog("query", deaf, "--timeout", "1s", code=2).err
+
+
 def test_the_sql_may_come_from_a_file_or_stdin(ocelog: Ocelog, tmp_path: Path) -> None:
     file = tmp_path / "question.sql"
     file.write_text("SELECT count(*) AS n FROM wiz_issues;\n")

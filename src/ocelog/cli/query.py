@@ -10,7 +10,7 @@ import typer
 
 from ocelog.assemble import table_schemas
 from ocelog.cli import answers, show
-from ocelog.cli.limits import bound_memory
+from ocelog.cli.limits import bound_memory, ended_after
 from ocelog.errors import ConfigError
 from ocelog.installation import Installation, opened
 from ocelog.lake.query import Limits, Queries
@@ -54,7 +54,7 @@ def command(
         )
         bound_memory(limits.memory_mb)
         queries = Queries(installation.home.path, installation.ledger, table_schemas())
-        with queries.run(text, limits=limits) as answer:
+        with ended_after(limits.timeout), queries.run(text, limits=limits) as answer:
             _write(answers.Rows(schema=answer.schema, batches=answer.batches), output or _usual())
         if any(name.endswith("_current") for name in answer.tables):
             _say_what_is_missing(installation)

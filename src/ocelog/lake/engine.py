@@ -53,7 +53,7 @@ class Run:
             for name, select in views.items():
                 self.connection.execute(f"CREATE VIEW {quoted(name)} AS {select}")
             return self.connection.sql(sql).to_arrow_reader(_BATCH_ROWS)
-        except duckdb.Error as error:
+        except (duckdb.Error, RuntimeError) as error:
             raise self._translated(error) from error
 
     def batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
@@ -63,7 +63,7 @@ class Run:
                 batch = reader.read_next_batch()
             except StopIteration:
                 return
-            except (duckdb.Error, OSError, pa.ArrowException) as error:
+            except (duckdb.Error, OSError, RuntimeError, pa.ArrowException) as error:
                 raise self._translated(error) from error
             if self._late.is_set():
                 raise self._too_long()
@@ -91,6 +91,8 @@ class Run:
             return LakeUnavailableError(f"The lake changed while it was read: {gone} is gone. Run it again.")
         if "Permission Error" in text:
             return QueryError(f"The query reaches for something outside the lake: {_first_line(text)}")
+        if isinstance(error, RuntimeError) and "interrupted" in text:
+            return QueryError("The query was interrupted.")
         if "Out of Memory" in text:
             return QueryError(
                 f"The query needs more than its {self.limits.memory_mb} MB of memory and {self.limits.temp_mb} MB of "
