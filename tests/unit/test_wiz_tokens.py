@@ -162,7 +162,7 @@ def test_a_secret_that_cannot_be_read_stops_the_streams_of_this_source_alone() -
     ("endpoint", "error", "match"),
     [
         (Endpoint(401, {"error": "access_denied", "error_description": SECRET}), AccessRefusedError, "access_denied"),
-        (Endpoint(400, {"error": SECRET}), AccessRefusedError, "source rotate"),
+        (Endpoint(400, {"error": SECRET}), AccessRefusedError, "has not been rotated"),
         (Endpoint(403, b"<html>"), AccessRefusedError, "403"),
         (Endpoint(404, SECRET), ContractBrokenError, "404"),
         (Endpoint(302, SECRET, location="https://evil.example/?s=" + SECRET), ContractBrokenError, "evil.example/[.]"),

@@ -158,7 +158,7 @@ def _refuse(answered: Answered) -> NoReturn:
             answered.told(
                 f"Wiz refused the service account's client id and secret (HTTP {status}{_code(answered)}). Check both "
                 "and the token URL, and in Wiz (Settings > Access Management > Service Accounts) that the account is "
-                "there and its secret has not been rotated; enter a new one with `ocelog source rotate`."
+                "there and its secret has not been rotated."
             )
         )
     if 300 <= status < 400:
