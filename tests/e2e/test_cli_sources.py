@@ -42,6 +42,7 @@ def test_a_wrong_secret_saves_nothing_and_says_what_to_do(ocelog: Ocelog, tenant
     arguments = ["source", "add", "wiz", "prod", *tenant.options, "--client-secret-file", "-"]
     refused = ocelog(*arguments, stdin="wrong-s3cret", code=2)
     assert "FAIL  token" in refused.err
+    assert "source rotate" not in refused.err
     assert "Nothing was saved" in refused.err
     assert "wrong-s3cret" not in refused.err
     assert ocelog("source", "list", "--json").json == []
@@ -131,6 +132,10 @@ def test_a_referenced_secret_is_read_anew_each_time(tmp_path: Path, tenant: Simu
     ocelog("source", "add", "wiz", "by-file", *tenant.options, "--client-secret-ref", f"file:{file}")
     ocelog("source", "add", "wiz", "by-variable", *tenant.options, "--client-secret-ref", "env:WIZ_SECRET")
     ocelog("source", "add", "wiz", "copied", *tenant.options, "--client-secret-env", "WIZ_SECRET")
+    kept = [
+        ocelog("source", "show", name, "--json").json["client_secret"] for name in ("by-file", "by-variable", "copied")
+    ]
+    assert kept == [f"file:{file}", "env:WIZ_SECRET", "copied in, encrypted"]
     file.write_text("rotated elsewhere")
     elsewhere = Ocelog(tmp_path / "home", WIZ_SECRET="rotated elsewhere")
     assert elsewhere("source", "check", "by-file", code=2)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from ocelog import tenants
-from ocelog.assemble import stream_settings, wiz_settings
+from ocelog.assemble import SECRET_NAME, stream_settings, wiz_settings
 from ocelog.cli import health, purging, show, source_change
 from ocelog.installation import opened
 from ocelog.ledger.store import SourceRow
@@ -34,6 +34,7 @@ def show_(name: Name, *, json: Json = False) -> None:
     """Show every setting of a source. Secrets are never shown."""
     with opened() as installation:
         row = tenants.find(installation, name)
+        kept = installation.ledger.secret_kept(row.id, SECRET_NAME)
     settings, streams = wiz_settings(row), stream_settings(row)
     found: dict[str, Any] = {
         "name": row.name,
@@ -41,6 +42,7 @@ def show_(name: Name, *, json: Json = False) -> None:
         "kind": row.kind,
         "state": "paused" if row.paused else "active",
         **settings.to_mapping(),
+        "client_secret": kept,
         "backfill": "all" if streams.backfill is None else write_duration(streams.backfill),
         "sweep": streams.sweep,
         "poll": write_duration(streams.poll),

@@ -11,7 +11,7 @@ from ocelog.ledger.open import open_database
 from ocelog.ledger.sources import SourceRow
 from ocelog.ledger.streams import StreamRow
 from ocelog.ledger.transactions import Database
-from ocelog.ledger.vault import Vault
+from ocelog.ledger.vault import Vault, kept
 from ocelog.model import Marks, Part, Slice, SliceState
 from ocelog.pull.ports import Behind, Landed, Landing
 
@@ -240,6 +240,11 @@ class Ledger:
         """Forget what was wrong with a stream."""
         with self._database.write() as tx:
             streams.well(tx, source_id, log_type)
+
+    def secret_kept(self, source_id: str, name: str) -> str | None:
+        """Say how a secret is kept; None: there is none. Never the secret."""
+        with self._database.read() as tx:
+            return kept(tx, source_id, name)
 
     def vault(self, key: bytes) -> Vault:
         """Return the secrets, which `key` opens."""

@@ -68,6 +68,13 @@ class Vault:
         return Secret(plain.decode())
 
 
+def kept(tx: Connection, source_id: str, name: str) -> str | None:
+    """Say how a secret is kept, which needs no key: the reference to it, or that it is a copy; None: there is none."""
+    this = (_t.source_id == source_id, _t.name == name)
+    row = tx.execute(select(_t.reference).where(*this)).one_or_none()
+    return None if row is None else row.reference or "copied in, encrypted"
+
+
 _ENTER_AGAIN = (
     "Put the right key back, or enter the secret again: ocelog source rotate NAME. No data is lost, and nothing is "
     "pulled again."
