@@ -198,6 +198,8 @@ def translated(path: Path) -> Iterator[None]:
             case errno.EROFS:
                 raise HomeError(f"{path} is on a file system that is mounted read-only: mount it writable.") from error
             case errno.EACCES | errno.EPERM:
+                with contextlib.suppress(OSError):
+                    _check_owner(path)
                 raise HomeError(f"This user may not use {path}: run as its owner, or set OCELOG_HOME.") from error
             case errno.ENOTDIR | errno.EEXIST:
                 raise HomeError(f"{path} is not a folder: name another with OCELOG_HOME or --home.") from error

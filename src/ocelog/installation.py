@@ -30,6 +30,8 @@ class Installation:
 @contextmanager
 def opened(path: Path | None = None) -> Iterator[Installation]:
     """Open the home at `path`, or the one that the environment names, within the block."""
+    # First, since another user's settings cannot be read either, and it is the owner who must be named.
+    home.exists(path or config.home_path())
     settings = config.load(home=path)
     place = home.open_home(settings.home)
     home.check_ledger(place)
@@ -51,8 +53,9 @@ class Made:
 
 def make(path: Path, *, ledger_url: str | None) -> Made:
     """Make a home at `path`, or complete one that lacks its key. Raises HomeError."""
+    there = home.exists(path)
     _check_key_file(config.load().key_file)
-    if home.exists(path):
+    if there:
         place = home.open_home(path)
         if ledger_url is not None and ledger_url != place.ledger_url:
             raise HomeError(f"{path} is a home already, with another ledger: choose another folder with --home.")

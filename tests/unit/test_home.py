@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,29 @@ def test_a_home_of_another_user_names_that_user(made: Home, monkeypatch: pytest.
     monkeypatch.setattr(os, "geteuid", lambda: 65_534)
     with pytest.raises(HomeError, match=r"belongs to \w+: run this as that user"):
         home.open_home(made.path)
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """Be another user than the one who runs the tests, until the test ends."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    yield 65_534
+    os.seteuid(0)
+
+
+def test_a_home_that_is_closed_to_this_user_names_its_owner(nobody: int) -> None:
+    # Not under pytest's own folder, which nobody else may enter.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        place = make(Path(folder) / "home", ledger_url=None).home.path
+        os.seteuid(nobody)
+        owned = "belongs to root: run this as that user, such as: sudo -u root"
+        with pytest.raises(HomeError, match=owned), opened(place):
+            pass
+        with pytest.raises(HomeError, match=owned):
+            make(place, ledger_url=None)
+        os.seteuid(0)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": "1", "path": 3}', "\x00\xff"])

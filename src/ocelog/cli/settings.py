@@ -18,6 +18,8 @@ def command(
 
     Set one in config.yml in the home, or as a variable OCELOG_<NAME>, which goes first. Secrets are never shown.
     """
+    # Asked first: where the home is another user's, this names the owner.
+    home.exists(config.home_path())
     rows = [
         {"setting": each.name, "value": _plain(each.value), "origin": each.origin, "meaning": each.doc}
         for each in config.explain()
