@@ -1,0 +1,34 @@
+"""What a person is told to do fits what went wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from ocelog.errors import AccessRefusedError, HaltError
+from ocelog.ledger.keys import read_key
+from ocelog.reading import todo
+from ocelog.secret import Secret
+from ocelog.sources.wiz.exchange import Answered
+from ocelog.sources.wiz.settings import from_mapping
+from ocelog.sources.wiz.tokens import Tokens
+
+SETTINGS = from_mapping({"token_url": "cognito", "client_id": "client"})
+
+
+def never(url: str, content: bytes, headers: dict[str, str]) -> Answered:
+    raise AssertionError(f"{url} was sent {content!r} with {headers}")
+
+
+def test_a_lost_key_is_no_matter_for_wiz(tmp_path: Path) -> None:
+    def secret() -> Secret:
+        return Secret(read_key(tmp_path / "key").hex())
+
+    with pytest.raises(AccessRefusedError, match="could not be read") as caught:
+        Tokens(SETTINGS, secret, never).get()
+    advice = todo(caught.value, "prod")
+    assert "ocelog source rotate prod" in advice
+    assert "Wiz" not in advice
+
+
+def test_what_wiz_refuses_is_mended_there() -> None:
+    assert "Mend it in Wiz" in todo(HaltError("refused"), "prod")
