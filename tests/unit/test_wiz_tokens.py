@@ -168,12 +168,12 @@ def test_a_secret_that_cannot_be_read_stops_the_streams_of_this_source_alone() -
         (Endpoint(302, SECRET, location="https://evil.example/?s=" + SECRET), ContractBrokenError, "evil.example/[.]"),
         (Endpoint(429, SECRET, retry_after="9"), SourceThrottledError, "fewer"),
         (Endpoint(500, SECRET), SourceUnavailableError, "500"),
-        (Endpoint(200, SECRET), ContractBrokenError, "no access token"),
-        (Endpoint(200, {"access_token": None, "x": SECRET}), ContractBrokenError, "no access token"),
-        (Endpoint(200, {"access_token": f"{SECRET}\n"}), ContractBrokenError, "no access token"),
-        (Endpoint(200, {"access_token": f"{SECRET}é"}), ContractBrokenError, "no access token"),
-        (Endpoint(200, b"<html>" + SECRET.encode()), ContractBrokenError, "no access token"),
-        (Endpoint(200, b'{"access_token": "' + SECRET.encode() + b"\xff"), ContractBrokenError, "no access token"),
+        (Endpoint(200, SECRET), SourceUnavailableError, "no access token"),
+        (Endpoint(200, {"access_token": None, "x": SECRET}), SourceUnavailableError, "no access token"),
+        (Endpoint(200, {"access_token": f"{SECRET}\n"}), SourceUnavailableError, "no access token"),
+        (Endpoint(200, {"access_token": f"{SECRET}é"}), SourceUnavailableError, "no access token"),
+        (Endpoint(200, b"<html>" + SECRET.encode()), SourceUnavailableError, "no access token"),
+        (Endpoint(200, b'{"access_token": "' + SECRET.encode() + b"\xff"), SourceUnavailableError, "no access token"),
     ],
 )
 def test_no_refusal_tells_a_secret(endpoint: Endpoint, error: type[Exception], match: str) -> None:

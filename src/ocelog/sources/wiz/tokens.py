@@ -136,8 +136,11 @@ def _granted(answered: Answered) -> _Granted:
         granted = None
     if granted is None or not _TOKEN.fullmatch(granted.access_token):
         # Not chained, nor quoted: the body may hold a token.
-        raise ContractBrokenError(
-            answered.told("The token URL answered with something that holds no access token: check the URL.")
+        # A proxy's page and a cut answer look just like a wrong address, and pass: only whoever looks on can tell.
+        raise SourceUnavailableError(
+            answered.told(
+                "The token URL answered with something that holds no access token. Where this goes on, check the URL."
+            )
         )
     return granted
 
