@@ -10,7 +10,7 @@ from ocelog.errors import TransientError
 from ocelog.instants import from_us
 from ocelog.ledger.store import Ledger, SourceRow, StreamRow
 from ocelog.model import Marks, Origin, Slice, SliceState, table_name
-from ocelog.pull.planner import complete_through
+from ocelog.pull.planner import complete_through, still_short
 
 _PATIENCE = timedelta(hours=1)
 """What fails for longer without a success needs a person, though it is tried again."""
@@ -111,7 +111,7 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
     slices = ledger.slices(source_id=row.id, log_type=log_type)
     waiting = [each for each in slices if each.state is SliceState.WAITING]
     parked = tuple(each for each in slices if each.state is SliceState.PARKED)
-    short = tuple(each for each in slices if each.state is SliceState.DRAINED and each.short_by)
+    short = still_short(slices)
     marks = stream.marks if stream is not None else Marks(source_id=row.id, log_type=log_type)
     state = _state(row, stream, waiting)
     tired = state == "retrying" and _too_long(stream, now)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ocelog.instants import EPOCH
 from ocelog.model import Checkpoint, Kind, Marks, Origin, Slice, SliceState
-from ocelog.pull.planner import OVERLAP, Plan, StreamSettings, complete_through, plan
+from ocelog.pull.planner import OVERLAP, Plan, StreamSettings, complete_through, plan, still_short
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ISSUES = Kind(
@@ -99,6 +99,19 @@ def test_an_edge_in_the_future_is_taken_back_and_the_last_two_days_are_read_agai
     assert mended.after.edge == NOW
     assert {(s.since, s.until) for s in mended.slices} == {(NOW - timedelta(days=2), NOW)}
     assert plan(lied_to, ISSUES, SETTINGS, NOW + timedelta(hours=2)) is None
+
+
+def test_a_stretch_that_stayed_short_counts_until_it_is_read_again_in_full() -> None:
+    base = planned(NEW, NOW).slices[0]
+    short = replace(base, id=1, since=NOW - timedelta(seconds=1), until=NOW, state=SliceState.DRAINED, short_by=2)
+    half = NOW - timedelta(milliseconds=500)
+    first = replace(short, id=2, until=half, short_by=0)
+    second = replace(short, id=3, since=half, short_by=0)
+    assert still_short([short]) == (short,)
+    assert still_short([short, first]) == (short,)
+    assert still_short([short, second, first]) == ()
+    assert still_short([short, first, replace(second, by="createdAt")]) == (short,)
+    assert still_short([replace(short, id=9), first, second]) == (replace(short, id=9),)
 
 
 def test_complete_through_is_the_oldest_instant_that_is_still_to_be_read() -> None:

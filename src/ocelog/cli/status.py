@@ -1,6 +1,7 @@
 """`ocelog status`: a line a stream, and what needs a person."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -79,7 +80,9 @@ def _remarks(each: Standing) -> list[str]:
         lines.append(f"    To do: nothing at first; it is tried again at {write_instant(parked.due_at)}.")
     for short in each.short:
         lines.append(f"{name}: short by {short.short_by} in {_stretch(short)}: the source counted more than it showed.")
-        lines.append(f"    To do: read it again: ocelog pull --since {write_instant(short.since)}")
+        since, until = short.since.replace(microsecond=0), short.until.replace(microsecond=0) + timedelta(seconds=1)
+        again = f"ocelog pull --since {write_instant(since)} --until {write_instant(until)}"
+        lines.append(f"    To do: read it again: {again}")
     if each.refused:
         lines.append(f"{name}: Wiz refuses these fields, they stay empty: {', '.join(each.refused)}")
     if each.unknown_fields:

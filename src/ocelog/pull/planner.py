@@ -94,6 +94,25 @@ def complete_through(marks: Marks, slices: Collection[Slice]) -> datetime | None
     return min((s.since for s in open_slices), default=marks.edge)
 
 
+def still_short(slices: Collection[Slice]) -> tuple[Slice, ...]:
+    """Return the slices that were drained short and have not been read again in full since.
+
+    `slices` are all of one stream. A stretch is made good by later slices of the same question that cover it together.
+    """
+    drained = [s for s in slices if s.state is SliceState.DRAINED]
+    return tuple(s for s in drained if s.short_by and not _covered(s, [d for d in drained if d.id > s.id]))
+
+
+def _covered(slice_: Slice, later: Collection[Slice]) -> bool:
+    reached = slice_.since
+    for other in sorted(later, key=lambda s: s.since):
+        # A sweep asks for open records only, so it makes good nothing but a sweep.
+        asks = other.by == slice_.by and (other.origin is not Origin.SWEEP or slice_.origin is Origin.SWEEP)
+        if asks and not other.short_by and other.since <= reached:
+            reached = max(reached, other.until)
+    return reached >= slice_.until
+
+
 def _failing(waiting: Collection[Slice]) -> int:
     return sum(s.origin is Origin.LIVE and (s.fence == 0 or s.checkpoint.failures > 0) for s in waiting)
 
