@@ -166,10 +166,58 @@ def test_a_token_that_lapses_in_the_middle_is_renewed(source: WizSource, server:
     assert len(_records(_page(source.ask(_ask(source))))) == 40
 
 
-def test_an_api_that_takes_no_token_at_all_is_told_after_one_new_one(source: WizSource, server: Server) -> None:
+def test_tokens_that_neighbours_get_refused_cost_nobody_an_answer(source: WizSource, server: Server) -> None:
+    asked = _ask(source, page_size=5)
+    server.faults.add("token-lapsed", 0.4, times=40)
+
+    def ask(_: int) -> Answer:
+        while True:
+            try:
+                return source.ask(asked)
+            except SourceUnavailableError as error:
+                assert "tokens in a row" in str(error)  # noqa: PT017 - what else is raised fails the test
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(ask, range(60)))
+    assert {len(_records(_page(answer))) for answer in answers} == {5}
+
+
+def test_three_tokens_in_a_row_that_are_refused_are_replaced(source: WizSource, server: Server) -> None:
+    server.faults.add("token-lapsed", times=3)
+    assert len(_records(_page(source.ask(_ask(source))))) == 40
+
+
+def test_an_api_that_takes_no_token_is_first_tried_later_and_then_given_up(source: WizSource, server: Server) -> None:
+    asked = _ask(source)
     server.faults.add("unauthorized")
-    with pytest.raises(AccessRefusedError, match="even a new one"):
-        source.ask(_ask(source))
+    for tokens in (4, 7):
+        with pytest.raises(SourceUnavailableError, match=f"took none of {tokens} tokens in a row.*Where this goes on"):
+            source.ask(asked)
+    with pytest.raises(AccessRefusedError, match=r"took none of 10 tokens in a row.*same tenant and data centre"):
+        source.ask(asked)
+    server.faults.clear()
+    assert len(_records(_page(source.ask(asked)))) == 40
+    server.faults.add("unauthorized")
+    with pytest.raises(SourceUnavailableError, match="took none of 4 tokens"):
+        source.ask(asked)
+
+
+def test_a_token_that_the_api_takes_only_after_a_while_is_tried_again(source: WizSource, server: Server) -> None:
+    asked = _ask(source)
+    server.faults.add("unauthorized", times=4)
+    with pytest.raises(SourceUnavailableError):
+        source.ask(asked)
+    newest = source._tokens.get()
+    source.ask(asked)
+    assert source._tokens.get() is newest
+
+
+def test_an_account_that_is_shut_out_is_not_told_of_some_log_type(connect: Connect, server: Server) -> None:
+    server.faults.add("forbidden")
+    for log_types in (["audit"], ["findings"]):
+        with pytest.raises(AccessRefusedError, match=r"even the least of questions.*IP restrictions") as caught:
+            connect(log_types=log_types).prime()
+        assert "audit" not in str(caught.value)
 
 
 def test_an_answer_of_another_time_is_asked_again(source: WizSource, server: Server) -> None:

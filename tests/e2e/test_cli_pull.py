@@ -127,6 +127,18 @@ def test_a_short_trouble_is_sat_out(ocelog: Ocelog) -> None:
         assert {stream["error"] for stream in ocelog("status", "--json").json["streams"]} == {None}
 
 
+@pytest.mark.parametrize("fault", ["token-lapsed", "unauthorized"])
+def test_tokens_that_are_refused_every_now_and_then_cost_nothing(ocelog: Ocelog, fault: str) -> None:
+    with simulator(*SMALL, "--fault", f"{fault}:0.3") as tenant:
+        ocelog.add(tenant, "prod", "--no-check", "--backfill", "all", "--rate", "200", "--page-size", "5")
+        pulled = ocelog("pull", "--json").json
+        assert {stream["log_type"]: stream["new"] for stream in pulled["streams"]} == {
+            "Wiz.Audit": 60,
+            "Wiz.Issues": 40,
+            "Wiz.VulnerabilityFinding": 80,
+        }
+
+
 def test_records_that_do_not_fit_are_kept_and_shown(ocelog: Ocelog) -> None:
     with simulator(*SMALL, "--fault", "odd-record:1:type=issues:kind=wrong-type") as tenant:
         ocelog.add(tenant, "prod", "--no-check", "--backfill", "all")

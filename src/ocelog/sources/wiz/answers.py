@@ -33,6 +33,11 @@ _WRONG_CODES = frozenset(
     | {"NOT_FOUND"}
 )
 """The question itself is at fault: asking again, or for less, changes nothing."""
+_ALLOW_ADDRESS = "Allow this machine's address in Wiz (Settings > Access Management > Login and IP restrictions)."
+_CHECK_ALL = (
+    "Check the API URL, what is on the way to it, and the service account's scopes in Wiz (Settings > Access "
+    "Management > Service Accounts): read:resources, and one for each log type."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +68,7 @@ def read_answer(
     """
     match answered.status:
         case 401:
-            return TokenRefused(reason=answered.told("Wiz refused the token (HTTP 401)"))
+            return _token_refused(answered)
         case 504:
             return Unusable(reason="Wiz took too long over this page (HTTP 504)", request_id=answered.request_id)
         case 200 | 400 | 403 | 422:
@@ -89,6 +94,34 @@ def read_answer(
     if page is None:
         return Unusable(reason="Wiz answered with neither data nor an error", request_id=answered.request_id)
     return page
+
+
+def read_cheap(answered: Answered) -> TokenRefused | None:
+    """Say what `answered` means as the answer to a question that is about no log type; None where the API took it.
+
+    Raises what `read_answer` does.
+    """
+    if answered.status == 401:
+        return _token_refused(answered)
+    if answered.status == 403:
+        raise _shut_out(answered)
+    if answered.status not in (200, 400):
+        _fail(answered, answered.status)
+    return None
+
+
+def _token_refused(answered: Answered) -> TokenRefused:
+    return TokenRefused(reason=answered.told("Wiz refused the token (HTTP 401)"))
+
+
+def _shut_out(answered: Answered) -> AccessRefusedError:
+    try:
+        errors = open_envelope(answered.body, "").errors
+    except (GarbledError, UnknownShapeError):
+        errors = ()
+    what = f": {_summary(errors)}" if errors else ""
+    todo = _ALLOW_ADDRESS if any(error.code == "FORBIDDEN_IP" for error in errors) else _CHECK_ALL
+    return AccessRefusedError(answered.told(f"Wiz refused even the least of questions (HTTP 403){what}. {todo}"))
 
 
 def _named(answered: Answered, envelope: Envelope) -> Answered:
@@ -158,10 +191,7 @@ def _refuse_if_denied(answered: Answered, errors: Sequence[GraphError], root: Ro
     if denied is None and answered.status != 403:
         return
     what = _summary(errors) if denied is None else denied.message
-    if denied is not None and denied.code == "FORBIDDEN_IP":
-        todo = "Allow this machine's address in Wiz (Settings > Access Management > Login and IP restrictions)."
-    else:
-        todo = _add_scope(root)
+    todo = _ALLOW_ADDRESS if denied is not None and denied.code == "FORBIDDEN_IP" else _add_scope(root)
     raise AccessRefusedError(answered.told(f"Wiz refused {root.title}: {what or 'HTTP 403'}. {todo}"))
 
 

@@ -14,7 +14,7 @@ from ocelog.instants import to_us
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.ports import Answer, Ask
 from ocelog.secret import Secret
-from ocelog.sources.wiz.answers import FieldsRefused, Reply, TokenRefused, read_answer
+from ocelog.sources.wiz.answers import FieldsRefused, Reply, TokenRefused, read_answer, read_cheap
 from ocelog.sources.wiz.check import HealthItem, check
 from ocelog.sources.wiz.client import Client
 from ocelog.sources.wiz.endpoints import api_url_of
@@ -31,6 +31,10 @@ _MOST_TRIES = 20
 """Of one question, counting each time that a field, the token or the Date is refused."""
 _CHEAP = "{ __typename }"
 """The least that can be asked; no scope is needed for it."""
+_NEW_TOKENS = 3
+"""So many new ones in a row are tried for one question: a neighbour's refusal may have replaced the first of them."""
+_HOPELESS = 10
+"""So many tokens refused in a row, over all questions, are no passing trouble: a person must look."""
 _FORGET_SECONDS = 3600.0
 """Refused fields are asked for again after so long: somebody may have added the scope."""
 _TIMELY_US = 60_000_000
@@ -72,22 +76,24 @@ class WizSource:
         root = self._root(ask.log_type)
         self.prime()
         variables = root.variables(ask, projects=self.settings.projects, page_size=self.settings.page_size)
-        refused: Token | None = None
+        refused = list[Token]()
         for _ in range(_MOST_TRIES):
-            selection, token = self._selection(root), self._tokens.get(refused=refused)
+            selection, token = self._selection(root), self._tokens.get(refused=refused[-1] if refused else None)
             self._pace.wait()
             sent, asked_us = self._monotonic(), self.clock.stamp()
             answered = self._post(token, selection.text, variables)
             reply = self._read(answered, root, ask, asked_us, selection)
             match reply:
-                case TokenRefused():
-                    refused = self._other_token(token, refused, reply)
+                case TokenRefused(reason=reason):
+                    self._refuse(token, refused, reason)
+                    continue
                 case FieldsRefused(errors=errors):
                     kept = _Kept(selection=without(selection, errors, root), until=self._monotonic() + _FORGET_SECONDS)
                     self._pruned[root.kind.log_type] = kept
                 case answer:
                     if self._is_timely(answered, sent, asked_us):
                         return answer
+            refused.clear()
         raise SourceUnavailableError(
             f"Wiz did not answer about {root.title} in a way that could be used, {_MOST_TRIES} times in a row."
         )
@@ -130,15 +136,17 @@ class WizSource:
         self._client.close()
 
     def _start_clock(self) -> None:
-        refused: Token | None = None
+        refused = list[Token]()
         for _ in range(_MOST_TRIES):
             if self.clock.started:
                 return
-            token = self._tokens.get(refused=refused)
+            token = self._tokens.get(refused=refused[-1] if refused else None)
             self._pace.wait()
             reply = self._read_cheap(self._post(token, _CHEAP, {}))
-            if reply is not None:
-                refused = self._other_token(token, refused, reply)
+            if reply is None:
+                refused.clear()
+            else:
+                self._refuse(token, refused, reply.reason)
         raise SourceUnavailableError(
             "Wiz's answers do not agree on the time (their Date), or do not give it: is there a proxy on the way?"
         )
@@ -163,29 +171,41 @@ class WizSource:
             self._pace.complained(error.retry_after)
             raise
         self._pace.answered()
+        if not isinstance(reply, TokenRefused):
+            self._tokens.accept()
         return reply
 
     def _read_cheap(self, answered: Answered) -> TokenRefused | None:
         """Let the clock hear `answered`, whatever else it says, as long as it is the API that says it."""
-        if answered.status in (200, 400):
-            if answered.date is not None:
-                self.clock.hear(answered.date, answered.heard)
-            return None
-        root = ROOTS[self.settings.log_types[0]]
         try:
-            reply = read_answer(answered, root, after=None, asked_us=0)
+            refused = read_cheap(answered)
         except SourceThrottledError as error:
             self._pace.complained(error.retry_after)
             raise
-        return reply if isinstance(reply, TokenRefused) else None
+        if refused is None:
+            self._tokens.accept()
+            if answered.date is not None:
+                self.clock.hear(answered.date, answered.heard)
+        return refused
 
-    def _other_token(self, token: Token, refused: Token | None, reply: TokenRefused) -> Token:
-        """Return `token` as the one that was refused. Raises AccessRefusedError when it was fetched just for this."""
-        if refused is not None:
-            raise AccessRefusedError(
-                f"{reply.reason}, even a new one. Check that the API URL and the token URL are of the same tenant."
-            )
-        return token
+    def _refuse(self, token: Token, refused: list[Token], reason: str) -> None:
+        """Add `token`, which the API did not take, to those that it has `refused` in this question.
+
+        Raises SourceUnavailableError when three new ones were refused too, for an API may be slow to take them;
+        AccessRefusedError when it has taken none for much longer than that.
+        """
+        refused.append(token)
+        in_a_row = max(len(refused), self._tokens.refuse(token))
+        if len(refused) <= _NEW_TOKENS:
+            return
+        told = f"The API at {self._address(token)} took none of {in_a_row} tokens in a row: {reason}."
+        todo = (
+            "that it is of the same tenant and data centre as the token URL, which goes on giving tokens, and that the "
+            "service account is there and may use the API."
+        )
+        if in_a_row < _HOPELESS:
+            raise SourceUnavailableError(f"{told} Where this goes on, check {todo}")
+        raise AccessRefusedError(f"{told} Check {todo}")
 
     def _selection(self, root: Root) -> Selection:
         kept = self._pruned.get(root.kind.log_type)

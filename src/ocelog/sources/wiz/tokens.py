@@ -76,6 +76,7 @@ class Tokens:
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._failure: tuple[float, OcelogError] | None = None
+        self._refused = set[int]()
 
     def get(self, *, refused: Token | None = None) -> Token:
         """Return a token that is good for some minutes, and is not `refused`, the one that Wiz did not take.
@@ -101,6 +102,15 @@ class Tokens:
                 self._failure = (self._monotonic(), error)
                 raise
             return self._token
+
+    def refuse(self, token: Token) -> int:
+        """Take in that the API refused `token`; return how many it has refused since it last took one."""
+        self._refused.add(token.number)
+        return len(self._refused)
+
+    def accept(self) -> None:
+        """Take in that the API took a token."""
+        self._refused.clear()
 
     def _is_good(self, token: Token | None, refused: Token | None) -> bool:
         if token is None or self._monotonic() >= token.renew_at:
