@@ -1,7 +1,7 @@
 """Which p_any_ values each row of a page has."""
 
 from collections.abc import Sequence
-from itertools import accumulate, chain
+from itertools import accumulate, chain, count
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from ocelog.schema.fields import LogSchema
 from ocelog.schema.frame import Frame, numbered
-from ocelog.schema.indicators import FEEDS, MAX_VALUE, Feed, columns_of, cut_url, feeds_of
+from ocelog.schema.indicators import FEEDS, MAX_VALUE, Feed, columns_of, cut_urls, feeds_of
 
 _MEMO_ENTRIES = 20_000
 _SAMPLE = 64
@@ -40,22 +40,35 @@ class _Group:
 
     def arrays(self, frame: Frame) -> dict[str, pa.Array]:
         """Return the columns that the group fills."""
-        keys = list(zip(*(source.keys(frame) for source in self._sources), strict=True))
-        if not keys or len(set(keys[:_SAMPLE])) > len(keys[:_SAMPLE]) * 15 // 16:
-            arrays = self._read(keys)
+        keys = self._keys(frame)
+        if len(set(keys[:_SAMPLE])) > len(keys[:_SAMPLE]) * 15 // 16:
+            arrays = self._read(frame, range(len(keys)))
         else:
-            numbers, different = numbered(keys)
+            numbers, _ = numbered(keys)
             at = pa.array(numbers, pa.int32())
-            arrays = [array.take(at) for array in self._read(different)]
+            # Of the records with one key any will do.
+            arrays = [array.take(at) for array in self._read(frame, list(dict(zip(keys, count())).values()))]
         return dict(zip(self._columns, arrays, strict=True))
 
-    def _read(self, keys: Sequence[tuple[Any, ...]]) -> list[pa.Array]:
+    def _keys(self, frame: Frame) -> Sequence[Any]:
+        """Return what tells rows apart: which object they share, and the texts of fields that are in none."""
+        columns: dict[Any, Sequence[Any]] = {}
+        for source in self._sources:
+            objects = frame.objects(source.path)
+            if objects is None or objects.texts.codes is None:
+                columns[source.path] = source.keys(frame.values(source.path))
+            else:
+                columns[objects] = objects.texts.codes
+        return list(zip(*columns.values(), strict=True))
+
+    def _read(self, frame: Frame, records: Sequence[int]) -> list[pa.Array]:
         found: list[list[Sequence[Any]]] = [[] for _ in self._columns]
-        for source, texts in zip(self._sources, zip(*keys, strict=True), strict=False):
-            for column, values in zip(source.columns, source.read(texts), strict=True):
+        for source in self._sources:
+            texts = frame.values(source.path, records)
+            for column, values in zip(source.columns, source.read(texts), strict=False):
                 if values.count(None) < len(values):
                     found[column].append(values)
-        return [_array(columns, len(keys)) for columns in found]
+        return [_array(columns, len(records)) for columns in found]
 
 
 class _Source:
@@ -63,28 +76,25 @@ class _Source:
 
     def __init__(self, feed: Feed, columns: Sequence[str]) -> None:
         feeding = FEEDS[feed.indicator]
-        self._path = feed.path
+        self.path = feed.path
         self._read_text = feeding.read
         self.columns = [columns.index(name) for name in feeding.columns]
         """Where its values go in the group."""
         self._known: dict[Any, tuple[Any, ...]] = {}
         self._nothing = (None,) * len(self.columns)
-        self._is_url = feed.indicator == "url"
-        self._cut = _cut_url if self._is_url else _whole
+        self._cut = cut_urls if feed.indicator == "url" else list
         self._is_list = "[]" in feed.path
 
-    def keys(self, frame: Frame) -> Sequence[Any]:
-        """Return what of the field tells rows apart: its text, of a URL the part with the host, of a list all of it."""
-        values = frame.values(self._path)
-        if self._is_list:
-            return [tuple(map(self._cut, one)) for one in values]
-        return list(map(self._cut, values)) if self._is_url else values
+    def keys(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Return what of `values` tells rows apart: the text, of a URL the part with the host, of a list all of it."""
+        return [tuple(self._cut(one)) for one in values] if self._is_list else self._cut(values)
 
-    def read(self, keys: Sequence[Any]) -> list[Sequence[Any]]:
-        """Return, for each column of the field, what each of `keys` gives to it: a value, a tuple of such, or None."""
+    def read(self, values: Sequence[Any]) -> list[Sequence[Any]]:
+        """Return, for each column of the field, what each of `values` gives to it: one, a tuple of such, or None."""
         read = self._of_list if self._is_list else self._of_text
         known = self._known if len(self._known) < _MEMO_ENTRIES else {}
         self._known = known
+        keys = self.keys(values)
         for key in dict.fromkeys(keys):
             if key not in known:
                 known[key] = read(key)
@@ -98,21 +108,15 @@ class _Source:
         return tuple(zip(*map(self._of_text, texts), strict=True)) or self._nothing
 
 
-def _cut_url(url: str | None) -> str | None:
-    return None if url is None else cut_url(url)
-
-
-def _whole(text: str | None) -> str | None:
-    return text
-
-
 def _array(columns: Sequence[Sequence[Any]], rows: int) -> pa.Array:
     """Return all values of each row as a list: sorted, each once; null where there are none."""
     if not columns:
         return pa.nulls(rows, pa.list_(pa.string()))
     if len(columns) == 1 and isinstance(next(one for one in columns[0] if one is not None), str):
         return _singles(pa.array(columns[0], pa.string()))
-    lists = [_sorted(values) for values in zip(*columns, strict=True)]
+    found = list(zip(*columns, strict=True))
+    known = {values: _sorted(values) for values in set(found)}
+    lists = list(map(known.__getitem__, found))
     offsets = pa.array([0, *accumulate(map(len, lists))], pa.int32())
     mask = None if all(lists) else pa.array([not one for one in lists], pa.bool_())
     return pa.ListArray.from_arrays(offsets, pa.array(list(chain.from_iterable(lists)), pa.string()), mask=mask)

@@ -1,21 +1,18 @@
 """What a page's records hold, column by column: taken apart once, for instants, hashes, indicators and rows alike."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain, count, islice
-from operator import attrgetter
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
+from msgspec.structs import astuple
 
 from ocelog.schema.decode import Layout, Record
 from ocelog.schema.fields import Array, Boolean, Integer, Json, Object, Real, Text, Timestamp, Type
 from ocelog.schema.timestamps import INSTANT
 
 T = TypeVar("T")
-Read: TypeAlias = Callable[[Sequence[Any]], list[Sequence[Any]]]
-"""Makes any number of columns of one."""
-
 _SAMPLE = 64
 """So many texts of a column show whether looking for equal ones pays."""
 
@@ -37,19 +34,23 @@ class Texts:
 
     def __init__(self, raws: Sequence[Any]) -> None:
         texts = list(map(bytes, raws))
-        self._codes: list[int] | None = None
+        self.codes: list[int] | None = None
+        """Which of the different texts each record has; None: each has its own."""
         self.different: list[bytes] = texts
         """Each text once; where hardly any is there twice, simply all of them."""
         if len(set(texts[:_SAMPLE])) <= len(texts[:_SAMPLE]) * 15 // 16:
-            self._codes, self.different = numbered(texts)
+            self.codes, self.different = numbered(texts)
 
-    def spread(self, values: Sequence[Any]) -> Sequence[Any]:
-        """Return, for each record, the value that belongs to its text; `values` has one for each of `different`."""
-        return values if self._codes is None else list(map(values.__getitem__, self._codes))
+    def spread(self, values: Sequence[Any], records: Sequence[int] | None = None) -> Sequence[Any]:
+        """Return, for each record or each of `records`, the value of its text; `values` has one for each different."""
+        places = self.codes
+        if records is not None:
+            places = list(records) if places is None else list(map(places.__getitem__, records))
+        return values if places is None else list(map(values.__getitem__, places))
 
     def spread_array(self, values: pa.Array) -> pa.Array:
         """Do the same in Arrow."""
-        return values if self._codes is None else values.take(pa.array(self._codes, pa.int32()))
+        return values if self.codes is None else values.take(pa.array(self.codes, pa.int32()))
 
 
 class Frame:
@@ -70,24 +71,21 @@ class Frame:
             self._texts[at] = Texts(self.columns[at])
         return self._texts[at]
 
-    def values(self, path: str) -> Sequence[Any]:
-        """Return the value at `path`, such as `user.id`, of each record, None where an object on the way is null.
+    def values(self, path: str, records: Sequence[int] | None = None) -> Sequence[Any]:
+        """Return the value at `path`, such as `user.id`, of each record, or of `records`; None where the way is null.
 
         Where the path goes through lists (`projects[].slug`), the value is the list of all that is there.
         """
-        return self.derived(path, lambda values: [values])[0]
+        folded, (name, brackets, rest) = self.objects(path), _first_step(path)
+        if folded is not None:
+            return folded.values(rest, records)
+        column = self.columns[self._at[name]]
+        chosen = column if records is None else list(map(column.__getitem__, records))
+        return [one or () for one in chosen] if brackets else chosen
 
-    def derived(self, path: str, read: Read) -> list[Sequence[Any]]:
-        """Return what `read` makes of the values at `path`; of values that many records share it is asked once."""
-        first, _, rest = path.partition(".")
-        name, brackets, _ = first.partition("[]")
-        at = self._at[name]
-        if at in self.folded:
-            return self.folded[at].derived(rest, read)
-        if not brackets:
-            return read(self.columns[at])
-        lists = [one or () for one in self.columns[at]]
-        return [_regrouped(made, map(len, lists)) for made in read(list(chain.from_iterable(lists)))]
+    def objects(self, path: str) -> "Folded | None":
+        """Return the column of objects that `path` leads into, None where it leads to a plain field."""
+        return self.folded.get(self._at[_first_step(path)[0]])
 
     def arrays(self, ready: Mapping[str, pa.Array]) -> list[pa.Array]:
         """Return one array a field, in the schema's order; those in `ready` are made already."""
@@ -115,19 +113,26 @@ class Folded:
         self.different: list[Any] = layout.read[at](b"[%b]" % b",".join(texts.different))
         self.frame = Frame(inner, _without_none(inner, list(_objects(self.type, self.different))))
 
-    def derived(self, path: str, read: Read) -> list[Sequence[Any]]:
-        """Return what `read` makes of the values at `path` below the objects; see `Frame.derived`."""
-        made = self.frame.derived(path, read)
+    def values(self, path: str, records: Sequence[int] | None = None) -> Sequence[Any]:
+        """Return the values at `path` below the objects; see `Frame.values`."""
+        values = self.frame.values(path)
         if isinstance(self.type, Array):
             lengths = [sum(1 for _ in _objects(self.type, [one])) for one in self.different]
-            made = [_regrouped(values, lengths) for values in made]
+            values = _regrouped(values, lengths)
             if "[]" in path:
-                made = [[list(chain.from_iterable(one)) for one in values] for values in made]
-        return [self.texts.spread(values) for values in made]
+                values = [list(chain.from_iterable(one)) for one in values]
+        return self.texts.spread(values, records)
 
     def array(self) -> pa.Array:
         """Return the column in Arrow."""
         return self.texts.spread_array(_nested(self.type, self.different, self.frame))
+
+
+def _first_step(path: str) -> tuple[str, str, str]:
+    """Take `projects[].slug` apart: the first name, the brackets if there are any, the rest."""
+    first, _, rest = path.partition(".")
+    name, brackets, _ = first.partition("[]")
+    return name, brackets, rest
 
 
 def _regrouped(values: Sequence[Any], lengths: Iterable[int]) -> list[list[Any]]:
@@ -145,9 +150,8 @@ def _objects(type_: Type, values: Sequence[Any]) -> Iterator[Any]:
 def _columns(layout: Layout, records: Sequence[Record]) -> list[Sequence[Any]]:
     if not records:
         return [()] * len(layout.fields)
-    if len(layout.attributes) == 1:
-        return [list(map(attrgetter(layout.attributes[0]), records))]
-    return list(zip(*map(attrgetter(*layout.attributes), records), strict=True))
+    columns = dict(zip(layout.struct.__struct_fields__, zip(*map(astuple, records), strict=True), strict=True))
+    return [columns[name] for name in layout.attributes]
 
 
 def _without_none(layout: Layout, values: Sequence[Any]) -> Sequence[Record]:

@@ -44,6 +44,8 @@ MAX_VALUE = 2_048
 _EMAIL = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+\.[^\s@<>\".]+")
 _MAYBE_IP = re.compile(r"[0-9a-fA-F.:]+")
 _END_OF_AUTHORITY = re.compile(r"[/\\?#]")
+_NO_END = 1 << 62
+"""A slash that is not there is at -1, and this makes it the end of all texts."""
 _HOST = re.compile(r"[^\s/?#@:\[\]\\\"'<>(),;|{}]+")
 
 
@@ -131,17 +133,18 @@ def _net_addr(text: str) -> tuple[str | None, ...]:
     return _host(head if colon and port.isascii() and (port.isdigit() or not port) else text)
 
 
-def cut_url(url: str) -> str:
-    """Return what lies between the second and the third slash of `url`, or all of it where there is no `scheme://`.
+def cut_urls(urls: Sequence[str | None]) -> list[str | None]:
+    """Return the beginning of each URL: up to the slash that comes next after the first two, or all of it.
 
-    Quick, and enough to tell URLs of one host from those of another: what is read as evidence is this piece.
+    Quick, and enough to tell URLs of one host from those of another.
     """
-    pieces = url.split("/", 3)
-    return pieces[2] if len(pieces) > 2 and not pieces[1] and pieces[0].endswith(":") else url
+    return [url and url[: url.find("/", url.find("//") + 2) % _NO_END] for url in urls]
 
 
-def _url(piece: str) -> tuple[str | None, ...]:
-    return _net_addr(_END_OF_AUTHORITY.split(piece, maxsplit=1)[0].rpartition("@")[2])
+def _url(url: str) -> tuple[str | None, ...]:
+    scheme, colon, rest = url.partition("://")
+    authority = _END_OF_AUTHORITY.split(rest if colon and "/" not in scheme else url, maxsplit=1)[0]
+    return _net_addr(authority.rpartition("@")[2])
 
 
 def _arn(text: str) -> tuple[str | None, ...]:
@@ -178,4 +181,4 @@ FEEDS: Mapping[str, Feeding] = {
     "url": Feeding(_HOST_COLUMNS, _url),
     "username": Feeding(("p_any_usernames",), _whole),
 }
-"""What each indicator feeds. Of a URL the text is the piece that `cut_url` returns."""
+"""What each indicator feeds. Of a URL the text may be cut, as `cut_urls` does it."""
