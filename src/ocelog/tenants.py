@@ -77,20 +77,30 @@ def row_of(name: str, settings: WizSettings, extra: Mapping[str, Any]) -> Source
     return row
 
 
-def add(installation: Installation, row: SourceRow, secret: GivenSecret) -> bool:
-    """Add a source; True: it was removed before, and goes on where it stopped. Raises ConfigError."""
+def resumes(installation: Installation, row: SourceRow) -> bool:
+    """Whether `row` was removed before, and would go on where it stopped.
+
+    Raises ConfigError where that one read another tenant.
+    """
     before = installation.ledger.source(row.id)
-    resumes = before is not None and before.id == row.id and before.removed_us is not None
-    if before is not None and resumes and not _same_tenant(wiz_settings(before), wiz_settings(row)):
+    if before is None or before.id != row.id or before.removed_us is None:
+        return False
+    if not _same_tenant(wiz_settings(before), wiz_settings(row)):
         raise ConfigError(
             f"The removed source {row.name!r} read another tenant: choose another name, or delete its rows first: "
             f"ocelog source remove {row.id} --purge"
         )
+    return True
+
+
+def add(installation: Installation, row: SourceRow, secret: GivenSecret) -> bool:
+    """Add a source; True: it was removed before, and goes on where it stopped. Raises ConfigError."""
+    goes_on = resumes(installation, row)
     vault = installation.vault()
     installation.ledger.add_source(replace(row, paused=True))
     _keep(vault, row.id, secret)
     installation.ledger.save_source(row)
-    return resumes
+    return goes_on
 
 
 def keep_secret(installation: Installation, row: SourceRow, secret: GivenSecret) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog, Simulated, simulator
+from ocelog import tenants
 from ocelog.cli import main
-from ocelog.installation import make
+from ocelog.installation import make, opened
+from ocelog.secret import Secret
+from ocelog.sources.wiz.settings import from_mapping
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +59,19 @@ def test_a_wrong_secret_saves_nothing_and_says_what_to_do(ocelog: Ocelog, tenant
     ("arguments", "says"),
     [
         (["wiz"], "Missing: wiz NAME, --token-url, --client-id"),
-        (["wix", "prod"], "no kind of source 'wix'"),
+        (["wix", "prod"], "no kind of source 'wix'; did you mean 'wiz'?"),
+        (["prod"], "no kind of source 'prod'; did you mean ocelog source add wiz prod?"),
         (["wiz", "prod", "--token-url", "cognito", "--client-id", "x"], "no terminal to ask for the client secret"),
         (["wiz", "prod", "--token-ulr", "cognito"], "No such option: --token-ulr (Possible options: --token-url)"),
         (["wiz", "a\nb", "--token-url", "cognito", "--client-id", "x"], "name is one line"),
         (["wiz", "prod", "--token-url", "cognto", "--client-id", "x"], "did you mean `cognito`?"),
         (["wiz", "prod", "--token-url", "vendor", "--client-id", "x"], "not `vendor`."),
         (["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--log-type", "issue"], "did you mean `issues`"),
-        (["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--backfill", "long"], "no duration"),
+        (
+            ["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--backfill", "long"],
+            "--backfill: 'long' is no",
+        ),
+        (["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--project", ""], "edit NAME --no-project"),
         (["wiz", "prod", "--token-url", "http://x.example/t", "--client-id", "x"], "must begin with https://"),
         (["wiz", "prod", "--client-secret-ref", "vault:x"], "file:PATH or env:VARIABLE"),
         (["wiz", "prod", "--client-secret-file", "a", "--client-secret-env", "B"], "one way only"),
@@ -91,7 +99,7 @@ def test_a_prompt_that_nobody_answers_needs_a_person(
 ) -> None:
     monkeypatch.setenv("OCELOG_HOME", str(tmp_path / "home"))
     make(tmp_path / "home", ledger_url=None)
-    monkeypatch.setattr("ocelog.cli.wizard.is_wanted", lambda *_: True)
+    monkeypatch.setattr("ocelog.cli.wizard.somebody_is_there", lambda: True)
     monkeypatch.setattr("sys.stdin", StringIO())
     with pytest.raises(SystemExit) as ended:
         main(["source", "add"])
@@ -152,6 +160,39 @@ def test_editing_keeps_what_is_not_named(ocelog: Ocelog, tenant: Simulated) -> N
     ocelog("source", "edit", "prod", "--no-project", "--sweep")
     shown = ocelog("source", "show", "prod", "--json").json
     assert (shown["projects"], shown["sweep"], shown["log_types"]) == ([], True, ["Wiz.Issues"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--rate", "nan"], "The rate is from 0.01 to 1000 questions a second, not nan."),
+        (["--rate", "inf"], "from 0.01 to 1000 questions a second, not inf."),
+        (["--rate", "0"], "from 0.01 to 1000 questions a second, not 0."),
+        (["--rate=-1"], "from 0.01 to 1000 questions a second, not -1."),
+        (["--page-size", "501"], "The page size is from 1 to 500 records, not 501."),
+        (["--page-size", "0"], "from 1 to 500 records, not 0."),
+        (["--poll", "0"], "--poll: '0' is no duration"),
+        (["--poll", "0s"], "--poll 0s: choose something from 1s to 1d."),
+        (["--project", " "], "ocelog source edit NAME --no-project"),
+        ([], "Name what is to change"),
+    ],
+)
+def test_an_edit_to_what_cannot_be_says_what_can(
+    tmp_path: Path,
+    arguments: list[str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    place = make(tmp_path / "home", ledger_url=None).home.path
+    settings = from_mapping({"token_url": "cognito", "client_id": "x"})
+    with opened(place) as installation:
+        tenants.add(installation, tenants.row_of("prod", settings, {}), tenants.GivenSecret(value=Secret("x")))
+    monkeypatch.setenv("OCELOG_HOME", str(place))
+    with pytest.raises(SystemExit) as ended:
+        main(["source", "edit", "prod", *arguments])
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
 
 
 def test_an_edit_that_would_break_the_source_changes_nothing(ocelog: Ocelog, tenant: Simulated) -> None:

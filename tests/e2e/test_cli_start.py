@@ -1,11 +1,13 @@
 """The first steps: help, init, the wizard, settings, the demo; and how errors look."""
 
+import fcntl
 import os
 import pty
 import select
 import shlex
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,6 +163,8 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
+            # Its terminal in earnest: Ctrl-C that is typed there becomes a signal.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no thread forks here
         )
         os.close(slave)
 
@@ -180,6 +184,14 @@ class Terminal:
 
     def types(self, text: str) -> None:
         os.write(self.master, text.encode() + b"\n")
+
+    def answers(self, *questions: tuple[str, str]) -> str:
+        """Answer each question when it comes; return all that was shown meanwhile."""
+        told = ""
+        for asks, answer in questions:
+            told += self.waits_for(asks)
+            self.types(answer)
+        return told
 
     def close(self) -> int:
         self.process.kill() if self.process.poll() is None else None
@@ -203,8 +215,7 @@ def test_adding_a_source_on_a_terminal_asks_in_the_order_of_the_vendors_page(
     with simulator("--audit", "5", "--issues", "5", "--findings", "5") as tenant:
         person = Terminal(ocelog, "source", "add")
         terminals.append(person)
-        told = ""
-        for asks, answer in (
+        told = person.answers(
             ("A name for this tenant, for example prod: ", "prod"),
             ("(empty: read it from the token): ", tenant.api_url),
             ("govcloud or a URL [cognito]: ", tenant.token_url),
@@ -215,9 +226,7 @@ def test_adding_a_source_on_a_terminal_asks_in_the_order_of_the_vendors_page(
             ("Client ID: ", tenant.client_id),
             ("Client secret: ", tenant.client_secret),
             ("How far back to read (30d, 90d, all) [30d]: ", "90d"),
-        ):
-            told += person.waits_for(asks)
-            person.types(answer)
+        )
         told += person.waits_for("Added 'prod'")
         assert person.process.wait(30) == 0
     assert tenant.client_secret not in told
@@ -226,6 +235,103 @@ def test_adding_a_source_on_a_terminal_asks_in_the_order_of_the_vendors_page(
     assert "admin:audit" not in told
     shown = ocelog("source", "show", "prod", "--json").json
     assert (shown["log_types"], shown["backfill"]) == (["Wiz.Issues", "Wiz.VulnerabilityFinding"], "90d")
+
+
+def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
+    ocelog: Ocelog, terminals: list[Terminal]
+) -> None:
+    ocelog("init")
+    with simulator("--audit", "5", "--issues", "5", "--findings", "5") as tenant:
+        ocelog.add(tenant, "taken", "--no-check")
+        person = Terminal(ocelog, "source", "add")
+        terminals.append(person)
+        told = person.answers(
+            ("for example prod: ", "taken"),
+            ("for example prod: ", "prod"),
+            ("from the token): ", "htp://api.us1.app.wiz.io"),
+            ("from the token): ", tenant.api_url),
+            ("or a URL [cognito]: ", "cognto"),
+            ("or a URL [cognito]: ", tenant.token_url),
+            ("Read the audit log? [Y/n]: ", "n"),
+            ("Read the issues?", "n"),
+            ("Read the vulnerability findings?", "n"),
+            ("Read the audit log? [Y/n]: ", ""),
+            ("Read the issues?", ""),
+            ("Read the vulnerability findings?", "n"),
+            ("Client ID: ", "nobody"),
+            ("Client secret: ", tenant.client_secret),
+            ("all) [30d]: ", "long"),
+            ("all) [30d]: ", "all"),
+            ("What now? [r]: ", "?"),
+            ("What now? [r]: ", "i"),
+            ("Client ID: ", tenant.client_id),
+        )
+        told += person.waits_for("Added 'prod'")
+        assert person.process.wait(30) == 0
+    for mistake in (
+        "There is a source 'taken' already",
+        "API URL must be a URL",
+        "did you mean `cognito`?",
+        "choose at least one",
+        "FAIL  token",
+        "'long' is no duration",
+        "Type one of r, u, i, s, l, n, k, q.",
+    ):
+        assert told.count(mistake) == 1, mistake
+    shown = ocelog("source", "show", "prod", "--json").json
+    assert (shown["log_types"], shown["backfill"]) == (["Wiz.Audit", "Wiz.Issues"], "all")
+    assert shown["api_url"] == tenant.api_url
+
+
+def test_what_wiz_refuses_may_be_kept_or_left_at_the_end_of_the_wizard(
+    ocelog: Ocelog, terminals: list[Terminal]
+) -> None:
+    ocelog("init")
+    with simulator("--audit", "5", "--issues", "5", "--findings", "5") as tenant:
+        for last in ("q", "k"):
+            person = Terminal(ocelog, "source", "add")
+            terminals.append(person)
+            person.answers(
+                ("for example prod: ", "prod"),
+                ("from the token): ", tenant.api_url),
+                ("or a URL [cognito]: ", tenant.token_url),
+                ("Read the audit log?", ""),
+                ("Read the issues?", ""),
+                ("Read the vulnerability findings?", ""),
+                ("Client ID: ", tenant.client_id),
+                ("Client secret: ", "wrong-s3cret"),
+                ("all) [30d]: ", ""),
+                ("What now? [r]: ", last),
+            )
+            person.waits_for({"q": "Nothing was saved.", "k": "Added 'prod'"}[last])
+            assert person.process.wait(30) == {"q": 2, "k": 0}[last]
+            assert len(ocelog("source", "list", "--json").json) == {"q": 0, "k": 1}[last]
+
+
+@pytest.mark.parametrize("until", ["for example prod: ", "Client secret: "])
+def test_ctrl_c_at_a_prompt_ends_it_and_saves_nothing(ocelog: Ocelog, terminals: list[Terminal], until: str) -> None:
+    ocelog("init")
+    person = Terminal(ocelog, "source", "add")
+    terminals.append(person)
+    questions = (
+        ("for example prod: ", "prod"),
+        ("from the token): ", ""),
+        ("or a URL [cognito]: ", ""),
+        ("Read the audit log?", ""),
+        ("Read the issues?", ""),
+        ("Read the vulnerability findings?", ""),
+        ("Client ID: ", "x"),
+    )
+    if until == "Client secret: ":
+        person.answers(*questions)
+    person.waits_for(until)
+    before = termios.tcgetattr(person.master)[3] & termios.ECHO
+    os.write(person.master, b"\x03")
+    person.waits_for("Aborted!")
+    assert person.process.wait(30) == 2
+    assert bool(before) == (until != "Client secret: ")
+    assert termios.tcgetattr(person.master)[3] & termios.ECHO
+    assert ocelog("source", "list", "--json").json == []
 
 
 def test_a_pull_on_a_terminal_draws_bars(ocelog: Ocelog, terminals: list[Terminal]) -> None:

@@ -1,27 +1,22 @@
 """What the options of `ocelog source add` and `edit` mean, said once for both."""
 
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from datetime import timedelta
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from ocelog.assemble import BACKFILL, POLL
+from ocelog.cli.secret_input import given_secret
 from ocelog.errors import ConfigError
 from ocelog.quantities import duration, write_duration
 from ocelog.sources.wiz.settings import WizSettings, changed, from_mapping
+from ocelog.tenants import GivenSecret
 
-TokenUrl: TypeAlias = Annotated[
-    str | None, typer.Option("--token-url", help="cognito (commercial), fedramp, govcloud, auth0 (old), or a URL.")
-]
-ApiUrl: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--api-url",
-        help="The API endpoint URL of your tenant, or its data center such as us1. Default: read from the token.",
-    ),
-]
 ClientId: TypeAlias = Annotated[str | None, typer.Option("--client-id", help="The service account's client id.")]
 SecretFile: TypeAlias = Annotated[
     str | None,
@@ -39,74 +34,96 @@ SecretRef: TypeAlias = Annotated[
         help="file:PATH or env:VARIABLE: store only this, and read the secret there for each token.",
     ),
 ]
-Projects: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--project",
-        metavar="ID",
-        help="Only issues and findings of this project (repeat for more). The audit log has no such limit.",
-    ),
-]
-LogTypes: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option("--log-type", metavar="audit|issues|findings", help="What to read (repeat). Default: all three."),
-]
-Backfill: TypeAlias = Annotated[
-    str | None,
-    typer.Option("--backfill", metavar="30d|all", help=f"How far back to read at first. Default: {BACKFILL}."),
-]
-Poll: TypeAlias = Annotated[
-    str | None, typer.Option("--poll", metavar="5m", help=f"How often to ask for news. Default: {POLL}.")
-]
-Rate: TypeAlias = Annotated[
-    float | None, typer.Option("--rate", min=0.01, max=1000, help="Most questions a second. Default: 3.")
-]
-PageSize: TypeAlias = Annotated[
-    int | None, typer.Option("--page-size", min=1, max=500, help="Records asked for at once. Default: 500.")
-]
-CaFile: TypeAlias = Annotated[
-    Path | None, typer.Option("--ca-file", help="Trust the certificates in this file, for a proxy that opens TLS.")
-]
-NoCheck: TypeAlias = Annotated[
-    bool, typer.Option("--no-check", help="Save without asking Wiz whether everything works.")
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
-    """What was chosen on the command line; None: not said."""
+class Said:
+    """What was said on the command line, one field an option; None: not said."""
 
-    token_url: str | None = None
-    api_url: str | None = None
-    client_id: str | None = None
-    projects: list[str] | None = None
-    log_types: list[str] | None = None
-    rate: float | None = None
-    page_size: int | None = None
-    ca_file: Path | None = None
-    backfill: str | None = None
-    sweep: bool | None = None
-    poll: str | None = None
+    token_url: Annotated[
+        str | None, typer.Option("--token-url", help="cognito (commercial), fedramp, govcloud, auth0 (old), or a URL.")
+    ] = None
+    api_url: Annotated[
+        str | None,
+        typer.Option(
+            "--api-url",
+            help="The API endpoint URL of your tenant, or its data center such as us1. Default: read from the token.",
+        ),
+    ] = None
+    client_id: ClientId = None
+    client_secret_file: SecretFile = None
+    client_secret_env: SecretEnv = None
+    client_secret_ref: SecretRef = None
+    project: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--project",
+            metavar="ID",
+            help="Only issues and findings of this project (repeat for more). The audit log has no such limit.",
+        ),
+    ] = None
+    log_type: Annotated[
+        list[str] | None,
+        typer.Option("--log-type", metavar="audit|issues|findings", help="What to read (repeat). Default: all three."),
+    ] = None
+    backfill: Annotated[
+        str | None,
+        typer.Option("--backfill", metavar="30d|all", help=f"How far back to read at first. Default: {BACKFILL}."),
+    ] = None
+    sweep: Annotated[
+        bool | None,
+        typer.Option(
+            "--sweep/--no-sweep",
+            help="Whether open issues and findings older than the backfill are read. Default: they are.",
+        ),
+    ] = None
+    poll: Annotated[
+        str | None, typer.Option("--poll", metavar="5m", help=f"How often to ask for news. Default: {POLL}.")
+    ] = None
+    rate: Annotated[float | None, typer.Option("--rate", help="Most questions a second, 0.01 to 1000. Default: 3.")] = (
+        None
+    )
+    page_size: Annotated[
+        int | None, typer.Option("--page-size", help="Records asked for at once, 1 to 500. Default: 500.")
+    ] = None
+    ca_file: Annotated[
+        Path | None,
+        typer.Option("--ca-file", help="Trust the certificates in this file, for a proxy that opens TLS."),
+    ] = None
+    no_check: Annotated[bool, typer.Option("--no-check", help="Save without asking Wiz whether everything works.")] = (
+        False
+    )
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was said."""
-        return self == Chosen()
+        """Whether nothing was said about the tenant."""
+        return self == Said(no_check=self.no_check)
 
     @property
     def reaches_anew(self) -> bool:
         """Whether the tenant is reached in another way, which deserves a check."""
-        said = (self.token_url, self.api_url, self.client_id, self.projects, self.log_types, self.ca_file)
+        said = (self.token_url, self.api_url, self.client_id, self.project, self.log_type, self.ca_file)
         return any(each is not None for each in said)
 
+    def secret(self) -> GivenSecret | None:
+        """Return the secret that was handed in, None where none was. Raises ConfigError."""
+        return given_secret(
+            file=self.client_secret_file, variable=self.client_secret_env, reference=self.client_secret_ref
+        )
+
     def wiz(self, before: WizSettings | None) -> WizSettings:
-        """Return `before`, or the defaults, with what was chosen. Raises ConfigError."""
+        """Return `before`, or the defaults, with what was said. Raises ConfigError."""
+        if self.project and not all(each.strip() for each in self.project):
+            raise ConfigError(
+                "--project: an empty id names no project. Leave the option out to read all of them; for a source that "
+                "is limited to some: ocelog source edit NAME --no-project"
+            )
         chosen: dict[str, Any] = {
             "token_url": self.token_url,
             "api_url": self.api_url,
             "client_id": self.client_id,
-            "projects": self.projects,
-            "log_types": self.log_types or None,
+            "projects": self.project,
+            "log_types": self.log_type or None,
             "rate": self.rate,
             "page_size": self.page_size,
             "ca_file": None if self.ca_file is None else str(self.ca_file.expanduser().absolute()),
@@ -115,21 +132,45 @@ class Chosen:
         return from_mapping(said) if before is None else changed(before, said)
 
     def streams(self) -> dict[str, Any]:
-        """Return what was chosen about how the streams are read. Raises ConfigError."""
+        """Return what was said about how the streams are read. Raises ConfigError."""
         chosen = {
-            "backfill": None if self.backfill is None else _backfill(self.backfill),
+            "backfill": None if self.backfill is None else written_backfill(self.backfill),
             "sweep": self.sweep,
-            "poll": None if self.poll is None else write_duration(_poll(self.poll)),
+            "poll": None if self.poll is None else _written_poll(self.poll),
         }
         return {name: value for name, value in chosen.items() if value is not None}
 
 
-def _backfill(text: str) -> str:
-    return "all" if text.strip().lower() == "all" else write_duration(duration(text))
+def one_option_a_field(command: Callable[..., None]) -> Callable[..., None]:
+    """Return `command` with an option for each field of `Said` in the place of its parameter `said`."""
+    own = [each for each in inspect.signature(command).parameters.values() if each.name != "said"]
+    options = list(inspect.signature(Said).parameters.values())
+
+    @wraps(command)
+    def unfolded(**given: Any) -> None:
+        said = Said(**{field.name: given.pop(field.name) for field in fields(Said)})
+        command(**given, said=said)
+
+    # Both are what typer reads.
+    unfolded.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined] # inspect asks for it
+    unfolded.__annotations__ = {each.name: each.annotation for each in (*own, *options)}
+    return unfolded
 
 
-def _poll(text: str) -> timedelta:
-    found = duration(text)
+def written_backfill(text: str) -> str:
+    """Return how a backfill is kept: `all` or a duration. Raises ConfigError."""
+    return "all" if text.strip().lower() == "all" else write_duration(_duration("--backfill", text))
+
+
+def _written_poll(text: str) -> str:
+    found = _duration("--poll", text)
     if not timedelta(seconds=1) <= found <= timedelta(days=1):
         raise ConfigError(f"--poll {text}: choose something from 1s to 1d.")
-    return found
+    return write_duration(found)
+
+
+def _duration(option: str, text: str) -> timedelta:
+    try:
+        return duration(text)
+    except ConfigError as error:
+        raise ConfigError(f"{option}: {error}") from error

@@ -1,112 +1,107 @@
-"""What `ocelog source add` asks on a terminal, in the order in which Wiz's pages show it."""
+"""What `ocelog source add` asks on a terminal, in the order of Wiz's pages, and how a wrong answer is mended."""
 
 import sys
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
-import typer
+from ocelog.cli import questions
+from ocelog.cli.questions import asked, say
+from ocelog.cli.source_options import Said
+from ocelog.cli.source_trial import free_name, new_row, prove
+from ocelog.errors import ConfigError, OcelogError
+from ocelog.installation import Installation
+from ocelog.ledger.store import SourceRow
+from ocelog.tenants import GivenSecret
 
-from ocelog.cli.secret_input import asked_secret
-from ocelog.cli.source_options import Chosen
-from ocelog.errors import ConfigError
-from ocelog.quantities import duration
-from ocelog.tenants import GivenSecret, clean_name
-
-_SCOPES = {"audit": "admin:audit", "issues": "read:issues", "findings": "read:vulnerabilities"}
-
-
-def is_wanted(chosen: Chosen, secret: GivenSecret | None) -> bool:
-    """Whether nothing was said and there is somebody to ask."""
-    return chosen.is_blank and secret is None and sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def missing(name: str | None, chosen: Chosen) -> str:
-    """Name what has to be said and was not."""
-    wanted = {"wiz NAME": name, "--token-url": chosen.token_url, "--client-id": chosen.client_id}
-    return ", ".join(option for option, value in wanted.items() if value is None)
+_QUESTIONS: dict[str, Callable[[Said], Said]] = {
+    "u": questions.endpoint,
+    "i": questions.client_id,
+    "l": questions.log_types,
+    "k": lambda said: replace(said, no_check=True),
+}
 
 
-def ask(name: str | None, chosen: Chosen) -> tuple[str, Chosen, GivenSecret]:
-    """Ask for everything that adding a tenant needs."""
-    _say("Adding a Wiz tenant. Have Wiz open in a browser, as a user who may make service accounts.")
-    name = _asked_name() if name is None else clean_name(name)
-    api_url, token_url = _asked_endpoint()
-    log_types, projects = _asked_account()
-    client_id = typer.prompt("Client ID", err=True).strip()
-    secret = asked_secret()
-    backfill = _asked_backfill()
-    found = replace(
-        chosen,
-        token_url=token_url,
-        api_url=api_url,
-        client_id=client_id,
-        log_types=log_types,
-        projects=projects,
-        backfill=backfill,
-    )
-    return name, found, secret
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """All that adding a tenant needs."""
+
+    name: str
+    said: Said
+    secret: GivenSecret
 
 
-def _asked_name() -> str:
+def somebody_is_there() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(installation: Installation, name: str | None, said: Said) -> tuple[SourceRow, GivenSecret]:
+    """Ask for everything that adding a tenant needs, until Wiz lets it work or the person wants it saved as it is."""
+    free = partial(free_name, installation)
+    if name is not None:
+        name = free(name)
+    say("Adding a Wiz tenant. Have Wiz open in a browser, as a user who may make service accounts.")
+    answers = _asked(name or asked("A name for this tenant, for example prod", free), said)
     while True:
         try:
-            return clean_name(typer.prompt("A name for this tenant, for example prod", err=True))
-        except ConfigError as error:
-            _say(str(error))
+            row = new_row(installation, answers.name, answers.said)
+            if not answers.said.no_check:
+                prove(row, answers.secret, "Nothing is saved yet.")
+        except OcelogError as error:
+            say(f"\n{error}")
+            answers = _mended(answers, free)
+        else:
+            return row, answers.secret
 
 
-def _asked_endpoint() -> tuple[str | None, str]:
-    _say(
-        "\nStep 1: where your tenant answers.\n"
-        "  In Wiz: your user icon (top right) > Tenant Info > Data Center and Regions.\n"
-        "  Copy the API Endpoint URL; it looks like https://api.us1.app.wiz.io/graphql."
-    )
-    api_url = typer.prompt("API Endpoint URL (empty: read it from the token)", default="", show_default=False, err=True)
-    _say("  On the same page, the login address says which cloud: app.wiz.io is cognito, app.wiz.us fedramp.")
-    token_url = typer.prompt("Token URL: cognito, fedramp, govcloud or a URL", default=_cloud_of(api_url), err=True)
-    return api_url.strip() or None, token_url.strip()
-
-
-def _cloud_of(api_url: str) -> str:
-    clouds = {"app.wiz.us": "fedramp", "gov.wiz.io": "govcloud"}
-    return next((cloud for end, cloud in clouds.items() if end in api_url), "cognito")
-
-
-def _asked_account() -> tuple[list[str], list[str]]:
-    _say(
+def _asked(name: str, said: Said) -> Answers:
+    said = questions.endpoint(said)
+    say(
         "\nStep 2: a service account.\n  In Wiz: Settings > Access Management > Service Accounts > Add Service Account."
     )
-    log_types = [short for short in _SCOPES if typer.confirm(f"Read the {_title(short)}?", default=True, err=True)]
-    if not log_types:
-        raise ConfigError("Nothing is left to read: choose at least one.")
-    scopes = ", ".join(["read:resources", *(_SCOPES[short] for short in log_types)])
-    _say(f"  Type: Custom Integration (GraphQL API).\n  API scopes: {scopes}.")
-    if "audit" in log_types:
-        _say("  Projects: leave empty. An account that is bound to projects cannot read the audit log.")
-        projects = ""
-    else:
-        _say("  Projects: leave empty, or choose those that Ocelog may see.")
-        projects = typer.prompt(
-            "Project ids, comma between them (empty: all)", default="", show_default=False, err=True
-        )
-    _say("  Click Add Service Account. Wiz shows the Client ID and, this once only, the Client Secret: copy both.")
-    return log_types, [each.strip() for each in projects.split(",") if each.strip()]
+    said = questions.log_types(said)
+    say("  Click Add Service Account. Wiz shows the Client ID and, this once only, the Client Secret: copy both.")
+    said = questions.client_id(said)
+    secret = questions.secret()
+    return Answers(name=name, said=questions.backfill(said), secret=secret)
 
 
-def _title(short: str) -> str:
-    return {"audit": "audit log", "issues": "issues", "findings": "vulnerability findings"}[short]
+def _mended(answers: Answers, free: Callable[[str], str]) -> Answers:
+    """Ask what to do about answers that do not work, and change nothing but that."""
+    said = answers.said
+    for letter, meaning in _choices(answers).items():
+        say(f"  {letter}  {meaning}")
+    match asked("What now?", _one_of(_choices(answers)), default="r"):
+        case "q":
+            raise ConfigError("Nothing was saved.")
+        case "n":
+            return replace(answers, name=asked("Another name", free))
+        case "s":
+            return replace(answers, secret=questions.secret())
+        case letter:
+            question = _QUESTIONS.get(letter)
+            return answers if question is None else replace(answers, said=question(said))
 
 
-def _asked_backfill() -> str:
-    while True:
-        text = str(typer.prompt("How far back to read (30d, 90d, all)", default="30d", err=True)).strip()
-        try:
-            if text.lower() != "all":
-                duration(text)
-        except ConfigError as error:
-            _say(str(error))
-        else:
-            return text
+def _choices(answers: Answers) -> dict[str, str]:
+    said = answers.said
+    return {
+        "r": "try again",
+        "u": f"change the addresses ({said.api_url or 'API: as the token says'}, {said.token_url})",
+        "i": f"change the client ID ({said.client_id})",
+        "s": "change the client secret",
+        "l": f"change what is read ({', '.join(said.log_type or ())})",
+        "n": f"change the name ({answers.name})",
+        "k": "keep it as it is, and mend it later: ocelog source edit",
+        "q": "quit; nothing is saved",
+    }
 
 
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
+def _one_of(choices: dict[str, str]) -> Callable[[str], str]:
+    def checked(text: str) -> str:
+        if text[:1].lower() not in choices:
+            raise ConfigError(f"Type one of {', '.join(choices)}.")
+        return text[:1].lower()
+
+    return checked

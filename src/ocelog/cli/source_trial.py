@@ -1,0 +1,41 @@
+"""Whether a tenant may be added as it was described, and whether Wiz lets it work."""
+
+from ocelog import tenants
+from ocelog.assemble import wiz_settings
+from ocelog.cli import health, show
+from ocelog.cli.source_options import Said
+from ocelog.errors import ConfigError
+from ocelog.installation import Installation
+from ocelog.ledger.store import SourceRow
+from ocelog.tenants import GivenSecret
+
+
+def free_name(installation: Installation, name: str) -> str:
+    """Return `name` as it is kept. Raises ConfigError where a source has it already."""
+    name = tenants.clean_name(name)
+    taken = installation.ledger.source(tenants.source_id(name))
+    if taken is not None and taken.removed_us is None:
+        raise ConfigError(f"There is a source {taken.name!r} already: ocelog source edit, or choose another name.")
+    return name
+
+
+def new_row(installation: Installation, name: str, said: Said) -> SourceRow:
+    """Return the source that would be added. Raises ConfigError where it may not be."""
+    row = tenants.row_of(free_name(installation, name), said.wiz(None), said.streams())
+    tenants.resumes(installation, row)
+    return row
+
+
+def prove(row: SourceRow, secret: GivenSecret, otherwise: str) -> None:
+    """Ask Wiz for a little of everything, and say what was found. Raises ConfigError where something fails."""
+    health.demand(tenants.check(wiz_settings(row), secret.value), otherwise)
+
+
+def say_conflict(row: SourceRow) -> None:
+    """Say where the settings of `row` are at odds with each other, though they work."""
+    settings = wiz_settings(row)
+    if settings.projects and "Wiz.Audit" in settings.log_types:
+        show.remark(
+            "Note: the audit log cannot be limited to projects: all of it is read, and a service account that is bound "
+            "to projects cannot read it at all. Leave it out with --log-type issues --log-type findings."
+        )
