@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -13,6 +13,7 @@ import msgspec
 
 from wizsim.dice import dice, uuid
 from wizsim.instants import SECOND
+from wizsim.nearest import did_you_mean, shown
 
 Json = dict[str, Any]
 
@@ -34,6 +35,16 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "VulnerabilityFinding.vulnerableAsset": _RESOURCES,
 }
 """Field -> scopes, of which one is enough. `read:all` does not open the audit log."""
+SCOPE_NAMES = tuple(sorted({scope for scopes in SCOPES.values() for scope in scopes}))
+
+
+def checked_scopes(given: Iterable[str]) -> tuple[str, ...]:
+    """Return `given`. Raises ValueError where one is no scope that opens anything here."""
+    scopes = tuple(given)
+    for scope in scopes:
+        if scope not in SCOPE_NAMES:
+            raise ValueError(f"no scope is called {shown(scope)}{did_you_mean(scope, SCOPE_NAMES)}")
+    return scopes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

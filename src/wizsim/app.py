@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from wizsim.admin import ADMIN_CALLS, AdminError
+from wizsim.admin import ADMIN_CALLS, AdminError, answered
 from wizsim.api import LONGEST_BODY, Api
 from wizsim.replies import Reply
 
@@ -85,16 +85,16 @@ def _admin(api: Api, admin_token: str) -> Callable[[Request], Awaitable[Wire]]:
         near = request.client is not None and request.client.host in LOOPBACK
         if not near or not hmac.compare_digest(given.encode(), admin_token.encode()):
             return _said(403, {"error": "admin calls come from loopback and carry the admin token"})
-        call = ADMIN_CALLS.get((request.method, request.path_params["call"]))
-        if call is None:
+        body = await _body(request)
+        if body is None:
+            return _said(413, {"error": f"an admin call has at most {LONGEST_BODY} bytes"})
+        try:
+            answer = answered(api, request.method, request.path_params["call"], body)
+        except AdminError as wrong:
+            return _said(400, {"error": str(wrong)})
+        if answer is None:
             known = [f"{method} /admin/{name}" for method, name in sorted(ADMIN_CALLS)]
             return _said(404, {"error": "no such call", "calls": known})
-        body = await _body(request)
-        try:
-            asked = msgspec.json.decode(body) if body else {}
-            answer = call(api, asked)
-        except (AdminError, ValueError, TypeError, LookupError) as wrong:
-            return _said(400, {"error": f"{type(wrong).__name__}: {wrong}"})
         if isinstance(answer, bytes):
             return Wire(Reply(headers={"content-type": "application/x-ndjson"}, body=answer))
         return _said(200, answer)

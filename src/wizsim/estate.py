@@ -1,6 +1,7 @@
 """What a tenant is made of before anything happens in it: projects, subscriptions, people, assets, vulnerabilities."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from wizsim.assets import Asset, Subscription, make_asset
 from wizsim.cves import make_cve
 from wizsim.dice import dice, digits, pick, size, uuid, weighted
+from wizsim.nearest import did_you_mean, shown
 from wizsim.vocabulary import BUSINESS_UNITS, CLOUDS, DOMAINS, FIRST_NAMES, LAST_NAMES, STAGES, TEAMS
 
 Json = dict[str, Any]
@@ -28,6 +30,13 @@ class Estate:
         """Return the ids of the projects, those with most assets first."""
         counts = Counter(project["id"] for asset in self.assets for project in asset.projects)
         return [project for project, _ in counts.most_common()]
+
+    def checked_projects(self, given: Iterable[str]) -> frozenset[str]:
+        """Return `given`. Raises ValueError where one is the id of no project."""
+        ids, known = frozenset(given), [project["id"] for project in self.projects]
+        for id_ in sorted(ids.difference(known)):
+            raise ValueError(f"no project has the id {shown(id_)}{did_you_mean(id_, known)}")
+        return ids
 
 
 def build_estate(seed: int, *, findings: int, issues: int) -> Estate:

@@ -1,6 +1,7 @@
 """Which faults the API can have, and which of them strike the exchange at hand: seeded, set by option, call or test.
 
 A fault is written `NAME[:PROBABILITY][:key=value]...`, such as `throttled:0.1:retry_after=5` or `heavy-page:above=100`.
+A value runs to the next `:key=` or to the end, so that a URL can be one: `redirect:to=https://elsewhere.example:8443/`.
 Every fault takes `type` (audit, issues, findings, token: only exchanges about it) and `times` (strikes left).
 """
 
@@ -9,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wizsim import arguments
 from wizsim.dice import dice
+from wizsim.nearest import did_you_mean, shown
 
 MEANINGS: Mapping[str, str] = {
     "token-lapsed": "401; the token that was sent is revoked, a new one works",
@@ -19,10 +22,11 @@ MEANINGS: Mapping[str, str] = {
     "throttled-silent": "429 without Retry-After",
     "rate-limit": "200 whose errors say RATE_LIMIT_EXCEEDED",
     "server-error": "a 5xx (status=502), HTML as proxies write it",
-    "redirect": "307 to another host (to=https://elsewhere.example/graphql)",
+    "redirect": "307 to another host (to=https://elsewhere.example/graphql; any URL, colons and all)",
     "heavy-page": "504 for pages above `above`=100 records; as=null: 200, data null and an internal error instead",
     "internal-error": "200, data null, `oops! an internal error has occurred` with a request id",
-    "partial": "errors beside data: a nullable field (field=) is null and named by a path; nth=K: in that record only",
+    "partial": "errors beside data: a nullable field (field=) is null and named by a path; "
+    "nth=K: in that record only, counted from 0; a page without it is whole",
     "error-beside-data": "errors beside data that name no record, while nullable fields of all are null",
     "bad-record": "one record (id=) that always errs: any page with it carries an error beside its data",
     "bad-record-null": "one record (id=) that always errs: any page with it is data null",
@@ -65,7 +69,6 @@ REFUSALS = frozenset(
 )
 SPOILS = frozenset({"cut-body", "cut-json", "cut-gzip", "html"})
 """After these a client cannot have read the answer."""
-TYPES = frozenset({"audit", "issues", "findings", "token"})
 
 
 class UnknownFaultError(ValueError):
@@ -99,46 +102,38 @@ class Faults:
         self._lock = threading.Lock()
         self._set: list[Fault] = []
 
-    def add(
-        self,
-        name: str,
-        probability: float = 1.0,
-        *,
-        times: int | None = None,
-        type: str | None = None,  # noqa: A002 - the record's type, as in the truth log
-        **args: Any,
-    ) -> Fault:
-        """Set a fault. Raises UnknownFaultError."""
-        if name not in MEANINGS:
-            raise UnknownFaultError(f"no fault is called {name!r}; `wizsim faults` lists them")
-        if type is not None and type not in TYPES:
-            raise UnknownFaultError(f"type is one of {', '.join(sorted(TYPES))}, not {type!r}")
-        fault = Fault(name=name, probability=probability, times=times, type=type, args=args)
+    def add(self, name: str, probability: float | str = 1.0, /, **given: Any) -> Fault:
+        """Set a fault; `given` are `type`, `times` and the arguments of its own. Raises UnknownFaultError."""
+        if not isinstance(name, str) or name not in MEANINGS:
+            raise UnknownFaultError(f"no fault is called {shown(name)}{did_you_mean(name, MEANINGS)}")
+        try:
+            chance = arguments.probability(probability)
+        except ValueError as wrong:
+            raise UnknownFaultError(f"{name}: the probability {wrong}") from wrong
+        try:
+            args = arguments.checked(name, given)
+        except ValueError as wrong:
+            raise UnknownFaultError(str(wrong)) from wrong
+        if args.get("type") == "token" and name not in WIRE | REFUSALS:
+            raise UnknownFaultError(f"{name} is about records: its type is audit, issues or findings, not token")
+        times, type_ = args.pop("times", None), args.pop("type", None)
+        fault = Fault(name=name, probability=chance, times=times, type=type_, args=args)
         with self._lock:
             self._set.append(fault)
         return fault
 
     def add_written(self, written: str) -> Fault:
         """Set a fault written as NAME[:PROBABILITY][:key=value]... Raises UnknownFaultError."""
-        name, *rest = written.split(":")
-        args: dict[str, Any] = {}
-        probability = 1.0
         try:
-            for part in rest:
-                key, equals, value = part.partition("=")
-                if equals:
-                    args[key] = value
-                else:
-                    probability = float(part)
-            times = args.pop("times", None)
-            return self.add(name, probability, times=None if times is None else int(times), **args)
-        except (TypeError, ValueError) as wrong:
-            raise UnknownFaultError(
-                f"{written!r} does not read as NAME[:PROBABILITY][:key=value]...: {wrong}"
-            ) from wrong
+            name, probability, given = arguments.split(written)
+        except ValueError as wrong:
+            raise UnknownFaultError(str(wrong)) from wrong
+        return self.add(name, probability, **given)
 
     def clear(self, name: str | None = None) -> None:
-        """Take away the faults called `name`, or all."""
+        """Take away the faults called `name`, or all. Raises UnknownFaultError."""
+        if name is not None and name not in MEANINGS:
+            raise UnknownFaultError(f"no fault is called {shown(name)}{did_you_mean(name, MEANINGS)}")
         with self._lock:
             self._set = [f for f in self._set if name not in {None, f.name}]
 

@@ -73,7 +73,9 @@ def change_finding(rng: Random, own: Json, at: int) -> Json | None:
 def retag(own: Json, key: str, value: str | None) -> Json:
     """Set or remove one tag of the asset; no date of the finding moves."""
     asset = own["vulnerableAsset"]
-    tags = {k: v for k, v in asset["tags"].items() if k != key}
+    if asset is None:
+        return {}
+    tags = {k: v for k, v in (asset.get("tags") or {}).items() if k != key}
     return {"vulnerableAsset": {**asset, "tags": tags if value is None else {**tags, key: value}}}
 
 

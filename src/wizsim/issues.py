@@ -87,7 +87,7 @@ def change_issue(rng: Random, issue: Json, at: int, estate: Estate) -> Json:
 def retag(issue: Json, key: str, value: str | None) -> Json:
     """Set or remove one tag of the entity; no date of the issue moves, as no scan tells Wiz to move one."""
     entity = issue["entitySnapshot"]
-    tags = {k: v for k, v in entity["tags"].items() if k != key}
+    tags = {k: v for k, v in (entity.get("tags") or {}).items() if k != key}
     return {"entitySnapshot": {**entity, "tags": tags if value is None else {**tags, key: value}}}
 
 

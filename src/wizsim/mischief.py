@@ -126,11 +126,14 @@ def _partial(fault: Fault, root: RootField, records: list[Json], request_id: str
     if key not in nullable:
         return []
     nth = fault.args.get("nth")
-    for record in records if nth is None else records[int(nth) : int(nth) + 1]:
+    struck = records if nth is None else records[nth : nth + 1]
+    if not struck:
+        return []
+    for record in struck:
         record[key] = None
     path: list[Any] = [*root.records_path, key]
     if nth is not None:
-        path[2] = int(nth)
+        path[2] = nth
     said = error("could not complete the value", code="INTERNAL", request_id=request_id, path=path)
     said["extensions"]["valueCompletion"] = [{"message": "null", "path": path}]
     return [said]

@@ -83,5 +83,5 @@ def connection_of(root: RootField, page: Page, behaviour: Behaviour) -> Json:
         severities = [v.get("severity") for v in listing.all()]
         connection |= {f"{s}SeverityCount": severities.count(s.upper()) for s in SEVERITIES}
     if "uniqueEntityCount" in wanted:
-        connection["uniqueEntityCount"] = len({v.own["entitySnapshot"]["id"] for v in listing.all()})
+        connection["uniqueEntityCount"] = len({(v.get("entitySnapshot") or {}).get("id") for v in listing.all()})
     return connection

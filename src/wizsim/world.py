@@ -2,27 +2,18 @@
 
 import heapq
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
-from wizsim import audit, findings, issues
 from wizsim.clock import Clock
 from wizsim.dice import dice, pick
 from wizsim.estate import Estate, build_estate
 from wizsim.instants import DAY, SECOND
+from wizsim.lives import AGES, BIRTHS, BORN, CHANGED, LIVED, SHARES, TYPES
 from wizsim.tables import Table, Version
 from wizsim.truth import Gone, Truth
 
 Json = dict[str, Any]
-
-TYPES = ("audit", "issues", "findings")
-SHARES = {"audit": 0.4, "issues": 0.3, "findings": 0.3}
-BIRTHS = {"audit": 1.0, "issues": 0.2, "findings": 0.2}
-"""Share of a type's changes that are new records."""
-AGES = {"audit": (8.0, 1.0, 175), "issues": (25.0, 1.2, 700), "findings": (20.0, 1.1, 500)}
-"""Median in days, spread and greatest age of the records that are there at the start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -95,12 +86,10 @@ class World:
             return now
 
     def put(self, type_: str, record: Json) -> Version:
-        """Show `record` (whole, under its id) from now on: how a test scripts what happens."""
+        """Show `record` (whole, under its id) from now on: how a test scripts what happens; nothing else befalls it."""
         with self.lock:
             now = self.catch_up()
-            known = self._latest(type_, record["id"])
-            if known is None:
-                self._ids[type_].append(record["id"])
+            self._leave_alone(type_, record["id"])
             return self._schedule(type_, record, {}, now, delay=0)
 
     def change(self, type_: str, id_: str, **fields: Any) -> Version:
@@ -153,7 +142,12 @@ class World:
             if (known := self._latest(type_, id_)) is not None and id_ not in self._ending:
                 self._schedule(type_, {**known.own, **fields}, known.base, at)
             return
-        at, rng = self._next, self._changes
+        if any(self._ids.values()):
+            self._befall(self._next)
+        self._next += self._gap()
+
+    def _befall(self, at: int) -> None:
+        rng = self._changes
         type_ = rng.choices(TYPES, [SHARES[t] * bool(self._ids[t]) for t in TYPES])[0]
         if rng.random() < BIRTHS[type_] or not self._ids[type_]:
             own, base = BORN[type_](rng, self.estate, at)
@@ -161,7 +155,6 @@ class World:
             self._schedule(type_, own, base, at)
         else:
             self._change_one(type_, at)
-        self._next += self._gap()
 
     def _change_one(self, type_: str, at: int) -> None:
         rng = self._changes
@@ -171,12 +164,15 @@ class World:
         fields = CHANGED[type_](rng, known.full(), at, self.estate)
         if fields is None:
             self._schedule_end(type_, known.id, at)
-            return
-        self._schedule(type_, {**known.own, **fields}, known.base, at)
+        elif fields:
+            self._schedule(type_, {**known.own, **fields}, known.base, at)
+            self._change_back(known, fields, at)
+
+    def _change_back(self, before: Version, fields: Json, at: int) -> None:
         if len(fields) == 1 and (place := next(iter(fields))) in {"entitySnapshot", "vulnerableAsset"}:
             self._count += 1
-            back = at + int(rng.expovariate(1 / 60) * SECOND)
-            heapq.heappush(self._agenda, (back, self._count, type_, known.id, {place: known.own[place]}))
+            back = at + int(self._changes.expovariate(1 / 60) * SECOND)
+            heapq.heappush(self._agenda, (back, self._count, before.type, before.id, {place: before.own[place]}))
 
     def _latest(self, type_: str, id_: str) -> Version | None:
         return self._ahead.get(id_) or self.tables[type_].current.get(id_)
@@ -193,11 +189,14 @@ class World:
     def _schedule_end(self, type_: str, id_: str, at: int, *, delay: int | None = None) -> None:
         seen = self._seen_at(at, delay, self._latest(type_, id_))
         self._ending.add(id_)
-        ids = self._ids[type_]
-        place = ids.index(id_)
-        ids[place] = ids[-1]
-        ids.pop()
+        self._leave_alone(type_, id_)
         self._wait(_Pending(visible_us=seen, order=self._count, type=type_, id=id_))
+
+    def _leave_alone(self, type_: str, id_: str) -> None:
+        ids = self._ids[type_]
+        if id_ in ids:
+            ids[ids.index(id_)] = ids[-1]
+            ids.pop()
 
     def _wait(self, pending: _Pending) -> None:
         self._count += 1
@@ -223,27 +222,3 @@ class World:
         if self._ahead.get(pending.id) is pending.version:
             del self._ahead[pending.id]
         self.truth.note(pending.version)
-
-
-def _audit_entry(rng: Random, estate: Estate, at: int) -> tuple[Json, Json]:
-    return audit.make_entry(rng, estate, at), {}
-
-
-def _issue(rng: Random, estate: Estate, at: int) -> tuple[Json, Json]:
-    return issues.make_issue(rng, estate, at), {}
-
-
-BORN: dict[str, Callable[[Random, Estate, int], tuple[Json, Json]]] = {
-    "audit": _audit_entry,
-    "issues": _issue,
-    "findings": findings.make_finding,
-}
-LIVED: dict[str, Callable[[Random, Estate, int, int], tuple[Json, Json]]] = {
-    "audit": lambda rng, estate, at, _now: _audit_entry(rng, estate, at),
-    "issues": lambda rng, estate, at, now: (issues.lived_issue(rng, estate, at, now), {}),
-    "findings": findings.lived_finding,
-}
-CHANGED: dict[str, Callable[[Random, Json, int, Estate], Json | None]] = {
-    "issues": issues.change_issue,
-    "findings": lambda rng, own, at, _estate: findings.change_finding(rng, own, at),
-}

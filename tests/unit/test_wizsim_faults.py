@@ -1,12 +1,14 @@
 """Each fault of the simulator shows a client what its name says, when it is told to, and never otherwise."""
 
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from wizsim import arguments
 from wizsim.api import Api
 from wizsim.faults import MEANINGS, Faults, UnknownFaultError
 from wizsim.instants import http_date
@@ -154,6 +156,14 @@ def test_partial_data_names_the_field_that_is_null(client: Client) -> None:
     answer = client.post().json()
     assert [n["url"] is None for n in answer["data"]["issuesV2"]["nodes"]] == [False, False, True, False, False]
     assert answer["errors"][0]["path"] == ["issuesV2", "nodes", 2, "url"]
+
+
+def test_partial_data_leaves_a_page_alone_that_is_too_short_for_it(client: Client) -> None:
+    client.faults.add_written("partial:field=url:nth=5")
+    answer = client.post(first=5).json()
+    assert "errors" not in answer
+    assert all(n["url"] for n in answer["data"]["issuesV2"]["nodes"])
+    assert client.post(first=6).json()["errors"][0]["path"] == ["issuesV2", "nodes", 5, "url"]
 
 
 def test_partial_data_needs_a_field_that_was_asked_for_and_may_be_null(client: Client) -> None:
@@ -351,13 +361,85 @@ def test_faults_strike_by_type_times_and_seeded_chance(client: Client) -> None:
 def test_a_fault_is_read_as_it_is_written() -> None:
     fault = Faults().add_written("throttled:0.25:retry_after=7:type=issues:times=3")
     assert (fault.name, fault.probability, fault.type, fault.times) == ("throttled", 0.25, "issues", 3)
-    assert fault.args == {"retry_after": "7"}
+    assert fault.args == {"retry_after": 7}
 
 
-@pytest.mark.parametrize("written", ["nope", "throttled:lots", "throttled:times=x", "throttled:type=nope"])
-def test_a_fault_that_does_not_read_is_refused(written: str) -> None:
+@pytest.mark.parametrize(
+    ("written", "probability", "times", "url"),
+    [
+        ("redirect:to=https://a.example:8443/g?x=1,2", 1, None, "https://a.example:8443/g?x=1,2"),
+        ("redirect:0.5:to=http://[::1]:80/:times=2", 0.5, 2, "http://[::1]:80/"),
+        ("redirect:times=2:to=https://a.example/b:c", 1, 2, "https://a.example/b:c"),
+    ],
+)
+def test_an_argument_can_be_a_url(written: str, probability: float, times: int | None, url: str) -> None:
+    fault = Faults().add_written(written)
+    assert (fault.probability, fault.times, fault.args) == (probability, times, {"to": url})
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("", "no fault is called ''"),
+        ("thortled", "did you mean 'throttled'?"),
+        ("throttled:", "probability is a number from 0 to 1, not ''"),
+        ("throttled:lots", "probability is a number from 0 to 1, not 'lots'"),
+        ("throttled:2", "probability is a number from 0 to 1"),
+        ("throttled:-1", "probability is a number from 0 to 1"),
+        ("throttled:nan", "probability is a number from 0 to 1"),
+        ("throttled:0.1:0.2", "probability is a number from 0 to 1"),
+        ("throttled:retry=5", "takes no 'retry'; did you mean 'retry_after'?"),
+        ("html:wat=1", "takes no 'wat'; there is type, times"),
+        ("throttled:times=1:times=2", "gives an argument twice"),
+        ("throttled:times=x", "times is a whole number"),
+        ("throttled:times=0", "times is a whole number from 1"),
+        ("throttled:retry_after=1.5", "retry_after is a whole number"),
+        ("throttled:type=isues", "did you mean 'issues'?"),
+        ("partial:type=token", "its type is audit, issues or findings"),
+        ("partial:nth=-1", "nth is a whole number from 0"),
+        ("server-error:status=abc", "status is a whole number from 500 to 599"),
+        ("server-error:status=99", "status is a whole number from 500 to 599"),
+        ("slow-body:seconds=1e20", "seconds is a number from 0"),
+        ("slow-body:seconds=-1", "seconds is a number from 0"),
+        ("date-jump:seconds=nan", "seconds is a number from"),
+        ("cut-json:at=nonsense", "at is a number from 0"),
+        ("cut-json:at=1", "at is a number from 0"),
+        ("overlap:by=0", "by is a whole number from 1"),
+        ("heavy-page:as=nul", "as is one of null"),
+        ("odd-record:kind=bad-timestmp", "did you mean 'bad-timestamp'?"),
+        ("redirect:to=elsewhere", "to is a URL"),
+        ("redirect:to=https://a.example:99999/", "to is a URL"),
+        ("hidden-field", "needs field="),
+        ("hidden-field:field=Isue.dueAt", "did you mean 'Issue'?"),
+        ("hidden-field:field=VulnerableAssetDevise", "did you mean 'VulnerableAssetDevice'?"),
+        ("refused-field:field=Issue.duAt", "did you mean 'dueAt'?"),
+        ("refused-field:field=Issue", "is written Type.name"),
+        ("refused-field:field=Issue.dueAt:scope=x", "scope is a scope such as admin:all"),
+    ],
+)
+def test_a_fault_that_does_not_fit_is_refused_when_it_is_set(written: str, said: str) -> None:
+    faults = Faults()
+    with pytest.raises(UnknownFaultError, match=re.escape(said)) as caught:
+        faults.add_written(written)
+    assert "\n" not in str(caught.value)
+    assert faults.all() == []
+
+
+def test_arguments_from_code_are_checked_as_those_that_are_written() -> None:
+    faults = Faults()
+    for given in ({"seconds": True}, {"seconds": "1e20"}, {"self": 1}, {"type": ["issues"]}, {"times": 1.5}):
+        with pytest.raises(UnknownFaultError):
+            faults.add("slow-body", **given)
     with pytest.raises(UnknownFaultError):
-        Faults().add_written(written)
+        faults.clear("slowbody")
+    assert faults.add("slow-body", seconds=3, times=None).args == {"seconds": 3}
+
+
+def test_only_faults_that_exist_take_arguments_and_every_odd_kind_is_documented() -> None:
+    assert set(arguments.ARGUMENTS) <= set(MEANINGS)
+    assert all(kind in MEANINGS["odd-record"] for kind in arguments.ODD_KINDS)
+    unsaid = [(n, key) for n, keys in arguments.ARGUMENTS.items() for key in keys if key not in MEANINGS[n]]
+    assert [pair for pair in unsaid if pair[0] != "cut-gzip"] == []
 
 
 def test_every_fault_is_named_in_these_tests() -> None:

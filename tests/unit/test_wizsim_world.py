@@ -10,8 +10,9 @@ import pytest
 
 from wizsim.clock import START, Clock
 from wizsim.instants import SECOND, parse, text
+from wizsim.lives import TYPES
 from wizsim.truth import Truth, project
-from wizsim.world import TYPES, World
+from wizsim.world import World
 
 Json = dict[str, Any]
 
@@ -169,6 +170,25 @@ def test_a_test_can_script_what_happens() -> None:
         world.change("issues", id_, status="OPEN")
     with pytest.raises(KeyError):
         world.remove("issues", id_)
+
+
+def test_a_world_outlives_its_last_record() -> None:
+    world = World(seed=1, audit=0, issues=2, findings=0, rate=1.0)
+    for id_ in world.current("issues"):
+        world.remove("issues", id_)
+    world.advance(600)
+    assert world.current("issues") == {}
+
+
+def test_a_finding_that_lost_its_asset_lives_on() -> None:
+    world = World(seed=1, audit=0, issues=0, findings=5, rate=1.0)
+    bare = set(world.current("findings"))
+    for id_ in bare:
+        world.change("findings", id_, vulnerableAsset=None)
+    world.advance(600)
+    later = [v for v in world.truth.versions("findings") if v.id in bare and v.number > 2]
+    assert len(later) > 20
+    assert all(v.own["vulnerableAsset"] is None for v in later)
 
 
 def test_the_truth_can_be_written_to_a_file(tmp_path: Path) -> None:
