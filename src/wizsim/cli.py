@@ -1,31 +1,29 @@
-"""The `wizsim` command: serve a simulated tenant, or list the faults that it can have."""
+"""How a tenant is served from the command line: `wizsim serve`, and `wizsim faults` to see what can go wrong."""
 
 import gc
+import inspect
+import socket
 import sys
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
+from contextlib import closing
+from typing import Any
 
 import typer
 
-from wizsim.accounts import DEFAULT_SCOPES, Accounts
+from wizsim.accounts import Accounts, checked_scopes
 from wizsim.behaviour import Behaviour
 from wizsim.clock import START, Clock
 from wizsim.faults import MEANINGS, Faults, UnknownFaultError
-from wizsim.server import Server
+from wizsim.server import Server, listen
+from wizsim.settings import Inclusive, Settings
 from wizsim.truth import Truth
 from wizsim.world import World
 
-app = typer.Typer(help="A faithful Wiz API on your own machine.", no_args_is_help=True, add_completion=False)
-
-
-class Inclusive(StrEnum):
-    """Which edges of a date filter take in the instant itself."""
-
-    NEITHER = "neither"
-    AFTER = "after"
-    BEFORE = "before"
-    BOTH = "both"
+app = typer.Typer(
+    help="A faithful Wiz API on your own machine.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
 
 
 @app.command()
@@ -37,101 +35,108 @@ def faults() -> None:
     typer.echo(
         "\nWritten as NAME[:PROBABILITY][:key=value]..., such as throttled:0.1:retry_after=5:type=issues:times=3"
     )
+    typer.echo("A value runs to the next :key= or to the end: redirect:to=https://elsewhere.example:8443/graphql")
 
 
-@app.command()
-def serve(  # noqa: PLR0913, PLR0917 - the options of the command
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 0,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same tenant.")] = 0,
-    audit: Annotated[int, typer.Option(min=0, help="Audit entries at the start.")] = 500,
-    issues: Annotated[int, typer.Option(min=0, help="Issues at the start.")] = 300,
-    findings: Annotated[int, typer.Option(min=0, help="Vulnerability findings at the start.")] = 2_000,
-    rate: Annotated[float, typer.Option(min=0, help="Changes a second.")] = 0.0,
-    late: Annotated[float, typer.Option(min=0, help="Mean seconds until a change is seen.")] = 20.0,
-    ties: Annotated[float, typer.Option(min=0, max=1, help="Share of records on the instant of another.")] = 0.0,
-    latency: Annotated[float, typer.Option(min=0, help="Milliseconds that every answer is held back.")] = 0.0,
-    truth: Annotated[Path | None, typer.Option(help="Write the truth log (NDJSON) to this file.")] = None,
-    fault: Annotated[
-        list[str] | None, typer.Option(help="NAME[:PROBABILITY][:key=value]...; see `wizsim faults`.")
-    ] = None,
-    fault_seed: Annotated[int | None, typer.Option(help="Seed of the faults' dice; the tenant's unless given.")] = None,
-    inclusive: Annotated[Inclusive, typer.Option(help="Edges of date filters that are inclusive.")] = Inclusive.NEITHER,
-    tie_break: Annotated[bool, typer.Option("--tie-break", help="Cursors tell records of one instant apart.")] = False,  # noqa: FBT002 - an option
-    page_cap: Annotated[int, typer.Option(min=1, help="Most records of a page.")] = 500,
-    page_cap_refuse: Annotated[bool, typer.Option("--page-cap-refuse", help="Refuse instead of clamping.")] = False,  # noqa: FBT002 - an option
-    max_count: Annotated[int, typer.Option(min=1, help="Where totalCount of findings stops.")] = 100_000,
-    token_lifetime: Annotated[int, typer.Option(min=1, help="Seconds that a token holds.")] = 86_400,
-    scopes: Annotated[str, typer.Option(help="Scopes of the service account, separated by commas.")] = ",".join(
-        DEFAULT_SCOPES
-    ),
-    projects: Annotated[
-        str,
-        typer.Option(help="Bind the account to projects: their ids, separated by commas, or how many of the busiest."),
-    ] = "",
-    self_audit: Annotated[bool, typer.Option("--self-audit", help="Collectors show up in the audit log.")] = False,  # noqa: FBT002 - an option
-    clock_offset: Annotated[float, typer.Option(help="Seconds that the tenant's clock is ahead of ours.")] = 0.0,
-    stepped: Annotated[bool, typer.Option("--stepped", help="Time moves by POST /admin/advance only.")] = False,  # noqa: FBT002 - an option
-    admin_token: Annotated[
-        str | None, typer.Option(envvar="WIZSIM_ADMIN_TOKEN", help="Admin token; drawn unless given.")
-    ] = None,
-) -> None:
+def serve(**given: Any) -> None:
     """Serve a tenant. Prints token URL, API URL, client id and client secret, one a line; admin on stderr."""
-    struck = _faults(seed if fault_seed is None else fault_seed, fault or [])
-    gc.disable()  # a large tenant is a third faster drawn without, and lives as long as the process
-    log = Truth.silent() if truth is None else Truth(truth)
-    world = World(
-        seed=seed,
-        audit=audit,
-        issues=issues,
-        findings=findings,
-        rate=rate,
-        late=late,
-        ties=ties,
-        clock=Clock(START) if stepped else Clock.wall(clock_offset),
-        truth=log,
-    )
-    gc.freeze()
-    gc.enable()
-    behaviour = Behaviour(
-        after_inclusive=inclusive in {Inclusive.AFTER, Inclusive.BOTH},
-        before_inclusive=inclusive in {Inclusive.BEFORE, Inclusive.BOTH},
-        tie_break=tie_break,
-        page_cap=page_cap,
-        refuse_over_cap=page_cap_refuse,
-        max_count=max_count,
-        self_audit=self_audit,
-    )
-    server = Server(
-        world,
-        behaviour=behaviour,
-        accounts=_accounts(world, token_lifetime, scopes, projects),
-        faults=struck,
-        latency=latency / 1000,
-        host=host,
-        port=port,
-        admin_token=admin_token,
-    )
-    _announce(server)
-    server.serve_until_signalled()
+    settings = Settings(**given)
+    struck = _faults(settings)
+    with _listener(settings) as listener, closing(_truth(settings)) as truth:
+        world = _world(settings, truth)
+        accounts = _accounts(settings, world)
+        gc.freeze()  # the tenant lives as long as the process
+        server = Server(
+            world,
+            behaviour=_behaviour(settings),
+            accounts=accounts,
+            faults=struck,
+            latency=settings.latency / 1000,
+            listener=listener,
+            admin_token=settings.admin_token,
+        )
+        server.serve_until_signalled(lambda: _announce(server))
 
 
-def _accounts(world: World, lifetime: int, scopes: str, projects: str) -> Accounts:
-    made = Accounts(world.seed, lifetime=lifetime)
-    named = [p for p in projects.split(",") if p]
-    if projects.isdigit():
-        named = world.estate.busiest_projects()[: int(projects)]
-    made.add(scopes=tuple(s for s in scopes.split(",") if s), projects=frozenset(named))
-    return made
+serve.__signature__ = inspect.signature(Settings)  # type: ignore[attr-defined] # typer reads the options from it
+app.command()(serve)
 
 
-def _faults(seed: int, written: list[str]) -> Faults:
-    made = Faults(seed)
+def _faults(settings: Settings) -> Faults:
+    made = Faults(settings.seed if settings.fault_seed is None else settings.fault_seed)
     try:
-        for one in written:
+        for one in settings.fault or []:
             made.add_written(one)
     except UnknownFaultError as wrong:
         raise typer.BadParameter(str(wrong), param_hint="--fault") from wrong
+    return made
+
+
+def _listener(settings: Settings) -> socket.socket:
+    try:
+        return listen(settings.host, settings.port)
+    except (OSError, ValueError) as wrong:
+        said = str(getattr(wrong, "strerror", None) or wrong).partition(" (")[0]
+        place = f"{settings.host[:100]} port {settings.port}"
+        raise typer.BadParameter(
+            f"cannot listen on {place}: {said}. Take an address of this machine and a port that is free (0 finds one)",
+            param_hint="--host/--port",
+        ) from wrong
+
+
+def _truth(settings: Settings) -> Truth:
+    if settings.truth is None:
+        return Truth.silent()
+    try:
+        return Truth(settings.truth)
+    except (OSError, ValueError) as wrong:
+        said = f"cannot write {str(settings.truth)!r}: {getattr(wrong, 'strerror', None) or wrong}. Name a file in a "
+        raise typer.BadParameter(f"{said}folder that exists", param_hint="--truth") from wrong
+
+
+def _world(settings: Settings, truth: Truth) -> World:
+    gc.disable()  # a large tenant is a third faster drawn without
+    try:
+        return World(
+            seed=settings.seed,
+            audit=settings.audit,
+            issues=settings.issues,
+            findings=settings.findings,
+            rate=settings.rate,
+            late=settings.late,
+            ties=settings.ties,
+            clock=Clock(START) if settings.stepped else Clock.wall(settings.clock_offset),
+            truth=truth,
+        )
+    finally:
+        gc.enable()
+
+
+def _behaviour(settings: Settings) -> Behaviour:
+    return Behaviour(
+        after_inclusive=settings.inclusive in {Inclusive.AFTER, Inclusive.BOTH},
+        before_inclusive=settings.inclusive in {Inclusive.BEFORE, Inclusive.BOTH},
+        tie_break=settings.tie_break,
+        page_cap=settings.page_cap,
+        refuse_over_cap=settings.page_cap_refuse,
+        max_count=settings.max_count,
+        self_audit=settings.self_audit,
+    )
+
+
+def _accounts(settings: Settings, world: World) -> Accounts:
+    made = Accounts(world.seed, lifetime=settings.token_lifetime)
+    named = [p.strip() for p in settings.projects.split(",") if p.strip()]
+    if settings.projects.isdecimal() and len(settings.projects) < 10:
+        named = world.estate.busiest_projects()[: int(settings.projects)]
+    try:
+        scopes = checked_scopes(s.strip() for s in settings.scopes.split(",") if s.strip())
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong), param_hint="--scopes") from wrong
+    try:
+        made.add(scopes=scopes, projects=world.estate.checked_projects(named))
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong), param_hint="--projects") from wrong
     return made
 
 
@@ -143,5 +148,10 @@ def _announce(server: Server) -> None:
 
 
 def main() -> None:
-    """Run the command."""
-    app()
+    """Run the command. What is wrong with its options is one line on stderr, and exit code 2."""
+    try:
+        code = app(sys.argv[1:] or ["--help"], prog_name="wizsim", standalone_mode=False)
+    except typer.TyperException as wrong:
+        typer.echo(f"wizsim: {' '.join(wrong.format_message().split())}", err=True)
+        sys.exit(2)
+    sys.exit(code)

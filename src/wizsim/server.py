@@ -4,6 +4,7 @@ import secrets
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,16 @@ from wizsim.faults import Faults
 from wizsim.world import World
 
 
+def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
+    """Return a socket that listens there. Raises OSError or, where `host` is no name at all, ValueError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=128)
+    # Connections inherit it. asyncio sets it only where the socket names its protocol, and these do not: a body that
+    # follows its headers would wait 40 ms for the client's delayed acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
 class Server:
     """Serves `world` on loopback. Use as a context manager (a thread of its own), or call `serve`."""
 
@@ -28,15 +39,15 @@ class Server:
         accounts: Accounts | None = None,
         faults: Faults | None = None,
         latency: float = 0.0,
-        host: str = "127.0.0.1",
-        port: int = 0,
+        listener: socket.socket | None = None,
         admin_token: str | None = None,
     ) -> None:
         self.api = Api(world or World(), behaviour=behaviour, accounts=accounts, faults=faults)
         self.world, self.faults, self.accounts = self.api.world, self.api.faults, self.api.accounts
         self.admin_token = admin_token or secrets.token_urlsafe(24)
-        self._socket = socket.create_server((host, port), backlog=128)
-        address = f"http://{host}:{self._socket.getsockname()[1]}"
+        self._socket = listener or listen()
+        host, port = self._socket.getsockname()[:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self.token_url = f"{address}/oauth/token"
         self.api_url = f"{address}/graphql"
         self.admin_url = f"{address}/admin"
@@ -61,12 +72,16 @@ class Server:
         """Serve until told to stop."""
         self._server.run(sockets=[self._socket])
 
-    def serve_until_signalled(self) -> None:
-        """Serve until SIGINT or SIGTERM, then write out the truth log. To be called on the main thread."""
+    def serve_until_signalled(self, announce: Callable[[], None]) -> None:
+        """Serve until SIGINT or SIGTERM, then write out the truth log. To be called on the main thread.
+
+        `announce` is called once both the address and the signals are heard.
+        """
         told = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: told.set())
         with self:
+            announce()
             told.wait()
 
     def stop(self) -> None:

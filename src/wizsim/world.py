@@ -15,6 +15,9 @@ from wizsim.truth import Gone, Truth
 
 Json = dict[str, Any]
 
+MOST_TIES = 0.99
+"""Were every change on the instant of the one before, time would stand."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class _Pending:
@@ -132,7 +135,7 @@ class World:
     def _gap(self) -> int:
         if not self.rate or not any(self._ids.values()):
             return 1 << 62
-        if self.ties and self._changes.random() < self.ties:
+        if self.ties and self._changes.random() < min(self.ties, MOST_TIES):
             return 0
         return int(self._changes.expovariate(self.rate) * SECOND)
 

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from wizsim.cli import main
 from wizsim.instants import http_date
-from wizsim.server import Server
+from wizsim.server import Server, listen
 from wizsim.world import World
 
 Json = dict[str, Any]
@@ -202,12 +204,66 @@ def test_the_command_says_where_it_is_and_ends_cleanly(command: subprocess.Popen
     assert [pair[0] for pair in lines[-1]["shown"]] == [n["id"] for n in shown["nodes"]] or len(lines) > 2_830
 
 
-def test_a_wrong_fault_is_refused_at_once() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "wizsim", "serve", "--fault", "nope"], capture_output=True, text=True, check=False
+def test_the_command_hears_a_signal_from_its_first_line_on_and_ends_in_the_middle_of_an_answer() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wizsim", "serve", "--findings", "50", "--fault", "slow-body:seconds=3600"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    assert done.returncode == 2
-    assert "nope" in done.stderr
+    assert process.stdout
+    token_url, *_ = (process.stdout.readline().strip() for _ in range(4))
+    slow = http.client.HTTPConnection(urlsplit(token_url).netloc, timeout=20)
+    slow.request("POST", "/oauth/token", "")
+    assert slow.getresponse().status == 400
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    slow.close()
+    assert process.returncode == 0
+    assert said.count("\n") == 1, said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--fault", "thortled"], "did you mean 'throttled'?"),
+        (["--fault", "throttled:2"], "the probability is a number from 0 to 1, not '2'"),
+        (["--fault", "hidden-field:field=Issue.duAt"], "did you mean 'dueAt'?"),
+        (["--scopes", "read:isues"], "did you mean 'read:issues'?"),
+        (["--projects", "3,4"], "no project has the id '3'"),
+        (["--port", "99999"], "--port"),
+        (["--port", "TAKEN"], "Address already in use. Take an address of this machine and a port that is free"),
+        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1 port 0"),
+        (["--host", "x" * 300], "cannot listen on"),
+        (["--truth", "FOLDER"], "Is a directory. Name a file in a folder that exists"),
+        (["--truth", "FOLDER/none/truth"], "No such file or directory"),
+        (["--seed", "abc"], "--seed"),
+        (["--issues", "-1"], "--issues"),
+        (["--rate", "inf"], "--rate"),
+        (["--clock-offset", "nan"], "--clock-offset"),
+        (["--ties", "1"], "--ties"),
+        (["--prot", "3"], "--port"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_exit_2(
+    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with listen() as taken:
+        port = str(taken.getsockname()[1])
+        given = [o.replace("TAKEN", port).replace("FOLDER", str(tmp_path)) for o in options]
+        monkeypatch.setattr(sys, "argv", ["wizsim", "serve", "--findings", "5", *given])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    written = capsys.readouterr()
+    assert (ended.value.code, written.out, written.err.count("\n")) == (2, "", 1)
+    assert said in written.err
+
+
+def test_what_is_sent_leaves_at_once() -> None:
+    with listen() as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_the_command_lists_the_faults() -> None:

@@ -144,6 +144,12 @@ def test_ties_share_one_microsecond() -> None:
     assert len({v.own["timestamp"] for v in World(seed=2, audit=100).current("audit").values()}) == 100
 
 
+def test_time_goes_on_where_every_change_is_on_the_instant_of_another() -> None:
+    world = World(seed=2, audit=5, issues=5, findings=5, ties=1.0, rate=1.0, late=0)
+    world.advance(10)
+    assert len(world.truth.versions()) > 100
+
+
 def test_severities_are_skewed_sizes_are_long_tailed_and_nulls_are_where_they_are_in_real_records() -> None:
     world = World(seed=1, audit=500, issues=800, findings=800)
     issues = [v.full() for v in world.current("issues").values()]

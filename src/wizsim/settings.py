@@ -1,0 +1,69 @@
+"""How a served tenant can be set up: every option of `wizsim serve`."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wizsim.accounts import DEFAULT_SCOPES
+
+MOST_RECORDS = 10_000_000
+YEARS = 10 * 366 * 86_400
+"""Ten years, in seconds: further than that no clock or token needs to go."""
+
+
+class Inclusive(StrEnum):
+    """Which edges of a date filter take in the instant itself."""
+
+    NEITHER = "neither"
+    AFTER = "after"
+    BEFORE = "before"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the options of the command say, each with what it is when not given."""
+
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 0
+    seed: Annotated[int, typer.Option(help="The same seed gives the same tenant.")] = 0
+    audit: Annotated[int, typer.Option(min=0, max=MOST_RECORDS, help="Audit entries at the start.")] = 500
+    issues: Annotated[int, typer.Option(min=0, max=MOST_RECORDS, help="Issues at the start.")] = 300
+    findings: Annotated[int, typer.Option(min=0, max=MOST_RECORDS, help="Vulnerability findings at the start.")] = 2_000
+    rate: Annotated[float, typer.Option(min=0, max=10_000, help="Changes a second.")] = 0.0
+    late: Annotated[float, typer.Option(min=0, max=YEARS, help="Mean seconds until a change is seen.")] = 20.0
+    ties: Annotated[float, typer.Option(min=0, max=0.99, help="Share of records on the instant of another.")] = 0.0
+    latency: Annotated[float, typer.Option(min=0, max=600_000, help="Milliseconds that every answer is held back.")] = (
+        0.0
+    )
+    truth: Annotated[Path | None, typer.Option(help="Write the truth log (NDJSON) to this file.")] = None
+    fault: Annotated[list[str] | None, typer.Option(help="NAME[:PROBABILITY][:key=value]...; see `wizsim faults`.")] = (
+        None
+    )
+    fault_seed: Annotated[int | None, typer.Option(help="Seed of the faults' dice; the tenant's unless given.")] = None
+    inclusive: Annotated[Inclusive, typer.Option(help="Edges of date filters that are inclusive.")] = Inclusive.NEITHER
+    tie_break: Annotated[bool, typer.Option("--tie-break", help="Cursors tell records of one instant apart.")] = False
+    page_cap: Annotated[int, typer.Option(min=1, max=MOST_RECORDS, help="Most records of a page.")] = 500
+    page_cap_refuse: Annotated[bool, typer.Option("--page-cap-refuse", help="Refuse instead of clamping.")] = False
+    max_count: Annotated[int, typer.Option(min=1, max=MOST_RECORDS, help="Where totalCount of findings stops.")] = (
+        100_000
+    )
+    token_lifetime: Annotated[int, typer.Option(min=1, max=YEARS, help="Seconds that a token holds.")] = 86_400
+    scopes: Annotated[str, typer.Option(help="Scopes of the service account, separated by commas.")] = ",".join(
+        DEFAULT_SCOPES
+    )
+    projects: Annotated[
+        str,
+        typer.Option(help="Bind the account to projects: their ids, separated by commas, or how many of the busiest."),
+    ] = ""
+    self_audit: Annotated[bool, typer.Option("--self-audit", help="Collectors show up in the audit log.")] = False
+    clock_offset: Annotated[
+        float, typer.Option(min=-YEARS, max=YEARS, help="Seconds that the tenant's clock is ahead of ours.")
+    ] = 0.0
+    stepped: Annotated[bool, typer.Option("--stepped", help="Time moves by POST /admin/advance only.")] = False
+    admin_token: Annotated[
+        str | None, typer.Option(envvar="WIZSIM_ADMIN_TOKEN", help="Admin token; drawn unless given.")
+    ] = None
