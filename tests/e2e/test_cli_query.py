@@ -66,6 +66,30 @@ def test_a_table_shows_100_rows_and_says_how_many_there_are(say: Inside) -> None
     assert (out.split(), err.strip()) == (["id", "status"], "0 rows.")
 
 
+def test_a_table_counts_the_rows_that_it_does_not_show_without_computing_them(say: Inside) -> None:
+    # A hundred gigabytes of text.
+    vast = "SELECT repeat(md5(range::VARCHAR), 30) AS x FROM range(100_000_000)"
+    out, err = say("query", vast, "-o", "table", "--timeout", "20s")
+    assert len(out.splitlines()) == 1 + 100
+    assert "100,000,000 rows, the first 100 of them shown" in err
+
+
+def test_rows_that_take_too_long_to_count_are_said_to_be_many(say: Inside) -> None:
+    slow = "SELECT md5(a.range::VARCHAR) AS x FROM range(10_000_000_000) a WHERE md5(a.range::VARCHAR) > '0'"
+    _, err = say("query", slow, "-o", "table", "--timeout", "1s")
+    assert "More than 100 rows (counting them takes too long), the first 100 of them shown" in err
+
+
+@pytest.mark.parametrize("arguments", [("tables",), ("tables", "wiz_issues"), ("schema", "show", "findings")])
+def test_what_is_piped_is_as_wide_as_a_page_and_cuts_no_word(say: Inside, arguments: tuple[str, ...]) -> None:
+    out, _ = say(*arguments)
+    assert max(map(len, out.splitlines())) <= 120
+    words = {
+        word for row in json.loads(say(*arguments, "--json")[0]) for cell in row.values() for word in str(cell).split()
+    }
+    assert {word for word in words if word[0] != "["} - {"True", "False", "None"} - set(out.split()) == set()
+
+
 def test_json_and_csv_hold_every_row(say: Inside) -> None:
     sql = "SELECT id, severity, p_event_time, projects, 0.0::DOUBLE / 0 AS nan FROM wiz_issues_current ORDER BY id"
     rows = json.loads(say("query", sql, "-o", "json")[0])
@@ -107,7 +131,12 @@ def test_the_sql_may_come_from_a_file_or_stdin(ocelog: Ocelog, tmp_path: Path) -
     [
         ("SELECT * FROM wiz_isues", "Did you mean wiz_issues"),
         ("SELECT severty FROM wiz_issues", "severity"),
-        ("SELEKT 1", "syntax error"),
+        ("SELECT entitySnapshot.nam FROM wiz_issues", "There is no field nam in it. Did you mean name?"),
+        ("SELECT i.projects[1].slgu FROM wiz_issues i", "Did you mean slug?"),
+        ("SELECT perfomer.name FROM wiz_audit", "no column or table perfomer. Did you mean performer?"),
+        ("SELEKT 1", "`SELEKT`: did you mean SELECT?"),
+        ("SELECT id, 'formm' form wiz_issues", "`form`: did you mean FROM?"),
+        ("SELECT id FROM wiz_issues wehre true", "`wehre`: did you mean WHERE?"),
         ("COPY wiz_issues TO '/tmp/x.csv'", "Expected a SELECT"),
         ("SELECT * FROM read_text('/etc/passwd')", "outside the lake"),
         ("SELECT 1; SELECT 2", "found 2 statements"),

@@ -58,9 +58,11 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
     ("arguments", "says"),
     [
         (["stauts"], "Did you mean 'status'?"),
-        (["source", "lst"], "Did you mean"),
+        (["source", "lst"], "Did you mean 'list'?"),
         (["pull", "--sorce", "x"], "--source"),
-        (["query", "SELECT 1", "-o", "xml"], "'xml' is not one of"),
+        (["qeury", "SELECT 1"], "Did you mean 'query'?"),
+        (["query", "SELECT 1", "-o", "xml"], "choose one of table, json, ndjson, csv, parquet"),
+        (["query", "SELECT 1", "-o", "tabel"], "did you mean 'table'?"),
     ],
 )
 def test_an_unknown_word_gets_the_nearest_one(arguments: list[str], says: str, ocelog: Ocelog) -> None:

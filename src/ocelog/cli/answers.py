@@ -5,7 +5,6 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -14,75 +13,76 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ocelog.cli import show
-from ocelog.errors import ConfigError
+from ocelog.errors import ConfigError, QueryError
 from ocelog.instants import rfc3339
+from ocelog.lake.query import Answer
 
 _SHOWN = 100
 _WIDEST = 200
 """Characters of a cell in a table."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """The rows of an answer, computed while they are read."""
-
-    schema: pa.Schema
-    batches: Iterator[pa.RecordBatch]
-
-    def __iter__(self) -> Iterator[list[Any]]:
-        for batch in self.batches:
-            yield from zip(*map(_values, batch.columns), strict=True) if batch.num_columns else ()
-
-
-def as_table(rows: Rows, *, counted: bool = True) -> None:
+def as_table(answer: Answer, *, counted: bool = True) -> None:
     """Print the first 100 rows side by side, and (where `counted`) say how many there are."""
-    names = _names(rows.schema)
-    found = iter(rows)
-    shown = [dict(zip(names, map(_cell, row), strict=True)) for row in islice(found, _SHOWN)]
+    names = _names(answer.schema)
+    found = list(islice(_rows(answer), _SHOWN + 1))
+    shown = [dict(zip(names, map(_cell, row), strict=True)) for row in found[:_SHOWN]]
     if shown:
-        show.table(shown)
+        show.table(shown, whole_lines=True)
     else:
         show.table_head(names)
-    total = len(shown) + sum(1 for _ in found)
-    more = f", the first {_SHOWN} of them shown; -o ndjson writes all" if total > _SHOWN else ""
-    if counted or more:
-        show.remark(f"{total:,} {'row' if total == 1 else 'rows'}{more}.")
+    if len(found) > _SHOWN:
+        show.remark(f"{_counted(answer)}, the first {_SHOWN} of them shown; -o ndjson writes all.")
+    elif counted:
+        show.remark(f"{len(found)} {'row' if len(found) == 1 else 'rows'}.")
 
 
-def as_json(rows: Rows) -> None:
+def _counted(answer: Answer) -> str:
+    try:
+        return f"{answer.count():,} rows"
+    except QueryError:
+        return f"More than {_SHOWN} rows (counting them takes too long)"
+
+
+def as_json(answer: Answer) -> None:
     """Write one JSON list of objects."""
-    names, first = _names(rows.schema), True
+    names, first = _names(answer.schema), True
     sys.stdout.write("[")
-    for row in rows:
+    for row in _rows(answer):
         sys.stdout.write(("" if first else ",") + "\n" + _json(dict(zip(names, row, strict=True))))
         first = False
     sys.stdout.write("]\n" if first else "\n]\n")
 
 
-def as_ndjson(rows: Rows) -> None:
+def as_ndjson(answer: Answer) -> None:
     """Write one JSON object a line."""
-    names = _names(rows.schema)
-    for row in rows:
+    names = _names(answer.schema)
+    for row in _rows(answer):
         sys.stdout.write(_json(dict(zip(names, row, strict=True))) + "\n")
 
 
-def as_csv(rows: Rows) -> None:
+def as_csv(answer: Answer) -> None:
     """Write CSV with a line of names; lists and structs are JSON in their cell."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(rows.schema.names)
-    for row in rows:
+    writer.writerow(answer.schema.names)
+    for row in _rows(answer):
         writer.writerow([_csv_cell(value) for value in row])
 
 
-def as_parquet(rows: Rows) -> None:
+def as_parquet(answer: Answer) -> None:
     """Write a Parquet file to stdout. Raises ConfigError where that is a terminal."""
     if sys.stdout.isatty():
         raise ConfigError(
             "Parquet is no text: write it to a file, such as: ocelog query ... -o parquet > answer.parquet"
         )
-    with pq.ParquetWriter(sys.stdout.buffer, rows.schema, compression="zstd") as writer:
-        for batch in rows.batches:
+    with pq.ParquetWriter(sys.stdout.buffer, answer.schema, compression="zstd") as writer:
+        for batch in answer.batches:
             writer.write_batch(batch)
+
+
+def _rows(answer: Answer) -> Iterator[list[Any]]:
+    for batch in answer.batches:
+        yield from zip(*map(_values, batch.columns), strict=True) if batch.num_columns else ()
 
 
 def _names(schema: pa.Schema) -> list[str]:

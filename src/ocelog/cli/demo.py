@@ -146,7 +146,7 @@ def _program() -> str:
 def _ask(installation: Installation, title: str, sql: str) -> None:
     typer.echo(f"\n{title}:")
     with Queries(installation.home.path, installation.ledger, table_schemas()).run(sql) as answer:
-        answers.as_table(answers.Rows(schema=answer.schema, batches=answer.batches), counted=False)
+        answers.as_table(answer, counted=False)
 
 
 def _keep_going(installation: Installation, stop: Stop) -> bool:

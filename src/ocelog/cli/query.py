@@ -13,8 +13,8 @@ from ocelog.cli import answers, show
 from ocelog.cli.limits import bound_memory, ended_after
 from ocelog.errors import ConfigError
 from ocelog.installation import Installation, opened
-from ocelog.lake.query import Limits, Queries
-from ocelog.quantities import duration
+from ocelog.lake.query import Answer, Limits, Queries
+from ocelog.quantities import duration, nearest
 from ocelog.standing import sweeps
 
 _LONGEST = 1_000_000
@@ -35,7 +35,14 @@ def command(
     *,
     file: Annotated[Path | None, typer.Option("-f", "--file", help="Read the SQL from a file; - is stdin.")] = None,
     output: Annotated[
-        Output | None, typer.Option("-o", "--output", help="Default: a table on a terminal, else ndjson.")
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="|".join(Output),
+            help="Default: a table on a terminal, else ndjson.",
+            autocompletion=lambda: list(Output),
+        ),
     ] = None,
     timeout: Annotated[
         str | None, typer.Option("--timeout", metavar="60s", help="Interrupt it after this long, at most 9m.")
@@ -45,6 +52,7 @@ def command(
 
     The SQL is an argument, a file, or comes on stdin. A table shows 100 rows and says how many there are.
     """
+    form = _output(output)
     text = _sql(sql, file)
     with opened() as installation:
         settings = installation.settings
@@ -55,7 +63,7 @@ def command(
         bound_memory(limits.memory_mb)
         queries = Queries(installation.home.path, installation.ledger, table_schemas())
         with ended_after(limits.timeout), queries.run(text, limits=limits) as answer:
-            _write(answers.Rows(schema=answer.schema, batches=answer.batches), output or _usual())
+            _write(answer, form)
         if any(name.endswith("_current") for name in answer.tables):
             _say_what_is_missing(installation)
 
@@ -87,22 +95,26 @@ def _timeout(text: str) -> timedelta:
     return found
 
 
-def _usual() -> Output:
-    return Output.TABLE if sys.stdout.isatty() else Output.NDJSON
+def _output(word: str | None) -> Output:
+    if word is None:
+        return Output.TABLE if sys.stdout.isatty() else Output.NDJSON
+    if word not in list(Output):
+        raise ConfigError(f"-o {word}: choose one of {', '.join(Output)}{nearest(word, map(str, Output))}")
+    return Output(word)
 
 
-def _write(rows: answers.Rows, output: Output) -> None:
+def _write(answer: Answer, output: Output) -> None:
     match output:
         case Output.TABLE:
-            answers.as_table(rows)
+            answers.as_table(answer)
         case Output.JSON:
-            answers.as_json(rows)
+            answers.as_json(answer)
         case Output.NDJSON:
-            answers.as_ndjson(rows)
+            answers.as_ndjson(answer)
         case Output.CSV:
-            answers.as_csv(rows)
+            answers.as_csv(answer)
         case Output.PARQUET:
-            answers.as_parquet(rows)
+            answers.as_parquet(answer)
 
 
 def _say_what_is_missing(installation: Installation) -> None:

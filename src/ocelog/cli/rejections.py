@@ -37,8 +37,7 @@ def command(
         queries = Queries(installation.home.path, installation.ledger, table_schemas())
         sql = _NEWEST.format(raw="raw" if json else "left(raw, 60)", limit="" if json else "LIMIT 101")
         with queries.run(sql) as answer:
-            rows = answers.Rows(schema=answer.schema, batches=answer.batches)
             if json:
-                answers.as_json(rows)
+                answers.as_json(answer)
             else:
-                answers.as_table(rows)
+                answers.as_table(answer)

@@ -8,6 +8,11 @@ from typing import Any
 
 import typer
 
+_PAGE = 120
+"""Columns of what is printed where no terminal says how many it has."""
+_ENDLESS = 100_000
+_GAP = 2
+
 
 def table_or_json(rows: Sequence[Mapping[str, Any]], *, json: bool) -> None:
     """Print `rows` as a table, or as one JSON list."""
@@ -22,35 +27,63 @@ def as_json(value: object) -> None:
     typer.echo(json_format.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print `rows` under their names, columns side by side; on a terminal long cells wrap."""
+def table(rows: Sequence[Mapping[str, Any]], *, whole_lines: bool = False) -> None:
+    """Print `rows` under their names, columns side by side; long cells wrap between words.
+
+    Without a terminal `whole_lines` keeps each row on one line, however long.
+    """
     if rows:
-        _draw(list(rows[0]), [list(row.values()) for row in rows])
+        _draw(list(rows[0]), [list(row.values()) for row in rows], whole_lines=whole_lines)
 
 
 def table_head(names: Sequence[str]) -> None:
     """Print the names of a table without rows."""
-    _draw(names, [])
+    _draw(names, [], whole_lines=True)
 
 
-def _draw(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def _draw(names: Sequence[str], rows: Sequence[Sequence[Any]], *, whole_lines: bool) -> None:
     # Imported only here: `ocelog --help` and every command that prints JSON go without.
     from rich.console import Console  # noqa: PLC0415 - see above
     from rich.table import Table  # noqa: PLC0415 - see above
     from rich.text import Text  # noqa: PLC0415 - see above
 
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name, column in zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True):
-        numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in column)
-        drawn.add_column(Text(harmless(name)), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(cell(value)) for value in row))
-    if sys.stdout.isatty():
-        Console(highlight=False).print(drawn)
-        return
+    terminal = sys.stdout.isatty()
     written = StringIO()
-    Console(file=written, width=10_000, highlight=False).print(drawn)
-    typer.echo("\n".join(line.rstrip() for line in written.getvalue().splitlines()))
+    console = Console(highlight=False) if terminal else Console(file=written, width=_ENDLESS, highlight=False)
+    heads, cells = [harmless(name) for name in names], [[cell(value) for value in row] for row in rows]
+    columns = list(zip(heads, *cells, strict=True))
+    room = console.width if terminal else _ENDLESS if whole_lines else _PAGE
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for head, width, values in zip(
+        heads, widths(columns, room), zip(*rows, strict=True) if rows else [()] * len(heads), strict=True
+    ):
+        numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        drawn.add_column(Text(head), justify="right" if numeric else "left", overflow="fold", width=width)
+    for row in cells:
+        drawn.add_row(*map(Text, row))
+    console.print(drawn)
+    if not terminal:
+        typer.echo("\n".join(line.rstrip() for line in written.getvalue().splitlines()))
+
+
+def widths(columns: Sequence[Sequence[str]], room: int) -> list[int | None]:
+    """Return how wide each column is drawn: the widest are narrowed until all fit, but never to less than a word.
+
+    None for each where even that does not fit on a terminal: whoever draws has to cut words.
+    """
+    from rich.cells import cell_len  # noqa: PLC0415 - see above
+
+    least = [max(cell_len(word) for text in column for word in text.split() or [""]) for column in columns]
+    found = [max(map(cell_len, column)) for column in columns]
+    room -= _GAP * (len(columns) - 1)
+    if sum(least) > room and sys.stdout.isatty():
+        return [None] * len(columns)
+    while sum(found) > room:
+        widest = max(range(len(found)), key=lambda index: (found[index] - least[index] > 0) * found[index])
+        if found[widest] == least[widest]:
+            break
+        found[widest] -= 1
+    return list(found)
 
 
 def cell(value: object) -> str:

@@ -43,7 +43,7 @@ def _print(found: Sequence[Standing], who: Holder | None, free: int) -> None:
         typer.echo("There is no source yet. Add one: ocelog source add")
         return
     typer.echo("")
-    show.table([_row(each) for each in found])
+    show.table([_row(each) for each in found], whole_lines=True)
     for line in [line for each in found for line in _remarks(each)]:
         typer.echo(show.harmless(line))
 

@@ -40,6 +40,8 @@ class Run:
     """Says in the lake's words what is wrong with a question, where it can."""
     temporary: Path
     connection: duckdb.DuckDBPyConnection = field(init=False)
+    _answer: duckdb.DuckDBPyRelation = field(init=False)
+    _reader: pa.RecordBatchReader = field(init=False)
     _late: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
 
@@ -52,9 +54,11 @@ class Run:
         try:
             for name, select in views.items():
                 self.connection.execute(f"CREATE VIEW {quoted(name)} AS {select}")
-            return self.connection.sql(sql).to_arrow_reader(_BATCH_ROWS)
+            self._answer = self.connection.sql(sql)
+            self._reader = self._answer.to_arrow_reader(_BATCH_ROWS)
         except (duckdb.Error, RuntimeError) as error:
             raise self._translated(error) from error
+        return self._reader
 
     def batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         """Yield the rows as they are computed."""
@@ -68,6 +72,16 @@ class Run:
             if self._late.is_set():
                 raise self._too_long()
             yield batch
+
+    def count(self) -> int:
+        """Return how many rows the answer has; the columns that only it shows are not read for that."""
+        # One connection has one open answer.
+        self._reader.close()
+        try:
+            ((rows,),) = self._answer.aggregate("count(*)").fetchall()
+        except (duckdb.Error, RuntimeError) as error:
+            raise self._translated(error) from error
+        return int(rows)
 
     def close(self) -> None:
         """Stop the statement, if it still runs, and free what it used."""

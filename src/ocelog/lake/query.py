@@ -1,6 +1,6 @@
 """How an SQL question over the lake is answered."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,6 +30,8 @@ class Answer:
 
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
+    count: Callable[[], int]
+    """Says how many rows there are without computing them all; after it `batches` yields no more."""
     tables: frozenset[str]
     """Tables and views of the lake that the question reads."""
 
@@ -64,7 +66,9 @@ class Queries:
         with temporary_directory(self._home) as temporary:
             run, reader = self._begin(statement, wanted, limits, temporary)
             try:
-                yield Answer(schema=reader.schema, batches=run.batches(reader), tables=frozenset(wanted))
+                yield Answer(
+                    schema=reader.schema, batches=run.batches(reader), count=run.count, tables=frozenset(wanted)
+                )
             finally:
                 run.close()
 
@@ -82,7 +86,7 @@ class Queries:
             run = Run(
                 limits=limits,
                 files=[path for paths in files.values() for path in paths],
-                explain=lambda text: explained(text, self.names, self._columns()),
+                explain=lambda text: explained(text, self.names, *self._columns(wanted)),
                 temporary=temporary,
             )
             try:
@@ -112,5 +116,17 @@ class Queries:
     def _files(self, view: View) -> list[str]:
         return [*(file.path for file in view.files), *(str(self._home / part.path) for part in view.parts)]
 
-    def _columns(self) -> set[str]:
-        return {name for schema in self._schemas.values() for name in schema.names}
+    def _columns(self, wanted: list[str]) -> tuple[set[str], set[str]]:
+        """Return the columns of the wanted tables (of all, where there are none), and the fields inside of them."""
+        schemas = [self._schemas[table] for table in self._tables(wanted)] or list(self._schemas.values())
+        columns = [column for schema in schemas for column in schema]
+        return {column.name for column in columns}, {name for column in columns for name in _fields(column.type)}
+
+
+def _fields(kind: pa.DataType) -> Iterator[str]:
+    while pa.types.is_list(kind):
+        kind = kind.value_type
+    if pa.types.is_struct(kind):
+        for field in kind:
+            yield field.name
+            yield from _fields(field.type)

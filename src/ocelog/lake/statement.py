@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from ocelog.errors import QueryError
+from ocelog.lake.nearest import mistyped
 
 MAX_LENGTH = 1_000_000
 _READING = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
@@ -41,7 +42,7 @@ def checked(sql: str) -> Statement:
         tree = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
         parts = list(_parts(json.loads(tree[0]) if tree else {}))
     except duckdb.Error as error:
-        raise QueryError(f"{error}") from error
+        raise QueryError(f"{error}".rstrip() + mistyped(sql)) from error
     except RecursionError as error:
         raise QueryError("The statement is nested too deeply.") from error
     finally:
