@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -18,7 +18,7 @@ from ocelog.errors import ConfigError
 from ocelog.instants import rfc3339
 from ocelog.model import Origin, Stamp
 from ocelog.pull.ports import Shaped
-from ocelog.pull.versions import row_id
+from ocelog.pull.versions import row_names
 from ocelog.schema.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
 from ocelog.sources.wiz.streams import KINDS
@@ -63,10 +63,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 def _found(shaped: Shaped, log_type: str, file: str) -> Iterator[dict[str, Any]]:
     now_us = time.time_ns() // 1000
     stamp = Stamp(source_id="file", source_label=file, origin=Origin.BACKFILL, observed_us=now_us, parsed_us=now_us)
-    names = [
-        row_id("file", log_type, record_id, version, 0)
-        for record_id, version in zip(shaped.ids, shaped.versions, strict=True)
-    ]
+    names = list(map(row_names("file", log_type), shaped.ids, shaped.versions, repeat(0)))
     for row in shaped.table(range(len(names)), names, stamp).to_pylist():
         yield {"event": row}
     for each in shaped.rejections:

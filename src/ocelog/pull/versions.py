@@ -1,9 +1,10 @@
 """Which fetched records are new versions, and which repeat what is there."""
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import repeat
 from struct import Struct
 from typing import TypeAlias
 
@@ -16,10 +17,19 @@ _ENTRY = Struct("<qq16s16s")
 """An entry at rest: row ids and versions are 32 hex digits."""
 
 
-def row_id(source_id: str, log_type: str, record_id: str, version: str, k: int) -> str:
-    """Name a row: 32 hex digits; `k` tells apart the times when one version came back (A, B, A)."""
-    text = "\0".join((source_id, log_type, record_id, version, str(k)))
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+def row_names(source_id: str, log_type: str) -> Callable[[str, str, int], str]:
+    """Return what names the rows of a stream: from a record's id, its version and `k`, 32 hex digits.
+
+    `k` tells apart the times when one version came back (A, B, A).
+    """
+    stream = blake2b(f"{source_id}\0{log_type}\0".encode("utf-8", "surrogatepass"), digest_size=16)
+
+    def row_id(record_id: str, version: str, k: int) -> str:
+        name = stream.copy()
+        name.update(f"{record_id}\0{version}\0{k}".encode("utf-8", "surrogatepass"))
+        return name.hexdigest()
+
+    return row_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +53,10 @@ class History:
     source_id: str
     log_type: str
     _by_id: dict[str, bytes] = field(default_factory=dict)
+    _name: Callable[[str, str, int], str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._name = row_names(self.source_id, self.log_type)
 
     def add(self, known: Known) -> None:
         """Take in versions that the lake or a part holds; those that are known already change nothing."""
@@ -82,25 +96,27 @@ class History:
 
         Not "if ever seen": A, B, A is three versions. Not "only the one before": an older state may come late.
         """
+        if self._by_id.keys().isdisjoint(shaped.ids) and len({*shaped.ids}) == len(shaped.ids):
+            return self._all_new(shaped, observed_us)
         placed = Placed(keep=[], row_ids=[], entries=[])
         fresh: dict[str, list[Entry]] = {}
-        known, source_id, log_type = self._by_id, self.source_id, self.log_type
         columns = zip(shaped.ids, shaped.version_us, shaped.versions, strict=True)
         for index, (record_id, version_us, version) in enumerate(columns):
-            if record_id not in known and record_id not in fresh:
-                entry = (version_us, observed_us, row_id(source_id, log_type, record_id, version, 0), version)
-                fresh[record_id] = [entry]
-            else:
-                entries = fresh.get(record_id) or self._entries(record_id)
-                between = self._between(record_id, version_us, observed_us, version, entries)
-                if between is None:
-                    continue
-                entry = between
-                fresh[record_id] = [*entries, entry]
+            entries = fresh.get(record_id) or self._entries(record_id)
+            entry = self._between(record_id, version_us, observed_us, version, entries)
+            if entry is None:
+                continue
+            fresh[record_id] = [*entries, entry]
             placed.keep.append(index)
             placed.row_ids.append(entry[2])
             placed.entries.append((record_id, entry))
         return placed
+
+    def _all_new(self, shaped: Shaped, observed_us: int) -> Placed:
+        """Place a page of nothing but new records, as nearly all are while the past is read."""
+        names = list(map(self._name, shaped.ids, shaped.versions, repeat(0)))
+        entries = zip(shaped.version_us, repeat(observed_us), names, shaped.versions, strict=False)
+        return Placed(keep=list(range(len(names))), row_ids=names, entries=list(zip(shaped.ids, entries, strict=True)))
 
     def _between(
         self, record_id: str, version_us: int, observed_us: int, version: str, entries: Collection[Entry]
@@ -117,7 +133,7 @@ class History:
         taken = {entry[2] for entry in entries}
         k = sum(entry[3] == version for entry in entries)
         while True:
-            name = row_id(self.source_id, self.log_type, record_id, version, k)
+            name = self._name(record_id, version, k)
             if name not in taken:
                 yield name
             k += 1

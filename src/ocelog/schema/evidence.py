@@ -32,7 +32,7 @@ class Evidence:
 
 
 class _Group:
-    """Fields that feed the same columns, read together: what they hold repeats from row to row."""
+    """Fields that feed the same columns or lie in the same objects, read together: they repeat from row to row."""
 
     def __init__(self, feeds: Sequence[Feed]) -> None:
         self._columns = list(dict.fromkeys(name for feed in feeds for name in FEEDS[feed.indicator].columns))
@@ -137,11 +137,12 @@ def _singles(values: pa.Array) -> pa.Array:
 
 
 def _connected(feeds: Sequence[Feed]) -> list[list[Feed]]:
-    """Sort feeds into groups that share no column."""
-    groups: list[list[Feed]] = []
+    """Sort feeds into groups that share no column, and no objects: whoever shares is numbered once."""
+    groups: list[tuple[set[str], list[Feed]]] = []
     for feed in feeds:
-        columns = set(FEEDS[feed.indicator].columns)
-        touching = [group for group in groups if any(columns & {*FEEDS[one.indicator].columns} for one in group)]
+        shared = {*FEEDS[feed.indicator].columns} | ({feed.path.split(".")[0]} if "." in feed.path else set())
+        touching = [group for group in groups if shared & group[0]]
         groups = [group for group in groups if group not in touching]
-        groups.append([*chain.from_iterable(touching), feed])
-    return groups
+        members = [*chain.from_iterable(members for _, members in touching), feed]
+        groups.append((shared.union(*(names for names, _ in touching)), members))
+    return [members for _, members in groups]
