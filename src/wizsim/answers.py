@@ -11,6 +11,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 
 from wizsim.accounts import Account
 from wizsim.behaviour import Behaviour
+from wizsim.documents import coerce, operation_of, read_document
 from wizsim.faults import Fault
 from wizsim.filters import Filtering, Test
 from wizsim.introspection import introspect
@@ -18,7 +19,7 @@ from wizsim.listings import Listing
 from wizsim.mischief import Mischief, twist_records
 from wizsim.orders import order_of
 from wizsim.pages import connection_of, size_of, turn
-from wizsim.plans import CONNECTIONS, Plan, RootField, coerce, operation_of, plan_of, read_document
+from wizsim.plans import CONNECTIONS, Plan, RootField, plan_of
 from wizsim.refusals import Refusal, access_denied, error, invalid
 from wizsim.sdl import schema
 from wizsim.tables import Version
@@ -87,12 +88,13 @@ class Answering:
         if nulled:
             flags = tuple(sorted((n, bool(values.coerced.get(n))) for n in read_document(question.document).flag_names))
             plan = plan_of(question.document, question.operation, flags, nulled)
-        data: Json = dict.fromkeys(plan.typenames, "Query")
+        data: Json = dict.fromkeys(plan.keys) | dict.fromkeys(plan.typenames, "Query")
         mischief = Mischief(question.faults)
         for root in plan.fields:
-            data[root.key] = self._root(root, values, question, answer, mischief)
-        if plan.introspects:
-            data |= introspect(question.document, question.variables, plan.operation)
+            if f"Query.{root.name}" not in nulled:
+                data[root.key] = self._root(root, values, question, answer, mischief)
+        if plan.introspection:
+            data |= introspect(question.document, question.variables, plan.operation, plan.introspection)
         body: Json = {"data": data}
         if answer.errors:
             body["errors"] = answer.errors
@@ -173,11 +175,17 @@ class Answering:
         account, held = question.account, question.account.held()
         nulled: set[str] = set()
         for root in plan.fields:
-            for coordinate in (f"Query.{root.name}",):
-                needed = account.lacks(coordinate, extra.get(coordinate))
-                if needed is not None:
-                    message = access_denied(list(needed), held)
+            coordinate = f"Query.{root.name}"
+            needed = account.lacks(coordinate, extra.get(coordinate))
+            if needed is not None:
+                message = access_denied(list(needed), held)
+                if root.name in CONNECTIONS:  # it may not be null, so there is no data at all
                     raise Refusal(message, code="UNAUTHORIZED", path=[root.key])
+                nulled.add(coordinate)
+                answer.errors.append(
+                    error(message, code="UNAUTHORIZED", request_id=question.request_id, path=[root.key])
+                )
+                continue
             for use in root.uses:
                 for coordinate in use.coordinates:
                     needed = account.lacks(coordinate, extra.get(coordinate))

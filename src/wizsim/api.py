@@ -14,10 +14,10 @@ from wizsim.accounts import AUDIENCES, Account, Accounts
 from wizsim.answers import Answer, Answering, Question
 from wizsim.behaviour import Behaviour
 from wizsim.dice import dice
+from wizsim.documents import types_asked
 from wizsim.faults import REFUSALS, SPOILS, WIRE, Fault, Faults
-from wizsim.plans import ROOT_TYPES
 from wizsim.refusals import Refusal
-from wizsim.replies import Reply, fault_reply, finish, graphql_error, json_reply, refused_reply, token_error
+from wizsim.replies import Reply, fault_reply, finish, json_reply, refused_reply, token_error
 from wizsim.truth import Shown
 from wizsim.world import World
 
@@ -109,6 +109,12 @@ class Api:
         self._self_audit(account, audit.LOGIN, "AUTHENTICATION", {"clientID": account.client_id}, now)
         return json_reply(200, issued)
 
+    def refuse_long(self) -> Reply:
+        """Answer a body that is longer than any question."""
+        request_id, now = str(uuid.uuid4()), self.world.catch_up()
+        too_long = Refusal(f"a request has at most {LONGEST_BODY} bytes", code="BAD_REQUEST", status=413)
+        return finish(refused_reply(too_long, request_id), request_id=request_id, struck={}, now=now)
+
     def graphql(self, body: bytes, headers: Mapping[str, str]) -> Reply:
         """Answer the GraphQL endpoint. Names of headers are in lower case."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -124,9 +130,10 @@ class Api:
         with self.world.lock:
             now = self.world.catch_up()
             try:
+                known, jti = _admitted(who(now))
                 sent = _read(body)
-                struck = self.faults.strike(_types(sent.query))
-                account = self._admit(who(now), struck)
+                struck = self.faults.strike(types_asked(sent.query))
+                account = self._refusal(struck, jti) or known
                 if isinstance(account, Reply):
                     return finish(account, request_id=request_id, struck=struck, now=now)
                 kept = self._answered(sent, account, request_id, struck)
@@ -136,11 +143,6 @@ class Api:
             self._self_audit(account, "Query", "QUERY", {"selection": [r[0] for r in kept.answer.shown]}, now)
             reply = kept.reply(zipped="gzip" in headers.get("accept-encoding", ""))
         return finish(reply, request_id=request_id, struck=struck, now=now)
-
-    def _admit(self, known: tuple[Account, str] | None, struck: Mapping[str, Fault]) -> Account | Reply:
-        if known is None:
-            return graphql_error(401, "the access token is missing or has lapsed", "UNAUTHENTICATED")
-        return self._refusal(struck, known[1]) or known[0]
 
     def _answered(self, sent: _Body, account: Account, request_id: str, struck: dict[str, Fault]) -> _Kept:
         twists = {name: fault for name, fault in struck.items() if fault.name not in WIRE}
@@ -216,17 +218,24 @@ class Api:
         return fault_reply(fault)
 
 
+def _admitted(known: tuple[Account, str] | None) -> tuple[Account, str]:
+    if known is None:
+        raise Refusal("the access token is missing or has lapsed", code="UNAUTHENTICATED", status=401)
+    return known
+
+
 def _read(body: bytes) -> _Body:
-    if len(body) > LONGEST_BODY:
-        raise Refusal("the request is too large", code="BAD_REQUEST", status=413)
     try:
         return msgspec.json.decode(body, type=_Body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as wrong:
-        raise Refusal(f"the request is no GraphQL request: {wrong}", code="BAD_REQUEST", status=400) from wrong
+    except (msgspec.MsgspecError, ValueError, RecursionError) as wrong:
+        raise _no_question(wrong) from wrong
 
 
 def _variables(sent: _Body) -> Json:
-    values = msgspec.json.decode(sent.variables)
+    try:
+        values = msgspec.json.decode(sent.variables)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as wrong:
+        raise _no_question(wrong) from wrong
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -234,5 +243,5 @@ def _variables(sent: _Body) -> Json:
     return values
 
 
-def _types(document: str) -> frozenset[str]:
-    return frozenset(type_ for root, type_ in ROOT_TYPES.items() if root in document)
+def _no_question(wrong: Exception) -> Refusal:
+    return Refusal(f"the request is no GraphQL request: {wrong}", code="BAD_REQUEST", status=400)

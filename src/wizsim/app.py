@@ -56,13 +56,14 @@ def build_app(api: Api, *, admin_token: str, latency: float = 0.0) -> Starlette:
 
     async def token(request: Request) -> Wire:
         body = await _body(request)
-        form = dict(parse_qsl(body.decode("utf-8", "replace"))) if body is not None else {}
-        return await _later(api.token(form))
+        if body is None:
+            return await _later(api.refuse_long())
+        return await _later(api.token(_form(body)))
 
     async def graphql(request: Request) -> Wire:
         body = await _body(request)
         if body is None:
-            return Wire(Reply(status=413, body=b"too large"))
+            return await _later(api.refuse_long())
         return await _later(api.graphql(body, request.headers))
 
     async def _later(reply: Reply) -> Wire:
@@ -105,6 +106,13 @@ def _admin(api: Api, admin_token: str) -> Callable[[Request], Awaitable[Wire]]:
 def _said(status: int, value: Any) -> Wire:
     body = msgspec.json.encode(value)
     return Wire(Reply(status=status, headers={"content-type": "application/json"}, body=body))
+
+
+def _form(body: bytes) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=100))
+    except ValueError:
+        return {}
 
 
 async def _body(request: Request) -> bytes | None:

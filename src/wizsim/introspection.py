@@ -4,25 +4,20 @@ from typing import Any
 
 from graphql import FieldNode, OperationDefinitionNode, OperationType, SelectionSetNode, execute_sync
 
-from wizsim.plans import read_document
+from wizsim.documents import read_document
 from wizsim.sdl import schema
 
 Json = dict[str, Any]
 
 
-def introspect(text: str, variables: Json, operation: OperationDefinitionNode) -> Json:
-    """Return the data of the fields `__schema` and `__type` of an operation."""
-    asked = [
-        node
-        for node in operation.selection_set.selections
-        if isinstance(node, FieldNode) and node.name.value in {"__schema", "__type"}
-    ]
+def introspect(text: str, variables: Json, operation: OperationDefinitionNode, asked: tuple[FieldNode, ...]) -> Json:
+    """Return the data of `asked`, the fields `__schema` and `__type` of an operation."""
     document = read_document(text).ast
     alone = OperationDefinitionNode(
         operation=OperationType.QUERY,
         variable_definitions=operation.variable_definitions,
         directives=(),
-        selection_set=SelectionSetNode(selections=tuple(asked)),
+        selection_set=SelectionSetNode(selections=asked),
     )
     kept = tuple(d for d in document.definitions if not isinstance(d, OperationDefinitionNode))
     result = execute_sync(schema(), type(document)(definitions=(alone, *kept)), variable_values=variables)

@@ -479,9 +479,50 @@ def test_a_collector_can_see_itself_in_the_audit_log(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b"[]", b"\xff", b'{"query": 1}', b'{"query": "{a}", "variables": 3}', b'{"query": ""}']
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b'{"query": 1}',
+        b'{"query": null}',
+        b'{"query": ""}',
+        b'{"query": "# nothing"}',
+        b'{"query": "{a}", "variables": 3}',
+        b'{"query": "{__typename}", "variables": []}',
+        b'{"query": "{__typename}", "operationName": 3}',
+        b'[{"query": "{__typename}"}]',
+        b'{"query": "{__typename}", "variables": ' + b'{"a": ' * 5_000 + b"1" + b"}" * 5_000 + b"}",
+        b'{"query": "query($f: Int!) {issuesV2(first: $f) {totalCount}}", "variables": {"f": ' + b"9" * 5_000 + b"}}",
+        b'{"query": "query($f: IssueFilters) {issuesV2(first: 1, filterBy: $f) {totalCount}}", "variables": {"f": '
+        + b"[" * 900
+        + b"]" * 900
+        + b"}}",
+        b'{"query": "{issuesV2(first: ' + b"9" * 5_000 + b') {totalCount}}"}',
+        b'{"query": "{issuesV2(first: 1, filterBy: ' + b"[" * 2_000 + b"]" * 2_000 + b') {totalCount}}"}',
+        b'{"query": "' + b"{ a " * 2_000 + b"}" * 2_000 + b'"}',
+        b'{"query": "mutation { deleteAll }"}',
+        b'{"query": "subscription { issues { id } }"}',
+        b'{"query": "type Query { a: Int }"}',
+    ],
 )
 def test_what_is_no_question_is_refused(client: Client, body: bytes) -> None:
     reply = client.api.graphql(body, {"authorization": f"Bearer {client.token}"})
     assert reply.status == 400
-    assert reply.json()["errors"]
+    assert reply.json()["errors"][0]["extensions"]["requestId"] == reply.headers["x-request-id"]
+    assert "None" not in reply.json()["errors"][0]["message"]
+    assert client.post().status == 200
+
+
+def test_what_is_no_question_is_not_read_without_a_token(client: Client) -> None:
+    assert client.api.graphql(b"junk", {}).status == 401
+
+
+def test_a_fault_is_about_what_is_asked_and_not_about_how_it_is_called(client: Client) -> None:
+    client.faults.add("forbidden", type="issues", times=1)
+    assert client.post("query issuesV2 { vulnerabilityFindings(first: 1) { nodes { hasFix } } }").status == 200
+    client.token, token = "x", client.token
+    assert client.post().status == 401
+    client.token = token
+    assert client.post("query q { mine: issues(first: 1) { totalCount } }").status == 403, "the strike was not spent"

@@ -22,6 +22,7 @@ from wizsim.api import Api
 from wizsim.behaviour import Behaviour
 from wizsim.instants import parse as instant
 from wizsim.instants import text
+from wizsim.replies import Reply
 from wizsim.sdl import concrete, default, schema
 from wizsim.world import World
 
@@ -432,6 +433,38 @@ def test_what_is_wrong_with_a_document_is_said(
     assert message in {None, answer["errors"][0]["message"]}
 
 
+TWO = "query A { issuesV2(first: 1) { totalCount } } query B { auditLogEntries(first: 1) { totalCount } }"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (None, "Must provide operation name if query contains multiple operations."),
+        ("", "Must provide operation name if query contains multiple operations."),
+        ("C", 'Unknown operation named "C".'),
+    ],
+)
+def test_an_operation_that_is_not_named_rightly_is_not_found(api: Api, name: str | None, said: str) -> None:
+    token = api.accounts.issue(api.accounts.all()[0], api.world.now())["access_token"]
+
+    def send(operation: str | None) -> Reply:
+        body = msgspec.json.encode({"query": TWO, "operationName": operation})
+        return api.graphql(body, {"authorization": f"Bearer {token}"})
+
+    reply = send(name)
+    assert (reply.status, reply.json()["errors"][0]["message"]) == (400, said)
+    assert reply.json()["errors"][0]["extensions"]["code"] == "OPERATION_RESOLUTION_FAILURE"
+    assert set(send("B").json()["data"]) == {"auditLogEntries"}
+
+
+def test_data_comes_in_the_order_that_is_asked_for(api: Api) -> None:
+    document = """{ issuesV2(first: 1) { totalCount } ...schema __typename auditLogEntries(first: 1) { totalCount } }
+      fragment schema on Query { __type(name: "Issue") { name } }"""
+    data = api.ask(document)["data"]
+    assert list(data) == ["issuesV2", "__type", "__typename", "auditLogEntries"]
+    assert data["__type"] == {"name": "Issue"}
+
+
 def test_scopes_open_roots_and_fields(world: World) -> None:
     accounts = Accounts()
     reader = accounts.add(scopes=("read:all",))
@@ -448,6 +481,10 @@ def test_scopes_open_roots_and_fields(world: World) -> None:
     partial = api.ask(
         "{ vulnerabilityFindings(first: 2) { nodes { id vulnerableAsset { __typename } } } }", account=narrow
     )
+    one = api.ask('{ issue(id: "x") { id } vulnerabilityFindings(first: 1) { totalCount } }', account=narrow)
+    assert one["data"]["issue"] is None
+    assert one["data"]["vulnerabilityFindings"]["totalCount"]
+    assert (len(one["errors"]), one["errors"][0]["path"]) == (1, ["issue"])
     assert [n["vulnerableAsset"] for n in partial["data"]["vulnerabilityFindings"]["nodes"]] == [None, None]
     assert partial["errors"][0]["path"] == ["vulnerabilityFindings", "nodes", "@", "vulnerableAsset"]
 
