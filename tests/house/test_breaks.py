@@ -42,6 +42,12 @@ def test_tests_that_cannot_run_at_all_are_not_red(tmp_path: Path) -> None:
     assert not breaks.run_tests([str(write(tmp_path, ""))], tmp_path, {}).red
 
 
+def test_tests_that_do_not_end_are_not_red(tmp_path: Path) -> None:
+    hangs = "import threading\n\ndef test_slow() -> None:\n    threading.Event().wait(60)\n"
+    found = breaks.run_tests([str(write(tmp_path, hangs))], tmp_path, {}, longest=1)
+    assert (found.red, found.last_line) == (False, "still running")
+
+
 def test_a_break_whose_text_is_gone_or_doubled_is_refused(tmp_path: Path) -> None:
     write(tmp_path, NOTHING_FAILS)
     (tmp_path / "code.py").write_text("ONE = 1\nALSO = 1\n")
