@@ -101,6 +101,11 @@ def test_an_edge_in_the_future_is_taken_back_and_the_last_two_days_are_read_agai
     assert plan(lied_to, ISSUES, SETTINGS, NOW + timedelta(hours=2)) is None
 
 
+def test_an_edge_that_lies_a_little_ahead_stays_for_clocks_jitter() -> None:
+    marks = planned(NEW, NOW).after
+    assert plan(marks, ISSUES, SETTINGS, NOW - timedelta(seconds=59)) is None
+
+
 def test_a_stretch_that_stayed_short_counts_until_it_is_read_again_in_full() -> None:
     base = planned(NEW, NOW).slices[0]
     short = replace(base, id=1, since=NOW - timedelta(seconds=1), until=NOW, state=SliceState.DRAINED, short_by=2)
@@ -112,6 +117,17 @@ def test_a_stretch_that_stayed_short_counts_until_it_is_read_again_in_full() -> 
     assert still_short([short, second, first]) == ()
     assert still_short([short, first, replace(second, by="createdAt")]) == (short,)
     assert still_short([replace(short, id=9), first, second]) == (replace(short, id=9),)
+    again = replace(short, id=4, short_by=1)
+    assert still_short([short, again]) == (short, again)
+
+
+def test_a_sweep_makes_good_nothing_but_a_sweep() -> None:
+    base = planned(NEW, NOW).slices[0]
+    live = replace(base, id=1, origin=Origin.LIVE, by="createdAt", state=SliceState.DRAINED, short_by=2)
+    sweep = replace(live, id=2, origin=Origin.SWEEP)
+    full = replace(sweep, id=3, short_by=0)
+    assert still_short([live, sweep, full]) == (live,)
+    assert still_short([live, sweep, replace(full, origin=Origin.LIVE)]) == ()
 
 
 def test_complete_through_is_the_oldest_instant_that_is_still_to_be_read() -> None:

@@ -200,8 +200,16 @@ def test_a_hostile_record_cannot_name_thousands_of_unknown_fields() -> None:
 
 def test_free_json_stays_the_text_that_came() -> None:
     free = '{"b": 1e400,  "a":1.10,"\\u00e9":"\\ud83d\\ude00"}'
-    (row,) = rows(tiny().shape(b'[{"id":"x","at":"%b","free":%b}]' % (AT.encode(), free.encode())))
-    assert row["free"] == free
+    raw = b'{"id":"x","at":"%b","free":%b}' % (AT.encode(), free.encode())
+    for records in (b"[" + raw + b"]", [raw]):
+        (row,) = rows(tiny().shape(records))
+        assert row["free"] == free
+
+
+def test_an_unknown_field_stays_the_text_that_came() -> None:
+    new = '{"b": 1e400,  "a":1.10,"\\u00e9":"\\ud83d\\ude00"}'
+    (row,) = rows(tiny().shape(b'[{"id":"x","at":"%b","new":%b}]' % (AT.encode(), new.encode())))
+    assert row["p_extra"] == f'{{"new":{new}}}'
 
 
 def test_nulls_objects_and_lists_become_columns() -> None:
