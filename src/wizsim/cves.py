@@ -10,6 +10,15 @@ Json = dict[str, Any]
 
 RANGES = {"CRITICAL": (9.0, 10.0), "HIGH": (7.0, 8.9), "MEDIUM": (4.0, 6.9), "LOW": (0.1, 3.9), "NONE": (0.0, 0.0)}
 
+UNCHECKED = {
+    "reachability": "UNCHECKED",
+    "runtimeValidationResult": "UNCHECKED",
+    "usedInCodeResult": "UNCHECKED",
+    "exploitabilityValidationStatus": "UNKNOWN",
+    "origin": "WIZ",
+}
+"""What Wiz says where no sensor has looked."""
+
 
 def make_cve(rng: Random) -> Json:
     """Draw the part of a finding that all findings of one vulnerability share."""
@@ -23,34 +32,44 @@ def make_cve(rng: Random) -> Json:
     return {
         "name": name,
         "CVEDescription": _description(rng, package),
-        "CVSSSeverity": None if unscored else severity,
+        **_severities(severity, unscored=unscored),
         **_scores(rng, severity, unscored=unscored),
         "dataSourceName": pick(rng, ("NVD", "Red Hat", "Debian", "GitHub Advisory", None)),
         "hasExploit": exploited or rng.random() < 0.08,
         "hasCisaKevExploit": exploited,
         "vendorSeverity": pick(rng, (severity, severity, "MEDIUM", None)),
-        "severity": severity,
-        "nvdSeverity": None if unscored else severity,
-        "weightedSeverity": None,
         **_likelihood(rng, unscored=unscored),
-        "detailedName": package,
         "version": f"{major}.{minor}.{rng.randrange(0, 2)}",
-        "fixedVersion": fixed if rng.random() < 0.8 else None,
-        "recommendedVersion": fixed if rng.random() < 0.3 else None,
-        "hasFix": True,
+        **_fix(rng, fixed),
+        **_package(package, manager, group),
         "link": f"https://nvd.nist.gov/vuln/detail/{name}",
-        "remediation": f"{_tool(manager)} {package}",
-        "artifactType": _artifact(manager, group),
-        "codeLibraryLanguage": manager if group == "CODE_LIBRARY" else None,
         "vulnerabilityExternalId": name,
-        "reachability": "UNCHECKED",
-        "runtimeValidationResult": "UNCHECKED",
-        "usedInCodeResult": "UNCHECKED",
-        "exploitabilityValidationStatus": "UNKNOWN",
-        "origin": "WIZ",
+        **UNCHECKED,
         "categories": ["RCE"] if exploited else [],
         "publishedDate": f"20{rng.randrange(18, 27)}-0{rng.randrange(1, 10)}-1{rng.randrange(0, 10)}T00:00:00Z",
         "description": f"The package `{package}` is older than {fixed} and therefore has {name}.",
+    }
+
+
+def _severities(severity: str, *, unscored: bool) -> Json:
+    scored = None if unscored else severity
+    return {"CVSSSeverity": scored, "severity": severity, "nvdSeverity": scored, "weightedSeverity": None}
+
+
+def _fix(rng: Random, fixed: str) -> Json:
+    return {
+        "fixedVersion": fixed if rng.random() < 0.8 else None,
+        "recommendedVersion": fixed if rng.random() < 0.3 else None,
+        "hasFix": True,
+    }
+
+
+def _package(package: str, manager: str, group: str) -> Json:
+    return {
+        "detailedName": package,
+        "remediation": f"{_tool(manager)} {package}",
+        "artifactType": _artifact(manager, group),
+        "codeLibraryLanguage": manager if group == "CODE_LIBRARY" else None,
         "detectionMethod": "PACKAGE" if group == "OS_PACKAGE" else "LIBRARY",
     }
 

@@ -1,10 +1,10 @@
 """What each operator of a filter demands of the values that it finds."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from wizsim.instants import DAY, HOUR, MINUTE, parse
+from wizsim.patterns import matcher
 
 Json = dict[str, Any]
 Condition: TypeAlias = Callable[[list[Any]], bool]
@@ -70,8 +70,8 @@ def _tagged(tags: Any, wanted: Json) -> bool:
 
 
 def _matches(value: Any) -> Condition:
-    # Only literal text of bounded length: a pattern of a client's must not keep the simulator busy for ever.
-    return _any_text(lambda have, part: re.escape(part)[:200] in re.escape(have))(value)
+    matches = matcher([str(pattern) for pattern in value])
+    return lambda found: any(matches(str(v)) for v in plain(found))
 
 
 OPERATORS: Mapping[str, Callable[[Any], Condition]] = {

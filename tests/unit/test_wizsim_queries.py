@@ -1,6 +1,7 @@
 """The simulator answers any valid query of its schema as a GraphQL engine would, only faster."""
 
 import base64
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from wizsim.api import Api
 from wizsim.behaviour import Behaviour
 from wizsim.instants import parse as instant
 from wizsim.instants import text
+from wizsim.patterns import matcher
 from wizsim.replies import Reply
 from wizsim.sdl import concrete, default, schema
 from wizsim.world import World
@@ -256,6 +258,31 @@ def test_filters_let_through_what_they_say(api: Api, world: World, root: str, co
     expected = {v.id for v in world.tables[ROOTS[root]].current.values() if holds(v.full())}
     assert {n["id"] for n in answer["data"][root]["nodes"]} == expected
     assert answer["data"][root]["totalCount"] == len(expected)
+
+
+@pytest.mark.parametrize("pattern", ["^lib", "(?i)^LIB.*[0-9]$", "ssl|curl", "^[^l]", "LIB", ".", "[.]"])
+def test_a_regex_is_one(api: Api, world: World, pattern: str) -> None:
+    asked = """query($p: [String!]) {
+      vulnerabilityFindings(first: 500, filterBy: {detailedNameV2: {matchesRegex: $p}}) { nodes { detailedName } } }"""
+    shown = api.ask(asked, {"p": [pattern, "no such thing"]})["data"]["vulnerabilityFindings"]["nodes"]
+    names = [v.get("detailedName") for v in world.current("findings").values() if v.get("status") == "OPEN"]
+    assert sorted(n["detailedName"] for n in shown) == sorted(n for n in names if re.search(pattern, n))
+
+
+@pytest.mark.parametrize("pattern", ["(", "[z-a]", "(?=x)", "(a{1000}){1000}", "a" * 1_001, "\\"])
+def test_a_bad_regex_is_refused(api: Api, pattern: str) -> None:
+    asked = """query($p: [String!]) { vulnerabilityFindings(first: 1, filterBy: {detailedNameV2: {matchesRegex: $p}}) {
+      totalCount } }"""
+    answer = api.ask(asked, {"p": [pattern]})
+    assert answer["data"] is None
+    assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    assert answer["errors"][0]["message"].startswith("matchesRegex: ")
+
+
+def test_a_pattern_that_other_engines_choke_on_takes_no_time() -> None:
+    matches = matcher(["(((a*)*)*)*b$", "(x+x+)+y"])
+    assert not matches("a" * 50_000)
+    assert not matches("x" * 50_000)
 
 
 def test_every_filter_of_the_schema_is_taken(api: Api) -> None:
