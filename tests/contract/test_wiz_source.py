@@ -168,7 +168,7 @@ def test_a_token_that_lapses_in_the_middle_is_renewed(source: WizSource, server:
 
 def test_tokens_that_neighbours_get_refused_cost_nobody_an_answer(source: WizSource, server: Server) -> None:
     asked = _ask(source, page_size=5)
-    server.faults.add("token-lapsed", 0.4, times=40)
+    server.faults.add("token-lapsed", 0.3, times=40)
 
     def ask(_: int) -> Answer:
         while True:

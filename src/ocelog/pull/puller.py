@@ -1,12 +1,13 @@
 """Bringing one slice to its end: ask, shape, land, until the source says that no page is left."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from ocelog.errors import HaltError, SourceUnavailableError, TransientError
-from ocelog.model import Checkpoint, Kind, Slice, SliceState, table_name
+from ocelog.instants import to_us
+from ocelog.model import Checkpoint, Kind, Slice, SliceState, Stamp, table_name
 from ocelog.pull import slices
 from ocelog.pull.landing import Lander, PageLanded, RejectionRows, rejected
 from ocelog.pull.memory import Memory
@@ -84,6 +85,11 @@ class Puller:
         return later
 
 
+def _nobodys(slice_: Slice) -> Stamp:
+    """Return a stamp for rows that are only looked at."""
+    return Stamp(source_id=slice_.source_id, source_label="", origin=slice_.origin, observed_us=0, parsed_us=0)
+
+
 class _Work:
     """One holder's reading of one slice."""
 
@@ -123,7 +129,7 @@ class _Work:
             self._land(page, ask, self.puller.shaper.shape(page.records))
 
     def _land(self, page: Page, ask: Ask, shaped: Shaped, note: str | None = None) -> None:
-        self.reading.note(page, shaped.seen)
+        self.reading.note(page, shaped.seen, self._instants(shaped))
         after = slices.after_page(self.slice_, page, self.reading, page_size=self.puller.page_size)
         onward = isinstance(after, Moved) and after.to.state is not SliceState.PARKED
         to = after.to if isinstance(after, Moved) and onward else self.slice_
@@ -134,6 +140,16 @@ class _Work:
             self._begin_again(after)
         else:
             self._go(after, request_id=page.request_id, note=None)
+
+    def _instants(self, shaped: Shaped) -> Sequence[int]:
+        """Return when the events were, by the field that the slice asks by; of use only once a reading was short."""
+        kind = self.puller.kind
+        if not self.slice_.checkpoint.short_readings or not shaped.ids:
+            return ()
+        if self.slice_.by == kind.cursor_field:
+            return shaped.cursor_us
+        rows = shaped.table(range(len(shaped.ids)), shaped.ids, _nobodys(self.slice_))
+        return [to_us(instant) for instant in rows[kind.created_field].to_pylist() if instant is not None]
 
     def _begin_again(self, moved: Moved) -> None:
         if moved.again:

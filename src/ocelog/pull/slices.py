@@ -5,6 +5,7 @@ or aside (parked), where nothing smaller is left to try.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -12,6 +13,7 @@ from typing import TypeAlias
 
 from ocelog.errors import HaltError, TransientError
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
+from ocelog.pull.cuts import cuts_between
 from ocelog.pull.ports import Ask, Page
 
 SECOND = timedelta(seconds=1)
@@ -35,9 +37,12 @@ class Reading:
     largest_total: int = 0
     barren: int = 0
     """Pages in a row that showed no record for the first time."""
+    instants: list[int] = field(default_factory=list)
+    """When the records were that it met, in microseconds, as far as it was told: where the slice may be split."""
 
-    def note(self, page: Page, seen: list[str]) -> None:
-        """Take in a page that has landed."""
+    def note(self, page: Page, seen: list[str], instants: Sequence[int] = ()) -> None:
+        """Take in a page that has landed; `instants` are those of its records, by the field that is asked by."""
+        self.instants += instants
         before = len(self.seen)
         self.seen.update(seen)
         self.barren = 0 if len(self.seen) > before else self.barren + 1
@@ -55,6 +60,7 @@ class Reading:
         self.cursors.clear()
         self.largest_total = 0
         self.barren = 0
+        self.instants.clear()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +111,7 @@ def after_page(slice_: Slice, page: Page, reading: Reading, *, page_size: int) -
     tie-break skips records that share an instant at a page's edge.
     """
     if not page.has_next:
-        return _end(slice_, reading)
+        return _end(slice_, reading, page_size)
     asked, cursor = slice_.checkpoint.after, page.end_cursor
     if cursor is None or cursor == asked or cursor in reading.cursors or reading.barren > _MAX_BARREN:
         return lost_place(slice_, "the source gave no way on to the next page", page_size=page_size)
@@ -121,7 +127,7 @@ def after_page(slice_: Slice, page: Page, reading: Reading, *, page_size: int) -
     return Moved(to=replace(slice_, state=SliceState.WAITING, checkpoint=checkpoint, reason=None))
 
 
-def _end(slice_: Slice, reading: Reading) -> Next:
+def _end(slice_: Slice, reading: Reading, page_size: int) -> Next:
     checkpoint = replace(slice_.checkpoint, after=None, page_size=None, failures=0, met=0, total=None)
     if not reading.missing:
         drained = replace(checkpoint, met=len(reading.seen), total=reading.largest_total)
@@ -132,7 +138,7 @@ def _end(slice_: Slice, reading: Reading) -> Next:
         checkpoint = replace(checkpoint, short_readings=slice_.checkpoint.short_readings + counted)
         return Moved(to=replace(slice_, state=SliceState.WAITING, checkpoint=checkpoint, reason=short), again=True)
     if can_split(slice_):
-        return halved(slice_)
+        return at_instants(slice_, reading.instants, page_size)
     checkpoint = replace(checkpoint, met=len(reading.seen), total=reading.largest_total)
     to = replace(slice_, state=SliceState.DRAINED, checkpoint=checkpoint, short_by=reading.missing, reason=short)
     return Moved(to=to)
@@ -193,7 +199,17 @@ def halved(slice_: Slice) -> Split:
 def in_pieces(slice_: Slice, count: int) -> Split:
     """Split `slice_` in `count` stretches of the same length, each to be read from its first page."""
     length = slice_.until - slice_.since
-    edges = [slice_.since + length * i / count for i in range(count)] + [slice_.until]
+    return _cut(slice_, [slice_.since + length * i / count for i in range(1, count)])
+
+
+def at_instants(slice_: Slice, instants: Sequence[int], page_size: int) -> Split:
+    """Split `slice_` between the records that a reading met, or in two where it met none."""
+    cuts = cuts_between(slice_.since, slice_.until, instants, page_size)
+    return _cut(slice_, cuts) if cuts else halved(slice_)
+
+
+def _cut(slice_: Slice, cuts: Sequence[datetime]) -> Split:
+    edges = [slice_.since, *cuts, slice_.until]
     fresh = replace(slice_, id=0, fence=0, state=SliceState.WAITING, checkpoint=Checkpoint(), reason=None)
     return Split(children=tuple(replace(fresh, since=since, until=until) for since, until in pairwise(edges)))
 
