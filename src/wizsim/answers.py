@@ -98,6 +98,8 @@ class Answering:
         body: Json = {"data": data}
         if answer.errors:
             body["errors"] = answer.errors
+        if mischief.completions:
+            body["extensions"] = {"valueCompletion": mischief.completions}
         answer.body = mischief.spoil(msgspec.json.encode(body))
         return answer
 
@@ -199,14 +201,15 @@ class Answering:
 
 
 def _check_hidden(fields: Mapping[str, str], types: frozenset[str], faults: Iterable[Fault]) -> None:
+    wrongs = []
     for fault in faults:
-        if fault.name != "hidden-field":
-            continue
-        hidden = str(fault.args.get("field"))
+        hidden = fault.args.get("field", "") if fault.name == "hidden-field" else ""
         if hidden in fields:
-            raise invalid(f'Cannot query field "{fields[hidden]}" on type "{hidden.partition(".")[0]}".')
-        if hidden in types:
-            raise invalid(f'Unknown type "{hidden}".')
+            wrongs.append(f'Cannot query field "{fields[hidden]}" on type "{hidden.partition(".")[0]}".')
+        elif hidden in types:
+            wrongs.append(f'Unknown type "{hidden}".')
+    if wrongs:
+        raise invalid(*wrongs)
 
 
 def _visible(account: Account) -> Test:

@@ -127,12 +127,15 @@ class Api:
     def _graphql(self, body: bytes, headers: Mapping[str, str], who: Who) -> Reply:
         request_id = str(uuid.uuid4())
         struck: dict[str, Fault] = {}
+        zipped = "gzip" in headers.get("accept-encoding", "")
         with self.world.lock:
             now = self.world.catch_up()
             try:
                 known, jti = _admitted(who(now))
                 sent = _read(body)
                 struck = self.faults.strike(types_asked(sent.query))
+                if not zipped:
+                    struck.pop("cut-gzip", None)
                 account = self._refusal(struck, jti) or known
                 if isinstance(account, Reply):
                     return finish(account, request_id=request_id, struck=struck, now=now)
@@ -141,7 +144,7 @@ class Api:
                 return finish(refused_reply(refusal, request_id), request_id=request_id, struck=struck, now=now)
             self._note(kept.answer, account, request_id, struck, now)
             self._self_audit(account, "Query", "QUERY", {"selection": [r[0] for r in kept.answer.shown]}, now)
-            reply = kept.reply(zipped="gzip" in headers.get("accept-encoding", ""))
+            reply = kept.reply(zipped=zipped)
         return finish(reply, request_id=request_id, struck=struck, now=now)
 
     def _answered(self, sent: _Body, account: Account, request_id: str, struck: dict[str, Fault]) -> _Kept:
@@ -177,7 +180,7 @@ class Api:
         self._kept_bytes -= len(self._kept.pop(key).answer.body)
 
     def _note(self, answer: Answer, account: Account, request_id: str, struck: dict[str, Fault], now: int) -> None:
-        spoilt = next((name for name in struck if name in SPOILS), None)
+        spoilt = next((fault.name for fault in struck.values() if fault.name in SPOILS), None)
         for root, type_, shown, has_next in answer.shown:
             self.world.truth.note(
                 Shown(
@@ -190,7 +193,7 @@ class Api:
                     has_next=has_next,
                     whole=spoilt is None,
                     errors=len(answer.errors),
-                    fault=spoilt or next(iter(struck), None),
+                    fault=spoilt or next((fault.name for fault in struck.values()), None),
                 )
             )
 

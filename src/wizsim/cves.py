@@ -57,10 +57,11 @@ def _severities(severity: str, *, unscored: bool) -> Json:
 
 
 def _fix(rng: Random, fixed: str) -> Json:
+    known = rng.random() < 0.8
     return {
-        "fixedVersion": fixed if rng.random() < 0.8 else None,
+        "fixedVersion": fixed if known else None,
         "recommendedVersion": fixed if rng.random() < 0.3 else None,
-        "hasFix": True,
+        "hasFix": known,
     }
 
 

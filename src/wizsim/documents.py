@@ -67,7 +67,7 @@ def read_document(text: str) -> Document:
     except RecursionError as wrong:
         raise Refusal("the document is nested too deeply", code="GRAPHQL_PARSE_FAILED", status=400) from wrong
     if wrongs:
-        raise invalid(re.sub(r"'([^']*)'", r'"\1"', wrongs[0].message))
+        raise invalid(*(re.sub(r"'([^']*)'", r'"\1"', wrong.message) for wrong in wrongs))
     operations = [d for d in ast.definitions if isinstance(d, OperationDefinitionNode)]
     fragments = [d for d in ast.definitions if isinstance(d, FragmentDefinitionNode)]
     used = _Used(TypeInfo(schema()))

@@ -143,16 +143,16 @@ class Faults:
             return list(self._set)
 
     def strike(self, types: frozenset[str]) -> dict[str, Fault]:
-        """Draw which faults strike an exchange about `types`, by name."""
+        """Draw which faults strike an exchange about `types`: by name the last that was set, others by their key."""
         struck: dict[str, Fault] = {}
         with self._lock:
             for fault in self._set:
                 if fault.type is None and "token" in types and fault.name not in WIRE:
                     continue
                 if (fault.type is None or fault.type in types) and self._strikes(fault):
-                    struck[fault.name if fault.name not in {"hidden-field", "refused-field"} else repr(fault.key())] = (
-                        fault
-                    )
+                    if (before := struck.get(fault.name)) is not None:
+                        struck[repr(before.key())] = before
+                    struck[fault.name] = fault
         return struck
 
     def _strikes(self, fault: Fault) -> bool:

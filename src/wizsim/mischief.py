@@ -11,7 +11,6 @@ from wizsim.tables import Version
 
 Json = dict[str, Any]
 
-STAND_IN = "@@odd value@@"
 ODD: Mapping[str, bytes] = {
     "bad-timestamp": b'"yesterday"',
     "wrong-type": b'{"not": ["what", "was", "expected"]}',
@@ -31,7 +30,13 @@ class Mischief:
 
     def __init__(self, faults: Mapping[str, Fault]) -> None:
         self.faults = faults
+        self.completions: list[Json] = []
+        """What the answer says, beside its errors, of values that were left out."""
         self._odd: dict[bytes, bytes] = {}
+
+    def named(self, name: str) -> list[Fault]:
+        """Return every fault of that name: several records can be bad at once."""
+        return [fault for fault in self.faults.values() if fault.name == name]
 
     def refuse(self, root: RootField, versions: list[Version]) -> None:
         """Raise Refusal where a fault takes the page as a whole."""
@@ -40,8 +45,7 @@ class Mischief:
             if heavy.args.get("as") == "null":
                 raise Refusal(OOPS, code="INTERNAL", path=[root.key])
             raise Refusal("upstream request timeout", code="TIMEOUT", status=504)
-        bad = self.faults.get("bad-record-null")
-        if bad is not None and marked(bad, root, versions) is not None:
+        if any(marked(bad, root, versions) is not None for bad in self.named("bad-record-null")):
             raise Refusal(OOPS, code="INTERNAL", path=[root.key])
 
     def set_odd(self, record: Json, key: str, kind: str) -> None:
@@ -49,13 +53,14 @@ class Mischief:
         if kind == "missing-required":
             record.pop(key, None)
             return
-        record[key] = STAND_IN
+        record[key] = stand_in = f"@@odd value {len(self._odd)}@@"
         if kind == "long":
-            self._odd[STAND_IN.encode()] = b'"' + b"x" * LONG + b'"'
+            value = b'"' + b"x" * LONG + b'"'
         elif kind == "duplicate-key":
-            self._odd[STAND_IN.encode()] = b'"first","' + key.encode() + b'":"second"'
+            value = b'"first","' + key.encode() + b'":"second"'
         else:
-            self._odd[STAND_IN.encode()] = ODD.get(kind, b"null")
+            value = ODD[kind]
+        self._odd[stand_in.encode()] = value
 
     def spoil(self, body: bytes) -> bytes:
         """Write the values that no JSON encoder would."""
@@ -83,16 +88,17 @@ def twist_records(
     records = _records(root, rendered)
     if not records:
         return errors
-    if (odd := faults.get("odd-record")) is not None:
+    for odd in mischief.named("odd-record"):
         _odd_record(mischief, odd, root, records, versions)
-    if (partial := faults.get("partial")) is not None:
-        errors += _partial(partial, root, records, request_id)
+    for partial in mischief.named("partial"):
+        errors += _partial(mischief, partial, root, records, request_id)
     if "error-beside-data" in faults:
         for record in records:
             record.update(dict.fromkeys(_nullable(root)))
         errors.append(error(OOPS, code="INTERNAL", request_id=request_id, path=[root.key]))
-    bad = faults.get("bad-record")
-    if bad is not None and (at := marked(bad, root, versions)) is not None:
+    for bad in mischief.named("bad-record"):
+        if (at := marked(bad, root, versions)) is None:
+            continue
         records[at].update(dict.fromkeys(_nullable(root)))
         errors.append(error(OOPS, code="INTERNAL", request_id=request_id, path=[*root.records_path[:2], at]))
     if "null-entry" in faults and root.records_path[1:] and len(root.records_path) == 3:
@@ -119,7 +125,7 @@ def _nullable(root: RootField) -> list[str]:
     ]
 
 
-def _partial(fault: Fault, root: RootField, records: list[Json], request_id: str) -> list[Json]:
+def _partial(mischief: Mischief, fault: Fault, root: RootField, records: list[Json], request_id: str) -> list[Json]:
     nullable = _nullable(root)
     carried = (key for key in nullable if any(record.get(key) is not None for record in records))
     key = str(fault.args.get("field") or next(carried, ""))
@@ -134,9 +140,8 @@ def _partial(fault: Fault, root: RootField, records: list[Json], request_id: str
     path: list[Any] = [*root.records_path, key]
     if nth is not None:
         path[2] = nth
-    said = error("could not complete the value", code="INTERNAL", request_id=request_id, path=path)
-    said["extensions"]["valueCompletion"] = [{"message": "null", "path": path}]
-    return [said]
+    mischief.completions.append({"message": "null", "path": path})
+    return [error("could not complete the value", code="INTERNAL", request_id=request_id, path=path)]
 
 
 def _odd_record(

@@ -32,7 +32,7 @@ def size_of(root: RootField, first: int | None, behaviour: Behaviour) -> int:
     if first is None:
         if root.type == "audit":
             raise bad_input("argument `first` is required")
-        return behaviour.page_default
+        return min(behaviour.page_default, behaviour.page_cap)
     if first < 1:
         raise bad_input("argument `first` must be positive")
     if first > behaviour.page_cap and behaviour.refuse_over_cap:

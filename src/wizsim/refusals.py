@@ -1,5 +1,6 @@
 """Why a question gets no data: the status, message and code that Wiz's clients report for each case."""
 
+from collections.abc import Sequence
 from typing import Any
 
 Json = dict[str, Any]
@@ -10,13 +11,15 @@ OOPS = "oops! an internal error has occurred"
 class Refusal(Exception):  # noqa: N818 - an answer to the client, not a failure of ours
     """The question as a whole is refused. `status` is HTTP's."""
 
-    def __init__(self, message: str, *, code: str, status: int = 200, path: list[Any] | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str, status: int = 200, path: list[Any] | None = None, also: Sequence[str] = ()
+    ) -> None:
         super().__init__(message)
-        self.message, self.code, self.status, self.path = message, code, status, path
+        self.messages, self.code, self.status, self.path = (message, *also), code, status, path
 
-    def error(self, request_id: str) -> Json:
-        """Return the entry of `errors` that says so."""
-        return error(self.message, code=self.code, request_id=request_id, path=self.path)
+    def errors(self, request_id: str) -> list[Json]:
+        """Return the entries of `errors` that say so."""
+        return [error(said, code=self.code, request_id=request_id, path=self.path) for said in self.messages]
 
 
 def error(message: str, *, code: str, request_id: str, path: list[Any] | None = None) -> Json:
@@ -27,9 +30,9 @@ def error(message: str, *, code: str, request_id: str, path: list[Any] | None = 
     return {**said, "extensions": {"code": code, "requestId": request_id}}
 
 
-def invalid(message: str) -> Refusal:
-    """Refuse a document that does not hold against the schema."""
-    return Refusal(message, code="GRAPHQL_VALIDATION_FAILED", status=400)
+def invalid(message: str, *also: str) -> Refusal:
+    """Refuse a document that does not hold against the schema: all that is wrong with it is said."""
+    return Refusal(message, code="GRAPHQL_VALIDATION_FAILED", status=400, also=also)
 
 
 def bad_input(message: str) -> Refusal:

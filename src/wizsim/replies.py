@@ -92,7 +92,7 @@ def refused_reply(refusal: Refusal, request_id: str) -> Reply:
     if refusal.status == 504:
         page = b"<html><body><h1>504 Gateway Time-out</h1></body></html>"
         return Reply(status=504, headers={"content-type": "text/html"}, body=page)
-    said: Json = {"errors": [refusal.error(request_id)]}
+    said: Json = {"errors": refusal.errors(request_id)}
     return json_reply(refusal.status, {**said, "data": None} if refusal.status == 200 else said)
 
 

@@ -150,7 +150,7 @@ def test_partial_data_names_the_field_that_is_null(client: Client) -> None:
     answer = client.post().json()
     assert {n["projects"] is None for n in answer["data"]["issuesV2"]["nodes"]} == {True}
     assert answer["errors"][0]["path"] == ["issuesV2", "nodes", "@", "projects"]
-    assert answer["errors"][0]["extensions"]["valueCompletion"]
+    assert [c["path"] for c in answer["extensions"]["valueCompletion"]] == [answer["errors"][0]["path"]]
     client.faults.clear()
     client.faults.add_written("partial:field=url:nth=2")
     answer = client.post().json()
@@ -196,6 +196,28 @@ def test_one_record_errs_on_whatever_page_it_is(client: Client, name: str) -> No
     if name == "bad-record":
         assert ids(alone["data"]["issuesV2"]) == [bad]
         assert alone["data"]["issuesV2"]["pageInfo"]["endCursor"] not in {None, before}
+
+
+@pytest.mark.parametrize("name", ["bad-record", "bad-record-null"])
+def test_several_records_can_be_bad(client: Client, name: str) -> None:
+    page = client.page(first=10)
+    second, third = (client.page(first=n)["pageInfo"]["endCursor"] for n in (2, 3))
+    for id_ in ids(page)[2:4]:
+        client.faults.add(name, id=id_)
+    assert all("errors" in client.post(first=1, after=before).json() for before in (second, third))
+    assert len(client.post(first=10).json()["errors"]) == (2 if name == "bad-record" else 1)
+
+
+def test_of_two_faults_of_one_name_the_later_says_how(client: Client) -> None:
+    client.faults.add("throttled", retry_after=1)
+    client.faults.add("throttled", retry_after=9)
+    assert client.post().headers["retry-after"] == "9"
+    client.faults.clear()
+    client.faults.add("odd-record", kind="nan", key="url")
+    client.faults.add("odd-record", kind="infinity", key="dueAt")
+    body = client.post().body
+    assert b'"url":NaN' in body
+    assert b'"dueAt":-Infinity' in body
 
 
 def test_a_bad_record_that_is_not_named_stays_the_same_one(client: Client) -> None:
@@ -322,8 +344,10 @@ def test_a_required_field_can_be_missing(client: Client) -> None:
 
 def test_a_field_or_type_can_be_unknown(client: Client) -> None:
     client.faults.add("hidden-field", field="Issue.dueAt")
+    client.faults.add("hidden-field", field="Issue.url")
     client.faults.add("hidden-field", field="VulnerableAssetDevice")
     reply = client.post()
+    assert {e["message"] for e in reply.json()["errors"][1:]} == {'Cannot query field "url" on type "Issue".'}
     assert reply.status == 400
     assert reply.json()["errors"][0]["message"] == 'Cannot query field "dueAt" on type "Issue".'
     assert code_of(reply) == "GRAPHQL_VALIDATION_FAILED"
@@ -466,6 +490,13 @@ def test_the_truth_says_what_each_answer_showed_and_whether_it_came_through(clie
     client.api.world.change("issues", shown[0], status="RESOLVED")
     client.page()
     assert client.api.world.truth.answers()[-1].shown[0] == (shown[0], 2)
+
+
+def test_a_gzip_that_nobody_asked_for_is_not_cut(client: Client) -> None:
+    client.faults.add("cut-gzip")
+    assert client.page()["nodes"]
+    client.post(zipped=True)
+    assert [a.whole for a in client.api.world.truth.answers()] == [True, False]
 
 
 def test_a_collector_can_see_itself_in_the_audit_log(client: Client) -> None:

@@ -183,6 +183,11 @@ def test_a_page_is_clamped_to_the_cap_or_refused(world: World) -> None:
     assert refused["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
+def test_the_cap_holds_for_pages_of_no_size(world: World) -> None:
+    api = Api(world, behaviour=Behaviour(page_cap=7))
+    assert len(api.ask("{ issuesV2 { nodes { id } } }")["data"]["issuesV2"]["nodes"]) == 7
+
+
 def test_the_audit_log_needs_a_page_size(api: Api) -> None:
     answer = api.ask("{ auditLogEntries { nodes { id } } }")
     assert answer["data"] is None
@@ -490,6 +495,13 @@ def test_data_comes_in_the_order_that_is_asked_for(api: Api) -> None:
     data = api.ask(document)["data"]
     assert list(data) == ["issuesV2", "__type", "__typename", "auditLogEntries"]
     assert data["__type"] == {"name": "Issue"}
+
+
+def test_all_that_is_wrong_with_a_document_is_said_at_once(api: Api) -> None:
+    answer = api.ask("{ issuesV2(first: 1) { nodes { x y } } z }")
+    assert [e["message"].split(" on ")[0] for e in answer["errors"]] == [
+        f'Cannot query field "{name}"' for name in ("x", "y", "z")
+    ]
 
 
 def test_scopes_open_roots_and_fields(world: World) -> None:
