@@ -84,6 +84,14 @@ def test_parts_that_are_not_published_are_not_forgotten(ledger: Ledger) -> None:
     assert ledger.removed_through(TABLE) == 1
 
 
+def test_what_is_forgotten_later_may_lie_before_what_was_forgotten_first(ledger: Ledger) -> None:
+    _landed(ledger, 3)
+    ledger.published(TABLE, 3, at_us=1)
+    ledger.forget(TABLE, [3])
+    ledger.forget(TABLE, [1])
+    assert ledger.removed_through(TABLE) == 3
+
+
 def test_many_parts_are_forgotten_at_once(ledger: Ledger) -> None:
     _landed(ledger, 3)
     ledger.published(TABLE, 3, at_us=1)

@@ -6,6 +6,8 @@ from dataclasses import replace
 from itertools import chain
 from threading import Barrier, Event
 
+import pytest
+
 from bookkeeping.races import at_once
 from bookkeeping.records import ISSUES, NOW, TABLE, landing, part, planned, rejecting, slice_of
 from ocelog.ledger.store import Ledger
@@ -80,22 +82,27 @@ def test_two_that_overlap_never_land_without_having_read_each_other(ledger: Ledg
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Behind", "Landed"], outcomes
 
 
+@pytest.mark.parametrize("table", ["wiz_audit", TABLE])
 def test_landings_with_rejections_in_two_tables_do_not_wait_for_each_other_for_ever(
-    ledger: Ledger, other: Ledger
+    ledger: Ledger, other: Ledger, table: str
 ) -> None:
     one, two = _two_taken(ledger)
     for n in range(10):
-        issues = landing(one, n * 20, n * 20 + 1, rejections=part(table=REJECTIONS), rejection_keys=[f"i{n}"])
-        audit = landing(
+        low, high, through = n * 20, n * 20 + 10, ledger.counter(TABLE)
+        issues = landing(
+            one, low, low + 1, rejections=part(table=REJECTIONS), rejection_keys=[f"i{n}"], loaded_through=through
+        )
+        more = landing(
             two,
-            n * 20,
-            n * 20 + 1,
-            table="wiz_audit",
-            part=part(table="wiz_audit", low=n * 20, high=n * 20 + 1),
+            high,
+            high + 1,
+            table=table,
+            part=part(table=table, low=high, high=high + 1),
             rejections=part(table=REJECTIONS),
             rejection_keys=[f"a{n}"],
+            loaded_through=through,
         )
-        outcomes = at_once([lambda: ledger.land(issues), lambda: other.land(audit)])  # noqa: B023 - called at once
+        outcomes = at_once([lambda: ledger.land(issues), lambda: other.land(more)])  # noqa: B023 - called at once
         assert all(isinstance(outcome, Landed) for outcome in outcomes), outcomes
     assert ledger.counter(REJECTIONS) == 20
     assert ledger.streams()[0].marks.log_type == ISSUES

@@ -31,7 +31,7 @@ def test_what_does_not_hear_its_end_is_ended_by_force() -> None:
         from ocelog.cli import limits
         limits._HEARS_WITHIN = timedelta(milliseconds=50)
         with limits.ended_after(timedelta(milliseconds=50)):
-            threading.Event().wait(20)
+            threading.Event().wait(5)
         print("went on")
     """)
     assert (done.stdout, done.returncode) == ("", 2)
