@@ -248,6 +248,8 @@ def todo(error: OcelogError, source: str) -> str:
                 "Mend it in Wiz or in the source's settings (a new secret: ocelog source rotate), then look: "
                 "ocelog source check"
             )
+        case TransientError() if any(words in str(error) for words in ("disk is full", "is short of disk")):
+            return "Free some space on that disk; it goes on by itself then, and nothing is lost."
         case TransientError():
             return "Nothing: it is tried again."
         case _:

@@ -159,6 +159,7 @@ def test_records_that_do_not_fit_are_kept_and_shown(ocelog: Ocelog) -> None:
         pulled = ocelog("pull", "--json").json
         (issues,) = (stream for stream in pulled["streams"] if stream["log_type"] == "Wiz.Issues")
         assert issues["rejections"] > 0
+        assert f"{issues['rejections']} records did not fit" in ocelog("status", code=0).out
         found = ocelog("rejections", "--json").json
         assert len(found) == issues["rejections"]
         assert all(each["record"] and each["expected"] and each["found"] for each in found)

@@ -1,10 +1,16 @@
 """What a person is told to do fits what went wrong."""
 
+import errno
+import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
 
-from ocelog.errors import AccessRefusedError, HaltError
+from ocelog.errors import AccessRefusedError, HaltError, OcelogError
+from ocelog.lake.disk import refusal
+from ocelog.ledger import faults
 from ocelog.ledger.keys import read_key
 from ocelog.reading import todo
 from ocelog.secret import Secret
@@ -32,3 +38,22 @@ def test_a_lost_key_is_no_matter_for_wiz(tmp_path: Path) -> None:
 
 def test_what_wiz_refuses_is_mended_there() -> None:
     assert "Mend it in Wiz" in todo(HaltError("refused"), "prod")
+
+
+def full_ledger() -> OcelogError:
+    cause = sqlite3.OperationalError("database or disk is full")
+    cause.sqlite_errorname = "SQLITE_FULL"
+    told = faults.translated(OperationalError("INSERT", {}, cause), make_url("sqlite:////home/x/ledger.db"))
+    assert isinstance(told, OcelogError)
+    return told
+
+
+@pytest.mark.parametrize(
+    "error", [refusal(OSError(errno.ENOSPC, "No space left on device"), "landing/x.parquet"), full_ledger()]
+)
+def test_a_full_disk_is_for_a_person_to_make_room_on(error: OcelogError) -> None:
+    assert "Free some space" in todo(error, "prod")
+
+
+def test_what_passes_by_itself_needs_nobody() -> None:
+    assert todo(refusal(OSError(errno.EIO, "I/O error"), "landing/x.parquet"), "prod").startswith("Nothing")
