@@ -48,11 +48,11 @@ def held(home: Home, command: str) -> Iterator[None]:
 
 
 def holder(home: Home) -> Holder | None:
-    """Return who holds `home` just now; None: nobody."""
-    try:
+    """Return who holds `home` just now; None: nobody. Raises HomeError where this user may not see it."""
+    with translated(home.lock_file):
+        if not home.lock_file.exists():
+            return None
         descriptor = os.open(home.lock_file, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
     try:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

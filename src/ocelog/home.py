@@ -105,11 +105,15 @@ def without_password(ledger_url: str) -> str:
     return re.sub(r"([?&]\w*password=)[^&]*", r"\1***", shown)
 
 
-def open_home(path: Path) -> Home:
-    """Return the home at `path`. Raises HomeError where it is none, or not fit for this user, version and place."""
+def open_home(path: Path, *, reading: bool = False) -> Home:
+    """Return the home at `path`. Raises HomeError where it is none, or not fit for this user, version and place.
+
+    For `reading`, any user is fit who may read it.
+    """
     if not exists(path):
         raise HomeError(f"There is no home of Ocelog at {path}: run `ocelog init`, or set OCELOG_HOME to where it is.")
-    _check_owner(path)
+    if not reading:
+        _check_owner(path)
     note = read_note(path / "home.json")
     version, written = note.get("version"), note.get("path")
     if not isinstance(version, int) or not isinstance(written, str):
@@ -127,20 +131,10 @@ def open_home(path: Path) -> Home:
     return Home(path=Path(written), ledger_url=note.get("ledger") or default_ledger(Path(written)))
 
 
-def check_ledger(home: Home) -> None:
-    """Refuse a home whose own ledger is lost: a new one in its place would know neither sources nor parts."""
-    file = home.path / "ledger.db"
-    if home.ledger_url != default_ledger(home.path):
-        return
-    with translated(file):
-        # Making a home ends after its ledger has tables: an empty file is what is left of one.
-        lost = not file.exists() or file.stat().st_size == 0
-    if lost:
-        raise HomeError(
-            f"The ledger {file} is missing or empty; with it go the sources, their secrets and all progress. "
-            "Restore it from the backup, together with the lake of the same backup, or begin anew with an empty home: "
-            "OCELOG_HOME=FOLDER ocelog init. Nothing was changed."
-        )
+def may_write(path: Path) -> bool:
+    """Whether this user owns the home at `path` and it may be written."""
+    with translated(path):
+        return path.stat().st_uid == os.geteuid() and os.access(path, os.W_OK, effective_ids=True)
 
 
 def free_bytes(home: Home) -> int:

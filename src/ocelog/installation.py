@@ -10,6 +10,7 @@ from ocelog.config import Settings
 from ocelog.errors import HomeError
 from ocelog.home import Home
 from ocelog.ledger import keys
+from ocelog.ledger.open import absolute
 from ocelog.ledger.store import Ledger
 from ocelog.ledger.vault import Vault
 
@@ -28,14 +29,19 @@ class Installation:
 
 
 @contextmanager
-def opened(path: Path | None = None) -> Iterator[Installation]:
-    """Open the home at `path`, or the one that the environment names, within the block."""
+def opened(path: Path | None = None, *, reading: bool = False) -> Iterator[Installation]:
+    """Open the home at `path`, or the one that the environment names, within the block.
+
+    For `reading`, a home that this user may not write will do, another user's too.
+    """
     # First, since another user's settings cannot be read either, and it is the owner who must be named.
     home.exists(path or config.home_path())
     settings = config.load(home=path)
-    place = home.open_home(settings.home)
-    home.check_ledger(place)
-    ledger = Ledger.open(place.ledger_url)
+    place = home.open_home(settings.home, reading=reading)
+    if reading and not home.may_write(place.path):
+        ledger = Ledger.for_reading(place.ledger_url)
+    else:
+        ledger = Ledger.open(place.ledger_url, create=False)
     try:
         yield Installation(settings=settings, home=place, ledger=ledger)
     finally:
@@ -53,6 +59,7 @@ class Made:
 
 def make(path: Path, *, ledger_url: str | None) -> Made:
     """Make a home at `path`, or complete one that lacks its key. Raises HomeError."""
+    ledger_url = None if ledger_url is None else absolute(ledger_url)
     there = home.exists(path)
     _check_key_file(config.load().key_file)
     if there:

@@ -14,6 +14,20 @@ PATIENCE = 120
 """Seconds after which a command hangs."""
 
 
+# What the command imports must be there before the rights go: Python itself may be in root's own folder.
+_AS_NOBODY = """
+import contextlib, io, os, sys
+from ocelog.cli import main
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stderr(io.StringIO()):
+        main(sys.argv[1:])
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+main(sys.argv[1:])
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
     """A simulated tenant that answers."""
@@ -90,6 +104,25 @@ class Ocelog:
             timeout=PATIENCE,
             check=False,
         )
+        assert "Traceback" not in done.stderr, done.stderr
+        assert code is None or done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+
+    def as_reader(self, *arguments: str, code: int | None = 0) -> Done:
+        """Run a command as somebody who may not write the home: as nobody where we are root, else with its rights gone.
+
+        As root it runs twice, first with all rights.
+        """
+        root = os.geteuid() == 0
+        command = [sys.executable, *(("-c", _AS_NOBODY) if root else ("-m", "ocelog")), *arguments]
+        mode = self.home.stat().st_mode
+        self.home.chmod(mode if root else mode & 0o555)
+        try:
+            done = subprocess.run(
+                command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+            )
+        finally:
+            self.home.chmod(mode)
         assert "Traceback" not in done.stderr, done.stderr
         assert code is None or done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)

@@ -1,5 +1,4 @@
 # ruff: noqa: S608 - the statements are the tests' own
-import os
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,7 +10,7 @@ import pytest
 
 from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, REJECTIONS, SCHEMAS, instant, row, rows
-from ocelog.errors import HomeError, LakeUnavailableError, OcelogError, QueryError
+from ocelog.errors import LakeUnavailableError, OcelogError, QueryError
 from ocelog.lake.lake import FileLake
 from ocelog.lake.publish import Publisher
 from ocelog.lake.query import Limits, Queries
@@ -315,13 +314,6 @@ def test_a_home_whose_path_is_odd_is_read(tmp_path: Path, ledger: FakeLedger, na
             Publisher(home, ledger, SCHEMAS).publish(TABLE)
     with Queries(home, ledger, SCHEMAS).run("SELECT count(*) AS n FROM wiz_issues") as answer:
         assert next(answer.batches).to_pylist() == [{"n": 2}]
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_home_that_may_not_be_written_is_a_clear_error(lake: FileLake, ask: Ask) -> None:
-    lake.home.chmod(0o555)
-    with pytest.raises(HomeError):
-        ask("SELECT 1")
 
 
 def test_errors_are_ours(ask: Ask) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ocelog import home
-from ocelog.errors import HomeError, LakeUnavailableError
+from ocelog.errors import ConfigError, HomeError, LakeUnavailableError
 from ocelog.holding import held, holder
 from ocelog.home import Home, translated
 from ocelog.installation import make, opened
@@ -122,26 +122,44 @@ def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", [None, b""])
-def test_a_lost_ledger_is_told_and_no_empty_one_takes_its_place(tmp_path: Path, left: bytes | None) -> None:
-    place = make(tmp_path / "home", ledger_url=None).home.path
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_lost_ledger_is_told_and_no_empty_one_takes_its_place(
+    tmp_path: Path, left: bytes | None, elsewhere: bool
+) -> None:
+    file = tmp_path / "apart" / "ledger.db" if elsewhere else tmp_path / "home" / "ledger.db"
+    file.parent.mkdir()
+    place = make(tmp_path / "home", ledger_url=f"sqlite:///{file}" if elsewhere else None).home.path
     with opened(place):
         pass
-    (place / "ledger.db").unlink()
+    file.unlink()
     if left is not None:
-        (place / "ledger.db").write_bytes(left)
-    before = {each.name for each in place.iterdir()}
-    with (
-        pytest.raises(HomeError, match=r"ledger\.db is missing or empty.*from the backup.*with the lake"),
-        opened(place),
-    ):
-        pass
-    assert {each.name for each in place.iterdir()} == before
-    assert left is None or (place / "ledger.db").read_bytes() == left
+        file.write_bytes(left)
+    before = {each.name for each in (*place.iterdir(), *file.parent.iterdir())}
+    for reading in (False, True):
+        with (
+            pytest.raises(HomeError, match=rf"{file} is missing or empty.*from the backup.*with the lake"),
+            opened(place, reading=reading),
+        ):
+            pass
+    assert {each.name for each in (*place.iterdir(), *file.parent.iterdir())} == before
+    assert left is None or file.read_bytes() == left
 
 
-def test_a_home_whose_ledger_is_elsewhere_needs_none_beside_its_lake(tmp_path: Path) -> None:
-    with opened(make(tmp_path / "home", ledger_url=f"sqlite:///{tmp_path}/elsewhere.db").home.path):
-        assert not (tmp_path / "home" / "ledger.db").exists()
+def test_a_ledger_elsewhere_is_found_from_wherever_a_command_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = make(tmp_path / "home", ledger_url="sqlite:///apart.db").home.path
+    assert not (place / "ledger.db").exists()
+    monkeypatch.chdir("/")
+    with opened(place) as installation:
+        assert installation.ledger.sources() == []
+
+
+def test_a_ledger_in_memory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="name a file"):
+        make(tmp_path / "home", ledger_url="sqlite://")
+    assert not (tmp_path / "home").exists()
 
 
 def test_an_empty_key_is_made_anew_and_a_draft_of_one_is_in_nobodys_way(tmp_path: Path) -> None:

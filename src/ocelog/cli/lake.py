@@ -27,7 +27,7 @@ def command(
         _refuse_view(table)
         check_table(table, dict.fromkeys(schemas, ""))
     names = [table] if table is not None else list(schemas)
-    with opened() as installation:
+    with opened(reading=True) as installation:
         found = [lake_info(installation.home.path, installation.ledger, name) for name in names]
     if json:
         show.as_json([asdict(info) for info in found])

@@ -17,6 +17,7 @@ from ocelog.dispatch.threads import Stop
 from ocelog.errors import ConfigError
 from ocelog.holding import held
 from ocelog.installation import Installation, opened
+from ocelog.lake.temporary import clear_abandoned
 from ocelog.pull.puller import Step
 from ocelog.quantities import instant
 from ocelog.reading import Stretch
@@ -41,6 +42,7 @@ def command(
     """
     stop = Stop()
     with opened() as installation, held(installation.home, "ocelog pull"), listening(stop):
+        clear_abandoned(installation.home.path)
         with_bars = sys.stderr.isatty()
         logs.configure(installation.settings, quiet=json or with_bars)
         with progress(quiet=json) as bars:

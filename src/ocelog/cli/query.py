@@ -54,7 +54,7 @@ def command(
     """
     form = _output(output)
     text = _sql(sql, file)
-    with opened() as installation:
+    with opened(reading=True) as installation:
         settings = installation.settings
         limits = Limits(
             timeout=settings.query_timeout if timeout is None else _timeout(timeout),

@@ -29,7 +29,7 @@ def command(
 
     All of them, with the record as it came, are in the table `rejections`.
     """
-    with opened() as installation:
+    with opened(reading=not again) as installation:
         if again:
             found = asdict(replay(installation))
             show.table_or_json([found], json=json)

@@ -7,6 +7,7 @@ from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop
 from ocelog.holding import held
 from ocelog.installation import opened
+from ocelog.lake.temporary import clear_abandoned
 from ocelog.service import Service
 
 
@@ -18,6 +19,7 @@ def command() -> None:
     """
     stop = Stop()
     with opened() as installation, held(installation.home, "ocelog run"), listening(stop):
+        clear_abandoned(installation.home.path)
         logs.configure(installation.settings)
         ended = Service(assembly=Assembly(installation=installation, told=logs.step), stop=stop).run()
     finish(0, at_once=not ended)

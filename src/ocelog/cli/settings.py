@@ -55,7 +55,7 @@ def _ledger() -> dict[str, object]:
     path = config.home_path()
     if not home.exists(path):
         return {"setting": "ledger", "value": None, "origin": "no home yet", "meaning": meaning}
-    found = home.open_home(path)
+    found = home.open_home(path, reading=True)
     chosen = found.ledger_url != home.default_ledger(found.path)
     return {
         "setting": "ledger",

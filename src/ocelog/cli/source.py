@@ -22,7 +22,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 def list_(*, json: Json = False) -> None:
     """List the sources."""
-    with opened() as installation:
+    with opened(reading=True) as installation:
         rows = [_line(row) for row in installation.ledger.sources()]
     if not rows and not json:
         typer.echo("There is no source yet. Add one: ocelog source add")
@@ -32,7 +32,7 @@ def list_(*, json: Json = False) -> None:
 @app.command("show")
 def show_(name: Name, *, json: Json = False) -> None:
     """Show every setting of a source. Secrets are never shown."""
-    with opened() as installation:
+    with opened(reading=True) as installation:
         row = tenants.find(installation, name)
         kept = installation.ledger.secret_kept(row.id, SECRET_NAME)
     settings, streams = wiz_settings(row), stream_settings(row)

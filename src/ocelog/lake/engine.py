@@ -1,10 +1,7 @@
 """How one statement runs in an engine that is shut off from everything but the files it was given."""
 
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +10,6 @@ import duckdb
 import pyarrow as pa
 
 from ocelog.errors import LakeUnavailableError, OcelogError, QueryError
-from ocelog.lake.disk import refusal
 from ocelog.lake.sql import literal, quoted
 
 _BATCH_ROWS = 10_000
@@ -119,20 +115,6 @@ class Run:
             f"The query took longer than {self.limits.timeout.total_seconds():g} s. Read a shorter time "
             "(p_event_time), or allow more with --timeout."
         )
-
-
-@contextmanager
-def temporary_directory(home: Path) -> Iterator[Path]:
-    """Lend a directory under the home's `tmp`."""
-    try:
-        (home / "tmp").mkdir(exist_ok=True)
-        path = Path(tempfile.mkdtemp(prefix="query-", dir=home / "tmp"))
-    except OSError as error:
-        raise refusal(error, home / "tmp") from error
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def _connected(limits: Limits, temporary: Path, files: Sequence[str]) -> duckdb.DuckDBPyConnection:

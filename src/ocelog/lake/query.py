@@ -9,11 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from ocelog.errors import LakeUnavailableError, QueryError
-from ocelog.lake.engine import Limits, Run, temporary_directory
+from ocelog.lake.engine import Limits, Run
 from ocelog.lake.nearest import explained
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.sql import ALL_LOGS, CURRENT, all_logs_view, current_view, log_tables, view_of_files
 from ocelog.lake.statement import Statement, checked
+from ocelog.lake.temporary import temporary_directory
 from ocelog.lake.upkeep import GRACE
 from ocelog.lake.view import View, Views
 

@@ -4,12 +4,14 @@ import os
 import secrets
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy import Connection, inspect, text
 
-from ocelog.errors import HomeError
+from ocelog.errors import ConfigError, HomeError
 from ocelog.ledger import tables
 from ocelog.ledger.transactions import Database, connect
 
@@ -19,23 +21,85 @@ _ONE_AT_A_TIME = 0x0CE106
 """PostgreSQL's advisory lock for whoever creates or migrates."""
 
 
-def open_database(address: str, *, durable: bool) -> Database:
-    """Open the ledger at `address`, created where there is none, migrated (after a copy) where it is older.
+def open_database(address: str, *, durable: bool, create: bool) -> Database:
+    """Open the ledger at `address`, migrated (after a copy) where it is older; `create` makes one where none is.
 
-    Raises HomeError for a ledger of a newer program, and for a database that is not ours.
+    Raises HomeError for a ledger that is lost or of a newer program, and for a database that is not ours.
     """
-    database = connect(address, durable=durable)
-    try:
+    with _connected(address, durable=durable) as database:
         if database.is_sqlite:
+            if not create:
+                _refuse_lost(database)
             _keep_private(database.url.database)
         with database.read() as connection:
             found = _revision(connection)
+        if found is None and not create:
+            raise HomeError(_lost(database))
         if found != REVISIONS[-1]:
             _bring_up(database, found)
+    return database
+
+
+def open_reading(address: str) -> Database:
+    """Open the ledger at `address` without touching it. Raises HomeError, also for one that is older than we are."""
+    with _connected(address, durable=True, read_only=True) as database:
+        if database.is_sqlite:
+            _refuse_lost(database)
+        with database.read() as connection:
+            found = _revision(connection)
+        if found is None:
+            raise HomeError(_lost(database))
+        _refuse_newer(found, database)
+        if found != REVISIONS[-1]:
+            raise HomeError(
+                f"The ledger {database.url.database} is of an older ocelog: its owner must run any command first, such "
+                "as `ocelog status`, which brings it up to this one."
+            )
+    return database
+
+
+def absolute(address: str) -> str:
+    """Return `address` so that it names the same file from every folder. Raises ConfigError for what is no address."""
+    url = connect(address, durable=True).url
+    if url.get_backend_name() != "sqlite":
+        return address
+    if not url.database:
+        raise ConfigError("A ledger in memory would be lost with each command: name a file, sqlite:///PATH.")
+    return address if Path(url.database).is_absolute() else f"sqlite:///{quote(str(Path(url.database).absolute()))}"
+
+
+@contextmanager
+def _connected(address: str, *, durable: bool, read_only: bool = False) -> Iterator[Database]:
+    """Connect, and close what was opened where the block raises."""
+    database = connect(address, durable=durable, read_only=read_only)
+    try:
+        yield database
     except BaseException:
         database.close()
         raise
-    return database
+
+
+def _refuse_lost(database: Database) -> None:
+    """Refuse a file that is not there, or holds nothing, before SQLite makes one."""
+    file = Path(str(database.url.database))
+    try:
+        lost = file.stat().st_size == 0
+    except FileNotFoundError:
+        lost = True
+    except OSError as error:
+        raise HomeError(f"The ledger {file} cannot be reached ({error.strerror}): see `ocelog config`.") from error
+    if lost:
+        raise HomeError(_lost(database))
+
+
+def _lost(database: Database) -> str:
+    """Say that the ledger is gone: a new one in its place would know neither sources nor parts."""
+    place = database.url.render_as_string(hide_password=True) if not database.is_sqlite else database.url.database
+    return (
+        f"The ledger {place} is missing or empty; with it go the sources, their secrets and all progress. If its disk "
+        "or server is away, bring it back. Else restore it from the backup, together with the lake of the same backup, "
+        "or begin anew with an empty home: OCELOG_HOME=FOLDER ocelog init. Nothing was changed."
+    )
 
 
 def _keep_private(path: str | None) -> None:

@@ -1,13 +1,14 @@
 """What the rest of Ocelog may ask of the ledger: every method is one transaction, and any thread may call it."""
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
 from ocelog.instants import to_us
 from ocelog.ledger import counters, landing, parking, parts, slices, sources, streams, tables
-from ocelog.ledger.open import open_database
+from ocelog.ledger.clocks import check_clocks, our_clock
+from ocelog.ledger.open import open_database, open_reading
 from ocelog.ledger.sources import SourceRow
 from ocelog.ledger.streams import StreamRow
 from ocelog.ledger.transactions import Database
@@ -17,13 +18,6 @@ from ocelog.pull.ports import Behind, Landed, Landing
 
 __all__ = ["Ledger", "SourceRow", "StreamRow"]
 
-_CLOCKS_APART = timedelta(hours=1)
-"""Leases taken by one clock and extended by another would lapse early, or never."""
-
-
-def _our_clock() -> datetime:
-    return datetime.now(UTC)
-
 
 class Ledger:
     """The database of everything but events, on SQLite or PostgreSQL.
@@ -32,20 +26,27 @@ class Ledger:
     act. `now` is our clock: by it leases are extended, and landings are dated.
     """
 
-    def __init__(self, database: Database, *, now: Callable[[], datetime] = _our_clock) -> None:
+    def __init__(self, database: Database, *, now: Callable[[], datetime] = our_clock) -> None:
         self._database = database
         self._now = now
         with database.read() as tx:
             self._id: str = tx.execute(select(tables.identity.c.id)).scalar_one()
 
     @classmethod
-    def open(cls, url: str, *, durable: bool = True, now: Callable[[], datetime] = _our_clock) -> "Ledger":
-        """Open the ledger at `sqlite:///PATH` or `postgresql://...`; create or migrate it where that is due.
+    def open(
+        cls, url: str, *, create: bool = True, durable: bool = True, now: Callable[[], datetime] = our_clock
+    ) -> "Ledger":
+        """Open the ledger at `sqlite:///PATH` or `postgresql://...`, migrated where that is due.
 
-        Not `durable` does not wait for the disk: for tests that open thousands. `now` must be the clock by which slices
-        are taken.
+        `create` makes one where none is. Not `durable` does not wait for the disk: for tests that open thousands.
+        `now` must be the clock by which slices are taken.
         """
-        return cls(open_database(url, durable=durable), now=now)
+        return cls(open_database(url, create=create, durable=durable), now=now)
+
+    @classmethod
+    def for_reading(cls, url: str) -> "Ledger":
+        """Open a ledger that this user may not write; whatever would change it raises HomeError."""
+        return cls(open_reading(url))
 
     def close(self) -> None:
         """Close every connection."""
@@ -116,10 +117,7 @@ class Ledger:
         Live goes first, then sweep, then backfill, each from the newest; parked ones come last. Landing and moving
         extend the lease.
         """
-        if abs(now - self._now()) > _CLOCKS_APART:
-            raise ValueError(
-                "`now` is not by the ledger's clock, which extends the lease: open it with now=that clock."
-            )
+        check_clocks(now, self._now())
         with self._database.write() as tx:
             return slices.take(tx, holder, now=now, sources=sources, log_types=log_types, lease=lease)
 

@@ -4,6 +4,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -11,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from ocelog.errors import ConfigError
+from ocelog.ledger import reading
 from ocelog.ledger.faults import translated
 
 _BUSY_SECONDS = 30
@@ -62,15 +65,18 @@ class Database:
         self.writers.dispose()
 
 
-def connect(address: str, *, durable: bool) -> Database:
-    """Prepare connections to `address`; nothing is opened yet. Raises ConfigError, which never shows the address."""
+def connect(address: str, *, durable: bool, read_only: bool = False) -> Database:
+    """Prepare connections to `address`; nothing is opened yet. `read_only` never touches a file.
+
+    Raises ConfigError, which never shows the address.
+    """
     try:
         url = make_url(address)
     except (ArgumentError, ValueError):
         raise ConfigError(f"The ledger's address is no URL; expected {_ADDRESSES}.") from None
     match url.get_backend_name():
         case "sqlite":
-            return _sqlite(url, durable=durable)
+            return _sqlite_reading(url) if read_only else _sqlite(url, durable=durable)
         case "postgresql" | "postgres":
             return _postgresql(url, durable=durable)
         case other:
@@ -97,15 +103,28 @@ def _sqlite(url: URL, *, durable: bool) -> Database:
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # A transaction that reads first and writes later fails at once when another has written between, whatever
-        # the timeout; so a writer waits for its turn at the start.
-        reads = connection.get_execution_options().get(_READS, False)
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
+    event.listen(engine, "begin", _begin)
     # SQLite's own wait is a sleep that grows; a lock hands the turn on at once between threads.
     return Database(writers=engine, readers=engine.execution_options(**{_READS: True}), turn=threading.Lock())
+
+
+def _sqlite_reading(url: URL) -> Database:
+    engine = create_engine(
+        url.set(drivername="sqlite"),
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        creator=partial(reading.connected, Path(str(url.database))),
+    )
+    event.listen(engine, "begin", _begin)
+    return Database(writers=engine, readers=engine.execution_options(**{_READS: True}), turn=threading.Lock())
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails at once when another has written between, whatever the
+    # timeout; so a writer waits for its turn at the start.
+    reads = connection.get_execution_options().get(_READS, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _postgresql(url: URL, *, durable: bool) -> Database:

@@ -1,0 +1,167 @@
+"""Somebody who may read a home, and not write it."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commands import Ocelog, simulator
+from ocelog.errors import HomeError, LedgerUnavailableError
+from ocelog.ledger.store import Ledger
+
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@pytest.fixture(scope="module")
+def ocelog() -> Iterator[Ocelog]:
+    # Not under pytest's own folder, which nobody else may enter.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        made = Ocelog(Path(folder) / "home")
+        made("init")
+        with simulator("--audit", "30", "--issues", "20", "--findings", "30") as tenant:
+            made.add(tenant, "prod", "--backfill", "all")
+            made("pull")
+        yield made
+
+
+@pytest.fixture
+def shared(ocelog: Ocelog) -> Iterator[Ocelog]:
+    """Let everybody read, as docs/operate.md says for a group."""
+    modes = {path: path.stat().st_mode for path in (ocelog.home, *ocelog.home.rglob("*"))}
+    for path in (ocelog.home, *ocelog.home.rglob("*")):
+        if path.name != "key":
+            path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
+    yield ocelog
+    for path, mode in modes.items():
+        if path.exists():
+            path.chmod(mode)
+
+
+def files(home: Path) -> dict[str, tuple[int, int]]:
+    return {str(path): (path.stat().st_uid, path.stat().st_mode) for path in home.rglob("*")}
+
+
+def test_a_reader_asks_and_looks_and_changes_nothing(shared: Ocelog) -> None:
+    before = files(shared.home)
+    rows = shared.count("wiz_issues")
+    assert shared.as_reader("query", "SELECT count(*) AS rows FROM wiz_issues").lines == [{"rows": rows}]
+    assert shared.as_reader("query", "SELECT count(*) FROM wiz_issues_current").err == ""
+    assert [stream["state"] for stream in shared.as_reader("status", "--json").json["streams"]] == ["live"] * 3
+    assert shared.as_reader("lake", "wiz_issues", "--json").json[0]["rows"] == rows
+    assert shared.as_reader("source", "list", "--json").json[0]["name"] == "prod"
+    assert shared.as_reader("source", "show", "prod", "--json").json["name"] == "prod"
+    assert shared.as_reader("rejections", "--json").json == []
+    assert {row["setting"] for row in shared.as_reader("config", "--json").json} >= {"home", "ledger"}
+    assert files(shared.home) == before
+
+
+def test_a_reader_sees_what_a_writer_has_just_committed(shared: Ocelog) -> None:
+    writer = Ledger.open(f"sqlite:///{shared.home}/ledger.db", create=False)
+    try:
+        (row,) = writer.sources()
+        writer.save_source(row)
+        assert (shared.home / "ledger.db-wal").stat().st_size > 0
+        assert shared.as_reader("query", "SELECT 1 AS one").lines == [{"one": 1}]
+        assert shared.as_reader("source", "list", "--json").json[0]["name"] == "prod"
+    finally:
+        writer.close()
+
+
+def test_a_reader_changes_no_source(shared: Ocelog) -> None:
+    assert str(shared.home) in shared.as_reader("source", "resume", "prod", code=2).err
+
+
+def test_whether_anything_runs_may_be_hidden_from_a_reader(shared: Ocelog) -> None:
+    (shared.home / "lock").chmod(0o600 if os.geteuid() == 0 else 0o000)
+    assert "may not be read by this user" in shared.as_reader("status").out
+    assert "unknown" in shared.as_reader("status", "--json").json["running"]
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("arguments", [["query", "SELECT 1"], ["config"], ["status"], ["lake"]])
+def test_a_closed_home_names_its_owner(ocelog: Ocelog, arguments: list[str]) -> None:
+    assert "belongs to root: run this as that user" in ocelog.as_reader(*arguments, code=2).err
+
+
+@ROOT_ONLY
+def test_a_ledger_that_may_not_be_read_is_named_with_what_to_do(shared: Ocelog) -> None:
+    (shared.home / "ledger.db").chmod(0o600)
+    err = shared.as_reader("query", "SELECT 1", code=2).err
+    assert "ledger.db may not be read by this user" in err
+    assert "docs/operate.md" in err
+
+
+@pytest.mark.parametrize("writing", [False, True])
+def test_a_ledger_for_reading_takes_nothing(tmp_path: Path, writing: bool) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    owner = Ledger.open(url)
+    if not writing:
+        owner.close()
+    ledger = Ledger.for_reading(url)
+    assert ledger.id == owner.id
+    with pytest.raises(HomeError, match="may only be read"):
+        ledger.raise_counter("wiz_issues", 5)
+    assert ledger.counter("wiz_issues") == 0
+    ledger.close()
+    owner.close()
+
+
+def test_a_ledger_whose_writer_died_is_not_read_without_the_index_of_its_log(tmp_path: Path) -> None:
+    owner = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    for each in tmp_path.iterdir():
+        if not each.name.endswith("-shm"):
+            (tmp_path / f"copy{each.name.removeprefix('ledger')}").write_bytes(each.read_bytes())
+    owner.close()
+    with pytest.raises(HomeError, match=r"was not closed.*its owner must run any command"):
+        Ledger.for_reading(f"sqlite:///{tmp_path}/copy.db")
+
+
+def test_a_ledger_that_never_rests_is_to_be_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Ledger.open(f"sqlite:///{tmp_path}/ledger.db").close()
+    read = Path.read_bytes
+
+    def touching(path: Path) -> bytes:
+        content = read(path)
+        with sqlite3.connect(path) as other:
+            other.execute("UPDATE alembic_version SET version_num = version_num")
+        other.close()
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", touching)
+    with pytest.raises(LedgerUnavailableError, match="changed each time"):
+        Ledger.for_reading(f"sqlite:///{tmp_path}/ledger.db")
+
+
+def test_what_a_killed_query_left_goes_with_the_next_one_and_what_is_in_use_stays(ocelog: Ocelog) -> None:
+    place = ocelog.home / "tmp"
+    script = (
+        "import sys, time; from pathlib import Path; from ocelog.lake.temporary import temporary_directory\n"
+        "with temporary_directory(Path(sys.argv[1])) as path:\n"
+        "    (path / 'spilled').touch(); print(path, flush=True); time.sleep(60)"
+    )
+    running, killed = (
+        subprocess.Popen([sys.executable, "-c", script, str(ocelog.home)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    )
+    assert running.stdout is not None
+    assert killed.stdout is not None
+    used, left = (Path(out.readline().strip()) for out in (running.stdout, killed.stdout))
+    killed.kill()
+    killed.wait()
+    assert left.exists()
+    ocelog("query", "SELECT 1")
+    assert list(place.iterdir()) == [used]
+    running.kill()
+    running.wait()
+    ocelog("source", "pause", "prod")
+    ocelog("pull", code=2)
+    ocelog("source", "resume", "prod")
+    assert list(place.iterdir()) == []
+    running.stdout.close()
+    killed.stdout.close()
