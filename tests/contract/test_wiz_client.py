@@ -2,6 +2,7 @@
 
 import gzip
 import ipaddress
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -131,6 +132,22 @@ def test_a_body_that_is_not_packed_as_it_says_is_no_answer(far: Far, client: Mak
     far.answer = lambda _: Said(body=b"not gzip", headers={"Content-Encoding": "gzip"})
     with pytest.raises(SourceUnavailableError):
         client().post(far.address, b"", {})
+
+
+def test_a_far_end_that_hangs_up_without_a_word_is_told_in_one_sentence(client: Make) -> None:
+    def hang_up(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            heard = b""
+            while not heard.endswith(b"question"):
+                heard += connection.recv(65_536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        hanging_up = threading.Thread(target=hang_up, args=(listening,))
+        hanging_up.start()
+        with pytest.raises(SourceUnavailableError, match=r"could not be asked: Server disconnected [^.]+\.$"):
+            client().post(f"http://127.0.0.1:{listening.getsockname()[1]}/", b"question", {})
+        hanging_up.join(timeout=10)
 
 
 def test_a_far_end_that_hangs_up_or_is_not_there_is_unavailable(far: Far, client: Make) -> None:

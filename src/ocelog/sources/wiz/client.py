@@ -94,7 +94,7 @@ def _translated(host: str) -> Iterator[None]:
     except httpx2.HTTPError as error:
         raise SourceUnavailableError(f"{host} could not be asked: {_reason(error)}") from error
     except httpx2.InvalidURL as error:
-        raise SourceUnavailableError(f"{host} is no address: {error}.") from error
+        raise SourceUnavailableError(f"{host} is no address: {str(error).rstrip('.')}.") from error
     except RuntimeError as error:
         # What httpx raises in threads that still ask while another closes the client.
         raise SourceUnavailableError(f"{host} could not be asked: {error}") from error
@@ -109,4 +109,4 @@ def _reason(error: httpx2.HTTPError) -> str:
                 "certificate authority (--ca-file, or SSL_CERT_FILE)."
             )
         cause = cause.__cause__ or cause.__context__
-    return f"{error or type(error).__name__}."
+    return f"{str(error).rstrip('.') or type(error).__name__}."

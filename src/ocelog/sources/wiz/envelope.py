@@ -134,18 +134,23 @@ def _errors(body: _Body) -> Iterator[GraphError]:
 
 def _error(entry: _Json) -> GraphError:
     if not isinstance(entry, dict):
-        return GraphError(message=readable(str(entry)))
+        return GraphError(message=_without_stop(readable(str(entry))))
     extensions = entry.get("extensions")
     extensions = extensions if isinstance(extensions, dict) else {}
     path = entry.get("path")
     locations = entry.get("locations")
     return GraphError(
-        message=readable(str(entry.get("message", ""))),
+        message=_without_stop(readable(str(entry.get("message", "")))),
         code=str(extensions.get("code") or ""),
         path=tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else (),
         locations=tuple(_locations(locations)) if isinstance(locations, list) else (),
         request_id=_text(extensions.get("requestId") or extensions.get("request_id")),
     )
+
+
+def _without_stop(text: str) -> str:
+    """Return `text` without its full stop: it goes into sentences of ours."""
+    return text if text.endswith("..") else text.removesuffix(".")
 
 
 def _locations(listed: list[_Json]) -> Iterator[tuple[int, int]]:
