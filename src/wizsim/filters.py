@@ -15,6 +15,7 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     "audit": {
         "actionV2": "action",
         "aiEngine": "aiEngines",
+        "search": "action|performer.name|userAgent",
         "serviceAccount": "serviceAccount.id",
         "user": "user.id",
         "userType": "performer.__typename",
@@ -33,7 +34,9 @@ PATHS: Mapping[str, Mapping[str, str]] = {
         "projectBusinessImpact": "projects.riskProfile.businessImpact",
         "projectIsSet": "projects",
         "rejectionExpiresAt": "rejectionExpiredAt",
+        "riskEqualsAll": "sourceRules.risks",
         "riskEqualsAny": "sourceRules.risks",
+        "riskIsSet": "sourceRules.risks",
         "search": "sourceRules.name",
         "searchServiceTicket": "serviceTickets.name",
         "securityCategory": "sourceRules.securitySubCategories.category.id",
@@ -63,6 +66,7 @@ PATHS: Mapping[str, Mapping[str, str]] = {
         "isAssetAccessibleFromInternet": "vulnerableAsset.hasLimitedInternetExposure",
         "isAssetOpenToAllInternet": "vulnerableAsset.hasWideInternetExposure",
         "isBaseLayer": "layerMetadata.isBaseLayer",
+        "isPublic": "vulnerableAsset.isPublic",
         "layerHash": "layerMetadata.layerHash",
         "layerId": "layerMetadata.id",
         "locationPathV2": "locationPath",
@@ -70,11 +74,14 @@ PATHS: Mapping[str, Mapping[str, str]] = {
         "projectId": "projects.id",
         "projectIdV2": "projects.id",
         "subscriptionExternalId": "vulnerableAsset.subscriptionExternalId",
+        "vulnerabilityEnumerationType": "=CVE",
         "vulnerabilityExternalIdV2": "vulnerabilityExternalId",
         "vulnerabilityIdV2": "vulnerabilityId",
+        "vulnerabilityType": "=VULNERABILITY",
     },
 }
-"""Where a condition looks, when not in the record's field of the same name."""
+"""Where a condition looks, when not in the record's field of the same name: one path, several (|), or what is so of
+all that this tenant has (=)."""
 NESTED: Mapping[str, Mapping[str, str]] = {
     "relatedEntity": {
         "": "entitySnapshot",
@@ -94,7 +101,7 @@ NESTED: Mapping[str, Mapping[str, str]] = {
 }
 """Filters that only hold further conditions: where those look."""
 IGNORED = frozenset({"IncludeLastDetected", "duplication"})
-PRESENCE = frozenset({"hasDueDate", "hasNote", "hasUserNote", "hasServiceTicket", "projectIsSet"})
+PRESENCE = frozenset({"hasDueDate", "hasNote", "hasUserNote", "hasServiceTicket", "projectIsSet", "riskIsSet"})
 SUBSTRING = frozenset({"search", "noteContains", "searchServiceTicket", "userAgent", "sourceIP", "subscriptionSearch"})
 USER_TYPES = {"USER_ACCOUNT": "UserSnapshot", "SERVICE_ACCOUNT": "ServiceAccountSnapshot"}
 LONGEST_LIST = 5_000
@@ -132,10 +139,7 @@ class Filtering:
 
     def _condition(self, name: str, wanted: Any, now: int) -> Condition:
         if isinstance(wanted, list):
-            if len(wanted) > LONGEST_LIST:
-                raise bad_input(f"{name}: at most {LONGEST_LIST} values")
-            members = {USER_TYPES.get(v, v) for v in wanted} if name == "userType" else set(wanted)
-            return (lambda found: not members.isdisjoint(plain(found))) if members else (lambda _found: True)
+            return _among(name, wanted)
         if isinstance(wanted, dict):
             conditions = [self._operator(name, how, value, now) for how, value in wanted.items() if value is not None]
             return lambda found: all(condition(found) for condition in conditions)
@@ -173,7 +177,22 @@ class Filtering:
         return lambda found: any(v is not None and parse(v) < edge for v in found)
 
 
+def _among(name: str, wanted: list[Any]) -> Condition:
+    if len(wanted) > LONGEST_LIST:
+        raise bad_input(f"{name}: at most {LONGEST_LIST} values")
+    members = {USER_TYPES.get(v, v) for v in wanted} if name == "userType" else set(wanted)
+    if name == "riskEqualsAll":
+        return lambda found: members <= set(plain(found))
+    return (lambda found: not members.isdisjoint(plain(found))) if members else (lambda _found: True)
+
+
 def _at(path: str, condition: Condition) -> Test:
+    if path.startswith("="):
+        holds = condition([path[1:]])
+        return lambda _version: holds
+    if "|" in path:
+        tests = [_at(one, condition) for one in path.split("|")]
+        return lambda version: any(test(version) for test in tests)
     head, _, rest = path.partition(".")
     if not rest:
         return lambda version: condition(_spread([version.get(head)]))
