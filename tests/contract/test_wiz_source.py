@@ -466,8 +466,9 @@ def test_without_read_resources_what_the_resources_are_is_left_out(source: WizSo
 @pytest.mark.parametrize("field", ["Issue.id", "Issue.status", "Issue.updatedAt", "Issue.statusChangedAt"])
 def test_records_cannot_be_read_without_what_places_them(source: WizSource, server: Server, field: str) -> None:
     server.faults.add("hidden-field", field=field)
-    with pytest.raises(AccessRefusedError, match=field.partition(".")[2]):
+    with pytest.raises(AccessRefusedError, match=field.partition(".")[2]) as caught:
         source.ask(_ask(source))
+    assert ".." not in str(caught.value)
 
 
 def test_an_api_without_a_root_is_not_the_one_we_know(source: WizSource, server: Server) -> None:
@@ -512,6 +513,26 @@ def test_projects_and_the_audit_log_do_not_go_together(connect: Connect, server:
     items = {item.name: item for item in connect(log_types=["issues", "audit"]).check()}
     assert items["projects"].state == "fail"
     assert "bound to projects" in items["projects"].text
+
+
+def test_a_project_that_nothing_belongs_to_is_named(connect: Connect, server: Server) -> None:
+    known = server.world.estate.busiest_projects()[0]
+    items = {
+        item.name: item for item in connect(projects=[known, "no-such-id"], log_types=["findings", "issues"]).check()
+    }
+    assert items["project ids"].state == "warn"
+    assert items["project ids"].text.endswith("no vulnerability findings nor issues of no-such-id")
+    assert "Check the ids" in items["project ids"].todo
+    items = {item.name: item for item in connect(projects=[known]).check()}
+    assert items["project ids"].state == "ok"
+    assert "project ids" not in {item.name for item in connect(projects=["no-such-id"], log_types=["audit"]).check()}
+
+
+def test_a_project_that_could_not_be_asked_about_is_not_accused(connect: Connect, server: Server) -> None:
+    server.accounts.replace(server.client_id, scopes=("read:resources", "read:issues"))
+    items = {item.name: item for item in connect(projects=["no-such-id"], log_types=["findings"]).check()}
+    assert items["findings"].state == "fail"
+    assert "project ids" not in items
 
 
 def test_refused_fields_are_a_warning(connect: Connect, server: Server) -> None:

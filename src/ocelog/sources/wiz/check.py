@@ -7,13 +7,17 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ocelog.errors import AccessRefusedError, OcelogError, SourceUnavailableError
+from ocelog.instants import EPOCH
 from ocelog.pull.ports import Ask, CursorLost, Page, Unusable
+from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.streams import AUDIT, ROOTS, Root
 
 if TYPE_CHECKING:
     from ocelog.sources.wiz.source import WizSource
 
 _CLOCKS_APART = timedelta(seconds=60)
+_MOST_PROJECTS = 20
+"""So many are tried: each costs a question a log type, at three a second."""
 
 
 class HealthState(StrEnum):
@@ -46,7 +50,7 @@ def check(source: "WizSource", *, our_now: Callable[[], datetime] = lambda: date
     if any(item.state is HealthState.FAIL for item in items):
         return items
     queries = [_query(source, ROOTS[log_type]) for log_type in source.settings.log_types]
-    return [*items, *queries, *_projects(source, queries)]
+    return [*items, *queries, *_projects(source, queries), *_project_ids(source)]
 
 
 def _way_in(source: "WizSource", our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
@@ -163,3 +167,48 @@ def _projects(source: "WizSource", queries: list[HealthItem]) -> Iterator[Health
             text="the project filter holds for issues and findings; the audit log has none and comes whole",
             todo="Leave audit out of this source if it must hold nothing of other projects.",
         )
+
+
+def _project_ids(source: "WizSource") -> Iterator[HealthItem]:
+    """Tell which projects nothing belongs to.
+
+    The API answers for an id that no project has as for one without records, and nothing that the scopes of a log type
+    open looks a project up (introspection): so this is all that can be known.
+    """
+    projects = source.settings.projects[:_MOST_PROJECTS]
+    roots = [ROOTS[name] for name in source.settings.log_types if ROOTS[name].project_filter is not None]
+    if not projects or not roots:
+        return
+    counts = {project: [_count(source, root, project) for root in roots] for project in projects}
+    empty = [project for project, found in counts.items() if all(count == 0 for count in found)]
+    if empty:
+        yield HealthItem(
+            name="project ids",
+            state=HealthState.WARN,
+            text=(
+                f"Wiz shows this account no {' nor '.join(root.title for root in roots)} of "
+                f"{', '.join(map(readable, empty))}"
+            ),
+            todo="Check the ids in Wiz (the end of a project's address there). A project that is new may have nothing.",
+        )
+    elif all(any(found) for found in counts.values()):
+        more = len(source.settings.projects) - len(projects)
+        untried = f"; {more} more were not tried" if more else ""
+        yield HealthItem(name="project ids", state=HealthState.OK, text=f"something belongs to each{untried}")
+
+
+def _count(source: "WizSource", root: Root, project: str) -> int | None:
+    """Return how many records of `root` belong to `project`; None where that cannot be known: other items say why."""
+    try:
+        ask = Ask(
+            log_type=root.kind.log_type,
+            by=root.kind.sweep_by or root.kind.cursor_field,
+            since=EPOCH,
+            until=source.now(),
+            open_only=False,
+            page_size=1,
+        )
+        answer = source.ask(ask, projects=(project,))
+    except OcelogError:
+        return None
+    return answer.total if isinstance(answer, Page) else None

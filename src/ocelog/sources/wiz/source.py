@@ -68,14 +68,16 @@ class WizSource:
         self._pruned: dict[str, _Kept] = {}
         self._priming = threading.Lock()
 
-    def ask(self, ask: Ask) -> Answer:
+    def ask(self, ask: Ask, *, projects: tuple[str, ...] | None = None) -> Answer:
         """Ask once; what the API refuses (a field, a lapsed token) or mistimes is asked again without troubling anyone.
 
-        Raises SourceUnavailableError, SourceThrottledError, AccessRefusedError or ContractBrokenError.
+        `projects` stand in for those of the settings. Raises SourceUnavailableError, SourceThrottledError,
+        AccessRefusedError or ContractBrokenError.
         """
         root = self._root(ask.log_type)
         self.prime()
-        variables = root.variables(ask, projects=self.settings.projects, page_size=self.settings.page_size)
+        chosen = self.settings.projects if projects is None else projects
+        variables = root.variables(ask, projects=chosen, page_size=self.settings.page_size)
         refused = list[Token]()
         for _ in range(_MOST_TRIES):
             selection, token = self._selection(root), self._tokens.get(refused=refused[-1] if refused else None)
