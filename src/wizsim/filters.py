@@ -147,7 +147,7 @@ class Filtering:
             return lambda found: any(v not in (None, []) for v in found) == wanted
         if name in SUBSTRING:
             part = str(wanted).lower()
-            return lambda found: any(part in str(v).lower() for v in found)
+            return lambda found: any(part in str(v).lower() for v in found if v is not None)
         if isinstance(wanted, bool):
             return lambda found: any(bool(v) for v in found) == wanted
         return lambda found: wanted in found

@@ -60,7 +60,7 @@ def _contains_all(value: Any) -> Condition:
     if value and isinstance(value[0], dict):
         return lambda found: any(all(_tagged(tags, wanted) for wanted in value) for tags in found)
     parts = [str(v).lower() for v in value]
-    return lambda found: all(any(part in str(v).lower() for v in found) for part in parts)
+    return lambda found: all(any(part in str(v).lower() for v in found if v is not None) for part in parts)
 
 
 def _tagged(tags: Any, wanted: Json) -> bool:

@@ -230,6 +230,8 @@ def test_edges_of_dates_are_inclusive_as_told(world: World, *, after: bool, befo
         ),
         ("issuesV2", 'threatActor: {ids: ["x"]}', lambda _: False),
         ("auditLogEntries", "userType: [USER_ACCOUNT]", lambda r: r["user"] is not None),
+        ("auditLogEntries", 'sourceIP: "n"', lambda _: False),
+        ("vulnerabilityFindings", 'locationPathV2: {containsAll: ["none"]}', lambda _: False),
         ("auditLogEntries", 'search: "login"', lambda r: r["action"] == "Login"),
         ("issuesV2", "riskIsSet: true", lambda r: any(rule.get("risks") for rule in r["sourceRules"])),
         (
