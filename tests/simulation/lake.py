@@ -12,6 +12,7 @@ from ocelog.model import Known, NewPart, Part
 from ocelog.pull.ports import Loaded
 
 Row = dict[str, Any]
+_MAX_LOOKS = 1_000
 
 
 class MemoryLake:
@@ -81,7 +82,7 @@ class MemoryLake:
 
     def view(self, table: str) -> tuple[list[Row], int]:
         """Return all rows and the last sequence among them: the ledger's parts first, then the table."""
-        while True:
+        for _ in range(_MAX_LOOKS):
             parts = self._ledger.parts(table)
             self._yield()
             rows, mark = list(self.tables.get(table, ())), self.marks.get(table, 0)
@@ -91,6 +92,7 @@ class MemoryLake:
                 for part in waiting:
                     rows += self.files[part.path]
                 return rows, max([mark, *(part.sequence for part in parts)])
+        raise AssertionError(f"{table}: a part without a file stays")
 
     def publish(self, table: str, at_us: int) -> None:
         """Append what waits, rows and mark in one commit, then tell the ledger."""

@@ -1,13 +1,14 @@
 """One seed of the simulation: pullers, a planner, a publisher, a cleaner and readers over one world, with crashes."""
 
 import contextlib
+import json
 import random
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from greenlet import getcurrent, greenlet
 
@@ -24,7 +25,7 @@ from ocelog.schema.read import parse_schema
 from ocelog.schema.shape import compile_shaper
 from ocelog.schema.table import rejection_rows
 from simulation.lake import MemoryLake, Row
-from simulation.world import GHOST, KIND, OPEN, SCHEMA, Faults, Thing, World, WorldSource, draw_faults
+from simulation.world import GHOST, KIND, OPEN, SCHEMA, TAGS, Faults, Thing, World, WorldSource, draw_faults
 
 SOURCE = "s1"
 TABLE = table_name(KIND.log_type)
@@ -33,6 +34,8 @@ LEASE = timedelta(seconds=30)
 GRACE_US = 60_000_000
 SETTINGS = StreamSettings(backfill=timedelta(minutes=5), poll=timedelta(seconds=60))
 QUIET = Faults()
+Promise: TypeAlias = tuple[str, frozenset[str]]
+"""A record's id, and the versions of which the lake must hold one."""
 
 
 class Crash(BaseException):
@@ -62,7 +65,7 @@ class Simulation:
         shutil.copy(blank_ledger, path)
         self.ledger = Ledger.open(f"sqlite:///{path}", durable=False, now=self.our_now)
         self.lake = MemoryLake(self.ledger, self.pause)
-        self.landed: set[tuple[str, str]] = set()
+        self.landed: set[Promise] = set()
         self.hub = getcurrent()
         self.births = 0
         self.first_edge = 0
@@ -200,10 +203,23 @@ class Simulation:
         rows, _ = self.lake.view(TABLE)
         self.check_rows(rows, promised)
 
-    def check_rows(self, rows: list[Row], promised: set[tuple[str, str]]) -> None:
-        """Raise unless every promised version is there, and none twice."""
+    def check_promised(self, promised: set[Promise]) -> None:
+        """Raise unless every promised version is there at this very instant."""
+        before, self.interleaving = self.interleaving, False
+        rows, _ = self.lake.view(TABLE)
+        self.interleaving = before
+        self.check_there(rows, promised)
+
+    @staticmethod
+    def check_there(rows: list[Row], promised: set[Promise]) -> None:
+        """Raise unless `rows` hold every promised version."""
         there = {(row["id"], row["p_version"]) for row in rows}
-        assert not promised - there, f"a reader misses versions that have landed: {sorted(promised - there)}"
+        missing = [(name, any_of) for name, any_of in promised if not any((name, one) in there for one in any_of)]
+        assert not missing, f"a reader misses versions that have landed: {missing}"
+
+    def check_rows(self, rows: list[Row], promised: set[Promise]) -> None:
+        """Raise unless every promised version is there, and none twice."""
+        self.check_there(rows, promised)
         names = [row["p_row_id"] for row in rows]
         assert len(names) == len(set(names)), "one row id stands twice"
         for record_id, versions in by_id(rows).items():
@@ -342,10 +358,14 @@ class _Noting:
         self._simulation = simulation
         self._ledger = simulation.ledger
         self._page: Shaped | None = None
+        self._shown: list[Promise] = []
 
     def shape(self, records: bytes | list[bytes]) -> Shaped:
-        self._page = SHAPER.shape(records)
-        return self._page
+        page = SHAPER.shape(records)
+        things = json.loads(records) if isinstance(records, bytes) else list(map(json.loads, records))
+        self._shown = [_promise(things[position], page.versions[at]) for at, position in enumerate(page.positions)]
+        self._page = page
+        return page
 
     def land(self, landing: Landing) -> Landed | Behind:
         self._simulation.pause()
@@ -353,7 +373,10 @@ class _Noting:
         page = self._page
         used = page is not None and landing.tally.events + landing.tally.repeats == len(page.ids)
         if isinstance(outcome, Landed) and page is not None and used:
-            self._simulation.landed.update(zip(page.ids, page.versions, strict=True))
+            self._simulation.landed.update(self._shown)
+            if any(len(any_of) > 1 for _, any_of in self._shown):
+                # The next page may mend what a field that was not shown has spoilt: look before it comes.
+                self._simulation.check_promised(set(self._shown))
         self._simulation.pause()
         return outcome
 
@@ -367,6 +390,14 @@ class _Noting:
             return answer
 
         return paused
+
+
+def _promise(thing: dict[str, Any], version: str) -> Promise:
+    """Say what must be in the lake once `thing` has landed: it as it was shown; a tag that was not shown may be any."""
+    if thing["tag"] is not None:
+        return thing["id"], frozenset({version})
+    tagged = SHAPER.shape(json.dumps([thing | {"tag": tag} for tag in TAGS]).encode())
+    return thing["id"], frozenset({version, *tagged.versions})
 
 
 def by_id(rows: list[Row]) -> dict[str, list[Row]]:

@@ -38,6 +38,7 @@ GHOST = "GHOST"
 """A status that no thing ever has: data beside an error need not be true."""
 _MOST_ASKS = 20_000
 OPEN = ("OPEN", "IN_PROGRESS")
+TAGS = ("a", "b")
 _ALL = (*OPEN, "RESOLVED", "REJECTED")
 
 
@@ -52,7 +53,7 @@ class Thing:
     changed: int | None
     updated: int
     status: str = "OPEN"
-    tag: str = "a"
+    tag: str = TAGS[0]
 
     def shown(self) -> dict[str, Any]:
         """Return the record as the API sends it."""
@@ -157,7 +158,7 @@ class World:
         same = self.faults.ties and thing.updated > self.now - 60_000_000 and self.rng.random() < 0.2
         at = thing.updated if same else self._instant()
         if roll < 0.3:
-            thing.tag = "b" if thing.tag == "a" else "a"
+            thing.tag = TAGS[thing.tag == TAGS[0]]
             if self.rng.random() < 0.5:
                 thing.updated = max(at, thing.updated)
             return
