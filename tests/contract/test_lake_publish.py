@@ -16,7 +16,7 @@ from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import HomeError, LakeUnavailableError, SchemaError
 from ocelog.lake import append as appending
-from ocelog.lake import datafiles, iceberg
+from ocelog.lake import datafiles, iceberg, purge
 from ocelog.lake.elsewhere import lake_info
 from ocelog.lake.iceberg import opened_catalog
 from ocelog.lake.lake import FileLake
@@ -445,6 +445,29 @@ def test_purging_a_source_keeps_every_other_row_as_it_was(
     assert [kept[one["p_row_id"]]["notes"] for one in mixed[1:]] == [None, [], [{"text": "x"}]]
     assert TableStates(lake.home).mark(TABLE) == ("ledger-1", 3)
     assert publisher.publish(TABLE, force=True).parts == 0
+
+
+def test_a_purge_that_another_commit_overtakes_changes_nothing_and_works_the_next_time(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(lake, ledger, row("a", 1, source="s2"), row("b", 2))
+    publisher.publish(TABLE)
+    land(lake, ledger, row("c", 3, source="s2"), row("d", 4))
+    copy_rest = purge._copy_rest
+
+    def meanwhile(*args: Any) -> int:
+        monkeypatch.setattr(purge, "_copy_rest", copy_rest)
+        publisher.publish(TABLE)
+        return copy_rest(*args)
+
+    monkeypatch.setattr(purge, "_copy_rest", meanwhile)
+    with pytest.raises(LakeUnavailableError, match="another commit came first"):
+        delete_rows(lake.home, TABLE, "s2")
+    assert sorted(lake.load(TABLE, "s2", since_us=0, until_us=None).known.ids) == ["a", "c"]
+    assert TableStates(lake.home).mark(TABLE) == ("ledger-1", 2)
+    assert delete_rows(lake.home, TABLE, "s2") == 2
+    assert sorted(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["b", "d"]
+    assert TableStates(lake.home).mark(TABLE) == ("ledger-1", 2)
 
 
 def test_a_table_is_described_for_other_engines(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
