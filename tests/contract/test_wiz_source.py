@@ -221,11 +221,12 @@ def test_an_account_that_is_shut_out_is_not_told_of_some_log_type(connect: Conne
 
 
 def test_an_answer_of_another_time_is_asked_again(source: WizSource, server: Server) -> None:
-    before = source.now()
+    before, answered = source.now(), len(server.world.truth.answers())
     server.faults.add("date-jump", times=2)
     page = _page(source.ask(_ask(source)))
     assert len(_records(page)) == 40
     assert abs(source.now() - before) < timedelta(minutes=1)
+    assert len(server.world.truth.answers()) == answered + 3
 
 
 def test_a_time_that_three_answers_agree_on_becomes_the_clock_and_stamps_go_by_it(
