@@ -1,5 +1,5 @@
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -89,11 +89,20 @@ def test_a_status_that_passes_says_how_long_to_wait(status: Any, error: Any, wai
     ("told", "wait"),
     [
         ("999999", timedelta(hours=1)),
+        ("1000000000", timedelta(hours=1)),
+        ("9" * 300, timedelta(hours=1)),
+        ("1.5", timedelta(seconds=1.5)),
+        ("0", timedelta(0)),
+        ("nan", None),
+        ("1e9", None),
         ("", None),
         ("soon", None),
         ("-5", None),
         ("Mon, 24 Nov 2025 10:00:30 GMT", timedelta(seconds=30)),
         ("Mon, 24 Nov 2025 09:00:30 GMT", timedelta(0)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", timedelta(hours=1)),
+        ("Fri, 31 Dec 9999 23:59:59 -1200", None),
+        ("Mon, 24 Nov 99999 09:00:30 GMT", None),
     ],
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date_and_never_believed_for_more_than_an_hour(
@@ -102,6 +111,21 @@ def test_retry_after_is_read_as_seconds_or_as_a_date_and_never_believed_for_more
     with pytest.raises(SourceThrottledError) as caught:
         _read(b"", status=429, retry_after=told, date="Mon, 24 Nov 2025 10:00:00 GMT")
     assert caught.value.retry_after == wait
+
+
+@pytest.mark.parametrize(
+    ("said", "date"),
+    [
+        ("Mon, 24 Nov 2025 10:00:00 GMT", datetime(2025, 11, 24, 10, tzinfo=UTC)),
+        ("Mon, 24 Nov 2025 10:00:00 +0200", datetime(2025, 11, 24, 8, tzinfo=UTC)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", None),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", None),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_a_date_that_no_clock_shows_is_none(said: str, date: datetime | None) -> None:
+    assert Answered(status=200, headers={"date": said}, body=b"").date == date
 
 
 @pytest.mark.parametrize(

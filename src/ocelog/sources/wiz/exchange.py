@@ -10,6 +10,7 @@ from ocelog.sources.wiz.envelope import readable
 
 _LONGEST_WAIT = timedelta(hours=1)
 """Wiz may ask for more; nothing is gained by believing it for longer than this."""
+_YEARS = range(2000, 2200)
 _REQUEST_ID_NAMES = ("x-request-id", "x-wiz-request-id", "x-amzn-requestid", "x-amzn-trace-id")
 """Which of them Wiz sends is nowhere written down; the first that is there is shown."""
 
@@ -32,15 +33,19 @@ class Answered:
 
     @property
     def date(self) -> datetime | None:
-        """When the other side answered, by its own clock, cut to whole seconds; None where it does not say."""
-        return http_date(self.headers.get("date", ""))
+        """When the other side answered, by its own clock, cut to whole seconds.
+
+        None where it does not say, or says what no clock shows: slices reach years before and after it.
+        """
+        found = http_date(self.headers.get("date", ""))
+        return found if found is not None and found.year in _YEARS else None
 
     @property
     def wait(self) -> timedelta | None:
         """What Retry-After asks for, at most an hour; None where it does not say, or not in a way we can read."""
         text = self.headers.get("retry-after", "").strip()
-        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
-            return min(timedelta(seconds=float(text)), _LONGEST_WAIT)
+        if re.fullmatch(r"[0-9]{1,300}(\.[0-9]+)?", text):
+            return timedelta(seconds=min(float(text), _LONGEST_WAIT.total_seconds()))
         until, now = http_date(text), self.date
         if until is None or now is None:
             return None
@@ -55,6 +60,6 @@ def http_date(text: str) -> datetime | None:
     """Read an HTTP date; None where `text` is none."""
     try:
         found = parsedate_to_datetime(text)
+        return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
     except (ValueError, IndexError, TypeError, OverflowError):
         return None
-    return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
