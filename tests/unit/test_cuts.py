@@ -10,7 +10,7 @@ from ocelog.instants import EPOCH, to_us
 from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull import slices
 from ocelog.pull.cuts import cuts_between
-from ocelog.pull.ports import Page
+from ocelog.pull.ports import Ask, Page
 from ocelog.pull.slices import Reading, Split
 
 SECOND = timedelta(seconds=1)
@@ -78,7 +78,7 @@ def _questions(records: list[tuple[int, int]], since: datetime, page_size: int) 
     return asked, shown
 
 
-def _answer(records: list[tuple[int, int]], ask: slices.Ask) -> tuple[Page, list[tuple[int, int]]]:
+def _answer(records: list[tuple[int, int]], ask: Ask) -> tuple[Page, list[tuple[int, int]]]:
     begin = bisect_left(records, (to_us(ask.since), 0))
     end = bisect_left(records, (to_us(ask.until), 0))
     start = begin if ask.after is None else bisect_left(records, (int(ask.after) + 1, 0))
@@ -102,6 +102,12 @@ def test_an_instant_that_no_cursor_can_pass_costs_tens_of_questions_however_long
     assert asked < 60
     assert shown >= set(others)
     assert len(shown) == len(others) + 100
+
+
+def test_the_ends_of_time_are_no_obstacle() -> None:
+    since, until = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    cuts = cuts_between(since, until, [to_us(since)] * 60 + [to_us(until)] * 60, 100)
+    assert cuts == [since + 1.5 * SECOND, until - 1.5 * SECOND]
 
 
 def test_small_ties_are_read_without_loss_once_each_piece_fits_a_page() -> None:

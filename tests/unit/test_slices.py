@@ -66,6 +66,12 @@ def test_a_question_is_never_widened_by_more_than_its_own_length() -> None:
     assert ask.until - ask.since == timedelta(milliseconds=300)
 
 
+def test_a_question_reaches_to_the_ends_of_time_and_no_further() -> None:
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    ask = slices.ask_of(replace(SLICE, since=first, until=last), SIZE)
+    assert (ask.since, ask.until) == (first, last)
+
+
 def test_a_sweep_asks_for_open_records_only() -> None:
     assert slices.ask_of(replace(SLICE, origin=Origin.SWEEP), SIZE).open_only
     assert not slices.ask_of(SLICE, SIZE).open_only

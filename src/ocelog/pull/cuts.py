@@ -2,12 +2,12 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from ocelog.instants import from_us, to_us
 
-_SECOND = timedelta(seconds=1)
-_HALF_US = 500_000
+_SECOND = 1_000_000
+_HALF = _SECOND // 2
 _MOST_CUTS = 64
 """Of records that lie apart; around full seconds up to four times as many."""
 
@@ -20,20 +20,20 @@ def cuts_between(since: datetime, until: datetime, instants: Sequence[int], page
     beside it, which meet it too because questions are widened. No piece is shorter than a second; none at all where
     nothing was met within.
     """
-    within = to_us(since - _SECOND), to_us(until + _SECOND)
-    met = sorted(us for us in instants if within[0] <= us <= within[1])
+    first, last = to_us(since), to_us(until)
+    met = sorted(us for us in instants if first - _SECOND <= us <= last + _SECOND)
     step = max(1, min(page_size, len(met)) // 2, len(met) // _MOST_CUTS)
-    found = list[datetime]()
-    for wanted in sorted(_wanted(met, step)):
-        cut = min(max(wanted, since + _SECOND), until - _SECOND)
-        if since < wanted < until and cut - (found[-1] if found else since) >= _SECOND:
+    least, most = first + _SECOND, last - _SECOND
+    found = [first]
+    for cut in sorted(_wanted(met, step, least, most)):
+        if least <= cut <= most and cut - found[-1] >= _SECOND:
             found.append(cut)
-    return found
+    return [from_us(cut) for cut in found[1:]]
 
 
-def _wanted(met: Sequence[int], step: int) -> Iterator[datetime]:
+def _wanted(met: Sequence[int], step: int, least: int, most: int) -> Iterator[int]:
     for us in met[step - 1 :: step]:
-        if bisect_left(met, us + _HALF_US) - bisect_left(met, us - _HALF_US) < step:
-            yield from_us(us)
+        if bisect_left(met, us + _HALF) - bisect_left(met, us - _HALF) < step:
+            yield us
         else:
-            yield from (from_us(us + _HALF_US * halves) for halves in (-3, -1, 1, 3))
+            yield from (min(us - 3 * _HALF, most), us - _HALF, us + _HALF, max(us + 3 * _HALF, least))

@@ -7,7 +7,7 @@ or aside (parked), where nothing smaller is left to try.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -24,6 +24,7 @@ _MAX_RESTARTS = 6
 _MAX_BARREN = 200
 """So many pages in a row that show nothing new: the source goes round in circles."""
 _MAX_PIECES = 64
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,8 +92,8 @@ def ask_of(slice_: Slice, page_size: int) -> Ask:
     return Ask(
         log_type=slice_.log_type,
         by=slice_.by,
-        since=slice_.since - widen,
-        until=slice_.until + widen,
+        since=slice_.since - min(widen, slice_.since - _FIRST),
+        until=slice_.until + min(widen, _LAST - slice_.until),
         open_only=slice_.origin is Origin.SWEEP,
         after=slice_.checkpoint.after,
         page_size=slice_.checkpoint.page_size or full_size(slice_.checkpoint, page_size),
