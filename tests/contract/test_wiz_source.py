@@ -218,6 +218,8 @@ def test_an_account_that_is_shut_out_is_not_told_of_some_log_type(connect: Conne
         with pytest.raises(AccessRefusedError, match=r"even the least of questions.*IP restrictions") as caught:
             connect(log_types=log_types).prime()
         assert "audit" not in str(caught.value)
+    item = {item.name: item for item in connect().check()}["address"]
+    assert (item.state, item.todo) == ("fail", "Mend in Wiz what its answer names, then check again.")
 
 
 def test_an_answer_of_another_time_is_asked_again(source: WizSource, server: Server) -> None:

@@ -96,13 +96,14 @@ def _address(source: "WizSource", our_now: Callable[[], datetime]) -> Iterator[H
 
 
 def _unreachable(what: str, url: str, error: OcelogError) -> HealthItem:
-    transient = isinstance(error, SourceUnavailableError)
-    return HealthItem(
-        name="address",
-        state=HealthState.FAIL,
-        text=f"{what} {url}: {error}",
-        todo="Check the URL, the network, HTTPS_PROXY and the CA file." if transient else "Check the URL.",
-    )
+    match error:
+        case SourceUnavailableError():
+            todo = "Check the URL, the network, HTTPS_PROXY and the CA file."
+        case AccessRefusedError():
+            todo = "Mend in Wiz what its answer names, then check again."
+        case _:
+            todo = "Check the URL."
+    return HealthItem(name="address", state=HealthState.FAIL, text=f"{what} {url}: {error}", todo=todo)
 
 
 def _query(source: "WizSource", root: Root) -> HealthItem:
