@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from ocelog.errors import ConfigError
-from ocelog.quantities import duration, nearest, size
+from ocelog.quantities import between, choice, nearest, size, switch, whole
 from ocelog.secret import Secret
 
 FILE_NAME = "config.yml"
@@ -25,41 +25,6 @@ _MAX_FILE = 1_000_000
 
 def _path(text: str) -> Path:
     return Path(text).expanduser()
-
-
-def _switch(text: str) -> bool:
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if text.lower() not in words:
-        raise ConfigError(f"{text!r} is neither true nor false.")
-    return words[text.lower()]
-
-
-def _count(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise ConfigError(f"{text!r} is no whole number from {least} to {most}.")
-        return int(text)
-
-    return read
-
-
-def _choice(*words: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text.lower() not in words:
-            raise ConfigError(f"{text!r} is none of {', '.join(words)}{nearest(text, words)}")
-        return text.lower()
-
-    return read
-
-
-def _bounded(least: timedelta, most: timedelta) -> Callable[[str], timedelta]:
-    def read(text: str) -> timedelta:
-        value = duration(text)
-        if not least <= value <= most:
-            raise ConfigError(f"{text!r} is not between {least} and {most}.")
-        return value
-
-    return read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,34 +67,34 @@ KNOWN: dict[str, Known] = {
         doc="File with the key that encrypts secrets, instead of `key` in the home.",
         only_environment=True,
     ),
-    "threads": Known(default=4, read=_count(1, 64), doc="Slices that are read at once."),
+    "threads": Known(default=4, read=whole(1, 64), doc="Slices that are read at once."),
     "publish_bytes": Known(default=64_000_000, read=size, doc="Publish a table when so many bytes wait."),
     "publish_after": Known(
         default=timedelta(minutes=5),
-        read=_bounded(timedelta(seconds=1), timedelta(days=1)),
+        read=between(timedelta(seconds=1), timedelta(days=1)),
         doc="Publish a table when its oldest part has waited so long.",
     ),
     "part_grace": Known(
         default=timedelta(minutes=10),
         # Longer than the longest query, or files would go away under it.
-        read=_bounded(timedelta(minutes=10), timedelta(days=7)),
+        read=between(timedelta(minutes=10), timedelta(days=7)),
         doc="Keep published part files so long, for queries that began before; at least 10m.",
     ),
     "query_timeout": Known(
         default=timedelta(seconds=60),
-        read=_bounded(timedelta(seconds=1), timedelta(minutes=9)),
+        read=between(timedelta(seconds=1), timedelta(minutes=9)),
         doc="Interrupt a query after this long; at most 9m.",
     ),
     "query_memory": Known(
         default=1_000_000_000, read=size, doc="Bytes that a query may hold in memory; the rest goes to disk."
     ),
     "log_format": Known(
-        default="auto", read=_choice("auto", "text", "json"), doc="auto: text on a terminal, JSON where there is none."
+        default="auto", read=choice("auto", "text", "json"), doc="auto: text on a terminal, JSON where there is none."
     ),
     "log_level": Known(
-        default="info", read=_choice("debug", "info", "warning", "error"), doc="Least level that is logged."
+        default="info", read=choice("debug", "info", "warning", "error"), doc="Least level that is logged."
     ),
-    "debug": Known(default=False, read=_switch, doc="Show the traceback of an unexpected error."),
+    "debug": Known(default=False, read=switch, doc="Show the traceback of an unexpected error."),
 }
 
 

@@ -1,4 +1,4 @@
-"""How people write durations, sizes and instants, and how they like to read them."""
+"""How people write durations, sizes, instants and choices, and how they like to read them."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from ocelog.errors import ConfigError
 from ocelog.instants import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -65,6 +65,48 @@ def write_size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
+
+
+def between(least: timedelta, most: timedelta) -> "Callable[[str], timedelta]":
+    """Return how a duration within bounds is read; it raises ConfigError."""
+
+    def read(text: str) -> timedelta:
+        value = duration(text)
+        if not least <= value <= most:
+            raise ConfigError(f"{text!r} is not between {least} and {most}.")
+        return value
+
+    return read
+
+
+def whole(least: int, most: int) -> "Callable[[str], int]":
+    """Return how a whole number within bounds is read; it raises ConfigError."""
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise ConfigError(f"{text!r} is no whole number from {least} to {most}.")
+        return int(text)
+
+    return read
+
+
+def choice(*words: str) -> "Callable[[str], str]":
+    """Return how one of `words` is read, whatever its case; it raises ConfigError with the nearest."""
+
+    def read(text: str) -> str:
+        if text.lower() not in words:
+            raise ConfigError(f"{text!r} is none of {', '.join(words)}{nearest(text, words)}")
+        return text.lower()
+
+    return read
+
+
+def switch(text: str) -> bool:
+    """Read yes or no in one of their spellings. Raises ConfigError."""
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in words:
+        raise ConfigError(f"{text!r} is neither true nor false.")
+    return words[text.lower()]
 
 
 def instant(text: str, *, now: datetime) -> datetime:
