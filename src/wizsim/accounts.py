@@ -61,13 +61,15 @@ class Account:
     def lacks(self, coordinate: str, required: tuple[str, ...] | None = None) -> tuple[str, ...] | None:
         """Return the scopes of which one is needed for `Type.field`, None where the account has one or none is."""
         needed = required or SCOPES.get(coordinate)
+        if needed == _AUDIT and self.projects:
+            return needed
         if needed is None or not set(needed).isdisjoint(self.held()):
             return None
         return needed
 
     def held(self) -> list[str]:
         """Return the scopes that count: bound to projects, an account can not read the audit log."""
-        return [s for s in self.scopes if not (self.projects and s in _AUDIT)]
+        return [s for s in self.scopes if not (self.projects and s == "admin:audit")]
 
 
 class Accounts:

@@ -154,4 +154,7 @@ def main() -> None:
     except typer.TyperException as wrong:
         typer.echo(f"wizsim: {' '.join(wrong.format_message().split())}", err=True)
         sys.exit(2)
+    except OSError as wrong:
+        typer.echo(f"wizsim: cannot write: {wrong.strerror or wrong}. Make room where the truth log is kept", err=True)
+        sys.exit(2)
     sys.exit(code)

@@ -259,6 +259,19 @@ def test_a_wrong_option_is_one_line_and_exit_2(
     assert said in written.err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_disk_is_one_line_and_exit_2(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["wizsim", "serve", "--truth", "/dev/full"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().err) == (
+        2,
+        "wizsim: cannot write: No space left on device. Make room where the truth log is kept\n",
+    )
+
+
 def test_what_is_sent_leaves_at_once() -> None:
     with listen() as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()

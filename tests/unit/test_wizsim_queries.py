@@ -558,3 +558,6 @@ def test_an_account_bound_to_projects_sees_only_theirs_and_no_audit_log(world: W
     assert len(nodes) < len(world.tables["issues"].current)
     refused = api.ask("{ auditLogEntries(first: 1) { totalCount } }", account=bound)
     assert refused["errors"][0]["extensions"]["code"] == "UNAUTHORIZED"
+    chief = accounts.add(scopes=("admin:all",), projects=frozenset({project}))
+    assert api.ask("{ issuesV2(first: 1) { totalCount } }", account=chief)["data"]["issuesV2"]["totalCount"]
+    assert api.ask("{ auditLogEntries(first: 1) { totalCount } }", account=chief)["data"] is None
