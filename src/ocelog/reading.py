@@ -31,6 +31,7 @@ SHORT_REST = timedelta(seconds=15)
 
 _PRIMINGS = 4
 _PAUSE = timedelta(seconds=1)
+_GLANCE = 0.1
 _PASSING = {error.__name__ for error in TransientError.__subclasses__()}
 
 StreamKey: TypeAlias = tuple[str, str]
@@ -52,9 +53,22 @@ class Reader:
     """What went wrong last, by stream; a stream that reads well again is not in it."""
     active: frozenset[int] | None = None
     """Identities of the streams to be read; a reader of any other (paused, changed, removed) stops at the next page."""
+    _may_read: threading.Event = field(default_factory=threading.Event)
     _resting: dict[StreamKey, float] = field(default_factory=dict)
     _running: Counter[StreamKey] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._may_read.set()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let nobody ask for another page within the block."""
+        self._may_read.clear()
+        try:
+            yield
+        finally:
+            self._may_read.set()
 
     def plan(self, streams: Sequence[Stream], *, poll_now: bool, stretch: Stretch | None = None) -> None:
         """Plan the streams of one source (or just `stretch` of each), the API's clock first.
@@ -209,6 +223,8 @@ class Reader:
         return time.monotonic() < self._resting.get(stream.key, 0.0)
 
     def _left_alone(self, stream: Stream) -> bool:
+        while not self._may_read.wait(_GLANCE) and not self.stop():
+            pass
         gone = self.active is not None and id(stream) not in self.active
         return self.stop() or self._rests(stream) or gone
 

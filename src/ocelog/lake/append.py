@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.lake.conform import compact, conform, covers, dictionaries
-from ocelog.lake.datafiles import DataFiles
+from ocelog.lake.datafiles import DataFiles, by_event_time
 from ocelog.lake.faults import translated
 from ocelog.lake.iceberg import file_schema, open_table, opened_catalog, optional
 from ocelog.lake.state import MARK, parse_mark
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
-CHUNK_ROWS = 20_000
-CHUNK_BYTES = 8 * 1024 * 1024
-"""Rows in memory at once: while they are sorted they are there twice, and some of them a third time as plain text."""
+CHUNK_ROWS = 10_000
+CHUNK_BYTES = 4 * 1024 * 1024
+"""Rows in memory at once: while they are sorted they are there twice, and then some of them again as plain text."""
 
 
 def append(home: Path, table: str, schema: pa.Schema, parts: Sequence[Part], *, ledger_id: str) -> int:
@@ -37,7 +37,7 @@ def append(home: Path, table: str, schema: pa.Schema, parts: Sequence[Part], *, 
         _evolve(transaction, schema, [home / part.path for part in parts])
         files = DataFiles(table, transaction.table_metadata)
         try:
-            for chunk in _chunks([home / part.path for part in parts], files.schema):
+            for chunk in map(by_event_time, _chunks([home / part.path for part in parts], files.schema)):
                 files.append(chunk)
             files.finish()
         except BaseException:
@@ -74,12 +74,19 @@ def _chunks(paths: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
     for path in paths:
         read = conform(_rows(path), schema)
         if some and (rows + read.num_rows > CHUNK_ROWS or size + read.nbytes > CHUNK_BYTES):
-            yield pa.concat_tables(some)
-            some, rows, size = [], 0, 0
+            yield _merged(some)
+            rows = size = 0
         some.append(read)
         rows += read.num_rows
         size += read.nbytes
-    yield pa.concat_tables(some)
+    yield _merged(some)
+
+
+def _merged(some: list[pa.Table]) -> pa.Table:
+    """Return `some` as one table, and keep nothing of it."""
+    whole = pa.concat_tables(some)
+    some.clear()
+    return whole
 
 
 def _rows(path: Path) -> pa.Table:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MAX_OPEN = 64
 """Open files at once: a first backfill of the audit log touches a partition for each of its days."""
-_MAX_COLUMN_CHUNKS = 5_000
+_MAX_COLUMN_CHUNKS = 2_500
 """In the open files together: each is remembered, with more than a kilobyte, until its file is closed."""
 _NARROW = ("p_log_type", "p_origin", "status", "severity", "result", "type", "action")
 """Text columns whose least and greatest value let a reader skip row groups."""
@@ -59,7 +59,7 @@ class DataFiles:
         self.schema = compact(self._plain)
 
     def append(self, rows: pa.Table) -> None:
-        """Add rows, sorted by p_event_time, each to the file of its partition."""
+        """Add rows, which are sorted by p_event_time, each to the file of its partition."""
         for partition, run in _runs(self.table, rows):
             # As plain texts: with a dictionary, each run would be written with that of the whole chunk.
             plain = run.cast(self._plain)
@@ -123,10 +123,14 @@ class DataFiles:
         self.written.append(_described(self.metadata, file))
 
 
-def _runs(table: str, rows: pa.Table) -> Iterator[tuple[int | None, pa.Table]]:
-    """Cut rows into stretches of one partition, each sorted by p_event_time."""
+def by_event_time(rows: pa.Table) -> pa.Table:
+    """Sort rows, as `DataFiles.append` takes them."""
     rows = rows.unify_dictionaries()
-    rows = rows.take(pc.sort_indices(rows, [("p_event_time", "ascending")]))
+    return rows.take(pc.sort_indices(rows, [("p_event_time", "ascending")]))
+
+
+def _runs(table: str, rows: pa.Table) -> Iterator[tuple[int | None, pa.Table]]:
+    """Cut sorted rows into stretches of one partition."""
     times = rows.column("p_event_time").combine_chunks()
     ends = pc.run_end_encode(_partition_numbers(table, times))
     start = 0

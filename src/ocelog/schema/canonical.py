@@ -10,7 +10,7 @@ from ocelog.schema.decode import NO_JSON
 
 _LONG = 1_024
 """Canonical JSON beyond this stands in the hash as its own hash, which is remembered."""
-_MEMO_BYTES = 8_000_000
+_MEMO_BYTES = 1_000_000
 
 
 class CanonicalJson:

@@ -11,7 +11,7 @@ from ocelog.schema.fields import LogSchema
 from ocelog.schema.frame import Frame, numbered
 from ocelog.schema.indicators import FEEDS, MAX_VALUE, Feed, columns_of, cut_urls, feeds_of
 
-_MEMO_ENTRIES = 20_000
+_MEMO_ENTRIES = 2_000
 _SAMPLE = 64
 """So many rows show whether looking for equal ones pays."""
 

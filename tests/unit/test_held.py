@@ -1,0 +1,85 @@
+"""Who reads while a pull publishes: nobody, so that both together never hold more memory than either."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread
+from types import SimpleNamespace
+from typing import Any
+
+from ocelog.dispatch.heap import Heap
+from ocelog.dispatch.threads import Stop
+from ocelog.reading import Reader
+from ocelog.service import Service
+
+STREAM: Any = SimpleNamespace(key=("acme", "Wiz.Issues"))
+
+
+def reader(stop: Stop) -> Reader:
+    return Reader(ledger=None, threads=None, stop=stop, limit=1)  # type: ignore[arg-type] # it starts none
+
+
+def test_nobody_asks_for_another_page_while_reading_is_held() -> None:
+    held = reader(Stop())
+    asks = Event()
+    between_pages = Thread(target=lambda: asks.set() if not held._left_alone(STREAM) else None)
+    with held.held():
+        between_pages.start()
+        assert not asks.wait(0.3)
+    assert asks.wait(10)
+    between_pages.join()
+
+
+def test_a_stop_is_heard_while_reading_is_held() -> None:
+    stop = Stop()
+    held = reader(stop)
+    stop.ask()
+    with held.held():
+        assert held._left_alone(STREAM)
+
+
+def test_reading_goes_on_after_a_publish_that_failed() -> None:
+    held = reader(Stop())
+    with suppress(OSError), held.held():
+        Path("/nowhere/at/all").stat()
+    assert not held._left_alone(STREAM)
+
+
+def test_a_pull_publishes_by_itself_between_pages() -> None:
+    seen: list[str] = []
+
+    @contextmanager
+    def alone() -> Iterator[None]:
+        seen.append("held")
+        yield
+        seen.append("on")
+
+    def publish(table: str, **_: bool) -> Any:
+        seen.append(table)
+        return SimpleNamespace(parts=0)
+
+    ledger = SimpleNamespace(
+        release_all=lambda: None,
+        unpublished=lambda _: (1, 1, 10_000, 0),
+        landing_state=lambda _: ((), {}),
+        removable=lambda *_: [],
+    )
+    settings = SimpleNamespace(threads=1, publish_bytes=10_000, part_grace=None)
+    assembly: Any = SimpleNamespace(
+        installation=SimpleNamespace(ledger=ledger, settings=settings, home=SimpleNamespace(path=None)),
+        publisher=SimpleNamespace(reconcile=lambda: None, publish=publish),
+        lake=SimpleNamespace(schemas={"wiz_issues": None}),
+    )
+    Service(assembly=assembly, stop=Stop()).publish(force=False, while_=alone)
+    assert seen[:3] == ["held", "wiz_issues", "on"]
+
+
+def test_memory_may_be_given_back_at_any_time() -> None:
+    heap = Heap()
+    heap._trimmed_at -= 10
+    before = heap._trimmed_at
+    heap.give_back()
+    assert heap._trimmed_at > before
+    again = heap._trimmed_at
+    heap.give_back()
+    assert heap._trimmed_at == again, "twice within a second is not worth it"
