@@ -84,13 +84,12 @@ def test_the_version_just_before_is_found_by_time_then_observation() -> None:
 
 
 def rows(*placed: Placed) -> Known:
-    entries = [pair for one in placed for pair in one.entries]
     return Known(
-        ids=[record_id for record_id, _ in entries],
-        version_us=[entry[0] for _, entry in entries],
-        observed_us=[entry[1] for _, entry in entries],
-        row_ids=[entry[2] for _, entry in entries],
-        versions=[entry[3] for _, entry in entries],
+        ids=[name for one in placed for name in one.new.ids],
+        version_us=[at for one in placed for at in one.new.version_us],
+        observed_us=[at for one in placed for at in one.new.observed_us],
+        row_ids=[name for one in placed for name in one.new.row_ids],
+        versions=[version for one in placed for version in one.new.versions],
     )
 
 
@@ -114,13 +113,10 @@ def test_whatever_comes_neighbours_differ_row_ids_are_unique_and_memory_reloads_
             history = reloaded
     known = rows(*landed)
     assert len(set(known.row_ids)) == len(known.row_ids)
+    placed = list(zip(known.ids, known.version_us, known.observed_us, known.row_ids, known.versions, strict=True))
     for wanted in "ij":
-        entries = sorted(entry for one in landed for record_id, entry in one.entries if record_id == wanted)
-        assert all(one[3] != other[3] for one, other in zip(entries, entries[1:], strict=False))
-    for observed, events in enumerate(pages):
-        for record_id, version_us, version in events:
-            assert any(
-                found == record_id and entry[0] == version_us and entry[3] == digest(version)
-                for one in landed
-                for found, entry in one.entries
-            ), f"{version} of {record_id} at {observed} was lost"
+        in_order = sorted(row for row in placed if row[0] == wanted)
+        assert all(one[4] != other[4] for one, other in zip(in_order, in_order[1:], strict=False))
+    there = {(name, version_us, version) for name, version_us, _, _, version in placed}
+    for events in pages:
+        assert {(name, version_us, digest(version)) for name, version_us, version in events} <= there

@@ -1,7 +1,7 @@
 """Which fetched records are new versions, and which repeat what is there."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import repeat
@@ -37,9 +37,13 @@ class Placed:
     """Which events of a page are new, under which row ids, and where they belong."""
 
     keep: list[int]
-    row_ids: list[str]
-    entries: list[tuple[str, Entry]]
-    """(record id, entry) of each event kept."""
+    new: Known
+    """The events kept, in the same order."""
+
+    @property
+    def row_ids(self) -> Sequence[str]:
+        """The row ids of the events kept."""
+        return self.new.row_ids
 
 
 @dataclass(slots=True)
@@ -66,8 +70,9 @@ class History:
 
     def commit(self, placed: Placed) -> None:
         """Take in what has landed."""
-        pack, read = _ENTRY.pack, bytes.fromhex
-        for record_id, (version_us, observed_us, name, version) in placed.entries:
+        pack, read, new = _ENTRY.pack, bytes.fromhex, placed.new
+        columns = zip(new.ids, new.version_us, new.observed_us, new.row_ids, new.versions, strict=True)
+        for record_id, version_us, observed_us, name, version in columns:
             packed = pack(version_us, observed_us, read(name), read(version))
             self._by_id[record_id] = self._by_id.get(record_id, b"") + packed
 
@@ -98,7 +103,8 @@ class History:
         """
         if self._by_id.keys().isdisjoint(shaped.ids) and len({*shaped.ids}) == len(shaped.ids):
             return self._all_new(shaped, observed_us)
-        placed = Placed(keep=[], row_ids=[], entries=[])
+        keep: list[int] = []
+        new: list[Entry] = []
         fresh: dict[str, list[Entry]] = {}
         columns = zip(shaped.ids, shaped.version_us, shaped.versions, strict=True)
         for index, (record_id, version_us, version) in enumerate(columns):
@@ -107,16 +113,21 @@ class History:
             if entry is None:
                 continue
             fresh[record_id] = [*entries, entry]
-            placed.keep.append(index)
-            placed.row_ids.append(entry[2])
-            placed.entries.append((record_id, entry))
-        return placed
+            keep.append(index)
+            new.append(entry)
+        return _placed(keep, [shaped.ids[index] for index in keep], new)
 
     def _all_new(self, shaped: Shaped, observed_us: int) -> Placed:
         """Place a page of nothing but new records, as nearly all are while the past is read."""
         names = list(map(self._name, shaped.ids, shaped.versions, repeat(0)))
-        entries = zip(shaped.version_us, repeat(observed_us), names, shaped.versions, strict=False)
-        return Placed(keep=list(range(len(names))), row_ids=names, entries=list(zip(shaped.ids, entries, strict=True)))
+        new = Known(
+            ids=shaped.ids,
+            version_us=shaped.version_us,
+            observed_us=[observed_us] * len(names),
+            row_ids=names,
+            versions=shaped.versions,
+        )
+        return Placed(keep=list(range(len(names))), new=new)
 
     def _between(
         self, record_id: str, version_us: int, observed_us: int, version: str, entries: Collection[Entry]
@@ -137,3 +148,9 @@ class History:
             if name not in taken:
                 yield name
             k += 1
+
+
+def _placed(keep: list[int], ids: list[str], entries: list[Entry]) -> Placed:
+    version_us, observed_us, row_ids, versions = zip(*entries, strict=True) if entries else ((), (), (), ())
+    new = Known(ids=ids, version_us=version_us, observed_us=observed_us, row_ids=row_ids, versions=versions)
+    return Placed(keep=keep, new=new)

@@ -122,11 +122,12 @@ def _array(columns: Sequence[Sequence[Any]], rows: int) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, pa.array(list(chain.from_iterable(lists)), pa.string()), mask=mask)
 
 
-def _sorted(found: tuple[Any, ...]) -> Sequence[str]:
-    values = {one for one in found if one is not None}
-    if any(isinstance(one, tuple) for one in values):
-        values = {*chain.from_iterable(one if isinstance(one, tuple) else (one,) for one in values)} - {None}
-    return sorted(values) if len(values) > 1 else list(values)
+def _sorted(found: tuple[Any, ...]) -> list[str]:
+    values: set[Any] = set()
+    for one in found:
+        values |= {*one} if isinstance(one, tuple) else {one}
+    values.discard(None)
+    return sorted(values)
 
 
 def _singles(values: pa.Array) -> pa.Array:

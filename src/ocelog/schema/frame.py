@@ -16,6 +16,7 @@ T = TypeVar("T")
 _SAMPLE = 64
 """So many texts of a column show whether looking for equal ones pays."""
 
+_AT_ONCE = 100
 _INTEGERS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
 
 
@@ -150,7 +151,12 @@ def _objects(type_: Type, values: Sequence[Any]) -> Iterator[Any]:
 def _columns(layout: Layout, records: Sequence[Record]) -> list[Sequence[Any]]:
     if not records:
         return [()] * len(layout.fields)
-    columns = dict(zip(layout.struct.__struct_fields__, zip(*map(astuple, records), strict=True), strict=True))
+    names = layout.struct.__struct_fields__
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    # Some at a time: a tuple for each record of a page would wake the garbage collector, which finds nothing in them.
+    for at in range(0, len(records), _AT_ONCE):
+        for name, values in zip(names, zip(*map(astuple, records[at : at + _AT_ONCE]), strict=True), strict=True):
+            columns[name] += values
     return [columns[name] for name in layout.attributes]
 
 
