@@ -60,9 +60,22 @@ class UsualWay:
         return row
 
     def _version(self, record: dict[str, Any]) -> str:
+        """Hash what ours hashes: no nulls, keys sorted, and lists whose order says nothing."""
         fields = self._kind.version_fields or ("id",)
-        kept = {name: record.get(name) for name in fields}
-        return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:32]
+        kept = {name: _without_nulls(value) for name in fields if (value := record.get(name)) is not None}
+        for name in self._kind.set_like & kept.keys():
+            kept[name] = sorted(kept[name], key=_canonical)
+        return sha256(_canonical(kept).encode()).hexdigest()[:32]
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(member) for name, member in value.items() if member is not None}
+    return [_without_nulls(member) for member in value] if isinstance(value, list) else value
 
 
 def _texts(value: Any, steps: Sequence[str]) -> list[str]:
