@@ -19,6 +19,7 @@ from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import OcelogError, TransientError
 from ocelog.instants import from_us
+from ocelog.lake.leftovers import remove_leftovers
 from ocelog.lake.upkeep import clean
 from ocelog.reading import Reader, StreamKey, Stretch
 
@@ -143,6 +144,7 @@ class Service:
             if published.parts:
                 log.info("published", table=table, rows=published.rows, parts=published.parts)
         clean(installation.home.path, table, installation.ledger, grace=settings.part_grace)
+        remove_leftovers(installation.home.path, table)
 
     def _is_time(self, table: str, settings: Settings) -> bool:
         count, _, waiting, oldest_us = self.assembly.installation.ledger.unpublished(table)

@@ -26,7 +26,7 @@ def purge(installation: Installation, row: SourceRow, *, yes: bool) -> None:
             delete_rows(home.path, table, row.id)
         for path in ledger.purge_source(row.id):
             (home.path / path).unlink(missing_ok=True)
-    typer.echo(f"Deleted {row.name!r} and its rows. Older snapshots of the tables keep them; none expires yet.")
+    typer.echo(f"Deleted {row.name!r} and its rows. Their files leave the disk within three days.")
 
 
 def _confirmed(name: str) -> bool:

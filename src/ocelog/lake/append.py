@@ -1,6 +1,7 @@
 """One commit of a table: rows of some parts and the mark that vouches for them, both or neither."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.lake.conform import compact, conform, covers, dictionaries
 from ocelog.lake.datafiles import DataFiles, by_event_time
 from ocelog.lake.faults import translated
-from ocelog.lake.iceberg import file_schema, open_table, opened_catalog, optional
+from ocelog.lake.iceberg import PROPERTIES, SNAPSHOT_AGE, file_schema, open_table, opened_catalog, optional
 from ocelog.lake.state import MARK, parse_mark
 from ocelog.lake.view import foreign_mark
 from ocelog.model import Part
@@ -96,17 +97,38 @@ def _rows(path: Path) -> pa.Table:
         return file.read(use_threads=False)
 
 
-def commit(transaction: "Transaction", loaded: "Table", producer: "_SnapshotProducer[Any]", files: DataFiles) -> None:
+def commit(
+    transaction: "Transaction",
+    loaded: "Table",
+    producer: "_SnapshotProducer[Any]",
+    files: DataFiles,
+    *,
+    keep_for: timedelta | None = None,
+) -> None:
     """Commit what `producer` holds together with the mark, on the condition that no other snapshot came since.
 
-    Files that no snapshot names are deleted. Where it is not known whether the commit landed, they stay.
+    Snapshots older than `keep_for` (by default what the table's properties say) expire in the same commit. Files that
+    no snapshot names are deleted. Where it is not known whether the commit landed, they stay.
     """
     try:
         producer.commit()
         transaction.set_properties({MARK: producer.snapshot_properties[MARK]})
+        _expire(transaction, keep_for)
         transaction.commit_transaction()
     except Exception:
         # The commit may have landed although it was reported as failed.
         if loaded.refresh().snapshot_by_id(producer.snapshot_id) is None:
             files.abandon()
             raise
+
+
+def _expire(transaction: "Transaction", keep_for: timedelta | None) -> None:
+    """Let old snapshots go: with a thousand of them a commit takes a second, with five thousand six."""
+    from pyiceberg.table.update.snapshot import ExpireSnapshots  # noqa: PLC0415 - slow to import
+
+    metadata = transaction.table_metadata
+    if keep_for is None:
+        keep_for = timedelta(milliseconds=int(metadata.properties.get(SNAPSHOT_AGE, PROPERTIES[SNAPSHOT_AGE])))
+    before = datetime.now(UTC) - keep_for
+    if min(snapshot.timestamp_ms for snapshot in metadata.snapshots) < before.timestamp() * 1000:
+        ExpireSnapshots(transaction).older_than(before).commit()

@@ -30,11 +30,15 @@ BOUNDED = ("p_event_time", "p_cursor_time", "p_version_time", "p_observed_at", "
 BOUNDED_TEXT = ("p_source_id", "id", "p_row_id")
 """Columns with least and greatest value in the metadata. For free text they cost space and prune nothing."""
 
+SNAPSHOT_AGE = "history.expire.max-snapshot-age-ms"
+"""A table property of Iceberg's: how long other engines can read the table as it was."""
+
 PROPERTIES = {
     "format-version": "2",
     # A commit that lost a race would be appended again on top of the winner, whose rows may be the same.
     "commit.retry.num-retries": "0",
     "commit.manifest-merge.enabled": "true",
+    SNAPSHOT_AGE: str(24 * 60 * 60 * 1000),
     "write.parquet.compression-codec": "zstd",
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "100",

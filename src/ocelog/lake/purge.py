@@ -1,5 +1,6 @@
 """How every row of one source leaves a table."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 def delete_rows(home: Path, table: str, source_id: str) -> int:
     """Rewrite the files that hold rows of `source_id` without them, in one commit; return how many rows went.
 
-    Parts that wait are not touched: publish them before. Older snapshots keep the rows until they expire. Raises
+    Parts that wait are not touched: publish them before. Older snapshots expire at once; the files that only they
+    named are leftovers then, and go after two more days, so that a query which reads them comes to its end. Raises
     LakeUnavailableError when another commit came first, HomeError for a table with delete files; nothing changed then.
     """
     if TableStates(home).state(table) is None:
@@ -51,7 +53,7 @@ def delete_rows(home: Path, table: str, source_id: str) -> int:
             overwriting.delete_data_file(file)
         for file in files.written:
             overwriting.append_data_file(file)
-        commit(transaction, loaded, overwriting, files)
+        commit(transaction, loaded, overwriting, files, keep_for=timedelta(0))
     return deleted
 
 

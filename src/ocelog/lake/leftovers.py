@@ -1,0 +1,74 @@
+"""Which files of a table no snapshot names any more, and when they go."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from ocelog.lake.disk import make_directory
+from ocelog.lake.durable import durable_io, local_path
+from ocelog.lake.iceberg import table_location
+from ocelog.lake.parts import LANDING, discard
+from ocelog.lake.state import TableStates
+
+EVERY = timedelta(days=1)
+"""Between two looks. What both find goes: no commit and no query takes so long."""
+_KINDS = (".parquet", ".avro", ".metadata.json")
+
+
+def remove_leftovers(home: Path, table: str, *, every: timedelta = EVERY) -> int:
+    """Delete the files of a table that were named by no snapshot at the last look and at this one; return how many.
+
+    They come from commits that were killed, from expired snapshots, and from a purge. A look that is not due does
+    nothing. Raises LakeUnavailableError.
+    """
+    if not table_location(home, table).exists():
+        return 0
+    looked = home / LANDING / table / "leftovers.json"
+    if not looked.exists():
+        _note(looked, [])
+    if time.time() < looked.stat().st_mtime + every.total_seconds():
+        return 0
+    # Before the metadata is read: a file that is committed in between is then found to be named.
+    there = sorted(str(file) for file in table_location(home, table).rglob("*") if file.name.endswith(_KINDS))
+    location = TableStates(home).location(table)
+    named = set(_named(location)) if location is not None else set()
+    unnamed = [path for path in there if path not in named]
+    before = frozenset(json.loads(looked.read_bytes()))
+    gone = [path for path in unnamed if path in before]
+    for path in gone:
+        discard(home, path)
+    _note(looked, [path for path in unnamed if path not in before])
+    return len(gone)
+
+
+def _note(looked: Path, paths: list[str]) -> None:
+    if not looked.parent.exists():
+        make_directory(looked.parent)
+    looked.write_text(json.dumps(paths, indent=0))
+
+
+def _named(location: str) -> Iterator[str]:
+    """Yield every file that a table's metadata, or anything that it names, names."""
+    from pyiceberg.manifest import read_manifest_list  # noqa: PLC0415 - takes half a second
+
+    io = durable_io()
+    metadata: Mapping[str, Any] = json.loads(Path(location).read_bytes())
+    yield location
+    for kind, key in (
+        ("metadata-log", "metadata-file"),
+        ("statistics", "statistics-path"),
+        ("partition-statistics", "statistics-path"),
+    ):
+        yield from (str(local_path(entry[key])) for entry in metadata.get(kind) or ())
+    manifests = set[str]()
+    for snapshot in metadata.get("snapshots") or ():
+        yield str(local_path(snapshot["manifest-list"]))
+        for manifest in read_manifest_list(io.new_input(snapshot["manifest-list"])):
+            if manifest.manifest_path not in manifests:
+                manifests.add(manifest.manifest_path)
+                yield str(local_path(manifest.manifest_path))
+                for entry in manifest.fetch_manifest_entry(io):
+                    yield str(local_path(entry.data_file.file_path))
