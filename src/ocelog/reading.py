@@ -14,13 +14,14 @@ from typing import TypeAlias
 
 import structlog
 
+from ocelog.advice import todo
 from ocelog.assemble import Stream
 from ocelog.dispatch.threads import Stop, Threads
-from ocelog.errors import HaltError, LostFenceError, OcelogError, OperatorError, TransientError
+from ocelog.errors import HaltError, LostFenceError, OcelogError, TransientError
 from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
-from ocelog.model import Origin, Slice, SliceState
-from ocelog.pull.planner import plan
+from ocelog.model import Slice, SliceState
+from ocelog.planning import Stretch, plan_due, plan_stretch
 from ocelog.pull.puller import Drained
 
 REST = timedelta(minutes=5)
@@ -35,7 +36,6 @@ _GLANCE = 0.1
 _PASSING = {error.__name__ for error in TransientError.__subclasses__()}
 
 StreamKey: TypeAlias = tuple[str, str]
-Stretch: TypeAlias = tuple[datetime, datetime]
 log = structlog.get_logger()
 
 
@@ -81,9 +81,9 @@ class Reader:
             with self._minding(stream):
                 self._prime(stream)
                 if stretch is None:
-                    self._plan(stream, poll_now=poll_now)
+                    plan_due(self.ledger, stream, self.left(stream), poll_now=poll_now)
                 else:
-                    self._plan_stretch(stream, stretch)
+                    plan_stretch(self.ledger, stream, stretch)
 
     def _prime(self, stream: Stream) -> None:
         """Learn the API's clock; a passing failure at the very first question must not cost a whole pull."""
@@ -227,49 +227,6 @@ class Reader:
             pass
         gone = self.active is not None and id(stream) not in self.active
         return self.stop() or self._rests(stream) or gone
-
-    def _plan(self, stream: Stream, *, poll_now: bool) -> None:
-        settings = replace(stream.settings, poll=timedelta(0)) if poll_now else stream.settings
-        marks = self.ledger.marks(*stream.key)
-        found = plan(marks, stream.kind, settings, stream.source.now(), self.left(stream))
-        if found is not None:
-            self.ledger.plan(found.before, found.after, found.slices)
-
-    def _plan_stretch(self, stream: Stream, stretch: Stretch) -> None:
-        """Read a stretch of the past (again); no mark moves."""
-        since, until = stretch[0], min(stretch[1], stream.source.now())
-        if since >= until:
-            return
-        source_id, log_type = stream.key
-        blank = Slice(
-            source_id=source_id,
-            log_type=log_type,
-            origin=Origin.BACKFILL,
-            by=stream.kind.cursor_field,
-            since=since,
-            until=until,
-        )
-        slices = [blank, *(replace(blank, by=by) for by in stream.kind.also_live_by)]
-        marks = self.ledger.marks(source_id, log_type)
-        self.ledger.plan(marks, marks, slices)
-
-
-def todo(error: OcelogError, source: str) -> str:
-    """Return what a person does about `error`, which befell a stream of `source`."""
-    match error:
-        case HaltError(__cause__=OperatorError()):
-            return f"Set the key or the secret's file back as the message says, or type: ocelog source rotate {source}"
-        case HaltError():
-            return (
-                "Mend it in Wiz or in the source's settings (a new secret: ocelog source rotate), then look: "
-                "ocelog source check"
-            )
-        case TransientError() if any(words in str(error) for words in ("disk is full", "is short of disk")):
-            return "Free some space on that disk; it goes on by itself then, and nothing is lost."
-        case TransientError():
-            return "Nothing: it is tried again."
-        case _:
-            return "Do what the message says; it is tried again every few minutes."
 
 
 def _mistake(error: Exception) -> OcelogError:

@@ -21,7 +21,8 @@ from ocelog.errors import OcelogError, TransientError
 from ocelog.instants import from_us
 from ocelog.lake.leftovers import remove_leftovers
 from ocelog.lake.upkeep import clean
-from ocelog.reading import Reader, StreamKey, Stretch
+from ocelog.planning import Stretch
+from ocelog.reading import Reader, StreamKey
 
 STOP_WITHIN = timedelta(seconds=3)
 """What has not ended by then is left behind; it is safe to kill."""

@@ -85,3 +85,22 @@ def test_splitting_retires_the_parent_and_plans_its_children(ledger: Ledger) -> 
 def test_a_crash_at_any_statement_of_a_split_leaves_the_parent_to_be_read(ledger: Ledger) -> None:
     held = taken(ledger)
     assert crash_everywhere(ledger, lambda: ledger.split(held, [slice_of(), slice_of(), slice_of()])) >= 4
+
+
+def test_live_slices_that_were_read_are_forgotten_up_to_an_instant_and_nothing_else_is(ledger: Ledger) -> None:
+    ledger.add_source(source_row())
+    marks = ledger.marks("acme", ISSUES)
+    states = (SliceState.DRAINED, SliceState.RETIRED, SliceState.WAITING, SliceState.PARKED)
+    old = [slice_of(state=state, since=NOW - 3 * HOUR, until=NOW - HOUR) for state in states]
+    backfill = slice_of(state=SliceState.DRAINED, origin=Origin.BACKFILL, until=NOW - HOUR)
+    recent = slice_of(state=SliceState.DRAINED, until=NOW)
+    ledger.plan(marks, marks, [*old, backfill, recent])
+    assert ledger.forget_slices("acme", ISSUES, until=NOW - HOUR) == 2
+    left = [(each.state, each.origin, each.until) for each in ledger.slices()]
+    assert left == [
+        (SliceState.WAITING, Origin.LIVE, NOW - HOUR),
+        (SliceState.PARKED, Origin.LIVE, NOW - HOUR),
+        (SliceState.DRAINED, Origin.BACKFILL, NOW - HOUR),
+        (SliceState.DRAINED, Origin.LIVE, NOW),
+    ]
+    assert ledger.forget_slices("other", ISSUES, until=NOW + HOUR) == 0

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
+from ocelog.advice import todo
 from ocelog.errors import AccessRefusedError, HaltError, OcelogError
 from ocelog.lake.disk import refusal
 from ocelog.ledger import faults
 from ocelog.ledger.keys import read_key
-from ocelog.reading import todo
 from ocelog.secret import Secret
 from ocelog.sources.wiz.exchange import Answered
 from ocelog.sources.wiz.settings import from_mapping

@@ -18,9 +18,9 @@ from ocelog.errors import ConfigError
 from ocelog.holding import held
 from ocelog.installation import Installation, opened
 from ocelog.lake.temporary import clear_abandoned
+from ocelog.planning import Stretch
 from ocelog.pull.puller import Step
 from ocelog.quantities import instant
-from ocelog.reading import Stretch
 from ocelog.service import Pulled, Service
 
 

@@ -112,8 +112,8 @@ def commit(
     """
     try:
         producer.commit()
-        transaction.set_properties({MARK: producer.snapshot_properties[MARK]})
         _expire(transaction, keep_for)
+        transaction.set_properties({MARK: producer.snapshot_properties[MARK]})
         transaction.commit_transaction()
     except Exception:
         # The commit may have landed although it was reported as failed.

@@ -5,7 +5,20 @@ from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from ocelog.errors import LostFenceError
 from ocelog.instants import from_us, to_us
@@ -129,6 +142,13 @@ def split(tx: Connection, slice_: Slice, children: Sequence[Slice], now_us: int)
     """Retire `slice_` and plan `children` in its place. Raises LostFenceError."""
     save(tx, slice_, replace(slice_, state=SliceState.RETIRED), now_us)
     add(tx, children)
+
+
+def forget(tx: Connection, source_id: str, log_type: str, until_us: int) -> int:
+    """Delete the live slices that were read to their end, or split, and asked for nothing after `until_us`."""
+    mine = and_(_s.source_id == source_id, _s.log_type == log_type)
+    read = and_(_s.state.in_([SliceState.DRAINED, SliceState.RETIRED]), _s.origin == Origin.LIVE)
+    return tx.execute(delete(tables.slices).where(mine, read, _s.until_us <= until_us)).rowcount
 
 
 def listed(

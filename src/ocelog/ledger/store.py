@@ -30,7 +30,8 @@ class Ledger:
         self._database = database
         self._now = now
         with database.read() as tx:
-            self._id: str = tx.execute(select(tables.identity.c.id)).scalar_one()
+            self.id: str = tx.execute(select(tables.identity.c.id)).scalar_one()
+            """The random name that it got when it was made; the lake's marks carry it."""
 
     @classmethod
     def open(
@@ -51,11 +52,6 @@ class Ledger:
     def close(self) -> None:
         """Close every connection."""
         self._database.close()
-
-    @property
-    def id(self) -> str:
-        """The random name that it got when it was made; the lake's marks carry it."""
-        return self._id
 
     @property
     def url(self) -> str:
@@ -141,6 +137,11 @@ class Ledger:
         """Return slices in the order in which they were planned."""
         with self._database.read() as tx:
             return slices.listed(tx, source_id=source_id, log_type=log_type, states=states)
+
+    def forget_slices(self, source_id: str, log_type: str, *, until: datetime) -> int:
+        """Delete live slices that are read and ask for nothing after `until`; return how many. A day adds hundreds."""
+        with self._database.write() as tx:
+            return slices.forget(tx, source_id, log_type, to_us(until))
 
     def next_due(self) -> datetime | None:
         """Return when `take` may next find a slice, which may lie in the past; None: nothing is left to do."""
