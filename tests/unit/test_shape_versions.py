@@ -180,3 +180,11 @@ def test_a_kind_that_names_what_the_schema_lacks_is_refused() -> None:
         compile_shaper(schema, replace(TINY_KIND, cursor_field="text"))
     with pytest.raises(ValueError, match="Tiny has no fields nope"):
         compile_shaper(schema, replace(TINY_KIND, version_fields=("id", "nope")))
+
+
+def test_the_deepest_nesting_that_is_kept_has_one_version_however_it_is_written() -> None:
+    deep = b'{"a":1,"z":' * 250 + b'2,"n":null}' + b"}" * 249
+    same = b'{"z": ' * 250 + b"2" + b',"a":1}' * 250
+    shaper = tiny()
+    records = [b'{"id":"x","at":"%b","free":%b}' % (AT.encode(), free) for free in (deep, same)]
+    assert version(shaper, records[0]) == version(shaper, records[1])

@@ -8,11 +8,14 @@ import msgspec
 
 from ocelog.schema.decode import NO_JSON, Layout, Record
 from ocelog.schema.fields import Array, Boolean, Field, Integer, Json, Object, Real, Text, Timestamp, Type
-from ocelog.schema.misfit import BROKEN, Misfit, elements, found, members, string
+from ocelog.schema.misfit import BROKEN, Misfit, elements, found, free, members, string
+from ocelog.schema.split import split_object
 from ocelog.schema.timestamps import canonical, instant
 from ocelog.schema.validity import check
 
 _PLAIN_NAME = re.compile(r"[\w-]+")
+LONGEST_NAME = 1_000
+_NAME = f"text of 1 to {LONGEST_NAME:,} characters, and not of spaces alone: records are told apart by it"
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 
 
@@ -22,15 +25,34 @@ def read_record(raw: bytes, layout: Layout) -> tuple[Record, dict[str, str]]:
     Raises Misfit, and nothing else, whatever `raw` is.
     """
     unknown: dict[str, str] = {}
-    return _object(raw, layout, "$", unknown), unknown
+    record = _object(raw, layout, "$", unknown)
+    if not is_name(record.id):
+        raise Misfit("$.id", _NAME, found(msgspec.json.encode(record.id)))
+    return record, unknown
+
+
+def is_name(name: str | None) -> bool:
+    """Tell whether `name` tells its record apart from others."""
+    return name is not None and len(name) <= LONGEST_NAME and bool(name.strip())
+
+
+def readable_name(raw: bytes) -> str | None:
+    """Return the id of a record that does not fit, None where it has none that can be read."""
+    member = split_object(raw).texts.get("id", b"null")
+    if member == b"null":
+        return None
+    try:
+        name = str(_scalar(member, Text(), "$.id"))
+    except Misfit:
+        return None
+    return name if is_name(name) else None
 
 
 def _object(raw: bytes, layout: Layout, path: str, unknown: dict[str, str]) -> Record:
-    given = members(raw, path)
+    given = dict(members(raw, path))
     values: dict[str, Any] = {}
     for at, (known, attribute, inner) in enumerate(zip(layout.fields, layout.attributes, layout.inner, strict=True)):
-        member = bytes(given[known.name]) if known.name in given else None
-        given.pop(known.name, None)
+        member = bytes(given.pop(known.name)) if known.name in given else None
         below = _child(path, known.name)
         if member is None or member == b"null":
             _refuse_if_required(known, below, member)
@@ -40,7 +62,7 @@ def _object(raw: bytes, layout: Layout, path: str, unknown: dict[str, str]) -> R
             values[attribute] = value if inner is None else msgspec.Raw(msgspec.json.encode(value))
     for name, member in given.items():
         below = _child(path, name)
-        unknown[below] = _utf8(bytes(member), below)
+        unknown[below] = free(bytes(member), below)
     return layout.struct(**values)
 
 
@@ -82,7 +104,7 @@ def _value(raw: bytes, type_: Type, inner: Layout | None, path: str, unknown: di
         case Array(element=element):
             return list(_elements(raw, element, inner, path, unknown))
         case Json():
-            _utf8(raw, path)
+            free(raw, path)
             return msgspec.Raw(raw)
         case _:
             return _scalar(raw, type_, path)
@@ -96,15 +118,12 @@ def _elements(raw: bytes, element: Type, inner: Layout | None, path: str, unknow
             yield _value(item, element, inner, f"{path}[{index}]", unknown)
 
 
-def _utf8(raw: bytes, path: str) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise Misfit(path, "JSON", f"text that is not UTF-8 (byte {error.start})") from None
-
-
 def _scalar(raw: bytes, type_: Text | Integer | Real | Boolean | Timestamp, path: str) -> Any:
     wrong = Misfit(path, _expected(type_), found(raw))
+    if raw[:1] in {b"{", b"["}:
+        raise wrong
+    if raw[:1] != b'"':
+        free(raw, path, wrong.expected)
     match type_:
         case Text(validate=validate):
             text = _text(raw, wrong)
@@ -126,8 +145,6 @@ def _scalar(raw: bytes, type_: Text | Integer | Real | Boolean | Timestamp, path
 
 def _text(raw: bytes, wrong: Misfit) -> str:
     """Return a string's text, or a boolean or number as it is written."""
-    if raw[:1] in {b"{", b"["}:
-        raise wrong
     return string(raw, wrong.path, wrong.expected) if raw[:1] == b'"' else raw.decode()
 
 

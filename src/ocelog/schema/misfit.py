@@ -1,8 +1,12 @@
 """Why a piece of JSON is not what it should be, in words for a person."""
 
 import re
+from collections.abc import Mapping, Sequence
 
 import msgspec
+
+from ocelog.schema.nesting import MOST, too_deep
+from ocelog.schema.split import split_array, split_object
 
 BROKEN = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 """What reading foreign JSON can raise; UnicodeDecodeError is a ValueError."""
@@ -10,10 +14,12 @@ BROKEN = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _STRING = msgspec.json.Decoder(str)
+_ANY = msgspec.json.Decoder(msgspec.Raw)
 
 _KINDS = {"{": "an object", "[": "a list", '"': "a string", "t": "a boolean", "f": "a boolean", "n": "null"}
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _SHOWN = 80
+_LONGEST_PATH = 500
 
 
 class Misfit(Exception):  # noqa: N818  # it never leaves the schema package: shaping makes a rejection of it
@@ -21,28 +27,39 @@ class Misfit(Exception):  # noqa: N818  # it never leaves the schema package: sh
 
     def __init__(self, path: str, expected: str, found: str) -> None:
         super().__init__(f"{path}: expected {expected}, found {found}")
-        self.path = path
+        self.path = path if len(path) <= _LONGEST_PATH else path[:_LONGEST_PATH] + "..."
         self.expected = expected
         self.found = found
 
 
-def members(raw: bytes, path: str, expected: str = "an object") -> dict[str, msgspec.Raw]:
-    """Return the members of the object `raw`; of a name that is there twice, the last. Raises Misfit."""
+def members(raw: bytes, path: str) -> Mapping[str, bytes | msgspec.Raw]:
+    """Return the members of the object `raw`; of a name that is there twice, the last. Raises Misfit.
+
+    Where something inside is no JSON, or nested too deep to be read, they still are what came: whoever reads a member
+    finds what is wrong with it, and can say where.
+    """
     try:
         return _OBJECT.decode(raw)
     except msgspec.ValidationError:
-        raise Misfit(path, expected, found(raw)) from None
+        raise Misfit(path, "an object", found(raw)) from None
     except BROKEN as error:
-        raise Misfit(path, expected, trouble(raw, error)) from None
+        split = split_object(raw)
+        if split.whole:
+            return split.texts
+        raise Misfit(path, "an object", trouble(raw, error)) from None
 
 
-def elements(raw: bytes, path: str) -> list[msgspec.Raw]:
-    """Return the elements of the list `raw`. Raises Misfit."""
+def elements(raw: bytes, path: str) -> Sequence[bytes | msgspec.Raw]:
+    """Return the elements of the list `raw`; for those that are no JSON, see `members`. Raises Misfit."""
     try:
         return _LIST.decode(raw)
+    except msgspec.ValidationError:
+        raise Misfit(path, "a list", found(raw)) from None
     except BROKEN as error:
-        is_json = isinstance(error, msgspec.ValidationError)
-        raise Misfit(path, "a list", found(raw) if is_json else trouble(raw, error)) from None
+        split = split_array(raw)
+        if split is not None:
+            return split
+        raise Misfit(path, "a list", trouble(raw, error)) from None
 
 
 def string(raw: bytes, path: str, expected: str) -> str:
@@ -53,18 +70,21 @@ def string(raw: bytes, path: str, expected: str) -> str:
         raise Misfit(path, expected, trouble(raw, error)) from None
 
 
-def readable_id(raw: bytes) -> str | None:
-    """Return the id of a record that does not fit, None where it has none that can be read."""
+def free(raw: bytes, path: str, expected: str = "JSON") -> str:
+    """Return the JSON `raw` as text; what can be read is no deeper than MOST, and UTF-8. Raises Misfit."""
+    if too_deep(raw):
+        raise Misfit(path, f"JSON nested {MOST} deep at most", "JSON nested deeper")
     try:
-        return _STRING.decode(_OBJECT.decode(raw)["id"])
-    except (*BROKEN, KeyError):
-        return None
+        _ANY.decode(raw)
+        return raw.decode()
+    except BROKEN as error:
+        raise Misfit(path, expected, trouble(raw, error)) from None
 
 
 def trouble(raw: bytes, error: Exception) -> str:
     """Say why `raw` could not be read at all; `error` is what the reader said."""
     if isinstance(error, RecursionError):
-        return "JSON nested too deep to be read"
+        return "JSON nested too deep to be read, or never closed"
     try:
         raw.decode()
     except UnicodeDecodeError as broken:

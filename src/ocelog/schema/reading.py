@@ -13,12 +13,13 @@ from typing import Any
 import pyarrow as pa
 
 from ocelog.model import Kind, Rejection
-from ocelog.schema.careful import read_record, unknown_names, unknown_text
+from ocelog.schema.careful import LONGEST_NAME, read_record, readable_name, unknown_names, unknown_text
 from ocelog.schema.decode import Record, is_plain, layout_of, page_decoder
-from ocelog.schema.fields import LogSchema, Text
+from ocelog.schema.fields import Array, Json, LogSchema, Text
 from ocelog.schema.frame import Frame
-from ocelog.schema.misfit import BROKEN, Misfit, readable_id
+from ocelog.schema.misfit import BROKEN, Misfit
 from ocelog.schema.moments import Instants, Moments
+from ocelog.schema.nesting import any_too_deep
 from ocelog.schema.split import split_array
 
 _BOOLEANS: dict[Any, str] = {True: "true", False: "false"}
@@ -68,10 +69,13 @@ class Reader:
             frame = Frame(self.layout, events)
         except BROKEN:
             return None
+        ids = frame.values("id")
+        if not _all_names(ids) or _any_too_deep(frame):
+            return None
         instants = self._moments.read(frame)
         if instants is None:
             return None
-        return Readout(frame=frame, instants=instants, positions=range(len(events)), seen=list(frame.values("id")))
+        return Readout(frame=frame, instants=instants, positions=range(len(events)), seen=list(ids))
 
     def _one_by_one(self, texts: Sequence[bytes]) -> Readout:
         events: list[Record] = []
@@ -85,7 +89,7 @@ class Reader:
                 event, unknown = read_record(raw, self.layout)
                 self._need_place(event)
             except Misfit as misfit:
-                name = readable_id(raw)
+                name = readable_name(raw)
                 seen.append(name if name is not None else sha256(raw).hexdigest())
                 rejections.append(
                     Rejection(path=misfit.path, expected=misfit.expected, found=misfit.found, raw=raw, record_id=name)
@@ -123,6 +127,26 @@ def _is_utf8(page: bytes) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
+
+
+def _all_names(ids: Sequence[str]) -> bool:
+    """Tell whether each of `ids` is a name; see `is_name`."""
+    return all(map(str.strip, ids)) and len(max(ids, key=len, default="")) <= LONGEST_NAME
+
+
+def _any_too_deep(frame: Frame) -> bool:
+    """Tell whether free JSON in `frame` is nested deeper than the careful reader lets pass."""
+    for at, known in enumerate(frame.layout.fields):
+        match known.type:
+            case Json():
+                found = any_too_deep(frame.texts(at).different)
+            case Array(element=Json()):
+                found = any_too_deep([bytes(text) for one in frame.columns[at] for text in one or ()])
+            case _:
+                found = at in frame.folded and _any_too_deep(frame.folded[at].frame)
+        if found:
+            return True
+    return False
 
 
 def _as_text(events: Sequence[Record], name: str) -> None:

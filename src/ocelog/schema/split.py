@@ -1,42 +1,97 @@
-"""Where each record of a page begins and ends, whatever is wrong inside it."""
+"""Where the pieces of a list or an object begin and end, whatever is wrong inside them: by brackets and quotes."""
 
 import re
+from dataclasses import dataclass
 
 import msgspec
 
 _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{},]', re.DOTALL)
+_NAME = msgspec.json.Decoder(str)
+# Possessive, since what a long string matched so far would be kept otherwise: 100 times its length.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
+_NAMED = re.compile(rb'("(?:[^"\\]++|\\.)*+")[ \t\r\n]*+:', re.DOTALL)
+_OPENS = {b"]": b"[", b"}": b"{"}
 _SPACE = b" \t\r\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """What can be told of an object's members."""
+
+    texts: dict[str, bytes]
+    """Name -> value as it came, which may be no JSON; of a name that is there twice, the last."""
+    whole: bool
+    """That is all of it: the object begins and ends as it should, and each piece has a name and a value."""
 
 
 def split_array(page: bytes) -> list[bytes] | None:
     """Return the elements of the JSON array `page` as they came, None where it is no array.
 
-    One element that is no JSON, or nested too deep to be read, costs no other: brackets and quotes are counted.
+    One element that is no JSON, or nested too deep to be read, costs no other.
     """
     try:
         return [bytes(raw) for raw in _RAWS.decode(page)]
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _split_by_brackets(page.strip(_SPACE))
-
-
-def _split_by_brackets(page: bytes) -> list[bytes] | None:
+        page = page.strip(_SPACE)
     if not page.startswith(b"["):
         return None
-    elements: list[bytes] = []
-    depth, start = 0, 1
-    for token in _TOKEN.finditer(page):
-        match page[token.start() : token.start() + 1]:
-            case b"[" | b"{":
-                depth += 1
-            case b"," if depth == 1:
-                elements.append(page[start : token.start()].strip(_SPACE))
+    elements, rest = _cut(page)
+    return [*elements, *([rest] if rest else [])]
+
+
+def split_object(text: bytes) -> Members:
+    """Return the members of the JSON object `text`; what is wrong in one costs no other, and is not looked at."""
+    text = text.strip(_SPACE)
+    if not text.startswith(b"{"):
+        return Members(texts={}, whole=False)
+    pieces, rest = _cut(text)
+    texts: dict[str, bytes] = {}
+    whole = rest == b""
+    for piece in pieces:
+        named = _NAMED.match(piece)
+        try:
+            name = _NAME.decode(named[1]) if named else None
+        except (msgspec.MsgspecError, ValueError):
+            name = None
+        if named is None or name is None:
+            whole = False
+        else:
+            texts[name] = piece[named.end() :].strip(_SPACE)
+    return Members(texts=texts, whole=whole)
+
+
+def _cut(text: bytes) -> tuple[list[bytes], bytes | None]:
+    """Return what lies between the commas of the list or object `text`; beside it what follows its end, None: no end.
+
+    A bracket that closes what is not open is passed over, and one that leaves others open closes those too: so what
+    is wrong in one piece mostly ends with it.
+    """
+    pieces: list[bytes] = []
+    start = 1
+    opened = bytearray(text[:1])
+    inside = {b"[": 0, b"{": 0}
+    for token in _TOKEN.finditer(text, 1):
+        match text[token.start() : token.start() + 1]:
+            case b"[" | b"{" as bracket:
+                opened += bracket
+                inside[bracket] += 1
+            case b"," if len(opened) == 1:
+                pieces.append(text[start : token.start()].strip(_SPACE))
                 start = token.end()
-            case b"]" | b"}":
-                depth -= 1
-        if depth == 0:
-            break
-    end = token.start() if depth == 0 else len(page)
-    last = page[start:end].strip(_SPACE)
-    rest = page[end + 1 :].strip(_SPACE)
-    return [*elements, *([last] if last or elements else []), *([rest] if rest else [])]
+            case b"]" | b"}" as bracket:
+                wanted = _OPENS[bracket]
+                if len(opened) == 1 and opened == wanted:
+                    last = text[start : token.start()].strip(_SPACE)
+                    return [*pieces, *([last] if last or pieces else [])], text[token.end() :].strip(_SPACE)
+                if inside[wanted]:
+                    _close(opened, wanted, inside)
+    last = text[start:].strip(_SPACE)
+    return [*pieces, *([last] if last else [])], None
+
+
+def _close(opened: bytearray, wanted: bytes, inside: dict[bytes, int]) -> None:
+    """Close the innermost `wanted`, and all that is open in it."""
+    at = opened.rindex(wanted)
+    for bracket in inside:
+        inside[bracket] -= opened.count(bracket, at)
+    del opened[at:]
