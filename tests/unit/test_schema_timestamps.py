@@ -50,6 +50,19 @@ def test_digits_beyond_microseconds_are_cut_not_rounded() -> None:
     assert found == datetime(2024, 7, 29, 9, 40, 15, 999_999, tzinfo=UTC)
     assert instant("1722246015999999999", ["unix_ns"]) == found
     assert instant("1722246015999.9999", ["unix_ms"]) == found
+    assert instant("29/07/2024 09:40:15.999999999", ["%d/%m/%Y %H:%M:%S.%f"]) == found
+    assert instant("29/07/2024 09:40:15,999999999 +0000", ["%d/%m/%Y %H:%M:%S,%f %z"]) == found
+
+
+@pytest.mark.parametrize("digits", [64, 65, 100, 20_000_000])
+def test_digits_are_cut_however_many_there_are(digits: int) -> None:
+    nines = "9" * digits
+    found = datetime(2024, 7, 29, 9, 40, 15, 999_999, tzinfo=UTC)
+    assert instant(f"2024-07-29T09:40:15.{nines}Z", ["rfc3339"]) == found
+    assert instant(f"1722246015.{nines}", ["unix"]) == found
+    assert instant(f"1722246015999999.{nines}", ["unix_us"]) == found
+    assert instant(f"20240729094015.{nines}", ["%Y%m%d%H%M%S.%f"]) == found
+    assert instant(f"2024-07-29T09:40:15.{nines}", ["rfc3339"]) is None
 
 
 def test_before_1970_too() -> None:

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 from ocelog.instants import EPOCH, rfc3339
 
 INSTANT = pa.timestamp("us", tz="UTC")
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,64}))?(?:[Zz]|([+-]\d\d:\d\d))", re.ASCII)
-_NUMBER = re.compile(r"([+-]?)(\d{1,20})(?:\.(\d{1,20}))?", re.ASCII)
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-]\d\d:\d\d))", re.ASCII)
+_NUMBER = re.compile(r"([+-]?)(\d{1,20})(?:\.(\d{1,20})\d*)?", re.ASCII)
+_BEYOND_MICROSECONDS = re.compile(r"(?<=[.,]\d{6})\d+", re.ASCII)
 _DIGITS_BELOW_SECOND = {"unix": 0, "unix_ms": 3, "unix_us": 6, "unix_ns": 9}
 _YEAR_ONE_US = -62_135_596_800_000_000
 """Python's datetime begins there; Arrow reads year 0 too."""
@@ -38,6 +39,8 @@ def _by_format(text: str, format_: str) -> datetime | None:
         return _rfc3339(text)
     if format_ in _DIGITS_BELOW_SECOND:
         return _counted(text, _DIGITS_BELOW_SECOND[format_])
+    if "%f" in format_:
+        text = _BEYOND_MICROSECONDS.sub("", text)
     parsed = datetime.strptime(text, format_)  # noqa: DTZ007  # a pattern without %z is read as UTC: the schema says so
     return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
