@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from wizsim.truth import project
 from wizsim.world import World
 
 KILLS = 24
+LONGEST = 120.0
 EVER = ("--since", "2000-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z")
 SHAPERS = {log_type: compile_shaper(schema, KINDS[log_type]) for log_type, schema in packaged_schemas().items()}
 
@@ -55,12 +57,16 @@ class Ocelog:
         )
         assert process.stderr is not None
         left = rng.randrange(0, 12)
+        overdue = Timer(LONGEST, process.kill)
+        overdue.start()
         for line in process.stderr:
             left -= self._hear(line)
             if left <= 0:
                 process.send_signal(signal.SIGKILL)
         self.killed_at_work += process.wait() == -signal.SIGKILL
         process.stderr.close()
+        assert not overdue.finished.is_set(), f"{arguments} landed too little in {LONGEST} s"
+        overdue.cancel()
 
     def do(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -109,8 +115,11 @@ def test_nothing_is_lost_or_doubled_however_often_the_process_is_killed(tmp_path
         *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET"),
         *("--backfill", "all", "--rate", "100", "--page-size", "15", "--poll", "1s"),
     )
-    while ocelog.killed_at_work < KILLS:
+    for _ in range(10 * KILLS):
+        if ocelog.killed_at_work == KILLS:
+            break
         ocelog.kill_amid(rng, "pull" if rng.random() < 0.5 else "run")
+    assert ocelog.killed_at_work == KILLS
     ocelog.do("pull")
     settle(tenant.world)
     ocelog.do("pull", *EVER)
