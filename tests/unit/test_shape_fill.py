@@ -1,5 +1,6 @@
 """A field that an answer could not show takes the value of the version before."""
 
+import json
 from typing import Any
 
 import pytest
@@ -54,6 +55,71 @@ def test_losing_a_field_and_getting_it_back_changes_nothing(paths: Any) -> None:
     filled = rows(after)[1]
     own = [name for name in filled if not name.startswith("p_")]
     assert {name: filled[name] for name in own} == {name: row[name] for name in own}
+
+
+RULE = {
+    "id": "r",
+    "advice": "a",
+    "groups": [{"id": 1, "name": "b", "in": {"name": "c", "of": 1.10}}, None, {"id": 2, "name": "d", "in": None}],
+    "plain": [{"name": "e", "of": 1}, {"name": "f", "of": 2}],
+}
+
+
+def lost(value: Any, *path: str) -> Any:
+    if isinstance(value, list):
+        return [lost(one, *path) for one in value]
+    if not isinstance(value, dict):
+        return value
+    name, *rest = path
+    if rest:
+        return {key: lost(member, *rest) if key == name else member for key, member in value.items()}
+    return {key: member for key, member in value.items() if key != name}
+
+
+@pytest.mark.parametrize("inside", ["advice", "groups", "groups.name", "groups.in", "groups.in.name", "plain.name"])
+@pytest.mark.parametrize(("place", "paths"), [("free", "free"), ("things", "things.free"), ("things", "things[].free")])
+def test_losing_a_part_of_free_json_and_getting_it_back_changes_nothing(inside: str, place: str, paths: str) -> None:
+    def record(rule: Any) -> Any:
+        return {**WHOLE, place: rule if place == "free" else [{"id": "1", "free": rule}, {"id": "2", "free": None}]}
+
+    shaper = tiny()
+    before = shaper.shape(page([record(RULE)]))
+    after = shaper.shape(page([record(lost(RULE, *inside.split(".")))]))
+    assert after.versions != before.versions
+    after.fill(0, {f"{paths}.{inside}"}, rows(before)[0])
+    assert after.versions == before.versions
+    assert after.table([0], ["0" * 32], STAMP).num_rows == 1
+
+
+def test_a_real_change_beside_a_lost_part_of_free_json_stays_a_change() -> None:
+    shaper = tiny()
+    changed = {**RULE, "groups": [{"id": 2, "name": "d", "in": 5}, {"id": 3}, *RULE["groups"][:1]]}
+    first = shaper.shape(page([{**WHOLE, "free": RULE}]))
+    whole = shaper.shape(page([{**WHOLE, "free": changed}]))
+    after = shaper.shape(page([{**WHOLE, "free": lost(changed, "groups", "name")}]))
+    after.fill(0, {"free.groups.name"}, rows(first)[0])
+    assert after.versions == whole.versions != first.versions
+    assert json.loads(rows(after)[0]["free"]) == changed
+
+
+@pytest.mark.parametrize("present", [None, 5, "a", [], [1], {}, {"a": None}, {"a": 1}])
+@pytest.mark.parametrize("before", [None, 5, "a", [2], {}, {"a": None}, {"a": 2}])
+def test_free_json_without_an_object_on_the_way_has_nothing_to_take(present: Any, before: Any) -> None:
+    shaper = tiny()
+    (row,) = rows(shaper.shape(page([{**WHOLE, "free": before}])))
+    after = shaper.shape(page([{**WHOLE, "free": present}]))
+    after.fill(0, {"free.a.b"}, row)
+    assert after.versions == shaper.shape(page([{**WHOLE, "free": present}])).versions
+
+
+def test_free_json_keeps_the_text_of_what_was_not_lost() -> None:
+    shaper = tiny()
+    (row,) = rows(shaper.shape(b'[{"id":"x","at":"%b","free":{"b":1e400,"c":[1.10]}}]' % AT.encode()))
+    after = shaper.shape(b'[{"id":"x","at":"%b","free":{"a":2.50,"c":null}}]' % AT.encode())
+    after.fill(0, {"free.b", "free.c"}, row)
+    assert rows(after)[0]["free"] == '{"a":2.50,"c":[1.10],"b":1e400}'
+    after.fill(0, {"free.b"}, {"free": '{"a":1}'})
+    assert rows(after)[0]["free"] == '{"a":2.50,"c":[1.10]}'
 
 
 def test_a_field_that_is_lost_is_a_change_unless_it_is_filled() -> None:

@@ -7,6 +7,7 @@ import msgspec
 
 from ocelog.schema.decode import NO_JSON, Layout, Record
 from ocelog.schema.fields import Array, Json, Object, Timestamp, Type
+from ocelog.schema.fill_json import fill_json
 from ocelog.schema.timestamps import canonical
 
 
@@ -18,9 +19,12 @@ def fill_record(record: Record, layout: Layout, path: Sequence[str], row: Mappin
     """
     name, *rest = path
     for at, (field, attribute, inner) in enumerate(zip(layout.fields, layout.attributes, layout.inner, strict=True)):
-        if field.name != name or (rest and inner is None):
+        if field.name != name or (rest and inner is None and field.type != Json()):
             continue
-        if rest and inner is not None:
+        value: Any
+        if rest and inner is None:
+            value = msgspec.Raw(fill_json(bytes(getattr(record, attribute)), rest, (row.get(name) or "null").encode()))
+        elif rest and inner is not None:
             (value,) = layout.read[at](b"[%b]" % bytes(getattr(record, attribute)))
             for child, source in _pairs(value, row.get(name)):
                 fill_record(child, inner, rest, source)

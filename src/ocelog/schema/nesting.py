@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 MOST = 250
-"""Canonical JSON takes two calls a level, and Python 3.11 allows 1,000 in all; the deepest log known to us has about 10."""
+"""Canonical JSON takes two calls a level, and Python 3.11 allows 1,000 in all.
+The deepest log known to us has about 10.
+"""
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _OTHERS = bytes(code for code in range(256) if code not in _STEPS)
