@@ -38,15 +38,17 @@ class Run:
     connection: duckdb.DuckDBPyConnection = field(init=False)
     _answer: duckdb.DuckDBPyRelation = field(init=False)
     _reader: pa.RecordBatchReader = field(init=False)
+    _watcher: threading.Thread = field(init=False)
     _late: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.connection = _connected(self.limits, self.temporary, self.files)
+        self._watcher = threading.Thread(target=self._watch, name="query-limit", daemon=True)
 
     def begin(self, views: Mapping[str, str], sql: str) -> pa.RecordBatchReader:
         """Make `views` (SQL by name, in an order in which each knows its sources) and begin to answer `sql`."""
-        threading.Thread(target=self._watch, name="query-limit", daemon=True).start()
+        self._watcher.start()
         try:
             for name, select in views.items():
                 self.connection.execute(f"CREATE VIEW {quoted(name)} AS {select}")
@@ -84,6 +86,9 @@ class Run:
         self._over.set()
         self.connection.interrupt()
         self.connection.close()
+        if self._watcher.is_alive():
+            # At the interpreter's end nobody may hold the engine any more: it would complain on stderr.
+            self._watcher.join()
 
     def _watch(self) -> None:
         """Interrupt the statement when its time is up, again and again: between two steps no one hears it."""
