@@ -13,6 +13,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_NESTING = 200
 """libyaml composes by recursion in C, without a limit: deeper text would end the process."""
 _NAME = re.compile(r"[A-Za-z_@$][\w@$:/ -]{0,127}")
+_LOG_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}(\.[A-Za-z0-9_]{1,64}){0,7}")
 _TRUTHS: Mapping[str, bool] = {"true": True, "false": False}
 
 
@@ -25,7 +26,8 @@ def parse(text: str, origin: str) -> "Marked":
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SchemaError(f"{origin}:{line}: this is no YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise SchemaError(f"{origin}:1: this is no YAML: {error}") from error
+        line = text.count("\n", 0, getattr(error, "position", 0)) + 1
+        raise SchemaError(f"{origin}:{line}: this is no YAML: {getattr(error, 'reason', error)}") from error
     if node is None:
         raise SchemaError(f"{origin}:1: the file is empty; expected a log schema with `schema` and `fields`")
     return Marked(node, origin)
@@ -87,6 +89,13 @@ class Marked:
             raise self.wrong(f"expected a list, found {self._found()}")
         return [Marked(item, self._origin) for item in self._node.value]
 
+    def some(self, what: str) -> "list[Marked]":
+        """Return the items of the list here, of which there must be one; `what` is one of them."""
+        items = self.items()
+        if not items:
+            raise self.wrong(f"expected at least one {what}, found an empty list")
+        return items
+
     def text(self) -> str:
         """Return the scalar here as it is written."""
         if not isinstance(self._node, yaml.ScalarNode) or self._node.tag.endswith(":null"):
@@ -110,6 +119,15 @@ class Marked:
         name = self.text()
         if name not in known:
             raise self.wrong(f"{name!r} is not one of {', '.join(known)}{besides}{nearest(name, known)}")
+        return name
+
+    def log_type(self) -> str:
+        """Return the text here, which must do as the name of a log type, and of a table."""
+        name = self.text()
+        if not _LOG_TYPE.fullmatch(name):
+            raise self.wrong(
+                f"{name[:80]!r} is no name for a log type: letters, digits and _, in parts such as Acme.Door"
+            )
         return name
 
     def field_name(self) -> str:

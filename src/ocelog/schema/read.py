@@ -1,9 +1,12 @@
 """How a log schema file reads: YAML in Panther's log schema language, with the line of whatever is wrong."""
 
+import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from ocelog.errors import SchemaError
+from ocelog.instants import EPOCH
 from ocelog.schema.fields import (
     INDICATORS,
     Array,
@@ -70,16 +73,13 @@ def parse_schema(text: str, origin: str) -> LogSchema:
     top.only(_TOP_KEYS, later=_LATER)
     reader = _Reader()
     fields = reader.fields(top.needs("fields"), depth=0)
-    schema = LogSchema(
-        log_type=top.needs("schema").text(),
+    return LogSchema(
+        log_type=top.needs("schema").log_type(),
         version=version.natural() if (version := top.get("version")) else 1,
         description=_text(top.get("description")),
         reference_url=_text(top.get("referenceURL")),
         fields=fields,
     )
-    if not fields:
-        raise top.needs("fields").wrong("a schema needs at least one field")
-    return schema
 
 
 def _text(node: Marked | None) -> str:
@@ -105,9 +105,10 @@ class _Reader:
         }
 
     def fields(self, node: Marked, depth: int) -> tuple[Field, ...]:
-        fields = tuple(self._field(item, depth) for item in node.items())
+        items = node.some("field (`json` takes any JSON)" if depth else "field")
+        fields = tuple(self._field(item, depth) for item in items)
         seen: dict[str, str] = {}
-        for item, field in zip(node.items(), fields, strict=True):
+        for item, field in zip(items, fields, strict=True):
             lowered = field.name.lower()
             if lowered in seen:
                 raise item.wrong(
@@ -159,7 +160,7 @@ class _Reader:
         entry.only(("allow", "deny", "ip", "cidr"), later=_LATER)
         allow, deny, ip, cidr = (entry.get(key) for key in ("allow", "deny", "ip", "cidr"))
         return Validate(
-            allow=frozenset(item.text() for item in allow.items()) if allow else None,
+            allow=frozenset(item.text() for item in allow.some("text")) if allow else None,
             deny=frozenset(item.text() for item in deny.items()) if deny else frozenset(),
             ip=ip.one_of(_VERSIONS_OF_IP) if ip else None,
             cidr=cidr.one_of(_VERSIONS_OF_IP) if cidr else None,
@@ -169,11 +170,16 @@ class _Reader:
         formats = entry.get("timeFormats")
         event_time = entry.get("isEventTime")
         return Timestamp(
-            formats=tuple(self._format(item) for item in formats.items()) if formats else ("rfc3339",),
+            formats=tuple(self._format(item) for item in formats.some("format")) if formats else ("rfc3339",),
             event_time=bool(event_time and event_time.truth()),
         )
 
     def _format(self, item: Marked) -> str:
-        if "%" in item.text():
-            return item.text()
-        return item.one_of(_FORMATS, besides=" or a strftime pattern such as '%Y-%m-%d %H:%M:%S'")
+        pattern = item.text()
+        if "%" not in pattern:
+            return item.one_of(_FORMATS, besides=" or a strftime pattern such as '%Y-%m-%d %H:%M:%S'")
+        try:
+            datetime.strptime(EPOCH.strftime(pattern), pattern)  # noqa: DTZ007  # only to see whether it can be read
+        except (ValueError, re.error) as error:
+            raise item.wrong(f"no date can be read by {pattern!r}: {error}") from None
+        return pattern
