@@ -188,3 +188,9 @@ def test_the_deepest_nesting_that_is_kept_has_one_version_however_it_is_written(
     shaper = tiny()
     records = [b'{"id":"x","at":"%b","free":%b}' % (AT.encode(), free) for free in (deep, same)]
     assert version(shaper, records[0]) == version(shaper, records[1])
+
+
+@pytest.mark.parametrize("field", ["{name: id, type: string}", "{name: id, type: int, required: true}"])
+def test_a_schema_whose_records_cannot_be_told_apart_is_refused(field: str) -> None:
+    with pytest.raises(ValueError, match="needs a required string field `id`"):
+        tiny(TINY.replace("{name: id, type: string, required: true}", field, 1))
