@@ -50,7 +50,7 @@ MISFITS = [
     ('{"id":"x","at":"AT","big":true}', "$.big", "a whole number of 64 bits", "a boolean, true"),
     ('{"id":"x","at":"AT","share":1e999}', "$.share", "a number", "a number, 1e999"),
     ('{"id":"x","at":"AT","share":"1"}', "$.share", "a number", 'a string, "1"'),
-    ('{"id":"x","at":"AT","share":NaN}', "$.share", "a number", "no JSON"),
+    ('{"id":"x","at":"AT","share":NaN}', "$.share", "a number", "no JSON, NaN ("),
     ('{"id":"x","at":"AT","free":[Infinity]}', "$.free", "JSON", "no JSON"),
     ('{"id":"x","at":"AT","open":"true"}', "$.open", "true or false", 'a string, "true"'),
     ('{"id":"x","at":"AT","open":1}', "$.open", "true or false", "a number, 1"),

@@ -160,7 +160,7 @@ def test_the_page_size_goes_down_step_by_step_and_comes_back_up() -> None:
         assert slice_.checkpoint.page_size == size
 
 
-@pytest.mark.parametrize(("total", "capped", "pieces"), [(20_000, False, 0), (20_001, False, 4), (10, True, 2)])
+@pytest.mark.parametrize(("total", "capped", "pieces"), [(10_000, False, 0), (10_001, False, 4), (10, True, 2)])
 def test_a_slice_that_is_too_full_is_split_before_it_is_read(total: int, pieces: int, *, capped: bool) -> None:
     split = slices.too_full(SLICE, page(total=total, capped=capped))
     assert (len(split.children) if split else 0) == pieces

@@ -7,7 +7,7 @@ from contextlib import suppress
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """glibc's malloc.h."""
 _LARGE = 128 * 1024
-_SECONDS = 1.0
+_SECONDS = 0.5
 
 
 class Heap:
@@ -29,7 +29,7 @@ class Heap:
             mallopt(_M_TRIM_THRESHOLD, _LARGE)
 
     def give_back(self) -> None:
-        """Return whole pages between what is in use, at most once a second: it takes some milliseconds."""
+        """Return whole pages between what is in use, at most twice a second: it takes some milliseconds."""
         now = time.monotonic()
         if now < self._trimmed_at + _SECONDS:
             return

@@ -17,7 +17,7 @@ from ocelog.pull.cuts import cuts_between
 from ocelog.pull.ports import Ask, Page
 
 SECOND = timedelta(seconds=1)
-FULL_SLICE = 20_000
+FULL_SLICE = 10_000
 """More records than this, and a slice is split before it is read, so that memory stays flat."""
 _RUNGS = (100, 20, 5, 1)
 _MAX_RESTARTS = 6

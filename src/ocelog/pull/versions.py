@@ -50,7 +50,7 @@ class Placed:
 class History:
     """The versions that are there, by id: what a page is compared with.
 
-    A slice of 20,000 records keeps one for as long as it is read, and several slices are read at once: so each version
+    A slice of 10,000 records keeps one for as long as it is read, and several slices are read at once: so each version
     is 48 packed bytes, unpacked only for an id that comes again.
     """
 
