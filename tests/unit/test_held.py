@@ -82,4 +82,4 @@ def test_memory_may_be_given_back_at_any_time() -> None:
     assert heap._trimmed_at > before
     again = heap._trimmed_at
     heap.give_back()
-    assert heap._trimmed_at == again, "twice within a second is not worth it"
+    assert heap._trimmed_at == again, "twice within half a second is not worth it"
