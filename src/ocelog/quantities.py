@@ -126,7 +126,10 @@ def instant(text: str, *, now: datetime) -> datetime:
         return found.replace(tzinfo=UTC)
     if found.tzinfo is None:
         raise ConfigError(f"{text!r} lacks an offset: write {found.isoformat()}Z if it is UTC.")
-    return found.astimezone(UTC)
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise ConfigError(f"{text!r} is before the year 1 or after the year 9999 in UTC.") from None
 
 
 def write_instant(value: datetime | None) -> str | None:

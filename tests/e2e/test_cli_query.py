@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,7 +207,7 @@ def test_shaping_a_file_shows_events_and_rejections_and_saves_nothing(say: Insid
         "severity": "HIGH", "type": "TOXIC_COMBINATION", "projects": [], "new": 1,
     }  # fmt: skip
     file = tmp_path / "records.jsonl"
-    file.write_bytes(json.dumps(good).encode() + b'\n\n{"id": 3\n\xff\xfe\n')
+    file.write_bytes(BOM_UTF8 + json.dumps(good).encode() + b'\n\n{"id": 3\n\xff\xfe\n')
     out, err = say("shape", "--log-type", "issues", str(file))
     found = [json.loads(line) for line in out.splitlines()]
     events = [each["event"] for each in found if "event" in each]

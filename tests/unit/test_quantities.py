@@ -35,8 +35,14 @@ def test_an_instant_is_rfc_3339_a_utc_date_or_so_long_ago() -> None:
     assert instant("7d", now=NOW) == NOW - timedelta(days=7)
 
 
-@pytest.mark.parametrize("text", ["2026-07-01T02:00:00", "yesterday", "2026-13-01", "", "20260701T00"])
-def test_a_time_without_an_offset_is_refused(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2026-07-01T02:00:00", "yesterday", "2026-13-01", "", "20260701T00"),
+        *("0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-14:00", "9999999999w", "200000d"),
+    ],
+)
+def test_what_is_no_instant_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         instant(text, now=NOW)
 

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -55,7 +56,10 @@ def _opened(file: str) -> BinaryIO:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
+    at_start = True
     while line := file.readline(_LONGEST_LINE):
+        if at_start:
+            line, at_start = line.removeprefix(BOM_UTF8), False
         if line.strip():
             yield line
 

@@ -101,7 +101,7 @@ def _remarks(each: Standing) -> list[str]:
         again = f"ocelog pull --since {write_instant(since)} --until {write_instant(until)}"
         lines.append(f"    To do: read it again: {again}")
     if each.refused:
-        lines.append(f"{name}: Wiz refuses these fields, they stay empty: {', '.join(each.refused)}")
+        lines.append(f"{name}: Wiz refuses these fields, new records lack them: {', '.join(each.refused)}")
     if each.unknown_fields:
         lines.append(
             f"{name}: fields that the schema does not know are kept in p_extra: {', '.join(each.unknown_fields)}"
