@@ -58,7 +58,7 @@ class Made:
 
 
 def make(path: Path, *, ledger_url: str | None) -> Made:
-    """Make a home at `path`, or complete one that lacks its key. Raises HomeError."""
+    """Make a home at `path`, or complete one that lacks its key. Raises HomeError, also where the ledger is gone."""
     ledger_url = None if ledger_url is None else absolute(ledger_url)
     there = home.exists(path)
     _check_key_file(config.load().key_file)
@@ -66,6 +66,7 @@ def make(path: Path, *, ledger_url: str | None) -> Made:
         place = home.open_home(path)
         if ledger_url is not None and ledger_url != place.ledger_url:
             raise HomeError(f"{path} is a home already, with another ledger: choose another folder with --home.")
+        Ledger.open(place.ledger_url, create=False).close()
         return Made(home=place, new=False, new_key=_make_key(place.key_file))
     real = home.prepare(path)
     new_key = _make_key(real / "key")

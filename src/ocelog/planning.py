@@ -32,6 +32,13 @@ def forget_old(ledger: Ledger, stream: Stream) -> None:
         ledger.forget_slices(source_id, log_type, until=stream.source.now() - REMEMBERED)
 
 
+def lacking(ledger: Ledger, stream: Stream) -> int:
+    """Count the stretches that were given up for now: parked, or shown short."""
+    source_id, log_type = stream.key
+    found = ledger.slices(source_id=source_id, log_type=log_type, states={SliceState.DRAINED, SliceState.PARKED})
+    return sum(each.state is SliceState.PARKED for each in found) + len(still_short(found))
+
+
 def plan_stretch(ledger: Ledger, stream: Stream, stretch: Stretch) -> None:
     """Read a stretch of the past (again); no mark moves."""
     since, until = stretch[0], min(stretch[1], stream.source.now())
@@ -46,6 +53,9 @@ def plan_stretch(ledger: Ledger, stream: Stream, stretch: Stretch) -> None:
         since=since,
         until=until,
     )
-    slices = [blank, *(replace(blank, by=by) for by in stream.kind.also_live_by)]
+    drained = ledger.slices(source_id=source_id, log_type=log_type, states={SliceState.DRAINED})
+    # What was short by another date, a sweep's, is made good only by asking by that date.
+    short = [each.by for each in still_short(drained) if each.since < until and since < each.until]
+    slices = [replace(blank, by=by) for by in dict.fromkeys((blank.by, *stream.kind.also_live_by, *short))]
     marks = ledger.marks(source_id, log_type)
     ledger.plan(marks, marks, slices)

@@ -16,7 +16,7 @@ from ocelog.lake.lake import FileLake
 from ocelog.lake.publish import Publisher
 from ocelog.lake.query import Limits, Queries
 from ocelog.model import Origin, Slice, SliceState, table_name
-from ocelog.pull.landing import Lander
+from ocelog.pull.landing import WITHOUT_ERRORS, Lander
 from ocelog.pull.memory import Memory
 from ocelog.pull.ports import Ask, Page
 from ocelog.schema.packaged import packaged_schemas
@@ -28,7 +28,7 @@ _AT_ONCE = 500
 _REPLAY = "replay"
 """Stands where the date field of a question stands: no slice of the ledger ever asks by it."""
 _STORED = """
-SELECT p_source_id, p_source_label, p_log_type, p_origin, p_observed_at, raw, raw_encoding
+SELECT p_source_id, p_source_label, p_log_type, p_origin, p_observed_at, expected, raw, raw_encoding
 FROM rejections ORDER BY p_source_id, p_log_type, p_origin, p_observed_at
 """
 
@@ -43,6 +43,8 @@ class Stored:
     origin: str
     observed_at: datetime
     raw: bytes
+    whole: bool
+    """Not so where the source sent it only together with an error: what failed in it is null, and was not so."""
 
     @property
     def page(self) -> tuple[str, str, str, datetime]:
@@ -60,19 +62,24 @@ class Replayed:
     repeats: int
     """They fit too, and were there already."""
     still_rejected: int
+    sent_with_errors: int
+    """Not tried: they must be asked for anew."""
 
 
 def replay(installation: Installation) -> Replayed:
     """Shape every rejected record anew, and land those that fit now as they would have landed then.
 
+    A record that came only together with an error is left alone: it would be a version that never was.
     Calling it twice lands nothing twice. The rejections stay in their table, as history.
     """
     with held(installation.home, "ocelog rejections --replay"):
         schemas = table_schemas()
         Publisher(installation.home.path, installation.ledger, schemas).reconcile()
         lake = FileLake(installation.home.path, installation.ledger, schemas)
-        found = Replayed(tried=0, events=0, repeats=0, still_rejected=0)
-        for _, group in groupby(stored(installation), key=lambda each: each.page):
+        everything = stored(installation)
+        whole = [each for each in everything if each.whole]
+        found = Replayed(tried=0, events=0, repeats=0, still_rejected=0, sent_with_errors=len(everything) - len(whole))
+        for _, group in groupby(whole, key=lambda each: each.page):
             records = list(group)
             for start in range(0, len(records), _AT_ONCE):
                 found = _added(found, _land(installation, lake, records[start : start + _AT_ONCE]))
@@ -90,6 +97,7 @@ def stored(installation: Installation) -> list[Stored]:
                 log_type=row["p_log_type"],
                 origin=row["p_origin"],
                 observed_at=row["p_observed_at"],
+                whole=row["expected"] != WITHOUT_ERRORS,
                 raw=base64.b64decode(row["raw"]) if row["raw_encoding"] == "base64" else row["raw"].encode(),
             )
             for batch in answer.batches
@@ -129,6 +137,7 @@ def _land(installation: Installation, lake: FileLake, records: Sequence[Stored])
         events=landed.events,
         repeats=landed.repeats,
         still_rejected=len(records) - landed.events - landed.repeats,
+        sent_with_errors=0,
     )
 
 
@@ -150,4 +159,5 @@ def _added(one: Replayed, other: Replayed) -> Replayed:
         events=one.events + other.events,
         repeats=one.repeats + other.repeats,
         still_rejected=one.still_rejected + other.still_rejected,
+        sent_with_errors=one.sent_with_errors + other.sent_with_errors,
     )

@@ -21,7 +21,7 @@ from ocelog.errors import OcelogError, TransientError
 from ocelog.instants import from_us
 from ocelog.lake.leftovers import remove_leftovers
 from ocelog.lake.upkeep import clean
-from ocelog.planning import Stretch
+from ocelog.planning import Stretch, lacking
 from ocelog.reading import Reader, StreamKey
 
 STOP_WITHIN = timedelta(seconds=3)
@@ -40,6 +40,8 @@ class Pulled:
     troubles: dict[StreamKey, OcelogError]
     left: int
     """Slices that are to be tried later."""
+    lacking: int
+    """Stretches that are parked, or that were shown short."""
     publishing: OcelogError | None
     left_behind: bool
     """Threads still run: end the process without waiting for them."""
@@ -48,7 +50,7 @@ class Pulled:
     def exit_code(self) -> int:
         """0 all read and published, 2 a person must act, 3 try later."""
         errors = [*self.troubles.values(), *([self.publishing] if self.publishing else [])]
-        if any(not isinstance(error, TransientError) for error in errors):
+        if self.lacking or any(not isinstance(error, TransientError) for error in errors):
             return 2
         return 3 if errors or self.left else 0
 
@@ -96,6 +98,7 @@ class Service:
         return Pulled(
             troubles=dict(self.reader.troubles),
             left=left,
+            lacking=sum(lacking(self.assembly.installation.ledger, stream) for stream in streams),
             publishing=publishing,
             left_behind=not self.threads.join(STOP_WITHIN),
         )

@@ -24,6 +24,7 @@ from ocelog.lake.publish import DUE_BYTES, Publisher, due
 from ocelog.lake.purge import delete_rows
 from ocelog.lake.state import MARK, TableStates
 from ocelog.lake.upkeep import clean
+from ocelog.lake.view import check_lake
 from ocelog.model import Part
 
 TABLE = "wiz_issues"
@@ -574,4 +575,29 @@ def test_a_commit_that_landed_but_was_reported_as_failed_keeps_its_files(
         patched.setattr(SqlCatalog, "commit_table", lose_the_answer)
         assert publisher.publish(TABLE).rows == 1
     clean(lake.home, TABLE, ledger, grace=timedelta(0))
+    assert sorted(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["a", "b"]
+
+
+def test_a_lake_that_lacks_what_was_published_is_refused_by_whoever_opens_it(
+    publisher: Publisher, lake: FileLake, ledger: FakeLedger
+) -> None:
+    land(lake, ledger, row("a", 1))
+    publisher.publish(TABLE)
+    clean(lake.home, TABLE, ledger, grace=timedelta(0))
+    (lake.home / "lake").rename(lake.home / "elsewhere")
+    land(lake, ledger, row("b", 2))
+    anew = Publisher(lake.home, ledger, SCHEMAS)
+    for opening in (
+        anew.reconcile,
+        lambda: anew.publish(TABLE),
+        lambda: publisher.publish(TABLE),
+        lambda: lake.load(TABLE, "s1", since_us=0, until_us=None),
+        lambda: check_lake(lake.home, ledger, SCHEMAS),
+    ):
+        with pytest.raises(HomeError, match="published up to part 1, but the lake holds it up to part 0"):
+            opening()
+    assert not (lake.home / "lake").exists()
+    (lake.home / "elsewhere").rename(lake.home / "lake")
+    check_lake(lake.home, ledger, SCHEMAS)
+    anew.publish(TABLE)
     assert sorted(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["a", "b"]

@@ -10,6 +10,9 @@ from commands import Ocelog, simulator
 from ocelog import replay as replaying
 from ocelog.cli import main
 from ocelog.replay import Stored
+from wizsim.clock import Clock
+from wizsim.server import Server
+from wizsim.world import World
 
 OBSERVED = datetime(2026, 8, 2, tzinfo=UTC)
 RECORD = {
@@ -37,6 +40,7 @@ def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_
         origin="live",
         observed_at=OBSERVED,
         raw=json.dumps(RECORD).encode(),
+        whole=True,
     )
     monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
     monkeypatch.setattr(replaying, "stored", lambda _: [kept])
@@ -52,3 +56,25 @@ def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_
     assert row == {"p_observed_at": "2026-08-02T00:00:00Z", "p_origin": "live", "p_source_label": "prod"}
     ocelog("publish")
     assert ocelog.count("wiz_issues") == 21
+
+
+def test_a_record_that_came_only_with_an_error_is_not_landed_but_asked_for_anew(tmp_path: Path) -> None:
+    world = World(seed=4, audit=0, issues=20, findings=0, clock=Clock.wall())
+    with Server(world) as server:
+        ocelog = Ocelog(tmp_path / "home", WIZ_SECRET=server.client_secret)
+        ocelog("init")
+        ocelog(
+            *("source", "add", "wiz", "sim", "--token-url", server.token_url, "--api-url", server.api_url),
+            *("--client-id", server.client_id, "--client-secret-env", "WIZ_SECRET"),
+            *("--log-type", "issues", "--backfill", "all", "--rate", "200"),
+        )
+        server.faults.add("bad-record", id=min(world.current("issues")))
+        ocelog("pull")
+        server.faults.clear()
+        tried = ocelog("rejections", "--replay", "--json")
+        assert tried.json == [{"tried": 0, "events": 0, "repeats": 0, "still_rejected": 0, "sent_with_errors": 1}]
+        assert "ocelog pull --since" in tried.err
+        assert ocelog.count("wiz_issues") == 19
+        ocelog("pull", "--since", "2000-01-01", "--until", "2100-01-01")
+    assert ocelog.count("wiz_issues_current") == 20
+    assert ocelog.count("wiz_issues") == 20

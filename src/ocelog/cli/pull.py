@@ -108,7 +108,8 @@ def _stretch(since: str | None, until: str | None) -> Stretch | None:
 def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop, *, json: bool) -> None:
     rows = [bars.summary(stream) | {"error": _error(stream, pulled)} for stream in streams]
     if json:
-        show.as_json({"streams": rows, "left": pulled.left, "exit": 3 if stop() else pulled.exit_code})
+        code = 3 if stop() else pulled.exit_code
+        show.as_json({"streams": rows, "left": pulled.left, "lacking": pulled.lacking, "exit": code})
     else:
         show.table([{name: value for name, value in row.items() if name != "error"} for row in rows])
     for row in rows:
@@ -118,6 +119,8 @@ def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop,
         show.remark(f"Publishing: {pulled.publishing}")
     if stop():
         show.remark("Stopped. What has landed stays; the next pull goes on from there.")
+    elif pulled.lacking:
+        show.remark(f"{pulled.lacking} stretches are parked or short. What they are, and what to do: ocelog status")
     elif pulled.left:
         show.remark(f"{pulled.left} slices are left for later. See: ocelog status")
 

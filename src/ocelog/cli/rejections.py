@@ -31,8 +31,13 @@ def command(
     """
     with opened(reading=not again) as installation:
         if again:
-            found = asdict(replay(installation))
-            show.table_or_json([found], json=json)
+            found = replay(installation)
+            show.table_or_json([asdict(found)], json=json)
+            if found.sent_with_errors:
+                show.remark(
+                    f"{found.sent_with_errors} came with an error beside them and are not to be trusted. Ask for them "
+                    "anew: ocelog pull --since T --until T"
+                )
             return
         queries = Queries(installation.home.path, installation.ledger, table_schemas())
         sql = _NEWEST.format(raw="raw" if json else "left(raw, 60)", limit="" if json else "LIMIT 101")

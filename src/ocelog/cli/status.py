@@ -8,12 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from ocelog import home as homes
+from ocelog.assemble import table_schemas
 from ocelog.cli import show
 from ocelog.errors import HomeError
 from ocelog.holding import Holder, holder
 from ocelog.home import Home
-from ocelog.installation import opened
-from ocelog.model import REJECTIONS, Slice
+from ocelog.installation import Installation, opened
+from ocelog.lake.view import check_lake
+from ocelog.model import REJECTIONS, Slice, SliceState
 from ocelog.quantities import about, write_instant, write_size
 from ocelog.standing import Standing, standings
 
@@ -24,19 +26,22 @@ _LITTLE_DISK = 500_000_000
 def command(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show how every stream fares: exit 0 where all is well, 1 where something needs a person.
 
-    That is a stream that is refused or fails for an hour, a stretch that is parked or short, or little disk. Rejections
-    are shown, and leave it 0: they are kept whole, and nothing waits for them.
+    That is a stream that is refused or fails for an hour, a stretch that is parked or short, a lake that is missing, or
+    little disk. Rejections are shown, and leave it 0: they are kept whole, and nothing waits for them.
     """
     with opened(reading=True) as installation:
         found = standings(installation.ledger)
         who = _running(installation.home)
         free = homes.free_bytes(installation.home)
         rejected = installation.ledger.unpublished(REJECTIONS)[0]
+        lake = _lake_error(installation)
     if json:
-        show.as_json(_whole(found, who, free, rejected))
+        show.as_json(_whole(found, who, free, rejected) | {"lake_error": lake})
     else:
         _print(found, who, free)
-    if free < _LITTLE_DISK or any(each.needs_person for each in found):
+        if lake is not None:
+            typer.echo(f"Lake: {lake}")
+    if lake is not None or free < _LITTLE_DISK or any(each.needs_person for each in found):
         raise typer.Exit(1)
 
 
@@ -46,6 +51,14 @@ def _running(home: Home) -> Holder | str | None:
         return holder(home)
     except HomeError:
         return "unknown: the lock may not be read by this user"
+
+
+def _lake_error(installation: Installation) -> str | None:
+    try:
+        check_lake(installation.home.path, installation.ledger, table_schemas())
+    except HomeError as error:
+        return str(error)
+    return None
 
 
 def _print(found: Sequence[Standing], who: Holder | str | None, free: int) -> None:
@@ -159,5 +172,5 @@ def _plain_slice(slice_: Slice) -> dict[str, Any]:
         "by": slice_.by,
         "reason": slice_.reason,
         "short_by": slice_.short_by,
-        "due_at": write_instant(slice_.due_at),
+        "due_at": write_instant(slice_.due_at) if slice_.state is SliceState.PARKED else None,
     }

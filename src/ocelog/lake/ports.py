@@ -38,6 +38,10 @@ class LakeLedger(Protocol):
         """Delete the rows of those parts and remember that parts up to the greatest are gone."""
         ...
 
+    def removed_through(self, table: str) -> int:
+        """Return the greatest sequence of a part of `table` whose row is deleted: published it was, then."""
+        ...
+
     def landing_state(self, table: str) -> tuple[frozenset[str], dict[int, int]]:
         """Return the paths of all parts, and each slice's present fence, as of one instant."""
         ...

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ocelog.errors import HomeError
 from ocelog.lake.append import append
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.state import TableStates
-from ocelog.lake.view import foreign_mark
+from ocelog.lake.view import checked_mark
 from ocelog.model import Part
 
 DUE_BYTES = 64 * 1024 * 1024
@@ -55,11 +54,11 @@ class Publisher:
         """Raise the ledger's counters to the tables' marks; call this before anything lands.
 
         A ledger that was restored from a copy would give out again the numbers of parts that are published, and
-        theirs would look published before they are. Raises HomeError for a lake that another ledger filled.
+        theirs would look published before they are. Raises HomeError for a lake that another ledger filled, or that
+        lacks rows which were published.
         """
         for table in self._schemas:
-            ledger_id, mark = self._states.mark(table)
-            self._belongs(table, ledger_id)
+            mark = self._mark(table)
             if self._ledger.counter(table) < mark:
                 self._ledger.raise_counter(table, mark)
 
@@ -68,8 +67,7 @@ class Publisher:
 
         Raises LakeUnavailableError when another commit came first: nothing was appended, and the same call works.
         """
-        ledger_id, mark = self._states.mark(table)
-        self._belongs(table, ledger_id)
+        mark = self._mark(table)
         parts = self._ledger.parts(table)
         if any(part.sequence <= mark for part in parts):
             # Perhaps a crash came between a commit and the ledger's note of it; a note that is there stays.
@@ -86,9 +84,9 @@ class Publisher:
             )
         return done
 
-    def _belongs(self, table: str, ledger_id: str | None) -> None:
-        if ledger_id not in {None, self._ledger.id}:
-            raise HomeError(foreign_mark(table, str(ledger_id), self._ledger.id))
+    def _mark(self, table: str) -> int:
+        removed = self._ledger.removed_through(table)
+        return checked_mark(table, self._states.mark(table), ours=self._ledger.id, removed=removed)
 
 
 def _commits(waiting: Sequence[Part]) -> Iterator[list[Part]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ocelog.errors import LakeUnavailableError, QueryError
+from ocelog.errors import HomeError, LakeUnavailableError, QueryError
 from ocelog.lake.engine import Limits, Run
 from ocelog.lake.nearest import explained
 from ocelog.lake.ports import LakeLedger
@@ -95,6 +95,7 @@ class Queries:
             except LakeUnavailableError:
                 run.close()
                 if not left:
+                    _refuse_lost(files)
                     raise
             except BaseException:
                 run.close()
@@ -131,3 +132,10 @@ def _fields(kind: pa.DataType) -> Iterator[str]:
         for field in kind:
             yield field.name
             yield from _fields(field.type)
+
+
+def _refuse_lost(files: Mapping[str, list[str]]) -> None:
+    """Raise HomeError for a file that view after view has named, and that is not there."""
+    for path in (path for paths in files.values() for path in paths):
+        if not Path(path).exists():
+            raise HomeError(f"{path} is missing, which the lake names: restore lake and ledger from one backup.")

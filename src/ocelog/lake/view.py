@@ -1,5 +1,6 @@
 """What is there at one instant: the table's files, and the parts that no commit of the table holds yet."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +39,14 @@ class Views:
 
         The ledger's parts first, then the table: a part published in between is in both, and the mark drops it. The
         other way round it would be in neither. A file of the view may still be removed before it is read: whoever
-        meets that takes a new view.
+        meets that takes a new view. Raises HomeError for a lake that another ledger filled, or that lacks rows.
         """
+        removed = self._ledger.removed_through(table)
         parts = self._ledger.parts(table)
         state = self._states.state(table)
-        mark = self._mark(state)
+        mark = checked_mark(
+            table, (None, 0) if state is None else (state.ledger_id, state.mark), ours=self._ledger.id, removed=removed
+        )
         return View(
             table=table,
             state=state,
@@ -50,12 +54,31 @@ class Views:
             through=max(mark, *(part.sequence for part in parts), 0),
         )
 
-    def _mark(self, state: TableState | None) -> int:
-        if state is None or state.ledger_id is None:
-            return 0
-        if state.ledger_id != self._ledger.id:
-            raise HomeError(foreign_mark(state.table, state.ledger_id, self._ledger.id))
-        return state.mark
+
+def check_lake(home: Path, ledger: LakeLedger, tables: Iterable[str]) -> None:
+    """Raise HomeError where a table was filled from another ledger, or lacks rows that were published."""
+    states = TableStates(home)
+    for table in tables:
+        removed = ledger.removed_through(table)
+        checked_mark(table, states.mark(table), ours=ledger.id, removed=removed)
+
+
+def checked_mark(table: str, found: tuple[str | None, int], *, ours: str, removed: int) -> int:
+    """Return the table's mark, `found` as (ledger id, sequence), for the ledger `ours`.
+
+    `removed` is what that ledger knew to be published before the mark was read. Raises HomeError for the mark of
+    another ledger, and for one below `removed`: those rows were in the table, and are nowhere now.
+    """
+    theirs, mark = found
+    if theirs not in {None, ours}:
+        raise HomeError(foreign_mark(table, str(theirs), ours))
+    if mark < removed:
+        raise HomeError(
+            f"The table {table} was published up to part {removed}, but the lake holds it up to part {mark}: the lake "
+            "is missing, or older than its ledger. Mount it, or restore HOME/lake and the ledger from one backup. "
+            "Where it is lost for good, begin with an empty home. Nothing was changed."
+        )
+    return mark
 
 
 def foreign_mark(table: str, theirs: str, ours: str) -> str:

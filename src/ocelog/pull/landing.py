@@ -26,6 +26,9 @@ from ocelog.pull.versions import Placed
 if TYPE_CHECKING:
     import pyarrow as pa
 
+WITHOUT_ERRORS = "an answer without errors"
+"""What a rejection expected whose record the source shows only together with an error."""
+
 _MAX_TRIES = 50
 """Each try that fails means that another slice landed; so many in a row mean that something is broken."""
 
@@ -202,7 +205,7 @@ def rejected(shaped: Shaped, page: Page, reason: str) -> Shaped:
     raw = page.records.strip()[1:-1].strip() if isinstance(page.records, bytes) else page.records[0]
     found = Rejection(
         path="$",
-        expected="an answer without errors",
+        expected=WITHOUT_ERRORS,
         found=reason,
         raw=raw,
         record_id=shaped.ids[0] if shaped.ids else shaped.rejections[0].record_id,
