@@ -37,7 +37,7 @@ PATHS: Mapping[str, Mapping[str, str]] = {
         "riskEqualsAll": "sourceRules.risks",
         "riskEqualsAny": "sourceRules.risks",
         "riskIsSet": "sourceRules.risks",
-        "search": "sourceRules.name",
+        "search": "sourceRules.name|entitySnapshot.name",
         "searchServiceTicket": "serviceTickets.name",
         "securityCategory": "sourceRules.securitySubCategories.category.id",
         "securityFramework": "sourceRules.securitySubCategories.category.framework.id",
@@ -60,6 +60,7 @@ PATHS: Mapping[str, Mapping[str, str]] = {
         "cloudPlatforms": "vulnerableAsset.cloudPlatform",
         "containerImageTags": "vulnerableAsset.imageTags",
         "detailedNameV2": "detailedName",
+        "duplication": "=STANDALONE",
         "environment": "environments",
         "firstSeenAt": "firstDetectedAt",
         "fixedVersion": "fixedVersion",
@@ -100,7 +101,7 @@ NESTED: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Filters that only hold further conditions: where those look."""
-IGNORED = frozenset({"IncludeLastDetected", "duplication"})
+IGNORED = frozenset({"IncludeLastDetected"})
 PRESENCE = frozenset({"hasDueDate", "hasNote", "hasUserNote", "hasServiceTicket", "projectIsSet", "riskIsSet"})
 SUBSTRING = frozenset({"search", "noteContains", "searchServiceTicket", "userAgent", "sourceIP", "subscriptionSearch"})
 USER_TYPES = {"USER_ACCOUNT": "UserSnapshot", "SERVICE_ACCOUNT": "ServiceAccountSnapshot"}

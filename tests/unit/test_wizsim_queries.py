@@ -242,6 +242,16 @@ def test_edges_of_dates_are_inclusive_as_told(world: World, *, after: bool, befo
         ("issuesV2", 'riskEqualsAll: ["EXTERNAL_EXPOSURE"]', lambda r: any(x.get("risks") for x in r["sourceRules"])),
         ("vulnerabilityFindings", "vulnerabilityType: {equals: [VULNERABILITY]}", lambda r: r["status"] == "OPEN"),
         ("vulnerabilityFindings", "vulnerabilityType: {notEquals: [VULNERABILITY]}", lambda _: False),
+        ("vulnerabilityFindings", "duplication: [IS_DUPLICATE, HAS_DUPLICATES]", lambda _: False),
+        ("vulnerabilityFindings", "duplication: [STANDALONE]", lambda r: r["status"] == "OPEN"),
+        (
+            "issuesV2",
+            'search: "prod"',
+            lambda r: any(
+                "prod" in name.lower()
+                for name in (r["entitySnapshot"]["name"], *(rule["name"] for rule in r["sourceRules"]))
+            ),
+        ),
         (
             "vulnerabilityFindings",
             "isPublic: {equals: false}",
