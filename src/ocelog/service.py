@@ -126,12 +126,12 @@ class Service:
         log.info("stopped")
         return ended
 
-    def publish(self, *, force: bool, while_: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+    def publish(self, *, force: bool, holding: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         """Publish each table for itself, where it is time or `force`; what goes wrong is told and kept."""
         self._publishing = None
         for table in self.assembly.lake.schemas:
             try:
-                self._publish(table, force=force, while_=while_)
+                self._publish(table, force=force, holding=holding)
             except OcelogError as error:
                 self._publishing = error
                 log.error("publish failed", table=table, error=type(error).__name__, reason=str(error))  # noqa: TRY400
@@ -139,11 +139,11 @@ class Service:
                 self._publishing = OcelogError(f"{table}: a mistake in Ocelog: {type(error).__name__}: {error}")
                 log.exception("mistake in Ocelog", table=table)
 
-    def _publish(self, table: str, *, force: bool, while_: Callable[[], AbstractContextManager[None]]) -> None:
+    def _publish(self, table: str, *, force: bool, holding: Callable[[], AbstractContextManager[None]]) -> None:
         publisher, installation = self.assembly.publisher, self.assembly.installation
         settings = installation.settings
         if force or self._is_time(table, settings):
-            with while_():
+            with holding():
                 published = publisher.publish(table, force=True)
             if published.parts:
                 log.info("published", table=table, rows=published.rows, parts=published.parts)
@@ -156,11 +156,11 @@ class Service:
             return False
         return waiting >= settings.publish_bytes or datetime.now(UTC) >= from_us(oldest_us) + settings.publish_after
 
-    def _publish_at_times(self, while_: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+    def _publish_at_times(self, holding: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         if time.monotonic() < self._published_at + _PUBLISH_EVERY:
             return
         self._published_at = time.monotonic()
-        self.threads.start_once("publish", lambda: self.publish(force=False, while_=while_))
+        self.threads.start_once("publish", lambda: self.publish(force=False, holding=holding))
 
     def publish_all(self) -> OcelogError | None:
         """Publish everything in a thread, so that a signal is heard meanwhile; return what went wrong."""

@@ -138,3 +138,15 @@ def test_what_was_purged_leaves_the_disk(lake: FileLake, ledger: FakeLedger) -> 
 def test_a_table_that_was_never_made_has_no_leftovers(tmp_path: Path) -> None:
     assert remove_leftovers(tmp_path, TABLE, every=NOW) == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_nothing_goes_while_what_names_the_files_cannot_be_read(lake: FileLake, ledger: FakeLedger) -> None:
+    for name in "ab":
+        publish(lake, ledger, row(name, 1))
+    orphan = table_location(lake.home, TABLE) / "data" / "left-behind.parquet"
+    orphan.write_bytes(b"half")
+    manifest = min((table_location(lake.home, TABLE) / "metadata").glob("snap-*.avro"))
+    manifest.rename(manifest.with_suffix(".away"))
+    assert looked_twice(lake) == 0
+    manifest.with_suffix(".away").rename(manifest)
+    assert looked_twice(lake) == 1

@@ -70,7 +70,7 @@ def test_a_pull_publishes_by_itself_between_pages() -> None:
         publisher=SimpleNamespace(reconcile=lambda: None, publish=publish),
         lake=SimpleNamespace(schemas={"wiz_issues": None}),
     )
-    Service(assembly=assembly, stop=Stop()).publish(force=False, while_=alone)
+    Service(assembly=assembly, stop=Stop()).publish(force=False, holding=alone)
     assert seen[:3] == ["held", "wiz_issues", "on"]
 
 

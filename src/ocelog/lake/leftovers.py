@@ -34,7 +34,12 @@ def remove_leftovers(home: Path, table: str, *, every: timedelta = EVERY) -> int
     # Before the metadata is read: a file that is committed in between is then found to be named.
     there = sorted(str(file) for file in table_location(home, table).rglob("*") if file.name.endswith(_KINDS))
     location = TableStates(home).location(table)
-    named = set(_named(location)) if location is not None else set()
+    try:
+        named = set(_named(location)) if location is not None else set()
+    except (OSError, ValueError):
+        # What names files cannot be read: whether a file is named is not known. Another day, perhaps.
+        _note(looked, [])
+        return 0
     unnamed = [path for path in there if path not in named]
     before = frozenset(json.loads(looked.read_bytes()))
     gone = [path for path in unnamed if path in before]
