@@ -21,6 +21,8 @@ from ocelog.sources.wiz.check import HealthItem
 from ocelog.sources.wiz.settings import WizSettings
 
 _LONGEST_NAME = 200
+_PURGING = "purging"
+"""Beside a source's settings, once the first of its rows may be deleted."""
 _PLAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 
@@ -80,11 +82,16 @@ def row_of(name: str, settings: WizSettings, extra: Mapping[str, Any]) -> Source
 def resumes(installation: Installation, row: SourceRow) -> bool:
     """Whether `row` was removed before, and would go on where it stopped.
 
-    Raises ConfigError where that one read another tenant.
+    Raises ConfigError where that one read another tenant, or lacks rows whose checkpoints are still there.
     """
     before = installation.ledger.source(row.id)
     if before is None or before.id != row.id or before.removed_us is None:
         return False
+    if before.settings.get(_PURGING):
+        raise ConfigError(
+            f"The rows of {row.name!r} are half deleted: finish that first, or choose another name: "
+            f"ocelog source remove {row.id} --purge"
+        )
     if not _same_tenant(wiz_settings(before), wiz_settings(row)):
         raise ConfigError(
             f"The removed source {row.name!r} read another tenant: choose another name, or delete its rows first: "
@@ -101,6 +108,14 @@ def add(installation: Installation, row: SourceRow, secret: GivenSecret) -> bool
     _keep(vault, row.id, secret)
     installation.ledger.save_source(row)
     return goes_on
+
+
+def begin_purge(installation: Installation, row: SourceRow) -> None:
+    """Take `row` out of work for good: until its purge has come to its end, it cannot be added again."""
+    installation.ledger.remove_source(row.id)
+    removed = installation.ledger.source(row.id)
+    if removed is not None:
+        installation.ledger.save_source(replace(removed, settings={**removed.settings, _PURGING: True}))
 
 
 def keep_secret(installation: Installation, row: SourceRow, secret: GivenSecret) -> None:

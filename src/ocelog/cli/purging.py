@@ -2,6 +2,7 @@
 
 import typer
 
+from ocelog import tenants
 from ocelog.assemble import table_schemas
 from ocelog.errors import ConfigError
 from ocelog.holding import held
@@ -17,7 +18,7 @@ def purge(installation: Installation, row: SourceRow, *, yes: bool) -> None:
         raise ConfigError("Nothing was deleted.")
     home, ledger = installation.home, installation.ledger
     with held(home, f"ocelog source remove {row.id} --purge"):
-        ledger.remove_source(row.id)
+        tenants.begin_purge(installation, row)
         schemas = table_schemas()
         publisher = Publisher(home.path, ledger, schemas)
         for table in schemas:
