@@ -8,7 +8,7 @@ import pytest
 
 from commands import Ocelog, Simulated, simulator
 from ocelog import tenants
-from ocelog.cli import main, purging
+from ocelog.cli import main
 from ocelog.installation import make, opened
 from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
@@ -257,33 +257,6 @@ def test_purging_asks_first_then_leaves_no_row_behind(ocelog: Ocelog, tenant: Si
     ocelog("source", "remove", "prod", "--purge", "--yes")
     assert ocelog.count("all_logs") == rows // 2
     assert ocelog.count("all_logs WHERE p_source_id = 'prod'") == 0
-    ocelog.add(tenant, "prod")
-    ocelog("pull")
-    assert ocelog.count("all_logs") == rows
-
-
-def test_a_purge_that_was_killed_half_way_is_finished_before_the_name_is_added_again(
-    ocelog: Ocelog, tenant: Simulated, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ocelog.add(tenant, "prod")
-    ocelog("pull")
-    rows = ocelog.count("all_logs")
-    monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
-    deleting = purging.delete_rows
-
-    def killed(home: Path, table: str, source: str) -> int:
-        if table == "wiz_issues":
-            raise KeyboardInterrupt
-        return deleting(home, table, source)
-
-    monkeypatch.setattr(purging, "delete_rows", killed)
-    with pytest.raises((KeyboardInterrupt, SystemExit)):
-        main(["source", "remove", "prod", "--purge", "--yes"])
-    assert 0 < ocelog.count("all_logs") < rows
-    again = ["source", "add", "wiz", "prod", *tenant.options, "--client-secret-file", "-", "--no-check"]
-    assert "half deleted: finish that first" in ocelog(*again, stdin=tenant.client_secret, code=2).err
-    ocelog("source", "remove", "prod", "--purge", "--yes")
-    assert ocelog.count("all_logs") == 0
     ocelog.add(tenant, "prod")
     ocelog("pull")
     assert ocelog.count("all_logs") == rows
