@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import structlog
 
 from ocelog.errors import ConfigError
 from ocelog.installation import Installation
@@ -27,6 +28,7 @@ from ocelog.sources.wiz.streams import KINDS, ROOTS
 
 SECRET_NAME = "client_secret"  # noqa: S105 - what the secret is called in the vault
 POLL, BACKFILL = "5m", "30d"
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ def wiz_settings(row: SourceRow) -> WizSettings:
     written = row.settings.get("wiz")
     if not isinstance(written, Mapping):
         raise ConfigError(f"The settings of the source {row.name!r} are damaged: remove it and add it again.")
-    return wiz.from_mapping(written)
+    return wiz.read(written)
 
 
 def stream_settings(row: SourceRow) -> StreamSettings:
@@ -94,15 +96,25 @@ class Assembly:
         self.publisher = Publisher(home, ledger, schemas)
 
     def streams(self) -> list[Stream]:
-        """Return the streams of every source that is neither paused nor removed, rebuilt where its row changed."""
+        """Return the streams of every source that is neither paused nor removed, rebuilt where its row changed.
+
+        A source whose settings do not hold has none, which is told once.
+        """
         rows = [row for row in self.installation.ledger.sources() if not row.paused]
         return [stream for row in rows for stream in self._streams_of(row)]
 
     def _streams_of(self, row: SourceRow) -> list[Stream]:
         before = self._built.get(row.id)
         if before is None or before[0] != row:
-            self._built[row.id] = (row, self._build(row))
+            self._built[row.id] = (row, self._build_or_tell(row))
         return self._built[row.id][1]
+
+    def _build_or_tell(self, row: SourceRow) -> list[Stream]:
+        try:
+            return self._build(row)
+        except ConfigError as error:
+            log.error("source left out", source=row.name, error=type(error).__name__, reason=str(error))  # noqa: TRY400 - told, not traced
+            return []
 
     def _build(self, row: SourceRow) -> list[Stream]:
         installation = self.installation

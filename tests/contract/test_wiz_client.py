@@ -275,7 +275,7 @@ def test_a_ca_file_that_holds_no_certificate_is_said_at_once(tmp_path: Path, cli
     file = tmp_path / "ca.pem"
     file.write_text("nothing")
     with pytest.raises(ConfigError, match=r"ca\.pem"):
-        client(ca_file=str(file))
+        client(ca_file=str(file)).post("https://auth.wiz.invalid/oauth/token", b"", {})
 
 
 def test_https_goes_by_the_proxy_of_the_environment_and_this_machine_does_not(
@@ -287,14 +287,68 @@ def test_https_goes_by_the_proxy_of_the_environment_and_this_machine_does_not(
         monkeypatch.setenv(name, proxy.address)
     for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-    for host in ("auth.wiz.invalid", "127.0.0.3:9"):
-        with pytest.raises(SourceUnavailableError):
-            client().post(f"https://{host}/oauth/token", b"", {})
-    assert [path for path, _, _ in proxy.asked] == ["auth.wiz.invalid:443", "127.0.0.3:9"]
-    assert client().post(far.address, b"", {}).status == 200
-    monkeypatch.setenv("NO_PROXY", "127.0.0.3")
     with pytest.raises(SourceUnavailableError):
-        client().post("https://127.0.0.3:9/oauth/token", b"", {})
-    assert len(proxy.asked) == 2
+        client().post("https://auth.wiz.invalid/oauth/token", b"", {})
+    assert [path for path, _, _ in proxy.asked] == ["auth.wiz.invalid:443"]
+    assert client().post(far.address, b"", {}).status == 200
+    monkeypatch.setenv("NO_PROXY", "auth.wiz.invalid")
+    with pytest.raises(SourceUnavailableError):
+        client().post("https://auth.wiz.invalid/oauth/token", b"", {})
+    assert len(proxy.asked) == 1
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.mark.usefixtures("no_proxy")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1"),
+        ("HTTPS_PROXY", "ftp://user:pass-word@proxy"),
+        ("https_proxy", "http://user:pass-word@proxy:no-port"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem"),
+        ("SSL_CERT_FILE", __file__),
+    ],
+)
+def test_a_variable_that_does_not_hold_is_named_without_its_password(
+    client: Make, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=rf"^{name} .*unset it") as caught:
+        client().post("https://auth.wiz.invalid/oauth/token", b"", {})
+    assert "pass-word" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_a_ca_file_that_vanished_is_said_when_it_is_needed_and_taken_up_when_it_is_back(
+    certificate: Path, client: Make, far: Far
+) -> None:
+    made = client(ca_file=str(certificate))
+    kept = certificate.read_bytes()
+    certificate.unlink()
+    with pytest.raises(ConfigError, match=rf"{certificate} is not there.*--ca-file"):
+        made.post(far.address, b"", {})
+    certificate.write_bytes(kept)
+    assert made.post(far.address, b"", {}).status == 200
+
+
+@pytest.mark.usefixtures("no_proxy")
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "127.255.255.254", "localhost", "[::1]"])
+def test_nothing_for_this_machine_passes_a_proxy(client: Make, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    proxy = Far()
+    server = proxy.serve()
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy.address)
+    for scheme in ("http", "https"):
+        with pytest.raises(SourceUnavailableError):
+            client().post(f"{scheme}://{host}:9/oauth/token", b"the-secret-itself", {})
+    assert proxy.asked == []
     server.shutdown()
     server.server_close()

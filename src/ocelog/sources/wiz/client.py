@@ -1,6 +1,7 @@
 """How one question goes over the wire: one POST, bounded in time and size, to the one host that it is meant for."""
 
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,11 +10,11 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from ocelog.errors import ConfigError, SourceUnavailableError
+from ocelog.errors import SourceUnavailableError
+from ocelog.sources.wiz.endpoints import is_loopback
 from ocelog.sources.wiz.exchange import Answered
+from ocelog.sources.wiz.opening import open_http
 from ocelog.sources.wiz.settings import WizSettings
-
-_MOST_CONNECTIONS = 32
 
 
 def user_agent() -> str:
@@ -31,21 +32,18 @@ class Client:
     def __init__(self, settings: WizSettings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._monotonic = monotonic
-        self._http = httpx2.Client(
-            verify=_trust(settings.ca_file),
-            timeout=httpx2.Timeout(settings.read_seconds, connect=settings.connect_seconds),
-            limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS, keepalive_expiry=60),
-            follow_redirects=False,
-            headers={"User-Agent": user_agent(), "Accept": "application/json", "Accept-Encoding": "gzip"},
-            mounts=dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]")),
-        )
+        self._opened: dict[bool, httpx2.Client] = {}
+        self._opening = threading.Lock()
+        self._closed = False
 
     def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answered:
-        """Send `content` and return the whole answer, whatever its status. Raises SourceUnavailableError."""
+        """Send `content` and return the whole answer, whatever its status.
+
+        Raises SourceUnavailableError; ConfigError where the CA file or the environment does not let anyone ask.
+        """
         host = urlsplit(url).hostname or url
-        if self._http.is_closed:
-            raise SourceUnavailableError("The source was closed.")
-        with _translated(host), self._http.stream("POST", url, content=content, headers=dict(headers)) as answer:
+        http = self._http(near=is_loopback(urlsplit(url).hostname))
+        with _translated(host), http.stream("POST", url, content=content, headers=dict(headers)) as answer:
             heard = self._monotonic()
             return Answered(
                 status=answer.status_code,
@@ -56,7 +54,22 @@ class Client:
 
     def close(self) -> None:
         """Close every connection."""
-        self._http.close()
+        with self._opening:
+            self._closed = True
+            for http in self._opened.values():
+                http.close()
+
+    def _http(self, *, near: bool) -> httpx2.Client:
+        """Return the client for this machine (`near`) or for others, opened when first needed.
+
+        What was in its way (a CA file, a variable) may have been mended by the next question.
+        """
+        with self._opening:
+            if self._closed:
+                raise SourceUnavailableError("The source was closed.")
+            if near not in self._opened:
+                self._opened[near] = open_http(self._settings, user_agent(), near=near)
+            return self._opened[near]
 
     def _read(self, answer: httpx2.Response, host: str) -> bytes:
         """Return the unpacked body, counted while it comes: a few bytes may unpack to more than memory holds."""
@@ -70,16 +83,6 @@ class Client:
             if self._monotonic() - started > self._settings.total_seconds:
                 raise SourceUnavailableError(f"{host} was still sending after {self._settings.total_seconds:g} s.")
         return bytes(body)
-
-
-def _trust(ca_file: str | None) -> ssl.SSLContext:
-    context = httpx2.create_ssl_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"The CA file {ca_file} holds no certificate that can be read: {error}.") from error
-    return context
 
 
 @contextmanager

@@ -41,14 +41,25 @@ class WizSettings:
     """Largest answer, counted after unpacking."""
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return plain JSON values: what `from_mapping` reads."""
+        """Return plain JSON values: what `read` reads."""
         return dict(msgspec.to_builtins(self))
 
 
 def from_mapping(values: Mapping[str, Any]) -> WizSettings:
-    """Return the settings that `to_mapping` wrote, or that options give; what is left out has its default.
+    """Return the settings that options give; what is left out has its default.
 
     `token_url`, `api_url` and `log_types` may be abbreviated: cognito, us1, audit. Raises ConfigError.
+    """
+    settings = read(values)
+    if settings.ca_file is not None:
+        demand_ca_file(settings.ca_file)
+    return settings
+
+
+def read(values: Mapping[str, Any]) -> WizSettings:
+    """Return the settings that `to_mapping` wrote. Raises ConfigError.
+
+    Whether the CA file is still there is asked by whoever opens it: it may vanish, and come back, at any time.
     """
     known = [setting.name for setting in fields(WizSettings)]
     for name in values:
@@ -73,7 +84,15 @@ def changed(settings: WizSettings, changes: Mapping[str, Any]) -> WizSettings:
     values = {**settings.to_mapping(), **changes}
     if "token_url" in changes and "audience" not in changes:
         del values["audience"]
-    return from_mapping(values)
+    return from_mapping(values) if "ca_file" in changes else read(values)
+
+
+def demand_ca_file(path: str) -> None:
+    """Raise ConfigError where there is no such file."""
+    if not Path(path).is_file():
+        raise ConfigError(
+            f"The CA file {path} is not there: put it back, or name another (ocelog source edit NAME --ca-file FILE)."
+        )
 
 
 def _log_type(name: object) -> str:
@@ -97,6 +116,4 @@ def _checked(settings: WizSettings) -> WizSettings:
         raise ConfigError(f"The page size is from 1 to {MOST_RECORDS} records, not {settings.page_size}.")
     if len(settings.projects) > _MOST_PROJECTS or not all(settings.projects):
         raise ConfigError(f"Projects are up to {_MOST_PROJECTS} ids, none of them empty.")
-    if settings.ca_file is not None and not Path(settings.ca_file).is_file():
-        raise ConfigError(f"The CA file {settings.ca_file} is not there.")
     return replace(settings, client_id=client_id)

@@ -82,7 +82,7 @@ class Tokens:
         """Return a token that is good for some minutes, and is not `refused`, the one that Wiz did not take.
 
         Threads that ask while one fetches share what comes of it, be it an error. Raises AccessRefusedError,
-        ContractBrokenError, SourceThrottledError or SourceUnavailableError, none of which tells a secret.
+        ContractBrokenError, SourceThrottledError, SourceUnavailableError or ConfigError, none of which tells a secret.
         """
         asked = self._monotonic()
         token = self._token
@@ -96,8 +96,6 @@ class Tokens:
                 raise _again(self._failure[1])
             try:
                 self._token = self._fetch(token.number + 1 if token is not None else 1)
-            except OperatorError as error:
-                raise AccessRefusedError(f"The client secret could not be read: {error}") from error
             except OcelogError as error:
                 self._failure = (self._monotonic(), error)
                 raise
@@ -122,7 +120,7 @@ class Tokens:
             "grant_type": "client_credentials",
             "audience": self._settings.audience,
             "client_id": self._settings.client_id,
-            "client_secret": self._secret().reveal(),
+            "client_secret": self._reveal(),
         }
         try:
             content = urlencode(form).encode()
@@ -137,6 +135,12 @@ class Tokens:
         life = granted.expires_in if granted.expires_in and granted.expires_in > 0 else _FALLBACK_SECONDS
         margin = min(300.0, life / 5)
         return Token(value=Secret(granted.access_token), renew_at=asked + life - margin, number=number)
+
+    def _reveal(self) -> str:
+        try:
+            return self._secret().reveal()
+        except OperatorError as error:
+            raise AccessRefusedError(f"The client secret could not be read: {error}") from error
 
 
 def _granted(answered: Answered) -> _Granted:
@@ -198,4 +202,8 @@ def _again(error: OcelogError) -> OcelogError:
     """Return the same error for another thread: one object must not be raised by two."""
     if isinstance(error, SourceThrottledError | SourceUnavailableError):
         return type(error)(str(error), retry_after=error.retry_after)
-    return type(error)(str(error)) if isinstance(error, HaltError) else SourceUnavailableError(str(error))
+    if isinstance(error, HaltError | OperatorError):
+        again = type(error)(str(error))
+        again.__cause__ = error.__cause__
+        return again
+    return SourceUnavailableError(str(error))
