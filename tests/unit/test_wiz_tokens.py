@@ -73,8 +73,11 @@ def test_one_token_serves_until_shortly_before_it_lapses() -> None:
     assert len(endpoint.asked) == 2
 
 
-@pytest.mark.parametrize(("life", "renewed"), [(60, 48), (3600, 3300), (None, 3300), (0, 3300), (-5, 3300)])
-def test_short_lives_are_lived_with(life: float | None, renewed: float) -> None:
+@pytest.mark.parametrize(
+    ("life", "renewed"),
+    [(60, 48), (3600, 3300), (None, 3300), (0, 3300), (-5, 3300), ("60", 48), ("3600", 3300), ("0", 3300)],
+)
+def test_short_lives_are_lived_with(life: float | str | None, renewed: float) -> None:
     endpoint, clock = Endpoint(body={"access_token": "t", "expires_in": life}), Clock()
     tokens = _tokens(endpoint, clock)
     tokens.get()

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
+from typing import Annotated, NoReturn, Protocol
 from urllib.parse import urlencode
 
 import msgspec
@@ -52,7 +52,8 @@ class Post(Protocol):
 # Decoding straight into a struct keeps the secret text out of any other object.
 class _Granted(msgspec.Struct):
     access_token: str
-    expires_in: float | None = None
+    expires_in: float | Annotated[str, msgspec.Meta(pattern="^[0-9]{1,9}$")] | None = None
+    """Seconds. Some servers write them as text."""
 
 
 class Tokens:
@@ -132,7 +133,8 @@ class Tokens:
         if answered.status != 200:
             _refuse(answered)
         granted = _granted(answered)
-        life = granted.expires_in if granted.expires_in and granted.expires_in > 0 else _FALLBACK_SECONDS
+        said = float(granted.expires_in or 0)
+        life = said if said > 0 else _FALLBACK_SECONDS
         margin = min(300.0, life / 5)
         return Token(value=Secret(granted.access_token), renew_at=asked + life - margin, number=number)
 
