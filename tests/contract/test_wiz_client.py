@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -352,3 +353,29 @@ def test_nothing_for_this_machine_passes_a_proxy(client: Make, monkeypatch: pyte
     assert proxy.asked == []
     server.shutdown()
     server.server_close()
+
+
+@pytest.mark.parametrize(
+    "opening", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"]
+)
+def test_a_byte_now_and_then_does_not_hold_an_exchange_beyond_its_time(client: Make, opening: bytes) -> None:
+    enough = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.sendall(opening)
+            for byte in b"HTTP/1.1 200 OK\r\nX: " * (not opening) + b"x" * 100:
+                if enough.wait(0.05):
+                    return
+                connection.sendall(bytes([byte]))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        dripping = threading.Thread(target=drip, args=(listening,))
+        dripping.start()
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        with pytest.raises(SourceUnavailableError, match=r"still sending after 0\.5 s|silent for too long"):
+            client(total_seconds=0.5, read_seconds=3).post(address, b"question", {})
+        assert dripping.is_alive()
+        enough.set()
+        dripping.join(timeout=10)

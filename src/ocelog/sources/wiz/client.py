@@ -14,6 +14,7 @@ from ocelog.errors import SourceUnavailableError
 from ocelog.sources.wiz.endpoints import is_loopback
 from ocelog.sources.wiz.exchange import Answered
 from ocelog.sources.wiz.opening import open_http
+from ocelog.sources.wiz.patience import Patience
 from ocelog.sources.wiz.settings import WizSettings
 
 
@@ -32,6 +33,7 @@ class Client:
     def __init__(self, settings: WizSettings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._monotonic = monotonic
+        self._patience = Patience(settings.total_seconds, monotonic)
         self._opened: dict[bool, httpx2.Client] = {}
         self._opening = threading.Lock()
         self._closed = False
@@ -43,6 +45,7 @@ class Client:
         """
         host = urlsplit(url).hostname or url
         http = self._http(near=is_loopback(urlsplit(url).hostname))
+        self._patience.begin(host)
         with _translated(host), http.stream("POST", url, content=content, headers=dict(headers)) as answer:
             heard = self._monotonic()
             return Answered(
@@ -69,19 +72,19 @@ class Client:
                 raise SourceUnavailableError("The source was closed.")
             if near not in self._opened:
                 self._opened[near] = open_http(self._settings, user_agent(), near=near)
+                self._patience.bound(self._opened[near])
             return self._opened[near]
 
     def _read(self, answer: httpx2.Response, host: str) -> bytes:
         """Return the unpacked body, counted while it comes: a few bytes may unpack to more than memory holds."""
-        body, most, started = bytearray(), self._settings.most_bytes, self._monotonic()
+        body, most = bytearray(), self._settings.most_bytes
         for piece in answer.iter_bytes():
             body += piece
             if len(body) > most:
                 raise SourceUnavailableError(
                     f"{host} sent more than {most} bytes: ask for smaller pages (--page-size)."
                 )
-            if self._monotonic() - started > self._settings.total_seconds:
-                raise SourceUnavailableError(f"{host} was still sending after {self._settings.total_seconds:g} s.")
+            self._patience.within(None)
         return bytes(body)
 
 

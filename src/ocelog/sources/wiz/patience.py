@@ -1,0 +1,69 @@
+"""How long one exchange may take as a whole: what is left of its time bounds every wait for a byte."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+
+from ocelog.errors import SourceUnavailableError
+
+
+class Patience:
+    """What each thread's exchange has left of its time."""
+
+    def __init__(self, seconds: float, monotonic: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._own = threading.local()
+
+    def begin(self, host: str) -> None:
+        """Let the time of this thread's exchange with `host` run from now."""
+        self._own.host, self._own.until = host, self._monotonic() + self._seconds
+
+    def within(self, timeout: float | None) -> float:
+        """Return `timeout`, or what is left where that is less. Raises SourceUnavailableError where nothing is."""
+        left: float = self._own.until - self._monotonic()
+        if left <= 0:
+            raise SourceUnavailableError(f"{self._own.host} was still sending after {self._seconds:g} s.")
+        return left if timeout is None else min(left, timeout)
+
+    def bound(self, http: httpx2.Client) -> None:
+        """Bound whatever `http` will read.
+
+        Its own limits are for one silence each, so a byte now and then would hold it for ever; and it has no public
+        place for another. Where a later version keeps its sockets elsewhere, only the body is bounded, by the client.
+        """
+        for transport in (http._transport, *http._mounts.values()):  # noqa: SLF001 - see above
+            pool: Any = getattr(transport, "_pool", None)
+            backend = getattr(pool, "_network_backend", None)
+            if backend is not None:
+                pool._network_backend = _Backend(backend, self)  # noqa: SLF001 - see above
+
+
+class _Backend:
+    def __init__(self, inner: Any, patience: Patience) -> None:
+        self._inner = inner
+        self._patience = patience
+
+    def connect_tcp(self, *args: Any, **named: Any) -> "_Stream":
+        return _Stream(self._inner.connect_tcp(*args, **named), self._patience)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class _Stream:
+    def __init__(self, inner: Any, patience: Patience) -> None:
+        self._inner = inner
+        self._patience = patience
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        found: bytes = self._inner.read(max_bytes, timeout=self._patience.within(timeout))
+        return found
+
+    def start_tls(self, *args: Any, **named: Any) -> "_Stream":
+        return _Stream(self._inner.start_tls(*args, **named), self._patience)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
