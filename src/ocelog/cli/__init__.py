@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from typer import Abort
 
+from ocelog.cli import output
 from ocelog.cli.app import build, wanted_command
 from ocelog.errors import OcelogError, TransientError
 
@@ -19,7 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        build(wanted_command(given, os.environ))(args=given, prog_name="ocelog")
+        output.prepare()
+        with output.written():
+            build(wanted_command(given, os.environ))(args=given, prog_name="ocelog")
     except OcelogError as error:
         _say(str(error))
         sys.exit(TRY_LATER if isinstance(error, TransientError) else PERSON_MUST_ACT)
@@ -29,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(PERSON_MUST_ACT)
         raise
     except BrokenPipeError:
-        # Whoever read our output has left; Python would complain about that at exit once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has left.
+        output.drop()
         sys.exit(1)
     except Exception as error:
         if os.environ.get("OCELOG_DEBUG", "").lower() in ("1", "true", "yes", "on"):

@@ -1,0 +1,55 @@
+"""Whether what a command prints can be written, and in which encoding."""
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+
+from ocelog.errors import ConfigError, LakeUnavailableError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def prepare() -> None:
+    """Make ready what is written to: what its encoding lacks is escaped. Raises ConfigError where stdout is closed."""
+    # A stream that is closed is None. Without it the next file opened would get its number.
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123 - as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - as long as the process
+    if sys.stdout is None:
+        raise ConfigError("stdout is closed: leave it open, or send it to a file or to /dev/null.")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def in_utf8() -> None:
+    """Write stdout as UTF-8 from here on: what programs read must not depend on who asks."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+
+
+@contextmanager
+def written() -> Iterator[None]:
+    """Write at the end of the block all that is still held. Raises LakeUnavailableError where there is no room."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        # What failed for want of room elsewhere names its file, or was translated where it failed.
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        drop()
+        raise LakeUnavailableError(
+            "The answer could not be written: no space left where stdout goes. Make room, then try again."
+        ) from error
+
+
+def drop() -> None:
+    """Send what is held, and whatever follows, nowhere: Python would complain about it at exit once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

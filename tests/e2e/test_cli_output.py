@@ -1,0 +1,63 @@
+"""What is said where an answer cannot be written, or not in every character."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from commands import PATIENCE, Ocelog
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+LATIN_1 = {"PYTHONIOENCODING": "latin-1"}
+
+
+@pytest.fixture(scope="module")
+def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
+    made = Ocelog(tmp_path_factory.mktemp("made") / "home")
+    made("init")
+    return made
+
+
+def shell(ocelog: Ocelog, redirection: str, *arguments: str | bytes, **more: str) -> tuple[int, bytes, str]:
+    """Run a command with `redirection` behind it."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "ocelog", *arguments],
+        env=ocelog.environment | more,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("query", "SELECT 1"),
+        ("query", "SELECT * FROM range(100000)"),
+        ("query", "SELECT 1", "-o", "parquet"),
+        ("status",),
+        ("--help",),
+    ],
+)
+def test_a_full_disk_behind_stdout_is_named(ocelog: Ocelog, arguments: tuple[str, ...], unbuffered: str) -> None:
+    code, _, err = shell(ocelog, ">/dev/full", *arguments, PYTHONUNBUFFERED=unbuffered)
+    assert (code, err.count("\n")) == (3, 1), err
+    assert "The answer could not be written: no space left" in err
+
+
+@pytest.mark.parametrize("arguments", [("query", "SELECT 1"), ("status",)])
+def test_a_closed_stdout_is_named(ocelog: Ocelog, arguments: tuple[str, ...]) -> None:
+    code, _, err = shell(ocelog, ">&-", *arguments)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "stdout is closed" in err
+
+
+def test_without_stdin_and_stderr_an_answer_is_as_ever(ocelog: Ocelog) -> None:
+    code, out, _ = shell(ocelog, "<&- 2>&-", "query", "SELECT 1 AS one")
+    assert (code, json.loads(out)) == (0, {"one": 1})
