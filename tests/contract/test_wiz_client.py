@@ -374,7 +374,7 @@ def test_a_byte_now_and_then_does_not_hold_an_exchange_beyond_its_time(client: M
         dripping = threading.Thread(target=drip, args=(listening,))
         dripping.start()
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        with pytest.raises(SourceUnavailableError, match=r"still sending after 0\.5 s|silent for too long"):
+        with pytest.raises(SourceUnavailableError, match=r"still sending after 0\.5 s"):
             client(total_seconds=0.5, read_seconds=3).post(address, b"question", {})
         assert dripping.is_alive()
         enough.set()

@@ -59,7 +59,12 @@ class _Stream:
         self._patience = patience
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        found: bytes = self._inner.read(max_bytes, timeout=self._patience.within(timeout))
+        try:
+            found: bytes = self._inner.read(max_bytes, timeout=self._patience.within(timeout))
+        except Exception:
+            # A wait that the end of the whole cut short is no long silence.
+            self._patience.within(None)
+            raise
         return found
 
     def start_tls(self, *args: Any, **named: Any) -> "_Stream":
