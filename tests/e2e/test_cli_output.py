@@ -61,3 +61,32 @@ def test_a_closed_stdout_is_named(ocelog: Ocelog, arguments: tuple[str, ...]) ->
 def test_without_stdin_and_stderr_an_answer_is_as_ever(ocelog: Ocelog) -> None:
     code, out, _ = shell(ocelog, "<&- 2>&-", "query", "SELECT 1 AS one")
     assert (code, json.loads(out)) == (0, {"one": 1})
+
+
+@pytest.mark.parametrize("encoding", [{}, ASCII, LATIN_1])
+def test_sql_that_is_no_utf_8_is_refused(ocelog: Ocelog, encoding: dict[str, str]) -> None:
+    code, _, err = shell(ocelog, "", "query", b"SELECT '\xff'", **encoding)
+    assert (code, err) == (2, "ocelog: The SQL is no UTF-8 text.\n")
+
+
+@pytest.mark.parametrize("encoding", [{"PYTHONIOENCODING": "utf-8:surrogateescape"}, ASCII])
+def test_sql_on_stdin_that_is_no_utf_8_is_refused(ocelog: Ocelog, tmp_path: Path, encoding: dict[str, str]) -> None:
+    file = tmp_path / "wrong.sql"
+    file.write_bytes(b"SELECT '\xff'")
+    code, _, err = shell(ocelog, f"<'{file}'", "query", **encoding)
+    assert (code, err) == (2, "ocelog: The SQL is no UTF-8 text.\n")
+
+
+@pytest.mark.parametrize("encoding", [{}, ASCII, LATIN_1])
+@pytest.mark.parametrize("form", ["json", "ndjson", "csv"])
+def test_what_programs_read_is_utf_8_in_every_encoding(ocelog: Ocelog, encoding: dict[str, str], form: str) -> None:
+    code, out, err = shell(ocelog, "", "query", "SELECT 'grün ☃' AS said", "-o", form, **encoding)
+    assert code == 0, err
+    assert "grün ☃" in out.decode("utf-8")
+
+
+@pytest.mark.parametrize("encoding", [ASCII, LATIN_1])
+def test_a_table_shows_escaped_what_the_encoding_lacks(ocelog: Ocelog, encoding: dict[str, str]) -> None:
+    code, out, err = shell(ocelog, "", "query", "SELECT 'snow ☃' AS said", "-o", "table", **encoding)
+    assert (code, err) == (0, "1 row.\n")
+    assert b"snow" in out

@@ -11,6 +11,7 @@ import typer
 from ocelog.assemble import table_schemas
 from ocelog.cli import answers, show
 from ocelog.cli.limits import bound_memory, ended_after
+from ocelog.cli.output import in_utf8
 from ocelog.errors import ConfigError
 from ocelog.installation import Installation, opened
 from ocelog.lake.query import Answer, Limits, Queries
@@ -53,7 +54,7 @@ def command(
     The SQL is an argument, a file, or comes on stdin. A table shows 100 rows and says how many there are.
     """
     form = _output(output)
-    text = _sql(sql, file)
+    text = _utf8(_sql(sql, file))
     with opened(reading=True) as installation:
         settings = installation.settings
         limits = Limits(
@@ -88,6 +89,14 @@ def _sql(sql: str | None, file: Path | None) -> str:
         raise ConfigError(f"{file or 'stdin'} is no UTF-8 text.") from None
 
 
+def _utf8(sql: str) -> str:
+    """Return `sql` with the bytes that Python could not read, under a locale that is not UTF-8, read as such."""
+    try:
+        return sql.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        raise ConfigError("The SQL is no UTF-8 text.") from None
+
+
 def _timeout(text: str) -> timedelta:
     found = duration(text)
     if not timedelta(seconds=1) <= found <= timedelta(minutes=9):
@@ -103,8 +112,10 @@ def _output(word: str | None) -> Output:
     return Output(word)
 
 
-def _write(answer: Answer, output: Output) -> None:
-    match output:
+def _write(answer: Answer, form: Output) -> None:
+    if form is not Output.TABLE:
+        in_utf8()
+    match form:
         case Output.TABLE:
             answers.as_table(answer)
         case Output.JSON:

@@ -8,6 +8,8 @@ from typing import Any
 
 import typer
 
+from ocelog.cli.output import in_utf8
+
 _PAGE = 120
 """Columns of what is printed where no terminal says how many it has."""
 _ENDLESS = 100_000
@@ -24,6 +26,7 @@ def table_or_json(rows: Sequence[Mapping[str, Any]], *, json: bool) -> None:
 
 def as_json(value: object) -> None:
     """Print `value` as one JSON document."""
+    in_utf8()
     typer.echo(json_format.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
