@@ -68,6 +68,9 @@ def make(path: Path, *, ledger_url: str | None) -> Made:
             raise HomeError(f"{path} is a home already, with another ledger: choose another folder with --home.")
         Ledger.open(place.ledger_url, create=False).close()
         return Made(home=place, new=False, new_key=_make_key(place.key_file))
+    if ledger_url is not None and not ledger_url.startswith("sqlite"):
+        # First of all: where the server does not answer, nothing is left behind.
+        _make_ledger(ledger_url)
     real = home.prepare(path)
     new_key = _make_key(real / "key")
     _make_ledger(ledger_url or home.default_ledger(real))

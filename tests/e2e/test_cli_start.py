@@ -94,6 +94,7 @@ def test_making_a_home_twice_changes_nothing(ocelog: Ocelog) -> None:
 def test_a_ledger_that_does_not_answer_leaves_no_home_behind(ocelog: Ocelog) -> None:
     away = ocelog("init", "--ledger", "postgresql://me:s3cret@127.0.0.1:1/x", code=3)
     assert "s3cret" not in away.err
+    assert not ocelog.home.exists()
     assert "run `ocelog init`" in ocelog("status", code=2).err
     ocelog("init")
 

@@ -97,7 +97,7 @@ def test_yaml_aliases_are_read() -> None:
         (with_field("{name: x, type: string, validate: {ipv4: true}}"), "doors.yml:4: unknown key 'ipv4'"),
         (with_field("{name: ID, type: string}"), "doors.yml:4: the field 'ID' is here twice (as 'id'"),
         (with_field("{name: p_row_id, type: string}"), "names in p_ are ours"),
-        (with_field("{name: a.b, type: string}"), "'a.b' is no name for a field"),
+        (with_field("{name: a.b, type: string}"), "'a.b' is no name for a field: letters, digits, spaces and _@$:/-"),
         (with_field("{name: x, type: array}"), "doors.yml:4: `element` is missing here"),
         (with_field("{type: string}"), "doors.yml:4: `name` is missing here"),
         ("schema: ''\nfields:\n  - {name: id, type: string}\n", "doors.yml:1: '' is no name for a log type"),

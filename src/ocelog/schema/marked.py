@@ -134,7 +134,7 @@ class Marked:
         """Return the text here, which must do as the name of a field, and of a column."""
         name = self.text()
         if not _NAME.fullmatch(name):
-            raise self.wrong(f"{name!r} is no name for a field: letters, digits, _ and - please, 128 at most")
+            raise self.wrong(f"{name!r} is no name for a field: letters, digits, spaces and _@$:/- please, 128 at most")
         if name.lower().startswith("p_"):
             raise self.wrong(f"the field {name!r} would hide a standard field: names in p_ are ours")
         return name
