@@ -146,6 +146,17 @@ def refuse_other_tenant(installation: Installation, before: SourceRow, after: So
     )
 
 
+def sweep_again(installation: Installation, before: SourceRow, after: SourceRow) -> bool:
+    """Have open records swept once more where `after` sees projects that `before` did not; True: it will be so."""
+    old, new = wiz_settings(before).projects, wiz_settings(after).projects
+    if not old or (new and set(new) <= set(old)) or not stream_settings(after).sweep:
+        return False
+    for stream in installation.ledger.streams(after.id):
+        if stream.marks.swept_at is not None:
+            installation.ledger.plan(stream.marks, replace(stream.marks, swept_at=None), [])
+    return True
+
+
 def with_pause(row: SourceRow, *, paused: bool) -> SourceRow:
     """Return `row`, paused or not."""
     return replace(row, paused=paused)

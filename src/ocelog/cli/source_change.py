@@ -91,8 +91,11 @@ def edit(
         if secret is not None:
             tenants.keep_secret(installation, row, secret)
         installation.ledger.save_source(row)
+        swept = tenants.sweep_again(installation, before, row)
     typer.echo(f"Changed {row.name!r}.")
-    if wiz_settings(row).projects != wiz_settings(before).projects:
+    if swept:
+        show.remark("Open records of projects that are new here are swept. For closed ones: ocelog pull --since 30d")
+    elif wiz_settings(row).projects != wiz_settings(before).projects:
         show.remark("Of projects that are new here only news is read. For their past: ocelog pull --since 30d")
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ocelog.errors import AccessRefusedError, OcelogError, OperatorError, SourceUnavailableError
+from ocelog.errors import AccessRefusedError, OcelogError, OperatorError, SourceThrottledError, SourceUnavailableError
 from ocelog.instants import EPOCH
 from ocelog.pull.ports import Ask, CursorLost, Page, Unusable
 from ocelog.sources.wiz.envelope import readable
@@ -103,6 +103,8 @@ def _unreachable(what: str, url: str, error: OcelogError) -> HealthItem:
             todo = "Mend in Wiz what its answer names, then check again."
         case OperatorError():
             todo = "Do what it says, then check again."
+        case SourceThrottledError():
+            todo = "Try again in some minutes; where it goes on, ask for less with --rate."
         case _:
             todo = "Check the URL."
     return HealthItem(name="address", state=HealthState.FAIL, text=f"{what} {url}: {error}", todo=todo)
