@@ -36,11 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         output.drop()
         sys.exit(1)
     except Exception as error:
+        if isinstance(error, UnicodeEncodeError) and any(_is_no_text(each) for each in given):
+            _say("An argument is no UTF-8 text: type it anew.")
+            sys.exit(PERSON_MUST_ACT)
         if os.environ.get("OCELOG_DEBUG", "").lower() in ("1", "true", "yes", "on"):
             raise
         first = (str(error).splitlines() or [""])[0][:300]
         _say(f"Unexpected {type(error).__name__}: {first}\nThis is a mistake in Ocelog. OCELOG_DEBUG=1 shows where.")
         sys.exit(1)
+
+
+def _is_no_text(argument: str) -> bool:
+    """Tell whether bytes that are no text were in `argument`: Python hands them on as half characters."""
+    return any("\ud800" <= letter <= "\udfff" for letter in argument)
 
 
 def _say(message: str) -> None:
