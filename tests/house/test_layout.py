@@ -1,4 +1,4 @@
-"""The house is in order: layers, names and sizes of files and functions, the tree of errors, who reads settings."""
+"""The house is in order: layers, names, the tree of errors, who reads settings."""
 
 import ast
 import re
@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 import pytest
 
@@ -15,20 +14,10 @@ from ocelog import errors
 ROOT = Path(__file__).parents[2]
 CODE = sorted((ROOT / "src").rglob("*.py")) + sorted((ROOT / "scripts").rglob("*.py"))
 BANNED = {"utils", "helpers", "common", "base", "core", "manager", "types", "constants", "misc"}
-LONGEST_FILE = 250
-LONGEST_FUNCTION = 40
 
 
 def relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
-
-
-def functions(path: Path) -> Iterator[tuple[str, int]]:
-    """Name and length in lines of each function, its docstring and decorators left out."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
-            yield node.name, (node.end_lineno or 0) - body[0].lineno + 1
 
 
 def test_dependencies_point_down() -> None:
@@ -39,20 +28,6 @@ def test_dependencies_point_down() -> None:
 
 def test_no_file_is_a_shared_drawer() -> None:
     assert [relative(path) for path in CODE if path.stem in BANNED or path.parent.name in BANNED] == []
-
-
-def test_no_file_is_longer_than_a_reader_holds_in_mind() -> None:
-    lengths = {relative(path): len(path.read_text().splitlines()) for path in CODE}
-    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
-
-
-def test_no_function_is_longer_than_a_screen() -> None:
-    long = {f"{relative(path)}:{name}": n for path in CODE for name, n in functions(path) if n > LONGEST_FUNCTION}
-    assert long == {}
-
-
-def test_most_functions_are_short() -> None:
-    assert median(lines for path in CODE for _, lines in functions(path)) <= 8
 
 
 @pytest.mark.parametrize("path", CODE, ids=relative)
