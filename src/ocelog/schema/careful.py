@@ -1,7 +1,8 @@
 """What one record holds: read member by member, for the records that the typed reader refuses."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from ocelog.schema.decode import NO_JSON, Layout, Record
 from ocelog.schema.fields import Array, Boolean, Field, Integer, Json, Object, Real, Text, Timestamp, Type
 from ocelog.schema.misfit import BROKEN, Misfit, elements, found, free, members, string
+from ocelog.schema.nesting import too_deep
 from ocelog.schema.split import split_object
 from ocelog.schema.timestamps import canonical, instant
 from ocelog.schema.validity import check
@@ -16,19 +18,63 @@ from ocelog.schema.validity import check
 _PLAIN_NAME = re.compile(r"[\w-]+")
 LONGEST_NAME = 1_000
 _NAME = f"text of 1 to {LONGEST_NAME:,} characters, and not of spaces alone: records are told apart by it"
-_INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
+_INTEGER = re.compile(r"-?\d+", re.ASCII)
+_DIGITS = 19
+"""Of the greatest number that 64 bits hold."""
 
 
-def read_record(raw: bytes, layout: Layout) -> tuple[Record, dict[str, str]]:
-    """Read one record; beside it, the fields that its schema does not have: path -> JSON text.
+@dataclass(slots=True)
+class Extra:
+    """What of a record no column holds: it is kept as p_extra."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    """JSON path -> JSON text, of the fields that the schema does not have, and of those in `unreadable`."""
+    unreadable: dict[str, Misfit] = field(default_factory=dict)
+    """JSON path -> why the column of a field is null although the record has a value: see `Misfit.unreadable`."""
+
+    def keep(self, path: str, raw: bytes, misfit: Misfit) -> None:
+        """Keep the value `raw`, which no column can hold, as text that every JSON reader can follow."""
+        self.unreadable[path] = misfit
+        try:
+            self.texts[path] = msgspec.json.encode(string(raw, path, "text")).decode()
+        except Misfit:
+            self.texts[path] = msgspec.json.encode(raw.decode("utf-8", "backslashreplace")).decode()
+
+    def add(self, other: "Extra") -> None:
+        """Take in what a part of the record left over."""
+        self.texts |= other.texts
+        self.unreadable |= other.unreadable
+
+    def __bool__(self) -> bool:
+        return bool(self.texts)
+
+    def __str__(self) -> str:
+        """Write it as one JSON object: path -> value as it came."""
+        pairs = (f"{msgspec.json.encode(path.removeprefix('$.')).decode()}:{text}" for path, text in self.texts.items())
+        return "{" + ",".join(pairs) + "}"
+
+    def names(self) -> set[str]:
+        """Return the paths without list positions: `projects[].owner` for `$.projects[3].owner`."""
+        return {
+            re.sub(r"\[\d+\]", "[]", path.removeprefix("$."))[:200] + (UNREADABLE if path in self.unreadable else "")
+            for path in self.texts
+        }
+
+
+UNREADABLE = " (unreadable)"
+"""Stands behind the name of a field that the schema has, wherever what p_extra holds is counted by name."""
+
+
+def read_record(raw: bytes, layout: Layout) -> tuple[Record, Extra]:
+    """Read one record; beside it, what no column holds.
 
     Raises Misfit, and nothing else, whatever `raw` is.
     """
-    unknown: dict[str, str] = {}
-    record = _object(raw, layout, "$", unknown)
+    extra = Extra()
+    record = _object(raw, layout, "$", extra)
     if not is_name(record.id):
         raise Misfit("$.id", _NAME, found(msgspec.json.encode(record.id)))
-    return record, unknown
+    return record, extra
 
 
 def is_name(name: str | None) -> bool:
@@ -48,7 +94,7 @@ def readable_name(raw: bytes) -> str | None:
     return name if is_name(name) else None
 
 
-def _object(raw: bytes, layout: Layout, path: str, unknown: dict[str, str]) -> Record:
+def _object(raw: bytes, layout: Layout, path: str, extra: Extra) -> Record:
     given = dict(members(raw, path))
     values: dict[str, Any] = {}
     for at, (known, attribute, inner) in enumerate(zip(layout.fields, layout.attributes, layout.inner, strict=True)):
@@ -58,12 +104,32 @@ def _object(raw: bytes, layout: Layout, path: str, unknown: dict[str, str]) -> R
             _refuse_if_required(known, below, member)
             values[attribute] = layout.nothing(at)
         else:
-            value = _value(member, known.type, inner, below, unknown)
-            values[attribute] = value if inner is None else msgspec.Raw(msgspec.json.encode(value))
+            try:
+                value = _whole(member, known.type, inner, below, extra)
+            except Misfit as misfit:
+                if known.required or not misfit.unreadable:
+                    raise
+                extra.keep(below, member, misfit)
+                values[attribute] = layout.nothing(at)
+            else:
+                values[attribute] = value if inner is None else msgspec.Raw(msgspec.json.encode(value))
     for name, member in given.items():
         below = _child(path, name)
-        unknown[below] = free(bytes(member), below)
+        try:
+            extra.texts[below] = free(bytes(member), below)
+        except Misfit as misfit:
+            if not misfit.unreadable:
+                raise
+            extra.keep(below, bytes(member), misfit)
     return layout.struct(**values)
+
+
+def _whole(raw: bytes, type_: Type, inner: Layout | None, path: str, extra: Extra) -> Any:
+    """Return the value `raw`; what it leaves over counts only if all of it can be read."""
+    left = Extra()
+    value = _value(raw, type_, inner, path, left)
+    extra.add(left)
+    return value
 
 
 def _refuse_if_required(known: Field, path: str, member: bytes | None) -> None:
@@ -96,13 +162,13 @@ def _expected(type_: Type) -> str:  # noqa: PLR0911  # one answer for each kind 
             return "an object"
 
 
-def _value(raw: bytes, type_: Type, inner: Layout | None, path: str, unknown: dict[str, str]) -> Any:
+def _value(raw: bytes, type_: Type, inner: Layout | None, path: str, extra: Extra) -> Any:
     match type_:
         case Object():
             assert inner is not None  # noqa: S101  # an object always has a layout; mypy cannot see it
-            return _object(raw, inner, path, unknown)
+            return _object(raw, inner, path, extra)
         case Array(element=element):
-            return list(_elements(raw, element, inner, path, unknown))
+            return list(_elements(raw, element, inner, path, extra))
         case Json():
             free(raw, path)
             return msgspec.Raw(raw)
@@ -110,16 +176,25 @@ def _value(raw: bytes, type_: Type, inner: Layout | None, path: str, unknown: di
             return _scalar(raw, type_, path)
 
 
-def _elements(raw: bytes, element: Type, inner: Layout | None, path: str, unknown: dict[str, str]) -> Iterator[Any]:
+def _elements(raw: bytes, element: Type, inner: Layout | None, path: str, extra: Extra) -> Iterator[Any]:
+    nothing = NO_JSON if isinstance(element, Json) else None
     for index, item in enumerate(map(bytes, elements(raw, path))):
+        below = f"{path}[{index}]"
         if item == b"null":
-            yield NO_JSON if isinstance(element, Json) else None
-        else:
-            yield _value(item, element, inner, f"{path}[{index}]", unknown)
+            yield nothing
+            continue
+        try:
+            value = _whole(item, element, inner, below, extra)
+        except Misfit as misfit:
+            if not misfit.unreadable:
+                raise
+            extra.keep(below, item, misfit)
+            value = nothing
+        yield value
 
 
 def _scalar(raw: bytes, type_: Text | Integer | Real | Boolean | Timestamp, path: str) -> Any:
-    wrong = Misfit(path, _expected(type_), found(raw))
+    wrong = Misfit(path, _expected(type_), found(raw), unreadable=isinstance(type_, Timestamp) or too_deep(raw))
     if raw[:1] in {b"{", b"["}:
         raise wrong
     if raw[:1] != b'"':
@@ -134,7 +209,7 @@ def _scalar(raw: bytes, type_: Text | Integer | Real | Boolean | Timestamp, path
                 raise wrong
             return canonical(when)
         case Integer(bits=bits):
-            return _integer(raw.decode("utf-8", "replace"), bits, wrong)
+            return _integer(raw, bits, wrong)
         case Real():
             return _real(raw, wrong)
         case Boolean():
@@ -148,9 +223,12 @@ def _text(raw: bytes, wrong: Misfit) -> str:
     return string(raw, wrong.path, wrong.expected) if raw[:1] == b'"' else raw.decode()
 
 
-def _integer(text: str, bits: int, wrong: Misfit) -> int:
-    if not _INTEGER.fullmatch(text) or not -(2 ** (bits - 1)) <= int(text) < 2 ** (bits - 1):
+def _integer(raw: bytes, bits: int, wrong: Misfit) -> int:
+    text = raw.decode("utf-8", "replace")
+    if not _INTEGER.fullmatch(text):
         raise wrong
+    if len(text.removeprefix("-")) > _DIGITS or not -(2 ** (bits - 1)) <= int(text) < 2 ** (bits - 1):
+        raise _too_large(wrong)
     return int(text)
 
 
@@ -158,15 +236,9 @@ def _real(raw: bytes, wrong: Misfit) -> float:
     try:
         return msgspec.json.decode(raw, type=float)
     except BROKEN:
-        raise wrong from None
+        # JSON it is: `_scalar` has looked. Of numbers, only those beyond all bounds cannot be read.
+        raise _too_large(wrong) if raw[:1] in b"-0123456789" else wrong from None
 
 
-def unknown_text(unknown: Mapping[str, str]) -> str:
-    """Write unknown fields as one JSON object: path -> value as it came."""
-    pairs = (f"{msgspec.json.encode(path.removeprefix('$.')).decode()}:{text}" for path, text in unknown.items())
-    return "{" + ",".join(pairs) + "}"
-
-
-def unknown_names(paths: Sequence[str]) -> set[str]:
-    """Return paths without list positions, 200 characters at most: `projects[].owner` for `$.projects[3].owner`."""
-    return {re.sub(r"\[\d+\]", "[]", path.removeprefix("$."))[:200] for path in paths}
+def _too_large(wrong: Misfit) -> Misfit:
+    return Misfit(wrong.path, wrong.expected, wrong.found, unreadable=True)

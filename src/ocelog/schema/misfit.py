@@ -25,8 +25,14 @@ _LONGEST_PATH = 500
 class Misfit(Exception):  # noqa: N818  # it never leaves the schema package: shaping makes a rejection of it
     """A record does not fit its schema."""
 
-    def __init__(self, path: str, expected: str, found: str) -> None:
+    def __init__(self, path: str, expected: str, found: str, *, unreadable: bool = False) -> None:
+        """Say what is wrong at `path`.
+
+        `unreadable`: a value of the right kind that no column can hold (nested too deep, too large, no instant, text
+        that is no text). It costs the record only the field, if the record can do without.
+        """
         super().__init__(f"{path}: expected {expected}, found {found}")
+        self.unreadable = unreadable
         self.path = path if len(path) <= _LONGEST_PATH else path[:_LONGEST_PATH] + "..."
         self.expected = expected
         self.found = found
@@ -41,12 +47,12 @@ def members(raw: bytes, path: str) -> Mapping[str, bytes | msgspec.Raw]:
     try:
         return _OBJECT.decode(raw)
     except msgspec.ValidationError:
-        raise Misfit(path, "an object", found(raw)) from None
+        raise Misfit(path, "an object", found(raw), unreadable=too_deep(raw)) from None
     except BROKEN as error:
         split = split_object(raw)
         if split.whole:
             return split.texts
-        raise Misfit(path, "an object", trouble(raw, error)) from None
+        raise Misfit(path, "an object", trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
 
 
 def elements(raw: bytes, path: str) -> Sequence[bytes | msgspec.Raw]:
@@ -54,12 +60,12 @@ def elements(raw: bytes, path: str) -> Sequence[bytes | msgspec.Raw]:
     try:
         return _LIST.decode(raw)
     except msgspec.ValidationError:
-        raise Misfit(path, "a list", found(raw)) from None
+        raise Misfit(path, "a list", found(raw), unreadable=too_deep(raw)) from None
     except BROKEN as error:
         split = split_array(raw)
         if split is not None:
             return split
-        raise Misfit(path, "a list", trouble(raw, error)) from None
+        raise Misfit(path, "a list", trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
 
 
 def string(raw: bytes, path: str, expected: str) -> str:
@@ -67,18 +73,18 @@ def string(raw: bytes, path: str, expected: str) -> str:
     try:
         return _STRING.decode(raw)
     except BROKEN as error:
-        raise Misfit(path, expected, trouble(raw, error)) from None
+        raise Misfit(path, expected, trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
 
 
 def free(raw: bytes, path: str, expected: str = "JSON") -> str:
     """Return the JSON `raw` as text; what can be read is no deeper than MOST, and UTF-8. Raises Misfit."""
     if too_deep(raw):
-        raise Misfit(path, f"JSON nested {MOST} deep at most", "JSON nested deeper")
+        raise Misfit(path, f"JSON nested {MOST} deep at most", "JSON nested deeper", unreadable=True)
     try:
         _ANY.decode(raw)
         return raw.decode()
     except BROKEN as error:
-        raise Misfit(path, expected, trouble(raw, error)) from None
+        raise Misfit(path, expected, trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
 
 
 def trouble(raw: bytes, error: Exception) -> str:
@@ -92,6 +98,15 @@ def trouble(raw: bytes, error: Exception) -> str:
     if _has_half_a_pair(raw):
         return "text with half of a surrogate pair"
     return f"no JSON{f', {raw.decode()}' if 0 < len(raw) <= _SHOWN else ''} ({error})"
+
+
+def is_no_text(raw: bytes) -> bool:
+    """Tell whether `raw` holds what no text can: bytes that are not UTF-8, or half of a surrogate pair."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return True
+    return _has_half_a_pair(raw)
 
 
 def found(raw: bytes) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from ocelog.model import Kind, Rejection
-from ocelog.schema.careful import LONGEST_NAME, read_record, readable_name, unknown_names, unknown_text
+from ocelog.schema.careful import LONGEST_NAME, Extra, read_record, readable_name
 from ocelog.schema.decode import Record, is_plain, layout_of, page_decoder
 from ocelog.schema.fields import Array, Json, LogSchema, Text
 from ocelog.schema.frame import Frame
@@ -36,7 +36,7 @@ class Readout:
     positions: Sequence[int]
     seen: list[str]
     extras: list[str | None] | None = None
-    """Unknown fields of each event as JSON text; None: no event has any."""
+    """What of each event no column holds, as JSON text; None: all columns hold everything."""
     rejections: list[Rejection] = field(default_factory=list)
     unknown_fields: dict[str, int] = field(default_factory=dict)
 
@@ -88,8 +88,8 @@ class Reader:
         names: Counter[str] = Counter()
         for position, raw in enumerate(texts):
             try:
-                event, unknown = read_record(raw, self.layout)
-                self._need_place(event)
+                event, extra = read_record(raw, self.layout)
+                self._need_place(event, extra)
             except Misfit as misfit:
                 name = readable_name(raw)
                 seen.append(name if name is not None else sha256(raw).hexdigest())
@@ -100,8 +100,8 @@ class Reader:
             events.append(event)
             positions.append(position)
             seen.append(event.id)
-            extras.append(unknown_text(unknown) if unknown else None)
-            names.update(unknown_names(list(unknown)))
+            extras.append(str(extra) if extra else None)
+            names.update(extra.names())
         frame = Frame(self.layout, events)
         instants = self._moments.read(frame)
         assert instants is not None  # noqa: S101  # the careful reader writes each timestamp in the usual way
@@ -115,9 +115,12 @@ class Reader:
             unknown_fields=_bounded(names),
         )
 
-    def _need_place(self, event: Record) -> None:
+    def _need_place(self, event: Record, extra: Extra) -> None:
         if self._moments.lacks_place(Frame(self.layout, [event])):
             first, second = self._moments.place
+            for path in (f"$.{first}", f"$.{second}"):
+                if path in extra.unreadable:
+                    raise extra.unreadable[path]
             raise Misfit(f"$.{first}", f"a timestamp there or in {second}", "nothing")
 
 
