@@ -116,6 +116,10 @@ class Rejection:
     found: str
     raw: bytes
     record_id: str | None = None
+    position: int = 0
+    """Place of the record in its page."""
+    unknown: frozenset[str] = frozenset()
+    """Dotted paths of fields that the source did not show with this record: refused, or failed in that answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

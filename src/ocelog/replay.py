@@ -28,7 +28,7 @@ _AT_ONCE = 500
 _REPLAY = "replay"
 """Stands where the date field of a question stands: no slice of the ledger ever asks by it."""
 _STORED = """
-SELECT p_source_id, p_source_label, p_log_type, p_origin, p_observed_at, expected, raw, raw_encoding
+SELECT p_source_id, p_source_label, p_log_type, p_origin, p_observed_at, expected, raw, raw_encoding, unknown_fields
 FROM rejections ORDER BY p_source_id, p_log_type, p_origin, p_observed_at
 """
 
@@ -45,6 +45,8 @@ class Stored:
     raw: bytes
     whole: bool
     """Not so where the source sent it only together with an error: what failed in it is null, and was not so."""
+    unknown: frozenset[str]
+    """Fields that the source did not show with it: as in a landing, they take the value of the version before."""
 
     @property
     def page(self) -> tuple[str, str, str, datetime]:
@@ -99,6 +101,7 @@ def stored(installation: Installation) -> list[Stored]:
                 observed_at=row["p_observed_at"],
                 whole=row["expected"] != WITHOUT_ERRORS,
                 raw=base64.b64decode(row["raw"]) if row["raw_encoding"] == "base64" else row["raw"].encode(),
+                unknown=frozenset(row["unknown_fields"] or ()),
             )
             for batch in answer.batches
             for row in batch.to_pylist()
@@ -115,6 +118,7 @@ def _land(installation: Installation, lake: FileLake, records: Sequence[Stored])
         total=None,
         capped=False,
         asked_us=to_us(first.observed_at),
+        unknown={at: each.unknown for at, each in enumerate(records) if each.unknown},
     )
     shaped = compile_shaper(packaged_schemas()[first.log_type], kind).shape(page.records)
     moving = _finished_slice(installation, first)

@@ -1,7 +1,7 @@
 """`ocelog rejections --replay`: a record that fits by now lands as it would have landed then, and once."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,7 @@ def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_
         observed_at=OBSERVED,
         raw=json.dumps(RECORD).encode(),
         whole=True,
+        unknown=frozenset(),
     )
     monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
     monkeypatch.setattr(replaying, "stored", lambda _: [kept])
@@ -56,6 +57,41 @@ def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_
     assert row == {"p_observed_at": "2026-08-02T00:00:00Z", "p_origin": "live", "p_source_label": "prod"}
     ocelog("publish")
     assert ocelog.count("wiz_issues") == 21
+
+
+def test_a_field_that_was_refused_when_a_record_was_rejected_takes_the_value_of_the_version_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    with simulator("--audit", "0", "--issues", "5", "--findings", "0") as tenant:
+        ocelog.add(tenant, "prod", "--no-check", "--log-type", "issues", "--backfill", "all")
+        ocelog("pull")
+    notes = [{"id": "n1", "text": "known"}]
+    first = {**RECORD, "notes": notes, "dueAt": "2026-09-01T00:00:00Z"}
+    later = {**RECORD, "updatedAt": "2026-08-01T02:00:00Z", "status": "RESOLVED", "notes": None, "dueAt": None}
+    kept = [
+        Stored(
+            source_id="prod",
+            source_label="prod",
+            log_type="Wiz.Issues",
+            origin="live",
+            observed_at=OBSERVED + timedelta(hours=hours),
+            raw=json.dumps(record).encode(),
+            whole=True,
+            unknown=unknown,
+        )
+        for hours, record, unknown in ((0, first, frozenset[str]()), (1, later, frozenset({"notes"})))
+    ]
+    monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
+    monkeypatch.setattr(replaying, "stored", lambda _: kept)
+    with pytest.raises(SystemExit) as ended:
+        main(["rejections", "--replay", "--json"])
+    assert not ended.value.code
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["events"], found["still_rejected"]) == (2, 0)
+    (row,) = ocelog("query", "SELECT status, notes, dueAt FROM wiz_issues_current WHERE id = 'late-1'").lines
+    assert (row["status"], json.loads(row["notes"]), row["dueAt"]) == ("RESOLVED", notes, None)
 
 
 def test_a_record_that_came_only_with_an_error_is_not_landed_but_asked_for_anew(tmp_path: Path) -> None:

@@ -43,7 +43,14 @@ def test_only_long_texts_get_a_dictionary() -> None:
 
 def test_a_rejection_is_kept_as_it_came_whatever_it_is() -> None:
     found = [
-        Rejection(path="$.at", expected="a timestamp", found="nothing", raw="{é}".encode(), record_id="x"),
+        Rejection(
+            path="$.at",
+            expected="a timestamp",
+            found="nothing",
+            raw="{é}".encode(),
+            record_id="x",
+            unknown=frozenset("ba"),
+        ),
         Rejection(path="$", expected="an object", found="no JSON", raw=b"\xff"),
     ]
     rows = rejection_rows(found, log_type="Wiz.Audit", keys=["0" * 32, "1" * 32], stamp=STAMP)
@@ -51,6 +58,7 @@ def test_a_rejection_is_kept_as_it_came_whatever_it_is() -> None:
     first, second = rows.to_pylist()
     assert (first["raw"], first["raw_encoding"], first["record_id"]) == ("{é}", "utf-8", "x")
     assert (second["raw"], second["raw_encoding"], second["record_id"]) == ("/w==", "base64", None)
+    assert (first["unknown_fields"], second["unknown_fields"]) == (["a", "b"], None)
     assert first["p_event_time"] == first["p_cursor_time"] == first["p_observed_at"]
     assert (second["p_row_id"], second["p_origin"], second["p_source_label"]) == ("1" * 32, "live", "내 Wiz 로그")
 

@@ -117,7 +117,8 @@ def _remarks(each: Standing) -> list[str]:
         lines.append(f"{name}: Wiz refuses these fields, new records lack them: {', '.join(each.refused)}")
     if each.unknown_fields:
         lines.append(
-            f"{name}: fields that the schema does not know are kept in p_extra: {', '.join(each.unknown_fields)}"
+            f"{name}: these fields have no column, or a value that no column can hold; they are kept in p_extra: "
+            f"{', '.join(each.unknown_fields)}"
         )
     if each.rejections:
         lines.append(f"{name}: {each.rejections} records did not fit. See: ocelog rejections")

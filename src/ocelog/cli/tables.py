@@ -13,6 +13,14 @@ from ocelog.model import REJECTIONS, table_name
 from ocelog.quantities import nearest
 from ocelog.schema.packaged import packaged_schemas
 
+JSON_HINT = """\
+Free JSON, such as actionParameters, tags and p_extra, is text. To read a key:
+  entitySnapshot.tags->>'kubernetes.io/app'  a key as it is, dots and slashes too
+  p_extra->>'entitySnapshot.hostname'        the keys of p_extra are whole paths
+  actionParameters->>'$.input.id'            a path: the key id inside of input
+In a comparison, put it in parentheses: (p_extra->>'url') = 'x'"""
+"""How DuckDB reads a key of free JSON. A key with dots or slashes behind `$.` is taken for a path, and gives null."""
+
 
 def command(
     table: Annotated[str | None, typer.Argument(help="Show the columns of this table.")] = None,
@@ -26,6 +34,8 @@ def command(
         return
     check_table(table, known)
     show.table_or_json([_line(column) for column in columns(table)], json=json)
+    if not json:
+        typer.echo(f"\n{JSON_HINT}", err=True)
 
 
 def check_table(name: str, known: dict[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
@@ -81,7 +81,7 @@ class Lander:
         Files first, then one transaction, so that no checkpoint vouches for rows that are not there. Raises
         LostFenceError when another holder has the slice: then nothing was committed.
         """
-        rejections = _by_key(moving, shaped.rejections)
+        rejections = _by_key(moving, page, shaped.rejections)
         known_rejections = self.ledger.known_rejections(list(rejections)) if rejections else frozenset()
         for _ in range(_MAX_TRIES):
             self.memory.cover(ask, shaped, predecessors=bool(page.refused or page.unknown))
@@ -219,5 +219,11 @@ def rejection_key(source_id: str, log_type: str, raw: bytes) -> str:
     return blake2b(prefix + raw, digest_size=16).hexdigest()
 
 
-def _by_key(moving: Slice, rejections: Sequence[Rejection]) -> dict[str, Rejection]:
-    return {rejection_key(moving.source_id, moving.log_type, found.raw): found for found in rejections}
+def _by_key(moving: Slice, page: Page, rejections: Sequence[Rejection]) -> dict[str, Rejection]:
+    """Return the rejections of `page` by their keys; each keeps which fields were unknown, for when it is replayed."""
+    return {
+        rejection_key(moving.source_id, moving.log_type, found.raw): replace(
+            found, unknown=page.refused | page.unknown.get(found.position, frozenset())
+        )
+        for found in rejections
+    }

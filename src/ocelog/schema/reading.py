@@ -94,7 +94,14 @@ class Reader:
                 name = readable_name(raw)
                 seen.append(name if name is not None else sha256(raw).hexdigest())
                 rejections.append(
-                    Rejection(path=misfit.path, expected=misfit.expected, found=misfit.found, raw=raw, record_id=name)
+                    Rejection(
+                        path=misfit.path,
+                        expected=misfit.expected,
+                        found=misfit.found,
+                        raw=raw,
+                        record_id=name,
+                        position=position,
+                    )
                 )
                 continue
             events.append(event)

@@ -63,7 +63,7 @@ _STANDARD: tuple[tuple[str, pa.DataType, str], ...] = (
 _EXTRA = (
     "p_extra",
     pa.string(),
-    "Fields that the schema does not know, by path, as JSON text; null where there are none.",
+    "What no column holds, by path, as JSON text: fields without a column, and values that cannot be read.",
 )
 
 _REJECTION_COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
@@ -81,7 +81,12 @@ _REJECTION_COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("expected", pa.string(), "What the log schema asks for there."),
     ("found", pa.string(), "What was there."),
     ("raw", pa.string(), "The record as it came."),
-    ("raw_encoding", pa.string(), "utf-8, or base64 where the record is no UTF-8 text."),
+    ("raw_encoding", pa.string(), "utf-8, or base64 if the record is not UTF-8 text."),
+    (
+        "unknown_fields",
+        pa.list_(pa.string()),
+        "Fields that Wiz did not show with this record (refused, or failed in that answer); null if it showed all.",
+    ),
 )
 
 
@@ -170,6 +175,7 @@ def rejection_rows(rejections: Sequence[Rejection], *, log_type: str, keys: Sequ
         "found": [rejection.found for rejection in rejections],
         "raw": [text for text, _ in texts],
         "raw_encoding": [encoding for _, encoding in texts],
+        "unknown_fields": [sorted(rejection.unknown) or None for rejection in rejections],
     }
     return pa.table(columns, schema=_REJECTION_ROWS)
 
