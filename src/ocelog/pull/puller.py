@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeAlias
 
 from ocelog.errors import HaltError, SourceUnavailableError, TransientError
 from ocelog.instants import to_us
@@ -18,12 +19,18 @@ _EMPTY_STRETCH = timedelta(days=3650)
 """So far ahead of a slice there are no records: what a healthy source answers at once."""
 
 
+Blames: TypeAlias = Literal["slice", "stream"]
+"""What an error is about: this slice alone, so that its neighbours go on, or the whole stream, which should rest."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drained:
     """How far a slice came, and what stopped it short of its end (None: nothing, or it was asked to stop)."""
 
     slice_: Slice
     error: TransientError | HaltError | None = None
+    blames: Blames | None = None
+    """None without an error. "stream" after the source failed on an empty stretch too, or refused everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +83,8 @@ class Puller:
             try:
                 work.step()
             except (TransientError, HaltError) as error:
-                return Drained(slice_=self._postpone(work.slice_, error), error=error)
+                blames: Blames = "stream" if isinstance(error, HaltError) else "slice"
+                return Drained(slice_=self._postpone(work.slice_, error), error=error, blames=blames)
         return Drained(slice_=work.slice_)
 
     def _postpone(self, slice_: Slice, error: TransientError | HaltError) -> Slice:
