@@ -21,7 +21,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "tests" / "break"
-NEEDED = ("src", "tests", "pyproject.toml", "README.md")
+LEFT = {".git", ".venv", ".demo", "build", "dist"}
+"""What no test reads, or is made anew."""
 LONGEST = 300
 """Seconds that the tests of one break may take; more of them says nothing about the rule, and counts as unnoticed."""
 _ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "break"}
@@ -100,14 +101,18 @@ def apply(each: Break, root: Path) -> None:
 
 
 def copy_tree(to: Path) -> None:
-    """Copy what the tests need to `to`, beside the shared facts where there are any."""
+    """Copy the checkout to `to`, beside the shared facts if there are any.
+
+    All of it: a test that misses a file turns red, and so would look as if it had noticed the break.
+    """
     to.mkdir()
-    for name in NEEDED:
-        source = ROOT / name
+    for source in ROOT.iterdir():
+        if source.name in LEFT or source.name.endswith("_cache"):
+            continue
         if source.is_dir():
-            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, to / source.name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copy(source, to / name)
+            shutil.copy(source, to / source.name)
     if (ROOT.parent / "shared").exists():
         (to.parent / "shared").symlink_to(ROOT.parent / "shared")
 
