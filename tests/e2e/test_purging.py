@@ -37,6 +37,8 @@ def _purge_twice(ocelog: Ocelog, tenant: Simulated, monkeypatch: pytest.MonkeyPa
     assert "half deleted: finish that first" in ocelog(*again, stdin=tenant.client_secret, code=2).err
     ocelog("source", "remove", "prod", "--purge", "--yes")
     assert ocelog.count("all_logs") == 0
+    # Not even where no reader looks for them: a part file is a copy of records that were to be deleted.
+    assert list((ocelog.home / "landing").rglob("*.parquet")) == []
     ocelog.add(tenant, "prod")
     ocelog("pull")
     assert ocelog.count("all_logs") == rows

@@ -1,11 +1,17 @@
-"""A source's id comes from its name, and stays."""
+"""A source's id comes from its name, and stays; a source is read only once its secret is there."""
+
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocelog import installation, tenants
 from ocelog.errors import ConfigError
-from ocelog.tenants import clean_name, source_id
+from ocelog.ledger.vault import Vault
+from ocelog.secret import Secret
+from ocelog.sources.wiz.settings import from_mapping
+from ocelog.tenants import GivenSecret, clean_name, row_of, source_id
 
 
 def test_a_plain_name_is_its_own_id() -> None:
@@ -35,3 +41,21 @@ def test_names_that_look_the_same_are_the_same() -> None:
 def test_a_name_that_could_mislead_is_refused(name: str) -> None:
     with pytest.raises(ConfigError):
         clean_name(name)
+
+
+def test_a_source_is_paused_until_its_secret_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service beside us, or a crash between the two, must not meet a source that has no secret yet."""
+    installation.make(tmp_path / "home", ledger_url=None)
+    paused = list[bool]()
+    put = Vault.put
+
+    def watched(self: Vault, source: str, name: str, secret: Secret) -> None:
+        paused.extend(row.paused for row in home.ledger.sources())
+        put(self, source, name, secret)
+
+    monkeypatch.setattr(Vault, "put", watched)
+    with installation.opened(tmp_path / "home") as home:
+        row = row_of("prod", from_mapping({"token_url": "cognito", "client_id": "x"}), {})
+        tenants.add(home, row, GivenSecret(value=Secret("s")))
+        paused.extend(row.paused for row in home.ledger.sources())
+    assert paused == [True, False]

@@ -1,0 +1,115 @@
+"""Landing on the real ledger and the real lake: what is kept beside the rows, and what is deleted again."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from ocelog.assemble import table_schemas
+from ocelog.instants import from_us
+from ocelog.lake.lake import FileLake
+from ocelog.ledger.store import Ledger, SourceRow
+from ocelog.model import REJECTIONS, Origin, Slice, table_name
+from ocelog.pull.landing import Lander
+from ocelog.pull.memory import Memory
+from ocelog.pull.ports import Behind, Landed, Landing, LandingLedger, Page
+from ocelog.pull.slices import ask_of
+from ocelog.schema.table import rejection_rows
+from ocelog.sources.wiz.streams import KINDS
+from shaping import ISSUES, shaper_of
+
+KIND = KINDS["Wiz.Issues"]
+TABLE = table_name(KIND.log_type)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", durable=False)
+    opened.add_source(SourceRow(id="s", name="s", kind="wiz", added_us=0))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def lake(tmp_path: Path, ledger: Ledger) -> FileLake:
+    return FileLake(tmp_path, ledger, table_schemas())
+
+
+def slice_of(ledger: Ledger) -> Slice:
+    marks = ledger.marks("s", KIND.log_type)
+    since, until = from_us(0), from_us(10**15)
+    plain = Slice(source_id="s", log_type=KIND.log_type, origin=Origin.LIVE, by="createdAt", since=since, until=until)
+    (planned,) = ledger.plan(marks, marks, [plain])
+    return planned
+
+
+def lander(ledger: LandingLedger, lake: FileLake, slice_: Slice) -> Lander:
+    return Lander(
+        ledger=ledger,
+        lake=lake,
+        kind=KIND,
+        table=TABLE,
+        source_label="s",
+        rejection_rows=rejection_rows,
+        memory=Memory(lake, TABLE, slice_, KIND.cursor_field),
+    )
+
+
+def page(records: bytes, **more: Any) -> Page:
+    blank = Page(records=records, end_cursor=None, has_next=False, total=2, capped=False, asked_us=1)
+    return replace(blank, **more)
+
+
+def test_a_rejection_keeps_the_fields_that_were_refused_or_failed_in_its_answer(
+    tmp_path: Path, ledger: Ledger, lake: FileLake
+) -> None:
+    slice_ = slice_of(ledger)
+    shown = page(
+        b'[{"id":"good","createdAt":"2001-01-01T00:00:00Z"},'
+        b'{"id":"bad","createdAt":"2001-01-01T00:00:00Z","projects":"none"}]',
+        refused=frozenset({"notes"}),
+        unknown={1: frozenset({"dueAt"}), 0: frozenset({"type"})},
+    )
+    landing = lander(ledger, lake, slice_)
+    landed = landing.land(shown, ask_of(slice_, 500), shaper_of(ISSUES).shape(shown.records), moving=slice_, to=slice_)
+    assert (landed.events, landed.rejections) == (1, 1)
+    (part,) = ledger.parts(REJECTIONS)
+    (row,) = pq.read_table(tmp_path / part.path).to_pylist()
+    assert (row["record_id"], row["unknown_fields"]) == ("bad", ["dueAt", "notes"])
+
+
+def test_a_part_that_did_not_land_is_deleted(tmp_path: Path, ledger: Ledger, lake: FileLake) -> None:
+    """Another slice lands the same records between our look at the lake and our commit: the first part goes again."""
+    first, second = slice_of(ledger), slice_of(ledger)
+    shown = page(
+        b'[{"id":"a","createdAt":"2001-01-01T00:00:00Z"},'
+        b'{"id":"b","createdAt":"2001-01-01T00:00:00Z","projects":"none"}]'
+    )
+
+    class Overtaken:
+        """The ledger, in which somebody else lands just before each of our first landings."""
+
+        def __init__(self) -> None:
+            self.left = 1
+
+        def land(self, landing: Landing) -> Landed | Behind:
+            if self.left:
+                self.left -= 1
+                other = lander(ledger, lake, second)
+                shaped = shaper_of(ISSUES).shape(shown.records)
+                other.land(shown, ask_of(second, 500), shaped, moving=second, to=second)
+            return ledger.land(landing)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(ledger, name)
+
+    ours = lander(Overtaken(), lake, first)
+    shaped = shaper_of(ISSUES).shape(shown.records)
+    landed = ours.land(shown, ask_of(first, 500), shaped, moving=first, to=first)
+    assert (landed.events, landed.repeats, landed.rejections) == (0, 1, 0)
+    files = {str(path.relative_to(tmp_path)) for path in (tmp_path / "landing").rglob("*.parquet")}
+    assert files == {part.path for table in (TABLE, REJECTIONS) for part in ledger.parts(table)}
+    assert len(files) == 2
