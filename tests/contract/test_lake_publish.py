@@ -2,7 +2,7 @@ import errno
 import os
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import HomeError, LakeUnavailableError, SchemaError
+from ocelog.instants import to_us
 from ocelog.lake import append as appending
 from ocelog.lake import datafiles, iceberg, purge
 from ocelog.lake.elsewhere import lake_info
@@ -141,6 +142,46 @@ def test_partitions_are_those_that_iceberg_computes(publisher: Publisher, lake: 
         for task in loaded.scan().plan_files():
             times = pq.ParquetFile(task.file.file_path).read().column("p_event_time").cast(pa.int64()).to_pylist()
             assert {transform(time) for time in times} == {task.file.partition[0]}
+
+
+END_OF_TIME, BEGIN_OF_TIME = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("table", ["wiz_audit", TABLE])
+@pytest.mark.parametrize("column", ["p_event_time", "p_cursor_time", "p_version_time", "p_observed_at"])
+def test_a_date_at_either_end_of_time_is_published_like_any_other(
+    publisher: Publisher,
+    lake: FileLake,
+    ledger: FakeLedger,
+    monkeypatch: pytest.MonkeyPatch,
+    table: str,
+    column: str,
+) -> None:
+    schema = SCHEMAS[table]
+    for day in (
+        END_OF_TIME,
+        BEGIN_OF_TIME,
+        END_OF_TIME.replace(hour=0),
+        datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC),
+    ):
+        odd = row(f"odd {day}", 1) | {column: day}
+        listed = [{k: v for k, v in one.items() if k in schema.names} for one in (row(f"plain {day}", 2), odd)]
+        ledger.land(lake.write(table, f"1-1-{ledger.counter(table)}", rows(listed, schema)))
+        assert publisher.publish(table, force=True).rows == 2
+    seen = polars(lake, table, monkeypatch)
+    assert seen.height == 8
+    assert seen[column].max() == END_OF_TIME
+    assert len(lake.load(table, "s1", since_us=to_us(BEGIN_OF_TIME), until_us=None).known.ids) == 8
+    if column == "p_event_time":
+        names = {
+            Path(file.path).parent.name
+            for state in [TableStates(lake.home).state(table)]
+            if state
+            for file in state.files
+        }
+        last = "day=9999-12-31" if table == "wiz_audit" else "month=9999-12"
+        assert f"p_event_time_{last}" in names
+        assert len(names) == 4
 
 
 def test_many_chunks_are_still_one_commit_and_one_file_a_partition(

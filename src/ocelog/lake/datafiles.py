@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -27,7 +28,6 @@ _MAX_COLUMN_CHUNKS = 2_500
 """In the open files together: each is remembered, with more than a kilobyte, until its file is closed."""
 _NARROW = ("p_log_type", "p_origin", "status", "severity", "result", "type", "action")
 """Text columns whose least and greatest value let a reader skip row groups."""
-_US_A_DAY = 86_400_000_000
 
 
 @dataclass(slots=True)
@@ -130,22 +130,32 @@ def by_event_time(rows: pa.Table) -> pa.Table:
 
 
 def _runs(table: str, rows: pa.Table) -> Iterator[tuple[int | None, pa.Table]]:
-    """Cut sorted rows into stretches of one partition."""
-    times = rows.column("p_event_time").combine_chunks()
-    ends = pc.run_end_encode(_partition_numbers(table, times))
+    """Cut sorted rows into stretches of one partition: the day or month since 1970, negative before it."""
+    # Through whole numbers: as floating point, an instant of the year 9999 is rounded into the next day.
+    days = rows.column("p_event_time").combine_chunks().cast(pa.timestamp("us")).cast(pa.date32()).cast(pa.int32())
+    runs = pc.run_end_encode(days)
+    ends, numbers = runs.run_ends.to_pylist(), runs.values.to_pylist()
     start = 0
-    for end, number in zip(ends.run_ends.to_pylist(), ends.values.to_pylist(), strict=True):
-        yield number, rows.slice(start, end - start)
+    for partition, run in groupby(zip(ends, numbers, strict=True), lambda one: _partition(table, one[1])):
+        *_, (end, _) = run
+        yield partition, rows.slice(start, end - start)
         start = end
 
 
-def _partition_numbers(table: str, times: pa.Array) -> pa.Array:
-    """Return days or months since 1970, as Iceberg counts them: those before it are negative."""
-    if table in BY_DAY:
-        return pc.floor(pc.divide(times.cast(pa.int64()).cast(pa.float64(), safe=False), _US_A_DAY)).cast(pa.int32())
-    local = times.cast(pa.timestamp("us"))
-    years = pc.subtract(pc.year(local), 1970)
-    return pc.add(pc.multiply(years, 12), pc.subtract(pc.month(local), 1)).cast(pa.int32())
+def _partition(table: str, day: int | None) -> int | None:
+    """Return the partition of a day since 1970, as Iceberg counts it."""
+    if day is None or table in BY_DAY:
+        return day
+    year, month, _ = _civil(day)
+    return (year - 1970) * 12 + month - 1
+
+
+def _civil(day: int) -> tuple[int, int, int]:
+    """Return year, month and day of the month of a day since 1970, also where `date` has no such year."""
+    # The calendar repeats every 400 years, which are 146,097 days.
+    cycles, rest = divmod(day + date(1970, 1, 1).toordinal() - 1, 146_097)
+    found = date.fromordinal(rest + 1)
+    return found.year + 400 * cycles, found.month, found.day
 
 
 def _directory(table: str, partition: int | None) -> str:
@@ -153,7 +163,8 @@ def _directory(table: str, partition: int | None) -> str:
     if partition is None:
         return f"{name}=null"
     if table in BY_DAY:
-        return f"{name}={datetime.fromtimestamp(partition * 86_400, UTC).date()}"
+        year, month, day = _civil(partition)
+        return f"{name}={year:04d}-{month:02d}-{day:02d}"
     return f"{name}={1970 + partition // 12:04d}-{partition % 12 + 1:02d}"
 
 

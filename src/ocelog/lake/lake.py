@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ocelog.errors import LakeUnavailableError
 from ocelog.lake.keys import Keys
@@ -18,6 +19,8 @@ from ocelog.pull.ports import Loaded
 T = TypeVar("T")
 
 KEY_COLUMNS = ("id", "p_version_time", "p_observed_at", "p_row_id", "p_version")
+_HEX = "^[0-9a-f]{32}$"
+_NO_VERSIONS = pa.table({name: pa.array([], pa.string()) for name in KEY_COLUMNS})
 _MAX_VIEWS = 5
 """A view goes stale when a publish and a removal, at least ten minutes apart, both pass while it is read."""
 
@@ -109,10 +112,23 @@ def _known(tables: Iterable[pa.Table]) -> Known:
     observed_us: list[int] = []
     row_ids: list[str] = []
     versions: list[str] = []
-    for rows in tables:
+    for found in tables:
+        rows = _versions(found)
         ids += rows.column("id").to_pylist()
         version_us += rows.column("p_version_time").cast(pa.int64()).to_pylist()
         observed_us += rows.column("p_observed_at").cast(pa.int64()).to_pylist()
         row_ids += rows.column("p_row_id").to_pylist()
         versions += rows.column("p_version").to_pylist()
     return Known(ids=ids, version_us=version_us, observed_us=observed_us, row_ids=row_ids, versions=versions)
+
+
+def _versions(rows: pa.Table) -> pa.Table:
+    """Return the rows that are versions as Ocelog lands them; another engine may have appended rows of any shape."""
+    if not set(KEY_COLUMNS) <= set(rows.column_names):
+        return _NO_VERSIONS
+    mask = None
+    for name in KEY_COLUMNS:
+        column = rows.column(name)
+        fits = pc.match_substring_regex(column, _HEX) if name in {"p_row_id", "p_version"} else column.is_valid()
+        mask = fits if mask is None else pc.and_(mask, fits)
+    return rows.filter(mask)

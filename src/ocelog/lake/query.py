@@ -110,7 +110,9 @@ class Queries:
 
     def _sql(self, files: Mapping[str, list[str]], wanted: list[str]) -> dict[str, str]:
         found = {table: view_of_files(self._schemas[table], paths) for table, paths in files.items()}
-        found |= {name: current_view(name.removesuffix(CURRENT)) for name in wanted if name.endswith(CURRENT)}
+        for name in (name for name in wanted if name.endswith(CURRENT)):
+            table = name.removesuffix(CURRENT)
+            found[name] = current_view(self._schemas[table], files[table])
         if ALL_LOGS in wanted:
             found[ALL_LOGS] = all_logs_view(self._schemas)
         return found

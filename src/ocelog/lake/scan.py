@@ -38,7 +38,11 @@ def scan(path: Path, wanted: Wanted, columns: Sequence[str]) -> Iterator[pa.Tabl
     Raises LakeUnavailableError where the file is gone or cut.
     """
     with opened(path) as file:
-        present = [name for name in columns if name in file.schema_arrow.names]
+        names = set(file.schema_arrow.names)
+        present = [name for name in columns if name in names]
+        if not names.issuperset(_condition_columns(wanted)):
+            # Another engine's rows: what they lack is null, which fits no condition.
+            return
         cursor = _cursor_column(file)
         for group in range(file.num_row_groups):
             if wanted.overlaps(*_range(file.metadata.row_group(group), cursor)):

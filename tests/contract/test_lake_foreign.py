@@ -1,0 +1,98 @@
+"""Rows and columns that another engine added to a table: they stop nothing, and every reader shows them alike."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# The statements are put together from constants.
+# ruff: noqa: S608
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from lakeside.ledger import FakeLedger
+from lakeside.things import ISSUES, SCHEMAS, instant, row, rows
+from ocelog.lake.iceberg import opened_catalog
+from ocelog.lake.lake import FileLake
+from ocelog.lake.publish import Publisher
+from ocelog.lake.query import Queries
+from ocelog.lake.sql import current_sql
+from ocelog.lake.state import TableStates
+from ocelog.pull.versions import History
+
+TABLE = "wiz_issues"
+SHAPES: Mapping[str, Mapping[str, Any]] = {
+    "only an id": {"id": "theirs"},
+    "no p_ columns": {"id": "theirs", "status": "OPEN", "severity": "LOW"},
+    "no source": {"id": "theirs", "p_event_time": instant(1), "p_cursor_time": instant(1)},
+    "no cursor time": {"id": "theirs", "p_source_id": "s1", "p_event_time": instant(1)},
+    "no version": {"id": "theirs", "p_source_id": "s1", "p_event_time": instant(1), "p_cursor_time": instant(1)},
+    "no id": {"p_source_id": "s1", "p_event_time": instant(1), "p_cursor_time": instant(1)},
+    "row ids of their own": row("theirs", 1) | {"p_row_id": "row 7", "p_version": "v1"},
+    "no order": row("theirs", 1) | {"p_version_time": None, "p_observed_at": None},
+    "no event time": row("theirs", 1) | {"p_event_time": None},
+    "an id that is known": {"id": "a", "p_source_id": "s1", "p_event_time": instant(1), "p_cursor_time": instant(1)},
+    "one row twice": row("a", 1),
+}
+
+
+@pytest.fixture
+def ledger() -> FakeLedger:
+    return FakeLedger()
+
+
+@pytest.fixture
+def lake(tmp_path: Path, ledger: FakeLedger) -> FileLake:
+    found = FileLake(tmp_path, ledger, SCHEMAS)
+    publish(found, ledger, row("a", 1), row("b", 2))
+    return found
+
+
+def publish(lake: FileLake, ledger: FakeLedger, *listed: Mapping[str, Any]) -> None:
+    ledger.land(lake.write(TABLE, f"1-1-{ledger.counter(TABLE)}", rows(listed, ISSUES)))
+    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+
+
+def append_foreign(lake: FileLake, values: Mapping[str, Any]) -> None:
+    """Append a row as another engine may: columns that are not given are not in its file."""
+    given = {"p_event_time": None} | {name: value for name, value in values.items() if name in ISSUES.names}
+    columns = {name: pa.array([value], ISSUES.field(name).type) for name, value in given.items()}
+    with opened_catalog(lake.home) as catalog:
+        catalog.load_table(("ocelog", TABLE)).append(pa.table(columns))
+
+
+def ask(lake: FileLake, ledger: FakeLedger, sql: str) -> list[dict[str, Any]]:
+    with Queries(lake.home, ledger, SCHEMAS).run(sql) as answer:
+        return [one for batch in answer.batches for one in batch.to_pylist()]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_row_of_another_engine_does_not_stop_a_stream(lake: FileLake, ledger: FakeLedger, shape: str) -> None:
+    append_foreign(lake, SHAPES[shape])
+    for ids in (None, ["a", "b", "theirs"]):
+        known = lake.load(TABLE, "s1", since_us=0, until_us=None, ids=ids).known
+        assert {"a", "b"} <= set(known.ids)
+        History("s1", "Wiz.Issues").add(known)
+    assert lake.rows(TABLE, [row("a", 1)["p_row_id"]], ["status"])
+    publish(lake, ledger, row("c", 3))
+    assert "c" in lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_both_forms_of_current_show_a_row_of_another_engine_alike(
+    lake: FileLake, ledger: FakeLedger, shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append_foreign(lake, SHAPES[shape])
+    key = "p_source_id, id, status, p_version_time, p_row_id"
+    ours = ask(lake, ledger, f"SELECT {key} FROM wiz_issues_current ORDER BY ALL")
+    assert ours == ask(lake, ledger, f"SELECT {key} FROM ({current_sql(TABLE)}) ORDER BY ALL")
+    ((distinct,),) = [
+        tuple(one.values())
+        for one in ask(lake, ledger, "SELECT count(*) FROM (SELECT DISTINCT p_source_id, id FROM wiz_issues)")
+    ]
+    assert len(ours) == distinct
+    monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")
+    location = TableStates(lake.home).location(TABLE)
+    assert location is not None
+    theirs = pl.SQLContext({TABLE: pl.scan_iceberg(location)}).execute(current_sql(TABLE)).collect()
+    assert sorted(str(one) for one in theirs["id"]) == sorted(str(one["id"]) for one in ours)
