@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ocelog.instants import EPOCH
@@ -175,8 +175,22 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Covered:
+    """What is planned for certain if the API's true clock is ahead of ours by `lowest` at least: see `planner`."""
+
+    lowest: timedelta | None
+    """None: whatever the API's true clock is."""
+    highest: timedelta
+    """So far the API's clock was ahead of ours when it was planned."""
+    through: datetime
+    """By our clock: what happened before this instant is planned, if the true offset is not above `highest`."""
+    since: datetime
+    """By the API's clock: but not what happened before this instant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """How far the planning of a stream has come. All instants are the API's."""
+    """How far the planning of a stream has come. All instants are the API's, except those in `covered`."""
 
     source_id: str
     log_type: str
@@ -188,3 +202,7 @@ class Marks:
     """When the last two days were last read again."""
     swept_at: datetime | None = None
     """When a sweep of the open records was last planned."""
+    offset: timedelta | None = None
+    """The most by which the API's clock was ahead of ours since `relook_at`; None: not known yet."""
+    covered: tuple[Covered, ...] = ()
+    """The last one holds for the present offset."""

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from sqlalchemy import inspect, text
 from bookkeeping.races import at_once, everything
 from bookkeeping.records import planned, slice_of
 from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError
+from ocelog.instants import from_us
 from ocelog.ledger import open as opening
 from ocelog.ledger import tables
 from ocelog.ledger.store import Ledger
@@ -89,6 +92,31 @@ def test_the_newest_migration_is_the_revision_that_the_program_writes(bare: Data
         opening.migrate(tx)
         assert tx.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == opening.REVISIONS[-1]
     bare.close()
+
+
+def test_a_stream_of_the_first_version_is_there_after_the_migration(bare: Database, address: str) -> None:
+    with bare.write() as tx:
+        opening.migrate(tx, "0001")
+        tx.execute(
+            text(
+                "INSERT INTO sources (id, name, kind, settings, paused, added_us)"
+                " VALUES ('acme', 'acme', 'wiz', '{}', false, 0)"
+            )
+        )
+        tx.execute(
+            text(
+                "INSERT INTO streams"
+                " (source_id, log_type, edge_us, events, repeats, rejections, unknown_fields, refused)"
+                " VALUES ('acme', 'Wiz.Issues', 5, 7, 0, 0, '{}', '[]')"
+            )
+        )
+    bare.close()
+    migrated = Ledger.open(address)
+    marks = migrated.marks("acme", "Wiz.Issues")
+    assert (marks.edge, marks.offset, marks.covered) == (from_us(5), None, ())
+    assert migrated.plan(marks, replace(marks, offset=timedelta(hours=1)), []) == []
+    assert migrated.marks("acme", "Wiz.Issues").offset == timedelta(hours=1)
+    migrated.close()
 
 
 def test_a_ledger_of_an_older_version_is_copied_and_then_migrated(

@@ -10,7 +10,7 @@ from bookkeeping.races import at_once, everything
 from bookkeeping.records import ISSUES, NOW, slice_of, source_row, taken
 from ocelog.errors import LostFenceError
 from ocelog.ledger.store import Ledger
-from ocelog.model import Marks, Origin, SliceState
+from ocelog.model import Covered, Marks, Origin, SliceState
 
 HOUR = timedelta(hours=1)
 LEASE = timedelta(minutes=10)
@@ -26,7 +26,9 @@ def test_a_stream_that_has_not_begun_has_blank_marks(ledger: Ledger) -> None:
 def test_planning_saves_slices_and_marks_together(ledger: Ledger) -> None:
     ledger.add_source(source_row())
     before = ledger.marks("acme", ISSUES)
-    after = replace(before, edge=NOW, backfill_since=NOW - HOUR, relook_at=NOW, swept_at=NOW)
+    after = replace(before, edge=NOW, backfill_since=NOW - HOUR, relook_at=NOW, swept_at=NOW, offset=-HOUR)
+    always = Covered(lowest=None, highest=-HOUR, through=NOW, since=NOW - HOUR)
+    after = replace(after, covered=(always, replace(always, lowest=-25 * HOUR)))
     one, two = ledger.plan(before, after, [slice_of(), slice_of(origin=Origin.SWEEP)])
     assert ledger.slices() == [one, two]
     assert one == slice_of(id=one.id)

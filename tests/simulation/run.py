@@ -170,7 +170,7 @@ class Simulation:
         now = self.planning_source._clock.now()
         waiting = self.ledger.slices(source_id=SOURCE, states=[SliceState.WAITING])
         self.pause()
-        planned = planner.plan(marks, KIND, SETTINGS, now, waiting)
+        planned = planner.plan(marks, KIND, SETTINGS, now, waiting, our_now=self.our_now())
         if planned is not None:
             try:
                 self.ledger.plan(planned.before, planned.after, planned.slices)

@@ -22,8 +22,14 @@ SETTINGS = StreamSettings(backfill=timedelta(days=30))
 NEW = Marks(source_id="s", log_type="Wiz.Issues")
 
 
-def planned(marks: Marks, now: datetime, kind: Kind = ISSUES, settings: StreamSettings = SETTINGS) -> Plan:
-    found = plan(marks, kind, settings, now)
+def planned(
+    marks: Marks,
+    now: datetime,
+    kind: Kind = ISSUES,
+    settings: StreamSettings = SETTINGS,
+    our_now: datetime | None = None,
+) -> Plan:
+    found = plan(marks, kind, settings, now, our_now=our_now or now)
     assert found is not None
     return found
 
@@ -63,7 +69,10 @@ def test_the_next_live_slice_overlaps_the_edge_and_asks_by_every_field() -> None
 
 
 def test_nothing_is_planned_before_the_poll_is_due() -> None:
-    assert plan(planned(NEW, NOW).after, ISSUES, SETTINGS, NOW + timedelta(minutes=4)) is None
+    assert (
+        plan(planned(NEW, NOW).after, ISSUES, SETTINGS, NOW + timedelta(minutes=4), our_now=NOW + timedelta(minutes=4))
+        is None
+    )
 
 
 def test_once_a_day_the_last_two_days_are_read_again() -> None:
@@ -78,7 +87,7 @@ def test_a_wider_backfill_reads_only_the_missing_part() -> None:
     assert covers(list(wider.slices), NOW - timedelta(days=90), NOW - timedelta(days=30))
     everything = planned(wider.after, NOW, settings=StreamSettings(backfill=None))
     assert covers(list(everything.slices), EPOCH, NOW - timedelta(days=90))
-    assert plan(everything.after, ISSUES, SETTINGS, NOW) is None
+    assert plan(everything.after, ISSUES, SETTINGS, NOW, our_now=NOW) is None
 
 
 def test_a_sweep_that_was_declined_is_planned_when_it_is_wanted() -> None:
@@ -89,8 +98,14 @@ def test_a_sweep_that_was_declined_is_planned_when_it_is_wanted() -> None:
 def test_a_source_that_is_down_does_not_pile_up_slices_without_end() -> None:
     marks = planned(NEW, NOW).after
     stuck = replace(planned(marks, NOW + timedelta(minutes=5)).slices[0], fence=3, checkpoint=Checkpoint(failures=2))
-    assert plan(marks, ISSUES, SETTINGS, NOW + timedelta(minutes=5), [stuck]) is not None
-    assert plan(marks, ISSUES, SETTINGS, NOW + timedelta(minutes=5), [stuck] * 12) is None
+    assert (
+        plan(marks, ISSUES, SETTINGS, NOW + timedelta(minutes=5), [stuck], our_now=NOW + timedelta(minutes=5))
+        is not None
+    )
+    assert (
+        plan(marks, ISSUES, SETTINGS, NOW + timedelta(minutes=5), [stuck] * 12, our_now=NOW + timedelta(minutes=5))
+        is None
+    )
 
 
 def test_an_edge_in_the_future_is_taken_back_and_the_last_two_days_are_read_again() -> None:
@@ -98,12 +113,12 @@ def test_an_edge_in_the_future_is_taken_back_and_the_last_two_days_are_read_agai
     mended = planned(lied_to, NOW)
     assert mended.after.edge == NOW
     assert {(s.since, s.until) for s in mended.slices} == {(NOW - timedelta(days=2), NOW)}
-    assert plan(lied_to, ISSUES, SETTINGS, NOW + timedelta(hours=2)) is None
+    assert plan(lied_to, ISSUES, SETTINGS, NOW + timedelta(hours=2), our_now=NOW + timedelta(hours=2)) is None
 
 
 def test_an_edge_that_lies_a_little_ahead_stays_for_clocks_jitter() -> None:
     marks = planned(NEW, NOW).after
-    assert plan(marks, ISSUES, SETTINGS, NOW - timedelta(seconds=59)) is None
+    assert plan(marks, ISSUES, SETTINGS, NOW - timedelta(seconds=59), our_now=NOW - timedelta(seconds=59)) is None
 
 
 def test_a_stretch_that_stayed_short_counts_until_it_is_read_again_in_full() -> None:
@@ -144,7 +159,7 @@ def test_live_slices_leave_no_gap_and_never_reach_beyond_now(steps: list[int]) -
     live: list[Slice] = []
     for step in steps:
         now += timedelta(seconds=step)
-        found = plan(marks, ISSUES, SETTINGS, now)
+        found = plan(marks, ISSUES, SETTINGS, now, our_now=now)
         if found is not None:
             marks = found.after
             live += [s for s in of(found, Origin.LIVE) if s.by == "statusChangedAt"]

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select, update
 
@@ -11,7 +12,7 @@ from ocelog.instants import from_us, to_us
 from ocelog.ledger import slices as slice_rows
 from ocelog.ledger import tables
 from ocelog.ledger.dialects import bounded, insert_missing
-from ocelog.model import Marks, Slice
+from ocelog.model import Covered, Marks, Slice
 
 _s = tables.streams.c
 
@@ -122,15 +123,30 @@ def marks_of(row: RowMapping) -> Marks:
         backfill_since=_instant(row["backfill_since_us"]),
         relook_at=_instant(row["relook_us"]),
         swept_at=_instant(row["swept_us"]),
+        offset=_length(row["offset_us"]),
+        covered=tuple(
+            Covered(
+                lowest=_length(lowest),
+                highest=timedelta(microseconds=highest),
+                through=from_us(through),
+                since=from_us(since),
+            )
+            for lowest, highest, through, since in row["covered"]
+        ),
     )
 
 
-def _columns(marks: Marks) -> dict[str, int | None]:
+def _columns(marks: Marks) -> dict[str, Any]:
     return {
         "edge_us": _us(marks.edge),
         "backfill_since_us": _us(marks.backfill_since),
         "relook_us": _us(marks.relook_at),
         "swept_us": _us(marks.swept_at),
+        "offset_us": _length_us(marks.offset),
+        "covered": [
+            [_length_us(each.lowest), each.highest // timedelta(microseconds=1), to_us(each.through), to_us(each.since)]
+            for each in marks.covered
+        ],
     }
 
 
@@ -140,6 +156,14 @@ def _instant(us: int | None) -> datetime | None:
 
 def _us(instant: datetime | None) -> int | None:
     return None if instant is None else to_us(instant)
+
+
+def _length(us: int | None) -> timedelta | None:
+    return None if us is None else timedelta(microseconds=us)
+
+
+def _length_us(length: timedelta | None) -> int | None:
+    return None if length is None else length // timedelta(microseconds=1)
 
 
 def _row_of(row: RowMapping) -> StreamRow:

@@ -76,6 +76,8 @@ streams = Table(
     Column("trouble_kind", Text),
     Column("trouble_todo", Text),
     Column("trouble_us", BigInteger),
+    Column("offset_us", BigInteger),
+    Column("covered", JSON, nullable=False, default=list, server_default="[]"),
 )
 
 slices = Table(

@@ -1,11 +1,19 @@
-"""Which slices a stream needs next."""
+"""Which slices a stream needs next.
 
-from collections.abc import Collection
+All instants are the API's, whose clock can lie: a week ahead, then back. What was planned meanwhile ends in a future
+that the API could not show yet, so the time since the lie began must be read again. Our own clock tells when that was.
+The *offset* is the API's clock minus ours: it falls when a lie ahead ends, and rises when a lie behind does. A slice
+that was planned at our instant t shows what happened before t, whatever date its end bears. So `Marks.covered` keeps,
+for each range of offsets that may yet turn out to be true, up to which instant of our clock everything is planned. When
+somebody sets our clock, that looks like a lie of the API, and costs some reading.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ocelog.instants import EPOCH
-from ocelog.model import Kind, Marks, Origin, Slice, SliceState
+from ocelog.model import Covered, Kind, Marks, Origin, Slice, SliceState
 
 OVERLAP = timedelta(minutes=5)
 """A live slice begins so far before the edge: records can appear late after their timestamp."""
@@ -13,7 +21,12 @@ RELOOK_EVERY = timedelta(days=1)
 RELOOK_BACK = timedelta(days=2)
 """What appears later than the overlap is found by reading the last two days again, once a day."""
 _LIE = timedelta(minutes=1)
-"""An edge that lies so far ahead was planned by a clock that the API had lied to: it is taken back."""
+"""An offset that falls by more, or an edge that lies further ahead, was the API's lie: the edge is taken back."""
+_WINDOW = timedelta(days=1)
+"""Each look back covers the offsets so far below the present one too, so that shorter lies cost little."""
+_ALWAYS_LIED = timedelta(days=90)
+"""An offset below all that were ever seen is the true one only in a stream this young: the API lied since it began."""
+_MOST_COVERED = 16
 _FIRST_PIECE = timedelta(days=7)
 """The past is planned in pieces, the newest this long and each older one twice its follower, to be read in parallel."""
 _MAX_FAILING = 12
@@ -39,45 +52,144 @@ class Plan:
     slices: tuple[Slice, ...]
 
 
-def plan(
-    marks: Marks, kind: Kind, settings: StreamSettings, now: datetime, waiting: Collection[Slice] = ()
+def plan(  # noqa: PLR0913 - what there is, and when
+    marks: Marks,
+    kind: Kind,
+    settings: StreamSettings,
+    now: datetime,
+    waiting: Collection[Slice] = (),
+    *,
+    our_now: datetime,
 ) -> Plan | None:
-    """Return what `marks` lack at the API's instant `now`, None where nothing is due.
+    """Return what `marks` lack at the API's instant `now`, None if nothing is due.
 
-    `waiting` are the stream's slices that are not drained yet. No slice ends beyond `now`.
+    `our_now` is the same instant by our clock. `waiting` are the stream's slices that are not drained yet. No slice
+    ends beyond `now`.
     """
     if marks.edge is None:
-        return _begin(marks, kind, settings, now)
+        return _begin(marks, kind, settings, now, our_now)
     after, slices = marks, list[Slice]()
-    if now < marks.edge - _LIE:
-        slices += _live(marks, kind, now - RELOOK_BACK, now)
-        after = replace(after, edge=now, relook_at=now)
-    elif now >= marks.edge + settings.poll and now > marks.edge and _failing(waiting) < _MAX_FAILING:
+    offset = now - our_now
+    highest = marks.offset if marks.offset is not None else max(offset, marks.edge - our_now)
+    fell = offset < highest - _LIE or now < marks.edge - _LIE
+    rose = offset > highest + _WINDOW
+    due = now - marks.edge >= settings.poll and now > marks.edge and _failing(waiting) < _MAX_FAILING
+    if fell or (rose and due):
+        back = _look_back(marks, highest, offset, our_now)
+        since = min(back.since, marks.edge, now - RELOOK_BACK + OVERLAP) if fell else back.since
+        slices += _live(marks, kind, since - OVERLAP, now)
+        swept_at = None if marks.swept_at is None else min(marks.swept_at, now)
+        # After a rise the daily look back is due by itself.
+        relook_at = now if fell else marks.relook_at
+        after = replace(after, edge=now, relook_at=relook_at, backfill_since=back.backfill_since, swept_at=swept_at)
+        after = replace(after, offset=offset, covered=back.covered)
+    elif due:
         slices += _live(marks, kind, marks.edge - OVERLAP, now)
-        after = replace(after, edge=now)
-        if marks.relook_at is None or now >= marks.relook_at + RELOOK_EVERY:
-            slices += _live(marks, kind, now - RELOOK_BACK, now)
-            after = replace(after, relook_at=now)
-    since = _backfill_since(settings, marks.edge)
-    if marks.backfill_since is None or since < marks.backfill_since:
-        until = marks.backfill_since or marks.edge
+        after = replace(after, edge=now, offset=max(highest, offset))
+        if marks.relook_at is None or now - marks.relook_at >= RELOOK_EVERY:
+            back = _look_back(marks, highest, offset, our_now)
+            slices += _live(marks, kind, min(back.since, now - RELOOK_BACK), now)
+            after = replace(after, relook_at=now, offset=offset, covered=back.covered)
+    edge = after.edge or now
+    since = _backfill_since(settings, edge)
+    if after.backfill_since is None or since < after.backfill_since:
+        until = min(after.backfill_since or edge, edge)
         slices += _pieces(marks, Origin.BACKFILL, kind.cursor_field, since, until)
         after = replace(after, backfill_since=since)
     if kind.sweep_by is not None and settings.sweep and marks.swept_at is None:
-        slices += _pieces(marks, Origin.SWEEP, kind.sweep_by, EPOCH, after.edge or now)
+        slices += _pieces(marks, Origin.SWEEP, kind.sweep_by, EPOCH, edge)
         after = replace(after, swept_at=now)
     return Plan(before=marks, after=after, slices=tuple(slices)) if after != marks else None
 
 
-def _begin(marks: Marks, kind: Kind, settings: StreamSettings, now: datetime) -> Plan:
+def _begin(marks: Marks, kind: Kind, settings: StreamSettings, now: datetime, our_now: datetime) -> Plan:
     """Take `now` as the first edge, and plan the past before it; the first live slice reaches over the edge."""
     since = _backfill_since(settings, now)
     slices = _pieces(marks, Origin.BACKFILL, kind.cursor_field, since, now)
     sweeps = kind.sweep_by is not None and settings.sweep
     if kind.sweep_by is not None and settings.sweep:
         slices += _pieces(marks, Origin.SWEEP, kind.sweep_by, EPOCH, now)
-    after = replace(marks, edge=now, backfill_since=since, relook_at=now, swept_at=now if sweeps else None)
+    after = replace(
+        marks,
+        edge=now,
+        backfill_since=since,
+        relook_at=now,
+        swept_at=now if sweeps else None,
+        offset=now - our_now,
+        covered=(
+            Covered(lowest=None, highest=now - our_now, through=our_now, since=since),
+            Covered(lowest=now - our_now - _WINDOW, highest=now - our_now, through=our_now, since=since),
+        ),
+    )
     return Plan(before=marks, after=after, slices=tuple(slices))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LookBack:
+    """What is to be read again up to now, and what holds once that is planned."""
+
+    since: datetime
+    backfill_since: datetime | None
+    covered: tuple[Covered, ...]
+
+
+def _look_back(marks: Marks, highest: timedelta, offset: timedelta, our_now: datetime) -> _LookBack:
+    """Return from when on to read again, so that all is covered if the true offset is `offset` or up to a window less.
+
+    `highest` is the greatest offset since `marks` were last covered.
+    """
+    edge = marks.edge or our_now + offset
+    known = marks.covered or (
+        Covered(
+            lowest=highest - _WINDOW,
+            highest=highest,
+            through=min(our_now, (marks.relook_at or edge) - highest),
+            since=marks.backfill_since or edge,
+        ),
+    )
+    best = _best(known, offset, our_now)
+    lowest = offset - _WINDOW
+    if best is not None and best.lowest is not None and offset - best.lowest <= _WINDOW * 3 / 2:
+        lowest = best.lowest
+    best = _best(known, lowest, our_now)
+    since, backfill_since = our_now + offset - RELOOK_BACK, marks.backfill_since
+    if best is not None:
+        since = _reached(best, lowest)
+        backfill_since = backfill_since if best is known[-1] else best.since
+    if lowest >= highest and edge > since:
+        since, backfill_since = edge, marks.backfill_since
+    new = Covered(lowest=lowest, highest=offset, through=our_now, since=backfill_since or edge)
+    kept = [each for each in known if not _says_less(each, new)]
+    if len(kept) >= _MOST_COVERED:
+        # Any other that holds for a lower offset stands in for it, and costs more reading.
+        kept.pop(len(kept) // 2)
+    return _LookBack(since=since, backfill_since=backfill_since, covered=(*kept, new))
+
+
+def _best(known: Sequence[Covered], offset: timedelta, our_now: datetime) -> Covered | None:
+    """Return what covers most if `offset` is the true one, None if nothing holds for it."""
+    holding = [
+        each
+        for each in known
+        if (our_now - each.through <= _ALWAYS_LIED if each.lowest is None else each.lowest <= offset)
+    ]
+    return max(holding, key=lambda each: _reached(each, offset), default=None)
+
+
+def _reached(covered: Covered, offset: timedelta) -> datetime:
+    """Return up to which of the API's instants all is covered if `offset` is the true one."""
+    return covered.through + min(offset, covered.highest)
+
+
+def _says_less(one: Covered, other: Covered) -> bool:
+    """Whether `other` covers at least as much as `one`, whatever the true offset."""
+    return (
+        one.lowest is not None
+        and other.lowest is not None
+        and other.lowest <= one.lowest
+        and other.through >= one.through
+        and other.through + other.highest >= one.through + one.highest
+    )
 
 
 def _backfill_since(settings: StreamSettings, edge: datetime) -> datetime:
