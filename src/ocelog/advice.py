@@ -1,6 +1,6 @@
 """What a person does about an error."""
 
-from ocelog.errors import HaltError, OcelogError, OperatorError, TransientError
+from ocelog.errors import AccessRefusedError, HaltError, OcelogError, OperatorError, TransientError
 
 
 def todo(error: OcelogError, source: str) -> str:
@@ -8,11 +8,10 @@ def todo(error: OcelogError, source: str) -> str:
     match error:
         case HaltError(__cause__=OperatorError()):
             return f"Set the key or the secret's file back as the message says, or type: ocelog source rotate {source}"
+        case AccessRefusedError():
+            return f"Do what the message says, then run: ocelog source check {source}"
         case HaltError():
-            return (
-                "Mend it in Wiz or in the source's settings (a new secret: ocelog source rotate), then look: "
-                "ocelog source check"
-            )
+            return f"Run: ocelog source check {source}. If it finds nothing wrong, please report the message."
         case TransientError() if any(words in str(error) for words in ("disk is full", "is short of disk")):
             return "Free some space on that disk; it goes on by itself then, and nothing is lost."
         case TransientError():

@@ -22,6 +22,7 @@ from ocelog.schema.shape import compile_shaper
 from ocelog.schema.table import REJECTION_SCHEMA, arrow_schema, rejection_rows
 from ocelog.secret import Secret
 from ocelog.sources.wiz import settings as wiz
+from ocelog.sources.wiz.rate import Pace
 from ocelog.sources.wiz.settings import WizSettings
 from ocelog.sources.wiz.source import WizSource
 from ocelog.sources.wiz.streams import KINDS, ROOTS
@@ -71,9 +72,11 @@ def stream_settings(row: SourceRow) -> StreamSettings:
     )
 
 
-def wiz_source(settings: WizSettings, secret: Callable[[], Secret], clock: ApiClock | None = None) -> WizSource:
-    """Return a tenant to ask; `secret` is called for each token."""
-    return WizSource(settings, secret, clock or ApiClock())
+def wiz_source(
+    settings: WizSettings, secret: Callable[[], Secret], clock: ApiClock | None = None, pace: Pace | None = None
+) -> WizSource:
+    """Return a tenant to ask; `secret` is called for each token, and sources of one account share `pace`."""
+    return WizSource(settings, secret, clock or ApiClock(), pace=pace)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,6 +90,8 @@ class Assembly:
     publisher: Publisher = field(init=False)
     _shapers: dict[str, Shaper] = field(default_factory=dict)
     _clocks: dict[str, ApiClock] = field(default_factory=dict)
+    _paces: dict[tuple[str, str], Pace] = field(default_factory=dict)
+    """By token URL and client id: Wiz limits what a service account sends, however many sources use it."""
     _built: dict[str, tuple[SourceRow, list[Stream]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -121,7 +126,9 @@ class Assembly:
         # The clock stays when settings change: what it stamps must grow for as long as this process lives.
         clock = self._clocks.setdefault(row.id, ApiClock())
         settings = wiz_settings(row)
-        source = wiz_source(settings, lambda: installation.vault().get(row.id, SECRET_NAME), clock)
+        pace = self._paces.setdefault((settings.token_url, settings.client_id), Pace(settings.rate))
+        pace.share(row.id, settings.rate)
+        source = wiz_source(settings, lambda: installation.vault().get(row.id, SECRET_NAME), clock, pace)
         return [self._stream(row, source, settings, KINDS[log_type]) for log_type in settings.log_types]
 
     def _stream(self, row: SourceRow, source: WizSource, settings: WizSettings, kind: Kind) -> Stream:

@@ -80,7 +80,15 @@ class HaltError(OcelogError):
 
 
 class AccessRefusedError(HaltError):
-    """The service account may not read this: credentials, scope or project are wrong."""
+    """The service account may not read this: credentials, scope or project are wrong.
+
+    `code` says what is known of the reason: `scope_missing` if the answer lists the scopes that are needed and those
+    that are there, `access_denied` if it only says that access is denied, else `refused`.
+    """
+
+    def __init__(self, message: str, *, code: str = "refused") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ContractBrokenError(HaltError):

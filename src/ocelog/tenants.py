@@ -3,7 +3,7 @@
 import re
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -16,7 +16,6 @@ from ocelog.ledger.store import SourceRow
 from ocelog.ledger.vault import Vault
 from ocelog.quantities import nearest
 from ocelog.secret import Secret
-from ocelog.sources.wiz import check as wiz_check
 from ocelog.sources.wiz.check import HealthItem
 from ocelog.sources.wiz.settings import WizSettings
 
@@ -162,11 +161,11 @@ def with_pause(row: SourceRow, *, paused: bool) -> SourceRow:
     return replace(row, paused=paused)
 
 
-def check(settings: WizSettings, secret: Secret) -> list[HealthItem]:
-    """Ask the tenant for a little of everything and return what was found."""
+def check(settings: WizSettings, secret: Secret, told: Callable[[str], None] = lambda _: None) -> list[HealthItem]:
+    """Ask the tenant for a little of everything and return what was found; `told` hears of each wait."""
     source = wiz_source(settings, lambda: secret)
     try:
-        return wiz_check.check(source)
+        return source.check(told)
     finally:
         source.close()
 

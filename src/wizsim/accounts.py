@@ -63,13 +63,9 @@ class Account:
         needed = required or SCOPES.get(coordinate)
         if needed == _AUDIT and self.projects:
             return needed
-        if needed is None or not set(needed).isdisjoint(self.held()):
+        if needed is None or not set(needed).isdisjoint(self.scopes):
             return None
         return needed
-
-    def held(self) -> list[str]:
-        """Return the scopes that count: bound to projects, an account can not read the audit log."""
-        return [s for s in self.scopes if not (self.projects and s == "admin:audit")]
 
 
 class Accounts:

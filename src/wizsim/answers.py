@@ -174,7 +174,7 @@ class Answering:
             for f in question.faults.values()
             if f.name == "refused-field"
         }
-        account, held = question.account, question.account.held()
+        account, held = question.account, list(question.account.scopes)
         nulled: set[str] = set()
         for root in plan.fields:
             coordinate = f"Query.{root.name}"

@@ -16,8 +16,9 @@ from wizsim.behaviour import Behaviour
 from wizsim.dice import dice
 from wizsim.documents import types_asked
 from wizsim.faults import REFUSALS, SPOILS, WIRE, Fault, Faults
+from wizsim.limits import Gate, Limiter
 from wizsim.refusals import Refusal
-from wizsim.replies import Reply, fault_reply, finish, json_reply, refused_reply, token_error
+from wizsim.replies import Reply, fault_reply, finish, graphql_error, json_reply, refused_reply, token_error
 from wizsim.truth import Shown
 from wizsim.world import World
 
@@ -62,8 +63,10 @@ class Api:
         behaviour: Behaviour | None = None,
         accounts: Accounts | None = None,
         faults: Faults | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         self.world = world
+        self.gate = Gate(limiter)
         self.accounts = accounts or Accounts(world.seed)
         if not self.accounts.all():
             self.accounts.add()
@@ -95,6 +98,8 @@ class Api:
     def token(self, form: Mapping[str, str]) -> Reply:
         """Answer the token endpoint."""
         now = self.world.catch_up()
+        if not self.gate.opens():
+            return finish(_throttled(), request_id=str(uuid.uuid4()), struck={}, now=now)
         struck = self.faults.strike(frozenset({"token"}))
         reply = self._refusal(struck, "") or self._token(form, now)
         return finish(reply, request_id=str(uuid.uuid4()), struck=struck, now=now)
@@ -117,6 +122,8 @@ class Api:
 
     def graphql(self, body: bytes, headers: Mapping[str, str]) -> Reply:
         """Answer the GraphQL endpoint. Names of headers are in lower case."""
+        if not self.gate.opens():
+            return finish(_throttled(), request_id=str(uuid.uuid4()), struck={}, now=self.world.catch_up())
         scheme, _, token = headers.get("authorization", "").partition(" ")
 
         def who(now: int) -> tuple[Account, str] | None:
@@ -219,6 +226,10 @@ class Api:
         if fault.name == "token-lapsed":
             self.accounts.revoke(jti)
         return fault_reply(fault)
+
+
+def _throttled() -> Reply:
+    return graphql_error(429, "Rate limit exceeded", "RATE_LIMIT_EXCEEDED")
 
 
 def _admitted(known: tuple[Account, str] | None) -> tuple[Account, str]:

@@ -13,6 +13,7 @@ from wizsim.accounts import Accounts, checked_scopes
 from wizsim.behaviour import Behaviour
 from wizsim.clock import START, Clock
 from wizsim.faults import MEANINGS, Faults, UnknownFaultError
+from wizsim.limits import LIMITERS
 from wizsim.server import Server, listen
 from wizsim.settings import Inclusive, Settings
 from wizsim.truth import Truth
@@ -51,6 +52,7 @@ def serve(**given: Any) -> None:
             behaviour=_behaviour(settings),
             accounts=accounts,
             faults=struck,
+            limiter=LIMITERS[settings.limiter](settings.limit) if settings.limit else None,
             latency=settings.latency / 1000,
             listener=listener,
             admin_token=settings.admin_token,

@@ -15,6 +15,7 @@ from wizsim.api import Api
 from wizsim.app import build_app
 from wizsim.behaviour import Behaviour
 from wizsim.faults import Faults
+from wizsim.limits import Limiter
 from wizsim.world import World
 
 
@@ -38,11 +39,12 @@ class Server:
         behaviour: Behaviour | None = None,
         accounts: Accounts | None = None,
         faults: Faults | None = None,
+        limiter: Limiter | None = None,
         latency: float = 0.0,
         listener: socket.socket | None = None,
         admin_token: str | None = None,
     ) -> None:
-        self.api = Api(world or World(), behaviour=behaviour, accounts=accounts, faults=faults)
+        self.api = Api(world or World(), behaviour=behaviour, accounts=accounts, faults=faults, limiter=limiter)
         self.world, self.faults, self.accounts = self.api.world, self.api.faults, self.api.accounts
         self.admin_token = admin_token or secrets.token_urlsafe(24)
         self._socket = listener or listen()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from wizsim.accounts import DEFAULT_SCOPES
+from wizsim.limits import LimiterKind
 
 MOST_RECORDS = 10_000_000
 YEARS = 10 * 366 * 86_400
@@ -39,6 +40,10 @@ class Settings:
     latency: Annotated[float, typer.Option(min=0, max=600_000, help="Milliseconds that every answer is held back.")] = (
         0.0
     )
+    limit: Annotated[
+        float, typer.Option(min=0, max=10_000, help="Requests per second, token requests included; 0: no limit.")
+    ] = 0.0
+    limiter: Annotated[LimiterKind, typer.Option(help="How the limit counts.")] = LimiterKind.SLIDING
     truth: Annotated[Path | None, typer.Option(help="Write the truth log (NDJSON) to this file.")] = None
     fault: Annotated[list[str] | None, typer.Option(help="NAME[:PROBABILITY][:key=value]...; see `wizsim faults`.")] = (
         None

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
 from ocelog.advice import todo
-from ocelog.errors import AccessRefusedError, HaltError, OcelogError
+from ocelog.errors import AccessRefusedError, ContractBrokenError, OcelogError
 from ocelog.lake.disk import refusal
 from ocelog.ledger import faults
 from ocelog.ledger.keys import read_key
@@ -36,8 +36,12 @@ def test_a_lost_key_is_no_matter_for_wiz(tmp_path: Path) -> None:
     assert "Wiz" not in advice
 
 
-def test_what_wiz_refuses_is_mended_there() -> None:
-    assert "Mend it in Wiz" in todo(HaltError("refused"), "prod")
+def test_what_wiz_refuses_and_what_nobody_knows_are_told_apart() -> None:
+    assert todo(AccessRefusedError("refused"), "prod").startswith("Do what the message says")
+    assert "report the message" in todo(ContractBrokenError("odd"), "prod")
+    assert all(
+        "ocelog source check prod" in todo(kind("x"), "prod") for kind in (AccessRefusedError, ContractBrokenError)
+    )
 
 
 def full_ledger() -> OcelogError:

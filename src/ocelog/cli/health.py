@@ -1,39 +1,69 @@
 """How what a check found is told."""
 
+import textwrap
 from collections.abc import Sequence
 
 import typer
 
 from ocelog.cli import show
-from ocelog.errors import ConfigError
+from ocelog.errors import ConfigError, SourceUnavailableError
 from ocelog.sources.wiz.check import HealthItem, HealthState
 
 _SIGNS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+_COLUMNS = 80
+_TRY_LATER = 3
+_ACTION_REQUIRED = 2
 
 
 def report(items: Sequence[HealthItem], *, json: bool) -> None:
-    """Print every item and exit 2 where one fails."""
+    """Print every item. Exit 2 if one fails that needs attention, 3 if all that fails may work later."""
     if json:
         show.as_json([_plain(item) for item in items])
     else:
         for item in items:
-            typer.echo(_line(item))
-    if any(item.state is HealthState.FAIL for item in items):
-        raise typer.Exit(2)
+            typer.echo(_lines(item))
+    failed = [item for item in items if item.state is HealthState.FAIL]
+    if failed:
+        raise typer.Exit(_TRY_LATER if all(item.later for item in failed) else _ACTION_REQUIRED)
 
 
 def demand(items: Sequence[HealthItem], otherwise: str) -> None:
-    """Say on stderr what was found. Raises ConfigError where something fails."""
+    """Say on stderr what was found.
+
+    Raises ConfigError if something fails that needs attention, SourceUnavailableError if all that fails may work later.
+    """
     for item in items:
-        show.remark(_line(item))
-    if any(item.state is HealthState.FAIL for item in items):
-        raise ConfigError(f"Wiz does not let this source work as it is set up. {otherwise}")
+        show.remark(_lines(item))
+    failed = [item for item in items if item.state is HealthState.FAIL]
+    if not failed:
+        return
+    if all(item.later for item in failed):
+        raise SourceUnavailableError(f"Wiz could not be checked just now: try again later. {otherwise}")
+    raise ConfigError(f"Wiz does not let this source work as it is set up. {otherwise}")
 
 
-def _line(item: HealthItem) -> str:
-    todo = f"\n      To do: {show.harmless(item.todo)}" if item.todo else ""
-    return f"{_SIGNS[str(item.state)]}  {item.name}: {show.harmless(item.text)}{todo}"
+def waiting(text: str) -> None:
+    """Say on stderr that a check waits, and why."""
+    show.remark(_filled(f"wait  {show.harmless(text)}", indent=6))
+
+
+def _lines(item: HealthItem) -> str:
+    found = _filled(f"{_SIGNS[str(item.state)]}  {item.name}: {show.harmless(item.text)}", indent=6)
+    return f"{found}\n{_filled(f'      To do: {show.harmless(item.todo)}', indent=13)}" if item.todo else found
+
+
+def _filled(text: str, *, indent: int) -> str:
+    """Return `text` in lines of at most 80 columns. Addresses stay whole, so that they can be copied."""
+    return textwrap.fill(
+        text,
+        _COLUMNS,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+        drop_whitespace=True,
+    )
 
 
 def _plain(item: HealthItem) -> dict[str, object]:
-    return {"name": item.name, "state": str(item.state), "text": item.text, "todo": item.todo}
+    return {"name": item.name, "state": str(item.state), "text": item.text, "todo": item.todo, "later": item.later}

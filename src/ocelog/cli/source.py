@@ -55,10 +55,13 @@ def show_(name: Name, *, json: Json = False) -> None:
 
 @app.command("check")
 def check(name: Name, *, json: Json = False) -> None:
-    """Ask Wiz for a little of everything and say what works; exit 2 where something needs a person."""
+    """Ask Wiz for a little of everything and say what works.
+
+    Exit code 2 if something needs attention, 3 if Wiz is busy or down and it may work later.
+    """
     with opened() as installation:
         row = tenants.find(installation, name)
-        items = tenants.check(wiz_settings(row), tenants.reveal(installation, row))
+        items = tenants.check(wiz_settings(row), tenants.reveal(installation, row), health.waiting)
     health.report(items, json=json)
 
 

@@ -115,7 +115,9 @@ def rotate(
         settings = wiz_settings(row)
         if client_id is not None:
             settings = Said(client_id=client_id).wiz(settings)
-        items = [item for item in tenants.check(settings, secret.value) if item.name in {"address", "token"}]
+        items = [
+            item for item in tenants.check(settings, secret.value, health.waiting) if item.name in {"address", "token"}
+        ]
         health.demand(items, "The old secret stays.")
         tenants.keep_secret(installation, row, secret)
         if client_id is not None:

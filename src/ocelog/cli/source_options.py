@@ -80,9 +80,9 @@ class Said:
     poll: Annotated[
         str | None, typer.Option("--poll", metavar="5m", help=f"How often to ask for news. Default: {POLL}.")
     ] = None
-    rate: Annotated[float | None, typer.Option("--rate", help="Most questions a second, 0.01 to 1000. Default: 3.")] = (
-        None
-    )
+    rate: Annotated[
+        float | None, typer.Option("--rate", help="Most requests in any one second, 0.01 to 1000. Default: 3.")
+    ] = None
     page_size: Annotated[
         int | None, typer.Option("--page-size", help="Records asked for at once, 1 to 500. Default: 500.")
     ] = None

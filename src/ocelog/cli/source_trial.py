@@ -27,8 +27,11 @@ def new_row(installation: Installation, name: str, said: Said) -> SourceRow:
 
 
 def prove(row: SourceRow, secret: GivenSecret, otherwise: str) -> None:
-    """Ask Wiz for a little of everything, and say what was found. Raises ConfigError where something fails."""
-    health.demand(tenants.check(wiz_settings(row), secret.value), otherwise)
+    """Ask Wiz for a little of everything, and say what was found.
+
+    Raises ConfigError if something fails, SourceUnavailableError if that may pass by itself.
+    """
+    health.demand(tenants.check(wiz_settings(row), secret.value, health.waiting), otherwise)
 
 
 def say_conflict(row: SourceRow) -> None:

@@ -35,9 +35,11 @@ _WRONG_CODES = frozenset(
 """The question itself is at fault: asking again, or for less, changes nothing."""
 _ALLOW_ADDRESS = "Allow this machine's address in Wiz (Settings > Access Management > Login and IP restrictions)."
 _CHECK_ALL = (
-    "Check the API URL, what is on the way to it, and the service account's scopes in Wiz (Settings > Access "
-    "Management > Service Accounts): read:resources, and one for each log type."
+    "Check the API URL, what is on the way to it (a proxy, a firewall), and in Wiz (Settings > Access Management > "
+    "Service Accounts) that the service account may use the API from here."
 )
+_REQUIRED = re.compile(r"required: \[([^\]]*)\].*permissions: \[([^\]]*)\]", re.IGNORECASE | re.DOTALL)
+"""Wiz's own words if a scope is missing: which are needed, and which the account has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,9 @@ def read_answer(
     if envelope.errors:
         return _with_errors(answered, envelope, page, root, after)
     if answered.status == 403:
-        raise AccessRefusedError(answered.told(f"Wiz refused {root.title} (HTTP 403). {_add_scope(root)}"))
+        raise AccessRefusedError(
+            answered.told(f"Wiz refused {root.title} (HTTP 403). {_check_access(root)}"), code="access_denied"
+        )
     if answered.status != 200:
         raise ContractBrokenError(answered.told(f"Wiz answered HTTP {answered.status} about {root.title}"))
     if page is None:
@@ -190,16 +194,29 @@ def _refuse_if_denied(answered: Answered, errors: Sequence[GraphError], root: Ro
     denied = next((error for error in errors if _denies(error)), None)
     if denied is None and answered.status != 403:
         return
-    what = _summary(errors) if denied is None else denied.message
-    todo = _ALLOW_ADDRESS if denied is not None and denied.code == "FORBIDDEN_IP" else _add_scope(root)
-    raise AccessRefusedError(answered.told(f"Wiz refused {root.title}: {what or 'HTTP 403'}. {todo}"))
+    what = (_summary(errors) if denied is None else denied.message) or "HTTP 403"
+    if denied is not None and denied.code == "FORBIDDEN_IP":
+        raise AccessRefusedError(answered.told(f"Wiz refused {root.title}: {what}. {_ALLOW_ADDRESS}"))
+    listed = _REQUIRED.search(what)
+    if listed is not None and set(listed[1].split()).isdisjoint(listed[2].split()):
+        raise AccessRefusedError(
+            answered.told(
+                f"Wiz refused {root.title}: {what}. Add the scope {root.scope} to the service account in Wiz "
+                f"(Settings > Access Management > Service Accounts), or leave {root.short} out of this source."
+            ),
+            code="scope_missing",
+        )
+    raise AccessRefusedError(
+        answered.told(f"Wiz refused {root.title}: {what}. {_check_access(root)}"), code="access_denied"
+    )
 
 
-def _add_scope(root: Root) -> str:
-    projects = " An account that is bound to projects cannot read the audit log at all." if not root.statuses else ""
+def _check_access(root: Root) -> str:
+    """Say what to look at after a refusal that does not say what is missing."""
+    bound = "" if root.statuses else " and is not bound to projects (such an account cannot read the audit log)"
     return (
-        f"Give the service account the scopes read:resources and {root.scope} in Wiz (Settings > Access Management > "
-        f"Service Accounts), or leave {root.short} out of this source.{projects}"
+        f"Check in Wiz (Settings > Access Management > Service Accounts) that the service account has the scope "
+        f"{root.scope}{bound}, or leave {root.short} out of this source."
     )
 
 

@@ -1,14 +1,22 @@
 """Whether a source would work if it were pulled now, item by item, and what to do about each that does not."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from ocelog.errors import AccessRefusedError, OcelogError, OperatorError, SourceThrottledError, SourceUnavailableError
+from ocelog.errors import (
+    AccessRefusedError,
+    OcelogError,
+    OperatorError,
+    SourceThrottledError,
+    SourceUnavailableError,
+    TransientError,
+)
 from ocelog.instants import EPOCH
-from ocelog.pull.ports import Ask, CursorLost, Page, Unusable
+from ocelog.pull.ports import Answer, Ask, CursorLost, Page, Unusable
 from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.streams import AUDIT, ROOTS, Root
 
@@ -17,7 +25,12 @@ if TYPE_CHECKING:
 
 _CLOCKS_APART = timedelta(seconds=60)
 _MOST_PROJECTS = 20
-"""So many are tried: each costs a question a log type, at three a second."""
+"""So many are tried: each costs a request per log type, at three per second."""
+_PATIENCE = 30.0
+"""Seconds that a check waits in all for Wiz to get over HTTP 429, 502 or 503; a pull would wait for longer."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 8.0
+
+Found = TypeVar("Found")
 
 
 class HealthState(StrEnum):
@@ -37,51 +50,87 @@ class HealthItem:
     state: HealthState
     text: str
     todo: str = ""
-    """What a person can do; empty where there is nothing to do."""
+    """What a person can do; empty if there is nothing to do."""
+    later: bool = False
+    """It fails, though it may work later without anybody changing anything."""
 
 
-def check(source: "WizSource", *, our_now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> list[HealthItem]:
-    """Try everything that a pull needs: one token, some cheap questions, and one record of each log type.
+class _Tries:
+    """Calls that are tried again while Wiz is busy, until the check's patience is used up."""
 
-    Never raises for what Wiz or the network does: that is what the items tell. What cannot be tried, for something
-    before it failed, is left out.
+    def __init__(self, source: "WizSource", told: Callable[[str], None], sleep: Callable[[float], None]) -> None:
+        self._told = told
+        self._sleep = sleep
+        # At a rate far below 1 the requests of a check alone take longer.
+        self._left = max(_PATIENCE, 12 / source.settings.rate)
+
+    def of(self, call: Callable[[], Found]) -> Found:
+        """Return what `call` returns. Raises what it raises if that does not pass in time."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return call()
+            except (SourceThrottledError, SourceUnavailableError) as error:
+                asked = error.retry_after.total_seconds() if error.retry_after is not None else pause
+                wait = max(asked, pause)
+                # What has a cause came from the network, not from Wiz: an address that is wrong stays so.
+                if error.__cause__ is not None or wait > self._left:
+                    raise
+                self._told(f"{str(error).removesuffix('.')}. Trying again in {wait:.0f} s.")
+                self._left -= wait
+                self._sleep(wait)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def check(
+    source: "WizSource",
+    *,
+    our_now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    told: Callable[[str], None] = lambda _: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[HealthItem]:
+    """Try everything that a pull needs: one token, some cheap requests, and one record of each log type.
+
+    Never raises for what Wiz or the network does: that is what the items tell. What cannot be tried, because something
+    before it failed, is left out. What passes by itself is waited for, some 30 s in all, and `told`.
     """
-    items = list(_way_in(source, our_now))
+    tries = _Tries(source, told, sleep)
+    items = list(_way_in(source, tries, our_now))
     if any(item.state is HealthState.FAIL for item in items):
         return items
-    queries = [_query(source, ROOTS[log_type]) for log_type in source.settings.log_types]
-    return [*items, *queries, *_projects(source, queries), *_project_ids(source)]
+    checked = [_query(source, tries, ROOTS[log_type]) for log_type in source.settings.log_types]
+    queries = [item for item, _ in checked]
+    denied = any(
+        error is not None and error.code == "access_denied" for item, error in checked if item.name == AUDIT.short
+    )
+    return [*items, *queries, *_projects(source, queries, audit_denied=denied), *_project_ids(source)]
 
 
-def _way_in(source: "WizSource", our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
+def _way_in(source: "WizSource", tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
     try:
-        source.fetch_token()
+        tries.of(source.fetch_token)
     except AccessRefusedError as error:
-        yield HealthItem(
-            name="token",
-            state=HealthState.FAIL,
-            text=str(error),
-            todo="Compare client id, client secret and token URL with what Wiz showed when the account was made.",
-        )
+        yield HealthItem(name="token", state=HealthState.FAIL, text=str(error), todo=_AS_IT_SAYS)
         return
     except OcelogError as error:
         yield _unreachable("the token URL", source.settings.token_url, error)
         return
     yield HealthItem(name="token", state=HealthState.OK, text=f"granted by {source.settings.token_url}")
-    yield from _address(source, our_now)
+    yield from _address(source, tries, our_now)
 
 
-def _address(source: "WizSource", our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
+def _address(source: "WizSource", tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
     try:
         url = source.api_url()
     except OcelogError as error:
         yield HealthItem(name="address", state=HealthState.FAIL, text=str(error), todo="Set --api-url.")
         return
     try:
-        apart = our_now() - source.now()
+        now = tries.of(source.now)
     except OcelogError as error:
         yield _unreachable("the API", url, error)
         return
+    apart = our_now() - now
     yield HealthItem(name="address", state=HealthState.OK, text=f"{url} answers")
     seconds = f"{abs(apart.total_seconds()):.0f} s {'ahead of' if apart > timedelta(0) else 'behind'}"
     if abs(apart) <= _CLOCKS_APART:
@@ -91,31 +140,41 @@ def _address(source: "WizSource", our_now: Callable[[], datetime]) -> Iterator[H
             name="clock",
             state=HealthState.WARN,
             text=f"this machine's clock is {seconds} Wiz's. Pulling goes by Wiz's: nothing is missed, ages are off.",
-            todo="Let this machine keep its clock by NTP.",
+            todo="Keep this machine's clock right by NTP.",
         )
 
 
 def _unreachable(what: str, url: str, error: OcelogError) -> HealthItem:
+    """Return the item of a way in that does not lead in: what to do depends on what is known, no more."""
+    text, later = f"{what} {url}: {error}", False
     match error:
-        case SourceUnavailableError():
-            todo = "Check the URL, the network, HTTPS_PROXY and the CA file."
-        case AccessRefusedError():
-            todo = "Mend in Wiz what its answer names, then check again."
-        case OperatorError():
-            todo = "Do what it says, then check again."
         case SourceThrottledError():
-            todo = "Try again in some minutes; where it goes on, ask for less with --rate."
+            text, todo, later = f"throttled: {text}", _THROTTLED, True
+        case SourceUnavailableError(__cause__=None):
+            todo, later = "Try again in some minutes. If it stays so, check the URL, and any proxy on the way.", True
+        case SourceUnavailableError():
+            todo, later = "Check the URL, the network, HTTPS_PROXY and the CA file.", True
+        case AccessRefusedError() | OperatorError():
+            todo = _AS_IT_SAYS
         case _:
             todo = "Check the URL."
-    return HealthItem(name="address", state=HealthState.FAIL, text=f"{what} {url}: {error}", todo=todo)
+    return HealthItem(name="address", state=HealthState.FAIL, text=text, todo=todo, later=later)
 
 
-def _query(source: "WizSource", root: Root) -> HealthItem:
-    """Ask for one record of the last day."""
+_AS_IT_SAYS = "Do what it says, then check again."
+_THROTTLED = (
+    "Try again in some minutes. If it stays throttled, send fewer requests (--rate 1); other programs that use the "
+    "same service account share its limit."
+)
+
+
+def _query(source: "WizSource", tries: _Tries, root: Root) -> tuple[HealthItem, AccessRefusedError | None]:
+    """Ask for one record of the last day; return what was found, and the refusal if it was refused."""
     name = root.short
-    try:
+
+    def ask() -> Answer:
         now = source.now()
-        answer = source.ask(
+        return source.ask(
             Ask(
                 log_type=root.kind.log_type,
                 by=root.kind.cursor_field,
@@ -125,20 +184,30 @@ def _query(source: "WizSource", root: Root) -> HealthItem:
                 page_size=1,
             )
         )
+
+    try:
+        answer = tries.of(ask)
     except AccessRefusedError as error:
-        return HealthItem(
-            name=name,
-            state=HealthState.FAIL,
-            text=str(error),
-            todo=f"Add the scopes read:resources and {root.scope} to the service account, or leave {name} out.",
-        )
+        todo = _AS_IT_SAYS
+        if error.code in ("scope_missing", "access_denied"):
+            missing = error.code == "scope_missing"
+            todo = f"{'Add' if missing else 'Check'} the scope {root.scope} in Wiz, or leave {name} out (--log-type)."
+        return HealthItem(name=name, state=HealthState.FAIL, text=str(error), todo=todo), error
+    except SourceThrottledError as error:
+        text = f"throttled: {error}"
+        return HealthItem(name=name, state=HealthState.FAIL, text=text, todo=_THROTTLED, later=True), None
+    except TransientError as error:
+        todo = "Try again in some minutes."
+        return HealthItem(name=name, state=HealthState.FAIL, text=str(error), todo=todo, later=True), None
     except OcelogError as error:
-        return HealthItem(name=name, state=HealthState.FAIL, text=str(error), todo="Try again later.")
+        todo = "Check the API URL. If it is right, please report this message."
+        return HealthItem(name=name, state=HealthState.FAIL, text=str(error), todo=todo), None
     match answer:
         case Page(total=total):
-            return _answered(root, total, source.refused(root.kind.log_type))
+            return _answered(root, total, source.refused(root.kind.log_type)), None
         case Unusable(reason=reason) | CursorLost(reason=reason):
-            return HealthItem(name=name, state=HealthState.WARN, text=reason, todo="Try again; pulling lives with it.")
+            todo = "Try again. Pulling copes with it."
+            return HealthItem(name=name, state=HealthState.WARN, text=reason, todo=todo), None
 
 
 def _answered(root: Root, total: int | None, refused: frozenset[str]) -> HealthItem:
@@ -149,23 +218,26 @@ def _answered(root: Root, total: int | None, refused: frozenset[str]) -> HealthI
         name=root.short,
         state=HealthState.WARN,
         text=f"{counted}, without {', '.join(sorted(refused))}, which Wiz refuses to this account",
-        todo="Add the scopes that these fields need, or live without: their columns stay null.",
+        todo="Add the scopes that these fields need, or go without: their columns stay null.",
     )
 
 
-def _projects(source: "WizSource", queries: list[HealthItem]) -> Iterator[HealthItem]:
-    """Tell of the audit log, which knows no projects: it comes whole or, to an account bound to some, not at all."""
-    failed = {item.name for item in queries if item.state is HealthState.FAIL}
+def _projects(source: "WizSource", queries: list[HealthItem], *, audit_denied: bool) -> Iterator[HealthItem]:
+    """Tell of the audit log, which knows no projects: it comes whole or, to an account bound to some, not at all.
+
+    Nothing is said of a binding unless Wiz denied access: an outage or a missing scope says nothing about it.
+    """
     if AUDIT.kind.log_type not in source.settings.log_types:
         return
-    if AUDIT.short in failed:
+    well = all(item.state is not HealthState.FAIL for item in queries if item.name == AUDIT.short)
+    if audit_denied:
         yield HealthItem(
             name="projects",
             state=HealthState.FAIL,
             text="an account that is bound to projects cannot read the audit log, whatever its scopes",
             todo="If it is bound, make one that is not, for audit alone, and leave audit out here.",
         )
-    elif source.settings.projects:
+    elif source.settings.projects and well:
         yield HealthItem(
             name="projects",
             state=HealthState.WARN,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -30,8 +31,16 @@ class Client:
     NO_PROXY and SSL_CERT_FILE are honoured, though nothing that goes to this machine passes a proxy.
     """
 
-    def __init__(self, settings: WizSettings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: WizSettings,
+        *,
+        sending: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make a client; `sending` is called when a connection stands and a request is about to go out on it."""
         self._settings = settings
+        self._sending = sending
         self._monotonic = monotonic
         self._patience = Patience(settings.total_seconds, monotonic)
         self._opened: dict[bool, httpx2.Client] = {}
@@ -46,7 +55,11 @@ class Client:
         host = urlsplit(url).hostname or url
         http = self._http(near=is_loopback(urlsplit(url).hostname))
         self._patience.begin(host)
-        with _translated(host), http.stream("POST", url, content=content, headers=dict(headers)) as answer:
+        extensions = {"trace": self._trace}
+        with (
+            _translated(host),
+            http.stream("POST", url, content=content, headers=dict(headers), extensions=extensions) as answer,
+        ):
             heard = self._monotonic()
             return Answered(
                 status=answer.status_code,
@@ -54,6 +67,11 @@ class Client:
                 body=self._read(answer, host),
                 heard=heard,
             )
+
+    def _trace(self, event: str, told: Mapping[str, Any]) -> None:
+        # A proxy is asked for a tunnel first; Wiz does not count that.
+        if event.endswith("send_request_headers.started") and told["request"].method != b"CONNECT":
+            self._sending()
 
     def close(self) -> None:
         """Close every connection."""

@@ -133,7 +133,7 @@ def _check_dispensable(found: _Asked, error: GraphError, root: Root) -> None:
     if inside and len(found.path) == 3 and found.path[2] in root.essential:
         raise AccessRefusedError(
             f"Wiz does not let this service account ask for `{found.path[2]}` of {root.title}, without which they "
-            f"cannot be read: {error.message}. Check that its scopes hold read:resources and {root.scope}."
+            f"cannot be read: {error.message}. Check in Wiz that it has the scope {root.scope}."
         )
 
 

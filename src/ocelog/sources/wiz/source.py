@@ -57,14 +57,16 @@ class WizSource:
         secret: Callable[[], Secret],
         clock: ApiClock | None = None,
         *,
+        pace: Pace | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.clock = clock or ApiClock(monotonic)
         self._monotonic = monotonic
-        self._client = Client(settings, monotonic=monotonic)
-        self._tokens = Tokens(settings, secret, self._client.post, monotonic=monotonic)
-        self._pace = Pace(settings.rate, monotonic=monotonic)
+        self._closed = threading.Event()
+        self._pace = pace or Pace(settings.rate, monotonic=monotonic)
+        self._client = Client(settings, sending=lambda: self._pace.hold(self._closed), monotonic=monotonic)
+        self._tokens = Tokens(settings, secret, self._post_for_token, monotonic=monotonic)
         self._pruned: dict[str, _Kept] = {}
         self._priming = threading.Lock()
 
@@ -81,7 +83,7 @@ class WizSource:
         refused = list[Token]()
         for _ in range(_MOST_TRIES):
             selection, token = self._selection(root), self._tokens.get(refused=refused[-1] if refused else None)
-            self._pace.wait()
+            self._pace.wait(self._closed)
             sent, asked_us = self._monotonic(), self.clock.stamp()
             answered = self._post(token, selection.text, variables)
             reply = self._read(answered, root, ask, asked_us, selection)
@@ -120,9 +122,12 @@ class WizSource:
         kept = self._pruned.get(log_type)
         return kept.selection.refused if kept is not None else frozenset()
 
-    def check(self) -> list[HealthItem]:
-        """Say item by item whether a pull would work now, and what to do about what does not. Never raises for Wiz."""
-        return check(self)
+    def check(self, told: Callable[[str], None] = lambda _: None) -> list[HealthItem]:
+        """Say item by item whether a pull would work now, and what to do about what does not. Never raises for Wiz.
+
+        `told` hears of each wait for a Wiz that is busy.
+        """
+        return check(self, told=told)
 
     def api_url(self) -> str:
         """Return the address of the API: the one that was set, else the one that the token names."""
@@ -134,7 +139,7 @@ class WizSource:
 
     def close(self) -> None:
         """Wake up whoever waits to ask, and close every connection."""
-        self._pace.stop()
+        self._closed.set()
         self._client.close()
 
     def _start_clock(self) -> None:
@@ -143,7 +148,7 @@ class WizSource:
             if self.clock.started:
                 return
             token = self._tokens.get(refused=refused[-1] if refused else None)
-            self._pace.wait()
+            self._pace.wait(self._closed)
             reply = self._read_cheap(self._post(token, _CHEAP, {}))
             if reply is None:
                 refused.clear()
@@ -160,6 +165,14 @@ class WizSource:
 
     def _address(self, token: Token) -> str:
         return self.settings.api_url or api_url_of(token.value.reveal(), self.settings.token_url)
+
+    def _post_for_token(self, url: str, content: bytes, headers: dict[str, str]) -> Answered:
+        """Send a request for a token: it counts towards the rate, since it may go to the same limiter."""
+        self._pace.wait(self._closed)
+        answered = self._client.post(url, content, headers)
+        if answered.status == 429:
+            self._pace.complained(answered.wait)
+        return answered
 
     def _post(self, token: Token, query: str, variables: dict[str, Any]) -> Answered:
         headers = {"Authorization": f"Bearer {token.value.reveal()}", "Content-Type": "application/json"}
