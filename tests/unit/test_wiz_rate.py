@@ -43,6 +43,7 @@ def _requests(pace: Pace, clock: Clock, seconds: float, jitter: Callable[[], flo
         clock.now = leave
         leave += pace.take()
         heapq.heappush(due, leave + jitter())
+        assert len(due) < 1_000
         while due and (due[0] <= leave or leave >= end):
             clock.now = max(at, heapq.heappop(due))
             pace.hold(closed)
