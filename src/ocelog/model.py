@@ -104,6 +104,8 @@ class Slice:
     """Drained although the source counted this many records more."""
     reason: str | None = None
     """Why it waits or is parked."""
+    failing_since: datetime | None = None
+    """Since when it has failed without a success, by our clock. Only the ledger writes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

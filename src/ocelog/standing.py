@@ -46,9 +46,10 @@ class Standing:
     """One stream as it stands."""
 
     source: str
+    source_id: str
     log_type: str
     state: str
-    """new, paused, broken, retrying, catching up or live."""
+    """new, paused, broken, retrying, catching up, live, or empty: live, but no record ever came."""
     needs_person: bool
     last_success: datetime | None
     last_event: datetime | None
@@ -59,6 +60,8 @@ class Standing:
     eta: timedelta | None
     parked: tuple[Slice, ...]
     short: tuple[Slice, ...]
+    failing: tuple[Slice, ...]
+    """Those that have failed for an hour without a success, whatever the stream's other slices do."""
     sweep: Sweep | None
     """None: the first sweep is drained, or there is none."""
     waiting: Waiting
@@ -115,11 +118,13 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
     marks = stream.marks if stream is not None else Marks(source_id=row.id, log_type=log_type)
     state = _state(row, stream, waiting)
     tired = state == "retrying" and _too_long(stream, now)
+    failing = tuple(each for each in waiting if each.failing_since and now - each.failing_since > _PATIENCE)
     return Standing(
         source=row.name,
+        source_id=row.id,
         log_type=log_type,
         state=state,
-        needs_person=state == "broken" or bool(parked or short) or tired,
+        needs_person=state == "broken" or bool(parked or short or failing) or tired,
         last_success=_instant(stream.last_success_us if stream else None),
         last_event=_instant(stream.last_event_us if stream else None),
         complete_through=complete_through(marks, waiting),
@@ -128,6 +133,7 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
         eta=_eta(row, slices, waiting),
         parked=parked,
         short=short,
+        failing=() if row.paused else failing,
         sweep=sweep_of(slices),
         waiting=_waiting(ledger, table_name(log_type)),
         events=stream.events if stream else 0,
@@ -148,7 +154,9 @@ def _state(row: SourceRow, stream: StreamRow | None, waiting: Sequence[Slice]) -
         return "retrying" if isinstance(kind, type) and issubclass(kind, TransientError) else "broken"
     if stream is None or stream.marks.edge is None:
         return "new"
-    return "catching up" if any(each.origin is not Origin.LIVE for each in waiting) else "live"
+    if any(each.origin is not Origin.LIVE for each in waiting):
+        return "catching up"
+    return "live" if stream.events or stream.repeats or stream.rejections else "empty"
 
 
 def _too_long(stream: StreamRow | None, now: datetime) -> bool:

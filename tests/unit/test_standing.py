@@ -9,6 +9,7 @@ import pytest
 
 from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, Marks, Origin, Slice, SliceState
+from ocelog.pull.ports import Landing, Tally
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.standing import Standing, standings, sweep_of
 from ocelog.tenants import row_of
@@ -55,7 +56,7 @@ def test_a_stream_that_never_began_is_new_and_needs_nobody(ledger: Ledger) -> No
 def test_what_is_read_to_its_end_is_live_and_complete_to_the_edge(ledger: Ledger) -> None:
     planned(ledger, replace(LIVE, state=SliceState.DRAINED))
     found = standing(ledger)
-    assert (found.state, found.slices_left, found.eta) == ("live", 0, None)
+    assert (found.state, found.slices_left, found.eta) == ("empty", 0, None)
     assert (found.complete_through, found.lag) == (NOW - HOUR, HOUR)
 
 
@@ -90,7 +91,49 @@ def test_a_refusal_needs_a_person_at_once_and_an_outage_only_when_it_lasts(ledge
     ledger.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # likewise
     assert (standing(ledger).state, standing(ledger).needs_person) == ("retrying", True)
     ledger.well("prod", "Wiz.Issues")
-    assert (standing(ledger).state, standing(ledger).needs_person) == ("live", False)
+    assert (standing(ledger).state, standing(ledger).needs_person) == ("empty", False)
+
+
+def test_a_stream_is_live_once_a_record_came(ledger: Ledger) -> None:
+    planned(ledger, LIVE)
+    slice_ = ledger.take("one", now=datetime.now(UTC))
+    assert slice_ is not None
+    ledger.land(
+        Landing(
+            moving=slice_,
+            to=replace(slice_, state=SliceState.DRAINED),
+            table="wiz_issues",
+            part=None,
+            page_min_us=None,
+            page_max_us=None,
+            loaded_through=0,
+            loaded=(),
+            tally=Tally(repeats=1),
+        )
+    )
+    assert standing(ledger).state == "live"
+
+
+def test_a_slice_that_fails_for_an_hour_needs_attention_whatever_its_neighbours_do(ledger: Ledger) -> None:
+    planned(ledger, LIVE, replace(LIVE, since=NOW - 3 * HOUR))
+    began = datetime.now(UTC)
+    slice_ = ledger.take("one", now=began)
+    assert slice_ is not None
+    failing = replace(slice_, checkpoint=Checkpoint(failures=1), reason="HTTP 500")
+    ledger.move(slice_, failing)
+    ledger.move(failing, replace(failing, checkpoint=Checkpoint(failures=2)))
+
+    def seen(later: timedelta) -> tuple[bool, list[str | None]]:
+        (found,) = standings(ledger, datetime.now(UTC) + later)
+        return found.needs_person, [each.reason for each in found.failing]
+
+    assert seen(0.9 * HOUR) == (False, [])
+    assert seen(1.1 * HOUR) == (True, ["HTTP 500"])
+    # The other slice of the stream reads well: that says nothing about this one.
+    ledger.well("prod", "Wiz.Issues")
+    assert seen(1.1 * HOUR)[0]
+    ledger.move(failing, replace(failing, checkpoint=Checkpoint(after="next")))
+    assert seen(1.1 * HOUR) == (False, [])
 
 
 def test_a_sweep_is_counted_until_its_last_slice_is_drained() -> None:

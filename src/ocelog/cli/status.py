@@ -16,19 +16,27 @@ from ocelog.home import Home
 from ocelog.installation import Installation, opened
 from ocelog.lake.view import check_lake
 from ocelog.model import REJECTIONS, Slice, SliceState
-from ocelog.quantities import about, write_instant, write_size
+from ocelog.quantities import about, duration, write_instant, write_size
 from ocelog.standing import Standing, standings
 
 _LITTLE_DISK = 500_000_000
 """Bytes; with less than this a person had better make room."""
 
 
-def command(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show how every stream fares: exit 0 where all is well, 1 where something needs a person.
+def command(
+    *,
+    max_lag: Annotated[
+        str, typer.Option(metavar="DURATION", help="How old data may be while nothing runs, such as 30m or 2d.")
+    ] = "1h",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the status of every stream: exit 0 if all is well, 1 if something needs attention.
 
-    That is a stream that is refused or fails for an hour, a stretch that is parked or short, a lake that is missing, or
-    little disk. Rejections are shown, and leave it 0: they are kept whole, and nothing waits for them.
+    That is a stream that is refused, a time range that has failed for an hour, is parked or is short, data older than
+    --max-lag while nothing runs, a lake that is missing, or little disk. Rejections are shown, and leave it 0: they are
+    kept whole, and nothing waits for them.
     """
+    allowed = duration(max_lag)
     with opened(reading=True) as installation:
         found = standings(installation.ledger)
         who = _running(installation.home)
@@ -39,10 +47,24 @@ def command(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
         show.as_json(_whole(found, who, free, rejected) | {"lake_error": lake})
     else:
         _print(found, who, free)
+        for line in _stale(found, who, allowed):
+            typer.echo(show.harmless(line))
         if lake is not None:
             typer.echo(f"Lake: {lake}")
-    if lake is not None or free < _LITTLE_DISK or any(each.needs_person for each in found):
+    unwell = lake is not None or free < _LITTLE_DISK or any(each.needs_person for each in found)
+    if unwell or _stale(found, who, allowed):
         raise typer.Exit(1)
+
+
+def _stale(found: Sequence[Standing], who: Holder | str | None, allowed: timedelta) -> list[str]:
+    """Return a line for each stream that is older than `allowed` while nothing runs that would read it."""
+    if who is not None:
+        return []
+    return [
+        f"{each.source} {each.log_type}: nothing is running, and the data is {about(each.lag)} old. Run: ocelog run"
+        for each in found
+        if each.state != "paused" and each.lag is not None and each.lag > allowed
+    ]
 
 
 def _running(home: Home) -> Holder | str | None:
@@ -108,6 +130,13 @@ def _remarks(each: Standing) -> list[str]:
     for parked in each.parked:
         lines.append(f"{name}: parked {_stretch(parked)}: {parked.reason}")
         lines.append(f"    To do: nothing at first; it is tried again at {write_instant(parked.due_at)}.")
+    for failing in each.failing:
+        lines.append(f"{name}: failing since {write_instant(failing.failing_since)} {_stretch(failing)}")
+        lines.append(f"    {failing.reason}")
+    if each.state == "empty":
+        lines.append(
+            f"{name}: no record has ever come. Check its scopes and projects: ocelog source check {each.source_id}"
+        )
     for short in each.short:
         lines.append(f"{name}: short by {short.short_by} in {_stretch(short)}: the source counted more than it showed.")
         since, until = short.since.replace(microsecond=0), short.until.replace(microsecond=0) + timedelta(seconds=1)
@@ -152,6 +181,7 @@ def _plain(each: Standing) -> dict[str, Any]:
         "eta_seconds": None if each.eta is None else int(each.eta.total_seconds()),
         "parked": [_plain_slice(slice_) for slice_ in each.parked],
         "short": [_plain_slice(slice_) for slice_ in each.short],
+        "failing": [_plain_slice(slice_) for slice_ in each.failing],
         "first_sweep": None
         if each.sweep is None
         else {"met": each.sweep.met, "total": each.sweep.total, "slices_left": each.sweep.slices_left},
@@ -174,4 +204,5 @@ def _plain_slice(slice_: Slice) -> dict[str, Any]:
         "reason": slice_.reason,
         "short_by": slice_.short_by,
         "due_at": write_instant(slice_.due_at) if slice_.state is SliceState.PARKED else None,
+        "failing_since": write_instant(slice_.failing_since),
     }

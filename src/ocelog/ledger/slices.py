@@ -98,7 +98,10 @@ def save(tx: Connection, moving: Slice, to: Slice, now_us: int) -> None:
         "short_by": to.short_by,
         "reason": bounded(to.reason),
         "leased_until_us": later(_s.leased_until_us, now_us + func.coalesce(_s.lease_us, 0)),
+        "failing_us": None,
     }
+    if to.state is SliceState.WAITING and to.checkpoint.failures:
+        values["failing_us"] = func.coalesce(_s.failing_us, now_us)
     if to.state is not SliceState.WAITING:
         values |= {"holder": None, "leased_until_us": None}
     held = and_(_s.id == moving.id, _s.fence == moving.fence)
@@ -189,4 +192,5 @@ def slice_of(row: RowMapping) -> Slice:
         checkpoint=Checkpoint(**known),
         short_by=row["short_by"],
         reason=row["reason"],
+        failing_since=None if row["failing_us"] is None else from_us(row["failing_us"]),
     )

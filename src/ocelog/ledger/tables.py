@@ -99,6 +99,7 @@ slices = Table(
     Column("holder", Text),
     Column("lease_us", BigInteger),
     Column("leased_until_us", BigInteger),
+    Column("failing_us", BigInteger),
     ForeignKeyConstraint(["source_id", "log_type"], ["streams.source_id", "streams.log_type"]),
     Index("ix_slices_due", "state", "due_us"),
     Index("ix_slices_stream", "source_id", "log_type", "state"),
