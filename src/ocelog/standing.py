@@ -16,6 +16,9 @@ _PATIENCE = timedelta(hours=1)
 """What fails for longer without a success needs a person, though it is tried again."""
 
 
+_CLOCK_OFF = timedelta(minutes=1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """What has landed in a table and is not published yet."""
@@ -69,6 +72,8 @@ class Standing:
     rejections: int
     unknown_fields: dict[str, int]
     refused: tuple[str, ...]
+    clock_off: timedelta | None
+    """How far this machine's clock is behind the API's (ahead: negative), if that is more than a minute."""
     error: str | None
     todo: str | None
     error_at: datetime | None
@@ -119,12 +124,13 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
     state = _state(row, stream, waiting)
     tired = state == "retrying" and _too_long(stream, now)
     failing = tuple(each for each in waiting if each.failing_since and now - each.failing_since > _PATIENCE)
+    off = marks.offset if marks.offset is not None and abs(marks.offset) > _CLOCK_OFF else None
     return Standing(
         source=row.name,
         source_id=row.id,
         log_type=log_type,
         state=state,
-        needs_person=state == "broken" or bool(parked or short or failing) or tired,
+        needs_person=state == "broken" or bool(parked or short or failing or off) or tired,
         last_success=_instant(stream.last_success_us if stream else None),
         last_event=_instant(stream.last_event_us if stream else None),
         complete_through=complete_through(marks, waiting),
@@ -140,6 +146,7 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
         rejections=stream.rejections if stream else 0,
         unknown_fields=dict(stream.unknown_fields) if stream else {},
         refused=tuple(sorted(stream.refused)) if stream else (),
+        clock_off=off,
         error=stream.trouble if stream else None,
         todo=stream.trouble_todo if stream else None,
         error_at=_instant(stream.trouble_us if stream else None),

@@ -1,7 +1,6 @@
 """`ocelog status`: exit 0 if all is well, 1 if something needs attention, whatever else goes on."""
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,13 @@ from commands import Ocelog, simulator
 
 
 @pytest.fixture(scope="module")
-def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ocelog]:
+def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
     made = Ocelog(tmp_path_factory.mktemp("status") / "home")
     made("init")
     with simulator("--audit", "30", "--issues", "20", "--findings", "0") as tenant:
         made.add(tenant, "prod", "--log-type", "audit", "--log-type", "findings")
         made("pull")
-    yield made
+    return made
 
 
 def test_all_is_well_after_a_pull(ocelog: Ocelog) -> None:

@@ -153,3 +153,14 @@ def test_a_sweep_is_counted_until_its_last_slice_is_drained() -> None:
 def test_a_stream_without_rows_of_its_own_is_shown_from_the_settings(ledger: Ledger) -> None:
     assert ledger.marks("prod", "Wiz.Issues") == Marks(source_id="prod", log_type="Wiz.Issues")
     assert standing(ledger).source == "prod"
+
+
+@pytest.mark.parametrize(("ahead", "shown"), [(30, None), (90, 90), (-90, -90), (-30, None)])
+def test_a_clock_that_is_off_by_more_than_a_minute_needs_attention(
+    ledger: Ledger, ahead: int, shown: int | None
+) -> None:
+    before = ledger.marks("prod", "Wiz.Issues")
+    ledger.plan(before, replace(before, edge=NOW - HOUR, offset=timedelta(seconds=ahead)), [])
+    found = standing(ledger)
+    assert found.clock_off == (None if shown is None else timedelta(seconds=shown))
+    assert found.needs_person == (shown is not None)

@@ -33,7 +33,7 @@ def command(
     """Show the status of every stream: exit 0 if all is well, 1 if something needs attention.
 
     That is a stream that is refused, a time range that has failed for an hour, is parked or is short, data older than
-    --max-lag while nothing runs, a lake that is missing, or little disk. Rejections are shown, and leave it 0: they are
+    --max-lag while nothing runs, a clock that is off, a lake that is missing, or little disk. Rejections are shown, and leave it 0: they are
     kept whole, and nothing waits for them.
     """
     allowed = duration(max_lag)
@@ -133,6 +133,12 @@ def _remarks(each: Standing) -> list[str]:
     for failing in each.failing:
         lines.append(f"{name}: failing since {write_instant(failing.failing_since)} {_stretch(failing)}")
         lines.append(f"    {failing.reason}")
+    if each.clock_off is not None:
+        behind = "behind" if each.clock_off > timedelta(0) else "ahead of"
+        lines.append(
+            f"{name}: this machine's clock is {about(abs(each.clock_off))} {behind} Wiz's. Nothing is missed, but ages "
+            "are wrong. Set it by NTP."
+        )
     if each.state == "empty":
         lines.append(
             f"{name}: no record has ever come. Check its scopes and projects: ocelog source check {each.source_id}"
@@ -190,6 +196,7 @@ def _plain(each: Standing) -> dict[str, Any]:
         "rejections": each.rejections,
         "unknown_fields": each.unknown_fields,
         "refused_fields": list(each.refused),
+        "clock_off_seconds": None if each.clock_off is None else int(each.clock_off.total_seconds()),
         "error": each.error,
         "todo": each.todo,
         "error_at": write_instant(each.error_at),
