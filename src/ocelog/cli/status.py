@@ -33,8 +33,8 @@ def command(
     """Show the status of every stream: exit 0 if all is well, 1 if something needs attention.
 
     That is a stream that is refused, a time range that has failed for an hour, is parked or is short, data older than
-    --max-lag while nothing runs, a clock that is off, a lake that is missing, or little disk. Rejections are shown, and leave it 0: they are
-    kept whole, and nothing waits for them.
+    --max-lag while nothing runs, a clock that is off, a lake that is missing, or little disk. Rejections are shown, and
+    leave it 0: they are kept whole, and nothing waits for them.
     """
     allowed = duration(max_lag)
     with opened(reading=True) as installation:
@@ -118,7 +118,7 @@ def _row(each: Standing) -> dict[str, Any]:
     }
 
 
-def _remarks(each: Standing) -> list[str]:
+def _remarks(each: Standing) -> list[str]:  # noqa: C901 - one step for each thing that can be told
     name = f"{each.source} {each.log_type}"
     lines = list[str]()
     if each.error is not None:
