@@ -20,6 +20,7 @@ from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import OcelogError, TransientError
 from ocelog.instants import from_us
 from ocelog.lake.leftovers import remove_leftovers
+from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.upkeep import clean
 from ocelog.planning import Stretch, lacking
 from ocelog.reading import Reader, StreamKey
@@ -64,8 +65,10 @@ class Service:
     heap: Heap = field(init=False)
     threads: Threads = field(init=False)
     reader: Reader = field(init=False)
+    maintenance: Maintenance = field(init=False)
     _published_at: float = 0.0
     _publishing: OcelogError | None = None
+    _left_alone: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.heap = Heap()
@@ -73,6 +76,9 @@ class Service:
         self.threads = Threads()
         self.reader = Reader(
             ledger=installation.ledger, threads=self.threads, stop=self.stop, limit=installation.settings.threads
+        )
+        self.maintenance = Maintenance(
+            installation.home.path, installation.ledger, grace=installation.settings.part_grace
         )
         # Whoever held slices before is gone: this process holds the home.
         installation.ledger.release_all()
@@ -149,6 +155,21 @@ class Service:
                 log.info("published", table=table, rows=published.rows, parts=published.parts)
         clean(installation.home.path, table, installation.ledger, grace=settings.part_grace)
         remove_leftovers(installation.home.path, table)
+        self._tend(table)
+
+    def _tend(self, table: str) -> None:
+        """Keep the table small. What goes wrong is told, and stops neither publishing nor a pull."""
+        try:
+            tended = self.maintenance.tend(table)
+        except OcelogError as error:
+            log.warning("upkeep failed", table=table, error=type(error).__name__, reason=str(error))
+            return
+        if tended.rewritten:
+            log.info("compacted", table=table, files=tended.rewritten)
+        for path, reason in tended.left_alone.items():
+            if path not in self._left_alone:
+                log.warning("file left alone", table=table, path=path, reason=reason)
+                self._left_alone.add(path)
 
     def _is_time(self, table: str, settings: Settings) -> bool:
         count, _, waiting, oldest_us = self.assembly.installation.ledger.unpublished(table)

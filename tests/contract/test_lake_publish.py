@@ -213,7 +213,7 @@ def test_a_commit_that_came_first_is_never_appended_over(
         return chunks(*args)
 
     monkeypatch.setattr(appending, "_chunks", meanwhile)
-    with pytest.raises(LakeUnavailableError, match="another commit came first"):
+    with pytest.raises(LakeUnavailableError, match="another publish came first"):
         publisher.publish(TABLE)
     assert publisher.publish(TABLE).parts == 0
     assert sorted(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["a", "b"]

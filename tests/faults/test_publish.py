@@ -16,9 +16,10 @@ from pyiceberg.catalog.sql import SqlCatalog
 from lakeside.ledger import FakeLedger
 from lakeside.things import SCHEMAS, row, rows
 from ocelog.errors import LakeUnavailableError
-from ocelog.lake import append, datafiles, durable, parts, upkeep
+from ocelog.lake import append, compaction, datafiles, durable, parts, upkeep
 from ocelog.lake.iceberg import opened_catalog
 from ocelog.lake.lake import KEY_COLUMNS, FileLake
+from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.publish import Publisher
 from ocelog.lake.query import Queries
 from ocelog.lake.scan import Wanted
@@ -37,6 +38,8 @@ SEAMS: list[tuple[Any, str]] = [
     (datafiles.DataFiles, "finish"),
     (datafiles.DataFiles, "abandon"),
     (append, "commit"),
+    (compaction, "commit"),
+    (compaction, "sorted_rows"),
     (append, "open_table"),
     (SqlCatalog, "commit_table"),
     (upkeep, "discard"),
@@ -92,6 +95,10 @@ class World:
     def clean(self) -> None:
         """Remove what is published, without any grace: readers must cope."""
         clean(self.home, TABLE, self.ledger, grace=timedelta(0))
+
+    def tend(self) -> None:
+        """Make the table's files few, in a process that has just begun."""
+        Maintenance(self.home, self.ledger, grace=timedelta(0)).tend_whole(TABLE)
 
     def foreign_commit(self) -> None:
         """Let another engine append a row."""
@@ -164,8 +171,8 @@ def crash() -> None:
     raise Crash
 
 
-ACTIONS = st.sampled_from(["land", "land", "publish", "publish", "clean"])
-EVENTS = st.sampled_from(["crash", "crash", "rival", "foreign", "land"])
+ACTIONS = st.sampled_from(["land", "land", "publish", "publish", "clean", "tend"])
+EVENTS = st.sampled_from(["crash", "crash", "rival", "foreign", "land", "tend"])
 
 
 @settings(
@@ -185,6 +192,7 @@ def test_every_row_is_there_once_whatever_happens(script: list[tuple[str, list[t
         happen = {
             "crash": crash,
             "rival": world.publish,
+            "tend": world.tend,
             "foreign": world.foreign_commit,
             "land": lambda: world.land(1),
         }
@@ -192,7 +200,12 @@ def test_every_row_is_there_once_whatever_happens(script: list[tuple[str, list[t
             world.at_step = {world.step + after: happen[event] for after, event in events}
             try:
                 with seams(world):
-                    {"land": lambda: world.land(2), "publish": world.publish, "clean": world.clean}[action]()
+                    {
+                        "land": lambda: world.land(2),
+                        "publish": world.publish,
+                        "clean": world.clean,
+                        "tend": world.tend,
+                    }[action]()
             except (Crash, LakeUnavailableError):
                 world.look()
         world.at_step = {}
@@ -236,3 +249,32 @@ def test_a_publish_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_
         if world.step < step:
             break
     assert died > 30, "there are fewer steps than there were: are the seams still where they should be?"
+
+
+def test_upkeep_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    died, step = 0, 0
+    while True:
+        step += 1
+        home = tmp_path / str(step)
+        home.mkdir()
+        world = World(home)
+        for _ in range(2):
+            world.land(2)
+            world.publish()
+        world.watched = False
+        world.at_step = {step: crash}
+        try:
+            with seams(world):
+                world.tend()
+        except Crash:
+            died += 1
+        world.look()
+        assert TableStates(home).mark(TABLE) == (world.ledger.id, 2)
+        world.tend()
+        world.look()
+        world.land(1)
+        world.publish()
+        world.look()
+        if world.step < step:
+            break
+    assert died > 15, "there are fewer steps than there were: are the seams still where they should be?"

@@ -29,6 +29,7 @@ COMMANDS: dict[str, Command] = {
     "pull": Command(module="pull", summary="Read what is due, publish it, and end."),
     "run": Command(module="run", summary="Keep pulling and publishing until stopped."),
     "publish": Command(module="publish", summary="Move landed parts into the lake's tables now."),
+    "upkeep": Command(module="upkeep", summary="Make the lake's many small files few, and delete what nothing needs."),
     "status": Command(module="status", summary="Show how every stream fares; exit 1 where something needs a person."),
     "query": Command(module="query", summary="Ask the lake in SQL."),
     "tables": Command(module="tables", summary="List the tables, or what the columns of one mean."),

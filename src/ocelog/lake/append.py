@@ -1,6 +1,6 @@
 """One commit of a table: rows of some parts and the mark that vouches for them, both or neither."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +13,21 @@ from ocelog.lake.conform import compact, conform, covers, dictionaries
 from ocelog.lake.datafiles import DataFiles, by_event_time
 from ocelog.lake.faults import translated
 from ocelog.lake.iceberg import PROPERTIES, SNAPSHOT_AGE, file_schema, open_table, opened_catalog, optional
-from ocelog.lake.state import MARK, parse_mark
+from ocelog.lake.state import MARK, NAMESPACE, parse_mark
 from ocelog.lake.view import foreign_mark
 from ocelog.model import Part
 
 if TYPE_CHECKING:
+    from pyiceberg.catalog.sql import SqlCatalog
+    from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
+_TRIES = 5
+"""Of a commit that loses against those of others: upkeep beside a service, another engine."""
+_RECENT = 50
+"""Snapshots that all stay while they are young enough; of those before them, the last of each hour."""
+_HOUR_MS = 3_600_000
 CHUNK_ROWS = 10_000
 CHUNK_BYTES = 4 * 1024 * 1024
 """Rows in memory at once: while they are sorted they are there twice, and then some of them again as plain text."""
@@ -31,24 +38,30 @@ def append(home: Path, table: str, schema: pa.Schema, parts: Sequence[Part], *, 
 
     Raises LakeUnavailableError when another commit came first; then nothing was appended.
     """
+    paths = [home / part.path for part in parts]
     with translated(table), opened_catalog(home) as catalog:
         loaded = open_table(catalog, home, table, schema)
         _check_mark(loaded, table, parts, ledger_id)
         transaction = loaded.transaction()
-        _evolve(transaction, schema, [home / part.path for part in parts])
+        _evolve(transaction, schema, paths)
         files = DataFiles(table, transaction.table_metadata)
         try:
-            for chunk in map(by_event_time, _chunks([home / part.path for part in parts], files.schema)):
+            for chunk in map(by_event_time, _chunks(paths, files.schema)):
                 files.append(chunk)
             files.finish()
         except BaseException:
             files.abandon()
             raise
-        mark = {MARK: f"{ledger_id}:{parts[-1].sequence}"}
-        appending = transaction.update_snapshot(snapshot_properties=mark).merge_append()
-        for file in files.written:
-            appending.append_data_file(file)
-        commit(transaction, loaded, appending, files)
+
+        def stage(loaded: "Table", transaction: "Transaction") -> "_SnapshotProducer[Any]":
+            _check_mark(loaded, table, parts, ledger_id)
+            _evolve(transaction, schema, paths)
+            if transaction.table_metadata.schema() != files.metadata.schema():
+                raise LakeUnavailableError(f"{table}: another commit changed the columns. Run it again.")
+            mark = {MARK: f"{ledger_id}:{parts[-1].sequence}"}
+            return transaction.update_snapshot(snapshot_properties=mark).merge_append()
+
+        commit(catalog, files, stage)
     return sum(part.rows for part in parts)
 
 
@@ -98,37 +111,80 @@ def _rows(path: Path) -> pa.Table:
 
 
 def commit(
-    transaction: "Transaction",
-    loaded: "Table",
-    producer: "_SnapshotProducer[Any]",
+    catalog: "SqlCatalog",
     files: DataFiles,
+    stage: "Callable[[Table, Transaction], _SnapshotProducer[Any]]",
     *,
     keep_for: timedelta | None = None,
 ) -> None:
-    """Commit what `producer` holds together with the mark, on the condition that no other snapshot came since.
+    """Commit `files`, which are written, together with the mark, on the condition that no other snapshot came since.
 
-    Snapshots older than `keep_for` (by default what the table's properties say) expire in the same commit. Files that
-    no snapshot names are deleted. Where it is not known whether the commit landed, they stay.
+    `stage` is given the table as it is, and returns what the commit does beside adding `files`; it raises where that
+    makes no sense any more. When another commit came first, it is asked again about the newer table: never does the
+    library try again by itself, since it would look at nothing. Snapshots older than `keep_for` (by default what the
+    table's properties say) expire in the same commit. What was written is deleted where it is known that the commit
+    did not land.
     """
-    try:
-        producer.commit()
-        _expire(transaction, keep_for)
-        transaction.set_properties({MARK: producer.snapshot_properties[MARK]})
-        transaction.commit_transaction()
-    except Exception:
-        # The commit may have landed although it was reported as failed.
-        if loaded.refresh().snapshot_by_id(producer.snapshot_id) is None:
-            files.abandon()
-            raise
+    from pyiceberg.exceptions import CommitFailedException  # noqa: PLC0415 - slow to import
+
+    for left in reversed(range(_TRIES)):
+        loaded = catalog.load_table((NAMESPACE, files.table))
+        transaction = loaded.transaction()
+        producer = None
+        try:
+            producer = stage(loaded, transaction)
+            for file in files.written:
+                producer.append_data_file(file)
+            producer.commit()
+            _expire(transaction, keep_for)
+            if MARK in producer.snapshot_properties:
+                transaction.set_properties({MARK: producer.snapshot_properties[MARK]})
+            transaction.commit_transaction()
+        except Exception as error:
+            # The commit may have landed although it was reported as failed.
+            if producer is None or loaded.refresh().snapshot_by_id(producer.snapshot_id) is None:
+                if left and isinstance(error, CommitFailedException):
+                    continue
+                files.abandon()
+                raise
+        return
+
+
+def replacing(
+    loaded: "Table", transaction: "Transaction", table: str, old: "Collection[DataFile]"
+) -> "_SnapshotProducer[Any]":
+    """Return a commit that takes `old` out of the table and carries the mark on.
+
+    Raises LakeUnavailableError where one of them is not in the table any more: its rows are elsewhere, or deleted.
+    """
+    there = {task.file.file_path for task in loaded.scan().plan_files()}
+    if any(file.file_path not in there for file in old):
+        raise LakeUnavailableError(f"{table}: another commit came first; nothing was changed. Run it again.")
+    mark = {MARK: loaded.properties[MARK]} if MARK in loaded.properties else {}
+    overwriting = transaction.update_snapshot(snapshot_properties=mark).overwrite()
+    for file in old:
+        overwriting.delete_data_file(file)
+    return overwriting
 
 
 def _expire(transaction: "Transaction", keep_for: timedelta | None) -> None:
-    """Let old snapshots go: with a thousand of them a commit takes a second, with five thousand six."""
+    """Let old snapshots go, and most of those that lie close together.
+
+    With a thousand of them a commit takes a second, with five thousand six.
+    """
     from pyiceberg.table.update.snapshot import ExpireSnapshots  # noqa: PLC0415 - slow to import
 
     metadata = transaction.table_metadata
     if keep_for is None:
         keep_for = timedelta(milliseconds=int(metadata.properties.get(SNAPSHOT_AGE, PROPERTIES[SNAPSHOT_AGE])))
-    before = datetime.now(UTC) - keep_for
-    if min(snapshot.timestamp_ms for snapshot in metadata.snapshots) < before.timestamp() * 1000:
-        ExpireSnapshots(transaction).older_than(before).commit()
+    before_ms = (datetime.now(UTC) - keep_for).timestamp() * 1000
+    named = {reference.snapshot_id for reference in metadata.refs.values()}
+    gone = list[int]()
+    hour = None
+    for place, snapshot in enumerate(sorted(metadata.snapshots, key=lambda one: -one.timestamp_ms)):
+        crowded = place >= _RECENT and snapshot.timestamp_ms // _HOUR_MS == hour
+        hour = snapshot.timestamp_ms // _HOUR_MS
+        if snapshot.snapshot_id not in named and (crowded or snapshot.timestamp_ms < before_ms):
+            gone.append(snapshot.snapshot_id)
+    if gone:
+        ExpireSnapshots(transaction).by_ids(gone).commit()

@@ -47,6 +47,7 @@ class DataFiles:
 
     table: str
     metadata: "TableMetadata"
+    max_column_chunks: int = _MAX_COLUMN_CHUNKS
     written: "list[DataFile]" = field(default_factory=list)
     paths: list[Path] = field(default_factory=list)
     _open: dict[int | None, _Open] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class DataFiles:
             file = self._file(partition)
             file.writer.write_table(plain, row_group_size=plain.num_rows)
             file.groups += 1
-        if sum(file.groups for file in self._open.values()) * len(self._plain) > _MAX_COLUMN_CHUNKS:
+        if sum(file.groups for file in self._open.values()) * len(self._plain) > self.max_column_chunks:
             self.finish()
 
     def finish(self) -> "list[DataFile]":

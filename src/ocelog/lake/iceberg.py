@@ -81,13 +81,18 @@ def open_table(catalog: "SqlCatalog", home: Path, table: str, schema: pa.Schema)
         catalog.create_namespace_if_not_exists(NAMESPACE)
         _create(catalog, home, table, schema)
         loaded = catalog.load_table((NAMESPACE, table))
+    check_partitions(loaded, table)
+    return loaded
+
+
+def check_partitions(loaded: "Table", table: str) -> None:
+    """Raise HomeError where another engine changed the partitions of `table`."""
     found = [(field.name, field.transform) for field in loaded.spec().fields]
     if found != [_partition(table)]:
         raise HomeError(
             f"Another engine changed the partitions of the table {table}: they are {found}, but Ocelog writes "
             f"{_partition(table)}. Set them back there."
         )
-    return loaded
 
 
 def _create(catalog: "SqlCatalog", home: Path, table: str, schema: pa.Schema) -> None:

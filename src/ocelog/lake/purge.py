@@ -2,22 +2,25 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ocelog.lake.append import commit
+from ocelog.errors import LakeUnavailableError
+from ocelog.lake.append import commit, replacing
 from ocelog.lake.conform import conform
-from ocelog.lake.datafiles import DataFiles
+from ocelog.lake.datafiles import DataFiles, by_event_time
 from ocelog.lake.durable import local_path
 from ocelog.lake.faults import translated
 from ocelog.lake.iceberg import opened_catalog
-from ocelog.lake.state import MARK, NAMESPACE, TableStates
+from ocelog.lake.state import NAMESPACE, TableStates
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table, Transaction
+    from pyiceberg.table.update.snapshot import _SnapshotProducer
 
 # Rows are copied by our own writer: PyIceberg's makes empty lists of lists that are null.
 
@@ -48,25 +51,30 @@ def delete_rows(home: Path, table: str, source_id: str) -> int:
             raise
         if not old:
             return 0
-        overwriting = transaction.update_snapshot(snapshot_properties={MARK: loaded.properties[MARK]}).overwrite()
-        for file in old:
-            overwriting.delete_data_file(file)
-        for file in files.written:
-            overwriting.append_data_file(file)
-        commit(transaction, loaded, overwriting, files, keep_for=timedelta(0))
+        base = loaded.metadata.current_snapshot_id
+
+        def stage(loaded: "Table", transaction: "Transaction") -> "_SnapshotProducer[Any]":
+            if loaded.metadata.current_snapshot_id != base:
+                # What came may hold rows of the source.
+                raise LakeUnavailableError(f"{table}: another commit came first; nothing was deleted. Run it again.")
+            return replacing(loaded, transaction, table, old)
+
+        commit(catalog, files, stage, keep_for=timedelta(0))
     return deleted
 
 
 def _copy_rest(path: Path, source_id: str, files: DataFiles) -> int:
     """Copy the rows of other sources into `files`, where the file has any of `source_id`; return how many it had."""
     with pq.ParquetFile(path) as file:
+        if "p_source_id" not in file.schema_arrow.names:
+            return 0
         sources = file.read(columns=["p_source_id"], use_threads=False).column(0)
         gone = int(pc.sum(_of(sources, source_id)).as_py() or 0)
         for group in range(file.num_row_groups if 0 < gone < len(sources) else 0):
             rows = conform(file.read_row_group(group, use_threads=False), files.schema)
             rest = rows.filter(pc.invert(_of(rows.column("p_source_id"), source_id)))
             if rest.num_rows:
-                files.append(rest)
+                files.append(by_event_time(rest))
     return gone
 
 

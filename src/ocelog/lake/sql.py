@@ -27,26 +27,32 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def sql_type(kind: pa.DataType) -> str:
+def sql_type(kind: pa.DataType) -> str:  # noqa: PLR0911 - one answer for each type
     """Name DuckDB's type for a column of the lake."""
     if pa.types.is_struct(kind):
         fields = (kind.field(index) for index in range(kind.num_fields))
         return "STRUCT(" + ", ".join(f"{quoted(field.name)} {sql_type(field.type)}" for field in fields) + ")"
-    if pa.types.is_list(kind):
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return sql_type(kind.value_type) + "[]"
     if pa.types.is_timestamp(kind):
         return "TIMESTAMPTZ" if kind.tz else "TIMESTAMP"
     if pa.types.is_integer(kind):
         # Iceberg has no smaller integer than 32 bits: a column must not change its type when it is published.
         return "BIGINT" if kind.bit_width == 64 else "INTEGER"
-    names = {pa.bool_(): "BOOLEAN", pa.float32(): "FLOAT", pa.float64(): "DOUBLE"}
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision}, {kind.scale})"
+    if pa.types.is_map(kind):
+        return f"MAP({sql_type(kind.key_type)}, {sql_type(kind.item_type)})"
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return "BLOB"
+    names = {pa.bool_(): "BOOLEAN", pa.float32(): "FLOAT", pa.float64(): "DOUBLE", pa.date32(): "DATE"}
     return names.get(kind, "VARCHAR")
 
 
 def view_of_files(schema: pa.Schema, paths: Sequence[str]) -> str:
     """Select every row of some Parquet files, older ones that lack columns or fields of `schema` included."""
     columns = ", ".join(quoted(field.name) for field in schema)
-    return f"SELECT {columns} FROM ({_rows(schema, paths)})"
+    return f"SELECT {columns} FROM ({rows_of_files(schema, paths)})"
 
 
 def current_view(schema: pa.Schema, paths: Sequence[str]) -> str:
@@ -59,11 +65,11 @@ def current_view(schema: pa.Schema, paths: Sequence[str]) -> str:
     columns = ", ".join(quoted(field.name) for field in schema)
     times = ", ".join(f"coalesce({name}, '-infinity'::TIMESTAMPTZ)" for name in ORDER[:-1])
     newest = f"arg_max({_PLACE}, ROW({times}, coalesce({ORDER[-1]}, '')))"
-    rows = _rows(schema, paths)
+    rows = rows_of_files(schema, paths)
     return f"SELECT {columns} FROM ({rows}) WHERE {_PLACE} IN (SELECT {newest} FROM ({rows}) GROUP BY p_source_id, id)"
 
 
-def _rows(schema: pa.Schema, paths: Sequence[str]) -> str:
+def rows_of_files(schema: pa.Schema, paths: Sequence[str]) -> str:
     """Select every row of some Parquet files, and where it is."""
     empty = ", ".join(f"NULL::{sql_type(field.type)} AS {quoted(field.name)}" for field in schema)
     select = f"SELECT {empty}, NULL::BIGINT AS {_PLACE} WHERE false"

@@ -29,6 +29,9 @@ class TableFile:
     bytes: int
     min_cursor_us: int | None
     max_cursor_us: int | None
+    spec_id: int = 0
+    partition: tuple[Any, ...] = ()
+    """Its values under the partitioning `spec_id`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,8 @@ class TableState:
     files: tuple[TableFile, ...]
     schema: Mapping[str, Any]
     """The present schema, as the metadata spells it."""
+    spec_id: int = 0
+    """The present partitioning."""
 
 
 def catalog_path(home: Path) -> Path:
@@ -131,6 +136,7 @@ class TableStates:
             ledger_id=ledger_id,
             mark=mark,
             files=tuple(self._files(table, metadata)),
+            spec_id=metadata["default-spec-id"],
             schema=next(s for s in metadata["schemas"] if s["schema-id"] == metadata["current-schema-id"]),
         )
 
@@ -177,6 +183,8 @@ def _table_file(table: str, file: "DataFile", cursor_field: int) -> TableFile:
         bytes=file.file_size_in_bytes,
         min_cursor_us=_bound(file.lower_bounds, cursor_field),
         max_cursor_us=_bound(file.upper_bounds, cursor_field),
+        spec_id=file.spec_id,
+        partition=tuple(file.partition[place] for place in range(len(file.partition))),
     )
 
 

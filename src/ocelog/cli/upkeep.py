@@ -1,0 +1,58 @@
+"""`ocelog upkeep`: everything at once that a running service does little by little to keep the lake small."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from ocelog.assemble import table_schemas
+from ocelog.cli import show
+from ocelog.cli.tables import check_table
+from ocelog.errors import ConfigError, HomeError, OcelogError
+from ocelog.installation import opened
+from ocelog.lake.maintenance import Maintenance, Tended
+
+OUTPUTS = ("table", "json")
+
+
+def command(
+    table: Annotated[str | None, typer.Argument(help="Only this table.")] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do.")] = False,
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="|".join(OUTPUTS), autocompletion=lambda: list(OUTPUTS))
+    ] = "table",
+) -> None:
+    """Rewrite the many small files of each table as few, and delete what is not needed any more.
+
+    A running `ocelog run` does the same by itself, little by little; this works beside it.
+    """
+    if output not in OUTPUTS:
+        raise ConfigError(f"--output is {' or '.join(OUTPUTS)}, not {output!r}.")
+    schemas = table_schemas()
+    if table is not None:
+        check_table(table, dict.fromkeys(schemas, ""))
+    done: list[Tended] = []
+    failed: list[OcelogError] = []
+    with opened() as installation:
+        settings = installation.settings
+        maintenance = Maintenance(installation.home.path, installation.ledger, grace=settings.part_grace)
+        for name in [table] if table is not None else list(schemas):
+            try:
+                done.append(maintenance.tend_whole(name, dry_run=dry_run, told=lambda text: typer.echo(text, err=True)))
+            except OcelogError as error:
+                # One table that cannot be tended must not keep the others from it.
+                failed.append(error)
+    for one in done:
+        for path, reason in one.left_alone.items():
+            typer.echo(f"{one.table}: {path} is left as it is: {reason}", err=True)
+    rows = [asdict(one) for one in done]
+    if output == "json":
+        show.as_json(rows)
+    else:
+        show.table([{**row, "left_alone": len(row["left_alone"])} for row in rows])
+    failed.sort(key=lambda found: not isinstance(found, HomeError))
+    for other in failed[1:]:
+        typer.echo(str(other), err=True)
+    if failed:
+        raise failed[0]

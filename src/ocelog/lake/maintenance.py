@@ -1,0 +1,150 @@
+"""What keeps a table small, file by file: called by a service after each publish, and by hand."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from shutil import disk_usage
+
+from ocelog.errors import HomeError, LakeUnavailableError
+from ocelog.lake.compaction import BUSY, QUIET, Policy, by_partition, groups, refusals, rewrite
+from ocelog.lake.leftovers import remove_leftovers
+from ocelog.lake.ports import LakeLedger
+from ocelog.lake.state import TableFile, TableState, TableStates
+from ocelog.lake.upkeep import GRACE, clean
+from ocelog.quantities import write_size
+
+_QUIET_AFTER = timedelta(days=1)
+"""A partition to which nothing was added for so long is one that does not grow any more."""
+_LOOK_AGAIN = timedelta(hours=1)
+"""After the last look at a table that has not changed since."""
+_SPARE_BYTES = 200_000_000
+"""Left free on the disk, beside ten times what is rewritten: sorting may need the disk too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tended:
+    """What one call did to a table, or would do."""
+
+    table: str
+    files_before: int = 0
+    files_after: int = 0
+    rewritten: int = 0
+    """Files whose rows are in others now."""
+    parts_removed: int = 0
+    leftovers_removed: int = 0
+    left_alone: Mapping[str, str] = field(default_factory=dict)
+    """Files that are not rewritten, and why."""
+
+
+class Maintenance:
+    """Keeps the tables of one home small. Safe beside whoever reads, publishes or commits, and killed anywhere."""
+
+    def __init__(self, home: Path, ledger: LakeLedger, *, grace: timedelta = GRACE) -> None:
+        self._home = home
+        self._ledger = ledger
+        self._grace = grace
+        self._states = TableStates(home)
+        self._left_alone: dict[str, dict[str, str]] = {}
+        self._looked: dict[str, tuple[str, float]] = {}
+
+    def tend(self, table: str) -> Tended:
+        """Rewrite one group of small files of `table`, if it is time for that: a service calls this again and again.
+
+        Raises LakeUnavailableError, also where others commit all the time, and HomeError; nothing is lost then.
+        """
+        location = self._states.location(table)
+        if location is None:
+            return Tended(table=table)
+        last, at = self._looked.get(table, ("", 0.0))
+        if last == location and time.monotonic() < at + _LOOK_AGAIN.total_seconds():
+            return Tended(table=table)
+        self._looked[table] = location, time.monotonic()
+        done = self._rewrite_next(table, always=None)
+        if done:
+            del self._looked[table]
+        return Tended(table=table, rewritten=done, left_alone=self._left_alone.get(table, {}))
+
+    def tend_whole(self, table: str, *, dry_run: bool = False, told: Callable[[str], None] = lambda _: None) -> Tended:
+        """Do everything that there is to do for `table`, and `tell` of each step; with `dry_run` only say what.
+
+        Raises LakeUnavailableError and HomeError; what was done until then stays done.
+        """
+        before = self._files(table)
+        if dry_run:
+            return self._planned(table, before)
+        parts = clean(self._home, table, self._ledger, grace=self._grace)
+        rewritten = 0
+        while done := self._rewrite_next(table, always=QUIET):
+            rewritten += done
+            told(f"{table}: {done} files became one, {len(self._files(table))} are left")
+        return Tended(
+            table=table,
+            files_before=len(before),
+            files_after=len(self._files(table)),
+            rewritten=rewritten,
+            parts_removed=parts,
+            leftovers_removed=remove_leftovers(self._home, table),
+            left_alone=self._left_alone.get(table, {}),
+        )
+
+    def _planned(self, table: str, files: tuple[TableFile, ...]) -> Tended:
+        state = self._states.state(table)
+        planned = [] if state is None else self._groups(state, always=QUIET)
+        alone = {} if state is None else refusals(state, (file for some in planned for file in some))
+        gone = [len([file for file in some if file.path not in alone]) for some in planned]
+        rewritten = sum(count for count in gone if count > 1)
+        return Tended(
+            table=table,
+            files_before=len(files),
+            files_after=len(files) - sum(max(count - 1, 0) for count in gone),
+            rewritten=rewritten,
+            left_alone=alone,
+        )
+
+    def _files(self, table: str) -> tuple[TableFile, ...]:
+        state = self._states.state(table)
+        return () if state is None else state.files
+
+    def _rewrite_next(self, table: str, *, always: Policy | None) -> int:
+        """Rewrite the next group of files, and return how many they were; 0: there is none."""
+        while (state := self._states.state(table)) is not None:
+            group = next(iter(self._groups(state, always=always)), None)
+            if group is None:
+                return 0
+            alone = self._left_alone.setdefault(table, {})
+            if refused := refusals(state, group):
+                alone |= refused
+                continue
+            size = sum(file.bytes for file in group)
+            if disk_usage(self._home).free < _SPARE_BYTES + 10 * size:
+                raise LakeUnavailableError(
+                    f"{table}: the disk has too little room to rewrite {len(group)} small files of {write_size(size)}. "
+                    "Nothing is lost, but queries get slower. Free some space."
+                )
+            try:
+                rewrite(self._home, table, {file.path for file in group})
+            except HomeError as error:
+                alone |= {file.path: str(error) for file in group}
+                continue
+            return len(group)
+        return 0
+
+    def _groups(self, state: TableState, *, always: Policy | None) -> list[list[TableFile]]:
+        alone = self._left_alone.get(state.table, {})
+        found: list[list[TableFile]] = []
+        for _, files in by_partition(file for file in state.files if file.path not in alone):
+            policy = always or (QUIET if _is_quiet(files) else BUSY)
+            found += groups(files, policy)
+        return found
+
+
+def _is_quiet(files: list[TableFile]) -> bool:
+    if len(files) < QUIET.least:
+        return False
+    try:
+        newest = max(Path(file.path).stat().st_mtime for file in files)
+    except OSError:
+        return False
+    return newest < time.time() - _QUIET_AFTER.total_seconds()
