@@ -28,7 +28,7 @@ from ocelog.sources.wiz.source import WizSource
 from ocelog.sources.wiz.streams import KINDS, ROOTS
 
 SECRET_NAME = "client_secret"  # noqa: S105 - what the secret is called in the vault
-POLL, BACKFILL = "5m", "30d"
+POLL, BACKFILL, SWEEP_EVERY = "5m", "30d", "1d"
 log = structlog.get_logger()
 
 
@@ -68,6 +68,7 @@ def stream_settings(row: SourceRow) -> StreamSettings:
     return StreamSettings(
         backfill=None if backfill == "all" else duration(backfill),
         sweep=bool(row.settings.get("sweep", True)),
+        sweep_every=duration(str(row.settings.get("sweep_every", SWEEP_EVERY))),
         poll=duration(str(row.settings.get("poll", POLL))),
     )
 

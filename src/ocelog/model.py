@@ -23,6 +23,19 @@ class Origin(StrEnum):
     LIVE = "live"
     SWEEP = "sweep"
     BACKFILL = "backfill"
+    VERIFY = "verify"
+    """Asks with every status around open records that a sweep did not show; its rows carry `sweep`."""
+    INFER = "infer"
+    """Asks nothing: lands the inferred versions of records that no status shows; its rows carry `sweep`."""
+
+    @property
+    def written(self) -> "Origin":
+        """What rows carry: a verification and an inference are parts of a sweep."""
+        return Origin.SWEEP if self in SWEEPING else self
+
+
+SWEEPING = frozenset({Origin.SWEEP, Origin.VERIFY, Origin.INFER})
+"""Why the slices of a sweep are read."""
 
 
 class SliceState(StrEnum):
@@ -60,6 +73,10 @@ class Kind:
     version_fields: tuple[str, ...] | None = None
     set_like: frozenset[str] = frozenset()
     """Top-level lists whose order says nothing."""
+    statuses: tuple[str, ...] = ()
+    """Every value of the field `status`; empty: records have none."""
+    open_statuses: tuple[str, ...] = ()
+    """Those of records that are not closed: what a sweep asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +97,8 @@ class Checkpoint:
     """Records met by this reading so far; shown as progress."""
     total: int | None = None
     """Records that the source last counted for this slice; shown as progress."""
+    missing: int | None = None
+    """Of a sweep's slice that one process read whole: open records of the lake that it did not show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +125,8 @@ class Slice:
     """Why it waits or is parked."""
     failing_since: datetime | None = None
     """Since when it has failed without a success, by our clock. Only the ledger writes it."""
+    sweep_round: int = 0
+    """Which sweep of its stream it belongs to, counted from 1; 0: none, or one of before sweeps were counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,8 +224,10 @@ class Marks:
     relook_at: datetime | None = None
     """When the last two days were last read again."""
     swept_at: datetime | None = None
-    """When a sweep of the open records was last planned."""
+    """When a sweep of the open records was last planned; None: one is wanted."""
     offset: timedelta | None = None
     """The most by which the API's clock was ahead of ours since `relook_at`; None: not known yet."""
     covered: tuple[Covered, ...] = ()
     """The last one holds for the present offset."""
+    sweep_round: int = 0
+    """How many sweeps were planned."""

@@ -10,6 +10,7 @@ from ocelog.ledger.clocks import our_clock
 from ocelog.ledger.store import Ledger
 from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull.planner import plan, still_short
+from ocelog.sweeping import advance
 
 REMEMBERED = timedelta(days=7)
 """So long the ledger keeps the live slices that are read."""
@@ -19,6 +20,7 @@ Stretch: TypeAlias = tuple[datetime, datetime]
 
 def plan_due(ledger: Ledger, stream: Stream, left: Sequence[Slice], *, poll_now: bool) -> None:
     """Plan what is due, beside the slices `left`; `poll_now` does not wait for the poll to be due."""
+    advance(ledger, stream)
     settings = replace(stream.settings, poll=timedelta(0)) if poll_now else stream.settings
     found = plan(ledger.marks(*stream.key), stream.kind, settings, stream.source.now(), left, our_now=our_clock())
     if found is not None:

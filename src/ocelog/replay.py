@@ -131,7 +131,7 @@ def _land(installation: Installation, lake: FileLake, records: Sequence[Stored])
         table=table,
         source_label=first.source_label,
         rejection_rows=rejection_rows,
-        memory=Memory(lake, table, reading, kind.cursor_field),
+        memory=Memory(lake, table, reading, kind),
         numbers=count(time.time_ns()),
     )
     ask = Ask(log_type=first.log_type, by=_REPLAY, since=EPOCH, until=from_us(page.asked_us), open_only=False)

@@ -9,7 +9,7 @@ from ocelog.errors import LakeUnavailableError
 from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
 from ocelog.model import Known, NewPart, Part
-from ocelog.pull.ports import Loaded
+from ocelog.pull.ports import Loaded, OpenRecords
 
 Row = dict[str, Any]
 _MAX_LOOKS = 1_000
@@ -63,6 +63,27 @@ class MemoryLake:
             and (wanted is None or row["id"] in wanted)
         ]
         return Loaded(known=_known(fitting), through=through)
+
+    def load_open(
+        self,
+        table: str,
+        source_id: str,
+        *,
+        created: str,
+        since_us: int,
+        until_us: int,
+        statuses: Collection[str],
+        most: int,
+    ) -> OpenRecords:
+        """Return the records that are open by their latest version created in the stretch."""
+        rows, through = self.view(table)
+        rows = [row for row in rows if row["p_source_id"] == source_id and since_us <= to_us(row[created]) <= until_us]
+        rows.sort(key=lambda row: (row["p_version_time"], row["p_observed_at"], row["p_row_id"]))
+        latest = {row["id"]: row for row in rows}
+        opened = {name: row["p_row_id"] for name, row in latest.items() if row["status"] in statuses}
+        few = dict(list(opened.items())[:most])
+        known = _known([row for row in rows if row["id"] in few])
+        return OpenRecords(rows=few, count=len(opened), known=known, through=through)
 
     def read(self, parts: Iterable[Part], source_id: str) -> Known:
         """Return the versions in `parts`."""

@@ -357,6 +357,7 @@ class _Noting:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._ledger = simulation.ledger
+        self.columns = SHAPER.columns
         self._page: Shaped | None = None
         self._shown: list[Promise] = []
 

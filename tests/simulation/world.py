@@ -31,6 +31,8 @@ KIND = Kind(
     also_live_by=("createdAt",),
     sweep_by="createdAt",
     version_fields=("id", "createdAt", "changedAt", "updatedAt", "status", "tag"),
+    statuses=("OPEN", "IN_PROGRESS", "RESOLVED", "REJECTED"),
+    open_statuses=("OPEN", "IN_PROGRESS"),
 )
 START = EPOCH + timedelta(days=5)
 """So early that a sweep of all time is one slice, and seeds are spent on what matters."""

@@ -78,7 +78,7 @@ def test_nothing_is_planned_before_the_poll_is_due() -> None:
 def test_once_a_day_the_last_two_days_are_read_again() -> None:
     marks = planned(NEW, NOW).after
     later = NOW + timedelta(days=1)
-    assert {s.since for s in planned(marks, later).slices} == {NOW - OVERLAP, later - timedelta(days=2)}
+    assert {s.since for s in of(planned(marks, later), Origin.LIVE)} == {NOW - OVERLAP, later - timedelta(days=2)}
 
 
 def test_a_wider_backfill_reads_only_the_missing_part() -> None:
@@ -93,6 +93,44 @@ def test_a_wider_backfill_reads_only_the_missing_part() -> None:
 def test_a_sweep_that_was_declined_is_planned_when_it_is_wanted() -> None:
     marks = planned(NEW, NOW, settings=replace(SETTINGS, sweep=False)).after
     assert of(planned(marks, NOW), Origin.SWEEP)
+
+
+FINDINGS = replace(ISSUES, cursor_field="updatedAt", also_live_by=(), sweep_by="firstSeenAt")
+
+
+def test_the_first_sweep_leaves_to_the_backfill_what_the_backfill_brings() -> None:
+    begun = planned(NEW, NOW, FINDINGS)
+    assert covers(of(begun, Origin.SWEEP), EPOCH, NOW - timedelta(days=29))
+    assert of(planned(NEW, NOW, FINDINGS, replace(SETTINGS, backfill=None)), Origin.SWEEP) == []
+    assert of(planned(NEW, NOW, FINDINGS, replace(SETTINGS, backfill=timedelta(hours=1))), Origin.SWEEP)[0].until == NOW
+
+
+def test_open_records_are_swept_again_each_day_whatever_their_age() -> None:
+    marks = planned(NEW, NOW, FINDINGS).after
+    later = NOW + timedelta(days=1)
+    assert of(planned(marks, later - timedelta(seconds=1), FINDINGS), Origin.SWEEP) == []
+    again = planned(marks, later, FINDINGS)
+    assert covers(of(again, Origin.SWEEP), EPOCH, later)
+    assert {s.sweep_round for s in of(again, Origin.SWEEP)} == {2}
+    assert again.after.sweep_round == 2
+    rarely = planned(marks, later, FINDINGS, replace(SETTINGS, sweep_every=timedelta(days=2)))
+    assert of(rarely, Origin.SWEEP) == []
+
+
+def test_a_sweep_never_overtakes_the_one_before() -> None:
+    begun = planned(NEW, NOW)
+    later = NOW + timedelta(days=1)
+    waiting = of(begun, Origin.SWEEP)[:1]
+    found = plan(begun.after, ISSUES, SETTINGS, later, waiting)
+    assert found is not None
+    assert of(found, Origin.SWEEP) == []
+    parked = [replace(waiting[0], state=SliceState.PARKED)]
+    assert plan(begun.after, ISSUES, SETTINGS, later, parked) != found
+
+
+def test_a_stream_of_before_sweeps_were_counted_goes_on_with_its_second() -> None:
+    marks = replace(planned(NEW, NOW).after, sweep_round=0)
+    assert planned(marks, NOW + timedelta(days=1)).after.sweep_round == 2
 
 
 def test_a_source_that_is_down_does_not_pile_up_slices_without_end() -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from ocelog.assemble import BACKFILL, POLL
+from ocelog.assemble import BACKFILL, POLL, SWEEP_EVERY
 from ocelog.cli.secret_input import given_secret
 from ocelog.errors import ConfigError
 from ocelog.quantities import duration, write_duration
@@ -74,8 +74,18 @@ class Said:
         bool | None,
         typer.Option(
             "--sweep/--no-sweep",
-            help="Whether open issues and findings older than the backfill are read. Default: they are.",
+            help="Whether open issues and findings of any age are read at first, and again each day. Default: yes.",
         ),
+    ] = None
+    sweep_every: Annotated[
+        str | None,
+        typer.Option(
+            "--sweep-every", metavar="1d", help=f"How often to read all open records again. Default: {SWEEP_EVERY}."
+        ),
+    ] = None
+    sweep_share: Annotated[
+        float | None,
+        typer.Option("--sweep-share", help="Share of the rate that these sweeps may use, 0.01 to 1. Default: 0.25."),
     ] = None
     poll: Annotated[
         str | None, typer.Option("--poll", metavar="5m", help=f"How often to ask for news. Default: {POLL}.")
@@ -125,6 +135,7 @@ class Said:
             "projects": self.project,
             "log_types": self.log_type or None,
             "rate": self.rate,
+            "sweep_share": self.sweep_share,
             "page_size": self.page_size,
             "ca_file": None if self.ca_file is None else str(self.ca_file.expanduser().absolute()),
         }
@@ -136,6 +147,7 @@ class Said:
         chosen = {
             "backfill": None if self.backfill is None else written_backfill(self.backfill),
             "sweep": self.sweep,
+            "sweep_every": None if self.sweep_every is None else _written_sweep_every(self.sweep_every),
             "poll": None if self.poll is None else _written_poll(self.poll),
         }
         return {name: value for name, value in chosen.items() if value is not None}
@@ -166,6 +178,13 @@ def _written_poll(text: str) -> str:
     found = _duration("--poll", text)
     if not timedelta(seconds=1) <= found <= timedelta(days=1):
         raise ConfigError(f"--poll {text}: choose something from 1s to 1d.")
+    return write_duration(found)
+
+
+def _written_sweep_every(text: str) -> str:
+    found = _duration("--sweep-every", text)
+    if not timedelta(minutes=10) <= found <= timedelta(days=30):
+        raise ConfigError(f"--sweep-every {text}: choose something from 10m to 30d.")
     return write_duration(found)
 
 

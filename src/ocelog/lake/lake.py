@@ -11,16 +11,17 @@ from ocelog.errors import LakeUnavailableError
 from ocelog.lake.keys import Keys
 from ocelog.lake.parts import discard, write_part
 from ocelog.lake.ports import LakeLedger
-from ocelog.lake.scan import Wanted, scan
+from ocelog.lake.scan import CURSOR, Wanted, scan
 from ocelog.lake.view import View, Views
 from ocelog.model import Known, NewPart, Part
-from ocelog.pull.ports import Loaded
+from ocelog.pull.ports import Loaded, OpenRecords
 
 T = TypeVar("T")
 
 KEY_COLUMNS = ("id", "p_version_time", "p_observed_at", "p_row_id", "p_version")
 _HEX = "^[0-9a-f]{32}$"
 _NO_VERSIONS = pa.table({name: pa.array([], pa.string()) for name in KEY_COLUMNS})
+_OPEN_COLUMNS = (*KEY_COLUMNS, "status")
 _MAX_VIEWS = 5
 """A view goes stale when a publish and a removal, at least ten minutes apart, both pass while it is read."""
 
@@ -62,6 +63,30 @@ class FileLake:
 
         return self._settled(table, read)
 
+    def load_open(  # noqa: PLR0913 - what, where, when
+        self,
+        table: str,
+        source_id: str,
+        *,
+        created: str,
+        since_us: int,
+        until_us: int,
+        statuses: Collection[str],
+        most: int,
+    ) -> OpenRecords:
+        """Return the records whose latest version has one of `statuses`, `most` of them.
+
+        Only versions whose date `created` lies in [since, until], both included, are looked at.
+        """
+        wanted = Wanted(source_id=source_id, by=created, since_us=since_us, until_us=until_us)
+
+        def read(view: View) -> OpenRecords:
+            found = map(_versions, self._rows(view, wanted, _OPEN_COLUMNS))
+            whole = [rows.select(_OPEN_COLUMNS) for rows in found if set(_OPEN_COLUMNS) <= set(rows.column_names)]
+            return _opened(whole, statuses, most, view.through)
+
+        return self._settled(table, read)
+
     def read(self, parts: Iterable[Part], source_id: str) -> Known:
         """Return the versions in `parts`. Raises LakeUnavailableError where a file is gone: load anew."""
         wanted = Wanted(source_id=source_id)
@@ -84,6 +109,9 @@ class FileLake:
 
     def _candidates(self, view: View, wanted: Wanted) -> list[Path]:
         """Return the files of `view` that may hold a wanted row."""
+        if wanted.by != CURSOR:
+            ours = [part for part in view.parts if wanted.source_id in {None, part.source_id}]
+            return [*(Path(file.path) for file in view.files), *(self.home / part.path for part in ours)]
         files = [Path(file.path) for file in view.files if wanted.overlaps(file.min_cursor_us, file.max_cursor_us)]
         parts = [
             self.home / part.path
@@ -104,6 +132,29 @@ class FileLake:
             except LakeUnavailableError:
                 continue
         return read(self.views.take(table))
+
+
+def _opened(found: list[pa.Table], statuses: Collection[str], most: int, through: int) -> OpenRecords:
+    if not any(map(len, found)):
+        return OpenRecords(rows={}, count=0, known=_known([]), through=through)
+    rows = pa.concat_tables(found)
+    order = [(name, "ascending") for name in ("id", "p_version_time", "p_observed_at", "p_row_id")]
+    rows = rows.take(pc.sort_indices(rows, order)).combine_chunks()
+    ids = rows.column("id")
+    # The last row of each id is its latest version.
+    last = pa.array([True]) if len(rows) == 1 else pc.not_equal(ids.slice(1), ids.slice(0, len(rows) - 1))
+    if len(rows) > 1:
+        last = pa.concat_arrays([*last.chunks, pa.array([True])])
+    latest = rows.filter(last)
+    opened = latest.filter(pc.is_in(latest.column("status"), value_set=pa.array(list(statuses), pa.string())))
+    few = opened.slice(0, most)
+    versions = rows.filter(pc.is_in(ids, value_set=few.column("id").combine_chunks()))
+    return OpenRecords(
+        rows=dict(zip(few.column("id").to_pylist(), few.column("p_row_id").to_pylist(), strict=True)),
+        count=opened.num_rows,
+        known=_known([versions]),
+        through=through,
+    )
 
 
 def _known(tables: Iterable[pa.Table]) -> Known:

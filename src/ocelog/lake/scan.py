@@ -19,6 +19,8 @@ class Wanted:
     """Which rows to return; None: no condition."""
 
     source_id: str | None = None
+    by: str = CURSOR
+    """Date column that must lie in [since, until]."""
     since_us: int | None = None
     until_us: int | None = None
     column: str | None = None
@@ -26,7 +28,7 @@ class Wanted:
     values: Collection[str] = ()
 
     def overlaps(self, least: int | None, most: int | None) -> bool:
-        """Tell whether rows with p_cursor_time in [least, most] may be wanted; None: the end is not known."""
+        """Tell whether rows with the date in [least, most] may be wanted; None: the end is not known."""
         after_end = self.until_us is not None and least is not None and least > self.until_us
         before_start = self.since_us is not None and most is not None and most < self.since_us
         return not (after_end or before_start)
@@ -43,7 +45,7 @@ def scan(path: Path, wanted: Wanted, columns: Sequence[str]) -> Iterator[pa.Tabl
         if not names.issuperset(_condition_columns(wanted)):
             # Another engine's rows: what they lack is null, which fits no condition.
             return
-        cursor = _cursor_column(file)
+        cursor = _date_column(file, wanted.by)
         for group in range(file.num_row_groups):
             if wanted.overlaps(*_range(file.metadata.row_group(group), cursor)):
                 rows = _group(file, group, wanted, present)
@@ -83,7 +85,7 @@ def _condition_columns(wanted: Wanted) -> list[str]:
     if wanted.source_id is not None:
         columns.append("p_source_id")
     if wanted.since_us is not None or wanted.until_us is not None:
-        columns.append(CURSOR)
+        columns.append(wanted.by)
     return columns
 
 
@@ -95,18 +97,18 @@ def _mask(rows: pa.Table, wanted: Wanted) -> pa.ChunkedArray | None:
     if wanted.source_id is not None:
         masks.append(pc.equal(rows.column("p_source_id"), wanted.source_id))
     if wanted.since_us is not None:
-        masks.append(pc.greater_equal(rows.column(CURSOR).cast(pa.int64()), wanted.since_us))
+        masks.append(pc.greater_equal(rows.column(wanted.by).cast(pa.int64()), wanted.since_us))
     if wanted.until_us is not None:
-        masks.append(pc.less_equal(rows.column(CURSOR).cast(pa.int64()), wanted.until_us))
+        masks.append(pc.less_equal(rows.column(wanted.by).cast(pa.int64()), wanted.until_us))
     whole = None
     for mask in masks:
         whole = mask if whole is None else pc.and_(whole, mask)
     return whole
 
 
-def _cursor_column(file: pq.ParquetFile) -> int | None:
+def _date_column(file: pq.ParquetFile, name: str) -> int | None:
     paths = (file.schema.column(index).path for index in range(len(file.schema)))
-    return next((index for index, path in enumerate(paths) if path == CURSOR), None)
+    return next((index for index, path in enumerate(paths) if path == name), None)
 
 
 def _range(group: pq.RowGroupMetaData, column: int | None) -> tuple[int | None, int | None]:

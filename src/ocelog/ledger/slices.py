@@ -29,7 +29,7 @@ from ocelog.model import Checkpoint, Origin, Slice, SliceState
 LEASE = timedelta(minutes=10)
 """A holder that has not moved its slice for so long is taken for dead."""
 _CHECKPOINT_FIELDS = frozenset(field.name for field in fields(Checkpoint))
-_ORDER = {Origin.LIVE: 0, Origin.SWEEP: 1, Origin.BACKFILL: 2}
+_ORDER = {Origin.LIVE: 0, Origin.SWEEP: 1, Origin.VERIFY: 1, Origin.INFER: 1, Origin.BACKFILL: 2}
 _s = tables.slices.c
 
 
@@ -50,6 +50,16 @@ def take(  # noqa: PLR0913 - what to take, for whom, when
         wanted.append(_s.source_id.in_(sources))
     if log_types is not None:
         wanted.append(_s.log_type.in_(log_types))
+    # A daily sweep may use only a share of its source's rate: one slice at a time is enough for that, and leaves the
+    # other threads to news.
+    other = tables.slices.alias()
+    sweeping = exists().where(
+        other.c.source_id == _s.source_id,
+        other.c.sweep_round > 1,
+        other.c.holder.is_not(None),
+        other.c.leased_until_us > now_us,
+    )
+    wanted.append(or_(_s.sweep_round <= 1, ~sweeping))
     first = (
         select(tables.slices)
         .where(*wanted)
@@ -136,6 +146,7 @@ def _insert(tx: Connection, slice_: Slice) -> int:
         "checkpoint": asdict(slice_.checkpoint),
         "short_by": slice_.short_by,
         "reason": bounded(slice_.reason),
+        "sweep_round": slice_.sweep_round,
     }
     number = tx.execute(insert(tables.slices).values(values)).inserted_primary_key
     return int(number[0]) if number is not None else 0
@@ -193,4 +204,5 @@ def slice_of(row: RowMapping) -> Slice:
         short_by=row["short_by"],
         reason=row["reason"],
         failing_since=None if row["failing_us"] is None else from_us(row["failing_us"]),
+        sweep_round=row["sweep_round"],
     )

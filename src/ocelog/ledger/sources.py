@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Insert, RowMapping, Update, delete, insert, o
 from sqlalchemy.exc import IntegrityError
 
 from ocelog.errors import ConfigError
-from ocelog.ledger import counters, tables
+from ocelog.ledger import counters, sweeps, tables
 
 _s = tables.sources.c
 
@@ -99,6 +99,7 @@ def purge(tx: Connection, source_id: str) -> list[str]:
     stream = tables.streams.c
     tx.execute(select(stream.log_type).where(stream.source_id == source_id).with_for_update()).all()
     tx.execute(delete(tables.slices).where(tables.slices.c.source_id == source_id))
+    sweeps.purge(tx, source_id)
     gone = delete(tables.parts).where(tables.parts.c.source_id == source_id).returning(tables.parts.c.path)
     paths = list(tx.execute(gone).scalars())
     for table in (tables.rejection_keys, tables.secrets, tables.streams):

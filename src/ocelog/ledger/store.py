@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from ocelog.instants import to_us
-from ocelog.ledger import counters, landing, parking, parts, slices, sources, streams, tables
+from ocelog.ledger import counters, landing, parking, parts, slices, sources, streams, sweeps, tables
 from ocelog.ledger.clocks import check_clocks, our_clock
 from ocelog.ledger.open import open_database, open_reading
 from ocelog.ledger.sources import SourceRow
@@ -14,7 +14,8 @@ from ocelog.ledger.streams import StreamRow
 from ocelog.ledger.transactions import Database
 from ocelog.ledger.vault import Vault, kept
 from ocelog.model import Marks, Part, Slice, SliceState
-from ocelog.pull.ports import Behind, Landed, Landing
+from ocelog.pull.ports import Behind, Landed, Landing, Suspect
+from ocelog.pull.sweep import Outcome, Step, Sweep
 
 __all__ = ["Ledger", "SourceRow", "StreamRow"]
 
@@ -88,6 +89,61 @@ class Ledger:
         """Return those of `keys` that have landed before."""
         with self._database.read() as tx:
             return landing.known_rejections(tx, keys)
+
+    def suspect(self, slice_: Slice, missing: Sequence[Suspect]) -> None:
+        """Keep the open records that `slice_` did not show, in the place of those it kept before. LostFenceError."""
+        with self._database.write() as tx:
+            sweeps.suspect(tx, slice_, missing)
+
+    def verified(self, slice_: Slice, seen: Collection[str], absent_us: int) -> None:
+        """Forget the suspects in the stretch of `slice_` that are `seen`; the others were absent. LostFenceError."""
+        with self._database.write() as tx:
+            sweeps.verified(tx, slice_, seen, absent_us)
+
+    def ready(self, slice_: Slice, limit: int) -> list[Suspect]:
+        """Return suspects whose records are to be inferred closed under `slice_`, `limit` at most."""
+        with self._database.read() as tx:
+            return sweeps.ready(tx, slice_, limit)
+
+    def cleared(self, slice_: Slice, record_ids: Sequence[str]) -> None:
+        """Forget suspects that were dealt with. Raises LostFenceError."""
+        with self._database.write() as tx:
+            sweeps.cleared(tx, slice_, record_ids)
+
+    def sweep(self, source_id: str, log_type: str) -> Sweep | None:
+        """Return a stream's newest sweep; None: there was none."""
+        with self._database.read() as tx:
+            return sweeps.get(tx, source_id, log_type)
+
+    def sweeps(self) -> list[Sweep]:
+        """Return the newest sweep of every stream."""
+        with self._database.read() as tx:
+            return sweeps.listed(tx)
+
+    def sweep_outcome(self, sweep: Sweep) -> Outcome | None:
+        """Return how the slices of `sweep` ended; None while one waits."""
+        with self._database.read() as tx:
+            return sweeps.outcome(tx, sweep)
+
+    def suspects(self, sweep: Sweep) -> list[Suspect]:
+        """Return the open records that `sweep` did not show, by when they were created."""
+        with self._database.read() as tx:
+            return sweeps.suspects(tx, sweep)
+
+    def step_sweep(self, before: Sweep, step: Step) -> None:
+        """Carry on with a sweep. Raises LostFenceError where it is not as `before` any more."""
+        with self._database.write() as tx:
+            sweeps.step(tx, before, step)
+
+    def accept_vanished(self, source_id: str, log_type: str) -> None:
+        """Note that a person said: the records that vanished at once are gone."""
+        with self._database.write() as tx:
+            sweeps.accept(tx, source_id, log_type)
+
+    def measured(self, sweep: Sweep) -> None:
+        """Note that coverage was measured after `sweep`."""
+        with self._database.write() as tx:
+            sweeps.measured(tx, sweep)
 
     def marks(self, source_id: str, log_type: str) -> Marks:
         """Return how far the planning of a stream has come."""

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select, upda
 from ocelog.errors import LostFenceError
 from ocelog.instants import from_us, to_us
 from ocelog.ledger import slices as slice_rows
-from ocelog.ledger import tables
+from ocelog.ledger import sweeps, tables
 from ocelog.ledger.dialects import bounded, insert_missing
 from ocelog.model import Covered, Marks, Slice
 
@@ -53,6 +53,8 @@ def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -
             f"{before.log_type}: another has planned this stream meanwhile; nothing was planned. Plan again."
         )
     tx.execute(update(tables.streams).where(this).values(_columns(after)))
+    if after.sweep_round != before.sweep_round:
+        sweeps.begin(tx, after)
     return slice_rows.add(tx, slices)
 
 
@@ -133,6 +135,7 @@ def marks_of(row: RowMapping) -> Marks:
             )
             for lowest, highest, through, since in row["covered"]
         ),
+        sweep_round=row["sweep_round"],
     )
 
 
@@ -147,6 +150,7 @@ def _columns(marks: Marks) -> dict[str, Any]:
             [_length_us(each.lowest), each.highest // timedelta(microseconds=1), to_us(each.through), to_us(each.since)]
             for each in marks.covered
         ],
+        "sweep_round": marks.sweep_round,
     }
 
 

@@ -78,6 +78,7 @@ streams = Table(
     Column("trouble_us", BigInteger),
     Column("offset_us", BigInteger),
     Column("covered", JSON, nullable=False, default=list, server_default="[]"),
+    Column("sweep_round", BigInteger, nullable=False, default=0, server_default="0"),
 )
 
 slices = Table(
@@ -100,6 +101,7 @@ slices = Table(
     Column("lease_us", BigInteger),
     Column("leased_until_us", BigInteger),
     Column("failing_us", BigInteger),
+    Column("sweep_round", BigInteger, nullable=False, default=0, server_default="0"),
     ForeignKeyConstraint(["source_id", "log_type"], ["streams.source_id", "streams.log_type"]),
     Index("ix_slices_due", "state", "due_us"),
     Index("ix_slices_stream", "source_id", "log_type", "state"),
@@ -135,4 +137,54 @@ rejection_keys = Table(
     metadata,
     Column("rejection_key", Text, primary_key=True),
     Column("source_id", Text, nullable=False),
+)
+
+# A row for each stream that sweeps: how its newest sweep goes, and how the last ones went.
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("source_id", Text, primary_key=True),
+    Column("log_type", Text, primary_key=True),
+    Column("round", BigInteger, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("planned_us", BigInteger, nullable=False),
+    Column("finished_us", BigInteger),
+    Column("complete", Boolean, nullable=False),
+    Column("complete_us", BigInteger),
+    Column("seen", BigInteger, nullable=False),
+    Column("missing", BigInteger, nullable=False),
+    Column("inferred", BigInteger, nullable=False),
+    Column("note", Text),
+    Column("vanished", Boolean, nullable=False),
+    Column("accepted", Boolean, nullable=False),
+    Column("measured_round", BigInteger, nullable=False),
+)
+
+# Open records that a sweep did not show, until another shows them, their state changes, or they are inferred closed.
+suspects = Table(
+    "suspects",
+    metadata,
+    Column("source_id", Text, primary_key=True),
+    Column("log_type", Text, primary_key=True),
+    Column("record_id", Text, primary_key=True),
+    Column("row_id", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("round", BigInteger, nullable=False),
+    Column("times", BigInteger, nullable=False),
+    Column("verified_round", BigInteger, nullable=False),
+    Column("absent_us", BigInteger, nullable=False),
+)
+
+coverage = Table(
+    "coverage",
+    metadata,
+    Column("source_id", Text, primary_key=True),
+    Column("log_type", Text, primary_key=True),
+    Column("status", Text, primary_key=True),
+    Column("at_source", BigInteger, nullable=False),
+    Column("at_least", Boolean, nullable=False),
+    Column("in_lake", BigInteger, nullable=False),
+    Column("since_us", BigInteger, nullable=False),
+    Column("measured_us", BigInteger, nullable=False),
 )

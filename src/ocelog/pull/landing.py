@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 WITHOUT_ERRORS = "an answer without errors"
 """What a rejection expected whose record the source shows only together with an error."""
 
+_EVER_US = 2**62
 _MAX_TRIES = 50
 """Each try that fails means that another slice landed; so many in a row mean that something is broken."""
 
@@ -112,17 +113,19 @@ class Lander:
         stamp = Stamp(
             source_id=moving.source_id,
             source_label=self.source_label,
-            origin=moving.origin,
+            origin=moving.origin.written,
             observed_us=page.asked_us,
             parsed_us=time.time_ns() // 1000,
         )
+        # An unknown field takes the value of the version just before, whose dates may be any.
+        anywhen = bool(shaped.cursor_us) and bool(page.refused or page.unknown)
         return Landing(
             moving=moving,
             to=to,
             table=self.table,
             part=self._write(shaped, found.placed, stamp, moving),
-            page_min_us=min(shaped.cursor_us, default=None),
-            page_max_us=max(shaped.cursor_us, default=None),
+            page_min_us=-_EVER_US if anywhen else min(shaped.cursor_us, default=None),
+            page_max_us=_EVER_US if anywhen else max(shaped.cursor_us, default=None),
             loaded_through=self.memory.through,
             loaded=frozenset(self.memory.loaded),
             rejections=self._write_rejections(found.rejections, stamp, moving),

@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 
 from ocelog.errors import LakeUnavailableError
 from ocelog.instants import to_us
-from ocelog.model import Part, Slice
-from ocelog.pull.ports import Ask, Lake, Shaped
+from ocelog.model import Kind, Origin, Part, Slice
+from ocelog.pull.ports import Ask, Lake, OpenRecords, Shaped
 from ocelog.pull.versions import History, Placed
+
+_EVER_US = 2**62
+_MOST_OPEN = 20_000
+"""A slice shows half as many at most. Of what is beyond, only the ids that a page shows are loaded."""
 
 
 @dataclass(slots=True)
@@ -17,18 +21,22 @@ class Memory:
     A slice asked by its cursor field needs the stretch of p_cursor_time that its widened question covers. Any other
     question can show records with any p_cursor_time: there the versions of the ids that a page shows are loaded. So
     they are for a page with unknown fields, which take their values from the version before, however old.
+
+    A slice of a sweep shows thousands of records of which nearly all are there: the open records of its stretch are
+    loaded once, by the created date, which is part of every version; then only the ids that these do not have.
     """
 
     lake: Lake
     table: str
     slice_: Slice
-    cursor_field: str
+    kind: Kind
     history: History = field(init=False)
     through: int = 0
     """Every part up to this sequence is in `history`, or does not concern it."""
     loaded: set[int] = field(default_factory=set)
     """Parts above `through` that are in `history` too."""
     _stretch: tuple[int, int] | None = None
+    _opened: OpenRecords | None = None
 
     def __post_init__(self) -> None:
         self.history = self._blank()
@@ -37,20 +45,47 @@ class Memory:
         """Make sure that every version which an event of `shaped` could repeat is in `history`."""
         if not shaped.ids:
             return
+        if self.slice_.origin is Origin.SWEEP:
+            self.opened(ask)
+            unknown = [record_id for record_id in shaped.ids if not self.history.knows(record_id)]
+            if unknown:
+                # What landed since the stretch was loaded stays unread, and a landing is told of it as before.
+                source_id = self.slice_.source_id
+                found = self.lake.load(self.table, source_id, since_us=-_EVER_US, until_us=None, ids=unknown)
+                self.history.add(found.known)
+            return
         least, most = min(shaped.cursor_us), max(shaped.cursor_us)
         if predecessors:
             self._stretch = None
             self._load(0, None, shaped.ids)
-        elif self.slice_.by != self.cursor_field:
+        elif self.slice_.by != self.kind.cursor_field:
             self._load(min(least, to_us(ask.since)), None, shaped.ids)
         elif self._stretch is None or least < self._stretch[0] or most > self._stretch[1]:
             since, until = self._stretch or (to_us(ask.since), to_us(ask.until))
             self._stretch = (min(since, least), max(until, most))
             self._load(*self._stretch, None)
 
+    def opened(self, ask: Ask) -> OpenRecords:
+        """Return the open records that the slice should show, loaded where they are not yet."""
+        if self._opened is None:
+            self._opened = self.lake.load_open(
+                self.table,
+                self.slice_.source_id,
+                created=self.kind.created_field,
+                since_us=to_us(ask.since),
+                until_us=to_us(ask.until),
+                statuses=self.kind.open_statuses,
+                most=_MOST_OPEN,
+            )
+            self.history = self._blank()
+            self.history.add(self._opened.known)
+            self.through = self._opened.through
+            self.loaded = set()
+        return self._opened
+
     def reload(self) -> None:
         """Forget everything: `cover` loads it anew."""
-        self._stretch = None
+        self._stretch = self._opened = None
 
     def read(self, parts: Iterable[Part]) -> None:
         """Take in parts that landed meanwhile; where a file is gone already, load anew."""

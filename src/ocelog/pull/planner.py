@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ocelog.instants import EPOCH
-from ocelog.model import Covered, Kind, Marks, Origin, Slice, SliceState
+from ocelog.model import SWEEPING, Covered, Kind, Marks, Origin, Slice, SliceState
 
 OVERLAP = timedelta(minutes=5)
 """A live slice begins so far before the edge: records can appear late after their timestamp."""
@@ -29,6 +29,8 @@ _ALWAYS_LIED = timedelta(days=90)
 _MOST_COVERED = 16
 _FIRST_PIECE = timedelta(days=7)
 """The past is planned in pieces, the newest this long and each older one twice its follower, to be read in parallel."""
+_YOUNGER = timedelta(days=1)
+"""The first sweep reaches so far into the backfill: its two dates are set by different parts of the source."""
 _MAX_FAILING = 12
 """So many live slices may wait on a source that fails; then the next one waits for them and is longer instead."""
 
@@ -40,6 +42,7 @@ class StreamSettings:
     backfill: timedelta | None
     """How far back; None: all there is."""
     sweep: bool = True
+    sweep_every: timedelta = timedelta(days=1)
     poll: timedelta = timedelta(minutes=5)
 
 
@@ -96,31 +99,40 @@ def plan(  # noqa: PLR0913 - what there is, and when
         until = min(after.backfill_since or edge, edge)
         slices += _pieces(marks, Origin.BACKFILL, kind.cursor_field, since, until)
         after = replace(after, backfill_since=since)
-    if kind.sweep_by is not None and settings.sweep and marks.swept_at is None:
-        slices += _pieces(marks, Origin.SWEEP, kind.sweep_by, EPOCH, edge)
-        after = replace(after, swept_at=now)
+    if kind.sweep_by is not None and settings.sweep and _sweep_is_due(marks, settings, now, waiting):
+        # A stream that was taken up by an older program may have swept, though no sweep was counted.
+        round_ = marks.sweep_round + 1 if marks.sweep_round or marks.swept_at is None else 2
+        swept = _pieces(marks, Origin.SWEEP, kind.sweep_by, EPOCH, edge)
+        slices += [replace(each, sweep_round=round_) for each in swept]
+        after = replace(after, swept_at=now, sweep_round=round_)
     return Plan(before=marks, after=after, slices=tuple(slices)) if after != marks else None
+
+
+def _sweep_is_due(marks: Marks, settings: StreamSettings, now: datetime, waiting: Collection[Slice]) -> bool:
+    """Whether the next sweep may begin: it never overtakes the one before."""
+    due = marks.swept_at is None or now >= marks.swept_at + settings.sweep_every
+    return due and not any(s.origin in SWEEPING and s.state is SliceState.WAITING for s in waiting)
 
 
 def _begin(marks: Marks, kind: Kind, settings: StreamSettings, now: datetime, our_now: datetime) -> Plan:
     """Take `now` as the first edge, and plan the past before it; the first live slice reaches over the edge."""
     since = _backfill_since(settings, now)
     slices = _pieces(marks, Origin.BACKFILL, kind.cursor_field, since, now)
-    sweeps = kind.sweep_by is not None and settings.sweep
-    if kind.sweep_by is not None and settings.sweep:
-        slices += _pieces(marks, Origin.SWEEP, kind.sweep_by, EPOCH, now)
     after = replace(
         marks,
         edge=now,
         backfill_since=since,
         relook_at=now,
-        swept_at=now if sweeps else None,
         offset=now - our_now,
         covered=(
             Covered(lowest=None, highest=now - our_now, through=our_now, since=since),
             Covered(lowest=now - our_now - _WINDOW, highest=now - our_now, through=our_now, since=since),
         ),
     )
+    if kind.sweep_by is not None and settings.sweep:
+        swept = _pieces(marks, Origin.SWEEP, kind.sweep_by, EPOCH, _first_sweep_until(kind, since, now))
+        slices += [replace(each, sweep_round=1) for each in swept]
+        after = replace(after, swept_at=now, sweep_round=1)
     return Plan(before=marks, after=after, slices=tuple(slices))
 
 
@@ -192,6 +204,18 @@ def _says_less(one: Covered, other: Covered) -> bool:
     )
 
 
+def _first_sweep_until(kind: Kind, backfill_since: datetime, now: datetime) -> datetime:
+    """Return how young the records are that only the first sweep brings.
+
+    What was created within the backfill's stretch has its cursor field in there too, and the backfill asks for every
+    status: it brings them all. But not where the cursor field can be null, as it is for issues whose status never
+    changed: no question by that field shows them.
+    """
+    if kind.also_live_by:
+        return now
+    return min(now, backfill_since + _YOUNGER) if backfill_since > EPOCH else EPOCH
+
+
 def _backfill_since(settings: StreamSettings, edge: datetime) -> datetime:
     return EPOCH if settings.backfill is None else edge - settings.backfill
 
@@ -202,7 +226,7 @@ def complete_through(marks: Marks, slices: Collection[Slice]) -> datetime | None
     `slices` are the stream's slices that are neither drained nor retired. Shown to people; no planner uses it, so one
     slow slice never makes the live window grow.
     """
-    open_slices = (s for s in slices if s.state is SliceState.WAITING and s.origin is not Origin.SWEEP)
+    open_slices = (s for s in slices if s.state is SliceState.WAITING and s.origin not in SWEEPING)
     return min((s.since for s in open_slices), default=marks.edge)
 
 

@@ -26,6 +26,10 @@ class Ask:
     """Only records that are OPEN or IN_PROGRESS; else every status, asked for by name."""
     after: str | None = None
     page_size: int | None = None
+    background: bool = False
+    """It can wait: only a share of the source's rate is for such requests."""
+    status: str | None = None
+    """Only records of this status, whatever `open_only` says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,11 @@ class Shaped(Protocol):
 class Shaper(Protocol):
     """The compiled schema of one log type."""
 
+    @property
+    def columns(self) -> "pa.Schema":
+        """The columns of the log type's table."""
+        ...
+
     def shape(self, records: bytes | list[bytes]) -> Shaped:
         """Decode a page. A record that does not fit never costs another."""
         ...
@@ -162,6 +171,24 @@ class Behind:
     """Rejection keys that are there already."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """An open record of the lake that a sweep did not show."""
+
+    record_id: str
+    row_id: str
+    """Its current version; once another is current, it is no suspect any more."""
+    created_us: int
+    round: int = 0
+    """The last sweep that did not show it."""
+    times: int = 1
+    """How many complete sweeps in a row did not show it."""
+    verified_round: int = 0
+    """The last sweep after which no status showed it."""
+    absent_us: int = 0
+    """When it was asked for with every status, by the API's clock."""
+
+
 class LandingLedger(Protocol):
     """The ledger as a puller uses it. Every call is one transaction; those that move a slice carry its fence."""
 
@@ -185,12 +212,41 @@ class LandingLedger(Protocol):
         """Return those of `keys` that have landed before."""
         ...
 
+    def suspect(self, slice_: Slice, missing: Sequence[Suspect]) -> None:
+        """Keep the open records that `slice_` did not show, in the place of those it kept before. LostFenceError."""
+        ...
+
+    def verified(self, slice_: Slice, seen: Collection[str], absent_us: int) -> None:
+        """Forget the suspects in the stretch of `slice_` that are `seen`; the others were absent. LostFenceError."""
+        ...
+
+    def ready(self, slice_: Slice, limit: int) -> list[Suspect]:
+        """Return suspects whose records are to be inferred closed under `slice_`, `limit` at most."""
+        ...
+
+    def cleared(self, slice_: Slice, record_ids: Sequence[str]) -> None:
+        """Forget suspects that were dealt with. Raises LostFenceError."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """What `Memory.load` found: the versions, and the last sequence of the table that it took into account."""
 
     known: Known
+    through: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRecords:
+    """Records whose latest version is open, as far as their created date lies in a stretch."""
+
+    rows: Mapping[str, str]
+    """Row id of the latest version by record id; no more than the caller asked for."""
+    count: int
+    """How many there are in all."""
+    known: Known
+    """The versions of those in `rows`."""
     through: int
 
 
@@ -211,6 +267,24 @@ class Lake(Protocol):
         """Return every version with p_cursor_time in [since, until], both included, of `ids` (None: of all).
 
         One consistent view: the ledger's parts first, then the table, then the parts above its mark.
+        """
+        ...
+
+    def load_open(  # noqa: PLR0913 - what, where, when
+        self,
+        table: str,
+        source_id: str,
+        *,
+        created: str,
+        since_us: int,
+        until_us: int,
+        statuses: Collection[str],
+        most: int,
+    ) -> OpenRecords:
+        """Return the records whose latest version has one of `statuses`, `most` of them.
+
+        Only versions whose date `created` lies in [since, until] are looked at: equal versions share it. One view, as
+        for `load`.
         """
         ...
 

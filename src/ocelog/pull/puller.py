@@ -8,12 +8,13 @@ from typing import Literal, TypeAlias
 
 from ocelog.errors import HaltError, SourceUnavailableError, TransientError
 from ocelog.instants import to_us
-from ocelog.model import Checkpoint, Kind, Slice, SliceState, Stamp, table_name
+from ocelog.model import Checkpoint, Kind, Origin, Slice, SliceState, Stamp, table_name
 from ocelog.pull import slices
 from ocelog.pull.landing import Lander, PageLanded, RejectionRows, rejected
 from ocelog.pull.memory import Memory
 from ocelog.pull.ports import Ask, CursorLost, Lake, LandingLedger, Page, Shaped, Shaper, Source, Unusable
 from ocelog.pull.slices import Moved, Next, Reading, Split
+from ocelog.pull.sweep import Judge, infer
 
 _EMPTY_STRETCH = timedelta(days=3650)
 """So far ahead of a slice there are no records: what a healthy source answers at once."""
@@ -107,6 +108,7 @@ class _Work:
         self.tries = tries
         self.reading = Reading(resumed=slice_.checkpoint.after is not None)
         table = table_name(slice_.log_type)
+        self.judge = Judge(ledger=puller.ledger, lake=puller.lake, kind=puller.kind)
         self.lander = Lander(
             ledger=puller.ledger,
             lake=puller.lake,
@@ -114,11 +116,14 @@ class _Work:
             table=table,
             source_label=puller.source_label,
             rejection_rows=puller.rejection_rows,
-            memory=Memory(puller.lake, table, slice_, puller.kind.cursor_field),
+            memory=Memory(puller.lake, table, slice_, puller.kind),
         )
 
     def step(self) -> None:
         """Ask once and act on the answer; `slice_` is what the ledger holds when this returns."""
+        if self.slice_.origin is Origin.INFER:
+            self.slice_ = self._infer()
+            return
         ask = slices.ask_of(self.slice_, self.puller.page_size)
         match self.puller.source.ask(ask):
             case Page() as page:
@@ -138,7 +143,8 @@ class _Work:
 
     def _land(self, page: Page, ask: Ask, shaped: Shaped, note: str | None = None) -> None:
         self.reading.note(page, shaped.seen, self._instants(shaped))
-        after = slices.after_page(self.slice_, page, self.reading, page_size=self.puller.page_size)
+        self.judge.note(self.slice_, page.asked_us)
+        after = self._judged(slices.after_page(self.slice_, page, self.reading, page_size=self.puller.page_size), ask)
         onward = isinstance(after, Moved) and after.to.state is not SliceState.PARKED
         to = after.to if isinstance(after, Moved) and onward else self.slice_
         landed = self.lander.land(page, ask, shaped, moving=self.slice_, to=to)
@@ -148,6 +154,26 @@ class _Work:
             self._begin_again(after)
         else:
             self._go(after, request_id=page.request_id, note=None)
+
+    def _judged(self, after: Next, ask: Ask) -> Next:
+        """Have a sweep's slice that is read whole judged; one that another process began is read again."""
+        if not isinstance(after, Moved) or after.to.state is not SliceState.DRAINED or after.to.short_by:
+            return after
+        if self.judge.must_read_again(self.slice_, resumed=self.reading.resumed):
+            reason = "another process began this reading: it is read again, to see what it does not show"
+            return Moved(to=replace(self.slice_, checkpoint=Checkpoint(), reason=reason), again=True)
+        opened = self.lander.memory.opened(ask) if self.slice_.origin is Origin.SWEEP else None
+        return Moved(to=self.judge.judged(self.slice_, after.to, self.reading.seen, opened))
+
+    def _infer(self) -> Slice:
+        puller = self.puller
+        return infer(
+            self.slice_,
+            ledger=puller.ledger,
+            lake=puller.lake,
+            columns=puller.shaper.columns,
+            source_label=puller.source_label,
+        )
 
     def _instants(self, shaped: Shaped) -> Sequence[int]:
         """Return when the events were, by the field that the slice asks by; of use only once a reading was short."""

@@ -97,6 +97,8 @@ def ask_of(slice_: Slice, page_size: int) -> Ask:
         open_only=slice_.origin is Origin.SWEEP,
         after=slice_.checkpoint.after,
         page_size=slice_.checkpoint.page_size or full_size(slice_.checkpoint, page_size),
+        # The first sweep is part of onboarding: until it is through, _current lacks open records.
+        background=slice_.sweep_round > 1,
     )
 
 

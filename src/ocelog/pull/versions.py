@@ -82,6 +82,18 @@ class History:
         at = bisect_left(entries, (version_us, observed_us, "", ""))
         return entries[at - 1][2] if at else None
 
+    def newest(self, record_id: str) -> str | None:
+        """Return the row id of the greatest version, None where there is none."""
+        return max(self._entries(record_id))[2] if record_id in self._by_id else None
+
+    def knows(self, record_id: str) -> bool:
+        """Tell whether a version of the record is in here."""
+        return record_id in self._by_id
+
+    def free_name(self, record_id: str, version: str) -> str:
+        """Return the row id that a further row of `version` gets."""
+        return next(self._free_names(record_id, version, self._entries(record_id)))
+
     def _insert(self, record_id: str, entry: Entry) -> None:
         there = self._by_id.get(record_id, b"")
         if not there or entry not in self._entries(record_id):

@@ -131,6 +131,7 @@ class Shaped:
             pa.repeat(pa.scalar(stamp.origin.value), rows),
             pa.repeat(pa.scalar(stamp.source_id), rows),
             pa.repeat(pa.scalar(stamp.source_label), rows),
+            pa.nulls(rows, pa.string()),
         ]
 
     def _extra(self, keep: Sequence[int]) -> pa.Array:

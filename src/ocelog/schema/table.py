@@ -59,6 +59,11 @@ _STANDARD: tuple[tuple[str, pa.DataType, str], ...] = (
     ("p_origin", pa.string(), "Why the record was read: live, backfill or sweep."),
     ("p_source_id", pa.string(), "Id of the source that it came from."),
     ("p_source_label", pa.string(), "Name of the source that it came from."),
+    (
+        "p_inferred",
+        pa.string(),
+        "Null in a version that Wiz showed; inferred_closed in one that a sweep added because Wiz no longer shows it.",
+    ),
 )
 _EXTRA = (
     "p_extra",

@@ -29,6 +29,8 @@ class WizSettings:
     log_types: tuple[str, ...] = tuple(ROOTS)
     rate: float = 3.0
     """Questions a second, at most. The vendor lists 10; other clients were throttled at 8 and lived well with 3."""
+    sweep_share: float = 0.25
+    """Share of the rate that daily sweeps may use, so that news never waits for them."""
     page_size: int = MOST_RECORDS
     ca_file: str | None = None
     """Certificate authorities to trust beside the system's: for a proxy that opens TLS."""
@@ -112,6 +114,8 @@ def _checked(settings: WizSettings) -> WizSettings:
         raise ConfigError("A source without log types has nothing to pull.")
     if not 0.01 <= settings.rate <= 1000:
         raise ConfigError(f"The rate is from 0.01 to 1000 questions a second, not {settings.rate:g}.")
+    if not 0.01 <= settings.sweep_share <= 1:
+        raise ConfigError(f"The sweep share is from 0.01 to 1 of the rate, not {settings.sweep_share:g}.")
     if not 1 <= settings.page_size <= MOST_RECORDS:
         raise ConfigError(f"The page size is from 1 to {MOST_RECORDS} records, not {settings.page_size}.")
     if len(settings.projects) > _MOST_PROJECTS or not all(settings.projects):

@@ -67,6 +67,9 @@ class WizSource:
         self._pace = pace or Pace(settings.rate, monotonic=monotonic)
         self._client = Client(settings, sending=lambda: self._pace.hold(self._closed), monotonic=monotonic)
         self._tokens = Tokens(settings, secret, self._post_for_token, monotonic=monotonic)
+        self._background = Pace(settings.rate * settings.sweep_share, monotonic=monotonic)
+        self.hurried = False
+        """Nothing else is asked in the meantime: what could wait need not."""
         self._pruned: dict[str, _Kept] = {}
         self._priming = threading.Lock()
 
@@ -83,6 +86,8 @@ class WizSource:
         refused = list[Token]()
         for _ in range(_MOST_TRIES):
             selection, token = self._selection(root), self._tokens.get(refused=refused[-1] if refused else None)
+            if ask.background and not self.hurried:
+                self._background.wait(self._closed)
             self._pace.wait(self._closed)
             sent, asked_us = self._monotonic(), self.clock.stamp()
             answered = self._post(token, selection.text, variables)

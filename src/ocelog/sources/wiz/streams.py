@@ -53,7 +53,7 @@ class Root:
         """Return the GraphQL variables of `ask`."""
         wanted: dict[str, Any] = {ask.by: {"after": rfc3339(ask.since), "before": rfc3339(ask.until)}}
         if self.statuses:
-            wanted["status"] = list(_OPEN if ask.open_only else _EVERY_STATUS)
+            wanted["status"] = [ask.status] if ask.status else list(_OPEN if ask.open_only else _EVERY_STATUS)
         if projects and self.project_filter is not None:
             value: Any = list(projects)
             for name in reversed(self.project_filter[1:]):
@@ -125,6 +125,8 @@ ISSUES = Root(
             "notes",
         ),
         set_like=frozenset({"projects", "sourceRules", "serviceTickets", "notes"}),
+        statuses=_EVERY_STATUS,
+        open_statuses=_OPEN,
     ),
     root="issuesV2",
     scope="read:issues",
@@ -198,6 +200,8 @@ FINDINGS = Root(
             "vulnerableAsset",
         ),
         set_like=frozenset({"projects", "ignoreRules"}),
+        statuses=_EVERY_STATUS,
+        open_statuses=_OPEN,
     ),
     root="vulnerabilityFindings",
     scope="read:vulnerabilities",

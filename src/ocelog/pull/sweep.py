@@ -1,0 +1,356 @@
+"""How a sweep of the open records goes: read, ask again about what it did not show, infer what is gone.
+
+A sweep asks for every open record. Of a slice that one process read whole, the open records of the lake that it did not
+show are suspects. Around them every status is asked for: that lands the version that closed a record, if there is one.
+What no status shows, in two complete sweeps in a row, gets an inferred version.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from ocelog.errors import LakeUnavailableError
+from ocelog.instants import from_us, to_us
+from ocelog.model import Kind, Origin, Slice, SliceState, table_name
+from ocelog.pull.ports import Behind, Lake, Landing, LandingLedger, OpenRecords, Suspect, Tally
+from ocelog.pull.versions import History
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+INFERRED_CLOSED = "inferred_closed"
+"""What `p_inferred` holds in a version that no answer showed."""
+MOST_SUSPECTS = 10_000
+"""So many a stream remembers; more of them vanished at once is a matter for a person anyway."""
+_LEAST_VANISHED = 20
+_VANISHED_SHARE = 0.05
+"""If so many, and more than this share of a stream's open records, vanish in one sweep, none is inferred closed."""
+_MOST_STRETCHES = 50
+"""Verified in one sweep; the others have their turn in the next one."""
+_NEIGHBOURS = timedelta(hours=1)
+_LONGEST_STRETCH = timedelta(days=1)
+_SECOND = timedelta(seconds=1)
+_AT_ONCE = 500
+_MAX_TRIES = 50
+_EVER_US = 2**62
+
+
+class Stage(StrEnum):
+    """What a sweep does at present."""
+
+    READING = "reading"
+    VERIFYING = "verifying"
+    INFERRING = "inferring"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """A stream's newest sweep, and what the last complete one found. Instants in microseconds."""
+
+    source_id: str
+    log_type: str
+    round: int
+    stage: Stage
+    settings: str
+    """Fingerprint of the source's settings and secrets when it was planned."""
+    planned_us: int
+    """By the API's clock."""
+    finished_us: int | None = None
+    """When the newest finished sweep ended, by our clock."""
+    complete: bool = False
+    """The newest finished sweep read every slice to its end."""
+    complete_us: int | None = None
+    """When the last complete one ended."""
+    seen: int = 0
+    """Open records that the last complete sweep showed."""
+    missing: int = 0
+    """Open records of the lake that it did not show, and no status did."""
+    inferred: int = 0
+    """Records that it inferred closed."""
+    note: str | None = None
+    """What is wrong with the newest finished sweep."""
+    vanished: bool = False
+    """Too many records vanished at once: none is inferred until they are back, or a person accepts it."""
+    accepted: bool = False
+    """A person said that what vanished is gone."""
+    measured_round: int = 0
+    """The last sweep after which coverage was measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How the slices of a sweep ended, once none waits any more."""
+
+    parked: int
+    unjudged: int
+    """Drained, but not read whole by one process, or short."""
+    seen: int
+    missing: int
+    """Open records not shown, whether or not there was room to remember each of them."""
+    inferred: int
+    same_settings: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a sweep does next: saved in one transaction."""
+
+    to: Sweep
+    slices: tuple[Slice, ...] = ()
+    forget_all: bool = False
+    """Every suspect is forgotten: two sweeps in a row must be complete."""
+
+
+def next_step(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], *, by: str, now_us: int) -> Step:
+    """Decide how `sweep` goes on whose slices of this stage have all ended.
+
+    `suspects` are those that this sweep did not show; `by` is the date field that sweeps ask by.
+    """
+    if sweep.stage is Stage.READING:
+        return _after_reading(sweep, outcome, suspects, by, now_us)
+    if sweep.stage is Stage.VERIFYING:
+        return _after_verifying(sweep, outcome, suspects, by, now_us)
+    return Step(to=replace(_done(sweep, outcome, len(suspects), now_us), inferred=outcome.inferred, accepted=False))
+
+
+def _after_reading(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], by: str, now_us: int) -> Step:
+    if outcome.parked or outcome.unjudged or not outcome.same_settings:
+        why = (
+            "the source's settings changed while it ran"
+            if not outcome.same_settings
+            else f"{outcome.parked} time ranges are parked, {outcome.unjudged} are incomplete"
+        )
+        note = f"the sweep was not complete ({why}), so no record was inferred closed"
+        ended = replace(sweep, stage=Stage.DONE, finished_us=now_us, complete=False, note=note)
+        return Step(to=ended, forget_all=True)
+    stretches = _stretches(sweep, suspects, by)
+    if not stretches:
+        return _after_verifying(sweep, outcome, suspects, by, now_us)
+    return Step(to=replace(sweep, stage=Stage.VERIFYING), slices=stretches)
+
+
+def _after_verifying(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], by: str, now_us: int) -> Step:
+    missing = outcome.missing if outcome.missing > MOST_SUSPECTS else len(suspects)
+    done = _done(sweep, outcome, missing, now_us)
+    if not vanished(missing, outcome.seen):
+        sweep, done = replace(sweep, accepted=False), replace(done, accepted=False)
+    elif not sweep.accepted:
+        note = (
+            f"SOURCE_PERMISSIONS_CHECKS: {missing} of {missing + outcome.seen} open records are not shown any more. "
+            "None was marked as closed, because an account that lost access looks the same"
+        )
+        return Step(to=replace(done, vanished=True, note=note))
+    gone = [each for each in suspects if each.times > 1 and each.verified_round == sweep.round]
+    if not gone:
+        return Step(to=done)
+    created = [each.created_us for each in gone]
+    inference = _slice(sweep, Origin.INFER, by, from_us(min(created)), from_us(max(created)) + _SECOND)
+    return Step(to=replace(sweep, stage=Stage.INFERRING), slices=(inference,))
+
+
+def vanished(missing: int, seen: int) -> bool:
+    """Whether so many open records vanished at once that the account may have lost access to them."""
+    return missing >= _LEAST_VANISHED and missing > _VANISHED_SHARE * (missing + seen)
+
+
+def _done(sweep: Sweep, outcome: Outcome, missing: int, now_us: int) -> Sweep:
+    return replace(
+        sweep,
+        stage=Stage.DONE,
+        finished_us=now_us,
+        complete=True,
+        complete_us=now_us,
+        seen=outcome.seen,
+        missing=missing,
+        inferred=0,
+        note=None,
+        vanished=False,
+    )
+
+
+def _stretches(sweep: Sweep, suspects: Sequence[Suspect], by: str) -> tuple[Slice, ...]:
+    """Group suspects that were created close together; those that were never verified come first."""
+    groups = list[list[Suspect]]()
+    for suspect in sorted(suspects, key=lambda each: each.created_us):
+        near = groups and from_us(suspect.created_us) - from_us(groups[-1][-1].created_us) <= _NEIGHBOURS
+        if near and from_us(suspect.created_us) - from_us(groups[-1][0].created_us) <= _LONGEST_STRETCH:
+            groups[-1].append(suspect)
+        else:
+            groups.append([suspect])
+    groups.sort(key=lambda group: min((each.verified_round, -each.times) for each in group))
+    return tuple(
+        _slice(sweep, Origin.VERIFY, by, from_us(group[0].created_us), from_us(group[-1].created_us) + _SECOND)
+        for group in groups[:_MOST_STRETCHES]
+    )
+
+
+def _slice(sweep: Sweep, origin: Origin, by: str, since: datetime, until: datetime) -> Slice:
+    return Slice(
+        source_id=sweep.source_id,
+        log_type=sweep.log_type,
+        origin=origin,
+        by=by,
+        since=since,
+        until=until,
+        sweep_round=sweep.round,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Judge:
+    """Says, at the end of a slice that one process read whole, which open records it did not show."""
+
+    ledger: LandingLedger
+    lake: Lake
+    kind: Kind
+    _asked_us: int = 0
+
+    def note(self, slice_: Slice, asked_us: int) -> None:
+        """Take in a page of `slice_`, asked at `asked_us`; a record that was absent was so from the first page on."""
+        if slice_.checkpoint.after is None:
+            self._asked_us = asked_us
+
+    def must_read_again(self, slice_: Slice, *, resumed: bool) -> bool:
+        """Whether the reading that just ended says nothing about what it did not show: another began it."""
+        return resumed and slice_.sweep_round > 1 and slice_.origin in {Origin.SWEEP, Origin.VERIFY}
+
+    def judged(self, slice_: Slice, drained: Slice, seen: Collection[str], opened: OpenRecords | None) -> Slice:
+        """Keep what `slice_` did not show and return `drained` with their number. Raises LostFenceError.
+
+        This commits before the slice is drained: a crash between the two costs one more reading of the slice.
+        """
+        if slice_.sweep_round <= 1:
+            return drained
+        if slice_.origin is Origin.VERIFY:
+            self.ledger.verified(slice_, seen, self._asked_us)
+            return drained
+        if opened is None:
+            return drained
+        absent = {record_id: row_id for record_id, row_id in opened.rows.items() if record_id not in seen}
+        missing = self._still_open(slice_, absent)
+        self.ledger.suspect(slice_, missing[:MOST_SUSPECTS])
+        count = max(len(missing), opened.count - len(seen))
+        return replace(drained, checkpoint=replace(drained.checkpoint, missing=count))
+
+    def _still_open(self, slice_: Slice, absent: dict[str, str]) -> list[Suspect]:
+        """Return those of `absent` (row ids by record id) that are current now and were created within the slice.
+
+        A record whose created date has changed is left out: the slice of its other date may have shown it.
+        """
+        if not absent:
+            return []
+        table = table_name(slice_.log_type)
+        known = self.lake.load(table, slice_.source_id, since_us=-_EVER_US, until_us=None, ids=list(absent)).known
+        history = History(slice_.source_id, slice_.log_type)
+        history.add(known)
+        field = self.kind.created_field
+        rows = self.lake.rows(table, known.row_ids, [field])
+        dates = dict[str, set[datetime]]()
+        for record_id, row_id in zip(known.ids, known.row_ids, strict=True):
+            dates.setdefault(record_id, set()).add(rows[row_id][field])
+        found = list[Suspect]()
+        for record_id, row_id in absent.items():
+            created = dates.get(record_id, set())
+            if (
+                history.newest(record_id) == row_id
+                and len(created) == 1
+                and slice_.since <= min(created) < slice_.until
+            ):
+                found.append(Suspect(record_id=record_id, row_id=row_id, created_us=to_us(min(created))))
+        return found
+
+
+def infer(slice_: Slice, *, ledger: LandingLedger, lake: Lake, columns: "pa.Schema", source_label: str) -> Slice:
+    """Land an inferred version of each record that `slice_` is to infer, and return it drained. Raises LostFenceError.
+
+    Only while the very version that was missed is still current: whatever landed meanwhile knows better. Each version
+    keeps the version time of the one before; `p_observed_at` is when the source was asked and did not show it, so a
+    record that returns is newer.
+    """
+    while suspects := ledger.ready(slice_, _AT_ONCE):
+        slice_ = _infer_some(slice_, suspects, ledger, lake, columns, source_label)
+        ledger.cleared(slice_, [each.record_id for each in suspects])
+    drained = replace(slice_, state=SliceState.DRAINED)
+    ledger.move(slice_, drained)
+    return drained
+
+
+def _infer_some(  # noqa: PLR0913, PLR0917 - what, from where, to where
+    slice_: Slice,
+    suspects: Sequence[Suspect],
+    ledger: LandingLedger,
+    lake: Lake,
+    columns: "pa.Schema",
+    source_label: str,
+) -> Slice:
+    table = table_name(slice_.log_type)
+    for attempt in range(_MAX_TRIES):
+        found = lake.load(
+            table, slice_.source_id, since_us=-_EVER_US, until_us=None, ids=[each.record_id for each in suspects]
+        )
+        history = History(slice_.source_id, slice_.log_type)
+        history.add(found.known)
+        gone = [each for each in suspects if history.newest(each.record_id) == each.row_id]
+        if not gone:
+            return slice_
+        rows = _closed_rows(slice_, gone, history, lake, columns, source_label)
+        part = lake.write(table, f"{slice_.id}-{slice_.fence}-{time.time_ns()}{attempt:02d}", rows)
+        to = replace(slice_, checkpoint=replace(slice_.checkpoint, met=slice_.checkpoint.met + len(gone)))
+        landing = Landing(
+            moving=slice_,
+            to=to,
+            table=table,
+            part=part,
+            # Any version of these records, whatever its dates, may have landed since.
+            page_min_us=-_EVER_US,
+            page_max_us=_EVER_US,
+            loaded_through=found.through,
+            loaded=frozenset(),
+            tally=Tally(events=len(gone)),
+        )
+        if not isinstance(ledger.land(landing), Behind):
+            return to
+        lake.discard(part)
+    raise LakeUnavailableError(f"{table}: {_MAX_TRIES} landings in a row were overtaken by others; try again.")
+
+
+def _closed_rows(  # noqa: PLR0913, PLR0917 - what, from where
+    slice_: Slice,
+    gone: Sequence[Suspect],
+    history: History,
+    lake: Lake,
+    columns: "pa.Schema",
+    source_label: str,
+) -> "pa.Table":
+    import pyarrow as pa  # noqa: PLC0415 - the core itself needs no columns
+
+    before = lake.rows(table_name(slice_.log_type), [each.row_id for each in gone], columns.names)
+    parsed_at = from_us(time.time_ns() // 1000)
+    rows = list[dict[str, Any]]()
+    for each in gone:
+        row = before[each.row_id]
+        version = closed_version(row["p_version"])
+        rows.append(
+            row
+            | {
+                "status": None,
+                "p_inferred": INFERRED_CLOSED,
+                "p_origin": slice_.origin.written.value,
+                "p_source_label": source_label,
+                "p_version": version,
+                "p_row_id": history.free_name(each.record_id, version),
+                "p_observed_at": from_us(each.absent_us),
+                "p_parse_time": parsed_at,
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=columns)
+
+
+def closed_version(version: str) -> str:
+    """Return the fingerprint of the inferred version that follows `version`: 32 hex digits."""
+    return sha256(f"{INFERRED_CLOSED}#{version}".encode()).hexdigest()[:32]

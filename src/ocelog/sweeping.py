@@ -1,0 +1,25 @@
+"""How a stream's sweep is carried on: from reading to verifying, to inferring, to its end."""
+
+import time
+
+from ocelog.assemble import Stream
+from ocelog.ledger.store import Ledger
+from ocelog.pull.sweep import Stage, next_step
+
+
+def advance(ledger: Ledger, stream: Stream) -> bool:
+    """Carry on with the stream's sweep if no slice of its present stage waits; return whether it has ended.
+
+    Raises LostFenceError where another has carried on meanwhile.
+    """
+    if stream.kind.sweep_by is None:
+        return True
+    sweep = ledger.sweep(*stream.key)
+    if sweep is None or sweep.stage is Stage.DONE:
+        return True
+    outcome = ledger.sweep_outcome(sweep)
+    if outcome is None:
+        return False
+    step = next_step(sweep, outcome, ledger.suspects(sweep), by=stream.kind.sweep_by, now_us=time.time_ns() // 1000)
+    ledger.step_sweep(sweep, step)
+    return step.to.stage is Stage.DONE
