@@ -54,7 +54,7 @@ def lander(ledger: LandingLedger, lake: FileLake, slice_: Slice) -> Lander:
         table=TABLE,
         source_label="s",
         rejection_rows=rejection_rows,
-        memory=Memory(lake, TABLE, slice_, KIND.cursor_field),
+        memory=Memory(lake, TABLE, slice_, KIND),
     )
 
 
