@@ -121,11 +121,11 @@ def test_a_sweep_never_overtakes_the_one_before() -> None:
     begun = planned(NEW, NOW)
     later = NOW + timedelta(days=1)
     waiting = of(begun, Origin.SWEEP)[:1]
-    found = plan(begun.after, ISSUES, SETTINGS, later, waiting)
+    found = plan(begun.after, ISSUES, SETTINGS, later, waiting, our_now=later)
     assert found is not None
     assert of(found, Origin.SWEEP) == []
     parked = [replace(waiting[0], state=SliceState.PARKED)]
-    assert plan(begun.after, ISSUES, SETTINGS, later, parked) != found
+    assert plan(begun.after, ISSUES, SETTINGS, later, parked, our_now=later) != found
 
 
 def test_a_stream_of_before_sweeps_were_counted_goes_on_with_its_second() -> None:
