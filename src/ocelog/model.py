@@ -1,12 +1,16 @@
 """The values that every part of Ocelog speaks in: streams, slices, checkpoints, rejections, stamps."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeAlias
 
 from ocelog.instants import EPOCH
+
+Narrowed: TypeAlias = Mapping[str, Sequence[str] | Sequence[int]]
+"""Filters beside a slice's stretch, by their name."""
 
 REJECTIONS = "rejections"
 """The table of records that do not fit their schema."""
@@ -77,6 +81,10 @@ class Kind:
     """Every value of the field `status`; empty: records have none."""
     open_statuses: tuple[str, ...] = ()
     """Those of records that are not closed: what a sweep asks for."""
+    created_filter: str | None = None
+    """What the source calls the date filter of `created_field`; None: it has none."""
+    split_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Filters with few values, by which one second is split if the source does not show all of it: all their values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +107,13 @@ class Checkpoint:
     """Records that the source last counted for this slice; shown as progress."""
     missing: int | None = None
     """Of a sweep's slice that one process read whole: open records of the lake that it did not show."""
+    isolations: int | None = None
+    """How many more times this slice may be cut to find what fails in it, children included. None: nothing failed.
+    0: what is left is read record by record, and parked where that fails too."""
+    whole: bool = False
+    """Read as one piece however full it is: smaller pieces were as full."""
+    parent_total: int | None = None
+    """Records that the source counted for the slice of which this one is a piece, if that was too full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +142,22 @@ class Slice:
     """Since when it has failed without a success, by our clock. Only the ledger writes it."""
     sweep_round: int = 0
     """Which sweep of its stream it belongs to, counted from 1; 0: none, or one of before sweeps were counted."""
+    narrowed: Narrowed | None = None
+    """Further filters, so that a second is read in pieces: texts are values, two numbers microseconds from and to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamFaults:
+    """What a source is known to get wrong in one stream, so that it is not found out again for each slice."""
+
+    total_off_by: int = 0
+    """Its totals count up to this many records that it does not show; 0: they are right, as far as is known."""
+    total_off_floor: int = 0
+    """So many of them it counts even where there is nothing."""
+    total_off_at: datetime | None = None
+    """When that was last confirmed, by our clock."""
+    unfiltered_at: datetime | None = None
+    """When the stream was last read as a whole because the source ignores the date filter, by our clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

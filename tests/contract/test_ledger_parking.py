@@ -11,7 +11,7 @@ from bookkeeping.records import NOW, Clock, landing, planned, slice_of
 from ocelog.errors import LedgerUnavailableError, LostFenceError
 from ocelog.ledger import transactions
 from ocelog.ledger.store import Ledger
-from ocelog.model import Origin, Slice, SliceState
+from ocelog.model import Checkpoint, Origin, Slice, SliceState
 
 HOUR = timedelta(hours=1)
 LEASE = timedelta(minutes=10)
@@ -53,10 +53,19 @@ def test_a_wider_stretch_takes_the_place_of_those_that_it_covers(ledger: Ledger)
     assert _still_parked(ledger) == [wide.id]
 
 
+def test_stretches_that_overlap_become_one_that_is_not_tried_more_often(ledger: Ledger) -> None:
+    first = _parked(ledger, slice_of(since=NOW - 3 * HOUR, until=NOW - HOUR / 2))
+    both = _parked(ledger, slice_of(since=NOW - HOUR, checkpoint=Checkpoint(failures=1)))
+    (found,) = ledger.slices(states=[SliceState.PARKED])
+    assert (found.id, found.since, found.until) == (both.id, first.since, both.until)
+    assert (found.due_at, found.checkpoint.failures) == (first.due_at, 1)
+
+
 @pytest.mark.parametrize(
     "different",
     [
-        {"since": NOW - 2 * HOUR, "until": NOW - HOUR / 2},
+        {"since": NOW - 2 * HOUR, "until": NOW - HOUR},
+        {"narrowed": {"status": ["OPEN"]}},
         {"by": "createdAt"},
         {"origin": Origin.SWEEP},
         {"log_type": "Wiz.Audit"},

@@ -11,7 +11,7 @@ from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull import slices
 from ocelog.pull.cuts import cuts_between
 from ocelog.pull.ports import Ask, Page
-from ocelog.pull.slices import Reading, Split
+from ocelog.pull.slices import Narrow, Reading, Split
 
 SECOND = timedelta(seconds=1)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -72,9 +72,10 @@ def _questions(records: list[tuple[int, int]], since: datetime, page_size: int) 
             if isinstance(after, Split):
                 waiting += after.children
                 break
-            slice_ = after.to
-            if after.again:
-                reading.begin_again()
+            moved = after.otherwise if isinstance(after, Narrow) else after
+            slice_ = moved.to
+            if moved.again:
+                reading = reading.begin_again()
     return asked, shown
 
 

@@ -1,10 +1,10 @@
-"""When a parked slice stands for another one that could not be read either."""
+"""When a parked slice stands for others that could not be read either."""
 
 from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 
-from ocelog.instants import to_us
+from ocelog.instants import from_us, to_us
 from ocelog.ledger import slices, streams, tables
 from ocelog.model import Origin, Slice, SliceState
 
@@ -12,23 +12,36 @@ _s = tables.slices.c
 
 
 def park(tx: Connection, slice_: Slice, to: Slice, now_us: int) -> None:
-    """Park `slice_` as `to`; of two parked slices of which one covers the other, only that one stays.
+    """Park `slice_` as `to`; parked slices that overlap become one, so that polls do not add up to hundreds.
 
-    One that somebody holds right now covers nothing: its questions may be older than this slice. Raises LostFenceError.
+    One that somebody holds right now covers nothing: its requests may be older than this slice. Raises LostFenceError.
     """
     # One at a time parks in a stream, or two that park at once would not see each other.
     streams.hold(tx, slice_.source_id, slice_.log_type)
     same = _same_question(slice_)
     since_us, until_us = to_us(to.since), to_us(to.until)
-    covering = and_(same, _s.since_us <= since_us, _s.until_us >= until_us, _s.holder.is_(None))
-    if tx.execute(select(_s.id).where(covering).limit(1)).first() is not None:
+    rows = tx.execute(select(tables.slices).where(same, _s.since_us < until_us, _s.until_us > since_us)).mappings()
+    met = [row for row in rows if row["narrowed"] == to.narrowed]
+    free = [row for row in met if row["holder"] is None]
+    if any(row["since_us"] <= since_us and row["until_us"] >= until_us for row in free):
         slices.save(tx, slice_, replace(to, state=SliceState.RETIRED), now_us)
         return
+    joined = [row for row in met if row in free or (row["since_us"] >= since_us and row["until_us"] <= until_us)]
+    if joined:
+        # What was tried in vain before is not tried later, or more often, because a neighbour joins it.
+        tries = max(to.checkpoint.failures, *(row["checkpoint"].get("failures", 0) for row in joined))
+        due = from_us(min(row["due_us"] for row in joined))
+        to = replace(to, due_at=due, checkpoint=replace(to.checkpoint, failures=tries))
     slices.save(tx, slice_, to, now_us)
-    covered = and_(same, _s.since_us >= since_us, _s.until_us <= until_us)
-    # Whoever reads a covered one just now loses it by its fence.
-    gone = {"state": SliceState.RETIRED, "fence": _s.fence + 1, "holder": None, "leased_until_us": None}
-    tx.execute(update(tables.slices).where(covered).values(gone))
+    if joined:
+        # Whoever reads a joined one just now loses it by its fence.
+        gone = {"state": SliceState.RETIRED, "fence": _s.fence + 1, "holder": None, "leased_until_us": None}
+        tx.execute(update(tables.slices).where(_s.id.in_([row["id"] for row in joined])).values(gone))
+        union = {
+            "since_us": min(since_us, *(row["since_us"] for row in joined)),
+            "until_us": max(until_us, *(row["until_us"] for row in joined)),
+        }
+        tx.execute(update(tables.slices).where(_s.id == slice_.id).values(union))
 
 
 def _same_question(slice_: Slice) -> ColumnElement[bool]:

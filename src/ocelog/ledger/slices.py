@@ -147,6 +147,7 @@ def _insert(tx: Connection, slice_: Slice) -> int:
         "short_by": slice_.short_by,
         "reason": bounded(slice_.reason),
         "sweep_round": slice_.sweep_round,
+        "narrowed": None if slice_.narrowed is None else {name: list(kept) for name, kept in slice_.narrowed.items()},
     }
     number = tx.execute(insert(tables.slices).values(values)).inserted_primary_key
     return int(number[0]) if number is not None else 0
@@ -205,4 +206,5 @@ def slice_of(row: RowMapping) -> Slice:
         reason=row["reason"],
         failing_since=None if row["failing_us"] is None else from_us(row["failing_us"]),
         sweep_round=row["sweep_round"],
+        narrowed=row["narrowed"],
     )

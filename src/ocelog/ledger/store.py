@@ -13,7 +13,7 @@ from ocelog.ledger.sources import SourceRow
 from ocelog.ledger.streams import StreamRow
 from ocelog.ledger.transactions import Database
 from ocelog.ledger.vault import Vault, kept
-from ocelog.model import Marks, Part, Slice, SliceState
+from ocelog.model import Marks, Part, Slice, SliceState, StreamFaults
 from ocelog.pull.ports import Behind, Landed, Landing, Suspect
 from ocelog.pull.sweep import Outcome, Step, Sweep
 
@@ -295,6 +295,21 @@ class Ledger:
         """Forget what was wrong with a stream."""
         with self._database.write() as tx:
             streams.well(tx, source_id, log_type)
+
+    def stream_faults(self, source_id: str, log_type: str) -> StreamFaults:
+        """Return what the source is known to get wrong in a stream."""
+        with self._database.read() as tx:
+            return streams.faults(tx, source_id, log_type)
+
+    def save_stream_faults(self, slice_: Slice, faults: StreamFaults) -> None:
+        """Remember `faults` of the totals in the stream of `slice_`."""
+        with self._database.write() as tx:
+            streams.save_total_off(tx, slice_.source_id, slice_.log_type, faults)
+
+    def claim_whole(self, slice_: Slice, now: datetime, every: timedelta) -> bool:
+        """Say whether `slice_` may be read as a whole now: of its stream, one slice may in the time `every`."""
+        with self._database.write() as tx:
+            return streams.claim_whole(tx, (slice_.source_id, slice_.log_type), now, every)
 
     def secret_kept(self, source_id: str, name: str) -> str | None:
         """Say how a secret is kept; None: there is none. Never the secret."""

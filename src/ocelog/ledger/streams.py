@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select, update
 
 from ocelog.errors import LostFenceError
 from ocelog.instants import from_us, to_us
 from ocelog.ledger import slices as slice_rows
 from ocelog.ledger import sweeps, tables
 from ocelog.ledger.dialects import bounded, insert_missing
-from ocelog.model import Covered, Marks, Slice
+from ocelog.model import Covered, Marks, Slice, StreamFaults
 
 _s = tables.streams.c
 
@@ -37,6 +37,12 @@ class StreamRow:
     trouble_kind: str | None
     trouble_todo: str | None
     trouble_us: int | None
+    total_off_by: int | None = None
+    """Its totals count up to this many records that the source does not show; None: they are right, as far as known."""
+    total_off_us: int | None = None
+    """When that was last confirmed, by our clock."""
+    unfiltered_us: int | None = None
+    """When it was last read as a whole because the source ignores the date filter, by our clock."""
 
 
 def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -> list[Slice]:
@@ -106,6 +112,37 @@ def well(tx: Connection, source_id: str, log_type: str) -> None:
     ill = and_(_this(source_id, log_type), _s.trouble.is_not(None))
     told = {"trouble": None, "trouble_kind": None, "trouble_todo": None, "trouble_us": None}
     tx.execute(update(tables.streams).where(ill).values(told))
+
+
+def faults(tx: Connection, source_id: str, log_type: str) -> StreamFaults:
+    """Return what the source is known to get wrong in a stream; nothing if the stream has not begun."""
+    row = tx.execute(select(tables.streams).where(_this(source_id, log_type))).mappings().one_or_none()
+    if row is None:
+        return StreamFaults()
+    return StreamFaults(
+        total_off_by=row["total_off_by"] or 0,
+        total_off_floor=row["total_off_floor"] or 0,
+        total_off_at=_instant(row["total_off_us"]),
+        unfiltered_at=_instant(row["unfiltered_us"]),
+    )
+
+
+def save_total_off(tx: Connection, source_id: str, log_type: str, found: StreamFaults) -> None:
+    """Remember how far a stream's totals are off, or that they are right."""
+    known = found.total_off_at is not None
+    told = {
+        "total_off_by": found.total_off_by if known else None,
+        "total_off_floor": found.total_off_floor if known else None,
+        "total_off_us": _us(found.total_off_at),
+    }
+    tx.execute(update(tables.streams).where(_this(source_id, log_type)).values(told))
+
+
+def claim_whole(tx: Connection, this: tuple[str, str], now: datetime, every: timedelta) -> bool:
+    """Note that the stream `this` is read as a whole now, unless it was within `every`; say whether it may be."""
+    free = or_(_s.unfiltered_us.is_(None), _s.unfiltered_us <= to_us(now - every), _s.unfiltered_us > to_us(now))
+    claimed = update(tables.streams).where(_this(*this), free).values(unfiltered_us=to_us(now))
+    return tx.execute(claimed).rowcount == 1
 
 
 def _this(source_id: str, log_type: str) -> ColumnElement[bool]:
@@ -184,4 +221,7 @@ def _row_of(row: RowMapping) -> StreamRow:
         trouble_kind=row["trouble_kind"],
         trouble_todo=row["trouble_todo"],
         trouble_us=row["trouble_us"],
+        total_off_by=row["total_off_by"],
+        total_off_us=row["total_off_us"],
+        unfiltered_us=row["unfiltered_us"],
     )

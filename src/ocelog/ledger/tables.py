@@ -79,6 +79,10 @@ streams = Table(
     Column("offset_us", BigInteger),
     Column("covered", JSON, nullable=False, default=list, server_default="[]"),
     Column("sweep_round", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("total_off_by", BigInteger),
+    Column("total_off_floor", BigInteger),
+    Column("total_off_us", BigInteger),
+    Column("unfiltered_us", BigInteger),
 )
 
 slices = Table(
@@ -102,6 +106,7 @@ slices = Table(
     Column("leased_until_us", BigInteger),
     Column("failing_us", BigInteger),
     Column("sweep_round", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("narrowed", JSON(none_as_null=True)),
     ForeignKeyConstraint(["source_id", "log_type"], ["streams.source_id", "streams.log_type"]),
     Index("ix_slices_due", "state", "due_us"),
     Index("ix_slices_stream", "source_id", "log_type", "state"),

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ocelog.model import Known, NewPart, Part, Rejection, Slice, Stamp
+from ocelog.model import Known, Narrowed, NewPart, Part, Rejection, Slice, Stamp, StreamFaults
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +30,8 @@ class Ask:
     """It can wait: only a share of the source's rate is for such requests."""
     status: str | None = None
     """Only records of this status, whatever `open_only` says."""
+    narrowed: Narrowed | None = None
+    """Further filters: texts are values of which one must fit, two numbers are microseconds from and to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +228,18 @@ class LandingLedger(Protocol):
 
     def cleared(self, slice_: Slice, record_ids: Sequence[str]) -> None:
         """Forget suspects that were dealt with. Raises LostFenceError."""
+        ...
+
+    def stream_faults(self, source_id: str, log_type: str) -> StreamFaults:
+        """Return what the source is known to get wrong in a stream."""
+        ...
+
+    def save_stream_faults(self, slice_: Slice, faults: StreamFaults) -> None:
+        """Remember `faults` of the totals in the stream of `slice_`."""
+        ...
+
+    def claim_whole(self, slice_: Slice, now: datetime, every: timedelta) -> bool:
+        """Say whether `slice_` may be read as a whole now: of its stream, one slice may in the time `every`."""
         ...
 
 

@@ -1,24 +1,26 @@
-"""Bringing one slice to its end: ask, shape, land, until the source says that no page is left."""
+"""Bringing one slice to its end: ask, shape, land, until the source says that no page is left.
+
+A request that fails although the source answers others costs its neighbours nothing: the page size goes down, then the
+broken instants are searched for, and only they are parked.
+"""
 
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
-from ocelog.errors import HaltError, SourceUnavailableError, TransientError
-from ocelog.instants import to_us
-from ocelog.model import Checkpoint, Kind, Origin, Slice, SliceState, Stamp, table_name
-from ocelog.pull import slices
+from ocelog.errors import HaltError, SourceThrottledError, SourceUnavailableError, TransientError
+from ocelog.instants import from_us, to_us
+from ocelog.model import Checkpoint, Kind, Narrowed, Origin, Slice, SliceState, Stamp, StreamFaults, table_name
+from ocelog.pull import isolation, slices
+from ocelog.pull.cuts import cuts_between
 from ocelog.pull.landing import Lander, PageLanded, RejectionRows, rejected
 from ocelog.pull.memory import Memory
 from ocelog.pull.ports import Ask, CursorLost, Lake, LandingLedger, Page, Shaped, Shaper, Source, Unusable
-from ocelog.pull.slices import Moved, Next, Reading, Split
+from ocelog.pull.slices import Moved, Narrow, Next, Reading, Split
 from ocelog.pull.sweep import Judge, infer
-
-_EMPTY_STRETCH = timedelta(days=3650)
-"""So far ahead of a slice there are no records: what a healthy source answers at once."""
-
 
 Blames: TypeAlias = Literal["slice", "stream"]
 """What an error is about: this slice alone, so that its neighbours go on, or the whole stream, which should rest."""
@@ -76,22 +78,32 @@ class Puller:
         page asked for again, and never an event lost or doubled. What landed before an error stays; the slice then
         waits for a better time. Raises LostFenceError (from the ledger) when another holder has taken the slice.
         """
-        tries = slice_.checkpoint.failures if slice_.state is SliceState.PARKED else 0
-        if slice_.state is SliceState.PARKED:
-            slice_ = replace(slice_, state=SliceState.WAITING, checkpoint=Checkpoint())
-        work = _Work(self, slice_, tries)
+        parked = slice_.state is SliceState.PARKED
+        tries = slice_.checkpoint.failures if parked else 0
+        work = _Work(self, slices.unparked(slice_) if parked else slice_, tries, stop)
         while work.slice_.state is SliceState.WAITING and not stop():
             try:
                 work.step()
+            except _PostponeError as postpone:
+                return self._postponed(work.slice_, postpone.error, postpone.blames)
             except (TransientError, HaltError) as error:
-                blames: Blames = "stream" if isinstance(error, HaltError) else "slice"
-                return Drained(slice_=self._postpone(work.slice_, error), error=error, blames=blames)
+                # The ledger or the lake: no fault of what was asked for.
+                return self._postponed(slices.failed(work.slice_), error, "slice")
         return Drained(slice_=work.slice_)
 
-    def _postpone(self, slice_: Slice, error: TransientError | HaltError) -> Slice:
+    def _postponed(self, slice_: Slice, error: TransientError | HaltError, blames: Blames) -> Drained:
         later = slices.postponed(slice_, error, self.our_now(), self.rng)
         self.ledger.move(slice_, later)
-        return later
+        return Drained(slice_=later, error=error, blames=blames)
+
+
+class _PostponeError(Exception):
+    """The slice waits, because of `error`."""
+
+    def __init__(self, error: TransientError | HaltError, blames: Blames) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.blames = blames
 
 
 def _nobodys(slice_: Slice) -> Stamp:
@@ -102,11 +114,14 @@ def _nobodys(slice_: Slice) -> Stamp:
 class _Work:
     """One holder's reading of one slice."""
 
-    def __init__(self, puller: Puller, slice_: Slice, tries: int) -> None:
+    def __init__(self, puller: Puller, slice_: Slice, tries: int, stop: Callable[[], bool]) -> None:
         self.puller = puller
         self.slice_ = slice_
         self.tries = tries
+        self.stop = stop
         self.reading = Reading(resumed=slice_.checkpoint.after is not None)
+        self.created_us = list[int]()
+        """When the records of a second were created of which a reading was short: it may be split by that."""
         table = table_name(slice_.log_type)
         self.judge = Judge(ledger=puller.ledger, lake=puller.lake, kind=puller.kind)
         self.lander = Lander(
@@ -125,45 +140,90 @@ class _Work:
             self.slice_ = self._infer()
             return
         ask = slices.ask_of(self.slice_, self.puller.page_size)
-        match self.puller.source.ask(ask):
+        try:
+            answer = self.puller.source.ask(ask)
+        except (TransientError, HaltError) as error:
+            self._failed(error, ask)
+            return
+        match answer:
             case Page() as page:
                 self._use(page, ask)
-            case Unusable() as answer:
-                self._make_do(answer, ask)
+            case Unusable() as unusable:
+                self._make_do(unusable, ask)
             case CursorLost(reason=reason):
                 lost = slices.lost_place(self.slice_, reason, page_size=self.puller.page_size)
                 self._go(lost, request_id=None, note=reason)
 
     def _use(self, page: Page, ask: Ask) -> None:
+        """Land a page, unless its slice is to be split first, or put aside because splitting would not help.
+
+        If the source shows records of any time, one slice of the stream may read them all once a day, as far as that is
+        bounded; any other is parked at once: all of it at each poll would cost hundreds of times as much.
+        """
+        shaped = self.puller.shaper.shape(page.records)
         split = slices.too_full(self.slice_, page)
+        if page.has_next and ask.after is None and not self.slice_.checkpoint.whole:
+            by_cursor = self.slice_.by == self.puller.kind.cursor_field
+            instants = shaped.cursor_us if by_cursor else self._created_us(shaped)
+            whole = replace(self.slice_, checkpoint=replace(self.slice_.checkpoint, whole=True))
+            if slices.ignores_dates(ask, page, instants):
+                bounded = not page.capped and 0 < (page.total or 0) <= slices.MOST_WHOLE
+                now = self.puller.our_now()
+                if not bounded or not self.puller.ledger.claim_whole(self.slice_, now, slices.DAY):
+                    reason = "the source ignores the dates that it is asked for, and shows records of any time"
+                    aside = replace(whole, state=SliceState.PARKED, reason=reason)
+                    self._go(Moved(to=aside), request_id=page.request_id, note=reason)
+                    return
+                self.slice_, split = whole, None
+            elif split is not None and slices.as_full_as_parent(self.slice_, page):
+                nothing = self._ask_nowhere(ask)
+                if nothing is not None and (nothing.total or 0) >= slices.FULL_SLICE:
+                    self.slice_, split = whole, None
         if split is not None:
             self._go(split, request_id=page.request_id, note=f"{page.total} records are too many for one slice")
         else:
-            self._land(page, ask, self.puller.shaper.shape(page.records))
+            self._land(page, ask, shaped)
 
     def _land(self, page: Page, ask: Ask, shaped: Shaped, note: str | None = None) -> None:
         self.reading.note(page, shaped.seen, self._instants(shaped))
         self.judge.note(self.slice_, page.asked_us)
-        after = self._judged(slices.after_page(self.slice_, page, self.reading, page_size=self.puller.page_size), ask)
+        if self.slice_.checkpoint.short_readings and not slices.can_split(self.slice_):
+            self.created_us += self._created_us(shaped)
+        after = slices.after_page(
+            self.slice_,
+            page,
+            self.reading,
+            page_size=self.puller.page_size,
+            faults=StreamFaults() if page.has_next else self._faults(ask),
+            now=self.puller.our_now(),
+        )
+        if isinstance(after, Narrow):
+            after = self._narrowed(ask) or after.otherwise
+        after = self._judged(after, ask)
         onward = isinstance(after, Moved) and after.to.state is not SliceState.PARKED
         to = after.to if isinstance(after, Moved) and onward else self.slice_
         landed = self.lander.land(page, ask, shaped, moving=self.slice_, to=to)
         self.slice_ = to
         self.puller.told(Step(slice_=to, landed=landed, request_id=page.request_id, note=note))
         if isinstance(after, Moved) and onward:
+            self._remember(after, ask)
             self._begin_again(after)
         else:
             self._go(after, request_id=page.request_id, note=None)
 
     def _judged(self, after: Next, ask: Ask) -> Next:
         """Have a sweep's slice that is read whole judged; one that another process began is read again."""
-        if not isinstance(after, Moved) or after.to.state is not SliceState.DRAINED or after.to.short_by:
+        if not isinstance(after, Moved) or after.to.state is not SliceState.DRAINED:
+            return after
+        if not after.exact or self.slice_.narrowed:
             return after
         if self.judge.must_read_again(self.slice_, resumed=self.reading.resumed):
             reason = "another process began this reading: it is read again, to see what it does not show"
-            return Moved(to=replace(self.slice_, checkpoint=Checkpoint(), reason=reason), again=True)
+            before = self.slice_.checkpoint
+            fresh = Checkpoint(isolations=before.isolations, whole=before.whole)
+            return Moved(to=replace(self.slice_, checkpoint=fresh, reason=reason), again=True)
         opened = self.lander.memory.opened(ask) if self.slice_.origin is Origin.SWEEP else None
-        return Moved(to=self.judge.judged(self.slice_, after.to, self.reading.seen, opened))
+        return replace(after, to=self.judge.judged(self.slice_, after.to, self.reading.seen, opened))
 
     def _infer(self) -> Slice:
         puller = self.puller
@@ -175,42 +235,195 @@ class _Work:
             source_label=puller.source_label,
         )
 
+    def _faults(self, ask: Ask) -> StreamFaults:
+        """Return what the source gets wrong in this stream.
+
+        What it counts in an empty stretch is asked for anew after a reading of several pages: an old figure could
+        hide a record that a cursor skipped.
+        """
+        faults = self.puller.ledger.stream_faults(self.slice_.source_id, self.slice_.log_type)
+        if faults.total_off_floor and self.reading.edges and self.reading.missing():
+            nothing = self._ask_nowhere(ask)
+            faults = replace(faults, total_off_floor=0 if nothing is None else nothing.total or 0)
+        return faults
+
+    def _remember(self, after: Moved, ask: Ask) -> None:
+        """Save what the end of a reading says about the stream's totals."""
+        if after.total_right:
+            self.puller.ledger.save_stream_faults(self.slice_, StreamFaults())
+        if after.total_off:
+            nothing = self._ask_nowhere(ask)
+            known = self.puller.ledger.stream_faults(self.slice_.source_id, self.slice_.log_type)
+            found = StreamFaults(
+                total_off_by=max(after.total_off, known.total_off_by),
+                total_off_floor=0 if nothing is None else nothing.total or 0,
+                total_off_at=self.puller.our_now(),
+            )
+            self.puller.ledger.save_stream_faults(self.slice_, found)
+
     def _instants(self, shaped: Shaped) -> Sequence[int]:
         """Return when the events were, by the field that the slice asks by; of use only once a reading was short."""
-        kind = self.puller.kind
         if not self.slice_.checkpoint.short_readings or not shaped.ids:
             return ()
-        if self.slice_.by == kind.cursor_field:
-            return shaped.cursor_us
+        return shaped.cursor_us if self.slice_.by == self.puller.kind.cursor_field else self._created_us(shaped)
+
+    def _created_us(self, shaped: Shaped) -> list[int]:
+        if not shaped.ids:
+            return []
         rows = shaped.table(range(len(shaped.ids)), shaped.ids, _nobodys(self.slice_))
-        return [to_us(instant) for instant in rows[kind.created_field].to_pylist() if instant is not None]
+        created = rows[self.puller.kind.created_field].to_pylist()
+        return [to_us(instant) for instant in created if instant is not None]
 
     def _begin_again(self, moved: Moved) -> None:
         if moved.again:
-            self.reading.begin_again()
+            self.reading = self.reading.begin_again()
+            self.created_us.clear()
 
-    def _make_do(self, answer: Unusable, ask: Ask) -> None:
-        """Ask for fewer records, so that what always fails is found and the rest gets through."""
+    def _failed(self, error: TransientError | HaltError, ask: Ask) -> None:
+        """Count a failed request; once it is hopeless, and the source answers others, do without what it asked for."""
+        self.slice_ = slices.failed(self.slice_)
+        suspected = self.slice_.checkpoint.isolations is not None
+        if not slices.is_unusable(self.slice_, error):
+            if suspected and not isinstance(error, SourceThrottledError):
+                return
+            raise _PostponeError(error, "slice")
+        if not suspected:
+            self._blame(ask, error)
+            self.slice_ = slices.suspect(self.slice_)
+        self._make_do(Unusable(reason=str(error)), ask, error)
+
+    def _make_do(self, answer: Unusable, ask: Ask, error: TransientError | HaltError | None = None) -> None:
+        """Ask for fewer records, then cut around what fails, then record by record: the rest gets through.
+
+        Only what fails when it is asked for alone is parked, and only while the source answers other requests. Smaller
+        pages are not tried for a refusal (`error`), nor in a piece that was cut since they did not help.
+        """
+        one_by_one = self.slice_.checkpoint.isolations == 0
         fewer = slices.rung_below(self.slice_, self.puller.page_size)
-        if fewer is not None:
+        may_help = not isinstance(error, HaltError) and not self._was_cut()
+        if fewer is not None and (answer.page is not None or one_by_one or may_help):
+            fewer = replace(fewer, checkpoint=replace(fewer.checkpoint, failures=0))
             self._go(Moved(to=fewer), request_id=answer.request_id, note=answer.reason)
             return
         shaped = self.puller.shaper.shape(answer.page.records) if answer.page is not None else None
-        if answer.page is not None and shaped is not None and len(shaped.seen) == 1:
+        if fewer is None and answer.page is not None and shaped is not None and len(shaped.seen) == 1:
             self._land(answer.page, ask, rejected(shaped, answer.page, answer.reason), note=answer.reason)
             return
-        self._blame(ask, answer.reason)
-        self._go(slices.smaller(self.slice_, answer.reason), request_id=answer.request_id, note=answer.reason)
+        self.slice_ = slices.suspect(self.slice_)
+        if slices.can_isolate(self.slice_):
+            self._isolate(ask, answer)
+            return
+        self._blame(ask, error or SourceUnavailableError(answer.reason))
+        if one_by_one and fewer is None:
+            aside = replace(self.slice_, state=SliceState.PARKED, reason=answer.reason)
+            self._go(Moved(to=aside), request_id=answer.request_id, note=answer.reason)
+        else:
+            alone = slices.record_by_record(self.slice_)
+            self._go(Moved(to=alone, again=True), request_id=answer.request_id, note=answer.reason)
 
-    def _blame(self, ask: Ask, reason: str) -> None:
-        """Make sure that it is this stretch which fails, and not the source as a whole: ask where there is nothing."""
-        nowhere = replace(
-            ask, since=ask.until + _EMPTY_STRETCH, until=ask.until + _EMPTY_STRETCH + slices.SECOND, after=None
-        )
-        if not isinstance(self.puller.source.ask(nowhere), Page):
-            raise SourceUnavailableError(f"The source fails on every question just now: {reason}")
+    def _was_cut(self) -> bool:
+        """Whether this slice is a piece of one in which something failed: then smaller pages were tried already."""
+        isolations = self.slice_.checkpoint.isolations
+        return isolations is not None and isolations < slices.MOST_ISOLATIONS
 
-    def _go(self, after: Next, *, request_id: str | None, note: str | None) -> None:
+    def _isolate(self, ask: Ask, answer: Unusable) -> None:
+        """Find what is broken in the slice, and cut it there."""
+        size, total = self.puller.page_size, self.slice_.checkpoint.total or 0
+        if total <= size:
+            search = isolation.search(ask.since, ask.until, size)
+            found: isolation.Found | None = None
+            stretch = next(search)
+            while found is None:
+                if self.stop():
+                    return
+                counted = self._probe(ask, stretch)
+                self.puller.ledger.move(self.slice_, self.slice_)
+                try:
+                    stretch = search.send(counted)
+                except StopIteration as end:
+                    found = end.value
+            self._blame(ask, SourceUnavailableError(answer.reason))
+            if isinstance(found, isolation.Broken):
+                split = slices.isolated(self.slice_, found.stretches)
+                self._go(split, request_id=answer.request_id, note=answer.reason)
+                return
+            total = found.total if isinstance(found, isolation.TooFull) else 0
+        pieces = slices.in_suspect_pieces(self.slice_, total, size)
+        self._go(pieces, request_id=answer.request_id, note=answer.reason)
+
+    def _probe(self, ask: Ask, stretch: isolation.Stretch) -> int | None:
+        """Ask for the first page of a stretch; return how many records are counted there, None if that fails."""
+        size = self.puller.page_size
+        try:
+            answer = self.puller.source.ask(
+                replace(ask, since=stretch[0], until=stretch[1], after=None, page_size=size)
+            )
+        except SourceThrottledError as error:
+            raise _PostponeError(error, "slice") from error
+        except (TransientError, HaltError):
+            return None
+        if not isinstance(answer, Page):
+            return None
+        counted = len(self.puller.shaper.shape(answer.records).seen)
+        return max(counted, answer.total or 0, size + 1) if answer.has_next else counted
+
+    def _blame(self, ask: Ask, error: TransientError | HaltError) -> None:
+        """Make sure that it is this slice which fails, and not the source as a whole: ask where there is nothing."""
+        try:
+            answer = self.puller.source.ask(slices.nowhere(ask))
+        except (TransientError, HaltError) as other:
+            worse = other if isinstance(other, HaltError) or isinstance(error, TransientError) else error
+            raise _PostponeError(worse, "stream") from other
+        if not isinstance(answer, Page):
+            told = SourceUnavailableError(f"The source fails on every request just now: {error}")
+            raise _PostponeError(told, "stream")
+
+    def _ask_nowhere(self, ask: Ask) -> Page | None:
+        """Return what the source shows and counts where there is nothing; None if it fails, or shows records."""
+        try:
+            answer = self.puller.source.ask(slices.nowhere(ask))
+        except (TransientError, HaltError):
+            return None
+        return answer if isinstance(answer, Page) and not self.puller.shaper.shape(answer.records).seen else None
+
+    def _narrowed(self, ask: Ask) -> Split | None:
+        """Find a filter that splits one second which a cursor skips records of; None if no filter does.
+
+        It must tell records apart (no piece is as full as the whole) and lose none (the pieces count as many together),
+        which is asked before it is used: a source may ignore a filter, and then each piece would be split for ever.
+        """
+        kind, whole, known = self.puller.kind, self.reading.largest_total, self.slice_.narrowed or {}
+        by_value = [
+            [{name: [value]} for value in values] for name, values in kind.split_values.items() if name not in known
+        ]
+        for pieces in (self._by_creation(whole), *by_value):
+            totals = [self._total(replace(ask, narrowed={**known, **piece})) for piece in pieces]
+            counted = [total for total in totals if total is not None]
+            if pieces and len(counted) == len(pieces) and max(counted) < whole <= sum(counted):
+                useful = [piece for piece, total in zip(pieces, counted, strict=True) if total]
+                return slices.narrowed(self.slice_, useful)
+        return None
+
+    def _by_creation(self, whole: int) -> Sequence[Narrowed]:
+        """Return filters by when records were created, each for half a page if the unseen are spread like the seen."""
+        name, created = self.puller.kind.created_filter, sorted(self.created_us)
+        if name is None or name == self.slice_.by or not created:
+            return []
+        ahead = to_us(slices.nowhere(slices.ask_of(self.slice_, 1)).since)
+        since, until = (self.slice_.narrowed or {}).get(name, (0, ahead))
+        size = max(2, self.reading.largest_page * len(created) // whole)
+        cuts = cuts_between(from_us(int(since)), from_us(int(until)), created, size)
+        edges = [int(since), *map(to_us, cuts), int(until)]
+        return [{name: [low - 1_000_000, high + 1_000_000]} for low, high in pairwise(edges)] if cuts else []
+
+    def _total(self, ask: Ask) -> int | None:
+        try:
+            answer = self.puller.source.ask(replace(ask, after=None, page_size=1))
+        except (TransientError, HaltError):
+            return None
+        return answer.total if isinstance(answer, Page) else None
+
+    def _go(self, after: Next | Narrow, *, request_id: str | None, note: str | None) -> None:
         ledger = self.puller.ledger
         match after:
             case Split(children=children):

@@ -3,13 +3,13 @@
 Each fact about the vendor's API says where it was read; all of it was read in 2026-08.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from ocelog.instants import rfc3339
+from ocelog.instants import from_us, rfc3339
 from ocelog.model import Kind
 from ocelog.pull.ports import Ask
 
@@ -19,6 +19,7 @@ MOST_RECORDS = 500
 _OPEN = ("OPEN", "IN_PROGRESS")
 _EVERY_STATUS = (*_OPEN, "RESOLVED", "REJECTED")
 """Of issues and findings. Asked for by name: findings come as OPEN alone otherwise (vendor's page on findings)."""
+_SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,8 @@ class Root:
             for name in reversed(self.project_filter[1:]):
                 value = {name: value}
             wanted[self.project_filter[0]] = value
+        for name, kept in (ask.narrowed or {}).items():
+            wanted[name] = _narrowing(kept)
         variables: dict[str, Any] = {
             "first": max(1, min(ask.page_size or page_size, page_size, MOST_RECORDS)),
             "after": ask.after,
@@ -69,6 +72,14 @@ class Root:
     def document(self) -> str:
         """Return the query, asking for every field that we know."""
         return _document(self.short)
+
+
+def _narrowing(kept: Sequence[str] | Sequence[int]) -> Any:
+    """Return a filter: texts as they are, two numbers as the instants between which a date must lie."""
+    if all(isinstance(value, str) for value in kept):
+        return list(kept)
+    since, until = (from_us(int(us)) for us in kept)
+    return {"after": rfc3339(since), "before": rfc3339(until)}
 
 
 @cache
@@ -87,6 +98,7 @@ AUDIT = Root(
         cursor_field="timestamp",
         created_field="timestamp",
         version_times=("timestamp",),
+        split_values={"status": ("SUCCESS", "FAILED", "INVALID", "ACCESS_DENIED")},
     ),
     root="auditLogEntries",
     scope="admin:audit",
@@ -107,6 +119,8 @@ ISSUES = Root(
         version_times=("updatedAt",),
         also_live_by=("createdAt",),
         sweep_by="createdAt",
+        created_filter="createdAt",
+        split_values={"status": _EVERY_STATUS, "severity": ("INFORMATIONAL", *_SEVERITIES)},
         version_fields=(
             "id",
             "sourceRule",
@@ -163,6 +177,8 @@ FINDINGS = Root(
         created_field="firstDetectedAt",
         version_times=("updatedAt",),
         sweep_by="firstSeenAt",  # the filter's name for what the record calls firstDetectedAt (introspection)
+        created_filter="firstSeenAt",
+        split_values={"status": _EVERY_STATUS, "severity": ("NONE", *_SEVERITIES)},
         version_fields=(
             "id",
             "portalUrl",

@@ -1,0 +1,125 @@
+"""How the broken part of a stretch of time is found with few requests: a search that says what to probe next.
+
+The search is a generator: it yields stretches to be asked for exactly as they are, first page only, and is sent what
+came: how many records the source counts there, or None if the request failed. It knows neither source nor clock.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+COARSE = timedelta(seconds=1)
+"""How exactly the edges of a long broken stretch are found."""
+_FINE = timedelta(milliseconds=125)
+"""How exactly a single broken instant is found: what shares its second should not wait with it."""
+_SAMPLES = (3, 12, 48)
+"""Parts of what lies between two broken instants whose middles are looked at, until one shows a healthy record."""
+
+Stretch: TypeAlias = tuple[datetime, datetime]
+Probing: TypeAlias = Generator[Stretch, int | None, Stretch]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """The stretches that fail, in order; before the first and behind the last of them, every probe was answered."""
+
+    stretches: tuple[Stretch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooFull:
+    """A probe was answered with more than one page can hold: first pages say little about such stretches."""
+
+    total: int
+    """Records in the whole stretch, if they lie as densely everywhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elusive:
+    """Nothing is broken if it is asked for alone: the failure comes and goes, or depends on the size of the answer."""
+
+
+Found: TypeAlias = Broken | TooFull | Elusive
+Search: TypeAlias = Generator[Stretch, int | None, Found]
+
+
+class _FullError(Exception):
+    def __init__(self, total: int) -> None:
+        super().__init__()
+        self.total = total
+
+
+class _ElusiveError(Exception):
+    """A stretch that must be broken was answered."""
+
+
+def search(since: datetime, until: datetime, most: int) -> Search:
+    """Find what is broken in [since, until], which is known to fail, and of which one page holds `most` records.
+
+    First the earliest broken instant, by halving. If everything behind it answers, that was all. Else the last one; and
+    if no healthy record can be seen between the two, all between them counts as broken. At most about 2 * log2(seconds)
+    + 16 probes, whatever is answered.
+    """
+    try:
+        return (yield from _search(since, until, most))
+    except _FullError as full:
+        return TooFull(total=full.total)
+    except _ElusiveError:
+        return Elusive()
+
+
+def _search(since: datetime, until: datetime, most: int) -> Search:
+    first = yield from _narrowed(since, until, COARSE, most=most, from_end=False)
+    rest = yield (first[1], until)
+    if rest is not None:
+        return Broken(stretches=((yield from _refined(first, most, from_end=False)),))
+    last = yield from _narrowed(first[1], until, COARSE, most=most, from_end=True)
+    if last[0] - first[1] <= 2 * COARSE or (yield from _all_broken(first[1], last[0])):
+        return Broken(stretches=((first[0], last[1]),))
+    first = yield from _refined(first, most, from_end=False)
+    last = yield from _refined(last, most, from_end=True)
+    return Broken(stretches=(first, last))
+
+
+def _refined(coarse: Stretch, most: int, *, from_end: bool) -> Probing:
+    try:
+        return (yield from _narrowed(*coarse, _FINE, most=most, from_end=from_end))
+    except _ElusiveError:
+        # A source that compares whole seconds shows nothing, or too much, in parts of one.
+        return coarse
+
+
+def _narrowed(since: datetime, until: datetime, exact: timedelta, *, most: int, from_end: bool) -> Probing:
+    """Return the earliest (or last) broken piece of [since, until], no longer than `exact`."""
+    start, end = since, until
+    length = end - start
+    proven = True
+    while end - start > exact:
+        middle = start + (end - start) / 2
+        counted = yield (middle, end) if from_end else (start, middle)
+        if counted is not None and counted > most:
+            raise _FullError(round(counted * (length / (end - start)) * 2))
+        proven = counted is None
+        if proven == from_end:
+            start = middle
+        else:
+            end = middle
+    if not proven and (yield (start, end)) is not None:
+        raise _ElusiveError
+    return start, end
+
+
+def _all_broken(since: datetime, until: datetime) -> Generator[Stretch, int | None, bool]:
+    """Say whether something between two broken instants fails, and no healthy record can be seen there."""
+    fails = False
+    for centre in (since + (until - since) / 3, since + (until - since) * 2 / 3):
+        for parts in _SAMPLES:
+            half = (until - since) / (2 * parts)
+            counted = yield (centre - half, centre + half)
+            if counted:
+                return False
+            if counted == 0:
+                break
+            fails = True
+    return fails

@@ -1,0 +1,89 @@
+"""What a search for the broken part of a stretch finds, and with how many probes."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocelog.pull.isolation import Broken, Elusive, Found, Stretch, TooFull, search
+
+SINCE = datetime(2026, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def at(seconds: float) -> datetime:
+    return SINCE + timedelta(seconds=seconds)
+
+
+def searched(bad: list[datetime], good: list[datetime], length: timedelta = DAY, most: int = 500) -> tuple[Found, int]:
+    """Search a stretch of a source that fails on every record of `bad`; return what was found, and the probes."""
+    probes = 0
+
+    def answer(stretch: Stretch) -> int | None:
+        since, until = stretch
+        if any(since <= instant <= until for instant in bad):
+            return None
+        return sum(since <= instant <= until for instant in good)
+
+    searching = search(SINCE, SINCE + length, most)
+    stretch = next(searching)
+    while True:
+        probes += 1
+        try:
+            stretch = searching.send(answer(stretch))
+        except StopIteration as end:
+            found: Found = end.value
+            return found, probes
+
+
+@given(second=st.floats(1, 86_399))
+def test_a_single_instant_is_found_to_an_eighth_of_a_second_with_some_20_probes(second: float) -> None:
+    found, probes = searched([at(second)], [])
+    assert isinstance(found, Broken)
+    ((low, high),) = found.stretches
+    assert low <= at(second) <= high
+    assert high - low <= timedelta(seconds=0.25)
+    assert probes <= 17 + 6
+
+
+def test_ten_minutes_that_always_fail_are_one_stretch() -> None:
+    bad = [at(40_000 + second) for second in range(600)]
+    good = [at(second) for second in range(0, 86_400, 500) if not 40_000 <= second < 40_600]
+    found, probes = searched(bad, good)
+    assert isinstance(found, Broken)
+    ((low, high),) = found.stretches
+    assert at(39_998.5) <= low <= at(40_000)
+    assert at(40_599) <= high <= at(40_600.5)
+    assert probes <= 45
+
+
+def test_two_records_far_apart_do_not_condemn_what_lies_between() -> None:
+    found, _ = searched([at(1_000), at(80_000)], [at(second) for second in range(50, 86_400, 100)])
+    assert isinstance(found, Broken)
+    assert len(found.stretches) == 2
+
+
+def test_two_records_in_neighbouring_seconds_are_one_stretch() -> None:
+    found, _ = searched([at(1_000), at(1_001.5)], [at(second) for second in range(50, 86_400, 100)])
+    assert isinstance(found, Broken)
+    ((low, high),) = found.stretches
+    assert high - low <= timedelta(seconds=5)
+
+
+def test_a_stretch_with_more_records_than_a_page_holds_is_to_be_cut_first() -> None:
+    found, _ = searched([at(86_000)], [at(second) for second in range(0, 80_000, 10)])
+    assert isinstance(found, TooFull)
+    assert 7_000 < found.total < 10_000
+
+
+@given(answers=st.lists(st.one_of(st.none(), st.integers(0, 900)), min_size=80, max_size=80))
+def test_a_search_ends_whatever_is_answered(answers: list[int | None]) -> None:
+    searching = search(SINCE, SINCE + 30 * DAY, 500)
+    next(searching)
+    found: Found | None = None
+    while found is None:
+        try:
+            searching.send(answers.pop())
+        except StopIteration as end:
+            found = end.value
+    assert isinstance(found, Broken | TooFull | Elusive)
