@@ -89,6 +89,8 @@ class Assembly:
     """Hears of each question that was answered, after its commit."""
     lake: FileLake = field(init=False)
     publisher: Publisher = field(init=False)
+    damaged: dict[str, ConfigError] = field(default_factory=dict)
+    """Id of each source whose settings could not be read when the streams were last asked for -> why."""
     _shapers: dict[str, Shaper] = field(default_factory=dict)
     _clocks: dict[str, ApiClock] = field(default_factory=dict)
     _paces: dict[tuple[str, str], Pace] = field(default_factory=dict)
@@ -107,6 +109,10 @@ class Assembly:
         A source whose settings do not hold has none, which is told once.
         """
         rows = [row for row in self.installation.ledger.sources() if not row.paused]
+        gone = self._built.keys() - {row.id for row in rows}
+        for source_id in gone:
+            del self._built[source_id]
+            self.damaged.pop(source_id, None)
         return [stream for row in rows for stream in self._streams_of(row)]
 
     def _streams_of(self, row: SourceRow) -> list[Stream]:
@@ -116,9 +122,11 @@ class Assembly:
         return self._built[row.id][1]
 
     def _build_or_tell(self, row: SourceRow) -> list[Stream]:
+        self.damaged.pop(row.id, None)
         try:
             return self._build(row)
         except ConfigError as error:
+            self.damaged[row.id] = error
             log.error("source left out", source=row.name, error=type(error).__name__, reason=str(error))  # noqa: TRY400 - told, not traced
             return []
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -34,6 +35,13 @@ class Home:
 
     path: Path
     ledger_url: str
+    created: str = ""
+    """When it was made, as its note says."""
+
+    @property
+    def id(self) -> str:
+        """What tells it from other homes, also of other machines that share its ledger, for as long as it lives."""
+        return blake2b(f"{self.path}\0{self.created}".encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
 
     @property
     def key_file(self) -> Path:
@@ -128,7 +136,11 @@ def open_home(path: Path, *, reading: bool = False) -> Home:
             f"The home {path} was made at {written} and moved since; the lake's files name each other by absolute "
             f"paths. Move it back, or put a symbolic link to it at {written} and set OCELOG_HOME={written}."
         )
-    return Home(path=Path(written), ledger_url=note.get("ledger") or default_ledger(Path(written)))
+    return Home(
+        path=Path(written),
+        ledger_url=note.get("ledger") or default_ledger(Path(written)),
+        created=str(note.get("created", "")),
+    )
 
 
 def may_write(path: Path) -> bool:

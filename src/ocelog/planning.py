@@ -1,38 +1,66 @@
 """What a stream is to read next, by the marks in the ledger, and which slices the ledger may forget."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from ocelog.assemble import Stream
+from ocelog.dispatch.fair import StreamKey
+from ocelog.errors import LostFenceError
 from ocelog.ledger.clocks import our_clock
 from ocelog.ledger.store import Ledger
 from ocelog.model import Origin, Slice, SliceState
-from ocelog.pull.planner import plan, still_short
+from ocelog.pull.planner import Plan, plan, still_short
 from ocelog.sweeping import advance
 
-REMEMBERED = timedelta(days=7)
-"""So long the ledger keeps the live slices that are read."""
+REMEMBERED = timedelta(hours=6)
+"""So long the ledger keeps the live slices that are read: with 600 streams, each day of them is 230,000 rows."""
+_AT_ONCE = 100
+"""Streams that one transaction plans: a landing may wait for it."""
 
 Stretch: TypeAlias = tuple[datetime, datetime]
 
 
-def plan_due(ledger: Ledger, stream: Stream, left: Sequence[Slice], *, poll_now: bool) -> None:
-    """Plan what is due, beside the slices `left`; `poll_now` does not wait for the poll to be due."""
-    advance(ledger, stream)
-    settings = replace(stream.settings, poll=timedelta(0)) if poll_now else stream.settings
-    found = plan(ledger.marks(*stream.key), stream.kind, settings, stream.source.now(), left, our_now=our_clock())
-    if found is not None:
-        ledger.plan(found.before, found.after, found.slices)
-        forget_old(ledger, stream)
+def plan_due(ledger: Ledger, streams: Sequence[Stream], *, poll_now: bool) -> dict[StreamKey, datetime | None]:
+    """Plan what is due in `streams`, whose API's clocks are known; `poll_now` does not wait for the poll to be due.
+
+    One transaction reads for all of them, and one writes for all that have something due. Return each stream's edge:
+    up to where it asks for news now. One whose planning another has overtaken keeps the edge that it had.
+    """
+    for stream in streams:
+        # Another that has carried on with it meanwhile did as well.
+        with suppress(LostFenceError):
+            advance(ledger, stream)
+    found = ledger.planning([stream.key for stream in streams])
+    plans = list[Plan]()
+    for stream in streams:
+        marks, left = found[stream.key]
+        settings = replace(stream.settings, poll=timedelta(0)) if poll_now else stream.settings
+        planned = plan(marks, stream.kind, settings, stream.source.now(), left, our_now=our_clock())
+        if planned is not None:
+            plans.append(planned)
+    edges = {key: marks.edge for key, (marks, _) in found.items()}
+    for start in range(0, len(plans), _AT_ONCE):
+        some = plans[start : start + _AT_ONCE]
+        overtaken = ledger.plan_all([(each.before, each.after, each.slices) for each in some])
+        edges |= {
+            (each.after.source_id, each.after.log_type): each.after.edge
+            for each in some
+            if each.before not in overtaken
+        }
+    return edges
 
 
 def forget_old(ledger: Ledger, stream: Stream) -> None:
     """Forget slices of long ago, unless one of the stream was short: what will make it good may be among them."""
     source_id, log_type = stream.key
-    if not still_short(ledger.slices(source_id=source_id, log_type=log_type, states={SliceState.DRAINED})):
-        ledger.forget_slices(source_id, log_type, until=stream.source.now() - REMEMBERED)
+    if ledger.any_short(source_id, log_type):
+        drained = ledger.slices(source_id=source_id, log_type=log_type, states={SliceState.DRAINED})
+        if still_short(drained):
+            return
+    ledger.forget_slices(source_id, log_type, until=stream.source.now() - REMEMBERED)
 
 
 def lacking(ledger: Ledger, stream: Stream) -> int:

@@ -1,65 +1,123 @@
-"""Which slice is read next, and what the end of a reading means for its stream."""
+"""Which stream is planned and read when, and what the end of a reading means for its stream."""
 
 import os
 import socket
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TypeAlias
+from itertools import count
 
 import structlog
 
 from ocelog.advice import todo
 from ocelog.assemble import Stream
+from ocelog.dispatch.fair import StreamKey, next_stream
 from ocelog.dispatch.threads import Stop, Threads
-from ocelog.errors import HaltError, LostFenceError, OcelogError, TransientError
+from ocelog.errors import LostFenceError, OcelogError, SourceThrottledError, TransientError
 from ocelog.instants import to_us
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.slices import LEASE
+from ocelog.ledger.store import Due, Ledger
 from ocelog.model import Slice, SliceState
-from ocelog.planning import Stretch, plan_due, plan_stretch
+from ocelog.planning import Stretch, forget_old, plan_due, plan_stretch
 from ocelog.pull.puller import Drained
 
 REST = timedelta(minutes=5)
 """A stream that was refused is left alone so long; nobody mends a permission in seconds."""
-
-SHORT_REST = timedelta(seconds=15)
-"""Likewise, where the source or the ledger does not answer."""
+FIRST_REST, LONGEST_REST = timedelta(seconds=2), timedelta(minutes=1)
+"""Likewise if the source or the ledger does not answer: each time twice as long."""
+NOTHING_YET = timedelta(seconds=15)
+"""Likewise if the API's clock cannot be learned, which was tried several times by then."""
 
 _PRIMINGS = 4
 _PAUSE = timedelta(seconds=1)
 _GLANCE = 0.1
-_PASSING = {error.__name__ for error in TransientError.__subclasses__()}
+_LOOK_AGAIN = 5.0
+"""Seconds until a stream is looked at again whose poll is due and was not planned."""
+_LOOK_ANYWAY = 600.0
+"""Seconds after which a stream is looked at whatever its edge says: a clock that lied moves it back."""
+_FORGET_EVERY = 3600.0
+_SO_MANY = 4
+"""If more slices fail in a row than this, it is not they who are to blame."""
+_ENOUGH = 30
+"""Failures in a row after which a pull by hand leaves a stream: no answer may keep it going for ever."""
+_CLOCK = ""
+"""Stands for a log type where a source's clock is what a thread learns."""
+_MARGIN = timedelta(minutes=1)
 
-StreamKey: TypeAlias = tuple[str, str]
 log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Reading:
+    """One thread's reading of a stream."""
+
+    stream: StreamKey
+    of: Stream
+    alive_at: float
+    """When it last had an answer, in seconds of the monotonic clock."""
+    slice_: Slice | None = None
+    """None: it learns the clock of the stream's source, or has not taken its slice yet."""
+    steps: int = 0
+    """Requests that were begun; all but the last were answered and acted on."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Trouble:
+    """What keeps a stream from being read now."""
+
+    slices: set[int] = field(default_factory=set)
+    """Those that have failed since something last went well."""
+    failures: int = 0
+    """How often they have."""
+    tries: int = 0
+    """Failures in a row for which the stream rests."""
+    until: float = 0.0
+    """When its rest ends, in seconds of the monotonic clock."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Reader:
-    """Plans and reads streams in threads; every failure stays with its own slice or stream."""
+    """Plans and reads streams in threads; every failure stays with its own slice, stream or source."""
 
     ledger: Ledger
     threads: Threads
     stop: Stop
     limit: int
-    """Slices that are read at once, beside the first of each stream."""
-    holder: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    """Threads that may read one stream, as long as no more are reading in all; `dispatch/fair.py` says more."""
+    home_id: str
+    by_hand: bool = False
+    """Plan each stream once, now; else it is polled as its settings say."""
+    stretch: Stretch | None = None
+    """By hand: plan only this stretch of the past, instead of what is new."""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """Our clock, which must be the ledger's."""
+    monotonic: Callable[[], float] = time.monotonic
     troubles: dict[StreamKey, OcelogError] = field(default_factory=dict)
     """What went wrong last, by stream; a stream that reads well again is not in it."""
-    active: frozenset[int] | None = None
-    """Identities of the streams to be read; a reader of any other (paused, changed, removed) stops at the next page."""
+    asked: set[StreamKey] = field(default_factory=set)
+    """By hand: streams that were planned."""
+    _streams: dict[StreamKey, Stream] = field(default_factory=dict)
     _may_read: threading.Event = field(default_factory=threading.Event)
-    _resting: dict[StreamKey, float] = field(default_factory=dict)
-    _running: Counter[StreamKey] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _due: dict[StreamKey, int] = field(default_factory=dict)
+    _running: list[Reading] = field(default_factory=list)
+    _served: dict[StreamKey, int] = field(default_factory=dict)
+    _turns: Iterator[int] = field(default_factory=count)
+    _ill: dict[StreamKey, Trouble] = field(default_factory=dict)
+    _look_at: dict[StreamKey, float] = field(default_factory=dict)
+    _forget_at: dict[StreamKey, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._may_read.set()
+
+    @property
+    def holder(self) -> str:
+        """Who holds what this reads: the home first, so that its next process can let go of it."""
+        return f"{self.home_id}/{socket.gethostname()}:{os.getpid()}"
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -70,68 +128,47 @@ class Reader:
         finally:
             self._may_read.set()
 
-    def plan(self, streams: Sequence[Stream], *, poll_now: bool, stretch: Stretch | None = None) -> None:
-        """Plan the streams of one source (or just `stretch` of each), the API's clock first.
+    def follow(self, streams: Sequence[Stream]) -> list[Stream]:
+        """Read these streams from now on; return the new ones.
 
-        What goes wrong is told, not raised. `poll_now` does not wait for the poll to be due.
+        The reader of any other (paused, changed, removed) stops at the next page.
         """
-        for stream in streams:
-            if self._rests(stream):
-                continue
-            with self._minding(stream):
-                self._prime(stream)
-                if stretch is None:
-                    plan_due(self.ledger, stream, self.left(stream), poll_now=poll_now)
-                else:
-                    plan_stretch(self.ledger, stream, stretch)
+        fresh = [stream for stream in streams if self._streams.get(stream.key) is not stream]
+        with self._lock:
+            for stream in fresh:
+                self._ill.pop(stream.key, None)
+                self._ill.pop((stream.row.id, _CLOCK), None)
+                self._look_at.pop(stream.key, None)
+            self._streams = {stream.key: stream for stream in streams}
+        return fresh
 
-    def _prime(self, stream: Stream) -> None:
-        """Learn the API's clock; a passing failure at the very first question must not cost a whole pull."""
-        for tries_left in reversed(range(_PRIMINGS)):
-            try:
-                stream.source.prime()
-            except TransientError as error:
-                if not tries_left or self.stop():
-                    raise
-                time.sleep(min(error.retry_after or _PAUSE, _PAUSE).total_seconds())
-            else:
-                return
+    def hurry(self) -> None:
+        """Try at once what waits since a failure, and what is parked: whoever pulls by hand has mended it, perhaps.
 
-    def hurry(self, streams: Sequence[Stream]) -> None:
-        """Try at once what waits since a refusal: whoever pulls by hand has mended it, perhaps."""
-        refused = {
+        What the source asked to wait for is waited for.
+        """
+        throttled = {
             (row.marks.source_id, row.marks.log_type)
             for row in self.ledger.streams()
-            if row.trouble_kind is not None and row.trouble_kind not in _PASSING
+            if row.trouble_kind == SourceThrottledError.__name__
         }
-        for stream in streams:
-            for slice_ in self.left(stream) if stream.key in refused else ():
-                if slice_.state is SliceState.WAITING and slice_.checkpoint.failures:
-                    with suppress(LostFenceError):
-                        self.ledger.move(slice_, replace(slice_, due_at=datetime.now(UTC)))
+        self.ledger.hurry([key for key in self._streams if key not in throttled], self.now())
 
-    def start_due(self, streams: Sequence[Stream]) -> int:
-        """Begin to read slices that are due, in threads; return how many.
+    def go_round(self) -> float | None:
+        """Plan what is due, and have threads read what is; return in how many seconds more will be due.
 
-        Every stream may always have one slice read, so that no slow stream keeps the others from their turn; what
-        `limit` leaves beyond that goes to whoever has the fewest.
+        None: nothing will be, as far as is known. Raises what the ledger raises.
         """
-        started = 0
-        while not self.stop() and (taken := self._take(streams)) is not None:
-            self.threads.start(partial(self._drain, *taken))
-            started += 1
-        return started
-
-    def forget_rests(self, source_id: str) -> None:
-        """Try a source again at once: somebody has changed it."""
-        for key in [key for key in self._resting if key[0] == source_id]:
-            del self._resting[key]
-
-    def waits(self, streams: Sequence[Stream]) -> timedelta | None:
-        """Return how long until a slice of `streams` is due, None where nothing is left that may be tried."""
-        awake = [stream for stream in streams if not self._rests(stream)]
-        due = [slice_.due_at for stream in awake for slice_ in self.left(stream)]
-        return max(timedelta(0), min(due) - datetime.now(UTC)) if due else None
+        self._plan()
+        due = self.ledger.due(self.now())
+        with self._lock:
+            self._due = {key: each.rank for key, each in due.items() if each.rank is not None and self._is_ready(key)}
+            self._due |= {
+                (source_id, _CLOCK): -1 for source_id in self._without_clock() if not self._rests((source_id, _CLOCK))
+            }
+        while (reading := self._claim()) is not None:
+            self.threads.start(partial(self._work, reading))
+        return self._until_more(due)
 
     def left(self, stream: Stream) -> list[Slice]:
         """Return the slices of `stream` that are not read to their end."""
@@ -139,99 +176,234 @@ class Reader:
         unread = {SliceState.WAITING, SliceState.PARKED}
         return self.ledger.slices(source_id=source_id, log_type=log_type, states=unread)
 
-    def _take(self, streams: Sequence[Stream]) -> tuple[Stream, Slice] | None:
-        due = self.ledger.next_due()
-        if due is None or due > datetime.now(UTC):
-            return None
-        with self._lock:
-            running = dict(self._running)
-        room = sum(running.values()) < self.limit
-        for stream in sorted(streams, key=lambda stream: running.get(stream.key, 0)):
-            if self._rests(stream) or (running.get(stream.key) and not room):
+    def _plan(self) -> None:
+        """Plan every stream whose poll is due, all of them in two transactions."""
+        now = self.monotonic()
+        streams = [
+            stream for key, stream in self._streams.items() if stream.source.clock.started and self._is_time(key, now)
+        ]
+        if not streams:
+            return
+        if self.stretch is not None:
+            for stream in streams:
+                plan_stretch(self.ledger, stream, self.stretch)
+                self.asked.add(stream.key)
+            return
+        edges = plan_due(self.ledger, streams, poll_now=self.by_hand)
+        for stream in streams:
+            edge, api_now = edges[stream.key], stream.source.now()
+            if self.by_hand and edge is not None and edge >= api_now - _MARGIN:
+                self.asked.add(stream.key)
+            wait = (edge + stream.settings.poll - api_now).total_seconds() if edge is not None else 0.0
+            self._look_at[stream.key] = now + (min(wait, _LOOK_ANYWAY) if wait > 0 else _LOOK_AGAIN)
+            if now >= self._forget_at.get(stream.key, 0.0):
+                forget_old(self.ledger, stream)
+                self._forget_at[stream.key] = now + _FORGET_EVERY
+
+    def _is_time(self, key: StreamKey, now: float) -> bool:
+        if not self.by_hand:
+            return now >= self._look_at.get(key, 0.0)
+        # A stream of which many slices failed gets no further one before it has read some of them.
+        return key not in self.asked and all(each.stream != key for each in list(self._running))
+
+    def _without_clock(self) -> set[str]:
+        return {key[0] for key, stream in self._streams.items() if not stream.source.clock.started}
+
+    def _is_ready(self, key: StreamKey) -> bool:
+        stream = self._streams.get(key)
+        return stream is not None and stream.source.clock.started and not self._rests(key)
+
+    def _until_more(self, due: dict[StreamKey, Due]) -> float | None:
+        now, ours = self.monotonic(), self.now()
+        waits = list[float]()
+        for key, stream in self._streams.items():
+            if not stream.source.clock.started:
+                waits.append(self._rest_of((key[0], _CLOCK)) - now)
                 continue
-            source_id, log_type = stream.key
-            found = self.ledger.take(self.holder, now=datetime.now(UTC), sources=[source_id], log_types=[log_type])
-            if found is not None:
-                self._count(stream, 1)
-                return stream, found
+            if not self.by_hand:
+                waits.append(self._look_at.get(key, 0.0) - now)
+            if key in due:
+                waits.append(max((due[key].free_at - ours).total_seconds(), self._rest_of(key) - now))
+        return max(0.0, min(waits)) if waits else None
+
+    def _claim(self) -> Reading | None:
+        """Take the slice that a free thread reads next; None: there is none, or no room."""
+        while not self.stop():
+            with self._lock:
+                key = next_stream(
+                    self._due,
+                    self._running,
+                    limit=self.limit,
+                    now=self.monotonic(),
+                    troubled={key for key, trouble in self._ill.items() if trouble.tries},
+                    served=self._served,
+                )
+                if key is None:
+                    return None
+                stream = self._stream_for(key)
+                if stream is None or self._rests(key):
+                    del self._due[key]
+                    continue
+                reading = Reading(stream=key, alive_at=self.monotonic(), of=stream)
+                self._running.append(reading)
+                self._served[key] = next(self._turns)
+                if key[1] == _CLOCK:
+                    del self._due[key]
+                    return reading
+            try:
+                reading.slice_ = self.ledger.take(
+                    self.holder, now=self.now(), sources=[key[0]], log_types=[key[1]], lease=lease_of(stream)
+                )
+            finally:
+                if reading.slice_ is None:
+                    with self._lock:
+                        self._running.remove(reading)
+                        self._due.pop(key, None)
+            if reading.slice_ is not None:
+                return reading
         return None
 
-    def _count(self, stream: Stream, change: int) -> None:
-        with self._lock:
-            self._running[stream.key] += change
+    def _stream_for(self, key: StreamKey) -> Stream | None:
+        if key[1] != _CLOCK:
+            return self._streams.get(key)
+        return next((stream for stream in self._streams.values() if stream.row.id == key[0]), None)
 
-    def _drain(self, stream: Stream, slice_: Slice) -> None:
+    def _work(self, reading: Reading | None) -> None:
+        """Read slice after slice, as long as there is one for this thread."""
+        while reading is not None:
+            try:
+                if reading.slice_ is None:
+                    self._prime(reading)
+                else:
+                    self._drain(reading, reading.slice_)
+            finally:
+                with self._lock:
+                    self._running.remove(reading)
+            try:
+                reading = self._claim()
+            except OcelogError as error:
+                log.error("failed", error=type(error).__name__, reason=str(error))  # noqa: TRY400 - told, not traced
+                return
+
+    def _prime(self, reading: Reading) -> None:
+        """Learn the API's clock, before which nothing can be planned; one failure must not cost a whole pull."""
+        source_id, source = reading.stream[0], reading.of.source
+        streams = [stream for key, stream in list(self._streams.items()) if key[0] == source_id]
         try:
-            with self._minding(stream, slice_):
-                drained = stream.puller.drain(slice_, stop=lambda: self._left_alone(stream))
-                self._ended(stream, drained)
-        finally:
-            with suppress(OcelogError):
-                self.ledger.release(slice_)
-            self._count(stream, -1)
+            for tries_left in reversed(range(_PRIMINGS)):
+                try:
+                    source.prime()
+                    break
+                except TransientError as error:
+                    if not tries_left or self.stop():
+                        raise
+                    time.sleep(min(error.retry_after or _PAUSE, _PAUSE).total_seconds())
+        except Exception as error:  # noqa: BLE001 - told of each stream
+            known = self._known(error, reading)
+            self._rest(reading.stream, known, at_least=NOTHING_YET)
+            for stream in streams:
+                self._tell(stream, known, None)
+        else:
+            with self._lock:
+                self._ill.pop(reading.stream, None)
 
-    def _ended(self, stream: Stream, drained: Drained) -> None:
-        if drained.error is not None:
-            self._trouble(stream, drained.error, drained.slice_)
-            return
-        log.debug("slice ended", **_names(stream, drained.slice_), state=drained.slice_.state.value)
-        if not any(slice_.checkpoint.failures for slice_ in self.left(stream)):
-            self.troubles.pop(stream.key, None)
-            self.ledger.well(*stream.key)
-
-    @contextmanager
-    def _minding(self, stream: Stream, slice_: Slice | None = None) -> Iterator[None]:
-        """Keep whatever goes wrong within the block to this stream."""
+    def _drain(self, reading: Reading, slice_: Slice) -> None:
+        stream, reached = reading.of, slice_
         try:
-            yield
+            drained = stream.puller.drain(slice_, stop=lambda: self._stops(reading))
+            reached = drained.slice_
+            self._ended(reading, drained)
         except LostFenceError as error:
             log.info("overtaken", **_names(stream, slice_), reason=str(error))
-        except OcelogError as error:
-            self._trouble(stream, error, slice_)
-            self._rest(stream, error)
-        except Exception as error:
-            log.exception("mistake in Ocelog", **_names(stream, slice_))
-            self._trouble(stream, _mistake(error), slice_)
-            self._rest(stream, None)
+        except Exception as error:  # noqa: BLE001 - told of its stream, and of nobody else's
+            known = self._known(error, reading)
+            self._rest(stream.key, known)
+            self._tell(stream, known, slice_)
+        finally:
+            if reached.state is SliceState.WAITING:
+                with suppress(OcelogError):
+                    self.ledger.release(slice_)
 
-    def _trouble(self, stream: Stream, error: OcelogError, slice_: Slice | None) -> None:
+    def _ended(self, reading: Reading, drained: Drained) -> None:
+        stream, error = reading.of, drained.error
+        if reading.steps > 1 or error is None:
+            with self._lock:
+                self._ill.pop(stream.key, None)
+        if error is not None:
+            self._failed(stream, drained.slice_, error, whole=drained.blames == "stream")
+            self._tell(stream, error, drained.slice_)
+            return
+        log.debug("slice ended", **_names(stream, drained.slice_), state=drained.slice_.state.value)
+        if self.ledger.well(*stream.key):
+            self.troubles.pop(stream.key, None)
+
+    def _failed(self, stream: Stream, slice_: Slice, error: OcelogError, *, whole: bool) -> None:
+        """Let `stream` rest if a failure is more than this slice's: blamed on the `whole`, or met by many in a row.
+
+        A slice waits by itself for its next try. Where a source is down, though, thousands of slices would each have
+        theirs.
+        """
+        with self._lock:
+            trouble = self._ill.setdefault(stream.key, Trouble())
+            trouble.slices.add(slice_.id)
+            trouble.failures += 1
+            tired = self.by_hand and trouble.failures >= _ENOUGH
+        if whole or tired or len(trouble.slices) > _SO_MANY:
+            self._rest(stream.key, error, at_least=REST if tired else timedelta(0))
+
+    def _known(self, error: Exception, reading: Reading) -> OcelogError:
+        if isinstance(error, OcelogError):
+            return error
+        log.error("mistake in Ocelog", exc_info=error, **_names(reading.of, reading.slice_))
+        first = (str(error).splitlines() or [""])[0][:300]
+        return OcelogError(f"A mistake in Ocelog, please report it: {type(error).__name__}: {first}")
+
+    def _tell(self, stream: Stream, error: OcelogError, slice_: Slice | None) -> None:
         self.troubles[stream.key] = error
         advice = todo(error, stream.row.id)
         log.error("failed", **_names(stream, slice_), error=type(error).__name__, reason=str(error), todo=advice)
-        if isinstance(error, HaltError):
-            self._rest(stream, error)
         with suppress(OcelogError):
-            marks = self.ledger.marks(*stream.key)
-            if marks.edge is None:
-                # A stream that never began has no row yet to write on.
-                self.ledger.plan(marks, marks, [])
             self.ledger.trouble(
                 *stream.key,
                 kind=type(error).__name__,
                 text=str(error),
                 todo=advice,
-                at_us=to_us(datetime.now(UTC)),
+                at_us=to_us(self.now()),
             )
 
-    def _rest(self, stream: Stream, error: OcelogError | None) -> None:
-        transient = isinstance(error, TransientError)
-        asked = error.retry_after if isinstance(error, TransientError) else None
-        pause = asked or (SHORT_REST if transient else REST)
-        self._resting[stream.key] = time.monotonic() + pause.total_seconds()
+    def _rest(self, key: StreamKey, error: OcelogError, *, at_least: timedelta = timedelta(0)) -> None:
+        with self._lock:
+            trouble = self._ill.setdefault(key, Trouble())
+            trouble.tries += 1
+            trouble.until = self.monotonic() + max(rest_after(error, trouble.tries), at_least).total_seconds()
 
-    def _rests(self, stream: Stream) -> bool:
-        return time.monotonic() < self._resting.get(stream.key, 0.0)
+    def _rest_of(self, key: StreamKey) -> float:
+        trouble = self._ill.get(key)
+        return trouble.until if trouble is not None else 0.0
 
-    def _left_alone(self, stream: Stream) -> bool:
+    def _rests(self, key: StreamKey) -> bool:
+        return self.monotonic() < self._rest_of(key)
+
+    def _stops(self, reading: Reading) -> bool:
+        """Whether a thread asks for no further page: everything ends, or its stream rests, or is not wanted so."""
         while not self._may_read.wait(_GLANCE) and not self.stop():
             pass
-        gone = self.active is not None and id(stream) not in self.active
-        return self.stop() or self._rests(stream) or gone
+        reading.alive_at = self.monotonic()
+        reading.steps += 1
+        return self.stop() or self._streams.get(reading.stream) is not reading.of or self._rests(reading.stream)
 
 
-def _mistake(error: Exception) -> OcelogError:
-    first = (str(error).splitlines() or [""])[0][:300]
-    return OcelogError(f"A mistake in Ocelog, please report it: {type(error).__name__}: {first}")
+def lease_of(stream: Stream) -> timedelta:
+    """Return how long a slice of `stream` is a silent holder's: longer than a token and a page may take together."""
+    return max(LEASE, timedelta(seconds=3 * stream.source.settings.total_seconds) + _MARGIN)
+
+
+def rest_after(error: OcelogError, tries: int) -> timedelta:
+    """Return how long a stream rests after it has failed so many times in a row."""
+    if not isinstance(error, TransientError):
+        return REST
+    backoff = min(LONGEST_REST, FIRST_REST * (1 << min(tries - 1, 10)))
+    return max(backoff, error.retry_after or backoff)
 
 
 def _names(stream: Stream, slice_: Slice | None) -> dict[str, object]:

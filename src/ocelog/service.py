@@ -2,11 +2,11 @@
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from types import MappingProxyType
 
 # The lake's catalog uses it. Imported by a thread while others use SQLAlchemy, it is met half-made by them.
 import sqlalchemy.orm  # noqa: F401 - see above
@@ -15,45 +15,71 @@ import structlog
 from ocelog import config
 from ocelog.assemble import Assembly, Stream
 from ocelog.config import Settings
+from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import Stop, Threads
-from ocelog.errors import OcelogError, TransientError
+from ocelog.errors import ConfigError, OcelogError, TransientError
 from ocelog.instants import from_us
 from ocelog.lake.leftovers import remove_leftovers
 from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.upkeep import clean
 from ocelog.planning import Stretch, lacking
-from ocelog.reading import Reader, StreamKey
+from ocelog.reading import Reader
 
-STOP_WITHIN = timedelta(seconds=3)
+STOP_WITHIN = timedelta(seconds=2.5)
 """What has not ended by then is left behind; it is safe to kill."""
 PATIENCE = timedelta(seconds=10)
 """A pull waits so long for slices to be tried again, and leaves those that must wait longer to the next one."""
-_TICK = 0.5
+TICK = 0.5
+"""Seconds between two rounds of a service, at least."""
+LOOK_EVERY = 2.0
+"""Seconds between two looks at whether sources were added, changed, paused or removed."""
 _PUBLISH_EVERY = 5.0
+_CLEAN_EVERY = 60.0
+_GLANCE = 0.1
+_LOOP = "loop"
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What a pull did not read of one stream, and why."""
+
+    stream: StreamKey
+    slices: int
+    reason: str | None
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulled:
     """How a pull ended."""
 
-    troubles: dict[StreamKey, OcelogError]
-    left: int
-    """Slices that are to be tried later."""
-    lacking: int
+    troubles: dict[StreamKey, OcelogError] = field(default_factory=dict)
+    waiting: tuple[Left, ...] = ()
+    """What is to be tried later."""
+    unasked: tuple[StreamKey, ...] = ()
+    """Streams that were not asked for anything new: their API did not answer, or too much of them waits already."""
+    lacking: int = 0
     """Stretches that are parked, or that were shown short."""
-    publishing: OcelogError | None
-    left_behind: bool
+    damaged: Mapping[str, ConfigError] = field(default_factory=dict)
+    """Id of each source whose settings cannot be read -> why."""
+    publishing: OcelogError | None = None
+    left_behind: bool = False
     """Threads still run: end the process without waiting for them."""
 
     @property
+    def left(self) -> int:
+        """How many slices are to be tried later."""
+        return sum(each.slices for each in self.waiting)
+
+    @property
     def exit_code(self) -> int:
-        """0 all read and published, 2 a person must act, 3 try later."""
+        """0 all read and published, 2 action required, 3 try later."""
         errors = [*self.troubles.values(), *([self.publishing] if self.publishing else [])]
-        if self.lacking or any(not isinstance(error, TransientError) for error in errors):
+        if self.lacking or self.damaged or any(not isinstance(error, TransientError) for error in errors):
             return 2
-        return 3 if errors or self.left else 0
+        return 3 if errors or self.waiting or self.unasked else 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,8 +92,12 @@ class Service:
     threads: Threads = field(init=False)
     reader: Reader = field(init=False)
     maintenance: Maintenance = field(init=False)
-    _published_at: float = 0.0
+    monotonic: Callable[[], float] = time.monotonic
+    _looked_at: float = float("-inf")
+    _publish_looked_at: float = float("-inf")
+    _cleaned_at: float = float("-inf")
     _publishing: OcelogError | None = None
+    _failed: Exception | None = None
     _left_alone: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -75,36 +105,48 @@ class Service:
         installation = self.assembly.installation
         self.threads = Threads()
         self.reader = Reader(
-            ledger=installation.ledger, threads=self.threads, stop=self.stop, limit=installation.settings.threads
+            ledger=installation.ledger,
+            threads=self.threads,
+            stop=self.stop,
+            limit=installation.settings.threads,
+            home_id=installation.home.id,
+            monotonic=self.monotonic,
         )
         self.maintenance = Maintenance(
             installation.home.path, installation.ledger, grace=installation.settings.part_grace
         )
-        # Whoever held slices before is gone: this process holds the home.
-        installation.ledger.release_all()
+        # Whoever of this home held slices before is gone: this process has its lock.
+        installation.ledger.release_home(installation.home.id)
         self.assembly.publisher.reconcile()
 
-    def pull(self, streams: Sequence[Stream], *, stretch: Stretch | None = None) -> Pulled:
-        """Read what is due in `streams`, or only the given stretch of time, and publish all that has landed."""
-        self.reader.hurry(streams)
-        for source_id, group in _by_source(streams):
-            job = _planning(self.reader, group, stretch)
-            self.threads.start_once(f"plan {source_id}", job)
-        while not self.stop():
-            self.reader.start_due(streams)
-            if not self.threads.busy:
-                wait = self.reader.waits(streams)
-                if wait is None or wait > PATIENCE:
-                    break
-            # One after the other: together they would hold a quarter more memory, and share one interpreter anyway.
-            self._publish_at_times(self.reader.held)
-            self._wait(_TICK / 2)
-        left = sum(len(self.reader.left(stream)) for stream in streams)
+    def pull(
+        self,
+        streams: Sequence[Stream],
+        *,
+        stretch: Stretch | None = None,
+        damaged: Mapping[str, ConfigError] = MappingProxyType({}),
+    ) -> Pulled:
+        """Read what is due in `streams`, or only the given stretch of time, and publish all that has landed.
+
+        `damaged` are the sources that were wanted too, and have no streams: why, by their ids. It ends when nothing is
+        left that may be tried within PATIENCE. Raises what the ledger raises.
+        """
+        self.reader.by_hand, self.reader.stretch = True, stretch
+        self.reader.follow(streams)
+        self._in_a_thread(lambda: self._pull(streams))
+        if self.stop():
+            # Nothing is asked of the ledger any more: it may be what hangs.
+            return Pulled(
+                troubles=dict(self.reader.troubles), damaged=damaged, left_behind=not self.threads.join(STOP_WITHIN)
+            )
         publishing = self.publish_all()
+        ledger = self.assembly.installation.ledger
         return Pulled(
             troubles=dict(self.reader.troubles),
-            left=left,
-            lacking=sum(lacking(self.assembly.installation.ledger, stream) for stream in streams),
+            waiting=tuple(left for stream in streams for left in self._left(stream)),
+            unasked=tuple(stream.key for stream in streams if stream.key not in self.reader.asked),
+            lacking=sum(lacking(ledger, stream) for stream in streams),
+            damaged=damaged,
             publishing=publishing,
             left_behind=not self.threads.join(STOP_WITHIN),
         )
@@ -113,27 +155,78 @@ class Service:
         """Keep everything going until stopped; True: all threads have ended."""
         log.info("started", home=str(self.assembly.installation.home.path))
         _notify("READY=1")
-        known = list[Stream]()
-        while not self.stop():
-            try:
-                known = self._changed(known)
-                for source_id, group in _by_source(known):
-                    self.threads.start_once(f"plan {source_id}", _planning(self.reader, group, None, poll_now=False))
-                self.reader.start_due(known)
-                self._publish_at_times()
-            except OcelogError as error:
-                log.error("failed", error=type(error).__name__, reason=str(error))  # noqa: TRY400 - told, not traced
-            except Exception:
-                log.exception("mistake in Ocelog")
-            self._wait(_TICK)
+        self._in_a_thread(self._run)
         _notify("STOPPING=1")
         log.info("stopping")
         ended = self.threads.join(STOP_WITHIN)
         log.info("stopped")
         return ended
 
+    def _in_a_thread(self, loop: Callable[[], None]) -> None:
+        """Run `loop` until it ends or is asked to, and raise what it raised.
+
+        The main thread must hear signals, so nothing that may hang is done in it, the ledger included.
+        """
+
+        def guarded() -> None:
+            try:
+                loop()
+            except Exception as error:  # noqa: BLE001 - raised below
+                self._failed = error
+
+        self.threads.start_once(_LOOP, guarded)
+        while self.threads.runs(_LOOP) and not self.stop():
+            time.sleep(_GLANCE)
+        if self._failed is not None and not self.stop():
+            raise self._failed
+
+    def _pull(self, streams: Sequence[Stream]) -> None:
+        self.reader.hurry()
+        wanted = {stream.key for stream in streams}
+        while not self.stop():
+            self._look_at_sources(only=wanted)
+            seconds = self.reader.go_round()
+            busy = self.threads.others_than(_LOOP)
+            if not busy and (seconds is None or seconds > PATIENCE.total_seconds()):
+                return
+            # One after the other: together they would hold a quarter more memory, and share one interpreter anyway.
+            self._publish_at_times(self.reader.held)
+            self._wait(TICK if busy else min(TICK, seconds or _GLANCE))
+
+    def _run(self) -> None:
+        while not self.stop():
+            began, seconds = self.monotonic(), None
+            try:
+                self._look_at_sources()
+                seconds = self.reader.go_round()
+                self._publish_at_times()
+            except OcelogError as error:
+                log.error("failed", error=type(error).__name__, reason=str(error))  # noqa: TRY400 - told, not traced
+            except Exception:
+                log.exception("mistake in Ocelog")
+            self._wait(LOOK_EVERY if seconds is None else min(LOOK_EVERY, max(TICK, seconds)))
+            time.sleep(max(0.0, began + TICK - self.monotonic()))
+
+    def _look_at_sources(self, *, only: set[StreamKey] | None = None) -> None:
+        """Take up sources that were added, changed, paused or removed since the last look."""
+        if self.monotonic() < self._looked_at + LOOK_EVERY:
+            return
+        self._looked_at = self.monotonic()
+        streams = [stream for stream in self.assembly.streams() if only is None or stream.key in only]
+        fresh = self.reader.follow(streams)
+        for name in {stream.row.id: stream.row.name for stream in fresh}.values():
+            log.info("source taken up", source=name)
+
+    def _left(self, stream: Stream) -> list[Left]:
+        slices = self.reader.left(stream)
+        if not slices:
+            return []
+        first = min(slices, key=lambda slice_: slice_.due_at)
+        reason = first.reason or next((slice_.reason for slice_ in slices if slice_.reason), None)
+        return [Left(stream=stream.key, slices=len(slices), reason=reason, due_at=first.due_at)]
+
     def publish(self, *, force: bool, holding: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
-        """Publish each table for itself, where it is time or `force`; what goes wrong is told and kept."""
+        """Publish each table for itself, if it is time or `force`; what goes wrong is told and kept."""
         self._publishing = None
         for table in self.assembly.lake.schemas:
             try:
@@ -178,47 +271,29 @@ class Service:
         return waiting >= settings.publish_bytes or datetime.now(UTC) >= from_us(oldest_us) + settings.publish_after
 
     def _publish_at_times(self, holding: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
-        if time.monotonic() < self._published_at + _PUBLISH_EVERY:
+        """Begin to publish if a table wants it, and to clean up now and then: both look at many files."""
+        now = self.monotonic()
+        if now < self._publish_looked_at + _PUBLISH_EVERY:
             return
-        self._published_at = time.monotonic()
-        self.threads.start_once("publish", lambda: self.publish(force=False, holding=holding))
+        self._publish_looked_at = now
+        settings = self.assembly.installation.settings
+        cleans = now >= self._cleaned_at + _CLEAN_EVERY
+        if cleans or any(self._is_time(table, settings) for table in self.assembly.lake.schemas):
+            self._cleaned_at = now
+            self.threads.start_once("publish", lambda: self.publish(force=False, holding=holding))
 
     def publish_all(self) -> OcelogError | None:
         """Publish everything in a thread, so that a signal is heard meanwhile; return what went wrong."""
         while not self.stop() and not self.threads.start_once("publish", lambda: self.publish(force=True)):
-            self._wait(_TICK)
-        while not self.stop() and self.threads.busy:
-            self._wait(_TICK)
+            self._wait(TICK)
+        while not self.stop() and self.threads.others_than(_LOOP):
+            self._wait(TICK)
         return self._publishing
 
     def _wait(self, seconds: float) -> None:
-        self.heap.give_back()
-        self.threads.wait(seconds)
-
-    def _changed(self, before: Sequence[Stream]) -> list[Stream]:
-        """Take up sources that were added, changed, paused or removed since."""
-        streams = self.assembly.streams()
-        old = {id(stream) for stream in before}
-        self.reader.active = frozenset(id(stream) for stream in streams)
-        fresh = {stream.row.id: stream.row.name for stream in streams if id(stream) not in old}
-        for source_id, name in fresh.items():
-            self.reader.forget_rests(source_id)
-            log.info("source taken up", source=name)
-        return streams
-
-
-def _by_source(streams: Sequence[Stream]) -> list[tuple[str, list[Stream]]]:
-    return [(source_id, list(group)) for source_id, group in groupby(streams, key=lambda stream: stream.row.id)]
-
-
-def _planning(
-    reader: Reader,
-    group: Sequence[Stream],
-    stretch: Stretch | None,
-    *,
-    poll_now: bool = True,
-) -> Callable[[], None]:
-    return lambda: reader.plan(group, poll_now=poll_now, stretch=stretch)
+        """Wait until a job has ended, or for so long; every loop waits here."""
+        if self.threads.wait(seconds) or self.threads.reading:
+            self.heap.give_back()
 
 
 def _notify(state: str) -> None:

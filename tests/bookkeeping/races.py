@@ -1,11 +1,12 @@
 """Doing things at once, and looking at everything that a ledger holds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Barrier
 from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import Connection, Engine, event, select
 
 from ocelog.ledger import tables
 from ocelog.ledger.store import Ledger
@@ -26,6 +27,22 @@ def at_once(calls: Sequence[Callable[[], T]]) -> list[T | BaseException]:
 
     with ThreadPoolExecutor(len(calls)) as pool:
         return list(pool.map(start, calls))
+
+
+@contextmanager
+def written() -> Iterator[list[str]]:
+    """Note, of every ledger, the transactions that begin to write within the block."""
+    begun = list[str]()
+
+    def note(connection: Connection) -> None:
+        if not connection.get_execution_options().keys() & {"ocelog_reads", "postgresql_readonly"}:
+            begun.append("a transaction that writes")
+
+    event.listen(Engine, "begin", note)
+    try:
+        yield begun
+    finally:
+        event.remove(Engine, "begin", note)
 
 
 def everything(ledger: Ledger) -> dict[str, list[Any]]:

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from bookkeeping.races import at_once
+from bookkeeping.races import at_once, written
 from bookkeeping.records import ISSUES, NOW, Clock, landing, planned, slice_of, taken
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.store import Due, Ledger
 from ocelog.model import Origin, Slice, SliceState
 
 HOUR = timedelta(hours=1)
@@ -117,18 +117,68 @@ def test_a_slice_is_never_handed_to_two(ledger: Ledger, other: Ledger) -> None:
     assert ledger.take("late", now=NOW) is None
 
 
-def test_when_all_holders_are_known_to_be_gone_their_slices_are_free(ledger: Ledger) -> None:
-    planned(ledger, slice_of(), slice_of())
-    one = ledger.take("one", now=NOW)
-    two = ledger.take("two", now=NOW)
-    ledger.release_all(except_holder="two")
-    again = ledger.take("three", now=NOW)
-    assert one is not None
-    assert again == replace(one, fence=2)
-    assert ledger.take("three", now=NOW) is None
-    ledger.release_all()
-    assert ledger.take("three", now=NOW) is not None
-    assert two is not None
+def test_the_next_process_of_a_home_frees_what_the_one_before_held_and_nothing_else(ledger: Ledger) -> None:
+    planned(ledger, *(slice_of() for _ in range(4)))
+    ours = [ledger.take(holder, now=NOW) for holder in ("home-1/host:1", "host:1")]
+    others = [ledger.take(holder, now=NOW) for holder in ("home-2/host:1", "home-10/host:1")]
+    ledger.release_home("home-1")
+    again = [ledger.take("home-1/host:2", now=NOW) for _ in range(2)]
+    assert [found and found.id for found in again] == [found and found.id for found in ours]
+    assert [found and found.fence for found in again] == [2, 2]
+    assert ledger.take("home-1/host:2", now=NOW) is None
+    assert all(others)
+
+
+def test_nobody_waits_for_a_lease_that_nobody_holds(ledger: Ledger) -> None:
+    held = taken(ledger)
+    ledger.release(held)
+    ledger.move(held, replace(held, due_at=NOW))
+    assert ledger.next_due() == NOW
+    assert ledger.due(NOW)["acme", ISSUES] == Due(rank=0, free_at=NOW)
+
+
+def test_what_is_due_is_told_for_every_stream_at_once(ledger: Ledger) -> None:
+    planned(ledger, slice_of("acme", origin=Origin.BACKFILL), slice_of("acme", origin=Origin.SWEEP))
+    planned(ledger, slice_of("acme", log_type="Wiz.Audit", state=SliceState.PARKED))
+    planned(ledger, slice_of("later", due_at=NOW + HOUR))
+    planned(ledger, slice_of("held"), slice_of("held", state=SliceState.DRAINED))
+    planned(ledger, slice_of("paused"))
+    planned(ledger, slice_of("done", state=SliceState.DRAINED))
+    assert ledger.take("one", now=NOW, sources=["held"]) is not None
+    row = ledger.source("paused")
+    assert row is not None
+    ledger.save_source(replace(row, paused=True))
+    due = ledger.due(NOW)
+    assert {key: each.rank for key, each in due.items()} == {
+        ("acme", ISSUES): 1,
+        ("acme", "Wiz.Audit"): 3,
+        ("later", ISSUES): None,
+        ("held", ISSUES): None,
+    }
+    assert (due["later", ISSUES].free_at, due["held", ISSUES].free_at) == (NOW + HOUR, NOW + LEASE)
+
+
+def test_to_find_nothing_nothing_is_written(ledger: Ledger) -> None:
+    planned(ledger, slice_of(due_at=NOW + HOUR))
+    with written() as statements:
+        assert ledger.take("one", now=NOW) is None
+        ledger.due(NOW)
+        ledger.planning([("acme", ISSUES)])
+        assert ledger.well("acme", ISSUES)
+    assert statements == []
+
+
+def test_of_many_plans_the_one_that_another_overtook_is_told_and_the_rest_is_done(ledger: Ledger) -> None:
+    planned(ledger, slice_of("acme", state=SliceState.DRAINED))
+    planned(ledger, slice_of("other", state=SliceState.DRAINED))
+    before = {key: marks for key, (marks, _) in ledger.planning([("acme", ISSUES), ("other", ISSUES)]).items()}
+    stale = replace(before["acme", ISSUES], edge=NOW - HOUR)
+    plans = [(stale, replace(stale, edge=NOW), [slice_of("acme")])]
+    plans += [(marks, replace(marks, edge=NOW), [slice_of("other")]) for marks in [before["other", ISSUES]]]
+    assert ledger.plan_all(plans) == [stale]
+    found = ledger.planning([("acme", ISSUES), ("other", ISSUES)])
+    assert (found["acme", ISSUES][0].edge, found["other", ISSUES][0].edge) == (None, NOW)
+    assert ([len(left) for _, left in found.values()]) == [0, 1]
 
 
 def test_slices_are_found_by_source_log_type_and_state(ledger: Ledger) -> None:

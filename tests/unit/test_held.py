@@ -8,21 +8,27 @@ from types import SimpleNamespace
 from typing import Any
 
 from ocelog.dispatch.heap import Heap
-from ocelog.dispatch.threads import Stop
-from ocelog.reading import Reader
+from ocelog.dispatch.threads import Stop, Threads
+from ocelog.reading import Reader, Reading
 from ocelog.service import Service
 
-STREAM: Any = SimpleNamespace(key=("acme", "Wiz.Issues"))
+STREAM: Any = SimpleNamespace(key=("acme", "Wiz.Issues"), row=SimpleNamespace(id="acme"))
+
+
+def reading() -> Reading:
+    return Reading(stream=STREAM.key, of=STREAM, alive_at=0)
 
 
 def reader(stop: Stop) -> Reader:
-    return Reader(ledger=None, threads=None, stop=stop, limit=1)  # type: ignore[arg-type] # it starts none
+    found = Reader(ledger=None, threads=Threads(), stop=stop, limit=1, home_id="home")  # type: ignore[arg-type] # unused
+    found.follow([STREAM])
+    return found
 
 
 def test_nobody_asks_for_another_page_while_reading_is_held() -> None:
     held = reader(Stop())
     asks = Event()
-    between_pages = Thread(target=lambda: asks.set() if not held._left_alone(STREAM) else None)
+    between_pages = Thread(target=lambda: asks.set() if not held._stops(reading()) else None)
     with held.held():
         between_pages.start()
         assert not asks.wait(0.3)
@@ -35,14 +41,14 @@ def test_a_stop_is_heard_while_reading_is_held() -> None:
     held = reader(stop)
     stop.ask()
     with held.held():
-        assert held._left_alone(STREAM)
+        assert held._stops(reading())
 
 
 def test_reading_goes_on_after_a_publish_that_failed() -> None:
     held = reader(Stop())
     with suppress(OSError), held.held():
         Path("/nowhere/at/all").stat()
-    assert not held._left_alone(STREAM)
+    assert not held._stops(reading())
 
 
 def test_a_pull_publishes_by_itself_between_pages() -> None:
@@ -59,14 +65,14 @@ def test_a_pull_publishes_by_itself_between_pages() -> None:
         return SimpleNamespace(parts=0)
 
     ledger = SimpleNamespace(
-        release_all=lambda: None,
+        release_home=lambda _: None,
         unpublished=lambda _: (1, 1, 10_000, 0),
         landing_state=lambda _: ((), {}),
         removable=lambda *_: [],
     )
     settings = SimpleNamespace(threads=1, publish_bytes=10_000, part_grace=None)
     assembly: Any = SimpleNamespace(
-        installation=SimpleNamespace(ledger=ledger, settings=settings, home=SimpleNamespace(path=None)),
+        installation=SimpleNamespace(ledger=ledger, settings=settings, home=SimpleNamespace(path=None, id="home")),
         publisher=SimpleNamespace(reconcile=lambda: None, publish=publish),
         lake=SimpleNamespace(schemas={"wiz_issues": None}),
     )

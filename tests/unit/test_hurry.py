@@ -1,4 +1,4 @@
-"""Which slices a pull by hand tries at once: those of a refusal that a person may have mended, and no others."""
+"""Which slices a pull by hand tries at once: those that failed, for a person may have fixed why, and no others."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of
+from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
 from ocelog.ledger.store import Ledger
-from ocelog.model import Checkpoint
+from ocelog.model import Checkpoint, SliceState
 from ocelog.reading import Reader
 
 LATER = NOW + timedelta(hours=1)
-STREAM: Any = SimpleNamespace(key=("acme", ISSUES))
+STREAM: Any = SimpleNamespace(key=("acme", ISSUES), row=SimpleNamespace(id="acme"))
 
 
 @pytest.fixture
@@ -25,23 +26,30 @@ def ledger() -> Iterator[Ledger]:
     ledger.close()
 
 
-def hurried(ledger: Ledger, kind: str, failures: int) -> bool:
+def hurried(ledger: Ledger, kind: str, failures: int, state: SliceState = SliceState.WAITING) -> bool:
     """Whether a slice that waits for an hour is tried at once."""
     (slice_,) = planned(ledger, slice_of())
-    ledger.move(slice_, replace(slice_, due_at=LATER, checkpoint=Checkpoint(failures=failures)))
+    ledger.move(slice_, replace(slice_, due_at=LATER, state=state, checkpoint=Checkpoint(failures=failures)))
     ledger.trouble(*STREAM.key, kind=kind, text="what", todo="do", at_us=1)
-    Reader(ledger=ledger, threads=None, stop=lambda: False, limit=1).hurry([STREAM])  # type: ignore[arg-type] # it starts none
-    return ledger.slices()[0].due_at != LATER
+    reader = Reader(ledger=ledger, threads=Threads(), stop=Stop(), limit=1, home_id="home", now=lambda: NOW)
+    reader.follow([STREAM])
+    reader.hurry()
+    return ledger.slices()[0].due_at == NOW
 
 
-@pytest.mark.parametrize("error", [AccessRefusedError, ContractBrokenError])
-def test_what_was_refused_is_tried_at_once(ledger: Ledger, error: type[Exception]) -> None:
+@pytest.mark.parametrize("error", [AccessRefusedError, ContractBrokenError, SourceUnavailableError])
+def test_what_failed_is_tried_at_once(ledger: Ledger, error: type[Exception]) -> None:
     assert hurried(ledger, error.__name__, failures=1)
+    # And nobody waits for a lease that nobody holds.
+    assert ledger.next_due() == NOW
 
 
-@pytest.mark.parametrize("error", [SourceThrottledError, SourceUnavailableError])
-def test_what_passes_by_itself_waits_as_long_as_it_must(ledger: Ledger, error: type[Exception]) -> None:
-    assert not hurried(ledger, error.__name__, failures=1)
+def test_what_is_parked_is_tried_at_once(ledger: Ledger) -> None:
+    assert hurried(ledger, AccessRefusedError.__name__, failures=1, state=SliceState.PARKED)
+
+
+def test_what_the_source_asked_to_wait_for_is_waited_for(ledger: Ledger) -> None:
+    assert not hurried(ledger, SourceThrottledError.__name__, failures=1)
 
 
 def test_what_has_not_failed_itself_keeps_its_turn(ledger: Ledger) -> None:

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from ocelog.assemble import Stream
 from ocelog.cli import show
+from ocelog.dispatch.fair import StreamKey
 from ocelog.pull.puller import Step
-from ocelog.reading import StreamKey
 
 
 @dataclass(slots=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from ocelog.assemble import Assembly, Stream, log_types
 from ocelog.cli import logs, show
 from ocelog.cli.progress import Progress, progress
 from ocelog.cli.signals import listening
+from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import ConfigError
 from ocelog.holding import held
@@ -20,7 +21,7 @@ from ocelog.installation import Installation, opened
 from ocelog.lake.temporary import clear_abandoned
 from ocelog.planning import Stretch
 from ocelog.pull.puller import Step
-from ocelog.quantities import instant
+from ocelog.quantities import instant, write_instant
 from ocelog.service import Pulled, Service
 
 
@@ -36,9 +37,10 @@ def command(
     until: Annotated[str | None, typer.Option("--until", metavar="T", help="With --since: up to here.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Read what is due, publish it, and end: exit 0 well, 2 a person must act, 3 try later.
+    """Read what is due, publish it, and end: exit 0 well, 2 action required, 3 try later.
 
-    Ctrl-C stops it within seconds; what has landed stays, and the next pull goes on from there.
+    What failed before, and what is parked, is tried at once. What fails again and again is left for later, and said
+    so. Ctrl-C stops it within seconds; what has landed stays, and the next pull goes on from there.
     """
     stop = Stop()
     with opened() as installation, held(installation.home, "ocelog pull"), listening(stop):
@@ -47,10 +49,10 @@ def command(
         logs.configure(installation.settings, quiet=json or with_bars)
         with progress(quiet=json) as bars:
             assembly = Assembly(installation=installation, told=bars.told if with_bars else _both(bars.told, logs.step))
-            streams = _chosen(installation, assembly, source, log_type)
+            streams, damaged = _chosen(installation, assembly, source, log_type)
             bars.expect(streams)
             service = Service(assembly=assembly, stop=stop)
-            pulled = service.pull(streams, stretch=_stretch(since, until))
+            pulled = service.pull(streams, stretch=_stretch(since, until), damaged=damaged)
         _tell(bars, streams, pulled, stop, json=json)
     finish(3 if stop() else pulled.exit_code, at_once=pulled.left_behind)
 
@@ -74,7 +76,8 @@ def finish(code: int, *, at_once: bool) -> None:
 
 def _chosen(
     installation: Installation, assembly: Assembly, sources: Sequence[str] | None, names: Sequence[str] | None
-) -> list[Stream]:
+) -> tuple[list[Stream], dict[str, ConfigError]]:
+    """Return the streams that are wanted, and why wanted sources have none whose settings are damaged."""
     ids = {tenants.find(installation, name).id for name in sources or ()}
     wanted = set(log_types(names or ()))
     streams = [
@@ -82,9 +85,10 @@ def _chosen(
         for stream in assembly.streams()
         if (not ids or stream.row.id in ids) and (not wanted or stream.kind.log_type in wanted)
     ]
-    if not streams:
+    damaged = {source_id: error for source_id, error in assembly.damaged.items() if not ids or source_id in ids}
+    if not streams and not damaged:
         raise ConfigError(_nothing(installation))
-    return streams
+    return streams, damaged
 
 
 def _nothing(installation: Installation) -> str:
@@ -108,10 +112,11 @@ def _stretch(since: str | None, until: str | None) -> Stretch | None:
 def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop, *, json: bool) -> None:
     rows = [bars.summary(stream) | {"error": _error(stream, pulled)} for stream in streams]
     if json:
-        code = 3 if stop() else pulled.exit_code
-        show.as_json({"streams": rows, "left": pulled.left, "lacking": pulled.lacking, "exit": code})
+        show.as_json(_whole(rows, pulled) | {"exit": 3 if stop() else pulled.exit_code})
     else:
         show.table([{name: value for name, value in row.items() if name != "error"} for row in rows])
+    for source_id, error in pulled.damaged.items():
+        show.remark(f"{source_id}: {show.harmless(str(error))}")
     for row in rows:
         if row["error"]:
             show.remark(f"{row['source']} {row['log_type']}: {show.harmless(str(row['error']))}")
@@ -119,10 +124,41 @@ def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop,
         show.remark(f"Publishing: {pulled.publishing}")
     if stop():
         show.remark("Stopped. What has landed stays; the next pull goes on from there.")
-    elif pulled.lacking:
-        show.remark(f"{pulled.lacking} stretches are parked or short. What they are, and what to do: ocelog status")
-    elif pulled.left:
-        show.remark(f"{pulled.left} slices are left for later. See: ocelog status")
+    else:
+        _tell_what_is_left({stream.key: f"{stream.row.name} {stream.kind.log_type}" for stream in streams}, pulled)
+
+
+def _tell_what_is_left(names: Mapping[StreamKey, str], pulled: Pulled) -> None:
+    for left in pulled.waiting:
+        why = f": {show.harmless(left.reason)}" if left.reason else ""
+        again = f"tried again from {write_instant(left.due_at)} on, or by the next pull"
+        show.remark(f"{names[left.stream]}: {left.slices} time ranges are left, {again}{why}")
+    for key in pulled.unasked:
+        if key not in pulled.troubles:
+            show.remark(f"{names[key]}: not asked for news, since too much of it waits: pull again.")
+    if pulled.lacking:
+        show.remark(f"{pulled.lacking} time ranges are parked or incomplete. See: ocelog status")
+
+
+def _whole(rows: Sequence[dict[str, Any]], pulled: Pulled) -> dict[str, Any]:
+    waiting = [
+        {
+            "source_id": left.stream[0],
+            "log_type": left.stream[1],
+            "slices": left.slices,
+            "reason": left.reason,
+            "due_at": write_instant(left.due_at),
+        }
+        for left in pulled.waiting
+    ]
+    damaged = {source_id: str(error) for source_id, error in pulled.damaged.items()}
+    return {
+        "streams": rows,
+        "left": pulled.left,
+        "waiting": waiting,
+        "lacking": pulled.lacking,
+        "damaged": damaged,
+    }
 
 
 def _error(stream: Stream, pulled: Pulled) -> str | None:

@@ -42,10 +42,20 @@ class Threads:
         self._ended = 0
 
     @property
-    def busy(self) -> bool:
-        """Whether any job runs."""
+    def reading(self) -> int:
+        """How many jobs without a name run."""
         with self._changed:
-            return bool(self._running or self._named)
+            return self._running
+
+    def others_than(self, name: str) -> bool:
+        """Whether any job but the one called `name` runs."""
+        with self._changed:
+            return bool(self._running or self._named - {name})
+
+    def runs(self, name: str) -> bool:
+        """Whether the job called `name` runs."""
+        with self._changed:
+            return name in self._named
 
     def start(self, job: Job) -> None:
         """Run `job`."""
@@ -62,11 +72,12 @@ class Threads:
         self._begin(job, name)
         return True
 
-    def wait(self, seconds: float) -> None:
-        """Return when a job has ended since the last wait, or after `seconds`."""
+    def wait(self, seconds: float) -> bool:
+        """Return when a job has ended since the last wait (True), or after `seconds`."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended > 0, timeout=seconds)
+            ended = self._changed.wait_for(lambda: self._ended > 0, timeout=seconds)
             self._ended = 0
+            return ended
 
     def join(self, within: timedelta) -> bool:
         """Wait until no job runs, at most so long; False: some are left behind."""

@@ -1,7 +1,7 @@
 """Which slices there are, who holds them, and how they move, split and park."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    not_,
     or_,
     select,
     update,
@@ -27,10 +28,30 @@ from ocelog.ledger.dialects import bounded, later
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 
 LEASE = timedelta(minutes=10)
-"""A holder that has not moved its slice for so long is taken for dead."""
+"""A holder that has not moved its slice for so long is taken for dead, unless it took a longer lease."""
+_AT_ONCE = 500
+"""Values in one IN list."""
 _CHECKPOINT_FIELDS = frozenset(field.name for field in fields(Checkpoint))
 _ORDER = {Origin.LIVE: 0, Origin.SWEEP: 1, Origin.VERIFY: 1, Origin.INFER: 1, Origin.BACKFILL: 2}
 _s = tables.slices.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """What one stream has to be read."""
+
+    rank: int | None
+    """How pressing the first is that may be taken now: 0 is live, then sweep, backfill, parked; None: there is none."""
+    free_at: datetime
+    """When the first slice is both due and nobody's. In the past without a rank: another slice keeps it waiting."""
+
+
+def due(tx: Connection, now_us: int) -> dict[tuple[str, str], Due]:
+    """Return what `take` would find, by (source id, log type), for each stream that has anything left to read."""
+    rank = case((_ready(now_us), _rank()))
+    found = select(_s.source_id, _s.log_type, func.min(rank), func.min(_free_at())).where(_to_do())
+    rows = tx.execute(found.group_by(_s.source_id, _s.log_type))
+    return {(source_id, log_type): Due(rank=first, free_at=from_us(free)) for source_id, log_type, first, free in rows}
 
 
 def take(  # noqa: PLR0913 - what to take, for whom, when
@@ -44,26 +65,10 @@ def take(  # noqa: PLR0913 - what to take, for whom, when
 ) -> Slice | None:
     """Hand the most pressing slice that is due and free to `holder`, under a new fence."""
     now_us = to_us(now)
-    rank = case((_s.state == SliceState.PARKED, len(_ORDER)), else_=case(_ORDER, value=_s.origin))
-    wanted = [_to_do(), _s.due_us <= now_us, _free(now_us)]
-    if sources is not None:
-        wanted.append(_s.source_id.in_(sources))
-    if log_types is not None:
-        wanted.append(_s.log_type.in_(log_types))
-    # A daily sweep may use only a share of its source's rate: one slice at a time is enough for that, and leaves the
-    # other threads to news.
-    other = tables.slices.alias()
-    sweeping = exists().where(
-        other.c.source_id == _s.source_id,
-        other.c.sweep_round > 1,
-        other.c.holder.is_not(None),
-        other.c.leased_until_us > now_us,
-    )
-    wanted.append(or_(_s.sweep_round <= 1, ~sweeping))
     first = (
         select(tables.slices)
-        .where(*wanted)
-        .order_by(rank, _s.until_us.desc(), _s.id)
+        .where(_wanted(now_us, sources, log_types))
+        .order_by(_rank(), _s.until_us.desc(), _s.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
@@ -76,6 +81,22 @@ def take(  # noqa: PLR0913 - what to take, for whom, when
     return replace(slice_of(row), fence=fence)
 
 
+def may_take(
+    tx: Connection, now: datetime, *, sources: Collection[str] | None, log_types: Collection[str] | None
+) -> bool:
+    """Whether `take` would find a slice. Only reads: whoever finds nothing has kept no writer waiting."""
+    return tx.execute(select(_s.id).where(_wanted(to_us(now), sources, log_types)).limit(1)).first() is not None
+
+
+def _wanted(now_us: int, sources: Collection[str] | None, log_types: Collection[str] | None) -> ColumnElement[bool]:
+    wanted = [_to_do(), _ready(now_us)]
+    if sources is not None:
+        wanted.append(_s.source_id.in_(sources))
+    if log_types is not None:
+        wanted.append(_s.log_type.in_(log_types))
+    return and_(*wanted)
+
+
 def _to_do() -> ColumnElement[bool]:
     """Hold where a slice is to be read and its source wants that."""
     source = tables.sources.c
@@ -83,8 +104,31 @@ def _to_do() -> ColumnElement[bool]:
     return and_(_s.state.in_([SliceState.WAITING, SliceState.PARKED]), ~resting)
 
 
+def _rank() -> ColumnElement[int]:
+    return case((_s.state == SliceState.PARKED, len(_ORDER)), else_=case(_ORDER, value=_s.origin))
+
+
+def _ready(now_us: int) -> ColumnElement[bool]:
+    """Hold where a slice is due and nobody's, and nothing else of its source keeps it from being read."""
+    # A daily sweep may use only a share of its source's rate: one slice at a time is enough for that, and leaves the
+    # other threads to news.
+    other = tables.slices.alias()
+    sweeping = exists().where(
+        other.c.source_id == _s.source_id,
+        other.c.sweep_round > 1,
+        other.c.holder.is_not(None),
+        other.c.leased_until_us > now_us,
+    )
+    return and_(_s.due_us <= now_us, _free(now_us), or_(_s.sweep_round <= 1, ~sweeping))
+
+
 def _free(now_us: int) -> ColumnElement[bool]:
     return or_(_s.holder.is_(None), _s.leased_until_us <= now_us)
+
+
+def _free_at() -> ColumnElement[Any]:
+    """Return when a slice is both due and free; only a lease that somebody holds counts."""
+    return case((_s.holder.is_not(None), later(_s.due_us, _s.leased_until_us)), else_=_s.due_us)
 
 
 def release(tx: Connection, slice_: Slice) -> None:
@@ -93,10 +137,27 @@ def release(tx: Connection, slice_: Slice) -> None:
     tx.execute(update(tables.slices).where(mine).values(holder=None, leased_until_us=None))
 
 
-def release_all(tx: Connection, except_holder: str | None) -> None:
-    """Let go of every slice that is held by anybody but `except_holder`."""
-    held = _s.holder.is_not(None) if except_holder is None else _s.holder != except_holder
-    tx.execute(update(tables.slices).where(held).values(holder=None, leased_until_us=None))
+def release_home(tx: Connection, home_id: str) -> None:
+    """Let go of the slices that holders of a home have, and of those whose holder names no home, as it used to be."""
+    ours = or_(_s.holder.startswith(f"{home_id}/", autoescape=True), not_(_s.holder.contains("/")))
+    tx.execute(update(tables.slices).where(ours).values(holder=None, leased_until_us=None))
+
+
+def hurry(tx: Connection, streams: Collection[tuple[str, str]], now_us: int) -> int:
+    """Make due now what waits after a failure, and what is parked, in `streams`; return how many slices that is."""
+    failed = or_(_s.state == SliceState.PARKED, _s.checkpoint["failures"].as_integer() > 0)
+    hurried = 0
+    for source_id, log_type in streams:
+        these = and_(_to_do(), _s.source_id == source_id, _s.log_type == log_type, _s.due_us > now_us, _free(now_us))
+        hurried += tx.execute(update(tables.slices).where(these, failed).values(due_us=now_us)).rowcount
+    return hurried
+
+
+def failing(tx: Connection, source_id: str, log_type: str) -> bool:
+    """Whether a slice of a stream waits after a failure. What is parked is shown by itself."""
+    waiting = and_(_s.source_id == source_id, _s.log_type == log_type, _s.state == SliceState.WAITING)
+    found = select(_s.id).where(waiting, _s.checkpoint["failures"].as_integer() > 0).limit(1)
+    return tx.execute(found).first() is not None
 
 
 def save(tx: Connection, moving: Slice, to: Slice, now_us: int) -> None:
@@ -107,7 +168,10 @@ def save(tx: Connection, moving: Slice, to: Slice, now_us: int) -> None:
         "checkpoint": asdict(to.checkpoint),
         "short_by": to.short_by,
         "reason": bounded(to.reason),
-        "leased_until_us": later(_s.leased_until_us, now_us + func.coalesce(_s.lease_us, 0)),
+        # What nobody holds gets no lease: nobody would wait for it to lapse but those who look for work.
+        "leased_until_us": case(
+            (_s.holder.is_not(None), later(_s.leased_until_us, now_us + func.coalesce(_s.lease_us, 0))), else_=None
+        ),
         "failing_us": None,
     }
     if to.state is SliceState.WAITING and to.checkpoint.failures:
@@ -166,6 +230,23 @@ def forget(tx: Connection, source_id: str, log_type: str, until_us: int) -> int:
     return tx.execute(delete(tables.slices).where(mine, read, _s.until_us <= until_us)).rowcount
 
 
+def left(tx: Connection, sources: Collection[str]) -> dict[tuple[str, str], list[Slice]]:
+    """Return the slices of some sources that are not read to their end, by (source id, log type)."""
+    found = select(tables.slices).where(_s.state.in_([SliceState.WAITING, SliceState.PARKED])).order_by(_s.id)
+    if len(sources) <= _AT_ONCE:
+        found = found.where(_s.source_id.in_(sources))
+    by_stream: dict[tuple[str, str], list[Slice]] = {}
+    for row in tx.execute(found).mappings():
+        by_stream.setdefault((row["source_id"], row["log_type"]), []).append(slice_of(row))
+    return by_stream
+
+
+def any_short(tx: Connection, source_id: str, log_type: str) -> bool:
+    """Whether a slice of a stream was drained although the source counted more."""
+    drained = and_(_s.source_id == source_id, _s.log_type == log_type, _s.state == SliceState.DRAINED)
+    return tx.execute(select(_s.id).where(drained, _s.short_by > 0).limit(1)).first() is not None
+
+
 def listed(
     tx: Connection, *, source_id: str | None, log_type: str | None, states: Collection[SliceState] | None
 ) -> list[Slice]:
@@ -182,7 +263,7 @@ def listed(
 
 def next_due(tx: Connection) -> datetime | None:
     """Return when `take` may next find a slice; None: there is nothing to do. It may lie in the past."""
-    found = tx.execute(select(func.min(later(_s.due_us, _s.leased_until_us))).where(_to_do())).scalar_one()
+    found = tx.execute(select(func.min(_free_at())).where(_to_do())).scalar_one()
     return None if found is None else from_us(found)
 
 

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
+from ocelog.errors import LostFenceError
 from ocelog.instants import to_us
 from ocelog.ledger import counters, landing, parking, parts, slices, sources, streams, sweeps, tables
 from ocelog.ledger.clocks import check_clocks, our_clock
 from ocelog.ledger.open import open_database, open_reading
+from ocelog.ledger.slices import Due
 from ocelog.ledger.sources import SourceRow
 from ocelog.ledger.streams import StreamRow
 from ocelog.ledger.transactions import Database
@@ -17,7 +19,7 @@ from ocelog.model import Marks, Part, Slice, SliceState, StreamFaults
 from ocelog.pull.ports import Behind, Landed, Landing, Suspect
 from ocelog.pull.sweep import Outcome, Step, Sweep
 
-__all__ = ["Ledger", "SourceRow", "StreamRow"]
+__all__ = ["Due", "Ledger", "SourceRow", "StreamRow"]
 
 
 class Ledger:
@@ -155,6 +157,25 @@ class Ledger:
         with self._database.write() as tx:
             return streams.plan(tx, before, after, slices)
 
+    def planning(self, streams_: Collection[tuple[str, str]]) -> dict[tuple[str, str], tuple[Marks, list[Slice]]]:
+        """Return the marks of each of `streams_`, and its slices that are not read to their end, as of one instant."""
+        with self._database.read() as tx:
+            marks = {(row.marks.source_id, row.marks.log_type): row.marks for row in streams.listed(tx, None)}
+            left = slices.left(tx, {source_id for source_id, _ in streams_})
+        return {key: (marks.get(key, Marks(source_id=key[0], log_type=key[1])), left.get(key, [])) for key in streams_}
+
+    def plan_all(self, plans: Sequence[tuple[Marks, Marks, Sequence[Slice]]]) -> list[Marks]:
+        """Do what `plan` does for many streams at once; return the marks before of those that another has planned."""
+        overtaken = list[Marks]()
+        # Everyone takes the rows of several streams in this order.
+        with self._database.write() as tx:
+            for before, after, added in sorted(plans, key=lambda plan: (plan[0].source_id, plan[0].log_type)):
+                try:
+                    streams.plan(tx, before, after, added)
+                except LostFenceError:
+                    overtaken.append(before)
+        return overtaken
+
     def take(
         self,
         holder: str,
@@ -167,9 +188,12 @@ class Ledger:
         """Hand the most pressing slice that is due and free to `holder`, under a new fence; None: there is none.
 
         Live goes first, then sweep, then backfill, each from the newest; parked ones come last. Landing and moving
-        extend the lease.
+        extend the lease. Where there is nothing to take, nothing is written.
         """
         check_clocks(now, self._now())
+        with self._database.read() as tx:
+            if not slices.may_take(tx, now, sources=sources, log_types=log_types):
+                return None
         with self._database.write() as tx:
             return slices.take(tx, holder, now=now, sources=sources, log_types=log_types, lease=lease)
 
@@ -178,10 +202,20 @@ class Ledger:
         with self._database.write() as tx:
             slices.release(tx, slice_)
 
-    def release_all(self, except_holder: str | None = None) -> None:
-        """Let go of all slices: for whoever holds the home's lock, and so knows that their holders are gone."""
+    def release_home(self, home_id: str) -> None:
+        """Let go of the slices that processes of a home hold: for whoever has its lock, so that they must be gone."""
         with self._database.write() as tx:
-            slices.release_all(tx, except_holder)
+            slices.release_home(tx, home_id)
+
+    def due(self, now: datetime) -> dict[tuple[str, str], Due]:
+        """Return what may be taken at `now`, and when more may be, by (source id, log type). Only reads."""
+        with self._database.read() as tx:
+            return slices.due(tx, to_us(now))
+
+    def hurry(self, streams: Collection[tuple[str, str]], now: datetime) -> int:
+        """Make due at `now` what waits after a failure, and what is parked; return how many slices that is."""
+        with self._database.write() as tx:
+            return slices.hurry(tx, streams, to_us(now))
 
     def slices(
         self,
@@ -198,6 +232,11 @@ class Ledger:
         """Delete live slices that are read and ask for nothing after `until`; return how many. A day adds hundreds."""
         with self._database.write() as tx:
             return slices.forget(tx, source_id, log_type, to_us(until))
+
+    def any_short(self, source_id: str, log_type: str) -> bool:
+        """Whether a slice of a stream was drained although the source counted more."""
+        with self._database.read() as tx:
+            return slices.any_short(tx, source_id, log_type)
 
     def next_due(self) -> datetime | None:
         """Return when `take` may next find a slice, which may lie in the past; None: nothing is left to do."""
@@ -291,10 +330,19 @@ class Ledger:
         with self._database.write() as tx:
             streams.trouble(tx, (source_id, log_type), kind=kind, text=text, todo=todo, at_us=at_us)
 
-    def well(self, source_id: str, log_type: str) -> None:
-        """Forget what was wrong with a stream."""
-        with self._database.write() as tx:
-            streams.well(tx, source_id, log_type)
+    def well(self, source_id: str, log_type: str) -> bool:
+        """Forget what was wrong with a stream, unless a slice of it still waits after a failure; False: one does.
+
+        Writes only where there is something to forget.
+        """
+        with self._database.read() as tx:
+            if slices.failing(tx, source_id, log_type):
+                return False
+            ill = streams.is_ill(tx, source_id, log_type)
+        if ill:
+            with self._database.write() as tx:
+                streams.well(tx, source_id, log_type)
+        return True
 
     def stream_faults(self, source_id: str, log_type: str) -> StreamFaults:
         """Return what the source is known to get wrong in a stream."""

@@ -107,6 +107,12 @@ def trouble(  # noqa: PLR0913 - what, where, when
     tx.execute(update(tables.streams).where(_this(*this)).values(told))
 
 
+def is_ill(tx: Connection, source_id: str, log_type: str) -> bool:
+    """Whether something is noted to be wrong with a stream."""
+    found = select(_s.log_type).where(_this(source_id, log_type), _s.trouble.is_not(None))
+    return tx.execute(found).first() is not None
+
+
 def well(tx: Connection, source_id: str, log_type: str) -> None:
     """Forget what was wrong with a stream."""
     ill = and_(_this(source_id, log_type), _s.trouble.is_not(None))
