@@ -9,7 +9,6 @@ from typing import TypeAlias
 from ocelog.assemble import Stream
 from ocelog.dispatch.fair import StreamKey
 from ocelog.errors import LostFenceError
-from ocelog.ledger.clocks import our_clock
 from ocelog.ledger.store import Ledger
 from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull.planner import Plan, plan, still_short
@@ -23,11 +22,14 @@ _AT_ONCE = 100
 Stretch: TypeAlias = tuple[datetime, datetime]
 
 
-def plan_due(ledger: Ledger, streams: Sequence[Stream], *, poll_now: bool) -> dict[StreamKey, datetime | None]:
+def plan_due(
+    ledger: Ledger, streams: Sequence[Stream], *, our_now: datetime, poll_now: bool
+) -> dict[StreamKey, datetime | None]:
     """Plan what is due in `streams`, whose API's clocks are known; `poll_now` does not wait for the poll to be due.
 
-    One transaction reads for all of them, and one writes for all that have something due. Return each stream's edge:
-    up to where it asks for news now. One whose planning another has overtaken keeps the edge that it had.
+    `our_now` is the present by our clock. One transaction reads for all of them, and one writes for all that have
+    something due. Return each stream's edge: up to where it asks for news now. One whose planning another has
+    overtaken keeps the edge that it had.
     """
     for stream in streams:
         # Another that has carried on with it meanwhile did as well.
@@ -38,7 +40,7 @@ def plan_due(ledger: Ledger, streams: Sequence[Stream], *, poll_now: bool) -> di
     for stream in streams:
         marks, left = found[stream.key]
         settings = replace(stream.settings, poll=timedelta(0)) if poll_now else stream.settings
-        planned = plan(marks, stream.kind, settings, stream.source.now(), left, our_now=our_clock())
+        planned = plan(marks, stream.kind, settings, stream.source.now(), left, our_now=our_now)
         if planned is not None:
             plans.append(planned)
     edges = {key: marks.edge for key, (marks, _) in found.items()}

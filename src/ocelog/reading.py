@@ -1,6 +1,7 @@
 """Which stream is planned and read when, and what the end of a reading means for its stream."""
 
 import os
+import random
 import socket
 import threading
 import time
@@ -47,6 +48,7 @@ _ENOUGH = 30
 _CLOCK = ""
 """Stands for a log type where a source's clock is what a thread learns."""
 _MARGIN = timedelta(minutes=1)
+_JUST_NOW = timedelta(seconds=5)
 
 log = structlog.get_logger()
 
@@ -189,14 +191,16 @@ class Reader:
                 plan_stretch(self.ledger, stream, self.stretch)
                 self.asked.add(stream.key)
             return
-        edges = plan_due(self.ledger, streams, poll_now=self.by_hand)
+        edges = plan_due(self.ledger, streams, our_now=self.now(), poll_now=self.by_hand)
         for stream in streams:
             edge, api_now = edges[stream.key], stream.source.now()
-            if self.by_hand and edge is not None and edge >= api_now - _MARGIN:
+            if self.by_hand and edge is not None and edge >= api_now - _JUST_NOW:
                 self.asked.add(stream.key)
             wait = (edge + stream.settings.poll - api_now).total_seconds() if edge is not None else 0.0
             self._look_at[stream.key] = now + (min(wait, _LOOK_ANYWAY) if wait > 0 else _LOOK_AGAIN)
-            if now >= self._forget_at.get(stream.key, 0.0):
+            # A service's streams take turns at it.
+            first = now if self.by_hand else now + _FORGET_EVERY * random.random()  # noqa: S311 - no secret
+            if now >= self._forget_at.setdefault(stream.key, first):
                 forget_old(self.ledger, stream)
                 self._forget_at[stream.key] = now + _FORGET_EVERY
 

@@ -1,0 +1,337 @@
+"""What the end of a reading means for its stream, and how little an idle service does."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from bookkeeping.races import written
+from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of, source_row
+from ocelog import service as services
+from ocelog.dispatch.threads import Stop
+from ocelog.errors import AccessRefusedError, OcelogError, SourceUnavailableError
+from ocelog.ledger.store import Ledger
+from ocelog.model import Checkpoint, Slice, SliceState
+from ocelog.planning import REMEMBERED
+from ocelog.pull.planner import StreamSettings
+from ocelog.pull.puller import Blames, Drained
+from ocelog.reading import REST, Reader, rest_after
+from ocelog.service import PATIENCE, Service
+from ocelog.sources.wiz.streams import KINDS
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+EDGE = {"edge": NOW, "backfill_since": NOW - HOUR, "relook_at": NOW, "swept_at": NOW, "offset": timedelta(0)}
+
+
+@dataclass(kw_only=True)
+class Now:
+    """Our clock and the monotonic one, as the test sets them."""
+
+    clock: Clock = field(default_factory=Clock)
+
+    def __call__(self) -> Any:
+        return self.clock.now
+
+    def monotonic(self) -> float:
+        return (self.clock.now - NOW).total_seconds()
+
+    def go_on(self, seconds: float) -> None:
+        self.clock.now += timedelta(seconds=seconds)
+
+
+class Inline:
+    """Threads that have done their job before anybody looks."""
+
+    reading = 0
+
+    def start(self, job: Callable[[], None]) -> None:
+        job()
+
+    def start_once(self, _: str, job: Callable[[], None]) -> bool:
+        job()
+        return True
+
+    def others_than(self, _: str) -> bool:
+        return False
+
+
+@pytest.fixture
+def now() -> Now:
+    return Now()
+
+
+@pytest.fixture
+def ledger(now: Now) -> Iterator[Ledger]:
+    ledger = Ledger.open("sqlite:///:memory:", durable=False, now=now)
+    yield ledger
+    ledger.close()
+
+
+def stream_of(now: Now, drain: Callable[..., Drained], source_id: str = "acme", log_type: str = ISSUES) -> Any:
+    """Return a stream of which `drain` reads the slices; its API's clock is ours."""
+    source = SimpleNamespace(
+        clock=SimpleNamespace(started=True), now=now, settings=SimpleNamespace(total_seconds=1200.0)
+    )
+    return SimpleNamespace(
+        key=(source_id, log_type),
+        row=SimpleNamespace(id=source_id, name=source_id),
+        kind=KINDS[log_type],
+        source=source,
+        puller=SimpleNamespace(drain=drain),
+        settings=StreamSettings(backfill=HOUR),
+    )
+
+
+def begun(ledger: Ledger, source_id: str = "acme", log_type: str = ISSUES) -> None:
+    """Let a stream be up to date."""
+    if ledger.source(source_id) is None:
+        ledger.add_source(source_row(source_id))
+    before = ledger.marks(source_id, log_type)
+    ledger.plan(before, replace(before, **EDGE), [])  # type: ignore[arg-type] # the marks' own fields
+
+
+def reader_of(ledger: Ledger, now: Now, *streams: Any, by_hand: bool = False) -> Reader:
+    threads: Any = Inline()
+    reader = Reader(
+        ledger=ledger,
+        threads=threads,
+        stop=Stop(),
+        limit=4,
+        home_id="home",
+        by_hand=by_hand,
+        now=now,
+        monotonic=now.monotonic,
+    )
+    reader.follow(streams)
+    return reader
+
+
+@dataclass(kw_only=True)
+class Drains:
+    """Reads slices to their end, but for those that fail."""
+
+    ledger: Ledger
+    now: Now
+    failing: Callable[[Slice], bool]
+    error: OcelogError = field(default_factory=lambda: SourceUnavailableError("down"))
+    blames: Blames = "slice"
+    wait: timedelta = HOUR
+    read: list[int] = field(default_factory=list)
+
+    def __call__(self, slice_: Slice, *, stop: Callable[[], bool]) -> Drained:
+        assert not stop()
+        self.read.append(slice_.id)
+        if not self.failing(slice_):
+            to = replace(slice_, state=SliceState.DRAINED, checkpoint=Checkpoint())
+            self.ledger.move(slice_, to)
+            return Drained(slice_=to)
+        failures = slice_.checkpoint.failures + 1
+        to = replace(slice_, checkpoint=Checkpoint(failures=failures), due_at=self.now() + self.wait)
+        self.ledger.move(slice_, to)
+        return Drained(slice_=to, error=self.error, blames=self.blames)  # type: ignore[arg-type] # of either kind
+
+
+def test_one_slices_failure_leaves_the_rest_of_its_stream_in_work(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    slices = planned(ledger, *(slice_of(until=NOW - n * MINUTE) for n in range(6)))
+    drains = Drains(ledger=ledger, now=now, failing=lambda slice_: slice_.id == slices[0].id)
+    reader_of(ledger, now, stream_of(now, drains)).go_round()
+    assert drains.read == [slice_.id for slice_ in slices]
+    assert [left.id for left in ledger.slices(states=[SliceState.WAITING])] == [slices[0].id]
+
+
+def test_what_is_blamed_on_the_stream_lets_it_rest_and_no_other(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    begun(ledger, log_type="Wiz.Audit")
+    planned(ledger, *(slice_of() for _ in range(3)))
+    planned(ledger, *(slice_of(log_type="Wiz.Audit") for _ in range(3)))
+    refused = Drains(ledger=ledger, now=now, failing=lambda _: True, error=AccessRefusedError("no"), blames="stream")
+    well = Drains(ledger=ledger, now=now, failing=lambda _: False)
+    reader = reader_of(ledger, now, stream_of(now, refused), stream_of(now, well, log_type="Wiz.Audit"))
+    reader.go_round()
+    assert (len(refused.read), len(well.read)) == (1, 3)
+    now.go_on(REST.total_seconds() - 1)
+    reader.go_round()
+    assert len(refused.read) == 1
+    now.go_on(2)
+    reader.go_round()
+    assert len(refused.read) == 2
+
+
+def test_where_a_source_is_down_not_each_of_many_slices_is_tried(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    planned(ledger, *(slice_of() for _ in range(100)))
+    drains = Drains(ledger=ledger, now=now, failing=lambda _: True)
+    reader = reader_of(ledger, now, stream_of(now, drains))
+    for _ in range(60):
+        reader.go_round()
+        now.go_on(1)
+    assert len(drains.read) < 12
+
+
+def test_a_stream_that_reads_well_again_is_in_no_trouble(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    planned(ledger, slice_of())
+    down = True
+    drains = Drains(ledger=ledger, now=now, failing=lambda _: down, wait=timedelta(seconds=2))
+    reader = reader_of(ledger, now, stream_of(now, drains))
+    reader.go_round()
+    assert list(reader.troubles) == [("acme", ISSUES)]
+    assert ledger.streams()[0].trouble == "down"
+    down = False
+    now.go_on(3)
+    reader.go_round()
+    assert reader.troubles == {}
+    assert ledger.streams()[0].trouble is None
+
+
+@pytest.mark.parametrize("change", ["paused or removed", "changed"])
+def test_the_reader_of_a_paused_removed_or_changed_source_stops_at_the_next_page(
+    ledger: Ledger, now: Now, change: str
+) -> None:
+    begun(ledger)
+    planned(ledger, slice_of())
+    pages = list[int]()
+
+    def drain(slice_: Slice, *, stop: Callable[[], bool]) -> Drained:
+        while not stop():
+            pages.append(slice_.id)
+            if len(pages) == 3:
+                reader.follow([] if change == "paused or removed" else [stream_of(now, drain)])
+            assert len(pages) < 10
+        return Drained(slice_=slice_)
+
+    reader = reader_of(ledger, now, stream_of(now, drain))
+    ledger_take, takes = reader.ledger.take, list[object]()
+
+    def take_once(*args: Any, **named: Any) -> Slice | None:
+        takes.append(args)
+        return ledger_take(*args, **named) if len(takes) == 1 else None
+
+    reader.ledger.take = take_once  # type: ignore[method-assign] # one reading is what this is about
+    reader.go_round()
+    assert len(pages) == 3
+    assert ledger_take("another", now=now()) is not None, "and its slice is free"
+
+
+def test_a_lease_outlasts_the_longest_request(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    planned(ledger, slice_of())
+    found = list[object]()
+
+    def drain(_: Slice, **__: object) -> Drained:
+        # A token and a page, both as slow as the source's settings allow.
+        now.go_on(2 * 1200.0)
+        found.append(ledger.take("another", now=now()))
+        raise AccessRefusedError("enough")
+
+    reader_of(ledger, now, stream_of(now, drain)).go_round()
+    assert found == [None]
+
+
+def test_a_pull_by_hand_asks_for_news_once_the_slices_that_waited_are_read(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    planned(ledger, *(slice_of() for _ in range(20)))
+    now.go_on(60)
+    drains = Drains(ledger=ledger, now=now, failing=lambda _: False)
+    reader = reader_of(ledger, now, stream_of(now, drains), by_hand=True)
+    reader.go_round()
+    assert (len(drains.read), reader.asked) == (20, set())
+    reader.go_round()
+    assert reader.asked == {("acme", ISSUES)}
+    assert ledger.marks("acme", ISSUES).edge == now()
+    assert not ledger.slices(states=[SliceState.WAITING])
+    assert reader.go_round() is None
+
+
+def test_a_pull_by_hand_ends_whatever_it_is_answered(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    planned(ledger, *(slice_of() for _ in range(3)))
+    drains = Drains(ledger=ledger, now=now, failing=lambda _: True, wait=timedelta(seconds=1))
+    reader = reader_of(ledger, now, stream_of(now, drains), by_hand=True)
+    for _ in range(1000):
+        seconds = reader.go_round()
+        if seconds is None or seconds > PATIENCE.total_seconds():
+            break
+        now.go_on(max(0.1, seconds))
+    assert len(drains.read) < 40
+
+
+def test_rests_grow_and_last_as_long_as_was_asked() -> None:
+    down = SourceUnavailableError("down")
+    rests = [rest_after(down, tries).total_seconds() for tries in range(1, 9)]
+    assert rests == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert rest_after(SourceUnavailableError("later", retry_after=MINUTE), 1) == MINUTE
+    assert rest_after(AccessRefusedError("no"), 1) == REST
+
+
+def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_little(
+    ledger: Ledger, now: Now, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes, streams = 6, []
+    drains = Drains(ledger=ledger, now=now, failing=lambda _: False)
+    for source in range(50):
+        for log_type in KINDS:
+            begun(ledger, f"source-{source}", log_type)
+            streams.append(stream_of(now, drains, f"source-{source}", log_type))
+    home = SimpleNamespace(id="home", path=None)
+    settings = SimpleNamespace(threads=4, publish_bytes=1, publish_after=MINUTE, part_grace=MINUTE)
+    assembly: Any = SimpleNamespace(
+        installation=SimpleNamespace(ledger=ledger, home=home, settings=settings),
+        publisher=SimpleNamespace(reconcile=lambda: None),
+        lake=SimpleNamespace(schemas=("wiz_audit", "wiz_issues", "wiz_vulnerability_finding", "rejections")),
+        streams=lambda: ledger.sources() and streams,
+    )
+    cleaned = list[str]()
+    monkeypatch.setattr(services, "clean", lambda *args, **_: cleaned.append(args[1]))
+    monkeypatch.setattr(services, "remove_leftovers", lambda *_: 0)
+    stop = Stop()
+    service = Service(assembly=assembly, stop=stop, monotonic=now.monotonic)
+    service.threads = service.reader.threads = Inline()  # type: ignore[assignment] # its jobs end at once
+    service.reader.now = now
+    rounds, begins = list[float](), list[object]()
+
+    def wait(_: Service, seconds: float) -> None:
+        rounds.append(seconds)
+        now.go_on(seconds)
+        if now.monotonic() >= minutes * 60:
+            stop.ask()
+
+    monkeypatch.setattr(Service, "_wait", wait)
+    monkeypatch.setattr(time, "sleep", now.go_on)
+
+    def note(connection: object) -> None:
+        begins.append(connection)
+
+    event.listen(Engine, "begin", note)
+    try:
+        with written() as writes:
+            service._run()
+    finally:
+        event.remove(Engine, "begin", note)
+    assert len(rounds) <= 60 * minutes, "at most one round a second"
+    # Every stream was polled once: each five minutes. Issues are asked for by two dates.
+    assert len(drains.read) == 200
+    # To take a slice and to move it takes two; planning is one for all. Some of the streams forget old slices.
+    assert len(writes) <= 2 * len(drains.read) + 60
+    reads = len(begins) - len(writes)
+    # Is anything due, and which sources are there; twice a slice; four tables each five seconds.
+    assert reads <= 2 * len(rounds) + 3 * len(drains.read) + 4 * 12 * minutes + 200
+    assert sorted(set(cleaned)) == sorted(assembly.lake.schemas)
+    assert len(cleaned) <= 4 * (minutes + 1)
+
+
+def test_drained_slices_are_forgotten_now_and_then(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    planned(ledger, slice_of(state=SliceState.DRAINED))
+    reader = reader_of(ledger, now, stream_of(now, Drains(ledger=ledger, now=now, failing=lambda _: False)))
+    reader.go_round()
+    assert len(ledger.slices()) == 1
+    now.go_on(REMEMBERED.total_seconds() + 1)
+    reader.go_round()
+    assert NOW not in [slice_.until for slice_ in ledger.slices()]
