@@ -8,6 +8,7 @@ from pathlib import Path
 BENCHES = {
     "simulator.py": "The simulator, which must be faster than whoever is measured on it",
     "shape.py": "From page bytes to a durable part, on one core, beside the least that it can cost and the usual way",
+    "idle.py": "A service that has nothing to do, and one of 200 sources",
     "pull.py": "A whole pull, beside dlt, and on ten times as much",
 }
 
