@@ -12,6 +12,7 @@ from ocelog.errors import LostFenceError
 from ocelog.ledger.store import Ledger
 from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull.planner import Plan, plan, still_short
+from ocelog.pull.sweep import Stage
 from ocelog.sweeping import advance
 
 REMEMBERED = timedelta(hours=6)
@@ -31,10 +32,12 @@ def plan_due(
     something due. Return each stream's edge: up to where it asks for news now. One whose planning another has
     overtaken keeps the edge that it had.
     """
+    sweeping = {(each.source_id, each.log_type) for each in ledger.sweeps() if each.stage is not Stage.DONE}
     for stream in streams:
-        # Another that has carried on with it meanwhile did as well.
-        with suppress(LostFenceError):
-            advance(ledger, stream)
+        if stream.key in sweeping:
+            # Another that has carried on with it meanwhile did as well.
+            with suppress(LostFenceError):
+                advance(ledger, stream)
     found = ledger.planning([stream.key for stream in streams])
     plans = list[Plan]()
     for stream in streams:

@@ -162,7 +162,8 @@ class Reader:
         None: nothing will be, as far as is known. Raises what the ledger raises.
         """
         self._plan()
-        due = self.ledger.due(self.now())
+        ours = self.now()
+        due = self.ledger.due(ours)
         with self._lock:
             self._due = {key: each.rank for key, each in due.items() if each.rank is not None and self._is_ready(key)}
             self._due |= {
@@ -170,7 +171,7 @@ class Reader:
             }
         while (reading := self._claim()) is not None:
             self.threads.start(partial(self._work, reading))
-        return self._until_more(due)
+        return self._until_more(due, ours)
 
     def left(self, stream: Stream) -> list[Slice]:
         """Return the slices of `stream` that are not read to their end."""
@@ -217,8 +218,8 @@ class Reader:
         stream = self._streams.get(key)
         return stream is not None and stream.source.clock.started and not self._rests(key)
 
-    def _until_more(self, due: dict[StreamKey, Due]) -> float | None:
-        now, ours = self.monotonic(), self.now()
+    def _until_more(self, due: dict[StreamKey, Due], ours: datetime) -> float | None:
+        now = self.monotonic()
         waits = list[float]()
         for key, stream in self._streams.items():
             if not stream.source.clock.started:
@@ -226,7 +227,8 @@ class Reader:
                 continue
             if not self.by_hand:
                 waits.append(self._look_at.get(key, 0.0) - now)
-            if key in due:
+            # What another slice keeps waiting is looked at again when something has ended.
+            if key in due and (due[key].rank is not None or due[key].free_at > ours):
                 waits.append(max((due[key].free_at - ours).total_seconds(), self._rest_of(key) - now))
         return max(0.0, min(waits)) if waits else None
 
