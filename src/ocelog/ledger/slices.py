@@ -105,7 +105,7 @@ def _to_do() -> ColumnElement[bool]:
 
 
 def _rank() -> ColumnElement[int]:
-    return case((_s.state == SliceState.PARKED, len(_ORDER)), else_=case(_ORDER, value=_s.origin))
+    return case((_s.state == SliceState.PARKED, max(_ORDER.values()) + 1), else_=case(_ORDER, value=_s.origin))
 
 
 def _ready(now_us: int) -> ColumnElement[bool]:
