@@ -5,6 +5,7 @@ OcelogError
 │   ├── ConfigError
 │   ├── HomeError
 │   ├── QueryError
+│   ├── SandboxError
 │   └── SchemaError
 ├── TransientError
 │   ├── LakeUnavailableError
@@ -41,6 +42,10 @@ class HomeError(OperatorError):
 
 class QueryError(OperatorError):
     """An SQL question that cannot be answered as asked."""
+
+
+class SandboxError(OperatorError):
+    """Work from outside (SQL, rules) cannot be done safely on this machine: its process does not start, or leaks."""
 
 
 class SchemaError(OperatorError):

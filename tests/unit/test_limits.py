@@ -22,31 +22,3 @@ def test_what_asks_for_more_memory_than_its_bound_fails_by_itself() -> None:
             print("refused")
     """)
     assert (done.stdout, done.returncode) == ("refused\n", 0)
-
-
-def test_what_does_not_hear_its_end_is_ended_by_force() -> None:
-    done = run("""
-        import threading
-        from datetime import timedelta
-        from ocelog.cli import limits
-        limits._HEARS_WITHIN = timedelta(milliseconds=50)
-        with limits.ended_after(timedelta(milliseconds=50)):
-            threading.Event().wait(5)
-        print("went on")
-    """)
-    assert (done.stdout, done.returncode) == ("", 2)
-    assert "did not hear that its time was up" in done.stderr
-
-
-def test_what_ends_in_time_is_left_in_peace() -> None:
-    done = run("""
-        import threading
-        from datetime import timedelta
-        from ocelog.cli import limits
-        limits._HEARS_WITHIN = timedelta(0)
-        with limits.ended_after(timedelta(seconds=1)):
-            pass
-        threading.Event().wait(1.5)
-        print("went on")
-    """)
-    assert (done.stdout, done.returncode) == ("went on\n", 0)

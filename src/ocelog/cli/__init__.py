@@ -8,6 +8,7 @@ from typer import Abort
 
 from ocelog.cli import output
 from ocelog.cli.app import build, wanted_command
+from ocelog.cli.show import harmless_lines
 from ocelog.errors import OcelogError, TransientError
 
 PERSON_MUST_ACT = 2
@@ -52,4 +53,4 @@ def _is_no_text(argument: str) -> bool:
 
 
 def _say(message: str) -> None:
-    print(f"ocelog: {message}", file=sys.stderr)  # noqa: T201 - the one place that speaks before typer does
+    print(f"ocelog: {harmless_lines(message)}", file=sys.stderr)  # noqa: T201 - speaks before typer does

@@ -20,6 +20,8 @@ from ocelog.lake.query import Answer
 _SHOWN = 100
 _WIDEST = 200
 """Characters of a cell in a table."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What makes a spreadsheet take a cell for a formula."""
 
 
 def as_table(answer: Answer, *, counted: bool = True) -> None:
@@ -49,7 +51,7 @@ def as_json(answer: Answer) -> None:
     names, first = _names(answer.schema), True
     sys.stdout.write("[")
     for row in _rows(answer):
-        sys.stdout.write(("" if first else ",") + "\n" + _json(dict(zip(names, row, strict=True))))
+        sys.stdout.write(("" if first else ",") + "\n" + _json_line(dict(zip(names, row, strict=True))))
         first = False
     sys.stdout.write("]\n" if first else "\n]\n")
 
@@ -58,15 +60,26 @@ def as_ndjson(answer: Answer) -> None:
     """Write one JSON object a line."""
     names = _names(answer.schema)
     for row in _rows(answer):
-        sys.stdout.write(_json(dict(zip(names, row, strict=True))) + "\n")
+        sys.stdout.write(_json_line(dict(zip(names, row, strict=True))) + "\n")
 
 
-def as_csv(answer: Answer) -> None:
-    """Write CSV with a line of names; lists and structs are JSON in their cell."""
+def as_csv(answer: Answer, *, safe: bool = False) -> None:
+    """Write CSV with a line of names; lists and structs are JSON in their cell.
+
+    With `safe`, text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
+    terminal = sys.stdout.isatty()
+
+    def written(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        text = f"'{value}" if safe and value.startswith(_FORMULA) else value
+        return show.harmless(text) if terminal else text
+
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(answer.schema.names)
+    writer.writerow(map(written, answer.schema.names))
     for row in _rows(answer):
-        writer.writerow([_csv_cell(value) for value in row])
+        writer.writerow([written(_csv_cell(value)) for value in row])
 
 
 def as_parquet(answer: Answer) -> None:
@@ -108,8 +121,9 @@ def _values(column: pa.Array) -> list[Any]:
         return list(column.cast(pa.string()).to_pylist())
 
 
-def _json(value: object) -> str:
-    return json.dumps(_plain(value), ensure_ascii=False)
+def _json_line(value: object) -> str:
+    text = json.dumps(_plain(value), ensure_ascii=False)
+    return show.harmless_json(text) if sys.stdout.isatty() else text
 
 
 def _plain(value: object) -> object:

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from ocelog.assemble import Stream
+from ocelog.cli.show import harmless
 from ocelog.config import Settings
 from ocelog.pull.puller import Step
 
@@ -41,8 +42,17 @@ def step(stream: Stream, done: Step) -> None:
 
 def _writers(*, as_json: bool) -> list[structlog.typing.Processor]:
     if not as_json:
-        return [_cut, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    return [structlog.processors.format_exc_info, _cut, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        return [_cut, _harmless, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    renderer = structlog.processors.JSONRenderer(ensure_ascii=sys.stderr.isatty())
+    return [structlog.processors.format_exc_info, _cut, renderer]
+
+
+def _harmless(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Write out what could steer a terminal."""
+    for name, value in event.items():
+        if isinstance(value, str) and name != "exception":
+            event[name] = harmless(value)
+    return event
 
 
 def _cut(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

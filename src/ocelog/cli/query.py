@@ -10,7 +10,7 @@ import typer
 
 from ocelog.assemble import table_schemas
 from ocelog.cli import answers, show
-from ocelog.cli.limits import bound_memory, ended_after
+from ocelog.cli.limits import bound_memory
 from ocelog.cli.output import in_utf8
 from ocelog.errors import ConfigError
 from ocelog.installation import Installation, opened
@@ -31,7 +31,7 @@ class Output(StrEnum):
     PARQUET = "parquet"
 
 
-def command(
+def command(  # noqa: PLR0913 - its options
     sql: Annotated[str | None, typer.Argument(metavar="SQL", help="One SELECT, in DuckDB's SQL.")] = None,
     *,
     file: Annotated[Path | None, typer.Option("-f", "--file", help="Read the SQL from a file; - is stdin.")] = None,
@@ -48,12 +48,21 @@ def command(
     timeout: Annotated[
         str | None, typer.Option("--timeout", metavar="60s", help="Interrupt it after this long, at most 9m.")
     ] = None,
+    csv_safe: Annotated[
+        bool, typer.Option("--csv-safe", help="In CSV, put ' before text that a spreadsheet would run as a formula.")
+    ] = False,
+    unsafe: Annotated[
+        bool,
+        typer.Option("--unsafe", help="Run it on another user's home even if this kernel lacks seccomp to keep it in."),
+    ] = False,
 ) -> None:
     """Ask the lake in SQL; what has landed is there at once, published or not. `ocelog tables` lists what there is.
 
     The SQL is an argument, a file, or comes on stdin. A table shows 100 rows and says how many there are.
     """
     form = _output(output)
+    if csv_safe and form is not Output.CSV:
+        raise ConfigError("--csv-safe is for CSV: add -o csv, or leave it out.")
     text = _utf8(_sql(sql, file))
     with opened(reading=True) as installation:
         settings = installation.settings
@@ -63,8 +72,8 @@ def command(
         )
         bound_memory(limits.memory_mb)
         queries = Queries(installation.home.path, installation.ledger, table_schemas())
-        with ended_after(limits.timeout), queries.run(text, limits=limits) as answer:
-            _write(answer, form)
+        with queries.run(text, limits=limits, trusted=unsafe) as answer:
+            _write(answer, form, csv_safe=csv_safe)
         if any(name.endswith("_current") for name in answer.tables):
             _say_what_is_missing(installation)
 
@@ -112,7 +121,7 @@ def _output(word: str | None) -> Output:
     return Output(word)
 
 
-def _write(answer: Answer, form: Output) -> None:
+def _write(answer: Answer, form: Output, *, csv_safe: bool) -> None:
     if form is not Output.TABLE:
         in_utf8()
     match form:
@@ -123,7 +132,7 @@ def _write(answer: Answer, form: Output) -> None:
         case Output.NDJSON:
             answers.as_ndjson(answer)
         case Output.CSV:
-            answers.as_csv(answer)
+            answers.as_csv(answer, safe=csv_safe)
         case Output.PARQUET:
             answers.as_parquet(answer)
 

@@ -8,6 +8,7 @@ import typer
 from ocelog import config, home
 from ocelog.cli import show
 from ocelog.quantities import write_duration
+from ocelog.sandbox.child import describe
 
 
 def command(
@@ -26,6 +27,7 @@ def command(
     ]
     rows.append(_key())
     rows.append(_ledger())
+    rows.append(_sandbox())
     show.table_or_json(rows, json=json)
 
 
@@ -62,4 +64,13 @@ def _ledger() -> dict[str, object]:
         "value": home.without_password(found.ledger_url),
         "origin": str(found.path / "home.json") if chosen else "default",
         "meaning": meaning,
+    }
+
+
+def _sandbox() -> dict[str, object]:
+    return {
+        "setting": "SQL sandbox",
+        "value": describe(),
+        "origin": "this kernel",
+        "meaning": "What keeps the process of a query from the rest of the machine: Landlock, seccomp.",
     }

@@ -2,6 +2,7 @@
 
 import json as json_format
 import sys
+import unicodedata
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
@@ -27,7 +28,8 @@ def table_or_json(rows: Sequence[Mapping[str, Any]], *, json: bool) -> None:
 def as_json(value: object) -> None:
     """Print `value` as one JSON document."""
     in_utf8()
-    typer.echo(json_format.dumps(value, indent=2, ensure_ascii=False, default=str))
+    text = json_format.dumps(value, indent=2, ensure_ascii=False, default=str)
+    typer.echo("\n".join(map(harmless_json, text.split("\n"))) if sys.stdout.isatty() else text)
 
 
 def table(rows: Sequence[Mapping[str, Any]], *, whole_lines: bool = False) -> None:
@@ -105,10 +107,25 @@ def cell(value: object) -> str:
 
 
 def harmless(text: str) -> str:
-    """Return `text` with control characters written out: a record must not be able to steer the terminal."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    """Return `text` with control and invisible characters written out: a record must not steer the terminal."""
+    return "".join(each if _visible(each) else each.encode("unicode_escape").decode() for each in text)
+
+
+def harmless_lines(text: str) -> str:
+    """Return `text` as `harmless` does, but with its lines as they are."""
+    return "\n".join(map(harmless, text.split("\n")))
+
+
+def harmless_json(text: str) -> str:
+    """Return a line of JSON with the same written as JSON escapes, so that it means what it meant."""
+    return "".join(each if _visible(each) else json_format.dumps(each)[1:-1] for each in text)
+
+
+def _visible(each: str) -> bool:
+    # Python counts spaces other than the plain one among what cannot be printed.
+    return each.isprintable() or unicodedata.category(each) == "Zs"
 
 
 def remark(text: str) -> None:
-    """Say something beside the answer, on stderr."""
-    typer.echo(text, err=True)
+    """Say something in addition to the answer, on stderr."""
+    typer.echo(harmless_lines(text), err=True)

@@ -17,6 +17,7 @@ from ocelog.installation import Installation, opened
 from ocelog.lake.view import check_lake
 from ocelog.model import REJECTIONS, Slice, SliceState
 from ocelog.quantities import about, duration, write_instant, write_size
+from ocelog.sandbox.child import describe
 from ocelog.standing import Standing, standings
 
 _LITTLE_DISK = 500_000_000
@@ -43,14 +44,16 @@ def command(
         free = homes.free_bytes(installation.home)
         rejected = installation.ledger.unpublished(REJECTIONS)[0]
         lake = _lake_error(installation)
+        sandbox = describe()
     if json:
-        show.as_json(_whole(found, who, free, rejected) | {"lake_error": lake})
+        show.as_json(_whole(found, who, free, rejected) | {"lake_error": lake, "sql_sandbox": sandbox})
     else:
         _print(found, who, free)
+        typer.echo(f"SQL sandbox: {sandbox}")
         for line in _stale(found, who, allowed):
             typer.echo(show.harmless(line))
         if lake is not None:
-            typer.echo(f"Lake: {lake}")
+            typer.echo(show.harmless(f"Lake: {lake}"))
     unwell = lake is not None or free < _LITTLE_DISK or any(each.needs_person for each in found)
     if unwell or _stale(found, who, allowed):
         raise typer.Exit(1)

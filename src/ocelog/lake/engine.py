@@ -1,18 +1,30 @@
-"""How one statement runs in an engine that is shut off from everything but the files it was given."""
+"""How one statement is answered by a child process that can read nothing but the files it was given."""
 
-import threading
+import json
+import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, NoReturn
 
-import duckdb
+import msgspec
 import pyarrow as pa
 
 from ocelog.errors import LakeUnavailableError, OcelogError, QueryError
-from ocelog.lake.sql import literal, quoted
+from ocelog.sandbox.channel import Frame
+from ocelog.sandbox.child import Bounds, Child, Spec
+from ocelog.sandbox.kernel import EVERY, Layers
 
-_BATCH_ROWS = 10_000
+_ROOM = 2 * 1024**3
+"""Bytes for the interpreter, libraries and buffers that the engine does not count."""
+_LONGEST_FRAME = 256_000_000
+"""Bytes of a batch; the child cuts larger ones, so only a single row can be too large."""
+_MOST_THREADS = 8
+_MACHINE = ("/proc/self/cgroup", "/sys/fs/cgroup", "/proc/meminfo", "/sys/devices/system/cpu")
+"""What the engine looks at whenever it starts, to learn how much of the machine is its."""
+_SPARE_FILES = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,124 +34,230 @@ class Limits:
     timeout: timedelta = timedelta(seconds=60)
     memory_mb: int = 1024
     temp_mb: int = 8192
-    """Disk for what does not fit into memory."""
+    """Disk for what does not fit into memory; never more than half of what is free there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guards:
+    """What keeps a query in. Tests leave parts of it out, to show that the rest holds."""
+
+    layers: Layers = EVERY
+    """As if the kernel offered no more than these."""
+    statement: bool = True
+    """Whether the statement is checked before it runs."""
+
+
+class _Refusal(msgspec.Struct):
+    kind: str
+    text: str
 
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One statement in an engine of its own."""
+    """One statement in a process of its own, which is locked in before it sees the statement."""
 
     limits: Limits
-    files: Sequence[str]
-    """All that it may read."""
-    explain: Callable[[str], QueryError | None]
-    """Says in the lake's words what is wrong with a question, where it can."""
+    folders: Sequence[str]
+    """All that it may read before it is known which files it needs: those of the lake's tables."""
+    explain: Callable[[str, Sequence[str]], QueryError | None]
+    """Says in the lake's words what is wrong with a query on some tables, if it can."""
     temporary: Path
-    connection: duckdb.DuckDBPyConnection = field(init=False)
-    _answer: duckdb.DuckDBPyRelation = field(init=False)
-    _reader: pa.RecordBatchReader = field(init=False)
-    _watcher: threading.Thread = field(init=False)
-    _late: threading.Event = field(default_factory=threading.Event)
-    _over: threading.Event = field(default_factory=threading.Event)
+    guards: Guards
+    _child: Child = field(init=False)
+    _deadline: float = field(init=False)
+    _temp_mb: int = field(init=False)
+    _files: Sequence[str] = ()
+    _wanted: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        self.connection = _connected(self.limits, self.temporary, self.files)
-        self._watcher = threading.Thread(target=self._watch, name="query-limit", daemon=True)
+        seconds = self.limits.timeout.total_seconds()
+        self._deadline = time.monotonic() + seconds
+        self._temp_mb = min(self.limits.temp_mb, _free_bytes(self.temporary) // 2 // 1_000_000)
+        bounds = Bounds(
+            memory_bytes=2 * self.limits.memory_mb * 1024**2 + _ROOM,
+            cpu_seconds=int(seconds * _threads()) + 10,
+            wall_seconds=int(seconds) + 60,
+            open_files=1 << 20,
+            scratch_bytes=self._temp_mb * 1_000_000,
+        )
+        spec = Spec(
+            entry="ocelog.lake.worker",
+            packages=("duckdb", "pyarrow"),
+            bounds=bounds,
+            read=(*self.folders, *_machine()),
+            scratch=str(self.temporary),
+            longest_frame=_LONGEST_FRAME,
+        )
+        self._child = Child(spec=spec, only=self.guards.layers)
 
-    def begin(self, views: Mapping[str, str], sql: str) -> pa.RecordBatchReader:
-        """Make `views` (SQL by name, in an order in which each knows its sources) and begin to answer `sql`."""
-        self._watcher.start()
-        try:
-            for name, select in views.items():
-                self.connection.execute(f"CREATE VIEW {quoted(name)} AS {select}")
-            self._answer = self.connection.sql(sql)
-            self._reader = self._answer.to_arrow_reader(_BATCH_ROWS)
-        except (duckdb.Error, RuntimeError) as error:
-            raise self._translated(error) from error
-        return self._reader
+    @property
+    def layers(self) -> Layers:
+        """What keeps the process in. Raises SandboxError if it does not start."""
+        return self._child.layers
 
-    def batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    def check(self, sql: str, names: Sequence[str]) -> frozenset[str] | None:
+        """Return the names that `sql` reads; None: all. Raises QueryError unless it only reads."""
+        # The clock starts once the process is ready: on a busy machine that takes a while.
+        _ = self.layers
+        self._deadline = time.monotonic() + self.limits.timeout.total_seconds()
+        asked = {"sql": sql, "names": list(names), "checking": self.guards.statement}
+        found = msgspec.json.decode(self._ask("check", json.dumps(asked).encode(), "tables"), type=list[str] | None)
+        return None if found is None else frozenset(found)
+
+    def begin(
+        self,
+        files: Sequence[str],
+        views: Mapping[str, str],
+        sql: str,
+        *,
+        extras: Mapping[str, pa.Table],
+        wanted: Sequence[str],
+    ) -> pa.Schema:
+        """Make `views` (SQL by name, in an order in which each knows its sources) and begin to answer `sql`.
+
+        Returns the columns of the answer. `extras` are small tables that are no files.
+        """
+        self._files, self._wanted = files, wanted
+        spec: dict[str, Any] = {
+            "sql": sql,
+            "files": list(files),
+            "read": [*files, *_machine()],
+            "views": list(views.items()),
+            "extras": list(extras),
+            "threads": _threads(),
+            "memory_mb": self.limits.memory_mb,
+            "temporary": str(self.temporary) if self.layers.landlock else None,
+            "temp_mb": self._temp_mb * 4 // 5,
+            "locked": self.guards.statement,
+        }
+        self._send("run", json.dumps(spec).encode())
+        for table in extras.values():
+            self._send("extra", _stream(table))
+        return self._open(self._ask("go", b"", "schema")).schema
+
+    def batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Yield the rows as they are computed."""
         while True:
-            try:
-                batch = reader.read_next_batch()
-            except StopIteration:
+            self._send("next")
+            frame = self._receive()
+            if frame.kind == "end":
                 return
-            except (duckdb.Error, OSError, RuntimeError, pa.ArrowException) as error:
-                raise self._translated(error) from error
-            if self._late.is_set():
-                raise self._too_long()
-            yield batch
+            if frame.kind != "batch":
+                self._malformed()
+            reader = self._open(frame.payload)
+            if reader.schema != schema:
+                self._malformed()
+            for batch in reader:
+                batch.validate(full=True)
+                yield batch
 
     def count(self) -> int:
         """Return how many rows the answer has; the columns that only it shows are not read for that."""
-        # One connection has one open answer.
-        self._reader.close()
-        try:
-            ((rows,),) = self._answer.aggregate("count(*)").fetchall()
-        except (duckdb.Error, RuntimeError) as error:
-            raise self._translated(error) from error
-        return int(rows)
+        return msgspec.json.decode(self._ask("count", b"", "rows"), type=int)
 
     def close(self) -> None:
         """Stop the statement, if it still runs, and free what it used."""
-        self._over.set()
-        self.connection.interrupt()
-        self.connection.close()
-        if self._watcher.is_alive():
-            # At the interpreter's end nobody may hold the engine any more: it would complain on stderr.
-            self._watcher.join()
+        self._child.close()
 
-    def _watch(self) -> None:
-        """Interrupt the statement when its time is up, again and again: between two steps no one hears it."""
-        if self._over.wait(self.limits.timeout.total_seconds()):
-            return
-        self._late.set()
-        while not self._over.wait(0.05):
-            self.connection.interrupt()
+    def _ask(self, kind: str, payload: bytes, expected: str) -> bytearray:
+        self._send(kind, payload)
+        frame = self._receive()
+        if frame.kind != expected:
+            self._malformed()
+        return frame.payload
 
-    def _translated(self, error: Exception) -> OcelogError:
-        text = str(error)
-        if self._late.is_set():
-            return self._too_long()
-        if (gone := next((path for path in self.files if not Path(path).exists()), None)) is not None:
+    def _send(self, kind: str, payload: bytes | memoryview = b"") -> None:
+        try:
+            self._child.send(kind, payload, self._deadline)
+        except TimeoutError:
+            raise self._too_long() from None
+        except EOFError:
+            self._ended()
+
+    def _receive(self) -> Frame:
+        """Return the child's answer; an error of its becomes one of ours."""
+        try:
+            frame = self._child.receive(self._deadline)
+        except TimeoutError:
+            raise self._too_long() from None
+        except EOFError:
+            self._ended()
+        except ValueError:
+            self._too_large()
+        if frame.kind != "error":
+            return frame
+        try:
+            refusal = msgspec.json.decode(frame.payload, type=_Refusal)
+        except msgspec.DecodeError:
+            self._malformed()
+        raise self._translated(refusal)
+
+    def _open(self, payload: bytearray) -> pa.RecordBatchReader:
+        try:
+            return pa.ipc.open_stream(pa.py_buffer(payload))
+        except pa.ArrowException:
+            self._malformed()
+
+    def _translated(self, refusal: _Refusal) -> OcelogError:
+        text = refusal.text
+        if refusal.kind == "statement":
+            return QueryError(text)
+        if (gone := next((path for path in self._files if not Path(path).exists()), None)) is not None:
             return LakeUnavailableError(f"The lake changed while it was read: {gone} is gone. Run it again.")
-        if "Permission Error" in text:
+        if refusal.kind == "memory" or "Out of Memory" in text or "bad_alloc" in text:
+            return self._too_hungry()
+        if any(each in text for each in ("Permission Error", "Permission denied", "Operation not permitted")):
             return QueryError(f"The query reaches for something outside the lake: {_first_line(text)}")
-        if isinstance(error, RuntimeError) and "interrupted" in text:
-            return QueryError("The query was interrupted.")
-        if "Out of Memory" in text:
-            return QueryError(
-                f"The query needs more than its {self.limits.memory_mb} MB of memory and {self.limits.temp_mb} MB of "
-                "disk. Read fewer columns or a shorter time."
-            )
-        return self.explain(text) or QueryError(text.strip())
+        return self.explain(text, self._wanted) or QueryError(text.strip())
+
+    def _ended(self) -> NoReturn:
+        """Say why the process is gone."""
+        self._child.close()
+        if time.monotonic() >= self._deadline:
+            raise self._too_long()
+        raise self._too_hungry(f" (its process ended with code {self._child.exit_code})")
+
+    def _too_hungry(self, how: str = "") -> QueryError:
+        return QueryError(
+            f"The query needs more than its {self.limits.memory_mb} MB of memory and {self._temp_mb} MB of disk{how}. "
+            "Read fewer columns or a shorter time."
+        )
+
+    def _too_large(self) -> NoReturn:
+        raise QueryError(
+            f"A row of the answer is larger than {_LONGEST_FRAME // 1_000_000} MB: select less of it at once."
+        )
+
+    def _malformed(self) -> NoReturn:
+        self.close()
+        raise QueryError("The answer of the process that runs the query is malformed: it was ended.")
 
     def _too_long(self) -> QueryError:
+        self._child.close()
         return QueryError(
             f"The query took longer than {self.limits.timeout.total_seconds():g} s. Read a shorter time "
             "(p_event_time), or allow more with --timeout."
         )
 
 
-def _connected(limits: Limits, temporary: Path, files: Sequence[str]) -> duckdb.DuckDBPyConnection:
-    """Open an engine that may read `files` and nothing else, writes only in `temporary`, and downloads nothing."""
-    connection = duckdb.connect(":memory:")
-    allowed = ", ".join(map(literal, files))
-    connection.execute(f"""
-        SET TimeZone = 'UTC';
-        SET python_enable_replacements = false;
-        SET autoinstall_known_extensions = false;
-        SET autoload_known_extensions = false;
-        SET allow_community_extensions = false;
-        SET memory_limit = '{limits.memory_mb}MB';
-        SET temp_directory = {literal(str(temporary))};
-        SET max_temp_directory_size = '{limits.temp_mb}MB';
-        SET allowed_paths = [{allowed}];
-        SET enable_external_access = false;
-        SET lock_configuration = true;
-    """)
-    return connection
+def _threads() -> int:
+    return min(_MOST_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _machine() -> list[str]:
+    return [path for path in _MACHINE if Path(path).exists()]
+
+
+def _free_bytes(path: Path) -> int:
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
+
+
+def _stream(table: pa.Table) -> memoryview:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return memoryview(sink.getvalue())
 
 
 def _first_line(text: str) -> str:

@@ -1,6 +1,7 @@
-"""How an SQL question over the lake is answered."""
+"""How an SQL query over the lake is answered."""
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,17 +9,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ocelog.errors import HomeError, LakeUnavailableError, QueryError
-from ocelog.lake.engine import Limits, Run
+from ocelog.errors import HomeError, LakeUnavailableError, QueryError, SandboxError
+from ocelog.lake.engine import Guards, Limits, Run
 from ocelog.lake.nearest import explained
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.sql import ALL_LOGS, CURRENT, all_logs_view, current_view, log_tables, view_of_files
-from ocelog.lake.statement import Statement, checked
 from ocelog.lake.temporary import temporary_directory
 from ocelog.lake.upkeep import GRACE
 from ocelog.lake.view import View, Views
 
-__all__ = ["Answer", "Limits", "Queries"]
+__all__ = ["Answer", "ExtraTable", "Guards", "Limits", "Queries"]
 
 MAX_TIMEOUT = GRACE - timedelta(minutes=1)
 """A part's file may go `GRACE` after it was published: no query may still be reading it then."""
@@ -37,61 +37,90 @@ class Answer:
     """Tables and views of the lake that the question reads."""
 
 
-class Queries:
-    """Answers questions over the tables of one home."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtraTable:
+    """A small table that is not in the lake, such as one of the ledger: its rows are copied into each query on it."""
 
-    def __init__(self, home: Path, ledger: LakeLedger, schemas: Mapping[str, pa.Schema]) -> None:
+    schema: pa.Schema
+    rows: Callable[[], pa.Table]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Begun:
+    """A statement that is being answered."""
+
+    run: Run
+    schema: pa.Schema
+    wanted: Sequence[str]
+
+
+class Queries:
+    """Answers queries over the tables of one home, each in a process of its own that can reach nothing else."""
+
+    def __init__(
+        self,
+        home: Path,
+        ledger: LakeLedger,
+        schemas: Mapping[str, pa.Schema],
+        extras: Mapping[str, ExtraTable] | None = None,
+        guards: Guards | None = None,
+    ) -> None:
         self._home = home
         self._schemas = schemas
+        self._extras = extras or {}
         self._views = Views(home, ledger)
+        self._guards = guards or Guards()
 
     @property
     def names(self) -> list[str]:
         """Every table and view, in the order in which they are shown."""
         logs = log_tables(self._schemas)
         rest = [table for table in self._schemas if table not in logs]
-        return [*(name for table in logs for name in (table, table + CURRENT)), ALL_LOGS, *rest]
+        return [*(name for table in logs for name in (table, table + CURRENT)), ALL_LOGS, *rest, *self._extras]
 
     @contextmanager
-    def run(self, sql: str, *, limits: Limits | None = None) -> Iterator[Answer]:
+    def run(self, sql: str, *, limits: Limits | None = None, trusted: bool = False) -> Iterator[Answer]:
         """Answer `sql`, one statement that only reads; its rows are computed within the block, and the time limit.
 
-        Raises QueryError where the question is wrong or takes too much, LakeUnavailableError where files went away
-        under it; so does reading the rows.
+        Raises QueryError if the query is wrong or takes too much, LakeUnavailableError if files went away under it; so
+        does reading the rows. Raises SandboxError if the kernel cannot keep the query's process in and this user is not
+        the owner of the home, unless `sql` is `trusted`.
         """
         limits = limits or Limits()
         if not timedelta(0) < limits.timeout <= MAX_TIMEOUT:
             raise QueryError(f"The time limit must be more than 0 s and at most {MAX_TIMEOUT.total_seconds():g} s.")
-        statement = checked(sql)
-        wanted = self._wanted(statement)
         with temporary_directory(self._home) as temporary:
-            run, reader = self._begin(statement, wanted, limits, temporary)
+            begun = self._begin(sql, limits, temporary, trusted=trusted)
             try:
                 yield Answer(
-                    schema=reader.schema, batches=run.batches(reader), count=run.count, tables=frozenset(wanted)
+                    schema=begun.schema,
+                    batches=begun.run.batches(begun.schema),
+                    count=begun.run.count,
+                    tables=frozenset(begun.wanted),
                 )
             finally:
-                run.close()
+                begun.run.close()
 
-    def _wanted(self, statement: Statement) -> list[str]:
-        """Return the names that the statement reads; all of them, where it does not say."""
-        return [name for name in self.names if statement.tables is None or name in statement.tables]
-
-    def _begin(
-        self, statement: Statement, wanted: list[str], limits: Limits, temporary: Path
-    ) -> tuple[Run, pa.RecordBatchReader]:
-        """Begin on a view of the lake; where a file goes away before the engine has it, on a newer one."""
+    def _begin(self, sql: str, limits: Limits, temporary: Path, *, trusted: bool) -> _Begun:
+        """Begin on a view of the lake; if a file goes away before the engine has it, on a newer one."""
         for left in reversed(range(_TRIES)):
-            views = {table: self._views.take(table) for table in self._tables(wanted)}
-            files = {table: self._files(view) for table, view in views.items()}
             run = Run(
                 limits=limits,
-                files=[path for paths in files.values() for path in paths],
-                explain=lambda text: explained(text, self.names, *self._columns(wanted)),
+                folders=[folder for folder in self._folders() if Path(folder).exists()],
+                explain=lambda text, wanted: explained(text, self.names, *self._columns(wanted)),
                 temporary=temporary,
+                guards=self._guards,
             )
+            files: dict[str, list[str]] = {}
             try:
-                return run, run.begin(self._sql(files, wanted), statement.sql)
+                self._refuse_unguarded(run, trusted=trusted)
+                read = run.check(sql, self.names)
+                wanted = [name for name in self.names if read is None or name in read]
+                files |= {table: self._files(self._views.take(table)) for table in self._tables(wanted)}
+                paths = [path for listed in files.values() for path in listed]
+                extras = {name: self._extras[name].rows() for name in self._extras if name in wanted}
+                schema = run.begin(paths, self._sql(files, wanted), sql, extras=extras, wanted=wanted)
+                return _Begun(run=run, schema=schema, wanted=wanted)
             except LakeUnavailableError:
                 run.close()
                 if not left:
@@ -102,7 +131,17 @@ class Queries:
                 raise
         raise AssertionError
 
-    def _tables(self, wanted: list[str]) -> list[str]:
+    def _refuse_unguarded(self, run: Run, *, trusted: bool) -> None:
+        if not run.layers.seccomp and not trusted and self._home.stat().st_uid != os.geteuid():
+            raise SandboxError(
+                f"SQL on the home of another user is refused, since this kernel cannot keep it in (SQL sandbox: "
+                f"{run.layers}). Run it as the owner, or add --unsafe if you trust the SQL."
+            )
+
+    def _folders(self) -> list[str]:
+        return [str(self._home / "landing"), str(self._home / "lake" / "warehouse")]
+
+    def _tables(self, wanted: Sequence[str]) -> list[str]:
         """Return the tables below the wanted names."""
         if ALL_LOGS in wanted:
             return [*log_tables(self._schemas), *(table for table in self._schemas if table in wanted)]
@@ -118,11 +157,24 @@ class Queries:
         return found
 
     def _files(self, view: View) -> list[str]:
-        return [*(file.path for file in view.files), *(str(self._home / part.path) for part in view.parts)]
+        """Return the files of a view. Raises HomeError for one that lies elsewhere: the query could not open it."""
+        found = [*(file.path for file in view.files), *(str(self._home / part.path) for part in view.parts)]
+        inside = tuple(f"{folder}/" for folder in self._folders())
+        for path in found:
+            if not path.startswith(inside) and not os.path.realpath(path).startswith(
+                tuple(f"{os.path.realpath(folder)}/" for folder in inside)
+            ):
+                raise HomeError(
+                    f"The table {view.table} holds the file {path}, which another engine wrote outside the lake: have "
+                    f"that engine write it again below {self._home / 'lake' / 'warehouse'}."
+                )
+        return found
 
-    def _columns(self, wanted: list[str]) -> tuple[set[str], set[str]]:
-        """Return the columns of the wanted tables (of all, where there are none), and the fields inside of them."""
-        schemas = [self._schemas[table] for table in self._tables(wanted)] or list(self._schemas.values())
+    def _columns(self, wanted: Sequence[str]) -> tuple[set[str], set[str]]:
+        """Return the columns of the wanted tables (of all, if there are none), and the fields inside of them."""
+        everything = {**self._schemas, **{name: extra.schema for name, extra in self._extras.items()}}
+        named = [*self._tables(wanted), *(name for name in self._extras if name in wanted)]
+        schemas = [everything[table] for table in named] or list(everything.values())
         columns = [column for schema in schemas for column in schema]
         return {column.name for column in columns}, {name for column in columns for name in _fields(column.type)}
 

@@ -1,0 +1,92 @@
+"""How a child begins: limits, imports, and then the lock, before it has read a byte that came from outside."""
+
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ocelog.sandbox import kernel
+from ocelog.sandbox.channel import Channel
+from ocelog.sandbox.kernel import Layers
+
+_LONGEST = 1 << 30
+"""Bytes of a frame from the parent, which is trusted."""
+_ENVIRONMENT = {
+    # No thread may be there before the lock: Landlock would not bind it.
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+
+
+def main() -> None:
+    """Do what the parent sends, locked in. The process ends with it, or with its parent."""
+    if sys.platform.startswith("linux"):
+        kernel.die_with_parent()
+    channel = Channel(reading=os.dup(0), writing=os.dup(1), longest=_LONGEST)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+    try:
+        spec: dict[str, Any] = json.loads(channel.receive().payload)
+        _limit(spec["limits"])
+        os.environ.update(_ENVIRONMENT)
+        work = None if spec["entry"] is None else import_module(spec["entry"])
+        layers = _lock(spec)
+        channel.send("ready", json.dumps({"landlock": layers.landlock, "seccomp": layers.seccomp}).encode())
+        if work is not None:
+            work.main(channel, layers)
+    except EOFError:
+        return
+
+
+def _limit(limits: Mapping[str, int]) -> None:
+    """Bound what this process may take; what a system cannot bound it leaves."""
+    bounds = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_DATA: limits["memory_bytes"],
+        resource.RLIMIT_AS: limits["memory_bytes"] + (1 << 30),
+        resource.RLIMIT_CPU: limits["cpu_seconds"],
+        resource.RLIMIT_NOFILE: limits["open_files"],
+        resource.RLIMIT_FSIZE: limits["scratch_bytes"],
+    }
+    for each, bound in bounds.items():
+        _, hard = resource.getrlimit(each)
+        least = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(each, (least, least))
+    # Ends the process by itself, whatever it is in the middle of, should its parent not.
+    signal.setitimer(signal.ITIMER_REAL, limits["wall_seconds"])
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _lock(spec: Mapping[str, Any]) -> Layers:
+    """Give up, for good, what the work does not need; return what the kernel took away."""
+    try:
+        kernel.refuse_privileges()
+    except (OSError, AttributeError):
+        return Layers(landlock=0, seccomp=False)
+    landlock = min(spec["landlock"], kernel.landlock_version())
+    if landlock and kernel.threads() != 1:
+        landlock = 0
+    if landlock:
+        try:
+            kernel.restrict_files(landlock, read=spec["read"], scratch=spec["scratch"])
+        except FileNotFoundError:
+            raise
+        except OSError:
+            landlock = 0
+    seccomp = spec["seccomp"] and kernel.seccomp_supported()
+    if seccomp:
+        try:
+            kernel.restrict_calls(writing=bool(landlock and spec["scratch"]))
+        except OSError:
+            seccomp = False
+    return Layers(landlock=landlock, seccomp=seccomp)

@@ -1,0 +1,220 @@
+"""How a child is started, spoken to and ended."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from ocelog.errors import SandboxError
+from ocelog.sandbox.channel import Channel, Frame
+from ocelog.sandbox.kernel import EVERY, Layers
+
+_BEGIN = "import sys; sys.path += sys.argv[1:]; from ocelog.sandbox.bootstrap import main; main()"
+_STARTS_WITHIN = 60.0
+_LONGEST_READY = 10_000
+_SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/localtime", "/etc/ld.so.cache")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What a child may take at most; the kernel ends it, or fails its calls, above that."""
+
+    memory_bytes: int
+    cpu_seconds: int
+    wall_seconds: int
+    open_files: int = 256
+    scratch_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What a child is for."""
+
+    entry: str | None
+    """Module with `main(channel, layers)`; None: it only says which layers it has."""
+    bounds: Bounds
+    packages: tuple[str, ...] = ()
+    """Top-level packages that the module imports."""
+    read: tuple[str, ...] = ()
+    """Files and folders that it may read once it is locked in."""
+    scratch: str | None = None
+    """Folder that it may write in, emptied by whoever lent it. Without Landlock it may not."""
+    libraries: bool = False
+    """Whether it imports more, or loads time zones, once it is locked in."""
+    keep_out: tuple[str, ...] = ()
+    """Folders with secrets: a spec that would let the child read one of them whole is refused."""
+    longest_frame: int = 1 << 20
+    """Bytes; more in one answer counts as malformed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Child:
+    """A process that does one job. It ends with the thread that started it, so that thread must be the one that waits.
+
+    Raises SandboxError if it cannot be started.
+    """
+
+    spec: Spec
+    only: Layers = EVERY
+    """For tests: as if the kernel offered no more than these."""
+    _process: "subprocess.Popen[bytes]" = field(init=False)
+    _channel: Channel = field(init=False)
+    _ready: Layers | None = None
+
+    def __post_init__(self) -> None:
+        command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", _BEGIN, *_import_path(self.spec.packages)]
+        read = _readable(self.spec)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and no shell
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                # Ctrl-C is for the parent, which ends the child. Without a terminal it cannot type into one either.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SandboxError(f"The process for untrusted work cannot be started: {error}.") from error
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError
+        self._channel = Channel(
+            reading=self._process.stdout.fileno(),
+            writing=self._process.stdin.fileno(),
+            longest=max(self.spec.longest_frame, _LONGEST_READY),
+        )
+        start = {
+            "entry": self.spec.entry,
+            "limits": asdict(self.spec.bounds),
+            "read": read,
+            "scratch": self.spec.scratch,
+            "landlock": self.only.landlock,
+            "seccomp": self.only.seccomp,
+        }
+        try:
+            within = time.monotonic() + _STARTS_WITHIN
+            self._channel.send("start", json.dumps(start).encode(), deadline=within)
+        except (EOFError, TimeoutError):
+            self._failed()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def layers(self) -> Layers:
+        """What keeps the child in, as it says before it is given anything. Raises SandboxError."""
+        if self._ready is None:
+            try:
+                frame = self._channel.receive(deadline=time.monotonic() + _STARTS_WITHIN)
+                found = json.loads(frame.payload)
+                self._ready = Layers(landlock=int(found["landlock"]), seccomp=bool(found["seccomp"]))
+            except (EOFError, TimeoutError, ValueError, KeyError, TypeError):
+                self._failed()
+        if self._ready is None:
+            raise AssertionError
+        return self._ready
+
+    def send(self, kind: str, payload: bytes | memoryview = b"", deadline: float | None = None) -> None:
+        """Give the child something. Raises EOFError if it ended, TimeoutError at the deadline (`time.monotonic`)."""
+        _ = self.layers
+        self._channel.send(kind, payload, deadline=deadline)
+
+    def receive(self, deadline: float) -> Frame:
+        """Return the child's next answer. Raises EOFError, TimeoutError, ValueError for what is malformed.
+
+        Raises EOFError, too, for a child that has written more than it may: it is ended.
+        """
+        _ = self.layers
+        return self._channel.receive(deadline=deadline, watch=self._watch)
+
+    def _watch(self) -> None:
+        if self.written() > self.spec.bounds.scratch_bytes:
+            self.close()
+            raise EOFError
+
+    def written(self) -> int:
+        """Return how many bytes are in the scratch folder."""
+        if self.spec.scratch is None:
+            return 0
+        found = 0
+        with suppress(OSError):
+            for folder, _, names in os.walk(self.spec.scratch):
+                for name in names:
+                    with suppress(OSError):
+                        found += os.lstat(os.path.join(folder, name)).st_blocks * 512  # noqa: PTH118 - called often
+        return found
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, a signal as a negative number; None: it runs."""
+        return self._process.poll()
+
+    def close(self) -> None:
+        """End the child, whatever it does, and wait for its end."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+
+    def _failed(self) -> None:
+        self.close()
+        raise SandboxError(
+            f"The process for untrusted work ended while it started (code {self._process.returncode}): "
+            f"run `{sys.executable} -I -c 'import {', '.join(self.spec.packages) or 'sys'}'` to see why."
+        )
+
+
+def layers(only: Layers = EVERY) -> Layers:
+    """Start a child that does nothing, and return what keeps it in. Raises SandboxError."""
+    bounds = Bounds(memory_bytes=1 << 30, cpu_seconds=10, wall_seconds=60)
+    child = Child(spec=Spec(entry=None, bounds=bounds, scratch=None), only=only)
+    try:
+        return child.layers
+    finally:
+        child.close()
+
+
+def describe() -> str:
+    """Say which layers keep children in here, or why none can be started."""
+    try:
+        return str(layers())
+    except SandboxError as error:
+        return f"unavailable: {error}"
+
+
+def _import_path(packages: Collection[str]) -> list[str]:
+    """Return the folders of `packages`, which a child looks in besides the standard library."""
+    found = list[str]()
+    for name in ("ocelog", *packages):
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:
+            raise SandboxError(f"The package {name} is missing: install Ocelog anew.")
+        found.append(str(Path(spec.origin).resolve().parent.parent))
+    return list(dict.fromkeys(found))
+
+
+def _readable(spec: Spec) -> list[str]:
+    """Return what the child may read. Raises SandboxError if that holds a folder that it must not read."""
+    found = list(spec.read)
+    if spec.libraries:
+        paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
+        found += [each for each in (*_SYSTEM, *paths, *_import_path(spec.packages)) if Path(each).exists()]
+    for secret in map(os.path.realpath, spec.keep_out):
+        for each in map(os.path.realpath, found):
+            if Path(secret).is_relative_to(each):
+                raise SandboxError(
+                    f"Untrusted work would be able to read all of {secret}, since that lies in {each}, which it needs: "
+                    "move the home to a folder of its own."
+                )
+    return found
