@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,13 @@ PATIENCE = 120
 """Seconds after which a command hangs."""
 
 
-# What the command imports must be there before the rights go: Python itself may be in root's own folder.
-_AS_NOBODY = """
-import contextlib, io, os, sys
-from ocelog.cli import main
-with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
-    with contextlib.redirect_stderr(io.StringIO()):
-        main(sys.argv[1:])
-os.setgroups([])
-os.setgid(65534)
-os.setuid(65534)
-main(sys.argv[1:])
+_NOBODY = 65534
+# Root stays root by name, since Python may be in its own folder, but has no right that others lack: SECBIT_NOROOT.
+_WITHOUT_PRIVILEGES = """
+import ctypes, os, sys
+if ctypes.CDLL(None, use_errno=True).prctl(28, 3, 0, 0, 0) != 0:
+    raise OSError(ctypes.get_errno(), "securebits")
+os.execv(sys.executable, [sys.executable, "-m", "ocelog", *sys.argv[1:]])
 """
 
 
@@ -109,23 +105,27 @@ class Ocelog:
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)
 
     def as_reader(self, *arguments: str, code: int | None = 0) -> Done:
-        """Run a command as somebody who may not write the home: as nobody where we are root, else with its rights gone.
-
-        As root it runs twice, first with all rights.
-        """
+        """Run a command as somebody who may not write the home, which is nobody's meanwhile if we are root."""
         root = os.geteuid() == 0
-        command = [sys.executable, *(("-c", _AS_NOBODY) if root else ("-m", "ocelog")), *arguments]
+        command = [sys.executable, *(("-c", _WITHOUT_PRIVILEGES) if root else ("-m", "ocelog")), *arguments]
         mode = self.home.stat().st_mode
+        self._belongs_to(_NOBODY if root else os.geteuid())
         self.home.chmod(mode if root else mode & 0o555)
         try:
             done = subprocess.run(
                 command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False
             )
         finally:
+            self._belongs_to(os.geteuid())
             self.home.chmod(mode)
         assert "Traceback" not in done.stderr, done.stderr
         assert code is None or done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+
+    def _belongs_to(self, user: int) -> None:
+        for path in (self.home, *self.home.rglob("*")):
+            with suppress(FileNotFoundError):
+                os.chown(path, user, -1)
 
     def add(self, tenant: Simulated, name: str = "prod", *options: str, code: int = 0) -> Done:
         """Add `tenant` as a source, at a rate that wastes no time."""

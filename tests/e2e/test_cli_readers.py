@@ -82,7 +82,7 @@ def test_whether_anything_runs_may_be_hidden_from_a_reader(shared: Ocelog) -> No
 @ROOT_ONLY
 @pytest.mark.parametrize("arguments", [["query", "SELECT 1"], ["config"], ["status"], ["lake"]])
 def test_a_closed_home_names_its_owner(ocelog: Ocelog, arguments: list[str]) -> None:
-    assert "belongs to root: run this as that user" in ocelog.as_reader(*arguments, code=2).err
+    assert "belongs to nobody: run this as that user" in ocelog.as_reader(*arguments, code=2).err
 
 
 @ROOT_ONLY

@@ -167,6 +167,9 @@ class Run:
         return frame.payload
 
     def _send(self, kind: str, payload: bytes | memoryview = b"") -> None:
+        # A reader that was slow itself gets no more either: parts may be deleted by now.
+        if time.monotonic() >= self._deadline:
+            raise self._too_long()
         try:
             self._child.send(kind, payload, self._deadline)
         except TimeoutError:

@@ -17,7 +17,7 @@ from ocelog.sandbox.kernel import Layers
 
 _LONGEST = 1 << 30
 """Bytes of a frame from the parent, which is trusted."""
-_ENVIRONMENT = {
+_OF_LIBRARIES = {
     # No thread may be there before the lock: Landlock would not bind it.
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
@@ -36,7 +36,8 @@ def main() -> None:
     try:
         spec: dict[str, Any] = json.loads(channel.receive().payload)
         _limit(spec["limits"])
-        os.environ.update(_ENVIRONMENT)
+        for name, value in _OF_LIBRARIES.items():
+            os.putenv(name, value)
         work = None if spec["entry"] is None else import_module(spec["entry"])
         layers = _lock(spec)
         channel.send("ready", json.dumps({"landlock": layers.landlock, "seccomp": layers.seccomp}).encode())
