@@ -2,12 +2,12 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from ocelog.errors import SourceUnavailableError
+from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceUnavailableError
 from ocelog.instants import EPOCH, from_us, rfc3339, to_us
 from ocelog.model import Kind
 from ocelog.pull.clock import ApiClock
@@ -38,6 +38,8 @@ START = EPOCH + timedelta(days=5)
 """So early that a sweep of all time is one slice, and seeds are spent on what matters."""
 GHOST = "GHOST"
 """A status that no thing ever has: data beside an error need not be true."""
+PAGE = 3
+"""Records of a page, unless a request says otherwise."""
 _MOST_ASKS = 20_000
 OPEN = ("OPEN", "IN_PROGRESS")
 TAGS = ("a", "b")
@@ -91,10 +93,35 @@ class Faults:
     inclusive: tuple[bool, bool] = (True, False)
     capped: int | None = None
     poison: str | None = None
-    """This id always errs: "beside" an answer, or data is "null"."""
+    """Any page with a certain record errs, as `_err` says: "beside" an answer, data "null", or no answer at all."""
+    poisons: int = 1
+    """So many records are such."""
     refused_tag: bool = False
     """`tag` may not be asked for, for some time."""
     date_jumps: float = 0.0
+    outages: float = 0.0
+    """The API is down for minutes; of one change of the world."""
+    refusals: float = 0.0
+    """It refuses this account for minutes; of one change of the world."""
+    lies: float = 0.0
+    """Its Date moves by minutes to days, and stays there for a while; of one change of the world."""
+    overcount: int = 0
+    """It counts so many records more than there are."""
+    hidden: bool = False
+    """It counts some records, and never shows them."""
+    counted_twice: bool = False
+    """It counts one of the records twice."""
+    ignores_dates: bool = False
+    """It shows the records of all time, whatever was asked for."""
+    bad_stretch: str | None = None
+    """Any request that concerns a certain stretch of the past errs, as `_err` says."""
+
+
+ERRS = ("beside", "null", "down", "contract", "access")
+"""How a request can err: an error beside data, data null, a 5xx or a garbled or too large answer, a 4xx, a 403."""
+LIES = tuple(minutes * 60_000_000 for minutes in (-4_320, -60, -2, 2, 10, 60, 1_200, 4_320, 14_400))
+NOT_YET = frozenset({"poison by status", "bad stretch", "overcount", "hidden", "counted twice", "ignores dates"})
+"""Kinds of faults that are not drawn, because pulling does not survive them yet."""
 
 
 def draw_faults(rng: random.Random) -> Faults:
@@ -124,6 +151,27 @@ def draw_faults(rng: random.Random) -> Faults:
     )
 
 
+def draw_lasting(rng: random.Random, faults: Faults) -> Faults:
+    """Add to `faults` what lasts: what the API never gets right, or not for long. In a third of the seeds."""
+    kind = rng.choice((*(2 * ("",)), *(kind for kind in _LASTING if kind not in NOT_YET)))
+    return _LASTING[kind](faults, rng) if kind else faults
+
+
+_LASTING: Mapping[str, Callable[[Faults, random.Random], Faults]] = {
+    "poison by status": lambda faults, rng: replace(
+        faults, poison=rng.choice(("down", "contract", "access")), poisons=rng.choice((1, 1, 2))
+    ),
+    "bad stretch": lambda faults, rng: replace(faults, bad_stretch=rng.choice(ERRS[1:])),
+    "overcount": lambda faults, rng: replace(faults, overcount=rng.choice((1, 1, 2, 50))),
+    "hidden": lambda faults, _: replace(faults, hidden=True),
+    "counted twice": lambda faults, _: replace(faults, counted_twice=True),
+    "ignores dates": lambda faults, _: replace(faults, ignores_dates=True),
+    "outages": lambda faults, rng: replace(faults, outages=rng.uniform(0, 0.1)),
+    "refusals": lambda faults, rng: replace(faults, refusals=rng.uniform(0, 0.1)),
+    "lies": lambda faults, rng: replace(faults, lies=rng.uniform(0, 0.2)),
+}
+
+
 class World:
     """Things that open, move, close, reopen and change their tag and back, on a clock that only steps when told."""
 
@@ -132,7 +180,16 @@ class World:
         self.faults = faults
         self.now = to_us(START)
         self.things: list[Thing] = []
-        self.poisoned: str | None = None
+        self.poisoned: frozenset[str] = frozenset()
+        self.hidden: frozenset[str] = frozenset()
+        self.twice: str | None = None
+        self.bad_stretch: tuple[int, int] | None = None
+        self.asked = 0
+        """Requests so far, of all processes."""
+        self.pace = 0
+        """How long a request takes, in microseconds."""
+        self.lie = 0
+        self.down_until = self.refused_until = 0
         self.circling: str | None = None
         self.refusing_tag = False
         for _ in range(things):
@@ -141,13 +198,42 @@ class World:
         for _ in range(things):
             self.change()
         if faults.poison is not None:
-            self.poisoned = rng.choice(self.things).id
+            self.poisoned = frozenset(rng.choice(self.things).id for _ in range(faults.poisons))
         if faults.circles:
             self.circling = rng.choice(self.things).id
+        if faults.hidden:
+            self.hidden = frozenset(rng.choice(self.things).id for _ in range(2))
+        if faults.counted_twice:
+            self.twice = rng.choice(self.things).id
+        if faults.bad_stretch is not None:
+            begins = rng.choice(self.things).created + rng.randrange(-60_000_000, 60_000_000)
+            self.bad_stretch = begins, begins + rng.choice((500_000, 20_000_000, 120_000_000))
 
     def advance(self, us: int) -> None:
         """Let time pass."""
         self.now += us
+
+    def trouble(self) -> None:
+        """Let the API as a whole go wrong for a while, or come back."""
+        faults, rng = self.faults, self.rng
+        if faults.outages and rng.random() < faults.outages:
+            self.down_until = self.now + rng.choice((30_000_000, 200_000_000, 900_000_000))
+        if faults.refusals and rng.random() < faults.refusals:
+            self.refused_until = self.now + rng.choice((30_000_000, 200_000_000, 900_000_000))
+        if faults.lies and rng.random() < faults.lies:
+            self.lie = rng.choice((0, *LIES)) if self.lie == 0 else rng.choice((0, 0, *LIES))
+
+    def spots(self) -> list[tuple[int, int]]:
+        """Return the stretches, by either field, in which requests err for ever."""
+        return [*self._instants(self.poisoned), *([self.bad_stretch] if self.bad_stretch else [])]
+
+    def detours(self) -> list[tuple[int, int]]:
+        """Return the instants, by either field, from which no cursor leads on."""
+        return self._instants({self.circling})
+
+    def _instants(self, ids: Collection[str | None]) -> list[tuple[int, int]]:
+        things = [thing for thing in self.things if thing.id in ids]
+        return [(at, at) for thing in things for at in (thing.created, thing.changed) if at is not None]
 
     def change(self) -> None:
         """Let one thing happen."""
@@ -188,13 +274,12 @@ class WorldSource:
         self._world = world
         self._clock = clock
         self._yield = yields
-        self.asked = 0
 
     def hear(self) -> bool:
         """Let the clock hear the API's Date."""
         world = self._world
         jump = 3_600_000_000 if world.rng.random() < world.faults.date_jumps else 0
-        date = from_us((world.now + jump) // 1_000_000 * 1_000_000)
+        date = from_us((world.now + world.lie + jump) // 1_000_000 * 1_000_000)
         return self._clock.hear(date, self._clock.reading())
 
     def prime(self) -> None:
@@ -204,8 +289,9 @@ class WorldSource:
 
     def ask(self, ask: Ask) -> Answer:
         """Answer from the world as it is between two points at which others may run."""
-        self.asked += 1
-        assert self.asked < _MOST_ASKS, "pulling never ends"
+        self._world.asked += 1
+        self._world.advance(self._world.pace)
+        assert self._world.asked < _MOST_ASKS, "pulling never ends"
         for _ in range(20):
             asked_us = self._clock.stamp()
             self._yield()
@@ -217,25 +303,38 @@ class WorldSource:
 
     def _answer(self, ask: Ask, asked_us: int) -> Answer:
         rng, faults = self._world.rng, self._world.faults
+        if self._world.now < self._world.down_until:
+            raise SourceUnavailableError("502")
+        if self._world.now < self._world.refused_until:
+            raise AccessRefusedError("403")
         if rng.random() < faults.transient:
             raise SourceUnavailableError("503")
+        if faults.bad_stretch is not None and self._concerns_bad_stretch(ask):
+            return _err(faults.bad_stretch)
         if ask.after is not None and rng.random() < faults.lost_cursor:
             return CursorLost(reason="no such cursor")
         matching = self._matching(ask)
-        total = len(matching)
-        size = ask.page_size or 3
+        total = len(matching) + faults.overcount + sum(thing.id == self._world.twice for thing in matching)
+        matching = [thing for thing in matching if thing.id not in self._world.hidden]
+        size = ask.page_size or PAGE
         start = self._start(ask, matching)
         page = matching[start : start + size]
-        poisoned = [thing for thing in page if thing.id == self._world.poisoned]
-        if poisoned and faults.poison == "null":
-            return Unusable(reason="oops! an internal error has occurred")
+        poisoned = [thing for thing in page if thing.id in self._world.poisoned]
+        if poisoned and faults.poison != "beside":
+            return _err(str(faults.poison))
         made = self._page(ask, page, start + size < len(matching), total, asked_us)
         if poisoned or (page and rng.random() < faults.page_error):
             return Unusable(reason="an error beside data", page=_ghostly(made))
         return made
 
+    def _concerns_bad_stretch(self, ask: Ask) -> bool:
+        begins, ends = self._world.bad_stretch or (0, 0)
+        return to_us(ask.since) < ends and to_us(ask.until) > begins
+
     def _matching(self, ask: Ask) -> list[Thing]:
         since, until = to_us(ask.since), to_us(ask.until)
+        if self._world.faults.ignores_dates:
+            since, until = 0, self._world.now + 1
         low, high = self._world.faults.inclusive
         statuses = OPEN if ask.open_only else _ALL
 
@@ -313,6 +412,17 @@ class WorldSource:
             refused=refused,
             unknown=unknown,
         )
+
+
+def _err(how: str) -> Unusable:
+    """Err at the source's port as Wiz does over HTTP; "beside" data is made elsewhere."""
+    if how == "down":
+        raise SourceUnavailableError("500")
+    if how == "contract":
+        raise ContractBrokenError("400")
+    if how == "access":
+        raise AccessRefusedError("403")
+    return Unusable(reason="oops! an internal error has occurred")
 
 
 def _ghostly(page: Page) -> Page:

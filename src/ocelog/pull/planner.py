@@ -110,7 +110,7 @@ def plan(  # noqa: PLR0913 - what there is, and when
 
 def _sweep_is_due(marks: Marks, settings: StreamSettings, now: datetime, waiting: Collection[Slice]) -> bool:
     """Whether the next sweep may begin: it never overtakes the one before."""
-    due = marks.swept_at is None or now >= marks.swept_at + settings.sweep_every
+    due = marks.swept_at is None or now - marks.swept_at >= settings.sweep_every
     return due and not any(s.origin in SWEEPING and s.state is SliceState.WAITING for s in waiting)
 
 

@@ -1,0 +1,68 @@
+"""What getting on may cost: requests, time and ledger transactions, for the records and the faults of one world."""
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection, event
+
+from ocelog.instants import to_us
+from ocelog.ledger.store import Ledger
+from ocelog.model import Slice
+from simulation.world import PAGE, World
+
+SLACK_US = 2_000_000
+"""Requests are widened by a second on both sides, and what is parked is rounded to seconds."""
+READINGS = 4
+"""So often a healthy stretch may be read: a reading can be resumed in its middle, and begins anew then."""
+PER_SPOT = 100
+"""Requests that one bad spot may cost each slice that meets it."""
+LASTING = 20
+"""Requests more, for each slice, at an API that counts wrong or ignores dates."""
+HEALTHY_WITHIN = timedelta(minutes=6)
+"""What failed for a passing reason waits for five minutes at most."""
+ALL_WITHIN = timedelta(hours=3)
+RETRIED_WITHIN = timedelta(hours=26)
+"""What was parked is tried again once a day at least."""
+
+
+class Meter:
+    """Counts what pulling costs from here on."""
+
+    def __init__(self, world: World, ledger: Ledger) -> None:
+        self._world = world
+        self._asked, self._began_us = world.asked, world.now
+        self.takes = self.writes = 0
+        event.listen(ledger._database.writers, "begin", self._begin)
+
+    def _begin(self, connection: Connection) -> None:
+        self.writes += not connection.get_execution_options().get("ocelog_reads", False)
+
+    @property
+    def requests(self) -> int:
+        """Requests since then."""
+        return self._world.asked - self._asked
+
+    @property
+    def passed(self) -> timedelta:
+        """Simulated time since then."""
+        return timedelta(microseconds=self._world.now - self._began_us)
+
+
+def meets(slice_: Slice, spots: Sequence[tuple[int, int]]) -> int:
+    """Count those of `spots` that `slice_` asks for."""
+    since, until = to_us(slice_.since) - SLACK_US, to_us(slice_.until) + SLACK_US
+    return sum(begins <= until and ends >= since for begins, ends in spots)
+
+
+def allowed(world: World, slices: Collection[Slice]) -> int:
+    """Return how many requests it may cost to read `slices` to their end."""
+    faults = world.faults
+    wrong = LASTING if faults.overcount or faults.hidden or faults.counted_twice or faults.ignores_dates else 0
+    instants = [{at for at in (thing.created, thing.changed) if at is not None} for thing in world.things]
+    spots = [*world.spots(), *world.detours()]
+    total = 20
+    for each in slices:
+        since, until = to_us(each.since) - SLACK_US, to_us(each.until) + SLACK_US
+        records = sum(faults.ignores_dates or any(since <= at <= until for at in each_at) for each_at in instants)
+        total += READINGS * (2 + records // PAGE) + wrong + PER_SPOT * meets(each, spots)
+    return total
