@@ -57,19 +57,44 @@ def table_schemas() -> dict[str, pa.Schema]:
 def wiz_settings(row: SourceRow) -> WizSettings:
     """Read how a source's tenant is reached. Raises ConfigError."""
     written = row.settings.get("wiz")
-    if not isinstance(written, Mapping):
-        raise ConfigError(f"The settings of the source {row.name!r} are damaged: remove it and add it again.")
-    return wiz.read(written)
+    try:
+        if isinstance(written, Mapping):
+            return wiz.read(written)
+    except ConfigError as error:
+        raise _damaged(row, str(error)) from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _damaged(row, f"{type(error).__name__}: {error}") from error
+    raise _damaged(row, "they do not say how Wiz is reached")
 
 
 def stream_settings(row: SourceRow) -> StreamSettings:
-    """Read how far back and how often a source's streams are read."""
-    backfill = str(row.settings.get("backfill", BACKFILL))
-    return StreamSettings(
-        backfill=None if backfill == "all" else duration(backfill),
-        sweep=bool(row.settings.get("sweep", True)),
-        sweep_every=duration(str(row.settings.get("sweep_every", SWEEP_EVERY))),
-        poll=duration(str(row.settings.get("poll", POLL))),
+    """Read how far back and how often a source's streams are read. Raises ConfigError."""
+    try:
+        backfill = str(row.settings.get("backfill", BACKFILL))
+        return StreamSettings(
+            backfill=None if backfill == "all" else duration(backfill),
+            sweep=bool(row.settings.get("sweep", True)),
+            sweep_every=duration(str(row.settings.get("sweep_every", SWEEP_EVERY))),
+            poll=duration(str(row.settings.get("poll", POLL))),
+        )
+    except ConfigError as error:
+        raise _damaged(row, str(error)) from error
+
+
+def damage(row: SourceRow) -> ConfigError | None:
+    """Return why the settings of a source cannot be used; None: they can."""
+    try:
+        wiz_settings(row)
+        stream_settings(row)
+    except ConfigError as error:
+        return error
+    return None
+
+
+def _damaged(row: SourceRow, why: str) -> ConfigError:
+    return ConfigError(
+        f"The settings of the source {row.name!r} are damaged: {why.rstrip('.')}. Remove it and add it again under the "
+        f"same name, and it goes on where it stopped: ocelog source remove {row.id}"
     )
 
 

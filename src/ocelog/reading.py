@@ -63,8 +63,6 @@ class Reading:
     """When it last had an answer, in seconds of the monotonic clock."""
     slice_: Slice | None = None
     """None: it learns the clock of the stream's source, or has not taken its slice yet."""
-    steps: int = 0
-    """Requests that were begun; all but the last were answered and acted on."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -332,7 +330,8 @@ class Reader:
 
     def _ended(self, reading: Reading, drained: Drained) -> None:
         stream, error = reading.of, drained.error
-        if reading.steps > 1 or error is None:
+        began = reading.slice_.checkpoint.after if reading.slice_ is not None else None
+        if error is None or drained.slice_.checkpoint.after != began:
             with self._lock:
                 self._ill.pop(stream.key, None)
         if error is not None:
@@ -395,7 +394,6 @@ class Reader:
         while not self._may_read.wait(_GLANCE) and not self.stop():
             pass
         reading.alive_at = self.monotonic()
-        reading.steps += 1
         return self.stop() or self._streams.get(reading.stream) is not reading.of or self._rests(reading.stream)
 
 

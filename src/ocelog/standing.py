@@ -1,12 +1,12 @@
 """How every stream fares, and what needs a person."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ocelog import errors
-from ocelog.assemble import wiz_settings
-from ocelog.errors import TransientError
+from ocelog.assemble import damage, wiz_settings
+from ocelog.errors import ConfigError, TransientError
 from ocelog.instants import from_us
 from ocelog.ledger.store import Ledger, SourceRow, StreamRow
 from ocelog.model import Marks, Origin, Slice, SliceState, table_name
@@ -85,14 +85,27 @@ def standings(ledger: Ledger, now: datetime | None = None) -> list[Standing]:
     found = list[Standing]()
     for row in ledger.sources():
         rows = {stream.marks.log_type: stream for stream in ledger.streams(row.id)}
-        found += [_standing(ledger, row, log_type, rows.get(log_type), now) for log_type in wiz_settings(row).log_types]
+        error = damage(row)
+        if error is None:
+            log_types = wiz_settings(row).log_types
+            found += [_standing(ledger, row, log_type, rows.get(log_type), now) for log_type in log_types]
+        else:
+            # Which log types it reads is not known any more: those that it has read.
+            stood = [_standing(ledger, row, log_type, stream, now) for log_type, stream in rows.items()]
+            found += [_broken(each, error) for each in stood or [_standing(ledger, row, "?", None, now)]]
     return found
+
+
+def _broken(each: Standing, error: ConfigError) -> Standing:
+    return replace(
+        each, state="broken", needs_person=True, error=str(error), todo="Do what the message says.", error_at=None
+    )
 
 
 def sweeps(ledger: Ledger) -> dict[str, Sweep]:
     """Return, by `source log type`, the first sweeps that are not drained."""
     found = dict[str, Sweep]()
-    for row in ledger.sources():
+    for row in (row for row in ledger.sources() if damage(row) is None):
         for log_type in wiz_settings(row).log_types:
             sweep = sweep_of(ledger.slices(source_id=row.id, log_type=log_type))
             if sweep is not None:
@@ -181,7 +194,7 @@ def _lag(marks: Marks, waiting: Sequence[Slice], now: datetime) -> timedelta | N
 
 def _eta(row: SourceRow, slices: Sequence[Slice], waiting: Sequence[Slice]) -> timedelta | None:
     """Guess how long the waiting slices take at the source's rate; those not begun count as much as the others."""
-    if not waiting:
+    if not waiting or damage(row) is not None:
         return None
     counted = [each.checkpoint.total for each in slices if each.checkpoint.total is not None]
     if not counted:

@@ -91,7 +91,12 @@ def resumes(installation: Installation, row: SourceRow) -> bool:
             f"The rows of {row.name!r} are half deleted: finish that first, or choose another name: "
             f"ocelog source remove {row.id} --purge"
         )
-    if not _same_tenant(wiz_settings(before), wiz_settings(row)):
+    try:
+        same = _same_tenant(wiz_settings(before), wiz_settings(row))
+    except ConfigError:
+        # Whoever was told that its settings are damaged adds it again by that name.
+        same = True
+    if not same:
         raise ConfigError(
             f"The removed source {row.name!r} read another tenant: choose another name, or delete its rows first: "
             f"ocelog source remove {row.id} --purge"

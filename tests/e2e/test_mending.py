@@ -1,11 +1,16 @@
 """What a pull does about a fault that passes, and about one that a person has mended."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from commands import Ocelog
+from ocelog.ledger.store import Ledger
+from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World
@@ -89,3 +94,56 @@ def test_a_running_service_tells_a_bad_environment_once_a_log_type(ocelog: Ocelo
             told += [line] if "SSL_CERT_FILE" in line else []
         process.terminate()
         assert "SSL_CERT_FILE" not in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    "settings", ["not JSON at all", "[]", "{}", '{"wiz": {"token_url": "cognito", "log_types": 5}}']
+)
+def test_damaged_settings_of_one_source_are_told_and_the_others_work(ocelog: Ocelog, settings: str) -> None:
+    with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger, ledger:
+        columns = "id, name, kind, settings, paused, added_us"
+        ledger.execute(f"INSERT INTO sources ({columns}) VALUES ('bad', 'bad', 'wiz', ?, 0, 1)", [settings])  # noqa: S608
+    pulled = ocelog("pull", code=2)
+    assert "The settings of the source 'bad' are damaged" in pulled.err
+    assert count(ocelog, "wiz_issues_current") == 20
+    ocelog("pull", "--source", "sim")
+    states = {row["source"]: row["state"] for row in ocelog("status", "--json", code=1).json["streams"]}
+    assert states == {"bad": "broken", "sim": "live"}
+    listed = ocelog("source", "list", "--json")
+    assert {row["name"]: row["state"] for row in listed.json} == {"bad": "damaged", "sim": "active"}
+    assert "ocelog source remove bad" in listed.err
+    ocelog("source", "remove", "bad")
+    ocelog("pull")
+
+
+def test_a_pull_after_an_outage_asks_for_news_too(ocelog: Ocelog) -> None:
+    ocelog("pull")
+    ledger = Ledger.open(f"sqlite:///{ocelog.home}/ledger.db")
+    marks = ledger.marks("sim", "Wiz.Audit")
+    assert marks.edge is not None
+    failed = Slice(
+        source_id="sim",
+        log_type="Wiz.Audit",
+        origin=Origin.LIVE,
+        by="timestamp",
+        since=marks.edge - timedelta(minutes=1),
+        until=marks.edge,
+        due_at=marks.edge + timedelta(hours=1),
+        checkpoint=Checkpoint(failures=3),
+    )
+    # As a long outage leaves it: so many wait that the planner plans no more.
+    ledger.plan(marks, marks, [failed] * 20)
+    ocelog("pull")
+    edge = ledger.marks("sim", "Wiz.Audit").edge
+    assert edge is not None
+    assert edge > marks.edge
+    assert not ledger.slices(states=[SliceState.WAITING])
+    ledger.close()
+
+
+def test_a_pull_that_leaves_slices_says_so_and_exits_3(ocelog: Ocelog, tenant: Server) -> None:
+    ocelog("pull")
+    tenant.faults.add("throttled", type="issues", retry_after=60)
+    left = ocelog("pull", code=3)
+    assert "time ranges are left" in left.err
+    assert ocelog("pull", "--json", code=3).json["left"] > 0

@@ -14,7 +14,17 @@ from ocelog.tenants import row_of
 SETTINGS = from_mapping({"token_url": "cognito", "client_id": "x", "log_types": ["issues"]})
 
 
-@pytest.mark.parametrize("damage", [{"wiz": None}, {"wiz": {"token_url": "cognito"}}, {"poll": "often"}])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"wiz": None},
+        {"wiz": {"token_url": "cognito"}},
+        {"wiz": {"token_url": "cognito", "client_id": "x", "log_types": 5}},
+        {"wiz": {"token_url": "cognito", "client_id": "x", "foo": 5}},
+        {"poll": "often"},
+        {"backfill": None},
+    ],
+)
 def test_a_source_whose_settings_do_not_hold_is_told_once_and_leaves_the_others(
     tmp_path: Path, damage: dict[str, object]
 ) -> None:
@@ -28,3 +38,7 @@ def test_a_source_whose_settings_do_not_hold_is_told_once_and_leaves_the_others(
             for _ in range(3):
                 assert [stream.row.name for stream in assembly.streams()] == ["whole"]
     assert [line["source"] for line in logs] == ["damaged"]
+    assert list(assembly.damaged) == ["damaged"]
+    told = str(assembly.damaged["damaged"])
+    assert "'damaged'" in told
+    assert "ocelog source remove damaged" in told

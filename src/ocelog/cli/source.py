@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from ocelog import tenants
-from ocelog.assemble import SECRET_NAME, stream_settings, wiz_settings
+from ocelog.assemble import SECRET_NAME, damage, stream_settings, wiz_settings
 from ocelog.cli import health, purging, show, source_change
 from ocelog.installation import opened
 from ocelog.ledger.store import SourceRow
@@ -21,12 +21,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("list")
 def list_(*, json: Json = False) -> None:
-    """List the sources."""
+    """List the sources. One whose settings are damaged is listed as that, and what to do is said on stderr."""
     with opened(reading=True) as installation:
-        rows = [_line(row) for row in installation.ledger.sources()]
+        sources = installation.ledger.sources()
+    rows = [_line(row) for row in sources]
     if not rows and not json:
         typer.echo("There is no source yet. Add one: ocelog source add")
     show.table_or_json(rows, json=json)
+    for error in filter(None, map(damage, sources)):
+        show.remark(show.harmless(str(error)))
 
 
 @app.command("show")
@@ -106,6 +109,9 @@ def _set_paused(name: str, *, paused: bool) -> None:
 
 
 def _line(row: SourceRow) -> dict[str, Any]:
+    if damage(row) is not None:
+        blank = dict.fromkeys(("log_types", "projects", "backfill", "poll"))
+        return {"name": row.name, "id": row.id, "state": "damaged", **blank}
     settings, streams = wiz_settings(row), stream_settings(row)
     return {
         "name": row.name,

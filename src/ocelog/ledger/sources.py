@@ -1,10 +1,12 @@
 """Which sources a person has set up."""
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Insert, RowMapping, Update, delete, insert, or_, select, update
+from sqlalchemy import Connection, Insert, RowMapping, Select, Text, Update, cast, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ocelog.errors import ConfigError
@@ -69,14 +71,14 @@ def _values(row: SourceRow) -> dict[str, Any]:
 
 def get(tx: Connection, id_or_name: str) -> SourceRow | None:
     """Return the source of that id, else the one of that name; one that is set up goes before a removed one."""
-    found = select(tables.sources).where(or_(_s.id == id_or_name, _s.name == id_or_name))
+    found = _rows().where(or_(_s.id == id_or_name, _s.name == id_or_name))
     rows = [_row_of(row) for row in tx.execute(found).mappings()]
     return min(rows, key=lambda row: (row.removed_us is not None, row.id != id_or_name), default=None)
 
 
 def listed(tx: Connection, *, removed: bool) -> list[SourceRow]:
     """Return the sources by the time of their adding; those that were removed only where asked for."""
-    found = select(tables.sources).order_by(_s.added_us, _s.id)
+    found = _rows().order_by(_s.added_us, _s.id)
     if not removed:
         found = found.where(_s.removed_us.is_(None))
     return [_row_of(row) for row in tx.execute(found).mappings()]
@@ -108,12 +110,26 @@ def purge(tx: Connection, source_id: str) -> list[str]:
     return paths
 
 
+def _rows() -> Select[Any]:
+    """Select sources, their settings as text: what is damaged in one of them must not hide the others."""
+    others = [column for column in _s if column.key != "settings"]
+    return select(*others, cast(_s.settings, Text).label("settings_text"))
+
+
+def _settings(text: str) -> Mapping[str, object]:
+    """Read settings; none at all where they are damaged, which whoever reads single ones from them tells."""
+    with suppress(ValueError, RecursionError):
+        found = json.loads(text)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
 def _row_of(row: RowMapping) -> SourceRow:
     return SourceRow(
         id=row["id"],
         name=row["name"],
         kind=row["kind"],
-        settings=row["settings"],
+        settings=_settings(row["settings_text"]),
         paused=row["paused"],
         removed_us=row["removed_us"],
         added_us=row["added_us"],
