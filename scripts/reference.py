@@ -40,6 +40,12 @@ def simulator() -> Iterator[str]:
     )
     yield from _command(typer.main.get_command(wizsim.cli.app), typer.Context, "wizsim", None)
     yield "## Faults"
+    yield (
+        "Every fault also takes `type` (audit, issues, findings, token: only exchanges about it), `times` (strikes "
+        "left), and the seconds of the tenant's time `after` which it begins and `for` which it lasts, counted from "
+        "the first exchange. An outage of ten minutes: `server-error:for=600`. A clock that lies for three days: "
+        "`date-jump:for=259200`. A refusal that is fixed an hour later: `forbidden:for=3600`."
+    )
     yield _rows(("name", "what a client meets"), MEANINGS.items())
 
 

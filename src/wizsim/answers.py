@@ -16,7 +16,7 @@ from wizsim.faults import Fault
 from wizsim.filters import Filtering, Test
 from wizsim.introspection import introspect
 from wizsim.listings import Listing
-from wizsim.mischief import Mischief, twist_records
+from wizsim.mischief import Mischief, twist_records, without_dates
 from wizsim.orders import order_of
 from wizsim.pages import connection_of, size_of, turn
 from wizsim.plans import CONNECTIONS, Plan, RootField, plan_of
@@ -40,6 +40,8 @@ class Answer:
     repeatable: bool = True
     """The same question may get the same answer as long as its listings have not moved."""
     errors: list[Json] = field(default_factory=list)
+    spoils: dict[str, Fault] = field(default_factory=dict)
+    """What befalls it on the wire, because of what it shows."""
 
     def stands(self) -> bool:
         """Say whether the same question still gets this answer."""
@@ -101,6 +103,7 @@ class Answering:
         if mischief.completions:
             body["extensions"] = {"valueCompletion": mischief.completions}
         answer.body = mischief.spoil(msgspec.json.encode(body))
+        answer.spoils = mischief.wire
         return answer
 
     def _root(
@@ -110,6 +113,9 @@ class Answering:
         arguments = get_argument_values(query.fields[root.name], root.node, values) if query else {}
         if root.name not in CONNECTIONS:
             return self._single(root, arguments, question, answer)
+        mischief.refuse_stretch(root, arguments.get("filterBy"), self.world.now())
+        if "dates-ignored" in question.faults:
+            arguments = {**arguments, "filterBy": without_dates(arguments.get("filterBy"))}
         listing = self._listing(root, arguments, question, answer)
         self._marks += 1
         page = turn(
@@ -123,6 +129,7 @@ class Answering:
         versions = page.versions
         mischief.refuse(root, versions)
         connection = connection_of(root, page, self.behaviour)
+        versions = mischief.miscount(root, listing, connection, versions)
         rendered = root.render(connection)
         if question.faults:
             answer.errors += twist_records(mischief, root, rendered, versions, question.request_id)

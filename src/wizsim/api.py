@@ -100,7 +100,7 @@ class Api:
         now = self.world.catch_up()
         if not self.gate.opens():
             return finish(_throttled(), request_id=str(uuid.uuid4()), struck={}, now=now)
-        struck = self.faults.strike(frozenset({"token"}))
+        struck = self.faults.strike(frozenset({"token"}), now)
         reply = self._refusal(struck, "") or self._token(form, now)
         return finish(reply, request_id=str(uuid.uuid4()), struck=struck, now=now)
 
@@ -140,13 +140,14 @@ class Api:
             try:
                 known, jti = _admitted(who(now))
                 sent = _read(body)
-                struck = self.faults.strike(types_asked(sent.query))
+                struck = self.faults.strike(types_asked(sent.query), now)
                 if not zipped:
                     struck.pop("cut-gzip", None)
                 account = self._refusal(struck, jti) or known
                 if isinstance(account, Reply):
                     return finish(account, request_id=request_id, struck=struck, now=now)
                 kept = self._answered(sent, account, request_id, struck)
+                struck |= kept.answer.spoils
             except Refusal as refusal:
                 return finish(refused_reply(refusal, request_id), request_id=request_id, struck=struck, now=now)
             self._note(kept.answer, account, request_id, struck, now)

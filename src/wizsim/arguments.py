@@ -27,6 +27,21 @@ ODD_KINDS = (
     "deep",
     "long",
 )
+BAD_ANSWERS = (
+    "500",
+    "502",
+    "503",
+    "504",
+    "400",
+    "413",
+    "422",
+    "forbidden",
+    "not-found",
+    "bad-input",
+    "cut",
+    "garbled",
+    "timeout",
+)
 TYPES = ("audit", "issues", "findings", "token")
 _NEXT = re.compile(r":(?=[A-Za-z_-]+=)")
 _DIGITS = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
@@ -153,7 +168,13 @@ _FIELDED = (GraphQLObjectType, GraphQLInterfaceType)
 _PART = _number(0, 0.999)
 _ID = _like(re.compile(r".{1,200}"), "the id of a record")
 _KEY = _like(_NAME, "the name of a field of the answer")
-EVERY: Mapping[str, Check] = {"type": _one_of(*TYPES), "times": _whole(1, 10**9)}
+_SECONDS = _number(0, 10**9)
+EVERY: Mapping[str, Check] = {
+    "type": _one_of(*TYPES),
+    "times": _whole(1, 10**9),
+    "after": _SECONDS,
+    "for": _SECONDS,
+}
 """What every fault takes."""
 ARGUMENTS: Mapping[str, Mapping[str, Check]] = {
     "throttled": {"retry_after": _whole(0, 10**9)},
@@ -163,6 +184,10 @@ ARGUMENTS: Mapping[str, Mapping[str, Check]] = {
     "partial": {"field": _KEY, "nth": _whole(0, 10**9)},
     "bad-record": {"id": _ID},
     "bad-record-null": {"id": _ID},
+    "bad-record-answer": {"id": _ID, "as": _one_of(*BAD_ANSWERS), "seconds": _SECONDS},
+    "bad-stretch": {"as": _one_of(*BAD_ANSWERS), "ago": _SECONDS, "seconds": _SECONDS},
+    "overcount": {"by": _whole(1, 10**6), "id": _ID},
+    "hidden-records": {"every": _whole(1, 10**6), "id": _ID},
     "cut-body": {"at": _PART},
     "cut-json": {"at": _PART},
     "cut-gzip": {"at": _PART},

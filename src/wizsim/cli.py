@@ -36,6 +36,9 @@ def faults() -> None:
     typer.echo(
         "\nWritten as NAME[:PROBABILITY][:key=value]..., such as throttled:0.1:retry_after=5:type=issues:times=3"
     )
+    typer.echo(
+        "Every fault takes type=, times=, and after= and for= (seconds of the tenant's time): server-error:for=600"
+    )
     typer.echo("A value runs to the next :key= or to the end: redirect:to=https://elsewhere.example:8443/graphql")
 
 

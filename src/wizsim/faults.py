@@ -2,7 +2,9 @@
 
 A fault is written `NAME[:PROBABILITY][:key=value]...`, such as `throttled:0.1:retry_after=5` or `heavy-page:above=100`.
 A value runs to the next `:key=` or to the end, so that a URL can be one: `redirect:to=https://elsewhere.example:8443/`.
-Every fault takes `type` (audit, issues, findings, token: only exchanges about it) and `times` (strikes left).
+Every fault takes `type` (audit, issues, findings, token: only exchanges about it), `times` (strikes left), and the
+seconds of the tenant's time `after` which it begins and `for` which it lasts, counted from the first exchange after it
+was set: an outage of ten minutes is `server-error:for=600`, a clock that lies for three days `date-jump:for=259200`.
 """
 
 import threading
@@ -12,6 +14,7 @@ from typing import Any
 
 from wizsim import arguments
 from wizsim.dice import dice
+from wizsim.instants import SECOND
 from wizsim.nearest import did_you_mean, shown
 
 MEANINGS: Mapping[str, str] = {
@@ -30,6 +33,13 @@ MEANINGS: Mapping[str, str] = {
     "error-beside-data": "errors beside data that name no record, while nullable fields of all are null",
     "bad-record": "one record (id=) that always errs: any page with it carries an error beside its data",
     "bad-record-null": "one record (id=) that always errs: any page with it is data null",
+    "bad-record-answer": "one record (id=) that always errs: any page with it is answered as=500, 502, 503, 504, 400, "
+    "413, 422, or with 200, data null and as=forbidden, not-found, bad-input, or as=cut, garbled, timeout (seconds=60)",
+    "bad-stretch": "a stretch of the past that always errs: `seconds`=600 long, begun `ago`=7200 seconds before the "
+    "first request; whatever request meets it is answered as= (as of bad-record-answer; default 500)",
+    "dates-ignored": "date filters are ignored: records of all time are listed",
+    "overcount": "totalCount is too high `by`=1; id=: only where that record is listed, as if it were counted twice",
+    "hidden-records": "one record of `every`=100, or id=, is counted and never shown",
     "cut-body": "the connection ends in the middle of the body (at=0.5)",
     "cut-json": "the body ends early and its Content-Length agrees (at=0.5)",
     "cut-gzip": "as cut-json, in the middle of the gzip stream",
@@ -83,6 +93,11 @@ class Fault:
     probability: float = 1.0
     times: int | None = None
     type: str | None = None
+    after: float = 0.0
+    lasts: float | None = None
+    """Seconds; None: until it is taken away."""
+    begun_us: int | None = None
+    """The tenant's time at the first exchange since it was set."""
     args: dict[str, Any] = field(default_factory=dict)
 
     def number(self, name: str, otherwise: float) -> float:
@@ -116,8 +131,15 @@ class Faults:
             raise UnknownFaultError(str(wrong)) from wrong
         if args.get("type") == "token" and name not in WIRE | REFUSALS:
             raise UnknownFaultError(f"{name} is about records: its type is audit, issues or findings, not token")
-        times, type_ = args.pop("times", None), args.pop("type", None)
-        fault = Fault(name=name, probability=chance, times=times, type=type_, args=args)
+        fault = Fault(
+            name=name,
+            probability=chance,
+            times=args.pop("times", None),
+            type=args.pop("type", None),
+            after=args.pop("after", 0.0),
+            lasts=args.pop("for", None),
+            args=args,
+        )
         with self._lock:
             self._set.append(fault)
         return fault
@@ -142,11 +164,16 @@ class Faults:
         with self._lock:
             return list(self._set)
 
-    def strike(self, types: frozenset[str]) -> dict[str, Fault]:
+    def strike(self, types: frozenset[str], now_us: int) -> dict[str, Fault]:
         """Draw which faults strike an exchange about `types`: by name the last that was set, others by their key."""
         struck: dict[str, Fault] = {}
         with self._lock:
             for fault in self._set:
+                if fault.begun_us is None:
+                    fault.begun_us = now_us
+                passed = (now_us - fault.begun_us) / SECOND - fault.after
+                if passed < 0 or (fault.lasts is not None and passed >= fault.lasts):
+                    continue
                 if fault.type is None and "token" in types and fault.name not in WIRE:
                     continue
                 if (fault.type is None or fault.type in types) and self._strikes(fault):

@@ -64,6 +64,10 @@ class Listing:
         current = self._table.current
         return [current[id_] for _, id_ in self.entries[cut.start : cut.end]]
 
+    def holds(self, id_: str) -> bool:
+        """Whether the record is listed."""
+        return id_ in self._places
+
     def all(self) -> list[Version]:
         """Return every record."""
         return self.records(Cut(start=0, end=len(self.entries)))

@@ -1,10 +1,13 @@
 """How faults change what an answer says of its records: fields nulled, errors beside data, values that do not fit."""
 
 from collections.abc import Mapping
+from itertools import compress
 from typing import Any
 from zlib import crc32
 
 from wizsim.faults import Fault
+from wizsim.instants import SECOND, parse
+from wizsim.listings import Listing
 from wizsim.plans import RootField
 from wizsim.refusals import OOPS, Refusal, error
 from wizsim.tables import Version
@@ -23,6 +26,13 @@ ODD: Mapping[str, bytes] = {
     "deep": b"[" * 2_000 + b"]" * 2_000,
 }
 LONG = 50_000_000
+LATE = 10**18
+CODES: Mapping[str, tuple[str, str]] = {
+    "forbidden": ("access denied", "FORBIDDEN"),
+    "not-found": ("Resource not found", "NOT_FOUND"),
+    "bad-input": ("bad value", "BAD_USER_INPUT"),
+}
+"""What an answer with data null says: message, code."""
 
 
 class Mischief:
@@ -32,6 +42,8 @@ class Mischief:
         self.faults = faults
         self.completions: list[Json] = []
         """What the answer says, beside its errors, of values that were left out."""
+        self.wire: dict[str, Fault] = {}
+        """Faults of the wire that the answer meets because of what it shows."""
         self._odd: dict[bytes, bytes] = {}
 
     def named(self, name: str) -> list[Fault]:
@@ -47,6 +59,50 @@ class Mischief:
             raise Refusal("upstream request timeout", code="TIMEOUT", status=504)
         if any(marked(bad, root, versions) is not None for bad in self.named("bad-record-null")):
             raise Refusal(OOPS, code="INTERNAL", path=[root.key])
+        for bad in self.named("bad-record-answer"):
+            if (at := marked(bad, root, versions)) is not None:
+                self._answer_as(bad, root, versions[at].id)
+
+    def refuse_stretch(self, root: RootField, asked: Json | None, now: int) -> None:
+        """Raise Refusal, or have the answer spoilt, if a filter by dates meets a stretch that always errs."""
+        for bad in self.named("bad-stretch"):
+            if bad.type not in {None, root.type}:
+                continue
+            begins = bad.args.setdefault("begins", now - int(bad.number("ago", 7200) * SECOND))
+            ends = begins + int(bad.number("seconds", 600) * SECOND)
+            if all(after < ends and before > begins for after, before in _stretches(asked)):
+                self._answer_as(bad, root, None)
+
+    def _answer_as(self, fault: Fault, root: RootField, id_: str | None) -> None:
+        how = str(fault.args.get("as", "500"))
+        if how.isdigit():
+            raise Refusal("the request cannot be processed", code="INTERNAL", status=int(how))
+        if how in CODES:
+            message, code = CODES[how]
+            raise Refusal(message, code=code, path=[root.key])
+        if how == "cut":
+            self.wire["cut-json"] = Fault(name="cut-json")
+        elif how == "timeout":
+            self.wire["slow-body"] = Fault(name="slow-body", args={"seconds": fault.args.get("seconds", 60)})
+        else:
+            text = (id_ or "data").encode()
+            self._odd[text] = text[:1] + b'"' + text[1:]
+
+    def miscount(self, root: RootField, listing: Listing, connection: Json, versions: list[Version]) -> list[Version]:
+        """Let the connection count records that it does not show; return what it shows."""
+        for wrong in self.named("overcount"):
+            wanted = wrong.args.get("id")
+            if wrong.type in {None, root.type} and (wanted is None or listing.holds(wanted)):
+                connection["totalCount"] += int(wrong.number("by", 1))
+        for hidden in self.named("hidden-records"):
+            if hidden.type in {None, root.type}:
+                wanted, every = hidden.args.get("id"), int(hidden.number("every", 100))
+                kept = [v.id != wanted if wanted else crc32(v.id.encode()) % every != 0 for v in versions]
+                versions = list(compress(versions, kept))
+                for name in ("nodes", "edges"):
+                    if connection.get(name) is not None:
+                        connection[name] = list(compress(connection[name], kept))
+        return versions
 
     def set_odd(self, record: Json, key: str, kind: str) -> None:
         """Put a value that does not fit at `key`; `spoil` writes it."""
@@ -65,8 +121,29 @@ class Mischief:
     def spoil(self, body: bytes) -> bytes:
         """Write the values that no JSON encoder would."""
         for stand_in, value in self._odd.items():
-            body = body.replace(b'"' + stand_in + b'"', value)
+            body = body.replace(b'"' + stand_in + b'"', value if stand_in.startswith(b"@@") else b'"' + value + b'"')
         return body
+
+
+def without_dates(asked: Json | None) -> Json | None:
+    """Return a filter that lets records of all time through."""
+    return {name: value for name, value in (asked or {}).items() if not _is_stretch(value)} if asked else asked
+
+
+def _is_stretch(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and value.keys() <= {"after", "before"}
+
+
+def _stretches(asked: Json | None) -> list[tuple[int, int]]:
+    """Return the stretches of time that a filter asks for."""
+    return [
+        (
+            parse(str(value["after"])) if value.get("after") else 0,
+            parse(str(value["before"])) if value.get("before") else LATE,
+        )
+        for value in (asked or {}).values()
+        if _is_stretch(value)
+    ]
 
 
 def marked(fault: Fault, root: RootField, versions: list[Version]) -> int | None:

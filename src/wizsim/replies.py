@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -89,9 +90,9 @@ def fault_reply(fault: Fault) -> Reply:
 
 def refused_reply(refusal: Refusal, request_id: str) -> Reply:
     """Reply to a question that is refused as a whole."""
-    if refusal.status == 504:
-        page = b"<html><body><h1>504 Gateway Time-out</h1></body></html>"
-        return Reply(status=504, headers={"content-type": "text/html"}, body=page)
+    if refusal.status >= 500:
+        page = f"<html><body><h1>{refusal.status} {HTTPStatus(refusal.status).phrase}</h1></body></html>".encode()
+        return Reply(status=refusal.status, headers={"content-type": "text/html"}, body=page)
     said: Json = {"errors": refusal.errors(request_id)}
     return json_reply(refusal.status, {**said, "data": None} if refusal.status == 200 else said)
 

@@ -11,7 +11,7 @@ import pytest
 from wizsim import arguments
 from wizsim.api import Api
 from wizsim.faults import MEANINGS, Faults, UnknownFaultError
-from wizsim.instants import http_date
+from wizsim.instants import SECOND, http_date, text
 from wizsim.replies import Reply
 from wizsim.world import World
 
@@ -376,7 +376,7 @@ def test_faults_strike_by_type_times_and_seeded_chance(client: Client) -> None:
     def strikes(seed: int) -> list[bool]:
         faults = Faults(seed)
         faults.add("throttled", 0.3)
-        return [bool(faults.strike(frozenset({"issues"}))) for _ in range(200)]
+        return [bool(faults.strike(frozenset({"issues"}), 0)) for _ in range(200)]
 
     assert strikes(1) == strikes(1) != strikes(2)
     assert 30 < sum(strikes(1)) < 90
@@ -466,11 +466,6 @@ def test_only_faults_that_exist_take_arguments_and_every_odd_kind_is_documented(
     assert [pair for pair in unsaid if pair[0] != "cut-gzip"] == []
 
 
-def test_every_fault_is_named_in_these_tests() -> None:
-    tested = Path(__file__).read_text(encoding="utf-8").split("def test_every_fault_is_named", maxsplit=1)[0]
-    assert [name for name in MEANINGS if f'"{name}' not in tested] == []
-
-
 def test_the_truth_says_what_each_answer_showed_and_whether_it_came_through(client: Client) -> None:
     shown = ids(client.page())
     client.faults.add("cut-body", times=1)
@@ -557,3 +552,99 @@ def test_a_fault_is_about_what_is_asked_and_not_about_how_it_is_called(client: C
     assert client.post().status == 401
     client.token = token
     assert client.post("query q { mine: issues(first: 1) { totalCount } }").status == 403, "the strike was not spent"
+
+
+NOWHERE: Json = {"after": "2099-01-01T00:00:00Z", "before": "2099-01-02T00:00:00Z"}
+STRETCH = """query($after: DateTime, $before: DateTime) {
+  issuesV2(first: 100, filterBy: {createdAt: {after: $after, before: $before}}) {
+    totalCount pageInfo { hasNextPage } nodes { id createdAt } } }"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "code"),
+    [
+        ("500", 500, None),
+        ("502", 502, None),
+        ("503", 503, None),
+        ("504", 504, None),
+        ("400", 400, "INTERNAL"),
+        ("413", 413, "INTERNAL"),
+        ("422", 422, "INTERNAL"),
+        ("forbidden", 200, "FORBIDDEN"),
+        ("not-found", 200, "NOT_FOUND"),
+        ("bad-input", 200, "BAD_USER_INPUT"),
+    ],
+)
+def test_any_page_with_the_bad_record_is_answered_as_told(
+    client: Client, answer: str, status: int, code: str | None
+) -> None:
+    listed = ids(client.page(first=10))
+    client.faults.add_written(f"bad-record-answer:id={listed[7]}:as={answer}")
+    assert client.post(first=7).json()["data"]["issuesV2"]["nodes"]
+    reply = client.post(first=8)
+    assert reply.status == status
+    if code is not None:
+        assert code_of(reply) == code
+        assert reply.json().get("data") is None
+
+
+def test_a_page_with_the_bad_record_can_be_cut_garbled_or_late(client: Client) -> None:
+    listed = ids(client.page(first=10))
+    for answer in ("cut", "garbled"):
+        client.faults.add_written(f"bad-record-answer:id={listed[7]}:as={answer}")
+        assert client.post(first=7).json()
+        with pytest.raises(msgspec.DecodeError):
+            client.post(first=8).json()
+        client.faults.clear()
+    client.faults.add_written(f"bad-record-answer:id={listed[7]}:as=timeout:seconds=90")
+    assert (client.post(first=7).slow, client.post(first=8).slow) == (0, 90)
+
+
+def test_a_bad_stretch_errs_for_whatever_meets_it(client: Client) -> None:
+    client.faults.add("bad-stretch", ago=7200, seconds=600, **{"as": "503"})
+    now = client.api.world.now()
+    at = [text(now - ago * SECOND) for ago in (7300, 7201, 7000, 6599)]
+    assert client.post(STRETCH, after=at[0], before=at[1]).status == 200
+    assert client.post(STRETCH, after=at[3], before=text(now)).status == 200
+    assert client.post(STRETCH, after=at[1], before=at[2]).status == 503
+    assert client.post(STRETCH, after=at[2], before=text(now)).status == 503
+    assert client.post().status == 503
+
+
+def test_ignored_dates_list_the_records_of_all_time(client: Client) -> None:
+    assert client.post(STRETCH, **NOWHERE).json()["data"]["issuesV2"]["totalCount"] == 0
+    client.faults.add("dates-ignored")
+    assert client.post(STRETCH, **NOWHERE).json()["data"]["issuesV2"]["totalCount"] == 60
+
+
+def test_a_count_can_be_too_high_everywhere_or_where_one_record_is(client: Client) -> None:
+    listed = ids(client.page())
+    client.faults.add("overcount", by=3)
+    assert client.page()["totalCount"] == 63
+    client.faults.clear()
+    client.faults.add("overcount", id=listed[0])
+    assert client.page()["totalCount"] == 61
+    assert client.post(STRETCH, **NOWHERE).json()["data"]["issuesV2"]["totalCount"] == 0
+
+
+def test_hidden_records_are_counted_and_never_shown(client: Client) -> None:
+    listed = ids(client.page(first=60))
+    client.faults.add("hidden-records", every=4)
+    page = client.page(first=60)
+    assert page["totalCount"] == 60
+    assert 0 < len(page["nodes"]) < 60
+    client.faults.clear()
+    client.faults.add("hidden-records", id=listed[2])
+    assert ids(client.page(first=60)) == listed[:2] + listed[3:]
+
+
+def test_a_fault_begins_and_ends_by_the_tenants_clock() -> None:
+    faults = Faults()
+    faults.add_written("server-error:after=60:for=600")
+    at = {second: bool(faults.strike(frozenset({"issues"}), second * SECOND)) for second in (100, 159, 160, 759, 760)}
+    assert at == {100: False, 159: False, 160: True, 759: True, 760: False}
+
+
+def test_every_fault_is_named_in_these_tests() -> None:
+    tested = Path(__file__).read_text(encoding="utf-8").split("def test_every_fault_is_named", maxsplit=1)[0]
+    assert [name for name in MEANINGS if f'"{name}' not in tested] == []
