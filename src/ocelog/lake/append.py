@@ -12,7 +12,7 @@ from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.lake.conform import compact, conform, covers, dictionaries
 from ocelog.lake.datafiles import DataFiles, by_event_time
 from ocelog.lake.faults import translated
-from ocelog.lake.iceberg import PROPERTIES, SNAPSHOT_AGE, file_schema, open_table, opened_catalog, optional
+from ocelog.lake.iceberg import MERGE_COUNT, PROPERTIES, SNAPSHOT_AGE, file_schema, open_table, opened_catalog, optional
 from ocelog.lake.state import MARK, NAMESPACE, parse_mark
 from ocelog.lake.view import foreign_mark
 from ocelog.model import Part
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table, Transaction
+    from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
 _TRIES = 5
 """Of a commit that loses against those of others: upkeep beside a service, another engine."""
-_RECENT = 50
-"""Snapshots that all stay while they are young enough; of those before them, the last of each hour."""
-_HOUR_MS = 3_600_000
+_RECENT = 10
+"""Snapshots that all stay while they are young enough; of those before them, the last of every four hours."""
+_STRETCH_MS = 4 * 3_600_000
 CHUNK_ROWS = 10_000
 CHUNK_BYTES = 4 * 1024 * 1024
 """Rows in memory at once: while they are sorted they are there twice, and then some of them again as plain text."""
@@ -42,9 +43,7 @@ def append(home: Path, table: str, schema: pa.Schema, parts: Sequence[Part], *, 
     with translated(table), opened_catalog(home) as catalog:
         loaded = open_table(catalog, home, table, schema)
         _check_mark(loaded, table, parts, ledger_id)
-        transaction = loaded.transaction()
-        _evolve(transaction, schema, paths)
-        files = DataFiles(table, transaction.table_metadata)
+        files = DataFiles(table, _evolve(loaded, loaded.transaction(), schema, paths))
         try:
             for chunk in map(by_event_time, _chunks(paths, files.schema)):
                 files.append(chunk)
@@ -55,8 +54,7 @@ def append(home: Path, table: str, schema: pa.Schema, parts: Sequence[Part], *, 
 
         def stage(loaded: "Table", transaction: "Transaction") -> "_SnapshotProducer[Any]":
             _check_mark(loaded, table, parts, ledger_id)
-            _evolve(transaction, schema, paths)
-            if transaction.table_metadata.schema() != files.metadata.schema():
+            if _evolve(loaded, transaction, schema, paths).schema() != files.metadata.schema():
                 raise LakeUnavailableError(f"{table}: another commit changed the columns. Run it again.")
             mark = {MARK: f"{ledger_id}:{parts[-1].sequence}"}
             return transaction.update_snapshot(snapshot_properties=mark).merge_append()
@@ -74,12 +72,19 @@ def _check_mark(loaded: "Table", table: str, parts: Sequence[Part], ledger_id: s
         raise LakeUnavailableError(f"{table}: another publish came first. Run it again.")
 
 
-def _evolve(transaction: "Transaction", schema: pa.Schema, paths: Sequence[Path]) -> None:
-    """Add the columns that the log schema or a part has and the table lacks. Nothing is ever taken away."""
+def _evolve(loaded: "Table", transaction: "Transaction", schema: pa.Schema, paths: Sequence[Path]) -> "TableMetadata":
+    """Add the columns that the log schema or a part has and the table lacks; return the metadata that has them.
+
+    Nothing is ever taken away. A transaction makes its metadata anew each time that it is asked: twice the cost of a
+    commit, unless it is asked only where there is something new.
+    """
+    metadata = loaded.metadata
     for wanted in (optional(schema), *{str(s): s for s in map(pq.read_schema, paths)}.values()):
-        if not covers(file_schema(transaction.table_metadata.schema()), wanted):
+        if not covers(file_schema(metadata.schema()), wanted):
             with transaction.update_schema() as update:
                 update.union_by_name(wanted)
+            metadata = transaction.table_metadata
+    return metadata
 
 
 def _chunks(paths: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
@@ -136,7 +141,9 @@ def commit(
             for file in files.written:
                 producer.append_data_file(file)
             producer.commit()
-            _expire(transaction, keep_for)
+            _expire(loaded, transaction, keep_for)
+            if MERGE_COUNT not in loaded.properties:
+                transaction.set_properties({MERGE_COUNT: PROPERTIES[MERGE_COUNT]})
             if MARK in producer.snapshot_properties:
                 transaction.set_properties({MARK: producer.snapshot_properties[MARK]})
             transaction.commit_transaction()
@@ -167,24 +174,24 @@ def replacing(
     return overwriting
 
 
-def _expire(transaction: "Transaction", keep_for: timedelta | None) -> None:
-    """Let old snapshots go, and most of those that lie close together.
-
-    With a thousand of them a commit takes a second, with five thousand six.
-    """
+def _expire(loaded: "Table", transaction: "Transaction", keep_for: timedelta | None) -> None:
+    """Let old snapshots go, and most of those that lie close together: a commit costs more with each that stays."""
     from pyiceberg.table.update.snapshot import ExpireSnapshots  # noqa: PLC0415 - slow to import
 
-    metadata = transaction.table_metadata
+    metadata = loaded.metadata
     if keep_for is None:
         keep_for = timedelta(milliseconds=int(metadata.properties.get(SNAPSHOT_AGE, PROPERTIES[SNAPSHOT_AGE])))
     before_ms = (datetime.now(UTC) - keep_for).timestamp() * 1000
     named = {reference.snapshot_id for reference in metadata.refs.values()}
     gone = list[int]()
-    hour = None
+    stretch = None
     for place, snapshot in enumerate(sorted(metadata.snapshots, key=lambda one: -one.timestamp_ms)):
-        crowded = place >= _RECENT and snapshot.timestamp_ms // _HOUR_MS == hour
-        hour = snapshot.timestamp_ms // _HOUR_MS
+        crowded = place >= _RECENT and snapshot.timestamp_ms // _STRETCH_MS == stretch
+        stretch = snapshot.timestamp_ms // _STRETCH_MS
         if snapshot.snapshot_id not in named and (crowded or snapshot.timestamp_ms < before_ms):
             gone.append(snapshot.snapshot_id)
     if gone:
-        ExpireSnapshots(transaction).by_ids(gone).commit()
+        expiring = ExpireSnapshots(transaction)
+        # Its public way makes the whole metadata anew for each of them, twice.
+        expiring._snapshot_ids_to_expire.update(gone)  # noqa: SLF001 - see above
+        expiring.commit()

@@ -116,7 +116,7 @@ def rewrite(home: Path, table: str, paths: Collection[str]) -> int:
             raise
 
         def stage(loaded: "Table", transaction: "Transaction") -> "_SnapshotProducer[Any]":
-            if transaction.table_metadata.schema() != files.metadata.schema():
+            if loaded.metadata.schema() != files.metadata.schema():
                 raise LakeUnavailableError(f"{table}: another commit changed the columns. Run it again.")
             return replacing(loaded, transaction, table, old)
 

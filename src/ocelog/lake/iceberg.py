@@ -33,11 +33,15 @@ BOUNDED_TEXT = ("p_source_id", "id", "p_row_id")
 SNAPSHOT_AGE = "history.expire.max-snapshot-age-ms"
 """A table property of Iceberg's: how long other engines can read the table as it was."""
 
+MERGE_COUNT = "commit.manifest.min-count-to-merge"
+"""A table property of Iceberg's: whoever opens a table reads as many manifests, by default 100."""
+
 PROPERTIES = {
     "format-version": "2",
     # A commit that lost a race would be appended again on top of the winner, whose rows may be the same.
     "commit.retry.num-retries": "0",
     "commit.manifest-merge.enabled": "true",
+    MERGE_COUNT: "12",
     SNAPSHOT_AGE: str(24 * 60 * 60 * 1000),
     "write.parquet.compression-codec": "zstd",
     "write.metadata.delete-after-commit.enabled": "true",

@@ -75,7 +75,7 @@ class TableStates:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._states: dict[str, TableState] = {}
-        self._manifests: dict[str, tuple[TableFile, ...]] = {}
+        self._manifests: dict[str, dict[str, tuple[TableFile, ...]]] = {}
 
     def state(self, table: str) -> TableState | None:
         """Return the table's state, None where it was never made."""
@@ -151,14 +151,17 @@ class TableStates:
         snapshot = next(s for s in metadata["snapshots"] if s["snapshot-id"] == current)
         io = durable_io()
         cursor_field = _field_id(metadata, "p_cursor_time")
+        before, now = self._manifests.get(table, {}), dict[str, tuple[TableFile, ...]]()
         for manifest in read_manifest_list(io.new_input(snapshot["manifest-list"])):
             if manifest.content != ManifestContent.DATA:
                 raise HomeError(_foreign(table, "holds delete files"))
-            if manifest.manifest_path not in self._manifests:
-                self._manifests[manifest.manifest_path] = tuple(
-                    _table_file(table, entry.data_file, cursor_field) for entry in manifest.fetch_manifest_entry(io)
-                )
-            yield from self._manifests[manifest.manifest_path]
+            path = manifest.manifest_path
+            now[path] = before.get(path) or tuple(
+                _table_file(table, entry.data_file, cursor_field) for entry in manifest.fetch_manifest_entry(io)
+            )
+            yield from now[path]
+        # Only those of the present snapshot: each publish adds one.
+        self._manifests[table] = now
 
 
 def _load(location: str) -> dict[str, Any]:
