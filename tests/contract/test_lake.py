@@ -16,8 +16,10 @@ from ocelog.instants import to_us
 from ocelog.lake import keys
 from ocelog.lake import lake as lake_module
 from ocelog.lake.lake import FileLake
+from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.parts import remove_orphans
 from ocelog.lake.publish import Publisher
+from ocelog.lake.scan import opened
 from ocelog.lake.upkeep import clean
 from ocelog.model import Part
 
@@ -115,6 +117,49 @@ def test_ids_are_found_in_files_that_there_was_no_room_to_remember(
     for n in range(4):
         known = lake.load(TABLE, "s1", since_us=0, until_us=None, ids=[f"a{n}", f"b{n}", "c"]).known
         assert sorted(known.ids) == [f"a{n}", f"b{n}"]
+
+
+def test_the_ids_of_a_data_file_are_read_once_whoever_looks_for_them(
+    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        land_waiting(lake, ledger, row(f"a{n}", n), row("a", n))
+        Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+        clean(lake.home, TABLE, ledger, grace=timedelta(0))
+    read: list[Path] = []
+
+    def counted(path: Path) -> Any:
+        read.append(path)
+        return opened(path)
+
+    monkeypatch.setattr("ocelog.lake.keys.opened", counted)
+    for _ in range(2):
+        found = FileLake(lake.home, ledger, SCHEMAS).load(TABLE, "s1", since_us=0, until_us=None, ids=["a", "a1"])
+        assert sorted(found.known.ids) == ["a", "a", "a", "a1"]
+        assert len(read) == 3
+    Maintenance(lake.home, ledger).tend_whole(TABLE)
+    assert len(lake.load(TABLE, "s1", since_us=0, until_us=None, ids=["a", "a1"]).known.ids) == 4
+    assert len(read) == 4
+    assert len(list((lake.home / "lake" / "keys" / TABLE).iterdir())) == 1, "those of files that were rewritten go"
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 8, b"\0" * 20, None])
+def test_what_a_power_failure_left_of_remembered_ids_hides_no_id(
+    lake: FileLake, ledger: FakeLedger, left: bytes | None
+) -> None:
+    land_waiting(lake, ledger, row("a", 1), row("b", 1))
+    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+    (remembered,) = remember(lake, ledger)
+    content = remembered.read_bytes()
+    remembered.write_bytes(content[:-8] + b"\0" * 8 if left is None else left)
+    found = FileLake(lake.home, ledger, SCHEMAS).load(TABLE, "s1", since_us=0, until_us=None, ids=["a", "b"])
+    assert sorted(found.known.ids) == ["a", "b"]
+    assert remembered.read_bytes() == content
+
+
+def remember(lake: FileLake, ledger: FakeLedger) -> list[Path]:
+    FileLake(lake.home, ledger, SCHEMAS).load(TABLE, "s1", since_us=0, until_us=None, ids=["a"])
+    return list((lake.home / "lake" / "keys" / TABLE).iterdir())
 
 
 def test_a_file_without_a_wanted_id_is_not_read_again(

@@ -33,13 +33,13 @@ class FileLake:
         self.home = home
         self.schemas = schemas
         self.views = Views(home, ledger)
-        self._keys = Keys()
+        self._keys = Keys(home)
 
     def write(self, table: str, name: str, rows: pa.Table) -> NewPart:
         """Write `landing/<table>/<name>.parquet`; file and directory are on disk when it returns."""
         part = write_part(self.home, table, name, rows)
         if "id" in rows.column_names:
-            self._keys.note(table, self.home / part.path, "id", rows.column("id"))
+            self._keys.note(self.home / part.path, "id", rows.column("id"))
         return part
 
     def discard(self, part: NewPart) -> None:
