@@ -76,7 +76,7 @@ def measured(home: Path, publishes: int) -> Cost:
     """Publish `ROWS` rows in so many publishes, with upkeep after each, and measure what the table costs then."""
     ledger = FakeLedger()
     lake, publisher = FileLake(home, ledger, SCHEMAS), Publisher(home, ledger, SCHEMAS)
-    maintenance = Maintenance(home, ledger)
+    maintenance = Maintenance(home, ledger, SCHEMAS)
 
     def publish(number: int, count: int) -> None:
         ledger.land(lake.write(TABLE, f"1-1-{number}", page(number, count)))

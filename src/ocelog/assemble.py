@@ -9,6 +9,7 @@ import structlog
 from ocelog.errors import ConfigError
 from ocelog.installation import Installation
 from ocelog.lake.lake import FileLake
+from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.publish import Publisher
 from ocelog.ledger.store import SourceRow
 from ocelog.model import REJECTIONS, Kind, table_name
@@ -16,7 +17,7 @@ from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.ports import Shaper
 from ocelog.pull.puller import Puller, Step
-from ocelog.quantities import duration, nearest
+from ocelog.quantities import duration, nearest, per_table
 from ocelog.schema.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
 from ocelog.schema.table import REJECTION_SCHEMA, arrow_schema, rejection_rows
@@ -52,6 +53,24 @@ def table_schemas() -> dict[str, pa.Schema]:
     """Return the columns of every table."""
     tables = {table_name(name): arrow_schema(schema) for name, schema in packaged_schemas().items()}
     return {**tables, REJECTIONS: REJECTION_SCHEMA}
+
+
+def maintenance(installation: Installation) -> Maintenance:
+    """Return what keeps the tables of `installation` small. Raises ConfigError for a retention of an unknown table."""
+    schemas = table_schemas()
+    retention = per_table(installation.settings.retention)
+    for table in retention:
+        if table not in schemas:
+            raise ConfigError(
+                f"retention: there is no table {table!r}{nearest(table, schemas) or '. See: ocelog tables'}"
+            )
+    return Maintenance(
+        installation.home.path,
+        installation.ledger,
+        schemas,
+        grace=installation.settings.part_grace,
+        retention=retention,
+    )
 
 
 def wiz_settings(row: SourceRow) -> WizSettings:

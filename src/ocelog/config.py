@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from ocelog.errors import ConfigError
-from ocelog.quantities import between, choice, nearest, size, switch, whole
+from ocelog.quantities import between, choice, nearest, per_table, size, switch, whole
 from ocelog.secret import Secret
 
 FILE_NAME = "config.yml"
@@ -27,6 +27,11 @@ def _path(text: str) -> Path:
     return Path(text).expanduser()
 
 
+def _retention(text: str) -> str:
+    per_table(text)
+    return text.strip()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, read and checked; `KNOWN` says what each means."""
@@ -37,6 +42,7 @@ class Settings:
     publish_bytes: int
     publish_after: timedelta
     part_grace: timedelta
+    retention: str
     query_timeout: timedelta
     query_memory: int
     log_format: str
@@ -79,6 +85,12 @@ KNOWN: dict[str, Known] = {
         # Longer than the longest query, or files would go away under it.
         read=between(timedelta(minutes=10), timedelta(days=7)),
         doc="Keep published part files so long, for queries that began before; at least 10m.",
+    ),
+    "retention": Known(
+        default="off",
+        read=_retention,
+        doc="Delete rows with an older p_event_time, per table: `wiz_audit=400d, rejections=90d`; at least 7d. Of "
+        "issues and findings never the present version of an open record.",
     ),
     "query_timeout": Known(
         default=timedelta(seconds=60),

@@ -49,6 +49,17 @@ def about(value: timedelta) -> str:
     return " ".join(words[:2]) or "0s"
 
 
+def per_table(text: str) -> dict[str, timedelta]:
+    """Read `wiz_audit=400d, rejections=90d`, or `off` for none. Raises ConfigError."""
+    found = dict[str, timedelta]()
+    for each in text.split(",") if text.strip().lower() != "off" else ():
+        table, equals, value = (word.strip() for word in each.partition("="))
+        if not equals or not table:
+            raise ConfigError(f"{text!r} does not say which table: write off, or wiz_audit=400d, rejections=90d.")
+        found[table] = between(timedelta(days=7), _LONGEST)(value)
+    return found
+
+
 def size(text: str) -> int:
     """Read `64MB`, `1GiB`, `500000` as bytes. Raises ConfigError."""
     found = re.fullmatch(r"([0-9]{1,12})\s*([kmg]?i?b)?", text.strip().lower())

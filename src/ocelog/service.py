@@ -13,7 +13,7 @@ import sqlalchemy.orm  # noqa: F401 - see above
 import structlog
 
 from ocelog import config
-from ocelog.assemble import Assembly, Stream
+from ocelog.assemble import Assembly, Stream, maintenance
 from ocelog.config import Settings
 from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.heap import Heap
@@ -112,9 +112,7 @@ class Service:
             home_id=installation.home.id,
             monotonic=self.monotonic,
         )
-        self.maintenance = Maintenance(
-            installation.home.path, installation.ledger, grace=installation.settings.part_grace
-        )
+        self.maintenance = maintenance(installation)
         # Whoever of this home held slices before is gone: this process has its lock.
         installation.ledger.release_home(installation.home.id)
         self.assembly.publisher.reconcile()
@@ -257,6 +255,8 @@ class Service:
         except OcelogError as error:
             log.warning("upkeep failed", table=table, error=type(error).__name__, reason=str(error))
             return
+        if tended.rows_expired:
+            log.info("old rows deleted", table=table, rows=tended.rows_expired)
         if tended.rewritten:
             log.info("compacted", table=table, files=tended.rewritten)
         for path, reason in tended.left_alone.items():

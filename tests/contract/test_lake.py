@@ -137,7 +137,7 @@ def test_the_ids_of_a_data_file_are_read_once_whoever_looks_for_them(
         found = FileLake(lake.home, ledger, SCHEMAS).load(TABLE, "s1", since_us=0, until_us=None, ids=["a", "a1"])
         assert sorted(found.known.ids) == ["a", "a", "a", "a1"]
         assert len(read) == 3
-    Maintenance(lake.home, ledger).tend_whole(TABLE)
+    Maintenance(lake.home, ledger, SCHEMAS).tend_whole(TABLE)
     assert len(lake.load(TABLE, "s1", since_us=0, until_us=None, ids=["a", "a1"]).known.ids) == 4
     assert len(read) == 4
     assert len(list((lake.home / "lake" / "keys" / TABLE).iterdir())) == 1, "those of files that were rewritten go"

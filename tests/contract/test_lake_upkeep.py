@@ -73,7 +73,7 @@ def append_foreign(lake: FileLake, table: pa.Table) -> None:
 
 
 def tend(lake: FileLake, ledger: FakeLedger, table: str = TABLE) -> maintenance.Tended:
-    return Maintenance(lake.home, ledger).tend_whole(table)
+    return Maintenance(lake.home, ledger, SCHEMAS).tend_whole(table)
 
 
 def file(number: int, row_count: int, size: int = 1_000) -> TableFile:
@@ -337,7 +337,7 @@ def test_whoever_reads_an_older_view_finds_its_files(lake: FileLake, ledger: Fak
 def test_a_service_rewrites_when_many_files_have_come_and_once_a_partition_is_quiet(
     lake: FileLake, ledger: FakeLedger
 ) -> None:
-    service = Maintenance(lake.home, ledger)
+    service = Maintenance(lake.home, ledger, SCHEMAS)
     for n in range(7):
         publish(lake, ledger, row(f"{n}", n))
         assert service.tend(TABLE).rewritten == 0
@@ -350,14 +350,14 @@ def test_a_service_rewrites_when_many_files_have_come_and_once_a_partition_is_qu
     for path in paths(lake):
         os.utime(path, (yesterday, yesterday))
     assert service.tend(TABLE).rewritten == 0, "it looks at a table that did not change once an hour"
-    assert Maintenance(lake.home, ledger).tend(TABLE).rewritten == 2
+    assert Maintenance(lake.home, ledger, SCHEMAS).tend(TABLE).rewritten == 2
 
 
 def test_a_dry_run_says_what_there_is_to_do_and_does_nothing(lake: FileLake, ledger: FakeLedger) -> None:
     for n in range(3):
         publish(lake, ledger, row(f"{n}", n))
     before = paths(lake)
-    planned = Maintenance(lake.home, ledger).tend_whole(TABLE, dry_run=True)
+    planned = Maintenance(lake.home, ledger, SCHEMAS).tend_whole(TABLE, dry_run=True)
     assert paths(lake) == before
     done = tend(lake, ledger)
     assert (planned.files_before, planned.files_after, planned.rewritten) == (3, 1, 3)
@@ -366,7 +366,7 @@ def test_a_dry_run_says_what_there_is_to_do_and_does_nothing(lake: FileLake, led
 
 def test_a_table_that_was_never_made_needs_nothing(lake: FileLake, ledger: FakeLedger) -> None:
     assert tend(lake, ledger).files_after == 0
-    assert Maintenance(lake.home, ledger).tend(TABLE).rewritten == 0
+    assert Maintenance(lake.home, ledger, SCHEMAS).tend(TABLE).rewritten == 0
 
 
 def test_a_disk_without_room_to_sort_is_told_and_nothing_is_rewritten(
@@ -381,7 +381,7 @@ def test_a_disk_without_room_to_sort_is_told_and_nothing_is_rewritten(
 
 
 def test_files_stay_few_however_often_a_table_is_published(lake: FileLake, ledger: FakeLedger) -> None:
-    service = Maintenance(lake.home, ledger)
+    service = Maintenance(lake.home, ledger, SCHEMAS)
     most = 0
     for n in range(70):
         publish(lake, ledger, row(f"{n}", n))

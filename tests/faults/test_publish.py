@@ -98,7 +98,7 @@ class World:
 
     def tend(self) -> None:
         """Make the table's files few, in a process that has just begun."""
-        Maintenance(self.home, self.ledger, grace=timedelta(0)).tend_whole(TABLE)
+        Maintenance(self.home, self.ledger, SCHEMAS, grace=timedelta(0)).tend_whole(TABLE)
 
     def foreign_commit(self) -> None:
         """Let another engine append a row."""

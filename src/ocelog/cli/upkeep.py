@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from ocelog.assemble import table_schemas
+from ocelog.assemble import maintenance, table_schemas
 from ocelog.cli import show
 from ocelog.cli.tables import check_table
 from ocelog.errors import ConfigError, HomeError, OcelogError
 from ocelog.installation import opened
-from ocelog.lake.maintenance import Maintenance, Tended
+from ocelog.lake.maintenance import Tended
 
 OUTPUTS = ("table", "json")
 
@@ -35,11 +35,10 @@ def command(
     done: list[Tended] = []
     failed: list[OcelogError] = []
     with opened() as installation:
-        settings = installation.settings
-        maintenance = Maintenance(installation.home.path, installation.ledger, grace=settings.part_grace)
+        upkeep = maintenance(installation)
         for name in [table] if table is not None else list(schemas):
             try:
-                done.append(maintenance.tend_whole(name, dry_run=dry_run, told=lambda text: typer.echo(text, err=True)))
+                done.append(upkeep.tend_whole(name, dry_run=dry_run, told=lambda text: typer.echo(text, err=True)))
             except OcelogError as error:
                 # One table that cannot be tended must not keep the others from it.
                 failed.append(error)

@@ -176,13 +176,15 @@ def replacing(
 
 def _expire(loaded: "Table", transaction: "Transaction", keep_for: timedelta | None) -> None:
     """Let old snapshots go, and most of those that lie close together: a commit costs more with each that stays."""
+    from pyiceberg.table.refs import MAIN_BRANCH  # noqa: PLC0415 - slow to import
     from pyiceberg.table.update.snapshot import ExpireSnapshots  # noqa: PLC0415 - slow to import
 
     metadata = loaded.metadata
     if keep_for is None:
         keep_for = timedelta(milliseconds=int(metadata.properties.get(SNAPSHOT_AGE, PROPERTIES[SNAPSHOT_AGE])))
     before_ms = (datetime.now(UTC) - keep_for).timestamp() * 1000
-    named = {reference.snapshot_id for reference in metadata.refs.values()}
+    # The main branch ends in what is just being committed.
+    named = {reference.snapshot_id for name, reference in metadata.refs.items() if name != MAIN_BRANCH}
     gone = list[int]()
     stretch = None
     for place, snapshot in enumerate(sorted(metadata.snapshots, key=lambda one: -one.timestamp_ms)):

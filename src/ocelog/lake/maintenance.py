@@ -3,14 +3,17 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import disk_usage
+
+import pyarrow as pa
 
 from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.lake.compaction import BUSY, QUIET, Policy, by_partition, groups, refusals, rewrite
 from ocelog.lake.leftovers import remove_leftovers
 from ocelog.lake.ports import LakeLedger
+from ocelog.lake.retention import expire_rows
 from ocelog.lake.state import TableFile, TableState, TableStates
 from ocelog.lake.upkeep import GRACE, clean
 from ocelog.quantities import write_size
@@ -19,6 +22,7 @@ _QUIET_AFTER = timedelta(days=1)
 """A partition to which nothing was added for so long is one that does not grow any more."""
 _LOOK_AGAIN = timedelta(hours=1)
 """After the last look at a table that has not changed since."""
+_EXPIRE_EVERY = timedelta(days=1)
 _SPARE_BYTES = 200_000_000
 """Left free on the disk, beside ten times what is rewritten: sorting may need the disk too."""
 
@@ -32,6 +36,8 @@ class Tended:
     files_after: int = 0
     rewritten: int = 0
     """Files whose rows are in others now."""
+    rows_expired: int = 0
+    """Rows that were older than the retention of the table."""
     parts_removed: int = 0
     leftovers_removed: int = 0
     left_alone: Mapping[str, str] = field(default_factory=dict)
@@ -41,16 +47,28 @@ class Tended:
 class Maintenance:
     """Keeps the tables of one home small. Safe beside whoever reads, publishes or commits, and killed anywhere."""
 
-    def __init__(self, home: Path, ledger: LakeLedger, *, grace: timedelta = GRACE) -> None:
+    def __init__(
+        self,
+        home: Path,
+        ledger: LakeLedger,
+        schemas: Mapping[str, pa.Schema],
+        *,
+        grace: timedelta = GRACE,
+        retention: Mapping[str, timedelta] | None = None,
+    ) -> None:
         self._home = home
         self._ledger = ledger
+        self._schemas = schemas
         self._grace = grace
+        self._retention = retention or {}
         self._states = TableStates(home)
         self._left_alone: dict[str, dict[str, str]] = {}
         self._looked: dict[str, tuple[str, float]] = {}
 
     def tend(self, table: str) -> Tended:
         """Rewrite one group of small files of `table`, if it is time for that: a service calls this again and again.
+
+        Once a day, rows go that are older than the retention of the table.
 
         Raises LakeUnavailableError, also where others commit all the time, and HomeError; nothing is lost then.
         """
@@ -61,10 +79,11 @@ class Maintenance:
         if last == location and time.monotonic() < at + _LOOK_AGAIN.total_seconds():
             return Tended(table=table)
         self._looked[table] = location, time.monotonic()
+        expired = self._expire_daily(table)
         done = self._rewrite_next(table, always=None)
         if done:
             del self._looked[table]
-        return Tended(table=table, rewritten=done, left_alone=self._left_alone.get(table, {}))
+        return Tended(table=table, rewritten=done, rows_expired=expired, left_alone=self._left_alone.get(table, {}))
 
     def tend_whole(self, table: str, *, dry_run: bool = False, told: Callable[[str], None] = lambda _: None) -> Tended:
         """Do everything that there is to do for `table`, and `tell` of each step; with `dry_run` only say what.
@@ -75,6 +94,8 @@ class Maintenance:
         if dry_run:
             return self._planned(table, before)
         parts = clean(self._home, table, self._ledger, grace=self._grace)
+        if expired := self._expire(table):
+            told(f"{table}: {expired} rows were older than its retention")
         rewritten = 0
         while done := self._rewrite_next(table, always=QUIET):
             rewritten += done
@@ -84,6 +105,7 @@ class Maintenance:
             files_before=len(before),
             files_after=len(self._files(table)),
             rewritten=rewritten,
+            rows_expired=expired,
             parts_removed=parts,
             leftovers_removed=remove_leftovers(self._home, table),
             left_alone=self._left_alone.get(table, {}),
@@ -100,7 +122,32 @@ class Maintenance:
             files_before=len(files),
             files_after=len(files) - sum(max(count - 1, 0) for count in gone),
             rewritten=rewritten,
+            rows_expired=self._expire(table, dry_run=True),
             left_alone=alone,
+        )
+
+    def _expire_daily(self, table: str) -> int:
+        if table not in self._retention:
+            return 0
+        noted = self._home / "lake" / f"{table}.expired"
+        if noted.exists() and time.time() < noted.stat().st_mtime + _EXPIRE_EVERY.total_seconds():
+            return 0
+        # Before, so that what fails is tried again tomorrow, and not after each publish.
+        noted.touch()
+        return self._expire(table)
+
+    def _expire(self, table: str, *, dry_run: bool = False) -> int:
+        """Delete the rows of `table` that are older than its retention, and return how many they are."""
+        state = self._states.state(table)
+        if table not in self._retention or state is None:
+            return 0
+        return expire_rows(
+            self._home,
+            table,
+            self._schemas[table],
+            before=datetime.now(UTC) - self._retention[table],
+            left_alone=refusals(state, state.files),
+            dry_run=dry_run,
         )
 
     def _files(self, table: str) -> tuple[TableFile, ...]:

@@ -13,7 +13,10 @@ ALL_LOGS = "all_logs"
 CURRENT = "_current"
 ORDER = ("p_version_time", "p_observed_at", "p_row_id")
 """Versions of one record of one source sort by these; what is null comes first."""
-_PLACE = '"place in the files"'
+_TIMES = ", ".join(f"coalesce({name}, '-infinity'::TIMESTAMPTZ)" for name in ORDER[:-1])
+NEWEST_ORDER = f"ROW({_TIMES}, coalesce({ORDER[-1]}, ''))"
+"""The same as one value."""
+PLACE = '"place in the files"'
 """A column that no table has."""
 
 
@@ -63,20 +66,19 @@ def current_view(schema: pa.Schema, paths: Sequence[str]) -> str:
     no row id.
     """
     columns = ", ".join(quoted(field.name) for field in schema)
-    times = ", ".join(f"coalesce({name}, '-infinity'::TIMESTAMPTZ)" for name in ORDER[:-1])
-    newest = f"arg_max({_PLACE}, ROW({times}, coalesce({ORDER[-1]}, '')))"
+    newest = f"arg_max({PLACE}, {NEWEST_ORDER})"
     rows = rows_of_files(schema, paths)
-    return f"SELECT {columns} FROM ({rows}) WHERE {_PLACE} IN (SELECT {newest} FROM ({rows}) GROUP BY p_source_id, id)"
+    return f"SELECT {columns} FROM ({rows}) WHERE {PLACE} IN (SELECT {newest} FROM ({rows}) GROUP BY p_source_id, id)"
 
 
 def rows_of_files(schema: pa.Schema, paths: Sequence[str]) -> str:
     """Select every row of some Parquet files, and where it is."""
     empty = ", ".join(f"NULL::{sql_type(field.type)} AS {quoted(field.name)}" for field in schema)
-    select = f"SELECT {empty}, NULL::BIGINT AS {_PLACE} WHERE false"
+    select = f"SELECT {empty}, NULL::BIGINT AS {PLACE} WHERE false"
     if not paths:
         return select
     listed = ", ".join(map(literal, paths))
-    place = f"(file_index::BIGINT << 40) + file_row_number AS {_PLACE}"
+    place = f"(file_index::BIGINT << 40) + file_row_number AS {PLACE}"
     return f"{select} UNION ALL BY NAME SELECT *, {place} FROM read_parquet([{listed}], union_by_name = true)"
 
 

@@ -1,0 +1,161 @@
+"""Rows leave a table when they are old enough, and what `_current` shows of an open record never does."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from lakeside.ledger import FakeLedger
+from lakeside.things import AUDIT, ISSUES, SCHEMAS, row, rows
+from ocelog.lake import retention
+from ocelog.lake.iceberg import opened_catalog
+from ocelog.lake.lake import FileLake
+from ocelog.lake.maintenance import Maintenance, Tended
+from ocelog.lake.publish import Publisher
+from ocelog.lake.query import Queries
+from ocelog.lake.state import TableStates
+
+TABLE = "wiz_issues"
+NOW = datetime.now(UTC)
+KEPT = timedelta(days=30)
+
+
+@pytest.fixture
+def ledger() -> FakeLedger:
+    return FakeLedger()
+
+
+@pytest.fixture
+def lake(tmp_path: Path, ledger: FakeLedger) -> FileLake:
+    return FileLake(tmp_path, ledger, SCHEMAS)
+
+
+def version(name: str, days_ago: float, status: str = "OPEN", **more: Any) -> dict[str, Any]:
+    when = NOW - timedelta(days=days_ago)
+    times = ("p_event_time", "p_cursor_time", "p_version_time", "p_observed_at", "timestamp")
+    made = row(name, 0, version=f"{name} {days_ago} {status}", status=status)
+    return made | dict.fromkeys(times, when) | more
+
+
+def publish(lake: FileLake, ledger: FakeLedger, *listed: Mapping[str, Any], table: str = TABLE) -> None:
+    schema = SCHEMAS[table]
+    fitting = [{name: value for name, value in one.items() if name in schema.names} for one in listed]
+    ledger.land(lake.write(table, f"1-1-{ledger.counter(table)}", rows(fitting, schema)))
+    Publisher(lake.home, ledger, SCHEMAS).publish(table, force=True)
+
+
+def expire(lake: FileLake, ledger: FakeLedger, table: str = TABLE, *, dry_run: bool = False) -> Tended:
+    return Maintenance(lake.home, ledger, SCHEMAS, retention={table: KEPT}).tend_whole(table, dry_run=dry_run)
+
+
+def ask(lake: FileLake, ledger: FakeLedger, columns: str, table: str = TABLE) -> list[tuple[Any, ...]]:
+    with Queries(lake.home, ledger, SCHEMAS).run(f"SELECT {columns} FROM {table} ORDER BY ALL") as answer:  # noqa: S608
+        return [tuple(one.values()) for batch in answer.batches for one in batch.to_pylist()]
+
+
+def test_without_a_retention_nothing_goes(lake: FileLake, ledger: FakeLedger) -> None:
+    publish(lake, ledger, version("a", 9_000, "RESOLVED"))
+    assert Maintenance(lake.home, ledger, SCHEMAS).tend_whole(TABLE).rows_expired == 0
+    assert len(ask(lake, ledger, "id")) == 1
+
+
+def test_entries_of_the_audit_log_go_by_their_time(lake: FileLake, ledger: FakeLedger) -> None:
+    publish(lake, ledger, version("old", 31), version("older", 90), version("young", 29), table="wiz_audit")
+    publish(lake, ledger, version("mixed old", 30.01), version("mixed young", 29.99), table="wiz_audit")
+    assert expire(lake, ledger, "wiz_audit").rows_expired == 3
+    assert ask(lake, ledger, "id", "wiz_audit") == [("mixed young",), ("young",)]
+    assert TableStates(lake.home).mark("wiz_audit") == ("ledger-1", 2)
+    assert expire(lake, ledger, "wiz_audit").rows_expired == 0
+
+
+def test_the_present_version_of_an_open_record_stays_however_old(lake: FileLake, ledger: FakeLedger) -> None:
+    publish(lake, ledger, version("open", 400), version("open", 500), version("progress", 400, "IN_PROGRESS"))
+    publish(lake, ledger, version("new status", 400, "SNOOZED"), version("no status", 400) | {"status": None})
+    before = ask(lake, ledger, "id, status", "wiz_issues_current")
+    assert expire(lake, ledger).rows_expired == 1
+    assert ask(lake, ledger, "id, status", "wiz_issues_current") == before
+    assert len(ask(lake, ledger, "id")) == 4
+
+
+def test_a_closed_record_goes_as_a_whole_once_all_of_it_is_old(lake: FileLake, ledger: FakeLedger) -> None:
+    publish(
+        lake, ledger, version("closed", 400), version("closed", 50, "RESOLVED"), version("rejected", 40, "REJECTED")
+    )
+    publish(lake, ledger, version("just closed", 400), version("just closed", 5, "RESOLVED"))
+    publish(lake, ledger, version("reopened", 400, "RESOLVED"), version("reopened", 50))
+    assert expire(lake, ledger).rows_expired == 5
+    assert ask(lake, ledger, "id, status") == [("just closed", "RESOLVED"), ("reopened", "OPEN")]
+
+
+def test_a_record_that_two_sources_know_is_two_records(lake: FileLake, ledger: FakeLedger) -> None:
+    publish(lake, ledger, version("a", 400, "RESOLVED"), version("a", 50, p_source_id="s2"))
+    assert expire(lake, ledger).rows_expired == 1
+    assert ask(lake, ledger, "p_source_id, status") == [("s2", "OPEN")]
+
+
+def test_an_old_open_version_never_becomes_the_present_one_again(lake: FileLake, ledger: FakeLedger) -> None:
+    """A closed version that is older by its event time than an open one before it must not go first."""
+    young = {"p_event_time": NOW - timedelta(days=5)}
+    publish(lake, ledger, version("a", 60) | young, version("a", 50, "RESOLVED"))
+    assert expire(lake, ledger).rows_expired == 0
+    assert ask(lake, ledger, "status", "wiz_issues_current") == [("RESOLVED",)]
+
+
+def test_rows_of_another_engine_stay(lake: FileLake, ledger: FakeLedger) -> None:
+    publish(lake, ledger, version("old", 400, "RESOLVED"))
+    theirs = version("theirs", 400, "RESOLVED") | {"p_source_id": None}
+    undated = version("undated", 400, "RESOLVED") | {"p_event_time": None}
+    with opened_catalog(lake.home) as catalog:
+        catalog.load_table(("ocelog", TABLE)).append(rows([theirs, undated]))
+    assert expire(lake, ledger).rows_expired == 1
+    assert ask(lake, ledger, "id") == [("theirs",), ("undated",)]
+
+
+def test_a_dry_run_counts_and_deletes_nothing(lake: FileLake, ledger: FakeLedger) -> None:
+    publish(lake, ledger, version("old", 400, "RESOLVED"), version("young", 1))
+    assert expire(lake, ledger, dry_run=True).rows_expired == 1
+    assert len(ask(lake, ledger, "id")) == 2
+
+
+def test_what_is_published_meanwhile_stays(lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(lake, ledger, version("old", 400, "RESOLVED"), version("young", 1))
+    copy_rest: Callable[..., None] = retention._copy_rest
+
+    def meanwhile(*args: Any) -> None:
+        monkeypatch.setattr(retention, "_copy_rest", copy_rest)
+        publish(lake, ledger, version("later", 2))
+        copy_rest(*args)
+
+    publish(lake, ledger, version("old2", 30.001, "RESOLVED"), version("young2", 29.999))
+    monkeypatch.setattr(retention, "_copy_rest", meanwhile)
+    assert expire(lake, ledger).rows_expired == 2
+    assert ask(lake, ledger, "id") == [("later",), ("young",), ("young2",)]
+    assert TableStates(lake.home).mark(TABLE) == ("ledger-1", ledger.counter(TABLE))
+
+
+def test_a_service_deletes_old_rows_once_a_day(lake: FileLake, ledger: FakeLedger) -> None:
+    def service() -> Maintenance:
+        return Maintenance(lake.home, ledger, SCHEMAS, retention={TABLE: KEPT})
+
+    publish(lake, ledger, version("a", 400, "RESOLVED"))
+    assert service().tend(TABLE).rows_expired == 1
+    publish(lake, ledger, version("b", 400, "RESOLVED"))
+    assert service().tend(TABLE).rows_expired == 0
+    yesterday = time.time() - 86_401
+    os.utime(lake.home / "lake" / f"{TABLE}.expired", (yesterday, yesterday))
+    assert service().tend(TABLE).rows_expired == 1
+
+
+def test_a_table_without_statuses_keeps_the_present_version(tmp_path: Path, ledger: FakeLedger) -> None:
+    bare = pa.schema([field for field in ISSUES if field.name != "status"])
+    schemas = {TABLE: bare, "wiz_audit": AUDIT}
+    lake = FileLake(tmp_path, ledger, schemas)
+    listed = [{k: v for k, v in one.items() if k in bare.names} for one in (version("a", 400), version("a", 300))]
+    ledger.land(lake.write(TABLE, "1-1-0", rows(listed, bare)))
+    Publisher(tmp_path, ledger, schemas).publish(TABLE, force=True)
+    assert Maintenance(tmp_path, ledger, schemas, retention={TABLE: KEPT}).tend_whole(TABLE).rows_expired == 1
