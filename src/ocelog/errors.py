@@ -4,6 +4,7 @@ OcelogError
 ├── OperatorError
 │   ├── ConfigError
 │   ├── HomeError
+│   ├── LakeDamagedError
 │   ├── QueryError
 │   ├── SandboxError
 │   └── SchemaError
@@ -38,6 +39,10 @@ class ConfigError(OperatorError):
 
 class HomeError(OperatorError):
     """The home (folder, lock, key file, owner, version, place) is not fit for the command."""
+
+
+class LakeDamagedError(OperatorError):
+    """A file that the lake or the ledger names is lost or damaged; the message names it."""
 
 
 class QueryError(OperatorError):

@@ -218,6 +218,26 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GivenUp:
+    """A file of the lake whose rows are lost. What is None is not known."""
+
+    table: str
+    path: str
+    """Relative to the home, or absolute if it lies elsewhere."""
+    reason: str
+    noticed_us: int
+    sequence: int | None = None
+    """The part's; None: a data file."""
+    source_id: str | None = None
+    rows: int | None = None
+    bytes: int | None = None
+    min_cursor_us: int | None = None
+    max_cursor_us: int | None = None
+    repaired_us: int | None = None
+    """When its stretch was planned again; None: not yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """Versions that the lake and the landed parts hold: parallel columns, in no order."""
 

@@ -9,8 +9,9 @@ from typing import TypeAlias
 from ocelog.assemble import Stream
 from ocelog.dispatch.fair import StreamKey
 from ocelog.errors import LostFenceError
+from ocelog.instants import EPOCH
 from ocelog.ledger.store import Ledger
-from ocelog.model import Origin, Slice, SliceState
+from ocelog.model import Kind, Marks, Origin, Slice, SliceState
 from ocelog.pull.planner import Plan, plan, still_short
 from ocelog.pull.sweep import Stage
 from ocelog.sweeping import advance
@@ -95,3 +96,31 @@ def plan_stretch(ledger: Ledger, stream: Stream, stretch: Stretch) -> None:
     slices = [replace(blank, by=by) for by in dict.fromkeys((blank.by, *stream.kind.also_live_by, *short))]
     marks = ledger.marks(source_id, log_type)
     ledger.plan(marks, marks, slices)
+
+
+def lost_slices(
+    marks: Marks, kind: Kind, *, since: datetime | None = None, until: datetime | None = None
+) -> list[Slice]:
+    """Return the slices that read a stretch again whose rows are lost, by every date that the kind asks by.
+
+    Without the ends all of the past is read, and every open record. What lies beyond the edge is read anyway.
+    """
+    if marks.edge is None:
+        return []
+    start = since or marks.backfill_since or EPOCH
+    end = min(until or marks.edge, marks.edge)
+    if start >= end:
+        return []
+    blank = Slice(
+        source_id=marks.source_id,
+        log_type=marks.log_type,
+        origin=Origin.BACKFILL,
+        by=kind.cursor_field,
+        since=start,
+        until=end,
+    )
+    dates = dict.fromkeys((kind.cursor_field, *kind.also_live_by, *filter(None, (kind.sweep_by,))))
+    found = [replace(blank, by=by) for by in dates]
+    if since is None and kind.sweep_by is not None:
+        found.append(replace(blank, origin=Origin.SWEEP, by=kind.sweep_by, since=EPOCH))
+    return found

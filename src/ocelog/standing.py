@@ -1,6 +1,6 @@
 """How every stream fares, and what needs a person."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +8,7 @@ from ocelog import errors
 from ocelog.assemble import damage, wiz_settings
 from ocelog.errors import ConfigError, TransientError
 from ocelog.instants import from_us
+from ocelog.lake.sql import ALL_LOGS
 from ocelog.ledger.store import Ledger, SourceRow, StreamRow
 from ocelog.model import Marks, Origin, Slice, SliceState, table_name
 from ocelog.pull.planner import complete_through, still_short
@@ -111,6 +112,22 @@ def sweeps(ledger: Ledger) -> dict[str, Sweep]:
             if sweep is not None:
                 found[f"{row.name} {log_type}"] = sweep
     return found
+
+
+def lost_lines(ledger: Ledger, tables: Collection[str] | None = None) -> list[str]:
+    """Say which rows publishing passed because their part is lost, and what to do; of `tables`, if they are given.
+
+    `_current` and `all_logs` count as the tables below them.
+    """
+    lines = list[str]()
+    for lost in ledger.given_up():
+        named = tables is None or any(name in {lost.table, f"{lost.table}_current", ALL_LOGS} for name in tables)
+        if named:
+            rows = "an unknown number of" if lost.rows is None else f"{lost.rows:,}"
+            lines.append(
+                f"{lost.table} lacks {rows} rows: {lost.path} {lost.reason}. To read them again: ocelog repair"
+            )
+    return lines
 
 
 def sweep_of(slices: Sequence[Slice]) -> Sweep | None:

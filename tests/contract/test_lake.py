@@ -1,5 +1,6 @@
 import errno
 import os
+import zlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from lakeside.ledger import FakeLedger
 from lakeside.things import ISSUES, SCHEMAS, instant, row, rows
-from ocelog.errors import LakeUnavailableError
+from ocelog.errors import LakeDamagedError, LakeUnavailableError
 from ocelog.instants import to_us
 from ocelog.lake import keys
 from ocelog.lake import lake as lake_module
@@ -64,8 +65,8 @@ def us(minute: float) -> int:
 
 def test_a_part_is_written_under_its_name_and_knows_its_range(lake: FileLake) -> None:
     part = lake.write(TABLE, "12-3-7", rows([row("a", 5), row("b", 2), row("c", 9)]))
-    file = lake.home / "landing/wiz_issues/12-3-7.parquet"
-    assert part.path == "landing/wiz_issues/12-3-7.parquet"
+    file = lake.home / part.path
+    assert part.path == f"landing/wiz_issues/12-3-7.{zlib.crc32(file.read_bytes()):08x}.parquet"
     assert (part.rows, part.min_cursor_us, part.max_cursor_us) == (3, us(2), us(9))
     assert part.bytes == file.stat().st_size
     assert file.stat().st_mode & 0o777 == 0o444
@@ -74,7 +75,7 @@ def test_a_part_is_written_under_its_name_and_knows_its_range(lake: FileLake) ->
 def test_a_part_is_never_overwritten(lake: FileLake) -> None:
     part = lake.write(TABLE, "1-1-0", rows([row("a", 5)]))
     with pytest.raises(LakeUnavailableError):
-        lake.write(TABLE, "1-1-0", rows([row("b", 5)]))
+        lake.write(TABLE, "1-1-0", rows([row("a", 5)]))
     assert (lake.home / part.path).stat().st_size == part.bytes
 
 
@@ -204,16 +205,17 @@ def test_parts_are_read_whole(lake: FileLake, ledger: FakeLedger) -> None:
     assert sorted(lake.read(parts, "s1").ids) == ["a", "b", "c"]
 
 
-def test_a_part_that_is_gone_or_cut_says_load_anew(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_part_that_is_gone_says_load_anew_and_one_that_is_cut_is_damaged(lake: FileLake, ledger: FakeLedger) -> None:
     gone, cut = land_waiting(lake, ledger, row("a", 1)), land_waiting(lake, ledger, row("b", 1))
     (lake.home / gone.path).unlink()
     file = lake.home / cut.path
     content = file.read_bytes()
     file.unlink()
     file.write_bytes(content[:-9])
-    for part in (gone, cut):
-        with pytest.raises(LakeUnavailableError):
-            lake.read([part], "s1")
+    with pytest.raises(LakeUnavailableError):
+        lake.read([gone], "s1")
+    with pytest.raises(LakeDamagedError, match="ocelog repair"):
+        lake.read([cut], "s1")
 
 
 def test_rows_give_whole_values_by_row_id(lake: FileLake, land: Land) -> None:
@@ -267,8 +269,8 @@ def test_a_disk_that_refuses_leaves_no_file(lake: FileLake, monkeypatch: pytest.
         code = getattr(errno, number)
         raise OSError(code, os.strerror(code))
 
-    lake.write(TABLE, "1-1-0", rows([row("a", 1)]))
+    kept = lake.write(TABLE, "1-1-0", rows([row("a", 1)]))
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(Exception, match=r"disk is full|may not be written"):
         lake.write(TABLE, "1-1-1", rows([row("b", 1)]))
-    assert [file.name for file in (lake.home / "landing" / TABLE).iterdir()] == ["1-1-0.parquet"]
+    assert [file.name for file in (lake.home / "landing" / TABLE).iterdir()] == [Path(kept.path).name]

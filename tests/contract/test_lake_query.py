@@ -10,7 +10,7 @@ import pytest
 
 from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, REJECTIONS, SCHEMAS, instant, row, rows
-from ocelog.errors import HomeError, OcelogError, QueryError
+from ocelog.errors import LakeDamagedError, OcelogError, QueryError
 from ocelog.lake.lake import FileLake
 from ocelog.lake.publish import Publisher
 from ocelog.lake.query import Limits, Queries
@@ -298,7 +298,7 @@ def test_a_part_that_goes_before_the_engine_has_it_is_read_from_the_table(
 def test_a_part_that_is_lost_is_said_to_be_missing(lake: FileLake, land: Land, ask: Ask) -> None:
     land(row("a", 1))
     next((lake.home / "landing" / TABLE).iterdir()).unlink()
-    with pytest.raises(HomeError, match=r"parquet is missing, which the lake names: restore"):
+    with pytest.raises(LakeDamagedError, match=r"parquet is missing\. .*ocelog repair"):
         ask("SELECT * FROM wiz_issues")
 
 

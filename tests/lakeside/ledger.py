@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ocelog.model import NewPart, Part
+from ocelog.model import GivenUp, NewPart, Part
 
 
 @dataclass(slots=True, kw_only=True)
@@ -16,6 +16,8 @@ class FakeLedger:
     marks: dict[str, tuple[int, int]] = field(default_factory=dict)
     removed: dict[str, int] = field(default_factory=dict)
     fences: dict[int, int] = field(default_factory=dict)
+    failures: dict[tuple[str, int], int] = field(default_factory=dict)
+    given_up: list[GivenUp] = field(default_factory=list)
 
     def land(self, part: NewPart, source_id: str = "s1", landed_us: int = 0) -> Part:
         """Commit a part under the next sequence of its table."""
@@ -65,6 +67,16 @@ class FakeLedger:
     def removed_through(self, table: str) -> int:
         """Return the greatest sequence that was forgotten."""
         return self.removed.get(table, 0)
+
+    def part_failed(self, table: str, sequence: int) -> int:
+        """Count a try."""
+        self.failures[table, sequence] = self.failures.get((table, sequence), 0) + 1
+        return self.failures[table, sequence]
+
+    def set_aside(self, lost: GivenUp) -> None:
+        """Take a part out."""
+        self.rows[lost.table] = [part for part in self.parts(lost.table) if part.sequence != lost.sequence]
+        self.given_up.append(lost)
 
     def landing_state(self, table: str) -> tuple[frozenset[str], dict[int, int]]:
         """Return paths and fences."""

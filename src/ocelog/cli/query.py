@@ -16,7 +16,7 @@ from ocelog.errors import ConfigError
 from ocelog.installation import Installation, opened
 from ocelog.lake.query import Answer, Limits, Queries
 from ocelog.quantities import duration, nearest
-from ocelog.standing import sweeps
+from ocelog.standing import lost_lines, sweeps
 
 _LONGEST = 1_000_000
 
@@ -74,6 +74,8 @@ def command(  # noqa: PLR0913 - its options
         queries = Queries(installation.home.path, installation.ledger, table_schemas())
         with queries.run(text, limits=limits, trusted=unsafe) as answer:
             _write(answer, form, csv_safe=csv_safe)
+        for line in (*answer.missing, *lost_lines(installation.ledger, answer.tables)):
+            show.remark(line)
         if any(name.endswith("_current") for name in answer.tables):
             _say_what_is_missing(installation)
 

@@ -13,12 +13,12 @@ from ocelog.cli import show
 from ocelog.errors import HomeError
 from ocelog.holding import Holder, holder
 from ocelog.home import Home
-from ocelog.installation import Installation, opened
-from ocelog.lake.view import check_lake
+from ocelog.installation import opened
+from ocelog.lake.inspect import inspect
 from ocelog.model import REJECTIONS, Slice, SliceState
 from ocelog.quantities import about, duration, write_instant, write_size
 from ocelog.sandbox.child import describe
-from ocelog.standing import Standing, standings
+from ocelog.standing import Standing, lost_lines, standings
 
 _LITTLE_DISK = 500_000_000
 """Bytes; with less than this a person had better make room."""
@@ -43,18 +43,20 @@ def command(
         who = _running(installation.home)
         free = homes.free_bytes(installation.home)
         rejected = installation.ledger.unpublished(REJECTIONS)[0]
-        lake = _lake_error(installation)
+        path, ledger = installation.home.path, installation.ledger
+        lake = [found.text for found in inspect(path, ledger, table_schemas())] + lost_lines(ledger)
         sandbox = describe()
     if json:
-        show.as_json(_whole(found, who, free, rejected) | {"lake_error": lake, "sql_sandbox": sandbox})
+        told = {"lake_error": " ".join(lake) or None, "lake": lake, "sql_sandbox": sandbox}
+        show.as_json(_whole(found, who, free, rejected) | told)
     else:
         _print(found, who, free)
         typer.echo(f"SQL sandbox: {sandbox}")
         for line in _stale(found, who, allowed):
             typer.echo(show.harmless(line))
-        if lake is not None:
-            typer.echo(show.harmless(f"Lake: {lake}"))
-    unwell = lake is not None or free < _LITTLE_DISK or any(each.needs_person for each in found)
+        for line in lake:
+            typer.echo(f"Lake: {show.harmless(line)}")
+    unwell = lake or free < _LITTLE_DISK or any(each.needs_person for each in found)
     if unwell or _stale(found, who, allowed):
         raise typer.Exit(1)
 
@@ -76,14 +78,6 @@ def _running(home: Home) -> Holder | str | None:
         return holder(home)
     except HomeError:
         return "unknown: the lock may not be read by this user"
-
-
-def _lake_error(installation: Installation) -> str | None:
-    try:
-        check_lake(installation.home.path, installation.ledger, table_schemas())
-    except HomeError as error:
-        return str(error)
-    return None
 
 
 def _print(found: Sequence[Standing], who: Holder | str | None, free: int) -> None:

@@ -111,7 +111,7 @@ def _merged(some: list[pa.Table]) -> pa.Table:
 def _rows(path: Path) -> pa.Table:
     """Read a part, its texts as dictionaries."""
     repeating = dictionaries(compact(pq.read_schema(path)))
-    with pq.ParquetFile(path, read_dictionary=repeating) as file:
+    with pq.ParquetFile(path, read_dictionary=repeating, page_checksum_verification=True) as file:
         return file.read(use_threads=False)
 
 
@@ -121,6 +121,7 @@ def commit(
     stage: "Callable[[Table, Transaction], _SnapshotProducer[Any]]",
     *,
     keep_for: timedelta | None = None,
+    named: str | None = None,
 ) -> None:
     """Commit `files`, which are written, together with the mark, on the condition that no other snapshot came since.
 
@@ -128,12 +129,12 @@ def commit(
     makes no sense any more. When another commit came first, it is asked again about the newer table: never does the
     library try again by itself, since it would look at nothing. Snapshots older than `keep_for` (by default what the
     table's properties say) expire in the same commit. What was written is deleted where it is known that the commit
-    did not land.
+    did not land. `named` is the table's name in the catalog, if that is another one for now.
     """
     from pyiceberg.exceptions import CommitFailedException  # noqa: PLC0415 - slow to import
 
     for left in reversed(range(_TRIES)):
-        loaded = catalog.load_table((NAMESPACE, files.table))
+        loaded = catalog.load_table((NAMESPACE, named or files.table))
         transaction = loaded.transaction()
         producer = None
         try:

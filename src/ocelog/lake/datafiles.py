@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ocelog.lake.checksums import file_sum, stamped
 from ocelog.lake.conform import compact
 from ocelog.lake.disk import READ_ONLY, make_directory, sync_directory
 from ocelog.lake.iceberg import BOUNDED, BOUNDED_TEXT, BY_DAY, file_schema
@@ -100,7 +101,7 @@ class DataFiles:
         directory = Path(self.metadata.location) / "data" / _directory(self.table, partition)
         if not directory.exists():
             make_directory(directory)
-        path = directory / f"{uuid4()}.parquet"
+        path = directory / f"{uuid4()}.draft.parquet"
         handle = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READ_ONLY), "wb")
         self.paths.append(path)
         writer = pq.ParquetWriter(
@@ -109,6 +110,7 @@ class DataFiles:
             compression="zstd",
             compression_level=1,
             store_schema=False,
+            write_page_checksum=True,
             write_statistics=_with_statistics(self._plain),
         )
         return _Open(path, partition, handle, writer)
@@ -120,7 +122,11 @@ class DataFiles:
         os.fsync(file.handle.fileno())
         file.handle.close()
         del self._open[partition]
-        sync_directory(file.path.parent)
+        whole = file.path.with_name(stamped(file.path.name.removesuffix(".draft.parquet"), file_sum(file.path)))
+        file.path.rename(whole)
+        self.paths[self.paths.index(file.path)] = whole
+        file.path = whole
+        sync_directory(whole.parent)
         self.written.append(_described(self.metadata, file))
 
 

@@ -14,12 +14,14 @@ def refusal(error: OSError, path: Path | str) -> OcelogError:
     """Say what `error` means: a full disk may pass, a disk that must not be written needs a person."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return LakeUnavailableError(f"The disk is full: {path} could not be written. Free some space and run it again.")
+    if error.errno == errno.ENOENT:
+        return LakeUnavailableError(f"{path} is missing. Run it again; if it stays so, run: ocelog repair")
     if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
         return HomeError(
             f"{path} may not be written ({error.strerror}). Make the home writable for this user, or choose another "
             "home by OCELOG_HOME."
         )
-    return LakeUnavailableError(f"{path}: {error.strerror or error}. Run it again; nothing was lost.")
+    return LakeUnavailableError(f"{path}: {error.strerror or error}. Run it again.")
 
 
 def make_directory(path: Path) -> None:
@@ -32,9 +34,9 @@ def make_directory(path: Path) -> None:
         sync_directory(made.parent)
 
 
-def write_new(path: Path, content: memoryview | bytes) -> None:
-    """Write a file that was not there, read-only; it is on disk when this returns. Its directory's entry is not."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READ_ONLY)
+def write_new(path: Path, content: memoryview | bytes, *, mode: int = READ_ONLY) -> None:
+    """Write a file that was not there; it is on disk when this returns. Its directory's entry is not."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         rest = memoryview(content)
         while rest:

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-from ocelog.errors import LakeUnavailableError, OcelogError, SchemaError
+from ocelog.errors import LakeDamagedError, LakeUnavailableError, OcelogError, SchemaError
+from ocelog.lake.checksums import REPAIR
 from ocelog.lake.disk import refusal
 
 # Imported where an error is there to be sorted: publishing has imported them already.
@@ -26,7 +27,7 @@ def translated(table: str) -> Iterator[None]:
         raise found from error
 
 
-def _sorted_out(table: str, error: Exception) -> OcelogError | None:
+def _sorted_out(table: str, error: Exception) -> OcelogError | None:  # noqa: PLR0911 - one answer for each error
     from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError, ValidationError
     from sqlalchemy.exc import DatabaseError
 
@@ -34,7 +35,11 @@ def _sorted_out(table: str, error: Exception) -> OcelogError | None:
         case CommitFailedException() | TableAlreadyExistsError():
             return LakeUnavailableError(f"{table}: another commit came first; nothing was appended. Run it again.")
         case DatabaseError():
+            if any(word in str(error.orig) for word in ("malformed", "not a database")):
+                return LakeDamagedError(f"{table}: the lake's catalog is damaged: {error.orig}. {REPAIR}")
             return LakeUnavailableError(f"{table}: the lake's catalog cannot be used: {error.orig}. Run it again.")
+        case FileNotFoundError():
+            return LakeDamagedError(f"{error.filename or error} is missing, which {table} names. {REPAIR}")
         case pa.ArrowInvalid() | pa.ArrowNotImplementedError() | ValidationError():
             return SchemaError(f"{table}: waiting rows do not fit the table: {error}.")
         case OSError():

@@ -75,16 +75,22 @@ def table_location(home: Path, table: str) -> Path:
     return home / "lake" / "warehouse" / NAMESPACE / table
 
 
-def open_table(catalog: "SqlCatalog", home: Path, table: str, schema: pa.Schema) -> "Table":
-    """Load `table`, made where it is missing with the columns of `schema`. Raises HomeError on foreign partitions."""
+def open_table(
+    catalog: "SqlCatalog", home: Path, table: str, schema: pa.Schema, *, named: str | None = None
+) -> "Table":
+    """Load `table`, made where it is missing with the columns of `schema`. Raises HomeError on foreign partitions.
+
+    `named` is its name in the catalog, if that is another one for now.
+    """
+    name = named or table
     from pyiceberg.exceptions import NoSuchTableError
 
     try:
-        loaded = catalog.load_table((NAMESPACE, table))
+        loaded = catalog.load_table((NAMESPACE, name))
     except NoSuchTableError:
         catalog.create_namespace_if_not_exists(NAMESPACE)
-        _create(catalog, home, table, schema)
-        loaded = catalog.load_table((NAMESPACE, table))
+        _create(catalog, home, table, schema, name)
+        loaded = catalog.load_table((NAMESPACE, name))
     check_partitions(loaded, table)
     return loaded
 
@@ -99,9 +105,9 @@ def check_partitions(loaded: "Table", table: str) -> None:
         )
 
 
-def _create(catalog: "SqlCatalog", home: Path, table: str, schema: pa.Schema) -> None:
+def _create(catalog: "SqlCatalog", home: Path, table: str, schema: pa.Schema, named: str) -> None:
     creation = catalog.create_table_transaction(
-        (NAMESPACE, table),
+        (NAMESPACE, named),
         schema=optional(schema),
         location=str(table_location(home, table)),
         properties=PROPERTIES,

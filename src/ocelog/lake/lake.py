@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ocelog.errors import LakeUnavailableError
+from ocelog.errors import LakeDamagedError, LakeUnavailableError
 from ocelog.lake.keys import Keys
 from ocelog.lake.parts import discard, write_part
 from ocelog.lake.ports import LakeLedger
@@ -131,7 +131,11 @@ class FileLake:
                 return read(self.views.take(table))
             except LakeUnavailableError:
                 continue
-        return read(self.views.take(table))
+        try:
+            return read(self.views.take(table))
+        except LakeUnavailableError as error:
+            # View after view names it: it was not published meanwhile, it is lost.
+            raise LakeDamagedError(str(error)) from error
 
 
 def _opened(found: list[pa.Table], statuses: Collection[str], most: int, through: int) -> OpenRecords:

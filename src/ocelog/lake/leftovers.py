@@ -7,11 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from ocelog.lake.disk import make_directory
+from ocelog.errors import OcelogError
+from ocelog.lake.disk import make_directory, refusal, sync_directory, write_new
 from ocelog.lake.durable import durable_io, local_path
 from ocelog.lake.iceberg import table_location
 from ocelog.lake.parts import LANDING, discard
-from ocelog.lake.state import TableStates
+from ocelog.lake.state import TableStates, readable
 
 EVERY = timedelta(days=1)
 """Between two looks. What both find goes: no commit and no query takes so long."""
@@ -33,15 +34,15 @@ def remove_leftovers(home: Path, table: str, *, every: timedelta = EVERY) -> int
         return 0
     # Before the metadata is read: a file that is committed in between is then found to be named.
     there = sorted(str(file) for file in table_location(home, table).rglob("*") if file.name.endswith(_KINDS))
-    location = TableStates(home).location(table)
     try:
+        location = TableStates(home).location(table)
         named = set(_named(location)) if location is not None else set()
-    except (OSError, ValueError):
+    except (OSError, ValueError, OcelogError):
         # What names files cannot be read: whether a file is named is not known. Another day, perhaps.
         _note(looked, [])
         return 0
     unnamed = [path for path in there if path not in named]
-    before = frozenset(json.loads(looked.read_bytes()))
+    before = frozenset(noted(looked) or ())
     gone = [path for path in unnamed if path in before]
     for path in gone:
         discard(home, path)
@@ -49,10 +50,27 @@ def remove_leftovers(home: Path, table: str, *, every: timedelta = EVERY) -> int
     return len(gone)
 
 
+def noted(looked: Path) -> list[str] | None:
+    """Return what the note of the last look lists; None if it is damaged: then the looking begins anew."""
+    try:
+        found = json.loads(looked.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, list) and all(isinstance(path, str) for path in found) else None
+
+
 def _note(looked: Path, paths: list[str]) -> None:
-    if not looked.parent.exists():
-        make_directory(looked.parent)
-    looked.write_text(json.dumps(paths, indent=0))
+    """Write the note whole or not at all."""
+    try:
+        if not looked.parent.exists():
+            make_directory(looked.parent)
+        draft = looked.with_suffix(".draft")
+        draft.unlink(missing_ok=True)
+        write_new(draft, json.dumps(paths, indent=0).encode(), mode=0o644)
+        draft.rename(looked)
+        sync_directory(looked.parent)
+    except OSError as error:
+        raise refusal(error, looked) from error
 
 
 def _named(location: str) -> Iterator[str]:
@@ -71,9 +89,13 @@ def _named(location: str) -> Iterator[str]:
     manifests = set[str]()
     for snapshot in metadata.get("snapshots") or ():
         yield str(local_path(snapshot["manifest-list"]))
-        for manifest in read_manifest_list(io.new_input(snapshot["manifest-list"])):
+        with readable(snapshot["manifest-list"]):
+            listed = list(read_manifest_list(io.new_input(snapshot["manifest-list"])))
+        for manifest in listed:
             if manifest.manifest_path not in manifests:
                 manifests.add(manifest.manifest_path)
                 yield str(local_path(manifest.manifest_path))
-                for entry in manifest.fetch_manifest_entry(io):
+                with readable(manifest.manifest_path):
+                    entries = manifest.fetch_manifest_entry(io)
+                for entry in entries:
                     yield str(local_path(entry.data_file.file_path))

@@ -1,28 +1,30 @@
 """How a landed page becomes a durable Parquet file, and when that file may go."""
 
 import re
+import zlib
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ocelog.lake.checksums import stamped
 from ocelog.lake.disk import make_directory, refusal, sync_directory, write_new
 from ocelog.lake.ports import LakeLedger
 from ocelog.model import NewPart
 from ocelog.schema.table import part_options
 
 LANDING = "landing"
-_NAME = re.compile(r"(?P<slice>\d+)-(?P<fence>\d+)-\d+\.parquet")
+_NAME = re.compile(r"(?P<slice>\d+)-(?P<fence>\d+)-\d+(?:\.[0-9a-f]{8})?\.parquet")
 
 
 def write_part(home: Path, table: str, name: str, rows: pa.Table) -> NewPart:
-    """Write `rows` to `landing/<table>/<name>.parquet`; file and entry are on disk when this returns.
+    """Write `rows` to `landing/<table>/<name>.<checksum>.parquet`; file and entry are on disk when this returns.
 
     Raises LakeUnavailableError or HomeError; then no file is left.
     """
-    path = f"{LANDING}/{table}/{name}.parquet"
     content = _encode(rows)
+    path = f"{LANDING}/{table}/{stamped(name, zlib.crc32(content))}"
     file = home / path
     try:
         if not file.parent.exists():
@@ -73,5 +75,5 @@ def remove_orphans(home: Path, table: str, ledger: LakeLedger) -> list[str]:
 
 def _encode(rows: pa.Table) -> memoryview:
     sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink, version="2.6", **part_options(rows))
+    pq.write_table(rows, sink, version="2.6", write_page_checksum=True, **part_options(rows))
     return memoryview(sink.getvalue())

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from ocelog.model import Part
+from ocelog.model import GivenUp, Part
 
 
 class LakeLedger(Protocol):
@@ -40,6 +40,14 @@ class LakeLedger(Protocol):
 
     def removed_through(self, table: str) -> int:
         """Return the greatest sequence of a part of `table` whose row is deleted: published it was, then."""
+        ...
+
+    def part_failed(self, table: str, sequence: int) -> int:
+        """Count one more try at which a part could not be read; return how many that makes."""
+        ...
+
+    def set_aside(self, lost: GivenUp) -> None:
+        """Take a lost part out of what is to be published, and remember it."""
         ...
 
     def landing_state(self, table: str) -> tuple[frozenset[str], dict[int, int]]:

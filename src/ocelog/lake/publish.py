@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from ocelog.errors import LakeDamagedError
 from ocelog.lake.append import append
+from ocelog.lake.damage import sound_parts
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.state import TableStates
 from ocelog.lake.view import checked_mark
@@ -55,10 +57,13 @@ class Publisher:
 
         A ledger that was restored from a copy would give out again the numbers of parts that are published, and
         theirs would look published before they are. Raises HomeError for a lake that another ledger filled, or that
-        lacks rows which were published.
+        lacks rows which were published. A table that is damaged is left out: nothing lands in it before it is repaired.
         """
         for table in self._schemas:
-            mark = self._mark(table)
+            try:
+                mark = self._mark(table)
+            except LakeDamagedError:
+                continue
             if self._ledger.counter(table) < mark:
                 self._ledger.raise_counter(table, mark)
 
@@ -73,6 +78,10 @@ class Publisher:
             # Perhaps a crash came between a commit and the ledger's note of it; a note that is there stays.
             self._ledger.published(table, mark, _now_us())
         waiting = [part for part in parts if part.sequence > mark]
+        if force or due(waiting, _now_us()):
+            # A commit on top of metadata that cannot be read would bury what is lost.
+            self._states.state(table)
+            waiting = sound_parts(self._home, self._ledger, waiting)
         if not (due(waiting, _now_us()) or (force and waiting)):
             return Published(table=table, through=mark, waiting=len(waiting))
         done = Published(table=table, through=mark)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ocelog.errors import LakeUnavailableError
 from ocelog.lake.append import commit, replacing
@@ -15,6 +14,7 @@ from ocelog.lake.datafiles import DataFiles, by_event_time
 from ocelog.lake.durable import local_path
 from ocelog.lake.faults import translated
 from ocelog.lake.iceberg import opened_catalog
+from ocelog.lake.scan import opened
 from ocelog.lake.state import NAMESPACE, TableStates
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def delete_rows(home: Path, table: str, source_id: str) -> int:
 
 def _copy_rest(path: Path, source_id: str, files: DataFiles) -> int:
     """Copy the rows of other sources into `files`, where the file has any of `source_id`; return how many it had."""
-    with pq.ParquetFile(path) as file:
+    with opened(path) as file:
         if "p_source_id" not in file.schema_arrow.names:
             return 0
         sources = file.read(columns=["p_source_id"], use_threads=False).column(0)

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ocelog.errors import HomeError, LakeUnavailableError, QueryError, SandboxError
+from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, QueryError, SandboxError
+from ocelog.lake.checksums import damaged
 from ocelog.lake.engine import Guards, Limits, Run
 from ocelog.lake.nearest import explained
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.sql import ALL_LOGS, CURRENT, all_logs_view, current_view, log_tables, view_of_files
 from ocelog.lake.temporary import temporary_directory
 from ocelog.lake.upkeep import GRACE
+from ocelog.lake.verified import Verified
 from ocelog.lake.view import View, Views
 
 __all__ = ["Answer", "ExtraTable", "Guards", "Limits", "Queries"]
@@ -35,6 +37,8 @@ class Answer:
     """Says how many rows there are without computing them all; after it `batches` yields no more."""
     tables: frozenset[str]
     """Tables and views of the lake that the question reads."""
+    missing: tuple[str, ...] = ()
+    """What `all_logs` lacks: for each table that cannot be read, why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,8 @@ class _Begun:
     run: Run
     schema: pa.Schema
     wanted: Sequence[str]
+    missing: Mapping[str, str]
+    """Why `all_logs` lacks a table."""
 
 
 class Queries:
@@ -70,6 +76,7 @@ class Queries:
         self._extras = extras or {}
         self._views = Views(home, ledger)
         self._guards = guards or Guards()
+        self._verified = Verified(home)
 
     @property
     def names(self) -> list[str]:
@@ -97,6 +104,7 @@ class Queries:
                     batches=begun.run.batches(begun.schema),
                     count=begun.run.count,
                     tables=frozenset(begun.wanted),
+                    missing=tuple(begun.missing.values()),
                 )
             finally:
                 begun.run.close()
@@ -112,15 +120,23 @@ class Queries:
                 guards=self._guards,
             )
             files: dict[str, list[str]] = {}
+            missing: dict[str, str] = {}
             try:
                 self._refuse_unguarded(run, trusted=trusted)
                 read = run.check(sql, self.names)
                 wanted = [name for name in self.names if read is None or name in read]
-                files |= {table: self._files(self._views.take(table)) for table in self._tables(wanted)}
+                for table in self._tables(wanted):
+                    try:
+                        files[table] = self._files(self._views.take(table), last=not left)
+                    except LakeDamagedError as error:
+                        if table in wanted or table + CURRENT in wanted:
+                            raise
+                        files[table] = []
+                        missing[table] = f"{ALL_LOGS} lacks the table {table}: {error}"
                 paths = [path for listed in files.values() for path in listed]
                 extras = {name: self._extras[name].rows() for name in self._extras if name in wanted}
                 schema = run.begin(paths, self._sql(files, wanted), sql, extras=extras, wanted=wanted)
-                return _Begun(run=run, schema=schema, wanted=wanted)
+                return _Begun(run=run, schema=schema, wanted=wanted, missing=missing)
             except LakeUnavailableError:
                 run.close()
                 if not left:
@@ -156,8 +172,11 @@ class Queries:
             found[ALL_LOGS] = all_logs_view(self._schemas)
         return found
 
-    def _files(self, view: View) -> list[str]:
-        """Return the files of a view. Raises HomeError for one that lies elsewhere: the query could not open it."""
+    def _files(self, view: View, *, last: bool) -> list[str]:
+        """Return the files of a view, each found to hold what was written; in the `last` one none may be gone.
+
+        Raises HomeError for one that lies elsewhere: the query could not open it.
+        """
         found = [*(file.path for file in view.files), *(str(self._home / part.path) for part in view.parts)]
         inside = tuple(f"{folder}/" for folder in self._folders())
         for path in found:
@@ -168,6 +187,9 @@ class Queries:
                     f"The table {view.table} holds the file {path}, which another engine wrote outside the lake: have "
                     f"that engine write it again below {self._home / 'lake' / 'warehouse'}."
                 )
+        sizes = {file.path: file.bytes for file in view.files}
+        sizes |= {str(self._home / part.path): part.bytes for part in view.parts}
+        self._verified.check(sizes, may_be_gone=not last)
         return found
 
     def _columns(self, wanted: Sequence[str]) -> tuple[set[str], set[str]]:
@@ -189,7 +211,7 @@ def _fields(kind: pa.DataType) -> Iterator[str]:
 
 
 def _refuse_lost(files: Mapping[str, list[str]]) -> None:
-    """Raise HomeError for a file that view after view has named, and that is not there."""
+    """Raise LakeDamagedError for a file that view after view has named, and that is not there."""
     for path in (path for paths in files.values() for path in paths):
         if not Path(path).exists():
-            raise HomeError(f"{path} is missing, which the lake names: restore lake and ledger from one backup.")
+            raise damaged(path, "is missing, which the lake names")

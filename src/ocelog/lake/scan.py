@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ocelog.errors import LakeUnavailableError
+from ocelog.errors import LakeDamagedError, LakeUnavailableError
+from ocelog.lake.checksums import read_error
 
 CURSOR = "p_cursor_time"
 
@@ -37,7 +38,7 @@ class Wanted:
 def scan(path: Path, wanted: Wanted, columns: Sequence[str]) -> Iterator[pa.Table]:
     """Yield the wanted rows of a file, one table a row group; columns that the file lacks are left out.
 
-    Raises LakeUnavailableError where the file is gone or cut.
+    Raises LakeUnavailableError if the file is gone, LakeDamagedError if it is damaged.
     """
     with opened(path) as file:
         names = set(file.schema_arrow.names)
@@ -55,12 +56,28 @@ def scan(path: Path, wanted: Wanted, columns: Sequence[str]) -> Iterator[pa.Tabl
 
 @contextmanager
 def opened(path: Path) -> Iterator[pq.ParquetFile]:
-    """Open a file. Raises LakeUnavailableError where it is gone or cut, now or while it is read."""
+    """Open a file, whose pages are checked as they are read.
+
+    Raises LakeUnavailableError if it is gone, LakeDamagedError if it is damaged, now or while it is read.
+    """
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             yield file
-    except (OSError, pa.ArrowInvalid) as error:
-        raise LakeUnavailableError(f"{path} cannot be read: {error}. Run it again.") from error
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise read_error(path, error) from error
+
+
+def undecodable(path: Path) -> str | None:
+    """Say what is wrong with a file without a checksum of its own, as far as reading it shows."""
+    try:
+        with opened(path) as file:
+            for group in range(file.num_row_groups):
+                file.read_row_group(group, use_threads=False)
+    except LakeDamagedError:
+        return "cannot be decoded"
+    except LakeUnavailableError:
+        return "is missing"
+    return None
 
 
 def _group(file: pq.ParquetFile, group: int, wanted: Wanted, columns: list[str]) -> pa.Table:

@@ -1,15 +1,18 @@
 """Which files a table has now, and up to which part it holds everything."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from struct import unpack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ocelog.errors import HomeError, LakeUnavailableError
+from ocelog.errors import HomeError, LakeUnavailableError, OcelogError
+from ocelog.lake.checksums import damaged, read_error, unreadable
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
@@ -84,7 +87,7 @@ class TableStates:
             return None
         known = self._states.get(table)
         if known is None or known.location != location:
-            known = self._read(table, location)
+            known = self.read_at(table, location)
             self._states[table] = known
         return known
 
@@ -99,6 +102,7 @@ class TableStates:
         """Return the path of the table's metadata file, None where the table was never made."""
         path = catalog_path(self._home)
         if not path.exists():
+            self._refuse_lost(table)
             return None
         try:
             connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)
@@ -110,11 +114,27 @@ class TableStates:
                 ).fetchone()
             finally:
                 connection.close()
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             if "no such table" in str(error):
+                self._refuse_lost(table)
                 return None
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+                raise damaged(path, f"(the catalog of the lake) is damaged: {error}") from error
+            if code == sqlite3.SQLITE_CANTOPEN and not os.access(path, os.R_OK):
+                raise unreadable(path) from error
             raise LakeUnavailableError(f"{path}: {error}. Run it again.") from error
-        return None if row is None else self._inside(row[0])
+        if row is None:
+            self._refuse_lost(table)
+            return None
+        return self._inside(row[0])
+
+    def _refuse_lost(self, table: str) -> None:
+        """Refuse a table that the catalog does not name although its files are there: the catalog was lost."""
+        data = self._home / "lake" / "warehouse" / NAMESPACE / table / "data"
+        if next(data.rglob("*.parquet"), None) is not None:
+            what = "does not name this table" if catalog_path(self._home).exists() else "is missing"
+            raise damaged(catalog_path(self._home), f"(the catalog of the lake) {what}, but {data} has files")
 
     def _inside(self, location: str) -> str:
         path = Path(location.removeprefix("file://"))
@@ -127,7 +147,8 @@ class TableStates:
             )
         return str(path)
 
-    def _read(self, table: str, location: str) -> TableState:
+    def read_at(self, table: str, location: str) -> TableState:
+        """Return the state that a metadata file tells. Raises LakeDamagedError."""
         metadata = _load(location)
         ledger_id, mark = parse_mark(metadata["properties"].get(MARK))
         return TableState(
@@ -148,18 +169,24 @@ class TableStates:
 
         from ocelog.lake.durable import durable_io  # noqa: PLC0415 - for its users only
 
-        snapshot = next(s for s in metadata["snapshots"] if s["snapshot-id"] == current)
+        with readable(metadata["location"]):
+            snapshot = next(s for s in metadata["snapshots"] if s["snapshot-id"] == current)
         io = durable_io()
         cursor_field = _field_id(metadata, "p_cursor_time")
         before, now = self._manifests.get(table, {}), dict[str, tuple[TableFile, ...]]()
-        for manifest in read_manifest_list(io.new_input(snapshot["manifest-list"])):
+        with readable(snapshot["manifest-list"]):
+            manifests = list(read_manifest_list(io.new_input(snapshot["manifest-list"])))
+        for manifest in manifests:
             if manifest.content != ManifestContent.DATA:
                 raise HomeError(_foreign(table, "holds delete files"))
             path = manifest.manifest_path
-            now[path] = before.get(path) or tuple(
-                _table_file(table, entry.data_file, cursor_field) for entry in manifest.fetch_manifest_entry(io)
-            )
-            yield from now[path]
+            known = before.get(path)
+            if known is None:
+                with readable(path):
+                    entries = manifest.fetch_manifest_entry(io)
+                known = tuple(_table_file(table, entry.data_file, cursor_field) for entry in entries)
+            now[path] = known
+            yield from known
         # Only those of the present snapshot: each publish adds one.
         self._manifests[table] = now
 
@@ -167,9 +194,28 @@ class TableStates:
 def _load(location: str) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = json.loads(Path(location).read_bytes())
+    except FileNotFoundError as error:
+        raise damaged(location, "(metadata of the table) is missing") from error
     except (OSError, ValueError) as error:
-        raise LakeUnavailableError(f"The table's metadata {location} cannot be read: {error}. Run it again.") from error
+        raise read_error(location, error) from error
+    if not isinstance(loaded, dict) or "properties" not in loaded or "schemas" not in loaded:
+        raise damaged(location, "is no metadata of a table")
     return loaded
+
+
+@contextmanager
+def readable(location: str) -> Iterator[None]:
+    """Say which metadata file is lost or damaged if reading it raises anything within the block."""
+    path = location.removeprefix("file://")
+    try:
+        yield
+    except OcelogError:
+        raise
+    except FileNotFoundError as error:
+        raise damaged(path, "(metadata of the table) is missing") from error
+    except Exception as error:
+        # Whatever a decoder trips over first: lengths, marks, types, memory.
+        raise read_error(path, error) from error
 
 
 def _field_id(metadata: Mapping[str, Any], name: str) -> int:

@@ -36,7 +36,7 @@ def land(tx: Connection, landing: Landing, now_us: int) -> Landed | Behind:
     sequence = None
     for part in (landing.part, landing.rejections):
         if part is not None:
-            number = _add(tx, part, landing.moving.source_id, held[part.table].last + 1, now_us)
+            number = add_part(tx, part, landing.moving.source_id, held[part.table].last + 1, now_us)
             sequence = number if part is landing.part else sequence
     _add_keys(tx, landing)
     _count(tx, landing.moving, stream, landing.tally, now_us)
@@ -80,7 +80,8 @@ def _unread(tx: Connection, landing: Landing) -> list[Part]:
     return [part for part in found if part.sequence not in landing.loaded]
 
 
-def _add(tx: Connection, part: NewPart, source_id: str, sequence: int, now_us: int) -> int:
+def add_part(tx: Connection, part: NewPart, source_id: str, sequence: int, now_us: int) -> int:
+    """Add a part under `sequence`. The counter row must be held."""
     values = {
         "table_name": part.table,
         "sequence": sequence,

@@ -15,7 +15,7 @@ from ocelog.errors import ConfigError, HomeError
 from ocelog.ledger import tables
 from ocelog.ledger.transactions import Database, connect
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision of the tables in order; the last is the one that this program reads and writes."""
 _ONE_AT_A_TIME = 0x0CE106
 """PostgreSQL's advisory lock for whoever creates or migrates."""

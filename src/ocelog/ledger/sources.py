@@ -104,7 +104,7 @@ def purge(tx: Connection, source_id: str) -> list[str]:
     sweeps.purge(tx, source_id)
     gone = delete(tables.parts).where(tables.parts.c.source_id == source_id).returning(tables.parts.c.path)
     paths = list(tx.execute(gone).scalars())
-    for table in (tables.rejection_keys, tables.secrets, tables.streams):
+    for table in (tables.rejection_keys, tables.given_up, tables.secrets, tables.streams):
         tx.execute(delete(table).where(table.c.source_id == source_id))
     tx.execute(delete(tables.sources).where(_s.id == source_id))
     return paths

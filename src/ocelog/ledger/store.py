@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from ocelog.errors import LostFenceError
 from ocelog.instants import to_us
-from ocelog.ledger import counters, landing, parking, parts, slices, sources, streams, sweeps, tables
+from ocelog.ledger import counters, given_up, landing, parking, parts, slices, sources, streams, sweeps, tables
 from ocelog.ledger.clocks import check_clocks, our_clock
 from ocelog.ledger.open import open_database, open_reading
 from ocelog.ledger.slices import Due
@@ -15,7 +15,7 @@ from ocelog.ledger.sources import SourceRow
 from ocelog.ledger.streams import StreamRow
 from ocelog.ledger.transactions import Database
 from ocelog.ledger.vault import Vault, kept
-from ocelog.model import Marks, Part, Slice, SliceState, StreamFaults
+from ocelog.model import GivenUp, Marks, NewPart, Part, Slice, SliceState, StreamFaults
 from ocelog.pull.ports import Behind, Landed, Landing, Suspect
 from ocelog.pull.sweep import Outcome, Step, Sweep
 
@@ -287,6 +287,51 @@ class Ledger:
         """Return parts, rows and bytes that are not in the lake's table yet, and when the oldest of them landed."""
         with self._database.read() as tx:
             return parts.unpublished(tx, table)
+
+    def part_failed(self, table: str, sequence: int) -> int:
+        """Count one more try at which a part could not be read; return how many that makes."""
+        with self._database.write() as tx:
+            return given_up.failed(tx, table, sequence)
+
+    def set_aside(self, lost: GivenUp) -> None:
+        """Take a lost part out of what is to be published, and remember it."""
+        with self._database.write() as tx:
+            given_up.set_aside(tx, lost)
+
+    def note_lost(self, lost: GivenUp) -> None:
+        """Remember a lost file of the lake."""
+        with self._database.write() as tx:
+            given_up.note(tx, lost)
+
+    def given_up(self, *, repaired: bool = False) -> list[GivenUp]:
+        """Return what was lost and is not planned again yet; what is, too, if asked for."""
+        with self._database.read() as tx:
+            return given_up.listed(tx, repaired=repaired)
+
+    def plan_lost(self, paths: Sequence[str], again: Sequence[Slice]) -> list[Slice]:
+        """Plan slices that read lost stretches again, and note the files at `paths` as repaired."""
+        with self._database.write() as tx:
+            return given_up.plan(tx, paths, again, self._now_us())
+
+    def readmit(self, path: str, part: NewPart | None, source_id: str) -> None:
+        """Land again, as `part`, what of the part set aside at `path` is not there yet (None: all of it is)."""
+        with self._database.write() as tx:
+            given_up.readmit(tx, path, part, source_id, self._now_us())
+
+    def unpublish(self, table: str, mark: int) -> None:
+        """Let the parts above `mark`, to which the table went back, wait for being published again."""
+        with self._database.write() as tx:
+            given_up.unpublish(tx, table, mark)
+
+    def rejection_keys(self) -> list[str]:
+        """Return the key of every rejection that has landed."""
+        with self._database.read() as tx:
+            return given_up.rejection_keys(tx)
+
+    def forget_rejections(self, keys: Sequence[str]) -> None:
+        """Forget rejections whose rows are lost: they land once more if they come again."""
+        with self._database.write() as tx:
+            given_up.forget_rejections(tx, keys)
 
     def add_source(self, row: SourceRow) -> None:
         """Add a source, or take up a removed one of the same id. Raises ConfigError for a name in use."""

@@ -135,6 +135,23 @@ parts = Table(
     Column("max_cursor_us", BigInteger, nullable=False),
     Column("landed_us", BigInteger, nullable=False),
     Column("published_us", BigInteger),
+    Column("failures", Integer),
+)
+
+given_up = Table(
+    "given_up",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("table_name", Text, nullable=False),
+    Column("sequence", BigInteger),
+    Column("source_id", Text),
+    Column("rows", BigInteger),
+    Column("bytes", BigInteger),
+    Column("min_cursor_us", BigInteger),
+    Column("max_cursor_us", BigInteger),
+    Column("reason", Text, nullable=False),
+    Column("noticed_us", BigInteger, nullable=False),
+    Column("repaired_us", BigInteger),
 )
 
 rejection_keys = Table(

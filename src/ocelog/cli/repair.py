@@ -1,0 +1,69 @@
+"""`ocelog repair`: go on without files that are lost, and read again what they held."""
+
+from typing import Annotated
+
+import typer
+
+from ocelog.cli import show
+from ocelog.errors import ConfigError
+from ocelog.holding import held
+from ocelog.installation import opened
+from ocelog.repair import Repair, examine, repair
+
+
+def command(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only read every file and say what is damaged; exit 1 if anything is.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before giving anything up.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Go on without files of the lake that are lost or damaged, and plan to read again what they held.
+
+    Every file is read whole and compared with its checksum. If you have a backup, put files back from it first. Then
+    run `ocelog pull`: what Wiz still has comes back.
+    """
+    if check:
+        with opened(reading=True) as installation:
+            found = examine(installation)
+        if json:
+            show.as_json({"damaged": found})
+        else:
+            for line in found or ["Every file that the ledger and the tables name is there and whole."]:
+                typer.echo(show.harmless(line))
+        raise typer.Exit(1 if found else 0)
+    with opened() as installation, held(installation.home, "ocelog repair"):
+        plan = repair(installation, dry_run=True)
+        if not dry_run and plan.lines:
+            if not yes:
+                _confirm(plan)
+            plan = repair(installation, dry_run=False)
+    _tell(plan, json=json)
+
+
+def _confirm(plan: Repair) -> None:
+    for line in plan.lines:
+        show.remark(show.harmless(line))
+    try:
+        agreed = typer.confirm("Give up what is lost, and do this?", err=True)
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        raise ConfigError("Nothing was changed. To repair without being asked: ocelog repair --yes")
+
+
+def _tell(done: Repair, *, json: bool) -> None:
+    gone = sorted(done.for_good)
+    if json:
+        show.as_json({"done": not done.dry_run, "steps": done.lines, "planned": done.planned, "not_coming_back": gone})
+        return
+    for line in done.lines or ["Nothing is lost or damaged: there is nothing to repair."]:
+        typer.echo(show.harmless(line))
+    if gone:
+        typer.echo(f"Cannot be had back: {', '.join(gone)}.")
+    if done.dry_run and done.lines:
+        typer.echo("Nothing was changed. To do it: ocelog repair")
+    elif done.planned:
+        typer.echo("To read it now: ocelog pull")

@@ -1,0 +1,79 @@
+"""How a file of the lake proves that it still holds the bytes that were written."""
+
+import re
+import zlib
+from pathlib import Path
+
+from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
+
+REPAIR = "Put it back from a backup, or run: ocelog repair"
+"""What to do about a file that is lost or damaged."""
+_SUM = re.compile(r"\.([0-9a-f]{8})\.parquet")
+_PIECE = 1 << 20
+
+
+def stamped(name: str, crc: int) -> str:
+    """Return the file name of `name` with the CRC-32 of the whole file in it, such as `1-2-3.0badcafe.parquet`."""
+    return f"{name}.{crc:08x}.parquet"
+
+
+def written_sum(path: Path | str) -> int | None:
+    """Return the CRC-32 in a file's name; None: the file is older than these names, or another engine wrote it."""
+    found = _SUM.search(Path(path).name)
+    return None if found is None else int(found[1], 16)
+
+
+def file_sum(path: Path) -> int:
+    """Read a file whole and return its CRC-32."""
+    crc = 0
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_PIECE):
+            crc = zlib.crc32(piece, crc)
+    return crc
+
+
+def damage(path: Path, size: int | None = None, *, content: bool = True) -> str | None:
+    """Say what is wrong with a file; None: it is there, has `size` bytes, and holds what was written.
+
+    The content is read only if asked for, and if the name has a checksum. Raises HomeError if this user may not read
+    it, which is no damage.
+    """
+    try:
+        found = path.stat().st_size
+        if size is not None and found != size:
+            return f"has {found:,} bytes instead of {size:,}"
+        wanted = written_sum(path) if content else None
+        if wanted is not None and file_sum(path) != wanted:
+            return "does not hold the bytes that were written (its checksum differs)"
+    except FileNotFoundError:
+        return "is missing"
+    except PermissionError as error:
+        raise unreadable(path) from error
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    return None
+
+
+def unreadable(path: Path | str) -> HomeError:
+    """Say that this user may not read a file."""
+    return HomeError(
+        f"{path} may not be read by this user: run as the owner of the home, or give the file its rights back "
+        f"(chmod u+r {path}; the folders above it need u+x)."
+    )
+
+
+def damaged(path: Path | str, what: str) -> LakeDamagedError:
+    """Return the error for a file that the lake names and that is lost or damaged."""
+    return LakeDamagedError(f"{path} {what}. {REPAIR}")
+
+
+def read_error(path: Path | str, error: BaseException) -> LakeDamagedError | LakeUnavailableError | HomeError:
+    """Sort what reading `path` raised: gone (perhaps only published meanwhile), forbidden, or damaged."""
+    match error:
+        case FileNotFoundError():
+            return LakeUnavailableError(f"{path} is missing. Run it again; if it stays so, run: ocelog repair")
+        case PermissionError():
+            return unreadable(path)
+        case _:
+            told = (str(error).splitlines() or [type(error).__name__])[0]
+            return damaged(path, f"cannot be read: {told[:200].rstrip('.')}")

@@ -1,0 +1,86 @@
+"""Which files were found to be whole, so that a query need not read each of them twice.
+
+The engine does not check the checksums of Parquet pages, so a query would show flipped bits as values. Each file is
+therefore read and compared with the checksum in its name before the engine gets it: once, again if it was changed, and
+again after a while, for a disk can lose bits without a trace.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ocelog.errors import LakeUnavailableError
+from ocelog.lake.checksums import damage, damaged, written_sum
+
+AGAIN = 24 * 60 * 60
+"""Seconds after which a file that has not changed is compared once more."""
+_MOST_AGAIN = 1_000_000_000
+"""Bytes of such files that one query compares: a large lake is gone through by many queries."""
+_SAVE_EVERY = 2.0
+"""Seconds: a query that is interrupted must not have compared in vain."""
+
+
+class Verified:
+    """Remembers in `tmp/verified.json` which files were compared, when, and what the disk said of them then."""
+
+    def __init__(self, home: Path) -> None:
+        self._note = home / "tmp" / "verified.json"
+        self._known: dict[str, list[int]] | None = None
+
+    def check(self, sizes: Mapping[str, int], *, may_be_gone: bool = False) -> None:
+        """Compare the files that are due, given with their sizes.
+
+        Raises LakeDamagedError for one that is not whole, LakeUnavailableError for one that is gone and `may_be_gone`.
+        """
+        if self._known is None:
+            self._known = self._load()
+        now, again, saved, changed = int(time.time()), _MOST_AGAIN, time.monotonic(), False
+        for path, size in sizes.items():
+            if written_sum(path) is None:
+                continue
+            known = self._known.get(path)
+            present = _stat(path)
+            if known is not None and known[1:] == present:
+                if now - known[0] < AGAIN or size > again:
+                    continue
+                again -= size
+            what = damage(Path(path), size)
+            if what == "is missing" and may_be_gone:
+                raise LakeUnavailableError(f"The lake changed while it was read: {path} is gone. Run it again.")
+            if what is not None:
+                raise damaged(path, what)
+            self._known[path] = [now, *present]
+            changed = True
+            if time.monotonic() - saved > _SAVE_EVERY:
+                self._save(sizes)
+                saved = time.monotonic()
+        if changed:
+            self._save(sizes)
+
+    def _load(self) -> dict[str, list[int]]:
+        with suppress(OSError, ValueError):
+            found = json.loads(self._note.read_bytes())
+            if isinstance(found, dict):
+                return {path: each for path, each in found.items() if isinstance(each, list)}
+        return {}
+
+    def _save(self, present: Mapping[str, int]) -> None:
+        """Write the note; whoever may not write the home compares anew each time. Two at once: one of them is kept."""
+        known = self._known or {}
+        if len(known) > 2 * len(present) + 1_000:
+            known = {path: each for path, each in known.items() if Path(path).exists()}
+        with suppress(OSError):
+            draft = self._note.with_suffix(f".{time.monotonic_ns()}.draft")
+            draft.write_text(json.dumps(known))
+            draft.replace(self._note)
+
+
+def _stat(path: str) -> list[int]:
+    """Return what changes when a file is written to, whoever sets its dates."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return []
+    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]

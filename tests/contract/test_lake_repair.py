@@ -1,0 +1,120 @@
+"""How a table is made anew from its data files, and how files leave it."""
+
+from pathlib import Path
+
+import pytest
+
+from lakeside.ledger import FakeLedger
+from lakeside.things import ISSUES, SCHEMAS, row, rows
+from ocelog.lake.inspect import inspect
+from ocelog.lake.lake import FileLake
+from ocelog.lake.publish import Publisher
+from ocelog.lake.query import Queries
+from ocelog.lake.repair import begin_catalog, candidates, catalog_is_whole, drop_files, point, rebuild
+from ocelog.lake.state import TableStates, catalog_path
+
+TABLE = "wiz_issues"
+
+
+@pytest.fixture
+def ledger() -> FakeLedger:
+    return FakeLedger()
+
+
+@pytest.fixture
+def lake(tmp_path: Path, ledger: FakeLedger) -> FileLake:
+    return FileLake(tmp_path, ledger, SCHEMAS)
+
+
+def land(lake: FileLake, ledger: FakeLedger, *names: str, source: str = "s1", publish: bool = True) -> None:
+    listed = rows([row(name, 1, source=source) for name in names], ISSUES)
+    ledger.land(lake.write(TABLE, f"1-1-{ledger.counter(TABLE)}", listed))
+    if publish:
+        Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+
+
+def ids(lake: FileLake, ledger: FakeLedger) -> list[str]:
+    with Queries(lake.home, ledger, SCHEMAS).run(f"SELECT id FROM {TABLE} ORDER BY id") as answer:  # noqa: S608 - ours
+        return [str(found["id"]) for batch in answer.batches for found in batch.to_pylist()]
+
+
+def folder(lake: FileLake) -> Path:
+    return lake.home / "lake/warehouse/ocelog" / TABLE
+
+
+def made_anew(lake: FileLake, ledger: FakeLedger, mark: int) -> int:
+    waiting = ledger.parts(TABLE, above=mark)
+    made = rebuild(lake.home, TABLE, ISSUES, mark=(ledger.id, mark), waiting=waiting, sources=["s1"])
+    return made.rows
+
+
+def test_a_table_made_anew_has_every_row_once_whatever_lies_in_its_folder(lake: FileLake, ledger: FakeLedger) -> None:
+    land(lake, ledger, "a", "b")
+    land(lake, ledger, "c")
+    (file,) = [path for path in folder(lake).rglob("data/**/*.parquet") if path.stat().st_size > 0][:1]
+    file.with_name("copy-of-a-killed-commit.parquet").write_bytes(file.read_bytes())
+    for path in folder(lake).glob("metadata/*"):
+        path.unlink()
+    assert made_anew(lake, ledger, 2) == 3
+    assert ids(lake, ledger) == ["a", "b", "c"]
+    assert TableStates(lake.home).mark(TABLE) == ("ledger-1", 2)
+    assert inspect(lake.home, ledger, SCHEMAS, content=True) == []
+    land(lake, ledger, "d")
+    assert ids(lake, ledger) == ["a", "b", "c", "d"]
+
+
+def test_rows_that_wait_in_a_part_are_left_to_it(lake: FileLake, ledger: FakeLedger) -> None:
+    land(lake, ledger, "a")
+    land(lake, ledger, "b")
+    for path in folder(lake).glob("metadata/*"):
+        path.unlink()
+    assert made_anew(lake, ledger, 1) == 1
+    assert ids(lake, ledger) == ["a", "b"]
+    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+    assert ids(lake, ledger) == ["a", "b"]
+
+
+def test_rows_of_a_purged_source_do_not_come_back(lake: FileLake, ledger: FakeLedger) -> None:
+    land(lake, ledger, "a")
+    land(lake, ledger, "secret", source="purged")
+    assert made_anew(lake, ledger, 2) == 1
+    assert ids(lake, ledger) == ["a"]
+
+
+def test_the_newest_whole_metadata_is_found_and_named_again(lake: FileLake, ledger: FakeLedger) -> None:
+    for name in "abc":
+        land(lake, ledger, name)
+    newest = candidates(lake.home, TABLE)[0]
+    assert (newest.mark, newest.rows, newest.whole) == (3, 3, True)
+    newest.location.chmod(0o644)
+    newest.location.write_bytes(b"")
+    found = candidates(lake.home, TABLE)[0]
+    assert (found.mark, found.rows, found.whole) == (2, 2, True)
+    point(lake.home, TABLE, str(found.location))
+    assert ids(lake, ledger) == ["a", "b", "c"]
+    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+    assert TableStates(lake.home).mark(TABLE) == ("ledger-1", 3)
+    assert ids(lake, ledger) == ["a", "b", "c"]
+
+
+def test_a_new_catalog_keeps_the_damaged_one_beside_it(lake: FileLake, ledger: FakeLedger) -> None:
+    land(lake, ledger, "a")
+    assert catalog_is_whole(lake.home)
+    catalog_path(lake.home).write_bytes(b"garbage")
+    assert not catalog_is_whole(lake.home)
+    begin_catalog(lake.home, SCHEMAS)
+    assert catalog_is_whole(lake.home)
+    assert [path.read_bytes() for path in (lake.home / "lake").glob("catalog.db.damaged-*")] == [b"garbage"]
+    point(lake.home, TABLE, str(candidates(lake.home, TABLE)[0].location))
+    assert ids(lake, ledger) == ["a"]
+
+
+def test_a_lost_file_leaves_its_table_and_the_mark_stays(lake: FileLake, ledger: FakeLedger) -> None:
+    land(lake, ledger, "a")
+    land(lake, ledger, "b")
+    lost = next(path for path in folder(lake).rglob("data/**/*.parquet"))
+    lost.unlink()
+    assert drop_files(lake.home, TABLE, {str(lost)}) == 1
+    assert drop_files(lake.home, TABLE, {str(lost)}) == 0
+    assert len(ids(lake, ledger)) == 1
+    assert TableStates(lake.home).mark(TABLE) == ("ledger-1", 2)

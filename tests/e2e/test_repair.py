@@ -1,0 +1,201 @@
+"""What `ocelog repair` makes of a home whose files are lost, compared with what the tenant has."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import Ocelog
+from ocelog.assemble import Assembly, table_schemas
+from ocelog.dispatch.threads import Stop
+from ocelog.holding import held
+from ocelog.installation import opened
+from ocelog.lake.query import Queries
+from ocelog.repair import Repair, examine, repair
+from ocelog.service import Pulled, Service
+from wizsim.clock import Clock
+from wizsim.server import Server
+from wizsim.world import World
+
+TABLES = ("wiz_audit", "wiz_issues", "wiz_vulnerability_finding")
+
+
+@pytest.fixture(scope="module")
+def tenant() -> Iterator[Server]:
+    with Server(World(seed=4, audit=150, issues=60, findings=150, clock=Clock.wall())) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, tenant: Server) -> Ocelog:
+    """Pull and publish once; the parts are gone again."""
+    command = Ocelog(tmp_path_factory.mktemp("repair") / "home", WIZ_SECRET=tenant.client_secret)
+    command("init")
+    command(
+        *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
+        *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET", "--no-check"),
+        *("--backfill", "all", "--rate", "200"),
+    )
+    command("pull")
+    with sqlite3.connect(command.home / "ledger.db") as ledger:
+        ledger.execute("UPDATE parts SET published_us = 1")
+    command("publish")
+    assert not list(command.home.glob("landing/*/*.parquet"))
+    shutil.copytree(command.home, command.home.with_name("copy"))
+    return command
+
+
+@pytest.fixture
+def ocelog(made: Ocelog, monkeypatch: pytest.MonkeyPatch) -> Ocelog:
+    """Put the home back as it was."""
+    shutil.rmtree(made.home)
+    shutil.copytree(made.home.with_name("copy"), made.home)
+    for name in ("OCELOG_HOME", "WIZ_SECRET"):
+        monkeypatch.setenv(name, made.environment[name])
+    return made
+
+
+def everything() -> dict[str, list[dict[str, Any]]]:
+    """Return the ids of each table with the version that is current; no row may be there twice."""
+    found = {}
+    with opened(reading=True) as installation:
+        queries = Queries(installation.home.path, installation.ledger, table_schemas())
+        for table in TABLES:
+            sql = f"SELECT id, max_by(p_version, p_version_time) AS version FROM {table} GROUP BY id ORDER BY id"  # noqa: S608 - our own names
+            with queries.run(sql) as answer:
+                found[table] = [row for batch in answer.batches for row in batch.to_pylist()]
+            sql = f"SELECT count(*) - count(DISTINCT p_row_id) AS twice FROM {table}"  # noqa: S608 - our own names
+            with queries.run(sql) as answer:
+                assert [row for batch in answer.batches for row in batch.to_pylist()] == [{"twice": 0}]
+    return found
+
+
+def pull() -> Pulled:
+    stop = Stop()
+    with opened() as installation, held(installation.home, "a test"):
+        assembly = Assembly(installation=installation, told=lambda _, __: None)
+        streams = assembly.streams()
+        try:
+            return Service(assembly=assembly, stop=stop).pull(streams)
+        finally:
+            for stream in streams:
+                stream.source.close()
+
+
+def check() -> list[str]:
+    with opened(reading=True) as installation:
+        return examine(installation)
+
+
+def mend(*, dry_run: bool = False) -> Repair:
+    with opened() as installation, held(installation.home, "a test"):
+        return repair(installation, dry_run=dry_run)
+
+
+def warehouse(ocelog: Ocelog, table: str = "wiz_issues") -> Path:
+    return ocelog.home / "lake/warehouse/ocelog" / table
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    path.chmod(0o644)
+    path.write_bytes(content)
+
+
+def empty_catalog(ocelog: Ocelog) -> None:
+    overwrite(ocelog.home / "lake/catalog.db", b"")
+
+
+def garbage_catalog(ocelog: Ocelog) -> None:
+    content = (ocelog.home / "lake/catalog.db").read_bytes()
+    overwrite(ocelog.home / "lake/catalog.db", os.urandom(4096) + content[4096:])
+
+
+def lost_catalog(ocelog: Ocelog) -> None:
+    (ocelog.home / "lake/catalog.db").unlink()
+
+
+def empty_metadata(ocelog: Ocelog) -> None:
+    for path in warehouse(ocelog).glob("metadata/*.json"):
+        overwrite(path, b"")
+
+
+def lost_manifests(ocelog: Ocelog) -> None:
+    for path in warehouse(ocelog).glob("metadata/*.avro"):
+        path.unlink()
+
+
+def cut_manifest_list(ocelog: Ocelog) -> None:
+    for path in warehouse(ocelog).glob("metadata/snap-*.avro"):
+        overwrite(path, path.read_bytes()[:100])
+
+
+def lost_metadata_folder(ocelog: Ocelog) -> None:
+    shutil.rmtree(warehouse(ocelog) / "metadata")
+
+
+def lost_data(ocelog: Ocelog) -> None:
+    for path in warehouse(ocelog).rglob("data/**/*.parquet"):
+        path.unlink()
+
+
+def flipped_data(ocelog: Ocelog) -> None:
+    for table in TABLES:
+        for path in warehouse(ocelog, table).rglob("data/**/*.parquet"):
+            content = bytearray(path.read_bytes())
+            content[len(content) // 2] ^= 1
+            overwrite(path, bytes(content))
+
+
+def several(ocelog: Ocelog) -> None:
+    garbage_catalog(ocelog)
+    lost_manifests(ocelog)
+    for path in warehouse(ocelog, "wiz_audit").rglob("data/**/*.parquet"):
+        overwrite(path, b"")
+
+
+DAMAGES: list[Callable[[Ocelog], None]] = [
+    empty_catalog,
+    garbage_catalog,
+    lost_catalog,
+    empty_metadata,
+    lost_manifests,
+    cut_manifest_list,
+    lost_metadata_folder,
+    lost_data,
+    flipped_data,
+    several,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_after_repair_and_pull_everything_is_there_once(ocelog: Ocelog, damage: Callable[[Ocelog], None]) -> None:
+    before = everything()
+    damage(ocelog)
+    assert any("ocelog repair" in line for line in check())
+    assert mend(dry_run=True).lines
+    assert any("ocelog repair" in line for line in check()), "a dry run changes nothing"
+    mend()
+    assert pull().exit_code == 0
+    assert everything() == before
+    assert check() == []
+
+
+def test_repair_does_nothing_to_a_whole_home(ocelog: Ocelog) -> None:
+    files = {path: path.stat().st_mtime_ns for path in (ocelog.home / "lake").rglob("*") if path.is_file()}
+    assert mend().lines == []
+    assert {path: path.stat().st_mtime_ns for path in (ocelog.home / "lake").rglob("*") if path.is_file()} == files
+
+
+def test_the_command_asks_first_and_status_names_what_is_lost(ocelog: Ocelog) -> None:
+    lost_data(ocelog)
+    status = ocelog("status", code=1)
+    assert "Lake: wiz_issues" in status.out
+    assert "ocelog repair" in status.out
+    assert "Nothing was changed" in ocelog("repair", code=2).err
+    assert "is missing" in ocelog("repair", "--check", code=1).out
+    assert "earlier versions" in ocelog("repair", "--yes").out
+    assert "there and whole" in ocelog("repair", "--check").out
