@@ -1,10 +1,10 @@
 """How the rows of an answer are written: a table, JSON, CSV, Parquet."""
 
-import csv
 import json
 import math
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -22,6 +22,7 @@ _WIDEST = 200
 """Characters of a cell in a table."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What makes a spreadsheet take a cell for a formula."""
+_TO_QUOTE = re.compile(r'[,"\r\n]')
 
 
 def as_table(answer: Answer, *, counted: bool = True) -> None:
@@ -76,10 +77,16 @@ def as_csv(answer: Answer, *, safe: bool = False) -> None:
         text = f"'{value}" if safe and value.startswith(_FORMULA) else value
         return show.harmless(text) if terminal else text
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(map(written, answer.schema.names))
+    sys.stdout.write(_csv_line(list(map(written, answer.schema.names))))
     for row in _rows(answer):
-        writer.writerow([written(_csv_cell(value)) for value in row])
+        sys.stdout.write(_csv_line([written(_csv_cell(value)) for value in row]))
+
+
+def _csv_line(cells: Sequence[object]) -> str:
+    # Python's writer, told to end lines with \n, leaves a \r bare, which others take for a line end.
+    texts = ["" if cell is None else str(cell) for cell in cells]
+    quoted = [f'"{text.replace(chr(34), chr(34) * 2)}"' if _TO_QUOTE.search(text) else text for text in texts]
+    return ('""' if quoted == [""] else ",".join(quoted)) + "\n"
 
 
 def as_parquet(answer: Answer) -> None:

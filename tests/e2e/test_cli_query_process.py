@@ -1,0 +1,176 @@
+# ruff: noqa: S608 - the statements are the tests' own
+"""The process that answers a query goes with its command, however that ends; and what a terminal is shown."""
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commands import Ocelog
+
+ENDLESS = "SELECT sum(a.range * b.range) FROM range(100000000) a, range(100000000) b"
+STEERING = "\x1b[31mred\x1b[0m \x9b31m \u202egpj.exe \u2066x \x07\x7f\u3000\u00a0"
+
+
+@pytest.fixture(scope="module")
+def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
+    made = Ocelog(tmp_path_factory.mktemp("home") / "home")
+    made("init")
+    return made
+
+
+def child_of(pid: int, hundredths: int = 50) -> int:
+    """Return the process that `pid` has started, once it has computed for more than so many hundredths of a second."""
+    deadline = time.monotonic() + 60
+    while True:
+        for each in Path("/proc").glob("[0-9]*"):
+            try:
+                fields = (each / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == pid and int(fields[11]) > hundredths:
+                return int(each.name)
+        assert time.monotonic() < deadline, "no process answers the query"
+        os.sched_yield()
+
+
+def gone(pid: int) -> bool:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            if "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text():
+                return True
+        except OSError:
+            return True
+        os.sched_yield()
+    return False
+
+
+@pytest.fixture
+def asking(ocelog: Ocelog) -> Iterator["subprocess.Popen[str]"]:
+    process = ocelog.start("query", ENDLESS)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_process_of_a_query_ends_with_its_command(asking: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    child = child_of(asking.pid)
+    asking.send_signal(number)
+    assert gone(child)
+    _, err = asking.communicate(timeout=60)
+    assert asking.returncode != 0
+    assert "Traceback" not in err
+
+
+def test_the_process_of_a_query_ends_when_nobody_reads_the_answer(ocelog: Ocelog) -> None:
+    process = ocelog.start("query", "SELECT range, md5(range::VARCHAR) AS x FROM range(100000000)")
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["range"] == 0
+    child = child_of(process.pid, 0)
+    process.stdout.close()
+    assert gone(child)
+    assert process.wait(60) != 0
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+
+
+def on_a_terminal(ocelog: Ocelog, *arguments: str, columns: int = 80) -> str:
+    """Run a command whose output goes to a terminal, and return what that was sent."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ocelog", *arguments],
+        env=ocelog.environment | {"COLUMNS": str(columns), "TERM": "xterm", "PYTHONUTF8": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    found = bytearray()
+    while True:
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        found += piece
+    os.close(leader)
+    process.wait(60)
+    return found.decode().replace("\r\n", "\n")
+
+
+def steering(text: str) -> set[str]:
+    """Return the characters that could steer a terminal, apart from line ends and what rich uses for bold heads."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text.replace("\x1b[31m", "!")) if "\x1b[1m" in text else text
+    return {each for each in plain if not each.isprintable() and each not in "\n\u3000\u00a0"}
+
+
+@pytest.mark.parametrize("form", ["table", "json", "ndjson", "csv"])
+def test_no_output_steers_a_terminal(ocelog: Ocelog, form: str) -> None:
+    quoted = STEERING.replace("'", "''")
+    shown = on_a_terminal(ocelog, "query", f"SELECT '{quoted}' AS \"a\x1b[2J\u202e\", 1 AS b", "-o", form)
+    assert steering(shown) == set()
+    assert "red" in shown
+    assert "\u3000" in shown
+    if form == "ndjson":
+        assert json.loads(shown)["a\x1b[2J\u202e"] == STEERING
+
+
+def test_no_error_steers_a_terminal(ocelog: Ocelog) -> None:
+    for sql in (
+        f'SELECT 1 FROM "{STEERING}"',
+        f'SELECT "{STEERING}"',
+        f"SELECT '{STEERING}'::INT",
+        f"SELEC {STEERING}",
+    ):
+        assert steering(on_a_terminal(ocelog, "query", sql)) == set()
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson", "csv"])
+def test_in_a_pipe_the_bytes_are_those_of_the_record(ocelog: Ocelog, form: str) -> None:
+    quoted = STEERING.replace("'", "''")
+    out = ocelog("query", f"SELECT '{quoted}' AS a", "-o", form).out
+    if form == "csv":
+        assert list(csv.DictReader(io.StringIO(out))) == [{"a": STEERING}]
+    else:
+        found = json.loads(out)
+        assert (found[0] if isinstance(found, list) else found) == {"a": STEERING}
+        assert "\u202e" in out
+
+
+def test_text_that_a_spreadsheet_would_run_gets_an_apostrophe_when_asked(ocelog: Ocelog) -> None:
+    texts = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "a=1", "", "'=1"]
+    listed = ", ".join(f"('{text.replace(chr(39), chr(39) * 2)}', -1, NULL, ['=1'])" for text in texts)
+    sql = f'SELECT a AS "=a", b, c, d FROM (VALUES {listed}) t(a, b, c, d)'
+    plain = rows_of(ocelog, sql)
+    assert [row[0] for row in plain] == ["=a", *texts]
+    safe = rows_of(ocelog, sql, "--csv-safe")
+    assert [row[0] for row in safe] == ["'=a", *(f"'{text}" for text in texts[:7]), *texts[7:]]
+    assert {tuple(row[1:]) for row in safe[1:]} == {("-1", "", '["=1"]')}
+    assert "--csv-safe is for CSV" in ocelog("query", sql, "--csv-safe", code=2).err
+
+
+def rows_of(ocelog: Ocelog, sql: str, *options: str) -> list[list[str]]:
+    """Return the cells of an answer in CSV, whose line ends are left as they came."""
+    command = [sys.executable, "-m", "ocelog", "query", sql, "-o", "csv", *options]
+    out = subprocess.run(command, env=ocelog.environment, capture_output=True, check=True).stdout
+    return list(csv.reader(io.StringIO(out.decode(), newline="")))
+
+
+def test_which_layers_there_are_is_shown(ocelog: Ocelog) -> None:
+    shown = {row["setting"]: row["value"] for row in ocelog("config", "--json").json}["SQL sandbox"]
+    assert shown == ocelog("status", "--json", code=None).json["sql_sandbox"]
+    assert f"SQL sandbox: {shown}" in ocelog("status", code=None).out
