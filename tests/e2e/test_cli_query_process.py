@@ -174,3 +174,15 @@ def test_which_layers_there_are_is_shown(ocelog: Ocelog) -> None:
     shown = {row["setting"]: row["value"] for row in ocelog("config", "--json").json}["SQL sandbox"]
     assert shown == ocelog("status", "--json", code=None).json["sql_sandbox"]
     assert f"SQL sandbox: {shown}" in ocelog("status", code=None).out
+
+
+def test_what_does_not_fit_side_by_side_on_a_terminal_is_shown_row_by_row(ocelog: Ocelog) -> None:
+    many = ", ".join(f"'value-{n}' AS column_{n}" for n in range(20))
+    shown = on_a_terminal(ocelog, "query", f"SELECT {many}, repeat('long ', 60) AS text FROM range(2)")
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in shown.splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert lines.count("column_7   value-7") == 2
+    assert sum(line.count("long") for line in lines) == 80
+    assert "2 rows." in lines
+    few = on_a_terminal(ocelog, "query", "SELECT 'value-1' AS column_1, 2 AS b")
+    assert "column_1  b" in re.sub(r"\x1b\[[0-9;]*m", "", few)

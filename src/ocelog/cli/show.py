@@ -35,7 +35,8 @@ def as_json(value: object) -> None:
 def table(rows: Sequence[Mapping[str, Any]], *, whole_lines: bool = False) -> None:
     """Print `rows` under their names, columns side by side; long cells wrap between words.
 
-    Without a terminal `whole_lines` keeps each row on one line, however long.
+    On a terminal that is too narrow for that, each row is a list of its own, a line per column. Without a terminal
+    `whole_lines` keeps each row on one line, however long.
     """
     if rows:
         _draw(list(rows[0]), [list(row.values()) for row in rows], whole_lines=whole_lines)
@@ -58,6 +59,16 @@ def _draw(names: Sequence[str], rows: Sequence[Sequence[Any]], *, whole_lines: b
     heads, cells = [harmless(name) for name in names], [[cell(value) for value in row] for row in rows]
     columns = list(zip(heads, *cells, strict=True))
     room = console.width if terminal else _ENDLESS if whole_lines else _PAGE
+    if terminal and cells and widths(columns, room)[0] is None:
+        for row in cells:
+            record = Table(box=None, pad_edge=False, show_header=False, padding=(0, _GAP, 0, 0))
+            record.add_column(style="bold", overflow="fold", max_width=room // 3)
+            record.add_column(overflow="fold")
+            for head, value in zip(heads, row, strict=True):
+                record.add_row(Text(head), Text(value))
+            console.print(record)
+            console.print()
+        return
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for head, width, values in zip(
         heads, widths(columns, room), zip(*rows, strict=True) if rows else [()] * len(heads), strict=True
@@ -74,7 +85,7 @@ def _draw(names: Sequence[str], rows: Sequence[Sequence[Any]], *, whole_lines: b
 def widths(columns: Sequence[Sequence[str]], room: int) -> list[int | None]:
     """Return how wide each column is drawn: the widest are narrowed until all fit, but never to less than a word.
 
-    None for each where even that does not fit on a terminal: whoever draws has to cut words.
+    None for each if even that does not fit on a terminal.
     """
     from rich.cells import cell_len  # noqa: PLC0415 - see above
 
