@@ -291,6 +291,6 @@ def test_upkeep_leaves_a_damaged_file_alone(lake: FileLake, ledger: FakeLedger) 
         publish(lake, ledger)
     flip(data_files(lake)[0], data_files(lake)[0].stat().st_size // 3)
     told = texts(lake, ledger, content=True)
-    done = Maintenance(lake.home, ledger).tend_whole(TABLE)
+    done = Maintenance(lake.home, ledger, SCHEMAS).tend_whole(TABLE)
     assert [path for path in done.left_alone if path in told] == list(done.left_alone) != []
     assert texts(lake, ledger, content=True) == told
