@@ -73,6 +73,8 @@ class Standing:
     rejections: int
     unknown_fields: dict[str, int]
     refused: tuple[str, ...]
+    total_off_by: int | None
+    """Wiz counts up to so many records that it does not return; None: its counts are right, as far as is known."""
     clock_off: timedelta | None
     """How far this machine's clock is behind the API's (ahead: negative), if that is more than a minute."""
     error: str | None
@@ -155,12 +157,13 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
     tired = state == "retrying" and _too_long(stream, now)
     failing = tuple(each for each in waiting if each.failing_since and now - each.failing_since > _PATIENCE)
     off = marks.offset if marks.offset is not None and abs(marks.offset) > _CLOCK_OFF else None
+    total_off = stream.total_off_by if stream is not None else None
     return Standing(
         source=row.name,
         source_id=row.id,
         log_type=log_type,
         state=state,
-        needs_person=state == "broken" or bool(parked or short or failing or off) or tired,
+        needs_person=state == "broken" or bool(parked or short or failing or off or total_off) or tired,
         last_success=_instant(stream.last_success_us if stream else None),
         last_event=_instant(stream.last_event_us if stream else None),
         complete_through=complete_through(marks, waiting),
@@ -176,6 +179,7 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
         rejections=stream.rejections if stream else 0,
         unknown_fields=dict(stream.unknown_fields) if stream else {},
         refused=tuple(sorted(stream.refused)) if stream else (),
+        total_off_by=total_off,
         clock_off=off,
         error=stream.trouble if stream else None,
         todo=stream.trouble_todo if stream else None,

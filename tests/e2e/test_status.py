@@ -53,3 +53,17 @@ def test_status_looks_at_the_lake(ocelog: Ocelog, tmp_path: Path) -> None:
         ledger.commit()
         ledger.close()
     ocelog("status")
+
+
+def test_sql_shows_what_status_shows(ocelog: Ocelog) -> None:
+    told = {each["log_type"]: each for each in ocelog("status", "--json").json["streams"]}
+    found = ocelog("query", "SELECT log_type, state, needs_attention, events, last_event FROM streams ORDER BY 1").lines
+    assert [row["log_type"] for row in found] == sorted(told)
+    for row in found:
+        shown = told[row["log_type"]]
+        assert (row["state"], row["needs_attention"]) == (shown["state"], shown["needs_person"])
+        assert (row["events"], (row["last_event"] or "")[:19]) == (shown["events"], (shown["last_event"] or "")[:19])
+    joined = "SELECT s.source, count(*) AS rows FROM wiz_audit w JOIN streams s ON s.source_id = w.p_source_id"
+    assert ocelog("query", f"{joined} WHERE s.log_type = 'Wiz.Audit' GROUP BY ALL").lines == [
+        {"source": "prod", "rows": 30}
+    ]

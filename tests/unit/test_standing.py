@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ocelog.ledger.store import Ledger
-from ocelog.model import Checkpoint, Marks, Origin, Slice, SliceState
+from ocelog.model import Checkpoint, Marks, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.ports import Landing, Tally
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.standing import Standing, standings, sweep_of
@@ -164,3 +164,12 @@ def test_a_clock_that_is_off_by_more_than_a_minute_needs_attention(
     found = standing(ledger)
     assert found.clock_off == (None if shown is None else timedelta(seconds=shown))
     assert found.needs_person == (shown is not None)
+
+
+def test_a_total_that_is_off_needs_attention(ledger: Ledger) -> None:
+    planned(ledger, LIVE)
+    slice_ = ledger.take("one", now=datetime.now(UTC))
+    assert slice_ is not None
+    assert (standing(ledger).total_off_by, standing(ledger).needs_person) == (None, False)
+    ledger.save_stream_faults(slice_, StreamFaults(total_off_by=2, total_off_at=NOW))
+    assert (standing(ledger).total_off_by, standing(ledger).needs_person) == (2, True)

@@ -15,6 +15,7 @@ from ocelog.cli.output import in_utf8
 from ocelog.errors import ConfigError
 from ocelog.installation import Installation, opened
 from ocelog.lake.query import Answer, Limits, Queries
+from ocelog.ledger_views import ledger_tables
 from ocelog.quantities import duration, nearest
 from ocelog.standing import lost_lines, sweeps
 
@@ -71,7 +72,9 @@ def command(  # noqa: PLR0913 - its options
             memory_mb=max(1, settings.query_memory // 1_000_000),
         )
         bound_memory(limits.memory_mb)
-        queries = Queries(installation.home.path, installation.ledger, table_schemas())
+        queries = Queries(
+            installation.home.path, installation.ledger, table_schemas(), extras=ledger_tables(installation.ledger)
+        )
         with queries.run(text, limits=limits, trusted=unsafe) as answer:
             _write(answer, form, csv_safe=csv_safe)
         for line in (*answer.missing, *lost_lines(installation.ledger, answer.tables)):

@@ -130,6 +130,11 @@ def _remarks(each: Standing) -> list[str]:  # noqa: C901 - one step for each thi
     for failing in each.failing:
         lines.append(f"{name}: failing since {write_instant(failing.failing_since)} {_stretch(failing)}")
         lines.append(f"    {failing.reason}")
+    if each.total_off_by:
+        lines.append(
+            f"{name}: Wiz's totals are unreliable: they count up to {each.total_off_by} more records than Wiz returns. "
+            "Every record that it returns is here. Perhaps this account may not see the others: check its projects."
+        )
     if each.clock_off is not None:
         behind = "behind" if each.clock_off > timedelta(0) else "ahead of"
         lines.append(
@@ -193,6 +198,7 @@ def _plain(each: Standing) -> dict[str, Any]:
         "rejections": each.rejections,
         "unknown_fields": each.unknown_fields,
         "refused_fields": list(each.refused),
+        "total_off_by": each.total_off_by,
         "clock_off_seconds": None if each.clock_off is None else int(each.clock_off.total_seconds()),
         "error": each.error,
         "todo": each.todo,

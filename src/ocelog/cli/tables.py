@@ -9,6 +9,7 @@ from ocelog.assemble import table_schemas
 from ocelog.cli import show
 from ocelog.errors import ConfigError
 from ocelog.lake.sql import ALL_LOGS, CURRENT, log_tables, sql_type
+from ocelog.ledger_views import MEANINGS, ledger_schemas
 from ocelog.model import REJECTIONS, table_name
 from ocelog.quantities import nearest
 from ocelog.schema.packaged import packaged_schemas
@@ -53,12 +54,14 @@ def meanings() -> dict[str, str]:
         found[table + CURRENT] = f"The present state of each record of {schema.log_type}: one row an id."
     found[ALL_LOGS] = "The standard fields of every log type, to look for an address or a name in all of them."
     found[REJECTIONS] = "Records that do not fit their schema: where, why, and the record as it came."
-    return found
+    return found | MEANINGS
 
 
 def columns(table: str) -> list[pa.Field]:
     """Return the columns of a table or view."""
     schemas = table_schemas()
+    if table in MEANINGS:
+        return list(ledger_schemas()[table])
     if table != ALL_LOGS:
         return list(schemas[table.removesuffix(CURRENT)])
     every = {column.name: column for name in log_tables(schemas) for column in schemas[name]}

@@ -1,0 +1,82 @@
+"""What SQL sees of the ledger: the tables `streams` and, beside it, whatever else is small and not in the lake."""
+
+from functools import partial
+
+import pyarrow as pa
+
+from ocelog.lake.query import ExtraTable
+from ocelog.ledger.store import Ledger
+from ocelog.standing import Standing, standings
+
+_INSTANT = pa.timestamp("us", tz="UTC")
+_STREAMS: tuple[tuple[str, pa.DataType, str], ...] = (
+    ("source", pa.string(), "Name of the source."),
+    ("source_id", pa.string(), "Its id, as in p_source_id."),
+    ("log_type", pa.string(), "The log type, as in p_log_type."),
+    ("state", pa.string(), "new, paused, broken, retrying, catching up, live, or empty: no record has ever come."),
+    ("needs_attention", pa.bool_(), "Whether `ocelog status` ends with 1 because of this stream."),
+    ("last_success", _INSTANT, "When a page landed last, by this machine's clock."),
+    ("last_event", _INSTANT, "Latest p_event_time that came."),
+    ("complete_through", _INSTANT, "Everything that happened before is read, parked and short time ranges aside."),
+    ("lag_seconds", pa.int64(), "Age of the oldest time range that live reading still lacks."),
+    ("slices_left", pa.int64(), "Time ranges that are still to be read."),
+    ("parked", pa.int64(), "Time ranges on which Wiz always fails; they are tried again ever more rarely."),
+    ("short", pa.int64(), "Time ranges for which Wiz counted more records than it returned."),
+    ("failing", pa.int64(), "Time ranges that have failed for more than an hour."),
+    ("events", pa.int64(), "Rows that have landed since the stream began."),
+    ("rejections", pa.int64(), "Records that did not fit the schema, since the stream began."),
+    ("unpublished_rows", pa.int64(), "Rows of the table that are not in the Iceberg table yet, of all sources."),
+    (
+        "total_off_by",
+        pa.int64(),
+        "Wiz counts up to so many records that it does not return; null: its counts are right.",
+    ),
+    ("refused_fields", pa.list_(pa.string()), "Fields that Wiz refuses to this account: null in new records."),
+    ("error", pa.string(), "What went wrong last; null: nothing since the last success."),
+    ("todo", pa.string(), "What to do about it."),
+    ("error_at", _INSTANT, "When it went wrong, by this machine's clock."),
+)
+
+
+def ledger_schemas() -> dict[str, pa.Schema]:
+    """Return the columns of each table, each with what it means in its metadata under `doc`."""
+    return {"streams": pa.schema([pa.field(name, kind, metadata={b"doc": doc}) for name, kind, doc in _STREAMS])}
+
+
+MEANINGS = {"streams": "The status of each stream as `ocelog status` shows it: one row per source and log type."}
+
+
+def ledger_tables(ledger: Ledger) -> dict[str, ExtraTable]:
+    """Return the tables by name; their rows are read from `ledger` when a query asks for them."""
+    schemas = ledger_schemas()
+    return {"streams": ExtraTable(schema=schemas["streams"], rows=partial(_streams, ledger, schemas["streams"]))}
+
+
+def _streams(ledger: Ledger, schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_pylist([_stream(each) for each in standings(ledger)], schema=schema)
+
+
+def _stream(each: Standing) -> dict[str, object]:
+    return {
+        "source": each.source,
+        "source_id": each.source_id,
+        "log_type": each.log_type,
+        "state": each.state,
+        "needs_attention": each.needs_person,
+        "last_success": each.last_success,
+        "last_event": each.last_event,
+        "complete_through": each.complete_through,
+        "lag_seconds": None if each.lag is None else int(each.lag.total_seconds()),
+        "slices_left": each.slices_left,
+        "parked": len(each.parked),
+        "short": len(each.short),
+        "failing": len(each.failing),
+        "events": each.events,
+        "rejections": each.rejections,
+        "unpublished_rows": each.waiting.rows,
+        "total_off_by": each.total_off_by,
+        "refused_fields": list(each.refused),
+        "error": each.error,
+        "todo": each.todo,
+        "error_at": each.error_at,
+    }
