@@ -64,6 +64,5 @@ def test_sql_shows_what_status_shows(ocelog: Ocelog) -> None:
         assert (row["state"], row["needs_attention"]) == (shown["state"], shown["needs_person"])
         assert (row["events"], (row["last_event"] or "")[:19]) == (shown["events"], (shown["last_event"] or "")[:19])
     joined = "SELECT s.source, count(*) AS rows FROM wiz_audit w JOIN streams s ON s.source_id = w.p_source_id"
-    assert ocelog("query", f"{joined} WHERE s.log_type = 'Wiz.Audit' GROUP BY ALL").lines == [
-        {"source": "prod", "rows": 30}
-    ]
+    (counted,) = ocelog("query", f"{joined} WHERE s.log_type = 'Wiz.Audit' GROUP BY ALL").lines
+    assert counted == {"source": "prod", "rows": ocelog.count("wiz_audit")}
