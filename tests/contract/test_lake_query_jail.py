@@ -148,9 +148,10 @@ def test_a_query_reads_no_file_of_a_table_that_it_does_not_name(home: Home, tmp_
 
 def test_with_neither_layer_the_file_would_be_gone(home: Home) -> None:
     # So that the tests above say something about the layers.
-    home.ask(f"COPY (SELECT 1 AS a) TO '{home.part}' (FORMAT parquet)", Guards(layers=NONE, statement=False))
+    guards = Guards(layers=NONE, statement=False)
+    assert "root" in str(home.ask("SELECT content FROM read_text('/etc/passwd')", guards))
+    home.ask(f"COPY (SELECT 1 AS a) TO '{home.part}' (FORMAT parquet)", guards)
     assert home.state() != home.before
-    assert "root" in str(home.ask("SELECT content FROM read_text('/etc/passwd')", Guards(layers=NONE, statement=False)))
 
 
 SPILLING = "SELECT count(DISTINCT s) AS n FROM (SELECT md5(range::VARCHAR) AS s FROM range(1000000))"
