@@ -73,7 +73,9 @@ KNOWN: dict[str, Known] = {
         doc="File with the key that encrypts secrets, instead of `key` in the home.",
         only_environment=True,
     ),
-    "threads": Known(default=4, read=whole(1, 64), doc="Slices that are read at once."),
+    "threads": Known(
+        default=4, read=whole(1, 64), doc="Threads that may read time ranges of one stream; each stream may have one."
+    ),
     "publish_bytes": Known(default=64_000_000, read=size, doc="Publish a table when so many bytes wait."),
     "publish_after": Known(
         default=timedelta(minutes=5),

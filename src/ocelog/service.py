@@ -23,6 +23,7 @@ from ocelog.instants import from_us
 from ocelog.lake.leftovers import remove_leftovers
 from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.upkeep import clean
+from ocelog.model import SliceState
 from ocelog.planning import Stretch, lacking
 from ocelog.reading import Reader
 
@@ -57,7 +58,7 @@ class Pulled:
 
     troubles: dict[StreamKey, OcelogError] = field(default_factory=dict)
     waiting: tuple[Left, ...] = ()
-    """What is to be tried later."""
+    """What is to be tried later; what is parked is `lacking`."""
     unasked: tuple[StreamKey, ...] = ()
     """Streams that were not asked for anything new: their API did not answer, or too much of them waits already."""
     lacking: int = 0
@@ -216,7 +217,7 @@ class Service:
             log.info("source taken up", source=name)
 
     def _left(self, stream: Stream) -> list[Left]:
-        slices = self.reader.left(stream)
+        slices = [slice_ for slice_ in self.reader.left(stream) if slice_.state is SliceState.WAITING]
         if not slices:
             return []
         first = min(slices, key=lambda slice_: slice_.due_at)

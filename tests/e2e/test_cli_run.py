@@ -6,12 +6,13 @@ import re
 import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from configparser import ConfigParser
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,20 @@ def test_it_starts_as_the_systemd_unit_says(tmp_path: Path, tenant: Simulated) -
             heard(process, "landed", source="prod")
             code, seconds = stopped(process)
             assert line.recv(100) == b"STOPPING=1"
+    assert (code, seconds < 5) == (0, True)
+
+
+def test_it_stops_within_seconds_although_the_ledger_hangs(tmp_path: Path, tenant: Simulated) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    ocelog.add(tenant, "prod", "--no-check", "--poll", "1s")
+    with ended(ocelog.start("run")) as process, closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger:
+        heard(process, "landed", source="prod")
+        # Whoever writes now waits for up to half a minute.
+        ledger.isolation_level = None
+        ledger.execute("BEGIN IMMEDIATE")
+        code, seconds = stopped(process)
+        ledger.execute("ROLLBACK")
     assert (code, seconds < 5) == (0, True)
 
 

@@ -141,9 +141,16 @@ def test_a_pull_after_an_outage_asks_for_news_too(ocelog: Ocelog) -> None:
     ledger.close()
 
 
-def test_a_pull_that_leaves_slices_says_so_and_exits_3(ocelog: Ocelog, tenant: Server) -> None:
+@pytest.mark.parametrize("fault", [("throttled", {"retry_after": 60}), ("server-error", {})])
+def test_a_pull_that_leaves_slices_says_so_exits_3_and_parks_none(
+    ocelog: Ocelog, tenant: Server, fault: tuple[str, dict[str, int]]
+) -> None:
     ocelog("pull")
-    tenant.faults.add("throttled", type="issues", retry_after=60)
-    left = ocelog("pull", code=3)
-    assert "time ranges are left" in left.err
-    assert ocelog("pull", "--json", code=3).json["left"] > 0
+    tenant.faults.add(fault[0], type="issues", **fault[1])
+    left = ocelog("pull", "--json", code=3)
+    assert "left, tried again from" in left.err
+    assert left.json["left"] > 0
+    # Where Wiz asks to wait, the other log types of the source wait too.
+    assert "Wiz.Issues" in {waiting["log_type"] for waiting in left.json["waiting"]}
+    # The API is to blame, and no time range: an empty one fails too.
+    assert [stream["parked"] for stream in ocelog("status", "--json", code=None).json["streams"]] == [[], [], []]

@@ -132,7 +132,8 @@ def _tell_what_is_left(names: Mapping[StreamKey, str], pulled: Pulled) -> None:
     for left in pulled.waiting:
         why = f": {show.harmless(left.reason)}" if left.reason else ""
         again = f"tried again from {write_instant(left.due_at)} on, or by the next pull"
-        show.remark(f"{names[left.stream]}: {left.slices} time ranges are left, {again}{why}")
+        many = "1 time range is" if left.slices == 1 else f"{left.slices} time ranges are"
+        show.remark(f"{names[left.stream]}: {many} left, {again}{why}")
     for key in pulled.unasked:
         if key not in pulled.troubles:
             show.remark(f"{names[key]}: not asked for news, since too much of it waits: pull again.")
