@@ -48,7 +48,6 @@ _ENOUGH = 30
 _CLOCK = ""
 """Stands for a log type where a source's clock is what a thread learns."""
 _MARGIN = timedelta(minutes=1)
-_JUST_NOW = timedelta(seconds=5)
 
 log = structlog.get_logger()
 
@@ -190,10 +189,11 @@ class Reader:
                 plan_stretch(self.ledger, stream, self.stretch)
                 self.asked.add(stream.key)
             return
+        asked_at = {stream.key: stream.source.now() for stream in streams}
         edges = plan_due(self.ledger, streams, our_now=self.now(), poll_now=self.by_hand)
         for stream in streams:
             edge, api_now = edges[stream.key], stream.source.now()
-            if self.by_hand and edge is not None and edge >= api_now - _JUST_NOW:
+            if self.by_hand and edge is not None and edge >= asked_at[stream.key]:
                 self.asked.add(stream.key)
             wait = (edge + stream.settings.poll - api_now).total_seconds() if edge is not None else 0.0
             self._look_at[stream.key] = now + (min(wait, _LOOK_ANYWAY) if wait > 0 else _LOOK_AGAIN)

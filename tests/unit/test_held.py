@@ -70,7 +70,7 @@ def test_a_pull_publishes_by_itself_between_pages() -> None:
         landing_state=lambda _: ((), {}),
         removable=lambda *_: [],
     )
-    settings = SimpleNamespace(threads=1, publish_bytes=10_000, part_grace=None)
+    settings = SimpleNamespace(threads=1, publish_bytes=10_000, part_grace=None, retention="off")
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(ledger=ledger, settings=settings, home=SimpleNamespace(path=None, id="home")),
         publisher=SimpleNamespace(reconcile=lambda: None, publish=publish),

@@ -280,7 +280,7 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
             begun(ledger, f"source-{source}", log_type)
             streams.append(stream_of(now, drains, f"source-{source}", log_type))
     home = SimpleNamespace(id="home", path=None)
-    settings = SimpleNamespace(threads=4, publish_bytes=1, publish_after=MINUTE, part_grace=MINUTE)
+    settings = SimpleNamespace(threads=4, publish_bytes=1, publish_after=MINUTE, part_grace=MINUTE, retention="off")
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(ledger=ledger, home=home, settings=settings),
         publisher=SimpleNamespace(reconcile=lambda: None),
