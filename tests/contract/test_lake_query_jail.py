@@ -186,6 +186,8 @@ def test_scratch_space_is_at_most_half_of_what_is_free(home: Home, monkeypatch: 
     monkeypatch.setattr(engine, "_free_bytes", lambda _: 20_000_000)
     with pytest.raises(QueryError, match="64 MB of memory and 10 MB of disk"):
         home.ask(SPILLING, limits=Limits(memory_mb=64))
+    monkeypatch.setattr(engine, "_free_bytes", lambda _: 0)
+    assert home.ask("SELECT id FROM wiz_audit") == [{"id": "a"}]
 
 
 def test_a_small_table_from_elsewhere_is_queried_like_one_of_the_lake(home: Home) -> None:

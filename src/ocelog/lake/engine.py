@@ -147,9 +147,13 @@ class Run:
             reader = self._open(frame.payload)
             if reader.schema != schema:
                 self._malformed()
-            for batch in reader:
-                batch.validate(full=True)
-                yield batch
+            try:
+                found = list(reader)
+                for batch in found:
+                    batch.validate(full=True)
+            except pa.ArrowException:
+                self._malformed()
+            yield from found
 
     def count(self) -> int:
         """Return how many rows the answer has; the columns that only it shows are not read for that."""
