@@ -36,6 +36,8 @@ COMMANDS: dict[str, Command] = {
     "lake": Command(module="lake", summary="Show where the tables are and how other engines read them."),
     "schema": Command(module="schema", summary="List, show and check log schemas.", group=True),
     "shape": Command(module="shape", summary="Show the events and rejections that records in a file become."),
+    "backup": Command(module="backup", summary="Copy everything, also while the service runs."),
+    "restore": Command(module="restore", summary="Make a home of a backup, at any path."),
     "repair": Command(module="repair", summary="Go on without files that are lost, and read them again."),
     "rejections": Command(module="rejections", summary="Show records that did not fit, or try them again."),
     "config": Command(module="settings", summary="Show each setting, its value, and where it came from."),

@@ -6,7 +6,7 @@ without a record here. Records stay: they say what the tables lack.
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, text, update
 
 from ocelog.ledger import counters, landing, slices, streams, tables
 from ocelog.ledger.dialects import bounded
@@ -64,6 +64,22 @@ def unpublish(tx: Connection, table: str, mark: int) -> None:
     counters.hold(tx, table)
     above = (_p.table_name == table, _p.sequence > mark)
     tx.execute(update(tables.parts).where(*above).values(published_us=None))
+
+
+def outrun(tx: Connection, by: int) -> None:
+    """Raise every counter, fence and slice number by `by`, and let go of all slices.
+
+    A ledger that is restored would else give out again what processes of its earlier life were given.
+    """
+    counters.hold_all(tx)
+    tx.execute(update(tables.counters).values(last=tables.counters.c.last + by))
+    s = tables.slices.c
+    tx.execute(update(tables.slices).values(fence=s.fence + by, holder=None, lease_us=None, leased_until_us=None))
+    if tx.dialect.name == "sqlite":
+        tx.execute(text("UPDATE sqlite_sequence SET seq = seq + :by WHERE name = 'slices'"), {"by": by})
+    else:
+        most = tx.execute(select(func.coalesce(func.max(s.id), 0))).scalar_one()
+        tx.execute(text("SELECT setval(pg_get_serial_sequence('slices', 'id'), :to)"), {"to": most + by})
 
 
 def listed(tx: Connection, *, repaired: bool) -> list[GivenUp]:

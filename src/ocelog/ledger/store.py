@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -9,6 +10,7 @@ from ocelog.errors import LostFenceError
 from ocelog.instants import to_us
 from ocelog.ledger import counters, given_up, landing, parking, parts, slices, sources, streams, sweeps, tables
 from ocelog.ledger.clocks import check_clocks, our_clock
+from ocelog.ledger.copying import copy_database, fill_database
 from ocelog.ledger.open import open_database, open_reading
 from ocelog.ledger.slices import Due
 from ocelog.ledger.sources import SourceRow
@@ -322,6 +324,19 @@ class Ledger:
         """Let the parts above `mark`, to which the table went back, wait for being published again."""
         with self._database.write() as tx:
             given_up.unpublish(tx, table, mark)
+
+    def outrun(self, by: int) -> None:
+        """Raise every counter, fence and slice number, as a ledger that was restored must before it is used."""
+        with self._database.write() as tx:
+            given_up.outrun(tx, by)
+
+    def copy_to(self, path: Path) -> None:
+        """Write all that the ledger holds, as of one instant, into a new SQLite file. Raises HomeError."""
+        copy_database(self._database, path)
+
+    def fill_from(self, path: Path) -> None:
+        """Put the rows of a copy into this ledger, which is new, in the place of its own."""
+        fill_database(self._database, path)
 
     def rejection_keys(self) -> list[str]:
         """Return the key of every rejection that has landed."""

@@ -84,6 +84,9 @@ class Lander:
         """
         rejections = _by_key(moving, page, shaped.rejections)
         known_rejections = self.ledger.known_rejections(list(rejections)) if rejections else frozenset()
+        if rejections.keys() - known_rejections:
+            # The lake is the memory for them too: a ledger that was restored does not know what has landed since.
+            known_rejections |= self.lake.rows(REJECTIONS, rejections.keys() - known_rejections, ["p_row_id"]).keys()
         for _ in range(_MAX_TRIES):
             self.memory.cover(ask, shaped, predecessors=bool(page.refused or page.unknown))
             self._fill_unknown(page, shaped)

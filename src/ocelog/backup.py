@@ -1,0 +1,282 @@
+"""How an installation is copied beside its service, and begins again from the copy under any path."""
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ocelog import home as homes
+from ocelog.assemble import table_schemas
+from ocelog.errors import HomeError, LakeUnavailableError
+from ocelog.installation import Installation
+from ocelog.instants import rfc3339
+from ocelog.lake.checksums import damage, damaged
+from ocelog.lake.disk import refusal, sync_directory
+from ocelog.lake.inspect import inspect
+from ocelog.lake.publish import Publisher
+from ocelog.lake.relocate import begin_elsewhere, table_files
+from ocelog.lake.state import TableStates
+from ocelog.ledger.store import Ledger
+
+_NOTE = "backup.json"
+_VERSION = 1
+_OUTRUN = 1_000_000
+"""Numbers and fences that processes may have been given since the backup was made; none of them must come again."""
+_TREES = ("landing", "lake")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackedUp:
+    """What a backup holds."""
+
+    folder: Path
+    files: int
+    bytes: int
+    copied: int
+    """Files that were not there from an earlier run."""
+    with_key: bool
+
+
+def back_up(  # noqa: C901, PLR0912 - the order of the steps is the rule
+    installation: Installation, folder: Path, *, with_key: bool
+) -> BackedUp:
+    """Copy ledger, lake and settings into `folder`, which may hold an earlier backup of the same home.
+
+    A service may run meanwhile. The ledger goes first: what it vouches for is then in its parts, or published by the
+    time that the tables are copied; what the tables hold beyond is met again as repeats. The note that names all of it
+    is written last, so that a backup that was killed leaves the earlier one whole. Raises LakeDamagedError for a file
+    that is lost or damaged, and is in no earlier backup either.
+    """
+    home, ledger = installation.home.path, installation.ledger
+    folder = folder.expanduser().absolute()
+    _refuse_unfit(folder, home, ledger.id)
+    with _only_one(folder):
+        stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{time.monotonic_ns()}"
+        copy = folder / f"ledger-{stamp}.db"
+        ledger.copy_to(copy)
+        files, copied, tables = dict[str, int](), 0, dict[str, str]()
+        waiting = list[tuple[str, int, str]]()
+        kept = Ledger.open(f"sqlite:///{copy}", create=False)
+        try:
+            for table in table_schemas():
+                for part in kept.parts(table):
+                    try:
+                        copied += _copy(home, folder, part.path, part.bytes)
+                    except FileNotFoundError:
+                        waiting.append((table, part.sequence, part.path))
+                    else:
+                        files[part.path] = part.bytes
+        finally:
+            kept.close()
+        states = TableStates(home)
+        for table in table_schemas():
+            location = states.location(table)
+            if location is None:
+                continue
+            found = table_files(location)
+            tables[table] = str(found.metadata.relative_to(home))
+            named: dict[Path, int | None] = {found.metadata: None, **found.others}
+            for path, size in named.items():
+                if not path.is_relative_to(home):
+                    raise HomeError(f"The table {table} holds {path}, outside the home: it cannot be backed up.")
+                name = str(path.relative_to(home))
+                try:
+                    copied += _copy(home, folder, name, size)
+                except FileNotFoundError as error:
+                    raise damaged(path, "is missing") from error
+                files[name] = (folder / name).stat().st_size
+        for table, sequence, lost in waiting:
+            if sequence > states.mark(table)[1]:
+                raise damaged(home / lost, "is missing")
+        for name, wanted in (("config.yml", True), ("key", with_key)):
+            if wanted and (home / name).exists():
+                _replace(folder / name, (home / name).read_bytes())
+            elif not wanted:
+                (folder / name).unlink(missing_ok=True)
+        note = {
+            "version": _VERSION,
+            "created": rfc3339(datetime.now(UTC).replace(microsecond=0)),
+            "home": str(home),
+            "ledger_id": ledger.id,
+            "ledger": copy.name,
+            "tables": tables,
+            "files": files,
+        }
+        _replace(folder / _NOTE, json.dumps(note, indent=1).encode())
+        _prune(folder, {*files, copy.name})
+    return BackedUp(
+        folder=folder,
+        files=len(files),
+        bytes=sum(files.values()),
+        copied=copied,
+        with_key=(folder / "key").exists(),
+    )
+
+
+def _refuse_unfit(folder: Path, home: Path, ledger_id: str) -> None:
+    if os.path.realpath(folder).startswith(os.path.realpath(home) + os.sep) or folder == home:
+        raise HomeError(f"{folder} is inside the home: name a folder elsewhere, best on another disk.")
+    with homes.translated(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (folder / _NOTE).exists():
+            there = _read_note(folder)
+            if there["ledger_id"] != ledger_id:
+                raise HomeError(f"{folder} holds the backup of another home, {there['home']}: name another folder.")
+        elif any(not _is_ours(path.name) for path in folder.iterdir()):
+            raise HomeError(f"{folder} is not empty and holds no backup: name an empty folder.")
+
+
+def _is_ours(name: str) -> bool:
+    """Tell whether a backup that was killed may have left a file of that name."""
+    return name in {*_TREES, "lock", "key", "config.yml"} or name.startswith(("ledger-", ".draft-"))
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    with homes.translated(folder):
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LakeUnavailableError(f"Another backup to {folder} is under way: wait for it to end.") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _copy(source: Path, target: Path, name: str, size: int | None) -> int:
+    """Copy a file that never changes, unless it is there already; return 1 if it was copied. FileNotFoundError if gone.
+
+    It is copied, not linked: a bad disk or a mistaken hand must not reach both at once.
+    """
+    there = target / name
+    if there.exists() and (size is None or there.stat().st_size == size) and damage(there, size) is None:
+        return 0
+    what = damage(source / name, size)
+    if what is not None:
+        if not (source / name).exists():
+            raise FileNotFoundError(source / name)
+        raise damaged(source / name, what)
+    try:
+        there.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = there.with_name(f".draft-{there.name}")
+        shutil.copyfile(source / name, draft)
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(there)
+        sync_directory(there.parent)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise refusal(error, there) from error
+    if (what := damage(there, size)) is not None:
+        raise damaged(there, what)
+    return 1
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, for this user alone."""
+    draft = path.with_name(f".draft-{path.name}")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_directory(path.parent)
+
+
+def _prune(folder: Path, named: set[str]) -> None:
+    """Delete what earlier backups held and this one does not name."""
+    for path in [*folder.glob("ledger-*"), *(each for tree in _TREES for each in (folder / tree).rglob("*"))]:
+        if path.is_file() and str(path.relative_to(folder)) not in named:
+            path.unlink()
+
+
+def _read_note(folder: Path) -> Mapping[str, Any]:
+    try:
+        note = json.loads((folder / _NOTE).read_bytes())
+        version = int(note["version"])
+        found = {name: note[name] for name in ("home", "ledger_id", "ledger", "tables", "files", "created")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HomeError(f"{folder} holds no whole backup: {_NOTE} cannot be read ({error}).") from error
+    if version > _VERSION:
+        raise HomeError(f"The backup {folder} was made by a newer Ocelog: upgrade first.")
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What a restore made."""
+
+    home: Path
+    created: str
+    """When the backup was made."""
+    files: int
+    has_key: bool
+
+
+def restore(  # noqa: C901, PLR0912 - the order of the steps is the rule
+    folder: Path, path: Path, *, ledger_url: str | None = None
+) -> Restored:
+    """Make a home at `path`, which must be empty, of the backup in `folder`.
+
+    Killed at any point, it leaves no home, and can be called again. Raises HomeError, also for a backup that lacks a
+    file or whose files are damaged.
+    """
+    folder = folder.expanduser().absolute()
+    note = _read_note(folder)
+    for name, size in {**note["files"], note["ledger"]: None}.items():
+        what = damage(folder / name, size)
+        if what is not None:
+            raise HomeError(f"The backup {folder} is damaged: {name} {what}. Nothing was changed.")
+    if homes.exists(path):
+        raise HomeError(f"There is a home at {path} already: name an empty folder with --home. Nothing was changed.")
+    real = homes.prepare(path)
+    for tree in _TREES:
+        shutil.rmtree(real / tree)
+        (real / tree).mkdir(mode=0o700)
+    for name in note["files"]:
+        if "/metadata/" not in name:
+            _copy(folder, real, name, note["files"][name])
+            (real / name).chmod(0o444)
+    for table, metadata in note["tables"].items():
+        begin_elsewhere(table, copy=folder, made_in=Path(note["home"]), metadata=metadata, home=real)
+    for name in ("config.yml", "key"):
+        if (folder / name).exists():
+            _replace(real / name, (folder / name).read_bytes())
+    for each in real.glob("ledger.db*"):
+        each.unlink()
+    if ledger_url is None:
+        _replace(real / "ledger.db", (folder / note["ledger"]).read_bytes())
+    ledger = Ledger.open(ledger_url or homes.default_ledger(real), create=ledger_url is not None)
+    try:
+        if ledger_url is not None:
+            if ledger.sources(removed=True):
+                raise HomeError(f"The ledger {ledger.url} is in use: give the restored home a database of its own.")
+            copy = real / "tmp" / "ledger.db"
+            copy.unlink(missing_ok=True)
+            shutil.copyfile(folder / note["ledger"], copy)
+            ledger.fill_from(copy)
+            copy.unlink()
+    finally:
+        ledger.close()
+    ledger = Ledger.open(ledger_url or homes.default_ledger(real), create=False)
+    try:
+        ledger.outrun(_OUTRUN)
+        Publisher(real, ledger, table_schemas()).reconcile()
+        found = inspect(real, ledger, table_schemas())
+        if found:
+            raise HomeError(f"The restored home is not whole: {found[0].text}")
+    finally:
+        ledger.close()
+    homes.finish(real, ledger_url=ledger_url)
+    return Restored(home=real, created=note["created"], files=len(note["files"]), has_key=(real / "key").exists())

@@ -1,0 +1,28 @@
+"""`ocelog backup`: copy everything that Ocelog keeps, beside a running service."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ocelog.backup import back_up
+from ocelog.installation import opened
+from ocelog.quantities import write_size
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty folder, or that of an earlier backup.")],
+    *,
+    with_key: Annotated[
+        bool, typer.Option("--with-key", help="Copy the key too: whoever has the backup then has the secrets.")
+    ] = False,
+) -> None:
+    """Copy ledger, lake and settings into DIR, also while `ocelog run` goes on. Again: only what is new is copied.
+
+    The secrets in the ledger are encrypted, and the key is left out unless you say so: keep it elsewhere.
+    """
+    with opened() as installation:
+        done = back_up(installation, folder, with_key=with_key)
+    typer.echo(f"Backed up to {done.folder}: {done.files} files, {write_size(done.bytes)}, {done.copied} of them new.")
+    if not done.with_key:
+        typer.echo("The key is not in it. Keep it elsewhere, or enter each secret again after a restore.")

@@ -1,0 +1,35 @@
+"""`ocelog restore`: make a home of a backup."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ocelog import config
+from ocelog.backup import restore
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where `ocelog backup` has written.")],
+    *,
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="Folder to make the home in. Default: OCELOG_HOME, else ~/.local/share/ocelog."),
+    ] = None,
+    ledger: Annotated[
+        str | None,
+        typer.Option("--ledger", metavar="URL", help="postgresql://USER:PASSWORD@HOST/DATABASE, an empty one."),
+    ] = None,
+) -> None:
+    """Make a home of the backup in DIR, in an empty folder at any path.
+
+    Then `ocelog pull` goes on from where the backup was made. Stop the old home's service for good first.
+    """
+    made = restore(folder, home or config.home_path(), ledger_url=ledger)
+    typer.echo(f"Restored the backup of {made.created} to {made.home}: {made.files} files.")
+    if not made.has_key:
+        typer.echo(
+            f"The key is not in the backup: put it at {made.home / 'key'}, or set OCELOG_KEY or OCELOG_KEY_FILE."
+        )
+        typer.echo("If it is lost: ocelog init, then ocelog source rotate NAME for each source.")
+    typer.echo("To go on: ocelog pull")

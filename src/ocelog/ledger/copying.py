@@ -1,0 +1,69 @@
+"""How a ledger is copied beside its users, from either database into a SQLite file, and back."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import Connection, delete, func, insert, select, text
+
+from ocelog.errors import HomeError
+from ocelog.ledger import tables
+from ocelog.ledger.open import open_database
+from ocelog.ledger.transactions import Database
+
+_AT_ONCE = 1_000
+
+
+def copy_database(database: Database, path: Path) -> None:
+    """Write the ledger, as of one instant, into the new file `path`, which is on disk when this returns."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if database.is_sqlite:
+            with (
+                closing(sqlite3.connect(str(database.url.database))) as source,
+                closing(sqlite3.connect(path)) as target,
+            ):
+                source.backup(target)
+                # Complete in one file, without a log beside it.
+                target.execute("PRAGMA journal_mode = DELETE")
+        else:
+            path.unlink()
+            _copy_rows(database, path)
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    except (OSError, sqlite3.Error) as error:
+        raise HomeError(f"The ledger could not be copied to {path}: {error}.") from error
+
+
+def _copy_rows(database: Database, path: Path) -> None:
+    target = open_database(f"sqlite:///{path}", durable=True, create=True)
+    try:
+        with database.read() as reading, target.write() as writing:
+            _move(reading, writing)
+    finally:
+        target.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+
+
+def fill_database(database: Database, path: Path) -> None:
+    """Put the rows of the copy at `path` into `database`, a new ledger, in the place of its own."""
+    source = open_database(f"sqlite:///{path}", durable=True, create=False)
+    try:
+        with source.read() as reading, database.write() as writing:
+            _move(reading, writing)
+            if not database.is_sqlite:
+                most = writing.execute(select(func.coalesce(func.max(tables.slices.c.id), 1))).scalar_one()
+                writing.execute(text("SELECT setval(pg_get_serial_sequence('slices', 'id'), :to)"), {"to": most})
+    finally:
+        source.close()
+
+
+def _move(reading: Connection, writing: Connection) -> None:
+    for table in reversed(tables.metadata.sorted_tables):
+        writing.execute(delete(table))
+    for table in tables.metadata.sorted_tables:
+        found = reading.execute(select(table)).mappings()
+        while rows := [dict(row) for row in found.fetchmany(_AT_ONCE)]:
+            writing.execute(insert(table), rows)

@@ -1,0 +1,136 @@
+"""A backup made beside a service is restored under another path, and pulling goes on without loss or double."""
+
+import json
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import Ocelog
+from wizsim.clock import Clock
+from wizsim.server import Server
+from wizsim.world import World
+
+TABLES = ("wiz_audit", "wiz_issues", "wiz_vulnerability_finding", "rejections")
+
+
+@pytest.fixture(scope="module")
+def tenant() -> Iterator[Server]:
+    with Server(World(seed=7, audit=300, issues=80, findings=300, clock=Clock.wall())) as server:
+        for name in sorted(server.world.current("issues"))[:2]:
+            server.faults.add("odd-record", id=name, kind="null-required", type="issues")
+        yield server
+
+
+@pytest.fixture
+def ocelog(tmp_path: Path, tenant: Server) -> Ocelog:
+    command = Ocelog(tmp_path / "home", WIZ_SECRET=tenant.client_secret)
+    command("init")
+    command(
+        *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
+        *("--client-id", tenant.client_id, "--client-secret-file", "-", "--no-check"),
+        *("--backfill", "all", "--rate", "200"),
+        stdin=tenant.client_secret + "\n",
+    )
+    return command
+
+
+def rows(ocelog: Ocelog) -> dict[str, list[Any]]:
+    """Return the ids of every row by table; no row may be there twice."""
+    found = {}
+    for table in TABLES:
+        lines = ocelog("query", f"SELECT p_row_id FROM {table} ORDER BY 1", "-o", "ndjson").lines  # noqa: S608 - ours
+        found[table] = [line["p_row_id"] for line in lines]
+        assert len(set(found[table])) == len(found[table]), table
+    return found
+
+
+def elsewhere(ocelog: Ocelog, path: Path) -> Ocelog:
+    return Ocelog(path, WIZ_SECRET=ocelog.environment["WIZ_SECRET"])
+
+
+def test_a_backup_made_during_a_pull_goes_on_elsewhere_with_nothing_lost_or_twice(
+    ocelog: Ocelog, tmp_path: Path
+) -> None:
+    pulling = threading.Thread(target=ocelog, args=("pull",), kwargs={"code": None})
+    pulling.start()
+    for _ in range(2):
+        ocelog("backup", str(tmp_path / "kept"))
+    pulling.join()
+    ocelog("pull", code=None)
+    truth = rows(ocelog)
+    assert truth["rejections"]
+    moved = elsewhere(ocelog, tmp_path / "other" / "home")
+    shutil.move(ocelog.home, tmp_path / "gone")
+    told = moved("restore", str(tmp_path / "kept"))
+    assert "key is not in the backup" in told.out
+    assert not (moved.home / "key").exists()
+    shutil.copy(tmp_path / "gone" / "key", moved.home / "key")
+    moved("pull", code=None)
+    assert rows(moved) == truth
+    moved("repair", "--check")
+    assert not any(str(ocelog.home) in text for text in _texts(moved.home))
+
+
+def _texts(home: Path) -> Iterator[str]:
+    for path in [*home.rglob("*.metadata.json"), home / "home.json"]:
+        yield path.read_text()
+
+
+def test_a_ledger_that_is_older_than_its_lake_lands_nothing_twice(ocelog: Ocelog, tmp_path: Path) -> None:
+    with sqlite3.connect(ocelog.home / "ledger.db") as source, sqlite3.connect(tmp_path / "older.db") as target:
+        source.backup(target)
+    ocelog("pull", code=None)
+    truth = rows(ocelog)
+    assert truth["rejections"]
+    for path in ocelog.home.glob("ledger.db*"):
+        path.unlink()
+    shutil.copy(tmp_path / "older.db", ocelog.home / "ledger.db")
+    ocelog("pull", code=None)
+    assert rows(ocelog) == truth
+
+
+def test_restoring_raises_what_an_earlier_process_may_have_been_given(ocelog: Ocelog, tmp_path: Path) -> None:
+    ocelog("pull", code=None)
+    ocelog("backup", str(tmp_path / "kept"), "--with-key")
+    moved = elsewhere(ocelog, tmp_path / "other")
+    moved("restore", str(tmp_path / "kept"))
+    assert (moved.home / "key").read_bytes() == (ocelog.home / "key").read_bytes()
+
+    def ask(home: Path, sql: str) -> list[tuple[int, ...]]:
+        with sqlite3.connect(home / "ledger.db") as ledger:
+            return ledger.execute(sql).fetchall()
+
+    for sql in (
+        "SELECT fence FROM slices ORDER BY id",
+        "SELECT last FROM counters ORDER BY table_name",
+        "SELECT seq FROM sqlite_sequence WHERE name = 'slices'",
+    ):
+        assert ask(moved.home, sql) == [(number + 1_000_000,) for (number,) in ask(ocelog.home, sql)], sql
+    assert ask(moved.home, "SELECT count(*) FROM slices WHERE holder IS NOT NULL") == [(0,)]
+
+
+def test_a_second_backup_copies_only_what_is_new_and_a_damaged_one_is_refused(ocelog: Ocelog, tmp_path: Path) -> None:
+    ocelog("pull", code=None)
+    kept = tmp_path / "kept"
+    ocelog("backup", str(kept))
+    assert "0 of them new" in ocelog("backup", str(kept)).out
+    names = json.loads((kept / "backup.json").read_text())["files"]
+    there = {str(path.relative_to(kept)) for tree in ("lake", "landing") for path in (kept / tree).rglob("*.*")}
+    assert {name for name in there if (kept / name).is_file()} == set(names)
+    secret = ocelog.environment["WIZ_SECRET"].encode()
+    assert not any(secret in path.read_bytes() for path in kept.rglob("*") if path.is_file())
+    moved = elsewhere(ocelog, tmp_path / "other")
+    victim = next(kept.rglob("data/**/*.parquet"))
+    victim.chmod(0o644)
+    victim.write_bytes(b"")
+    assert "Nothing was changed" in moved("restore", str(kept), code=2).err
+    assert not moved.home.exists()
+    ocelog("backup", str(kept))
+    moved("restore", str(kept))
+    assert "home at" in moved("restore", str(kept), code=2).err
+    assert rows(moved) == rows(ocelog)
