@@ -48,7 +48,7 @@ def test_a_stretch_that_is_parked_already_is_joined(ledger: Ledger) -> None:
 
 def test_a_wider_stretch_takes_the_place_of_those_that_it_covers(ledger: Ledger) -> None:
     _parked(ledger, slice_of(since=NOW - HOUR / 2))
-    _parked(ledger, slice_of(until=NOW - HOUR / 2))
+    _parked(ledger, slice_of(until=NOW - HOUR * 0.75))
     wide = _parked(ledger, slice_of())
     assert _still_parked(ledger) == [wide.id]
 
@@ -64,7 +64,7 @@ def test_stretches_that_overlap_become_one_that_is_not_tried_more_often(ledger: 
 @pytest.mark.parametrize(
     "different",
     [
-        {"since": NOW - 2 * HOUR, "until": NOW - HOUR},
+        {"since": NOW - 3 * HOUR, "until": NOW - 2 * HOUR},
         {"narrowed": {"status": ["OPEN"]}},
         {"by": "createdAt"},
         {"origin": Origin.SWEEP},

@@ -12,7 +12,7 @@ _s = tables.slices.c
 
 
 def park(tx: Connection, slice_: Slice, to: Slice, now_us: int) -> None:
-    """Park `slice_` as `to`; parked slices that overlap become one, so that polls do not add up to hundreds.
+    """Park `slice_` as `to`; parked slices that overlap or touch become one, so that polls do not add up to hundreds.
 
     One that somebody holds right now covers nothing: its requests may be older than this slice. Raises LostFenceError.
     """
@@ -20,7 +20,7 @@ def park(tx: Connection, slice_: Slice, to: Slice, now_us: int) -> None:
     streams.hold(tx, slice_.source_id, slice_.log_type)
     same = _same_question(slice_)
     since_us, until_us = to_us(to.since), to_us(to.until)
-    rows = tx.execute(select(tables.slices).where(same, _s.since_us < until_us, _s.until_us > since_us)).mappings()
+    rows = tx.execute(select(tables.slices).where(same, _s.since_us <= until_us, _s.until_us >= since_us)).mappings()
     met = [row for row in rows if row["narrowed"] == to.narrowed]
     free = [row for row in met if row["holder"] is None]
     if any(row["since_us"] <= since_us and row["until_us"] >= until_us for row in free):

@@ -25,6 +25,8 @@ class Broken:
     """The stretches that fail, in order; before the first and behind the last of them, every probe was answered."""
 
     stretches: tuple[Stretch, ...]
+    proven: bool = True
+    """One page held all that lies behind the last; else only its first page was seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,8 @@ def _search(since: datetime, until: datetime, most: int) -> Search:
     first = yield from _narrowed(since, until, COARSE, most=most, from_end=False)
     rest = yield (first[1], until)
     if rest is not None:
-        return Broken(stretches=((yield from _refined(first, most, from_end=False)),))
+        found = yield from _refined(first, most, from_end=False)
+        return Broken(stretches=(found,), proven=rest <= most)
     last = yield from _narrowed(first[1], until, COARSE, most=most, from_end=True)
     if last[0] - first[1] <= 2 * COARSE or (yield from _all_broken(first[1], last[0])):
         return Broken(stretches=((first[0], last[1]),))

@@ -302,18 +302,19 @@ class _Work:
         fewer = slices.rung_below(self.slice_, self.puller.page_size)
         may_help = not isinstance(error, HaltError) and not self._was_cut()
         if fewer is not None and (answer.page is not None or one_by_one or may_help):
-            fewer = replace(fewer, checkpoint=replace(fewer.checkpoint, failures=0))
+            if not isinstance(error, SourceThrottledError):
+                fewer = replace(fewer, checkpoint=replace(fewer.checkpoint, failures=0))
             self._go(Moved(to=fewer), request_id=answer.request_id, note=answer.reason)
             return
         shaped = self.puller.shaper.shape(answer.page.records) if answer.page is not None else None
         if fewer is None and answer.page is not None and shaped is not None and len(shaped.seen) == 1:
             self._land(answer.page, ask, rejected(shaped, answer.page, answer.reason), note=answer.reason)
             return
+        self._blame(ask, error or SourceUnavailableError(answer.reason))
         self.slice_ = slices.suspect(self.slice_)
         if slices.can_isolate(self.slice_):
             self._isolate(ask, answer)
             return
-        self._blame(ask, error or SourceUnavailableError(answer.reason))
         if one_by_one and fewer is None:
             aside = replace(self.slice_, state=SliceState.PARKED, reason=answer.reason)
             self._go(Moved(to=aside), request_id=answer.request_id, note=answer.reason)
@@ -344,7 +345,7 @@ class _Work:
                     found = end.value
             self._blame(ask, SourceUnavailableError(answer.reason))
             if isinstance(found, isolation.Broken):
-                split = slices.isolated(self.slice_, found.stretches)
+                split = slices.isolated(self.slice_, found.stretches, proven=found.proven)
                 self._go(split, request_id=answer.request_id, note=answer.reason)
                 return
             total = found.total if isinstance(found, isolation.TooFull) else 0
@@ -359,7 +360,10 @@ class _Work:
                 replace(ask, since=stretch[0], until=stretch[1], after=None, page_size=size)
             )
         except SourceThrottledError as error:
-            raise _PostponeError(error, "slice") from error
+            if not slices.is_unusable(self.slice_, error):
+                raise _PostponeError(error, "slice") from error
+            self._blame(ask, error)
+            return None
         except (TransientError, HaltError):
             return None
         if not isinstance(answer, Page):

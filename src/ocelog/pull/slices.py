@@ -194,6 +194,8 @@ def after_page(  # noqa: PLR0913 - what came, how it is read, what is known
         if not reading.resumed and page.total is not None and len(reading.seen) >= reading.largest_total:
             return _end(slice_, reading, page_size, faults, now)
         return lost_place(slice_, "the source gave no way on to the next page", page_size=page_size)
+    if len(reading.seen) > max(MOST_WHOLE, 2 * reading.largest_total):
+        return smaller(slice_, "the source shows more records than any slice can hold", page_size)
     reading.cursors.add(cursor)
     checkpoint = replace(
         slice_.checkpoint,
@@ -323,11 +325,12 @@ def ignores_dates(ask: Ask, page: Page, instants: Sequence[int]) -> bool:
     return 2 * outside > len(instants)
 
 
-def isolated(slice_: Slice, broken: Sequence[Stretch]) -> Split:
+def isolated(slice_: Slice, broken: Sequence[Stretch], *, proven: bool = True) -> Split:
     """Cut `slice_` around the stretches that were found `broken`; those are then read record by record, then parked.
 
     Requests are widened by a second: a healthy piece ends so far before a broken stretch that its requests do not
-    reach it. What remains of the right to cut goes to what lies between, since the rest was seen to be healthy.
+    reach it. What remains of the right to cut goes to what lies between, since the rest was seen to be healthy; or to
+    what lies behind, if that is not `proven`.
     """
     left = max(0, (slice_.checkpoint.isolations or 0) - 1)
     aside = min(1, left // 3)
@@ -342,7 +345,7 @@ def isolated(slice_: Slice, broken: Sequence[Stretch]) -> Split:
         pieces.append(_piece(slice_, end, after, 0, page_size=1))
         start = after
     if start < slice_.until:
-        pieces.append(_piece(slice_, start, slice_.until, aside))
+        pieces.append(_piece(slice_, start, slice_.until, aside if proven else left - aside))
     return Split(children=tuple(piece for piece in pieces if piece.since < piece.until))
 
 

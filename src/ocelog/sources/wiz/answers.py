@@ -71,8 +71,9 @@ def read_answer(
     match answered.status:
         case 401:
             return _token_refused(answered)
-        case 504:
-            return Unusable(reason="Wiz took too long over this page (HTTP 504)", request_id=answered.request_id)
+        case 413 | 504 as status:
+            reason = "This page is too large" if status == 413 else "Wiz took too long over this page"
+            return Unusable(reason=f"{reason} (HTTP {status})", request_id=answered.request_id)
         case 200 | 400 | 403 | 422:
             pass
         case status:
