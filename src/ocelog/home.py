@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ocelog import redaction
 from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.instants import rfc3339
 
@@ -101,16 +102,12 @@ def finish(path: Path, *, ledger_url: str | None) -> Home:
     return open_home(path)
 
 
+without_password = redaction.without_password
+
+
 def default_ledger(path: Path) -> str:
     """Return the address of the ledger that lives in the home."""
     return f"sqlite:///{quote(str(path / 'ledger.db'))}"
-
-
-def without_password(ledger_url: str) -> str:
-    """Return the address of a ledger fit to be shown."""
-    # A password may hold any character, an @ too: everything up to the last one is taken for it.
-    shown = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", ledger_url)
-    return re.sub(r"([?&]\w*password=)[^&]*", r"\1***", shown)
 
 
 def open_home(path: Path, *, reading: bool = False) -> Home:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -198,6 +199,29 @@ def test_an_address_without_a_scheme_or_of_another_database_is_refused() -> None
         with pytest.raises(ConfigError, match="expected sqlite:///PATH or postgresql:") as caught:
             Ledger.open(address)
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u:hun@ter2@127.0.0.1:1/x",
+        "postgresql://u:hun@ter2/x@127.0.0.1:1/x",
+        "postgresql://u:hun@ter2?x=ter2@127.0.0.1:1/x",
+        "postgresql://u:hun@ter2:1/x@127.0.0.1/x",
+        "postgresql://u@corp:hun@ter2@127.0.0.1:1/x",
+    ],
+)
+def test_a_password_that_would_be_taken_for_a_server_is_refused_and_told_in_no_part(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"%40|expected") as caught:
+        Ledger.open(address)
+    assert not any(part in str(caught.value) for part in ("hun", "ter2"))
+
+
+@pytest.mark.parametrize("password", ["hun@ter2", "hun/ter2", "hun:ter2", "hun?ter2#x"])
+def test_a_password_that_is_written_as_in_an_address_is_told_in_no_part(password: str) -> None:
+    with pytest.raises(LedgerUnavailableError, match=r"127\.0\.0\.1/x does not answer") as caught:
+        Ledger.open(f"postgresql://u:{quote(password, safe='')}@127.0.0.1:1/x")
+    assert not any(part in str(caught.value) for part in ("hun", "ter2"))
 
 
 def test_a_server_that_does_not_answer_is_named_without_the_password() -> None:

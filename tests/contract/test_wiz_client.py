@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ocelog.errors import AccessRefusedError, ConfigError, ContractBrokenError, SourceUnavailableError
+from ocelog.errors import AccessRefusedError, ConfigError, ContractBrokenError, OcelogError, SourceUnavailableError
 from ocelog.secret import Secret
 from ocelog.sources.wiz.client import Client
 from ocelog.sources.wiz.settings import from_mapping
@@ -379,3 +379,41 @@ def test_a_byte_now_and_then_does_not_hold_an_exchange_beyond_its_time(client: M
         assert dripping.is_alive()
         enough.set()
         dripping.join(timeout=10)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 %b\r\n\r\n",
+        b"%b\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nbad header %b\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: %b\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%b\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 35\r\n\r\n%b",
+        b"HTTP/1.1 403 %b\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_a_secret_that_the_far_end_sends_back_where_no_answer_should_be_is_not_told(answer: bytes) -> None:
+    secret = "s3cr3t-CANARY-value/with+odd=signs&"
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(65_536)
+            peer.sendall(answer % secret.encode())
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    settings = from_mapping({"token_url": f"{address}/token", "api_url": address, "client_id": "x", "read_seconds": 2})
+    source = WizSource(settings, lambda: Secret(secret))
+    with pytest.raises(OcelogError) as caught:
+        source.fetch_token()
+    source.close()
+    thread.join(timeout=5)
+    listener.close()
+    told: BaseException | None = caught.value
+    while told is not None:
+        assert "CANARY" not in f"{told} {told!r}"
+        told = told.__cause__ if told.__suppress_context__ else told.__cause__ or told.__context__

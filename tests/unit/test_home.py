@@ -191,6 +191,9 @@ def test_a_full_disk_can_be_tried_again_and_a_read_only_one_needs_a_person(tmp_p
 def test_the_password_of_a_ledger_is_not_shown() -> None:
     shown = home.without_password("postgresql://ocelog:pa:ss/w@rd@db.example/ledger")
     assert shown == "postgresql://ocelog:***@db.example/ledger"
+    assert home.without_password("postgresql://me@corp:a@b/c?d@db/x") == "postgresql://me@corp:***@db/x"
+    assert home.without_password("postgresql://me:a\n@b@db/x") == "postgresql://me:***@db/x"
+    assert home.without_password("postgresql://me@corp@db:5432/x") == "postgresql://me@corp@db:5432/x"
     assert "hunter2" not in home.without_password("postgresql://db/ledger?sslpassword=hunter2&password=hunter2&x=1")
     assert home.without_password("sqlite:////x/ledger.db") == "sqlite:////x/ledger.db"
 

@@ -1,9 +1,10 @@
 """What a database reports becomes what happens next, and a mistake of our own stays as loud as it is."""
 
 import sqlite3
+from urllib.parse import quote_plus
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -98,3 +99,14 @@ def test_text_is_cut_and_made_fit_for_both_databases() -> None:
     assert bounded(None) is None
     assert bounded("내 \x00 \ud800 x") == "내 \ufffd ? x"
     assert len(bounded("x" * 9_999)) == 4_000
+
+
+@pytest.mark.parametrize("password", ["p@ss/w:rd", "hunter2", "a b+c&d=e"])
+def test_a_driver_that_repeats_the_address_tells_no_part_of_the_password(password: str) -> None:
+    url = URL.create("postgresql", "user", password, "db.example", database="ledger", query={"sslpassword": "open-it"})
+    cause = _Reported("08006")
+    cause.args = (f"no {url.render_as_string(hide_password=False)} ({password}, {quote_plus(password)}, open-it)",)
+    told = str(translated(DBAPIError("SELECT", {}, cause), url))
+    assert "db.example" in told
+    for secret in (password, quote_plus(password), "open-it"):
+        assert secret not in told

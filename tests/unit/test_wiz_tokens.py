@@ -10,6 +10,7 @@ from ocelog.errors import (
     AccessRefusedError,
     ConfigError,
     ContractBrokenError,
+    OcelogError,
     SourceThrottledError,
     SourceUnavailableError,
 )
@@ -198,3 +199,41 @@ def test_a_secret_that_is_no_text_is_refused_unseen() -> None:
 def test_nothing_that_keeps_a_token_shows_it() -> None:
     token: Any = _tokens(Endpoint(body={"access_token": "tell-no-one"})).get()
     assert "tell-no-one" not in repr(token)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "shown"),
+    [
+        (Endpoint(403, b"<html><title>403 Forbidden</title><body>policy", content_type="text/html"), "403 Forbidden"),
+        (Endpoint(401, b"<!DOCTYPE html><title>\n Sign\x1b[2J\xe2\x80\xae in </title>"), "Sign [2J in"),
+        (Endpoint(403, b"<html><body>Blocked: <b>R&amp;D</b><script>x()</script>"), "Blocked: R&D"),
+        (Endpoint(405, b"<html>Method Not Allowed", content_type="text/html"), "Method Not Allowed"),
+        (Endpoint(200, b"<html><body><h1>Sign in to GuestWiFi</h1>"), "Sign in to GuestWiFi"),
+        (Endpoint(404, b"<html><title>" + b"long " * 900 + b"</title>"), "long long"),
+    ],
+)
+def test_a_web_page_in_place_of_a_token_names_proxy_and_firewall_and_the_pages_title(
+    endpoint: Endpoint, shown: str
+) -> None:
+    with pytest.raises(OcelogError, match="proxy or firewall") as caught:
+        _tokens(endpoint).get()
+    assert f'("{shown}' in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()
+    assert "secret has not been rotated" not in str(caught.value)
+
+
+def test_the_reason_that_the_token_endpoint_gives_is_told() -> None:
+    expired = {"error": "invalid_grant", "error_description": "service account is expired"}
+    with pytest.raises(AccessRefusedError, match=r"invalid_grant: service account is expired\)\. Check.*not expired"):
+        _tokens(Endpoint(403, expired)).get()
+    with pytest.raises(AccessRefusedError, match=r"HTTP 403, Forbidden\)"):
+        _tokens(Endpoint(403, {"message": "Forbidden"})).get()
+    with pytest.raises(AccessRefusedError) as caught:
+        _tokens(Endpoint(401, {"error": "x", "error_description": "y\n" * 5_000})).get()
+    assert len(str(caught.value)) < 800
+
+
+def test_a_proxy_that_asks_for_a_login_is_named() -> None:
+    with pytest.raises(AccessRefusedError, match="HTTPS_PROXY"):
+        _tokens(Endpoint(407, b"<html>Proxy Authentication Required")).get()

@@ -7,7 +7,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ocelog.errors import HomeError, LedgerUnavailableError, OcelogError
+from ocelog.redaction import Redactor
+from ocelog.secret import Secret
 
+_SHORTEST_PASSWORD = 3
 _UNFIT = {
     "SQLITE_READONLY": "it may only be read; make the folder and the file writable for this user",
     "SQLITE_PERM": "access was denied; make the folder and the file writable for this user",
@@ -50,7 +53,7 @@ def translated(error: SQLAlchemyError, url: URL) -> OcelogError | SQLAlchemyErro
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
         return _of_sqlite(cause, str(place)) or error
-    return _of_postgresql(cause, str(place), lost=error.connection_invalidated) or error
+    return _of_postgresql(cause, url, str(place), lost=error.connection_invalidated) or error
 
 
 def _of_sqlite(cause: sqlite3.Error, place: str) -> OcelogError | None:
@@ -63,9 +66,13 @@ def _of_sqlite(cause: sqlite3.Error, place: str) -> OcelogError | None:
     return None
 
 
-def _of_postgresql(cause: BaseException | None, place: str, *, lost: bool) -> OcelogError | None:
+def _of_postgresql(cause: BaseException | None, url: URL, place: str, *, lost: bool) -> OcelogError | None:
     state = getattr(cause, "sqlstate", None)
-    told = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+    redactor = Redactor()
+    for secret in (url.password, *(value for name, value in url.query.items() if "password" in name.lower())):
+        if isinstance(secret, str):
+            redactor.learn(Secret(secret), shortest=_SHORTEST_PASSWORD)
+    told = redactor(str(cause).strip()).splitlines()[0] if str(cause).strip() else type(cause).__name__
     if state in _UNFIT_STATES:
         return HomeError(f"The ledger {place}: {_UNFIT_STATES[state]} ({told}).")
     if state is not None and state[:2] in _LATER_CLASSES:

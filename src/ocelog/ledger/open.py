@@ -14,6 +14,7 @@ from sqlalchemy import Connection, inspect, text
 from ocelog.errors import ConfigError, HomeError
 from ocelog.ledger import tables
 from ocelog.ledger.transactions import Database, connect
+from ocelog.redaction import without_password
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision of the tables in order; the last is the one that this program reads and writes."""
@@ -94,7 +95,8 @@ def _refuse_lost(database: Database) -> None:
 
 def _lost(database: Database) -> str:
     """Say that the ledger is gone: a new one in its place would know neither sources nor parts."""
-    place = database.url.render_as_string(hide_password=True) if not database.is_sqlite else database.url.database
+    url = database.url
+    place = url.database if database.is_sqlite else without_password(url.render_as_string(hide_password=False))
     return (
         f"The ledger {place} is missing or empty; with it go the sources, their secrets and all progress. If its disk "
         "or server is away, bring it back. Else restore it from the backup, together with the lake of the same backup, "

@@ -20,6 +20,7 @@ from ocelog.ledger.vault import Vault, kept
 from ocelog.model import GivenUp, Marks, NewPart, Part, Slice, SliceState, StreamFaults
 from ocelog.pull.ports import Behind, Landed, Landing, Suspect
 from ocelog.pull.sweep import Outcome, Step, Sweep
+from ocelog.redaction import without_password
 
 __all__ = ["Due", "Ledger", "SourceRow", "StreamRow"]
 
@@ -61,7 +62,7 @@ class Ledger:
     @property
     def url(self) -> str:
         """Where it is, without the password."""
-        return self._database.url.render_as_string(hide_password=True)
+        return without_password(self._database.url.render_as_string(hide_password=False))
 
     def __repr__(self) -> str:
         return f"Ledger({self.url!r})"

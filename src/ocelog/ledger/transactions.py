@@ -1,5 +1,6 @@
 """How a transaction begins and ends on the two databases."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -74,6 +75,12 @@ def connect(address: str, *, durable: bool, read_only: bool = False) -> Database
         url = make_url(address)
     except (ArgumentError, ValueError):
         raise ConfigError(f"The ledger's address is no URL; expected {_ADDRESSES}.") from None
+    if url.get_backend_name() != "sqlite" and "@" in address[_user_and_password(address) :]:
+        # Read as it stands, the rest of the password would be the server's name, and be told in every error.
+        raise ConfigError(
+            "The ledger's address holds an @ that is not the one before the server's name. In a user name, a password "
+            "or a value write it as %40 (and / as %2F, : as %3A), or keep the password in a .pgpass file."
+        )
     match url.get_backend_name():
         case "sqlite":
             return _sqlite_reading(url) if read_only else _sqlite(url, durable=durable)
@@ -81,6 +88,12 @@ def connect(address: str, *, durable: bool, read_only: bool = False) -> Database
             return _postgresql(url, durable=durable)
         case other:
             raise ConfigError(f"The ledger cannot live in {other!r}; expected {_ADDRESSES}.")
+
+
+def _user_and_password(address: str) -> int:
+    """Return where user and password end in `address`, as SQLAlchemy finds them."""
+    found = re.match(r"[^:]*://(?:[^:/]*(?::[^@]*)?@)?", address)
+    return found.end() if found is not None else 0
 
 
 def _sqlite(url: URL, *, durable: bool) -> Database:

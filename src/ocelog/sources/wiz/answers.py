@@ -16,7 +16,6 @@ from ocelog.sources.wiz.envelope import (
     GraphError,
     UnknownShapeError,
     open_envelope,
-    readable,
 )
 from ocelog.sources.wiz.exchange import Answered
 from ocelog.sources.wiz.partial import failed_fields
@@ -79,12 +78,12 @@ def read_answer(
         case status:
             _fail(answered, status)
     try:
-        envelope = open_envelope(answered.body, root.root)
+        envelope = open_envelope(answered.body, root.root, answered.readable)
     except GarbledError as error:
         _garbled(answered, root, error)
     except UnknownShapeError as error:
         raise ContractBrokenError(
-            answered.told(f"Wiz answered about {root.title} in a shape new to us: {readable(str(error))}")
+            answered.told(f"Wiz answered about {root.title} in a shape new to us: {answered.readable(str(error))}")
         ) from error
     answered = _named(answered, envelope)
     page = _page(envelope, asked_us=asked_us, request_id=answered.request_id, refused=refused)
@@ -116,12 +115,14 @@ def read_cheap(answered: Answered) -> TokenRefused | None:
 
 
 def _token_refused(answered: Answered) -> TokenRefused:
-    return TokenRefused(reason=answered.told("Wiz refused the token (HTTP 401)"))
+    page = answered.web_page
+    shown = "" if page is None else f" with a web page{page}, which a proxy on the way may have sent"
+    return TokenRefused(reason=answered.told(f"Wiz refused the token (HTTP 401){shown}"))
 
 
 def _shut_out(answered: Answered) -> AccessRefusedError:
     try:
-        errors = open_envelope(answered.body, "").errors
+        errors = open_envelope(answered.body, "", answered.readable).errors
     except (GarbledError, UnknownShapeError):
         errors = ()
     what = f": {_summary(errors)}" if errors else ""
@@ -229,7 +230,7 @@ def _fail(answered: Answered, status: int) -> NoReturn:
     if status >= 500 or status == 408:
         raise SourceUnavailableError(answered.told(f"Wiz is not available (HTTP {status})"), retry_after=wait)
     if 300 <= status < 400:
-        where = readable(answered.headers.get("location", "somewhere unnamed").split("?")[0])
+        where = answered.readable(answered.headers.get("location", "somewhere unnamed").split("?")[0])
         raise ContractBrokenError(
             answered.told(
                 f"The API URL redirects (HTTP {status}), which is not followed, to {where}: name that directly"
@@ -239,8 +240,10 @@ def _fail(answered: Answered, status: int) -> NoReturn:
 
 
 def _garbled(answered: Answered, root: Root, error: GarbledError) -> NoReturn:
-    kind = readable(answered.headers.get("content-type", "no content type").split(";")[0])
-    came = f"{len(answered.body)} bytes of {kind} that are no whole GraphQL answer ({readable(str(error))})"
+    kind = answered.readable(answered.headers.get("content-type", "no content type").split(";")[0])
+    came = f"{len(answered.body)} bytes of {kind} that are no whole GraphQL answer ({answered.readable(str(error))})"
+    if (page := answered.web_page) is not None:
+        came = f"a web page{page}, as a proxy or firewall on the way sends it"
     if answered.status == 200:
         raise SourceUnavailableError(answered.told(f"Wiz answered about {root.title} with {came}"))
     if answered.status == 403:

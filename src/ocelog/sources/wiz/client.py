@@ -13,6 +13,7 @@ import httpx2
 
 from ocelog.errors import SourceUnavailableError
 from ocelog.sources.wiz.endpoints import is_loopback
+from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.exchange import Answered
 from ocelog.sources.wiz.opening import open_http
 from ocelog.sources.wiz.patience import Patience
@@ -36,11 +37,16 @@ class Client:
         settings: WizSettings,
         *,
         sending: Callable[[], None] = lambda: None,
+        redact: Callable[[str], str] = str,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make a client; `sending` is called when a connection stands and a request is about to go out on it."""
+        """Make a client; `sending` is called when a connection stands and a request is about to go out on it.
+
+        `redact` takes our secrets out of what the other side says.
+        """
         self._settings = settings
         self._sending = sending
+        self._redact = redact
         self._monotonic = monotonic
         self._patience = Patience(settings.total_seconds, monotonic)
         self._opened: dict[bool, httpx2.Client] = {}
@@ -57,7 +63,7 @@ class Client:
         self._patience.begin(host)
         extensions = {"trace": self._trace}
         with (
-            _translated(host),
+            _translated(host, self._redact),
             http.stream("POST", url, content=content, headers=dict(headers), extensions=extensions) as answer,
         ):
             heard = self._monotonic()
@@ -66,6 +72,7 @@ class Client:
                 headers={name.lower(): value for name, value in answer.headers.items()},
                 body=self._read(answer, host),
                 heard=heard,
+                redact=self._redact,
             )
 
     def _trace(self, event: str, told: Mapping[str, Any]) -> None:
@@ -107,24 +114,29 @@ class Client:
 
 
 @contextmanager
-def _translated(host: str) -> Iterator[None]:
-    """Turn what goes wrong on the wire into an error of ours; no header, so no secret, is in any of them."""
+def _translated(host: str, redact: Callable[[str], str]) -> Iterator[None]:
+    """Turn what goes wrong on the wire into an error of ours.
+
+    No header of ours is in any of them; what the other side sent may be, such as a status line that repeats a secret.
+    Such an error is not chained.
+    """
     try:
         yield
     except httpx2.ConnectTimeout as error:
         raise SourceUnavailableError(f"{host} could not be reached in time.") from error
     except httpx2.TimeoutException as error:
         raise SourceUnavailableError(f"{host} was silent for too long.") from error
-    except httpx2.HTTPError as error:
-        raise SourceUnavailableError(f"{host} could not be asked: {_reason(error)}") from error
+    except (httpx2.HTTPError, RuntimeError) as error:
+        # RuntimeError is what httpx raises in threads that still ask while another closes the client.
+        reason = _reason(error)
+        clean = redact(reason)
+        told = SourceUnavailableError(f"{host} could not be asked: {readable(clean)}")
+        raise told from (error if clean == reason else None)
     except httpx2.InvalidURL as error:
         raise SourceUnavailableError(f"{host} is no address: {str(error).rstrip('.')}.") from error
-    except RuntimeError as error:
-        # What httpx raises in threads that still ask while another closes the client.
-        raise SourceUnavailableError(f"{host} could not be asked: {error}") from error
 
 
-def _reason(error: httpx2.HTTPError) -> str:
+def _reason(error: Exception) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -1,6 +1,6 @@
 """How the body of a GraphQL answer comes apart: its records untouched, and all that stands around them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -69,25 +69,25 @@ _DECODER = msgspec.json.Decoder(_Body)
 _Json: TypeAlias = Any
 
 
-def open_envelope(body: bytes, root: str) -> Envelope:
-    """Take `body` apart. Raises GarbledError or UnknownShapeError.
+def open_envelope(body: bytes, root: str, clean: Callable[[str], str] | None = None) -> Envelope:
+    """Take `body` apart; `clean` makes its messages fit to be shown. Raises GarbledError or UnknownShapeError.
 
     The records are never decoded here: where the answer is JSON they are the bytes of its array, else the texts of
     each, so that a record which is no JSON is rejected by itself.
     """
     try:
-        return _from(_DECODER.decode(body), root, None)
+        return _from(_DECODER.decode(body), root, None, clean or readable)
     except msgspec.ValidationError as error:
         raise UnknownShapeError(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _open_scattered(body, root)
+        return _open_scattered(body, root, clean or readable)
 
 
-def _open_scattered(body: bytes, root: str) -> Envelope:
+def _open_scattered(body: bytes, root: str, clean: Callable[[str], str]) -> Envelope:
     try:
         scattered = take_apart(body, root)
         text = scattered.envelope.decode("utf-8", "replace")
-        return _from(_DECODER.decode(text), root, scattered.records)
+        return _from(_DECODER.decode(text), root, scattered.records, clean)
     except CutShortError as error:
         raise GarbledError(str(error)) from error
     except msgspec.ValidationError as error:
@@ -96,9 +96,9 @@ def _open_scattered(body: bytes, root: str) -> Envelope:
         raise GarbledError(str(error)) from error
 
 
-def _from(body: _Body, root: str, records: list[bytes] | None) -> Envelope:
+def _from(body: _Body, root: str, records: list[bytes] | None, clean: Callable[[str], str]) -> Envelope:
     connection = body.data.get(root) if body.data is not None else None
-    errors = tuple(_errors(body))
+    errors = tuple(_errors(body, clean))
     if connection is None:
         return Envelope(records=None, errors=errors)
     raw = bytes(connection.nodes)
@@ -116,7 +116,7 @@ def _from(body: _Body, root: str, records: list[bytes] | None) -> Envelope:
     )
 
 
-def _errors(body: _Body) -> Iterator[GraphError]:
+def _errors(body: _Body, clean: Callable[[str], str]) -> Iterator[GraphError]:
     """Yield what the answer says went wrong.
 
     `extensions.valueCompletion` lists values that the API had to leave out because something in them was null; it can
@@ -125,27 +125,33 @@ def _errors(body: _Body) -> Iterator[GraphError]:
     extensions = body.extensions if isinstance(body.extensions, dict) else {}
     for listed in (body.errors, extensions.get("valueCompletion")):
         if isinstance(listed, list):
-            yield from map(_error, listed[:_MOST_ERRORS])
+            yield from (_error(entry, clean) for entry in listed[:_MOST_ERRORS])
             if len(listed) > _MOST_ERRORS:
                 yield GraphError(message=f"{len(listed)} errors, too many to look at")
         elif listed is not None:
-            yield _error(listed)
+            yield _error(listed, clean)
 
 
-def _error(entry: _Json) -> GraphError:
+def _error(entry: _Json, clean: Callable[[str], str]) -> GraphError:
     if not isinstance(entry, dict):
-        return GraphError(message=_without_stop(readable(str(entry))))
+        return GraphError(message=_without_stop(clean(str(entry))))
     extensions = entry.get("extensions")
     extensions = extensions if isinstance(extensions, dict) else {}
     path = entry.get("path")
     locations = entry.get("locations")
     return GraphError(
-        message=_without_stop(readable(str(entry.get("message", "")))),
-        code=str(extensions.get("code") or ""),
-        path=tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else (),
+        message=_without_stop(clean(str(entry.get("message", "")))),
+        code=clean(str(extensions.get("code") or "")),
+        path=tuple(_steps(path, clean)) if isinstance(path, list) else (),
         locations=tuple(_locations(locations)) if isinstance(locations, list) else (),
-        request_id=_text(extensions.get("requestId") or extensions.get("request_id")),
+        request_id=_text(extensions.get("requestId") or extensions.get("request_id"), clean),
     )
+
+
+def _steps(path: list[_Json], clean: Callable[[str], str]) -> Iterator[str | int]:
+    for step in path:
+        if isinstance(step, str | int):
+            yield clean(step) if isinstance(step, str) else step
 
 
 def _without_stop(text: str) -> str:
@@ -162,8 +168,8 @@ def _locations(listed: list[_Json]) -> Iterator[tuple[int, int]]:
                 pass
 
 
-def _text(value: _Json) -> str | None:
-    return readable(value) if isinstance(value, str) and value else None
+def _text(value: _Json, clean: Callable[[str], str]) -> str | None:
+    return clean(value) if isinstance(value, str) and value else None
 
 
 def readable(text: str) -> str:

@@ -1,7 +1,8 @@
 """What one HTTP answer says beside its body: who answered, when, and how long to wait."""
 
+import html
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -11,6 +12,11 @@ from ocelog.sources.wiz.envelope import readable
 _LONGEST_WAIT = timedelta(hours=1)
 """Wiz may ask for more; nothing is gained by believing it for longer than this."""
 _YEARS = range(2000, 2200)
+_HTML = re.compile(r"\s*<(?:!doctype|html|head|body)", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^>]*>(.{1,1000}?)</title", re.IGNORECASE | re.DOTALL)
+_TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_PAGE_START = 16_384
+_LONGEST_TITLE = 120
 _REQUEST_ID_NAMES = ("x-request-id", "x-wiz-request-id", "x-amzn-requestid", "x-amzn-trace-id")
 """Which of them Wiz sends is nowhere written down; the first that is there is shown."""
 
@@ -24,12 +30,14 @@ class Answered:
     body: bytes
     heard: float = 0.0
     """Our monotonic clock, in seconds, when the headers were there."""
+    redact: Callable[[str], str] = str
+    """Takes our secrets out of a text: the other side may repeat in any of its texts what it was sent."""
 
     @property
     def request_id(self) -> str | None:
         """Wiz's own name for this exchange: what its support asks for."""
         found = next((self.headers[name] for name in _REQUEST_ID_NAMES if self.headers.get(name)), None)
-        return None if found is None else readable(found)
+        return None if found is None else self.readable(found)
 
     @property
     def date(self) -> datetime | None:
@@ -50,6 +58,27 @@ class Answered:
         if until is None or now is None:
             return None
         return max(timedelta(0), min(until - now, _LONGEST_WAIT))
+
+    @property
+    def web_page(self) -> str | None:
+        """What a web page in place of an answer calls itself, such as ` ("Access denied")`; None if it is none.
+
+        Wiz sends JSON: a page comes from a proxy, a firewall or another server. Without a title its text is told.
+        """
+        start = self.body[:_PAGE_START].decode("utf-8", "replace")
+        if "html" not in self.headers.get("content-type", "").lower() and not _HTML.match(start):
+            return None
+        title = _TITLE.search(start)
+        shown = html.unescape(title[1] if title else _TAGS.sub(" ", start))
+        shown = self.readable(" ".join(shown.split()))[:_LONGEST_TITLE].strip()
+        return f' ("{shown}")' if shown else ""
+
+    def readable(self, text: str) -> str:
+        """Return `text`, a part of this answer, as one line of bounded length without our secrets.
+
+        Every text of the other side that a person will see, or that is kept, goes through here.
+        """
+        return readable(self.redact(text))
 
     def told(self, text: str) -> str:
         """Return `text` with the request id after it, where there is one."""

@@ -13,6 +13,7 @@ from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottl
 from ocelog.instants import to_us
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.ports import Answer, Ask
+from ocelog.redaction import Redactor
 from ocelog.secret import Secret
 from ocelog.sources.wiz.answers import FieldsRefused, Reply, TokenRefused, read_answer, read_cheap
 from ocelog.sources.wiz.check import HealthItem, check
@@ -65,8 +66,11 @@ class WizSource:
         self._monotonic = monotonic
         self._closed = threading.Event()
         self._pace = pace or Pace(settings.rate, monotonic=monotonic)
-        self._client = Client(settings, sending=lambda: self._pace.hold(self._closed), monotonic=monotonic)
-        self._tokens = Tokens(settings, secret, self._post_for_token, monotonic=monotonic)
+        redactor = Redactor()
+        self._client = Client(
+            settings, sending=lambda: self._pace.hold(self._closed), redact=redactor, monotonic=monotonic
+        )
+        self._tokens = Tokens(settings, secret, self._post_for_token, redactor=redactor, monotonic=monotonic)
         self._background = Pace(settings.rate * settings.sweep_share, monotonic=monotonic)
         self.hurried = False
         """Nothing else is asked in the meantime: what could wait need not."""

@@ -4,7 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, NoReturn, Protocol
 from urllib.parse import urlencode
 
@@ -19,13 +19,14 @@ from ocelog.errors import (
     SourceThrottledError,
     SourceUnavailableError,
 )
+from ocelog.redaction import Redactor
 from ocelog.secret import Secret
-from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.exchange import Answered
 from ocelog.sources.wiz.settings import WizSettings
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
 """What may stand in a header: anything else would be told in the error of whoever tried to send it."""
+_LONGEST_REASON = 300
 _FALLBACK_SECONDS = 3600.0
 """Where the answer does not say: the shortest life that was seen (test tenants; a day is usual)."""
 
@@ -68,8 +69,11 @@ class Tokens:
         secret: Callable[[], Secret],
         post: Post,
         *,
+        redactor: Redactor | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Keep tokens of `settings`; `redactor` learns each secret before it is sent, and each token that comes."""
+        self._redactor = redactor or Redactor()
         self._settings = settings
         self._secret = secret
         self._post = post
@@ -130,9 +134,11 @@ class Tokens:
             raise AccessRefusedError("The client secret is no text that can be sent: enter it again.") from None
         asked = self._monotonic()
         answered = self._post(self._settings.token_url, content, {"Content-Type": "application/x-www-form-urlencoded"})
+        answered = replace(answered, redact=self._redactor)
         if answered.status != 200:
             _refuse(answered)
         granted = _granted(answered)
+        self._redactor.learn(Secret(granted.access_token))
         said = float(granted.expires_in or 0)
         life = said if said > 0 else _FALLBACK_SECONDS
         margin = min(300.0, life / 5)
@@ -140,9 +146,11 @@ class Tokens:
 
     def _reveal(self) -> str:
         try:
-            return self._secret().reveal()
+            secret = self._secret()
         except OperatorError as error:
             raise AccessRefusedError(f"The client secret could not be read: {error}") from error
+        self._redactor.learn(secret)
+        return secret.reveal()
 
 
 def _granted(answered: Answered) -> _Granted:
@@ -153,9 +161,14 @@ def _granted(answered: Answered) -> _Granted:
     if granted is None or not _TOKEN.fullmatch(granted.access_token):
         # Not chained, nor quoted: the body may hold a token.
         # A proxy's page and a cut answer look just like a wrong address, and pass: only whoever looks on can tell.
+        page = _web_page(answered)
+        if page is not None:
+            raise SourceUnavailableError(
+                answered.told(f"The token URL answered with a web page that holds no access token{page}")
+            )
         raise SourceUnavailableError(
             answered.told(
-                "The token URL answered with something that holds no access token. Where this goes on, check the URL."
+                "The token URL answered with something that holds no access token. If it stays so, check the URL."
             )
         )
     return granted
@@ -166,38 +179,56 @@ def _refuse(answered: Answered) -> NoReturn:
     status = answered.status
     if status == 429:
         raise SourceThrottledError(
-            answered.told("Wiz's token endpoint asks for fewer questions."), retry_after=answered.wait
+            answered.told("Wiz's token endpoint asks for fewer requests (HTTP 429)."), retry_after=answered.wait
         )
     if status >= 500 or status == 408:
         raise SourceUnavailableError(
             answered.told(f"Wiz's token endpoint is not available (HTTP {status})."), retry_after=answered.wait
         )
+    if 300 <= status < 400:
+        where = answered.readable(answered.headers.get("location", "somewhere unnamed").split("?")[0])
+        raise ContractBrokenError(
+            f"The token URL redirects (HTTP {status}) to {where}. That is not followed, for a secret must not travel "
+            "to a host that nobody named. If the host is right, name it directly; if it is a proxy's login page, let "
+            "this machine through it."
+        )
+    if status == 407:
+        raise AccessRefusedError("The proxy on the way asks for a login (HTTP 407): set it in HTTPS_PROXY.")
+    page = _web_page(answered)
+    if page is not None:
+        raise AccessRefusedError(answered.told(f"The token URL answered HTTP {status} with a web page{page}"))
     if status in (400, 401, 403):
         raise AccessRefusedError(
             answered.told(
-                f"Wiz refused the service account's client id and secret (HTTP {status}{_code(answered)}). Check both "
-                "and the token URL, and in Wiz (Settings > Access Management > Service Accounts) that the account is "
-                "there and its secret has not been rotated."
+                f"Wiz refused the service account (HTTP {status}{_reason(answered)}). Check client id, client secret "
+                "and token URL, and in Wiz (Settings > Access Management > Service Accounts) that the account is "
+                "there, that it has not expired, and that its secret has not been rotated."
             )
-        )
-    if 300 <= status < 400:
-        where = readable(answered.headers.get("location", "somewhere unnamed").split("?")[0])
-        raise ContractBrokenError(
-            f"The token URL redirects (HTTP {status}) to {where}. That is not followed, for a secret must not travel "
-            "to a host that nobody named: name it directly."
         )
     raise ContractBrokenError(answered.told(f"The token URL answered HTTP {status}: check that it is the right one."))
 
 
-def _code(answered: Answered) -> str:
-    """Return OAuth's short error code. Not its description: what some servers repeat in it is the request."""
+def _web_page(answered: Answered) -> str | None:
+    """Return what to say of an answer that is a web page, after the words `a web page`; None if it is none."""
+    title = answered.web_page
+    if title is None:
+        return None
+    return (
+        f"{title}. Wiz answers with JSON: so a proxy or firewall on the way blocks or changes the request, or the "
+        "token URL is wrong. Let this machine reach the token URL (HTTPS_PROXY, NO_PROXY, an allowlist), or correct it."
+    )
+
+
+def _reason(answered: Answered) -> str:
+    """Return what the answer says went wrong, such as `, invalid_grant: the account is expired`; bounded."""
     try:
         found = msgspec.json.decode(answered.body, type=dict[str, object])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    code = found.get("error")
-    known = isinstance(code, str) and len(code) <= 40 and code.replace("_", "").isalpha()
-    return f", {code}" if known else ""
+    said = [found.get("error"), found.get("error_description") or found.get("message")]
+    texts = [answered.readable(text)[:_LONGEST_REASON].strip(" .") for text in said if isinstance(text, str)]
+    told = ": ".join(dict.fromkeys(text for text in texts if text))
+    return f", {told}" if told else ""
 
 
 def _again(error: OcelogError) -> OcelogError:
