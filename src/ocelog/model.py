@@ -77,6 +77,10 @@ class Kind:
     version_fields: tuple[str, ...] | None = None
     set_like: frozenset[str] = frozenset()
     """Top-level lists whose order says nothing."""
+    later_fields: frozenset[str] = frozenset()
+    """Those of `version_fields` that came with the present algorithm of the hash: rows from before lack them."""
+    uncounted: frozenset[str] = frozenset()
+    """Paths inside the version fields whose change is none of the record's own, such as `projects.projectOwners`."""
     statuses: tuple[str, ...] = ()
     """Every value of the field `status`; empty: records have none."""
     open_statuses: tuple[str, ...] = ()

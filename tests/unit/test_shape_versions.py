@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from ocelog.model import table_name
 from ocelog.schema.read import parse_schema
 from ocelog.schema.shape import compile_shaper
+from ocelog.sources.wiz.streams import KINDS
 from shaping import AUDIT, FINDINGS, ISSUES, STAMP, TINY, TINY_KIND, page, rows, shaper_of, tiny
+from shaping.golden import FOLDER
 
 AT = "2026-03-25T05:46:26.681576Z"
 ISSUE: dict[str, Any] = {
@@ -198,3 +201,59 @@ def test_the_deepest_nesting_that_is_kept_has_one_version_however_it_is_written(
 def test_a_schema_whose_records_cannot_be_told_apart_is_refused(field: str) -> None:
     with pytest.raises(ValueError, match="needs a required string field `id`"):
         tiny(TINY.replace("{name: id, type: string, required: true}", field, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        ("wiz_issues", ["9838221ee08c189bf25db7625e0563b4", "0c6702e8db4a9551e4ec946244549ae8"]),
+        ("wiz_vulnerability_finding", ["7910619a3fb5bb2fdf67203e3c3c5d19", "5b03a10338a942ec0693fbc5dd2c8541"]),
+    ],
+)
+def test_rows_of_before_the_fields_that_came_later_have_the_hash_that_is_compared_with_them(
+    name: str, before: list[str]
+) -> None:
+    """The hashes are those that the first release gave to the golden records."""
+    shaper = shaper_of({table_name(kind): KINDS[kind] for kind in KINDS}[name])
+    records = (FOLDER / f"{name}.records.jsonl").read_bytes().splitlines()
+    fit = [raw for raw in records if not shaper.shape([raw]).rejections]
+    later: dict[str, Any] = {
+        "assignee": {"id": "u", "name": "Ada", "primaryEmail": "ada@example.com"},
+        "resolutionNote": "done",
+        "resolvedBy": {"type": "USER", "user": {"id": "u", "name": "Ada", "email": "a@b.example"}},
+        "url": "https://app.wiz.io/issues",
+        "rejectionExpiredAt": AT,
+        "cisaKevDueDate": AT,
+    }
+    known = {field.name for field in shaper.schema.fields}
+    for raw, old in zip(fit, before, strict=True):
+        record = json.loads(raw)
+        full = {**record, **{key: value for key, value in later.items() if key in known}}
+        full["projects"] = [
+            {**one, "projectOwners": [{"id": "o", "name": "Bob", "email": "bob@example.com"}]}
+            for one in record.get("projects") or ()
+        ] or record.get("projects")
+        shaped = shaper.shape([raw, json.dumps(full).encode()])
+        assert list(shaped.old_versions) == [old, old]
+        assert len({*shaped.versions, old}) == 3
+        # Asking for them changes nothing of what lands.
+        landed = rows(shaped)
+        assert landed == rows(shaper.shape([raw, json.dumps(full).encode()]))
+
+
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        ({"assignee": {"id": "u", "name": "Ada", "primaryEmail": "a@b.example"}}, True),
+        ({"resolutionReason": "WONT_FIX"}, True),
+        ({"resolutionNote": "x"}, True),
+        ({"rejectionExpiredAt": AT}, True),
+        ({"openReason": "SEVERITY_CHANGED"}, True),
+        ({"resolvedBy": {"type": "USER", "user": {"id": "u"}}}, True),
+        ({"url": "https://app.wiz.io/2"}, False),
+        ({"projects": [{**one, "projectOwners": [{"id": "o"}]} for one in ISSUE["projects"]]}, False),
+    ],
+)
+def test_what_came_later_counts_where_a_person_would_call_it_a_change(change: dict[str, Any], counts: bool) -> None:
+    shaper = shaper_of(KINDS["Wiz.Issues"])
+    assert (version(shaper, ISSUE) != version(shaper, {**ISSUE, **change})) is counts

@@ -20,10 +20,13 @@ class Events:
     ids: list[str] = field(default_factory=list)
     version_us: list[int] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
+    old_versions: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, *events: tuple[str, int, str]) -> Shaped:
-        return cast("Shaped", cls([e[0] for e in events], [e[1] for e in events], [digest(e[2]) for e in events]))
+        """Return events by id, version time and version; `new/old` is a version and what it was before an upgrade."""
+        new, old = [digest(e[2].partition("/")[0]) for e in events], [digest(e[2].rpartition("/")[2]) for e in events]
+        return cast("Shaped", cls([e[0] for e in events], [e[1] for e in events], new, old))
 
 
 def land(history: History, observed: int, *events: tuple[str, int, str]) -> Placed:
@@ -40,6 +43,16 @@ def test_a_version_that_is_there_is_dropped() -> None:
     history = blank()
     assert land(history, 1, ("i", 10, "A")).keep == [0]
     assert land(history, 2, ("i", 10, "A")).keep == []
+
+
+def test_a_row_from_before_an_upgrade_is_repeated_by_its_record_and_by_nothing_else() -> None:
+    history = blank()
+    land(history, 1, ("i", 10, "old A"))
+    assert land(history, 2, ("i", 10, "new A/old A")).keep == []
+    assert land(history, 3, ("i", 10, "new A, assigned/old A")).keep == []
+    assert land(history, 4, ("i", 11, "new B/old B")).keep == [0]
+    assert land(history, 5, ("i", 11, "new B/old B")).keep == []
+    assert land(history, 6, ("i", 11, "new B, assigned/old B")).keep == [0]
 
 
 def test_a_b_a_is_three_versions_with_three_row_ids() -> None:

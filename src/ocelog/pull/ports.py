@@ -97,6 +97,11 @@ class Shaped(Protocol):
     positions: Sequence[int]
     """Each event's position in the page."""
 
+    @property
+    def old_versions(self) -> Sequence[str]:
+        """`versions` by the hash's former algorithm, with which rows from before an upgrade are compared."""
+        ...
+
     def fill(self, event: int, paths: Collection[str], row: Mapping[str, Any]) -> None:
         """Give `event` the values that `row` (a version just before it, by column) has at `paths`; hash it anew."""
         ...

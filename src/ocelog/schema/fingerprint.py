@@ -15,8 +15,10 @@ from ocelog.schema.decode import NO_JSON, Layout, Record
 from ocelog.schema.fields import Array, Json, LogSchema
 from ocelog.schema.frame import Frame
 
-_ALGORITHM = b"1"
-"""Mixed into each hash. Another number makes every record in every lake a new version, once."""
+_FIRST = b"1"
+_ALGORITHM = b"2"
+"""Mixed into each hash of log types whose list of fields grew. A record is also compared by the first algorithm, which
+lacks the fields that came later: so a new number makes no record a new version (docs/adr/0025)."""
 _encode = msgspec.json.Encoder().encode
 _encode_into = msgspec.json.Encoder().encode_into
 
@@ -27,6 +29,7 @@ class Fingerprints:
     def __init__(self, schema: LogSchema, layout: Layout, kind: Kind) -> None:
         wanted = kind.version_fields
         self._id_alone = wanted is None
+        self._algorithm = _ALGORITHM if kind.later_fields else _FIRST
         counted = set(wanted or ())
         unknown = counted - {field.name for field in schema.fields}
         if unknown:
@@ -36,7 +39,12 @@ class Fingerprints:
             for at, field in enumerate(layout.fields)
             if field.name not in counted
         ]
-        self._parts = _Parts(layout, counted, kind.set_like)
+        self._later = [
+            (at, layout.attributes[at], layout.nothing(at))
+            for at, field in enumerate(layout.fields)
+            if field.name in kind.later_fields
+        ]
+        self._parts = _Parts(layout, counted, kind.set_like, kind.uncounted)
 
     def of(self, frame: Frame) -> list[str]:
         """Return p_version of each record: 32 hex digits.
@@ -44,21 +52,37 @@ class Fingerprints:
         The records are left as they were hashed, and those inside them too; `restore` undoes that.
         """
         if self._id_alone:
-            return [sha256(b"%s#%s" % (_ALGORITHM, name.encode())).hexdigest()[:32] for name in frame.values("id")]
+            return [sha256(b"%s#%s" % (_FIRST, name.encode())).hexdigest()[:32] for name in frame.values("id")]
+        self._reduce(frame)
+        return _hashes(frame.records, self._algorithm)
+
+    def of_old(self, frame: Frame) -> list[str] | None:
+        """Return what p_version of each record was before fields were added to the list; None if none were.
+
+        The records are left as they were hashed; see `of`.
+        """
+        if not self._later:
+            return None
+        self._reduce(frame)
+        for _, name, default in self._later:
+            _set(frame.records, name, repeat(default))
+        return _hashes(frame.records, _FIRST)
+
+    def _reduce(self, frame: Frame) -> None:
         for _, name, default in self._left_out:
             _set(frame.records, name, repeat(default))
         self._parts.canonicalise(frame)
-        return _hashes(frame.records)
 
     def restore(self, frame: Frame) -> None:
         """Give the records of `frame` back what `of` changed."""
-        for at, name in (*((at, name) for at, name, _ in self._left_out), *self._parts.touched):
+        emptied = ((at, name) for at, name, _ in (*self._left_out, *self._later))
+        for at, name in (*emptied, *self._parts.touched):
             _set(frame.records, name, frame.columns[at])
 
 
-def _hashes(records: Sequence[Record]) -> list[str]:
-    buffer = bytearray(_ALGORITHM)
-    after = len(_ALGORITHM)
+def _hashes(records: Sequence[Record], algorithm: bytes) -> list[str]:
+    buffer = bytearray(algorithm)
+    after = len(algorithm)
     versions = []
     for record in records:
         _encode_into(record, buffer, after)
@@ -73,7 +97,15 @@ def _set(records: Sequence[Record], name: str, values: Iterable[Any]) -> None:
 class _Parts:
     """The parts of an object that have more than one way to be written: JSON texts, and lists without order."""
 
-    def __init__(self, layout: Layout, counted: set[str] | None, set_like: frozenset[str]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        counted: set[str] | None,
+        set_like: frozenset[str],
+        uncounted: frozenset[str],
+        path: str = "",
+    ) -> None:
+        self._emptied: list[tuple[int, str, Any]] = []
         self._json: list[tuple[int, str, CanonicalJson]] = []
         self._json_lists: list[tuple[int, str, CanonicalJson]] = []
         self._folded: list[tuple[int, str, _Parts, bool]] = []
@@ -81,12 +113,17 @@ class _Parts:
         for at, (name, field) in enumerate(zip(layout.attributes, layout.fields, strict=True)):
             if counted is not None and field.name not in counted:
                 continue
+            if path + field.name in uncounted:
+                self._emptied.append((at, name, layout.nothing(at)))
+                continue
             unordered = field.name in set_like
             match field.type, layout.inner[at]:
                 case Json(), _:
                     self._json.append((at, name, CanonicalJson(unordered=unordered)))
                 case _, Layout() as inner:
-                    self._folded.append((at, name, _Parts(inner, None, frozenset()), unordered))
+                    self._folded.append(
+                        (at, name, _Parts(inner, None, frozenset(), uncounted, f"{path}{field.name}."), unordered)
+                    )
                 case Array(element=Json()), _:
                     self._json_lists.append((at, name, CanonicalJson(unordered=unordered)))
                 case Array(), _ if unordered:
@@ -99,6 +136,7 @@ class _Parts:
             *((at, name) for at, name, _ in (*self._json, *self._json_lists)),
             *((at, name) for at, name, _, _ in self._folded),
             *self._unordered,
+            *((at, name) for at, name, _ in self._emptied),
         ]
 
     def canonicalise(self, frame: Frame) -> None:
@@ -107,6 +145,8 @@ class _Parts:
             _set(frame.records, name, values)
 
     def _written(self, frame: Frame) -> Iterator[tuple[str, Iterable[Any]]]:
+        for _, name, default in self._emptied:
+            yield name, repeat(default)
         for at, name, canonical in self._json:
             texts = frame.texts(at)
             yield name, texts.spread(canonical.written(texts.different))

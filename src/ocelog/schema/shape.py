@@ -65,11 +65,26 @@ class Shaped:
         self.cursor_us = microseconds(readout.instants.cursor)
         self.version_us = microseconds(readout.instants.version)
         self.versions = shaper.fingerprints.of(readout.frame)
+        self._old_versions: list[str] | None = None
         self.rejections = readout.rejections
         self.seen = readout.seen
         self.unknown_fields = readout.unknown_fields
         self.last_event_us = pc.max(readout.instants.event.cast(pa.int64())).as_py()
         self.positions = readout.positions
+
+    @property
+    def old_versions(self) -> Sequence[str]:
+        """What `versions` were by the hash's former algorithm, by event; the same where there was none.
+
+        Worked out when first asked for: only rows from before an upgrade are compared by them.
+        """
+        if self._old_versions is None:
+            # A frame of its own: what was filled is in the records alone.
+            frame = Frame(self._frame.layout, self._whole_records())
+            found = self._shaper.fingerprints.of_old(frame)
+            self._shaper.fingerprints.restore(frame)
+            self._old_versions = list(self.versions) if found is None else found
+        return self._old_versions
 
     def fill(self, event: int, paths: Collection[str], row: Mapping[str, Any]) -> None:
         """Give `event` the values that `row` (a version just before it, by column) has at `paths`; hash it anew."""
@@ -81,6 +96,7 @@ class Shaped:
         self.versions[event] = self._shaper.fingerprints.of(filled)[0]
         self._shaper.fingerprints.restore(filled)
         self._filled = True
+        self._old_versions = None
 
     def table(self, keep: Sequence[int], row_ids: Sequence[str], stamp: Stamp) -> pa.Table:
         """Return the events at `keep` as rows of the log type's table."""

@@ -22,6 +22,17 @@ _EVERY_STATUS = (*_OPEN, "RESOLVED", "REJECTED")
 _SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 
 
+_LATER_OF_ISSUES = (
+    "assignee",
+    "openReason",
+    "resolutionReason",
+    "resolutionNote",
+    "resolvedBy",
+    "rejectionExpiredAt",
+)
+_LATER_OF_FINDINGS = ("cisaKevReleaseDate", "cisaKevDueDate")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Root:
     """Where the API keeps one log type: its query root, and what the filters there are called."""
@@ -137,8 +148,11 @@ ISSUES = Root(
             "entitySnapshot",
             "serviceTickets",
             "notes",
+            *_LATER_OF_ISSUES,
         ),
         set_like=frozenset({"projects", "sourceRules", "serviceTickets", "notes"}),
+        later_fields=frozenset(_LATER_OF_ISSUES),
+        uncounted=frozenset({"projects.projectOwners"}),
         statuses=_EVERY_STATUS,
         open_statuses=_OPEN,
     ),
@@ -153,11 +167,16 @@ ISSUES = Root(
         "sourceRules": "IssueSourceRule",
         "projects": "Project",
         "projects.riskProfile": "ProjectRiskProfile",
+        "projects.projectOwners": "User",
         "entitySnapshot": "IssueEntitySnapshot",
         "serviceTickets": "ServiceTicket",
         "notes": "IssueNote",
         "notes.user": "User",
         "notes.serviceAccount": "ServiceAccount",
+        "assignee": "Identity",
+        "resolvedBy": "IssueResolver",
+        "resolvedBy.user": "User",
+        "resolvedBy.serviceAccount": "ServiceAccount",
     },
     kept_whole=frozenset({"sourceRule", "sourceRules", "projects.riskProfile", "serviceTickets", "notes"}),
     project_filter=("project",),
@@ -214,8 +233,11 @@ FINDINGS = Root(
             "projects",
             "ignoreRules",
             "vulnerableAsset",
+            *_LATER_OF_FINDINGS,
         ),
         set_like=frozenset({"projects", "ignoreRules"}),
+        later_fields=frozenset(_LATER_OF_FINDINGS),
+        uncounted=frozenset({"projects.projectOwners"}),
         statuses=_EVERY_STATUS,
         open_statuses=_OPEN,
     ),
@@ -226,6 +248,7 @@ FINDINGS = Root(
         "layerMetadata": "LayerMetadata",
         "projects": "Project",
         "projects.riskProfile": "ProjectRiskProfile",
+        "projects.projectOwners": "User",
         "ignoreRules": "IgnoreRule",
         "vulnerableAsset": "VulnerableAsset",
     },
