@@ -200,8 +200,8 @@ def _refuse(answered: Answered) -> NoReturn:
     if status in (400, 401, 403):
         raise AccessRefusedError(
             answered.told(
-                f"Wiz refused the service account (HTTP {status}{_reason(answered)}). Check client id, client secret "
-                "and token URL, and in Wiz (Settings > Access Management > Service Accounts) that the account is "
+                f"Wiz refused the service account (HTTP {status}{_reason(answered)}). Check client id and secret, "
+                "the token URL, and in Wiz (Settings > Access Management > Service Accounts) that the account is "
                 "there, that it has not expired, and that its secret has not been rotated."
             )
         )
