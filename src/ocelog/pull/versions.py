@@ -158,7 +158,8 @@ def _neighbours(entry: Entry, entries: Collection[Entry]) -> set[str]:
     """Return the versions just before and just after the place of `entry` among `entries`."""
     ordered = sorted(entries)
     at = bisect_left(ordered, entry)
-    return {neighbour[3] for neighbour in ordered[max(0, at - 1) : at + 1]}
+    neighbours = ordered[max(0, at - 1) : at + 1]
+    return {neighbour[3] for neighbour in neighbours}
 
 
 def _placed(keep: list[int], ids: list[str], entries: list[Entry]) -> Placed:
