@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 from greenlet import getcurrent, greenlet
@@ -21,9 +22,11 @@ from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.ports import Behind, Landed, Landing, Shaped
 from ocelog.pull.puller import Puller
+from ocelog.pull.sweep import Stage
 from ocelog.schema.read import parse_schema
 from ocelog.schema.shape import compile_shaper
 from ocelog.schema.table import rejection_rows
+from ocelog.sweeping import advance
 from simulation.lake import MemoryLake, Row
 from simulation.liveness import ALL_WITHIN, HEALTHY_WITHIN, RETRIED_WITHIN, Meter, allowed, meets
 from simulation.world import (
@@ -47,7 +50,8 @@ TABLE = table_name(KIND.log_type)
 SHAPER = compile_shaper(parse_schema(SCHEMA, "simulation"), KIND)
 LEASE = timedelta(seconds=30)
 GRACE_US = 60_000_000
-SETTINGS = StreamSettings(backfill=timedelta(minutes=5), poll=timedelta(seconds=60))
+SETTINGS = StreamSettings(backfill=timedelta(minutes=5), poll=timedelta(seconds=60), sweep_every=timedelta(minutes=8))
+STREAM: Any = SimpleNamespace(key=(SOURCE, KIND.log_type), kind=KIND)
 QUIET = Faults()
 Promise: TypeAlias = tuple[str, frozenset[str]]
 """A record's id, and the versions of which the lake must hold one."""
@@ -187,6 +191,9 @@ class Simulation:
         now, true_now = self.planning_source._clock.now(), self.world.now
         waiting = self.ledger.slices(source_id=SOURCE, states=[SliceState.WAITING])
         self.pause()
+        with contextlib.suppress(LostFenceError):
+            advance(self.ledger, STREAM)
+        self.pause()
         planned = planner.plan(marks, KIND, SETTINGS, now, waiting, our_now=self.our_now())
         if planned is not None:
             try:
@@ -272,6 +279,9 @@ class Simulation:
         self.check_nothing_missed()
         # Beyond every date that the API ever claimed, so that what is seen now is newer.
         self.world.advance(120_000_000 + max(LIES))
+        for _ in range(2):
+            self.sweep()
+        self.check_open()
         now = self.source()._clock.now()
         marks = self.ledger.marks(SOURCE, KIND.log_type)
         again = [
@@ -310,6 +320,40 @@ class Simulation:
     def unread(self) -> list[Slice]:
         """Return the slices that are still to be read."""
         return self.ledger.slices(source_id=SOURCE, states=[SliceState.WAITING, SliceState.PARKED])
+
+    def sweep(self) -> None:
+        """Let one more sweep begin, and carry it to its end."""
+        began = self.ledger.marks(SOURCE, KIND.log_type).sweep_round
+        for _ in range(100):
+            self.world.advance(200_000_000)
+            self.plan()
+            self.drain_all()
+            sweep = self.ledger.sweep(SOURCE, KIND.log_type)
+            if sweep is not None and sweep.round > began and sweep.stage is Stage.DONE:
+                return
+        raise AssertionError("a sweep never ends")
+
+    def check_open(self) -> None:
+        """Raise unless two sweeps alone have brought the present state of what is open, and closed what is gone."""
+        sweep = self.ledger.sweep(SOURCE, KIND.log_type)
+        rows, _ = self.lake.view(TABLE)
+        self.check_rows(rows, self.landed)
+        current = {record_id: versions[-1] for record_id, versions in by_id(rows).items()}
+        for thing in self.owed():
+            if thing.status in OPEN:
+                assert thing.id in current, f"{thing} is open and not in the lake after two sweeps"
+                row = current[thing.id]
+                assert (row["status"], row["tag"]) == (thing.status, thing.tag), f"{thing} is stale in the lake: {row}"
+        if sweep is None or not sweep.complete:
+            return
+        for thing in self.world.things:
+            if thing.gone and thing.id in current:
+                assert current[thing.id]["status"] not in OPEN, (
+                    f"{thing} is gone, and open in the lake after two sweeps"
+                )
+        for row in current.values():
+            thing = next(thing for thing in self.world.things if thing.id == row["id"])
+            assert row["p_inferred"] is None or thing.gone or thing.status not in OPEN, f"{thing} is there: {row}"
 
     def drain_all(self) -> None:
         """Pull until nothing but parked slices is left; what is healthy must not wait for what is not."""
@@ -357,6 +401,7 @@ class Simulation:
             thing
             for thing in self.world.things
             if thing.id not in unseen
+            and not thing.gone
             and thing.visible <= self.world.now - 10_000_000
             and not excused(thing.changed)
             and not excused(thing.created)
@@ -371,6 +416,8 @@ class Simulation:
         ids = {row["id"] for row in rows}
         there = {(row["id"], row["p_cursor_time"], row["status"]) for row in rows}
         for thing in self.owed():
+            if thing.was_gone:
+                continue
             if thing.changed is not None and self.in_reach(thing, thing.changed, to_us(marks.backfill_since)):
                 assert (thing.id, from_us(thing.changed), thing.status) in there, f"{thing}: its change never came"
             if self.in_reach(thing, thing.created, self.first_edge):
@@ -404,7 +451,9 @@ class Simulation:
 
     def check_poison(self) -> None:
         """Raise unless the record that always comes with an error is a rejection, and does not block the rest."""
-        if self.world.faults.poison != "beside":
+        if self.world.faults.poison != "beside" or any(
+            thing.was_gone for thing in self.world.things if thing.id in self.world.poisoned
+        ):
             return
         rejections, _ = self.lake.view(REJECTIONS)
         assert self.world.poisoned <= {row["record_id"] for row in rejections}, "the record that errs is nowhere"
@@ -445,7 +494,7 @@ class _Noting:
         outcome = self._ledger.land(landing)
         page = self._page
         used = page is not None and landing.tally.events + landing.tally.repeats == len(page.ids)
-        if isinstance(outcome, Landed) and page is not None and used:
+        if isinstance(outcome, Landed) and page is not None and used and landing.moving.origin is not Origin.INFER:
             self._simulation.landed.update(self._shown)
             if any(len(any_of) > 1 for _, any_of in self._shown):
                 # The next page may mend what a field that was not shown has spoilt: look before it comes.

@@ -58,6 +58,9 @@ class Thing:
     updated: int
     status: str = "OPEN"
     tag: str = TAGS[0]
+    gone: bool = False
+    """The API does not show it at present."""
+    was_gone: bool = False
 
     def shown(self) -> dict[str, Any]:
         """Return the record as the API sends it."""
@@ -245,7 +248,11 @@ class World:
         thing = self.rng.choice(self.things)
         same = self.faults.ties and thing.updated > self.now - 60_000_000 and self.rng.random() < 0.2
         at = thing.updated if same else self._instant()
-        if roll < 0.3:
+        if roll < 0.2:
+            thing.gone = not thing.gone
+            thing.was_gone = True
+            return
+        if roll < 0.35:
             thing.tag = TAGS[thing.tag == TAGS[0]]
             if self.rng.random() < 0.5:
                 thing.updated = max(at, thing.updated)
@@ -345,6 +352,7 @@ class WorldSource:
                 and (at >= since if low else at > since)
                 and (at <= until if high else at < until)
                 and thing.visible <= self._world.now
+                and not thing.gone
                 and thing.status in statuses
             )
 

@@ -59,7 +59,7 @@ def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -
             f"{before.log_type}: another has planned this stream meanwhile; nothing was planned. Plan again."
         )
     tx.execute(update(tables.streams).where(this).values(_columns(after)))
-    if after.sweep_round != before.sweep_round:
+    if after.sweep_round != before.sweep_round and after.swept_at is not None:
         sweeps.begin(tx, after)
     return slice_rows.add(tx, slices)
 

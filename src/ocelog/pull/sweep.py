@@ -119,6 +119,9 @@ def next_step(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], *, by
 
 
 def _after_reading(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], by: str, now_us: int) -> Step:
+    if sweep.round <= 1:
+        # It fills the lake and judges nothing: there is nothing yet to compare with.
+        return Step(to=replace(sweep, stage=Stage.DONE, finished_us=now_us, complete=False, note=None))
     if outcome.parked or outcome.unjudged or not outcome.same_settings:
         why = (
             "the source's settings changed while it ran"
