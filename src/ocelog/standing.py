@@ -12,6 +12,7 @@ from ocelog.lake.sql import ALL_LOGS
 from ocelog.ledger.store import Ledger, SourceRow, StreamRow
 from ocelog.model import Marks, Origin, Slice, SliceState, table_name
 from ocelog.pull.planner import complete_through, still_short
+from ocelog.pull.sweep import Sweep as SweepRound
 
 _PATIENCE = timedelta(hours=1)
 """What fails for longer without a success needs a person, though it is tried again."""
@@ -46,6 +47,28 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """How many records of one status Wiz counts, and how many the lake has."""
+
+    status: str
+    """Empty for a log type whose records have none."""
+    at_source: int
+    at_least: bool
+    """Wiz stopped counting there."""
+    in_lake: int
+    measured: datetime
+
+    @property
+    def difference(self) -> int:
+        """How many more Wiz counts than the lake has."""
+        return self.at_source - self.in_lake
+
+    def __str__(self) -> str:
+        more = "more than " if self.at_least else ""
+        return f"{self.status or 'all'}: {more}{self.at_source:,} at Wiz, {self.in_lake:,} in the lake"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """One stream as it stands."""
 
@@ -68,6 +91,9 @@ class Standing:
     """Those that have failed for an hour without a success, whatever the stream's other slices do."""
     sweep: Sweep | None
     """None: the first sweep is drained, or there is none."""
+    last_sweep: SweepRound | None
+    """The newest of the sweeps, daily ones included; None: there was none."""
+    coverage: tuple[Gap, ...]
     waiting: Waiting
     events: int
     rejections: int
@@ -133,8 +159,9 @@ def lost_lines(ledger: Ledger, tables: Collection[str] | None = None) -> list[st
 
 
 def sweep_of(slices: Sequence[Slice]) -> Sweep | None:
-    """Return how far a stream's sweep has come, None where nothing of it is left."""
-    all_of_it = [each for each in slices if each.origin is Origin.SWEEP and each.state is not SliceState.RETIRED]
+    """Return how far a stream's first sweep has come, None if nothing of it is left."""
+    first = [each for each in slices if each.origin is Origin.SWEEP and each.sweep_round <= 1]
+    all_of_it = [each for each in first if each.state is not SliceState.RETIRED]
     left = [each for each in all_of_it if each.state is SliceState.WAITING]
     if not left:
         return None
@@ -156,6 +183,8 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
     state = _state(row, stream, waiting)
     tired = state == "retrying" and _too_long(stream, now)
     failing = tuple(each for each in waiting if each.failing_since and now - each.failing_since > _PATIENCE)
+    swept = ledger.sweep(row.id, log_type)
+    tired = tired or (swept is not None and swept.vanished)
     off = marks.offset if marks.offset is not None and abs(marks.offset) > _CLOCK_OFF else None
     total_off = stream.total_off_by if stream is not None else None
     return Standing(
@@ -174,6 +203,8 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
         short=short,
         failing=() if row.paused else failing,
         sweep=sweep_of(slices),
+        last_sweep=swept,
+        coverage=coverage(ledger, row.id, log_type),
         waiting=_waiting(ledger, table_name(log_type)),
         events=stream.events if stream else 0,
         rejections=stream.rejections if stream else 0,
@@ -195,9 +226,23 @@ def _state(row: SourceRow, stream: StreamRow | None, waiting: Sequence[Slice]) -
         return "retrying" if isinstance(kind, type) and issubclass(kind, TransientError) else "broken"
     if stream is None or stream.marks.edge is None:
         return "new"
-    if any(each.origin is not Origin.LIVE for each in waiting):
+    if any(each.origin is not Origin.LIVE and each.sweep_round <= 1 for each in waiting):
         return "catching up"
     return "live" if stream.events or stream.repeats or stream.rejections else "empty"
+
+
+def coverage(ledger: Ledger, source_id: str, log_type: str) -> tuple[Gap, ...]:
+    """Return what was last measured of a stream, by status."""
+    return tuple(
+        Gap(
+            status=each.status,
+            at_source=each.at_source,
+            at_least=each.at_least,
+            in_lake=each.in_lake,
+            measured=from_us(each.measured_us),
+        )
+        for each in ledger.coverage(source_id, log_type)
+    )
 
 
 def _too_long(stream: StreamRow | None, now: datetime) -> bool:

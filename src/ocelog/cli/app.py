@@ -28,6 +28,8 @@ COMMANDS: dict[str, Command] = {
     "source": Command(module="source", summary="Add, check, change and remove Wiz tenants.", group=True),
     "pull": Command(module="pull", summary="Read what is due, publish it, and end."),
     "run": Command(module="run", summary="Keep pulling and publishing until stopped."),
+    "sweep": Command(module="sweep", summary="Compare all open records with what Wiz shows now."),
+    "coverage": Command(module="coverage", summary="Compare how many records Wiz counts with the lake."),
     "publish": Command(module="publish", summary="Move landed parts into the lake's tables now."),
     "upkeep": Command(module="upkeep", summary="Make the lake's many small files few, and delete what nothing needs."),
     "status": Command(module="status", summary="Show how every stream fares; exit 1 where something needs a person."),

@@ -14,8 +14,10 @@ from ocelog.errors import HomeError
 from ocelog.holding import Holder, holder
 from ocelog.home import Home
 from ocelog.installation import opened
+from ocelog.instants import from_us
 from ocelog.lake.inspect import inspect
 from ocelog.model import REJECTIONS, Slice, SliceState
+from ocelog.pull.sweep import Sweep
 from ocelog.quantities import about, duration, write_instant, write_size
 from ocelog.sandbox.child import describe
 from ocelog.standing import Standing, lost_lines, standings
@@ -124,6 +126,7 @@ def _remarks(each: Standing) -> list[str]:  # noqa: C901 - one step for each thi
         lines.append(
             f"{name}: the first sweep is not done: {each.sweep}. Until then _current lacks older open records."
         )
+    lines += _swept(name, each)
     for parked in each.parked:
         lines.append(f"{name}: parked {_stretch(parked)}: {parked.reason}")
         lines.append(f"    To do: nothing at first; it is tried again at {write_instant(parked.due_at)}.")
@@ -162,6 +165,24 @@ def _remarks(each: Standing) -> list[str]:  # noqa: C901 - one step for each thi
     return lines
 
 
+def _swept(name: str, each: Standing) -> list[str]:
+    """Tell of the daily sweep what needs attention, and in what the lake differs from what Wiz counts."""
+    lines = list[str]()
+    sweep = each.last_sweep
+    if sweep is not None and sweep.note is not None:
+        lines.append(f"{name}: {sweep.note}.")
+    if sweep is not None and sweep.vanished:
+        lines.append(
+            f"    To do: check the service account's scopes and projects: ocelog source check {each.source_id}"
+        )
+        lines.append(f"    If these records are really gone: ocelog sweep {each.source_id} --accept")
+    different = [gap for gap in each.coverage if gap.difference]
+    if different:
+        listed = "; ".join(map(str, different))
+        lines.append(f"{name}: counts differ: {listed} ({write_instant(different[0].measured)}). See: ocelog coverage")
+    return lines
+
+
 def _stretch(slice_: Slice) -> str:
     return f"{write_instant(slice_.since)} to {write_instant(slice_.until)} by {slice_.by}"
 
@@ -193,6 +214,18 @@ def _plain(each: Standing) -> dict[str, Any]:
         "first_sweep": None
         if each.sweep is None
         else {"met": each.sweep.met, "total": each.sweep.total, "slices_left": each.sweep.slices_left},
+        "sweep": None if each.last_sweep is None else _plain_sweep(each.last_sweep),
+        "coverage": [
+            {
+                "status": gap.status or None,
+                "at_source": gap.at_source,
+                "at_least": gap.at_least,
+                "in_lake": gap.in_lake,
+                "difference": gap.difference,
+                "measured": write_instant(gap.measured),
+            }
+            for gap in each.coverage
+        ],
         "unpublished": {"parts": each.waiting.parts, "rows": each.waiting.rows, "bytes": each.waiting.bytes},
         "events": each.events,
         "rejections": each.rejections,
@@ -203,6 +236,21 @@ def _plain(each: Standing) -> dict[str, Any]:
         "error": each.error,
         "todo": each.todo,
         "error_at": write_instant(each.error_at),
+    }
+
+
+def _plain_sweep(sweep: Sweep) -> dict[str, Any]:
+    return {
+        "round": sweep.round,
+        "stage": sweep.stage.value,
+        "complete": sweep.complete,
+        "finished": None if sweep.finished_us is None else write_instant(from_us(sweep.finished_us)),
+        "last_complete": None if sweep.complete_us is None else write_instant(from_us(sweep.complete_us)),
+        "seen": sweep.seen,
+        "missing": sweep.missing,
+        "inferred": sweep.inferred,
+        "vanished": sweep.vanished,
+        "note": sweep.note,
     }
 
 

@@ -62,12 +62,13 @@ def take(  # noqa: PLR0913 - what to take, for whom, when
     sources: Collection[str] | None,
     log_types: Collection[str] | None,
     lease: timedelta,
+    sweeps_together: bool,
 ) -> Slice | None:
     """Hand the most pressing slice that is due and free to `holder`, under a new fence."""
     now_us = to_us(now)
     first = (
         select(tables.slices)
-        .where(_wanted(now_us, sources, log_types))
+        .where(_wanted(now_us, sources, log_types, sweeps_together=sweeps_together))
         .order_by(_rank(), _s.until_us.desc(), _s.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -88,8 +89,14 @@ def may_take(
     return tx.execute(select(_s.id).where(_wanted(to_us(now), sources, log_types)).limit(1)).first() is not None
 
 
-def _wanted(now_us: int, sources: Collection[str] | None, log_types: Collection[str] | None) -> ColumnElement[bool]:
-    wanted = [_to_do(), _ready(now_us)]
+def _wanted(
+    now_us: int,
+    sources: Collection[str] | None,
+    log_types: Collection[str] | None,
+    *,
+    sweeps_together: bool = False,
+) -> ColumnElement[bool]:
+    wanted = [_to_do(), _ready(now_us, sweeps_together=sweeps_together)]
     if sources is not None:
         wanted.append(_s.source_id.in_(sources))
     if log_types is not None:
@@ -108,7 +115,7 @@ def _rank() -> ColumnElement[int]:
     return case((_s.state == SliceState.PARKED, max(_ORDER.values()) + 1), else_=case(_ORDER, value=_s.origin))
 
 
-def _ready(now_us: int) -> ColumnElement[bool]:
+def _ready(now_us: int, *, sweeps_together: bool = False) -> ColumnElement[bool]:
     """Hold where a slice is due and nobody's, and nothing else of its source keeps it from being read."""
     # A daily sweep may use only a share of its source's rate: one slice at a time is enough for that, and leaves the
     # other threads to news.
@@ -119,7 +126,9 @@ def _ready(now_us: int) -> ColumnElement[bool]:
         other.c.holder.is_not(None),
         other.c.leased_until_us > now_us,
     )
-    return and_(_s.due_us <= now_us, _free(now_us), or_(_s.sweep_round <= 1, ~sweeping))
+    alone = or_(_s.sweep_round <= 1, ~sweeping)
+    free = and_(_s.due_us <= now_us, _free(now_us))
+    return free if sweeps_together else and_(free, alone)
 
 
 def _free(now_us: int) -> ColumnElement[bool]:

@@ -18,7 +18,7 @@ from ocelog.ledger.streams import StreamRow
 from ocelog.ledger.transactions import Database
 from ocelog.ledger.vault import Vault, kept
 from ocelog.model import GivenUp, Marks, NewPart, Part, Slice, SliceState, StreamFaults
-from ocelog.pull.ports import Behind, Landed, Landing, Suspect
+from ocelog.pull.ports import Behind, Coverage, Landed, Landing, Suspect
 from ocelog.pull.sweep import Outcome, Step, Sweep
 from ocelog.redaction import without_password
 
@@ -145,10 +145,15 @@ class Ledger:
         with self._database.write() as tx:
             sweeps.accept(tx, source_id, log_type)
 
-    def measured(self, sweep: Sweep) -> None:
-        """Note that coverage was measured after `sweep`."""
+    def measured(self, source_id: str, log_type: str, found: Sequence[Coverage]) -> None:
+        """Keep the coverage of a stream, in the place of what was measured before."""
         with self._database.write() as tx:
-            sweeps.measured(tx, sweep)
+            sweeps.measured(tx, source_id, log_type, found)
+
+    def coverage(self, source_id: str, log_type: str) -> list[Coverage]:
+        """Return the coverage of a stream as it was last measured, by status."""
+        with self._database.read() as tx:
+            return sweeps.coverage(tx, source_id, log_type)
 
     def marks(self, source_id: str, log_type: str) -> Marks:
         """Return how far the planning of a stream has come."""
@@ -179,7 +184,7 @@ class Ledger:
                     overtaken.append(before)
         return overtaken
 
-    def take(
+    def take(  # noqa: PLR0913 - what to take, for whom, when
         self,
         holder: str,
         *,
@@ -187,18 +192,28 @@ class Ledger:
         sources: Collection[str] | None = None,
         log_types: Collection[str] | None = None,
         lease: timedelta = slices.LEASE,
+        sweeps_together: bool = False,
     ) -> Slice | None:
         """Hand the most pressing slice that is due and free to `holder`, under a new fence; None: there is none.
 
         Live goes first, then sweep, then backfill, each from the newest; parked ones come last. Landing and moving
         extend the lease. Where there is nothing to take, nothing is written.
+        Of a source's daily sweeps one slice is read at a time, unless `sweeps_together`.
         """
         check_clocks(now, self._now())
         with self._database.read() as tx:
-            if not slices.may_take(tx, now, sources=sources, log_types=log_types):
+            if not sweeps_together and not slices.may_take(tx, now, sources=sources, log_types=log_types):
                 return None
         with self._database.write() as tx:
-            return slices.take(tx, holder, now=now, sources=sources, log_types=log_types, lease=lease)
+            return slices.take(
+                tx,
+                holder,
+                now=now,
+                sources=sources,
+                log_types=log_types,
+                lease=lease,
+                sweeps_together=sweeps_together,
+            )
 
     def release(self, slice_: Slice) -> None:
         """Let go of a slice, unless another holder has it by now."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select, update
@@ -11,7 +12,7 @@ from ocelog.instants import to_us
 from ocelog.ledger import slices, tables
 from ocelog.ledger.dialects import bounded
 from ocelog.model import SWEEPING, Marks, Origin, Slice, SliceState
-from ocelog.pull.ports import Suspect
+from ocelog.pull.ports import Coverage, Suspect
 from ocelog.pull.sweep import MOST_SUSPECTS, Outcome, Stage, Step, Sweep
 
 _w = tables.sweeps.c
@@ -124,10 +125,24 @@ def accept(tx: Connection, source_id: str, log_type: str) -> None:
     tx.execute(update(tables.sweeps).where(_this(source_id, log_type), _w.vanished).values(accepted=True))
 
 
-def measured(tx: Connection, sweep: Sweep) -> None:
-    """Note that coverage was measured after `sweep`."""
-    values = {"measured_round": sweep.round}
-    tx.execute(update(tables.sweeps).where(_this(sweep.source_id, sweep.log_type)).values(values))
+def measured(tx: Connection, source_id: str, log_type: str, found: Sequence[Coverage]) -> None:
+    """Keep the coverage of a stream, in the place of what was measured before."""
+    c = tables.coverage.c
+    tx.execute(delete(tables.coverage).where(c.source_id == source_id, c.log_type == log_type))
+    if found:
+        rows = [{"source_id": source_id, "log_type": log_type, **asdict(each)} for each in found]
+        tx.execute(insert(tables.coverage), rows)
+    tx.execute(update(tables.sweeps).where(_this(source_id, log_type)).values(measured_round=_w.round))
+
+
+def coverage(tx: Connection, source_id: str, log_type: str) -> list[Coverage]:
+    """Return the coverage of a stream as it was last measured, by status."""
+    c = tables.coverage.c
+    rows = select(tables.coverage).where(c.source_id == source_id, c.log_type == log_type).order_by(c.status)
+    return [
+        Coverage(**{name: value for name, value in row.items() if name not in {"source_id", "log_type"}})
+        for row in tx.execute(rows).mappings()
+    ]
 
 
 def suspects(tx: Connection, sweep: Sweep) -> list[Suspect]:

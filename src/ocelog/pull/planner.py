@@ -101,11 +101,18 @@ def plan(  # noqa: PLR0913 - what there is, and when
         after = replace(after, backfill_since=since)
     if kind.sweep_by is not None and settings.sweep and _sweep_is_due(marks, settings, now, waiting):
         # A stream that was taken up by an older program may have swept, though no sweep was counted.
-        round_ = marks.sweep_round + 1 if marks.sweep_round or marks.swept_at is None else 2
-        swept = _pieces(marks, Origin.SWEEP, kind.sweep_by, EPOCH, edge)
-        slices += [replace(each, sweep_round=round_) for each in swept]
-        after = replace(after, swept_at=now, sweep_round=round_)
+        counted = replace(after, sweep_round=marks.sweep_round or (marks.swept_at is not None))
+        sweep = plan_sweep(counted, kind, now)
+        slices += sweep.slices
+        after = sweep.after
     return Plan(before=marks, after=after, slices=tuple(slices)) if after != marks else None
+
+
+def plan_sweep(marks: Marks, kind: Kind, now: datetime) -> Plan:
+    """Return the next sweep of a stream that has begun, of all its open records."""
+    by, edge, number = kind.sweep_by or kind.created_field, marks.edge or now, marks.sweep_round + 1
+    slices = [replace(each, sweep_round=number) for each in _pieces(marks, Origin.SWEEP, by, EPOCH, edge)]
+    return Plan(before=marks, after=replace(marks, swept_at=now, sweep_round=number), slices=tuple(slices))
 
 
 def _sweep_is_due(marks: Marks, settings: StreamSettings, now: datetime, waiting: Collection[Slice]) -> bool:

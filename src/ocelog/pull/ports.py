@@ -196,6 +196,22 @@ class Suspect:
     """When it was asked for with every status, by the API's clock."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How many records of one status of a stream the source counts, and how many the lake has."""
+
+    status: str
+    """Empty for a log type whose records have none."""
+    at_source: int
+    at_least: bool
+    """The source stopped counting there."""
+    in_lake: int
+    since_us: int
+    """Records before this instant are not counted."""
+    measured_us: int
+    """By our clock."""
+
+
 class LandingLedger(Protocol):
     """The ledger as a puller uses it. Every call is one transaction; those that move a slice carry its fence."""
 

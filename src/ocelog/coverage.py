@@ -1,0 +1,84 @@
+"""How many records Wiz counts, by status, beside how many the lake has."""
+
+import time
+from datetime import datetime, timedelta
+
+from ocelog.assemble import Stream, table_schemas
+from ocelog.errors import OcelogError, SourceUnavailableError
+from ocelog.installation import Installation
+from ocelog.instants import EPOCH, rfc3339, to_us
+from ocelog.lake.query import Limits, Queries
+from ocelog.lake.sql import CURRENT, literal, quoted
+from ocelog.model import Kind, Marks, table_name
+from ocelog.pull.ports import Ask, Coverage, Page
+
+# What is put together here are the names of our schemas, and values written as literals.
+# ruff: noqa: S608
+
+
+def measure(installation: Installation, stream: Stream) -> list[Coverage]:
+    """Count the records of `stream` at Wiz and in the lake, keep the result and return it.
+
+    Open records are counted whatever their age; closed ones, and entries that have no status, since the backfill began,
+    by the date that the backfill asks by. All of them up to the last poll. One request per status. Raises what the
+    source and the lake raise, and OcelogError for a stream that has not begun.
+    """
+    marks = installation.ledger.marks(*stream.key)
+    if marks.edge is None or marks.backfill_since is None:
+        raise OcelogError(f"{stream.row.name} {stream.kind.log_type} was never pulled. Run: ocelog pull")
+    kind, edge, began = stream.kind, marks.edge, marks.backfill_since
+    in_lake = _in_lake(installation, stream, marks)
+    found = list[Coverage]()
+    for status in kind.statuses or ("",):
+        by, since = (kind.sweep_by, EPOCH) if status in kind.open_statuses else (kind.cursor_field, began)
+        page = _counted(stream, by or kind.cursor_field, since, edge, status)
+        if page.total is not None:
+            found.append(
+                Coverage(
+                    status=status,
+                    at_source=page.total,
+                    at_least=page.capped,
+                    in_lake=in_lake.get(status, 0),
+                    since_us=to_us(since),
+                    measured_us=time.time_ns() // 1000,
+                )
+            )
+    installation.ledger.measured(*stream.key, found)
+    return found
+
+
+def _counted(stream: Stream, by: str, since: datetime, until: datetime, status: str) -> Page:
+    ask = Ask(
+        log_type=stream.kind.log_type,
+        by=by,
+        since=since,
+        until=until,
+        open_only=False,
+        page_size=1,
+        background=True,
+        status=status or None,
+    )
+    answer = stream.source.ask(ask)
+    if not isinstance(answer, Page):
+        raise SourceUnavailableError(f"Wiz did not count {stream.kind.log_type}: {answer.reason}")
+    return answer
+
+
+def _in_lake(installation: Installation, stream: Stream, marks: Marks) -> dict[str, int]:
+    queries = Queries(installation.home.path, installation.ledger, table_schemas())
+    limits = Limits(timeout=timedelta(minutes=9))
+    with queries.run(_sql(stream.kind, stream.row.id, marks), limits=limits) as answer:
+        return {row["status"]: row["records"] for batch in answer.batches for row in batch.to_pylist()}
+
+
+def _sql(kind: Kind, source_id: str, marks: Marks) -> str:
+    table = quoted(table_name(kind.log_type) + CURRENT)
+    edge, began = (f"TIMESTAMPTZ {literal(rfc3339(each or EPOCH))}" for each in (marks.edge, marks.backfill_since))
+    mine = f"p_source_id = {literal(source_id)}"
+    since = f"{quoted(kind.cursor_field)} >= {began} AND {quoted(kind.cursor_field)} < {edge}"
+    if not kind.statuses:
+        return f"SELECT '' AS status, count(*) AS records FROM {table} WHERE {mine} AND {since}"
+    opened = ", ".join(map(literal, kind.open_statuses))
+    counted = f"CASE WHEN status IN ({opened}) THEN {quoted(kind.created_field)} < {edge} ELSE {since} END"
+    whole = f"{mine} AND status IS NOT NULL AND {counted}"
+    return f"SELECT status, count(*) AS records FROM {table} WHERE {whole} GROUP BY status"
