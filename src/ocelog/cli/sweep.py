@@ -81,7 +81,7 @@ def _chosen(
 
 
 def _sweep_here(installation: Installation, assembly: Assembly, streams: Sequence[Stream], stop: Stop) -> list[Swept]:
-    installation.ledger.release_all()
+    installation.ledger.release_home(installation.home.id)
     assembly.publisher.reconcile()
     found = list[Swept]()
     for stream in streams:

@@ -1,0 +1,111 @@
+"""A sweep brings what no other question shows: changes without a status change, and the end of what is gone."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from commands import Ocelog, Simulated, simulator
+
+ADMIN = "sweeping"
+SIZE = ["--audit", "0", "--issues", "60", "--findings", "60", "--admin-token", ADMIN]
+
+
+class Tenant:
+    """A simulated tenant in which things happen when the test says so."""
+
+    def __init__(self, simulated: Simulated) -> None:
+        self.simulated = simulated
+
+    def __call__(self, call: str, **values: Any) -> Any:
+        url = self.simulated.api_url.replace("/graphql", f"/admin/{call}")
+        headers = {"Authorization": f"Bearer {ADMIN}"}
+        data = json.dumps(values).encode() if values else None
+        with urlopen(Request(url, data=data, headers=headers)) as answer:  # noqa: S310 - loopback
+            return json.load(answer)
+
+    def opened(self, type_: str) -> list[dict[str, Any]]:
+        records = [record for _, record in self("current")[type_].values()]
+        return sorted((each for each in records if each["status"] == "OPEN"), key=lambda each: each["id"])
+
+
+@pytest.fixture
+def tenant() -> Iterator[Tenant]:
+    with simulator(*SIZE) as simulated:
+        yield Tenant(simulated)
+
+
+@pytest.fixture
+def ocelog(tmp_path: Path, tenant: Tenant) -> Ocelog:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    ocelog.add(tenant.simulated, "prod", "--log-type", "issues", "--log-type", "findings")
+    ocelog("pull", "--json")
+    return ocelog
+
+
+def state(ocelog: Ocelog, table: str, record_id: str) -> dict[str, Any]:
+    columns = "status, severity, p_inferred, p_origin, p_version_time, p_observed_at"
+    (row,) = ocelog("query", f"SELECT {columns} FROM {table}_current WHERE id = '{record_id}'").lines  # noqa: S608
+    found: dict[str, Any] = row
+    return found
+
+
+def swept(ocelog: Ocelog, code: int = 0) -> dict[str, dict[str, Any]]:
+    return {row["log type"]: row for row in ocelog("sweep", "--json", code=code).json["streams"]}
+
+
+def test_what_changes_unseen_is_brought_and_what_is_gone_is_closed_until_it_returns(
+    tenant: Tenant, ocelog: Ocelog
+) -> None:
+    changed, gone = tenant.opened("issues")[:2]
+    severity = "LOW" if changed["severity"] != "LOW" else "HIGH"
+    tenant("change", type="issues", id=changed["id"], fields={"severity": severity})
+    tenant("remove", type="issues", id=gone["id"])
+    rows = ocelog.count("wiz_issues")
+    first = swept(ocelog)["Wiz.Issues"]
+    assert (first["complete"], first["missing"], first["inferred closed"]) == (True, 1, 0)
+    assert state(ocelog, "wiz_issues", changed["id"])["severity"] == severity
+    assert ocelog.count("wiz_issues") == rows + 1, "what is unchanged must not land again"
+    before = state(ocelog, "wiz_issues", gone["id"])
+    assert before["status"] == "OPEN"
+
+    assert swept(ocelog)["Wiz.Issues"]["inferred closed"] == 1
+    after = state(ocelog, "wiz_issues", gone["id"])
+    assert (after["status"], after["p_inferred"], after["p_origin"]) == (None, "inferred_closed", "sweep")
+    assert after["p_version_time"] == before["p_version_time"]
+    assert after["p_observed_at"] > before["p_observed_at"]
+    assert swept(ocelog)["Wiz.Issues"]["missing"] == 0, "what is inferred closed is missed no more"
+
+    tenant("put", type="issues", record=gone)
+    swept(ocelog)
+    assert state(ocelog, "wiz_issues", gone["id"])["status"] == "OPEN"
+    assert {row["difference"] for row in ocelog("coverage", "-o", "json").json["coverage"]} == {0}
+
+
+def test_what_closed_unseen_lands_as_it_was_closed(tenant: Tenant, ocelog: Ocelog) -> None:
+    closed = tenant.opened("findings")[0]
+    # Its date does not move, so no live slice shows it.
+    tenant("change", type="findings", id=closed["id"], fields={"status": "RESOLVED", "updatedAt": closed["updatedAt"]})
+    assert swept(ocelog)["Wiz.VulnerabilityFinding"]["missing"] == 0
+    found = state(ocelog, "wiz_vulnerability_finding", closed["id"])
+    assert (found["status"], found["p_inferred"]) == ("RESOLVED", None)
+
+
+def test_an_account_that_lost_access_closes_nothing_until_a_person_says_so(tenant: Tenant, ocelog: Ocelog) -> None:
+    gone = tenant.opened("findings")[:25]
+    for each in gone:
+        tenant("remove", type="findings", id=each["id"])
+    for _ in range(2):
+        found = swept(ocelog, code=2)["Wiz.VulnerabilityFinding"]
+        assert (found["missing"], found["inferred closed"]) == (25, 0)
+    told = ocelog("status", code=1).out
+    assert "SOURCE_PERMISSIONS_CHECKS" in told
+    assert "ocelog sweep prod --accept" in told
+    assert state(ocelog, "wiz_vulnerability_finding", gone[0]["id"])["status"] == "OPEN"
+    accepted = ocelog("sweep", "prod", "--accept", "--json").json["streams"]
+    assert {row["log type"]: row["inferred closed"] for row in accepted}["Wiz.VulnerabilityFinding"] == 25
+    assert "SOURCE_PERMISSIONS_CHECKS" not in ocelog("status", code=None).out
