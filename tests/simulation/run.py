@@ -279,9 +279,12 @@ class Simulation:
         self.check_nothing_missed()
         # Beyond every date that the API ever claimed, so that what is seen now is newer.
         self.world.advance(120_000_000 + max(LIES))
-        for _ in range(2):
-            self.sweep()
-        self.check_open()
+        # Some vanish or change, then some of those return and others vanish: each time two sweeps must tell.
+        for share in (0.3, 0.5):
+            self.world.change_unseen(share)
+            for _ in range(2):
+                self.sweep()
+            self.check_open()
         now = self.source()._clock.now()
         marks = self.ledger.marks(SOURCE, KIND.log_type)
         again = [

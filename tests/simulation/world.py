@@ -248,17 +248,22 @@ class World:
         thing = self.rng.choice(self.things)
         same = self.faults.ties and thing.updated > self.now - 60_000_000 and self.rng.random() < 0.2
         at = thing.updated if same else self._instant()
-        if roll < 0.2:
-            thing.gone = not thing.gone
-            thing.was_gone = True
-            return
-        if roll < 0.35:
+        if roll < 0.3:
             thing.tag = TAGS[thing.tag == TAGS[0]]
             if self.rng.random() < 0.5:
                 thing.updated = max(at, thing.updated)
             return
         thing.status = self.rng.choice([status for status in _ALL if status != thing.status])
         thing.changed = thing.updated = max(at, thing.updated)
+
+    def change_unseen(self, share: float) -> None:
+        """Let some things vanish or return, and some change their tag without a date that moves."""
+        chance = random.Random(self.now)
+        for thing in self.things:
+            if chance.random() < share:
+                thing.gone, thing.was_gone = not thing.gone, True
+            elif chance.random() < share:
+                thing.tag = TAGS[thing.tag == TAGS[0]]
 
     def _open(self) -> None:
         at = self._instant()
