@@ -18,6 +18,7 @@ from ocelog.errors import (
 from ocelog.instants import to_us
 from ocelog.model import Checkpoint, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull import slices
+from ocelog.pull.planner import still_short
 from ocelog.pull.ports import Page
 from ocelog.pull.slices import Moved, Narrow, Reading, Split
 
@@ -131,6 +132,13 @@ def test_two_readings_with_one_page_edge_in_common_prove_nothing() -> None:
     first = Reading(resumed=False)
     short = moved(read(SLICE, [["a"], ["b", "c"]], 4, first)).to
     assert isinstance(read(short, [["a"], ["b"], ["c"]], 4, first.begin_again()), Split)
+
+
+def test_a_stretch_is_made_good_only_by_all_of_it() -> None:
+    short = replace(SLICE, id=1, state=SliceState.DRAINED, short_by=2)
+    part = replace(SLICE, id=2, state=SliceState.DRAINED, narrowed={"status": ["OPEN"]})
+    assert still_short([short, part]) == (short,)
+    assert still_short([short, replace(part, narrowed=None)]) == ()
 
 
 def test_two_readings_that_show_the_same_records_prove_the_total_wrong() -> None:

@@ -251,6 +251,7 @@ def _covered(slice_: Slice, later: Collection[Slice]) -> bool:
     for other in sorted(later, key=lambda s: s.since):
         # A sweep asks for open records only, so it makes good nothing but a sweep.
         asks = other.by == slice_.by and (other.origin is not Origin.SWEEP or slice_.origin is Origin.SWEEP)
+        asks = asks and other.narrowed in (None, slice_.narrowed)
         if asks and not other.short_by and other.since <= reached:
             reached = max(reached, other.until)
     return reached >= slice_.until

@@ -25,13 +25,15 @@ FULL_SLICE = 10_000
 """More records than this, and a slice is split before it is read, so that memory stays flat."""
 _RUNGS = (100, 20, 5, 1)
 _MAX_RESTARTS = 6
-_MAX_BARREN = 50
+_MAX_BARREN = 20
 """So many pages in a row that show nothing new: the source goes round in circles."""
 _MAX_READINGS = 3
 """So many times a slice is read in search of records that were counted and not shown."""
 _MAX_PIECES = 64
 MOST_ISOLATIONS = 100
 """So many times a slice that fails and all its pieces together may be cut to find what fails."""
+_LOST_CUTS = 12
+"""Likewise for a slice that lost its place; more only if its records fill more pages than that."""
 _RETRY_ISOLATIONS = 4
 """Likewise for a parked stretch that is tried again; once its waits are long, since each costs some 40 requests."""
 _LONG_PARKED = 9
@@ -281,7 +283,7 @@ def smaller(slice_: Slice, reason: str, page_size: int) -> Next:
     """Cut `slice_` so that a page holds each piece, or in two; park it if it cannot be cut, or was cut often enough."""
     if not can_isolate(slice_):
         return Moved(to=replace(slice_, state=SliceState.PARKED, reason=reason))
-    return in_suspect_pieces(slice_, slice_.checkpoint.total or 0, page_size)
+    return in_suspect_pieces(slice_, slice_.checkpoint.total or 0, page_size, cuts=_LOST_CUTS)
 
 
 def can_split(slice_: Slice) -> bool:
@@ -369,11 +371,12 @@ def _piece(
     return replace(fresh, since=since, until=until)
 
 
-def in_suspect_pieces(slice_: Slice, total: int, page_size: int) -> Split:
+def in_suspect_pieces(slice_: Slice, total: int, page_size: int, *, cuts: int = MOST_ISOLATIONS) -> Split:
     """Cut `slice_`, in which something fails, into pieces of half a page of its `total` records each, at least two."""
     longest = (slice_.until - slice_.since) // SECOND
-    budget = MOST_ISOLATIONS if slice_.checkpoint.isolations is None else slice_.checkpoint.isolations
-    count = max(2, min(_MAX_PIECES, longest, budget, -(-2 * total // page_size)))
+    known = slice_.checkpoint.isolations
+    budget, most = (cuts, _MAX_PIECES) if known is None else (known, min(known, _MAX_PIECES))
+    count = max(2, min(most, longest, -(-2 * total // page_size)))
     pieces = in_pieces(slice_, count).children
     share = max(0, budget - 1) // count
     return Split(
