@@ -14,7 +14,7 @@ SLACK_US = 2_000_000
 """Requests are widened by a second on both sides, and what is parked is rounded to seconds."""
 READINGS = 4
 """So often a healthy stretch may be read: a reading can be resumed in its middle, and begins anew then."""
-PER_SPOT = 100
+PER_SPOT = 120
 """Requests that one bad spot may cost each slice that meets it."""
 LASTING = 20
 """Requests more, for each slice, at an API that counts wrong or ignores dates."""
