@@ -1,6 +1,6 @@
 # What can be done with a checkout. `make demo` and `make test` need nothing but python3, make and a package index.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check golden docs break bench lock
+.PHONY: help setup demo test check golden docs break soak bench lock
 
 PYTHON := .venv/bin/python
 BIN := .venv/bin
@@ -32,6 +32,9 @@ docs: setup ## Write docs/reference anew from the code.
 
 break: setup ## Break the code on purpose, one rule at a time: each break must turn a test red.
 	$(PYTHON) scripts/breaks.py
+
+soak: setup ## Run 5,000 seeds of the simulation on all cores (SEEDS=n for others); takes an hour.
+	$(PYTHON) scripts/soak.py $(SEEDS)
 
 bench: ## Measure, beside other ways to do the same.
 	@scripts/setup.sh requirements-bench.lock

@@ -1,0 +1,39 @@
+"""The rules of others lose records, versions or truth in the worlds of the simulation, and ours do not."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ocelog.ledger.store import Ledger
+from simulation.rivals import RULES, Outcome, play, play_ours
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+SEEDS = range(12)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_each_rival_goes_wrong_in_some_world(name: str) -> None:
+    assert any(play(RULES[name], seed).bad for seed in SEEDS)
+
+
+def test_each_rule_costs_what_is_said_of_it() -> None:
+    found = {name: Outcome() for name in RULES}
+    for name, total in found.items():
+        for seed in SEEDS:
+            total.add(play(RULES[name], seed))
+    assert found["ids"].versions > found["plain"].versions
+    assert found["append"].doubles > found["plain"].doubles
+    assert found["created"].wrong > found["plain"].wrong
+    assert found["no overlap"].lost > found["plain"].lost
+
+
+def test_ours_goes_wrong_in_none_of_them(tmp_path: Path) -> None:
+    blank = tmp_path / "blank.db"
+    Ledger.open(f"sqlite:///{blank}", durable=False).close()
+    assert [seed for seed in SEEDS if play_ours(seed, tmp_path, blank).bad] == []
+
+
+def test_the_page_on_reliability_names_every_rule() -> None:
+    named = re.findall(r"^\| ([^|]+?) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert {rule.title for rule in RULES.values()} | {"Ocelog"} <= set(named)
