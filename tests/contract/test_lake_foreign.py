@@ -1,6 +1,9 @@
 """Rows and columns that another engine added to a table: they stop nothing, and every reader shows them alike."""
 
+import json
 from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +12,21 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
+from pyiceberg.types import (
+    DateType,
+    DecimalType,
+    IntegerType,
+    LongType,
+    MapType,
+    NestedField,
+    StringType,
+    StructType,
+)
 
 from lakeside.ledger import FakeLedger
 from lakeside.things import ISSUES, SCHEMAS, instant, row, rows
+from ocelog.cli import tables
+from ocelog.errors import QueryError
 from ocelog.lake.iceberg import opened_catalog
 from ocelog.lake.lake import FileLake
 from ocelog.lake.publish import Publisher
@@ -96,3 +111,68 @@ def test_both_forms_of_current_show_a_row_of_another_engine_alike(
     assert location is not None
     theirs = pl.SQLContext({TABLE: pl.scan_iceberg(location)}).execute(current_sql(TABLE)).collect()
     assert sorted(str(one) for one in theirs["id"]) == sorted(str(one["id"]) for one in ours)
+
+
+def test_the_columns_of_another_engine_can_be_asked_for(lake: FileLake, ledger: FakeLedger) -> None:
+    with opened_catalog(lake.home) as catalog, catalog.load_table(("ocelog", TABLE)).update_schema() as update:
+        update.add_column("team", StringType(), doc="Who looks after it.")
+        update.add_column("due", DateType())
+        update.add_column("cost", DecimalType(9, 2))
+        update.add_column("tags", MapType(1, StringType(), 2, LongType(), value_required=False))
+        update.add_column("where", StructType(NestedField(1, "room", IntegerType(), required=False)))
+        update.add_column(("notes", "by"), StringType())
+    assert ask(lake, ledger, "SELECT count(team) AS t, count(notes[1].by) AS n FROM wiz_issues") == [{"t": 0, "n": 0}]
+    theirs = rows([row("c", 3)])
+    notes = pa.array([[{"text": "x", "by": "me"}]], pa.list_(pa.struct([("text", pa.string()), ("by", pa.string())])))
+    theirs = theirs.set_column(theirs.schema.get_field_index("notes"), "notes", notes)
+    added = {
+        "team": pa.array(["blue"]),
+        "due": pa.array([date(2026, 1, 2)]),
+        "cost": pa.array([Decimal("1.50")], pa.decimal128(9, 2)),
+        "tags": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
+        "where": pa.array([{"room": 7}], pa.struct([("room", pa.int32())])),
+    }
+    for name, values in added.items():
+        theirs = theirs.append_column(name, values)
+    with opened_catalog(lake.home) as catalog:
+        catalog.load_table(("ocelog", TABLE)).append(theirs)
+    publish(lake, ledger, row("d", 4))
+    for table in (TABLE, f"{TABLE}_current"):
+        found = ask(
+            lake,
+            ledger,
+            "SELECT team, due, cost, tags['a'] AS a, \"where\".room AS room, notes[1].by AS by "
+            f"FROM {table} WHERE id = 'c'",
+        )
+        assert found == [
+            {"team": "blue", "due": date(2026, 1, 2), "cost": Decimal("1.50"), "a": 1, "room": 7, "by": "me"}
+        ]
+        assert ask(lake, ledger, f"SELECT team FROM {table} WHERE id = 'd'") == [{"team": None}]
+    with pytest.raises(QueryError, match="Did you mean team"):
+        ask(lake, ledger, "SELECT taem FROM wiz_issues")
+
+
+def test_a_number_that_another_engine_made_wider_is_read_whole(lake: FileLake, ledger: FakeLedger) -> None:
+    with opened_catalog(lake.home) as catalog, catalog.load_table(("ocelog", TABLE)).update_schema() as update:
+        update.update_column("p_schema_version", LongType())
+    wide = rows([row("c", 3)])
+    wide = wide.set_column(wide.schema.get_field_index("p_schema_version"), "p_schema_version", pa.array([2**40]))
+    with opened_catalog(lake.home) as catalog:
+        catalog.load_table(("ocelog", TABLE)).append(wide)
+    found = ask(lake, ledger, "SELECT p_schema_version AS v FROM wiz_issues ORDER BY id")
+    assert found == [{"v": 1}, {"v": 1}, {"v": 2**40}]
+    publish(lake, ledger, row("d", 4))
+    assert len(ask(lake, ledger, "SELECT p_schema_version FROM wiz_issues_current")) == 4
+
+
+def test_tables_lists_the_columns_of_another_engine(
+    lake: FileLake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened_catalog(lake.home) as catalog, catalog.load_table(("ocelog", TABLE)).update_schema() as update:
+        update.add_column("team", StringType(), doc="Who looks after it.")
+        update.add_column("room", LongType())
+    monkeypatch.setenv("OCELOG_HOME", str(lake.home))
+    tables.command(TABLE, json=True)
+    found = {one["column"]: (one["type"], one["meaning"]) for one in json.loads(capsys.readouterr().out)}
+    assert found["team"] == ("VARCHAR", "Who looks after it.")
+    assert found["room"] == ("BIGINT", "Added by another engine.")

@@ -1,14 +1,18 @@
 """`ocelog tables`: what can be asked, and what each column means."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
 import typer
 
+from ocelog import config
 from ocelog.assemble import table_schemas
 from ocelog.cli import show
 from ocelog.errors import ConfigError
+from ocelog.lake.columns import with_table_columns
 from ocelog.lake.sql import ALL_LOGS, CURRENT, log_tables, sql_type
+from ocelog.lake.state import TableStates
 from ocelog.ledger_views import MEANINGS, ledger_schemas
 from ocelog.model import REJECTIONS, table_name
 from ocelog.quantities import nearest
@@ -34,7 +38,7 @@ def command(
         show.table_or_json([{"table": name, "meaning": meaning} for name, meaning in known.items()], json=json)
         return
     check_table(table, known)
-    show.table_or_json([_line(column) for column in columns(table)], json=json)
+    show.table_or_json([_line(column) for column in columns(table, config.home_path())], json=json)
     if not json:
         typer.echo(f"\n{JSON_HINT}", err=True)
 
@@ -57,13 +61,15 @@ def meanings() -> dict[str, str]:
     return found | MEANINGS
 
 
-def columns(table: str) -> list[pa.Field]:
-    """Return the columns of a table or view."""
+def columns(table: str, home: Path | None = None) -> list[pa.Field]:
+    """Return the columns of a table or view; those too that another engine added to the table in `home`."""
     schemas = table_schemas()
     if table in MEANINGS:
         return list(ledger_schemas()[table])
     if table != ALL_LOGS:
-        return list(schemas[table.removesuffix(CURRENT)])
+        name = table.removesuffix(CURRENT)
+        present = None if home is None else TableStates(home.resolve()).schema(name)
+        return list(with_table_columns(schemas[name], present))
     every = {column.name: column for name in log_tables(schemas) for column in schemas[name]}
     return [column for name, column in every.items() if name.startswith("p_")]
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, QueryError, SandboxError
 from ocelog.lake.checksums import damaged
+from ocelog.lake.columns import with_table_columns
 from ocelog.lake.engine import Guards, Limits, Run
 from ocelog.lake.nearest import explained
 from ocelog.lake.ports import LakeLedger
@@ -111,11 +112,12 @@ class Queries:
 
     def _begin(self, sql: str, limits: Limits, temporary: Path, *, trusted: bool) -> _Begun:
         """Begin on a view of the lake; if a file goes away before the engine has it, on a newer one."""
+        schemas = dict(self._schemas)
         for left in reversed(range(_TRIES)):
             run = Run(
                 limits=limits,
                 folders=[folder for folder in self._folders() if Path(folder).exists()],
-                explain=lambda text, wanted: explained(text, self.names, *self._columns(wanted)),
+                explain=lambda text, wanted: explained(text, self.names, *self._columns(wanted, schemas)),
                 temporary=temporary,
                 guards=self._guards,
             )
@@ -127,7 +129,11 @@ class Queries:
                 wanted = [name for name in self.names if read is None or name in read]
                 for table in self._tables(wanted):
                     try:
-                        files[table] = self._files(self._views.take(table), last=not left)
+                        view = self._views.take(table)
+                        files[table] = self._files(view, last=not left)
+                        schemas[table] = with_table_columns(
+                            self._schemas[table], None if view.state is None else view.state.schema
+                        )
                     except LakeDamagedError as error:
                         if table in wanted or table + CURRENT in wanted:
                             raise
@@ -135,7 +141,7 @@ class Queries:
                         missing[table] = f"{ALL_LOGS} lacks the table {table}: {error}"
                 paths = [path for listed in files.values() for path in listed]
                 extras = {name: self._extras[name].rows() for name in self._extras if name in wanted}
-                schema = run.begin(paths, self._sql(files, wanted), sql, extras=extras, wanted=wanted)
+                schema = run.begin(paths, self._sql(files, schemas, wanted), sql, extras=extras, wanted=wanted)
                 return _Begun(run=run, schema=schema, wanted=wanted, missing=missing)
             except LakeUnavailableError:
                 run.close()
@@ -163,11 +169,13 @@ class Queries:
             return [*log_tables(self._schemas), *(table for table in self._schemas if table in wanted)]
         return [table for table in self._schemas if table in wanted or table + CURRENT in wanted]
 
-    def _sql(self, files: Mapping[str, list[str]], wanted: list[str]) -> dict[str, str]:
-        found = {table: view_of_files(self._schemas[table], paths) for table, paths in files.items()}
+    def _sql(
+        self, files: Mapping[str, list[str]], schemas: Mapping[str, pa.Schema], wanted: list[str]
+    ) -> dict[str, str]:
+        found = {table: view_of_files(schemas[table], paths) for table, paths in files.items()}
         for name in (name for name in wanted if name.endswith(CURRENT)):
             table = name.removesuffix(CURRENT)
-            found[name] = current_view(self._schemas[table], files[table])
+            found[name] = current_view(schemas[table], files[table])
         if ALL_LOGS in wanted:
             found[ALL_LOGS] = all_logs_view(self._schemas)
         return found
@@ -192,12 +200,12 @@ class Queries:
         self._verified.check(sizes, may_be_gone=not last)
         return found
 
-    def _columns(self, wanted: Sequence[str]) -> tuple[set[str], set[str]]:
+    def _columns(self, wanted: Sequence[str], schemas: Mapping[str, pa.Schema]) -> tuple[set[str], set[str]]:
         """Return the columns of the wanted tables (of all, if there are none), and the fields inside of them."""
-        everything = {**self._schemas, **{name: extra.schema for name, extra in self._extras.items()}}
+        everything = {**schemas, **{name: extra.schema for name, extra in self._extras.items()}}
         named = [*self._tables(wanted), *(name for name in self._extras if name in wanted)]
-        schemas = [everything[table] for table in named] or list(everything.values())
-        columns = [column for schema in schemas for column in schema]
+        asked = [everything[table] for table in named] or list(everything.values())
+        columns = [column for schema in asked for column in schema]
         return {column.name for column in columns}, {name for column in columns for name in _fields(column.type)}
 
 

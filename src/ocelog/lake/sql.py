@@ -42,6 +42,8 @@ def sql_type(kind: pa.DataType) -> str:  # noqa: PLR0911 - one answer for each t
     if pa.types.is_integer(kind):
         # Iceberg has no smaller integer than 32 bits: a column must not change its type when it is published.
         return "BIGINT" if kind.bit_width == 64 else "INTEGER"
+    if pa.types.is_time(kind):
+        return "TIME"
     if pa.types.is_decimal(kind):
         return f"DECIMAL({kind.precision}, {kind.scale})"
     if pa.types.is_map(kind):

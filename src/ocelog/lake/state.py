@@ -98,6 +98,11 @@ class TableStates:
             return None, 0
         return parse_mark(_load(location)["properties"].get(MARK))
 
+    def schema(self, table: str) -> Mapping[str, Any] | None:
+        """Return the table's present schema as its metadata spells it, None where the table was never made."""
+        location = self.location(table)
+        return None if location is None else _present_schema(_load(location))
+
     def location(self, table: str) -> str | None:
         """Return the path of the table's metadata file, None where the table was never made."""
         path = catalog_path(self._home)
@@ -158,7 +163,7 @@ class TableStates:
             mark=mark,
             files=tuple(self._files(table, metadata)),
             spec_id=metadata["default-spec-id"],
-            schema=next(s for s in metadata["schemas"] if s["schema-id"] == metadata["current-schema-id"]),
+            schema=_present_schema(metadata),
         )
 
     def _files(self, table: str, metadata: Mapping[str, Any]) -> Iterator[TableFile]:
@@ -216,6 +221,11 @@ def readable(location: str) -> Iterator[None]:
     except Exception as error:
         # Whatever a decoder trips over first: lengths, marks, types, memory.
         raise read_error(path, error) from error
+
+
+def _present_schema(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = next(s for s in metadata["schemas"] if s["schema-id"] == metadata["current-schema-id"])
+    return found
 
 
 def _field_id(metadata: Mapping[str, Any], name: str) -> int:
