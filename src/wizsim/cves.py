@@ -93,18 +93,21 @@ def _scores(rng: Random, severity: str, *, unscored: bool) -> Json:
     return {"score": score, "nvdScore": score, **parts, "cvssv3": {**metrics, "scope": "UNCHANGED"}}
 
 
+def likelihood(rng: Random, probability: float) -> Json:
+    """Return the EPSS fields of a vulnerability that is exploited with `probability` (0 to 1).
+
+    Wiz shows both figures in per cent, 0 to 100, with one decimal; the percentile grows with the probability.
+    """
+    shown = round(100 * probability, 1)
+    percentile = round(100 * shown / (shown + 0.2) * (0.8 + 0.199 * rng.random()), 1)
+    severity = "CRITICAL" if shown > 50 else "HIGH" if shown > 10 else "MEDIUM" if shown > 1 else "LOW"
+    return {"epssSeverity": severity, "epssPercentile": percentile, "epssProbability": shown}
+
+
 def _likelihood(rng: Random, *, unscored: bool) -> Json:
     if unscored:
         return {"epssSeverity": None, "epssPercentile": None, "epssProbability": None}
-    probability = round(min(0.97, rng.lognormvariate(-6.0, 1.8)), 5)
-    percentile = round(min(99.9, probability * 300 + rng.random() * 40), 1)
-    return {"epssSeverity": _epss_severity(probability), "epssPercentile": percentile, "epssProbability": probability}
-
-
-def _epss_severity(probability: float) -> str:
-    return (
-        "CRITICAL" if probability > 0.5 else "HIGH" if probability > 0.1 else "MEDIUM" if probability > 0.01 else "LOW"
-    )
+    return likelihood(rng, min(0.97, rng.lognormvariate(-6.0, 1.8)))
 
 
 def _tool(manager: str) -> str:

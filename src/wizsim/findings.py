@@ -3,6 +3,7 @@
 from random import Random
 from typing import Any
 
+from wizsim.cves import likelihood
 from wizsim.dice import pick, uuid, weighted
 from wizsim.estate import Estate
 from wizsim.instants import DAY, text
@@ -103,7 +104,7 @@ def _next_status(rng: Random, status: str) -> str:
 
 def _property(rng: Random, own: Json) -> Json:
     if rng.random() < 0.5:
-        return {"hasExploit": True, "epssProbability": round(rng.random(), 5)}
+        return {"hasExploit": True, **likelihood(rng, rng.random())}
     return {"validatedInRuntime": not own["validatedInRuntime"]}
 
 

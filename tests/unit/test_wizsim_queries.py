@@ -278,8 +278,8 @@ def test_edges_of_dates_are_inclusive_as_told(world: World, *, after: bool, befo
         ),
         (
             "vulnerabilityFindings",
-            "epssFilter: {probability: {greaterThan: 0.01}}",
-            lambda r: (r["epssProbability"] or 0) > 0.01 and r["status"] == "OPEN",
+            "epssFilter: {probability: {greaterThan: 1.5}}",
+            lambda r: (r["epssProbability"] or 0) > 1.5 and r["status"] == "OPEN",
         ),
         ("vulnerabilityFindings", 'technology: {id: {equalsAny: ["x"]}}', lambda _: False),
     ],

@@ -165,6 +165,18 @@ def test_severities_are_skewed_sizes_are_long_tailed_and_nulls_are_where_they_ar
     assert 0 < sum(a["sourceIP"] is None for a in audit) < len(audit) / 2
 
 
+def test_epss_figures_are_per_cent_with_one_decimal_and_the_severity_follows() -> None:
+    world = World(seed=1, audit=0, issues=0, findings=3_000, rate=5.0)
+    world.advance(600)
+    scored = [v.full() for v in world.current("findings").values() if v.get("epssProbability") is not None]
+    for name in ("epssProbability", "epssPercentile"):
+        values = [record[name] for record in scored]
+        assert all(0 <= value <= 100 and round(value, 1) == value for value in values)
+        assert max(values) > 10, "a share would end at 1"
+    assert {"LOW", "MEDIUM"} <= {record["epssSeverity"] for record in scored}
+    assert all((record["epssSeverity"] == "LOW") == (record["epssProbability"] <= 1) for record in scored)
+
+
 def test_a_test_can_script_what_happens() -> None:
     world = World(seed=1, audit=0, issues=3, findings=0)
     id_ = next(iter(world.current("issues")))
