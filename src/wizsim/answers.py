@@ -144,6 +144,11 @@ class Answering:
         answer.repeatable = False
         version = self.world.tables[root.type].current.get(arguments["id"])
         if version is None or not _visible(question.account)(version):
+            if root.name == "issue":
+                said = "id must be a valid service issue id"
+                answer.errors.append(
+                    error(said, code="BAD_USER_INPUT", request_id=question.request_id, path=[root.key])
+                )
             return None
         answer.shown.append((root.name, root.type, [(version.id, version.number)], False))
         return root.render(version.full())

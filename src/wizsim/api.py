@@ -18,7 +18,7 @@ from wizsim.documents import types_asked
 from wizsim.faults import REFUSALS, SPOILS, WIRE, Fault, Faults
 from wizsim.limits import Gate, Limiter
 from wizsim.refusals import Refusal
-from wizsim.replies import Reply, fault_reply, finish, graphql_error, json_reply, refused_reply, token_error
+from wizsim.replies import JSON, Reply, fault_reply, finish, graphql_error, json_reply, refused_reply, token_error
 from wizsim.truth import Shown
 from wizsim.world import World
 
@@ -44,10 +44,10 @@ class _Kept:
     def reply(self, *, zipped: bool) -> Reply:
         """Return the answer as a reply; it is compressed once."""
         if not zipped:
-            return Reply(headers={"content-type": "application/json"}, body=self.answer.body)
+            return Reply(headers={"content-type": JSON}, body=self.answer.body)
         if self.zipped is None:
             self.zipped = gzip.compress(self.answer.body, compresslevel=1, mtime=0)
-        return Reply(headers={"content-type": "application/json", "content-encoding": "gzip"}, body=self.zipped)
+        return Reply(headers={"content-type": JSON, "content-encoding": "gzip"}, body=self.zipped)
 
 
 class Api:

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
@@ -14,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from wizsim.admin import ADMIN_CALLS, AdminError, answered
 from wizsim.api import LONGEST_BODY, Api
-from wizsim.replies import Reply
+from wizsim.replies import Reply, json_reply
 
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 STEPS = 20
@@ -104,8 +103,7 @@ def _admin(api: Api, admin_token: str) -> Callable[[Request], Awaitable[Wire]]:
 
 
 def _said(status: int, value: Any) -> Wire:
-    body = msgspec.json.encode(value)
-    return Wire(Reply(status=status, headers={"content-type": "application/json"}, body=body))
+    return Wire(json_reply(status, value))
 
 
 def _form(body: bytes) -> dict[str, str]:

@@ -6,6 +6,16 @@ from typing import Any
 Json = dict[str, Any]
 
 OOPS = "oops! an internal error has occurred"
+STATUSES = {
+    "UNAUTHENTICATED": 401,
+    "UNAUTHORIZED": 403,
+    "FORBIDDEN": 403,
+    "FORBIDDEN_IP": 403,
+    "NOT_FOUND": 404,
+    "RATE_LIMIT_EXCEEDED": 429,
+    "INTERNAL": 500,
+}
+"""Code -> the HTTP status that an error names for itself in an answer whose own is 200; 400 for the others."""
 
 
 class Refusal(Exception):  # noqa: N818 - an answer to the client, not a failure of ours
@@ -19,15 +29,21 @@ class Refusal(Exception):  # noqa: N818 - an answer to the client, not a failure
 
     def errors(self, request_id: str) -> list[Json]:
         """Return the entries of `errors` that say so."""
-        return [error(said, code=self.code, request_id=request_id, path=self.path) for said in self.messages]
+        status = None if self.status == 200 else self.status
+        return [
+            error(said, code=self.code, request_id=request_id, path=self.path, status=status) for said in self.messages
+        ]
 
 
-def error(message: str, *, code: str, request_id: str, path: list[Any] | None = None) -> Json:
-    """Return one entry of `errors`."""
+def error(
+    message: str, *, code: str, request_id: str, path: list[Any] | None = None, status: int | None = None
+) -> Json:
+    """Return one entry of `errors`; `status` is that of an answer which is no 200."""
     said: Json = {"message": message}
     if path is not None:
         said["path"] = path
-    return {**said, "extensions": {"code": code, "requestId": request_id}}
+    http = {"status": status or STATUSES.get(code, 400)}
+    return {**said, "extensions": {"code": code, "http": http, "requestId": request_id}}
 
 
 def invalid(message: str, *also: str) -> Refusal:

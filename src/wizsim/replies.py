@@ -14,6 +14,7 @@ from wizsim.refusals import OOPS, Refusal, error
 
 Json = dict[str, Any]
 
+JSON = "application/json; charset=utf-8"
 HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Sign in to continue</h1></body></html>"
 REFUSED_WITH = {
     "token-lapsed": (401, "the access token has lapsed", "UNAUTHENTICATED"),
@@ -67,7 +68,7 @@ def finish(reply: Reply, *, request_id: str, struck: Mapping[str, Fault], now: i
 
 def json_reply(status: int, value: Any) -> Reply:
     """Reply with JSON."""
-    return Reply(status=status, headers={"content-type": "application/json"}, body=msgspec.json.encode(value))
+    return Reply(status=status, headers={"content-type": JSON}, body=msgspec.json.encode(value))
 
 
 def graphql_error(status: int, message: str, code: str) -> Reply:

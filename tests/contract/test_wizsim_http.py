@@ -78,6 +78,7 @@ def test_a_token_opens_the_api_and_connections_are_kept(line: Line) -> None:
     status, headers, body = line.ask()
     assert status == 200
     assert len(json.loads(body)["data"]["issuesV2"]["nodes"]) == 5
+    assert headers["content-type"] == "application/json; charset=utf-8"
     assert headers["x-request-id"]
     assert line.connection.sock is not None
     assert (len(line.client_id), len(line.secret)) == (53, 64)

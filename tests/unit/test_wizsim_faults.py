@@ -80,6 +80,9 @@ def test_a_refusal_has_its_status_code_and_headers(
     assert (reply.status, code_of(reply)) == (status, code)
     assert {k: v for k, v in reply.headers.items() if k == "retry-after"} == headers
     assert reply.json()["data"] is None
+    assert reply.headers["content-type"] == "application/json; charset=utf-8"
+    named = {"rate-limit": 429, "internal-error": 500}.get(written, status)
+    assert reply.json()["errors"][0]["extensions"]["http"] == {"status": named}
     assert reply.json()["errors"][0]["extensions"]["requestId"] == reply.headers["x-request-id"]
     assert client.post().status == 200
 

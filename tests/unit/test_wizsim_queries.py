@@ -444,6 +444,15 @@ def test_a_single_record_is_found_by_its_id(api: Api, world: World) -> None:
     assert answer["data"] == {"issue": {"id": issue}, "auditLogEntry": None}
 
 
+def test_an_issue_of_no_such_id_is_null_beside_an_error_that_says_so(api: Api) -> None:
+    answer = api.ask('{ theirs: issue(id: "none") { id } issuesV2(first: 1) { totalCount } }')
+    assert answer["data"]["theirs"] is None
+    assert answer["data"]["issuesV2"]["totalCount"]
+    [said] = answer["errors"]
+    assert (said["message"], said["path"]) == ("id must be a valid service issue id", ["theirs"])
+    assert (said["extensions"]["code"], said["extensions"]["http"]) == ("BAD_USER_INPUT", {"status": 400})
+
+
 def test_the_schema_can_be_introspected(api: Api) -> None:
     answer = api.ask('{ __typename __type(name: "Issue") { name fields { name } } issuesV2(first: 1) { totalCount } }')
     assert answer["data"]["__typename"] == "Query"
@@ -551,6 +560,7 @@ def test_scopes_open_roots_and_fields(world: World) -> None:
     assert one["data"]["issue"] is None
     assert one["data"]["vulnerabilityFindings"]["totalCount"]
     assert (len(one["errors"]), one["errors"][0]["path"]) == (1, ["issue"])
+    assert one["errors"][0]["extensions"]["http"] == {"status": 403}
     assert [n["vulnerableAsset"] for n in partial["data"]["vulnerabilityFindings"]["nodes"]] == [None, None]
     assert partial["errors"][0]["path"] == ["vulnerabilityFindings", "nodes", "@", "vulnerableAsset"]
 
