@@ -22,7 +22,7 @@ from ocelog.errors import LostFenceError, OcelogError, SourceThrottledError, Tra
 from ocelog.instants import to_us
 from ocelog.ledger.slices import LEASE
 from ocelog.ledger.store import Due, Ledger
-from ocelog.model import Slice, SliceState
+from ocelog.model import SWEEPING, Slice, SliceState
 from ocelog.planning import Stretch, forget_old, plan_due, plan_stretch
 from ocelog.pull.puller import Drained
 
@@ -339,6 +339,9 @@ class Reader:
             self._tell(stream, error, drained.slice_)
             return
         log.debug("slice ended", **_names(stream, drained.slice_), state=drained.slice_.state.value)
+        if drained.slice_.origin in SWEEPING:
+            # It may have been the last one that its sweep waited for: carry on without waiting for the next poll.
+            self._look_at.pop(stream.key, None)
         if self.ledger.well(*stream.key):
             self.troubles.pop(stream.key, None)
 

@@ -15,6 +15,7 @@ import structlog
 from ocelog import config
 from ocelog.assemble import Assembly, Stream, maintenance
 from ocelog.config import Settings
+from ocelog.coverage import measure
 from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import Stop, Threads
@@ -25,6 +26,7 @@ from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.upkeep import clean
 from ocelog.model import SliceState
 from ocelog.planning import Stretch, lacking
+from ocelog.pull.sweep import Stage
 from ocelog.reading import Reader
 
 STOP_WITHIN = timedelta(seconds=2.5)
@@ -35,6 +37,7 @@ TICK = 0.5
 """Seconds between two rounds of a service, at least."""
 LOOK_EVERY = 2.0
 """Seconds between two looks at whether sources were added, changed, paused or removed."""
+_MEASURE_EVERY = 60.0
 _PUBLISH_EVERY = 5.0
 _CLEAN_EVERY = 60.0
 _GLANCE = 0.1
@@ -97,6 +100,7 @@ class Service:
     _looked_at: float = float("-inf")
     _publish_looked_at: float = float("-inf")
     _cleaned_at: float = float("-inf")
+    _measured_at: float = float("-inf")
     _publishing: OcelogError | None = None
     _failed: Exception | None = None
     _left_alone: set[str] = field(default_factory=set)
@@ -199,12 +203,43 @@ class Service:
                 self._look_at_sources()
                 seconds = self.reader.go_round()
                 self._publish_at_times()
+                self._measure_at_times()
             except OcelogError as error:
                 log.error("failed", error=type(error).__name__, reason=str(error))  # noqa: TRY400 - told, not traced
             except Exception:
                 log.exception("mistake in Ocelog")
             self._wait(LOOK_EVERY if seconds is None else min(LOOK_EVERY, max(TICK, seconds)))
             time.sleep(max(0.0, began + TICK - self.monotonic()))
+
+    def _measure_at_times(self) -> None:
+        """Begin to measure coverage if a sweep was complete since it was last measured."""
+        if self.monotonic() < self._measured_at + _MEASURE_EVERY:
+            return
+        self._measured_at = self.monotonic()
+        sweeps = self.assembly.installation.ledger.sweeps()
+        due = {
+            (each.source_id, each.log_type)
+            for each in sweeps
+            if each.stage is Stage.DONE and each.complete and each.measured_round < each.round
+        }
+        sources = {source_id for source_id, _ in due}
+        # What has no sweep of its own is measured along with its source.
+        streams = [
+            stream
+            for stream in self.assembly.streams()
+            if stream.key in due or (stream.kind.sweep_by is None and stream.row.id in sources)
+        ]
+        if streams:
+            self.threads.start_once("coverage", lambda: self._measure(streams))
+
+    def _measure(self, streams: Sequence[Stream]) -> None:
+        for stream in streams:
+            try:
+                measure(self.assembly.installation, stream)
+            except OcelogError as error:
+                log.warning(
+                    "coverage not measured", source=stream.row.name, log_type=stream.kind.log_type, reason=str(error)
+                )
 
     def _look_at_sources(self, *, only: set[StreamKey] | None = None) -> None:
         """Take up sources that were added, changed, paused or removed since the last look."""

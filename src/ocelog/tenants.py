@@ -157,7 +157,8 @@ def sweep_again(installation: Installation, before: SourceRow, after: SourceRow)
         return False
     for stream in installation.ledger.streams(after.id):
         if stream.marks.swept_at is not None:
-            installation.ledger.plan(stream.marks, replace(stream.marks, swept_at=None), [])
+            wanted = replace(stream.marks, swept_at=None, sweep_round=stream.marks.sweep_round or 1)
+            installation.ledger.plan(stream.marks, wanted, [])
     return True
 
 

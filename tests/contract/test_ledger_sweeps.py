@@ -1,0 +1,175 @@
+"""How the ledger remembers what sweeps did not show, on both databases."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bookkeeping.records import ISSUES, NOW, planned, slice_of, source_row
+from ocelog.errors import LostFenceError
+from ocelog.instants import to_us
+from ocelog.ledger.store import Ledger
+from ocelog.model import Checkpoint, Origin, Slice, SliceState
+from ocelog.pull.ports import Coverage, Suspect
+from ocelog.pull.sweep import Stage, Step, Sweep
+
+HOUR = timedelta(hours=1)
+
+
+def begin(ledger: Ledger, number: int) -> Slice:
+    """Begin the sweep `number` with one slice, and take that."""
+    if ledger.source("acme") is None:
+        ledger.add_source(source_row())
+    marks = ledger.marks("acme", ISSUES)
+    slice_ = slice_of(origin=Origin.SWEEP, by="createdAt", sweep_round=number)
+    ledger.plan(marks, replace(marks, swept_at=NOW, sweep_round=number), [slice_])
+    taken = ledger.take("one", now=NOW)
+    assert taken is not None
+    return taken
+
+
+def end(ledger: Ledger, slice_: Slice, *, complete: bool = True) -> None:
+    ledger.move(slice_, replace(slice_, state=SliceState.DRAINED, checkpoint=Checkpoint(missing=1, met=5)))
+    sweep = current(ledger)
+    to = replace(sweep, stage=Stage.DONE, complete=complete)
+    ledger.step_sweep(sweep, Step(to=to, forget_all=not complete))
+
+
+def current(ledger: Ledger) -> Sweep:
+    sweep = ledger.sweep("acme", ISSUES)
+    assert sweep is not None
+    return sweep
+
+
+def missing(name: str = "a", row_id: str = "r1") -> Suspect:
+    return Suspect(record_id=name, row_id=row_id, created_us=to_us(NOW - HOUR / 2))
+
+
+def times(ledger: Ledger) -> dict[str, int]:
+    return {each.record_id: each.times for each in ledger.suspects(current(ledger))}
+
+
+def test_sweeps_in_a_row_are_counted_and_reading_a_slice_again_counts_once(ledger: Ledger) -> None:
+    slice_ = begin(ledger, 2)
+    ledger.suspect(slice_, [missing(), missing("b")])
+    ledger.suspect(slice_, [missing()])
+    assert times(ledger) == {"a": 1}
+    end(ledger, slice_)
+    slice_ = begin(ledger, 3)
+    ledger.suspect(slice_, [missing(), missing("c")])
+    ledger.suspect(slice_, [missing(), missing("c")])
+    assert times(ledger) == {"a": 2, "c": 1}
+
+
+def test_a_record_that_was_shown_or_changed_meanwhile_begins_anew(ledger: Ledger) -> None:
+    slice_ = begin(ledger, 2)
+    ledger.suspect(slice_, [missing(), missing("b")])
+    end(ledger, slice_)
+    slice_ = begin(ledger, 3)
+    ledger.suspect(slice_, [missing("b", "r2")])
+    assert times(ledger) == {"b": 1}
+
+
+def test_a_sweep_that_was_not_complete_breaks_the_row(ledger: Ledger) -> None:
+    slice_ = begin(ledger, 2)
+    ledger.suspect(slice_, [missing()])
+    end(ledger, slice_, complete=False)
+    slice_ = begin(ledger, 3)
+    ledger.suspect(slice_, [missing()])
+    assert times(ledger) == {"a": 1}
+
+
+def test_other_settings_between_two_sweeps_break_the_row(ledger: Ledger) -> None:
+    slice_ = begin(ledger, 2)
+    ledger.suspect(slice_, [missing()])
+    end(ledger, slice_)
+    ledger.save_source(source_row(settings={"projects": ["p1"]}))
+    slice_ = begin(ledger, 3)
+    ledger.suspect(slice_, [missing()])
+    assert times(ledger) == {"a": 1}
+    ledger.save_source(source_row(settings={"projects": ["p2"]}))
+    ledger.move(slice_, replace(slice_, state=SliceState.DRAINED))
+    outcome = ledger.sweep_outcome(current(ledger))
+    assert outcome is not None
+    assert not outcome.same_settings
+
+
+def test_a_verification_forgets_what_it_saw_and_dates_what_it_did_not(ledger: Ledger) -> None:
+    slice_ = begin(ledger, 2)
+    ledger.suspect(slice_, [missing(), missing("b")])
+    ledger.verified(slice_, {"b", "z"}, 77)
+    assert [(each.record_id, each.verified_round, each.absent_us) for each in ledger.suspects(current(ledger))] == [
+        ("a", 2, 77)
+    ]
+
+
+def test_only_what_was_verified_in_this_sweep_and_missed_twice_is_ready(ledger: Ledger) -> None:
+    slice_ = begin(ledger, 2)
+    ledger.suspect(slice_, [missing(), missing("b")])
+    ledger.verified(slice_, set(), 77)
+    assert ledger.ready(slice_, 9) == []
+    end(ledger, slice_)
+    slice_ = begin(ledger, 3)
+    ledger.suspect(slice_, [missing(), missing("b")])
+    assert ledger.ready(slice_, 9) == []
+    ledger.verified(slice_, {"b"}, 78)
+    assert [each.record_id for each in ledger.ready(slice_, 9)] == ["a"]
+    ledger.cleared(slice_, ["a"])
+    assert ledger.ready(slice_, 9) == []
+
+
+def test_who_has_lost_the_slice_says_nothing_about_what_is_missing(ledger: Ledger) -> None:
+    stale = replace(begin(ledger, 2), fence=0)
+    with pytest.raises(LostFenceError):
+        ledger.suspect(stale, [missing()])
+    with pytest.raises(LostFenceError):
+        ledger.verified(stale, set(), 1)
+    with pytest.raises(LostFenceError):
+        ledger.cleared(stale, ["a"])
+    assert times(ledger) == {}
+
+
+def test_two_that_carry_on_with_a_sweep_do_so_once(ledger: Ledger) -> None:
+    begin(ledger, 2)
+    sweep = current(ledger)
+    ledger.step_sweep(sweep, Step(to=replace(sweep, stage=Stage.VERIFYING)))
+    with pytest.raises(LostFenceError):
+        ledger.step_sweep(sweep, Step(to=replace(sweep, stage=Stage.DONE)))
+
+
+def test_a_sweep_goes_on_only_once_no_slice_waits_and_counts_what_was_not_judged(ledger: Ledger) -> None:
+    slice_ = begin(ledger, 2)
+    assert ledger.sweep_outcome(current(ledger)) is None
+    ledger.move(slice_, replace(slice_, state=SliceState.DRAINED, checkpoint=Checkpoint(met=5)))
+    outcome = ledger.sweep_outcome(current(ledger))
+    assert outcome is not None
+    assert (outcome.seen, outcome.unjudged, outcome.parked) == (5, 1, 0)
+
+
+def test_the_slices_of_earlier_sweeps_go_when_the_next_one_begins(ledger: Ledger) -> None:
+    end(ledger, begin(ledger, 2))
+    begin(ledger, 3)
+    assert {each.sweep_round for each in ledger.slices()} == {3}
+
+
+def test_of_a_source_one_slice_of_daily_sweeps_is_read_at_a_time(ledger: Ledger) -> None:
+    begin(ledger, 2)
+    planned(ledger, slice_of(origin=Origin.SWEEP, by="createdAt", sweep_round=2))
+    assert ledger.take("two", now=NOW) is None
+    news = slice_of(origin=Origin.BACKFILL)
+    planned(ledger, news)
+    other = ledger.take("two", now=NOW)
+    assert other is not None
+    assert other.origin is Origin.BACKFILL
+    assert ledger.take("three", now=NOW, sweeps_together=True) is not None
+
+
+def test_a_purge_leaves_nothing_of_sweeps_and_coverage(ledger: Ledger) -> None:
+    slice_ = begin(ledger, 2)
+    ledger.suspect(slice_, [missing()])
+    found = Coverage(status="OPEN", at_source=3, at_least=False, in_lake=2, since_us=0, measured_us=1)
+    ledger.measured("acme", ISSUES, [found])
+    assert ledger.coverage("acme", ISSUES) == [found]
+    sweep = current(ledger)
+    ledger.purge_source("acme")
+    assert (ledger.sweep("acme", ISSUES), ledger.coverage("acme", ISSUES), ledger.suspects(sweep)) == (None, [], [])
