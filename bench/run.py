@@ -10,6 +10,7 @@ BENCHES = {
     "shape.py": "From page bytes to a durable part, on one core, beside the least that it can cost and the usual way",
     "idle.py": "A service that has nothing to do, and one of 200 sources",
     "pull.py": "A whole pull, beside dlt, and on ten times as much",
+    "sweep.py": "A sweep of findings that have not changed, beside pulling them",
     "upkeep.py": "A table after 2,000 publishes, beside one with as many rows after 10",
 }
 
