@@ -1,7 +1,7 @@
 """What a sweep of unchanged findings costs beside pulling them: time and memory. It lands no rows.
 
-Both are processes of their own at the same rate, on a simulator that answers at once. The sweep is asked for by hand, so
-that no share of the rate holds it back.
+Both are processes of their own at the same rate, on a simulator that answers at once. The sweep is asked for by hand,
+so that no share of the rate holds it back.
 """
 
 import json
