@@ -104,6 +104,23 @@ def resumes(installation: Installation, row: SourceRow) -> bool:
     return True
 
 
+def refuse_twin(installation: Installation, row: SourceRow) -> None:
+    """Raise ConfigError if another source reads the same tenant with the same client id: each record would be twice."""
+    settings = wiz_settings(row)
+    for other in installation.ledger.sources():
+        if other.id == row.id:
+            continue
+        try:
+            theirs = wiz_settings(other)
+        except ConfigError:
+            continue
+        if theirs.client_id.strip() == settings.client_id.strip() and _same_tenant(theirs, settings):
+            raise ConfigError(
+                f"The source {other.name!r} reads this tenant with this client id already, so each record would be "
+                f"here twice. Change that one (ocelog source edit {other.id}), or add --anyway to insist."
+            )
+
+
 def add(installation: Installation, row: SourceRow, secret: GivenSecret) -> bool:
     """Add a source; True: it was removed before, and goes on where it stopped. Raises ConfigError."""
     goes_on = resumes(installation, row)

@@ -195,7 +195,7 @@ def test_a_checkpoint_comes_back_as_it_was_saved(ledger: Ledger) -> None:
         reason="throttled",
     )
     ledger.land(landing(held, to=to))
-    assert ledger.slices() == [to]
+    assert ledger.slices() == [replace(to, failing_since=NOW)]
 
 
 def test_a_reason_of_any_text_and_length_can_be_saved(ledger: Ledger) -> None:

@@ -116,7 +116,7 @@ def test_a_second_source_of_the_name_is_refused(ocelog: Ocelog, tenant: Simulate
 def test_the_audit_log_and_projects_are_said_not_to_go_together(ocelog: Ocelog, tenant: Simulated) -> None:
     both = ocelog.add(tenant, "prod", "--project", "p1", "--no-check")
     assert "audit log cannot be limited to projects" in both.err
-    one = ocelog.add(tenant, "less", "--project", "p1", "--log-type", "issues", "--no-check")
+    one = ocelog.add(tenant, "less", "--project", "p1", "--log-type", "issues", "--no-check", "--anyway")
     assert "audit log" not in one.err
 
 
@@ -138,8 +138,8 @@ def test_a_referenced_secret_is_read_anew_each_time(tmp_path: Path, tenant: Simu
     ocelog = Ocelog(tmp_path / "home", WIZ_SECRET=tenant.client_secret)
     ocelog("init")
     ocelog("source", "add", "wiz", "by-file", *tenant.options, "--client-secret-ref", f"file:{file}")
-    ocelog("source", "add", "wiz", "by-variable", *tenant.options, "--client-secret-ref", "env:WIZ_SECRET")
-    ocelog("source", "add", "wiz", "copied", *tenant.options, "--client-secret-env", "WIZ_SECRET")
+    ocelog("source", "add", "wiz", "by-variable", *tenant.options, "--client-secret-ref", "env:WIZ_SECRET", "--anyway")
+    ocelog("source", "add", "wiz", "copied", *tenant.options, "--client-secret-env", "WIZ_SECRET", "--anyway")
     kept = [
         ocelog("source", "show", name, "--json").json["client_secret"] for name in ("by-file", "by-variable", "copied")
     ]
@@ -249,7 +249,7 @@ def test_a_source_is_not_moved_to_another_tenant_once_it_was_read(ocelog: Ocelog
 
 def test_purging_asks_first_then_leaves_no_row_behind(ocelog: Ocelog, tenant: Simulated) -> None:
     ocelog.add(tenant, "prod")
-    ocelog.add(tenant, "twin")
+    ocelog.add(tenant, "twin", "--anyway")
     ocelog("pull")
     rows = ocelog.count("all_logs")
     assert "Nothing was deleted" in ocelog("source", "remove", "prod", "--purge", stdin="n\n", code=2).err
@@ -285,3 +285,12 @@ def test_widening_the_backfill_reads_only_what_is_missing(ocelog: Ocelog, tenant
     (stream,) = ocelog("pull", "--json").json["streams"]
     assert stream["new"] == ocelog.count("wiz_audit") - few > 0
     assert stream["repeats"] <= few / 2
+
+
+def test_a_tenant_under_a_second_name_needs_insisting(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant)
+    assert "'prod' reads this tenant" in ocelog.add(tenant, "again", "--no-check", code=2).err
+    ocelog.add(tenant, "again", "--no-check", "--anyway")
+    assert [row["name"] for row in ocelog("source", "list", "--json").json] == ["prod", "again"]
+    assert "'again' reads this tenant" in ocelog("source", "edit", "prod", "--log-type", "issues", code=2).err
+    ocelog("source", "edit", "prod", "--poll", "1m")

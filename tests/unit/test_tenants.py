@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ocelog import installation, tenants
 from ocelog.errors import ConfigError
+from ocelog.ledger.store import SourceRow
 from ocelog.ledger.vault import Vault
 from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
@@ -59,3 +60,40 @@ def test_a_source_is_paused_until_its_secret_is_kept(tmp_path: Path, monkeypatch
         tenants.add(home, row, GivenSecret(value=Secret("s")))
         paused.extend(row.paused for row in home.ledger.sources())
     assert paused == [True, False]
+
+
+US1 = "https://api.us1.app.wiz.io/graphql"
+
+
+def described(name: str, **settings: object) -> SourceRow:
+    plain = {"token_url": "cognito", "client_id": "account", "api_url": US1}
+    return row_of(name, from_mapping(plain | settings), {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "twin"),
+    [
+        ({}, True),
+        ({"api_url": None}, True),
+        ({"api_url": US1 + "/"}, True),
+        ({"log_types": ["issues"], "projects": ["p"], "rate": 1}, True),
+        ({"client_id": "another"}, False),
+        ({"api_url": US1.replace("us1", "us2")}, False),
+        ({"token_url": "fedramp"}, False),
+    ],
+)
+def test_the_same_tenant_under_a_second_name_is_refused_with_the_first_ones_name(
+    tmp_path: Path, settings: dict[str, object], twin: bool
+) -> None:
+    installation.make(tmp_path / "home", ledger_url=None)
+    with installation.opened(tmp_path / "home") as home:
+        tenants.add(home, described("first"), GivenSecret(value=Secret("s")))
+        second = described("second", **settings)
+        if twin:
+            with pytest.raises(ConfigError, match=r"'first' reads this tenant .* --anyway"):
+                tenants.refuse_twin(home, second)
+        else:
+            tenants.refuse_twin(home, second)
+        tenants.refuse_twin(home, described("first"))
+        home.ledger.remove_source("first")
+        tenants.refuse_twin(home, second)

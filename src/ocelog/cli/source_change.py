@@ -84,6 +84,8 @@ def edit(
         before = tenants.find(installation, name)
         row = tenants.edited(before, said.wiz(wiz_settings(before)), said.streams())
         tenants.refuse_other_tenant(installation, before, row)
+        if said.reaches_anew and not said.anyway:
+            tenants.refuse_twin(installation, row)
         say_conflict(row)
         if not said.no_check and (secret is not None or said.reaches_anew):
             proof = secret or GivenSecret(value=tenants.reveal(installation, row))
@@ -99,13 +101,16 @@ def edit(
         show.remark("Of projects that are new here only news is read. For their past: ocelog pull --since 30d")
 
 
-def rotate(
+def rotate(  # noqa: PLR0913 - its options
     name: Name,
     *,
     client_id: options.ClientId = None,
     client_secret_file: options.SecretFile = None,
     client_secret_env: options.SecretEnv = None,
     client_secret_ref: options.SecretRef = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Save even if another source reads the same tenant with this client id.")
+    ] = False,
 ) -> None:
     """Put a new client secret in the place of the old one, once the new one is proven. Nothing is pulled again."""
     secret = given_secret(file=client_secret_file, variable=client_secret_env, reference=client_secret_ref)
@@ -115,6 +120,8 @@ def rotate(
         settings = wiz_settings(row)
         if client_id is not None:
             settings = Said(client_id=client_id).wiz(settings)
+            if not anyway:
+                tenants.refuse_twin(installation, tenants.edited(row, settings, {}))
         items = [
             item for item in tenants.check(settings, secret.value, health.waiting) if item.name in {"address", "token"}
         ]

@@ -103,11 +103,14 @@ class Said:
     no_check: Annotated[bool, typer.Option("--no-check", help="Save without asking Wiz whether everything works.")] = (
         False
     )
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Save even if another source reads the same tenant with this client id.")
+    ] = False
 
     @property
     def is_blank(self) -> bool:
         """Whether nothing was said about the tenant."""
-        return self == Said(no_check=self.no_check)
+        return self == Said(no_check=self.no_check, anyway=self.anyway)
 
     @property
     def reaches_anew(self) -> bool:

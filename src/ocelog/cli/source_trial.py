@@ -23,6 +23,8 @@ def new_row(installation: Installation, name: str, said: Said) -> SourceRow:
     """Return the source that would be added. Raises ConfigError where it may not be."""
     row = tenants.row_of(free_name(installation, name), said.wiz(None), said.streams())
     tenants.resumes(installation, row)
+    if not said.anyway:
+        tenants.refuse_twin(installation, row)
     return row
 
 
