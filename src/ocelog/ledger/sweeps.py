@@ -155,6 +155,10 @@ def suspects(tx: Connection, sweep: Sweep) -> list[Suspect]:
 def suspect(tx: Connection, slice_: Slice, missing: Sequence[Suspect]) -> None:
     """Keep the open records that `slice_` did not show, in the place of what it kept before. Raises LostFenceError."""
     _hold(tx, slice_)
+    newest = tx.execute(select(_w.round).where(_this(slice_.source_id, slice_.log_type))).scalar_one_or_none()
+    if newest is not None and slice_.sweep_round < newest:
+        # A stretch of an earlier sweep that was parked until now: what the newer one found there stands.
+        return
     stretch = and_(
         _of(slice_.source_id, slice_.log_type),
         _s.created_us >= to_us(slice_.since),
