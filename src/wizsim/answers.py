@@ -166,7 +166,13 @@ class Answering:
             test, moves = rules.compile(root.type, given, self.world.now())
             if projects:
                 test = _both(test, _visible(question.account))
-            sort = order_of(root.type, order, shuffled=self.world.seed if shuffled else None, descending=descending)
+            sort = order_of(
+                root.type,
+                order,
+                oldest_first=self.behaviour.oldest_first,
+                shuffled=self.world.seed if shuffled else None,
+                descending=descending,
+            )
             listing = Listing(self.world.tables[root.type], test, sort)
             if moves:
                 answer.repeatable = False

@@ -11,6 +11,8 @@ class Behaviour:
     before_inclusive: bool = False
     tie_break: bool = False
     """Cursors name the records of their instant; without, ties at a page's edge are skipped."""
+    oldest_first: bool = False
+    """A listing without orderBy begins with the oldest record; two clients rely on the newest."""
     page_cap: int = 500
     refuse_over_cap: bool = False
     """Refuse a larger `first` instead of clamping it."""

@@ -47,6 +47,7 @@ class BehaviourAsked(msgspec.Struct, forbid_unknown_fields=True):
     after_inclusive: bool | msgspec.UnsetType = msgspec.UNSET
     before_inclusive: bool | msgspec.UnsetType = msgspec.UNSET
     tie_break: bool | msgspec.UnsetType = msgspec.UNSET
+    oldest_first: bool | msgspec.UnsetType = msgspec.UNSET
     page_cap: Count | msgspec.UnsetType = msgspec.UNSET
     refuse_over_cap: bool | msgspec.UnsetType = msgspec.UNSET
     page_default: Count | msgspec.UnsetType = msgspec.UNSET

@@ -122,6 +122,7 @@ def _behaviour(settings: Settings) -> Behaviour:
         after_inclusive=settings.inclusive in {Inclusive.AFTER, Inclusive.BOTH},
         before_inclusive=settings.inclusive in {Inclusive.BEFORE, Inclusive.BOTH},
         tie_break=settings.tie_break,
+        oldest_first=settings.oldest_first,
         page_cap=settings.page_cap,
         refuse_over_cap=settings.page_cap_refuse,
         max_count=settings.max_count,

@@ -29,7 +29,7 @@ FIELDS = {
     ("findings", "RELATED_SOURCE_MAPPED_ISSUE_SEVERITY"): ("Severity", "severity"),
     ("findings", "TECHNOLOGY_END_OF_LIFE_DATE"): ("TechnologyEndOfLifeAt", "technologyEndOfLifeAt"),
 }
-"""(type, order asked for) -> (the cursor's name of it, the record's field). Which order comes unasked is not public."""
+"""(type, order asked for) -> (the cursor's name of it, the record's field). Which field orders unasked is not public."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +43,24 @@ class Order:
     descending: bool = False
 
 
-def order_of(type_: str, given: Json | None, *, shuffled: int | None = None, descending: bool = False) -> Order:
-    """Return the order that `orderBy` asks for; `shuffled` (a seed) and `descending` are faults."""
+def order_of(
+    type_: str,
+    given: Json | None,
+    *,
+    oldest_first: bool = False,
+    shuffled: int | None = None,
+    descending: bool = False,
+) -> Order:
+    """Return the order that `orderBy` asks for, and without one the newest first unless `oldest_first`.
+
+    `shuffled` (a seed) and `descending` are faults.
+    """
     if shuffled is not None:
         return Order(name="Position", key=lambda v: (0, crc32(v.id.encode(), shuffled)), dated=False)
-    asked = (given or {}).get("field")
+    wanted = given or {"direction": "ASC" if oldest_first else "DESC"}
+    asked = wanted.get("field")
     name, field = FIELDS.get((type_, asked), FIELDS[type_, None])
-    down = ((given or {}).get("direction") == "DESC") != descending
+    down = (wanted.get("direction") == "DESC") != descending
     if field == "id":
         return Order(name=name, key=_by_id_down if down else _by_id, dated=False, descending=down)
     if field == "severity":

@@ -51,6 +51,9 @@ class Settings:
     fault_seed: Annotated[int | None, typer.Option(help="Seed of the faults' dice; the tenant's unless given.")] = None
     inclusive: Annotated[Inclusive, typer.Option(help="Edges of date filters that are inclusive.")] = Inclusive.NEITHER
     tie_break: Annotated[bool, typer.Option("--tie-break", help="Cursors tell records of one instant apart.")] = False
+    oldest_first: Annotated[
+        bool, typer.Option("--oldest-first", help="Listings that are asked for without an order begin with the oldest.")
+    ] = False
     page_cap: Annotated[int, typer.Option(min=1, max=MOST_RECORDS, help="Most records of a page.")] = 500
     page_cap_refuse: Annotated[bool, typer.Option("--page-cap-refuse", help="Refuse instead of clamping.")] = False
     max_count: Annotated[int, typer.Option(min=1, max=MOST_RECORDS, help="Where totalCount of findings stops.")] = (

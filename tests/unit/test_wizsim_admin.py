@@ -86,11 +86,11 @@ def test_a_behaviour_can_be_taken_back_to_no_limit(api: Api) -> None:
 
 
 def test_records_that_are_put_there_are_shown_and_left_alone(api: Api) -> None:
-    call(api, "POST", "put", type="issues", record={"id": "mine", "createdAt": "2001-01-01T00:00:00Z"})
+    call(api, "POST", "put", type="issues", record={"id": "mine", "createdAt": "2999-01-01T00:00:00Z"})
     call(api, "POST", "put", type="findings", record={"id": "mine", "vulnerableAsset": None})
     call(api, "POST", "advance", seconds=3600)
     current = call(api, "GET", "current")
-    assert current["issues"]["mine"] == [1, {"id": "mine", "createdAt": "2001-01-01T00:00:00Z"}]
+    assert current["issues"]["mine"] == [1, {"id": "mine", "createdAt": "2999-01-01T00:00:00Z"}]
     assert current["findings"]["mine"][0] == 1
     asked = "{ issuesV2(first: 1) { uniqueEntityCount nodes { id } } }"
     assert api.ask(asked)["data"]["issuesV2"]["nodes"] == [{"id": "mine"}]

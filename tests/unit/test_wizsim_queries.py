@@ -165,6 +165,25 @@ def test_orders_are_kept(api: Api) -> None:
     assert worst["data"]["issuesV2"]["nodes"][0]["severity"] == "CRITICAL"
 
 
+@pytest.mark.parametrize(
+    ("root", "dated"),
+    [
+        ("auditLogEntries", "timestamp"),
+        ("issuesV2", "createdAt"),
+        ("vulnerabilityFindings", "updatedAt"),
+    ],
+)
+def test_without_an_order_the_newest_come_first_unless_the_tenant_is_set_otherwise(
+    world: World, root: str, dated: str
+) -> None:
+    document = f"{{ {root}(first: 100) {{ nodes {{ {dated} }} }} }}"
+    for oldest_first in (False, True):
+        page = Api(world, behaviour=Behaviour(oldest_first=oldest_first)).ask(document)["data"][root]
+        dates = [instant(node[dated]) for node in page["nodes"]]
+        assert len(set(dates)) > 1
+        assert dates == sorted(dates, reverse=not oldest_first)
+
+
 def test_findings_are_open_ones_unless_a_status_is_asked_for(api: Api, world: World) -> None:
     states = {n.get("status") for n in world.tables["findings"].current.values()}
     assert {"OPEN", "RESOLVED"} <= states
@@ -212,7 +231,7 @@ def test_edges_of_dates_are_inclusive_as_told(world: World, *, after: bool, befo
     api = Api(world, behaviour=Behaviour(after_inclusive=after, before_inclusive=before))
     nodes = api.ask(f"{{ auditLogEntries(first: 500, {edges}) {{ nodes {{ timestamp }} }} }}")
     got = [instant(n["timestamp"]) for n in nodes["data"]["auditLogEntries"]["nodes"]]
-    assert got == [t for t in times if (low < t or (after and t == low)) and (t < high or (before and t == high))]
+    assert got[::-1] == [t for t in times if (low < t or (after and t == low)) and (t < high or (before and t == high))]
 
 
 @pytest.mark.parametrize(
