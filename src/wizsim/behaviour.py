@@ -14,6 +14,8 @@ class Behaviour:
     oldest_first: bool = False
     """A listing without orderBy begins with the oldest record; two clients rely on the newest."""
     page_cap: int = 500
+    audit_page_cap: int = 5_000
+    """Most entries of a page of the audit log, which clients ask for 5,000 at once."""
     refuse_over_cap: bool = False
     """Refuse a larger `first` instead of clamping it."""
     page_default: int = 50

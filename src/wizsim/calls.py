@@ -49,6 +49,7 @@ class BehaviourAsked(msgspec.Struct, forbid_unknown_fields=True):
     tie_break: bool | msgspec.UnsetType = msgspec.UNSET
     oldest_first: bool | msgspec.UnsetType = msgspec.UNSET
     page_cap: Count | msgspec.UnsetType = msgspec.UNSET
+    audit_page_cap: Count | msgspec.UnsetType = msgspec.UNSET
     refuse_over_cap: bool | msgspec.UnsetType = msgspec.UNSET
     page_default: Count | msgspec.UnsetType = msgspec.UNSET
     max_count: Count | msgspec.UnsetType | None = msgspec.UNSET

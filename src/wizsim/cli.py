@@ -124,6 +124,7 @@ def _behaviour(settings: Settings) -> Behaviour:
         tie_break=settings.tie_break,
         oldest_first=settings.oldest_first,
         page_cap=settings.page_cap,
+        audit_page_cap=settings.audit_page_cap,
         refuse_over_cap=settings.page_cap_refuse,
         max_count=settings.max_count,
         self_audit=settings.self_audit,

@@ -104,6 +104,8 @@ NESTED: Mapping[str, Mapping[str, str]] = {
 IGNORED = frozenset({"IncludeLastDetected"})
 PRESENCE = frozenset({"hasDueDate", "hasNote", "hasUserNote", "hasServiceTicket", "projectIsSet", "riskIsSet"})
 SUBSTRING = frozenset({"search", "noteContains", "searchServiceTicket", "userAgent", "sourceIP", "subscriptionSearch"})
+CASELESS = frozenset({"action", "actionV2"})
+"""Filters that are compared without regard to case."""
 USER_TYPES = {"USER_ACCOUNT": "UserSnapshot", "SERVICE_ACCOUNT": "ServiceAccountSnapshot"}
 LONGEST_LIST = 5_000
 
@@ -139,8 +141,8 @@ class Filtering:
         return tests, moves
 
     def _condition(self, name: str, wanted: Any, now: int) -> Condition:
-        if isinstance(wanted, list):
-            return _among(name, wanted)
+        if isinstance(wanted, list) or name in CASELESS:
+            return _among(name, wanted if isinstance(wanted, list) else [wanted])
         if isinstance(wanted, dict):
             conditions = [self._operator(name, how, value, now) for how, value in wanted.items() if value is not None]
             return lambda found: all(condition(found) for condition in conditions)
@@ -181,6 +183,9 @@ class Filtering:
 def _among(name: str, wanted: list[Any]) -> Condition:
     if len(wanted) > LONGEST_LIST:
         raise bad_input(f"{name}: at most {LONGEST_LIST} values")
+    if name in CASELESS:
+        folded = {str(value).casefold() for value in wanted}
+        return lambda found: not folded or any(str(value).casefold() in folded for value in plain(found))
     members = {USER_TYPES.get(v, v) for v in wanted} if name == "userType" else set(wanted)
     if name == "riskEqualsAll":
         return lambda found: members <= set(plain(found))

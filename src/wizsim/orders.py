@@ -29,7 +29,7 @@ FIELDS = {
     ("findings", "RELATED_SOURCE_MAPPED_ISSUE_SEVERITY"): ("Severity", "severity"),
     ("findings", "TECHNOLOGY_END_OF_LIFE_DATE"): ("TechnologyEndOfLifeAt", "technologyEndOfLifeAt"),
 }
-"""(type, order asked for) -> (the cursor's name of it, the record's field). Which field orders unasked is not public."""
+"""(type, order asked for) -> (the cursor's name of it, the record's field). Which field comes unasked is not public."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,10 @@ from wizsim.tables import Version
 
 Json = dict[str, Any]
 
+EXPORTS = "https://exports.example.com"
+"""Where export URLs lead: nowhere."""
+UNPAGED = frozenset({"exportUrl", "__typename"})
+"""Fields of a connection that are about no page of it."""
 SEVERITIES = ("critical", "high", "medium", "low", "informational")
 
 
@@ -29,15 +33,16 @@ class Page:
 
 def size_of(root: RootField, first: int | None, behaviour: Behaviour) -> int:
     """Return how many records a page of `root` may hold. Raises Refusal."""
+    cap = behaviour.audit_page_cap if root.type == "audit" else behaviour.page_cap
     if first is None:
-        if root.type == "audit":
+        if root.type == "audit" and not root.wanted <= UNPAGED:
             raise bad_input("argument `first` is required")
-        return min(behaviour.page_default, behaviour.page_cap)
+        return min(behaviour.page_default, cap)
     if first < 1:
         raise bad_input("argument `first` must be positive")
-    if first > behaviour.page_cap and behaviour.refuse_over_cap:
-        raise bad_input(f"argument `first` must not exceed {behaviour.page_cap}")
-    return min(first, behaviour.page_cap)
+    if first > cap and behaviour.refuse_over_cap:
+        raise bad_input(f"argument `first` must not exceed {cap}")
+    return min(first, cap)
 
 
 def turn(  # noqa: PLR0913 - what a page depends on
@@ -82,6 +87,8 @@ def connection_of(root: RootField, page: Page, behaviour: Behaviour) -> Json:
     if any(name.endswith("SeverityCount") for name in wanted):
         severities = [v.get("severity") for v in listing.all()]
         connection |= {f"{s}SeverityCount": severities.count(s.upper()) for s in SEVERITIES}
+    if "exportUrl" in wanted:
+        connection["exportUrl"] = f"{EXPORTS}/{root.name}"
     if "uniqueEntityCount" in wanted:
         connection["uniqueEntityCount"] = len({(v.get("entitySnapshot") or {}).get("id") for v in listing.all()})
     return connection

@@ -54,7 +54,8 @@ class Settings:
     oldest_first: Annotated[
         bool, typer.Option("--oldest-first", help="Listings that are asked for without an order begin with the oldest.")
     ] = False
-    page_cap: Annotated[int, typer.Option(min=1, max=MOST_RECORDS, help="Most records of a page.")] = 500
+    page_cap: Annotated[int, typer.Option(min=1, max=MOST_RECORDS, help="Most issues or findings of a page.")] = 500
+    audit_page_cap: Annotated[int, typer.Option(min=1, max=MOST_RECORDS, help="Most audit entries of a page.")] = 5_000
     page_cap_refuse: Annotated[bool, typer.Option("--page-cap-refuse", help="Refuse instead of clamping.")] = False
     max_count: Annotated[int, typer.Option(min=1, max=MOST_RECORDS, help="Where totalCount of findings stops.")] = (
         100_000

@@ -88,6 +88,7 @@ def test_the_token_names_the_data_centre(line: Line) -> None:
     claims = json.loads(base64.urlsafe_b64decode(line.token.split(".")[1] + "=="))
     assert claims["dc"] == "us1"
     assert claims["isServiceAccount"] is True
+    assert b"read:issues" not in base64.b64decode(claims["encodedScopes"]), "clients cannot read their scopes off it"
 
 
 def test_the_date_header_is_the_simulated_clock(server: Server, line: Line) -> None:

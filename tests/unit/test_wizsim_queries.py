@@ -194,12 +194,22 @@ def test_findings_are_open_ones_unless_a_status_is_asked_for(api: Api, world: Wo
 
 
 def test_a_page_is_clamped_to_the_cap_or_refused(world: World) -> None:
-    document = "{ auditLogEntries(first: 5000) { nodes { id } } }"
+    document = "{ issuesV2(first: 5000) { nodes { id } } }"
     clamped = Api(world, behaviour=Behaviour(page_cap=9)).ask(document)
-    assert len(clamped["data"]["auditLogEntries"]["nodes"]) == 9
+    assert len(clamped["data"]["issuesV2"]["nodes"]) == 9
     refused = Api(world, behaviour=Behaviour(page_cap=9, refuse_over_cap=True)).ask(document)
     assert refused["data"] is None
     assert refused["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+def test_a_page_of_the_audit_log_has_a_cap_of_its_own_of_5000(world: World) -> None:
+    def asked(first: int, **behaviour: Any) -> Json:
+        api = Api(world, behaviour=Behaviour(page_cap=9, refuse_over_cap=True, **behaviour))
+        return api.ask(f"{{ auditLogEntries(first: {first}) {{ nodes {{ id }} }} }}")
+
+    assert len(asked(5000)["data"]["auditLogEntries"]["nodes"]) > 9
+    assert asked(5001)["errors"][0]["message"] == "argument `first` must not exceed 5000"
+    assert asked(8, audit_page_cap=7)["errors"][0]["message"] == "argument `first` must not exceed 7"
 
 
 def test_the_cap_holds_for_pages_of_no_size(world: World) -> None:
@@ -211,7 +221,26 @@ def test_the_audit_log_needs_a_page_size(api: Api) -> None:
     answer = api.ask("{ auditLogEntries { nodes { id } } }")
     assert answer["data"] is None
     assert answer["errors"][0]["message"] == "argument `first` is required"
+    assert api.ask("{ auditLogEntries { exportUrl totalCount } }")["data"] is None
     assert api.ask("{ issuesV2 { nodes { id } } }")["data"]["issuesV2"]["nodes"]
+
+
+@pytest.mark.parametrize("root", ["auditLogEntries", "issues", "issuesV2"])
+def test_an_export_is_offered_without_a_page_size(api: Api, root: str) -> None:
+    answer = api.ask(f"{{ {root} {{ __typename exportUrl(format: CSV, limit: 1000) }} }}")
+    assert answer["data"][root]["exportUrl"].startswith("https://")
+    assert "errors" not in answer
+
+
+@pytest.mark.parametrize("asked", ['action: "LOGIN"', 'action: "login"', 'actionV2: ["lOgIn", "none"]'])
+def test_actions_are_compared_without_regard_to_case(api: Api, asked: str) -> None:
+    nodes = api.ask(f"{{ auditLogEntries(first: 500, filterBy: {{{asked}}}) {{ nodes {{ action }} }} }}")
+    assert {node["action"] for node in nodes["data"]["auditLogEntries"]["nodes"]} == {"Login"}
+
+
+def test_there_is_no_root_of_threats(api: Api) -> None:
+    answer = api.ask("{ threats(first: 1) { totalCount } }")
+    assert answer["errors"][0]["message"] == 'Cannot query field "threats" on type "Query".'
 
 
 def test_counting_findings_stops_at_the_cap(world: World) -> None:
