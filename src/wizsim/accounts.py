@@ -35,6 +35,7 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "VulnerabilityFinding.vulnerableAsset": _RESOURCES,
 }
 """Field -> scopes, of which one is enough. `read:all` does not open the audit log."""
+RESOURCE_FIELDS = frozenset(field for field, scopes in SCOPES.items() if scopes == _RESOURCES)
 SCOPE_NAMES = tuple(sorted({scope for scopes in SCOPES.values() for scope in scopes}))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from graphql.execution.values import VariableValues, get_argument_values
 
-from wizsim.accounts import Account
+from wizsim.accounts import RESOURCE_FIELDS, Account
 from wizsim.behaviour import Behaviour
 from wizsim.documents import coerce, operation_of, read_document
 from wizsim.faults import Fault
@@ -193,6 +193,7 @@ class Answering:
             if f.name == "refused-field"
         }
         account, held = question.account, list(question.account.scopes)
+        open_to_all = frozenset[str]() if self.behaviour.resources_scope else RESOURCE_FIELDS - extra.keys()
         nulled: set[str] = set()
         for root in plan.fields:
             coordinate = f"Query.{root.name}"
@@ -208,6 +209,8 @@ class Answering:
                 continue
             for use in root.uses:
                 for coordinate in use.coordinates:
+                    if coordinate in open_to_all:
+                        continue
                     needed = account.lacks(coordinate, extra.get(coordinate))
                     if needed is not None:
                         nulled.add(coordinate)

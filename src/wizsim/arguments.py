@@ -193,6 +193,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Check]] = {
     "cut-gzip": {"at": _PART},
     "slow-body": {"seconds": _number(0, 86_400)},
     "overlap": {"by": _whole(1, 10**6)},
+    "absent-keys": {"field": _KEY},
     "odd-record": {"kind": _one_of(*ODD_KINDS), "id": _ID, "key": _KEY},
     "hidden-field": {"field": _field_or_type},
     "refused-field": {"field": _field, "scope": _like(_SCOPE, "a scope such as admin:all")},

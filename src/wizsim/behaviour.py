@@ -21,5 +21,7 @@ class Behaviour:
     page_default: int = 50
     max_count: int | None = 100_000
     """Where totalCount of findings stops and maxCountReached is set."""
+    resources_scope: bool = True
+    """What resources are needs read:resources; without, the scope of the log type opens them too."""
     self_audit: bool = False
     """Logins and queries of collectors show up in the audit log."""

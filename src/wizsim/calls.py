@@ -53,6 +53,7 @@ class BehaviourAsked(msgspec.Struct, forbid_unknown_fields=True):
     refuse_over_cap: bool | msgspec.UnsetType = msgspec.UNSET
     page_default: Count | msgspec.UnsetType = msgspec.UNSET
     max_count: Count | msgspec.UnsetType | None = msgspec.UNSET
+    resources_scope: bool | msgspec.UnsetType = msgspec.UNSET
     self_audit: bool | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -127,6 +127,7 @@ def _behaviour(settings: Settings) -> Behaviour:
         audit_page_cap=settings.audit_page_cap,
         refuse_over_cap=settings.page_cap_refuse,
         max_count=settings.max_count,
+        resources_scope=settings.resources_scope,
         self_audit=settings.self_audit,
     )
 

@@ -57,6 +57,8 @@ MEANINGS: Mapping[str, str] = {
     "null-entry": "the first record of the page is null",
     "odd-record": "the first record (or id=) holds a value that does not fit: kind=bad-timestamp, wrong-type, "
     "null-required, missing-required, huge-integer, nan, infinity, surrogate, invalid-utf8, duplicate-key, deep, long",
+    "absent-keys": "fields that are asked for and null are left out of their records as keys, with no error beside the "
+    "data; field=: that one, whatever it holds",
     "hidden-field": 'field=Type.name is unknown: 400 `Cannot query field "name" on type "Type".`; type names hide too',
     "refused-field": "field=Type.name needs scope=admin:all: null, with an error beside the data",
     "date-jump": "the Date header is `seconds`=3600 off",

@@ -178,6 +178,7 @@ def twist_records(
             continue
         records[at].update(dict.fromkeys(_nullable(root)))
         errors.append(error(OOPS, code="INTERNAL", request_id=request_id, path=[*root.records_path[:2], at]))
+    _leave_out(mischief.named("absent-keys"), root, records)
     if "null-entry" in faults and root.records_path[1:] and len(root.records_path) == 3:
         rendered[root.records_path[1]][0] = None
     if "null-nodes" in faults:
@@ -200,6 +201,15 @@ def _nullable(root: RootField) -> list[str]:
         for u in root.uses
         if len(u.path) == depth + 1 and u.path[:depth] == root.records_path and u.nullable
     ]
+
+
+def _leave_out(faults: list[Fault], root: RootField, records: list[Json]) -> None:
+    nullable = frozenset(_nullable(root))
+    for wanted in [fault.args.get("field") for fault in faults]:
+        for record in records:
+            for key in [k for k, value in record.items() if k == wanted or (wanted is None and value is None)]:
+                if key in nullable:
+                    del record[key]
 
 
 def _partial(mischief: Mischief, fault: Fault, root: RootField, records: list[Json], request_id: str) -> list[Json]:

@@ -64,6 +64,13 @@ class Settings:
     scopes: Annotated[str, typer.Option(help="Scopes of the service account, separated by commas.")] = ",".join(
         DEFAULT_SCOPES
     )
+    resources_scope: Annotated[
+        bool,
+        typer.Option(
+            "--resources-scope/--no-resources-scope",
+            help="Whether the resources of issues and findings need read:resources besides.",
+        ),
+    ] = True
     projects: Annotated[
         str,
         typer.Option(help="Bind the account to projects: their ids, separated by commas, or how many of the busiest."),

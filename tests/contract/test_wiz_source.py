@@ -468,6 +468,30 @@ def test_without_read_resources_what_the_resources_are_is_left_out(source: WizSo
     assert _page(source.ask(_ask(source, "findings"))).refused == {"vulnerableAsset"}
 
 
+def test_where_the_scopes_of_the_log_types_are_enough_no_other_is_missed(connect: Connect, server: Server) -> None:
+    server.accounts.replace(server.client_id, scopes=("read:issues", "read:vulnerabilities"))
+    server.api.behave(resources_scope=False)
+    try:
+        items = connect(log_types=["Wiz.Issues", "Wiz.VulnerabilityFinding"]).check()
+        page = _page((source := connect()).ask(_ask(source, "findings", since=source.now() - EVER)))
+    finally:
+        server.api.behave(resources_scope=True)
+    assert not any("read:resources" in item.text + item.todo for item in items)
+    assert {item.state for item in items if item.name in {"issues", "findings"}} == {"ok"}
+    assert page.refused == frozenset()
+    assert any(record["vulnerableAsset"] for record in _records(page))
+
+
+@EACH
+def test_a_field_absent_as_a_key_is_null_and_not_unknown(source: WizSource, server: Server, short: str) -> None:
+    whole = _page(source.ask(_ask(source, short)))
+    server.faults.add("absent-keys")
+    page = _page(source.ask(_ask(source, short)))
+    assert len(_records(page)) == len(_records(whole))
+    assert _records(page) != _records(whole)
+    assert (page.refused, page.unknown) == (whole.refused, whole.unknown)
+
+
 @pytest.mark.parametrize("field", ["Issue.id", "Issue.status", "Issue.updatedAt", "Issue.statusChangedAt"])
 def test_records_cannot_be_read_without_what_places_them(source: WizSource, server: Server, field: str) -> None:
     server.faults.add("hidden-field", field=field)

@@ -80,6 +80,19 @@ def test_order_spaces_nulls_and_fields_off_the_list_make_no_version(same: Any) -
     assert version(shaper, ISSUE) == version(shaper, json.dumps(same, indent=3).encode())
 
 
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: str(kind.log_type))
+def test_a_key_that_is_absent_is_null_and_nothing_else(kind: Any) -> None:
+    lines = (FOLDER / f"{table_name(kind.log_type)}.records.jsonl").read_text().splitlines()
+    whole = [json.loads(line) for line in lines]
+    absent = [{key: value for key, value in record.items() if value is not None} for record in whole]
+    assert absent != whole
+    shaper = shaper_of(kind)
+    was, now = shaper.shape(page(whole)), shaper.shape(page(absent))
+    assert (now.versions, len(now.rejections)) == (was.versions, len(was.rejections))
+    typed = [{k: v for k, v in row.items() if k != "raw"} for row in rows(now)]
+    assert typed == [{k: v for k, v in row.items() if k != "raw"} for row in rows(was)]
+
+
 def test_a_boolean_and_its_text_are_the_same() -> None:
     shaper = shaper_of(FINDINGS)
     finding = {"id": "f", "updatedAt": AT, "validatedInRuntime": True}

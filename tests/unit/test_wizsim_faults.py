@@ -87,6 +87,26 @@ def test_a_refusal_has_its_status_code_and_headers(
     assert client.post().status == 200
 
 
+def test_fields_that_are_null_can_be_absent_as_keys_without_an_error(client: Client) -> None:
+    document = "{ auditLogEntries(first: 50) { nodes { id user { id } serviceAccount { id } sourceIP } } }"
+    whole = client.post(document).json()["data"]["auditLogEntries"]["nodes"]
+    assert any(node["user"] is None for node in whole)
+    client.faults.add("absent-keys")
+    answer = client.post(document).json()
+    assert "errors" not in answer
+    shown = answer["data"]["auditLogEntries"]["nodes"]
+    assert shown == [{key: value for key, value in node.items() if value is not None} for node in whole]
+    client.faults.clear()
+    client.faults.add("absent-keys", field="sourceIP")
+    assert all(
+        set(node) == {"id", "user", "serviceAccount"}
+        for node in client.post(document).json()["data"]["auditLogEntries"]["nodes"]
+    )
+    client.faults.clear()
+    client.faults.add("absent-keys", field="id")
+    assert client.post(document).json()["data"]["auditLogEntries"]["nodes"] == whole, "an id is never null"
+
+
 def test_a_question_can_be_sent_elsewhere(client: Client) -> None:
     client.faults.add("redirect", times=1)
     reply = client.post()

@@ -613,6 +613,15 @@ def test_scopes_open_roots_and_fields(world: World) -> None:
     assert partial["errors"][0]["path"] == ["vulnerabilityFindings", "nodes", "@", "vulnerableAsset"]
 
 
+def test_some_tenants_show_resources_without_the_scope_of_resources(world: World) -> None:
+    accounts = Accounts()
+    narrow = accounts.add(scopes=("read:vulnerabilities",))
+    asked = "{ vulnerabilityFindings(first: 2) { nodes { vulnerableAsset { __typename } } } }"
+    answer = Api(world, accounts=accounts, behaviour=Behaviour(resources_scope=False)).ask(asked, account=narrow)
+    assert "errors" not in answer
+    assert all(node["vulnerableAsset"] for node in answer["data"]["vulnerabilityFindings"]["nodes"])
+
+
 def test_an_account_bound_to_projects_sees_only_theirs_and_no_audit_log(world: World) -> None:
     project = world.estate.busiest_projects()[0]
     accounts = Accounts()
