@@ -1,5 +1,6 @@
-"""What SQL sees of the ledger: the tables `streams` and, beside it, whatever else is small and not in the lake."""
+"""What SQL sees of the ledger: the small tables `streams` and `coverage`."""
 
+from collections.abc import Callable
 from functools import partial
 
 import pyarrow as pa
@@ -38,26 +39,66 @@ _STREAMS: tuple[tuple[str, pa.DataType, str], ...] = (
 )
 
 
+_COVERAGE: tuple[tuple[str, pa.DataType, str], ...] = (
+    ("source", pa.string(), "Name of the source."),
+    ("source_id", pa.string(), "Its id, as in p_source_id."),
+    ("log_type", pa.string(), "The log type, as in p_log_type."),
+    ("status", pa.string(), "Status of the records; empty for a log type without statuses."),
+    ("at_wiz", pa.int64(), "How many records Wiz counted."),
+    ("at_least", pa.bool_(), "Whether Wiz stopped counting there: it has more."),
+    ("in_lake", pa.int64(), "How many records the lake had."),
+    ("difference", pa.int64(), "How many more Wiz counted than the lake had."),
+    ("measured", _INSTANT, "When that was measured."),
+)
+
+
 def ledger_schemas() -> dict[str, pa.Schema]:
     """Return the columns of each table, each with what it means in its metadata under `doc`."""
-    return {"streams": pa.schema([pa.field(name, kind, metadata={b"doc": doc}) for name, kind, doc in _STREAMS])}
+    columns = {"streams": _STREAMS, "coverage": _COVERAGE}
+    return {
+        table: pa.schema([pa.field(name, kind, metadata={b"doc": doc}) for name, kind, doc in listed])
+        for table, listed in columns.items()
+    }
 
 
-MEANINGS = {"streams": "The status of each stream as `ocelog status` shows it: one row per source and log type."}
+MEANINGS = {
+    "streams": "The status of each stream as `ocelog status` shows it: one row per source and log type.",
+    "coverage": "How many records Wiz counts and how many the lake has, as `ocelog coverage` measured them last.",
+}
 
 
 def ledger_tables(ledger: Ledger) -> dict[str, ExtraTable]:
     """Return the tables by name; their rows are read from `ledger` when a query asks for them."""
-    schemas = ledger_schemas()
-    return {"streams": ExtraTable(schema=schemas["streams"], rows=partial(_streams, ledger, schemas["streams"]))}
-
-
-def _streams(ledger: Ledger, schema: pa.Schema) -> pa.Table:
-    return pa.Table.from_pylist([_stream(each) for each in standings(ledger)], schema=schema)
-
-
-def _stream(each: Standing) -> dict[str, object]:
+    rows = {"streams": _stream_rows, "coverage": _coverage_rows}
     return {
+        table: ExtraTable(schema=schema, rows=partial(_table, ledger, schema, rows[table]))
+        for table, schema in ledger_schemas().items()
+    }
+
+
+def _table(ledger: Ledger, schema: pa.Schema, rows: Callable[[Standing], list[dict[str, object]]]) -> pa.Table:
+    return pa.Table.from_pylist([row for each in standings(ledger) for row in rows(each)], schema=schema)
+
+
+def _coverage_rows(each: Standing) -> list[dict[str, object]]:
+    return [
+        {
+            "source": each.source,
+            "source_id": each.source_id,
+            "log_type": each.log_type,
+            "status": gap.status,
+            "at_wiz": gap.at_source,
+            "at_least": gap.at_least,
+            "in_lake": gap.in_lake,
+            "difference": gap.difference,
+            "measured": gap.measured,
+        }
+        for gap in each.coverage
+    ]
+
+
+def _stream_rows(each: Standing) -> list[dict[str, object]]:
+    row: dict[str, object] = {
         "source": each.source,
         "source_id": each.source_id,
         "log_type": each.log_type,
@@ -80,3 +121,4 @@ def _stream(each: Standing) -> dict[str, object]:
         "todo": each.todo,
         "error_at": each.error_at,
     }
+    return [row]

@@ -84,6 +84,11 @@ def test_what_changes_unseen_is_brought_and_what_is_gone_is_closed_until_it_retu
     swept(ocelog)
     assert state(ocelog, "wiz_issues", gone["id"])["status"] == "OPEN"
     assert {row["difference"] for row in ocelog("coverage", "-o", "json").json["coverage"]} == {0}
+    told = [
+        (row["log_type"], row["status"], row["in_lake"]) for row in ocelog("coverage", "-o", "json").json["coverage"]
+    ]
+    asked = ocelog("query", "SELECT log_type, status, in_lake FROM coverage").lines
+    assert sorted(told) == sorted((row["log_type"], row["status"], row["in_lake"]) for row in asked)
 
 
 def test_what_closed_unseen_lands_as_it_was_closed(tenant: Tenant, ocelog: Ocelog) -> None:
