@@ -81,6 +81,11 @@ def _project(rng: Random, users: list[Json]) -> Json:
         "businessUnit": pick(rng, BUSINESS_UNITS),
         "projectOwners": [pick(rng, users)],
         "riskProfile": risk,
+        "description": f"What {name} runs.",
+        "createdAt": "2025-02-01T08:00:00Z",
+        "modifiedAt": "2025-06-01T08:00:00Z",
+        "updatedAt": "2025-06-01T08:00:00Z",
+        "teamMemberCount": 1,
     }
 
 

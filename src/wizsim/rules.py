@@ -13,6 +13,9 @@ FRAMEWORKS = (
     ("NIST SP 800-53 Revision 5", "SI System and Information Integrity", "SI-2 Flaw remediation"),
 )
 
+MADE = "2025-03-02T09:00:00Z"
+"""When the rules came to the tenant; the vendor wrote them all."""
+
 
 def _sub_categories(first: int, count: int) -> list[Json]:
     chosen = [(n % len(FRAMEWORKS), FRAMEWORKS[n % len(FRAMEWORKS)]) for n in range(first, first + count)]
@@ -37,7 +40,10 @@ def _control(number: int, name: str, why: str, how: str, mapped: int) -> Json:
         "id": f"wc-id-{number}",
         "name": name,
         "description": why,
+        "descriptionPlainText": why,
         "resolutionRecommendation": how,
+        "createdAt": MADE,
+        "managedBy": "BUILT_IN",
         "securitySubCategories": _sub_categories(number, mapped),
         "builtin": True,
         "enabled": True,
@@ -59,6 +65,15 @@ def _configuration(number: int, name: str, why: str, how: str, service: str) -> 
         "cloudProvider": service,
         "subjectEntityType": "BUCKET",
         "builtin": True,
+        "createdAt": MADE,
+        "updatedAt": MADE,
+        "createdByType": "BUILT_IN",
+        "enabled": True,
+        "findingTitle": name,
+        "functionAsControl": True,
+        "severity": "MEDIUM",
+        "shortId": f"{service}-{number:03}",
+        "source": "WIZ_CSPM",
         "securitySubCategories": _sub_categories(number, 2),
     }
 
@@ -71,6 +86,14 @@ def _event(number: int, name: str, why: str, source: str) -> Json:
         "description": why,
         "sourceType": source,
         "type": "SINGLE",
+        "builtin": True,
+        "createdAt": MADE,
+        "updatedAt": MADE,
+        "enabled": True,
+        "generateIssues": True,
+        "releaseStage": "RELEASED",
+        "severity": "HIGH",
+        "version": 1,
         "securitySubCategories": _sub_categories(number, 1),
     }
 

@@ -89,6 +89,22 @@ def _type_of(value: Json, *_: Any) -> str:
     return str(value["__typename"])
 
 
+def test_an_issue_tells_of_its_rule_and_projects_what_the_live_api_does(api: Api) -> None:
+    document = """{ issuesV2(first: 100) { nodes {
+      serviceTicket { id }
+      sourceRules { description enabled threats ... on CloudConfigurationRule { findingTitle shortId }
+        ... on CloudEventRule { releaseStage } ... on Control { managedBy } }
+      projects { description createdAt archived }
+    } } }"""
+    answer = api.ask(document)
+    assert "errors" not in answer
+    nodes = answer["data"]["issuesV2"]["nodes"]
+    rules = [rule for node in nodes for rule in node["sourceRules"]]
+    assert {"findingTitle", "releaseStage", "managedBy"} <= {key for rule in rules for key in rule}
+    assert all(rule["description"] and rule["enabled"] for rule in rules)
+    assert all(p["description"] and p["createdAt"] > "2025" for node in nodes for p in node["projects"] or ())
+
+
 def test_fragments_aliases_and_directives_are_obeyed(api: Api) -> None:
     document = """
       query Q($with: Boolean!, $first: Int = 2) {
