@@ -58,7 +58,7 @@ def test_each_landing_is_a_log_line_where_no_terminal_is(ocelog: Ocelog, tenant:
 
 def test_only_the_chosen_source_log_type_and_stretch_is_read(ocelog: Ocelog, tenant: Simulated) -> None:
     ocelog.add(tenant, "one")
-    ocelog.add(tenant, "two")
+    ocelog.add(tenant, "two", "--anyway")
     ocelog("pull", "--source", "two", "--log-type", "audit", "--since", "2d")
     few = ocelog.count("wiz_audit")
     assert ocelog.count("wiz_issues") == 0
