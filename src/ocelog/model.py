@@ -78,7 +78,8 @@ class Kind:
     set_like: frozenset[str] = frozenset()
     """Top-level lists whose order says nothing."""
     later_fields: frozenset[str] = frozenset()
-    """Those of `version_fields` that came with the present algorithm of the hash: rows from before lack them."""
+    """What came with the present algorithm of the hash, and rows from before lack: of `version_fields`, or paths inside
+    them such as `entitySnapshot.hostname`."""
     uncounted: frozenset[str] = frozenset()
     """Paths inside the version fields whose change is none of the record's own, such as `projects.projectOwners`."""
     statuses: tuple[str, ...] = ()

@@ -32,6 +32,7 @@ COMMANDS: dict[str, Command] = {
     "coverage": Command(module="coverage", summary="Compare how many records Wiz counts with the lake."),
     "publish": Command(module="publish", summary="Move landed parts into the lake's tables now."),
     "upkeep": Command(module="upkeep", summary="Make the lake's many small files few, and delete what nothing needs."),
+    "reshape": Command(module="reshape", summary="Fill columns that an upgrade added, from p_extra of stored rows."),
     "status": Command(module="status", summary="Show how every stream fares; exit 1 where something needs a person."),
     "query": Command(module="query", summary="Ask the lake in SQL."),
     "tables": Command(module="tables", summary="List the tables, or what the columns of one mean."),

@@ -43,7 +43,7 @@ def append(home: Path, table: str, schema: pa.Schema, parts: Sequence[Part], *, 
     with translated(table), opened_catalog(home) as catalog:
         loaded = open_table(catalog, home, table, schema)
         _check_mark(loaded, table, parts, ledger_id)
-        files = DataFiles(table, _evolve(loaded, loaded.transaction(), schema, paths))
+        files = DataFiles(table, evolve(loaded, loaded.transaction(), schema, paths))
         try:
             for chunk in map(by_event_time, _chunks(paths, files.schema)):
                 files.append(chunk)
@@ -54,7 +54,7 @@ def append(home: Path, table: str, schema: pa.Schema, parts: Sequence[Part], *, 
 
         def stage(loaded: "Table", transaction: "Transaction") -> "_SnapshotProducer[Any]":
             _check_mark(loaded, table, parts, ledger_id)
-            if _evolve(loaded, transaction, schema, paths).schema() != files.metadata.schema():
+            if evolve(loaded, transaction, schema, paths).schema() != files.metadata.schema():
                 raise LakeUnavailableError(f"{table}: another commit changed the columns. Run it again.")
             mark = {MARK: f"{ledger_id}:{parts[-1].sequence}"}
             return transaction.update_snapshot(snapshot_properties=mark).merge_append()
@@ -72,7 +72,9 @@ def _check_mark(loaded: "Table", table: str, parts: Sequence[Part], ledger_id: s
         raise LakeUnavailableError(f"{table}: another publish came first. Run it again.")
 
 
-def _evolve(loaded: "Table", transaction: "Transaction", schema: pa.Schema, paths: Sequence[Path]) -> "TableMetadata":
+def evolve(
+    loaded: "Table", transaction: "Transaction", schema: pa.Schema, paths: Sequence[Path] = ()
+) -> "TableMetadata":
     """Add the columns that the log schema or a part has and the table lacks; return the metadata that has them.
 
     Nothing is ever taken away. A transaction makes its metadata anew each time that it is asked: twice the cost of a

@@ -71,7 +71,7 @@ def read_record(raw: bytes, layout: Layout) -> tuple[Record, Extra]:
     Raises Misfit, and nothing else, whatever `raw` is.
     """
     extra = Extra()
-    record = _object(raw, layout, "$", extra)
+    record = read_object(raw, layout, "$", extra)
     if not is_name(record.id):
         raise Misfit("$.id", _NAME, found(msgspec.json.encode(record.id)))
     return record, extra
@@ -94,7 +94,8 @@ def readable_name(raw: bytes) -> str | None:
     return name if is_name(name) else None
 
 
-def _object(raw: bytes, layout: Layout, path: str, extra: Extra) -> Record:
+def read_object(raw: bytes, layout: Layout, path: str, extra: Extra) -> Record:
+    """Read the object at `path` of a record, and add to `extra` what of it no column holds. Raises Misfit."""
     given = dict(members(raw, path))
     values: dict[str, Any] = {}
     for at, (known, attribute, inner) in enumerate(zip(layout.fields, layout.attributes, layout.inner, strict=True)):
@@ -166,7 +167,7 @@ def _value(raw: bytes, type_: Type, inner: Layout | None, path: str, extra: Extr
     match type_:
         case Object():
             assert inner is not None  # noqa: S101  # an object always has a layout; mypy cannot see it
-            return _object(raw, inner, path, extra)
+            return read_object(raw, inner, path, extra)
         case Array(element=element):
             return list(_elements(raw, element, inner, path, extra))
         case Json():

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from ocelog.schema.decode import NO_JSON, Layout, Record
-from ocelog.schema.fields import Array, Json, Object, Timestamp, Type
+from ocelog.schema.fields import Array, Field, Json, Object, Timestamp, Type
 from ocelog.schema.fill_json import fill_json
 from ocelog.schema.timestamps import canonical
 
@@ -31,6 +31,11 @@ def fill_record(record: Record, layout: Layout, path: Sequence[str], row: Mappin
         else:
             value = _from_row(field.type, inner, row.get(name))
         setattr(record, attribute, _held(layout, at, value))
+
+
+def record_of_row(fields: Sequence[Field], layout: Layout, row: Mapping[str, Any]) -> Record:
+    """Return the record that `row`, a row of the lake by column, was made of."""
+    return _from_row(Object(fields=tuple(fields)), layout, row)
 
 
 def _held(layout: Layout, at: int, value: Any) -> Any:

@@ -39,12 +39,9 @@ class Fingerprints:
             for at, field in enumerate(layout.fields)
             if field.name not in counted
         ]
-        self._later = [
-            (at, layout.attributes[at], layout.nothing(at))
-            for at, field in enumerate(layout.fields)
-            if field.name in kind.later_fields
-        ]
         self._parts = _Parts(layout, counted, kind.set_like, kind.uncounted)
+        self._has_former = bool(kind.later_fields)
+        self._former_parts = _Parts(layout, counted, kind.set_like, kind.uncounted | kind.later_fields)
 
     def of(self, frame: Frame) -> list[str]:
         """Return p_version of each record: 32 hex digits.
@@ -53,7 +50,7 @@ class Fingerprints:
         """
         if self._id_alone:
             return [sha256(b"%s#%s" % (_FIRST, name.encode())).hexdigest()[:32] for name in frame.values("id")]
-        self._reduce(frame)
+        self._reduce(frame, self._parts)
         return _hashes(frame.records, self._algorithm)
 
     def of_old(self, frame: Frame) -> list[str] | None:
@@ -61,22 +58,20 @@ class Fingerprints:
 
         The records are left as they were hashed; see `of`.
         """
-        if not self._later:
+        if not self._has_former:
             return None
-        self._reduce(frame)
-        for _, name, default in self._later:
-            _set(frame.records, name, repeat(default))
+        self._reduce(frame, self._former_parts)
         return _hashes(frame.records, _FIRST)
 
-    def _reduce(self, frame: Frame) -> None:
+    def _reduce(self, frame: Frame, parts: "_Parts") -> None:
         for _, name, default in self._left_out:
             _set(frame.records, name, repeat(default))
-        self._parts.canonicalise(frame)
+        parts.canonicalise(frame)
 
     def restore(self, frame: Frame) -> None:
         """Give the records of `frame` back what `of` changed."""
-        emptied = ((at, name) for at, name, _ in (*self._left_out, *self._later))
-        for at, name in (*emptied, *self._parts.touched):
+        emptied = ((at, name) for at, name, _ in self._left_out)
+        for at, name in (*emptied, *self._parts.touched, *self._former_parts.touched):
             _set(frame.records, name, frame.columns[at])
 
 

@@ -1,0 +1,60 @@
+"""`ocelog reshape`: fill columns that a newer version added, from what stored rows keep in p_extra."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from ocelog.cli import show
+from ocelog.cli.tables import check_table
+from ocelog.errors import HomeError, OcelogError
+from ocelog.installation import opened
+from ocelog.lake.reshape import Reshaped
+from ocelog.reshape import reshapable_tables, reshape_table
+
+
+def command(
+    table: Annotated[str | None, typer.Argument(help="Only this table.")] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Move values from p_extra into columns that were added after the rows had landed.
+
+    Use it once after an upgrade that added fields. It works beside `ocelog run`, and may be stopped and run again.
+    Row ids and versions stay, so no record lands again.
+    """
+    tables = reshapable_tables()
+    if table is not None:
+        check_table(table, dict.fromkeys(tables, ""))
+    done: list[Reshaped] = []
+    failed: list[OcelogError] = []
+    with opened() as installation:
+        for name in [table] if table is not None else tables:
+            try:
+                done.append(reshape_table(installation, name, dry_run=dry_run, told=show.remark))
+            except OcelogError as error:
+                # One table that cannot be read must not keep the others from it.
+                failed.append(error)
+    for one in done:
+        for path, reason in one.left_alone.items():
+            show.remark(f"{one.table}: {path} is left as it is: {reason}")
+    if json:
+        show.as_json([asdict(one) for one in done])
+    else:
+        show.table(
+            [
+                {
+                    "table": one.table,
+                    "files": one.files,
+                    "rows": one.rows,
+                    "values": ", ".join(f"{path}: {count}" for path, count in sorted(one.values.items())),
+                }
+                for one in done
+            ]
+        )
+    failed.sort(key=lambda found: not isinstance(found, HomeError))
+    for other in failed[1:]:
+        typer.echo(str(other), err=True)
+    if failed:
+        raise failed[0]

@@ -1,0 +1,31 @@
+"""How values in p_extra get into columns that log schemas got later."""
+
+from collections.abc import Callable
+
+from ocelog.assemble import table_schemas
+from ocelog.installation import Installation
+from ocelog.lake import reshape as tables
+from ocelog.lake.reshape import Reshaped
+from ocelog.model import table_name
+from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.refill import Refill
+
+
+def reshape_table(
+    installation: Installation, table: str, *, dry_run: bool = False, told: Callable[[str], None] = lambda _: None
+) -> Reshaped:
+    """Refill the rows of one log table; see `ocelog.lake.reshape.reshape`. Raises KeyError if it is none."""
+    schemas = {table_name(name): schema for name, schema in packaged_schemas().items()}
+    return tables.reshape(
+        installation.home.path,
+        table,
+        table_schemas()[table],
+        Refill(schemas[table]),
+        dry_run=dry_run,
+        told=told,
+    )
+
+
+def reshapable_tables() -> list[str]:
+    """Return the tables that have a log schema."""
+    return [table_name(name) for name in packaged_schemas()]

@@ -1,0 +1,49 @@
+"""`ocelog reshape`: what an upgrade has columns for leaves p_extra, and no record lands again."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from commands import Ocelog, simulator
+
+FORMER = """
+from dataclasses import replace
+from ocelog import assemble
+from ocelog.cli import main
+from ocelog.schema.packaged import packaged_schemas
+from ocelog.sources.wiz.streams import KINDS
+
+issues, kind = packaged_schemas()["Wiz.Issues"], KINDS["Wiz.Issues"]
+later = {"url", "assignee"}
+fewer = replace(issues, fields=tuple(field for field in issues.fields if field.name not in later))
+counted = tuple(name for name in kind.version_fields if name not in kind.later_fields)
+former = replace(kind, version_fields=counted, later_fields=frozenset())
+assemble.packaged_schemas = lambda: {**packaged_schemas(), "Wiz.Issues": fewer}
+assemble.KINDS = {**KINDS, "Wiz.Issues": former}
+main(["pull"])
+"""
+"""Pulls as a version of Ocelog did that knew fewer fields of issues."""
+
+
+def test_an_upgrade_that_adds_fields_fills_them_in_stored_rows(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    with simulator("--audit", "0", "--issues", "40", "--findings", "0") as tenant:
+        ocelog.add(tenant, "prod", "--no-check", "--backfill", "all", "--log-type", "issues")
+        environment = {**os.environ, "OCELOG_HOME": str(ocelog.home)}
+        subprocess.run([sys.executable, "-c", FORMER], env=environment, check=True, capture_output=True, timeout=100)
+        ocelog("publish")
+        rows = ocelog.count("wiz_issues")
+        null = "SELECT count(*) AS n FROM wiz_issues WHERE url IS NULL OR p_extra->>'url' IS NOT NULL"
+        assert ocelog("query", null).lines == [{"n": rows}]
+
+        planned = ocelog("reshape", "wiz_issues", "--dry-run", "--json").json
+        done = ocelog("reshape", "--json").json
+        assert planned == [one for one in done if one["table"] == "wiz_issues"]
+        assert planned[0]["rows"] == planned[0]["values"]["url"] == rows > 0
+        assert ocelog("query", null).lines == [{"n": 0}]
+        assert [one["rows"] for one in ocelog("reshape", "--json").json] == [0, 0, 0]
+
+        ocelog("pull", "--since", "400d")
+        assert ocelog.count("wiz_issues") == rows
