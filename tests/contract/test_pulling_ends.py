@@ -15,7 +15,7 @@ from ocelog.model import SliceState
 from ocelog.pull import slices
 from ocelog.pull.ports import Answer, Ask, CursorLost, Page, Unusable
 
-MOST_REQUESTS, MOST_OF_ONE_DRAIN = 8_000, 400
+MOST_REQUESTS, MOST_OF_ONE_DRAIN = 12_000, 400
 KINDS = ["good", "endless", "nothing new", "same cursor", "no cursor", "lost", "unusable", "beside"]
 KINDS += ["500", "400", "429"]
 
@@ -60,7 +60,7 @@ class Whim:
         )
 
 
-@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10**9),
     kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=4, unique=True),

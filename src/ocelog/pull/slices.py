@@ -32,8 +32,6 @@ _MAX_READINGS = 3
 _MAX_PIECES = 64
 MOST_ISOLATIONS = 100
 """So many times a slice that fails and all its pieces together may be cut to find what fails."""
-_LOST_CUTS = 12
-"""Likewise for a slice that lost its place; more only if its records fill more pages than that."""
 _RETRY_ISOLATIONS = 4
 """Likewise for a parked stretch that is tried again; once its waits are long, since each costs some 40 requests."""
 _LONG_PARKED = 9
@@ -195,7 +193,8 @@ def after_page(  # noqa: PLR0913 - what came, how it is read, what is known
     if cursor is None or cursor == asked or cursor in reading.cursors or reading.barren > _MAX_BARREN:
         if not reading.resumed and page.total is not None and len(reading.seen) >= reading.largest_total:
             return _end(slice_, reading, page_size, faults, now)
-        return lost_place(slice_, "the source gave no way on to the next page", page_size=page_size)
+        counted = replace(slice_, checkpoint=replace(slice_.checkpoint, total=page.total))
+        return lost_place(counted, "the source gave no way on to the next page", page_size=page_size)
     if len(reading.seen) > max(MOST_WHOLE, 2 * reading.largest_total):
         return smaller(slice_, "the source shows more records than any slice can hold", page_size)
     reading.cursors.add(cursor)
@@ -257,7 +256,9 @@ def lost_place(slice_: Slice, reason: str, *, page_size: int) -> Next:
     fits = 0 < (checkpoint.total or 0) <= page_size
     most = 1 if fits or checkpoint.isolations is not None else _MAX_RESTARTS
     if reduced or checkpoint.restarts >= most:
-        return smaller(slice_, reason, page_size)
+        left = checkpoint.isolations
+        few = min(_RETRY_ISOLATIONS, _RETRY_ISOLATIONS if left is None else left) if fits else left
+        return smaller(replace(slice_, checkpoint=replace(checkpoint, isolations=few)), reason, page_size)
     fresh = replace(checkpoint, after=None, page_size=None, restarts=checkpoint.restarts + 1, failures=0, met=0)
     return Moved(to=replace(slice_, state=SliceState.WAITING, checkpoint=fresh, reason=reason), again=True)
 
@@ -283,7 +284,7 @@ def smaller(slice_: Slice, reason: str, page_size: int) -> Next:
     """Cut `slice_` so that a page holds each piece, or in two; park it if it cannot be cut, or was cut often enough."""
     if not can_isolate(slice_):
         return Moved(to=replace(slice_, state=SliceState.PARKED, reason=reason))
-    return in_suspect_pieces(slice_, slice_.checkpoint.total or 0, page_size, cuts=_LOST_CUTS)
+    return in_suspect_pieces(slice_, slice_.checkpoint.total or 0, page_size)
 
 
 def can_split(slice_: Slice) -> bool:
@@ -371,11 +372,11 @@ def _piece(
     return replace(fresh, since=since, until=until)
 
 
-def in_suspect_pieces(slice_: Slice, total: int, page_size: int, *, cuts: int = MOST_ISOLATIONS) -> Split:
+def in_suspect_pieces(slice_: Slice, total: int, page_size: int) -> Split:
     """Cut `slice_`, in which something fails, into pieces of half a page of its `total` records each, at least two."""
     longest = (slice_.until - slice_.since) // SECOND
     known = slice_.checkpoint.isolations
-    budget, most = (cuts, _MAX_PIECES) if known is None else (known, min(known, _MAX_PIECES))
+    budget, most = (MOST_ISOLATIONS, _MAX_PIECES) if known is None else (known, min(known, _MAX_PIECES))
     count = max(2, min(most, longest, -(-2 * total // page_size)))
     pieces = in_pieces(slice_, count).children
     share = max(0, budget - 1) // count
