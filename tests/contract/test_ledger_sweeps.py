@@ -94,6 +94,16 @@ def test_other_settings_between_two_sweeps_break_the_row(ledger: Ledger) -> None
     assert not outcome.same_settings
 
 
+def test_a_slice_of_an_earlier_sweep_that_was_parked_says_nothing_about_the_present_one(ledger: Ledger) -> None:
+    parked = begin(ledger, 2)
+    ledger.move(parked, replace(parked, state=SliceState.PARKED, due_at=NOW + HOUR))
+    sweep = current(ledger)
+    ledger.step_sweep(sweep, Step(to=replace(sweep, stage=Stage.DONE, complete=True)))
+    ledger.suspect(begin(ledger, 3), [missing(), missing("b")])
+    ledger.suspect(parked, [missing()])
+    assert times(ledger) == {"a": 1, "b": 1}
+
+
 def test_a_verification_forgets_what_it_saw_and_dates_what_it_did_not(ledger: Ledger) -> None:
     slice_ = begin(ledger, 2)
     ledger.suspect(slice_, [missing(), missing("b")])
