@@ -155,8 +155,8 @@ def draw_faults(rng: random.Random) -> Faults:
 
 
 def draw_lasting(rng: random.Random, faults: Faults) -> Faults:
-    """Add to `faults` what lasts: what the API never gets right, or not for long. In a third of the seeds."""
-    if rng.random() > 1 / 3:
+    """Add to `faults` what lasts: what the API never gets right, or not for long. In an eighth of the seeds."""
+    if rng.random() > 1 / 8:
         return faults
     kind = rng.choice([kind for kind in _LASTING if kind not in NOT_YET])
     return _LASTING[kind](faults, rng)
