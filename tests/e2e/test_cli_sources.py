@@ -257,7 +257,7 @@ def test_purging_asks_first_then_leaves_no_row_behind(ocelog: Ocelog, tenant: Si
     ocelog("source", "remove", "prod", "--purge", "--yes")
     assert ocelog.count("all_logs") == rows // 2
     assert ocelog.count("all_logs WHERE p_source_id = 'prod'") == 0
-    ocelog.add(tenant, "prod")
+    ocelog.add(tenant, "prod", "--anyway")
     ocelog("pull")
     assert ocelog.count("all_logs") == rows
 
