@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from ocelog.assemble import table_schemas
-from ocelog.instants import from_us
+from ocelog.instants import from_us, rfc3339
 from ocelog.lake.lake import FileLake
+from ocelog.lake.publish import Publisher
 from ocelog.ledger.store import Ledger, SourceRow
 from ocelog.model import REJECTIONS, Origin, Slice, table_name
-from ocelog.pull.landing import Lander
+from ocelog.pull.landing import Lander, PageLanded
 from ocelog.pull.memory import Memory
 from ocelog.pull.ports import Behind, Landed, Landing, LandingLedger, Page
 from ocelog.pull.slices import ask_of
 from ocelog.schema.table import rejection_rows
 from ocelog.sources.wiz.streams import KINDS
-from shaping import ISSUES, shaper_of
+from shaping import AUDIT, ISSUES, shaper_of
 
 KIND = KINDS["Wiz.Issues"]
 TABLE = table_name(KIND.log_type)
@@ -113,3 +115,43 @@ def test_a_part_that_did_not_land_is_deleted(tmp_path: Path, ledger: Ledger, lak
     files = {str(path.relative_to(tmp_path)) for path in (tmp_path / "landing").rglob("*.parquet")}
     assert files == {part.path for table in (TABLE, REJECTIONS) for part in ledger.parts(table)}
     assert len(files) == 2
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_an_audit_entry_whose_timestamp_is_corrected_stays_one_row(
+    tmp_path: Path, ledger: Ledger, lake: FileLake, *, published: bool
+) -> None:
+    kind, table = KINDS["Wiz.Audit"], table_name("Wiz.Audit")
+    shaper = shaper_of(AUDIT)
+
+    def shown(day: int) -> PageLanded:
+        """Land one entry as a slice of that day shows it."""
+        at = datetime(2026, 3, day, 12, tzinfo=UTC)
+        marks = ledger.marks("s", kind.log_type)
+        hour = timedelta(hours=1)
+        plain = Slice(
+            source_id="s",
+            log_type=kind.log_type,
+            origin=Origin.LIVE,
+            by="timestamp",
+            since=at - hour,
+            until=at + hour,
+        )
+        (slice_,) = ledger.plan(marks, marks, [plain])
+        ours = Lander(
+            ledger=ledger,
+            lake=lake,
+            kind=kind,
+            table=table,
+            source_label="s",
+            rejection_rows=rejection_rows,
+            memory=Memory(lake, table, slice_, kind),
+        )
+        records = page(b'[{"id":"a","action":"Login","timestamp":"%b"}]' % rfc3339(at).encode())
+        return ours.land(records, ask_of(slice_, 500), shaper.shape(records.records), moving=slice_, to=slice_)
+
+    assert shown(10).events == 1
+    if published:
+        Publisher(tmp_path, ledger, table_schemas()).publish(table, force=True)
+    again = shown(20)
+    assert (again.events, again.repeats) == (0, 1)

@@ -247,7 +247,7 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
     ocelog("init")
     with simulator("--audit", "5", "--issues", "5", "--findings", "5") as tenant:
         ocelog.add(tenant, "taken", "--no-check")
-        person = Terminal(ocelog, "source", "add")
+        person = Terminal(ocelog, "source", "add", "--anyway")
         terminals.append(person)
         told = person.answers(
             ("for example prod: ", "taken"),

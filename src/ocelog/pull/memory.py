@@ -47,12 +47,7 @@ class Memory:
             return
         if self.slice_.origin is Origin.SWEEP:
             self.opened(ask)
-            unknown = [record_id for record_id in shaped.ids if not self.history.knows(record_id)]
-            if unknown:
-                # What landed since the stretch was loaded stays unread, and a landing is told of it as before.
-                source_id = self.slice_.source_id
-                found = self.lake.load(self.table, source_id, since_us=-_EVER_US, until_us=None, ids=unknown)
-                self.history.add(found.known)
+            self._load_missing(shaped)
             return
         least, most = min(shaped.cursor_us), max(shaped.cursor_us)
         if predecessors:
@@ -64,6 +59,20 @@ class Memory:
             since, until = self._stretch or (to_us(ask.since), to_us(ask.until))
             self._stretch = (min(since, least), max(until, most))
             self._load(*self._stretch, None)
+        if self.kind.version_fields is None:
+            # Its id alone is a version: an entry whose date was corrected lies outside of the stretch, and is no other.
+            self._load_missing(shaped)
+
+    def _load_missing(self, shaped: Shaped) -> None:
+        """Take in the versions of the ids that `history` does not have, whatever their dates.
+
+        What landed since the stretch was loaded stays unread, and a landing is told of it as before.
+        """
+        missing = [record_id for record_id in shaped.ids if not self.history.knows(record_id)]
+        if missing:
+            source_id = self.slice_.source_id
+            found = self.lake.load(self.table, source_id, since_us=-_EVER_US, until_us=None, ids=missing)
+            self.history.add(found.known)
 
     def opened(self, ask: Ask) -> OpenRecords:
         """Return the open records that the slice should show, loaded where they are not yet."""
