@@ -63,7 +63,16 @@ def broken(ocelog: Ocelog, tenant: Server, tmp_path: Path) -> Path:
     file.touch()
     ocelog(
         *("source", "add", "wiz", "gone", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
-        *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET", "--ca-file", str(file), "--no-check"),
+        *(
+            "--client-id",
+            tenant.client_id,
+            "--client-secret-env",
+            "WIZ_SECRET",
+            "--ca-file",
+            str(file),
+            "--no-check",
+            "--anyway",
+        ),
     )
     file.unlink()
     return file
