@@ -457,7 +457,13 @@ class Simulation:
         ):
             return
         rejections, _ = self.lake.view(REJECTIONS)
-        assert self.world.poisoned <= {row["record_id"] for row in rejections}, "the record that errs is nowhere"
+        rejected, excused = {row["record_id"] for row in rejections}, self.excused()
+        nowhere = [
+            thing
+            for thing in self.world.things
+            if thing.id in self.world.poisoned - rejected and not excused(thing.changed) and not excused(thing.created)
+        ]
+        assert not nowhere, f"the record that errs is nowhere: {nowhere}"
         assert len({row["p_row_id"] for row in rejections}) == len(rejections), "one rejection landed twice"
 
     def check_unknown(self, rows: list[Row]) -> None:
