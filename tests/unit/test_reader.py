@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -247,6 +249,33 @@ def test_a_pull_by_hand_asks_for_news_once_the_slices_that_waited_are_read(ledge
     assert ledger.marks("acme", ISSUES).edge == now()
     assert not ledger.slices(states=[SliceState.WAITING])
     assert reader.go_round() is None
+
+
+def test_a_pull_goes_round_once_more_if_a_job_ends_during_a_round(ledger: Ledger) -> None:
+    assembly: Any = SimpleNamespace(
+        installation=SimpleNamespace(
+            ledger=ledger,
+            home=SimpleNamespace(id="home", path=None),
+            settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
+        ),
+        publisher=SimpleNamespace(reconcile=lambda: None),
+        lake=SimpleNamespace(schemas=()),
+        streams=list,
+    )
+    service = Service(assembly=assembly, stop=Stop())
+    learn_the_clock, rounds = Event(), list[int]()
+
+    def go_round() -> None:
+        rounds.append(len(rounds))
+        learn_the_clock.set()
+        while service.threads.reading:
+            assert service.threads.wait(60)
+
+    reader: Any = SimpleNamespace(hurry=lambda: None, follow=lambda _: [], go_round=go_round, held=nullcontext)
+    service.reader = reader
+    service.threads.start(learn_the_clock.wait)  # type: ignore[arg-type] # what it returns is of no interest
+    service._pull([])
+    assert rounds == [0, 1]
 
 
 def test_a_pull_by_hand_ends_whatever_it_is_answered(ledger: Ledger, now: Now) -> None:

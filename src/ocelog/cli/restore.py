@@ -18,7 +18,11 @@ def command(
     ] = None,
     ledger: Annotated[
         str | None,
-        typer.Option("--ledger", metavar="URL", help="postgresql://USER:PASSWORD@HOST/DATABASE, an empty one."),
+        typer.Option(
+            "--ledger",
+            metavar="URL",
+            help="postgresql://USER:PASSWORD@HOST/DATABASE, an empty one. Default: a file in the home.",
+        ),
     ] = None,
 ) -> None:
     """Make a home of the backup in DIR, in an empty folder at any path.

@@ -64,6 +64,7 @@ def _move(reading: Connection, writing: Connection) -> None:
     for table in reversed(tables.metadata.sorted_tables):
         writing.execute(delete(table))
     for table in tables.metadata.sorted_tables:
-        found = reading.execute(select(table)).mappings()
+        # A server would else hand over all rows of a table at once.
+        found = reading.execute(select(table), execution_options={"stream_results": True}).mappings()
         while rows := [dict(row) for row in found.fetchmany(_AT_ONCE)]:
             writing.execute(insert(table), rows)

@@ -1,0 +1,91 @@
+"""A ledger's copy holds all of it, whichever database it comes from, and begins again in either."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bookkeeping.races import everything
+from bookkeeping.records import landing, planned, slice_of, taken
+from ocelog import home as homes
+from ocelog.backup import back_up, restore
+from ocelog.errors import HomeError, LedgerUnavailableError
+from ocelog.installation import make, opened
+from ocelog.ledger.store import Ledger
+from ocelog.secret import Secret
+
+KEY = bytes(range(32))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return where a copy may begin again."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/again.db"
+    new_database: Callable[[], str] = request.getfixturevalue("postgresql")
+    return new_database()
+
+
+@pytest.fixture
+def filled(ledger: Ledger) -> Ledger:
+    """Hold a source, its secret, slices in several states, a part and a stream's counts."""
+    moving = taken(ledger, slice_of(), slice_of(narrowed={"severity": ("HIGH",)}))
+    ledger.land(landing(moving))
+    ledger.vault(KEY).put("acme", "client_secret", Secret("wiz-client-secret"))
+    return ledger
+
+
+@pytest.fixture
+def again(target: str) -> Iterator[Ledger]:
+    found = Ledger.open(target, durable=False)
+    yield found
+    found.close()
+
+
+def test_a_copy_begins_again_in_either_database_with_every_row(filled: Ledger, again: Ledger, tmp_path: Path) -> None:
+    before = everything(filled)
+    filled.copy_to(tmp_path / "copy.db")
+    again.fill_from(tmp_path / "copy.db")
+    assert everything(again) == before
+    assert again.vault(KEY).get("acme", "client_secret") == Secret("wiz-client-secret")
+    numbers = {slice_.id for slice_ in again.slices()}
+    again.outrun(1_000)
+    (new,) = planned(again, slice_of())
+    assert new.id > max(numbers) + 1_000
+
+
+def test_a_restore_that_was_killed_is_called_again_and_no_ledger_in_use_is_overwritten(
+    tmp_path: Path, postgresql: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, kept = postgresql(), postgresql(), tmp_path / "kept"
+    make(tmp_path / "home", ledger_url=first)
+    with opened(tmp_path / "home") as installation:
+        planned(installation.ledger, slice_of())
+        back_up(installation, kept, with_key=False)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(homes, "finish", lambda *_, **__: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception, match="killed"):
+            restore(kept, tmp_path / "moved", ledger_url=second)
+    for url in (first, second):
+        with pytest.raises(HomeError, match="in use"):
+            restore(kept, tmp_path / "other", ledger_url=url)
+    with pytest.raises(LedgerUnavailableError):
+        restore(kept, tmp_path / "other", ledger_url="postgresql://nobody@127.0.0.1:1/none")
+    assert not (tmp_path / "other").exists()
+    restore(kept, tmp_path / "moved", ledger_url=second)
+    with opened(tmp_path / "moved") as installation:
+        (slice_,) = installation.ledger.slices()
+        assert slice_.fence == 1_000_000
+    assert sorted(path.name for path in (tmp_path / "moved" / "tmp").iterdir()) == []
+
+
+def test_a_restored_ledger_is_found_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path / "home", ledger_url=None)
+    with opened(tmp_path / "home") as installation:
+        back_up(installation, tmp_path / "kept", with_key=False)
+    monkeypatch.chdir(tmp_path)
+    restore(tmp_path / "kept", tmp_path / "moved", ledger_url="sqlite:///elsewhere.db")
+    monkeypatch.chdir("/")
+    with opened(tmp_path / "moved") as installation:
+        assert str(tmp_path / "elsewhere.db") in installation.ledger.url
