@@ -1,6 +1,8 @@
 """A ledger's copy holds all of it, whichever database it comes from, and begins again in either."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,20 @@ def test_a_restored_ledger_is_found_from_every_folder(tmp_path: Path, monkeypatc
     monkeypatch.chdir("/")
     with opened(tmp_path / "moved") as installation:
         assert str(tmp_path / "elsewhere.db") in installation.ledger.url
+
+
+def test_a_ledger_with_a_damaged_page_is_not_copied(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    ledger = Ledger.open(f"sqlite:///{file}")
+    planned(ledger, slice_of())
+    ledger.close()
+    with closing(sqlite3.connect(file)) as connection:
+        ((page,),) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'slices'")
+        ((size,),) = connection.execute("PRAGMA page_size")
+    with file.open("r+b") as content:
+        content.seek((page - 1) * size)
+        content.write(b"\x2a" * size)
+    ledger = Ledger.open(f"sqlite:///{file}", create=False)
+    with pytest.raises(HomeError, match="is damaged; if there is a backup"):
+        ledger.copy_to(tmp_path / "copy.db")
+    ledger.close()

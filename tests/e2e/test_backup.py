@@ -1,6 +1,8 @@
 """A backup made beside a service is restored under another path, and pulling goes on without loss or double."""
 
 import json
+import re
+import shlex
 import shutil
 import sqlite3
 import threading
@@ -134,3 +136,28 @@ def test_a_second_backup_copies_only_what_is_new_and_a_damaged_one_is_refused(oc
     moved("restore", str(kept))
     assert "home at" in moved("restore", str(kept), code=2).err
     assert rows(moved) == rows(ocelog)
+
+
+@pytest.mark.parametrize("damage", ["a page", "all of it"])
+def test_a_damaged_ledger_is_told_with_a_command_that_brings_the_home_back(
+    ocelog: Ocelog, tmp_path: Path, damage: str
+) -> None:
+    kept = tmp_path / "kept"
+    ocelog("backup", str(kept), "--with-key")
+    ledger = ocelog.home / "ledger.db"
+    with sqlite3.connect(ledger) as connection:
+        ((page,),) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'sources'")
+        ((size,),) = connection.execute("PRAGMA page_size")
+    connection.close()
+    content = ledger.read_bytes()
+    if damage == "a page":
+        start = (page - 1) * size
+        ledger.write_bytes(content[:start] + b"\x2a" * size + content[start + size :])
+    else:
+        ledger.write_bytes(b"\x2a" * len(content))
+    for arguments in (["status"], ["backup", str(kept)]):
+        err = ocelog(*arguments, code=2).err
+        (command,) = re.findall(r"run `ocelog (restore DIR [^`]*)`", err)
+    moved = elsewhere(ocelog, ocelog.home.with_name("home-restored"))
+    ocelog(*shlex.split(command.replace("DIR", shlex.quote(str(kept)))))
+    assert moved("source", "list", "--json").json[0]["name"] == "sim"

@@ -137,7 +137,9 @@ def test_a_lost_ledger_is_told_and_no_empty_one_takes_its_place(
     before = {each.name for each in (*place.iterdir(), *file.parent.iterdir())}
     for reading in (False, True):
         with (
-            pytest.raises(HomeError, match=rf"{file} is missing or empty.*from the backup.*with the lake"),
+            pytest.raises(
+                HomeError, match=rf"{file} is missing or empty.*ocelog restore DIR --home {file.parent}-restored`"
+            ),
             opened(place, reading=reading),
         ):
             pass

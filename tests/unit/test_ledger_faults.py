@@ -44,8 +44,8 @@ def _from_server(sqlstate: str | None, *, lost: bool = False) -> DBAPIError:
         ("SQLITE_IOERR_FSYNC", LedgerUnavailableError, "look at the disk"),
         ("SQLITE_READONLY_DBMOVED", HomeError, "writable"),
         ("SQLITE_CANTOPEN", HomeError, "folder must exist"),
-        ("SQLITE_NOTADB", HomeError, "backup"),
-        ("SQLITE_CORRUPT_INDEX", HomeError, "damaged"),
+        ("SQLITE_NOTADB", HomeError, "run `ocelog restore DIR --home /home/x-restored`"),
+        ("SQLITE_CORRUPT_INDEX", HomeError, "run `ocelog restore DIR --home /home/x-restored`"),
     ],
 )
 def test_what_sqlite_reports_says_what_to_do(name: str, kind: type[OcelogError], told: str) -> None:

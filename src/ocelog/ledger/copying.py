@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, func, insert, select, text
 
 from ocelog.errors import HomeError
 from ocelog.ledger import tables
+from ocelog.ledger.faults import damaged, of_sqlite
 from ocelog.ledger.open import open_database
 from ocelog.ledger.transactions import Database
 
@@ -25,6 +26,10 @@ def copy_database(database: Database, path: Path) -> None:
                 closing(sqlite3.connect(path)) as target,
             ):
                 source.backup(target)
+                # Pages are copied unread: a damaged ledger must not take the place of an earlier copy that is whole.
+                (found,) = target.execute("PRAGMA integrity_check(1)").fetchone()
+                if found != "ok":
+                    raise damaged(str(database.url.database), found)
                 # Complete in one file, without a log beside it.
                 target.execute("PRAGMA journal_mode = DELETE")
         else:
@@ -32,8 +37,14 @@ def copy_database(database: Database, path: Path) -> None:
             _copy_rows(database, path)
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    except (OSError, sqlite3.Error) as error:
-        raise HomeError(f"The ledger could not be copied to {path}: {error}.") from error
+    except sqlite3.Error as error:
+        raise of_sqlite(error, str(database.url.database)) or _failed(path, error) from error
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
+def _failed(path: Path, error: Exception) -> HomeError:
+    return HomeError(f"The ledger could not be copied to {path}: {error}.")
 
 
 def _copy_rows(database: Database, path: Path) -> None:

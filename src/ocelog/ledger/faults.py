@@ -1,6 +1,8 @@
 """What a failure of the database means, and what to do about it."""
 
 import sqlite3
+from pathlib import Path
+from shlex import quote
 
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -11,12 +13,13 @@ from ocelog.redaction import Redactor
 from ocelog.secret import Secret
 
 _SHORTEST_PASSWORD = 3
+_RESTORE = "if there is a backup (`ocelog backup DIR`), run `{restore}`"
 _UNFIT = {
     "SQLITE_READONLY": "it may only be read; make the folder and the file writable for this user",
     "SQLITE_PERM": "access was denied; make the folder and the file writable for this user",
     "SQLITE_CANTOPEN": "it cannot be opened; the folder must exist and be writable for this user",
-    "SQLITE_NOTADB": "it is no SQLite file; put the right file back from a backup",
-    "SQLITE_CORRUPT": "the file is damaged; put it back from a backup, or copy it with sqlite3's .recover",
+    "SQLITE_NOTADB": "it is no SQLite file; " + _RESTORE,
+    "SQLITE_CORRUPT": "the file is damaged; " + _RESTORE + ", or else copy it with sqlite3's .recover",
 }
 _LATER = {
     "SQLITE_BUSY": "another process has held it for too long; try again, or find that process",
@@ -52,18 +55,33 @@ def translated(error: SQLAlchemyError, url: URL) -> OcelogError | SQLAlchemyErro
         return error
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
-        return _of_sqlite(cause, str(place)) or error
+        return of_sqlite(cause, str(place)) or error
     return _of_postgresql(cause, url, str(place), lost=error.connection_invalidated) or error
 
 
-def _of_sqlite(cause: sqlite3.Error, place: str) -> OcelogError | None:
+def restore_command(file: str) -> str:
+    """Return the command that makes a home of the backup DIR, beside the home whose ledger is `file`."""
+    return f"ocelog restore DIR --home {quote(f'{Path(file).parent}-restored')}"
+
+
+def of_sqlite(cause: sqlite3.Error, place: str) -> OcelogError | None:
+    """Return what an error of SQLite about the file `place` means; None: that Ocelog has a bug."""
     # The name carries details behind the second underscore, such as SQLITE_IOERR_FSYNC.
     name = "_".join(str(getattr(cause, "sqlite_errorname", "")).split("_")[:2])
     if name in _UNFIT:
-        return HomeError(f"The ledger {place}: {_UNFIT[name]} ({cause}).")
+        return _unfit(name, place, str(cause))
     if name in _LATER:
         return LedgerUnavailableError(f"The ledger {place}: {_LATER[name]} ({cause}).")
     return None
+
+
+def damaged(place: str, told: str) -> HomeError:
+    """Return what to do about a ledger in the file `place` of which SQLite has told what is wrong."""
+    return _unfit("SQLITE_CORRUPT", place, told)
+
+
+def _unfit(name: str, place: str, told: str) -> HomeError:
+    return HomeError(f"The ledger {place}: {_UNFIT[name].format(restore=restore_command(place))} ({told}).")
 
 
 def _of_postgresql(cause: BaseException | None, url: URL, place: str, *, lost: bool) -> OcelogError | None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, inspect, text
 
 from ocelog.errors import ConfigError, HomeError
 from ocelog.ledger import tables
+from ocelog.ledger.faults import restore_command
 from ocelog.ledger.transactions import Database, connect
 from ocelog.redaction import without_password
 
@@ -96,11 +97,15 @@ def _refuse_lost(database: Database) -> None:
 def _lost(database: Database) -> str:
     """Say that the ledger is gone: a new one in its place would know neither sources nor parts."""
     url = database.url
-    place = url.database if database.is_sqlite else without_password(url.render_as_string(hide_password=False))
+    if database.is_sqlite:
+        place, restore = str(url.database), restore_command(str(url.database))
+    else:
+        place = without_password(url.render_as_string(hide_password=False))
+        restore = "ocelog restore DIR --home FOLDER --ledger URL"
     return (
         f"The ledger {place} is missing or empty; with it go the sources, their secrets and all progress. If its disk "
-        "or server is away, bring it back. Else restore it from the backup, together with the lake of the same backup, "
-        "or begin anew with an empty home: OCELOG_HOME=FOLDER ocelog init. Nothing was changed."
+        f"or server is away, bring it back. Otherwise, if there is a backup (`ocelog backup DIR`), run `{restore}`. "
+        "Without one, begin anew with an empty home: OCELOG_HOME=FOLDER ocelog init. Nothing was changed."
     )
 
 
