@@ -161,8 +161,6 @@ class StreamFaults:
     """So many of them it counts even where there is nothing."""
     total_off_at: datetime | None = None
     """When that was last confirmed, by our clock."""
-    unfiltered_at: datetime | None = None
-    """When the stream was last read as a whole because the source ignores the date filter, by our clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from ocelog.pull import slices
 from ocelog.sources.wiz.streams import KINDS
 
 UNTIL = SINCE + 2 * DAY
+HOUR = timedelta(hours=1)
 RECORDS = spread(180, SINCE, UNTIL)
 MOST_REQUESTS = 100
 Answer = tuple[int, bytes] | None
@@ -279,6 +280,38 @@ def test_a_source_that_ignores_dates_is_read_once_a_day_and_its_polls_are_parked
         pull.now = parked.due_at
         pull.run()
         assert "v999" in pull.ids()
+        assert pull.slices(SliceState.PARKED) == []
+
+
+def test_what_is_asked_by_another_date_or_of_open_records_alone_has_a_daily_turn_of_its_own() -> None:
+    with pulling(RECORDS) as (api, pull):
+        api.ignored |= {"updatedAt", "firstSeenAt"}
+        early, late = (SINCE + DAY, SINCE + DAY + HOUR), (UNTIL - HOUR, UNTIL)
+        for since, until in (early, late):
+            pull.plan(since, until)
+            pull.plan(since, until, by="firstSeenAt")
+            pull.plan(since, until, by="firstSeenAt", origin=Origin.SWEEP)
+            pull.run()
+        parked = pull.slices(SliceState.PARKED)
+        assert sorted((each.by, each.origin) for each in parked) == [
+            ("firstSeenAt", Origin.BACKFILL),
+            ("firstSeenAt", Origin.SWEEP),
+            ("updatedAt", Origin.BACKFILL),
+        ]
+        pull.now = max(each.due_at for each in parked)
+        pull.run()
+        assert pull.slices(SliceState.PARKED) == []
+
+
+def test_ranges_that_wait_for_the_daily_reading_become_one_wherever_they_lie() -> None:
+    with pulling(RECORDS) as (api, pull):
+        api.ignored.add("updatedAt")
+        for hours in (1, 20, 40):
+            pull.plan(SINCE + hours * HOUR, SINCE + (hours + 1) * HOUR)
+        pull.run()
+        (parked,) = pull.slices(SliceState.PARKED)
+        pull.now = parked.due_at
+        pull.run()
         assert pull.slices(SliceState.PARKED) == []
 
 

@@ -123,8 +123,6 @@ class Faults:
 ERRS = ("beside", "null", "down", "contract", "access")
 """How a request can err: an error beside data, data null, a 5xx or a garbled or too large answer, a 4xx, a 403."""
 LIES = tuple(minutes * 60_000_000 for minutes in (-4_320, -60, -2, 2, 10, 60, 1_200, 4_320, 14_400))
-NOT_YET = frozenset({"ignores dates"})
-"""Kinds of faults that are not drawn, because pulling does not survive them yet."""
 
 
 def draw_faults(rng: random.Random) -> Faults:
@@ -158,7 +156,7 @@ def draw_lasting(rng: random.Random, faults: Faults) -> Faults:
     """Add to `faults` what lasts: what the API never gets right, or not for long. In an eighth of the seeds."""
     if rng.random() > 1 / 8:
         return faults
-    kind = rng.choice([kind for kind in _LASTING if kind not in NOT_YET])
+    kind = rng.choice(list(_LASTING))
     return _LASTING[kind](faults, rng)
 
 
@@ -170,7 +168,10 @@ _LASTING: Mapping[str, Callable[[Faults, random.Random], Faults]] = {
     "overcount": lambda faults, rng: replace(faults, overcount=rng.choice((1, 1, 2, 50))),
     "hidden": lambda faults, _: replace(faults, hidden=True),
     "counted twice": lambda faults, _: replace(faults, counted_twice=True),
-    "ignores dates": lambda faults, _: replace(faults, ignores_dates=True),
+    # A record that leaves no way on would make such an API fail on whatever it is asked: that is an outage.
+    "ignores dates": lambda faults, _: replace(
+        faults, ignores_dates=True, circles=False, poison="beside" if faults.poison else None
+    ),
     "outages": lambda faults, rng: replace(faults, outages=rng.uniform(0, 0.1)),
     "refusals": lambda faults, rng: replace(faults, refusals=rng.uniform(0, 0.1)),
     "lies": lambda faults, rng: replace(faults, lies=rng.uniform(0, 0.2)),

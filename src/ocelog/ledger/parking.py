@@ -14,14 +14,21 @@ _s = tables.slices.c
 def park(tx: Connection, slice_: Slice, to: Slice, now_us: int) -> None:
     """Park `slice_` as `to`; parked slices that overlap or touch become one, so that polls do not add up to hundreds.
 
+    So do those that are read as a whole, wherever they lie: one reading, once a day, shows the records of any time.
     One that somebody holds right now covers nothing: its requests may be older than this slice. Raises LostFenceError.
     """
     # One at a time parks in a stream, or two that park at once would not see each other.
     streams.hold(tx, slice_.source_id, slice_.log_type)
-    same = _same_question(slice_)
     since_us, until_us = to_us(to.since), to_us(to.until)
-    rows = tx.execute(select(tables.slices).where(same, _s.since_us <= until_us, _s.until_us >= since_us)).mappings()
-    met = [row for row in rows if row["narrowed"] == to.narrowed]
+    met = [
+        row
+        for row in tx.execute(select(tables.slices).where(_same_question(slice_))).mappings()
+        if row["narrowed"] == to.narrowed
+        and (
+            (row["since_us"] <= until_us and row["until_us"] >= since_us)
+            or (to.checkpoint.whole and row["checkpoint"].get("whole"))
+        )
+    ]
     free = [row for row in met if row["holder"] is None]
     if any(row["since_us"] <= since_us and row["until_us"] >= until_us for row in free):
         slices.save(tx, slice_, replace(to, state=SliceState.RETIRED), now_us)

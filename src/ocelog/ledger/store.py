@@ -430,10 +430,13 @@ class Ledger:
         with self._database.write() as tx:
             streams.save_total_off(tx, slice_.source_id, slice_.log_type, faults)
 
-    def claim_whole(self, slice_: Slice, now: datetime, every: timedelta) -> bool:
-        """Say whether `slice_` may be read as a whole now: of its stream, one slice may in the time `every`."""
+    def claim_whole(self, slice_: Slice, now: datetime, every: timedelta) -> datetime | None:
+        """Have `slice_` read as a whole now; if one that asks the same was within `every`, return when it may be.
+
+        Both times are by our clock.
+        """
         with self._database.write() as tx:
-            return streams.claim_whole(tx, (slice_.source_id, slice_.log_type), now, every)
+            return streams.claim_whole(tx, slice_, now, every)
 
     def secret_kept(self, source_id: str, name: str) -> str | None:
         """Say how a secret is kept; None: there is none. Never the secret."""

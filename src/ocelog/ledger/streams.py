@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select, update
 
 from ocelog.errors import LostFenceError
 from ocelog.instants import from_us, to_us
 from ocelog.ledger import slices as slice_rows
 from ocelog.ledger import sweeps, tables
 from ocelog.ledger.dialects import bounded, insert_missing
-from ocelog.model import Covered, Marks, Slice, StreamFaults
+from ocelog.model import Covered, Marks, Origin, Slice, StreamFaults
 
 _s = tables.streams.c
 
@@ -41,8 +41,6 @@ class StreamRow:
     """Its totals count up to this many records that the source does not show; None: they are right, as far as known."""
     total_off_us: int | None = None
     """When that was last confirmed, by our clock."""
-    unfiltered_us: int | None = None
-    """When it was last read as a whole because the source ignores the date filter, by our clock."""
 
 
 def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -> list[Slice]:
@@ -129,7 +127,6 @@ def faults(tx: Connection, source_id: str, log_type: str) -> StreamFaults:
         total_off_by=row["total_off_by"] or 0,
         total_off_floor=row["total_off_floor"] or 0,
         total_off_at=_instant(row["total_off_us"]),
-        unfiltered_at=_instant(row["unfiltered_us"]),
     )
 
 
@@ -144,11 +141,22 @@ def save_total_off(tx: Connection, source_id: str, log_type: str, found: StreamF
     tx.execute(update(tables.streams).where(_this(source_id, log_type)).values(told))
 
 
-def claim_whole(tx: Connection, this: tuple[str, str], now: datetime, every: timedelta) -> bool:
-    """Note that the stream `this` is read as a whole now, unless it was within `every`; say whether it may be."""
-    free = or_(_s.unfiltered_us.is_(None), _s.unfiltered_us <= to_us(now - every), _s.unfiltered_us > to_us(now))
-    claimed = update(tables.streams).where(_this(*this), free).values(unfiltered_us=to_us(now))
-    return tx.execute(claimed).rowcount == 1
+def claim_whole(tx: Connection, slice_: Slice, now: datetime, every: timedelta) -> datetime | None:
+    """Note that `slice_` is read as a whole now, unless one that asks the same was within `every`; return until when.
+
+    What is asked by another date, or for every status, is read in its own turn: one reading does not show the other's.
+    """
+    row = hold(tx, slice_.source_id, slice_.log_type)
+    if row is None:
+        return now + every
+    question = f"{'open' if slice_.origin is Origin.SWEEP else 'all'} by {slice_.by}"
+    before_us = row["whole_readings"].get(question)
+    if before_us is not None and to_us(now - every) < before_us <= to_us(now):
+        return from_us(before_us) + every
+    claimed = {**row["whole_readings"], question: to_us(now)}
+    this = _this(slice_.source_id, slice_.log_type)
+    tx.execute(update(tables.streams).where(this).values(whole_readings=claimed))
+    return None
 
 
 def _this(source_id: str, log_type: str) -> ColumnElement[bool]:
@@ -229,5 +237,4 @@ def _row_of(row: RowMapping) -> StreamRow:
         trouble_us=row["trouble_us"],
         total_off_by=row["total_off_by"],
         total_off_us=row["total_off_us"],
-        unfiltered_us=row["unfiltered_us"],
     )

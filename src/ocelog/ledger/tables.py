@@ -82,7 +82,7 @@ streams = Table(
     Column("total_off_by", BigInteger),
     Column("total_off_floor", BigInteger),
     Column("total_off_us", BigInteger),
-    Column("unfiltered_us", BigInteger),
+    Column("whole_readings", JSON, nullable=False, default=dict, server_default="{}"),
 )
 
 slices = Table(

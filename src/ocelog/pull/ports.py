@@ -259,8 +259,11 @@ class LandingLedger(Protocol):
         """Remember `faults` of the totals in the stream of `slice_`."""
         ...
 
-    def claim_whole(self, slice_: Slice, now: datetime, every: timedelta) -> bool:
-        """Say whether `slice_` may be read as a whole now: of its stream, one slice may in the time `every`."""
+    def claim_whole(self, slice_: Slice, now: datetime, every: timedelta) -> datetime | None:
+        """Have `slice_` read as a whole now; if one that asks the same was within `every`, return when it may be.
+
+        Both times are by our clock.
+        """
         ...
 
 

@@ -81,6 +81,7 @@ class Puller:
         parked = slice_.state is SliceState.PARKED
         tries = slice_.checkpoint.failures if parked else 0
         work = _Work(self, slices.unparked(slice_) if parked else slice_, tries, stop)
+        work.was_whole = parked and slice_.checkpoint.whole
         while work.slice_.state is SliceState.WAITING and not stop():
             try:
                 work.step()
@@ -119,6 +120,8 @@ class _Work:
         self.slice_ = slice_
         self.tries = tries
         self.stop = stop
+        self.was_whole = False
+        """It was parked since the source ignores dates, which a stretch that holds most records would not show."""
         self.reading = Reading(resumed=slice_.checkpoint.after is not None)
         self.created_us = list[int]()
         """When the records of a second were created of which a reading was short: it may be split by that."""
@@ -166,12 +169,13 @@ class _Work:
             by_cursor = self.slice_.by == self.puller.kind.cursor_field
             instants = shaped.cursor_us if by_cursor else self._created_us(shaped)
             whole = replace(self.slice_, checkpoint=replace(self.slice_.checkpoint, whole=True))
-            if slices.ignores_dates(ask, page, instants):
+            if self.was_whole or slices.ignores_dates(ask, page, instants):
                 bounded = not page.capped and 0 < (page.total or 0) <= slices.MOST_WHOLE
                 now = self.puller.our_now()
-                if not bounded or not self.puller.ledger.claim_whole(self.slice_, now, slices.DAY):
+                due = self.puller.ledger.claim_whole(self.slice_, now, slices.DAY) if bounded else now + slices.DAY
+                if due is not None:
                     reason = "the source ignores the dates that it is asked for, and shows records of any time"
-                    aside = replace(whole, state=SliceState.PARKED, reason=reason)
+                    aside = replace(whole, state=SliceState.PARKED, reason=reason, due_at=due)
                     self._go(Moved(to=aside), request_id=page.request_id, note=reason)
                     return
                 self.slice_, split = whole, None
@@ -379,6 +383,8 @@ class _Work:
             worse = other if isinstance(other, HaltError) or isinstance(error, TransientError) else error
             raise _PostponeError(worse, "stream") from other
         if not isinstance(answer, Page):
+            # Counted, so that it waits longer each time.
+            self.slice_ = slices.failed(self.slice_)
             told = SourceUnavailableError(f"The source fails on every request just now: {error}")
             raise _PostponeError(told, "stream")
 

@@ -433,10 +433,16 @@ def unparked(slice_: Slice) -> Slice:
 
 
 def parked(slice_: Slice, now: datetime, *, tries: int) -> Slice:
-    """Return `slice_` put aside, to be tried again after 5 minutes, then ever more rarely, down to once a day."""
-    wait = DAY if slice_.checkpoint.whole else min(DAY, timedelta(minutes=5) * 2 ** min(tries, 9))
-    fresh = Checkpoint(failures=tries + 1, whole=slice_.checkpoint.whole)
-    return replace(slice_, state=SliceState.PARKED, checkpoint=fresh, due_at=now + wait)
+    """Return `slice_` put aside, to be tried again after 5 minutes, then ever more rarely, down to once a day.
+
+    One that is read as a whole waits for a day, or for the earlier turn that it was given.
+    """
+    whole = slice_.checkpoint.whole
+    due = now + (DAY if whole else min(DAY, timedelta(minutes=5) * 2 ** min(tries, 9)))
+    if whole and now < slice_.due_at < due:
+        due = slice_.due_at
+    fresh = Checkpoint(failures=tries + 1, whole=whole)
+    return replace(slice_, state=SliceState.PARKED, checkpoint=fresh, due_at=due)
 
 
 def failed(slice_: Slice) -> Slice:
