@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
-from sqlalchemy import Connection, Row, RowMapping, and_, insert, select, update
+from sqlalchemy import Connection, Row, RowMapping, bindparam, insert, select, update
 
 from ocelog.ledger import counters, slices, streams, tables
 from ocelog.ledger.dialects import bounded
@@ -64,20 +64,39 @@ def _behind(tx: Connection, landing: Landing, counter: Row[int, int]) -> Behind 
 
 
 def _unread(tx: Connection, landing: Landing) -> list[Part]:
-    part = tables.parts.c
-    overlapping = (
-        select(tables.parts)
-        .where(
-            part.table_name == landing.table,
-            part.sequence > landing.loaded_through,
-            part.source_id == landing.moving.source_id,
-            part.min_cursor_us <= landing.page_max_us,
-            part.max_cursor_us >= landing.page_min_us,
-        )
-        .order_by(part.sequence)
-    )
-    found = (part_of(row) for row in tx.execute(overlapping).mappings())
+    asked = {
+        "table": landing.table,
+        "loaded": landing.loaded_through,
+        "source": landing.moving.source_id,
+        "page_min": landing.page_min_us,
+        "page_max": landing.page_max_us,
+    }
+    found = (part_of(row) for row in tx.execute(_OVERLAPPING, asked).mappings())
     return [part for part in found if part.sequence not in landing.loaded]
+
+
+# Built once: building a statement takes as long as running it, and these run for every page.
+_p, _s = tables.parts.c, tables.streams.c
+_OVERLAPPING = (
+    select(tables.parts)
+    .where(
+        _p.table_name == bindparam("table"),
+        _p.sequence > bindparam("loaded"),
+        _p.source_id == bindparam("source"),
+        _p.min_cursor_us <= bindparam("page_max"),
+        _p.max_cursor_us >= bindparam("page_min"),
+    )
+    .order_by(_p.sequence)
+)
+_COUNTED = (
+    update(tables.streams)
+    .where(_s.source_id == bindparam("source"), _s.log_type == bindparam("type"))
+    .values(
+        events=_s.events + bindparam("more_events"),
+        repeats=_s.repeats + bindparam("more_repeats"),
+        rejections=_s.rejections + bindparam("more_rejections"),
+    )
+)
 
 
 def add_part(tx: Connection, part: NewPart, source_id: str, sequence: int, now_us: int) -> int:
@@ -116,12 +135,13 @@ def known_rejections(tx: Connection, keys: Iterable[str]) -> frozenset[str]:
 
 def _count(tx: Connection, slice_: Slice, stream: RowMapping, tally: Tally, now_us: int) -> None:
     """Add `tally` to the stream's figures."""
-    c = tables.streams.c
     latest = [us for us in (stream["last_event_us"], tally.last_event_us) if us is not None]
     values = {
-        "events": c.events + tally.events,
-        "repeats": c.repeats + tally.repeats,
-        "rejections": c.rejections + tally.rejections,
+        "source": slice_.source_id,
+        "type": slice_.log_type,
+        "more_events": tally.events,
+        "more_repeats": tally.repeats,
+        "more_rejections": tally.rejections,
         "last_event_us": max(latest, default=None),
         "last_success_us": now_us,
     }
@@ -129,8 +149,7 @@ def _count(tx: Connection, slice_: Slice, stream: RowMapping, tally: Tally, now_
         values["unknown_fields"] = _summed(stream["unknown_fields"], tally.unknown_fields)
     if tally.refused is not None:
         values["refused"] = sorted(tally.refused)
-    this = and_(c.source_id == slice_.source_id, c.log_type == slice_.log_type)
-    tx.execute(update(tables.streams).where(this).values(values))
+    tx.execute(_COUNTED, values)
 
 
 def _summed(before: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

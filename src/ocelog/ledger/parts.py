@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, RowMapping, and_, delete, func, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, select, update
 
 from ocelog.ledger import counters, tables
 from ocelog.model import Part
@@ -14,8 +14,14 @@ _p = tables.parts.c
 
 def listed(tx: Connection, table: str, above: int) -> list[Part]:
     """Return the parts of `table` whose sequence is greater than `above`, in the order of their commits."""
-    found = select(tables.parts).where(_p.table_name == table, _p.sequence > above).order_by(_p.sequence)
-    return [part_of(row) for row in tx.execute(found).mappings()]
+    return [part_of(row) for row in tx.execute(_ABOVE, {"table": table, "above": above}).mappings()]
+
+
+_ABOVE = (
+    select(tables.parts)
+    .where(_p.table_name == bindparam("table"), _p.sequence > bindparam("above"))
+    .order_by(_p.sequence)
+)
 
 
 def published(tx: Connection, table: str, through: int, at_us: int) -> None:

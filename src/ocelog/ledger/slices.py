@@ -3,13 +3,17 @@
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     RowMapping,
+    Select,
     and_,
+    bindparam,
     case,
     delete,
     exists,
@@ -48,9 +52,7 @@ class Due:
 
 def due(tx: Connection, now_us: int) -> dict[tuple[str, str], Due]:
     """Return what `take` would find, by (source id, log type), for each stream that has anything left to read."""
-    rank = case((_ready(now_us), _rank()))
-    found = select(_s.source_id, _s.log_type, func.min(rank), func.min(_free_at())).where(_to_do())
-    rows = tx.execute(found.group_by(_s.source_id, _s.log_type))
+    rows = tx.execute(_due(), {"now_us": now_us})
     return {(source_id, log_type): Due(rank=first, free_at=from_us(free)) for source_id, log_type, first, free in rows}
 
 
@@ -66,19 +68,14 @@ def take(  # noqa: PLR0913 - what to take, for whom, when
 ) -> Slice | None:
     """Hand the most pressing slice that is due and free to `holder`, under a new fence."""
     now_us = to_us(now)
-    first = (
-        select(tables.slices)
-        .where(_wanted(now_us, sources, log_types, sweeps_together=sweeps_together))
-        .order_by(_rank(), _s.until_us.desc(), _s.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    row = tx.execute(first).mappings().one_or_none()
+    first = _first(sources=sources is not None, log_types=log_types is not None, sweeps_together=sweeps_together)
+    asked = {"now_us": now_us, "sources": sources, "log_types": log_types}
+    row = tx.execute(first, asked).mappings().one_or_none()
     if row is None:
         return None
     fence, lease_us = row["fence"] + 1, lease // timedelta(microseconds=1)
     held = {"holder": bounded(holder), "lease_us": lease_us, "leased_until_us": now_us + lease_us, "fence": fence}
-    tx.execute(update(tables.slices).where(_s.id == row["id"]).values(held))
+    tx.execute(_THIS, {"slice": row["id"], **held})
     return replace(slice_of(row), fence=fence)
 
 
@@ -86,21 +83,43 @@ def may_take(
     tx: Connection, now: datetime, *, sources: Collection[str] | None, log_types: Collection[str] | None
 ) -> bool:
     """Whether `take` would find a slice. Only reads: whoever finds nothing has kept no writer waiting."""
-    return tx.execute(select(_s.id).where(_wanted(to_us(now), sources, log_types)).limit(1)).first() is not None
+    any_ = _any(sources=sources is not None, log_types=log_types is not None)
+    asked = {"now_us": to_us(now), "sources": sources, "log_types": log_types}
+    return tx.execute(any_, asked).first() is not None
 
 
-def _wanted(
-    now_us: int,
-    sources: Collection[str] | None,
-    log_types: Collection[str] | None,
-    *,
-    sweeps_together: bool = False,
-) -> ColumnElement[bool]:
-    wanted = [_to_do(), _ready(now_us, sweeps_together=sweeps_together)]
-    if sources is not None:
-        wanted.append(_s.source_id.in_(sources))
-    if log_types is not None:
-        wanted.append(_s.log_type.in_(log_types))
+# Building a statement takes as long as running it, and these run for every page: each is built once.
+
+
+@cache
+def _due() -> Select[Any]:
+    found = select(_s.source_id, _s.log_type, func.min(case((_ready(), _rank()))), func.min(_free_at()))
+    return found.where(_to_do()).group_by(_s.source_id, _s.log_type)
+
+
+@cache
+def _first(*, sources: bool, log_types: bool, sweeps_together: bool) -> Select[Any]:
+    wanted = _wanted(sources=sources, log_types=log_types, sweeps_together=sweeps_together)
+    found = select(tables.slices).where(wanted).order_by(_rank(), _s.until_us.desc(), _s.id)
+    return found.limit(1).with_for_update(skip_locked=True)
+
+
+@cache
+def _any(*, sources: bool, log_types: bool) -> Select[Any]:
+    return select(_s.id).where(_wanted(sources=sources, log_types=log_types)).limit(1)
+
+
+_THIS = update(tables.slices).where(_s.id == bindparam("slice"))
+_NOW: ColumnElement[Any] = bindparam("now_us", type_=BigInteger())
+
+
+def _wanted(*, sources: bool, log_types: bool, sweeps_together: bool = False) -> ColumnElement[bool]:
+    """Hold where a slice may be taken `now_us`, of the `sources` and `log_types` that are given where these are."""
+    wanted = [_to_do(), _ready(sweeps_together=sweeps_together)]
+    if sources:
+        wanted.append(_s.source_id.in_(bindparam("sources", expanding=True)))
+    if log_types:
+        wanted.append(_s.log_type.in_(bindparam("log_types", expanding=True)))
     return and_(*wanted)
 
 
@@ -115,8 +134,8 @@ def _rank() -> ColumnElement[int]:
     return case((_s.state == SliceState.PARKED, max(_ORDER.values()) + 1), else_=case(_ORDER, value=_s.origin))
 
 
-def _ready(now_us: int, *, sweeps_together: bool = False) -> ColumnElement[bool]:
-    """Hold where a slice is due and nobody's, and nothing else of its source keeps it from being read."""
+def _ready(*, sweeps_together: bool = False) -> ColumnElement[bool]:
+    """Hold where a slice is due `now_us` and nobody's, and nothing else of its source keeps it from being read."""
     # A daily sweep may use only a share of its source's rate: one slice at a time is enough for that, and leaves the
     # other threads to news.
     other = tables.slices.alias()
@@ -124,14 +143,14 @@ def _ready(now_us: int, *, sweeps_together: bool = False) -> ColumnElement[bool]
         other.c.source_id == _s.source_id,
         other.c.sweep_round > 1,
         other.c.holder.is_not(None),
-        other.c.leased_until_us > now_us,
+        other.c.leased_until_us > _NOW,
     )
     alone = or_(_s.sweep_round <= 1, ~sweeping)
-    free = and_(_s.due_us <= now_us, _free(now_us))
+    free = and_(_s.due_us <= _NOW, _free(_NOW))
     return free if sweeps_together else and_(free, alone)
 
 
-def _free(now_us: int) -> ColumnElement[bool]:
+def _free(now_us: int | ColumnElement[Any]) -> ColumnElement[bool]:
     return or_(_s.holder.is_(None), _s.leased_until_us <= now_us)
 
 
@@ -142,8 +161,8 @@ def _free_at() -> ColumnElement[Any]:
 
 def release(tx: Connection, slice_: Slice) -> None:
     """Let go of a slice, unless another holder has it already."""
-    mine = and_(_s.id == slice_.id, _s.fence == slice_.fence)
-    tx.execute(update(tables.slices).where(mine).values(holder=None, leased_until_us=None))
+    mine = {"slice": slice_.id, "held": slice_.fence}
+    tx.execute(_MINE, {**mine, "holder": None, "leased_until_us": None})
 
 
 def release_home(tx: Connection, home_id: str) -> None:
@@ -164,9 +183,19 @@ def hurry(tx: Connection, streams: Collection[tuple[str, str]], now_us: int) -> 
 
 def failing(tx: Connection, source_id: str, log_type: str) -> bool:
     """Whether a slice of a stream waits after a failure. What is parked is shown by itself."""
-    waiting = and_(_s.source_id == source_id, _s.log_type == log_type, _s.state == SliceState.WAITING)
-    found = select(_s.id).where(waiting, _s.checkpoint["failures"].as_integer() > 0).limit(1)
-    return tx.execute(found).first() is not None
+    return tx.execute(_FAILING, {"source": source_id, "type": log_type}).first() is not None
+
+
+_FAILING = (
+    select(_s.id)
+    .where(
+        _s.source_id == bindparam("source"),
+        _s.log_type == bindparam("type"),
+        _s.state == SliceState.WAITING,
+        _s.checkpoint["failures"].as_integer() > 0,
+    )
+    .limit(1)
+)
 
 
 def save(tx: Connection, moving: Slice, to: Slice, now_us: int) -> None:
@@ -177,19 +206,27 @@ def save(tx: Connection, moving: Slice, to: Slice, now_us: int) -> None:
         "checkpoint": asdict(to.checkpoint),
         "short_by": to.short_by,
         "reason": bounded(to.reason),
-        # What nobody holds gets no lease: nobody would wait for it to lapse but those who look for work.
-        "leased_until_us": case(
-            (_s.holder.is_not(None), later(_s.leased_until_us, now_us + func.coalesce(_s.lease_us, 0))), else_=None
-        ),
-        "failing_us": None,
     }
-    if to.state is SliceState.WAITING and to.checkpoint.failures:
-        values["failing_us"] = func.coalesce(_s.failing_us, now_us)
     if to.state is not SliceState.WAITING:
-        values |= {"holder": None, "leased_until_us": None}
-    held = and_(_s.id == moving.id, _s.fence == moving.fence)
-    if tx.execute(update(tables.slices).where(held).values(values)).rowcount != 1:
+        saved = _MINE
+        values |= {"holder": None, "leased_until_us": None, "failing_us": None}
+    elif to.checkpoint.failures:
+        saved, values["now_us"] = _KEPT_FAILING, now_us
+    else:
+        saved, values["now_us"], values["failing_us"] = _KEPT, now_us, None
+    held = {"slice": moving.id, "held": moving.fence}
+    if tx.execute(saved, {**held, **values}).rowcount != 1:
         raise lost(moving)
+
+
+_MINE = _THIS.where(_s.fence == bindparam("held"))
+_KEPT = _MINE.values(
+    # What nobody holds gets no lease: nobody would wait for it to lapse but those who look for work.
+    leased_until_us=case(
+        (_s.holder.is_not(None), later(_s.leased_until_us, _NOW + func.coalesce(_s.lease_us, 0))), else_=None
+    )
+)
+_KEPT_FAILING = _KEPT.values(failing_us=func.coalesce(_s.failing_us, _NOW))
 
 
 def lost(slice_: Slice) -> LostFenceError:
@@ -222,8 +259,11 @@ def _insert(tx: Connection, slice_: Slice) -> int:
         "sweep_round": slice_.sweep_round,
         "narrowed": None if slice_.narrowed is None else {name: list(kept) for name, kept in slice_.narrowed.items()},
     }
-    number = tx.execute(insert(tables.slices).values(values)).inserted_primary_key
+    number = tx.execute(_NEW, values).inserted_primary_key
     return int(number[0]) if number is not None else 0
+
+
+_NEW = insert(tables.slices)
 
 
 def split(tx: Connection, slice_: Slice, children: Sequence[Slice], now_us: int) -> None:
@@ -260,20 +300,32 @@ def listed(
     tx: Connection, *, source_id: str | None, log_type: str | None, states: Collection[SliceState] | None
 ) -> list[Slice]:
     """Return slices in the order in which they were planned."""
+    found = _listed(source=source_id is not None, log_type=log_type is not None, states=states is not None)
+    asked = {"source": source_id, "type": log_type, "states": states}
+    return [slice_of(row) for row in tx.execute(found, asked).mappings()]
+
+
+@cache
+def _listed(*, source: bool, log_type: bool, states: bool) -> Select[Any]:
     found = select(tables.slices).order_by(_s.id)
-    if source_id is not None:
-        found = found.where(_s.source_id == source_id)
-    if log_type is not None:
-        found = found.where(_s.log_type == log_type)
-    if states is not None:
-        found = found.where(_s.state.in_(states))
-    return [slice_of(row) for row in tx.execute(found).mappings()]
+    if source:
+        found = found.where(_s.source_id == bindparam("source"))
+    if log_type:
+        found = found.where(_s.log_type == bindparam("type"))
+    if states:
+        found = found.where(_s.state.in_(bindparam("states", expanding=True)))
+    return found
 
 
 def next_due(tx: Connection) -> datetime | None:
     """Return when `take` may next find a slice; None: there is nothing to do. It may lie in the past."""
-    found = tx.execute(select(func.min(_free_at())).where(_to_do())).scalar_one()
+    found = tx.execute(_next_due()).scalar_one()
     return None if found is None else from_us(found)
+
+
+@cache
+def _next_due() -> Select[Any]:
+    return select(func.min(_free_at())).where(_to_do())
 
 
 def slice_of(row: RowMapping) -> Slice:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, select, update
 
 from ocelog.errors import LostFenceError
 from ocelog.instants import from_us, to_us
@@ -67,8 +67,13 @@ def hold(tx: Connection, source_id: str, log_type: str) -> RowMapping | None:
 
     Its key stays free, or a transaction that adds a slice, and so refers to the stream, would wait for no reason.
     """
-    row = select(tables.streams).where(_this(source_id, log_type)).with_for_update(key_share=True)
-    return tx.execute(row).mappings().one_or_none()
+    return tx.execute(_HELD, {"source": source_id, "type": log_type}).mappings().one_or_none()
+
+
+# Built once: building a statement takes as long as running it, and these run for every page.
+_ONE = select(tables.streams).where(_s.source_id == bindparam("source"), _s.log_type == bindparam("type"))
+_HELD = _ONE.with_for_update(key_share=True)
+_ILL = _ONE.with_only_columns(_s.log_type).where(_s.trouble.is_not(None))
 
 
 def _begun(tx: Connection, source_id: str, log_type: str) -> RowMapping | None:
@@ -84,7 +89,7 @@ def _begun(tx: Connection, source_id: str, log_type: str) -> RowMapping | None:
 
 def marks(tx: Connection, source_id: str, log_type: str) -> Marks:
     """Return how far a stream's planning has come; all None where it has not begun."""
-    row = tx.execute(select(tables.streams).where(_this(source_id, log_type))).mappings().one_or_none()
+    row = tx.execute(_ONE, {"source": source_id, "type": log_type}).mappings().one_or_none()
     return _blank(source_id, log_type) if row is None else marks_of(row)
 
 
@@ -107,8 +112,7 @@ def trouble(  # noqa: PLR0913 - what, where, when
 
 def is_ill(tx: Connection, source_id: str, log_type: str) -> bool:
     """Whether something is noted to be wrong with a stream."""
-    found = select(_s.log_type).where(_this(source_id, log_type), _s.trouble.is_not(None))
-    return tx.execute(found).first() is not None
+    return tx.execute(_ILL, {"source": source_id, "type": log_type}).first() is not None
 
 
 def well(tx: Connection, source_id: str, log_type: str) -> None:
@@ -120,7 +124,7 @@ def well(tx: Connection, source_id: str, log_type: str) -> None:
 
 def faults(tx: Connection, source_id: str, log_type: str) -> StreamFaults:
     """Return what the source is known to get wrong in a stream; nothing if the stream has not begun."""
-    row = tx.execute(select(tables.streams).where(_this(source_id, log_type))).mappings().one_or_none()
+    row = tx.execute(_ONE, {"source": source_id, "type": log_type}).mappings().one_or_none()
     if row is None:
         return StreamFaults()
     return StreamFaults(
