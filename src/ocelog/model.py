@@ -116,9 +116,7 @@ class Checkpoint:
     """How many more times this slice may be cut to find what fails in it, children included. None: nothing failed.
     0: what is left is read record by record, and parked where that fails too."""
     whole: bool = False
-    """Read as one piece however full it is: smaller pieces were as full."""
-    parent_total: int | None = None
-    """Records that the source counted for the slice of which this one is a piece, if that was too full."""
+    """Read as one piece however full it seems: the source ignores dates, or counts as many where nothing can be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -315,6 +315,21 @@ def test_ranges_that_wait_for_the_daily_reading_become_one_wherever_they_lie() -
         assert pull.slices(SliceState.PARKED) == []
 
 
+def test_a_source_whose_ignoring_of_dates_shows_only_where_nothing_can_be_is_read_once_a_day() -> None:
+    def behave(_: dict[str, Any], nodes: list[Record], answer: dict[str, Any]) -> Answer:
+        del nodes
+        answer["data"]["vulnerabilityFindings"]["totalCount"] = slices.FULL_SLICE + 1
+        return None
+
+    with pulling(RECORDS, behave, page_size=10) as (api, pull):
+        api.ignored.add("updatedAt")
+        for _ in range(2):
+            pull.plan(SINCE, UNTIL)
+            pull.run()
+        assert pull.ids() == ids(RECORDS)
+        assert len(pull.slices(SliceState.PARKED)) == 1
+
+
 def test_a_source_that_ignores_dates_and_has_too_many_records_is_parked_not_split() -> None:
     def behave(_: dict[str, Any], nodes: list[Record], answer: dict[str, Any]) -> Answer:
         del nodes

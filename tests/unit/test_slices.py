@@ -296,13 +296,6 @@ def test_a_first_page_that_is_the_last_shows_that_a_slice_is_small_whatever_is_c
     assert slices.too_full(SLICE, page(total=90_000)) is None
 
 
-def test_a_piece_as_full_as_its_parent_is_noticed() -> None:
-    split = slices.too_full(SLICE, page(total=20_000, has_next=True))
-    assert split is not None
-    assert slices.as_full_as_parent(split.children[0], page(total=20_000))
-    assert not slices.as_full_as_parent(split.children[0], page(total=19_999))
-
-
 @pytest.mark.parametrize(("minutes", "ignored"), [([1, 2, 3], False), ([-90, 1, 2], False), ([-90, -80, 1], True)])
 def test_a_page_mostly_of_other_times_shows_that_dates_are_ignored(minutes: list[int], *, ignored: bool) -> None:
     instants = [to_us(SINCE + timedelta(minutes=minute)) for minute in minutes]

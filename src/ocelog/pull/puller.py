@@ -112,6 +112,14 @@ def _nobodys(slice_: Slice) -> Stamp:
     return Stamp(source_id=slice_.source_id, source_label="", origin=slice_.origin, observed_us=0, parsed_us=0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Nowhere:
+    """What a source says of a time range in which nothing can be: a healthy one counts 0 and shows nothing."""
+
+    counts: int
+    shows: bool
+
+
 class _Work:
     """One holder's reading of one slice."""
 
@@ -168,8 +176,15 @@ class _Work:
         if page.has_next and ask.after is None and not self.slice_.checkpoint.whole:
             by_cursor = self.slice_.by == self.puller.kind.cursor_field
             instants = shaped.cursor_us if by_cursor else self._created_us(shaped)
+            ignored = self.was_whole or slices.ignores_dates(ask, page, instants)
+            total_lies = False
+            if split is not None and not ignored:
+                # Splitting that does not help is the dearest mistake: one request shows whether it can.
+                nothing = self._ask_nowhere(ask)
+                ignored = nothing is not None and nothing.shows
+                total_lies = nothing is not None and nothing.counts >= slices.FULL_SLICE
             whole = replace(self.slice_, checkpoint=replace(self.slice_.checkpoint, whole=True))
-            if self.was_whole or slices.ignores_dates(ask, page, instants):
+            if ignored:
                 bounded = not page.capped and 0 < (page.total or 0) <= slices.MOST_WHOLE
                 now = self.puller.our_now()
                 due = self.puller.ledger.claim_whole(self.slice_, now, slices.DAY) if bounded else now + slices.DAY
@@ -178,11 +193,8 @@ class _Work:
                     aside = replace(whole, state=SliceState.PARKED, reason=reason, due_at=due)
                     self._go(Moved(to=aside), request_id=page.request_id, note=reason)
                     return
+            if ignored or total_lies:
                 self.slice_, split = whole, None
-            elif split is not None and slices.as_full_as_parent(self.slice_, page):
-                nothing = self._ask_nowhere(ask)
-                if nothing is not None and (nothing.total or 0) >= slices.FULL_SLICE:
-                    self.slice_, split = whole, None
         if split is not None:
             self._go(split, request_id=page.request_id, note=f"{page.total} records are too many for one slice")
         else:
@@ -213,6 +225,8 @@ class _Work:
             self._remember(after, ask)
             self._begin_again(after)
         else:
+            if page.has_next:
+                self._blame(ask, SourceUnavailableError("The source gave no way on to the next page."))
             self._go(after, request_id=page.request_id, note=None)
 
     def _judged(self, after: Next, ask: Ask) -> Next:
@@ -248,7 +262,7 @@ class _Work:
         faults = self.puller.ledger.stream_faults(self.slice_.source_id, self.slice_.log_type)
         if faults.total_off_floor and self.reading.edges and self.reading.missing():
             nothing = self._ask_nowhere(ask)
-            faults = replace(faults, total_off_floor=0 if nothing is None else nothing.total or 0)
+            faults = replace(faults, total_off_floor=0 if nothing is None or nothing.shows else nothing.counts)
         return faults
 
     def _remember(self, after: Moved, ask: Ask) -> None:
@@ -260,7 +274,7 @@ class _Work:
             known = self.puller.ledger.stream_faults(self.slice_.source_id, self.slice_.log_type)
             found = StreamFaults(
                 total_off_by=max(after.total_off, known.total_off_by),
-                total_off_floor=0 if nothing is None else nothing.total or 0,
+                total_off_floor=0 if nothing is None or nothing.shows else nothing.counts,
                 total_off_at=self.puller.our_now(),
             )
             self.puller.ledger.save_stream_faults(self.slice_, found)
@@ -382,19 +396,23 @@ class _Work:
         except (TransientError, HaltError) as other:
             worse = other if isinstance(other, HaltError) or isinstance(error, TransientError) else error
             raise _PostponeError(worse, "stream") from other
-        if not isinstance(answer, Page):
+        endless = isinstance(answer, Page) and answer.has_next and not self.puller.shaper.shape(answer.records).seen
+        if endless or not isinstance(answer, Page):
             # Counted, so that it waits longer each time.
             self.slice_ = slices.failed(self.slice_)
             told = SourceUnavailableError(f"The source fails on every request just now: {error}")
             raise _PostponeError(told, "stream")
 
-    def _ask_nowhere(self, ask: Ask) -> Page | None:
-        """Return what the source shows and counts where there is nothing; None if it fails, or shows records."""
+    def _ask_nowhere(self, ask: Ask) -> "_Nowhere | None":
+        """Return what the source says of a time range in which nothing can be; None if it fails."""
         try:
             answer = self.puller.source.ask(slices.nowhere(ask))
         except (TransientError, HaltError):
             return None
-        return answer if isinstance(answer, Page) and not self.puller.shaper.shape(answer.records).seen else None
+        if not isinstance(answer, Page):
+            return None
+        counts = max(answer.total or 0, slices.FULL_SLICE if answer.capped else 0)
+        return _Nowhere(counts=counts, shows=bool(self.puller.shaper.shape(answer.records).seen))
 
     def _narrowed(self, ask: Ask) -> Split | None:
         """Find a filter that splits one second which a cursor skips records of; None if no filter does.

@@ -195,8 +195,10 @@ def after_page(  # noqa: PLR0913 - what came, how it is read, what is known
             return _end(slice_, reading, page_size, faults, now)
         counted = replace(slice_, checkpoint=replace(slice_.checkpoint, total=page.total))
         return lost_place(counted, "the source gave no way on to the next page", page_size=page_size)
-    if len(reading.seen) > max(MOST_WHOLE, 2 * reading.largest_total):
-        return smaller(slice_, "the source shows more records than any slice can hold", page_size)
+    whole = slice_.checkpoint.whole
+    if len(reading.seen) > MOST_WHOLE and (whole or len(reading.seen) > 2 * reading.largest_total):
+        full = replace(slice_, checkpoint=replace(slice_.checkpoint, whole=False, total=len(reading.seen)))
+        return smaller(full, "the source shows more records than any slice can hold", page_size)
     reading.cursors.add(cursor)
     checkpoint = replace(
         slice_.checkpoint,
@@ -305,18 +307,7 @@ def too_full(slice_: Slice, page: Page) -> Split | None:
     if not page.capped and (page.total or 0) <= FULL_SLICE:
         return None
     wanted = min(_MAX_PIECES, 2 * -(-(page.total or 0) // FULL_SLICE))
-    pieces = in_pieces(slice_, max(2, min(wanted, (slice_.until - slice_.since) // SECOND)))
-    return Split(
-        children=tuple(
-            replace(piece, checkpoint=replace(piece.checkpoint, parent_total=page.total)) for piece in pieces.children
-        )
-    )
-
-
-def as_full_as_parent(slice_: Slice, page: Page) -> bool:
-    """Whether a piece of a slice that was too full is as full as the whole was: the total may ignore the dates."""
-    parent = slice_.checkpoint.parent_total
-    return parent is not None and page.total is not None and page.total >= parent
+    return in_pieces(slice_, max(2, min(wanted, (slice_.until - slice_.since) // SECOND)))
 
 
 def ignores_dates(ask: Ask, page: Page, instants: Sequence[int]) -> bool:
