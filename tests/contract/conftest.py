@@ -6,15 +6,22 @@ from pathlib import Path
 import pytest
 
 from bookkeeping.records import Clock
-from bookkeeping.server import postgresql_server
+from bookkeeping.server import Databases, postgresql_server
 from ocelog.ledger.store import Ledger
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[Callable[[], str]]:
-    """Start a PostgreSQL server, and hand out addresses of new databases on it."""
-    with postgresql_server() as new_database:
-        yield new_database
+def databases() -> Iterator[Databases]:
+    """Start a PostgreSQL server."""
+    with postgresql_server() as served:
+        yield served
+
+
+@pytest.fixture
+def postgresql(databases: Databases) -> Iterator[Callable[[], str]]:
+    """Hand out addresses of empty databases on a PostgreSQL server."""
+    yield databases
+    databases.take_back()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
