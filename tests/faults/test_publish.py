@@ -3,9 +3,11 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from shutil import copytree, rmtree
 from typing import Any
 
 import pytest
@@ -222,17 +224,27 @@ def test_every_row_is_there_once_whatever_happens(script: list[tuple[str, list[t
         assert sorted(asked) == sorted(world.expected)
 
 
-def test_a_publish_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    died, step = 0, 0
+def worlds(folder: Path, prepare: Callable[[World], None]) -> Iterator[World]:
+    """Yield one world after the other at the same place, each as `prepare` has left the first."""
+    home, kept = folder / "home", folder / "kept"
+    home.mkdir()
+    first = World(home)
+    prepare(first)
+    copytree(home, kept)
     while True:
-        step += 1
-        home = tmp_path / str(step)
-        home.mkdir()
-        world = World(home)
+        yield World(home, ledger=deepcopy(first.ledger), expected=[*first.expected], made=first.made, watched=False)
+        rmtree(home)
+        copytree(kept, home)
+
+
+def test_a_publish_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    def prepare(world: World) -> None:
         world.land(2)
         world.publish()
         world.land(3)
-        world.watched = False
+
+    died = 0
+    for step, world in enumerate(worlds(tmp_path, prepare), start=1):
         world.at_step = {step: crash}
         try:
             with seams(world):
@@ -245,23 +257,20 @@ def test_a_publish_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_
         world.clean()
         world.look()
         assert world.ledger.parts(TABLE) == []
-        assert list((home / "landing" / TABLE).iterdir()) == []
+        assert list((world.home / "landing" / TABLE).iterdir()) == []
         if world.step < step:
             break
     assert died > 30, "there are fewer steps than there were: are the seams still where they should be?"
 
 
 def test_upkeep_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    died, step = 0, 0
-    while True:
-        step += 1
-        home = tmp_path / str(step)
-        home.mkdir()
-        world = World(home)
+    def prepare(world: World) -> None:
         for _ in range(2):
             world.land(2)
             world.publish()
-        world.watched = False
+
+    died = 0
+    for step, world in enumerate(worlds(tmp_path, prepare), start=1):
         world.at_step = {step: crash}
         try:
             with seams(world):
@@ -269,7 +278,7 @@ def test_upkeep_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_pat
         except Crash:
             died += 1
         world.look()
-        assert TableStates(home).mark(TABLE) == (world.ledger.id, 2)
+        assert TableStates(world.home).mark(TABLE) == (world.ledger.id, 2)
         world.tend()
         world.look()
         world.land(1)

@@ -17,6 +17,7 @@ from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of, source_ro
 from ocelog import service as services
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import AccessRefusedError, OcelogError, SourceUnavailableError
+from ocelog.lake.maintenance import Tended
 from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, Slice, SliceState
 from ocelog.planning import REMEMBERED
@@ -323,6 +324,7 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
     service = Service(assembly=assembly, stop=stop, monotonic=now.monotonic)
     service.threads = service.reader.threads = Inline()  # type: ignore[assignment] # its jobs end at once
     service.reader.now = now
+    service.maintenance = SimpleNamespace(tend=lambda table: Tended(table=table))  # type: ignore[assignment] # no lake
     rounds, begins = list[float](), list[object]()
 
     def wait(_: Service, seconds: float) -> None:
@@ -343,6 +345,7 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
             service._run()
     finally:
         event.remove(Engine, "begin", note)
+    assert service._publishing is None
     assert len(rounds) <= 60 * minutes, "at most one round a second"
     # Every stream was polled once: each five minutes. Issues are asked for by two dates.
     assert len(drains.read) == 200
