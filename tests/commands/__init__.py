@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from commands.forks import Forks
 
 PATIENCE = 120
 """Seconds after which a command hangs."""
@@ -72,6 +75,28 @@ class Done:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+@cache
+def _forks() -> Forks:
+    return Forks()
+
+
+def run(
+    arguments: Sequence[str], environment: Mapping[str, str], stdin: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    """Run `ocelog` to its end."""
+    if sys.platform == "linux" and _forks().fit(environment):
+        return _forks().run(arguments, environment=environment, stdin=stdin, timeout=PATIENCE)
+    return subprocess.run(
+        [sys.executable, "-m", "ocelog", *arguments],
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
 class Ocelog:
     """The `ocelog` command in a home of its own."""
 
@@ -91,15 +116,7 @@ class Ocelog:
 
     def __call__(self, *arguments: str, stdin: str = "", code: int | None = 0) -> Done:
         """Run a command to its end; it must exit with `code` (None: with any)."""
-        done = subprocess.run(
-            [sys.executable, "-m", "ocelog", *arguments],
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        done = run(arguments, self.environment, stdin=stdin)
         assert "Traceback" not in done.stderr, done.stderr
         assert code is None or done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)

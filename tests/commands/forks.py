@@ -1,0 +1,201 @@
+"""Runs commands as forks of one process that has imported what they all need.
+
+Imports are most of what a short command costs. A fork is a process like any other, with pipes, an environment, a folder
+and an exit code of its own; only the imports are shared, and not undone at its end. Commands that are sent signals, or
+belong to another user, are started as a person starts them: see `Ocelog.start` and `Ocelog.as_reader`.
+"""
+
+import atexit
+import gc
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+import ocelog
+
+_LONGEST = 1 << 20
+_READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC", "ARROW_", "OPENBLAS_", "HOME", "PATH", "TZ")
+"""Variables that Python and its libraries read as they begin: a fork would not notice another value."""
+# What the commands import only when they come to need it.
+_LATER = (
+    "ocelog.lake.compaction",
+    "ocelog.service",
+    "pyiceberg.catalog.sql",
+    "pyiceberg.io.pyarrow",
+    "pyiceberg.table.update.snapshot",
+    "sqlalchemy.dialects.sqlite",
+)
+
+
+class Forks:
+    """The process that forks, for whoever wants a command run."""
+
+    def __init__(self) -> None:
+        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(theirs.fileno())],
+                env=os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        self._early = _early(os.environ)
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        self._line.close()
+        self._process.wait()
+
+    def fit(self, environment: Mapping[str, str]) -> bool:
+        """Tell whether a fork runs under `environment` as a process that was begun with it does."""
+        return _early(environment) == self._early
+
+    def run(
+        self, arguments: Sequence[str], *, environment: Mapping[str, str], stdin: str, timeout: float
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run `ocelog` with `arguments` to its end. Raises TimeoutExpired, and kills it, after `timeout` seconds."""
+        asked = json.dumps({"arguments": arguments, "environment": dict(environment), "folder": str(Path.cwd())})
+        with ExitStack() as stack:
+            given, our_in = os.pipe()
+            our_out, out = os.pipe()
+            our_err, err = os.pipe()
+            ours, status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            stack.enter_context(ours)
+            try:
+                socket.send_fds(self._line, [asked.encode()], [given, out, err, status.fileno()])
+            finally:
+                status.close()
+                for each in (given, out, err):
+                    os.close(each)
+            heard = [stack.enter_context(os.fdopen(each, encoding="utf-8")) for each in (our_out, our_err)]
+            said = ["", ""]
+            readers = [
+                threading.Thread(target=lambda at=at: said.__setitem__(at, heard[at].read()), daemon=True)
+                for at in range(2)
+            ]
+            for reader in readers:
+                reader.start()
+            with suppress(BrokenPipeError), os.fdopen(our_in, "w", encoding="utf-8") as writer:
+                writer.write(stdin)
+            pid = int(ours.recv(_LONGEST) or _gone())
+            ours.settimeout(timeout)
+            try:
+                code = int(ours.recv(_LONGEST) or _gone())
+            except TimeoutError:
+                os.kill(pid, signal.SIGKILL)
+                raise subprocess.TimeoutExpired(["ocelog", *arguments], timeout) from None
+            for reader in readers:
+                reader.join()
+        return subprocess.CompletedProcess(["ocelog", *arguments], code, *said)
+
+
+def _early(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(_READ_AT_START)}
+
+
+def _gone() -> NoReturn:
+    raise ChildProcessError("The process that forks commands is gone; what it said is on this process's stderr.")
+
+
+def _serve(line: socket.socket) -> tuple[bytes, list[int]]:
+    """Fork for each command that comes over `line`, and say how it ended; in the fork, return what came.
+
+    With it come three files, stdin, stdout and stderr, and a fourth that is told the process and then its exit code.
+    """
+    woken, wakes = socket.socketpair()
+    woken.setblocking(False)
+    wakes.setblocking(False)
+    signal.set_wakeup_fd(wakes.fileno())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    running = dict[int, int]()
+    """Process -> where its end is told."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(line, selectors.EVENT_READ)
+        selector.register(woken, selectors.EVENT_READ)
+        while True:
+            ready = {key.fileobj for key, _ in selector.select()}
+            if woken in ready:
+                woken.recv(_LONGEST)
+                while running and (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                    status = running.pop(ended[0])
+                    with suppress(BrokenPipeError):
+                        os.write(status, str(os.waitstatus_to_exitcode(ended[1])).encode())
+                    os.close(status)
+            if line not in ready:
+                continue
+            asked, files, _, _ = socket.recv_fds(line, _LONGEST, 4)
+            if not asked:
+                os._exit(0)
+            pid = os.fork()
+            if pid == 0:
+                break
+            for each in files[:3]:
+                os.close(each)
+            os.write(files[3], str(pid).encode())
+            running[pid] = files[3]
+    for each in (files.pop(), *running.values()):
+        os.close(each)
+    for socket_ in (line, woken, wakes):
+        socket_.close()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return asked, files
+
+
+def _become(asked: bytes, files: list[int]) -> None:
+    """Let this process look as if it had been started for the command that was asked for."""
+    for at, each in enumerate(files):
+        os.dup2(each, at)
+        os.close(each)
+    # Python finds out what kind of file it has as it opens it.
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(at, mode, encoding=old.encoding, errors=old.errors, closefd=False, buffering=buffering)  # noqa: SIM115
+        for at, (old, mode, buffering) in enumerate(((sys.stdin, "r", -1), (sys.stdout, "w", -1), (sys.stderr, "w", 1)))
+    )
+    told = json.loads(asked)
+    os.chdir(told["folder"])
+    os.environ.clear()
+    os.environ.update(told["environment"])
+    sys.argv = [str(Path(ocelog.__file__).with_name("__main__.py")), *told["arguments"]]
+    sys.path[0] = told["folder"]
+
+
+if __name__ == "__main__":
+    from ocelog.cli import app, main
+
+    for name in (*(f"ocelog.cli.{command.module}" for command in app.COMMANDS.values()), *_LATER):
+        import_module(name)
+    threads = [(each / "comm").read_text().strip() for each in Path("/proc/self/task").iterdir()]
+    # Arrow's allocator starts its own anew in each fork.
+    if len(threads) - threads.count("jemalloc_bg_thd") != 1:
+        raise RuntimeError(f"An import began a thread, which no fork would have: {threads}.")
+    gc.collect()
+    gc.freeze()
+    _become(*_serve(socket.socket(fileno=int(sys.argv[1]))))
+    code: object = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code
+    except BaseException:  # noqa: BLE001 - as Python ends with it
+        traceback.print_exc()
+        code = 1
+    # All that Python does at the end but to free, object by object, what the imports have made.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(code if isinstance(code, int) else bool(code))
