@@ -23,7 +23,7 @@ from wizsim.tables import Version
 from wizsim.truth import project
 from wizsim.world import World
 
-KILLS = 24
+KILLS = int(os.environ.get("OCELOG_KILLS", "10"))
 LONGEST = 120.0
 EVER = ("--since", "2000-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z")
 SHAPERS = {log_type: compile_shaper(schema, KINDS[log_type]) for log_type, schema in packaged_schemas().items()}

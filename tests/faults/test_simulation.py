@@ -8,7 +8,7 @@ import pytest
 from ocelog.ledger.store import Ledger
 from simulation.run import run
 
-SEEDS = int(os.environ.get("OCELOG_SEEDS", "500"))
+SEEDS = int(os.environ.get("OCELOG_SEEDS", "150"))
 FIRST = int(os.environ.get("OCELOG_FIRST_SEED", "0"))
 GROUP = 25
 
