@@ -113,7 +113,11 @@ def test_any_flipped_bit_of_a_part_is_noticed(lake: FileLake, ledger: FakeLedger
         replace(lake.home / part.path, whole)
         flip(lake.home / part.path, random.Random(seed).randrange(len(whole)))
         with pytest.raises(LakeDamagedError):
-            ask(lake, ledger, f"SELECT * FROM {TABLE}")  # noqa: S608 - a test's own table
+            # What a query does before anything else, in a process of its own.
+            Verified(lake.home).check({str(lake.home / part.path): part.bytes})
+        if seed % 10 == 0:
+            with pytest.raises(LakeDamagedError):
+                ask(lake, ledger, f"SELECT * FROM {TABLE}")  # noqa: S608 - a test's own table
         assert part.path in texts(lake, ledger, content=True)
     replace(lake.home / part.path, whole)
     assert count(lake, ledger) == 2
