@@ -94,7 +94,8 @@ def _busy(home: Home) -> str:
     who = holder(home)
     if who is None:
         return f"The home {home.path} was held by another command a moment ago: try again."
+    stop = f"systemctl stop ocelog, or kill {who.pid}" if who.command == "ocelog run" else f"kill {who.pid}"
     return (
         f"`{who.command}` holds the home {home.path} since {who.since} (process {who.pid} on {who.host}): "
-        "wait for it to end, or stop it. Other commands work beside it."
+        f"wait for it to end, or stop it ({stop}). Other commands work beside it."
     )

@@ -2,14 +2,17 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 
 from ocelog.assemble import table_schemas
-from ocelog.errors import LakeDamagedError
+from ocelog.errors import LakeDamagedError, OcelogError
 from ocelog.installation import Installation
 from ocelog.instants import from_us
 from ocelog.lake import repair as tables
@@ -27,6 +30,8 @@ from ocelog.model import REJECTIONS, GivenUp, Kind, Part, Slice, table_name
 from ocelog.planning import lost_slices
 from ocelog.sources.wiz.streams import KINDS
 
+Stretch: TypeAlias = tuple[str, str, str, str | None, datetime, datetime]
+"""What a slice asks for: source, log type, origin, date, and the ends."""
 _BY_SLICE = re.compile(r"(\d+)-(\d+)-")
 """A part's name begins with the slice that it was landed for, and the fence of its holder."""
 _GONE_FOR_GOOD = {
@@ -46,6 +51,8 @@ class Repair:
     """Slices that are to be read again."""
     for_good: set[str] = field(default_factory=set)
     """What cannot be had back, in words."""
+    left: list[str] = field(default_factory=list)
+    """What is damaged and stays so, with what to do about it."""
 
 
 def examine(installation: Installation) -> list[str]:
@@ -65,27 +72,39 @@ def repair(installation: Installation, *, dry_run: bool) -> Repair:
     as repaired in the transaction that plans its stretch.
     """
     done = Repair(dry_run=dry_run)
-    _mend_metadata(installation, done)
+    unread = _mend_metadata(installation, done)
     _mend_notes(installation, done)
-    lost = _give_up_files(installation, done)
+    lost = _give_up_files(installation, done, unread)
     _plan_again(installation, done, lost if dry_run else ())
-    if not dry_run:
+    if not dry_run and not done.left:
         Publisher(installation.home.path, installation.ledger, table_schemas()).reconcile()
     return done
 
 
-def _mend_metadata(installation: Installation, done: Repair) -> None:
-    """Make every table readable: by a new catalog, by older metadata, or anew from its data files."""
+def _mend_metadata(installation: Installation, done: Repair) -> frozenset[str]:
+    """Make every table readable: by a new catalog, by older metadata, or anew from its data files.
+
+    Return the tables that a dry run leaves unreadable, although they would be mended.
+    """
     home, schemas = installation.home.path, table_schemas()
+    unread = set[str]()
     if not tables.catalog_is_whole(home):
         done.lines.append("The catalog of the lake is damaged: a new one is made from the tables' metadata.")
-        if not done.dry_run:
+        if done.dry_run:
+            unread.update(schemas)
+        else:
             tables.begin_catalog(home, schemas)
     for table, schema in schemas.items():
         try:
             TableStates(home).state(table)
         except LakeDamagedError as error:
             _mend_table(installation, table, schema, str(error), done)
+            if done.dry_run:
+                unread.add(table)
+        except OcelogError:
+            # It is told with the other things that stay as they are.
+            continue
+    return frozenset(unread)
 
 
 def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: str, done: Repair) -> None:
@@ -109,7 +128,9 @@ def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: 
     sources = [row.id for row in ledger.sources(removed=True)]
     made = tables.rebuild(home, table, schema, mark=(ledger.id, mark), waiting=waiting, sources=sources)
     ledger.unpublish(table, mark)
-    done.lines.append(f"{table}: {made.rows:,} rows were found again.")
+    kept = sum(part.rows for part in waiting)
+    again = f" {kept:,} more rows are still in landing, and are published again." if kept else ""
+    done.lines.append(f"{table}: {made.rows:,} rows were found again in data files.{again}")
     expected = known[0].rows if known else None
     if expected is None or made.rows < expected:
         said = "nobody knows how many there were" if expected is None else f"there were {expected:,}"
@@ -128,8 +149,11 @@ def _mend_notes(installation: Installation, done: Repair) -> None:
                 note.unlink()
 
 
-def _give_up_files(installation: Installation, done: Repair) -> list[GivenUp]:
-    """Take lost parts and data files out of what is there, each noted first, and return them."""
+def _give_up_files(installation: Installation, done: Repair, unread: frozenset[str]) -> list[GivenUp]:
+    """Take lost parts and data files out of what is there, each noted first, and return them.
+
+    What cannot be mended is told, unless it is of a table in `unread`.
+    """
     home, ledger = installation.home.path, installation.ledger
     files, lost = dict[str, list[str]](), list[GivenUp]()
     for found in inspect(home, ledger, table_schemas(), content=True):
@@ -145,19 +169,23 @@ def _give_up_files(installation: Installation, done: Repair) -> list[GivenUp]:
                 lost.append(_lost_file(home, found.table, file, found.what))
                 if not done.dry_run:
                     ledger.note_lost(lost[-1])
-            case None if "leftovers.json" not in found.text and not done.dry_run:
-                done.lines.append(f"{found.text} It is left as it is.")
+            case None if "leftovers.json" not in found.text and found.table not in unread:
+                done.left.append(found.text)
     if not done.dry_run:
         for table, paths in files.items():
             tables.drop_files(home, table, set(paths))
     return lost
 
 
-def _plan_again(installation: Installation, done: Repair, unrecorded: Sequence[GivenUp]) -> None:
+def _plan_again(  # noqa: C901 - the order of the steps is the rule
+    installation: Installation, done: Repair, unrecorded: Sequence[GivenUp]
+) -> None:
     """Land again what has come back, and plan to read again what has not."""
     home, ledger = installation.home.path, installation.ledger
     lost = [*ledger.given_up(), *unrecorded]
     kinds = {table_name(log_type): kind for log_type, kind in KINDS.items()}
+    planned = set[Stretch]()
+    rejections_lost = False
     for each in lost:
         if each.sequence is not None and damage(home / each.path, each.bytes) is None:
             done.lines.append(f"{each.table}: the part {each.path} is back and whole: its rows land again.")
@@ -165,15 +193,40 @@ def _plan_again(installation: Installation, done: Repair, unrecorded: Sequence[G
                 _readmit(installation, each)
             continue
         kind = kinds.get(each.table)
-        slices = _of_slice(installation, each) if kind is None else _of_stretch(installation, each, kind)
-        for slice_ in slices:
+        if kind is None:
+            # First: a rejection whose key is known does not land again. Where its table cannot be read, which keys have
+            # lost their rows is not known, and the loss stays noted for the next repair.
+            try:
+                if not done.dry_run:
+                    _forget_rejections(installation)
+            except OcelogError as error:
+                done.left.append(f"{each.table}: {each.path}: not planned again yet: {error}")
+                continue
+            rejections_lost = True
+            slices, exact = _of_rejections(installation, each)
+            if slices and not exact:
+                done.lines.append(
+                    f"{each.table}: {each.path}: the time ranges of its records are not known, so everything is read "
+                    "again that they may be in."
+                )
+        else:
+            slices = _of_stretch(installation, each, kind)
+        # Many lost files may be of one stretch: it is read once.
+        fresh = [slice_ for slice_ in slices if _stretch(slice_) not in planned]
+        planned.update(map(_stretch, fresh))
+        for slice_ in fresh:
             done.lines.append(f"{each.table}: to be read again: {slice_.since} to {slice_.until} by {slice_.by}.")
-        done.planned += len(slices)
+        done.planned += len(fresh)
         done.for_good.add(_GONE_FOR_GOOD.get(each.table if kind is None else kind.log_type, _VERSIONS))
         if not done.dry_run:
-            if each.table == REJECTIONS:
-                _forget_rejections(installation)
-            ledger.plan_lost([each.path], slices)
+            ledger.plan_lost([each.path], fresh)
+    if rejections_lost and not done.dry_run:
+        # Last: by these counts it is told whose rejections they were.
+        _count_rejections(installation)
+
+
+def _stretch(slice_: Slice) -> Stretch:
+    return slice_.source_id, slice_.log_type, slice_.origin, slice_.by, slice_.since, slice_.until
 
 
 def _of_stretch(installation: Installation, lost: GivenUp, kind: Kind) -> list[Slice]:
@@ -189,22 +242,31 @@ def _of_stretch(installation: Installation, lost: GivenUp, kind: Kind) -> list[S
     ]
 
 
-def _of_slice(installation: Installation, lost: GivenUp) -> list[Slice]:
-    """Return the question by which a part was landed, to be asked again; none if it is not known any more."""
-    found = _BY_SLICE.match(Path(lost.path).name)
-    number = int(found[1]) if found is not None and lost.sequence is not None else 0
-    return [
-        Slice(
-            source_id=each.source_id,
-            log_type=each.log_type,
-            origin=each.origin,
-            by=each.by,
-            since=each.since,
-            until=each.until,
-        )
-        for each in installation.ledger.slices()
-        if each.id == number and each.by in _dates(KINDS[each.log_type])
-    ]
+def _of_rejections(installation: Installation, lost: GivenUp) -> tuple[list[Slice], bool]:
+    """Return what reads the rejections of a lost file again, and whether it is just that.
+
+    A part names the slice that it was landed for. If that is not known any more, and for a data file, which holds the
+    rejections of many slices, it is the whole past of every stream that has rejected a record.
+    """
+    ledger = installation.ledger
+    found = _BY_SLICE.match(Path(lost.path).name) if lost.sequence is not None else None
+    if found is not None:
+        number = int(found[1])
+        for each in ledger.slices():
+            if each.id == number and each.by in _dates(KINDS[each.log_type]):
+                again = Slice(
+                    source_id=each.source_id,
+                    log_type=each.log_type,
+                    origin=each.origin,
+                    by=each.by,
+                    since=each.since,
+                    until=each.until,
+                )
+                return [again], True
+    here = {row.id for row in ledger.sources() if lost.source_id in {None, row.id}}
+    streams = [each for each in ledger.streams() if each.marks.source_id in here and each.marks.log_type in KINDS]
+    rejecting = [each for each in streams if each.rejections] or streams
+    return [slice_ for each in rejecting for slice_ in lost_slices(each.marks, KINDS[each.marks.log_type])], False
 
 
 def _dates(kind: Kind) -> set[str | None]:
@@ -213,13 +275,27 @@ def _dates(kind: Kind) -> set[str | None]:
 
 def _forget_rejections(installation: Installation) -> None:
     """Forget rejections whose rows are nowhere, so that they land once more when they come again."""
-    home, ledger = installation.home.path, installation.ledger
-    view = Views(home, ledger).take(REJECTIONS)
-    present = set[str]()
+    ledger = installation.ledger
+    present = {row_id for row_id, _, _ in _rejections(installation)}
+    ledger.forget_rejections([key for key in ledger.rejection_keys() if key not in present])
+
+
+def _count_rejections(installation: Installation) -> None:
+    """Let `status` count the rejections that are there: those that are lost are counted when they come again."""
+    found = Counter((source_id, log_type) for _, source_id, log_type in _rejections(installation))
+    installation.ledger.count_rejections(found)
+
+
+def _rejections(installation: Installation) -> set[tuple[str, str, str]]:
+    """Return row id, source and log type of every rejection that is there."""
+    home, names = installation.home.path, ("p_row_id", "p_source_id", "p_log_type")
+    view = Views(home, installation.ledger).take(REJECTIONS)
+    found = set[tuple[str, str, str]]()
     for path in [*(home / part.path for part in view.parts), *(Path(file.path) for file in view.files)]:
         with opened(path) as file:
-            present.update(file.read(columns=["p_row_id"], use_threads=False).column(0).to_pylist())
-    ledger.forget_rejections([key for key in ledger.rejection_keys() if key not in present])
+            rows = file.read(columns=list(names), use_threads=False)
+            found.update(zip(*(rows.column(name).to_pylist() for name in names), strict=True))
+    return found
 
 
 def _readmit(installation: Installation, lost: GivenUp) -> None:

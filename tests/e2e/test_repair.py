@@ -41,6 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, tenant: Server) -> Ocelog:
         *("--backfill", "all", "--rate", "200"),
     )
     command("pull")
+    shutil.copytree(command.home, command.home.with_name("just pulled"))
     with sqlite3.connect(command.home / "ledger.db") as ledger:
         ledger.execute("UPDATE parts SET published_us = 1")
     command("publish")
@@ -199,3 +200,80 @@ def test_the_command_asks_first_and_status_names_what_is_lost(ocelog: Ocelog) ->
     assert "is missing" in ocelog("repair", "--check", code=1).out
     assert "earlier versions" in ocelog("repair", "--yes").out
     assert "there and whole" in ocelog("repair", "--check").out
+
+
+def rejected() -> list[str]:
+    with opened(reading=True) as installation:
+        queries = Queries(installation.home.path, installation.ledger, table_schemas())
+        with queries.run("SELECT p_row_id FROM rejections ORDER BY 1") as answer:
+            return [row["p_row_id"] for batch in answer.batches for row in batch.to_pylist()]
+
+
+def lost_rejection_files(ocelog: Ocelog) -> None:
+    for path in warehouse(ocelog, "rejections").rglob("data/**/*.parquet"):
+        path.unlink()
+
+
+def lost_rejection_table(ocelog: Ocelog) -> None:
+    shutil.rmtree(warehouse(ocelog, "rejections"))
+
+
+@pytest.mark.parametrize("damage", [lost_rejection_files, lost_rejection_table], ids=lambda damage: damage.__name__)
+def test_rejected_records_of_lost_files_are_read_again(
+    ocelog: Ocelog, tenant: Server, damage: Callable[[Ocelog], None]
+) -> None:
+    record = min(tenant.world.current("issues"))
+    tenant.faults.add("odd-record", id=record, kind="null-required", type="issues")
+    try:
+        ocelog("pull", "--since", "2000-01-01")
+        ocelog("publish")
+        with sqlite3.connect(ocelog.home / "ledger.db") as ledger:
+            ledger.execute("UPDATE parts SET published_us = 1")
+            # The ledger forgets slices after some hours.
+            ledger.execute("DELETE FROM slices")
+        ocelog("publish")
+        before = rejected()
+        assert before
+        damage(ocelog)
+        done = mend()
+        assert done.planned > 0
+        assert any("not known, so everything is read again" in line for line in done.lines)
+        assert all("audit" not in line for line in done.lines if "to be read again" in line)
+        assert rejected() == []
+        assert "did not fit" not in ocelog("status").out
+        assert pull().exit_code == 0
+        assert rejected() == before
+        assert "1 records did not fit" in ocelog("status").out
+    finally:
+        tenant.faults.clear()
+
+
+def test_a_lost_lake_is_not_called_whole_and_fails_a_repair(ocelog: Ocelog) -> None:
+    (ocelog.home / "lake").rename(ocelog.home.with_name("away"))
+    try:
+        for arguments in (["--dry-run"], ["--yes"]):
+            told = ocelog("repair", *arguments, code=1).out
+            assert "Nothing is lost" not in told
+            assert "Not repaired: wiz_issues: The table wiz_issues was published up to part" in told
+            assert "the lake is missing" in told
+    finally:
+        shutil.rmtree(ocelog.home / "lake", ignore_errors=True)
+        ocelog.home.with_name("away").rename(ocelog.home / "lake")
+    assert "Nothing is lost" in ocelog("repair", "--yes").out
+
+
+def test_a_dry_run_works_beside_a_service_and_a_repair_says_how_to_stop_it(ocelog: Ocelog) -> None:
+    lost_data(ocelog)
+    with opened() as installation, held(installation.home, "ocelog run"):
+        assert "To do it: ocelog repair" in ocelog("repair", "--dry-run").out
+        assert f"systemctl stop ocelog, or kill {os.getpid()}" in ocelog("repair", "--yes", code=2).err
+
+
+def test_rows_that_are_still_in_landing_are_told_when_a_table_is_made_anew(ocelog: Ocelog) -> None:
+    before = everything()
+    shutil.rmtree(ocelog.home)
+    shutil.copytree(ocelog.home.with_name("just pulled"), ocelog.home)
+    lost_metadata_folder(ocelog)
+    told = f"0 rows were found again in data files. {len(before['wiz_issues'])} more rows are still in landing"
+    assert any(told in line for line in mend().lines)
+    assert everything() == before

@@ -23,7 +23,8 @@ def command(
     """Go on without files of the lake that are lost or damaged, and plan to read again what they held.
 
     Every file is read whole and compared with its checksum. If you have a backup, put files back from it first. Then
-    run `ocelog pull`: what Wiz still has comes back.
+    run `ocelog pull`: what Wiz still has comes back. --check and --dry-run work beside `ocelog run`; a repair needs it
+    to be stopped. Exit 1 if something is left that this command cannot repair.
     """
     if check:
         with opened(reading=True) as installation:
@@ -34,13 +35,20 @@ def command(
             for line in found or ["Every file that the ledger and the tables name is there and whole."]:
                 typer.echo(show.harmless(line))
         raise typer.Exit(1 if found else 0)
-    with opened() as installation, held(installation.home, "ocelog repair"):
-        plan = repair(installation, dry_run=True)
-        if not dry_run and plan.lines:
-            if not yes:
-                _confirm(plan)
-            plan = repair(installation, dry_run=False)
+    if dry_run:
+        # It only reads, so it works beside `ocelog run`.
+        with opened(reading=True) as installation:
+            plan = repair(installation, dry_run=True)
+    else:
+        with opened() as installation, held(installation.home, "ocelog repair"):
+            plan = repair(installation, dry_run=True)
+            if plan.lines:
+                if not yes:
+                    _confirm(plan)
+                plan = repair(installation, dry_run=False)
     _tell(plan, json=json)
+    if plan.left:
+        raise typer.Exit(1)
 
 
 def _confirm(plan: Repair) -> None:
@@ -57,10 +65,15 @@ def _confirm(plan: Repair) -> None:
 def _tell(done: Repair, *, json: bool) -> None:
     gone = sorted(done.for_good)
     if json:
-        show.as_json({"done": not done.dry_run, "steps": done.lines, "planned": done.planned, "not_coming_back": gone})
+        told = {"done": not done.dry_run, "steps": done.lines, "planned": done.planned, "not_coming_back": gone}
+        show.as_json(told | {"left": done.left})
         return
-    for line in done.lines or ["Nothing is lost or damaged: there is nothing to repair."]:
+    for line in done.lines:
         typer.echo(show.harmless(line))
+    for line in done.left:
+        typer.echo(show.harmless(f"Not repaired: {line}"))
+    if not done.lines and not done.left:
+        typer.echo("Nothing is lost or damaged: there is nothing to repair.")
     if gone:
         typer.echo(f"Cannot be had back: {', '.join(gone)}.")
     if done.dry_run and done.lines:

@@ -4,7 +4,7 @@ A part that publishing passes is no row of `parts` any more, so that the mark vo
 without a record here. Records stay: they say what the tables lack.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, text, update
 
@@ -104,6 +104,16 @@ def forget_rejections(tx: Connection, keys: Sequence[str]) -> None:
     key = tables.rejection_keys.c.rejection_key
     for start in range(0, len(keys), 500):
         tx.execute(delete(tables.rejection_keys).where(key.in_(keys[start : start + 500])))
+
+
+def count_rejections(tx: Connection, found: Mapping[tuple[str, str], int]) -> None:
+    """Lower each stream's count of rejections to what was `found` of (source id, log type)."""
+    s = tables.streams.c
+    for source_id, log_type, counted in tx.execute(select(s.source_id, s.log_type, s.rejections)).all():
+        there = found.get((source_id, log_type), 0)
+        if there < counted:
+            this = (s.source_id == source_id, s.log_type == log_type)
+            tx.execute(update(tables.streams).where(*this).values(rejections=there))
 
 
 def rejection_keys(tx: Connection) -> list[str]:

@@ -1,6 +1,6 @@
 """What the rest of Ocelog may ask of the ledger: every method is one transaction, and any thread may call it."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -363,6 +363,11 @@ class Ledger:
         """Forget rejections whose rows are lost: they land once more if they come again."""
         with self._database.write() as tx:
             given_up.forget_rejections(tx, keys)
+
+    def count_rejections(self, found: Mapping[tuple[str, str], int]) -> None:
+        """Lower each stream's count of rejections to what was `found` of (source id, log type)."""
+        with self._database.write() as tx:
+            given_up.count_rejections(tx, found)
 
     def add_source(self, row: SourceRow) -> None:
         """Add a source, or take up a removed one of the same id. Raises ConfigError for a name in use."""

@@ -19,7 +19,7 @@ _s = tables.streams.c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRow:
-    """A stream's marks, its figures since it began, and what is wrong with it. Counts never shrink."""
+    """A stream's marks, its figures since it began, and what is wrong with it. Only lost rejections lower a count."""
 
     marks: Marks
     events: int
