@@ -9,12 +9,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ocelog.errors import HomeError
 from ocelog.home import Home, read_note, translated
 from ocelog.instants import rfc3339
 
+SERVICE = "ocelog run"
+"""The command that goes on until it is stopped."""
+BEAT_EVERY = 5.0
+"""Seconds between two signs of life of a service."""
+SILENT = timedelta(seconds=30)
+"""A service that has given no sign of life for so long hangs: each round gives one, and takes 2 s if nothing is due."""
 _TRIES = 10
 """To lock: `status` looks at the lock for an instant, and must not make a `run` fail that begins just then."""
 
@@ -27,10 +33,46 @@ class Holder:
     pid: int
     host: str
     since: str
+    alive_at: datetime
+    """When it gave its last sign of life. Only a service gives any; for another command this is when it began."""
+
+    @property
+    def began(self) -> datetime | None:
+        """When it began; None: its note does not say."""
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(self.since).astimezone(UTC)
+        return None
+
+    @property
+    def is_service(self) -> bool:
+        """Whether it goes on until it is stopped."""
+        return self.command == SERVICE
+
+    def silent_for(self, now: datetime) -> timedelta | None:
+        """Return how long a service has given no sign of life, if it hangs; None: it works, or is another command."""
+        silent = now - self.alive_at
+        return silent if self.is_service and silent > SILENT else None
+
+
+@dataclass(slots=True)
+class Pulse:
+    """A service's signs of life: the date of the lock's file, which costs no write to the ledger."""
+
+    _descriptor: int
+    _next: float = 0.0
+
+    def beat(self) -> None:
+        """Give a sign of life, unless the last one is fresh."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + BEAT_EVERY
+        # Where the disk does not take even this, `status` says that nothing is heard of the service: so it is.
+        with contextlib.suppress(OSError):
+            os.utime(self._descriptor)
 
 
 @contextmanager
-def held(home: Home, command: str) -> Iterator[None]:
+def held(home: Home, command: str) -> Iterator[Pulse]:
     """Hold `home` within the block, as `command`. Raises HomeError saying who holds it already.
 
     The lock belongs to the open file, so it is free at once when its holder dies, however it dies.
@@ -42,7 +84,7 @@ def held(home: Home, command: str) -> Iterator[None]:
             raise HomeError(_busy(home))
         with translated(home.path):
             _sign(descriptor, command)
-        yield
+        yield Pulse(descriptor)
     finally:
         os.close(descriptor)
 
@@ -57,6 +99,7 @@ def holder(home: Home) -> Holder | None:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return None
+        alive_at = datetime.fromtimestamp(os.fstat(descriptor).st_mtime, UTC)
     finally:
         os.close(descriptor)
     note = read_note(home.lock_file)
@@ -65,6 +108,7 @@ def holder(home: Home) -> Holder | None:
         pid=int(note.get("pid", 0)),
         host=str(note.get("host", "an unknown machine")),
         since=str(note.get("since", "an unknown instant")),
+        alive_at=alive_at,
     )
 
 

@@ -14,6 +14,8 @@ Narrowed: TypeAlias = Mapping[str, Sequence[str] | Sequence[int]]
 
 REJECTIONS = "rejections"
 """The table of records that do not fit their schema."""
+PUBLISHING, READING = "publishing", "reading"
+"""What may fail for a table."""
 
 
 def table_name(log_type: str) -> str:
@@ -236,6 +238,19 @@ class GivenUp:
     max_cursor_us: int | None = None
     repaired_us: int | None = None
     """When its stretch was planned again; None: not yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFault:
+    """What does not work for a table of the lake at the moment."""
+
+    table: str
+    what: str
+    """PUBLISHING, or READING: a query found a damaged file."""
+    reason: str
+    since: datetime
+    last: datetime
+    """When it was tried last, by our clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

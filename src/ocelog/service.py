@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -24,7 +24,7 @@ from ocelog.instants import from_us
 from ocelog.lake.leftovers import remove_leftovers
 from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.upkeep import clean
-from ocelog.model import SliceState
+from ocelog.model import PUBLISHING, SliceState
 from ocelog.planning import Stretch, lacking
 from ocelog.pull.sweep import Stage
 from ocelog.reading import Reader
@@ -97,11 +97,15 @@ class Service:
     reader: Reader = field(init=False)
     maintenance: Maintenance = field(init=False)
     monotonic: Callable[[], float] = time.monotonic
+    alive: Callable[[], None] = lambda: None
+    """Told in each round of `run` that the loop goes on."""
     _looked_at: float = float("-inf")
     _publish_looked_at: float = float("-inf")
     _cleaned_at: float = float("-inf")
     _measured_at: float = float("-inf")
     _publishing: OcelogError | None = None
+    _unpublishable: set[str] = field(default_factory=set)
+    """Tables of which the ledger says that publishing fails."""
     _failed: Exception | None = None
     _left_alone: set[str] = field(default_factory=set)
 
@@ -121,6 +125,7 @@ class Service:
         # Whoever of this home held slices before is gone: this process has its lock.
         installation.ledger.release_home(installation.home.id)
         self.assembly.publisher.reconcile()
+        self._unpublishable = {each.table for each in installation.ledger.table_faults() if each.what == PUBLISHING}
 
     def pull(
         self,
@@ -201,6 +206,7 @@ class Service:
     def _run(self) -> None:
         while not self.stop():
             began, seconds = self.monotonic(), None
+            self.alive()
             try:
                 self._look_at_sources()
                 seconds = self.reader.go_round()
@@ -269,9 +275,11 @@ class Service:
                 self._publish(table, force=force, holding=holding)
             except OcelogError as error:
                 self._publishing = error
+                self._note_publishing(table, str(error))
                 log.error("publish failed", table=table, error=type(error).__name__, reason=str(error))  # noqa: TRY400
             except Exception as error:
                 self._publishing = OcelogError(f"{table}: a mistake in Ocelog: {type(error).__name__}: {error}")
+                self._note_publishing(table, str(self._publishing))
                 log.exception("mistake in Ocelog", table=table)
 
     def _publish(self, table: str, *, force: bool, holding: Callable[[], AbstractContextManager[None]]) -> None:
@@ -280,11 +288,24 @@ class Service:
         if force or self._is_time(table, settings):
             with holding():
                 published = publisher.publish(table, force=True)
+            self._note_publishing(table, None)
             if published.parts:
                 log.info("published", table=table, rows=published.rows, parts=published.parts)
         clean(installation.home.path, table, installation.ledger, grace=settings.part_grace)
         remove_leftovers(installation.home.path, table)
         self._tend(table)
+
+    def _note_publishing(self, table: str, reason: str | None) -> None:
+        """Note for `ocelog status` why `table` is not published; None: it is again."""
+        ledger = self.assembly.installation.ledger
+        # The ledger may be what fails.
+        with suppress(OcelogError):
+            if reason is not None:
+                self._unpublishable.add(table)
+                ledger.table_failed(table, PUBLISHING, reason)
+            elif table in self._unpublishable:
+                ledger.table_well(table, PUBLISHING)
+                self._unpublishable.discard(table)
 
     def _tend(self, table: str) -> None:
         """Keep the table small. What goes wrong is told, and stops neither publishing nor a pull."""

@@ -1,24 +1,28 @@
 """How every stream fares, and what needs a person."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ocelog import errors
-from ocelog.assemble import damage, wiz_settings
-from ocelog.errors import ConfigError, TransientError
+from ocelog.assemble import damage, stream_settings, wiz_settings
+from ocelog.errors import ConfigError, SourceThrottledError, TransientError
 from ocelog.instants import from_us
 from ocelog.lake.sql import ALL_LOGS
 from ocelog.ledger.store import Ledger, SourceRow, StreamRow
-from ocelog.model import Marks, Origin, Slice, SliceState, table_name
+from ocelog.model import PUBLISHING, Marks, Origin, Slice, SliceState, TableFault, table_name
 from ocelog.pull.planner import complete_through, still_short
 from ocelog.pull.sweep import Sweep as SweepRound
+from ocelog.quantities import write_instant
 
 _PATIENCE = timedelta(hours=1)
 """What fails for longer without a success needs a person, though it is tried again."""
 
 
 _CLOCK_OFF = timedelta(minutes=1)
+_NO_POLL = timedelta(0)
+_LATE = timedelta(minutes=5)
+"""By how much more than the settings say a table may be published late, whatever lag is allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +86,13 @@ class Standing:
     last_event: datetime | None
     complete_through: datetime | None
     lag: timedelta | None
-    """How old the oldest stretch is that live reading still lacks."""
+    """How old the oldest stretch is that live reading lacks; what it reads again is there."""
+    poll: timedelta
+    """How often it is asked for news."""
+    reading: bool
+    """News is planned and not read yet."""
+    throttled: bool
+    """Wiz asks it to wait."""
     slices_left: int
     eta: timedelta | None
     parked: tuple[Slice, ...]
@@ -142,6 +152,47 @@ def sweeps(ledger: Ledger) -> dict[str, Sweep]:
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpublished:
+    """A table whose parts should be published by now."""
+
+    table: str
+    parts: int
+    rows: int
+    oldest: datetime
+    fault: TableFault | None
+    """How publishing failed; None: nobody has tried."""
+
+    @property
+    def lines(self) -> list[str]:
+        """What a person is told."""
+        waits = f"{self.parts} parts ({self.rows:,} rows) wait since {write_instant(self.oldest)}"
+        others = "`ocelog query` sees them, other engines do not"
+        if self.fault is None:
+            return [f"{self.table}: {waits}, and nothing publishes them; {others}. Run: ocelog publish"]
+        return [
+            f"{self.table}: publishing fails since {write_instant(self.fault.since)}: {self.fault.reason}",
+            f"    {waits}; {others}. No row is lost.",
+            "    To do: mend what the message says. A service tries again by itself; else run: ocelog publish",
+        ]
+
+
+def unpublished(
+    ledger: Ledger, tables: Iterable[str], *, publish_after: timedelta, allowed: timedelta, now: datetime
+) -> list[Unpublished]:
+    """Return the tables that cannot be published, or whose oldest part waits longer than it should by `allowed`."""
+    faults = {each.table: each for each in ledger.table_faults() if each.what == PUBLISHING}
+    found = list[Unpublished]()
+    for table in tables:
+        parts, rows, _, oldest_us = ledger.unpublished(table)
+        if oldest_us is None:
+            continue
+        oldest, fault = from_us(oldest_us), faults.get(table)
+        if fault is not None or now - oldest > publish_after + max(allowed, _LATE):
+            found.append(Unpublished(table=table, parts=parts, rows=rows, oldest=oldest, fault=fault))
+    return found
+
+
 def lost_lines(ledger: Ledger, tables: Collection[str] | None = None) -> list[str]:
     """Say which rows publishing passed because their part is lost, and what to do; of `tables`, if they are given.
 
@@ -196,7 +247,10 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
         last_success=_instant(stream.last_success_us if stream else None),
         last_event=_instant(stream.last_event_us if stream else None),
         complete_through=complete_through(marks, waiting),
-        lag=_lag(marks, waiting, now),
+        lag=_lag(marks, slices, now),
+        poll=stream_settings(row).poll if damage(row) is None else _NO_POLL,
+        reading=any(each.origin is Origin.LIVE for each in waiting),
+        throttled=stream is not None and stream.trouble_kind == SourceThrottledError.__name__,
         slices_left=len(waiting),
         eta=_eta(row, slices, waiting),
         parked=parked,
@@ -251,11 +305,21 @@ def _too_long(stream: StreamRow | None, now: datetime) -> bool:
     return now - from_us(stream.last_success_us) > _PATIENCE
 
 
-def _lag(marks: Marks, waiting: Sequence[Slice], now: datetime) -> timedelta | None:
+def _lag(marks: Marks, slices: Sequence[Slice], now: datetime) -> timedelta | None:
+    """Return how old the oldest news is that was not read.
+
+    Each live slice begins with what an earlier one has read, 5 minutes of it, once a day two days: that is there.
+    """
     if marks.edge is None:
         return None
-    unread = [each.since for each in waiting if each.origin is Origin.LIVE]
-    return max(timedelta(0), now - min(unread, default=marks.edge))
+    live = [each for each in slices if each.origin is Origin.LIVE]
+    drained = [each for each in live if each.state is SliceState.DRAINED]
+    unread = [each for each in live if each.state is SliceState.WAITING]
+    starts = [
+        max([each.since, *(o.until for o in drained if o.id < each.id and o.by == each.by and o.until <= each.until)])
+        for each in unread
+    ]
+    return max(timedelta(0), now - min(starts, default=marks.edge))
 
 
 def _eta(row: SourceRow, slices: Sequence[Slice], waiting: Sequence[Slice]) -> timedelta | None:

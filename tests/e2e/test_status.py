@@ -1,11 +1,16 @@
 """`ocelog status`: exit 0 if all is well, 1 if something needs attention, whatever else goes on."""
 
+import os
+import signal
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 
 from commands import Ocelog, simulator
+from ocelog import home as homes
+from ocelog.holding import SILENT, held
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +29,8 @@ def test_all_is_well_after_a_pull(ocelog: Ocelog) -> None:
 
 def test_old_data_needs_attention_while_nothing_runs(ocelog: Ocelog) -> None:
     told = ocelog("status", "--max-lag", "0s", code=1).out
-    assert "prod Wiz.Audit: nothing is running, and the data is" in told
-    assert "Run: ocelog run" in told
+    assert "prod Wiz.Audit: the data is" in told
+    assert "and nothing is running. Run: ocelog run" in told
     assert "'soon'" in ocelog("status", "--max-lag", "soon", code=2).err
 
 
@@ -66,3 +71,50 @@ def test_sql_shows_what_status_shows(ocelog: Ocelog) -> None:
     joined = "SELECT s.source, count(*) AS rows FROM wiz_audit w JOIN streams s ON s.source_id = w.p_source_id"
     (counted,) = ocelog("query", f"{joined} WHERE s.log_type = 'Wiz.Audit' GROUP BY ALL").lines
     assert counted == {"source": "prod", "rows": ocelog.count("wiz_audit")}
+
+
+def test_publishing_that_fails_is_told_with_the_reason_until_it_works(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    # No table can be made where something else is.
+    (ocelog.home / "lake" / "warehouse").touch()
+    with simulator("--audit", "30", "--issues", "0", "--findings", "0") as tenant:
+        ocelog.add(tenant, "prod", "--log-type", "audit")
+        assert "Publishing: " in ocelog("pull", code=3).err
+    told = ocelog("status", code=1).out
+    assert "wiz_audit: publishing fails since" in told
+    assert "ocelog publish" in told
+    (failing,) = ocelog("status", "--json", code=1).json["not_published"]
+    assert (failing["table"], bool(failing["error"]), failing["rows"] > 0) == ("wiz_audit", True, True)
+    (ocelog.home / "lake" / "warehouse").unlink()
+    ocelog("publish")
+    assert "publishing fails" not in ocelog("status").out
+
+
+def test_a_service_that_gives_no_sign_of_life_needs_attention(ocelog: Ocelog) -> None:
+    lock = ocelog.home / "lock"
+    process = ocelog.start("run")
+    try:
+        assert process.stderr is not None
+        assert any('"started"' in line for line in process.stderr)
+        assert "Running: ocelog run" in ocelog("status").out
+        process.send_signal(signal.SIGSTOP)
+        silent = time.time() - SILENT.total_seconds() - 15
+        os.utime(lock, (silent, silent))
+        told = ocelog("status", code=1)
+        assert f"Hanging: `ocelog run` (process {process.pid} on" in told.out
+        found = ocelog("status", "--json", code=1).json
+        assert found["hangs"]
+        assert found["running"]["service"]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_old_data_needs_attention_whatever_holds_the_home(ocelog: Ocelog) -> None:
+    with held(homes.open_home(ocelog.home), "ocelog publish"):
+        told = ocelog("status", "--max-lag", "0s", code=1).out
+        assert "No service is running; `ocelog publish` is at work since" in told
+        assert "prod Wiz.Audit: the data is" in told
+        assert "`ocelog publish` is no service" in told
+        ocelog("status")

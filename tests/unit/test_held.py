@@ -66,6 +66,8 @@ def test_a_pull_publishes_by_itself_between_pages() -> None:
 
     ledger = SimpleNamespace(
         release_home=lambda _: None,
+        table_faults=list,
+        table_failed=lambda *_: None,
         unpublished=lambda _: (1, 1, 10_000, 0),
         landing_state=lambda _: ((), {}),
         removable=lambda *_: [],

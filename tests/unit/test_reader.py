@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import pairwise
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of, source_ro
 from ocelog import service as services
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import AccessRefusedError, OcelogError, SourceUnavailableError
+from ocelog.holding import SILENT
 from ocelog.lake.maintenance import Tended
 from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, Slice, SliceState
@@ -321,7 +323,10 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
     monkeypatch.setattr(services, "clean", lambda *args, **_: cleaned.append(args[1]))
     monkeypatch.setattr(services, "remove_leftovers", lambda *_: 0)
     stop = Stop()
-    service = Service(assembly=assembly, stop=stop, monotonic=now.monotonic)
+    alive = list[float]()
+    service = Service(
+        assembly=assembly, stop=stop, monotonic=now.monotonic, alive=lambda: alive.append(now.monotonic())
+    )
     service.threads = service.reader.threads = Inline()  # type: ignore[assignment] # its jobs end at once
     service.reader.now = now
     service.maintenance = SimpleNamespace(tend=lambda table: Tended(table=table))  # type: ignore[assignment] # no lake
@@ -347,6 +352,7 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
         event.remove(Engine, "begin", note)
     assert service._publishing is None
     assert len(rounds) <= 60 * minutes, "at most one round a second"
+    assert max(later - before for before, later in pairwise(alive)) < SILENT.total_seconds() / 3
     # Every stream was polled once: each five minutes. Issues are asked for by two dates.
     assert len(drains.read) == 200
     # To take a slice and to move it takes two; planning is one for all. Some of the streams forget old slices.

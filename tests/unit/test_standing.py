@@ -1,5 +1,6 @@
 """How a stream stands: what is left, how long it takes, and whether a person is needed."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from ocelog.ledger.store import Ledger
-from ocelog.model import Checkpoint, Marks, Origin, Slice, SliceState, StreamFaults
+from ocelog.model import Checkpoint, Marks, NewPart, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.ports import Landing, Tally
 from ocelog.sources.wiz.settings import from_mapping
-from ocelog.standing import Standing, standings, sweep_of
+from ocelog.standing import Standing, standings, sweep_of, unpublished
 from ocelog.tenants import row_of
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
@@ -53,6 +54,43 @@ def test_a_stream_that_never_began_is_new_and_needs_nobody(ledger: Ledger) -> No
     assert (found.state, found.needs_person, found.lag, found.complete_through) == ("new", False, None, None)
 
 
+def test_a_table_that_is_not_published_is_told_with_the_reason_or_once_it_is_late(ledger: Ledger) -> None:
+    landed = datetime.now(UTC)
+    ledger.plan(ledger.marks("prod", "Wiz.Issues"), Marks(source_id="prod", log_type="Wiz.Issues", edge=NOW), [LIVE])
+    slice_ = ledger.take("one", now=landed)
+    assert slice_ is not None
+    part = NewPart(table="wiz_issues", path="p", rows=3, bytes=9, min_cursor_us=0, max_cursor_us=0)
+    ledger.land(
+        Landing(
+            moving=slice_,
+            to=replace(slice_, state=SliceState.DRAINED),
+            table="wiz_issues",
+            part=part,
+            page_min_us=0,
+            page_max_us=0,
+            loaded_through=0,
+            loaded=(),
+            tally=Tally(),
+        )
+    )
+
+    def late(after: timedelta) -> list[str]:
+        five = timedelta(minutes=5)
+        found = unpublished(ledger, ["wiz_issues"], publish_after=five, allowed=HOUR, now=landed + after)
+        return [line for each in found for line in each.lines]
+
+    assert late(HOUR) == []
+    (told,) = late(1.2 * HOUR)
+    assert told.startswith("wiz_issues: 1 parts (3 rows) wait since")
+    assert told.endswith("Run: ocelog publish")
+    ledger.table_failed("wiz_issues", "publishing", "no room")
+    ledger.table_failed("wiz_issues", "publishing", "no room at all")
+    told = late(timedelta(0))[0]
+    assert re.fullmatch("wiz_issues: publishing fails since .*Z: no room at all", told)
+    ledger.table_well("wiz_issues", "publishing")
+    assert late(timedelta(0)) == []
+
+
 def test_what_is_read_to_its_end_is_live_and_complete_to_the_edge(ledger: Ledger) -> None:
     planned(ledger, replace(LIVE, state=SliceState.DRAINED))
     found = standing(ledger)
@@ -66,6 +104,19 @@ def test_an_unread_live_slice_makes_the_lag_and_an_old_backfill_does_not(ledger:
     found = standing(ledger)
     assert (found.state, found.slices_left) == ("catching up", 2)
     assert (found.complete_through, found.lag) == (NOW - 900 * HOUR, 2 * HOUR)
+
+
+def test_what_a_live_slice_reads_again_makes_no_lag(ledger: Ledger) -> None:
+    minute = timedelta(minutes=1)
+    read = replace(LIVE, since=NOW - 5 * HOUR, until=NOW - 6 * minute, state=SliceState.DRAINED)
+    # The next poll overlaps it by five minutes; once a day two days are read again.
+    planned(ledger, read, replace(LIVE, since=NOW - 11 * minute, until=NOW))
+    assert standing(ledger).lag == 6 * minute
+    planned(ledger, replace(LIVE, since=NOW - 48 * HOUR, until=NOW))
+    assert standing(ledger).lag == 6 * minute
+    # What failed before that poll is missing, whatever was read since.
+    planned(ledger, replace(LIVE, since=NOW - 7 * HOUR, until=NOW - 4 * HOUR))
+    assert standing(ledger).lag == 7 * HOUR
 
 
 def test_the_time_left_follows_from_records_left_page_size_and_rate(ledger: Ledger) -> None:

@@ -5,7 +5,7 @@ from ocelog.cli import logs
 from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop
-from ocelog.holding import held
+from ocelog.holding import SERVICE, held
 from ocelog.installation import opened
 from ocelog.lake.temporary import clear_abandoned
 from ocelog.service import Service
@@ -18,8 +18,9 @@ def command() -> None:
     stream never stops the others.
     """
     stop = Stop()
-    with opened() as installation, held(installation.home, "ocelog run"), listening(stop):
+    with opened() as installation, held(installation.home, SERVICE) as pulse, listening(stop):
         clear_abandoned(installation.home.path)
         logs.configure(installation.settings)
-        ended = Service(assembly=Assembly(installation=installation, told=logs.step), stop=stop).run()
+        assembly = Assembly(installation=installation, told=logs.step)
+        ended = Service(assembly=assembly, stop=stop, alive=pulse.beat).run()
     finish(0, at_once=not ended)

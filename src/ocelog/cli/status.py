@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -20,58 +20,101 @@ from ocelog.model import REJECTIONS, Slice, SliceState
 from ocelog.pull.sweep import Sweep
 from ocelog.quantities import about, duration, write_instant, write_size
 from ocelog.sandbox.child import describe
-from ocelog.standing import Standing, lost_lines, standings
+from ocelog.standing import Standing, Unpublished, lost_lines, standings, unpublished
 
+_READERS = frozenset({"ocelog run", "ocelog pull", "ocelog sweep", "ocelog demo"})
+_MOVES = timedelta(minutes=2)
+"""Whatever has landed within this time is read on; so it is supposed of a command that began within it."""
+_READING = timedelta(seconds=30)
+"""What reading the news of one poll may take."""
 _LITTLE_DISK = 500_000_000
 """Bytes; with less than this a person had better make room."""
 
 
 def command(
     *,
-    max_lag: Annotated[
-        str, typer.Option(metavar="DURATION", help="How old data may be while nothing runs, such as 30m or 2d.")
-    ] = "1h",
+    max_lag: Annotated[str, typer.Option(metavar="DURATION", help="How old data may be, such as 30m or 2d.")] = "1h",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the status of every stream: exit 0 if all is well, 1 if something needs attention.
 
     That is a stream that is refused, a time range that has failed for an hour, is parked or is short, data older than
-    --max-lag while nothing runs, a clock that is off, a lake that is missing, or little disk. Rejections are shown, and
-    leave it 0: they are kept whole, and nothing waits for them.
+    --max-lag, a service that hangs, a table that is not published, a clock that is off, a lake that is missing, or
+    little disk. Rejections are shown, and leave it 0: they are kept whole, and nothing waits for them.
     """
-    allowed = duration(max_lag)
+    allowed, now = duration(max_lag), datetime.now(UTC)
     with opened(reading=True) as installation:
         found = standings(installation.ledger)
         who = _running(installation.home)
         free = homes.free_bytes(installation.home)
         rejected = installation.ledger.unpublished(REJECTIONS)[0]
         path, ledger = installation.home.path, installation.ledger
-        lake = [found.text for found in inspect(path, ledger, table_schemas())] + lost_lines(ledger)
+        schemas, after = table_schemas(), installation.settings.publish_after
+        waiting = unpublished(ledger, schemas, publish_after=after, allowed=allowed, now=now)
+        lake = [found.text for found in inspect(path, ledger, schemas)] + lost_lines(ledger)
         sandbox = describe()
+    stale = _stale(found, who, allowed, now)
+    hangs = _hangs(who, now)
     if json:
-        told = {"lake_error": " ".join(lake) or None, "lake": lake, "sql_sandbox": sandbox}
+        told = {"not_published": [_plain_unpublished(each) for each in waiting], "stale": stale, "hangs": hangs}
+        told |= {"lake_error": " ".join(lake) or None, "lake": lake, "sql_sandbox": sandbox}
         show.as_json(_whole(found, who, free, rejected) | told)
     else:
-        _print(found, who, free)
+        _print(found, who, hangs, free)
         typer.echo(f"SQL sandbox: {sandbox}")
-        for line in _stale(found, who, allowed):
+        for line in [*stale, *(line for each in waiting for line in each.lines)]:
             typer.echo(show.harmless(line))
         for line in lake:
             typer.echo(f"Lake: {show.harmless(line)}")
-    unwell = lake or free < _LITTLE_DISK or any(each.needs_person for each in found)
-    if unwell or _stale(found, who, allowed):
+    if lake or waiting or stale or hangs or free < _LITTLE_DISK or any(each.needs_person for each in found):
         raise typer.Exit(1)
 
 
-def _stale(found: Sequence[Standing], who: Holder | str | None, allowed: timedelta) -> list[str]:
-    """Return a line for each stream that is older than `allowed` while nothing runs that would read it."""
-    if who is not None:
-        return []
-    return [
-        f"{each.source} {each.log_type}: nothing is running, and the data is {about(each.lag)} old. Run: ocelog run"
-        for each in found
-        if each.state != "paused" and each.lag is not None and each.lag > allowed
-    ]
+def _stale(found: Sequence[Standing], who: Holder | str | None, allowed: timedelta, now: datetime) -> list[str]:
+    """Return a line for each stream that is older than `allowed`, unless it is being read, or Wiz asks it to wait."""
+    lines = list[str]()
+    for each in found:
+        if each.state == "paused" or each.lag is None:
+            continue
+        # Whoever waits for the next poll is no older than that, and some seconds of reading.
+        at_work = isinstance(who, str) or (who is not None and who.is_service)
+        limit = max(allowed, each.poll + _READING) if at_work else allowed
+        if each.lag <= limit or _is_explained(each, who, now):
+            continue
+        match who:
+            case None:
+                why, do = "nothing is running", "Run: ocelog run"
+            case str():
+                why, do = "it is not known whether anything is running", "Ask the owner of the home to look"
+            case Holder() if _hangs(who, now):
+                why, do = f"`{who.command}` hangs", f"Restart it (process {who.pid} on {who.host})"
+            case Holder() if who.is_service:
+                why, do = f"`{who.command}` does not get on", "Look at its log"
+            case Holder():
+                why, do = f"`{who.command}` is no service", "After it has ended, run: ocelog run"
+        lines.append(f"{each.source} {each.log_type}: the data is {about(each.lag)} old, and {why}. {do}.")
+    return lines
+
+
+def _is_explained(each: Standing, who: Holder | str | None, now: datetime) -> bool:
+    """Whether old data is just being read, or Wiz asks to wait; `needs_person` says if that goes on for long."""
+    if not isinstance(who, Holder) or who.command not in _READERS or _hangs(who, now):
+        return False
+    if each.throttled:
+        return True
+    last = each.last_success if each.reading else None
+    return any(instant is not None and timedelta(0) <= now - instant < _MOVES for instant in (who.began, last))
+
+
+def _hangs(who: Holder | str | None, now: datetime) -> str | None:
+    """Say what is known of a service that gives no sign of life; None: it works, or there is none."""
+    silent = who.silent_for(now) if isinstance(who, Holder) else None
+    if silent is None or not isinstance(who, Holder):
+        return None
+    return (
+        f"`{who.command}` (process {who.pid} on {who.host}) has given no sign of life for {about(silent)}: it hangs, "
+        "or was stopped, such as by SIGSTOP or a disk that does not answer. Restart it; nothing is lost."
+    )
 
 
 def _running(home: Home) -> Holder | str | None:
@@ -82,13 +125,19 @@ def _running(home: Home) -> Holder | str | None:
         return "unknown: the lock may not be read by this user"
 
 
-def _print(found: Sequence[Standing], who: Holder | str | None, free: int) -> None:
-    if who is None:
-        typer.echo("Nothing is running. Keep it going with: ocelog run")
-    elif isinstance(who, str):
-        typer.echo(f"Whether anything runs is {who}.")
-    else:
-        typer.echo(f"Running: {who.command}, since {who.since} (process {who.pid} on {who.host}).")
+def _print(found: Sequence[Standing], who: Holder | str | None, hangs: str | None, free: int) -> None:
+    match who:
+        case None:
+            typer.echo("Nothing is running. Keep it going with: ocelog run")
+        case str():
+            typer.echo(f"Whether anything runs is {who}.")
+        case Holder() if hangs:
+            typer.echo(f"Hanging: {hangs}")
+        case Holder() if who.is_service:
+            typer.echo(f"Running: {who.command}, since {who.since} (process {who.pid} on {who.host}).")
+        case Holder():
+            at_work = f"`{who.command}` is at work since {who.since} (process {who.pid} on {who.host})"
+            typer.echo(f"No service is running; {at_work}. To keep it going, then run: ocelog run")
     typer.echo(f"Disk free: {write_size(free)}{'  (make room)' if free < _LITTLE_DISK else ''}")
     if not found:
         typer.echo("There is no source yet. Add one: ocelog source add")
@@ -189,10 +238,25 @@ def _stretch(slice_: Slice) -> str:
 
 def _whole(found: Sequence[Standing], who: Holder | str | None, free: int, rejected: int) -> dict[str, Any]:
     return {
-        "running": asdict(who) if isinstance(who, Holder) else who,
+        "running": _plain_holder(who) if isinstance(who, Holder) else who,
         "disk_free_bytes": free,
         "unpublished_rejection_parts": rejected,
         "streams": [_plain(each) for each in found],
+    }
+
+
+def _plain_holder(who: Holder) -> dict[str, Any]:
+    return asdict(who) | {"alive_at": write_instant(who.alive_at), "service": who.is_service}
+
+
+def _plain_unpublished(each: Unpublished) -> dict[str, Any]:
+    return {
+        "table": each.table,
+        "parts": each.parts,
+        "rows": each.rows,
+        "oldest": write_instant(each.oldest),
+        "failing_since": None if each.fault is None else write_instant(each.fault.since),
+        "error": None if each.fault is None else each.fault.reason,
     }
 
 

@@ -50,7 +50,7 @@ def command(
             for stream in streams:
                 installation.ledger.accept_vanished(*stream.key)
         who = holder(installation.home)
-        if who is not None and who.command == "ocelog run":
+        if who is not None and who.is_service:
             show.remark(
                 "`ocelog run` is running: it sweeps at its next poll. This waits for it; Ctrl-C does not stop it."
             )

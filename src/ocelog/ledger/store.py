@@ -8,7 +8,19 @@ from sqlalchemy import select
 
 from ocelog.errors import LostFenceError
 from ocelog.instants import to_us
-from ocelog.ledger import counters, given_up, landing, parking, parts, slices, sources, streams, sweeps, tables
+from ocelog.ledger import (
+    counters,
+    given_up,
+    landing,
+    parking,
+    parts,
+    slices,
+    sources,
+    streams,
+    sweeps,
+    table_faults,
+    tables,
+)
 from ocelog.ledger.clocks import check_clocks, our_clock
 from ocelog.ledger.copying import copy_database, fill_database
 from ocelog.ledger.open import open_database, open_reading
@@ -17,7 +29,7 @@ from ocelog.ledger.sources import SourceRow
 from ocelog.ledger.streams import StreamRow
 from ocelog.ledger.transactions import Database
 from ocelog.ledger.vault import Vault, kept
-from ocelog.model import GivenUp, Marks, NewPart, Part, Slice, SliceState, StreamFaults
+from ocelog.model import GivenUp, Marks, NewPart, Part, Slice, SliceState, StreamFaults, TableFault
 from ocelog.pull.ports import Behind, Coverage, Landed, Landing, Suspect
 from ocelog.pull.sweep import Outcome, Step, Sweep
 from ocelog.redaction import without_password
@@ -305,6 +317,21 @@ class Ledger:
         """Return parts, rows and bytes that are not in the lake's table yet, and when the oldest of them landed."""
         with self._database.read() as tx:
             return parts.unpublished(tx, table)
+
+    def table_failed(self, table: str, what: str, reason: str) -> None:
+        """Note that `what` ("publishing", "reading") failed for `table` just now, and why."""
+        with self._database.write() as tx:
+            table_faults.note(tx, table, what, reason, self._now_us())
+
+    def table_well(self, table: str, what: str) -> None:
+        """Forget that `what` failed for `table`."""
+        with self._database.write() as tx:
+            table_faults.clear(tx, table, what)
+
+    def table_faults(self) -> list[TableFault]:
+        """Return what is wrong with tables at the moment."""
+        with self._database.read() as tx:
+            return table_faults.listed(tx)
 
     def part_failed(self, table: str, sequence: int) -> int:
         """Count one more try at which a part could not be read; return how many that makes."""

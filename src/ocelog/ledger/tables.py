@@ -82,6 +82,7 @@ streams = Table(
     Column("total_off_by", BigInteger),
     Column("total_off_floor", BigInteger),
     Column("total_off_us", BigInteger),
+    Column("total_off_since_us", BigInteger),
     Column("whole_readings", JSON, nullable=False, default=dict, server_default="{}"),
 )
 
@@ -152,6 +153,17 @@ given_up = Table(
     Column("reason", Text, nullable=False),
     Column("noticed_us", BigInteger, nullable=False),
     Column("repaired_us", BigInteger),
+)
+
+# What is wrong with a table at the moment; a row goes when the same thing works again.
+table_faults = Table(
+    "table_faults",
+    metadata,
+    Column("table_name", Text, primary_key=True),
+    Column("what", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("since_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
 )
 
 rejection_keys = Table(
