@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,24 @@ class Machine:
 
     tree: Path
     commands: Path
+    pip: Path
+    """Where pip is, to be linked to: to install it takes most of what a new environment costs."""
+
+    def has_python(self, name: str = "python3", path: Path | None = None) -> None:
+        """Put a Python there, with `path` as its PYTHONPATH, that links new environments to a pip."""
+        packages = f"lib/python3.{sys.version_info.minor}/site-packages"
+        self.has(
+            name,
+            f"""
+            {f"export PYTHONPATH={path}" if path else ""}
+            case "$*" in
+            "-m venv --clear "*)
+                {REAL_PYTHON} -m venv --without-pip --clear "$4" && exec ln -s {self.pip}/pip* "$4/{packages}";;
+            *)
+                exec {REAL_PYTHON} "$@";;
+            esac
+            """,
+        )
 
     def has(self, name: str, script: str) -> None:
         path = self.commands / name
@@ -60,12 +78,19 @@ class Machine:
         shadow = self.commands / "shadow" / "ensurepip.py"
         shadow.parent.mkdir()
         shadow.write_text("raise ModuleNotFoundError('ensurepip')\n")
-        self.has("python3", f'PYTHONPATH={shadow.parent} exec {REAL_PYTHON} "$@"')
+        self.has_python(path=shadow.parent)
         return shadow
 
 
+@pytest.fixture(scope="module")
+def pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("pip") / "venv"
+    subprocess.run([REAL_PYTHON, "-m", "venv", made], check=True)
+    return made / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+
+
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def machine(tmp_path: Path, pip: Path) -> Machine:
     tree, commands = tmp_path / "a tree", tmp_path / "commands"
     (tree / "scripts").mkdir(parents=True)
     commands.mkdir()
@@ -74,14 +99,15 @@ def machine(tmp_path: Path) -> Machine:
     (tree / "tiny.py").write_text(TINY_BACKEND)
     (tree / "requirements.lock").write_text("# nothing\n")
     (tree / "requirements-bench.lock").write_text("# nothing either\n")
-    found = Machine(tree=tree, commands=commands)
+    found = Machine(tree=tree, commands=commands, pip=pip)
     found.has("uv", "exit 1")
-    found.has("python3", f'exec {REAL_PYTHON} "$@"')
+    found.has_python()
     found.has("apt-get", f'echo "$@" >>{commands}/asked; exit 100')
     return found
 
 
 def test_a_first_run_makes_the_environment_and_a_second_does_nothing(machine: Machine) -> None:
+    machine.has("python3", f'exec {REAL_PYTHON} "$@"')
     first = machine.set_up()
     assert first.returncode == 0, first.stderr
     python = machine.tree / ".venv" / "bin" / "python"
@@ -106,7 +132,7 @@ def test_only_what_changed_is_installed_anew(machine: Machine) -> None:
 
 def test_a_tree_that_was_moved_is_set_up_anew(machine: Machine) -> None:
     machine.set_up()
-    moved = Machine(tree=machine.tree.rename(machine.tree.with_name("moved")), commands=machine.commands)
+    moved = replace(machine, tree=machine.tree.rename(machine.tree.with_name("moved")))
     assert "making" in moved.set_up().stderr, "scripts in it name the interpreter by its old path"
 
 
@@ -150,7 +176,7 @@ def test_a_python_that_is_too_old_or_missing_is_named(machine: Machine) -> None:
 
 def test_a_newer_python_under_its_own_name_is_found(machine: Machine) -> None:
     machine.has("python3", "exit 1")
-    machine.has("python3.12", f'exec {REAL_PYTHON} "$@"')
+    machine.has_python("python3.12")
     assert machine.set_up().returncode == 0
 
 
