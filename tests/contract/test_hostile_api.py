@@ -176,6 +176,32 @@ def test_records_of_the_second_of_one_that_fails_land_up_to_it() -> None:
 RECORDS_AT_90 = SINCE + DAY
 
 
+def test_ten_bad_records_at_regular_distances_cost_their_neighbours_nothing() -> None:
+    bad = {f"v{number}" for number in range(3, 180, 18)}
+    with pulling(RECORDS, poisoned(bad, "502")) as (_, pull):
+        pull.plan(SINCE, UNTIL)
+        pull.run()
+        assert pull.ids() == ids(RECORDS) - bad
+        assert all(found.until - found.since < HOUR for found in pull.slices(SliceState.PARKED))
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_one_record_that_empties_its_page_costs_its_neighbours_nothing(*, is_last: bool) -> None:
+    def behave(_: dict[str, Any], nodes: list[Record], answer: dict[str, Any]) -> Answer:
+        if "v90" in ids(nodes):
+            answer["data"]["vulnerabilityFindings"]["nodes"] = []
+            if is_last:
+                answer["data"]["vulnerabilityFindings"]["pageInfo"] = {"hasNextPage": False, "endCursor": None}
+        return None
+
+    with pulling(RECORDS, behave) as (api, pull):
+        pull.plan(SINCE, UNTIL)
+        pull.run()
+        missing = ids(RECORDS) - {"v90"} - pull.ids()
+        assert len(missing) <= (slices.MANY if is_last else 0)
+        assert len(api.asked) <= 2 * MOST_REQUESTS
+
+
 def test_a_parked_record_lands_once_the_api_shows_it() -> None:
     with pulling(RECORDS, poisoned({"v90"}, "500")) as (api, pull):
         pull.plan(SINCE, UNTIL)

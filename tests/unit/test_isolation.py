@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +62,16 @@ def test_two_records_far_apart_do_not_condemn_what_lies_between() -> None:
     found, _ = searched([at(1_000), at(80_000)], [at(second) for second in range(50, 86_400, 100)])
     assert isinstance(found, Broken)
     assert len(found.stretches) == 2
+
+
+@pytest.mark.parametrize("every", [90, 45, 7, 3])
+def test_records_at_regular_distances_do_not_condemn_what_lies_between(every: int) -> None:
+    records = [at(100 * number + 50) for number in range(800)]
+    bad = records[3::every]
+    found, probes = searched(bad, [record for record in records if record not in bad])
+    assert isinstance(found, Broken)
+    assert len(found.stretches) == 2
+    assert probes <= 60
 
 
 def test_two_records_in_neighbouring_seconds_are_one_stretch() -> None:

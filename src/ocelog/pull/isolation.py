@@ -13,8 +13,10 @@ COARSE = timedelta(seconds=1)
 """How exactly the edges of a long broken stretch are found."""
 _FINE = timedelta(milliseconds=125)
 """How exactly a single broken instant is found: what shares its second should not wait with it."""
+_CENTRES = (0.31, 0.73)
+"""Where, between two broken instants, healthy records are looked for: no regular distance, for faults may have one."""
 _SAMPLES = (3, 12, 48)
-"""Parts of what lies between two broken instants whose middles are looked at, until one shows a healthy record."""
+"""Parts of what lies between two broken instants that are looked at around a centre, until one is answered."""
 
 Stretch: TypeAlias = tuple[datetime, datetime]
 Probing: TypeAlias = Generator[Stretch, int | None, Stretch]
@@ -61,7 +63,7 @@ def search(since: datetime, until: datetime, most: int) -> Search:
 
     First the earliest broken instant, by halving. If everything behind it answers, that was all. Else the last one; and
     if no healthy record can be seen between the two, all between them counts as broken. At most about 2 * log2(seconds)
-    + 16 probes, whatever is answered.
+    + 28 probes, whatever is answered.
     """
     try:
         return (yield from _search(since, until, most))
@@ -114,11 +116,29 @@ def _narrowed(since: datetime, until: datetime, exact: timedelta, *, most: int, 
 
 
 def _all_broken(since: datetime, until: datetime) -> Generator[Stretch, int | None, bool]:
-    """Say whether something between two broken instants fails, and no healthy record can be seen there."""
-    fails = False
-    for centre in (since + (until - since) / 3, since + (until - since) * 2 / 3):
+    """Say whether something between two broken instants fails, and no healthy record can be seen there.
+
+    Looks right behind the first, ever further until something fails: so a single record that is broken does not condemn
+    its neighbours. Then elsewhere, for the first may be one of several in a row.
+    """
+    fails, clear, length = False, timedelta(0), COARSE
+    while not fails and length < until - since:
+        counted = yield (since, since + length)
+        if counted:
+            return False
+        fails = counted is None
+        if not fails:
+            clear, length = length, 4 * length
+    for _ in range(3 if fails and clear else 0):
+        middle = (clear + length) / 2
+        counted = yield (since, since + middle)
+        if counted:
+            return False
+        clear, length = (clear, middle) if counted is None else (middle, length)
+    for share in _CENTRES:
+        centre = since + (until - since) * share
         for parts in _SAMPLES:
-            half = (until - since) / (2 * parts)
+            half = min((until - since) / (2 * parts), centre - since, until - centre)
             counted = yield (centre - half, centre + half)
             if counted:
                 return False

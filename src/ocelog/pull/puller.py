@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from ocelog.errors import HaltError, SourceThrottledError, SourceUnavailableError, TransientError
-from ocelog.instants import from_us, to_us
+from ocelog.instants import EPOCH, from_us, to_us
 from ocelog.model import Checkpoint, Kind, Narrowed, Origin, Slice, SliceState, Stamp, StreamFaults, table_name
 from ocelog.pull import isolation, slices
 from ocelog.pull.cuts import cuts_between
@@ -130,6 +130,8 @@ class _Work:
         self.stop = stop
         self.was_whole = False
         """It was parked since the source ignores dates, which a stretch that holds most records would not show."""
+        self.floor: int | None = None
+        """What the source counts where nothing can be, once a page that shows nothing made that of interest."""
         self.reading = Reading(resumed=slice_.checkpoint.after is not None)
         self.created_us = list[int]()
         """When the records of a second were created of which a reading was short: it may be split by that."""
@@ -172,6 +174,10 @@ class _Work:
         bounded; any other is parked at once: all of it at each poll would cost hundreds of times as much.
         """
         shaped = self.puller.shaper.shape(page.records)
+        if not shaped.seen and self._hides_its_records(page, ask):
+            reason = f"the source counts {page.total} records and shows none of them"
+            self._make_do(Unusable(reason=reason, request_id=page.request_id), ask)
+            return
         split = slices.too_full(self.slice_, page)
         if page.has_next and ask.after is None and not self.slice_.checkpoint.whole:
             by_cursor = self.slice_.by == self.puller.kind.cursor_field
@@ -199,6 +205,23 @@ class _Work:
             self._go(split, request_id=page.request_id, note=f"{page.total} records are too many for one slice")
         else:
             self._land(page, ask, shaped)
+
+    def _hides_its_records(self, page: Page, ask: Ask) -> bool:
+        """Whether a page that shows nothing should show several records: one of them may have emptied it.
+
+        Smaller pages then tell which. A page of one record is taken as it is, unless no page follows although many
+        records are left: then what is broken is searched for by time.
+        """
+        unseen = (page.total or 0) - max(len(self.reading.seen), self.slice_.checkpoint.met)
+        if unseen < 2 or (ask.page_size == 1 and (page.has_next or unseen < slices.MANY)):
+            return False
+        known = self.puller.ledger.stream_faults(self.slice_.source_id, self.slice_.log_type)
+        if unseen <= known.total_off_by and self.puller.our_now() - (known.total_off_at or EPOCH) < slices.DAY:
+            return False
+        if self.floor is None:
+            nothing = self._ask_nowhere(ask)
+            self.floor = 0 if nothing is None or nothing.shows else nothing.counts
+        return unseen - self.floor >= 2
 
     def _land(self, page: Page, ask: Ask, shaped: Shaped, note: str | None = None) -> None:
         self.reading.note(page, shaped.seen, self._instants(shaped))
@@ -387,6 +410,8 @@ class _Work:
         if not isinstance(answer, Page):
             return None
         counted = len(self.puller.shaper.shape(answer.records).seen)
+        if not counted and self.floor is not None and (answer.total or 0) - self.floor > 1:
+            return None
         return max(counted, answer.total or 0, size + 1) if answer.has_next else counted
 
     def _blame(self, ask: Ask, error: TransientError | HaltError) -> None:

@@ -37,6 +37,8 @@ _RETRY_ISOLATIONS = 4
 _LONG_PARKED = 9
 _TRIES, _TRIES_THROTTLED = 5, 12
 """A request that failed so often in a row is unusable, if the source answers others."""
+MANY = 10
+"""So many records that are counted and not shown, on a last page that shows nothing, are searched for by time."""
 MOST_WHOLE = 10 * FULL_SLICE
 """More records than this are not read as one slice, even if smaller ones are as full."""
 DAY = timedelta(days=1)
