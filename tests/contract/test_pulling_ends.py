@@ -72,6 +72,7 @@ class Whim:
 @example(seed=1, kinds=["unusable"], total=None, nowhere="nothing new")
 @example(seed=1, kinds=["500"], total=None, nowhere="nothing new")
 @example(seed=1, kinds=["429"], total=None, nowhere="nothing new")
+@example(seed=0, kinds=["nothing new"], total=None, nowhere="nothing new")
 @example(seed=0, kinds=["good", "endless"], total=10**9, nowhere="good")
 @example(seed=0, kinds=["nothing new", "400"], total=10**9, nowhere="nothing new")
 def test_draining_ends_whatever_is_answered(

@@ -134,7 +134,9 @@ class _Work:
         """What the source counts where nothing can be, once a page that shows nothing made that of interest."""
         self.reading = Reading(resumed=slice_.checkpoint.after is not None)
         self.created_us = list[int]()
-        """When the records of a second were created of which a reading was short: it may be split by that."""
+        """When the records of a second were created that cannot be read whole: it may be split by that."""
+        self.largest_total = 0
+        """Records that the source counted at most for this slice, in any reading of it."""
         table = table_name(slice_.log_type)
         self.judge = Judge(ledger=puller.ledger, lake=puller.lake, kind=puller.kind)
         self.lander = Lander(
@@ -174,6 +176,7 @@ class _Work:
         bounded; any other is parked at once: all of it at each poll would cost hundreds of times as much.
         """
         shaped = self.puller.shaper.shape(page.records)
+        self.largest_total = max(self.largest_total, page.total or 0)
         if not shaped.seen and self._hides_its_records(page, ask):
             reason = f"the source counts {page.total} records and shows none of them"
             self._make_do(Unusable(reason=reason, request_id=page.request_id), ask)
@@ -213,6 +216,9 @@ class _Work:
         records are left: then what is broken is searched for by time.
         """
         unseen = (page.total or 0) - max(len(self.reading.seen), self.slice_.checkpoint.met)
+        if ask.after is not None and not page.has_next:
+            # So it looks if the cursor skipped records that share an instant.
+            return False
         if unseen < 2 or (ask.page_size == 1 and (page.has_next or unseen < slices.MANY)):
             return False
         known = self.puller.ledger.stream_faults(self.slice_.source_id, self.slice_.log_type)
@@ -226,7 +232,8 @@ class _Work:
     def _land(self, page: Page, ask: Ask, shaped: Shaped, note: str | None = None) -> None:
         self.reading.note(page, shaped.seen, self._instants(shaped))
         self.judge.note(self.slice_, page.asked_us)
-        if self.slice_.checkpoint.short_readings and not slices.can_split(self.slice_):
+        checkpoint = self.slice_.checkpoint
+        if checkpoint.isolations == 0 or (checkpoint.short_readings and not slices.can_split(self.slice_)):
             self.created_us += self._created_us(shaped)
         after = slices.after_page(
             self.slice_,
@@ -357,11 +364,21 @@ class _Work:
             self._isolate(ask, answer)
             return
         if one_by_one and fewer is None:
+            pieces = self._around_failure(ask)
+            if pieces is not None:
+                self._go(pieces, request_id=answer.request_id, note=answer.reason)
+                return
             aside = replace(self.slice_, state=SliceState.PARKED, reason=answer.reason)
             self._go(Moved(to=aside), request_id=answer.request_id, note=answer.reason)
         else:
             alone = slices.record_by_record(self.slice_)
             self._go(Moved(to=alone, again=True), request_id=answer.request_id, note=answer.reason)
+
+    def _around_failure(self, ask: Ask) -> Split | None:
+        """Return how to split many records by another filter, if one of them makes requests fail; it is tried once."""
+        if self.tries or 0 < self.largest_total < slices.MANY:
+            return None
+        return self._narrowed(ask, around_failure=True)
 
     def _was_cut(self) -> bool:
         """Whether this slice is a piece of one in which something failed: then smaller pages were tried already."""
@@ -439,33 +456,42 @@ class _Work:
         counts = max(answer.total or 0, slices.FULL_SLICE if answer.capped else 0)
         return _Nowhere(counts=counts, shows=bool(self.puller.shaper.shape(answer.records).seen))
 
-    def _narrowed(self, ask: Ask) -> Split | None:
-        """Find a filter that splits one second which a cursor skips records of; None if no filter does.
+    def _narrowed(self, ask: Ask, *, around_failure: bool = False) -> Split | None:
+        """Find a filter that splits one second which cannot be shown whole; None if no filter does.
 
         It must tell records apart (no piece is as full as the whole) and lose none (the pieces count as many together),
         which is asked before it is used: a source may ignore a filter, and then each piece would be split for ever.
+        Around a record on which requests fail, pieces may fail too; that others of many records do not is proof enough.
         """
-        kind, whole, known = self.puller.kind, self.reading.largest_total, self.slice_.narrowed or {}
+        kind, whole, known = self.puller.kind, self.largest_total, self.slice_.narrowed or {}
         by_value = [
             [{name: [value]} for value in values] for name, values in kind.split_values.items() if name not in known
         ]
-        for pieces in (self._by_creation(whole), *by_value):
+        size = self.puller.page_size // 2
+        if not around_failure:
+            size = self.reading.largest_page * len(self.created_us) // max(1, whole)
+        for pieces in (self._by_creation(size), *(by_value if whole else by_value[:1])):
             totals = [self._total(replace(ask, narrowed={**known, **piece})) for piece in pieces]
             counted = [total for total in totals if total is not None]
-            if pieces and len(counted) == len(pieces) and max(counted) < whole <= sum(counted):
-                useful = [piece for piece, total in zip(pieces, counted, strict=True) if total]
-                return slices.narrowed(self.slice_, useful)
+            if not counted:
+                continue
+            if len(counted) == len(pieces):
+                helps = max(counted) < whole <= sum(counted)
+            else:
+                helps = around_failure and max(counted) >= slices.MANY and (not whole or max(counted) < whole)
+            if helps:
+                useful = [piece for piece, total in zip(pieces, totals, strict=True) if total != 0]
+                return slices.narrowed(self.slice_, useful, suspect=around_failure)
         return None
 
-    def _by_creation(self, whole: int) -> Sequence[Narrowed]:
-        """Return filters by when records were created, each for half a page if the unseen are spread like the seen."""
+    def _by_creation(self, size: int) -> Sequence[Narrowed]:
+        """Return filters by when records were created, each for `size` of those that were seen."""
         name, created = self.puller.kind.created_filter, sorted(self.created_us)
         if name is None or name == self.slice_.by or not created:
             return []
         ahead = to_us(slices.nowhere(slices.ask_of(self.slice_, 1)).since)
         since, until = (self.slice_.narrowed or {}).get(name, (0, ahead))
-        size = max(2, self.reading.largest_page * len(created) // whole)
-        cuts = cuts_between(from_us(int(since)), from_us(int(until)), created, size)
+        cuts = cuts_between(from_us(int(since)), from_us(int(until)), created, max(2, size))
         edges = [int(since), *map(to_us, cuts), int(until)]
         return [{name: [low - 1_000_000, high + 1_000_000]} for low, high in pairwise(edges)] if cuts else []
 

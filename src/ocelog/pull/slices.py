@@ -402,9 +402,10 @@ def at_instants(slice_: Slice, instants: Sequence[int], page_size: int) -> Split
     return _cut(slice_, cuts) if cuts else in_pieces(slice_, 2)
 
 
-def narrowed(slice_: Slice, pieces: Sequence[Narrowed]) -> Split:
-    """Split `slice_` by further filters."""
-    fresh = replace(slice_, id=0, fence=0, state=SliceState.WAITING, checkpoint=Checkpoint(), reason=None)
+def narrowed(slice_: Slice, pieces: Sequence[Narrowed], *, suspect: bool = False) -> Split:
+    """Split `slice_` by further filters; in one of the pieces something fails if they are `suspect`."""
+    checkpoint = Checkpoint(isolations=0 if suspect else None)
+    fresh = replace(slice_, id=0, fence=0, state=SliceState.WAITING, checkpoint=checkpoint, reason=None)
     return Split(children=tuple(replace(fresh, narrowed={**(slice_.narrowed or {}), **piece}) for piece in pieces))
 
 
