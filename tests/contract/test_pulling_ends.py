@@ -15,7 +15,7 @@ from ocelog.model import SliceState
 from ocelog.pull import slices
 from ocelog.pull.ports import Answer, Ask, CursorLost, Page, Unusable
 
-MOST_REQUESTS, MOST_OF_ONE_DRAIN = 12_000, 400
+MOST_REQUESTS, MOST_OF_ONE_DRAIN = 8_000, 400
 KINDS = ["good", "endless", "nothing new", "same cursor", "no cursor", "lost", "unusable", "beside"]
 KINDS += ["500", "400", "429"]
 
