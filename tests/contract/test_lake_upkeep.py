@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import log2
 from pathlib import Path
 from typing import Any
@@ -394,3 +394,29 @@ def test_files_stay_few_however_often_a_table_is_published(lake: FileLake, ledge
         table = catalog.load_table(("ocelog", TABLE))
     assert len(table.snapshots()) <= append._RECENT + 3
     assert len(list(by_partition(files(lake)))) == 1
+
+
+def test_a_process_that_was_stopped_for_days_commits_no_file_that_was_taken_for_a_leftover(
+    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        publish(lake, ledger, row(f"i{number}", number))
+    before, whole = content(lake), append.commit
+
+    def days_later(*args: Any, **kwargs: Any) -> None:
+        for _ in range(3):
+            remove_leftovers(lake.home, TABLE, every=timedelta(0))
+        whole(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compaction, "commit", days_later)
+        with pytest.raises(LakeUnavailableError, match="stopped for days"):
+            rewrite(lake.home, TABLE, paths(lake))
+    assert content(lake) == before
+    ledger.land(lake.write(TABLE, f"1-1-{ledger.counter(TABLE)}", rows([row("late", 5)], ISSUES)))
+    with monkeypatch.context() as patch:
+        patch.setattr(append, "commit", days_later)
+        with pytest.raises(LakeUnavailableError, match="stopped for days"):
+            Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+    assert len(content(lake)) == 3

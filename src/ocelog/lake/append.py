@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.lake.conform import compact, conform, covers, dictionaries
 from ocelog.lake.datafiles import DataFiles, by_event_time
+from ocelog.lake.durable import local_path
 from ocelog.lake.faults import translated
 from ocelog.lake.iceberg import MERGE_COUNT, PROPERTIES, SNAPSHOT_AGE, file_schema, open_table, opened_catalog, optional
 from ocelog.lake.state import MARK, NAMESPACE, parse_mark
@@ -141,6 +142,7 @@ def commit(
         producer = None
         try:
             producer = stage(loaded, transaction)
+            _refuse_removed(files)
             for file in files.written:
                 producer.append_data_file(file)
             producer.commit()
@@ -158,6 +160,18 @@ def commit(
                 files.abandon()
                 raise
         return
+
+
+def _refuse_removed(files: DataFiles) -> None:
+    """Refuse to name files that are not there any more: a process that was stopped for days finds its files gone.
+
+    Until it commits nothing names them, so another process takes them for leftovers.
+    """
+    if any(not local_path(file.file_path).exists() for file in files.written):
+        raise LakeUnavailableError(
+            f"{files.table}: files that were written for this commit have been removed since, as happens to a process "
+            "that was stopped for days. Nothing was changed. Run it again."
+        )
 
 
 def replacing(
