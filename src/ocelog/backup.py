@@ -17,7 +17,7 @@ from ocelog.assemble import table_schemas
 from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.installation import Installation
 from ocelog.instants import rfc3339
-from ocelog.lake.checksums import damage, damaged
+from ocelog.lake.checksums import damage, damaged, unreadable
 from ocelog.lake.disk import refusal, sync_directory
 from ocelog.lake.inspect import inspect
 from ocelog.lake.publish import Publisher
@@ -100,7 +100,11 @@ def back_up(  # noqa: C901, PLR0912 - the order of the steps is the rule
                 raise damaged(home / lost, "is missing")
         for name, wanted in (("config.yml", True), ("key", with_key)):
             if wanted and (home / name).exists():
-                _replace(folder / name, (home / name).read_bytes())
+                try:
+                    content = (home / name).read_bytes()
+                except PermissionError as error:
+                    raise unreadable(home / name) from error
+                _replace(folder / name, content)
             elif not wanted:
                 (folder / name).unlink(missing_ok=True)
         note = {

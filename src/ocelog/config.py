@@ -186,6 +186,8 @@ def _read_file(path: Path) -> dict[str, str]:
         found = yaml.safe_load(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    except PermissionError as error:
+        raise ConfigError(f"{path} may not be read by this user: run as its owner, or: chmod u+r {path}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except yaml.YAMLError as error:

@@ -124,17 +124,22 @@ class Ocelog:
     def as_reader(self, *arguments: str, code: int | None = 0) -> Done:
         """Run a command as somebody who may not write the home, which is nobody's meanwhile if we are root."""
         root = os.geteuid() == 0
-        command = [sys.executable, *(("-c", _WITHOUT_PRIVILEGES) if root else ("-m", "ocelog")), *arguments]
         mode = self.home.stat().st_mode
         self._belongs_to(_NOBODY if root else os.geteuid())
         self.home.chmod(mode if root else mode & 0o555)
         try:
-            done = subprocess.run(
-                command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False
-            )
+            return self.without_privileges(*arguments, code=code)
         finally:
             self._belongs_to(os.geteuid())
             self.home.chmod(mode)
+
+    def without_privileges(self, *arguments: str, code: int | None = 0) -> Done:
+        """Run a command so that the modes of files hold for it, even if we are root."""
+        start = ("-c", _WITHOUT_PRIVILEGES) if os.geteuid() == 0 else ("-m", "ocelog")
+        command = [sys.executable, *start, *arguments]
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
         assert "Traceback" not in done.stderr, done.stderr
         assert code is None or done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)

@@ -1,5 +1,6 @@
 """How a file of the lake proves that it still holds the bytes that were written."""
 
+import os
 import re
 import zlib
 from pathlib import Path
@@ -42,6 +43,8 @@ def damage(path: Path, size: int | None = None, *, content: bool = True) -> str 
         found = path.stat().st_size
         if size is not None and found != size:
             return f"has {found:,} bytes instead of {size:,}"
+        if not content and not os.access(path, os.R_OK, effective_ids=True):
+            raise unreadable(path)
         wanted = written_sum(path) if content else None
         if wanted is not None and file_sum(path) != wanted:
             return "does not hold the bytes that were written (its checksum differs)"

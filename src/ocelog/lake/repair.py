@@ -5,6 +5,7 @@ which were published, or there is none, the table is made anew from the data fil
 """
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 
 from ocelog.errors import OcelogError
 from ocelog.lake.append import commit, replacing
-from ocelog.lake.checksums import damage
+from ocelog.lake.checksums import damage, unreadable
 from ocelog.lake.conform import conform, covers
 from ocelog.lake.datafiles import DataFiles
 from ocelog.lake.durable import local_path
@@ -61,8 +62,10 @@ class Rebuilt:
 
 
 def catalog_is_whole(home: Path) -> bool:
-    """Tell whether the catalog can be read, or was never made."""
+    """Tell whether the catalog can be read, or was never made. Raises HomeError if this user may not read it."""
     path = catalog_path(home)
+    if path.exists() and not os.access(path, os.R_OK, effective_ids=True):
+        raise unreadable(path)
     if not path.exists():
         return not any((home / "lake" / "warehouse" / NAMESPACE).glob("*/data/**/*.parquet"))
     try:
