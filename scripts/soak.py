@@ -1,6 +1,7 @@
-"""Run many seeds of the simulation on all cores and show how far it is; then whatever else `SLOTS` names.
+"""Run many seeds of the simulation on all cores and show how far it is, then the trials with real processes.
 
-python scripts/soak.py [SEEDS [FIRST]]
+python scripts/soak.py [SEEDS [FIRST]]          everything
+python scripts/soak.py NAME [COUNT [SEED]]      only the trial of that name: kills, zombies or postgresql
 """
 
 import os
@@ -9,17 +10,34 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from ocelog.ledger.store import Ledger  # noqa: E402 - the tests' folder must be found first
+from commands.trials import kills, one_server, zombies  # noqa: E402 - the tests' folder must be found first
+from ocelog.ledger.store import Ledger  # noqa: E402 - likewise
 from simulation.run import run  # noqa: E402 - likewise
 
 GROUP = 10
-SLOTS: dict[str, Callable[[], list[str]]] = {}
-"""Longer trials that run after the seeds, such as kills of whole processes: each returns what went wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """A trial with real processes that runs after the seeds."""
+
+    trial: Callable[[int, int], list[str]]
+    """Takes how much to do and a seed, and returns what went wrong."""
+    count: int
+    unit: str
+
+
+SLOTS = {
+    "kills": Slot(trial=kills, count=100, unit="processes killed at work"),
+    "zombies": Slot(trial=zombies, count=30, unit="processes stopped while another took over"),
+    "postgresql": Slot(trial=one_server, count=600, unit="seconds of two processes on one PostgreSQL"),
+}
 
 
 def group(first: int, count: int) -> list[str]:
@@ -38,7 +56,11 @@ def group(first: int, count: int) -> list[str]:
 
 
 def main() -> int:
-    """Run the seeds, then the slots; 0 if all went well."""
+    """Run the seeds, then the slots, or the one that is named; 0 if all went well."""
+    if sys.argv[1:] and sys.argv[1] in SLOTS:
+        name = sys.argv[1]
+        count = int(sys.argv[2]) if len(sys.argv) > 2 else SLOTS[name].count
+        return 1 if try_slot(name, count, int(sys.argv[3]) if len(sys.argv) > 3 else 0) else 0
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000
     first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     firsts = range(first, first + seeds, GROUP)
@@ -50,11 +72,22 @@ def main() -> int:
             done = sum(counts[:number])
             print(f"{done} of {seeds} seeds, {len(failures)} failed, {time.monotonic() - began:.0f} s", flush=True)
             print("".join(f"{each}\n" for each in found), end="", flush=True)
-    for name, trial in SLOTS.items():
-        found = trial()
-        failures += found
-        print(f"{name}: {len(found)} failed", *found, sep="\n", flush=True)
+    for name, slot in SLOTS.items():
+        failures += try_slot(name, slot.count, first)
     return 1 if failures else 0
+
+
+def try_slot(name: str, count: int, seed: int) -> list[str]:
+    """Run one trial, and say how it went and how to run it again."""
+    print(f"{name}: {count} {SLOTS[name].unit}, seed {seed}", flush=True)
+    try:
+        failures = SLOTS[name].trial(count, seed)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other trials go on
+        failures = [f"{type(error).__name__}: {error}"]
+    print(f"{name}: {len(failures)} failed", *failures, sep="\n", flush=True)
+    if failures:
+        print(f"To run it again: python scripts/soak.py {name} {count} {seed}", flush=True)
+    return failures
 
 
 if __name__ == "__main__":
