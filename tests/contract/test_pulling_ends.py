@@ -72,7 +72,6 @@ class Whim:
 @example(seed=1, kinds=["unusable"], total=None, nowhere="nothing new")
 @example(seed=1, kinds=["500"], total=None, nowhere="nothing new")
 @example(seed=1, kinds=["429"], total=None, nowhere="nothing new")
-@example(seed=0, kinds=["nothing new"], total=None, nowhere="nothing new")
 @example(seed=0, kinds=["good", "endless"], total=10**9, nowhere="good")
 @example(seed=0, kinds=["nothing new", "400"], total=10**9, nowhere="nothing new")
 def test_draining_ends_whatever_is_answered(
@@ -93,4 +92,20 @@ def test_draining_ends_whatever_is_answered(
         else:
             break
     assert len(pull.slices()) <= 300
+    pull.ledger.close()
+
+
+def test_an_api_that_never_ends_even_where_nothing_can_be_is_down_and_nothing_is_parked() -> None:
+    whim = Whim(0, ["nothing new"], None, "nothing new")
+    pull = Pull(source=whim, page_size=4)
+    pull.plan(SINCE, SINCE + timedelta(hours=6))
+    for _ in range(12):
+        slice_ = pull.ledger.take("test", now=pull.now)
+        if slice_ is not None:
+            drained = pull.puller.drain(slice_)
+            pull.ledger.release(drained.slice_)
+            assert drained.blames in (None, "stream")
+        pull.now += timedelta(minutes=6)
+    assert pull.slices(SliceState.PARKED) == []
+    assert any("fails on every request" in str(found.reason) for found in pull.slices(SliceState.WAITING))
     pull.ledger.close()
