@@ -20,6 +20,7 @@ def advance(ledger: Ledger, stream: Stream) -> bool:
     outcome = ledger.sweep_outcome(sweep)
     if outcome is None:
         return False
-    step = next_step(sweep, outcome, ledger.suspects(sweep), by=stream.kind.sweep_by, now_us=time.time_ns() // 1000)
+    suspects, now = ledger.suspects(sweep), stream.source.now()
+    step = next_step(sweep, outcome, suspects, kind=stream.kind, now=now, now_us=time.time_ns() // 1000)
     ledger.step_sweep(sweep, step)
     return step.to.stage is Stage.DONE

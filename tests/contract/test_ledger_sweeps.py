@@ -113,6 +113,63 @@ def test_a_verification_forgets_what_it_saw_and_dates_what_it_did_not(ledger: Le
     ]
 
 
+def alarmed(ledger: Ledger, *names: str) -> Slice:
+    """Have a sweep end with an alarm about `names`."""
+    slice_ = begin(ledger, 2)
+    ledger.suspect(slice_, [missing(name) for name in names])
+    ledger.verified(slice_, set(), 77)
+    end(ledger, slice_)
+    sweep = current(ledger)
+    ledger.step_sweep(sweep, Step(to=replace(sweep, missing=len(names), seen=5, vanished=True, note="gone")))
+    return slice_
+
+
+def test_an_alarm_is_taken_back_once_what_was_missed_is_shown(ledger: Ledger) -> None:
+    alarmed(ledger, *(f"r{n}" for n in range(21)))
+    planned(ledger, slice_of(origin=Origin.LIVE))
+    live = ledger.take("two", now=NOW)
+    assert live is not None
+    ledger.shown(live, {"r1", "other"})
+    sweep = current(ledger)
+    assert (sweep.vanished, sweep.note, len(ledger.suspects(sweep))) == (True, "gone", 20)
+    ledger.shown(live, {"r2"})
+    sweep = current(ledger)
+    assert (sweep.vanished, sweep.note, sweep.missing) == (False, None, 19)
+    with pytest.raises(LostFenceError):
+        ledger.shown(replace(live, fence=0), {"r3"})
+
+
+def test_an_acceptance_that_came_meanwhile_is_not_lost(ledger: Ledger) -> None:
+    alarmed(ledger, "a")
+    before = current(ledger)
+    ledger.accept_vanished("acme", ISSUES)
+    ledger.step_sweep(before, Step(to=before))
+    assert current(ledger).accepted
+
+
+def test_two_that_plan_further_stretches_of_a_stage_do_so_once(ledger: Ledger) -> None:
+    slice_ = begin(ledger, 2)
+    ledger.move(slice_, replace(slice_, state=SliceState.DRAINED))
+    reading = current(ledger)
+    ledger.step_sweep(reading, Step(to=replace(reading, stage=Stage.VERIFYING)))
+    sweep = current(ledger)
+    more = slice_of(origin=Origin.VERIFY, by="createdAt", sweep_round=2)
+    ledger.step_sweep(sweep, Step(to=sweep, slices=(more,)))
+    with pytest.raises(LostFenceError):
+        ledger.step_sweep(sweep, Step(to=sweep, slices=(more,)))
+
+
+def test_only_the_verifications_by_creation_tell_how_far_suspects_were_asked_for(ledger: Ledger) -> None:
+    slice_ = begin(ledger, 2)
+    verify = slice_of(origin=Origin.VERIFY, by="createdAt", sweep_round=2, since=NOW - 3 * HOUR, until=NOW - 2 * HOUR)
+    changes = replace(verify, by="statusChangedAt", since=NOW - HOUR, until=NOW)
+    for each in (slice_, *planned(ledger, verify, changes)):
+        ledger.move(each, replace(each, state=SliceState.PARKED, due_at=NOW + HOUR))
+    outcome = ledger.sweep_outcome(current(ledger))
+    assert outcome is not None
+    assert (outcome.edge, outcome.verified_until_us) == (slice_.until, to_us(NOW - 2 * HOUR))
+
+
 def test_only_what_was_verified_in_this_sweep_and_missed_twice_is_ready(ledger: Ledger) -> None:
     slice_ = begin(ledger, 2)
     ledger.suspect(slice_, [missing(), missing("b")])

@@ -1,7 +1,10 @@
 """A sweep brings what no other question shows: changes without a status change, and the end of what is gone."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -9,6 +12,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from commands import Ocelog, Simulated, simulator
+from ocelog.instants import rfc3339
 
 ADMIN = "sweeping"
 SIZE = ["--audit", "0", "--issues", "60", "--findings", "60", "--admin-token", ADMIN]
@@ -98,6 +102,61 @@ def test_what_closed_unseen_lands_as_it_was_closed(tenant: Tenant, ocelog: Ocelo
     assert swept(ocelog)["Wiz.VulnerabilityFinding"]["missing"] == 0
     found = state(ocelog, "wiz_vulnerability_finding", closed["id"])
     assert (found["status"], found["p_inferred"]) == ("RESOLVED", None)
+
+
+def test_records_that_were_resolved_all_at_once_raise_no_alarm(tenant: Tenant, ocelog: Ocelog) -> None:
+    now = rfc3339(datetime.now(UTC))
+    patched = tenant.opened("findings")[:25]
+    for number, each in enumerate(patched):
+        # The date of some does not move: only a verification shows them.
+        dates = {"updatedAt": now, "resolvedAt": now} if number % 5 else {"updatedAt": each["updatedAt"]}
+        tenant("change", type="findings", id=each["id"], fields={"status": "RESOLVED", **dates})
+    assert swept(ocelog)["Wiz.VulnerabilityFinding"]["missing"] == 0
+    assert "SOURCE_PERMISSIONS_CHECKS" not in ocelog("status", code=None).out
+    found = {state(ocelog, "wiz_vulnerability_finding", each["id"])["status"] for each in patched[:6]}
+    assert found == {"RESOLVED"}
+
+
+def test_an_alarm_ends_when_a_pull_shows_the_records_again(tenant: Tenant, ocelog: Ocelog) -> None:
+    gone = tenant.opened("findings")[:25]
+    for each in gone:
+        tenant("remove", type="findings", id=each["id"])
+    swept(ocelog, code=2)
+    for each in gone:
+        tenant("put", type="findings", record=each)
+    ocelog("pull", "--json", "--since", "90d", "--log-type", "findings")
+    assert "SOURCE_PERMISSIONS_CHECKS" not in ocelog("status", code=None).out
+
+
+def test_a_sweep_names_the_pause_and_the_damage_of_a_source(tenant: Tenant, ocelog: Ocelog) -> None:
+    ocelog.add(tenant.simulated, "other", "--log-type", "findings", "--anyway")
+    ocelog("source", "pause", "other")
+    told = ocelog("sweep", "other", code=2).err
+    assert "ocelog source resume other" in told
+    ledger = sqlite3.connect(ocelog.home / "ledger.db")
+    with closing(ledger), ledger:
+        ledger.execute("UPDATE sources SET paused = 0, settings = '{}' WHERE id = 'other'")
+    found = ocelog("sweep", "--json", code=2).json
+    assert {row["source"] for row in found["streams"]} == {"prod"}
+    assert "settings of the source 'other' are damaged" in found["damaged"]["other"]
+    assert "are damaged" in ocelog("sweep", "other", code=2).err
+    measured = ocelog("coverage", "--measure", code=2)
+    assert "prod" in measured.out
+    assert "settings of the source 'other' are damaged" in measured.err
+
+
+def test_coverage_says_what_was_not_measured_and_compares_what_retention_keeps(ocelog: Ocelog) -> None:
+    told = ocelog("coverage", code=3).err
+    assert "Not measured yet: prod Wiz.Issues, prod Wiz.VulnerabilityFinding" in told
+    assert {row["difference"] for row in ocelog("coverage", "--measure", "-o", "json").json["coverage"]} == {0}
+    rows = ocelog.count("wiz_issues_current")
+    ocelog.environment["OCELOG_RETENTION"] = "wiz_issues=7d, wiz_vulnerability_finding=7d"
+    ocelog("upkeep")
+    assert ocelog.count("wiz_issues_current") < rows
+    found = ocelog("coverage", "--measure", "-o", "json").json["coverage"]
+    assert {row["difference"] for row in found} == {0}
+    assert any(row["in_lake"] for row in found if row["status"] == "RESOLVED")
+    assert "counts differ" not in ocelog("status", code=None).out
 
 
 def test_an_account_that_lost_access_closes_nothing_until_a_person_says_so(tenant: Tenant, ocelog: Ocelog) -> None:

@@ -52,7 +52,13 @@ SHAPER = compile_shaper(parse_schema(SCHEMA, "simulation"), KIND)
 LEASE = timedelta(seconds=30)
 GRACE_US = 60_000_000
 SETTINGS = StreamSettings(backfill=timedelta(minutes=5), poll=timedelta(seconds=60), sweep_every=timedelta(minutes=8))
-STREAM: Any = SimpleNamespace(key=(SOURCE, KIND.log_type), kind=KIND)
+
+
+def _stream(now: datetime) -> Any:
+    """Return as much of a stream as a sweep needs to go on at the API's instant `now`."""
+    return SimpleNamespace(key=(SOURCE, KIND.log_type), kind=KIND, source=SimpleNamespace(now=lambda: now))
+
+
 QUIET = Faults()
 Promise: TypeAlias = tuple[str, frozenset[str]]
 """A record's id, and the versions of which the lake must hold one."""
@@ -193,7 +199,7 @@ class Simulation:
         waiting = self.ledger.slices(source_id=SOURCE, states=[SliceState.WAITING])
         self.pause()
         with contextlib.suppress(LostFenceError):
-            advance(self.ledger, STREAM)
+            advance(self.ledger, _stream(now))
         self.pause()
         planned = planner.plan(marks, KIND, SETTINGS, now, waiting, our_now=self.our_now())
         if planned is not None:
@@ -325,7 +331,7 @@ class Simulation:
         """Let one more sweep begin, carry it to its end, and return whether it was complete."""
         began = self.ledger.marks(SOURCE, KIND.log_type).sweep_round
         for _ in range(100):
-            self.world.advance(200_000_000)
+            self.world.advance(100_000_000)
             self.plan()
             self.drain_all()
             sweep = self.ledger.sweep(SOURCE, KIND.log_type)

@@ -10,14 +10,28 @@ import pytest
 from ocelog.instants import to_us
 from ocelog.model import Checkpoint, Known, NewPart, Origin, Slice, SliceState
 from ocelog.pull.ports import Landed, Landing, Loaded, OpenRecords, Suspect
-from ocelog.pull.sweep import Judge, Outcome, Stage, Step, Sweep, closed_version, infer, next_step, vanished
+from ocelog.pull.sweep import (
+    MOST_SUSPECTS,
+    Judge,
+    Outcome,
+    Stage,
+    Step,
+    Sweep,
+    closed_version,
+    infer,
+    next_step,
+    vanished,
+)
 from ocelog.sources.wiz.streams import KINDS
 
 BORN = datetime(2026, 3, 1, tzinfo=UTC)
 SWEEP = Sweep(
     source_id="s", log_type="Wiz.Issues", round=3, stage=Stage.READING, settings="x", planned_us=1, complete=True
 )
-WELL = Outcome(parked=0, unjudged=0, seen=1000, missing=1, inferred=0, same_settings=True)
+EDGE = BORN + timedelta(days=3000)
+CAUGHT_UP = replace(SWEEP, stage=Stage.CATCHING_UP)
+VERIFYING = replace(SWEEP, stage=Stage.VERIFYING)
+WELL = Outcome(parked=0, unjudged=0, seen=1000, missing=1, inferred=0, same_settings=True, edge=EDGE)
 
 
 def suspect(name: str = "a", hours: float = 0, **more: object) -> Suspect:
@@ -26,7 +40,7 @@ def suspect(name: str = "a", hours: float = 0, **more: object) -> Suspect:
 
 
 def after(sweep: Sweep, outcome: Outcome = WELL, *suspects: Suspect) -> Step:
-    return next_step(sweep, outcome, suspects, by="createdAt", now_us=9)
+    return next_step(sweep, outcome, suspects, kind=KINDS["Wiz.Issues"], now=EDGE + timedelta(hours=1), now_us=9)
 
 
 def test_a_sweep_that_misses_nothing_is_done_and_complete() -> None:
@@ -46,7 +60,7 @@ def test_the_first_sweep_judges_nothing_and_complains_of_nothing() -> None:
 
 
 def test_what_was_missed_is_asked_for_with_every_status_around_when_it_was_created() -> None:
-    step = after(SWEEP, WELL, suspect("a", 0), suspect("b", 0.5), suspect("c", 40))
+    step = after(CAUGHT_UP, WELL, suspect("a", 0), suspect("b", 0.5), suspect("c", 40))
     assert step.to.stage is Stage.VERIFYING
     assert {s.origin for s in step.slices} == {Origin.VERIFY}
     assert sorted((s.since, s.until) for s in step.slices) == [
@@ -55,17 +69,61 @@ def test_what_was_missed_is_asked_for_with_every_status_around_when_it_was_creat
     ]
 
 
-def test_a_bounded_number_of_stretches_is_verified_and_those_that_never_were_come_first() -> None:
-    many = [suspect(str(n), 10 * n, verified_round=2) for n in range(60)] + [suspect("new", 5000)]
-    step = after(SWEEP, WELL, *many)
-    assert len(step.slices) == 50
-    assert step.slices[0].since == BORN + timedelta(hours=5000)
+def test_what_changed_since_the_last_poll_is_asked_for_before_anything_is_verified() -> None:
+    step = after(SWEEP, WELL, suspect())
+    assert step.to.stage is Stage.CATCHING_UP
+    (changes,) = step.slices
+    assert (changes.origin, changes.by) == (Origin.VERIFY, "statusChangedAt")
+    assert (changes.since, changes.until) == (EDGE - timedelta(minutes=5), EDGE + timedelta(hours=1))
+
+
+def test_every_suspect_is_verified_in_the_same_sweep_some_stretches_at_a_time() -> None:
+    left = [suspect(str(n), 10 * n) for n in range(1200)]
+    asked, until_us = 0, 0
+    step = after(CAUGHT_UP, WELL, *left)
+    while step.to.stage is Stage.VERIFYING:
+        assert 0 < len(step.slices) <= 500
+        asked += len(step.slices)
+        until_us = max(to_us(each.until) for each in step.slices)
+        left = [replace(each, verified_round=3 * (each.created_us < until_us)) for each in left]
+        step = after(VERIFYING, replace(WELL, verified_until_us=until_us), *left)
+    assert asked == 1200
+    assert step.to.missing == 1200
+
+
+def test_a_stretch_that_cannot_be_verified_is_tried_once_a_sweep() -> None:
+    step = after(VERIFYING, replace(WELL, verified_until_us=to_us(EDGE)), suspect())
+    assert (step.to.stage, step.to.missing) == (Stage.DONE, 0)
+
+
+def test_what_was_asked_for_with_no_status_raises_no_alarm() -> None:
+    tried = replace(WELL, missing=60, verified_until_us=to_us(EDGE))
+    many = [suspect(str(n), n, verified_round=3 * (n < 19)) for n in range(60)]
+    assert not after(VERIFYING, replace(tried, seen=100), *many).to.vanished
+    assert after(VERIFYING, replace(tried, seen=100), *[replace(each, verified_round=3) for each in many]).to.vanished
+
+
+def test_of_what_there_was_no_room_to_remember_as_large_a_share_is_gone() -> None:
+    many = replace(WELL, missing=10 * MOST_SUSPECTS, seen=MOST_SUSPECTS, verified_until_us=to_us(EDGE))
+    few = [suspect(str(n), verified_round=3) for n in range(5)]
+    assert (after(VERIFYING, many, *few).to.missing, after(VERIFYING, many, *few).to.vanished) == (50, False)
+
+
+def test_what_was_accepted_stays_accepted_until_the_rest_of_it_is_closed_too() -> None:
+    inferring = replace(SWEEP, stage=Stage.INFERRING, accepted=True)
+    assert not after(inferring, WELL).to.accepted
+    left = [suspect(str(n), verified_round=3) for n in range(60)]
+    assert after(inferring, WELL, *left).to.accepted
+    assert after(inferring, replace(WELL, missing=2 * MOST_SUSPECTS)).to.accepted
+    once = after(replace(VERIFYING, accepted=True), WELL, *left)
+    assert (once.to.stage, once.to.accepted, once.to.vanished) == (Stage.DONE, True, False)
 
 
 def test_only_what_two_sweeps_missed_and_no_status_showed_is_inferred() -> None:
     verifying = replace(SWEEP, stage=Stage.VERIFYING)
     assert after(verifying, WELL, suspect(times=1, verified_round=3)).to.stage is Stage.DONE
-    assert after(verifying, WELL, suspect(times=2, verified_round=2)).to.stage is Stage.DONE
+    tried = replace(WELL, verified_until_us=to_us(EDGE))
+    assert after(verifying, tried, suspect(times=2, verified_round=2)).to.stage is Stage.DONE
     step = after(verifying, WELL, suspect(times=2, verified_round=3))
     assert step.to.stage is Stage.INFERRING
     assert [s.origin for s in step.slices] == [Origin.INFER]
@@ -114,6 +172,10 @@ class Noted:
         self.written: list[dict[str, Any]] = []
         self.missing: list[str] = []
         self.absent_us = 0
+        self.seen: set[str] = set()
+
+    def shown(self, _slice: Slice, seen: set[str]) -> None:
+        self.seen |= seen
 
     def suspect(self, _slice: Slice, missing: list[Suspect]) -> None:
         self.missing = [each.record_id for each in missing]
@@ -216,3 +278,19 @@ def test_a_record_was_absent_from_the_first_page_on() -> None:
     judging.note(replace(verifying, checkpoint=Checkpoint(after="next")), 9)
     judging.judged(verifying, replace(verifying, state=SliceState.DRAINED), set(), None)
     assert noted.absent_us == 7
+
+
+def test_a_reading_of_what_changed_lately_says_nothing_about_what_it_does_not_show() -> None:
+    noted = Noted()
+    changes = replace(SLICE, origin=Origin.VERIFY, by="statusChangedAt")
+    judging = judge(noted)
+    judging.note(changes, 7)
+    judging.judged(changes, replace(changes, state=SliceState.DRAINED), {"a"}, None)
+    assert noted.absent_us == 0
+
+
+def test_whatever_a_reading_shows_with_any_status_is_no_suspect_any_more() -> None:
+    noted = Noted()
+    for origin in Origin:
+        judge(noted).shown(replace(SLICE, origin=origin), {origin})
+    assert noted.seen == {"live", "backfill", "verify", "infer"}, "a sweep says itself what it did not show"

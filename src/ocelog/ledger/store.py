@@ -112,6 +112,14 @@ class Ledger:
         with self._database.write() as tx:
             sweeps.suspect(tx, slice_, missing)
 
+    def shown(self, slice_: Slice, seen: Collection[str]) -> None:
+        """Forget the suspects of the stream that are `seen`, and take back the alarm that they raised, if any."""
+        with self._database.read() as tx:
+            names = sweeps.suspected(tx, slice_.source_id, slice_.log_type).intersection(seen)
+        if names:
+            with self._database.write() as tx:
+                sweeps.shown(tx, slice_, sorted(names))
+
     def verified(self, slice_: Slice, seen: Collection[str], absent_us: int) -> None:
         """Forget the suspects in the stretch of `slice_` that are `seen`; the others were absent. LostFenceError."""
         with self._database.write() as tx:

@@ -13,7 +13,7 @@ from ocelog.ledger import slices, tables
 from ocelog.ledger.dialects import bounded
 from ocelog.model import SWEEPING, Marks, Origin, Slice, SliceState
 from ocelog.pull.ports import Coverage, Suspect
-from ocelog.pull.sweep import MOST_SUSPECTS, Outcome, Stage, Step, Sweep
+from ocelog.pull.sweep import MOST_SUSPECTS, Outcome, Stage, Step, Sweep, vanished
 
 _w = tables.sweeps.c
 _s = tables.suspects.c
@@ -72,16 +72,19 @@ def listed(tx: Connection) -> list[Sweep]:
 
 def outcome(tx: Connection, sweep: Sweep) -> Outcome | None:
     """Return how the slices of `sweep` ended; None while one waits."""
+    if _waits(tx, sweep):
+        return None
     rows = select(tables.slices).where(_stream(sweep.source_id, sweep.log_type), _slice.origin.in_(SWEEPING))
     found = [slices.slice_of(row) for row in tx.execute(rows).mappings()]
-    if any(each.state is SliceState.WAITING for each in found):
-        return None
     read = [
         each
         for each in found
         if each.origin is Origin.SWEEP and each.state is SliceState.DRAINED and each.sweep_round == sweep.round
     ]
-    inferred = [each for each in found if each.origin is Origin.INFER and each.sweep_round == sweep.round]
+    own = [each for each in found if each.sweep_round == sweep.round]
+    inferred = [each for each in own if each.origin is Origin.INFER]
+    asked_by = {each.by for each in own if each.origin is Origin.SWEEP}
+    verifying = [to_us(each.until) for each in own if each.origin is Origin.VERIFY and each.by in asked_by]
     return Outcome(
         parked=sum(each.origin is Origin.SWEEP and each.state is SliceState.PARKED for each in found),
         unjudged=sum(each.checkpoint.missing is None or each.short_by > 0 for each in read),
@@ -89,14 +92,23 @@ def outcome(tx: Connection, sweep: Sweep) -> Outcome | None:
         missing=sum(each.checkpoint.missing or 0 for each in read),
         inferred=sum(each.checkpoint.met for each in inferred),
         same_settings=_settings(tx, sweep.source_id) == sweep.settings,
+        edge=max((each.until for each in own if each.origin is Origin.SWEEP), default=None),
+        verified_until_us=max(verifying, default=0),
     )
+
+
+def _waits(tx: Connection, sweep: Sweep) -> bool:
+    mine = and_(_stream(sweep.source_id, sweep.log_type), _slice.origin.in_(SWEEPING))
+    return tx.execute(select(_slice.id).where(mine, _slice.state == SliceState.WAITING).limit(1)).first() is not None
 
 
 def step(tx: Connection, before: Sweep, step_: Step) -> None:
     """Save `step_`, if the sweep is still as `before`. Raises LostFenceError: then nothing changed."""
     row = tx.execute(select(tables.sweeps).where(_this(before.source_id, before.log_type)).with_for_update()).mappings()
     found = row.one_or_none()
-    if found is None or (found["round"], found["stage"]) != (before.round, before.stage):
+    # A stage can be followed by itself: then its new slices tell that another was here.
+    overtaken = found is None or (found["round"], found["stage"]) != (before.round, before.stage)
+    if found is None or overtaken or (step_.slices and _waits(tx, before)):
         raise LostFenceError(f"{before.log_type}: another has carried on with this sweep meanwhile.")
     to = step_.to
     values = {
@@ -109,7 +121,8 @@ def step(tx: Connection, before: Sweep, step_: Step) -> None:
         "inferred": to.inferred,
         "note": bounded(to.note),
         "vanished": to.vanished,
-        "accepted": to.accepted,
+        # A person may have said so since `before` was read.
+        "accepted": to.accepted or (found["accepted"] and not before.accepted),
     }
     tx.execute(update(tables.sweeps).where(_this(before.source_id, before.log_type)).values(values))
     if step_.forget_all:
@@ -195,6 +208,26 @@ def suspect(tx: Connection, slice_: Slice, missing: Sequence[Suspect]) -> None:
         names = [row["record_id"] for row in some]
         tx.execute(delete(tables.suspects).where(_of(slice_.source_id, slice_.log_type), _s.record_id.in_(names)))
         tx.execute(insert(tables.suspects), some)
+
+
+def suspected(tx: Connection, source_id: str, log_type: str) -> set[str]:
+    """Return the ids of the suspects of a stream."""
+    return set(tx.execute(select(_s.record_id).where(_of(source_id, log_type))).scalars())
+
+
+def shown(tx: Connection, slice_: Slice, record_ids: Sequence[str]) -> None:
+    """Forget suspects that were shown after all, and take back the alarm that they raised. Raises LostFenceError."""
+    _hold(tx, slice_)
+    _clear(tx, slice_, record_ids)
+    sweep = get(tx, slice_.source_id, slice_.log_type)
+    if sweep is None or not sweep.vanished or sweep.stage is not Stage.DONE:
+        return
+    absent = and_(_of(slice_.source_id, slice_.log_type), _s.round == sweep.round, _s.verified_round == sweep.round)
+    left = tx.execute(select(func.count()).where(absent)).scalar_one()
+    missing = left if sweep.missing <= MOST_SUSPECTS else sweep.missing * left // MOST_SUSPECTS
+    if not vanished(missing, sweep.seen):
+        calm = {"vanished": False, "accepted": False, "note": None, "missing": missing}
+        tx.execute(update(tables.sweeps).where(_this(slice_.source_id, slice_.log_type)).values(calm))
 
 
 def verified(tx: Connection, slice_: Slice, seen: Collection[str], absent_us: int) -> None:

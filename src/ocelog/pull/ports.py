@@ -239,6 +239,10 @@ class LandingLedger(Protocol):
         """Keep the open records that `slice_` did not show, in the place of those it kept before. LostFenceError."""
         ...
 
+    def shown(self, slice_: Slice, seen: Collection[str]) -> None:
+        """Forget the suspects of the stream that are `seen`, and take back the alarm that they raised, if any."""
+        ...
+
     def verified(self, slice_: Slice, seen: Collection[str], absent_us: int) -> None:
         """Forget the suspects in the stretch of `slice_` that are `seen`; the others were absent. LostFenceError."""
         ...

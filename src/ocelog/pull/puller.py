@@ -263,6 +263,7 @@ class _Work:
         """Have a sweep's slice that is read whole judged; one that another process began is read again."""
         if not isinstance(after, Moved) or after.to.state is not SliceState.DRAINED:
             return after
+        self.judge.shown(self.slice_, self.reading.seen)
         if not after.exact or self.slice_.narrowed:
             return after
         if self.judge.must_read_again(self.slice_, resumed=self.reading.resumed):

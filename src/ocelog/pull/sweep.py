@@ -1,8 +1,9 @@
 """How a sweep of the open records goes: read, ask again about what it did not show, infer what is gone.
 
 A sweep asks for every open record. Of a slice that one process read whole, the open records of the lake that it did not
-show are suspects. Around them every status is asked for: that lands the version that closed a record, if there is one.
-What no status shows, in two complete sweeps in a row, gets an inferred version.
+show are suspects. What has changed since the last poll is asked for first: most of what was closed meanwhile is there.
+Around the suspects that are left every status is asked for: that lands the version that closed a record, if there is
+one. What no status shows, in two complete sweeps in a row, gets an inferred version.
 """
 
 import time
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ocelog.errors import LakeUnavailableError
 from ocelog.instants import from_us, to_us
 from ocelog.model import Kind, Origin, Slice, SliceState, table_name
+from ocelog.pull.planner import OVERLAP
 from ocelog.pull.ports import Behind, Lake, Landing, LandingLedger, OpenRecords, Suspect, Tally
 from ocelog.pull.versions import History
 
@@ -24,13 +26,13 @@ if TYPE_CHECKING:
 
 INFERRED_CLOSED = "inferred_closed"
 """What `p_inferred` holds in a version that no answer showed."""
-MOST_SUSPECTS = 10_000
-"""So many a stream remembers; more of them vanished at once is a matter for a person anyway."""
+MOST_SUSPECTS = 50_000
+"""So many a stream remembers. Of more, a share as large as of these is taken to be gone."""
 _LEAST_VANISHED = 20
 _VANISHED_SHARE = 0.05
 """If so many, and more than this share of a stream's open records, vanish in one sweep, none is inferred closed."""
-_MOST_STRETCHES = 50
-"""Verified in one sweep; the others have their turn in the next one."""
+_STRETCHES_AT_ONCE = 500
+"""Planned in one transaction; the others follow once these are read."""
 _NEIGHBOURS = timedelta(hours=1)
 _LONGEST_STRETCH = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
@@ -43,6 +45,8 @@ class Stage(StrEnum):
     """What a sweep does at present."""
 
     READING = "reading"
+    CATCHING_UP = "catching up"
+    """Asks for what has changed since the last poll, by the cursor field."""
     VERIFYING = "verifying"
     INFERRING = "inferring"
     DONE = "done"
@@ -77,7 +81,7 @@ class Sweep:
     vanished: bool = False
     """Too many records vanished at once: none is inferred until they are back, or a person accepts it."""
     accepted: bool = False
-    """A person said that what vanished is gone."""
+    """A person said that what vanished is gone: true until all of that is closed, however many sweeps it takes."""
     measured_round: int = 0
     """The last sweep after which coverage was measured."""
 
@@ -94,6 +98,10 @@ class Outcome:
     """Open records not shown, whether or not there was room to remember each of them."""
     inferred: int
     same_settings: bool
+    edge: datetime | None = None
+    """Up to here the sweep asked for open records."""
+    verified_until_us: int = 0
+    """Suspects that were created before this instant have been asked for with every status, or cannot be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,19 +114,35 @@ class Step:
     """Every suspect is forgotten: two sweeps in a row must be complete."""
 
 
-def next_step(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], *, by: str, now_us: int) -> Step:
+def next_step(  # noqa: PLR0913 - how it stands, of what, when
+    sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], *, kind: Kind, now: datetime, now_us: int
+) -> Step:
     """Decide how `sweep` goes on whose slices of this stage have all ended.
 
-    `suspects` are those that this sweep did not show; `by` is the date field that sweeps ask by.
+    `suspects` are those that this sweep did not show; `now` is by the API's clock, `now_us` by ours.
     """
+    by = kind.sweep_by or kind.created_field
     if sweep.stage is Stage.READING:
-        return _after_reading(sweep, outcome, suspects, by, now_us)
-    if sweep.stage is Stage.VERIFYING:
-        return _after_verifying(sweep, outcome, suspects, by, now_us)
-    return Step(to=replace(_done(sweep, outcome, len(suspects), now_us), inferred=outcome.inferred, accepted=False))
+        ended = _ended_early(sweep, outcome, now_us)
+        if ended is not None:
+            return ended
+        since = now if outcome.edge is None else outcome.edge - OVERLAP
+        if suspects and since < now and kind.cursor_field != by:
+            changes = _slice(sweep, Origin.VERIFY, kind.cursor_field, since, now)
+            return Step(to=replace(sweep, stage=Stage.CATCHING_UP), slices=(changes,))
+    if sweep.stage is Stage.INFERRING:
+        return _after_inferring(sweep, outcome, suspects, now_us)
+    # Each suspect is asked for once, so that what cannot be read does not keep the sweep from ending.
+    unverified = [
+        each for each in suspects if each.verified_round != sweep.round and each.created_us >= outcome.verified_until_us
+    ]
+    if unverified:
+        return Step(to=replace(sweep, stage=Stage.VERIFYING), slices=_stretches(sweep, unverified, by))
+    return _after_verifying(sweep, outcome, suspects, by, now_us)
 
 
-def _after_reading(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], by: str, now_us: int) -> Step:
+def _ended_early(sweep: Sweep, outcome: Outcome, now_us: int) -> Step | None:
+    """Return how a sweep ends that judges nothing, None if it may judge."""
     if sweep.round <= 1:
         # It fills the lake and judges nothing: there is nothing yet to compare with.
         return Step(to=replace(sweep, stage=Stage.DONE, finished_us=now_us, complete=False, note=None))
@@ -131,14 +155,13 @@ def _after_reading(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], 
         note = f"the sweep was not complete ({why}), so no record was inferred closed"
         ended = replace(sweep, stage=Stage.DONE, finished_us=now_us, complete=False, note=note)
         return Step(to=ended, forget_all=True)
-    stretches = _stretches(sweep, suspects, by)
-    if not stretches:
-        return _after_verifying(sweep, outcome, suspects, by, now_us)
-    return Step(to=replace(sweep, stage=Stage.VERIFYING), slices=stretches)
+    return None
 
 
 def _after_verifying(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], by: str, now_us: int) -> Step:
-    missing = outcome.missing if outcome.missing > MOST_SUSPECTS else len(suspects)
+    # What no status was asked for may have been closed in the usual way: it counts for nothing.
+    absent = [each for each in suspects if each.verified_round == sweep.round]
+    missing = len(absent) + _forgotten(outcome) * len(absent) // MOST_SUSPECTS
     done = _done(sweep, outcome, missing, now_us)
     if not vanished(missing, outcome.seen):
         sweep, done = replace(sweep, accepted=False), replace(done, accepted=False)
@@ -148,12 +171,24 @@ def _after_verifying(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect]
             "None was marked as closed, because an account that lost access looks the same"
         )
         return Step(to=replace(done, vanished=True, note=note))
-    gone = [each for each in suspects if each.times > 1 and each.verified_round == sweep.round]
+    gone = [each for each in absent if each.times > 1]
     if not gone:
         return Step(to=done)
     created = [each.created_us for each in gone]
     inference = _slice(sweep, Origin.INFER, by, from_us(min(created)), from_us(max(created)) + _SECOND)
     return Step(to=replace(sweep, stage=Stage.INFERRING), slices=(inference,))
+
+
+def _after_inferring(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], now_us: int) -> Step:
+    left = sum(each.verified_round == sweep.round for each in suspects) + _forgotten(outcome)
+    done = replace(_done(sweep, outcome, left, now_us), inferred=outcome.inferred)
+    # Or the next sweep would raise the same alarm about what this one could not close yet.
+    return Step(to=replace(done, accepted=sweep.accepted and vanished(left, outcome.seen)))
+
+
+def _forgotten(outcome: Outcome) -> int:
+    """Return how many records were not shown for which there was no room among the suspects."""
+    return max(0, outcome.missing - MOST_SUSPECTS)
 
 
 def vanished(missing: int, seen: int) -> bool:
@@ -177,7 +212,7 @@ def _done(sweep: Sweep, outcome: Outcome, missing: int, now_us: int) -> Sweep:
 
 
 def _stretches(sweep: Sweep, suspects: Sequence[Suspect], by: str) -> tuple[Slice, ...]:
-    """Group suspects that were created close together; those that were never verified come first."""
+    """Return the first stretches to ask for: suspects that were created close together share one."""
     groups = list[list[Suspect]]()
     for suspect in sorted(suspects, key=lambda each: each.created_us):
         near = groups and from_us(suspect.created_us) - from_us(groups[-1][-1].created_us) <= _NEIGHBOURS
@@ -185,10 +220,9 @@ def _stretches(sweep: Sweep, suspects: Sequence[Suspect], by: str) -> tuple[Slic
             groups[-1].append(suspect)
         else:
             groups.append([suspect])
-    groups.sort(key=lambda group: min((each.verified_round, -each.times) for each in group))
     return tuple(
         _slice(sweep, Origin.VERIFY, by, from_us(group[0].created_us), from_us(group[-1].created_us) + _SECOND)
-        for group in groups[:_MOST_STRETCHES]
+        for group in groups[:_STRETCHES_AT_ONCE]
     )
 
 
@@ -218,6 +252,11 @@ class Judge:
         if slice_.checkpoint.after is None:
             self._asked_us = asked_us
 
+    def shown(self, slice_: Slice, seen: Collection[str]) -> None:
+        """Take in that a reading of `slice_` showed `seen`: those are no suspects any more. Raises LostFenceError."""
+        if self.kind.sweep_by is not None and slice_.origin is not Origin.SWEEP:
+            self.ledger.shown(slice_, seen)
+
     def must_read_again(self, slice_: Slice, *, resumed: bool) -> bool:
         """Whether the reading that just ended says nothing about what it did not show: another began it."""
         return resumed and slice_.sweep_round > 1 and slice_.origin in {Origin.SWEEP, Origin.VERIFY}
@@ -230,7 +269,8 @@ class Judge:
         if slice_.sweep_round <= 1:
             return drained
         if slice_.origin is Origin.VERIFY:
-            self.ledger.verified(slice_, seen, self._asked_us)
+            if slice_.by == self.kind.sweep_by:
+                self.ledger.verified(slice_, seen, self._asked_us)
             return drained
         if opened is None:
             return drained
