@@ -1,7 +1,7 @@
 """`ocelog sweep`: compare all open records with what Wiz shows now."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -17,12 +17,15 @@ from ocelog.errors import ConfigError, OcelogError, TransientError
 from ocelog.holding import held, holder
 from ocelog.installation import Installation, opened
 from ocelog.instants import from_us
+from ocelog.ledger.store import SourceRow
 from ocelog.model import table_name
 from ocelog.pull.sweep import Stage, Sweep
 from ocelog.quantities import write_instant
 from ocelog.run_sweep import Swept, run_sweep, want_sweep
 
 _LOOK_EVERY = 1.0
+_MOST_AGAIN = 20
+"""So many further sweeps one acceptance may take: the first ones close 50,000 records each."""
 
 
 def command(
@@ -44,8 +47,9 @@ def command(
     """
     stop = Stop()
     with opened() as installation, listening(stop):
+        logs.configure(installation.settings, quiet=json)
         assembly = Assembly(installation=installation, told=logs.step)
-        streams = _chosen(installation, assembly, source, log_type)
+        streams, damaged = _chosen(installation, assembly, source, log_type)
         if accept:
             for stream in streams:
                 installation.ledger.accept_vanished(*stream.key)
@@ -54,18 +58,39 @@ def command(
             show.remark(
                 "`ocelog run` is running: it sweeps at its next poll. This waits for it; Ctrl-C does not stop it."
             )
-            found = _wait_for_service(installation, streams, stop)
+            found = _until_accepted(streams, stop, lambda left: _wait_for_service(installation, left, stop))
         else:
             with held(installation.home, "ocelog sweep"):
-                logs.configure(installation.settings, quiet=json)
-                found = _sweep_here(installation, assembly, streams, stop)
-    _tell(streams, found, json=json)
-    finish(3 if stop() else max(map(_exit_code, found), default=0), at_once=False)
+                found = _until_accepted(streams, stop, lambda left: _sweep_here(installation, assembly, left, stop))
+    codes = {*map(_exit_code, found), 2 if damaged else 0}
+    code = 3 if stop() else next(each for each in (2, 3, 0) if each in codes)
+    _tell(streams, found, damaged, code, json=json)
+    finish(code, at_once=False)
+
+
+def _until_accepted(
+    streams: Sequence[Stream], stop: Stop, sweep: Callable[[Sequence[Stream]], list[Swept]]
+) -> list[Swept]:
+    """Sweep `streams`, and again those of which not all is closed yet that a person said is gone."""
+    found = dict(zip((each.key for each in streams), sweep(streams), strict=True))
+    for _ in range(_MOST_AGAIN):
+        left = [each for each in streams if _accepted_yet(found[each.key])]
+        if not left or stop():
+            break
+        found |= zip((each.key for each in left), sweep(left), strict=True)
+    return [found[each.key] for each in streams]
+
+
+def _accepted_yet(swept: Swept) -> bool:
+    return (
+        swept.done and swept.error is None and swept.sweep is not None and swept.sweep.complete and swept.sweep.accepted
+    )
 
 
 def _chosen(
     installation: Installation, assembly: Assembly, source: str | None, names: Sequence[str] | None
-) -> list[Stream]:
+) -> tuple[list[Stream], dict[str, ConfigError]]:
+    """Return the streams that are wanted, and why wanted sources have none whose settings are damaged."""
     wanted = set(log_types(names or ()))
     row = None if source is None else tenants.find(installation, source)
     streams = [
@@ -75,9 +100,20 @@ def _chosen(
         and (row is None or stream.row.id == row.id)
         and (not wanted or stream.kind.log_type in wanted)
     ]
-    if not streams:
-        raise ConfigError("Nothing to sweep: only issues and findings have open records. See: ocelog source list")
-    return streams
+    damaged = {key: error for key, error in assembly.damaged.items() if row is None or key == row.id}
+    if not streams and not damaged:
+        raise ConfigError(_nothing(installation, row))
+    return streams, damaged
+
+
+def _nothing(installation: Installation, row: SourceRow | None) -> str:
+    rows = installation.ledger.sources() if row is None else [row]
+    if not rows:
+        return "There is no source yet. Add one: ocelog source add"
+    paused = [each for each in rows if each.paused]
+    if paused:
+        return f"Nothing to sweep: {paused[0].name!r} is paused. Resume it: ocelog source resume {paused[0].id}"
+    return "Nothing to sweep: only issues and findings have open records. See: ocelog source list"
 
 
 def _sweep_here(installation: Installation, assembly: Assembly, streams: Sequence[Stream], stop: Stop) -> list[Swept]:
@@ -124,12 +160,16 @@ def _exit_code(swept: Swept) -> int:
     return 0 if swept.done and complete else 3
 
 
-def _tell(streams: Sequence[Stream], found: Sequence[Swept], *, json: bool) -> None:
+def _tell(
+    streams: Sequence[Stream], found: Sequence[Swept], damaged: Mapping[str, ConfigError], code: int, *, json: bool
+) -> None:
     rows = [_row(stream, swept) for stream, swept in zip(streams, found, strict=True)]
     if json:
-        show.as_json({"streams": rows, "exit": max(map(_exit_code, found), default=0)})
+        show.as_json({"streams": rows, "damaged": {key: str(error) for key, error in damaged.items()}, "exit": code})
         return
     show.table([{name: value for name, value in row.items() if name not in {"error", "note"}} for row in rows])
+    for source_id, error in damaged.items():
+        show.remark(f"{source_id}: {show.harmless(str(error))}")
     for row in rows:
         for remark in filter(None, (row["error"], row["note"])):
             show.remark(f"{row['source']} {row['log type']}: {show.harmless(str(remark))}")
