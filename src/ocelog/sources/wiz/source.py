@@ -32,8 +32,10 @@ _MOST_TRIES = 20
 """Of one question, counting each time that a field, the token or the Date is refused."""
 _CHEAP = "{ __typename }"
 """The least that can be asked; no scope is needed for it."""
-_NEW_TOKENS = 3
-"""So many new ones in a row are tried for one question: a neighbour's refusal may have replaced the first of them."""
+_NEW_TOKENS = 2
+"""So many new ones in a row are tried for one request: a neighbour's refusal may have replaced the first of them."""
+_YOUNG_SECONDS = 60.0
+"""A token that is younger, and is taken for another request, is not the reason why one is refused."""
 _HOPELESS = 10
 """So many tokens refused in a row, over all questions, are no passing trouble: a person must look."""
 _FORGET_SECONDS = 3600.0
@@ -98,6 +100,7 @@ class WizSource:
             reply = self._read(answered, root, ask, asked_us, selection)
             match reply:
                 case TokenRefused(reason=reason):
+                    self._blame_token(token, root, reason)
                     self._refuse(token, refused, reason)
                     continue
                 case FieldsRefused(errors=errors):
@@ -212,10 +215,25 @@ class WizSource:
                 self.clock.hear(answered.date, answered.heard)
         return refused
 
+    def _blame_token(self, token: Token, root: Root, reason: str) -> None:
+        """Make sure that it is `token` which the API does not take, and not what was asked for with it.
+
+        Raises SourceUnavailableError if the API takes it for the cheapest of requests. An older one is replaced for all
+        that: something on the way may answer that request without a look at the token.
+        """
+        self._pace.wait(self._closed)
+        if self._read_cheap(self._post(token, _CHEAP, {})) is not None:
+            return
+        if self._monotonic() - token.fetched_at < _YOUNG_SECONDS:
+            raise SourceUnavailableError(
+                f"Wiz refuses this request about {root.title}, but takes the same token for others: so this time range "
+                f"holds a record that Wiz cannot send, or that this account may not read. {reason}"
+            )
+
     def _refuse(self, token: Token, refused: list[Token], reason: str) -> None:
         """Add `token`, which the API did not take, to those that it has `refused` in this question.
 
-        Raises SourceUnavailableError when three new ones were refused too, for an API may be slow to take them;
+        Raises SourceUnavailableError when two new ones were refused too, for an API may be slow to take them;
         AccessRefusedError when it has taken none for much longer than that.
         """
         refused.append(token)

@@ -38,6 +38,8 @@ class Token:
     value: Secret
     renew_at: float
     """On our monotonic clock, in seconds: some minutes before it lapses."""
+    fetched_at: float = 0.0
+    """Likewise."""
     number: int = field(default=0)
     """Counts the tokens of this process."""
 
@@ -142,7 +144,9 @@ class Tokens:
         said = float(granted.expires_in or 0)
         life = said if said > 0 else _FALLBACK_SECONDS
         margin = min(300.0, life / 5)
-        return Token(value=Secret(granted.access_token), renew_at=asked + life - margin, number=number)
+        return Token(
+            value=Secret(granted.access_token), renew_at=asked + life - margin, fetched_at=asked, number=number
+        )
 
     def _reveal(self) -> str:
         try:
