@@ -1,7 +1,7 @@
 """How many records Wiz counts, by status, beside how many the lake has."""
 
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ocelog.assemble import Stream, table_schemas
 from ocelog.errors import OcelogError, SourceUnavailableError
@@ -9,8 +9,9 @@ from ocelog.installation import Installation
 from ocelog.instants import EPOCH, rfc3339, to_us
 from ocelog.lake.query import Limits, Queries
 from ocelog.lake.sql import CURRENT, literal, quoted
-from ocelog.model import Kind, Marks, table_name
+from ocelog.model import Kind, table_name
 from ocelog.pull.ports import Ask, Coverage, Page
+from ocelog.quantities import per_table
 
 # What is put together here are the names of our schemas, and values written as literals.
 # ruff: noqa: S608
@@ -20,24 +21,26 @@ def measure(installation: Installation, stream: Stream) -> list[Coverage]:
     """Count the records of `stream` at Wiz and in the lake, keep the result and return it.
 
     Open records are counted whatever their age; closed ones, and entries that have no status, since the backfill began,
-    by the date that the backfill asks by. All of them up to the last poll. One request per status. Raises what the
-    source and the lake raise, and OcelogError for a stream that has not begun.
+    by the date that the backfill asks by, as far as the table's retention keeps them. All of them up to the last poll.
+    One request per status. Raises what the source and the lake raise, and OcelogError for a stream that has not begun.
     """
     marks = installation.ledger.marks(*stream.key)
     if marks.edge is None or marks.backfill_since is None:
         raise OcelogError(f"{stream.row.name} {stream.kind.log_type} was never pulled. Run: ocelog pull")
-    kind, edge, began = stream.kind, marks.edge, marks.backfill_since
-    in_lake = _in_lake(installation, stream, marks)
+    kind, edge = stream.kind, marks.edge
+    began = min(edge, max(marks.backfill_since, _kept_since(installation, table_name(kind.log_type))))
+    in_lake = _in_lake(installation, stream, edge, began)
     found = list[Coverage]()
     for status in kind.statuses or ("",):
         by, since = (kind.sweep_by, EPOCH) if status in kind.open_statuses else (kind.cursor_field, began)
-        page = _counted(stream, by or kind.cursor_field, since, edge, status)
-        if page.total is not None:
+        page = _counted(stream, by or kind.cursor_field, since, edge, status) if since < edge else None
+        total, capped = (0, False) if page is None else (page.total, page.capped)
+        if total is not None:
             found.append(
                 Coverage(
                     status=status,
-                    at_source=page.total,
-                    at_least=page.capped,
+                    at_source=total,
+                    at_least=capped,
                     in_lake=in_lake.get(status, 0),
                     since_us=to_us(since),
                     measured_us=time.time_ns() // 1000,
@@ -45,6 +48,13 @@ def measure(installation: Installation, stream: Stream) -> list[Coverage]:
             )
     installation.ledger.measured(*stream.key, found)
     return found
+
+
+def _kept_since(installation: Installation, table: str) -> datetime:
+    """Return the earliest instant of which `table` keeps closed records and entries without a status."""
+    retention = per_table(installation.settings.retention).get(table)
+    # A whole second, for the source may cut off what is smaller.
+    return EPOCH if retention is None else (datetime.now(UTC) - retention).replace(microsecond=0) + timedelta(seconds=1)
 
 
 def _counted(stream: Stream, by: str, since: datetime, until: datetime, status: str) -> Page:
@@ -64,16 +74,16 @@ def _counted(stream: Stream, by: str, since: datetime, until: datetime, status: 
     return answer
 
 
-def _in_lake(installation: Installation, stream: Stream, marks: Marks) -> dict[str, int]:
+def _in_lake(installation: Installation, stream: Stream, until: datetime, since: datetime) -> dict[str, int]:
     queries = Queries(installation.home.path, installation.ledger, table_schemas())
     limits = Limits(timeout=timedelta(minutes=9))
-    with queries.run(_sql(stream.kind, stream.row.id, marks), limits=limits) as answer:
+    with queries.run(_sql(stream.kind, stream.row.id, until, since), limits=limits) as answer:
         return {row["status"]: row["records"] for batch in answer.batches for row in batch.to_pylist()}
 
 
-def _sql(kind: Kind, source_id: str, marks: Marks) -> str:
+def _sql(kind: Kind, source_id: str, until: datetime, began_at: datetime) -> str:
     table = quoted(table_name(kind.log_type) + CURRENT)
-    edge, began = (f"TIMESTAMPTZ {literal(rfc3339(each or EPOCH))}" for each in (marks.edge, marks.backfill_since))
+    edge, began = (f"TIMESTAMPTZ {literal(rfc3339(each))}" for each in (until, began_at))
     mine = f"p_source_id = {literal(source_id)}"
     since = f"{quoted(kind.cursor_field)} >= {began} AND {quoted(kind.cursor_field)} < {edge}"
     if not kind.statuses:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ocelog import tenants
-from ocelog.assemble import Assembly, Stream, wiz_settings
+from ocelog.assemble import Assembly, Stream, damage, wiz_settings
 from ocelog.cli import logs, show
 from ocelog.coverage import measure
 from ocelog.errors import ConfigError, OcelogError
@@ -23,41 +23,52 @@ def command(
     ] = False,
     output: Annotated[str, typer.Option("--output", "-o", metavar="table|json", help="How to print it.")] = "table",
 ) -> None:
-    """Compare what Wiz counts with the lake, per stream and status: exit 0 if all was counted, 3 if not.
+    """Compare what Wiz counts with the lake, per stream and status: exit 0 if all was counted, 2 or 3 if not.
 
-    It is measured after each complete sweep. Open records count whatever their age, closed ones and audit entries since
-    the backfill began.
+    2 means action required, such as damaged settings. It is measured after each complete sweep. Open records count
+    whatever their age, closed ones and audit entries since the backfill began, as far as their retention keeps them.
     """
     if output not in {"table", "json"}:
         raise ConfigError(f"-o {output}: choose table or json.")
-    failed = False
+    failed = list[str]()
     with opened(reading=not measure_now) as installation:
         row = None if source is None else tenants.find(installation, source)
         if measure_now:
             logs.configure(installation.settings, quiet=True)
             assembly = Assembly(installation=installation, told=logs.step)
             streams = [each for each in assembly.streams() if row is None or each.row.id == row.id]
-            failed = sum(not _measured(installation, stream) for stream in streams) > 0
-        rows = [
-            _row(each.name, log_type, gap)
-            for each in installation.ledger.sources()
-            if row is None or each.id == row.id
+            failed = [told for stream in streams if (told := _measured(installation, stream)) is not None]
+        sources = [each for each in installation.ledger.sources() if row is None or each.id == row.id]
+        if not sources:
+            raise ConfigError("There is no source yet. Add one: ocelog source add")
+        damaged = {each.id: error for each in sources if (error := damage(each)) is not None}
+        found = [
+            (each, log_type, coverage(installation.ledger, each.id, log_type))
+            for each in sources
+            if each.id not in damaged
             for log_type in wiz_settings(each).log_types
-            for gap in coverage(installation.ledger, each.id, log_type)
         ]
+    rows = [_row(each.name, log_type, gap) for each, log_type, gaps in found for gap in gaps]
+    lacking = [f"{each.name} {log_type}" for each, log_type, gaps in found if not gaps and not each.paused]
     _print(rows, output)
-    if failed:
-        raise typer.Exit(3)
+    for told in failed:
+        show.remark(told)
+    for error in damaged.values():
+        show.remark(show.harmless(str(error)))
+    if lacking:
+        show.remark(f"Not measured yet: {', '.join(lacking)}. Measure now: ocelog coverage --measure")
+    if damaged or failed or lacking:
+        raise typer.Exit(2 if damaged else 3)
 
 
-def _measured(installation: Installation, stream: Stream) -> bool:
+def _measured(installation: Installation, stream: Stream) -> str | None:
+    """Measure a stream; return why that failed, if it did."""
     stream.source.hurried = True
     try:
         measure(installation, stream)
     except OcelogError as error:
-        show.remark(f"{stream.row.name} {stream.kind.log_type}: {show.harmless(str(error))}")
-        return False
-    return True
+        return f"{stream.row.name} {stream.kind.log_type}: {show.harmless(str(error))}"
+    return None
 
 
 def _row(source: str, log_type: str, gap: Gap) -> dict[str, Any]:
@@ -76,7 +87,5 @@ def _row(source: str, log_type: str, gap: Gap) -> dict[str, Any]:
 def _print(rows: Sequence[dict[str, Any]], output: str) -> None:
     if output == "json":
         show.as_json({"coverage": list(rows)})
-    elif rows:
-        show.table(list(rows))
     else:
-        show.remark("Nothing was measured yet. It is after each sweep; now: ocelog coverage --measure")
+        show.table(list(rows))
