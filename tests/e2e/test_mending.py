@@ -72,6 +72,9 @@ def broken(ocelog: Ocelog, tenant: Server, tmp_path: Path) -> Path:
             str(file),
             "--no-check",
             "--anyway",
+            # One account has one rate: that of the slowest of its sources.
+            "--rate",
+            "200",
         ),
     )
     file.unlink()
