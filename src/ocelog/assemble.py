@@ -139,7 +139,7 @@ class Assembly:
     _clocks: dict[str, ApiClock] = field(default_factory=dict)
     _paces: dict[tuple[str, str], Pace] = field(default_factory=dict)
     """By token URL and client id: Wiz limits what a service account sends, however many sources use it."""
-    _built: dict[str, tuple[SourceRow, list[Stream]]] = field(default_factory=dict)
+    _built: dict[str, tuple[SourceRow, str, list[Stream]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         home, ledger = self.installation.home.path, self.installation.ledger
@@ -148,7 +148,7 @@ class Assembly:
         self.publisher = Publisher(home, ledger, schemas)
 
     def streams(self) -> list[Stream]:
-        """Return the streams of every source that is neither paused nor removed, rebuilt where its row changed.
+        """Return the streams of every source that is neither paused nor removed, rebuilt if its row or secret changed.
 
         A source whose settings do not hold has none, which is told once.
         """
@@ -157,13 +157,14 @@ class Assembly:
         for source_id in gone:
             del self._built[source_id]
             self.damaged.pop(source_id, None)
-        return [stream for row in rows for stream in self._streams_of(row)]
+        secrets, key = self.installation.ledger.secret_marks(), self.installation.key_mark()
+        return [stream for row in rows for stream in self._streams_of(row, f"{key} {secrets.get(row.id)}")]
 
-    def _streams_of(self, row: SourceRow) -> list[Stream]:
+    def _streams_of(self, row: SourceRow, secret: str) -> list[Stream]:
         before = self._built.get(row.id)
-        if before is None or before[0] != row:
-            self._built[row.id] = (row, self._build_or_tell(row))
-        return self._built[row.id][1]
+        if before is None or before[:2] != (row, secret):
+            self._built[row.id] = (row, secret, self._build_or_tell(row))
+        return self._built[row.id][2]
 
     def _build_or_tell(self, row: SourceRow) -> list[Stream]:
         self.damaged.pop(row.id, None)

@@ -12,7 +12,7 @@ from ocelog.home import Home
 from ocelog.ledger import keys
 from ocelog.ledger.open import absolute
 from ocelog.ledger.store import Ledger
-from ocelog.ledger.vault import Vault
+from ocelog.ledger.vault import Vault, file_mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,10 @@ class Installation:
     def vault(self) -> Vault:
         """Open the secrets. Raises HomeError where the key is lost."""
         return self.ledger.vault(read_key(self.settings, self.home))
+
+    def key_mark(self) -> str:
+        """Return what changes when the file of the key does; empty if the key comes from elsewhere, or is lost."""
+        return "" if config.key_text() is not None else file_mark(self.settings.key_file or self.home.key_file)
 
 
 @contextmanager

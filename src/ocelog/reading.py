@@ -5,7 +5,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -141,9 +141,10 @@ class Reader:
             self._streams = {stream.key: stream for stream in streams}
         return fresh
 
-    def hurry(self) -> None:
-        """Try at once what waits since a failure, and what is parked: whoever pulls by hand has mended it, perhaps.
+    def hurry(self, streams: Collection[StreamKey] | None = None) -> None:
+        """Try at once what waits since a failure, and what is parked: somebody has mended it, perhaps.
 
+        So it is if a person pulls by hand, or has changed a source or its secret. Without `streams` all are hurried.
         What the source asked to wait for is waited for.
         """
         throttled = {
@@ -151,7 +152,8 @@ class Reader:
             for row in self.ledger.streams()
             if row.trouble_kind == SourceThrottledError.__name__
         }
-        self.ledger.hurry([key for key in self._streams if key not in throttled], self.now())
+        wanted = self._streams if streams is None else streams
+        self.ledger.hurry([key for key in wanted if key not in throttled], self.now())
 
     def go_round(self) -> float | None:
         """Plan what is due, and have threads read what is; return in how many seconds more will be due.
@@ -321,15 +323,21 @@ class Reader:
             log.info("overtaken", **_names(stream, slice_), reason=str(error))
         except Exception as error:  # noqa: BLE001 - told of its stream, and of nobody else's
             known = self._known(error, reading)
-            self._rest(stream.key, known)
+            if self._streams.get(stream.key) is stream:
+                self._rest(stream.key, known)
             self._tell(stream, known, slice_)
         finally:
             if reached.state is SliceState.WAITING:
                 with suppress(OcelogError):
                     self.ledger.release(slice_)
+                    if self._streams.get(stream.key, stream) is not stream:
+                        self.hurry([stream.key])
 
     def _ended(self, reading: Reading, drained: Drained) -> None:
         stream, error = reading.of, drained.error
+        if error is not None and self._streams.get(stream.key) is not stream:
+            # It was changed meanwhile, its secret perhaps: what failed before says nothing about it now.
+            return
         began = reading.slice_.checkpoint.after if reading.slice_ is not None else None
         if error is None or drained.slice_.checkpoint.after != began:
             with self._lock:

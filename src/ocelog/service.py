@@ -52,7 +52,9 @@ class Left:
     stream: StreamKey
     slices: int
     reason: str | None
-    due_at: datetime
+    """Why, by what failed last."""
+    due_at: datetime | None
+    """When a service tries the first of it again; None: at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,11 +255,14 @@ class Service:
         """Take up sources that were added, changed, paused or removed since the last look."""
         if self.monotonic() < self._looked_at + LOOK_EVERY:
             return
+        first = self._looked_at == float("-inf")
         self._looked_at = self.monotonic()
         streams = [stream for stream in self.assembly.streams() if only is None or stream.key in only]
         fresh = self.reader.follow(streams)
         for name in {stream.row.id: stream.row.name for stream in fresh}.values():
             log.info("source taken up", source=name)
+        if fresh and not first:
+            self.reader.hurry([stream.key for stream in fresh])
 
     def _left(self, stream: Stream) -> list[Left]:
         slices = [slice_ for slice_ in self.reader.left(stream) if slice_.state is SliceState.WAITING]
@@ -265,7 +270,10 @@ class Service:
             return []
         first = min(slices, key=lambda slice_: slice_.due_at)
         reason = first.reason or next((slice_.reason for slice_ in slices if slice_.reason), None)
-        return [Left(stream=stream.key, slices=len(slices), reason=reason, due_at=first.due_at)]
+        # What failed in this pull is newer than what a slice remembers, which may not have been asked for at all.
+        trouble = self.reader.troubles.get(stream.key)
+        due = first.due_at if first.due_at > datetime.now(UTC) else None
+        return [Left(stream=stream.key, slices=len(slices), reason=str(trouble) if trouble else reason, due_at=due)]
 
     def publish(self, *, force: bool, holding: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         """Publish each table for itself, if it is time or `force`; what goes wrong is told and kept."""

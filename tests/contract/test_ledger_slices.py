@@ -10,7 +10,7 @@ from bookkeeping.races import at_once, everything
 from bookkeeping.records import ISSUES, NOW, slice_of, source_row, taken
 from ocelog.errors import LostFenceError
 from ocelog.ledger.store import Ledger
-from ocelog.model import Covered, Marks, Origin, SliceState
+from ocelog.model import Checkpoint, Covered, Marks, Origin, SliceState
 
 HOUR = timedelta(hours=1)
 LEASE = timedelta(minutes=10)
@@ -106,3 +106,23 @@ def test_live_slices_that_were_read_are_forgotten_up_to_an_instant_and_nothing_e
         (SliceState.DRAINED, Origin.LIVE, NOW),
     ]
     assert ledger.forget_slices("other", ISSUES, until=NOW + HOUR) == 0
+
+
+def test_what_fails_has_failed_since_then_however_it_is_asked_or_cut(ledger: Ledger) -> None:
+    ledger.add_source(source_row())
+    slice_ = taken(ledger)
+    failed = replace(slice_, checkpoint=Checkpoint(failures=1), reason="HTTP 500")
+    ledger.move(slice_, failed)
+    (since,) = [each.failing_since for each in ledger.slices()]
+    assert since is not None
+    # Smaller pages, then the first page again, then pieces: none of it is an answer.
+    ledger.move(slice_, replace(failed, checkpoint=Checkpoint(page_size=20)))
+    half = slice_.since + (slice_.until - slice_.since) / 2
+    pieces = [replace(slice_, id=0, until=half, reason=None), replace(slice_, id=0, since=half, reason=None)]
+    ledger.split(slice_, pieces)
+    found = ledger.slices(states=[SliceState.WAITING])
+    assert [(each.failing_since, each.reason) for each in found] == [(since, "HTTP 500")] * 2
+    piece = ledger.take("worker", now=NOW)
+    assert piece is not None
+    ledger.move(piece, replace(piece, checkpoint=Checkpoint(after="next"), reason=None))
+    assert sorted(each.failing_since is None for each in ledger.slices(states=[SliceState.WAITING])) == [False, True]

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from ocelog.assemble import Assembly
+from ocelog.assemble import SECRET_NAME, Assembly, Stream
 from ocelog.installation import make, opened
+from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.tenants import row_of
 
@@ -42,3 +43,34 @@ def test_a_source_whose_settings_do_not_hold_is_told_once_and_leaves_the_others(
     told = str(assembly.damaged["damaged"])
     assert "'damaged'" in told
     assert "ocelog source remove damaged" in told
+
+
+def test_a_source_is_taken_up_anew_whenever_its_secret_or_the_key_changes(tmp_path: Path) -> None:
+    make(tmp_path / "home", ledger_url=None)
+    secret_file = tmp_path / "secret"
+    secret_file.write_text("one")
+    with opened(tmp_path / "home") as installation:
+        for name in ("prod", "other"):
+            installation.ledger.add_source(row_of(name, SETTINGS, {}))
+            installation.vault().put(name, SECRET_NAME, Secret("first"))
+        assembly = Assembly(installation=installation, told=lambda *_: None)
+
+        def changed() -> list[str]:
+            """Return the sources whose streams are not those of the last look."""
+            before = dict(known)
+            known.update((stream.row.name, stream) for stream in assembly.streams())
+            return [name for name, stream in known.items() if before.get(name) is not stream]
+
+        known: dict[str, Stream] = {}
+        assert (changed(), changed()) == (["prod", "other"], [])
+        installation.vault().put("prod", SECRET_NAME, Secret("second"))
+        assert (changed(), changed()) == (["prod"], [])
+        installation.vault().put_reference("prod", SECRET_NAME, f"file:{secret_file}")
+        assert (changed(), changed()) == (["prod"], [])
+        secret_file.write_text("another")
+        assert (changed(), changed()) == (["prod"], [])
+        installation.vault().put_reference("prod", SECRET_NAME, "env:WIZ_SECRET")
+        assert (changed(), changed()) == (["prod"], [])
+        installation.home.key_file.chmod(0o600)
+        installation.home.key_file.write_bytes(installation.home.key_file.read_bytes() + b"\n")
+        assert (changed(), changed()) == (["prod", "other"], [])

@@ -19,6 +19,7 @@ from ocelog import service as services
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import AccessRefusedError, OcelogError, SourceUnavailableError
 from ocelog.holding import SILENT
+from ocelog.instants import EPOCH
 from ocelog.lake.maintenance import Tended
 from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, Slice, SliceState
@@ -26,7 +27,7 @@ from ocelog.planning import REMEMBERED
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.puller import Blames, Drained
 from ocelog.reading import REST, Reader, rest_after
-from ocelog.service import PATIENCE, Service
+from ocelog.service import LOOK_EVERY, PATIENCE, Service
 from ocelog.sources.wiz.streams import KINDS
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -279,6 +280,73 @@ def test_a_pull_goes_round_once_more_if_a_job_ends_during_a_round(ledger: Ledger
     service.threads.start(learn_the_clock.wait)  # type: ignore[arg-type] # what it returns is of no interest
     service._pull([])
     assert rounds == [0, 1]
+
+
+def test_a_source_that_was_changed_is_tried_at_once_whatever_failed_before(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    planned(ledger, slice_of())
+    drains = Drains(ledger=ledger, now=now, failing=lambda _: True, error=AccessRefusedError("no"), blames="stream")
+    streams = [stream_of(now, drains)]
+    assembly: Any = SimpleNamespace(
+        installation=SimpleNamespace(
+            ledger=ledger,
+            home=SimpleNamespace(id="home", path=None),
+            settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
+        ),
+        publisher=SimpleNamespace(reconcile=lambda: None),
+        lake=SimpleNamespace(schemas=()),
+        streams=lambda: streams,
+    )
+    service = Service(assembly=assembly, stop=Stop(), monotonic=now.monotonic)
+    service.threads = service.reader.threads = Inline()  # type: ignore[assignment] # its jobs end at once
+    service.reader.now = now
+    for _ in range(10):
+        service._look_at_sources()
+        service.reader.go_round()
+        now.go_on(LOOK_EVERY)
+    assert len(drains.read) == 1, "a refusal is not asked about each second"
+    streams[:] = [stream_of(now, drains)]
+    service._look_at_sources()
+    service.reader.go_round()
+    assert len(drains.read) == 2
+
+
+def test_a_pull_says_why_it_left_something_by_what_failed_last(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    planned(ledger, slice_of(reason="Wiz refused, long ago", due_at=EPOCH))
+    stream = stream_of(now, Drains(ledger=ledger, now=now, failing=lambda _: True))
+    assembly: Any = SimpleNamespace(
+        installation=SimpleNamespace(
+            ledger=ledger,
+            home=SimpleNamespace(id="home", path=None),
+            settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
+        ),
+        publisher=SimpleNamespace(reconcile=lambda: None),
+        lake=SimpleNamespace(schemas=()),
+    )
+    service = Service(assembly=assembly, stop=Stop())
+    (left,) = service._left(stream)
+    assert (left.slices, left.reason, left.due_at) == (1, "Wiz refused, long ago", None)
+    service.reader.troubles[stream.key] = SourceUnavailableError("Connection refused")
+    (left,) = service._left(stream)
+    assert left.reason == "Connection refused"
+
+
+def test_what_fails_while_its_source_is_changed_is_tried_again_at_once(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    planned(ledger, slice_of())
+    drains = Drains(ledger=ledger, now=now, failing=lambda _: True, error=AccessRefusedError("no"), blames="stream")
+    fresh = stream_of(now, drains)
+
+    def drain(slice_: Slice, *, stop: Callable[[], bool]) -> Drained:
+        reader.follow([fresh])
+        assert stop(), "the reader of a changed source asks for no further page"
+        return drains(slice_, stop=lambda: False)
+
+    reader = reader_of(ledger, now, stream_of(now, drain))
+    reader.go_round()
+    reader.go_round()
+    assert len(drains.read) == 2
 
 
 def test_a_pull_by_hand_ends_whatever_it_is_answered(ledger: Ledger, now: Now) -> None:

@@ -130,8 +130,10 @@ def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop,
 
 def _tell_what_is_left(names: Mapping[StreamKey, str], pulled: Pulled) -> None:
     for left in pulled.waiting:
-        why = f": {show.harmless(left.reason)}" if left.reason else ""
-        again = f"tried again from {write_instant(left.due_at)} on, or by the next pull"
+        told = pulled.troubles.get(left.stream)
+        why = f": {show.harmless(left.reason)}" if left.reason and left.reason != str(told) else ""
+        when = f"from {write_instant(left.due_at)} on, or " if left.due_at else ""
+        again = f"tried again {when}by the next pull"
         many = "1 time range is" if left.slices == 1 else f"{left.slices} time ranges are"
         show.remark(f"{names[left.stream]}: {many} left, {again}{why}")
     for key in pulled.unasked:

@@ -181,7 +181,7 @@ def _remarks(each: Standing) -> list[str]:  # noqa: C901 - one step for each thi
         lines.append(f"    To do: nothing at first; it is tried again at {write_instant(parked.due_at)}.")
     for failing in each.failing:
         lines.append(f"{name}: failing since {write_instant(failing.failing_since)} {_stretch(failing)}")
-        lines.append(f"    {failing.reason}")
+        lines.append(f"    {failing.reason or 'It does not get on; the log says more.'}")
     if each.total_off_by:
         lines.append(
             f"{name}: Wiz's totals are unreliable: they count up to {each.total_off_by} more records than Wiz returns. "

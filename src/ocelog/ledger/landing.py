@@ -28,7 +28,7 @@ def land(tx: Connection, landing: Landing, now_us: int) -> Landed | Behind:
     stream = streams.hold(tx, landing.moving.source_id, landing.moving.log_type)
     if stream is None:
         raise slices.lost(landing.moving)
-    slices.save(tx, landing.moving, landing.to, now_us)
+    slices.save(tx, landing.moving, landing.to, now_us, landed=True)
     behind = _behind(tx, landing, held[landing.table])
     if behind is not None:
         tx.rollback()

@@ -198,8 +198,11 @@ _FAILING = (
 )
 
 
-def save(tx: Connection, moving: Slice, to: Slice, now_us: int) -> None:
-    """Put `to` in the place of `moving` and extend its lease; who is done with it lets go. Raises LostFenceError."""
+def save(tx: Connection, moving: Slice, to: Slice, now_us: int, *, landed: bool = False) -> None:
+    """Put `to` in the place of `moving` and extend its lease; who is done with it lets go. Raises LostFenceError.
+
+    Since when it fails is forgotten once a page of it `landed`, or it moves on to another: not by asking otherwise.
+    """
     values: dict[str, Any] = {
         "state": to.state,
         "due_us": to_us(to.due_at),
@@ -213,7 +216,9 @@ def save(tx: Connection, moving: Slice, to: Slice, now_us: int) -> None:
     elif to.checkpoint.failures:
         saved, values["now_us"] = _KEPT_FAILING, now_us
     else:
-        saved, values["now_us"], values["failing_us"] = _KEPT, now_us, None
+        saved, values["now_us"] = _KEPT, now_us
+        if landed or (to.checkpoint.after is not None and to.checkpoint.after != moving.checkpoint.after):
+            values["failing_us"] = None
     held = {"slice": moving.id, "held": moving.fence}
     if tx.execute(saved, {**held, **values}).rowcount != 1:
         raise lost(moving)
@@ -267,9 +272,18 @@ _NEW = insert(tables.slices)
 
 
 def split(tx: Connection, slice_: Slice, children: Sequence[Slice], now_us: int) -> None:
-    """Retire `slice_` and plan `children` in its place. Raises LostFenceError."""
+    """Retire `slice_` and plan `children` in its place. Raises LostFenceError.
+
+    What was cut since it fails still does, as far as is known: each piece until it is read.
+    """
+    failing = tx.execute(_FAILING_SINCE, {"slice": slice_.id}).one_or_none()
     save(tx, slice_, replace(slice_, state=SliceState.RETIRED), now_us)
-    add(tx, children)
+    for child in add(tx, children):
+        if failing is not None:
+            tx.execute(_THIS, {"slice": child.id, "failing_us": failing.failing_us, "reason": failing.reason})
+
+
+_FAILING_SINCE = select(_s.failing_us, _s.reason).where(_s.id == bindparam("slice"), _s.failing_us.is_not(None))
 
 
 def forget(tx: Connection, source_id: str, log_type: str, until_us: int) -> int:

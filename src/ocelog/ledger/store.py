@@ -28,7 +28,7 @@ from ocelog.ledger.slices import Due
 from ocelog.ledger.sources import SourceRow
 from ocelog.ledger.streams import StreamRow
 from ocelog.ledger.transactions import Database
-from ocelog.ledger.vault import Vault, kept
+from ocelog.ledger.vault import Vault, kept, marks
 from ocelog.model import GivenUp, Marks, NewPart, Part, Slice, SliceState, StreamFaults, TableFault
 from ocelog.pull.ports import Behind, Coverage, Landed, Landing, Suspect
 from ocelog.pull.sweep import Outcome, Step, Sweep
@@ -482,6 +482,11 @@ class Ledger:
         """Say how a secret is kept; None: there is none. Never the secret."""
         with self._database.read() as tx:
             return kept(tx, source_id, name)
+
+    def secret_marks(self) -> dict[str, str]:
+        """Return, by source id, what changes whenever a secret of it does. Never the secret."""
+        with self._database.read() as tx:
+            return marks(tx)
 
     def vault(self, key: bytes) -> Vault:
         """Return the secrets, which `key` opens."""

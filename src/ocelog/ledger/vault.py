@@ -1,5 +1,6 @@
 """Where secrets rest: sealed with a key that is not in the ledger, or left where they are and read anew each time."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -73,6 +74,31 @@ def kept(tx: Connection, source_id: str, name: str) -> str | None:
     this = (_t.source_id == source_id, _t.name == name)
     row = tx.execute(select(_t.reference).where(*this)).one_or_none()
     return None if row is None else row.reference or "copied in, encrypted"
+
+
+def marks(tx: Connection) -> dict[str, str]:
+    """Return, by source id, what changes whenever a secret of it is put in the place of another; needs no key.
+
+    For a secret that is left in a file, also when that file changes. Never anything of a secret.
+    """
+    found = dict[str, str]()
+    for row in tx.execute(_MARKS):
+        kept_as = row.reference or hashlib.blake2b(row.sealed or b"", digest_size=16).hexdigest()
+        place = row.reference.removeprefix("file:") if (row.reference or "").startswith("file:") else None
+        found[row.source_id] = f"{found.get(row.source_id, '')} {row.name}={kept_as} {file_mark(place)}"
+    return found
+
+
+_MARKS = select(_t.source_id, _t.name, _t.sealed, _t.reference).order_by(_t.source_id, _t.name)
+
+
+def file_mark(place: str | Path | None) -> str:
+    """Return what changes when the file at `place` is written or replaced; empty if there is none."""
+    try:
+        found = None if place is None else Path(place).stat()
+    except OSError:
+        return ""
+    return "" if found is None else f"{found.st_ino}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
 
 
 _ENTER_AGAIN = (
