@@ -1,19 +1,34 @@
 """What a person does about an error."""
 
-from ocelog.errors import AccessRefusedError, HaltError, OcelogError, OperatorError, TransientError
+from ocelog.errors import (
+    AccessRefusedError,
+    ContractBrokenError,
+    HaltError,
+    OcelogError,
+    OperatorError,
+    SourceUnavailableError,
+    TransientError,
+)
 
 
-def todo(error: OcelogError, source: str) -> str:
+def todo(error: OcelogError, source: str) -> str:  # noqa: PLR0911 - one answer a kind
     """Return what a person does about `error`, which befell a stream of `source`."""
     match error:
         case HaltError(__cause__=OperatorError()):
             return f"Set the key or the secret's file back as the message says, or type: ocelog source rotate {source}"
+        case AccessRefusedError() | ContractBrokenError() | SourceUnavailableError() if " a web page" in str(error):
+            return (
+                "Look at the proxy or firewall between this machine and Wiz: it seems to answer in Wiz's place, and "
+                f"must let both URLs of the source through. Then run: ocelog source check {source}"
+            )
         case AccessRefusedError():
             return f"Do what the message says, then run: ocelog source check {source}"
         case HaltError():
             return f"Run: ocelog source check {source}. If it finds nothing wrong, please report the message."
         case TransientError() if any(words in str(error) for words in ("disk is full", "is short of disk")):
             return "Free some space on that disk; it goes on by itself then, and nothing is lost."
+        case SourceUnavailableError():
+            return f"Nothing at first: it is tried again. If it lasts, run: ocelog source check {source}"
         case TransientError():
             return "Nothing: it is tried again."
         case _:

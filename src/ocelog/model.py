@@ -14,7 +14,7 @@ Narrowed: TypeAlias = Mapping[str, Sequence[str] | Sequence[int]]
 
 REJECTIONS = "rejections"
 """The table of records that do not fit their schema."""
-PUBLISHING, READING = "publishing", "reading"
+PUBLISHING = "publishing"
 """What may fail for a table."""
 
 
@@ -246,7 +246,7 @@ class TableFault:
 
     table: str
     what: str
-    """PUBLISHING, or READING: a query found a damaged file."""
+    """What fails, such as PUBLISHING."""
     reason: str
     since: datetime
     last: datetime

@@ -11,7 +11,7 @@ from ocelog.dispatch.fair import StreamKey
 from ocelog.errors import LostFenceError
 from ocelog.instants import EPOCH
 from ocelog.ledger.store import Ledger
-from ocelog.model import Kind, Marks, Origin, Slice, SliceState
+from ocelog.model import Kind, Marks, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.planner import Plan, plan, still_short
 from ocelog.pull.sweep import Stage
 from ocelog.sweeping import advance
@@ -67,6 +67,22 @@ def forget_old(ledger: Ledger, stream: Stream) -> None:
         if still_short(drained):
             return
     ledger.forget_slices(source_id, log_type, until=stream.source.now() - REMEMBERED)
+
+
+def totals_are_right_again(ledger: Ledger, slice_: Slice) -> bool:
+    """Forget that totals are off, if `slice_` is the last that shows all that was counted where they were; say so."""
+    if slice_.state is not SliceState.DRAINED or slice_.checkpoint.met < (slice_.checkpoint.total or 0):
+        return False
+    faults = ledger.stream_faults(slice_.source_id, slice_.log_type)
+    if faults.total_off_at is None:
+        return False
+    drained = ledger.slices(source_id=slice_.source_id, log_type=slice_.log_type, states={SliceState.DRAINED})
+    seen = [replace(each, short_by=max(0, (each.checkpoint.total or 0) - each.checkpoint.met)) for each in drained]
+    # Without any such slice nobody knows where they were off: they are forgotten after some hours.
+    if not any(each.short_by for each in seen) or still_short(seen):
+        return False
+    ledger.save_stream_faults(slice_, StreamFaults())
+    return True
 
 
 def lacking(ledger: Ledger, stream: Stream) -> int:

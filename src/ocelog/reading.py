@@ -22,8 +22,8 @@ from ocelog.errors import LostFenceError, OcelogError, SourceThrottledError, Tra
 from ocelog.instants import to_us
 from ocelog.ledger.slices import LEASE
 from ocelog.ledger.store import Due, Ledger
-from ocelog.model import SWEEPING, Slice, SliceState
-from ocelog.planning import Stretch, forget_old, plan_due, plan_stretch
+from ocelog.model import SWEEPING, Origin, Slice, SliceState
+from ocelog.planning import Stretch, forget_old, plan_due, plan_stretch, totals_are_right_again
 from ocelog.pull.puller import Drained
 
 REST = timedelta(minutes=5)
@@ -347,6 +347,8 @@ class Reader:
             self._tell(stream, error, drained.slice_)
             return
         log.debug("slice ended", **_names(stream, drained.slice_), state=drained.slice_.state.value)
+        if drained.slice_.origin is not Origin.LIVE and totals_are_right_again(self.ledger, drained.slice_):
+            log.info("totals are right again", **_names(stream, drained.slice_))
         if drained.slice_.origin in SWEEPING:
             # It may have been the last one that its sweep waited for: carry on without waiting for the next poll.
             self._look_at.pop(stream.key, None)

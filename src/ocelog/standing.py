@@ -111,6 +111,8 @@ class Standing:
     refused: tuple[str, ...]
     total_off_by: int | None
     """Wiz counts up to so many records that it does not return; None: its counts are right, as far as is known."""
+    total_off_since: datetime | None
+    """When that was first found."""
     clock_off: timedelta | None
     """How far this machine's clock is behind the API's (ahead: negative), if that is more than a minute."""
     error: str | None
@@ -265,6 +267,7 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
         unknown_fields=dict(stream.unknown_fields) if stream else {},
         refused=tuple(sorted(stream.refused)) if stream else (),
         total_off_by=total_off,
+        total_off_since=_instant(stream.total_off_since_us if stream else None),
         clock_off=off,
         error=stream.trouble if stream else None,
         todo=stream.trouble_todo if stream else None,

@@ -298,3 +298,18 @@ def test_upkeep_leaves_a_damaged_file_alone(lake: FileLake, ledger: FakeLedger) 
     done = Maintenance(lake.home, ledger, SCHEMAS).tend_whole(TABLE)
     assert [path for path in done.left_alone if path in told] == list(done.left_alone) != []
     assert texts(lake, ledger, content=True) == told
+
+
+def test_what_a_query_found_damaged_is_told_until_the_file_is_another(lake: FileLake, ledger: FakeLedger) -> None:
+    land(lake, ledger, "a", "b")
+    publish(lake, ledger)
+    (file,) = data_files(lake)
+    whole = file.read_bytes()
+    flip(file, len(whole) // 3)
+    assert texts(lake, ledger) == "", "its size is right, and its content is not looked at"
+    with pytest.raises(LakeDamagedError):
+        count(lake, ledger)
+    assert str(file) in texts(lake, ledger)
+    replace(file, whole)
+    assert texts(lake, ledger) == ""
+    assert count(lake, ledger) == 2

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of
+from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
-from ocelog.model import Origin, SliceState
-from ocelog.planning import REMEMBERED, forget_old, lacking, plan_stretch
+from ocelog.model import Checkpoint, Origin, Slice, SliceState, StreamFaults
+from ocelog.planning import REMEMBERED, forget_old, lacking, plan_stretch, totals_are_right_again
 
 STREAM: Any = SimpleNamespace(key=("acme", ISSUES), source=SimpleNamespace(now=lambda: NOW))
 OLD = NOW - REMEMBERED
@@ -65,3 +66,24 @@ def test_a_stretch_is_asked_by_the_date_too_by_which_something_in_it_was_short(l
     for each in ledger.slices(states={SliceState.WAITING}):
         ledger.move(each, replace(each, state=SliceState.DRAINED))
     assert lacking(ledger, stream) == 0
+
+
+def test_totals_that_were_off_are_right_again_once_their_ranges_are_read_in_full(ledger: Ledger) -> None:
+    def read(since: int, until: int, met: int, total: int, **more: Any) -> Slice:
+        checkpoint = Checkpoint(met=met, total=total)
+        return slice_of(
+            state=SliceState.DRAINED, since=NOW + since * HOUR, until=NOW + until * HOUR, checkpoint=checkpoint, **more
+        )
+
+    (first, *_) = planned(ledger, read(0, 2, 8, 9), read(2, 4, 7, 8))
+    assert not totals_are_right_again(ledger, first), "they were never found to be off"
+    for day in range(2):
+        ledger.save_stream_faults(first, StreamFaults(total_off_by=1, total_off_at=NOW + 24 * day * HOUR))
+    (found,) = ledger.streams()
+    assert (found.total_off_by, found.total_off_since_us) == (1, to_us(NOW))
+    (half,) = planned(ledger, read(0, 2, 9, 9, origin=Origin.BACKFILL))
+    assert not totals_are_right_again(ledger, half)
+    (again,) = planned(ledger, read(1, 4, 15, 15, origin=Origin.BACKFILL))
+    assert totals_are_right_again(ledger, again)
+    (found,) = ledger.streams()
+    assert (found.total_off_by, found.total_off_since_us) == (None, None)

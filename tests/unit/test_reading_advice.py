@@ -14,8 +14,10 @@ from ocelog.lake.disk import refusal
 from ocelog.ledger import faults
 from ocelog.ledger.keys import read_key
 from ocelog.secret import Secret
+from ocelog.sources.wiz.answers import read_answer
 from ocelog.sources.wiz.exchange import Answered
 from ocelog.sources.wiz.settings import from_mapping
+from ocelog.sources.wiz.streams import ROOTS
 from ocelog.sources.wiz.tokens import Tokens
 
 SETTINGS = from_mapping({"token_url": "cognito", "client_id": "client"})
@@ -61,3 +63,12 @@ def test_a_full_disk_is_for_a_person_to_make_room_on(error: OcelogError) -> None
 
 def test_what_passes_by_itself_needs_nobody() -> None:
     assert todo(refusal(OSError(errno.EIO, "I/O error"), "landing/x.parquet"), "prod").startswith("Nothing")
+
+
+@pytest.mark.parametrize("status", [200, 400, 403])
+def test_a_proxy_that_answers_in_wiz_s_place_is_named(status: int) -> None:
+    page = Answered(status=status, headers={"content-type": "text/html"}, body=b"<html><title>Sign in</title></html>")
+    with pytest.raises(OcelogError, match="Sign in") as caught:
+        read_answer(page, ROOTS["Wiz.Audit"], after=None, asked_us=0)
+    assert "proxy or firewall" in todo(caught.value, "prod")
+    assert "ocelog source check prod" in todo(caught.value, "prod")

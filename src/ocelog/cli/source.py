@@ -1,5 +1,6 @@
 """`ocelog source`: the tenants that are read."""
 
+import shlex
 from typing import Annotated, Any
 
 import typer
@@ -72,7 +73,7 @@ def check(name: Name, *, json: Json = False) -> None:
 def pause(name: Name) -> None:
     """Stop reading a source, until it is resumed."""
     _set_paused(name, paused=True)
-    typer.echo("Paused. Go on with: ocelog source resume")
+    typer.echo(f"Paused. Go on with: ocelog source resume {shlex.quote(name)}")
 
 
 @app.command("resume")

@@ -15,7 +15,10 @@ def free_name(installation: Installation, name: str) -> str:
     name = tenants.clean_name(name)
     taken = installation.ledger.source(tenants.source_id(name))
     if taken is not None and taken.removed_us is None:
-        raise ConfigError(f"There is a source {taken.name!r} already: ocelog source edit, or choose another name.")
+        raise ConfigError(
+            f"There is a source {taken.name!r} already: choose another name, or change that one. See: "
+            f"ocelog source edit {taken.id} --help"
+        )
     return name
 
 

@@ -184,9 +184,11 @@ def _remarks(each: Standing) -> list[str]:  # noqa: C901 - one step for each thi
         lines.append(f"    {failing.reason or 'It does not get on; the log says more.'}")
     if each.total_off_by:
         lines.append(
-            f"{name}: Wiz's totals are unreliable: they count up to {each.total_off_by} more records than Wiz returns. "
-            "Every record that it returns is here. Perhaps this account may not see the others: check its projects."
+            f"{name}: Wiz's totals are unreliable since {write_instant(each.total_off_since)}: they count up to "
+            f"{each.total_off_by} more records than Wiz returns, and a second reading with other page edges showed the "
+            "same records. Perhaps this account may not see the others: check its projects."
         )
+        lines.append("    To do: once the cause is gone, read the ranges again: ocelog pull --since 7d")
     if each.clock_off is not None:
         behind = "behind" if each.clock_off > timedelta(0) else "ahead of"
         lines.append(
@@ -296,6 +298,7 @@ def _plain(each: Standing) -> dict[str, Any]:
         "unknown_fields": each.unknown_fields,
         "refused_fields": list(each.refused),
         "total_off_by": each.total_off_by,
+        "total_off_since": write_instant(each.total_off_since),
         "clock_off_seconds": None if each.clock_off is None else int(each.clock_off.total_seconds()),
         "error": each.error,
         "todo": each.todo,

@@ -93,7 +93,7 @@ def _choices(answers: Answers) -> dict[str, str]:
         "s": "change the client secret",
         "l": f"change what is read ({', '.join(said.log_type or ())})",
         "n": f"change the name ({answers.name})",
-        "k": "keep it as it is, and mend it later: ocelog source edit",
+        "k": "keep it as it is, and mend it later: ocelog source edit NAME",
         "q": "quit; nothing is saved",
     }
 

@@ -18,6 +18,7 @@ AGAIN = 24 * 60 * 60
 """Seconds after which a file that has not changed is compared once more."""
 _MOST_AGAIN = 1_000_000_000
 """Bytes of such files that one query compares: a large lake is gone through by many queries."""
+DAMAGED = "damaged.json"
 _SAVE_EVERY = 2.0
 """Seconds: a query that is interrupted must not have compared in vain."""
 
@@ -27,6 +28,7 @@ class Verified:
 
     def __init__(self, home: Path) -> None:
         self._note = home / "tmp" / "verified.json"
+        self._damaged = home / "tmp" / DAMAGED
         self._known: dict[str, list[int]] | None = None
 
     def check(self, sizes: Mapping[str, int], *, may_be_gone: bool = False) -> None:
@@ -50,6 +52,7 @@ class Verified:
             if what == "is missing" and may_be_gone:
                 raise LakeUnavailableError(f"The lake changed while it was read: {path} is gone. Run it again.")
             if what is not None:
+                self._note_damage(path, what, present)
                 raise damaged(path, what)
             self._known[path] = [now, *present]
             changed = True
@@ -58,6 +61,14 @@ class Verified:
                 saved = time.monotonic()
         if changed:
             self._save(sizes)
+
+    def _note_damage(self, path: str, what: str, present: list[int]) -> None:
+        """Remember what was found, for `ocelog status`; a reader of another's home may not."""
+        known = {**_damages(self._damaged), path: [what, *present]}
+        with suppress(OSError):
+            draft = self._damaged.with_suffix(f".{time.monotonic_ns()}.draft")
+            draft.write_text(json.dumps(known))
+            draft.replace(self._damaged)
 
     def _load(self) -> dict[str, list[int]]:
         with suppress(OSError, ValueError):
@@ -75,6 +86,21 @@ class Verified:
             draft = self._note.with_suffix(f".{time.monotonic_ns()}.draft")
             draft.write_text(json.dumps(known))
             draft.replace(self._note)
+
+
+def found_damaged(home: Path) -> dict[str, str]:
+    """Return, by its path, what queries found damaged in files that are still as they were found."""
+    found = _damages(home / "tmp" / DAMAGED)
+    return {path: str(each[0]) for path, each in found.items() if each[1:] and each[1:] == _stat(path)}
+
+
+def _damages(note: Path) -> dict[str, list[object]]:
+    """Read the note of damaged files; what is gone is left out."""
+    with suppress(OSError, ValueError):
+        found = json.loads(note.read_bytes())
+        if isinstance(found, dict):
+            return {path: each for path, each in found.items() if isinstance(each, list) and Path(path).exists()}
+    return {}
 
 
 def _stat(path: str) -> list[int]:

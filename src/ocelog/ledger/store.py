@@ -327,7 +327,7 @@ class Ledger:
             return parts.unpublished(tx, table)
 
     def table_failed(self, table: str, what: str, reason: str) -> None:
-        """Note that `what` ("publishing", "reading") failed for `table` just now, and why."""
+        """Note that `what` ("publishing") failed for `table` just now, and why."""
         with self._database.write() as tx:
             table_faults.note(tx, table, what, reason, self._now_us())
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, func, select, update
 
 from ocelog.errors import LostFenceError
 from ocelog.instants import from_us, to_us
@@ -41,6 +41,8 @@ class StreamRow:
     """Its totals count up to this many records that the source does not show; None: they are right, as far as known."""
     total_off_us: int | None = None
     """When that was last confirmed, by our clock."""
+    total_off_since_us: int | None = None
+    """When it was first found."""
 
 
 def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -> list[Slice]:
@@ -141,6 +143,7 @@ def save_total_off(tx: Connection, source_id: str, log_type: str, found: StreamF
         "total_off_by": found.total_off_by if known else None,
         "total_off_floor": found.total_off_floor if known else None,
         "total_off_us": _us(found.total_off_at),
+        "total_off_since_us": func.coalesce(_s.total_off_since_us, _us(found.total_off_at)) if known else None,
     }
     tx.execute(update(tables.streams).where(_this(source_id, log_type)).values(told))
 
@@ -241,4 +244,5 @@ def _row_of(row: RowMapping) -> StreamRow:
         trouble_us=row["trouble_us"],
         total_off_by=row["total_off_by"],
         total_off_us=row["total_off_us"],
+        total_off_since_us=row["total_off_since_us"],
     )
