@@ -23,6 +23,7 @@ from ocelog.lake.inspect import inspect
 from ocelog.lake.publish import Publisher
 from ocelog.lake.relocate import begin_elsewhere, table_files
 from ocelog.lake.state import TableStates
+from ocelog.lake.view import check_lake
 from ocelog.ledger.open import absolute
 from ocelog.ledger.store import Ledger
 
@@ -76,6 +77,8 @@ def back_up(  # noqa: C901, PLR0912 - the order of the steps is the rule
                         waiting.append((table, part.sequence, part.path))
                     else:
                         files[part.path] = part.bytes
+            # Before anything of an earlier backup is replaced: a lake that is not mounted must not empty it.
+            check_lake(home, kept, table_schemas())
         finally:
             kept.close()
         states = TableStates(home)

@@ -20,6 +20,9 @@ def given_secret(*, file: str | None, variable: str | None, reference: str | Non
     """Return the secret that the options name, None where they name none. Raises ConfigError, which never shows it."""
     if sum(each is not None for each in (file, variable, reference)) > 1:
         raise ConfigError("Hand in the client secret one way only.")
+    if file == "-" and sys.stdin.isatty():
+        # A person sits there: what is typed must not be seen, and ends with Enter.
+        return asked_secret()
     if file is not None:
         return GivenSecret(value=_from_file(file))
     if variable is not None:

@@ -49,6 +49,7 @@ def show_(name: Name, *, json: Json = False) -> None:
         "client_secret": kept,
         "backfill": "all" if streams.backfill is None else write_duration(streams.backfill),
         "sweep": streams.sweep,
+        "sweep_every": write_duration(streams.sweep_every),
         "poll": write_duration(streams.poll),
     }
     if json:
