@@ -1,5 +1,6 @@
 """A backup made beside a service is restored under another path, and pulling goes on without loss or double."""
 
+import contextlib
 import json
 import re
 import shlex
@@ -7,12 +8,15 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from commands import Ocelog
+from ocelog.lake.upkeep import clean
+from ocelog.ledger.store import Ledger
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World
@@ -127,6 +131,15 @@ def test_a_second_backup_copies_only_what_is_new_and_a_damaged_one_is_refused(oc
     secret = ocelog.environment["WIZ_SECRET"].encode()
     assert not any(secret in path.read_bytes() for path in kept.rglob("*") if path.is_file())
     moved = elsewhere(ocelog, tmp_path / "other")
+    # As if the grace of ten minutes had passed, and then the disk of the lake was not mounted.
+    with contextlib.closing(Ledger.open(f"sqlite:///{ocelog.home / 'ledger.db'}", create=False)) as ledger:
+        for table in TABLES:
+            clean(ocelog.home, table, ledger, grace=timedelta(0))
+    before = {path for path in kept.rglob("*") if path.suffix in (".parquet", ".avro", ".json")}
+    (ocelog.home / "lake").rename(tmp_path / "lake")
+    assert "the lake is missing" in ocelog("backup", str(kept), code=2).err
+    assert {path for path in kept.rglob("*") if path.suffix in (".parquet", ".avro", ".json")} == before
+    (tmp_path / "lake").rename(ocelog.home / "lake")
     victim = next(kept.rglob("data/**/*.parquet"))
     victim.chmod(0o644)
     victim.write_bytes(b"")

@@ -161,7 +161,7 @@ def _unreachable(what: str, url: str, error: OcelogError) -> HealthItem:
     return HealthItem(name="address", state=HealthState.FAIL, text=text, todo=todo, later=later)
 
 
-_AS_IT_SAYS = "Enter the client secret again (ocelog source rotate NAME), or do what the message says; then check again."
+_AS_IT_SAYS = "Do what it says, or enter the client secret again (ocelog source rotate NAME); then check again."
 _THROTTLED = (
     "Try again in some minutes. If it stays throttled, send fewer requests (--rate 1); other programs that use the "
     "same service account share its limit."
