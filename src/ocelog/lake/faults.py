@@ -37,6 +37,11 @@ def _sorted_out(table: str, error: Exception) -> OcelogError | None:  # noqa: PL
         case DatabaseError():
             if any(word in str(error.orig) for word in ("malformed", "not a database")):
                 return LakeDamagedError(f"{table}: the lake's catalog is damaged: {error.orig}. {REPAIR}")
+            if "readonly" in str(error.orig):
+                return LakeUnavailableError(
+                    f"{table}: the lake's catalog, lake/catalog.db in the home, may not be written: {error.orig}. Let "
+                    "the owner of the home write the folder lake and what is in it (chmod, chattr -i, mount)."
+                )
             return LakeUnavailableError(f"{table}: the lake's catalog cannot be used: {error.orig}. Run it again.")
         case FileNotFoundError():
             return LakeDamagedError(f"{error.filename or error} is missing, which {table} names. {REPAIR}")
