@@ -65,6 +65,7 @@ def test_the_next_live_slice_overlaps_the_edge_and_asks_by_every_field() -> None
     assert {(s.by, s.since, s.until) for s in next_.slices} == {
         (by, NOW - OVERLAP, NOW + timedelta(minutes=5)) for by in ("statusChangedAt", "createdAt")
     }
+    assert timedelta(minutes=5) <= OVERLAP, "records appear up to four minutes late"
     assert next_.after.edge == NOW + timedelta(minutes=5)
 
 
