@@ -148,6 +148,14 @@ def test_two_readings_that_show_the_same_records_prove_the_total_wrong() -> None
     assert (again.to.state, again.to.short_by, again.total_off) == (SliceState.DRAINED, 1, 1)
 
 
+def test_records_that_come_and_go_while_pages_are_read_prove_no_total_wrong() -> None:
+    first = Reading(resumed=False)
+    short = moved(read(SLICE, [["a", "b"], ["c"]], 4, first)).to
+    second = first.begin_again()
+    onward = moved(after(short, page(has_next=True, end_cursor="c9", total=5), ["a"], second)).to
+    assert isinstance(after(onward, page(total=4), ["b", "c"], second), Split)
+
+
 def test_one_page_that_had_room_cannot_be_short_by_a_cursor() -> None:
     first = Reading(resumed=False)
     short = moved(after(SLICE, page(total=2), ["a"], first))

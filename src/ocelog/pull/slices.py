@@ -60,6 +60,8 @@ class Reading:
     mark: int = 0
     """What has been seen, as a hash that does not depend on the order."""
     largest_total: int = 0
+    steady: bool = True
+    """Each page so far counted as many records: none came or went meanwhile."""
     largest_page: int = 0
     barren: int = 0
     """Pages in a row that showed no record for the first time."""
@@ -76,6 +78,7 @@ class Reading:
         for name in new:
             self.mark ^= hash(name)
         self.barren = 0 if new else self.barren + 1
+        self.steady = self.steady and self.largest_total in (0, page.total or 0)
         self.largest_total = max(self.largest_total, page.total or 0)
         self.largest_page = max(self.largest_page, len(seen))
         if page.has_next:
@@ -89,13 +92,16 @@ class Reading:
         """Say whether no cursor can have skipped what is missing.
 
         So it is if this reading never followed one and its page had room, or if two readings with other page edges
-        showed the same records: then the total is wrong.
+        showed the same records while the count stood still: then the total is wrong.
         """
         if self.resumed:
             return False
         if not self.edges:
             return self.largest_page < page_size
-        return self.before is not None and self.before.seen == self.seen and self.before.edges.isdisjoint(self.edges)
+        before = self.before
+        if before is None or not (self.steady and before.steady):
+            return False
+        return before.seen == self.seen and before.edges.isdisjoint(self.edges)
 
     def begin_again(self) -> "Reading":
         """Return a reading that begins at the first page, and remembers only this one."""
