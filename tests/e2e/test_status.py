@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,8 @@ def test_publishing_that_fails_is_told_with_the_reason_until_it_works(tmp_path: 
     (ocelog.home / "lake" / "warehouse").unlink()
     ocelog("publish")
     assert "publishing fails" not in ocelog("status").out
+    with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger:
+        assert ledger.execute("SELECT * FROM table_faults").fetchall() == []
 
 
 def test_a_service_that_gives_no_sign_of_life_needs_attention(ocelog: Ocelog) -> None:
