@@ -117,7 +117,7 @@ def read_cheap(answered: Answered) -> TokenRefused | None:
 def _token_refused(answered: Answered) -> TokenRefused:
     page = answered.web_page
     shown = "" if page is None else f" with a web page{page}, which a proxy on the way may have sent"
-    return TokenRefused(reason=answered.told(f"Wiz refused the token (HTTP 401){shown}"))
+    return TokenRefused(reason=answered.told(f"Wiz answered HTTP 401{shown}"))
 
 
 def _shut_out(answered: Answered) -> AccessRefusedError:
@@ -162,7 +162,7 @@ def _with_errors(answered: Answered, envelope: Envelope, page: Page | None, root
     if "RATE_LIMIT_EXCEEDED" in codes:
         raise SourceThrottledError(answered.told(f"Wiz asks for fewer questions: {reason}"), retry_after=answered.wait)
     if "UNAUTHENTICATED" in codes:
-        return TokenRefused(reason=answered.told(f"Wiz refused the token: {reason}"))
+        return TokenRefused(reason=answered.told(f"Wiz answered: {reason}"))
     if after is not None and any(_CURSOR.search(error.message) for error in errors):
         return CursorLost(reason=answered.told(reason))
     if refusals := tuple(error for error in errors if _refuses_a_field(error)):
