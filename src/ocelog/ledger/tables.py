@@ -82,8 +82,8 @@ streams = Table(
     Column("total_off_by", BigInteger),
     Column("total_off_floor", BigInteger),
     Column("total_off_us", BigInteger),
-    Column("total_off_since_us", BigInteger),
     Column("whole_readings", JSON, nullable=False, default=dict, server_default="{}"),
+    Column("total_off_since_us", BigInteger),
 )
 
 slices = Table(
