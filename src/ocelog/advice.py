@@ -15,7 +15,9 @@ def todo(error: OcelogError, source: str) -> str:  # noqa: PLR0911 - one answer 
     """Return what a person does about `error`, which befell a stream of `source`."""
     match error:
         case HaltError(__cause__=OperatorError()):
-            return f"Set the key or the secret's file back as the message says, or type: ocelog source rotate {source}"
+            return (
+                f"Do what the message says. To enter the secret again under a usable key: ocelog source rotate {source}"
+            )
         case AccessRefusedError() | ContractBrokenError() | SourceUnavailableError() if " a web page" in str(error):
             return (
                 "Look at the proxy or firewall between this machine and Wiz: it seems to answer in Wiz's place, and "

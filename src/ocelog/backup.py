@@ -15,6 +15,7 @@ from typing import Any
 from ocelog import home as homes
 from ocelog.assemble import table_schemas
 from ocelog.errors import HomeError, LakeUnavailableError
+from ocelog.files import read_regular
 from ocelog.installation import Installation
 from ocelog.instants import rfc3339
 from ocelog.lake.checksums import damage, damaged, unreadable
@@ -48,7 +49,7 @@ class BackedUp:
     with_key: bool
 
 
-def back_up(  # noqa: C901, PLR0912 - the order of the steps is the rule
+def back_up(  # noqa: C901, PLR0912, PLR0915 - the order of the steps is the rule
     installation: Installation, folder: Path, *, with_key: bool
 ) -> BackedUp:
     """Copy ledger, lake and settings into `folder`, which may hold an earlier backup of the same home.
@@ -101,12 +102,14 @@ def back_up(  # noqa: C901, PLR0912 - the order of the steps is the rule
         for table, sequence, lost in waiting:
             if sequence > states.mark(table)[1]:
                 raise damaged(home / lost, "is missing")
-        for name, wanted in (("config.yml", True), ("key", with_key)):
+        for name, wanted in (("home.json", True), ("config.yml", True), ("key", with_key)):
             if wanted and (home / name).exists():
                 try:
-                    content = (home / name).read_bytes()
+                    content = read_regular(home / name)
                 except PermissionError as error:
                     raise unreadable(home / name) from error
+                except OSError as error:
+                    raise HomeError(f"{home / name} cannot be read: {error.strerror or error}.") from error
                 _replace(folder / name, content)
             elif not wanted:
                 (folder / name).unlink(missing_ok=True)
@@ -145,7 +148,7 @@ def _refuse_unfit(folder: Path, home: Path, ledger_id: str) -> None:
 
 def _is_ours(name: str) -> bool:
     """Tell whether a backup that was killed may have left a file of that name."""
-    return name in {*_TREES, "lock", "key", "config.yml"} or name.startswith(("ledger-", ".draft-"))
+    return name in {*_TREES, "lock", "key", "config.yml", "home.json"} or name.startswith(("ledger-", ".draft-"))
 
 
 @contextmanager
@@ -213,7 +216,7 @@ def _prune(folder: Path, named: set[str]) -> None:
 
 def _read_note(folder: Path) -> Mapping[str, Any]:
     try:
-        note = json.loads((folder / _NOTE).read_bytes())
+        note = json.loads(read_regular(folder / _NOTE))
         version = int(note["version"])
         found = {name: note[name] for name in ("home", "ledger_id", "ledger", "tables", "files", "created")}
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from ocelog.errors import ConfigError
+from ocelog.files import read_regular
 from ocelog.quantities import between, choice, nearest, per_table, size, switch, whole
 from ocelog.secret import Secret
 
@@ -183,7 +184,7 @@ def _read_file(path: Path) -> dict[str, str]:
     try:
         if path.stat().st_size > _MAX_FILE:
             raise ConfigError(f"{path} is larger than a megabyte: that is no configuration file.")
-        found = yaml.safe_load(path.read_text("utf-8"))
+        found = yaml.safe_load(read_regular(path).decode("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except PermissionError as error:

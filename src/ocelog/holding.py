@@ -78,7 +78,7 @@ def held(home: Home, command: str) -> Iterator[Pulse]:
     The lock belongs to the open file, so it is free at once when its holder dies, however it dies.
     """
     with translated(home.path):
-        descriptor = os.open(home.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(home.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     try:
         if not _lock(descriptor):
             raise HomeError(_busy(home))
@@ -94,7 +94,7 @@ def holder(home: Home) -> Holder | None:
     with translated(home.lock_file):
         if not home.lock_file.exists():
             return None
-        descriptor = os.open(home.lock_file, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(home.lock_file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

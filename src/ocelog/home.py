@@ -6,7 +6,10 @@ import json
 import os
 import pwd
 import re
+import shlex
+import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,14 +21,15 @@ from urllib.parse import quote
 
 from ocelog import redaction
 from ocelog.errors import HomeError, LakeUnavailableError
+from ocelog.files import read_regular
 from ocelog.instants import rfc3339
 
 VERSION = 1
 """Of the home's layout; a newer one is refused, an older one is brought up to this."""
 _FOLDERS = ("landing", "lake", "tmp")
 _OURS = {*_FOLDERS, "home.json", "key", "ledger.db", "ledger.db-wal", "ledger.db-shm", "lock", "config.yml"}
-_KEY_DRAFT = re.compile(r"key\..*\.draft")
-"""What a crash leaves of a key that was being written."""
+_OURS_BESIDE = re.compile(r"key\..*\.draft|(key|home\.json)\.damaged.*|ledger\.db.*")
+"""What a crash leaves of a key that was being written, what was moved aside, and copies of the ledger."""
 _MAX_NOTE = 100_000
 """Bytes that home.json may have, and the note in the lock."""
 
@@ -63,7 +67,41 @@ class Home:
 def exists(path: Path) -> bool:
     """Whether a finished home is at `path`."""
     with translated(path):
-        return (path / "home.json").is_file()
+        try:
+            (path / "home.json").lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
+
+
+def has_remains(path: Path) -> bool:
+    """Whether a ledger or a lake is in the folder `path`, whatever its home.json says."""
+    with translated(path):
+        try:
+            return (path / "ledger.db").stat().st_size > 0
+        except (FileNotFoundError, NotADirectoryError):
+            return (path / "lake" / "catalog.db").exists()
+
+
+def note_is_whole(path: Path) -> bool:
+    """Whether the home.json of the home at `path` can be read, and says what it must."""
+    note = read_note(path / "home.json")
+    return (
+        isinstance(note.get("version"), int)
+        and isinstance(note.get("path"), str)
+        and isinstance(note.get("ledger"), str | None)
+    )
+
+
+def move_aside(path: Path) -> Path:
+    """Rename what is at `path` so that it says that it is damaged, and return how it is called now."""
+    aside = path.with_name(f"{path.name}.damaged")
+    if os.path.lexists(aside):
+        aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
+    with translated(path):
+        path.rename(aside)
+        _sync_folder(path.parent)
+    return aside
 
 
 def prepare(path: Path) -> Path:
@@ -71,8 +109,8 @@ def prepare(path: Path) -> Path:
     path = path.expanduser().absolute()
     with translated(path):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        strangers = {each.name for each in path.iterdir() if not _KEY_DRAFT.fullmatch(each.name)} - _OURS
-        if strangers:
+        strangers = {each.name for each in path.iterdir() if not _OURS_BESIDE.fullmatch(each.name)} - _OURS
+        if strangers and not has_remains(path):
             raise HomeError(
                 f"{path} is not empty and no home of Ocelog ({min(strangers)!r} is in it): name an empty folder."
             )
@@ -115,14 +153,20 @@ def open_home(path: Path, *, reading: bool = False) -> Home:
 
     For `reading`, any user is fit who may read it.
     """
+    anew = (
+        f"run `ocelog init --home {shlex.quote(str(path))}`, which writes it anew from the ledger and the lake (for a "
+        "ledger on PostgreSQL, add --ledger URL)"
+    )
     if not exists(path):
+        if has_remains(path):
+            raise HomeError(f"{path / 'home.json'} is missing: {anew}, or copy it back from a backup.")
         raise HomeError(f"There is no home of Ocelog at {path}: run `ocelog init`, or set OCELOG_HOME to where it is.")
     if not reading:
         _check_owner(path)
     note = read_note(path / "home.json")
-    version, written = note.get("version"), note.get("path")
-    if not isinstance(version, int) or not isinstance(written, str):
-        raise HomeError(f"{path / 'home.json'} is damaged: copy it back from a backup.")
+    if not note_is_whole(path):
+        raise HomeError(f"{path / 'home.json'} is damaged: {anew}, or copy it back from a backup.")
+    version, written = int(note["version"]), str(note["path"])
     if version > VERSION:
         raise HomeError(
             f"The home {path} was made by a newer Ocelog (layout {version}; this one knows up to {VERSION}): "
@@ -172,9 +216,10 @@ def _program() -> str:
 def read_note(path: Path) -> dict[str, Any]:
     """Return the JSON object in `path`, an empty one where it is damaged."""
     with translated(path):
-        if path.stat().st_size > _MAX_NOTE:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_NOTE:
             return {}
-        text = path.read_text("utf-8", "replace")
+        text = read_regular(path).decode("utf-8", "replace")
     with contextlib.suppress(ValueError):
         found = json.loads(text)
         return found if isinstance(found, dict) else {}

@@ -277,3 +277,90 @@ def test_rows_that_are_still_in_landing_are_told_when_a_table_is_made_anew(ocelo
     told = f"0 rows were found again in data files. {len(before['wiz_issues'])} more rows are still in landing"
     assert any(told in line for line in mend().lines)
     assert everything() == before
+
+
+@pytest.mark.parametrize("left", [None, b"", b"\x00rubbish", b'{"version": 1, "path": 3}'])
+def test_a_lost_home_json_is_written_anew_by_the_command_that_the_message_names(
+    ocelog: Ocelog, left: bytes | None
+) -> None:
+    (ocelog.home / "home.json").unlink()
+    (ocelog.home / "a file of mine").touch()
+    if left is not None:
+        (ocelog.home / "home.json").write_bytes(left)
+    told = ocelog("status", code=2).err
+    assert f"run `ocelog init --home {ocelog.home}`" in told
+    assert "Wrote home.json anew" in ocelog("init", "--home", str(ocelog.home)).out
+    assert "Lake" not in ocelog("status").out
+    assert pull().exit_code == 0
+    assert check() == []
+    assert "There is a home already" in ocelog("init").out
+
+
+def test_a_home_json_is_not_written_for_a_ledger_of_another_place(ocelog: Ocelog, tmp_path: Path) -> None:
+    moved = Ocelog(tmp_path / "moved", WIZ_SECRET="none")
+    shutil.copytree(ocelog.home, moved.home)
+    (moved.home / "home.json").unlink()
+    assert f"the lake was made in {ocelog.home}" in moved("init", code=2).err
+    shutil.rmtree(moved.home / "lake")
+    assert "the lake is missing" in moved("init", code=2).err
+    (ocelog.home / "home.json").unlink()
+    (ocelog.home / "ledger.db").unlink()
+    assert "add" not in ocelog("init", code=2).err
+    assert not (ocelog.home / "ledger.db").exists()
+
+
+@pytest.mark.parametrize("left", [b"", b"rubbish\n", b"\xff" * 64])
+def test_an_unusable_key_is_named_by_status_and_moved_aside_by_init(ocelog: Ocelog, left: bytes) -> None:
+    ocelog("source", "rotate", "sim", "--client-secret-file", "-", stdin=ocelog.environment["WIZ_SECRET"])
+    assert "Key:" not in ocelog("status").out
+    (ocelog.home / "key").write_bytes(left)
+    told = ocelog("status", code=1).out
+    assert f"Key: {ocelog.home}/key holds no key" in told
+    assert "ocelog init" in told
+    made = ocelog("init")
+    assert "source rotate" in made.err
+    if left:
+        assert (ocelog.home / "key.damaged").read_bytes() == left
+        assert "moved aside" in made.err
+    ocelog("source", "rotate", "sim", "--client-secret-file", "-", stdin=ocelog.environment["WIZ_SECRET"])
+    assert "Key:" not in ocelog("status").out
+    assert pull().exit_code == 0
+
+
+def piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def test_a_named_pipe_in_place_of_any_file_is_damage_and_is_not_opened(ocelog: Ocelog) -> None:
+    before = everything()
+    newest = max(warehouse(ocelog, "wiz_audit").glob("metadata/*.json"))
+    piped(newest)
+    for path in warehouse(ocelog, "wiz_issues").glob("metadata/snap-*.avro"):
+        piped(path)
+    for path in warehouse(ocelog, "wiz_vulnerability_finding").glob("metadata/[!s]*.avro"):
+        piped(path)
+    for path in [*(ocelog.home / "landing").rglob("leftovers.json"), *(ocelog.home / "lake/keys").rglob("*.id")]:
+        piped(path)
+    (ocelog.home / "tmp/verified.json").unlink(missing_ok=True)
+    os.mkfifo(ocelog.home / "tmp/verified.json")
+    told = ocelog("status", code=1).out
+    for table in TABLES:
+        assert f"Lake: {table}: {warehouse(ocelog, table)}/metadata/" in told
+        assert "not a regular file" in ocelog("query", f"SELECT count(*) FROM {table}", code=2).err  # noqa: S608 - ours
+    mend()
+    assert pull().exit_code == 0
+    assert everything() == before
+
+
+@pytest.mark.parametrize("name", ["home.json", "key", "config.yml", "lock", "lake/catalog.db"])
+def test_a_named_pipe_in_the_home_ends_no_command_in_waiting(ocelog: Ocelog, name: str) -> None:
+    (ocelog.home / name).unlink(missing_ok=True)
+    os.mkfifo(ocelog.home / name)
+    ocelog("status", code=None)
+    told = ocelog("pull", code=None)
+    assert told.code in {0, 2, 3}, told
+    if name == "lake/catalog.db":
+        assert "catalog.db (the catalog of the lake) is not a regular file" in ocelog("status", code=1).out
+        mend()
+        assert check() == []

@@ -22,11 +22,20 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Make a home: the folder of ledger, lake and key. One that is there already is left as it is."""
+    """Make a home: the folder of ledger, lake and key.
+
+    One that is there already is left as it is, but for what is lost or damaged of its key and home.json: these are made
+    anew, and what was there is moved aside.
+    """
     path = home if home is not None else config.home_path()
     made = make(path, ledger_url=ledger)
     place = made.home.path
-    typer.echo(f"{'Made the home' if made.new else 'There is a home already:'} {place}")
+    if made.mended:
+        typer.echo(f"Wrote home.json anew, from the ledger and the lake that are there: {place}")
+    else:
+        typer.echo(f"{'Made the home' if made.new else 'There is a home already:'} {place}")
+    if made.old_key is not None:
+        show.remark(f"The key in the home was not usable. It was moved aside: {made.old_key}")
     if made.new_key is not None:
         typer.echo(f"Made the key {made.new_key}: it opens the secrets in the ledger. Keep a copy apart from backups.")
         if not made.new:

@@ -1,5 +1,6 @@
 """`ocelog status`: a line a stream, and what needs a person."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -8,14 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from ocelog import home as homes
-from ocelog.assemble import table_schemas
+from ocelog.assemble import SECRET_NAME, table_schemas
 from ocelog.cli import show
 from ocelog.errors import HomeError
 from ocelog.holding import Holder, holder
 from ocelog.home import Home
-from ocelog.installation import opened
+from ocelog.installation import Installation, opened
 from ocelog.instants import from_us
 from ocelog.lake.inspect import inspect
+from ocelog.ledger.vault import COPIED
 from ocelog.model import REJECTIONS, Slice, SliceState
 from ocelog.pull.sweep import Sweep
 from ocelog.quantities import about, duration, write_instant, write_size
@@ -39,7 +41,7 @@ def command(
     """Show the status of every stream: exit 0 if all is well, 1 if something needs attention.
 
     That is a stream that is refused, a time range that has failed for an hour, is parked or is short, data older than
-    --max-lag, a service that hangs, a table that is not published, a clock that is off, a lake that is missing, or
+    --max-lag, a service that hangs, a table that is not published, a clock that is off, a damaged key or lake, or
     little disk. Rejections are shown, and leave it 0: they are kept whole, and nothing waits for them.
     """
     allowed, now = duration(max_lag), datetime.now(UTC)
@@ -52,22 +54,39 @@ def command(
         schemas, after = table_schemas(), installation.settings.publish_after
         waiting = unpublished(ledger, schemas, publish_after=after, allowed=allowed, now=now)
         lake = [found.text for found in inspect(path, ledger, schemas)] + lost_lines(ledger)
+        key = _key_trouble(installation, running=who is not None)
         sandbox = describe()
     stale = _stale(found, who, allowed, now)
     hangs = _hangs(who, now)
     if json:
         told = {"not_published": [_plain_unpublished(each) for each in waiting], "stale": stale, "hangs": hangs}
-        told |= {"lake_error": " ".join(lake) or None, "lake": lake, "sql_sandbox": sandbox}
+        told |= {"key_error": key, "lake_error": " ".join(lake) or None, "lake": lake, "sql_sandbox": sandbox}
         show.as_json(_whole(found, who, free, rejected) | told)
     else:
         _print(found, who, hangs, free)
         typer.echo(f"SQL sandbox: {sandbox}")
         for line in [*stale, *(line for each in waiting for line in each.lines)]:
             typer.echo(show.harmless(line))
+        if key is not None:
+            typer.echo(f"Key: {show.harmless(key)}")
         for line in lake:
             typer.echo(f"Lake: {show.harmless(line)}")
-    if lake or waiting or stale or hangs or free < _LITTLE_DISK or any(each.needs_person for each in found):
+    if key or lake or waiting or stale or hangs or free < _LITTLE_DISK or any(each.needs_person for each in found):
         raise typer.Exit(1)
+
+
+def _key_trouble(installation: Installation, *, running: bool) -> str | None:
+    """Say why no secret can be opened; None: the key is well, is not needed, or is not this user's to read."""
+    place, ledger = installation.home, installation.ledger
+    sealed = any(ledger.secret_kept(row.id, SECRET_NAME) == COPIED for row in ledger.sources())
+    if not sealed or not homes.may_write(place.path):
+        return None
+    try:
+        installation.vault()
+    except HomeError as error:
+        # A service may have a key that this shell has not: from systemd, or in its environment.
+        return None if running and not os.path.lexists(place.key_file) else str(error)
+    return None
 
 
 def _stale(found: Sequence[Standing], who: Holder | str | None, allowed: timedelta, now: datetime) -> list[str]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import zlib
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
 
 REPAIR = "Put it back from a backup, or run: ocelog repair"
 """What to do about a file that is lost or damaged."""
+NOT_REGULAR = "is not a regular file"
 _SUM = re.compile(r"\.([0-9a-f]{8})\.parquet")
 _PIECE = 1 << 20
 
@@ -40,9 +42,11 @@ def damage(path: Path, size: int | None = None, *, content: bool = True) -> str 
     it, which is no damage.
     """
     try:
-        found = path.stat().st_size
-        if size is not None and found != size:
-            return f"has {found:,} bytes instead of {size:,}"
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            return NOT_REGULAR
+        if size is not None and found.st_size != size:
+            return f"has {found.st_size:,} bytes instead of {size:,}"
         if not content and not os.access(path, os.R_OK, effective_ids=True):
             raise unreadable(path)
         wanted = written_sum(path) if content else None

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self, cast
 
+from ocelog.files import check_regular
 from ocelog.lake.disk import make_directory, sync_directory, write_new
 
 if TYPE_CHECKING:
@@ -63,8 +64,10 @@ class LocalInput:
         return local_path(self.location).exists()
 
     def open(self, seekable: bool = True) -> IO[bytes]:  # noqa: ARG002, FBT001, FBT002 - PyIceberg's signature
-        """Open it for reading."""
-        return local_path(self.location).open("rb")
+        """Open it for reading. Raises OSError also for what is not a regular file."""
+        path = local_path(self.location)
+        check_regular(path)
+        return path.open("rb")
 
 
 class LocalOutput:

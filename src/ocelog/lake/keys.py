@@ -15,6 +15,7 @@ from zlib import crc32
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ocelog.files import read_regular
 from ocelog.lake.scan import opened
 
 _MAX_KEYS = 4_000_000
@@ -106,7 +107,7 @@ def _name(path: Path) -> str:
 def _read(cache: Path) -> pa.Array | None:
     """Return what is in the cache, None where it is not whole."""
     try:
-        content = cache.read_bytes()
+        content = read_regular(cache)
     except OSError:
         return None
     if len(content) < _HEADER.size:

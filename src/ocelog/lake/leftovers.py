@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ocelog.errors import OcelogError
+from ocelog.files import read_regular
 from ocelog.lake.disk import make_directory, refusal, sync_directory, write_new
 from ocelog.lake.durable import durable_io, local_path
 from ocelog.lake.iceberg import table_location
@@ -53,7 +54,7 @@ def remove_leftovers(home: Path, table: str, *, every: timedelta = EVERY) -> int
 def noted(looked: Path) -> list[str] | None:
     """Return what the note of the last look lists; None if it is damaged: then the looking begins anew."""
     try:
-        found = json.loads(looked.read_bytes())
+        found = json.loads(read_regular(looked))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, list) and all(isinstance(path, str) for path in found) else None
@@ -78,7 +79,7 @@ def _named(location: str) -> Iterator[str]:
     from pyiceberg.manifest import read_manifest_list  # noqa: PLC0415 - takes half a second
 
     io = durable_io()
-    metadata: Mapping[str, Any] = json.loads(Path(location).read_bytes())
+    metadata: Mapping[str, Any] = json.loads(read_regular(location))
     yield location
     for kind, key in (
         ("metadata-log", "metadata-file"),

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import disk_usage
@@ -10,6 +10,7 @@ from shutil import disk_usage
 import pyarrow as pa
 
 from ocelog.errors import HomeError, LakeUnavailableError
+from ocelog.lake.checksums import NOT_REGULAR, damage, damaged
 from ocelog.lake.compaction import BUSY, QUIET, Policy, by_partition, groups, refusals, rewrite
 from ocelog.lake.leftovers import remove_leftovers
 from ocelog.lake.ports import LakeLedger
@@ -33,9 +34,10 @@ class Tended:
 
     table: str
     files_before: int = 0
-    files_after: int = 0
-    rewritten: int = 0
-    """Files whose rows are in others now."""
+    files_after: int | None = 0
+    """None: not known before it is done, since rows go that are older than the retention."""
+    rewritten: int | None = 0
+    """Files whose rows are in others now; None: not known either."""
     rows_expired: int = 0
     """Rows that were older than the retention of the table."""
     parts_removed: int = 0
@@ -113,16 +115,27 @@ class Maintenance:
 
     def _planned(self, table: str, files: tuple[TableFile, ...]) -> Tended:
         state = self._states.state(table)
-        planned = [] if state is None else self._groups(state, always=QUIET)
-        alone = {} if state is None else refusals(state, (file for some in planned for file in some))
-        gone = [len([file for file in some if file.path not in alone]) for some in planned]
-        rewritten = sum(count for count in gone if count > 1)
+        left, alone, rewritten = list(files), dict[str, str](), 0
+        while state is not None:
+            # As it will be done: a file that is made by one step may be taken by the next.
+            there = replace(state, files=tuple(file for file in left if file.path not in alone))
+            group = next(iter(self._groups(there, always=QUIET)), None)
+            if group is None:
+                break
+            if refused := refusals(state, [file for file in group if file in files]):
+                alone |= refused
+                continue
+            rewritten += len(group)
+            rows, size = sum(file.rows for file in group), sum(file.bytes for file in group)
+            left = [file for file in left if file not in group]
+            left.append(replace(group[0], path=f"{rewritten} rewritten", rows=rows, bytes=size))
+        expired = self._expire(table, dry_run=True)
         return Tended(
             table=table,
             files_before=len(files),
-            files_after=len(files) - sum(max(count - 1, 0) for count in gone),
-            rewritten=rewritten,
-            rows_expired=self._expire(table, dry_run=True),
+            files_after=None if expired else len(left),
+            rewritten=None if expired else rewritten,
+            rows_expired=expired,
             left_alone=alone,
         )
 
@@ -141,6 +154,10 @@ class Maintenance:
         state = self._states.state(table)
         if table not in self._retention or state is None:
             return 0
+        for file in state.files:
+            # The engine would wait for ever for what a named pipe holds.
+            if (what := damage(Path(file.path), content=False)) == NOT_REGULAR:
+                raise damaged(file.path, what)
         return expire_rows(
             self._home,
             table,

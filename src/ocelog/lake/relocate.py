@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from ocelog.errors import HomeError
+from ocelog.files import read_regular
 from ocelog.lake.append import commit
 from ocelog.lake.datafiles import DataFiles
 from ocelog.lake.disk import make_directory, sync_directory, write_new
@@ -37,7 +38,7 @@ def table_files(location: str) -> TableFiles:
     """Return every file that the table's present snapshot needs. Raises LakeDamagedError."""
     found: dict[Path, int | None] = {}
     with readable(location):
-        metadata: Mapping[str, Any] = json.loads(Path(location).read_bytes())
+        metadata: Mapping[str, Any] = json.loads(read_regular(location))
     for manifest_list, manifest, entry in _entries(metadata, durable_io()):
         found[local_path(manifest_list)] = None
         found[local_path(manifest)] = None
@@ -85,7 +86,7 @@ def begin_elsewhere(table: str, *, copy: Path, made_in: Path, metadata: str, hom
     """
     from pyiceberg.manifest import DataFile  # noqa: PLC0415 - slow to import
 
-    whole: dict[str, Any] = json.loads((copy / metadata).read_bytes())
+    whole: dict[str, Any] = json.loads(read_regular(copy / metadata))
     io = cast("FileIO", _Moved(made_in, copy))
     files = list[DataFile]()
     for _, _, entry in _entries(whole, io):

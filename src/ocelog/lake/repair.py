@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ocelog.errors import OcelogError
+from ocelog.files import read_regular
 from ocelog.lake.append import commit, replacing
 from ocelog.lake.checksums import damage, unreadable
 from ocelog.lake.conform import conform, covers
@@ -68,6 +69,8 @@ def catalog_is_whole(home: Path) -> bool:
         raise unreadable(path)
     if not path.exists():
         return not any((home / "lake" / "warehouse" / NAMESPACE).glob("*/data/**/*.parquet"))
+    if not path.is_file():
+        return False
     try:
         with closing(sqlite3.connect(path)) as connection:
             (answer,) = connection.execute("PRAGMA quick_check").fetchone()
@@ -81,15 +84,15 @@ def begin_catalog(home: Path, tables: Collection[str]) -> None:
     """Make a new catalog of the tables that can still be told from the damaged one, which is kept beside it."""
     path = catalog_path(home)
     named = dict[str, str]()
-    if path.exists():
+    if path.is_file():
         with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(path)) as connection:
             for name, location in connection.execute("SELECT table_name, metadata_location FROM iceberg_tables"):
                 named[name] = location
-        # Its journal would be taken for that of the new one.
-        kept = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        for each in path.parent.glob(f"{path.name}*"):
-            if ".damaged-" not in each.name:
-                each.rename(each.with_name(f"{each.name}.damaged-{kept}"))
+    # Its journal would be taken for that of the new one.
+    kept = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    for each in path.parent.glob(f"{path.name}*"):
+        if ".damaged-" not in each.name:
+            each.rename(each.with_name(f"{each.name}.damaged-{kept}"))
     with opened_catalog(home) as catalog:
         catalog.create_namespace_if_not_exists(NAMESPACE)
     for table in tables:
@@ -105,7 +108,7 @@ def candidates(home: Path, table: str) -> list[Candidate]:
     found = list[Candidate]()
     for path in (table_location(home, table) / "metadata").glob("*.metadata.json"):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            metadata: Mapping[str, Any] = json.loads(path.read_bytes())
+            metadata: Mapping[str, Any] = json.loads(read_regular(path))
             ledger_id, mark = parse_mark(metadata["properties"].get(MARK))
             try:
                 state = TableStates(home).read_at(table, str(path))

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ocelog.errors import LakeDamagedError, LakeUnavailableError
+from ocelog.files import check_regular
 from ocelog.lake.checksums import read_error
 
 CURSOR = "p_cursor_time"
@@ -61,6 +62,7 @@ def opened(path: Path) -> Iterator[pq.ParquetFile]:
     Raises LakeUnavailableError if it is gone, LakeDamagedError if it is damaged, now or while it is read.
     """
     try:
+        check_regular(path)
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             yield file
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:

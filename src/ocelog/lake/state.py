@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ocelog.errors import HomeError, LakeUnavailableError, OcelogError
+from ocelog.files import read_regular
 from ocelog.lake.checksums import damaged, read_error, unreadable
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ class TableStates:
         if not path.exists():
             self._refuse_lost(table)
             return None
+        if not path.is_file():
+            raise damaged(path, "(the catalog of the lake) is not a regular file")
         try:
             connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)
             try:
@@ -198,7 +201,7 @@ class TableStates:
 
 def _load(location: str) -> dict[str, Any]:
     try:
-        loaded: dict[str, Any] = json.loads(Path(location).read_bytes())
+        loaded: dict[str, Any] = json.loads(read_regular(location))
     except FileNotFoundError as error:
         raise damaged(location, "(metadata of the table) is missing") from error
     except (OSError, ValueError) as error:

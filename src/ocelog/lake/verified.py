@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ocelog.errors import LakeUnavailableError
+from ocelog.files import read_regular
 from ocelog.lake.checksums import damage, damaged, written_sum
 
 AGAIN = 24 * 60 * 60
@@ -72,7 +73,7 @@ class Verified:
 
     def _load(self) -> dict[str, list[int]]:
         with suppress(OSError, ValueError):
-            found = json.loads(self._note.read_bytes())
+            found = json.loads(read_regular(self._note))
             if isinstance(found, dict):
                 return {path: each for path, each in found.items() if isinstance(each, list)}
         return {}

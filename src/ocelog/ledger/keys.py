@@ -8,8 +8,17 @@ import tempfile
 from pathlib import Path
 
 from ocelog.errors import HomeError
+from ocelog.files import check_regular
 from ocelog.ledger.vault import KEY_BYTES
 
+MADE_ANEW = (
+    "Put the right one back; or make a new one with `ocelog init`, which moves this one aside, and enter the secrets "
+    "again: ocelog source rotate NAME. No data is lost."
+)
+"""What to do about the key of a home."""
+_GIVEN = "Put the right one back."
+_LONGEST = 1024
+"""Bytes of a file that are read as a key."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -40,6 +49,19 @@ def is_missing(path: Path) -> bool:
         return True
 
 
+def is_usable(path: Path) -> bool:
+    """Whether the file at `path` holds a key, or may not be read by this user, so that nobody knows."""
+    try:
+        check_regular(path)
+        with path.open("rb") as file:
+            _parsed(file.read(_LONGEST).decode("ascii", "replace"))
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _write_new(path: Path, text: str) -> None:
     """Write a file that appears with all of its text, and never in the place of another."""
     handle, draft = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".draft", dir=path.parent)
@@ -58,32 +80,37 @@ def _write_new(path: Path, text: str) -> None:
         os.close(folder)
 
 
-def read_key(path: Path, *, guarded: bool = False) -> bytes:
+def read_key(path: Path, *, guarded: bool = False, otherwise: str = _GIVEN) -> bytes:
     """Return the key in `path`, refusing a file that other users may read.
 
     `guarded`: the folder keeps others out by other means than the file's mode bits, as systemd's credentials do.
-    Raises HomeError with what to do.
+    Raises HomeError with what to do: `otherwise` if it is no key.
     """
     try:
+        check_regular(path)
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            raw = file.read(1024)
+            raw = file.read(_LONGEST)
     except OSError as error:
         raise HomeError(
-            f"The key {path} cannot be read ({error.strerror}). Put it back; where it is lost, make a new one with "
-            "ocelog init and enter the secrets again: ocelog source rotate NAME. No data is lost."
+            f"The key {path} cannot be read ({error.strerror}). Put it back; if it is lost, make a new one with "
+            "`ocelog init` and enter the secrets again: ocelog source rotate NAME. No data is lost."
         ) from error
     if mode & _OTHERS and not guarded:
         raise HomeError(f"The key {path} may be read by other users (mode {mode:o}); type: chmod 600 {path}")
-    return parse_key(raw.decode("ascii", "replace"), origin=str(path))
+    return parse_key(raw.decode("ascii", "replace"), origin=str(path), otherwise=otherwise)
 
 
-def parse_key(text: str, *, origin: str) -> bytes:
+def parse_key(text: str, *, origin: str, otherwise: str = _GIVEN) -> bytes:
     """Return the key that `text` writes as hex digits; an error names `origin`, and never shows the text."""
     try:
-        key = bytes.fromhex(text.strip())
+        return _parsed(text)
     except ValueError:
-        key = b""
+        raise HomeError(f"{origin} holds no key: expected {KEY_BYTES * 2} hex digits. {otherwise}") from None
+
+
+def _parsed(text: str) -> bytes:
+    key = bytes.fromhex(text.strip())
     if len(key) != KEY_BYTES:
-        raise HomeError(f"{origin} holds no key: expected {KEY_BYTES * 2} hex digits. Put the right one back.")
+        raise ValueError
     return key

@@ -296,6 +296,11 @@ class Ledger:
         with self._database.write() as tx:
             counters.raise_to(tx, table, to)
 
+    def tables(self) -> list[str]:
+        """Return the tables into which anything has landed."""
+        with self._database.read() as tx:
+            return list(tx.execute(select(tables.counters.c.table_name)).scalars())
+
     def removed_through(self, table: str) -> int:
         """Return the greatest sequence of a part of `table` whose row is gone."""
         with self._database.read() as tx:

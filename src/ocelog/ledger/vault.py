@@ -18,6 +18,8 @@ KEY_BYTES = 32
 _NONCE_BYTES = 12
 _LONGEST = 65_536
 """Bytes of a referenced secret: more is a mistaken path."""
+COPIED = "copied in, encrypted"
+"""How a secret is kept that is sealed in the ledger."""
 _t = tables.secrets.c
 
 
@@ -73,7 +75,7 @@ def kept(tx: Connection, source_id: str, name: str) -> str | None:
     """Say how a secret is kept, which needs no key: the reference to it, or that it is a copy; None: there is none."""
     this = (_t.source_id == source_id, _t.name == name)
     row = tx.execute(select(_t.reference).where(*this)).one_or_none()
-    return None if row is None else row.reference or "copied in, encrypted"
+    return None if row is None else row.reference or COPIED
 
 
 def marks(tx: Connection) -> dict[str, str]:
