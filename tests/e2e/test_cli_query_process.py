@@ -186,3 +186,38 @@ def test_what_does_not_fit_side_by_side_on_a_terminal_is_shown_row_by_row(ocelog
     assert "2 rows." in lines
     few = on_a_terminal(ocelog, "query", "SELECT 'value-1' AS column_1, 2 AS b")
     assert "column_1  b" in re.sub(r"\x1b\[[0-9;]*m", "", few)
+
+
+ODD_TIMES = {
+    "'-infinity'::timestamptz": "-infinity",
+    "'infinity'::timestamp": "infinity",
+    "'infinity'::timestamp_ns": "infinity",
+    "'-infinity'::date": "-infinity",
+    "'5000000-01-01'::date": "5000000-01-01",
+    "'290000-01-01 (BC)'::date": "290000-01-01 (BC)",
+    "'12000-01-01 01:02:03.5'::timestamp": "12000-01-01 01:02:03.5",
+    "'12000-01-01 01:02:03.5'::timestamptz": "12000-01-01 01:02:03.5+00",
+    "'12:00:00+05'::timetz": "12:00:00+05",
+    "time '24:00:00'": "24:00:00",
+    "time '01:02:03'": "01:02:03",
+    "['infinity'::timestamp, NULL]": ["infinity", None],
+    "{'a': time '24:00:00', 'b': [1]}": {"a": "24:00:00", "b": [1]},
+    "map {'a': '12:00:00+05'::timetz}": [["a", "12:00:00+05"]],
+    "'2024-02-03 04:05:06'::timestamp": "2024-02-03T04:05:06",
+}
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson", "csv", "table"])
+def test_times_that_python_does_not_know_are_shown_as_the_engine_shows_them(ocelog: Ocelog, form: str) -> None:
+    columns = ", ".join(f"{sql} AS c{at}" for at, sql in enumerate(ODD_TIMES))
+    out = ocelog("query", f"SELECT {columns} UNION ALL SELECT {columns}", "-o", form).out
+    if form in {"json", "ndjson"}:
+        found = json.loads(out) if form == "json" else [json.loads(line) for line in out.splitlines()]
+        assert [list(row.values()) for row in found] == [list(ODD_TIMES.values())] * 2
+    else:
+        assert all(shown in out for shown in ODD_TIMES.values() if isinstance(shown, str))
+
+
+def test_numbers_get_no_apostrophe_in_csv(ocelog: Ocelog) -> None:
+    sql = "SELECT (-170141183460469231731687303715884105728)::HUGEINT, -1.50::DECIMAL(10, 2), -1.5::DOUBLE, -1"
+    assert rows_of(ocelog, sql, "--csv-safe")[1] == ["-170141183460469231731687303715884105728", "-1.50", "-1.5", "-1"]

@@ -24,6 +24,8 @@ _LONGEST_FRAME = 256_000_000
 _MOST_THREADS = 8
 _MACHINE = ("/proc/self/cgroup", "/sys/fs/cgroup", "/proc/meminfo", "/sys/devices/system/cpu")
 """What the engine looks at whenever it starts, to learn how much of the machine is its."""
+_PLAIN = {pa.time64("us"): pa.int64(), pa.time64("ns"): pa.int64()}
+"""Types whose values are checked as numbers."""
 _SPARE_FILES = 256
 
 
@@ -150,7 +152,10 @@ class Run:
             try:
                 found = list(reader)
                 for batch in found:
-                    batch.validate(full=True)
+                    for column in batch.columns:
+                        # 24:00:00, which SQL has and Arrow has not, is no sign of a child that misbehaves.
+                        plain = column.view(_PLAIN[column.type]) if column.type in _PLAIN else column
+                        plain.validate(full=True)
             except pa.ArrowException:
                 self._malformed()
             yield from found

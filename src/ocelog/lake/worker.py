@@ -27,6 +27,8 @@ functions()
 
 _BATCH_ROWS = 10_000
 _BATCH_BYTES = 16_000_000
+_WHOLE = "ocelog_whole_answer"
+"""What an answer is called whose columns are written in another way."""
 _LONGEST_TEXT = 20_000
 """Characters of an error."""
 
@@ -88,6 +90,44 @@ class _Worker:
         return None
 
 
+def _told_as_text(answer: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """Write as text what Arrow cannot hold: the offset of a time, and the time 24:00:00 within a list or struct."""
+    kinds = [_without_times(kind, nested=False) for kind in answer.types]
+    if all(kind is None for kind in kinds):
+        return answer
+    names = [f"c{at}" for at in range(len(kinds))]
+    columns = ", ".join(
+        (name if kind is None else f"CAST({name} AS {kind})") + f" AS {quoted(shown)}"
+        for name, kind, shown in zip(names, kinds, answer.columns, strict=True)
+    )
+    sql = f"SELECT {columns} FROM {_WHOLE} AS answer({', '.join(names)})"  # noqa: S608 - quoted
+    written = answer.query(_WHOLE, sql)
+    return answer if written is None else written
+
+
+def _without_times(kind: Any, *, nested: bool) -> str | None:  # noqa: PLR0911 - one answer for each type
+    """Write the type `kind` in SQL with texts in the place of such times; None: it has none."""
+    match kind.id:
+        case "time with time zone":
+            return "VARCHAR"
+        case "time" if nested:
+            return "VARCHAR"
+        case "list" | "array":
+            inner = _without_times(kind.children[0][1], nested=True)
+            return None if inner is None else f"{inner}[]"
+        case "struct":
+            fields = [(name, child, _without_times(child, nested=True)) for name, child in kind.children]
+            if all(inner is None for _, _, inner in fields):
+                return None
+            return f"STRUCT({', '.join(f'{quoted(name)} {inner or child}' for name, child, inner in fields)})"
+        case "map":
+            (_, key), (_, value) = kind.children
+            keys, values = _without_times(key, nested=True), _without_times(value, nested=True)
+            return f"MAP({keys or key}, {values or value})" if keys or values else None
+        case _:
+            return None
+
+
 class _Engine:
     """One statement that is being answered."""
 
@@ -120,7 +160,7 @@ class _Engine:
             """)
         for name, select in spec["views"]:
             self._connection.execute(f"CREATE VIEW {quoted(name)} AS {select}")
-        self._answer = self._connection.sql(spec["sql"])
+        self._answer = _told_as_text(self._connection.sql(spec["sql"]))
         self._reader = self._answer.to_arrow_reader(_BATCH_ROWS)
         self._batches = self._pieces()
 
