@@ -64,6 +64,15 @@ def test_without_a_retention_nothing_goes(lake: FileLake, ledger: FakeLedger) ->
     assert len(ask(lake, ledger, "id")) == 1
 
 
+def test_a_dry_run_tells_no_number_of_files_that_depends_on_what_goes(lake: FileLake, ledger: FakeLedger) -> None:
+    for days in (31, 90, 29):
+        publish(lake, ledger, version(f"{days}", days), table="wiz_audit")
+    planned = expire(lake, ledger, "wiz_audit", dry_run=True)
+    assert (planned.rows_expired, planned.files_after, planned.rewritten) == (2, None, None)
+    assert expire(lake, ledger, "wiz_audit").files_after == 1
+    assert expire(lake, ledger, "wiz_audit", dry_run=True).files_after == 1
+
+
 def test_entries_of_the_audit_log_go_by_their_time(lake: FileLake, ledger: FakeLedger) -> None:
     publish(lake, ledger, version("old", 31), version("older", 90), version("young", 29), table="wiz_audit")
     publish(lake, ledger, version("mixed old", 30.01), version("mixed young", 29.99), table="wiz_audit")

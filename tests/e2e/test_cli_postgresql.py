@@ -41,6 +41,13 @@ def test_a_home_whose_ledger_is_a_server_is_made_filled_published_and_asked(
     assert ledger["value"].startswith("postgresql://")
     assert ledger["origin"] == str(ocelog.home / "home.json")
 
+    (ocelog.home / "home.json").write_bytes(b"rubbish")
+    assert "--ledger URL" in ocelog("status", code=2).err
+    assert "--ledger URL" in ocelog("init", code=2).err
+    assert not (ocelog.home / "ledger.db").exists()
+    assert "Wrote home.json anew" in ocelog("init", "--ledger", ledger_url).out
+    assert ocelog.count("all_logs") == 180
+
     other = Ocelog(tmp_path / "other")
     assert "belongs to another home already" in other("init", "--ledger", ledger_url, code=2).err
     assert "run `ocelog init`" in other("status", code=2).err
