@@ -102,7 +102,9 @@ class Forks:
 
 
 def _early(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_READ_AT_START)}
+    found = {name: value for name, value in environment.items() if name.startswith(_READ_AT_START)}
+    # What each command sets if nobody has, and leaves in a process that has imported it, such as that of the tests.
+    return {"ARROW_DEFAULT_MEMORY_POOL": "system"} | found
 
 
 def _gone() -> NoReturn:
