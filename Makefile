@@ -4,7 +4,8 @@
 
 PYTHON := .venv/bin/python
 BIN := .venv/bin
-JOBS ?= auto
+# One more than there are cores: tests of whole processes spend a good part of their time waiting.
+JOBS ?= $(shell expr `getconf _NPROCESSORS_ONLN` + 1)
 
 help: ## Name the targets.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
