@@ -1,6 +1,5 @@
 """`ocelog coverage`: how many records Wiz counts, beside how many the lake has."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -50,7 +49,10 @@ def command(
         ]
     rows = [_row(each.name, log_type, gap) for each, log_type, gaps in found for gap in gaps]
     lacking = [f"{each.name} {log_type}" for each, log_type, gaps in found if not gaps and not each.paused]
-    _print(rows, output)
+    if output == "json":
+        show.as_json({"coverage": rows})
+    else:
+        show.table(rows)
     for told in failed:
         show.remark(told)
     for error in damaged.values():
@@ -82,10 +84,3 @@ def _row(source: str, log_type: str, gap: Gap) -> dict[str, Any]:
         "difference": gap.difference,
         "measured": write_instant(gap.measured),
     }
-
-
-def _print(rows: Sequence[dict[str, Any]], output: str) -> None:
-    if output == "json":
-        show.as_json({"coverage": list(rows)})
-    else:
-        show.table(list(rows))

@@ -259,15 +259,13 @@ def _stretch(slice_: Slice) -> str:
 
 def _whole(found: Sequence[Standing], who: Holder | str | None, free: int, rejected: int) -> dict[str, Any]:
     return {
-        "running": _plain_holder(who) if isinstance(who, Holder) else who,
+        "running": asdict(who) | {"alive_at": write_instant(who.alive_at), "service": who.is_service}
+        if isinstance(who, Holder)
+        else who,
         "disk_free_bytes": free,
         "unpublished_rejection_parts": rejected,
         "streams": [_plain(each) for each in found],
     }
-
-
-def _plain_holder(who: Holder) -> dict[str, Any]:
-    return asdict(who) | {"alive_at": write_instant(who.alive_at), "service": who.is_service}
 
 
 def _plain_unpublished(each: Unpublished) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from struct import unpack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ocelog.errors import HomeError, LakeUnavailableError, OcelogError
+from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, OcelogError
 from ocelog.files import read_regular
 from ocelog.lake.checksums import damaged, read_error, unreadable
 
@@ -142,7 +142,10 @@ class TableStates:
         data = self._home / "lake" / "warehouse" / NAMESPACE / table / "data"
         if next(data.rglob("*.parquet"), None) is not None:
             what = "does not name this table" if catalog_path(self._home).exists() else "is missing"
-            raise damaged(catalog_path(self._home), f"(the catalog of the lake) {what}, but {data} has files")
+            # No backup holds it: a restore makes one for the new place.
+            raise LakeDamagedError(
+                f"{catalog_path(self._home)} (the catalog of the lake) {what}, but {data} has files. Run: ocelog repair"
+            )
 
     def _inside(self, location: str) -> str:
         path = Path(location.removeprefix("file://"))
