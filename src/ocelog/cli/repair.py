@@ -54,6 +54,8 @@ def command(
 def _confirm(plan: Repair) -> None:
     for line in plan.lines:
         show.remark(show.harmless(line))
+    if plan.for_good:
+        show.remark(f"Cannot be had back: {', '.join(sorted(plan.for_good))}.")
     try:
         agreed = typer.confirm("Give up what is lost, and do this?", err=True)
     except typer.Abort:
