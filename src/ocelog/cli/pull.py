@@ -42,7 +42,7 @@ def command(
     What failed before, and what is parked, is tried at once. What fails again and again is left for later, and said
     so. Ctrl-C stops it within seconds; what has landed stays, and the next pull goes on from there.
     """
-    stop = Stop()
+    stretch, stop = _stretch(since, until), Stop()
     with opened() as installation, held(installation.home, "ocelog pull"), listening(stop):
         clear_abandoned(installation.home.path)
         with_bars = sys.stderr.isatty()
@@ -52,7 +52,7 @@ def command(
             streams, damaged = _chosen(installation, assembly, source, log_type)
             bars.expect(streams)
             service = Service(assembly=assembly, stop=stop)
-            pulled = service.pull(streams, stretch=_stretch(since, until), damaged=damaged)
+            pulled = service.pull(streams, stretch=stretch, damaged=damaged)
         _tell(bars, streams, pulled, stop, json=json)
     finish(3 if stop() else pulled.exit_code, at_once=pulled.left_behind)
 
