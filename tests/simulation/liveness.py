@@ -16,6 +16,8 @@ READINGS = 4
 """So often a healthy stretch may be read: a reading can be resumed in its middle, and begins anew then."""
 PER_SPOT = 120
 """Requests that one bad spot may cost each slice that meets it."""
+PER_CROWD = 20
+"""Requests more, for each slice, where more records than a page holds share an instant and a cursor skips them."""
 LASTING = 20
 """Requests more, for each slice, at an API that counts wrong or ignores dates."""
 HEALTHY_WITHIN = timedelta(minutes=6)
@@ -65,4 +67,5 @@ def allowed(world: World, slices: Collection[Slice]) -> int:
         since, until = to_us(each.since) - SLACK_US, to_us(each.until) + SLACK_US
         records = sum(faults.ignores_dates or any(since <= at <= until for at in each_at) for each_at in instants)
         total += READINGS * (2 + records // PAGE) + wrong + PER_SPOT * meets(each, spots)
+        total += PER_CROWD * meets(each, world.crowds())
     return total

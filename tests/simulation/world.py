@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -30,6 +31,7 @@ KIND = Kind(
     version_times=("updatedAt",),
     also_live_by=("createdAt",),
     sweep_by="createdAt",
+    created_filter="createdAt",
     version_fields=("id", "createdAt", "changedAt", "updatedAt", "status", "tag"),
     statuses=("OPEN", "IN_PROGRESS", "RESOLVED", "REJECTED"),
     open_statuses=("OPEN", "IN_PROGRESS"),
@@ -237,6 +239,13 @@ class World:
         """Return the instants, by either field, from which no cursor leads on."""
         return self._instants({self.circling})
 
+    def crowds(self) -> list[tuple[int, int]]:
+        """Return the instants, by either field, that a cursor which skips ties cannot show whole."""
+        if self.faults.tie_break:
+            return []
+        each_by = ([thing.created for thing in self.things], [thing.changed for thing in self.things])
+        return [(at, at) for by in each_by for at, many in Counter(by).items() if at is not None and many > PAGE]
+
     def _instants(self, ids: Collection[str | None]) -> list[tuple[int, int]]:
         things = [thing for thing in self.things if thing.id in ids]
         return [(at, at) for thing in things for at in (thing.created, thing.changed) if at is not None]
@@ -347,18 +356,22 @@ class WorldSource:
         return to_us(ask.since) < ends and to_us(ask.until) > begins
 
     def _matching(self, ask: Ask) -> list[Thing]:
-        since, until = to_us(ask.since), to_us(ask.until)
+        narrowed = (ask.narrowed or {}).get("createdAt", (0, self._world.now + 1))
+        wanted = {"by": (to_us(ask.since), to_us(ask.until)), "created": (int(narrowed[0]), int(narrowed[1]))}
         if self._world.faults.ignores_dates:
-            since, until = 0, self._world.now + 1
+            wanted = dict.fromkeys(wanted, (0, self._world.now + 1))
         low, high = self._world.faults.inclusive
         statuses = OPEN if ask.open_only else _ALL
+
+        def within(at: int, since: int, until: int) -> bool:
+            return (at >= since if low else at > since) and (at <= until if high else at < until)
 
         def fits(thing: Thing) -> bool:
             at = thing.created if ask.by == "createdAt" else thing.changed
             return (
                 at is not None
-                and (at >= since if low else at > since)
-                and (at <= until if high else at < until)
+                and within(at, *wanted["by"])
+                and within(thing.created, *wanted["created"])
                 and thing.visible <= self._world.now
                 and not thing.gone
                 and thing.status in statuses

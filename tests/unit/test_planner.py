@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocelog.instants import EPOCH
+from ocelog.instants import EPOCH, to_us
 from ocelog.model import Checkpoint, Kind, Marks, Origin, Slice, SliceState
 from ocelog.pull.planner import OVERLAP, Plan, StreamSettings, complete_through, plan, still_short
 
@@ -16,6 +16,7 @@ ISSUES = Kind(
     version_times=("updatedAt",),
     also_live_by=("createdAt",),
     sweep_by="createdAt",
+    created_filter="createdAt",
 )
 AUDIT = Kind(log_type="Wiz.Audit", cursor_field="timestamp", created_field="timestamp", version_times=("timestamp",))
 SETTINGS = StreamSettings(backfill=timedelta(days=30))
@@ -47,13 +48,30 @@ def covers(slices: list[Slice], since: datetime, until: datetime) -> bool:
 def test_onboarding_takes_now_as_the_edge_and_plans_the_past_before_it() -> None:
     begun = planned(NEW, NOW)
     assert begun.after.edge == NOW
-    assert covers(of(begun, Origin.BACKFILL), NOW - timedelta(days=30), NOW)
-    assert all(s.by == "statusChangedAt" for s in of(begun, Origin.BACKFILL))
+    since = NOW - timedelta(days=30)
+    changed = [each for each in of(begun, Origin.BACKFILL) if each.by == "statusChangedAt"]
+    assert covers(changed, since, NOW)
+    found = of(planned(NEW, NOW, FINDINGS), Origin.BACKFILL)
+    assert covers(found, since, NOW)
+    assert {(each.by, each.narrowed) for each in found} == {("updatedAt", None)}
+
+
+def test_onboarding_reads_young_records_once_by_creation_and_older_ones_by_their_change() -> None:
+    begun = planned(NEW, NOW)
+    since = NOW - timedelta(days=30)
+    young = [each for each in of(begun, Origin.BACKFILL) if each.by == "createdAt"]
+    assert covers(young, since, NOW), "their cursor field may be null"
+    assert all(each.narrowed is None for each in young)
+    older = [each for each in of(begun, Origin.BACKFILL) if each.by != "createdAt"]
+    assert all(each.narrowed == {"createdAt": [0, to_us(since) + 1_000_000]} for each in older)
+    everything = planned(NEW, NOW, settings=replace(SETTINGS, backfill=None))
+    assert covers(of(everything, Origin.BACKFILL), EPOCH, NOW)
+    assert {each.by for each in everything.slices} == {"createdAt"}
 
 
 def test_the_first_sweep_asks_for_open_records_of_any_age_by_creation() -> None:
     begun = planned(NEW, NOW)
-    assert covers(of(begun, Origin.SWEEP), EPOCH, NOW)
+    assert covers(of(begun, Origin.SWEEP), EPOCH, NOW - timedelta(days=29))
     assert {s.by for s in of(begun, Origin.SWEEP)} == {"createdAt"}
     assert of(planned(NEW, NOW, AUDIT), Origin.SWEEP) == []
     assert of(planned(NEW, NOW, settings=replace(SETTINGS, sweep=False)), Origin.SWEEP) == []
@@ -161,7 +179,7 @@ def test_an_edge_that_lies_a_little_ahead_stays_for_clocks_jitter() -> None:
 
 
 def test_a_stretch_that_stayed_short_counts_until_it_is_read_again_in_full() -> None:
-    base = planned(NEW, NOW).slices[0]
+    base = planned(NEW, NOW, FINDINGS).slices[0]
     short = replace(base, id=1, since=NOW - timedelta(seconds=1), until=NOW, state=SliceState.DRAINED, short_by=2)
     half = NOW - timedelta(milliseconds=500)
     first = replace(short, id=2, until=half, short_by=0)
@@ -176,7 +194,7 @@ def test_a_stretch_that_stayed_short_counts_until_it_is_read_again_in_full() -> 
 
 
 def test_a_sweep_makes_good_nothing_but_a_sweep() -> None:
-    base = planned(NEW, NOW).slices[0]
+    base = planned(NEW, NOW, FINDINGS).slices[0]
     live = replace(base, id=1, origin=Origin.LIVE, by="createdAt", state=SliceState.DRAINED, short_by=2)
     sweep = replace(live, id=2, origin=Origin.SWEEP)
     full = replace(sweep, id=3, short_by=0)

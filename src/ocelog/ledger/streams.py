@@ -151,12 +151,14 @@ def save_total_off(tx: Connection, source_id: str, log_type: str, found: StreamF
 def claim_whole(tx: Connection, slice_: Slice, now: datetime, every: timedelta) -> datetime | None:
     """Note that `slice_` is read as a whole now, unless one that asks the same was within `every`; return until when.
 
-    What is asked by another date, or for every status, is read in its own turn: one reading does not show the other's.
+    What is asked by another date, for every status, or with a filter more is read in its own turn: one reading does not
+    show the other's.
     """
     row = hold(tx, slice_.source_id, slice_.log_type)
     if row is None:
         return now + every
-    question = f"{'open' if slice_.origin is Origin.SWEEP else 'all'} by {slice_.by}"
+    which = "some" if slice_.narrowed else "open" if slice_.origin is Origin.SWEEP else "all"
+    question = f"{which} by {slice_.by}"
     before_us = row["whole_readings"].get(question)
     if before_us is not None and to_us(now - every) < before_us <= to_us(now):
         return from_us(before_us) + every

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from ocelog.instants import EPOCH
+from ocelog.instants import EPOCH, to_us
 from ocelog.model import SWEEPING, Covered, Kind, Marks, Origin, Slice, SliceState
 
 OVERLAP = timedelta(minutes=5)
@@ -124,7 +124,7 @@ def _sweep_is_due(marks: Marks, settings: StreamSettings, now: datetime, waiting
 def _begin(marks: Marks, kind: Kind, settings: StreamSettings, now: datetime, our_now: datetime) -> Plan:
     """Take `now` as the first edge, and plan the past before it; the first live slice reaches over the edge."""
     since = _backfill_since(settings, now)
-    slices = _pieces(marks, Origin.BACKFILL, kind.cursor_field, since, now)
+    slices = _past(marks, kind, since, now)
     after = replace(
         marks,
         edge=now,
@@ -137,7 +137,9 @@ def _begin(marks: Marks, kind: Kind, settings: StreamSettings, now: datetime, ou
         ),
     )
     if kind.sweep_by is not None and settings.sweep:
-        swept = _pieces(marks, Origin.SWEEP, kind.sweep_by, EPOCH, _first_sweep_until(kind, since, now))
+        # What was created since then the backfill brings: it asks for every status.
+        until = min(now, since + _YOUNGER) if since > EPOCH else EPOCH
+        swept = _pieces(marks, Origin.SWEEP, kind.sweep_by, EPOCH, until)
         slices += [replace(each, sweep_round=1) for each in swept]
         after = replace(after, swept_at=now, sweep_round=1)
     return Plan(before=marks, after=after, slices=tuple(slices))
@@ -211,16 +213,19 @@ def _says_less(one: Covered, other: Covered) -> bool:
     )
 
 
-def _first_sweep_until(kind: Kind, backfill_since: datetime, now: datetime) -> datetime:
-    """Return how young the records are that only the first sweep brings.
+def _past(marks: Marks, kind: Kind, since: datetime, until: datetime) -> list[Slice]:
+    """Return the slices that read, each once, what was created or has changed within a stretch, whatever its status.
 
-    What was created within the backfill's stretch has its cursor field in there too, and the backfill asks for every
-    status: it brings them all. But not where the cursor field can be null, as it is for issues whose status never
-    changed: no question by that field shows them.
+    If the cursor field can be null, as it is for issues whose status never changed, young records are asked for by
+    their creation, and by the cursor field only older ones.
     """
-    if kind.also_live_by:
-        return now
-    return min(now, backfill_since + _YOUNGER) if backfill_since > EPOCH else EPOCH
+    changed = _pieces(marks, Origin.BACKFILL, kind.cursor_field, since, until)
+    created = kind.created_filter
+    if created is None or created not in kind.also_live_by:
+        return changed
+    young = _pieces(marks, Origin.BACKFILL, created, since, until)
+    older = {created: [0, to_us(since) + 1_000_000]}
+    return young if since <= EPOCH else [*young, *(replace(each, narrowed=older) for each in changed)]
 
 
 def _backfill_since(settings: StreamSettings, edge: datetime) -> datetime:
