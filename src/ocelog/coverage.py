@@ -1,6 +1,7 @@
 """How many records Wiz counts, by status, beside how many the lake has."""
 
 import time
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from ocelog.assemble import Stream, table_schemas
@@ -9,12 +10,52 @@ from ocelog.installation import Installation
 from ocelog.instants import EPOCH, rfc3339, to_us
 from ocelog.lake.query import Limits, Queries
 from ocelog.lake.sql import CURRENT, literal, quoted
-from ocelog.model import Kind, table_name
+from ocelog.ledger.store import Ledger
+from ocelog.model import Kind, Origin, SliceState, table_name
 from ocelog.pull.ports import Ask, Coverage, Page
+from ocelog.pull.sweep import Stage
 from ocelog.quantities import per_table
 
 # What is put together here are the names of our schemas, and values written as literals.
 # ruff: noqa: S608
+
+
+def to_measure(installation: Installation, streams: Sequence[Stream]) -> list[Stream]:
+    """Return those of `streams` that a sweep has read completely since they were last measured.
+
+    Also those that were never measured, once all of their past has been read. A log type that is never swept, such as
+    audit, is measured along with the others of its source.
+    """
+    swept = {
+        (each.source_id, each.log_type)
+        for each in installation.ledger.sweeps()
+        if each.stage is Stage.DONE and each.complete and each.measured_round < each.round
+    }
+    sources = {source_id for source_id, _ in swept}
+    return [
+        stream
+        for stream in streams
+        if stream.key in swept
+        or (stream.kind.sweep_by is None and stream.row.id in sources)
+        or _never_measured(installation.ledger, stream)
+    ]
+
+
+def _never_measured(ledger: Ledger, stream: Stream) -> bool:
+    if ledger.coverage(*stream.key) or ledger.marks(*stream.key).edge is None:
+        return False
+    source_id, log_type = stream.key
+    waiting = ledger.slices(source_id=source_id, log_type=log_type, states={SliceState.WAITING})
+    return all(each.origin is Origin.LIVE for each in waiting)
+
+
+def measure_each(installation: Installation, streams: Sequence[Stream]) -> Iterator[str]:
+    """Measure `streams`, and yield why one of them could not be measured; the others are."""
+    for stream in streams:
+        try:
+            measure(installation, stream)
+        except OcelogError as error:
+            yield f"{stream.row.name} {stream.kind.log_type}: {error}"
 
 
 def measure(installation: Installation, stream: Stream) -> list[Coverage]:

@@ -15,7 +15,7 @@ import structlog
 from ocelog import config
 from ocelog.assemble import Assembly, Stream, maintenance
 from ocelog.config import Settings
-from ocelog.coverage import measure
+from ocelog.coverage import measure_each, to_measure
 from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import Stop, Threads
@@ -26,7 +26,6 @@ from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.upkeep import clean
 from ocelog.model import PUBLISHING, SliceState
 from ocelog.planning import Stretch, lacking
-from ocelog.pull.sweep import Stage
 from ocelog.reading import Reader
 
 STOP_WITHIN = timedelta(seconds=2.5)
@@ -38,6 +37,7 @@ TICK = 0.5
 LOOK_EVERY = 2.0
 """Seconds between two looks at whether sources were added, changed, paused or removed."""
 _MEASURE_EVERY = 60.0
+_MEASURE_AGAIN = 3600.0
 _PUBLISH_EVERY = 5.0
 _CLEAN_EVERY = 60.0
 _GLANCE = 0.1
@@ -105,6 +105,7 @@ class Service:
     _publish_looked_at: float = float("-inf")
     _cleaned_at: float = float("-inf")
     _measured_at: float = float("-inf")
+    _measure_after: dict[StreamKey, float] = field(default_factory=dict)
     _publishing: OcelogError | None = None
     _unpublishable: set[str] = field(default_factory=set)
     """Tables of which the ledger says that publishing fails."""
@@ -150,6 +151,7 @@ class Service:
                 troubles=dict(self.reader.troubles), damaged=damaged, left_behind=not self.threads.join(STOP_WITHIN)
             )
         publishing = self.publish_all()
+        self._in_a_thread(lambda: self._measure_now(streams))
         ledger = self.assembly.installation.ledger
         return Pulled(
             troubles=dict(self.reader.troubles),
@@ -222,34 +224,27 @@ class Service:
             time.sleep(max(0.0, began + TICK - self.monotonic()))
 
     def _measure_at_times(self) -> None:
-        """Begin to measure coverage if a sweep was complete since it was last measured."""
+        """Begin to measure the coverage that is due; what could not be measured is tried again after an hour."""
         if self.monotonic() < self._measured_at + _MEASURE_EVERY:
             return
         self._measured_at = self.monotonic()
-        sweeps = self.assembly.installation.ledger.sweeps()
-        due = {
-            (each.source_id, each.log_type)
-            for each in sweeps
-            if each.stage is Stage.DONE and each.complete and each.measured_round < each.round
-        }
-        sources = {source_id for source_id, _ in due}
-        # What has no sweep of its own is measured along with its source.
-        streams = [
-            stream
-            for stream in self.assembly.streams()
-            if stream.key in due or (stream.kind.sweep_by is None and stream.row.id in sources)
-        ]
-        if streams:
+        now = self.monotonic()
+        fresh = [each for each in self.assembly.streams() if self._measure_after.get(each.key, now) <= now]
+        streams = to_measure(self.assembly.installation, fresh)
+        if streams and not self.threads.runs("coverage"):
+            self._measure_after |= dict.fromkeys((each.key for each in streams), now + _MEASURE_AGAIN)
             self.threads.start_once("coverage", lambda: self._measure(streams))
 
+    def _measure_now(self, streams: Sequence[Stream]) -> None:
+        due = to_measure(self.assembly.installation, streams)
+        for stream in due:
+            # Nothing else waits for a share of the rate any more.
+            stream.source.hurried = True
+        self._measure(due)
+
     def _measure(self, streams: Sequence[Stream]) -> None:
-        for stream in streams:
-            try:
-                measure(self.assembly.installation, stream)
-            except OcelogError as error:
-                log.warning(
-                    "coverage not measured", source=stream.row.name, log_type=stream.kind.log_type, reason=str(error)
-                )
+        for reason in measure_each(self.assembly.installation, streams):
+            log.warning("coverage not measured", reason=reason)
 
     def _look_at_sources(self, *, only: set[StreamKey] | None = None) -> None:
         """Take up sources that were added, changed, paused or removed since the last look."""

@@ -15,7 +15,7 @@ from commands import Ocelog, Simulated, simulator
 from ocelog.instants import rfc3339
 
 ADMIN = "sweeping"
-SIZE = ["--audit", "0", "--issues", "60", "--findings", "60", "--admin-token", ADMIN]
+SIZE = ["--audit", "20", "--issues", "60", "--findings", "60", "--admin-token", ADMIN]
 
 
 class Tenant:
@@ -145,10 +145,11 @@ def test_a_sweep_names_the_pause_and_the_damage_of_a_source(tenant: Tenant, ocel
     assert "settings of the source 'other' are damaged" in measured.err
 
 
-def test_coverage_says_what_was_not_measured_and_compares_what_retention_keeps(ocelog: Ocelog) -> None:
+def test_coverage_says_what_was_not_measured_and_compares_what_retention_keeps(tenant: Tenant, ocelog: Ocelog) -> None:
+    ocelog.add(tenant.simulated, "other", "--log-type", "audit", "--log-type", "issues", "--anyway")
     told = ocelog("coverage", code=3).err
-    assert "Not measured yet: prod Wiz.Issues, prod Wiz.VulnerabilityFinding" in told
-    assert {row["difference"] for row in ocelog("coverage", "--measure", "-o", "json").json["coverage"]} == {0}
+    assert "Not measured yet: other Wiz.Audit, other Wiz.Issues" in told
+    ocelog("source", "remove", "other")
     rows = ocelog.count("wiz_issues_current")
     ocelog.environment["OCELOG_RETENTION"] = "wiz_issues=7d, wiz_vulnerability_finding=7d"
     ocelog("upkeep")
@@ -157,6 +158,31 @@ def test_coverage_says_what_was_not_measured_and_compares_what_retention_keeps(o
     assert {row["difference"] for row in found} == {0}
     assert any(row["in_lake"] for row in found if row["status"] == "RESOLVED")
     assert "counts differ" not in ocelog("status", code=None).out
+
+
+def test_a_pull_that_has_read_all_measures_and_a_sweep_measures_again(tenant: Tenant, ocelog: Ocelog) -> None:
+    def counted() -> dict[str, tuple[int, int]]:
+        rows = ocelog("coverage", "-o", "json").json["coverage"]
+        prod = [row for row in rows if row["source"] == "prod"]
+        return {row["log_type"]: (row["at_wiz"], row["in_lake"]) for row in prod if row["status"] in {None, "OPEN"}}
+
+    first = counted()
+    assert first["Wiz.VulnerabilityFinding"] == (len(tenant.opened("findings")),) * 2
+    ocelog("source", "edit", "prod", "--log-type", "audit", "--log-type", "findings")
+    ocelog("pull", "--json")
+    audit = counted()["Wiz.Audit"]
+    assert audit[0] == audit[1] > 0
+    one = tenant.opened("findings")[0]
+    tenant("remove", type="findings", id=one["id"])
+    ocelog("pull", "--json")
+    findings = first["Wiz.VulnerabilityFinding"]
+    assert counted() == {"Wiz.VulnerabilityFinding": findings, "Wiz.Audit": audit}, (
+        "what was measured stays, until a sweep was complete"
+    )
+    ocelog("sweep", "--json")
+    at_wiz, in_lake = counted()["Wiz.VulnerabilityFinding"]
+    assert (at_wiz, in_lake) == (findings[0] - 1, findings[1])
+    assert "A small difference is normal" in ocelog("coverage").err
 
 
 def test_an_account_that_lost_access_closes_nothing_until_a_person_says_so(tenant: Tenant, ocelog: Ocelog) -> None:

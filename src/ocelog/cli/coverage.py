@@ -5,13 +5,18 @@ from typing import Annotated, Any
 import typer
 
 from ocelog import tenants
-from ocelog.assemble import Assembly, Stream, damage, wiz_settings
+from ocelog.assemble import Assembly, damage, wiz_settings
 from ocelog.cli import logs, show
-from ocelog.coverage import measure
-from ocelog.errors import ConfigError, OcelogError
-from ocelog.installation import Installation, opened
+from ocelog.coverage import measure_each
+from ocelog.errors import ConfigError
+from ocelog.installation import opened
 from ocelog.quantities import write_instant
 from ocelog.standing import Gap, coverage
+
+NORMAL = (
+    "A small difference is normal while records change: Wiz counts as of now, the lake knows what changed up to its "
+    "last poll. If it stays: ocelog sweep"
+)
 
 
 def command(
@@ -24,8 +29,9 @@ def command(
 ) -> None:
     """Compare what Wiz counts with the lake, per stream and status: exit 0 if all was counted, 2 or 3 if not.
 
-    2 means action required, such as damaged settings. It is measured after each complete sweep. Open records count
-    whatever their age, closed ones and audit entries since the backfill began, as far as their retention keeps them.
+    2 means action required, such as damaged settings. It is measured once the past is read and after each complete
+    sweep. Open records count whatever their age, closed ones and audit entries since the backfill began, as far as
+    their retention keeps them.
     """
     if output not in {"table", "json"}:
         raise ConfigError(f"-o {output}: choose table or json.")
@@ -36,7 +42,9 @@ def command(
             logs.configure(installation.settings, quiet=True)
             assembly = Assembly(installation=installation, told=logs.step)
             streams = [each for each in assembly.streams() if row is None or each.row.id == row.id]
-            failed = [told for stream in streams if (told := _measured(installation, stream)) is not None]
+            for stream in streams:
+                stream.source.hurried = True
+            failed = list(measure_each(installation, streams))
         sources = [each for each in installation.ledger.sources() if row is None or each.id == row.id]
         if not sources:
             raise ConfigError("There is no source yet. Add one: ocelog source add")
@@ -53,24 +61,14 @@ def command(
         show.as_json({"coverage": rows})
     else:
         show.table(rows)
-    for told in failed:
-        show.remark(told)
-    for error in damaged.values():
-        show.remark(show.harmless(str(error)))
+    for told in (*failed, *map(str, damaged.values())):
+        show.remark(show.harmless(told))
     if lacking:
         show.remark(f"Not measured yet: {', '.join(lacking)}. Measure now: ocelog coverage --measure")
+    elif output == "table" and any(row["difference"] for row in rows):
+        show.remark(NORMAL)
     if damaged or failed or lacking:
         raise typer.Exit(2 if damaged else 3)
-
-
-def _measured(installation: Installation, stream: Stream) -> str | None:
-    """Measure a stream; return why that failed, if it did."""
-    stream.source.hurried = True
-    try:
-        measure(installation, stream)
-    except OcelogError as error:
-        return f"{stream.row.name} {stream.kind.log_type}: {show.harmless(str(error))}"
-    return None
 
 
 def _row(source: str, log_type: str, gap: Gap) -> dict[str, Any]:

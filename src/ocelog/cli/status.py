@@ -249,7 +249,10 @@ def _swept(name: str, each: Standing) -> list[str]:
     different = [gap for gap in each.coverage if gap.difference]
     if different:
         listed = "; ".join(map(str, different))
-        lines.append(f"{name}: counts differ: {listed} ({write_instant(different[0].measured)}). See: ocelog coverage")
+        lines.append(
+            f"{name}: counts differ: {listed} ({write_instant(different[0].measured)}). A few are normal "
+            "while records change. See: ocelog coverage"
+        )
     return lines
 
 

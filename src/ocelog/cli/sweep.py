@@ -11,7 +11,7 @@ from ocelog.assemble import Assembly, Stream, log_types
 from ocelog.cli import logs, show
 from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
-from ocelog.coverage import measure
+from ocelog.coverage import measure_each, to_measure
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import ConfigError, OcelogError, TransientError
 from ocelog.holding import held, holder
@@ -123,13 +123,15 @@ def _sweep_here(installation: Installation, assembly: Assembly, streams: Sequenc
     for stream in streams:
         try:
             swept = run_sweep(installation.ledger, stream, threads=installation.settings.threads, stop=stop)
-            if swept.done:
-                measure(installation, stream)
         except OcelogError as error:
             swept = Swept(sweep=installation.ledger.sweep(*stream.key), done=False, error=error)
         found.append(swept)
     for table in {table_name(stream.kind.log_type) for stream in streams}:
         assembly.publisher.publish(table, force=True)
+    sources = {stream.row.id for stream in streams}
+    measured = to_measure(installation, [each for each in assembly.streams() if each.row.id in sources])
+    for reason in measure_each(installation, measured):
+        show.remark(f"Coverage not measured: {show.harmless(reason)}")
     return found
 
 
