@@ -10,7 +10,6 @@ from ocelog.installation import Installation
 from ocelog.instants import EPOCH, rfc3339, to_us
 from ocelog.lake.query import Limits, Queries
 from ocelog.lake.sql import CURRENT, literal, quoted
-from ocelog.ledger.store import Ledger
 from ocelog.model import Kind, Origin, SliceState, table_name
 from ocelog.pull.ports import Ask, Coverage, Page
 from ocelog.pull.sweep import Stage
@@ -32,21 +31,19 @@ def to_measure(installation: Installation, streams: Sequence[Stream]) -> list[St
         if each.stage is Stage.DONE and each.complete and each.measured_round < each.round
     }
     sources = {source_id for source_id, _ in swept}
+    measured = installation.ledger.measured_streams()
+    planned = installation.ledger.planning([stream.key for stream in streams if stream.key not in measured])
+    first = {
+        key
+        for key, (marks, left) in planned.items()
+        if marks.edge is not None
+        and all(each.origin is Origin.LIVE or each.state is SliceState.PARKED for each in left)
+    }
     return [
         stream
         for stream in streams
-        if stream.key in swept
-        or (stream.kind.sweep_by is None and stream.row.id in sources)
-        or _never_measured(installation.ledger, stream)
+        if stream.key in swept | first or (stream.kind.sweep_by is None and stream.row.id in sources)
     ]
-
-
-def _never_measured(ledger: Ledger, stream: Stream) -> bool:
-    if ledger.coverage(*stream.key) or ledger.marks(*stream.key).edge is None:
-        return False
-    source_id, log_type = stream.key
-    waiting = ledger.slices(source_id=source_id, log_type=log_type, states={SliceState.WAITING})
-    return all(each.origin is Origin.LIVE for each in waiting)
 
 
 def measure_each(installation: Installation, streams: Sequence[Stream]) -> Iterator[str]:

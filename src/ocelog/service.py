@@ -231,9 +231,8 @@ class Service:
         now = self.monotonic()
         fresh = [each for each in self.assembly.streams() if self._measure_after.get(each.key, now) <= now]
         streams = to_measure(self.assembly.installation, fresh)
-        if streams and not self.threads.runs("coverage"):
+        if streams and self.threads.start_once("coverage", lambda: self._measure(streams)):
             self._measure_after |= dict.fromkeys((each.key for each in streams), now + _MEASURE_AGAIN)
-            self.threads.start_once("coverage", lambda: self._measure(streams))
 
     def _measure_now(self, streams: Sequence[Stream]) -> None:
         due = to_measure(self.assembly.installation, streams)

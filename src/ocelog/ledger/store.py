@@ -170,6 +170,11 @@ class Ledger:
         with self._database.write() as tx:
             sweeps.measured(tx, source_id, log_type, found)
 
+    def measured_streams(self) -> set[tuple[str, str]]:
+        """Return source id and log type of each stream whose coverage was ever measured."""
+        with self._database.read() as tx:
+            return sweeps.measured_streams(tx)
+
     def coverage(self, source_id: str, log_type: str) -> list[Coverage]:
         """Return the coverage of a stream as it was last measured, by status."""
         with self._database.read() as tx:

@@ -148,6 +148,12 @@ def measured(tx: Connection, source_id: str, log_type: str, found: Sequence[Cove
     tx.execute(update(tables.sweeps).where(_this(source_id, log_type)).values(measured_round=_w.round))
 
 
+def measured_streams(tx: Connection) -> set[tuple[str, str]]:
+    """Return the streams of which coverage is kept."""
+    c = tables.coverage.c
+    return {(row.source_id, row.log_type) for row in tx.execute(select(c.source_id, c.log_type).distinct())}
+
+
 def coverage(tx: Connection, source_id: str, log_type: str) -> list[Coverage]:
     """Return the coverage of a stream as it was last measured, by status."""
     c = tables.coverage.c
