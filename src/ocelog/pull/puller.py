@@ -8,14 +8,12 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from ocelog.errors import HaltError, SourceThrottledError, SourceUnavailableError, TransientError
-from ocelog.instants import EPOCH, from_us, to_us
-from ocelog.model import Checkpoint, Kind, Narrowed, Origin, Slice, SliceState, Stamp, StreamFaults, table_name
-from ocelog.pull import isolation, slices
-from ocelog.pull.cuts import cuts_between
+from ocelog.instants import EPOCH, to_us
+from ocelog.model import Checkpoint, Kind, Origin, Slice, SliceState, Stamp, StreamFaults, table_name
+from ocelog.pull import isolation, narrowing, slices
 from ocelog.pull.landing import Lander, PageLanded, RejectionRows, rejected
 from ocelog.pull.memory import Memory
 from ocelog.pull.ports import Ask, CursorLost, Lake, LandingLedger, Page, Shaped, Shaper, Source, Unusable
@@ -458,43 +456,25 @@ class _Work:
         return _Nowhere(counts=counts, shows=bool(self.puller.shaper.shape(answer.records).seen))
 
     def _narrowed(self, ask: Ask, *, around_failure: bool = False) -> Split | None:
-        """Find a filter that splits one second which cannot be shown whole; None if no filter does.
-
-        It must tell records apart (no piece is as full as the whole) and lose none (the pieces count as many together),
-        which is asked before it is used: a source may ignore a filter, and then each piece would be split for ever.
-        Around a record on which requests fail, pieces may fail too; that others of many records do not is proof enough.
-        """
-        kind, whole, known = self.puller.kind, self.largest_total, self.slice_.narrowed or {}
-        by_value = [
-            [{name: [value]} for value in values] for name, values in kind.split_values.items() if name not in known
-        ]
+        """Split one second that cannot be shown whole by a further filter; None if no filter does that."""
         size = self.puller.page_size // 2
         if not around_failure:
-            size = self.reading.largest_page * len(self.created_us) // max(1, whole)
-        for pieces in (self._by_creation(size), *(by_value if whole else by_value[:1])):
-            totals = [self._total(replace(ask, narrowed={**known, **piece})) for piece in pieces]
-            counted = [total for total in totals if total is not None]
-            if not counted:
-                continue
-            if len(counted) == len(pieces):
-                helps = max(counted) < whole <= sum(counted)
-            else:
-                helps = around_failure and max(counted) >= slices.MANY and (not whole or max(counted) < whole)
-            if helps:
-                useful = [piece for piece, total in zip(pieces, totals, strict=True) if total != 0]
-                return slices.narrowed(self.slice_, useful, suspect=around_failure)
-        return None
-
-    def _by_creation(self, size: int) -> Sequence[Narrowed]:
-        """Return filters by when records were created, each for `size` of those that were seen."""
-        name, created = self.puller.kind.created_filter, sorted(self.created_us)
-        if name is None or name == self.slice_.by or not created:
-            return []
-        ahead = to_us(slices.nowhere(slices.ask_of(self.slice_, 1)).since)
-        since, until = (self.slice_.narrowed or {}).get(name, (0, ahead))
-        cuts = cuts_between(from_us(int(since)), from_us(int(until)), created, max(2, size))
-        edges = [int(since), *map(to_us, cuts), int(until)]
-        return [{name: [low - 1_000_000, high + 1_000_000]} for low, high in pairwise(edges)] if cuts else []
+            size = self.reading.largest_page * len(self.created_us) // max(1, self.largest_total)
+        crowd = narrowing.Crowd(
+            by=ask.by,
+            total=self.largest_total,
+            created_us=self.created_us,
+            known=self.slice_.narrowed or {},
+            size=size,
+            latest=slices.nowhere(ask).since,
+        )
+        found = narrowing.filters(
+            crowd,
+            self.puller.kind,
+            lambda piece: self._total(replace(ask, narrowed={**crowd.known, **piece})),
+            many=slices.MANY if around_failure else None,
+        )
+        return slices.narrowed(self.slice_, found, suspect=around_failure) if found else None
 
     def _total(self, ask: Ask) -> int | None:
         try:
