@@ -1,8 +1,12 @@
 """What a service costs that has nothing to do, and whether it keeps up: 0, 50 and 200 sources of three streams each.
 
-The API is the simulator with an almost empty tenant, which answers each request after 300 ms. Sources are polled every
-30 s here, ten times as often as by default, so that each figure holds whole polls; `at 5m` is what is left at the
-default. `oldest` is how long ago the stream that was planned longest ago was planned, when the measuring ended.
+The API is the simulator with an almost empty tenant, which answers each request after 300 ms. Each figure is of one
+whole poll of 5 minutes, the default. `onboarded` is when every stream had read its past and was counted; `oldest` is
+how long ago the stream that was planned longest ago was planned, when the measuring ended: little more than 300 s if
+the service keeps up.
+
+python bench/idle.py [SOURCES [RATE]]: only so many sources; at RATE requests a second for all of them together, as if
+they were of one service account.
 """
 
 import os
@@ -22,7 +26,9 @@ from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
 
 SOURCES = (0, 50, 200)
-POLL, DEFAULT_POLL, WINDOW = 30.0, 300.0, 60.0
+POLL = 300.0
+FAST = 1000.0
+"""A rate that holds nothing back: these sources share one account's rate, and would not elsewhere."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -42,11 +48,10 @@ def tenant() -> Iterator[Mapping[str, str]]:
         process.stdout.close()
 
 
-def add(home: Path, where: Mapping[str, str], count: int) -> None:
+def add(home: Path, where: Mapping[str, str], count: int, rate: float) -> None:
     """Add `count` sources that read the same tenant."""
     reached = {name: where[name] for name in ("token_url", "api_url", "client_id")}
-    # They share one account's rate here, and would not elsewhere: each sends four requests a poll.
-    settings = from_mapping({**reached, "rate": 1000.0})
+    settings = from_mapping({**reached, "rate": rate})
     secret = tenants.GivenSecret(value=Secret(where["client_secret"]))
     with opened(home) as installation:
         for number in range(count):
@@ -58,7 +63,7 @@ def is_onboarded(ledger: Ledger, streams: int) -> bool:
     """Whether every stream has begun, and has read all of its past."""
     edges = [row.marks.edge for row in ledger.streams()]
     left = [each for each in ledger.due(datetime.now(UTC)).values() if each.rank is not None and each.rank > 0]
-    return len(edges) == streams and None not in edges and not left
+    return len(edges) == streams and None not in edges and not left and len(ledger.measured_streams()) == streams
 
 
 def cpu_seconds(pid: int) -> float:
@@ -73,11 +78,11 @@ def status_of(pid: int) -> tuple[float, int]:
     return int(lines["VmRSS"].split()[0]) * 1024 / 1e6, int(lines["Threads"])
 
 
-def measure(where: Mapping[str, str], count: int, folder: Path) -> None:
+def measure(where: Mapping[str, str], count: int, rate: float, folder: Path) -> None:
     """Run a service of `count` sources and print a line of figures."""
     home = folder / "home"
     make(home, ledger_url=None)
-    add(home, where, count)
+    add(home, where, count, rate)
     env = os.environ | {"OCELOG_HOME": str(home), "OCELOG_LOG_LEVEL": "error"}
     began = time.monotonic()
     process = subprocess.Popen([sys.executable, "-m", "ocelog", "run"], env=env, stderr=subprocess.DEVNULL)
@@ -86,13 +91,12 @@ def measure(where: Mapping[str, str], count: int, folder: Path) -> None:
             while not is_onboarded(installation.ledger, 3 * count):
                 time.sleep(1)
             onboarded = time.monotonic() - began
-            time.sleep(5)
             before, most = cpu_seconds(process.pid), 0
-            until = time.monotonic() + WINDOW
+            until = time.monotonic() + POLL
             while time.monotonic() < until:
                 time.sleep(0.5)
                 most = max(most, status_of(process.pid)[1])
-            share = 100 * (cpu_seconds(process.pid) - before) / WINDOW
+            share = 100 * (cpu_seconds(process.pid) - before) / POLL
             edges = [row.marks.edge for row in installation.ledger.streams() if row.marks.edge is not None]
             oldest = (datetime.now(UTC) - min(edges)).total_seconds() if edges else 0.0
         megabytes = status_of(process.pid)[0]
@@ -102,28 +106,23 @@ def measure(where: Mapping[str, str], count: int, folder: Path) -> None:
     show(count, onboarded, share, megabytes, most, oldest)
 
 
-_idle: list[float] = []
-
-
 def show(*figures: float) -> None:
     """Print a line."""
     count, onboarded, share, megabytes, threads, oldest = figures
-    _idle.append(share)
-    usual = _idle[0] + (share - _idle[0]) * POLL / DEFAULT_POLL
     print(
-        f"{count:7}{3 * count:8}{onboarded:12.0f}{share:9.1f}{usual:9.1f}{megabytes:8.0f}{threads:9}{oldest:10.0f}",
+        f"{count:7}{3 * count:8}{onboarded:12.0f}{share:9.2f}{megabytes:8.0f}{threads:9}{oldest:10.0f}",
         flush=True,
     )
 
 
-def main(counts: Sequence[int] = SOURCES) -> None:
+def main(counts: Sequence[int], rate: float) -> None:
     """Print everything."""
     names = f"{'sources':>7}{'streams':>8}{'onboarded s':>12}{'CPU %':>9}"
-    print(f"{names}{'at 5m':>9}{'MB':>8}{'threads':>9}{'oldest s':>10}")
+    print(f"{names}{'MB':>8}{'threads':>9}{'oldest s':>10}")
     for count in counts:
         with tenant() as where, tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            measure(where, count, Path(folder))
+            measure(where, count, rate, Path(folder))
 
 
 if __name__ == "__main__":
-    main([int(text) for text in sys.argv[1:]] or SOURCES)
+    main([int(sys.argv[1])] if len(sys.argv) > 1 else SOURCES, float(sys.argv[2]) if len(sys.argv) > 2 else FAST)
