@@ -132,6 +132,29 @@ def test_what_the_source_asks_for_holds_for_every_slice_of_it() -> None:
     assert pace.take() == 0
 
 
+def test_who_is_patient_waits_for_what_the_source_asked_for_up_to_a_minute() -> None:
+    pace = Pace(10, monotonic=Clock())
+    pace.complained(timedelta(seconds=50))
+    with pytest.raises(SourceThrottledError):
+        pace.take()
+    assert pace.take(patient=True) == pytest.approx(50)
+    pace.complained(timedelta(seconds=90))
+    with pytest.raises(SourceThrottledError):
+        pace.take(patient=True)
+
+
+def test_a_complaint_of_one_single_request_slows_nobody_down() -> None:
+    clock = Clock()
+    pace = Pace(10, monotonic=clock)
+    full = pace.rate
+    for _ in range(5):
+        pace.complained(timedelta(seconds=90))
+    clock.now += 1
+    pace.pardoned()
+    assert pace.rate == pytest.approx(full)
+    assert pace.take() == 0
+
+
 def test_waiting_for_a_turn_is_no_complaint_of_the_source() -> None:
     clock = Clock()
     pace = Pace(0.1, monotonic=clock)

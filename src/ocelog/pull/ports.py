@@ -28,6 +28,8 @@ class Ask:
     page_size: int | None = None
     background: bool = False
     """It can wait: only a share of the source's rate is for such requests."""
+    suspect: bool = False
+    """If it is refused as one request too many, that says nothing about the rate of others; it waits for its turn."""
     status: str | None = None
     """Only records of this status, whatever `open_only` says."""
     narrowed: Narrowed | None = None

@@ -128,6 +128,8 @@ class _Work:
         self.stop = stop
         self.was_whole = False
         """It was parked since the source ignores dates, which a stretch that holds most records would not show."""
+        self.throttled_alone = False
+        """It is proven that requests of this slice are refused as too many while the source answers others."""
         self.floor: int | None = None
         """What the source counts where nothing can be, once a page that shows nothing made that of interest."""
         self.reading = Reading(resumed=slice_.checkpoint.after is not None)
@@ -152,7 +154,7 @@ class _Work:
         if self.slice_.origin is Origin.INFER:
             self.slice_ = self._infer()
             return
-        ask = slices.ask_of(self.slice_, self.puller.page_size)
+        ask = replace(slices.ask_of(self.slice_, self.puller.page_size), suspect=self.throttled_alone)
         try:
             answer = self.puller.source.ask(ask)
         except (TransientError, HaltError) as error:
@@ -329,6 +331,9 @@ class _Work:
     def _failed(self, error: TransientError | HaltError, ask: Ask) -> None:
         """Count a failed request; once it is hopeless, and the source answers others, do without what it asked for."""
         self.slice_ = slices.failed(self.slice_)
+        if isinstance(error, SourceThrottledError) and self._is_throttled_alone(ask):
+            self.slice_, self.throttled_alone = slices.throttled_alone(self.slice_), True
+            ask = replace(ask, suspect=True)
         suspected = self.slice_.checkpoint.isolations is not None
         if not slices.is_unusable(self.slice_, error):
             if suspected and not isinstance(error, SourceThrottledError):
@@ -338,6 +343,25 @@ class _Work:
             self._blame(ask, error)
             self.slice_ = slices.suspect(self.slice_)
         self._make_do(Unusable(reason=str(error)), ask, error)
+
+    def _is_throttled_alone(self, ask: Ask) -> bool:
+        """Whether this request is refused as one too many each time, while the source answers another right after."""
+        if self.throttled_alone:
+            return True
+        suspected = self.slice_.checkpoint.isolations is not None
+        if self.slice_.checkpoint.failures < (2 if suspected else slices.TRIES):
+            return False
+        for _ in range(2):
+            try:
+                self.puller.source.ask(replace(ask, suspect=True))
+            except SourceThrottledError:
+                if self._ask_nowhere(ask) is None:
+                    return False
+            except (TransientError, HaltError):
+                return False
+            else:
+                return False
+        return True
 
     def _make_do(self, answer: Unusable, ask: Ask, error: TransientError | HaltError | None = None) -> None:
         """Ask for fewer records, then cut around what fails, then record by record: the rest gets through.

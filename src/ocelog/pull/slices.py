@@ -35,7 +35,7 @@ MOST_ISOLATIONS = 100
 _RETRY_ISOLATIONS = 4
 """Likewise for a parked stretch that is tried again; once its waits are long, since each costs some 40 requests."""
 _LONG_PARKED = 9
-_TRIES, _TRIES_THROTTLED = 5, 12
+TRIES, _TRIES_THROTTLED = 5, 12
 """A request that failed so often in a row is unusable, if the source answers others."""
 MANY = 10
 """So many records that are counted and not shown, on a last page that shows nothing, are searched for by time."""
@@ -166,7 +166,7 @@ def nowhere(ask: Ask) -> Ask:
     """Return the least request like `ask`, for ten years ahead: a healthy source answers at once, with nothing."""
     ahead = timedelta(days=3650)
     since = ask.until + ahead if ask.until < _LAST - 2 * ahead else ask.since - ahead
-    return replace(ask, since=since, until=since + SECOND, after=None, page_size=1)
+    return replace(ask, since=since, until=since + SECOND, after=None, page_size=1, suspect=False)
 
 
 def full_size(checkpoint: Checkpoint, page_size: int) -> int:
@@ -450,6 +450,12 @@ def failed(slice_: Slice) -> Slice:
     return replace(slice_, checkpoint=replace(slice_.checkpoint, failures=slice_.checkpoint.failures + 1))
 
 
+def throttled_alone(slice_: Slice) -> Slice:
+    """Return `slice_`, of whose request it is proven that it alone is refused as one too many."""
+    failures = max(slice_.checkpoint.failures, _TRIES_THROTTLED)
+    return replace(slice_, checkpoint=replace(slice_.checkpoint, failures=failures))
+
+
 def is_unusable(slice_: Slice, error: TransientError | HaltError) -> bool:
     """Whether a request that failed as often as `slice_` says is hopeless, if the source answers others.
 
@@ -460,7 +466,7 @@ def is_unusable(slice_: Slice, error: TransientError | HaltError) -> bool:
         return failures >= _TRIES_THROTTLED
     if isinstance(error, HaltError):
         return True
-    return failures >= (_TRIES if slice_.checkpoint.isolations is None else 2)
+    return failures >= (TRIES if slice_.checkpoint.isolations is None else 2)
 
 
 def postponed(slice_: Slice, error: TransientError | HaltError, now: datetime, rng: random.Random) -> Slice:

@@ -63,16 +63,17 @@ class Pace:
         """How many times slower than set it is at present, because the source complained; 1: not at all."""
         return self._slowness
 
-    def take(self) -> float:
+    def take(self, *, patient: bool = False) -> float:
         """Reserve the next request; return how many seconds to wait before it.
 
-        Raises SourceThrottledError, and reserves nothing, when that is longer than a caller should hold still.
+        Who is `patient` also waits for up to a minute because the source asked for it. Raises SourceThrottledError,
+        and reserves nothing, when that is longer than a caller should hold still.
         """
         with self._lock:
             now = self._monotonic()
             due = max(self._next, self._closed_until, now)
             wait = due - now
-            if self._closed_until - now > _LONGEST_PAUSE:
+            if self._closed_until - now > (_LONGEST_TURN if patient else _LONGEST_PAUSE):
                 raise SourceThrottledError(
                     f"Wiz is rate-limiting requests: the next one is due in {wait:.0f} s.",
                     retry_after=timedelta(seconds=wait),
@@ -85,12 +86,12 @@ class Pace:
             self._next = due + self._gap * self._slowness
             return wait
 
-    def wait(self, closed: threading.Event = _NEVER) -> None:
+    def wait(self, closed: threading.Event = _NEVER, *, patient: bool = False) -> None:
         """Hold still until the next request may go out.
 
         Raises SourceThrottledError like `take`, and SourceUnavailableError once `closed` is set.
         """
-        _sleep(self.take(), closed)
+        _sleep(self.take(patient=patient), closed)
 
     def hold(self, closed: threading.Event = _NEVER) -> None:
         """Hold back a request that is about to go out until no window has more than it may; call it last of all."""
@@ -107,6 +108,12 @@ class Pace:
             self._slowness = min(self._slowness * 2, _SLOWEST)
             pause = retry_after.total_seconds() if retry_after is not None else self._gap * self._slowness
             self._closed_until = max(self._closed_until, self._monotonic() + pause)
+
+    def pardoned(self) -> None:
+        """Take in that it was one single request of which the source complained, whatever the rate."""
+        with self._lock:
+            self._slowness = 1.0
+            self._closed_until = self._monotonic()
 
     def answered(self) -> None:
         """Take in that the source answered well."""

@@ -94,7 +94,7 @@ class WizSource:
             selection, token = self._selection(root), self._tokens.get(refused=refused[-1] if refused else None)
             if ask.background and not self.hurried:
                 self._background.wait(self._closed)
-            self._pace.wait(self._closed)
+            self._pace.wait(self._closed, patient=ask.suspect)
             sent, asked_us = self._monotonic(), self.clock.stamp()
             answered = self._post(token, selection.text, variables)
             reply = self._read(answered, root, ask, asked_us, selection)
@@ -195,7 +195,10 @@ class WizSource:
         try:
             reply = read_answer(answered, root, after=ask.after, asked_us=asked_us, refused=selection.refused)
         except SourceThrottledError as error:
-            self._pace.complained(error.retry_after)
+            if ask.suspect:
+                self._pace.pardoned()
+            else:
+                self._pace.complained(error.retry_after)
             raise
         self._pace.answered()
         if not isinstance(reply, TokenRefused):
