@@ -17,7 +17,7 @@ from ocelog.pull.sweep import Stage
 from ocelog.sweeping import advance
 
 REMEMBERED = timedelta(hours=6)
-"""So long the ledger keeps the live slices that are read: with 600 streams, each day of them is 230,000 rows."""
+"""So long the ledger keeps the slices that are read: with 600 streams, each day of live ones is 230,000 rows."""
 _AT_ONCE = 100
 """Streams that one transaction plans: a landing may wait for it."""
 
@@ -60,13 +60,32 @@ def plan_due(
 
 
 def forget_old(ledger: Ledger, stream: Stream) -> None:
-    """Forget slices of long ago, unless one of the stream was short: what will make it good may be among them."""
+    """Forget slices of long ago that were read to their end, so that polls of years cost no more than one day's.
+
+    Kept are those that may tell something yet: what was short, or lies where something was, since it may make that
+    good; what shows where the source counts wrong; the past while some of it is still read; and the last that was read.
+    """
     source_id, log_type = stream.key
-    if ledger.any_short(source_id, log_type):
-        drained = ledger.slices(source_id=source_id, log_type=log_type, states={SliceState.DRAINED})
-        if still_short(drained):
-            return
-    ledger.forget_slices(source_id, log_type, until=stream.source.now() - REMEMBERED)
+    slices = ledger.slices(source_id=source_id, log_type=log_type)
+    read = [each for each in slices if each.state in {SliceState.DRAINED, SliceState.RETIRED}]
+    short = still_short(slices)
+    until = stream.source.now() - REMEMBERED
+    past_is_read = all(each.origin is not Origin.BACKFILL for each in slices if each.state is SliceState.WAITING)
+
+    def is_of_use(slice_: Slice) -> bool:
+        checkpoint = slice_.checkpoint
+        shows_wrong_total = slice_.state is SliceState.DRAINED and checkpoint.met < (checkpoint.total or 0)
+        return any(
+            slice_.by == each.by and slice_.since <= each.until and each.since <= slice_.until for each in short
+        ) or (slice_.origin is Origin.BACKFILL and (shows_wrong_total or not past_is_read))
+
+    ledger.forget_slices(
+        [
+            each.id
+            for each in read[:-1]
+            if each.origin in {Origin.LIVE, Origin.BACKFILL} and each.until <= until and not is_of_use(each)
+        ]
+    )
 
 
 def totals_are_right_again(ledger: Ledger, slice_: Slice) -> bool:

@@ -165,6 +165,13 @@ def test_a_source_that_is_down_does_not_pile_up_slices_without_end() -> None:
     )
 
 
+def test_parked_stretches_hold_no_news_back_however_many_there_are() -> None:
+    marks = planned(NEW, NOW).after
+    later = NOW + timedelta(minutes=5)
+    bad = replace(planned(marks, later).slices[0], state=SliceState.PARKED, fence=3, checkpoint=Checkpoint(failures=2))
+    assert plan(marks, ISSUES, SETTINGS, later, [bad] * 500, our_now=later) is not None
+
+
 def test_an_edge_in_the_future_is_taken_back_and_the_last_two_days_are_read_again() -> None:
     lied_to = replace(planned(NEW, NOW).after, edge=NOW + timedelta(hours=2))
     mended = planned(lied_to, NOW)

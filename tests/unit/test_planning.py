@@ -26,26 +26,52 @@ def ledger() -> Iterator[Ledger]:
     ledger.close()
 
 
-def test_a_week_of_slices_is_kept(ledger: Ledger) -> None:
+def test_what_was_read_long_ago_is_forgotten(ledger: Ledger) -> None:
     read = slice_of(state=SliceState.DRAINED, since=OLD - HOUR, until=OLD)
+    split = replace(read, state=SliceState.RETIRED)
+    past = replace(read, origin=Origin.BACKFILL)
     later = slice_of(state=SliceState.DRAINED, since=OLD, until=OLD + HOUR)
-    planned(ledger, read, later)
+    planned(ledger, read, split, past, later)
     forget_old(ledger, STREAM)
     assert [each.until for each in ledger.slices()] == [OLD + HOUR]
 
 
-def test_nothing_is_forgotten_while_a_stretch_is_short(ledger: Ledger) -> None:
+def test_what_lies_where_something_is_short_is_kept_and_nothing_else(ledger: Ledger) -> None:
     short = slice_of(state=SliceState.DRAINED, since=OLD - HOUR, until=OLD, short_by=3)
-    planned(ledger, short, slice_of(state=SliceState.DRAINED, since=OLD - 2 * HOUR, until=OLD - HOUR))
+    beside = slice_of(state=SliceState.DRAINED, since=OLD - 2 * HOUR, until=OLD - HOUR)
+    by_another = replace(beside, by="createdAt")
+    elsewhere = slice_of(state=SliceState.DRAINED, since=OLD - 3 * HOUR, until=OLD - 2 * HOUR)
+    last = slice_of(state=SliceState.DRAINED, since=OLD - 9 * HOUR, until=OLD - 8 * HOUR)
+    planned(ledger, short, beside, by_another, elsewhere, last)
     forget_old(ledger, STREAM)
-    assert len(ledger.slices()) == 2
+    assert [(each.since, each.by) for each in ledger.slices()] == [
+        (short.since, short.by),
+        (beside.since, beside.by),
+        (last.since, last.by),
+    ]
 
 
 def test_a_stretch_that_was_made_good_goes_together_with_what_made_it_good(ledger: Ledger) -> None:
     short = slice_of(state=SliceState.DRAINED, since=OLD - HOUR, until=OLD, short_by=3)
-    planned(ledger, short, slice_of(state=SliceState.DRAINED, since=OLD - HOUR, until=OLD))
+    good = slice_of(state=SliceState.DRAINED, since=OLD - HOUR, until=OLD)
+    last = replace(good, since=OLD - 2 * HOUR, until=OLD - HOUR)
+    planned(ledger, short, good, last)
     forget_old(ledger, STREAM)
-    assert ledger.slices() == []
+    assert [each.since for each in ledger.slices()] == [last.since], "a replay needs one that was read"
+
+
+def test_the_past_is_kept_while_it_is_read_and_where_it_shows_a_wrong_total(ledger: Ledger) -> None:
+    past = slice_of(state=SliceState.DRAINED, origin=Origin.BACKFILL, since=OLD - HOUR, until=OLD)
+    wrong = replace(past, checkpoint=Checkpoint(met=8, total=9))
+    waiting = replace(past, state=SliceState.WAITING)
+    planned(ledger, past, wrong, waiting, slice_of(state=SliceState.DRAINED))
+    forget_old(ledger, STREAM)
+    assert len(ledger.slices()) == 4
+    (left,) = ledger.slices(states={SliceState.WAITING})
+    ledger.move(left, replace(left, state=SliceState.DRAINED))
+    forget_old(ledger, STREAM)
+    assert [each.checkpoint.total for each in ledger.slices()][:1] == [9]
+    assert len(ledger.slices()) == 2
 
 
 def test_a_stretch_is_asked_by_the_date_too_by_which_something_in_it_was_short(ledger: Ledger) -> None:

@@ -286,11 +286,13 @@ def split(tx: Connection, slice_: Slice, children: Sequence[Slice], now_us: int)
 _FAILING_SINCE = select(_s.failing_us, _s.reason).where(_s.id == bindparam("slice"), _s.failing_us.is_not(None))
 
 
-def forget(tx: Connection, source_id: str, log_type: str, until_us: int) -> int:
-    """Delete the live slices that were read to their end, or split, and asked for nothing after `until_us`."""
-    mine = and_(_s.source_id == source_id, _s.log_type == log_type)
-    read = and_(_s.state.in_([SliceState.DRAINED, SliceState.RETIRED]), _s.origin == Origin.LIVE)
-    return tx.execute(delete(tables.slices).where(mine, read, _s.until_us <= until_us)).rowcount
+def forget(tx: Connection, ids: Sequence[int]) -> int:
+    """Delete those of these slices that were read to their end, or split."""
+    ended = _s.state.in_([SliceState.DRAINED, SliceState.RETIRED])
+    return sum(
+        tx.execute(delete(tables.slices).where(ended, _s.id.in_(ids[start : start + _AT_ONCE]))).rowcount
+        for start in range(0, len(ids), _AT_ONCE)
+    )
 
 
 def left(tx: Connection, sources: Collection[str]) -> dict[tuple[str, str], list[Slice]]:
@@ -302,12 +304,6 @@ def left(tx: Connection, sources: Collection[str]) -> dict[tuple[str, str], list
     for row in tx.execute(found).mappings():
         by_stream.setdefault((row["source_id"], row["log_type"]), []).append(slice_of(row))
     return by_stream
-
-
-def any_short(tx: Connection, source_id: str, log_type: str) -> bool:
-    """Whether a slice of a stream was drained although the source counted more."""
-    drained = and_(_s.source_id == source_id, _s.log_type == log_type, _s.state == SliceState.DRAINED)
-    return tx.execute(select(_s.id).where(drained, _s.short_by > 0).limit(1)).first() is not None
 
 
 def listed(

@@ -271,15 +271,10 @@ class Ledger:
         with self._database.read() as tx:
             return slices.listed(tx, source_id=source_id, log_type=log_type, states=states)
 
-    def forget_slices(self, source_id: str, log_type: str, *, until: datetime) -> int:
-        """Delete live slices that are read and ask for nothing after `until`; return how many. A day adds hundreds."""
+    def forget_slices(self, ids: Sequence[int]) -> int:
+        """Delete those of these slices that are read to their end; return how many."""
         with self._database.write() as tx:
-            return slices.forget(tx, source_id, log_type, to_us(until))
-
-    def any_short(self, source_id: str, log_type: str) -> bool:
-        """Whether a slice of a stream was drained although the source counted more."""
-        with self._database.read() as tx:
-            return slices.any_short(tx, source_id, log_type)
+            return slices.forget(tx, ids)
 
     def next_due(self) -> datetime | None:
         """Return when `take` may next find a slice, which may lie in the past; None: nothing is left to do."""

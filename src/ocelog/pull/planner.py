@@ -66,7 +66,7 @@ def plan(  # noqa: PLR0913 - what there is, and when
 ) -> Plan | None:
     """Return what `marks` lack at the API's instant `now`, None if nothing is due.
 
-    `our_now` is the same instant by our clock. `waiting` are the stream's slices that are not drained yet. No slice
+    `our_now` is the same instant by our clock. `waiting` are the stream's slices that wait or are parked. No slice
     ends beyond `now`.
     """
     if marks.edge is None:
@@ -263,7 +263,8 @@ def _covered(slice_: Slice, later: Collection[Slice]) -> bool:
 
 
 def _failing(waiting: Collection[Slice]) -> int:
-    return sum(s.origin is Origin.LIVE and (s.fence == 0 or s.checkpoint.failures > 0) for s in waiting)
+    live = [s for s in waiting if s.origin is Origin.LIVE and s.state is SliceState.WAITING]
+    return sum(s.fence == 0 or s.checkpoint.failures > 0 for s in live)
 
 
 def _live(marks: Marks, kind: Kind, since: datetime, until: datetime) -> list[Slice]:
