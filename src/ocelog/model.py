@@ -79,9 +79,10 @@ class Kind:
     version_fields: tuple[str, ...] | None = None
     set_like: frozenset[str] = frozenset()
     """Top-level lists whose order says nothing."""
-    later_fields: frozenset[str] = frozenset()
-    """What came with the present algorithm of the hash, and rows from before lack: of `version_fields`, or paths inside
-    them such as `entitySnapshot.hostname`."""
+    later_fields: tuple[frozenset[str], ...] = ()
+    """What each algorithm of the hash brought after the first, in order, and rows of the former ones lack: names of
+    `version_fields`, or paths inside them such as `entitySnapshot.hostname`. What a release adds is a new entry at the
+    end; an entry that was released never changes."""
     uncounted: frozenset[str] = frozenset()
     """Paths inside the version fields whose change is none of the record's own, such as `projects.projectOwners`."""
     statuses: tuple[str, ...] = ()

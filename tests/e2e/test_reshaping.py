@@ -17,8 +17,8 @@ from ocelog.sources.wiz.streams import KINDS
 issues, kind = packaged_schemas()["Wiz.Issues"], KINDS["Wiz.Issues"]
 later = {"url", "assignee"}
 fewer = replace(issues, fields=tuple(field for field in issues.fields if field.name not in later))
-counted = tuple(name for name in kind.version_fields if name not in kind.later_fields)
-former = replace(kind, version_fields=counted, later_fields=frozenset())
+counted = tuple(name for name in kind.version_fields if not any(name in added for added in kind.later_fields))
+former = replace(kind, version_fields=counted, later_fields=())
 assemble.packaged_schemas = lambda: {**packaged_schemas(), "Wiz.Issues": fewer}
 assemble.KINDS = {**KINDS, "Wiz.Issues": former}
 main(["pull"])

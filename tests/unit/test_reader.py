@@ -434,10 +434,12 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
 
 def test_drained_slices_are_forgotten_now_and_then(ledger: Ledger, now: Now) -> None:
     begun(ledger)
-    planned(ledger, slice_of(state=SliceState.DRAINED))
+    old, last = planned(ledger, slice_of(state=SliceState.DRAINED), slice_of(state=SliceState.DRAINED))
     reader = reader_of(ledger, now, stream_of(now, Drains(ledger=ledger, now=now, failing=lambda _: False)))
     reader.go_round()
-    assert len(ledger.slices()) == 1
+    assert len(ledger.slices()) == 2
     now.go_on(REMEMBERED.total_seconds() + 1)
     reader.go_round()
-    assert NOW not in [slice_.until for slice_ in ledger.slices()]
+    left = [slice_.id for slice_ in ledger.slices()]
+    assert old.id not in left
+    assert last.id in left

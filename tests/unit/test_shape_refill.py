@@ -70,7 +70,7 @@ def kind(*later: str) -> Kind:
         created_field="at",
         version_times=("at",),
         version_fields=(*FIELDS, *(name for name in later if "." not in name)),
-        later_fields=frozenset(later),
+        later_fields=(frozenset(later),) if later else (),
     )
 
 

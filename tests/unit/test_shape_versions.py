@@ -126,7 +126,7 @@ def test_free_json_in_a_list_is_the_same_however_it_is_written() -> None:
 def test_text_cannot_pass_for_the_hash_of_other_text() -> None:
     shaper = tiny()
     long = {"id": "x", "at": AT, "free": "y" * 1_500}
-    stands_for = shaper.fingerprints._parts._json[0][2].written([json.dumps(long["free"]).encode()])[0]
+    stands_for = shaper.fingerprints._parts[-1]._json[0][2].written([json.dumps(long["free"]).encode()])[0]
     assert version(shaper, long) != version(shaper, {**long, "free": bytes(stands_for).decode()})
 
 
@@ -138,6 +138,31 @@ def test_a_new_field_that_is_null_changes_no_version() -> None:
     record = {"id": "x", "at": AT, "text": "t"}
     after = compile_shaper(parse_schema(wider, "t.yml"), kind)
     assert version(tiny(), record) == version(after, record) == version(after, {**record, "also": None, "more": None})
+
+
+def test_rows_of_each_former_release_are_recognised_and_a_later_change_is_one() -> None:
+    wider = TINY.replace(
+        "  - {name: at,", "  - {name: also, type: string}\n  - {name: more, type: string}\n  - {name: at,"
+    )
+    first = TINY_KIND.version_fields or ()
+    schema = parse_schema(wider, "t.yml")
+    releases = [
+        compile_shaper(schema, replace(TINY_KIND, version_fields=(*first, *later), later_fields=entries))
+        for later, entries in (
+            ((), ()),
+            (("also",), (frozenset({"also"}),)),
+            (("also", "more"), (frozenset({"also"}), frozenset({"more"}))),
+        )
+    ]
+    record = {"id": "x", "at": AT, "text": "t", "also": "a", "more": "m"}
+    stored = [version(shaper, record) for shaper in releases]
+    assert len(set(stored)) == 3
+    for number, shaper in enumerate(releases):
+        (old,) = shaper.shape(page([record])).old_versions
+        assert list(old) == stored[:number][::-1]
+    (changed,) = releases[2].shape(page([{**record, "more": "n"}])).old_versions
+    assert stored[1] in changed, "what was unknown then is no change"
+    assert stored[2] not in (*changed, version(releases[2], {**record, "more": "n"}))
 
 
 def test_an_audit_entry_is_its_id() -> None:
@@ -247,7 +272,7 @@ def test_rows_of_before_the_fields_that_came_later_have_the_hash_that_is_compare
             for one in record.get("projects") or ()
         ] or record.get("projects")
         shaped = shaper.shape([raw, json.dumps(full).encode()])
-        assert list(shaped.old_versions) == [old, old]
+        assert list(shaped.old_versions) == [(old,), (old,)]
         assert len({*shaped.versions, old}) == 3
         # Asking for them changes nothing of what lands.
         landed = rows(shaped)

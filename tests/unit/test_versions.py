@@ -20,12 +20,13 @@ class Events:
     ids: list[str] = field(default_factory=list)
     version_us: list[int] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
-    old_versions: list[str] = field(default_factory=list)
+    old_versions: list[list[str]] = field(default_factory=list)
 
     @classmethod
     def of(cls, *events: tuple[str, int, str]) -> Shaped:
-        """Return events by id, version time and version; `new/old` is a version and what it was before an upgrade."""
-        new, old = [digest(e[2].partition("/")[0]) for e in events], [digest(e[2].rpartition("/")[2]) for e in events]
+        """Return events by id, version time and version; `new/old/older` is a version and what it was before."""
+        new = [digest(e[2].partition("/")[0]) for e in events]
+        old = [list(map(digest, e[2].split("/")[1:])) for e in events]
         return cast("Shaped", cls([e[0] for e in events], [e[1] for e in events], new, old))
 
 
@@ -53,6 +54,9 @@ def test_a_row_from_before_an_upgrade_is_repeated_by_its_record_and_by_nothing_e
     assert land(history, 4, ("i", 11, "new B/old B")).keep == [0]
     assert land(history, 5, ("i", 11, "new B/old B")).keep == []
     assert land(history, 6, ("i", 11, "new B, assigned/old B")).keep == [0]
+    assert land(history, 7, ("i", 12, "newest B/new B, assigned/old B")).keep == []
+    assert land(history, 8, ("j", 10, "oldest")).keep == [0]
+    assert land(history, 9, ("j", 10, "newest/newer/oldest")).keep == []
 
 
 def test_a_b_a_is_three_versions_with_three_row_ids() -> None:

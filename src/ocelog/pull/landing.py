@@ -194,7 +194,7 @@ class _OnlyRejections:
     cursor_us: list[int] = field(default_factory=list)
     version_us: list[int] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
-    old_versions: Sequence[str] = ()
+    old_versions: Sequence[Sequence[str]] = ()
     positions: Sequence[int] = ()
     unknown_fields: Mapping[str, int] = field(default_factory=dict)
     last_event_us: int | None = None

@@ -100,8 +100,8 @@ class Shaped(Protocol):
     """Each event's position in the page."""
 
     @property
-    def old_versions(self) -> Sequence[str]:
-        """`versions` by the hash's former algorithm, with which rows from before an upgrade are compared."""
+    def old_versions(self) -> Sequence[Sequence[str]]:
+        """What `versions` were by each former algorithm of the hash: rows from before an upgrade are compared by it."""
         ...
 
     def fill(self, event: int, paths: Collection[str], row: Mapping[str, Any]) -> None:

@@ -125,7 +125,7 @@ class History:
             around = _neighbours(entry, entries)
             # The hash of a row from before an upgrade lacks the fields that came with it. What they were then nobody
             # knows, so they make no change.
-            if version in around or (around and shaped.old_versions[index] in around):
+            if version in around or (around and not around.isdisjoint(shaped.old_versions[index])):
                 continue
             fresh[record_id] = [*entries, entry]
             keep.append(index)

@@ -15,10 +15,6 @@ from ocelog.schema.decode import NO_JSON, Layout, Record
 from ocelog.schema.fields import Array, Json, LogSchema
 from ocelog.schema.frame import Frame
 
-_FIRST = b"1"
-_ALGORITHM = b"2"
-"""Mixed into each hash of log types whose list of fields grew. A record is also compared by the first algorithm, which
-lacks the fields that came later: so a new number makes no record a new version (docs/adr/0025)."""
 _encode = msgspec.json.Encoder().encode
 _encode_into = msgspec.json.Encoder().encode_into
 
@@ -29,7 +25,6 @@ class Fingerprints:
     def __init__(self, schema: LogSchema, layout: Layout, kind: Kind) -> None:
         wanted = kind.version_fields
         self._id_alone = wanted is None
-        self._algorithm = _ALGORITHM if kind.later_fields else _FIRST
         counted = set(wanted or ())
         unknown = counted - {field.name for field in schema.fields}
         if unknown:
@@ -39,39 +34,32 @@ class Fingerprints:
             for at, field in enumerate(layout.fields)
             if field.name not in counted
         ]
-        self._parts = _Parts(layout, counted, kind.set_like, kind.uncounted)
-        self._has_former = bool(kind.later_fields)
-        self._former_parts = _Parts(layout, counted, kind.set_like, kind.uncounted | kind.later_fields)
+        self._parts = [
+            _Parts(layout, counted, kind.set_like, kind.uncounted.union(*kind.later_fields[number:]))
+            for number in range(len(kind.later_fields) + 1)
+        ]
+        self.former = range(len(kind.later_fields), 0, -1)
+        """The algorithms before the present one, newest first."""
 
-    def of(self, frame: Frame) -> list[str]:
-        """Return p_version of each record: 32 hex digits.
+    def of(self, frame: Frame, algorithm: int | None = None) -> list[str]:
+        """Return p_version of each record, 32 hex digits: what it is, or was by a former `algorithm`.
 
-        The records are left as they were hashed, and those inside them too; `restore` undoes that.
+        The number of the algorithm is part of the hash (docs/adr/0025). The records are left as they were hashed, and
+        those inside them too; `restore` undoes that.
         """
+        number = len(self._parts) if algorithm is None else algorithm
+        mixed_in = str(number).encode()
         if self._id_alone:
-            return [sha256(b"%s#%s" % (_FIRST, name.encode())).hexdigest()[:32] for name in frame.values("id")]
-        self._reduce(frame, self._parts)
-        return _hashes(frame.records, self._algorithm)
-
-    def of_old(self, frame: Frame) -> list[str] | None:
-        """Return what p_version of each record was before fields were added to the list; None if none were.
-
-        The records are left as they were hashed; see `of`.
-        """
-        if not self._has_former:
-            return None
-        self._reduce(frame, self._former_parts)
-        return _hashes(frame.records, _FIRST)
-
-    def _reduce(self, frame: Frame, parts: "_Parts") -> None:
+            return [sha256(b"%s#%s" % (mixed_in, name.encode())).hexdigest()[:32] for name in frame.values("id")]
         for _, name, default in self._left_out:
             _set(frame.records, name, repeat(default))
-        parts.canonicalise(frame)
+        self._parts[number - 1].canonicalise(frame)
+        return _hashes(frame.records, mixed_in)
 
     def restore(self, frame: Frame) -> None:
         """Give the records of `frame` back what `of` changed."""
         emptied = ((at, name) for at, name, _ in self._left_out)
-        for at, name in (*emptied, *self._parts.touched, *self._former_parts.touched):
+        for at, name in {*emptied, *(each for parts in self._parts for each in parts.touched)}:
             _set(frame.records, name, frame.columns[at])
 
 

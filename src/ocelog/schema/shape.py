@@ -65,7 +65,7 @@ class Shaped:
         self.cursor_us = microseconds(readout.instants.cursor)
         self.version_us = microseconds(readout.instants.version)
         self.versions = shaper.fingerprints.of(readout.frame)
-        self._old_versions: list[str] | None = None
+        self._old_versions: list[tuple[str, ...]] | None = None
         self.rejections = readout.rejections
         self.seen = readout.seen
         self.unknown_fields = readout.unknown_fields
@@ -73,17 +73,19 @@ class Shaped:
         self.positions = readout.positions
 
     @property
-    def old_versions(self) -> Sequence[str]:
-        """What `versions` were by the hash's former algorithm, by event; the same where there was none.
+    def old_versions(self) -> Sequence[Sequence[str]]:
+        """What `versions` were by the hash's former algorithms, by event; see `Shaped`.
 
         Worked out when first asked for: only rows from before an upgrade are compared by them.
         """
         if self._old_versions is None:
-            # A frame of its own: what was filled is in the records alone.
-            frame = Frame(self._frame.layout, self._whole_records())
-            found = self._shaper.fingerprints.of_old(frame)
-            self._shaper.fingerprints.restore(frame)
-            self._old_versions = list(self.versions) if found is None else found
+            fingerprints, found = self._shaper.fingerprints, list[list[str]]()
+            for algorithm in fingerprints.former:
+                # A frame of its own: what was filled is in the records alone.
+                frame = Frame(self._frame.layout, self._whole_records())
+                found.append(fingerprints.of(frame, algorithm))
+                fingerprints.restore(frame)
+            self._old_versions = list(zip(*found, strict=True)) if found else [()] * len(self.ids)
         return self._old_versions
 
     def fill(self, event: int, paths: Collection[str], row: Mapping[str, Any]) -> None:
