@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hostile import DAY, FINDINGS, SINCE, Api, Behaviour, Pull, Record, entry, finding, ids, issue, spread, wiz
-from ocelog.model import Origin, SliceState
+from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull import slices
 from ocelog.sources.wiz.streams import KINDS
 
@@ -425,10 +425,9 @@ def test_a_total_that_ignores_dates_does_not_split_a_stretch_into_seconds() -> N
         assert len(api.asked) <= 18 + 60
 
 
-@pytest.mark.parametrize("ignored", [set[str](), {"firstSeenAt"}, {"firstSeenAt", "status"}])
-def test_records_of_one_second_that_a_cursor_skips_are_found_by_another_filter(ignored: set[str]) -> None:
+def crowd_of_300() -> list[Record]:
     at, severities = SINCE + DAY, ["LOW", "MEDIUM", "HIGH", "CRITICAL"]
-    crowd = [
+    return [
         finding(
             1000 + number,
             at,
@@ -438,13 +437,46 @@ def test_records_of_one_second_that_a_cursor_skips_are_found_by_another_filter(i
         )
         for number in range(300)
     ]
-    with pulling([*RECORDS, *crowd], keyset="updatedAt") as (api, pull):
+
+
+@pytest.mark.parametrize("ignored", [set[str](), {"firstSeenAt"}, {"firstSeenAt", "status"}])
+def test_records_of_one_second_that_a_cursor_skips_are_found_by_another_filter(ignored: set[str]) -> None:
+    with pulling([*RECORDS, *crowd_of_300()], keyset="updatedAt") as (api, pull):
         api.ignored |= ignored
         pull.plan(SINCE, UNTIL)
         pull.run()
         assert pull.ids() == ids(api.records)
         assert not any(found.short_by for found in pull.slices())
         assert len(api.asked) <= 180
+
+
+def test_a_search_for_a_filter_ends_when_it_is_asked_to_and_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pulling(crowd_of_300(), keyset="updatedAt") as (api, pull):
+        pull.plan(SINCE + DAY, SINCE + DAY + timedelta(seconds=1))
+        narrowed = [0]
+
+        def is_narrowed() -> bool:
+            narrowed.append(sum("firstSeenAt" in each["filterBy"] for each in api.asked))
+            return narrowed[-1] > 1
+
+        held = pull.ledger.take("one", now=pull.now)
+        assert held is not None
+        kept = list[Slice]()
+        move = pull.ledger.move
+
+        def moved(before: Slice, after: Slice) -> None:
+            kept.append(after)
+            move(before, after)
+
+        monkeypatch.setattr(pull.ledger, "move", moved)
+        drained = pull.puller.drain(held, stop=is_narrowed)
+        pull.ledger.release(drained.slice_)
+        assert (drained.error, drained.slice_.state) == (None, SliceState.WAITING)
+        assert narrowed[-1] == 2, "it asked once more at most"
+        assert kept[-2:] == [drained.slice_] * 2, "each question extends the lease"
+        pull.run()
+        assert pull.ids() == ids(api.records)
+        assert not any(found.short_by for found in pull.slices())
 
 
 def test_a_second_that_no_filter_tells_apart_is_drained_short_and_told_once() -> None:

@@ -12,7 +12,7 @@ from ocelog.instants import to_us
 from ocelog.ledger import slices, tables
 from ocelog.ledger.dialects import bounded
 from ocelog.model import SWEEPING, Marks, Origin, Slice, SliceState
-from ocelog.pull.ports import Coverage, Suspect
+from ocelog.pull.ports import AGREEING_SWEEPS, Coverage, Suspect
 from ocelog.pull.sweep import MOST_SUSPECTS, Outcome, Stage, Step, Sweep, vanished
 
 _w = tables.sweeps.c
@@ -260,7 +260,7 @@ def ready(tx: Connection, slice_: Slice, limit: int) -> list[Suspect]:
         _of(slice_.source_id, slice_.log_type),
         _s.round == slice_.sweep_round,
         _s.verified_round == slice_.sweep_round,
-        _s.times > 1,
+        _s.times >= AGREEING_SWEEPS,
     )
     rows = tx.execute(select(tables.suspects).where(wanted).order_by(_s.record_id).limit(limit)).mappings()
     return [_suspect_of(row) for row in rows]

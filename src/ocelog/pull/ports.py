@@ -180,6 +180,10 @@ class Behind:
     """Rejection keys that are there already."""
 
 
+AGREEING_SWEEPS = 2
+"""So many complete sweeps in a row must miss a record before it is inferred closed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspect:
     """An open record of the lake that a sweep did not show."""

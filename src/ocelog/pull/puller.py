@@ -83,6 +83,8 @@ class Puller:
         while work.slice_.state is SliceState.WAITING and not stop():
             try:
                 work.step()
+            except _StoppedError:
+                break
             except _PostponeError as postpone:
                 return self._postponed(work.slice_, postpone.error, postpone.blames)
             except (TransientError, HaltError) as error:
@@ -103,6 +105,10 @@ class _PostponeError(Exception):
         super().__init__(str(error))
         self.error = error
         self.blames = blames
+
+
+class _StoppedError(Exception):
+    """Whoever holds the slice was asked to stop amid a search; nothing was landed or moved for what it was about."""
 
 
 def _nobodys(slice_: Slice) -> Stamp:
@@ -501,6 +507,10 @@ class _Work:
         return slices.narrowed(self.slice_, found, suspect=around_failure) if found else None
 
     def _total(self, ask: Ask) -> int | None:
+        if self.stop():
+            raise _StoppedError
+        # There may be many of them: the lease must outlast them all.
+        self.puller.ledger.move(self.slice_, self.slice_)
         try:
             answer = self.puller.source.ask(replace(ask, after=None, page_size=1))
         except (TransientError, HaltError):

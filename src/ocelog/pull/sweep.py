@@ -18,7 +18,7 @@ from ocelog.errors import LakeUnavailableError
 from ocelog.instants import from_us, to_us
 from ocelog.model import Kind, Origin, Slice, SliceState, table_name
 from ocelog.pull.planner import OVERLAP
-from ocelog.pull.ports import Behind, Lake, Landing, LandingLedger, OpenRecords, Suspect, Tally
+from ocelog.pull.ports import AGREEING_SWEEPS, Behind, Lake, Landing, LandingLedger, OpenRecords, Suspect, Tally
 from ocelog.pull.versions import History
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _after_verifying(sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect]
             "None was marked as closed, because an account that lost access looks the same"
         )
         return Step(to=replace(done, vanished=True, note=note))
-    gone = [each for each in absent if each.times > 1]
+    gone = [each for each in absent if each.times >= AGREEING_SWEEPS]
     if not gone:
         return Step(to=done)
     created = [each.created_us for each in gone]
