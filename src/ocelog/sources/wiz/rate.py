@@ -58,11 +58,6 @@ class Pace:
         """Requests per second at present."""
         return 1.0 / (self._gap * self._slowness)
 
-    @property
-    def slowed(self) -> float:
-        """How many times slower than set it is at present, because the source complained; 1: not at all."""
-        return self._slowness
-
     def take(self, *, patient: bool = False) -> float:
         """Reserve the next request; return how many seconds to wait before it.
 
