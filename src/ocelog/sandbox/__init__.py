@@ -9,5 +9,6 @@ Two layers, of which each is enough to keep a child from writing: seccomp takes 
 processes, the network, modes, times and mounts; Landlock takes away every file that was not named. A kernel may lack
 one of them: the child says which it has before it is given anything, and the parent decides whether that will do.
 
-A new kind of worker is a module with a function `main(channel)`, and a `Spec` that names it. See `ocelog.lake.worker`.
+A new kind of worker is a module with a function `main(channel, layers)`, and a `Spec` that names it. See
+`ocelog.lake.worker`.
 """
