@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from ocelog import errors
 from ocelog.assemble import damage, stream_settings, wiz_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
-from ocelog.instants import from_us
+from ocelog.instants import from_us, has_passed
 from ocelog.lake.sql import ALL_LOGS
+from ocelog.ledger.slices import LONGEST_WAITS
 from ocelog.ledger.store import Ledger, SourceRow, StreamRow
 from ocelog.model import PUBLISHING, Marks, Origin, Slice, SliceState, TableFault, table_name
 from ocelog.pull.planner import complete_through, still_short
@@ -82,6 +83,8 @@ class Standing:
     state: str
     """new, paused, broken, retrying, catching up, live, or empty: live, but no record ever came."""
     needs_person: bool
+    added: datetime
+    """When its source was added."""
     last_success: datetime | None
     last_event: datetime | None
     complete_through: datetime | None
@@ -98,7 +101,10 @@ class Standing:
     parked: tuple[Slice, ...]
     short: tuple[Slice, ...]
     failing: tuple[Slice, ...]
-    """Those that have failed for an hour without a success, whatever the stream's other slices do."""
+    """Those that have failed for an hour without a success, whatever the stream's other slices do.
+
+    While it is paused none of them needs a person: nothing is tried.
+    """
     sweep: Sweep | None
     """None: the first sweep is drained, or there is none."""
     last_sweep: SweepRound | None
@@ -114,10 +120,15 @@ class Standing:
     total_off_since: datetime | None
     """When that was first found."""
     clock_off: timedelta | None
-    """How far this machine's clock is behind the API's (ahead: negative), if that is more than a minute."""
+    """How far this machine's clock is behind the API's (ahead: negative), if that is more than a minute.
+
+    None while it is paused: nobody looks at the API's clock then.
+    """
     error: str | None
     todo: str | None
     error_at: datetime | None
+    resume: str | None
+    """How it goes on, if it is paused."""
 
 
 def standings(ledger: Ledger, now: datetime | None = None) -> list[Standing]:
@@ -191,7 +202,8 @@ def unpublished(
         if oldest_us is None:
             continue
         oldest, fault = from_us(oldest_us), faults.get(table)
-        if fault is not None or now - oldest > publish_after + max(allowed, _LATE):
+        late = publish_after + max(allowed, _LATE)
+        if fault is not None or has_passed(late, since=oldest, now=now):
             found.append(Unpublished(table=table, parts=parts, rows=rows, oldest=oldest, fault=fault))
     return found
 
@@ -231,22 +243,34 @@ def sweep_of(slices: Sequence[Slice]) -> Sweep | None:
 def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow | None, now: datetime) -> Standing:
     slices = ledger.slices(source_id=row.id, log_type=log_type)
     waiting = [each for each in slices if each.state is SliceState.WAITING]
-    parked = tuple(each for each in slices if each.state is SliceState.PARKED)
+    wait = LONGEST_WAITS[SliceState.PARKED]
+    parked = tuple(
+        replace(each, due_at=now) if has_passed(wait, since=each.due_at - wait, now=now) else each
+        for each in slices
+        if each.state is SliceState.PARKED
+    )
     short = still_short(slices)
     marks = stream.marks if stream is not None else Marks(source_id=row.id, log_type=log_type)
     state = _state(row, stream, waiting)
     tired = state == "retrying" and _too_long(stream, now)
-    failing = tuple(each for each in waiting if each.failing_since and now - each.failing_since > _PATIENCE)
+    failing = tuple(
+        each for each in waiting if each.failing_since and has_passed(_PATIENCE, since=each.failing_since, now=now)
+    )
     swept = ledger.sweep(row.id, log_type)
     tired = tired or (swept is not None and swept.vanished)
-    off = marks.offset if marks.offset is not None and abs(marks.offset) > _CLOCK_OFF else None
+    off = marks.offset if marks.offset is not None and abs(marks.offset) > _CLOCK_OFF and not row.paused else None
     total_off = stream.total_off_by if stream is not None else None
+    todo = stream.trouble_todo if stream is not None else None
+    resume = f"nothing is tried while it is paused; to go on: ocelog source resume {row.id}" if row.paused else None
     return Standing(
         source=row.name,
         source_id=row.id,
         log_type=log_type,
         state=state,
-        needs_person=state == "broken" or bool(parked or short or failing or off or total_off) or tired,
+        needs_person=state == "broken"
+        or bool(parked or short or off or total_off or (failing and not row.paused))
+        or tired,
+        added=from_us(row.added_us),
         last_success=_instant(stream.last_success_us if stream else None),
         last_event=_instant(stream.last_event_us if stream else None),
         complete_through=complete_through(marks, waiting),
@@ -258,7 +282,7 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
         eta=_eta(row, slices, waiting),
         parked=parked,
         short=short,
-        failing=() if row.paused else failing,
+        failing=failing,
         sweep=sweep_of(slices),
         last_sweep=swept,
         coverage=coverage(ledger, row.id, log_type),
@@ -271,7 +295,8 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
         total_off_since=_instant(stream.total_off_since_us if stream else None),
         clock_off=off,
         error=stream.trouble if stream else None,
-        todo=stream.trouble_todo if stream else None,
+        todo=resume or todo if todo else None,
+        resume=resume,
         error_at=_instant(stream.trouble_us if stream else None),
     )
 
@@ -306,7 +331,7 @@ def coverage(ledger: Ledger, source_id: str, log_type: str) -> tuple[Gap, ...]:
 def _too_long(stream: StreamRow | None, now: datetime) -> bool:
     if stream is None or stream.last_success_us is None:
         return True
-    return now - from_us(stream.last_success_us) > _PATIENCE
+    return has_passed(_PATIENCE, since=from_us(stream.last_success_us), now=now)
 
 
 def _lag(marks: Marks, slices: Sequence[Slice], now: datetime) -> timedelta | None:

@@ -1,6 +1,7 @@
 """`ocelog status`: exit 0 if all is well, 1 if something needs attention, whatever else goes on."""
 
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -33,6 +34,48 @@ def test_old_data_needs_attention_while_nothing_runs(ocelog: Ocelog) -> None:
     assert "prod Wiz.Audit: the data is" in told
     assert "and nothing is running. Run: ocelog run" in told
     assert "'soon'" in ocelog("status", "--max-lag", "soon", code=2).err
+
+
+def test_a_source_that_was_never_pulled_needs_attention_once_it_waits_for_long(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    with simulator("--audit", "1", "--issues", "0", "--findings", "0") as tenant:
+        ocelog.add(tenant, "prod", "--log-type", "audit")
+    ocelog("status")
+    told = ocelog("status", "--max-lag", "0s", code=1).out
+    assert re.search(r"prod Wiz.Audit: added 20\S+Z and never read, and nothing is running\. Run: ocelog run", told)
+    in_a_month = (time.time_ns() // 1000) + 30 * 86_400_000_000
+    with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger:
+        ledger.execute("UPDATE sources SET added_us = ?", (in_a_month,))
+        ledger.commit()
+    assert "never read" in ocelog("status", code=1).out, "our clock was ahead when it was added"
+    ocelog("source", "pause", "prod")
+    ocelog("status")
+
+
+def test_a_range_of_a_paused_source_is_never_said_to_be_tried_again(ocelog: Ocelog) -> None:
+    with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger:
+        slices = ledger.execute("SELECT id, state, failing_us, due_us FROM slices ORDER BY id").fetchall()
+        hours_ago = time.time_ns() // 1000 - 7_200_000_000
+        ledger.execute("UPDATE slices SET state = 'waiting', failing_us = ? WHERE id = 1", (hours_ago,))
+        ledger.execute("UPDATE slices SET state = 'parked' WHERE id = 2")
+        ledger.commit()
+        try:
+            assert "it is tried again at" in ocelog("status", code=1).out
+            ocelog("source", "pause", "prod")
+            told = ocelog("status", code=1).out
+            assert "failing since" in told
+            assert "parked" in told
+            assert "tried again" not in told
+            assert told.count("ocelog source resume prod") == 2
+            ledger.execute("UPDATE slices SET state = 'drained' WHERE id = 2")
+            ledger.commit()
+            assert "failing since" in ocelog("status").out
+        finally:
+            ocelog("source", "resume", "prod")
+            again = "UPDATE slices SET state = ?, failing_us = ?, due_us = ? WHERE id = ?"
+            ledger.executemany(again, [(*before, number) for number, *before in slices])
+            ledger.commit()
 
 
 def test_a_stream_that_never_delivered_is_not_shown_as_simply_fine(ocelog: Ocelog) -> None:

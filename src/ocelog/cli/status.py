@@ -15,7 +15,7 @@ from ocelog.errors import HomeError
 from ocelog.holding import Holder, holder
 from ocelog.home import Home
 from ocelog.installation import Installation, opened
-from ocelog.instants import from_us
+from ocelog.instants import from_us, has_passed
 from ocelog.lake.inspect import inspect
 from ocelog.ledger.vault import COPIED
 from ocelog.model import REJECTIONS, Slice, SliceState
@@ -90,15 +90,20 @@ def _key_trouble(installation: Installation, *, running: bool) -> str | None:
 
 
 def _stale(found: Sequence[Standing], who: Holder | str | None, allowed: timedelta, now: datetime) -> list[str]:
-    """Return a line for each stream that is older than `allowed`, unless it is being read, or Wiz asks it to wait."""
+    """Return a line for each stream that is older than `allowed`, unless it is being read, or Wiz asks it to wait.
+
+    One that never began is as old as its source.
+    """
     lines = list[str]()
     for each in found:
-        if each.state == "paused" or each.lag is None:
+        # What is wrong with a stream that never began is told already.
+        if each.state == "paused" or (each.lag is None and each.error is not None):
             continue
         # Whoever waits for the next poll is no older than that, and some seconds of reading.
         at_work = isinstance(who, str) or (who is not None and who.is_service)
         limit = max(allowed, each.poll + _READING) if at_work else allowed
-        if each.lag <= limit or _is_explained(each, who, now):
+        late = has_passed(limit, since=each.added, now=now) if each.lag is None else each.lag > limit
+        if not late or _is_explained(each, who, now):
             continue
         match who:
             case None:
@@ -111,7 +116,9 @@ def _stale(found: Sequence[Standing], who: Holder | str | None, allowed: timedel
                 why, do = f"`{who.command}` does not get on", "Look at its log"
             case Holder():
                 why, do = f"`{who.command}` is no service", "After it has ended, run: ocelog run"
-        lines.append(f"{each.source} {each.log_type}: the data is {about(each.lag)} old, and {why}. {do}.")
+        added = f"added {write_instant(each.added)} and never read"
+        what = added if each.lag is None else f"the data is {about(each.lag)} old"
+        lines.append(f"{each.source} {each.log_type}: {what}, and {why}. {do}.")
     return lines
 
 
@@ -197,10 +204,13 @@ def _remarks(each: Standing) -> list[str]:  # noqa: C901 - one step for each thi
     lines += _swept(name, each)
     for parked in each.parked:
         lines.append(f"{name}: parked {_stretch(parked)}: {parked.reason}")
-        lines.append(f"    To do: nothing at first; it is tried again at {write_instant(parked.due_at)}.")
+        again = f"nothing at first; it is tried again at {write_instant(parked.due_at)}."
+        lines.append(f"    To do: {each.resume or again}")
     for failing in each.failing:
         lines.append(f"{name}: failing since {write_instant(failing.failing_since)} {_stretch(failing)}")
         lines.append(f"    {failing.reason or 'It does not get on; the log says more.'}")
+        if each.resume:
+            lines.append(f"    To do: {each.resume}")
     if each.total_off_by:
         lines.append(
             f"{name}: Wiz's totals are unreliable since {write_instant(each.total_off_since)}: they count up to "
