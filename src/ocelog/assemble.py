@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pyarrow as pa
 import structlog
@@ -11,6 +12,7 @@ from ocelog.installation import Installation
 from ocelog.lake.lake import FileLake
 from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.publish import Publisher
+from ocelog.ledger.slices import LEASE
 from ocelog.ledger.store import SourceRow
 from ocelog.model import REJECTIONS, Kind, table_name
 from ocelog.pull.clock import ApiClock
@@ -30,6 +32,7 @@ from ocelog.sources.wiz.streams import KINDS, ROOTS
 
 SECRET_NAME = "client_secret"  # noqa: S105 - what the secret is called in the vault
 POLL, BACKFILL, SWEEP_EVERY = "5m", "30d", "1d"
+_MARGIN = timedelta(minutes=1)
 log = structlog.get_logger()
 
 
@@ -47,6 +50,11 @@ class Stream:
     def key(self) -> tuple[str, str]:
         """Source id and log type: what names a stream."""
         return self.row.id, self.kind.log_type
+
+
+def lease_of(stream: Stream) -> timedelta:
+    """Return how long a slice of `stream` is a silent holder's: longer than a token and a page may take together."""
+    return max(LEASE, timedelta(seconds=3 * stream.source.settings.total_seconds) + _MARGIN)
 
 
 def table_schemas() -> dict[str, pa.Schema]:

@@ -1,8 +1,6 @@
 """Which stream is planned and read when, and what the end of a reading means for its stream."""
 
-import os
 import random
-import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -15,12 +13,12 @@ from itertools import count
 import structlog
 
 from ocelog.advice import todo
-from ocelog.assemble import Stream
+from ocelog.assemble import Stream, lease_of
 from ocelog.dispatch.fair import StreamKey, next_stream
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import LostFenceError, OcelogError, SourceThrottledError, TransientError
 from ocelog.instants import to_us
-from ocelog.ledger.slices import LEASE
+from ocelog.ledger.slices import holder_of
 from ocelog.ledger.store import Due, Ledger
 from ocelog.model import SWEEPING, Origin, Slice, SliceState
 from ocelog.planning import Stretch, forget_old, plan_due, plan_stretch, totals_are_right_again
@@ -47,7 +45,6 @@ _ENOUGH = 30
 """Failures in a row after which a pull by hand leaves a stream: no answer may keep it going for ever."""
 _CLOCK = ""
 """Stands for a log type where a source's clock is what a thread learns."""
-_MARGIN = timedelta(minutes=1)
 
 log = structlog.get_logger()
 
@@ -115,8 +112,8 @@ class Reader:
 
     @property
     def holder(self) -> str:
-        """Who holds what this reads: the home first, so that its next process can let go of it."""
-        return f"{self.home_id}/{socket.gethostname()}:{os.getpid()}"
+        """Who holds what this reads."""
+        return holder_of(self.home_id)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -408,11 +405,6 @@ class Reader:
             pass
         reading.alive_at = self.monotonic()
         return self.stop() or self._streams.get(reading.stream) is not reading.of or self._rests(reading.stream)
-
-
-def lease_of(stream: Stream) -> timedelta:
-    """Return how long a slice of `stream` is a silent holder's: longer than a token and a page may take together."""
-    return max(LEASE, timedelta(seconds=3 * stream.source.settings.total_seconds) + _MARGIN)
 
 
 def rest_after(error: OcelogError, tries: int) -> timedelta:

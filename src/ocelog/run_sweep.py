@@ -1,7 +1,5 @@
 """One sweep of a stream from start to end, for whoever asks for it by hand."""
 
-import os
-import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from ocelog.assemble import Stream
+from ocelog.assemble import Stream, lease_of
 from ocelog.errors import HaltError, LostFenceError, OcelogError, OperatorError, TransientError
+from ocelog.ledger.slices import holder_of
 from ocelog.ledger.store import Ledger
 from ocelog.pull.planner import plan_sweep
 from ocelog.pull.sweep import Stage, Sweep
@@ -35,10 +34,11 @@ def want_sweep(ledger: Ledger, stream: Stream) -> int:
     return counted + 1
 
 
-def run_sweep(ledger: Ledger, stream: Stream, *, threads: int, stop: Callable[[], bool]) -> Swept:
+def run_sweep(ledger: Ledger, stream: Stream, *, home_id: str, threads: int, stop: Callable[[], bool]) -> Swept:
     """Sweep `stream` now, at its whole rate, and return how it went; a sweep that is under way is brought to its end.
 
-    Raises OperatorError for a stream that was never pulled; what goes wrong later is in the result.
+    `home_id` is the home that this process holds. Raises OperatorError for a stream that was never pulled; what goes
+    wrong later is in the result.
     """
     marks = ledger.marks(*stream.key)
     if marks.edge is None:
@@ -52,7 +52,7 @@ def run_sweep(ledger: Ledger, stream: Stream, *, threads: int, stop: Callable[[]
         ledger.plan(marks, plan.after, plan.slices)
     done, error, now_at = False, None, Stage.READING
     while not (done or error or stop()):
-        error, read = _read_due(ledger, stream, threads, stop)
+        error, read = _read_due(ledger, stream, home_id, threads, stop)
         with suppress(LostFenceError):
             done = error is None and advance(ledger, stream)
         stage, now_at = now_at, _stage(ledger, stream)
@@ -67,17 +67,22 @@ def _stage(ledger: Ledger, stream: Stream) -> Stage:
 
 
 def _read_due(
-    ledger: Ledger, stream: Stream, threads: int, stop: Callable[[], bool]
+    ledger: Ledger, stream: Stream, home_id: str, threads: int, stop: Callable[[], bool]
 ) -> tuple[TransientError | HaltError | None, int]:
     """Read every slice of `stream` that is due; return the first error, and how many slices were taken."""
     source_id, log_type = stream.key
     errors, read, lock = list[TransientError | HaltError](), list[int](), threading.Lock()
-    holder = f"{socket.gethostname()}:{os.getpid()}"
+    holder, lease = holder_of(home_id), lease_of(stream)
 
     def work() -> None:
         while not (errors or stop()):
             slice_ = ledger.take(
-                holder, now=datetime.now(UTC), sources=[source_id], log_types=[log_type], sweeps_together=True
+                holder,
+                now=datetime.now(UTC),
+                sources=[source_id],
+                log_types=[log_type],
+                lease=lease,
+                sweeps_together=True,
             )
             if slice_ is None:
                 return

@@ -16,7 +16,8 @@ def _run() -> None:
     name, lease = sys.argv[1], timedelta(seconds=float(sys.argv[2]))
     Home.id = property(lambda _: f"machine-{name}")  # type: ignore[assignment,method-assign] # see above
     Home.lock_file = property(lambda self: self.path / "tmp" / f"lock-{name}")  # type: ignore[assignment,method-assign] # see above
-    reading.lease_of = lambda stream: lease  # noqa: ARG005 - called as the other is
+    # It is called as the other is.
+    reading.lease_of = lambda stream: lease  # type: ignore[attr-defined] # noqa: ARG005 - see above
     main(sys.argv[3:])
 
 

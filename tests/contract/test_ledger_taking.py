@@ -2,13 +2,17 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 
 import pytest
 
 from bookkeeping.races import at_once, written
 from bookkeeping.records import ISSUES, NOW, Clock, landing, planned, slice_of, taken
+from ocelog.errors import HaltError, SourceUnavailableError
+from ocelog.ledger.slices import LONGEST_WAITS
 from ocelog.ledger.store import Due, Ledger
-from ocelog.model import Origin, Slice, SliceState
+from ocelog.model import Checkpoint, Origin, Slice, SliceState
+from ocelog.pull.slices import parked, postponed
 
 HOUR = timedelta(hours=1)
 LEASE = timedelta(minutes=10)
@@ -119,14 +123,50 @@ def test_a_slice_is_never_handed_to_two(ledger: Ledger, other: Ledger) -> None:
 
 def test_the_next_process_of_a_home_frees_what_the_one_before_held_and_nothing_else(ledger: Ledger) -> None:
     planned(ledger, *(slice_of() for _ in range(4)))
-    ours = [ledger.take(holder, now=NOW) for holder in ("home-1/host:1", "host:1")]
-    others = [ledger.take(holder, now=NOW) for holder in ("home-2/host:1", "home-10/host:1")]
+    ours = ledger.take("home-1/host:1", now=NOW)
+    others = [ledger.take(holder, now=NOW) for holder in ("home-2/host:1", "home-10/host:1", "host:1")]
     ledger.release_home("home-1")
-    again = [ledger.take("home-1/host:2", now=NOW) for _ in range(2)]
-    assert [found and found.id for found in again] == [found and found.id for found in ours]
-    assert [found and found.fence for found in again] == [2, 2]
+    again = ledger.take("home-1/host:2", now=NOW)
+    assert ours is not None
+    assert again == replace(ours, fence=2)
     assert ledger.take("home-1/host:2", now=NOW) is None
     assert all(others)
+
+
+@pytest.mark.parametrize(
+    ("state", "longest"), [(SliceState.WAITING, HOUR), (SliceState.PARKED, 24 * HOUR)], ids=["waiting", "parked"]
+)
+def test_a_clock_that_was_ahead_makes_no_slice_wait_longer_than_it_may(
+    ledger: Ledger, clock: Clock, state: SliceState, longest: timedelta
+) -> None:
+    failed = Checkpoint(failures=1)
+    planned(ledger, slice_of(due_at=NOW + longest, state=state, checkpoint=failed))
+    # Noted by a clock a month ahead: its lease, when it is tried again, and since when it fails.
+    (waits,) = planned(ledger, slice_of("late", state=state, checkpoint=failed))
+    clock.now = NOW + 720 * HOUR
+    held = ledger.take("ahead", now=clock.now, sources=["late"])
+    assert held is not None
+    ledger.move(held, replace(held, due_at=clock.now + longest, state=state))
+    clock.now = NOW
+    assert ledger.next_due() == NOW
+    assert ledger.due(NOW)["late", ISSUES].free_at == NOW
+    found = ledger.take("right", now=NOW)
+    assert found is not None
+    assert (found.id, found.fence) == (waits.id, 2)
+    assert ledger.take("right", now=NOW) is None
+    ledger.move(found, replace(found, state=SliceState.WAITING))
+    assert {each.failing_since for each in ledger.slices(source_id="late")} == {NOW}
+    assert ledger.take("other", now=NOW) is None
+    assert ledger.due(NOW)["late", ISSUES].free_at == NOW + LEASE
+
+
+def test_no_slice_waits_longer_than_the_ledger_believes() -> None:
+    """What is due later is taken for a clock that was ahead, and tried at once."""
+    no_luck = SourceUnavailableError("try in an hour", retry_after=HOUR)
+    often = slice_of(checkpoint=Checkpoint(failures=100))
+    assert postponed(often, no_luck, NOW, Random(1)).due_at - NOW <= LONGEST_WAITS[SliceState.WAITING]
+    assert postponed(often, HaltError("refused"), NOW, Random(1)).due_at - NOW <= LONGEST_WAITS[SliceState.WAITING]
+    assert parked(often, NOW, tries=100).due_at - NOW <= LONGEST_WAITS[SliceState.PARKED]
 
 
 def test_nobody_waits_for_a_lease_that_nobody_holds(ledger: Ledger) -> None:

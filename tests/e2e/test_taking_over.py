@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog
+from ocelog import home as homes
 from ocelog.ledger.store import Ledger
 from ocelog.model import Origin, Slice
 from wizsim.clock import Clock
@@ -50,7 +51,7 @@ def test_what_a_killed_command_held_is_free_for_the_next(ocelog: Ocelog) -> None
         source_id="sim", log_type="Wiz.Audit", origin=Origin.LIVE, by="timestamp", since=until - HOUR, until=until
     )
     ledger.plan(marks, marks, [slice_])
-    held = ledger.take("killed", now=until)
+    held = ledger.take(f"{homes.open_home(ocelog.home).id}/killed", now=until)
     ocelog("publish")
     again = ledger.take("next", now=until)
     ledger.close()

@@ -117,12 +117,13 @@ def _nothing(installation: Installation, row: SourceRow | None) -> str:
 
 
 def _sweep_here(installation: Installation, assembly: Assembly, streams: Sequence[Stream], stop: Stop) -> list[Swept]:
-    installation.ledger.release_home(installation.home.id)
+    home_id, threads = installation.home.id, installation.settings.threads
+    installation.ledger.release_home(home_id)
     assembly.publisher.reconcile()
     found = list[Swept]()
     for stream in streams:
         try:
-            swept = run_sweep(installation.ledger, stream, threads=installation.settings.threads, stop=stop)
+            swept = run_sweep(installation.ledger, stream, home_id=home_id, threads=threads, stop=stop)
         except OcelogError as error:
             swept = Swept(sweep=installation.ledger.sweep(*stream.key), done=False, error=error)
         found.append(swept)

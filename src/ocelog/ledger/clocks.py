@@ -1,9 +1,8 @@
 """By which clock leases run: one and the same for who takes a slice and for who extends its lease."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-_APART = timedelta(hours=1)
-"""Leases taken by one clock and extended by another would lapse early, or never."""
+from ocelog.instants import CLOCKS_APART
 
 
 def our_clock() -> datetime:
@@ -13,5 +12,6 @@ def our_clock() -> datetime:
 
 def check_clocks(taken_at: datetime, ours: datetime) -> None:
     """Raise ValueError where a slice is taken by another clock than the ledger's."""
-    if abs(taken_at - ours) > _APART:
+    # Leases taken by one clock and extended by another would lapse early, or never.
+    if abs(taken_at - ours) > CLOCKS_APART:
         raise ValueError("`now` is not by the ledger's clock, which extends the lease: open it with now=that clock.")

@@ -1,5 +1,7 @@
 """Which slices there are, who holds them, and how they move, split and park."""
 
+import os
+import socket
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -19,20 +21,21 @@ from sqlalchemy import (
     exists,
     func,
     insert,
-    not_,
     or_,
     select,
     update,
 )
 
 from ocelog.errors import LostFenceError
-from ocelog.instants import from_us, to_us
+from ocelog.instants import CLOCKS_APART, from_us, to_us
 from ocelog.ledger import tables
 from ocelog.ledger.dialects import bounded, later
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 
 LEASE = timedelta(minutes=10)
 """A holder that has not moved its slice for so long is taken for dead, unless it took a longer lease."""
+LONGEST_WAITS = {SliceState.WAITING: timedelta(hours=1), SliceState.PARKED: timedelta(days=1)}
+"""How long a slice may have to wait for its next try: what a source asked for at most, and a day for what is parked."""
 _AT_ONCE = 500
 """Values in one IN list."""
 _CHECKPOINT_FIELDS = frozenset(field.name for field in fields(Checkpoint))
@@ -73,7 +76,7 @@ def take(  # noqa: PLR0913 - what to take, for whom, when
     row = tx.execute(first, asked).mappings().one_or_none()
     if row is None:
         return None
-    fence, lease_us = row["fence"] + 1, lease // timedelta(microseconds=1)
+    fence, lease_us = row["fence"] + 1, _length_us(lease)
     held = {"holder": bounded(holder), "lease_us": lease_us, "leased_until_us": now_us + lease_us, "fence": fence}
     tx.execute(_THIS, {"slice": row["id"], **held})
     return replace(slice_of(row), fence=fence)
@@ -142,21 +145,37 @@ def _ready(*, sweeps_together: bool = False) -> ColumnElement[bool]:
     sweeping = exists().where(
         other.c.source_id == _s.source_id,
         other.c.sweep_round > 1,
-        other.c.holder.is_not(None),
-        other.c.leased_until_us > _NOW,
+        _held(other.c),
     )
     alone = or_(_s.sweep_round <= 1, ~sweeping)
-    free = and_(_s.due_us <= _NOW, _free(_NOW))
+    free = and_(_due_at() <= _NOW, ~_held())
     return free if sweeps_together else and_(free, alone)
 
 
-def _free(now_us: int | ColumnElement[Any]) -> ColumnElement[bool]:
-    return or_(_s.holder.is_(None), _s.leased_until_us <= now_us)
+def _due_at() -> ColumnElement[Any]:
+    """Return when a slice is due: now, if that is so far ahead that our clock was wrong (as in `has_passed`)."""
+    furthest_us = case(
+        *((_s.state == state, _NOW + _length_us(wait + CLOCKS_APART)) for state, wait in LONGEST_WAITS.items()),
+        else_=_NOW,
+    )
+    return case((_s.due_us > furthest_us, _NOW), else_=_s.due_us)
+
+
+def _held(slices: Any = _s) -> ColumnElement[bool]:
+    """Hold while somebody has a slice whose lease runs, and is no longer than a lease can be."""
+    length = func.coalesce(slices.lease_us, _length_us(LEASE))
+    until_us = func.coalesce(slices.leased_until_us, 0)
+    runs = until_us.between(_NOW + 1, _NOW + length + _length_us(CLOCKS_APART))
+    return and_(slices.holder.is_not(None), runs)
 
 
 def _free_at() -> ColumnElement[Any]:
     """Return when a slice is both due and free; only a lease that somebody holds counts."""
-    return case((_s.holder.is_not(None), later(_s.due_us, _s.leased_until_us)), else_=_s.due_us)
+    return case((_held(), later(_due_at(), _s.leased_until_us)), else_=_due_at())
+
+
+def _length_us(length: timedelta) -> int:
+    return length // timedelta(microseconds=1)
 
 
 def release(tx: Connection, slice_: Slice) -> None:
@@ -165,19 +184,24 @@ def release(tx: Connection, slice_: Slice) -> None:
     tx.execute(_MINE, {**mine, "holder": None, "leased_until_us": None})
 
 
+def holder_of(home_id: str) -> str:
+    """Return who holds what this process reads: the home first, so that its next process can let go of it."""
+    return f"{home_id}/{socket.gethostname()}:{os.getpid()}"
+
+
 def release_home(tx: Connection, home_id: str) -> None:
-    """Let go of the slices that holders of a home have, and of those whose holder names no home, as it used to be."""
-    ours = or_(_s.holder.startswith(f"{home_id}/", autoescape=True), not_(_s.holder.contains("/")))
+    """Let go of the slices that holders of a home have; what others hold is theirs until its lease lapses."""
+    ours = _s.holder.startswith(f"{home_id}/", autoescape=True)
     tx.execute(update(tables.slices).where(ours).values(holder=None, leased_until_us=None))
 
 
 def hurry(tx: Connection, streams: Collection[tuple[str, str]], now_us: int) -> int:
     """Make due now what waits after a failure, and what is parked, in `streams`; return how many slices that is."""
     failed = or_(_s.state == SliceState.PARKED, _s.checkpoint["failures"].as_integer() > 0)
-    hurried = 0
+    hurried, asked = 0, {"now_us": now_us}
     for source_id, log_type in streams:
-        these = and_(_to_do(), _s.source_id == source_id, _s.log_type == log_type, _s.due_us > now_us, _free(now_us))
-        hurried += tx.execute(update(tables.slices).where(these, failed).values(due_us=now_us)).rowcount
+        these = and_(_to_do(), _s.source_id == source_id, _s.log_type == log_type, _s.due_us > _NOW, ~_held())
+        hurried += tx.execute(update(tables.slices).where(these, failed).values(due_us=now_us), asked).rowcount
     return hurried
 
 
@@ -227,11 +251,10 @@ def save(tx: Connection, moving: Slice, to: Slice, now_us: int, *, landed: bool 
 _MINE = _THIS.where(_s.fence == bindparam("held"))
 _KEPT = _MINE.values(
     # What nobody holds gets no lease: nobody would wait for it to lapse but those who look for work.
-    leased_until_us=case(
-        (_s.holder.is_not(None), later(_s.leased_until_us, _NOW + func.coalesce(_s.lease_us, 0))), else_=None
-    )
+    leased_until_us=case((_s.holder.is_not(None), _NOW + func.coalesce(_s.lease_us, _length_us(LEASE))), else_=None)
 )
-_KEPT_FAILING = _KEPT.values(failing_us=func.coalesce(_s.failing_us, _NOW))
+# What a clock ahead of ours has noted would hide for as long how long it fails.
+_KEPT_FAILING = _KEPT.values(failing_us=case((_s.failing_us <= _NOW, _s.failing_us), else_=_NOW))
 
 
 def lost(slice_: Slice) -> LostFenceError:
@@ -327,9 +350,9 @@ def _listed(*, source: bool, log_type: bool, states: bool) -> Select[Any]:
     return found
 
 
-def next_due(tx: Connection) -> datetime | None:
+def next_due(tx: Connection, now_us: int) -> datetime | None:
     """Return when `take` may next find a slice; None: there is nothing to do. It may lie in the past."""
-    found = tx.execute(_next_due()).scalar_one()
+    found = tx.execute(_next_due(), {"now_us": now_us}).scalar_one()
     return None if found is None else from_us(found)
 
 

@@ -279,7 +279,7 @@ class Ledger:
     def next_due(self) -> datetime | None:
         """Return when `take` may next find a slice, which may lie in the past; None: nothing is left to do."""
         with self._database.read() as tx:
-            return slices.next_due(tx)
+            return slices.next_due(tx, self._now_us())
 
     def parts(self, table: str, above: int = 0) -> list[Part]:
         """Return the parts of `table` whose sequence is greater than `above`, in the order of their commits."""
