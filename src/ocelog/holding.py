@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from ocelog.errors import HomeError
 from ocelog.home import Home, read_note, translated
-from ocelog.instants import rfc3339
+from ocelog.instants import has_passed, rfc3339
 
 SERVICE = "ocelog run"
 """The command that goes on until it is stopped."""
@@ -49,9 +49,13 @@ class Holder:
         return self.command == SERVICE
 
     def silent_for(self, now: datetime) -> timedelta | None:
-        """Return how long a service has given no sign of life, if it hangs; None: it works, or is another command."""
-        silent = now - self.alive_at
-        return silent if self.is_service and silent > SILENT else None
+        """Return how long a service has given no sign of life, at least, if it hangs; None: it works, or is no service.
+
+        One that works replaces within seconds a sign that was dated by a clock ahead of ours.
+        """
+        if not self.is_service or not has_passed(SILENT, since=self.alive_at, now=now):
+            return None
+        return max(SILENT, now - self.alive_at)
 
 
 @dataclass(slots=True)

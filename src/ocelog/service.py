@@ -20,7 +20,7 @@ from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import ConfigError, OcelogError, TransientError
-from ocelog.instants import from_us
+from ocelog.instants import from_us, has_passed
 from ocelog.lake.leftovers import remove_leftovers
 from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.upkeep import clean
@@ -329,7 +329,9 @@ class Service:
         count, _, waiting, oldest_us = self.assembly.installation.ledger.unpublished(table)
         if not count or oldest_us is None:
             return False
-        return waiting >= settings.publish_bytes or datetime.now(UTC) >= from_us(oldest_us) + settings.publish_after
+        if waiting >= settings.publish_bytes:
+            return True
+        return has_passed(settings.publish_after, since=from_us(oldest_us), now=datetime.now(UTC))
 
     def _publish_at_times(self, holding: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         """Begin to publish if a table wants it, and to clean up now and then: both look at many files."""

@@ -271,13 +271,19 @@ def test_a_file_is_compared_once_a_day_and_again_as_soon_as_it_is_written_to(
     for _ in range(2):
         Verified(lake.home).check({str(path): part.bytes})
     assert compared == [path]
-    tomorrow = path.stat().st_mtime + AGAIN + 60
+    tomorrow = path.stat().st_mtime + AGAIN.total_seconds() + 60
     monkeypatch.setattr("time.time", lambda: tomorrow)
     Verified(lake.home).check({str(path): part.bytes})
     assert len(compared) == 2
     replace(path, path.read_bytes())
     Verified(lake.home).check({str(path): part.bytes})
     assert len(compared) == 3
+    monkeypatch.undo()
+    monkeypatch.setattr("ocelog.lake.verified.damage", lambda path, _size: compared.append(path))
+    for _ in range(2):
+        # That clock was ahead, so nobody knows how long ago it was.
+        Verified(lake.home).check({str(path): part.bytes})
+    assert len(compared) == 4
 
 
 def test_at_most_so_many_files_are_asked_for_at_each_look(lake: FileLake, ledger: FakeLedger) -> None:

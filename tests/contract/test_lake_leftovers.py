@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,25 @@ def test_the_file_of_a_killed_commit_goes_when_two_looks_have_found_it(lake: Fil
     assert remove_leftovers(lake.home, TABLE, every=NOW) == 1
     assert not orphan.exists()
     assert stranger.exists()
+
+
+def test_a_note_of_a_clock_that_was_ahead_is_begun_anew_and_nothing_goes_by_it(
+    lake: FileLake, ledger: FakeLedger
+) -> None:
+    publish(lake, ledger, row("a", 1))
+    orphan = table_location(lake.home, TABLE) / "data" / "left-behind.parquet"
+    orphan.write_bytes(b"half")
+    remove_leftovers(lake.home, TABLE, every=NOW)
+    note = lake.home / "landing" / TABLE / "leftovers.json"
+    for _ in range(2):
+        later = time.time() + 300 * 86_400
+        os.utime(note, (later, later))
+        assert remove_leftovers(lake.home, TABLE) == 0
+        assert orphan.exists(), "the last look may have been a minute ago"
+    assert note.stat().st_mtime <= time.time()
+    yesterday = time.time() - 86_401
+    os.utime(note, (yesterday, yesterday))
+    assert remove_leftovers(lake.home, TABLE) == 1
 
 
 def test_a_file_that_is_committed_between_two_looks_stays(lake: FileLake, ledger: FakeLedger) -> None:

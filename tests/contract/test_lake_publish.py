@@ -2,6 +2,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -79,11 +80,14 @@ def test_publishing_is_due_when_much_waits_or_something_waits_long() -> None:
     assert not due([part(1, 0)], five_minutes - 1)
     assert due([part(1, 0)], five_minutes)
     assert due([part(DUE_BYTES // 2, 10), part(DUE_BYTES // 2, 10)], 10)
+    a_day, ahead = 86_400_000_000, 30 * 86_400_000_000
+    assert due([part(1, ahead), part(1, a_day)], a_day), "it landed while our clock was a month ahead"
+    assert not due([part(1, a_day + five_minutes)], a_day), "another machine's clock may be a little ahead"
 
 
 def test_what_is_not_due_waits_unless_forced(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
     fresh = lake.write(TABLE, "1-1-0", rows([row("a", 1)]))
-    ledger.land(fresh, landed_us=2**62)
+    ledger.land(fresh, landed_us=time.time_ns() // 1000)
     assert (publisher.publish(TABLE).parts, publisher.publish(TABLE).waiting) == (0, 1)
     done = publisher.publish(TABLE, force=True)
     assert (done.parts, done.rows, done.through, done.waiting) == (1, 1, 1, 0)

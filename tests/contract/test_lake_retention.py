@@ -156,8 +156,14 @@ def test_a_service_deletes_old_rows_once_a_day(lake: FileLake, ledger: FakeLedge
     publish(lake, ledger, version("b", 400, "RESOLVED"))
     assert service().tend(TABLE).rows_expired == 0
     yesterday = time.time() - 86_401
-    os.utime(lake.home / "lake" / f"{TABLE}.expired", (yesterday, yesterday))
+    noted = lake.home / "lake" / f"{TABLE}.expired"
+    os.utime(noted, (yesterday, yesterday))
     assert service().tend(TABLE).rows_expired == 1
+    publish(lake, ledger, version("c", 400, "RESOLVED"))
+    next_month = time.time() + 30 * 86_400
+    os.utime(noted, (next_month, next_month))
+    assert service().tend(TABLE).rows_expired == 1, "our clock was ahead when it was noted"
+    assert noted.stat().st_mtime <= time.time()
 
 
 def test_a_table_without_statuses_keeps_the_present_version(tmp_path: Path, ledger: FakeLedger) -> None:

@@ -71,6 +71,8 @@ def test_what_is_published_is_removable_after_a_while(ledger: Ledger) -> None:
     assert [part.sequence for part in ledger.removable(TABLE, 101)] == [1, 2]
     ledger.published(TABLE, 3, at_us=200)
     assert [part.sequence for part in ledger.removable(TABLE, 101)] == [1, 2], "the first time of publishing counts"
+    ledger.published(TABLE, 3, at_us=150)
+    assert [part.sequence for part in ledger.removable(TABLE, 151)] == [1, 2, 3], "unless our clock was ahead then"
 
 
 def test_parts_that_are_not_published_are_not_forgotten(ledger: Ledger) -> None:

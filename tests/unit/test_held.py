@@ -1,7 +1,9 @@
 """Who reads while a pull publishes: nobody, so that both together never hold more memory than either."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
@@ -49,6 +51,18 @@ def test_reading_goes_on_after_a_publish_that_failed() -> None:
     with suppress(OSError), held.held():
         Path("/nowhere/at/all").stat()
     assert not held._stops(reading())
+
+
+def test_a_service_publishes_what_waits_long_or_landed_while_our_clock_was_ahead() -> None:
+    settings: Any = SimpleNamespace(publish_bytes=10_000, publish_after=timedelta(minutes=5))
+
+    def is_time(minutes: int) -> bool:
+        landed_us = time.time_ns() // 1000 + minutes * 60_000_000
+        ledger = SimpleNamespace(unpublished=lambda _: (1, 1, 1, landed_us))
+        service: Any = SimpleNamespace(assembly=SimpleNamespace(installation=SimpleNamespace(ledger=ledger)))
+        return Service._is_time(service, "wiz_issues", settings)
+
+    assert [is_time(minutes) for minutes in (0, -4, -6, 43_200)] == [False, False, True, True]
 
 
 def test_a_pull_publishes_by_itself_between_pages() -> None:

@@ -5,14 +5,16 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ocelog import home
 from ocelog.errors import ConfigError, HomeError, LakeUnavailableError
-from ocelog.holding import held, holder
+from ocelog.holding import SILENT, held, holder
 from ocelog.home import Home, translated
 from ocelog.installation import make, opened
 
@@ -209,6 +211,21 @@ def test_a_second_command_hears_who_holds_the_home_and_since_when(made: Home) ->
         with pytest.raises(HomeError, match=says), held(made, "ocelog pull"):
             pass
     assert holder(made) is None
+
+
+@pytest.mark.parametrize(("days", "hangs"), [(0, False), (30, True), (-30, True)], ids=["fresh", "ahead", "old"])
+def test_a_service_whose_last_sign_of_life_is_old_or_of_a_clock_that_was_ahead_hangs(
+    made: Home, days: int, *, hangs: bool
+) -> None:
+    with held(made, "ocelog run") as pulse:
+        pulse.beat()
+        at = time.time() + days * 86_400
+        os.utime(made.lock_file, (at, at))
+        who = holder(made)
+    assert who is not None
+    silent = who.silent_for(datetime.now(UTC))
+    assert (silent is not None) == hangs
+    assert silent is None or silent >= SILENT
 
 
 def test_looking_who_holds_a_home_does_not_hold_it(made: Home) -> None:

@@ -80,6 +80,7 @@ def test_a_table_that_is_not_published_is_told_with_the_reason_or_once_it_is_lat
         return [line for each in found for line in each.lines]
 
     assert late(HOUR) == []
+    assert late(-1_000 * HOUR), "it landed while our clock was ahead"
     (told,) = late(1.2 * HOUR)
     assert told.startswith("wiz_issues: 1 parts (3 rows) wait since")
     assert told.endswith("Run: ocelog publish")
@@ -179,12 +180,53 @@ def test_a_slice_that_fails_for_an_hour_needs_attention_whatever_its_neighbours_
         return found.needs_person, [each.reason for each in found.failing]
 
     assert seen(0.9 * HOUR) == (False, [])
+    assert seen(-1_000 * HOUR) == (True, ["HTTP 500"]), "our clock was ahead when it began to fail"
     assert seen(1.1 * HOUR) == (True, ["HTTP 500"])
     # The other slice of the stream reads well: that says nothing about this one.
     ledger.well("prod", "Wiz.Issues")
     assert seen(1.1 * HOUR)[0]
     ledger.move(failing, replace(failing, checkpoint=Checkpoint(after="next")))
     assert seen(1.1 * HOUR) == (False, [])
+
+
+def test_while_a_source_is_paused_what_fails_is_named_with_how_to_go_on_and_needs_nobody(ledger: Ledger) -> None:
+    planned(ledger, LIVE)
+    row, slice_ = ledger.source("prod"), ledger.take("one", now=datetime.now(UTC))
+    assert row is not None
+    assert slice_ is not None
+    ledger.move(slice_, replace(slice_, checkpoint=Checkpoint(failures=1), reason="HTTP 500"))
+    said = {"text": "no", "todo": "Nothing: it is tried again.", "at_us": 0}
+    ledger.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # mixed
+    before = ledger.marks("prod", "Wiz.Issues")
+    ledger.plan(before, replace(before, offset=3 * HOUR), [])
+    ledger.save_source(replace(row, paused=True))
+    (found,) = standings(ledger, datetime.now(UTC) + 2 * HOUR)
+    assert (found.state, found.needs_person, found.clock_off) == ("paused", False, None)
+    assert [each.reason for each in found.failing] == ["HTTP 500"]
+    assert found.todo == found.resume
+    assert (found.resume or "").endswith("ocelog source resume prod")
+    ledger.save_source(row)
+    (found,) = standings(ledger, datetime.now(UTC) + 2 * HOUR)
+    assert (found.needs_person, found.clock_off, found.resume) == (True, 3 * HOUR, None)
+    assert found.todo == said["todo"]
+
+
+def test_an_outage_that_began_while_our_clock_was_ahead_needs_a_person(ledger: Ledger) -> None:
+    test_a_stream_is_live_once_a_record_came(ledger)
+    said = {"text": "no", "todo": "do", "at_us": 0}
+    ledger.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # mixed
+
+    def needs_person(later: timedelta) -> bool:
+        return standings(ledger, datetime.now(UTC) + later)[0].needs_person
+
+    assert [needs_person(later) for later in (0 * HOUR, 2 * HOUR, -1_000 * HOUR)] == [False, True, True]
+
+
+def test_a_parked_range_is_tried_no_later_than_a_slice_may_wait(ledger: Ledger) -> None:
+    planned(ledger, replace(LIVE, state=SliceState.PARKED, due_at=NOW + 24 * HOUR))
+    assert standing(ledger).parked[0].due_at == NOW + 24 * HOUR
+    planned(ledger, replace(LIVE, state=SliceState.PARKED, due_at=NOW + 720 * HOUR))
+    assert standing(ledger).parked[1].due_at == NOW
 
 
 def test_a_sweep_is_counted_until_its_last_slice_is_drained() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ocelog.errors import OcelogError
 from ocelog.files import read_regular
+from ocelog.instants import has_passed
 from ocelog.lake.disk import make_directory, refusal, sync_directory, write_new
 from ocelog.lake.durable import durable_io, local_path
 from ocelog.lake.iceberg import table_location
@@ -24,14 +25,16 @@ def remove_leftovers(home: Path, table: str, *, every: timedelta = EVERY) -> int
     """Delete the files of a table that were named by no snapshot at the last look and at this one; return how many.
 
     They come from commits that were killed, from expired snapshots, and from a purge. A look that is not due does
-    nothing. Raises LakeUnavailableError.
+    nothing. Where the last one is dated ahead nobody knows how long ago it was: the looking begins anew. Raises
+    LakeUnavailableError.
     """
     if not table_location(home, table).exists():
         return 0
     looked = home / LANDING / table / "leftovers.json"
     if not looked.exists():
         _note(looked, [])
-    if time.time() < looked.stat().st_mtime + every.total_seconds():
+    now, last = time.time(), looked.stat().st_mtime
+    if not has_passed(every, since=last, now=now):
         return 0
     # Before the metadata is read: a file that is committed in between is then found to be named.
     there = sorted(str(file) for file in table_location(home, table).rglob("*") if file.name.endswith(_KINDS))
@@ -43,7 +46,7 @@ def remove_leftovers(home: Path, table: str, *, every: timedelta = EVERY) -> int
         _note(looked, [])
         return 0
     unnamed = [path for path in there if path not in named]
-    before = frozenset(noted(looked) or ())
+    before = frozenset(noted(looked) or () if last <= now else ())
     gone = [path for path in unnamed if path in before]
     for path in gone:
         discard(home, path)

@@ -10,6 +10,7 @@ from shutil import disk_usage
 import pyarrow as pa
 
 from ocelog.errors import HomeError, LakeUnavailableError
+from ocelog.instants import has_passed
 from ocelog.lake.checksums import NOT_REGULAR, damage, damaged
 from ocelog.lake.compaction import BUSY, QUIET, Policy, by_partition, groups, refusals, rewrite
 from ocelog.lake.leftovers import remove_leftovers
@@ -143,7 +144,7 @@ class Maintenance:
         if table not in self._retention:
             return 0
         noted = self._home / "lake" / f"{table}.expired"
-        if noted.exists() and time.time() < noted.stat().st_mtime + _EXPIRE_EVERY.total_seconds():
+        if noted.exists() and not has_passed(_EXPIRE_EVERY, since=noted.stat().st_mtime, now=time.time()):
             return 0
         # Before, so that what fails is tried again tomorrow, and not after each publish.
         noted.touch()
@@ -211,4 +212,4 @@ def _is_quiet(files: list[TableFile]) -> bool:
         newest = max(Path(file.path).stat().st_mtime for file in files)
     except OSError:
         return False
-    return newest < time.time() - _QUIET_AFTER.total_seconds()
+    return has_passed(_QUIET_AFTER, since=newest, now=time.time())

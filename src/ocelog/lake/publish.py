@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ocelog.errors import LakeDamagedError
+from ocelog.instants import has_passed
 from ocelog.lake.append import append
 from ocelog.lake.damage import sound_parts
 from ocelog.lake.ports import LakeLedger
@@ -39,8 +40,10 @@ def due(waiting: Sequence[Part], now_us: int) -> bool:
     """Tell whether it is time to publish: enough has come together, or the oldest has waited long enough."""
     if not waiting:
         return False
-    oldest = min(part.landed_us for part in waiting)
-    return sum(part.bytes for part in waiting) >= DUE_BYTES or now_us - oldest >= DUE_AGE // timedelta(microseconds=1)
+    if sum(part.bytes for part in waiting) >= DUE_BYTES:
+        return True
+    now = now_us / 1_000_000
+    return any(has_passed(DUE_AGE, since=part.landed_us / 1_000_000, now=now) for part in waiting)
 
 
 class Publisher:

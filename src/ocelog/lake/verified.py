@@ -9,14 +9,16 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 from ocelog.errors import LakeUnavailableError
 from ocelog.files import read_regular
+from ocelog.instants import has_passed
 from ocelog.lake.checksums import damage, damaged, written_sum
 
-AGAIN = 24 * 60 * 60
-"""Seconds after which a file that has not changed is compared once more."""
+AGAIN = timedelta(days=1)
+"""How long after a file was compared it is compared once more, though it has not changed."""
 _MOST_AGAIN = 1_000_000_000
 """Bytes of such files that one query compares: a large lake is gone through by many queries."""
 DAMAGED = "damaged.json"
@@ -46,7 +48,7 @@ class Verified:
             known = self._known.get(path)
             present = _stat(path)
             if known is not None and known[1:] == present:
-                if now - known[0] < AGAIN or size > again:
+                if not has_passed(AGAIN, since=known[0], now=now) or size > again:
                     continue
                 again -= size
             what = damage(Path(path), size)

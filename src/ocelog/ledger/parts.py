@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, or_, select, update
 
 from ocelog.ledger import counters, tables
 from ocelog.model import Part
@@ -25,9 +25,13 @@ _ABOVE = (
 
 
 def published(tx: Connection, table: str, through: int, at_us: int) -> None:
-    """Note that the parts up to `through` are in the lake's table; an earlier note stays."""
+    """Note that the parts up to `through` are in the lake's table; an earlier note stays.
+
+    One that is dated later was made by a clock that was ahead, and would keep their files for as long.
+    """
     counters.hold(tx, table)
-    fresh = and_(_p.table_name == table, _p.sequence <= through, _p.published_us.is_(None))
+    undated = or_(_p.published_us.is_(None), _p.published_us > at_us)
+    fresh = and_(_p.table_name == table, _p.sequence <= through, undated)
     tx.execute(update(tables.parts).where(fresh).values(published_us=at_us))
 
 
