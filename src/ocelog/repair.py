@@ -21,12 +21,14 @@ from ocelog.lake.damage import lost_part
 from ocelog.lake.inspect import inspect
 from ocelog.lake.lake import FileLake
 from ocelog.lake.leftovers import noted
-from ocelog.lake.parts import LANDING, write_part
+from ocelog.lake.maintenance import expire_soon
+from ocelog.lake.parts import LANDING, cursor_range, write_part
 from ocelog.lake.publish import Publisher
 from ocelog.lake.scan import opened
 from ocelog.lake.state import NAMESPACE, TableFile, TableStates
 from ocelog.lake.view import Views
-from ocelog.model import REJECTIONS, GivenUp, Kind, Part, Slice, table_name
+from ocelog.ledger.store import SourceRow
+from ocelog.model import REJECTIONS, GivenUp, Kind, NewPart, Part, Slice, table_name
 from ocelog.planning import lost_slices
 from ocelog.sources.wiz.streams import KINDS
 
@@ -116,8 +118,11 @@ def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: 
     if base is not None:
         done.lines.append(f"{table}: {_first(why)} Its newest whole metadata is {base.location.name}: it is used.")
         if not done.dry_run:
-            tables.point(home, table, str(base.location))
+            waiting = [part for part in ledger.parts(table) if part.sequence > base.mark]
+            tables.go_back(home, table, str(base.location), waiting=waiting, sources=[*_sources(installation)])
             ledger.unpublish(table, base.mark)
+            # Rows that were too old for its retention may be back: they go at the next occasion.
+            expire_soon(home, table)
         return
     waiting = [part for part in ledger.parts(table) if part.sequence > mark]
     done.lines.append(
@@ -125,9 +130,10 @@ def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: 
     )
     if done.dry_run:
         return
-    sources = [row.id for row in ledger.sources(removed=True)]
+    sources = [*_sources(installation)]
     made = tables.rebuild(home, table, schema, mark=(ledger.id, mark), waiting=waiting, sources=sources)
     ledger.unpublish(table, mark)
+    expire_soon(home, table)
     kept = sum(part.rows for part in waiting)
     again = f" {kept:,} more rows are still in landing, and are published again." if kept else ""
     done.lines.append(f"{table}: {made.rows:,} rows were found again in data files.{again}")
@@ -182,11 +188,15 @@ def _plan_again(  # noqa: C901 - the order of the steps is the rule
 ) -> None:
     """Land again what has come back, and plan to read again what has not."""
     home, ledger = installation.home.path, installation.ledger
-    lost = [*ledger.given_up(), *unrecorded]
+    lost = [*ledger.given_up(), *_returned(installation), *unrecorded]
     kinds = {table_name(log_type): kind for log_type, kind in KINDS.items()}
     planned = set[Stretch]()
     rejections_lost = False
+    sources = _sources(installation)
     for each in lost:
+        if each.source_id not in {None, *sources}:
+            # Its purge goes on where it was killed, and takes this with it.
+            continue
         if each.sequence is not None and damage(home / each.path, each.bytes) is None:
             done.lines.append(f"{each.table}: the part {each.path} is back and whole: its rows land again.")
             if not done.dry_run:
@@ -215,7 +225,10 @@ def _plan_again(  # noqa: C901 - the order of the steps is the rule
         fresh = [slice_ for slice_ in slices if _stretch(slice_) not in planned]
         planned.update(map(_stretch, fresh))
         for slice_ in fresh:
-            done.lines.append(f"{each.table}: to be read again: {slice_.since} to {slice_.until} by {slice_.by}.")
+            source = sources[slice_.source_id]
+            when = "" if source.removed_us is None else f", once the source {source.name!r} is added again"
+            stretch = f"{slice_.since} to {slice_.until} by {slice_.by}"
+            done.lines.append(f"{each.table}: to be read again{when}: {stretch}.")
         done.planned += len(fresh)
         done.for_good.add(_GONE_FOR_GOOD.get(each.table if kind is None else kind.log_type, _VERSIONS))
         if not done.dry_run:
@@ -223,6 +236,23 @@ def _plan_again(  # noqa: C901 - the order of the steps is the rule
     if rejections_lost and not done.dry_run:
         # Last: by these counts it is told whose rejections they were.
         _count_rejections(installation)
+
+
+def _returned(installation: Installation) -> list[GivenUp]:
+    """Return the parts that are whole again although their stretch was planned: Wiz may not have had all of it."""
+    home, ledger = installation.home.path, installation.ledger
+    landed = {part.path for table in table_schemas() for part in ledger.parts(table)}
+    planned = [each for each in ledger.given_up(repaired=True) if each.repaired_us is not None]
+    aside = [each for each in planned if each.sequence is not None and each.path not in landed]
+    return [each for each in aside if damage(home / each.path, each.bytes) is None]
+
+
+def _sources(installation: Installation) -> dict[str, SourceRow]:
+    """Return, by id, the sources whose rows are to be there: all but those that a purge has begun to delete.
+
+    A source that was removed is one of them: added again, it goes on where it stopped, so what it lost must be planned.
+    """
+    return {row.id: row for row in installation.ledger.sources(removed=True) if not row.purging}
 
 
 def _stretch(slice_: Slice) -> Stretch:
@@ -234,7 +264,7 @@ def _of_stretch(installation: Installation, lost: GivenUp, kind: Kind) -> list[S
     least, most = lost.min_cursor_us, lost.max_cursor_us
     since = None if least is None or most is None else from_us(least)
     until = None if least is None or most is None else from_us(most + 1)
-    ids = [row.id for row in ledger.sources() if lost.source_id in {None, row.id}]
+    ids = [source_id for source_id in _sources(installation) if lost.source_id in {None, source_id}]
     return [
         slice_
         for source_id in ids
@@ -263,7 +293,7 @@ def _of_rejections(installation: Installation, lost: GivenUp) -> tuple[list[Slic
                     until=each.until,
                 )
                 return [again], True
-    here = {row.id for row in ledger.sources() if lost.source_id in {None, row.id}}
+    here = {source_id for source_id in _sources(installation) if lost.source_id in {None, source_id}}
     streams = [each for each in ledger.streams() if each.marks.source_id in here and each.marks.log_type in KINDS]
     rejecting = [each for each in streams if each.rejections] or streams
     return [slice_ for each in rejecting for slice_ in lost_slices(each.marks, KINDS[each.marks.log_type])], False
@@ -306,13 +336,25 @@ def _readmit(installation: Installation, lost: GivenUp) -> None:
     names = rows.column("p_row_id").to_pylist()
     there = FileLake(home, ledger, table_schemas()).rows(lost.table, set(names), ["p_row_id"])
     fresh = rows.filter(pa.array([name not in there for name in names], pa.bool_()))
-    part = None
-    if fresh.num_rows:
-        found = _BY_SLICE.match(Path(lost.path).name)
-        prefix = "0-0-" if found is None else found[0]
-        part = write_part(home, lost.table, f"{prefix}{time.time_ns()}", fresh)
-    ledger.readmit(lost.path, part, lost.source_id or "")
-    (home / lost.path).unlink(missing_ok=True)
+    part, source_id = None, lost.source_id or ""
+    if fresh.num_rows == rows.num_rows:
+        least, most = cursor_range(rows)
+        part = NewPart(
+            table=lost.table,
+            path=lost.path,
+            rows=rows.num_rows,
+            bytes=(home / lost.path).stat().st_size,
+            min_cursor_us=least,
+            max_cursor_us=most,
+        )
+    elif fresh.num_rows:
+        # Under the name of a slice that is there: upkeep beside us takes no file of it for one that nobody will commit.
+        own = ledger.slices(source_id=source_id)
+        prefix = f"{own[-1].id}-{own[-1].fence}" if own else "0-0"
+        part = write_part(home, lost.table, f"{prefix}-{time.time_ns()}", fresh)
+    ledger.readmit(lost.path, part, source_id)
+    if part is None or part.path != lost.path:
+        (home / lost.path).unlink(missing_ok=True)
 
 
 def _lost_file(home: Path, table: str, file: TableFile, reason: str) -> GivenUp:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from ocelog.assemble import SECRET_NAME, stream_settings, wiz_settings, wiz_source
 from ocelog.errors import ConfigError
 from ocelog.installation import Installation
+from ocelog.ledger.sources import PURGING
 from ocelog.ledger.store import SourceRow
 from ocelog.ledger.vault import Vault
 from ocelog.quantities import nearest
@@ -20,8 +21,6 @@ from ocelog.sources.wiz.check import HealthItem
 from ocelog.sources.wiz.settings import WizSettings
 
 _LONGEST_NAME = 200
-_PURGING = "purging"
-"""Beside a source's settings, once the first of its rows may be deleted."""
 _PLAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 
@@ -86,7 +85,7 @@ def resumes(installation: Installation, row: SourceRow) -> bool:
     before = installation.ledger.source(row.id)
     if before is None or before.id != row.id or before.removed_us is None:
         return False
-    if before.settings.get(_PURGING):
+    if before.purging:
         raise ConfigError(
             f"The rows of {row.name!r} are half deleted: finish that first, or choose another name: "
             f"ocelog source remove {row.id} --purge"
@@ -136,7 +135,7 @@ def begin_purge(installation: Installation, row: SourceRow) -> None:
     installation.ledger.remove_source(row.id)
     removed = installation.ledger.source(row.id)
     if removed is not None:
-        installation.ledger.save_source(replace(removed, settings={**removed.settings, _PURGING: True}))
+        installation.ledger.save_source(replace(removed, settings={**removed.settings, PURGING: True}))
 
 
 def keep_secret(installation: Installation, row: SourceRow, secret: GivenSecret) -> None:

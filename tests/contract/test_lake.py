@@ -16,6 +16,7 @@ from ocelog.errors import LakeDamagedError, LakeUnavailableError
 from ocelog.instants import to_us
 from ocelog.lake import keys
 from ocelog.lake import lake as lake_module
+from ocelog.lake.damage import lost_part
 from ocelog.lake.lake import FileLake
 from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.parts import remove_orphans
@@ -248,6 +249,21 @@ def test_orphans_go_only_when_their_holder_has_lost_the_slice(lake: FileLake, le
     ledger.fences = {1: 7, 2: 5}
     assert remove_orphans(lake.home, TABLE, ledger) == [stale.path]
     assert all((lake.home / part.path).exists() for part in (landed, asleep, unknown))
+
+
+def test_a_file_of_a_slice_that_is_forgotten_goes(lake: FileLake, ledger: FakeLedger) -> None:
+    forgotten = lake.write(TABLE, "3-1-0", rows([row("a", 1)]))
+    ledger.fences = {4: 1}
+    assert remove_orphans(lake.home, TABLE, ledger) == [forgotten.path]
+
+
+def test_a_part_that_was_set_aside_is_no_orphan(lake: FileLake, ledger: FakeLedger) -> None:
+    part = land_waiting(lake, ledger, row("a", 1))
+    ledger.set_aside(lost_part(part, "is missing"))
+    assert ledger.parts(TABLE) == []
+    ledger.fences = {1: 7}
+    assert remove_orphans(lake.home, TABLE, ledger) == []
+    assert (lake.home / part.path).exists()
 
 
 def test_a_part_that_commits_while_orphans_are_sought_stays(lake: FileLake, ledger: FakeLedger) -> None:

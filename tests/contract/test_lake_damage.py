@@ -3,15 +3,17 @@
 import os
 import random
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 
 from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, row, rows
 from ocelog.errors import LakeDamagedError, OcelogError
-from ocelog.lake.damage import TRIES
+from ocelog.lake.damage import AWAY_FOR, TRIES
 from ocelog.lake.inspect import inspect
 from ocelog.lake.lake import FileLake
 from ocelog.lake.leftovers import remove_leftovers
@@ -24,6 +26,7 @@ from ocelog.model import Part
 
 TABLE = "wiz_issues"
 OTHER = "wiz_audit"
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -95,15 +98,46 @@ def test_a_lost_part_is_set_aside_with_a_record_and_only_then_passed(
     lost = land(lake, ledger, "a", "b")
     land(lake, ledger, "c")
     LOSSES[how](lake.home / lost.path)
-    for _ in range(TRIES - 1):
-        with pytest.raises(LakeDamagedError, match="ocelog repair"):
-            publish(lake, ledger)
-        assert TableStates(lake.home).mark(TABLE) == (None, 0)
-        assert not ledger.given_up
-    assert publish(lake, ledger) == 1
+    with time_machine.travel(NOW, tick=False) as clock:
+        for _ in range(TRIES - 1):
+            with pytest.raises(LakeDamagedError, match="ocelog repair"):
+                publish(lake, ledger)
+            assert TableStates(lake.home).mark(TABLE) == (None, 0)
+            assert not ledger.given_up
+        if how == "gone":
+            clock.shift(AWAY_FOR)
+        assert publish(lake, ledger) == 1
     assert TableStates(lake.home).mark(TABLE) == ("ledger-1", 2)
     assert [(each.path, each.sequence, each.rows) for each in ledger.given_up] == [(lost.path, 1, 2)]
     assert count(lake, ledger) == 1
+
+
+def test_a_part_that_is_away_for_less_than_ten_minutes_is_not_set_aside_however_often_it_is_tried(
+    lake: FileLake, ledger: FakeLedger
+) -> None:
+    part = land(lake, ledger, "a")
+    away = (lake.home / part.path).rename(lake.home / "away")
+    with time_machine.travel(NOW, tick=False) as clock:
+        for _ in range(119):
+            with pytest.raises(LakeDamagedError):
+                publish(lake, ledger)
+            clock.shift(timedelta(seconds=5))
+        away.rename(lake.home / part.path)
+        assert publish(lake, ledger) == 1
+    assert not ledger.given_up
+
+
+def test_tries_of_before_a_part_could_be_read_again_do_not_count(lake: FileLake, ledger: FakeLedger) -> None:
+    first, second = land(lake, ledger, "a"), land(lake, ledger, "b")
+    with time_machine.travel(NOW, tick=False) as clock:
+        for away in (first, first, second, first):
+            (lake.home / away.path).rename(lake.home / "away")
+            with pytest.raises(LakeDamagedError):
+                publish(lake, ledger)
+            (lake.home / "away").rename(lake.home / away.path)
+            clock.shift(AWAY_FOR)
+    assert not ledger.given_up
+    assert publish(lake, ledger) == 2
 
 
 def test_any_flipped_bit_of_a_part_is_noticed(lake: FileLake, ledger: FakeLedger) -> None:

@@ -1,16 +1,20 @@
 """How a table is made anew from its data files, and how files leave it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from lakeside.ledger import FakeLedger
 from lakeside.things import ISSUES, SCHEMAS, row, rows
+from ocelog.errors import LakeDamagedError
+from ocelog.lake import repair
 from ocelog.lake.inspect import inspect
 from ocelog.lake.lake import FileLake
 from ocelog.lake.publish import Publisher
+from ocelog.lake.purge import delete_rows
 from ocelog.lake.query import Queries
-from ocelog.lake.repair import begin_catalog, candidates, catalog_is_whole, drop_files, point, rebuild
+from ocelog.lake.repair import begin_catalog, candidates, catalog_is_whole, drop_files, go_back, point, rebuild
 from ocelog.lake.state import TableStates, catalog_path
 
 TABLE = "wiz_issues"
@@ -95,6 +99,61 @@ def test_the_newest_whole_metadata_is_found_and_named_again(lake: FileLake, ledg
     Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
     assert TableStates(lake.home).mark(TABLE) == ("ledger-1", 3)
     assert ids(lake, ledger) == ["a", "b", "c"]
+
+
+def gone_back(lake: FileLake, ledger: FakeLedger, sources: Sequence[str] = ("s1",)) -> int:
+    """Damage the newest metadata, and go back to the one before it."""
+    newest, base = candidates(lake.home, TABLE)[:2]
+    newest.location.chmod(0o644)
+    newest.location.write_bytes(b"{")
+    waiting = ledger.parts(TABLE, above=base.mark)
+    return go_back(lake.home, TABLE, str(base.location), waiting=waiting, sources=sources)
+
+
+def test_a_table_that_goes_back_is_without_the_rows_of_a_purged_source(lake: FileLake, ledger: FakeLedger) -> None:
+    land(lake, ledger, "a")
+    land(lake, ledger, "secret", source="purged")
+    assert delete_rows(lake.home, TABLE, "purged") == 1
+    assert gone_back(lake, ledger) == 1
+    assert ids(lake, ledger) == ["a"]
+    assert TableStates(lake.home).mark(TABLE) == ("ledger-1", 2)
+    land(lake, ledger, "b")
+    assert ids(lake, ledger) == ["a", "b"]
+    assert inspect(lake.home, ledger, SCHEMAS, content=True) == []
+
+
+def test_a_table_that_goes_back_never_shows_those_rows_even_if_that_is_killed(
+    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(lake, ledger, "a")
+    land(lake, ledger, "secret", source="purged")
+    delete_rows(lake.home, TABLE, "purged")
+    monkeypatch.setattr(repair, "keep_rows", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        gone_back(lake, ledger)
+    with pytest.raises(LakeDamagedError):
+        ids(lake, ledger)
+
+
+def test_rows_that_a_source_landed_again_after_its_purge_are_there_once(lake: FileLake, ledger: FakeLedger) -> None:
+    land(lake, ledger, "a", "b")
+    delete_rows(lake.home, TABLE, "s1")
+    land(lake, ledger, "b", publish=False)
+    ledger.rows[TABLE] = ledger.rows[TABLE][-1:]
+    assert gone_back(lake, ledger) == 1
+    assert ids(lake, ledger) == ["a", "b"]
+
+
+def test_a_table_goes_back_although_one_of_its_files_is_damaged(lake: FileLake, ledger: FakeLedger) -> None:
+    land(lake, ledger, "a")
+    (damaged,) = folder(lake).rglob("data/**/*.parquet")
+    land(lake, ledger, "secret", source="purged")
+    delete_rows(lake.home, TABLE, "purged")
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"")
+    assert gone_back(lake, ledger) == 1
+    assert drop_files(lake.home, TABLE, {str(damaged)}) == 1
+    assert ids(lake, ledger) == []
 
 
 def test_a_new_catalog_keeps_the_damaged_one_beside_it(lake: FileLake, ledger: FakeLedger) -> None:

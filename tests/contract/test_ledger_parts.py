@@ -7,7 +7,7 @@ from bookkeeping.races import at_once
 from bookkeeping.records import NOW, TABLE, landing, planned, rejecting, slice_of, taken
 from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
-from ocelog.model import REJECTIONS, Slice
+from ocelog.model import REJECTIONS, GivenUp, Slice
 from ocelog.pull.ports import Landed
 
 
@@ -130,3 +130,35 @@ def test_the_landing_state_is_of_one_instant(ledger: Ledger, other: Ledger) -> N
         paths, fences = ledger.landing_state(TABLE)
     assert (paths, fences) == (frozenset(), {held.id: 1})
     assert ledger.landing_state(TABLE) == (frozenset(), {held.id: 2})
+
+
+def test_a_part_that_was_set_aside_counts_as_landed_also_once_it_is_planned_again(ledger: Ledger) -> None:
+    _landed(ledger, 2)
+    first, second = ledger.parts(TABLE)
+    lost = GivenUp(
+        table=TABLE, path=first.path, reason="is missing", noticed_us=1, sequence=first.sequence, source_id="acme"
+    )
+    ledger.set_aside(lost)
+    assert ledger.parts(TABLE) == [second]
+    assert ledger.landing_state(TABLE)[0] == {first.path, second.path}
+    ledger.plan_lost([first.path], [])
+    assert ledger.landing_state(TABLE)[0] == {first.path, second.path}
+    assert ledger.landing_state(REJECTIONS)[0] == frozenset()
+
+
+def test_how_often_and_since_when_a_part_cannot_be_read_is_kept_until_it_can_be(ledger: Ledger) -> None:
+    _landed(ledger, 2)
+    assert ledger.part_failed(TABLE, 1, 100) == (1, 100)
+    assert ledger.part_failed(TABLE, 1, 150) == (2, 100)
+    assert ledger.part_failed(TABLE, 2, 160) == (1, 160)
+    ledger.parts_whole(TABLE, [1])
+    assert ledger.part_failed(TABLE, 1, 200) == (1, 200)
+    assert ledger.part_failed(TABLE, 2, 200) == (2, 160)
+    assert ledger.part_failed(TABLE, 3, 200)[0] == 0
+
+
+def test_a_clock_that_was_ahead_when_a_part_failed_first_does_not_count(ledger: Ledger) -> None:
+    _landed(ledger, 1)
+    assert ledger.part_failed(TABLE, 1, 9_000) == (1, 9_000)
+    assert ledger.part_failed(TABLE, 1, 100) == (2, 100)
+    assert ledger.part_failed(TABLE, 1, 150) == (3, 100)

@@ -91,8 +91,7 @@ def test_purging_deletes_all_of_one_source_and_nothing_of_another(ledger: Ledger
     held = taken(ledger)
     ledger.land(landing(held, loaded_through=1))
     ledger.land(rejecting(held, ["gone"]))
-    mine = {part.path for table in (TABLE, REJECTIONS) for part in ledger.parts(table, above=1)}
-    assert set(ledger.purge_source("acme")) == mine
+    ledger.purge_source("acme")
     left = everything(ledger)
     assert left.pop("counters") != there.pop("counters")
     assert left == there
@@ -144,5 +143,5 @@ def test_trouble_of_a_source_that_is_gone_is_no_error(ledger: Ledger) -> None:
     ledger.trouble("acme", ISSUES, kind="AccessRefusedError", text="no", todo="do", at_us=7)
     ledger.well("acme", ISSUES)
     ledger.remove_source("acme")
-    assert ledger.purge_source("acme") == []
+    ledger.purge_source("acme")
     assert ledger.streams() == []

@@ -1,12 +1,16 @@
 """A purge that is killed half-way loses nothing that is read again, and is finished by the next one."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from commands import Ocelog, Simulated, simulator
 from ocelog.cli import main, purging
+from ocelog.installation import opened
+from ocelog.lake.damage import lost_part
 from ocelog.lake.purge import delete_rows
+from ocelog.ledger.store import Ledger
 
 
 def test_a_purge_that_was_killed_half_way_is_finished_before_the_name_is_added_again(
@@ -42,3 +46,49 @@ def _purge_twice(ocelog: Ocelog, tenant: Simulated, monkeypatch: pytest.MonkeyPa
     ocelog.add(tenant, "prod")
     ocelog("pull")
     assert ocelog.count("all_logs") == rows
+
+
+def test_a_purge_leaves_no_file_of_its_source_in_landing_whether_or_not_anything_names_it(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    with simulator("--audit", "20", "--issues", "20", "--findings", "20") as tenant:
+        ocelog.add(tenant, "kept")
+        ocelog("pull")
+        others = set((ocelog.home / "landing").rglob("*.parquet"))
+        ocelog.add(tenant, "prod", "--anyway")
+        ocelog("pull")
+    with opened(ocelog.home) as installation:
+        ledger = installation.ledger
+        aside, repaired, landed = (
+            next(part for part in ledger.parts(table) if part.source_id == "prod")
+            for table in ("wiz_audit", "wiz_issues", "wiz_vulnerability_finding")
+        )
+        for part in (aside, repaired):
+            ledger.set_aside(lost_part(part, "is missing"))
+        ledger.plan_lost([repaired.path], [])
+        # As a process that was killed before its commit leaves it.
+        landed_file = ocelog.home / landed.path
+        shutil.copy(landed_file, landed_file.with_name(f"{landed_file.name.rsplit('-', 1)[0]}-0.parquet"))
+    ocelog("source", "remove", "prod", "--purge", "--yes")
+    assert set((ocelog.home / "landing").rglob("*.parquet")) == others
+
+
+def test_a_purge_that_is_killed_before_the_ledger_forgets_has_deleted_every_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    with simulator("--audit", "20", "--issues", "20", "--findings", "20") as tenant:
+        ocelog.add(tenant, "prod")
+        ocelog("pull")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
+    monkeypatch.setattr(Ledger, "purge_source", killed)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        main(["source", "remove", "prod", "--purge", "--yes"])
+    assert list((ocelog.home / "landing").rglob("*.parquet")) == []
+    ocelog("source", "remove", "prod", "--purge", "--yes")
+    assert "prod" not in ocelog("source", "list").out

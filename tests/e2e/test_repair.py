@@ -11,6 +11,7 @@ import pytest
 
 from commands import Ocelog
 from ocelog.assemble import Assembly, table_schemas
+from ocelog.cli.purging import purge
 from ocelog.dispatch.threads import Stop
 from ocelog.holding import held
 from ocelog.installation import opened
@@ -30,16 +31,20 @@ def tenant() -> Iterator[Server]:
         yield server
 
 
+def add(tenant: Server) -> list[str]:
+    return [
+        *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
+        *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET", "--no-check"),
+        *("--backfill", "all", "--rate", "200"),
+    ]
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, tenant: Server) -> Ocelog:
     """Pull and publish once; the parts are gone again."""
     command = Ocelog(tmp_path_factory.mktemp("repair") / "home", WIZ_SECRET=tenant.client_secret)
     command("init")
-    command(
-        *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
-        *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET", "--no-check"),
-        *("--backfill", "all", "--rate", "200"),
-    )
+    command(*add(tenant))
     command("pull")
     shutil.copytree(command.home, command.home.with_name("just pulled"))
     with sqlite3.connect(command.home / "ledger.db") as ledger:
@@ -200,6 +205,51 @@ def test_the_command_asks_first_and_status_names_what_is_lost(ocelog: Ocelog) ->
     assert "is missing" in ocelog("repair", "--check", code=1).out
     assert "earlier versions" in ocelog("repair", "--yes").out
     assert "there and whole" in ocelog("repair", "--check").out
+
+
+def test_what_a_removed_source_lost_is_read_again_once_it_is_added_again(ocelog: Ocelog, tenant: Server) -> None:
+    before = everything()
+    ocelog("source", "remove", "sim", "--yes")
+    lost_data(ocelog)
+    done = mend()
+    assert done.planned > 0
+    assert any("once the source 'sim' is added again" in line for line in done.lines)
+    assert "Took up" in ocelog(*add(tenant)).out
+    assert pull().exit_code == 0
+    assert everything() == before
+
+
+def test_a_repair_does_not_bring_back_the_rows_of_a_purged_source(ocelog: Ocelog) -> None:
+    with opened() as installation:
+        row = installation.ledger.source("sim")
+        assert row is not None
+        purge(installation, row, yes=True)
+    newest = max(warehouse(ocelog).glob("metadata/*.metadata.json"))
+    overwrite(newest, b"{")
+    assert any("Its newest whole metadata is" in line for line in mend().lines)
+    assert everything()["wiz_issues"] == []
+
+
+def test_a_part_that_is_back_after_it_was_given_up_and_planned_again_lands(ocelog: Ocelog) -> None:
+    before = everything()
+    shutil.rmtree(ocelog.home)
+    shutil.copytree(ocelog.home.with_name("just pulled"), ocelog.home)
+    lost_metadata_folder(ocelog)
+    mend()
+    away = [part.rename(part.with_suffix(".away")) for part in ocelog.home.glob("landing/wiz_issues/*.parquet")]
+    assert mend().planned > 0
+    assert everything()["wiz_issues"] == []
+    for part in away:
+        part.rename(part.with_suffix(".parquet"))
+    with sqlite3.connect(ocelog.home / "ledger.db") as ledger:
+        # They were taken since, as a service takes them to read them again.
+        ledger.execute("UPDATE slices SET fence = fence + 1")
+    ocelog("upkeep")
+    assert any("is back and whole" in line for line in mend().lines)
+    assert everything() == before
+    assert pull().exit_code == 0
+    assert everything() == before
+    assert mend().lines == []
 
 
 def rejected() -> list[str]:

@@ -1,6 +1,6 @@
 """A ledger in memory, as much of it as the lake sees."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from ocelog.model import GivenUp, NewPart, Part
@@ -16,7 +16,7 @@ class FakeLedger:
     marks: dict[str, tuple[int, int]] = field(default_factory=dict)
     removed: dict[str, int] = field(default_factory=dict)
     fences: dict[int, int] = field(default_factory=dict)
-    failures: dict[tuple[str, int], int] = field(default_factory=dict)
+    failures: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     given_up: list[GivenUp] = field(default_factory=list)
 
     def land(self, part: NewPart, source_id: str = "s1", landed_us: int = 0) -> Part:
@@ -68,10 +68,16 @@ class FakeLedger:
         """Return the greatest sequence that was forgotten."""
         return self.removed.get(table, 0)
 
-    def part_failed(self, table: str, sequence: int) -> int:
+    def part_failed(self, table: str, sequence: int, at_us: int) -> tuple[int, int]:
         """Count a try."""
-        self.failures[table, sequence] = self.failures.get((table, sequence), 0) + 1
+        tries, since_us = self.failures.get((table, sequence), (0, at_us))
+        self.failures[table, sequence] = tries + 1, min(since_us, at_us)
         return self.failures[table, sequence]
+
+    def parts_whole(self, table: str, sequences: Collection[int]) -> None:
+        """Forget tries."""
+        for sequence in sequences:
+            self.failures.pop((table, sequence), None)
 
     def set_aside(self, lost: GivenUp) -> None:
         """Take a part out."""
@@ -80,4 +86,5 @@ class FakeLedger:
 
     def landing_state(self, table: str) -> tuple[frozenset[str], dict[int, int]]:
         """Return paths and fences."""
-        return frozenset(part.path for part in self.parts(table)), dict(self.fences)
+        aside = [lost.path for lost in self.given_up if lost.table == table]
+        return frozenset([*(part.path for part in self.parts(table)), *aside]), dict(self.fences)

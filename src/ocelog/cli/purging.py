@@ -7,6 +7,7 @@ from ocelog.assemble import table_schemas
 from ocelog.errors import ConfigError
 from ocelog.holding import held
 from ocelog.installation import Installation
+from ocelog.lake.parts import discard, parts_of_slices
 from ocelog.lake.publish import Publisher
 from ocelog.lake.purge import delete_rows
 from ocelog.ledger.store import SourceRow
@@ -25,9 +26,21 @@ def purge(installation: Installation, row: SourceRow, *, yes: bool) -> None:
             # All rows go through the table, so that one commit is the one place where they end.
             publisher.publish(table, force=True)
             delete_rows(home.path, table, row.id)
-        for path in ledger.purge_source(row.id):
-            (home.path / path).unlink(missing_ok=True)
+        # Before the ledger forgets which files those are.
+        for path in _landed(installation, row.id):
+            discard(home.path, path)
+        ledger.purge_source(row.id)
     typer.echo(f"Deleted {row.name!r} and its rows. Their files leave the disk within three days.")
+
+
+def _landed(installation: Installation, source_id: str) -> list[str]:
+    """Return every file in landing that holds records of a source: also those that were set aside, or never landed."""
+    home, ledger = installation.home.path, installation.ledger
+    slices = {each.id for each in ledger.slices(source_id=source_id)}
+    found = [path for table in table_schemas() for path in parts_of_slices(home, table, slices)]
+    found += [part.path for table in table_schemas() for part in ledger.parts(table) if part.source_id == source_id]
+    aside = [lost for lost in ledger.given_up(repaired=True) if lost.sequence is not None]
+    return found + [lost.path for lost in aside if lost.source_id == source_id]
 
 
 def _confirmed(name: str) -> bool:

@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
-from ocelog.lake.checksums import damage, damaged
+from ocelog.lake.checksums import damage, damaged, may_come_back
 from ocelog.lake.ports import LakeLedger
 from ocelog.model import GivenUp, Part
 
 TRIES = 3
-"""A part that cannot be read at so many publishes is set aside; before that, a disk may only be away for a moment."""
+"""A part that does not hold what was written at so many publishes is set aside."""
+AWAY_FOR = timedelta(minutes=10)
+"""One that cannot be read at all is set aside only after so long: its disk may be away, however often it is tried."""
 
 
 def sound_parts(home: Path, ledger: LakeLedger, waiting: Sequence[Part]) -> list[Part]:
@@ -19,14 +22,18 @@ def sound_parts(home: Path, ledger: LakeLedger, waiting: Sequence[Part]) -> list
     for rows that are nowhere. Raises HomeError if this user may not read one.
     """
     found = [(part, damage(home / part.path, part.bytes)) for part in waiting]
-    first = None
+    if any(what is not None for _, what in found):
+        ledger.parts_whole(waiting[0].table, [part.sequence for part, what in found if what is None])
+    first, now_us = None, time.time_ns() // 1000
     for part, what in found:
         if what is None:
             continue
         if not (home / part.path).parent.is_dir():
             # All parts at once: a disk that is not mounted, or a folder that somebody has moved.
             raise damaged((home / part.path).parent, f"is missing, and with it {len(waiting)} parts of {part.table}")
-        if ledger.part_failed(part.table, part.sequence) >= TRIES:
+        tries, since_us = ledger.part_failed(part.table, part.sequence, now_us)
+        patience = AWAY_FOR if may_come_back(what) else timedelta(0)
+        if tries >= TRIES and now_us - since_us >= patience // timedelta(microseconds=1):
             ledger.set_aside(lost_part(part, what))
         elif first is None:
             first = damaged(home / part.path, f"({part.rows:,} rows of {part.table}) {what}")

@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ocelog.errors import HomeError, LakeUnavailableError, OcelogError
@@ -22,6 +24,15 @@ def refusal(error: OSError, path: Path | str) -> OcelogError:
             "home by OCELOG_HOME."
         )
     return LakeUnavailableError(f"{path}: {error.strerror or error}. Run it again.")
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Say what the operating system refuses within the block; `path` is named where it names none."""
+    try:
+        yield
+    except OSError as error:
+        raise refusal(error, error.filename or path) from error
 
 
 def make_directory(path: Path) -> None:

@@ -13,6 +13,7 @@ from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.instants import has_passed
 from ocelog.lake.checksums import NOT_REGULAR, damage, damaged
 from ocelog.lake.compaction import BUSY, QUIET, Policy, by_partition, groups, refusals, rewrite
+from ocelog.lake.disk import disk_errors
 from ocelog.lake.leftovers import remove_leftovers
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.retention import expire_rows
@@ -143,7 +144,7 @@ class Maintenance:
     def _expire_daily(self, table: str) -> int:
         if table not in self._retention:
             return 0
-        noted = self._home / "lake" / f"{table}.expired"
+        noted = _expired(self._home, table)
         if noted.exists() and not has_passed(_EXPIRE_EVERY, since=noted.stat().st_mtime, now=time.time()):
             return 0
         # Before, so that what fails is tried again tomorrow, and not after each publish.
@@ -203,6 +204,17 @@ class Maintenance:
             policy = always or (QUIET if _is_quiet(files) else BUSY)
             found += groups(files, policy)
         return found
+
+
+def expire_soon(home: Path, table: str) -> None:
+    """Let rows of `table` that are older than its retention go at the next occasion, not only once a day."""
+    with disk_errors(home):
+        _expired(home, table).unlink(missing_ok=True)
+
+
+def _expired(home: Path, table: str) -> Path:
+    """Return the file whose date says when old rows last went."""
+    return home / "lake" / f"{table}.expired"
 
 
 def _is_quiet(files: list[TableFile]) -> bool:

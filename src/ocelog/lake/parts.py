@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
@@ -53,19 +54,35 @@ def cursor_range(rows: pa.Table) -> tuple[int, int]:
     return found["min"], found["max"]
 
 
+def parts_of_slices(home: Path, table: str, slices: Collection[int]) -> list[str]:
+    """Return the files in landing that were written for some slices, whether or not anything vouches for them."""
+    names = sorted(file.name for file in (home / LANDING / table).glob("*.parquet"))
+    return [
+        f"{LANDING}/{table}/{name}"
+        for name in names
+        if (found := _NAME.fullmatch(name)) is not None and int(found["slice"]) in slices
+    ]
+
+
 def remove_orphans(home: Path, table: str, ledger: LakeLedger) -> list[str]:
     """Delete files that no transaction vouches for and none ever will: their holder has lost its slice.
 
     The files are listed before the ledger is asked, and a file whose fence is the slice's present one stays: its
-    holder may only be asleep, and commit it yet.
+    holder may only be asleep, and commit it yet. A slice that the ledger has forgotten takes no landing either, unless
+    its number is above all that this ledger knows: then it may be an older copy, which is to be replaced.
     """
     names = sorted(file.name for file in (home / LANDING / table).glob("*.parquet"))
     landed, fences = ledger.landing_state(table)
+    newest = max(fences, default=0)
+
+    def has_lost(slice_: int, fence: int) -> bool:
+        return fence < fences[slice_] if slice_ in fences else slice_ <= newest
+
     orphans = [
         path
         for name in names
         if (found := _NAME.fullmatch(name)) is not None
-        and int(found["fence"]) < fences.get(int(found["slice"]), 0)
+        and has_lost(int(found["slice"]), int(found["fence"]))
         and (path := f"{LANDING}/{table}/{name}") not in landed
     ]
     for path in orphans:

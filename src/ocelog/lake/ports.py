@@ -1,6 +1,6 @@
 """What the lake needs from a ledger, in the lake's words."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from ocelog.model import GivenUp, Part
@@ -42,8 +42,12 @@ class LakeLedger(Protocol):
         """Return the greatest sequence of a part of `table` whose row is deleted: published it was, then."""
         ...
 
-    def part_failed(self, table: str, sequence: int) -> int:
-        """Count one more try at which a part could not be read; return how many that makes."""
+    def part_failed(self, table: str, sequence: int, at_us: int) -> tuple[int, int]:
+        """Count one more try, at `at_us`, at which a part could not be read; return how many, and since when."""
+        ...
+
+    def parts_whole(self, table: str, sequences: Collection[int]) -> None:
+        """Forget that parts could not be read: they can be now."""
         ...
 
     def set_aside(self, lost: GivenUp) -> None:
@@ -51,5 +55,5 @@ class LakeLedger(Protocol):
         ...
 
     def landing_state(self, table: str) -> tuple[frozenset[str], dict[int, int]]:
-        """Return the paths of all parts, and each slice's present fence, as of one instant."""
+        """Return the paths of all parts, set aside or not, and each slice's present fence, as of one instant."""
         ...

@@ -27,6 +27,7 @@ from ocelog.lake.datafiles import DataFiles
 from ocelog.lake.durable import local_path
 from ocelog.lake.faults import translated
 from ocelog.lake.iceberg import file_schema, open_table, opened_catalog, optional, table_location
+from ocelog.lake.purge import keep_rows
 from ocelog.lake.scan import opened, undecodable
 from ocelog.lake.state import CATALOG_NAME, MARK, NAMESPACE, TableStates, catalog_path, parse_mark
 from ocelog.model import Part
@@ -130,12 +131,12 @@ def candidates(home: Path, table: str) -> list[Candidate]:
     return sorted(found, key=lambda each: (each.mark, each.updated_ms), reverse=True)
 
 
-def point(home: Path, table: str, location: str) -> None:
-    """Let the catalog name `location` as the metadata of `table`, in one transaction."""
+def point(home: Path, table: str, location: str, *, named: str | None = None) -> None:
+    """Let the catalog name `location` as the metadata of `table`, in one transaction; of its draft, if so `named`."""
     with opened_catalog(home) as catalog:
         catalog.create_namespace_if_not_exists(NAMESPACE)
     with closing(sqlite3.connect(catalog_path(home))) as connection, connection:
-        names = (table, table + _DRAFT)
+        names = (table, table + _DRAFT) if named is None else (named, named)
         connection.execute(
             "DELETE FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name IN (?, ?)",
             (CATALOG_NAME, NAMESPACE, *names),
@@ -143,8 +144,33 @@ def point(home: Path, table: str, location: str) -> None:
         connection.execute(
             "INSERT INTO iceberg_tables (catalog_name, table_namespace, table_name, metadata_location, iceberg_type)"
             " VALUES (?, ?, ?, ?, 'TABLE')",
-            (CATALOG_NAME, NAMESPACE, table, location),
+            (CATALOG_NAME, NAMESPACE, named or table, location),
         )
+
+
+def go_back(home: Path, table: str, location: str, *, waiting: Sequence[Part], sources: Collection[str]) -> int:
+    """Let `location` be the metadata of `table` again, without the rows that must not come back; return how many.
+
+    Those are the rows of a source that is in none of `sources`: it was purged since. And those that are in parts
+    `waiting` above the mark: a source that was purged and added again has landed them anew. In one step: the table is
+    never there with them.
+    """
+    draft = table + _DRAFT
+    point(home, table, location, named=draft)
+    gone = keep_rows(home, table, sources=sources, without=_row_ids(home, waiting), named=draft)
+    with opened_catalog(home) as catalog:
+        made = catalog.load_table((NAMESPACE, draft)).metadata_location
+    point(home, table, str(local_path(made)))
+    return gone
+
+
+def _row_ids(home: Path, parts: Sequence[Part]) -> set[str]:
+    """Return the row ids in those of `parts` that can be read."""
+    found = set[str]()
+    for part in parts:
+        with suppress(OcelogError), opened(home / part.path) as file:
+            found.update(file.read(columns=["p_row_id"], use_threads=False).column(0).to_pylist())
+    return found
 
 
 def rebuild(  # noqa: PLR0913 - what a table is made of
@@ -162,10 +188,7 @@ def rebuild(  # noqa: PLR0913 - what a table is made of
     source that is in none of `sources`: it was purged. The old files become leftovers.
     """
     lost = list[str]()
-    seen = set[str]()
-    for part in waiting:
-        with suppress(OcelogError), opened(home / part.path) as file:
-            seen.update(file.read(columns=["p_row_id"], use_threads=False).column(0).to_pylist())
+    seen = _row_ids(home, waiting)
     whole = list[Path]()
     for path in sorted((table_location(home, table) / "data").rglob("*.parquet")):
         what = damage(path) or undecodable(path)

@@ -4,9 +4,9 @@ A part that publishing passes is no row of `parts` any more, so that the mark vo
 without a record here. Records stay: they say what the tables lack.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, text, update
+from sqlalchemy import Connection, RowMapping, case, delete, func, insert, select, text, update
 
 from ocelog.ledger import counters, landing, slices, streams, tables
 from ocelog.ledger.dialects import bounded
@@ -16,11 +16,25 @@ _p = tables.parts.c
 _g = tables.given_up.c
 
 
-def failed(tx: Connection, table: str, sequence: int) -> int:
-    """Count one more try at which a part could not be read; return how many that makes."""
+def failed(tx: Connection, table: str, sequence: int, at_us: int) -> tuple[int, int]:
+    """Count one more try at which a part could not be read; return how many that makes, and since when.
+
+    An instant that lies ahead of `at_us` is of a clock that was wrong: then it begins now.
+    """
     this = (_p.table_name == table, _p.sequence == sequence)
-    tx.execute(update(tables.parts).where(*this).values(failures=func.coalesce(_p.failures, 0) + 1))
-    return tx.execute(select(_p.failures).where(*this)).scalar_one_or_none() or 0
+    since = case((_p.failed_us <= at_us, _p.failed_us), else_=at_us)
+    values = {"failures": func.coalesce(_p.failures, 0) + 1, "failed_us": since}
+    found = tx.execute(update(tables.parts).where(*this).values(values).returning(_p.failures, _p.failed_us))
+    row = found.one_or_none()
+    return (0, at_us) if row is None else (row.failures, row.failed_us)
+
+
+def whole(tx: Connection, table: str, sequences: Collection[int]) -> None:
+    """Forget that parts could not be read: they can be now."""
+    numbers = sorted(sequences)
+    for start in range(0, len(numbers), 500):
+        these = (_p.table_name == table, _p.sequence.in_(numbers[start : start + 500]), _p.failures.is_not(None))
+        tx.execute(update(tables.parts).where(*these).values(failures=None, failed_us=None))
 
 
 def set_aside(tx: Connection, lost: GivenUp) -> None:

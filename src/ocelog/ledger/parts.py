@@ -10,6 +10,7 @@ from ocelog.model import Part
 _AT_ONCE = 500
 """Values in one IN list."""
 _p = tables.parts.c
+_g = tables.given_up.c
 
 
 def listed(tx: Connection, table: str, above: int) -> list[Part]:
@@ -55,8 +56,13 @@ def forget(tx: Connection, table: str, sequences: Collection[int]) -> None:
 
 
 def landing_state(tx: Connection, table: str) -> tuple[frozenset[str], dict[int, int]]:
-    """Return the paths of the parts of `table`, and the fence of every slice, of one instant."""
-    paths = tx.execute(select(_p.path).where(_p.table_name == table)).scalars()
+    """Return the paths of the parts of `table`, and the fence of every slice, of one instant.
+
+    A part that was set aside is one of them, also once its stretch is planned again: it may come back whole, and then
+    it may be all that is left of its records.
+    """
+    landed = select(_p.path).where(_p.table_name == table)
+    paths = tx.execute(landed.union_all(select(_g.path).where(_g.table_name == table))).scalars()
     fences = tx.execute(select(tables.slices.c.id, tables.slices.c.fence))
     return frozenset(paths), {row.id: row.fence for row in fences}
 

@@ -12,6 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from ocelog.errors import ConfigError
 from ocelog.ledger import counters, sweeps, tables
 
+PURGING = "purging"
+"""Beside a source's settings, once the first of its rows may be deleted."""
 _s = tables.sources.c
 
 
@@ -27,6 +29,11 @@ class SourceRow:
     removed_us: int | None = None
     """When it was removed; its rows, slices and marks stay, so that it can be taken up again."""
     added_us: int
+
+    @property
+    def purging(self) -> bool:
+        """Whether a purge was begun: its rows are not to be there any more."""
+        return bool(self.settings.get(PURGING))
 
 
 def add(tx: Connection, row: SourceRow) -> None:
@@ -91,8 +98,8 @@ def remove(tx: Connection, source_id: str, at_us: int) -> None:
     tx.execute(delete(tables.secrets).where(tables.secrets.c.source_id == source_id))
 
 
-def purge(tx: Connection, source_id: str) -> list[str]:
-    """Delete all that the ledger knows of a source; return the paths of its part files, which nothing vouches for now.
+def purge(tx: Connection, source_id: str) -> None:
+    """Delete all that the ledger knows of a source, once its part files are gone: which they were is forgotten too.
 
     Counters stay, and so does what was removed: numbers that come again would be taken for landed.
     """
@@ -102,12 +109,9 @@ def purge(tx: Connection, source_id: str) -> list[str]:
     tx.execute(select(stream.log_type).where(stream.source_id == source_id).with_for_update()).all()
     tx.execute(delete(tables.slices).where(tables.slices.c.source_id == source_id))
     sweeps.purge(tx, source_id)
-    gone = delete(tables.parts).where(tables.parts.c.source_id == source_id).returning(tables.parts.c.path)
-    paths = list(tx.execute(gone).scalars())
-    for table in (tables.rejection_keys, tables.given_up, tables.secrets, tables.streams):
+    for table in (tables.parts, tables.rejection_keys, tables.given_up, tables.secrets, tables.streams):
         tx.execute(delete(table).where(table.c.source_id == source_id))
     tx.execute(delete(tables.sources).where(_s.id == source_id))
-    return paths
 
 
 def _rows() -> Select[Any]:

@@ -322,7 +322,10 @@ class Ledger:
             parts.forget(tx, table, sequences)
 
     def landing_state(self, table: str) -> tuple[frozenset[str], dict[int, int]]:
-        """Return the paths of the parts of `table` and the fence of every slice by its id, of one instant."""
+        """Return the paths of the parts of `table`, also of those set aside, and the fence of every slice by its id.
+
+        All of it is of one instant.
+        """
         with self._database.read() as tx:
             return parts.landing_state(tx, table)
 
@@ -346,10 +349,15 @@ class Ledger:
         with self._database.read() as tx:
             return table_faults.listed(tx)
 
-    def part_failed(self, table: str, sequence: int) -> int:
-        """Count one more try at which a part could not be read; return how many that makes."""
+    def part_failed(self, table: str, sequence: int, at_us: int) -> tuple[int, int]:
+        """Count one more try at which a part could not be read; return how many that makes, and since when."""
         with self._database.write() as tx:
-            return given_up.failed(tx, table, sequence)
+            return given_up.failed(tx, table, sequence, at_us)
+
+    def parts_whole(self, table: str, sequences: Collection[int]) -> None:
+        """Forget that parts could not be read: they can be now."""
+        with self._database.write() as tx:
+            given_up.whole(tx, table, sequences)
 
     def set_aside(self, lost: GivenUp) -> None:
         """Take a lost part out of what is to be published, and remember it."""
@@ -434,10 +442,10 @@ class Ledger:
         with self._database.write() as tx:
             sources.remove(tx, source_id, self._now_us())
 
-    def purge_source(self, source_id: str) -> list[str]:
-        """Delete all that the ledger knows of a source; return the paths of its part files, which are to be deleted."""
+    def purge_source(self, source_id: str) -> None:
+        """Delete all that the ledger knows of a source, once its part files are gone."""
         with self._database.write() as tx:
-            return sources.purge(tx, source_id)
+            sources.purge(tx, source_id)
 
     def streams(self, source_id: str | None = None) -> list[StreamRow]:
         """Return the streams of one source, or of all."""

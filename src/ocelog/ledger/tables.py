@@ -137,6 +137,7 @@ parts = Table(
     Column("landed_us", BigInteger, nullable=False),
     Column("published_us", BigInteger),
     Column("failures", Integer),
+    Column("failed_us", BigInteger),
 )
 
 given_up = Table(
