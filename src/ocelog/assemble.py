@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import structlog
 
 from ocelog.errors import ConfigError
+from ocelog.expiry import expiry_now
 from ocelog.installation import Installation
 from ocelog.lake.lake import FileLake
 from ocelog.lake.maintenance import Maintenance
@@ -63,8 +64,11 @@ def table_schemas() -> dict[str, pa.Schema]:
     return {**tables, REJECTIONS: REJECTION_SCHEMA}
 
 
-def maintenance(installation: Installation) -> Maintenance:
-    """Return what keeps the tables of `installation` small. Raises ConfigError for a retention of an unknown table."""
+def maintenance(installation: Installation, *, trust_clock: bool = False) -> Maintenance:
+    """Return what keeps the tables of `installation` small. Raises ConfigError for a retention of an unknown table.
+
+    Rows expire by our clock as far as Wiz's bears it out, or whatever it says if told to `trust_clock`.
+    """
     schemas = table_schemas()
     retention = per_table(installation.settings.retention)
     for table in retention:
@@ -78,6 +82,7 @@ def maintenance(installation: Installation) -> Maintenance:
         schemas,
         grace=installation.settings.part_grace,
         retention=retention,
+        now=(lambda: datetime.now(UTC)) if trust_clock else (lambda: expiry_now(installation.ledger)),
     )
 
 

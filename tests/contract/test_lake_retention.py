@@ -12,6 +12,7 @@ import pytest
 
 from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, row, rows
+from ocelog.errors import HomeError, OcelogError
 from ocelog.lake import retention
 from ocelog.lake.iceberg import opened_catalog
 from ocelog.lake.lake import FileLake
@@ -164,6 +165,34 @@ def test_a_service_deletes_old_rows_once_a_day(lake: FileLake, ledger: FakeLedge
     os.utime(noted, (next_month, next_month))
     assert service().tend(TABLE).rows_expired == 1, "our clock was ahead when it was noted"
     assert noted.stat().st_mtime <= time.time()
+
+
+def test_nothing_goes_while_the_clock_may_be_wrong_but_files_are_rewritten_all_the_same(
+    lake: FileLake, ledger: FakeLedger
+) -> None:
+    def now() -> datetime:
+        raise HomeError("the clock is wrong")
+
+    def service(now: Callable[[], datetime]) -> Maintenance:
+        return Maintenance(lake.home, ledger, SCHEMAS, retention={TABLE: KEPT}, now=now)
+
+    for days in range(400, 410):
+        publish(lake, ledger, version("a", days, "RESOLVED"), version("b", 1, f"status {days}"))
+    tended = service(now).tend(TABLE)
+    assert (tended.rows_expired, tended.not_expired) == (0, "the clock is wrong")
+    assert tended.rewritten
+    for dry_run in (True, False):
+        tended = service(now).tend_whole(TABLE, dry_run=dry_run)
+        assert (tended.rows_expired, tended.not_expired) == (0, "the clock is wrong")
+    assert len(ask(lake, ledger, "id")) == 20
+    assert service(lambda: NOW).tend(TABLE).rows_expired == 10, "at once, not only a day later"
+
+
+def test_what_the_disk_refuses_in_upkeep_is_told_as_such(lake: FileLake, ledger: FakeLedger) -> None:
+    publish(lake, ledger, version("a", 400, "RESOLVED"))
+    (lake.home / "lake" / f"{TABLE}.expired").symlink_to("/proc/1/nowhere/x")
+    with pytest.raises(OcelogError, match=f"{TABLE}.expired"):
+        Maintenance(lake.home, ledger, SCHEMAS, retention={TABLE: KEPT}).tend(TABLE)
 
 
 def test_a_table_without_statuses_keeps_the_present_version(tmp_path: Path, ledger: FakeLedger) -> None:

@@ -19,13 +19,18 @@ def command(
     table: Annotated[str | None, typer.Argument(help="Only this table.")] = None,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do.")] = False,
+    trust_clock: Annotated[
+        bool,
+        typer.Option("--trust-clock", help="Delete rows by this machine's clock, also if Wiz does not bear it out."),
+    ] = False,
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="|".join(OUTPUTS), autocompletion=lambda: list(OUTPUTS))
     ] = "table",
 ) -> None:
     """Rewrite the many small files of each table as few, and delete what is not needed any more.
 
-    A running `ocelog run` does the same by itself, little by little; this works beside it.
+    A running `ocelog run` does the same by itself, little by little; this works beside it. Exit 2 if rows that are
+    older than their retention are kept, since this machine's clock may be wrong.
     """
     if output not in OUTPUTS:
         raise ConfigError(f"--output is {' or '.join(OUTPUTS)}, not {output!r}.")
@@ -35,7 +40,7 @@ def command(
     done: list[Tended] = []
     failed: list[OcelogError] = []
     with opened() as installation:
-        upkeep = maintenance(installation)
+        upkeep = maintenance(installation, trust_clock=trust_clock)
         for name in [table] if table is not None else list(schemas):
             try:
                 done.append(upkeep.tend_whole(name, dry_run=dry_run, told=lambda text: typer.echo(text, err=True)))
@@ -49,7 +54,9 @@ def command(
     if output == "json":
         show.as_json(rows)
     else:
-        show.table([{**row, "left_alone": len(row["left_alone"])} for row in rows])
+        shown = [{**row, "left_alone": len(row["left_alone"])} for row in rows]
+        show.table([{name: value for name, value in row.items() if name != "not_expired"} for row in shown])
+    failed += [HomeError(reason) for reason in dict.fromkeys(one.not_expired for one in done) if reason is not None]
     failed.sort(key=lambda found: not isinstance(found, HomeError))
     for other in failed[1:]:
         typer.echo(str(other), err=True)

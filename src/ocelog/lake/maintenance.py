@@ -42,6 +42,8 @@ class Tended:
     """Files whose rows are in others now; None: not known either."""
     rows_expired: int = 0
     """Rows that were older than the retention of the table."""
+    not_expired: str | None = None
+    """Why older rows are kept all the same; None: they are not."""
     parts_removed: int = 0
     leftovers_removed: int = 0
     left_alone: Mapping[str, str] = field(default_factory=dict)
@@ -51,7 +53,7 @@ class Tended:
 class Maintenance:
     """Keeps the tables of one home small. Safe beside whoever reads, publishes or commits, and killed anywhere."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where, what, until when
         self,
         home: Path,
         ledger: LakeLedger,
@@ -59,12 +61,15 @@ class Maintenance:
         *,
         grace: timedelta = GRACE,
         retention: Mapping[str, timedelta] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """`now` tells by which instant rows are too old; it raises HomeError while that is not known."""
         self._home = home
         self._ledger = ledger
         self._schemas = schemas
         self._grace = grace
         self._retention = retention or {}
+        self._now = now
         self._states = TableStates(home)
         self._left_alone: dict[str, dict[str, str]] = {}
         self._looked: dict[str, tuple[str, float]] = {}
@@ -72,10 +77,14 @@ class Maintenance:
     def tend(self, table: str) -> Tended:
         """Rewrite one group of small files of `table`, if it is time for that: a service calls this again and again.
 
-        Once a day, rows go that are older than the retention of the table.
+        Once a day, rows go that are older than the retention of the table, unless our clock may be wrong.
 
         Raises LakeUnavailableError, also where others commit all the time, and HomeError; nothing is lost then.
         """
+        with disk_errors(self._home):
+            return self._tend(table)
+
+    def _tend(self, table: str) -> Tended:
         location = self._states.location(table)
         if location is None:
             return Tended(table=table)
@@ -83,22 +92,33 @@ class Maintenance:
         if last == location and time.monotonic() < at + _LOOK_AGAIN.total_seconds():
             return Tended(table=table)
         self._looked[table] = location, time.monotonic()
-        expired = self._expire_daily(table)
+        expired, kept = self._expire_daily(table)
         done = self._rewrite_next(table, always=None)
         if done:
             del self._looked[table]
-        return Tended(table=table, rewritten=done, rows_expired=expired, left_alone=self._left_alone.get(table, {}))
+        return Tended(
+            table=table,
+            rewritten=done,
+            rows_expired=expired,
+            not_expired=kept,
+            left_alone=self._left_alone.get(table, {}),
+        )
 
     def tend_whole(self, table: str, *, dry_run: bool = False, told: Callable[[str], None] = lambda _: None) -> Tended:
         """Do everything that there is to do for `table`, and `tell` of each step; with `dry_run` only say what.
 
         Raises LakeUnavailableError and HomeError; what was done until then stays done.
         """
+        with disk_errors(self._home):
+            return self._tend_whole(table, dry_run=dry_run, told=told)
+
+    def _tend_whole(self, table: str, *, dry_run: bool, told: Callable[[str], None]) -> Tended:
         before = self._files(table)
         if dry_run:
             return self._planned(table, before)
         parts = clean(self._home, table, self._ledger, grace=self._grace)
-        if expired := self._expire(table):
+        expired, kept = self._expire(table)
+        if expired:
             told(f"{table}: {expired} rows were older than its retention")
         rewritten = 0
         while done := self._rewrite_next(table, always=QUIET):
@@ -110,6 +130,7 @@ class Maintenance:
             files_after=len(self._files(table)),
             rewritten=rewritten,
             rows_expired=expired,
+            not_expired=kept,
             parts_removed=parts,
             leftovers_removed=remove_leftovers(self._home, table),
             left_alone=self._left_alone.get(table, {}),
@@ -131,43 +152,58 @@ class Maintenance:
             rows, size = sum(file.rows for file in group), sum(file.bytes for file in group)
             left = [file for file in left if file not in group]
             left.append(replace(group[0], path=f"{rewritten} rewritten", rows=rows, bytes=size))
-        expired = self._expire(table, dry_run=True)
+        expired, kept = self._expire(table, dry_run=True)
         return Tended(
             table=table,
             files_before=len(files),
             files_after=None if expired else len(left),
             rewritten=None if expired else rewritten,
             rows_expired=expired,
+            not_expired=kept,
             left_alone=alone,
         )
 
-    def _expire_daily(self, table: str) -> int:
+    def _expire_daily(self, table: str) -> tuple[int, str | None]:
         if table not in self._retention:
-            return 0
+            return 0, None
         noted = _expired(self._home, table)
         if noted.exists() and not has_passed(_EXPIRE_EVERY, since=noted.stat().st_mtime, now=time.time()):
-            return 0
+            return 0, None
+        before = self._expiring_before(table)
+        if isinstance(before, str):
+            return 0, before
         # Before, so that what fails is tried again tomorrow, and not after each publish.
         noted.touch()
         return self._expire(table)
 
-    def _expire(self, table: str, *, dry_run: bool = False) -> int:
-        """Delete the rows of `table` that are older than its retention, and return how many they are."""
+    def _expiring_before(self, table: str) -> datetime | str:
+        """Return before which instant rows of `table` are too old, or why that is not known."""
+        try:
+            return self._now() - self._retention[table]
+        except HomeError as error:
+            return str(error)
+
+    def _expire(self, table: str, *, dry_run: bool = False) -> tuple[int, str | None]:
+        """Delete the rows of `table` that are older than its retention; return how many, or why they are kept."""
         state = self._states.state(table)
         if table not in self._retention or state is None:
-            return 0
+            return 0, None
+        before = self._expiring_before(table)
+        if isinstance(before, str):
+            return 0, before
         for file in state.files:
             # The engine would wait for ever for what a named pipe holds.
             if (what := damage(Path(file.path), content=False)) == NOT_REGULAR:
                 raise damaged(file.path, what)
-        return expire_rows(
+        expired = expire_rows(
             self._home,
             table,
             self._schemas[table],
-            before=datetime.now(UTC) - self._retention[table],
+            before=before,
             left_alone=refusals(state, state.files),
             dry_run=dry_run,
         )
+        return expired, None
 
     def _files(self, table: str) -> tuple[TableFile, ...]:
         state = self._states.state(table)
