@@ -21,8 +21,9 @@ from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import ConfigError, OcelogError, TransientError
 from ocelog.instants import from_us, has_passed
+from ocelog.lake.disk import disk_errors
 from ocelog.lake.leftovers import remove_leftovers
-from ocelog.lake.maintenance import Maintenance
+from ocelog.lake.maintenance import Maintenance, Tended
 from ocelog.lake.upkeep import clean
 from ocelog.model import PUBLISHING, SliceState
 from ocelog.planning import Stretch, lacking
@@ -111,6 +112,8 @@ class Service:
     """Tables of which the ledger says that publishing fails."""
     _failed: Exception | None = None
     _left_alone: set[str] = field(default_factory=set)
+    _not_expired: dict[str, str | None] = field(default_factory=dict)
+    """Why the rows of a table that are too old were kept when they were last looked at."""
 
     def __post_init__(self) -> None:
         self.heap = Heap()
@@ -274,7 +277,8 @@ class Service:
         self._publishing = None
         for table in self.assembly.lake.schemas:
             try:
-                self._publish(table, force=force, holding=holding)
+                with disk_errors(self.assembly.installation.home.path):
+                    self._publish(table, force=force, holding=holding)
             except OcelogError as error:
                 self._publishing = error
                 self._note_publishing(table, str(error))
@@ -283,19 +287,16 @@ class Service:
                 self._publishing = OcelogError(f"{table}: a mistake in Ocelog: {type(error).__name__}: {error}")
                 self._note_publishing(table, str(self._publishing))
                 log.exception("mistake in Ocelog", table=table)
+            else:
+                self._tend(table)
 
     def _publish(self, table: str, *, force: bool, holding: Callable[[], AbstractContextManager[None]]) -> None:
-        publisher, installation = self.assembly.publisher, self.assembly.installation
-        settings = installation.settings
-        if force or self._is_time(table, settings):
+        if force or self._is_time(table, self.assembly.installation.settings):
             with holding():
-                published = publisher.publish(table, force=True)
+                published = self.assembly.publisher.publish(table, force=True)
             self._note_publishing(table, None)
             if published.parts:
                 log.info("published", table=table, rows=published.rows, parts=published.parts)
-        clean(installation.home.path, table, installation.ledger, grace=settings.part_grace)
-        remove_leftovers(installation.home.path, table)
-        self._tend(table)
 
     def _note_publishing(self, table: str, reason: str | None) -> None:
         """Note for `ocelog status` why `table` is not published; None: it is again."""
@@ -310,12 +311,30 @@ class Service:
                 self._unpublishable.discard(table)
 
     def _tend(self, table: str) -> None:
-        """Keep the table small. What goes wrong is told, and stops neither publishing nor a pull."""
-        try:
-            tended = self.maintenance.tend(table)
-        except OcelogError as error:
-            log.warning("upkeep failed", table=table, error=type(error).__name__, reason=str(error))
-            return
+        """Delete what the table does not need any more, and keep it small.
+
+        What goes wrong is told. It stops neither the rest of the upkeep, nor publishing, nor a pull.
+        """
+        installation = self.assembly.installation
+        home, ledger, grace = installation.home.path, installation.ledger, installation.settings.part_grace
+        for work in (
+            lambda: clean(home, table, ledger, grace=grace),
+            lambda: remove_leftovers(home, table),
+            lambda: self._told(self.maintenance.tend(table)),
+        ):
+            try:
+                with disk_errors(home):
+                    work()
+            except OcelogError as error:
+                log.warning("upkeep failed", table=table, error=type(error).__name__, reason=str(error))
+            except Exception:
+                log.exception("mistake in Ocelog", table=table, during="upkeep")
+
+    def _told(self, tended: Tended) -> None:
+        table = tended.table
+        if tended.not_expired is not None and tended.not_expired != self._not_expired.get(table):
+            log.warning("old rows kept", table=table, reason=tended.not_expired)
+        self._not_expired[table] = tended.not_expired
         if tended.rows_expired:
             log.info("old rows deleted", table=table, rows=tended.rows_expired)
         if tended.rewritten:

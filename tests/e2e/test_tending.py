@@ -1,0 +1,163 @@
+"""What a service does to its tables after publishing, and how that goes wrong without costing anything else."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pytest
+from structlog.testing import capture_logs
+
+from commands import Ocelog
+from ocelog import service as service_module
+from ocelog.assemble import Assembly
+from ocelog.dispatch.threads import Stop
+from ocelog.holding import held
+from ocelog.installation import opened
+from ocelog.lake.parts import write_part
+from ocelog.lake.scan import opened as opened_file
+from ocelog.lake.state import TableStates
+from ocelog.service import Service
+from wizsim.clock import Clock
+from wizsim.server import Server
+from wizsim.world import World
+
+TABLE = "wiz_audit"
+
+
+@pytest.fixture(scope="module")
+def pulled(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
+    with Server(World(seed=4, audit=30, issues=0, findings=0, clock=Clock.wall())) as tenant:
+        command = Ocelog(tmp_path_factory.mktemp("tending") / "home", WIZ_SECRET=tenant.client_secret)
+        command("init")
+        command(
+            *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
+            *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET", "--no-check"),
+            *("--backfill", "all", "--rate", "200", "--log-type", "audit"),
+        )
+        command("pull")
+    return command
+
+
+@pytest.fixture
+def service(pulled: Ocelog, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    for name in ("OCELOG_HOME", "WIZ_SECRET"):
+        monkeypatch.setenv(name, pulled.environment[name])
+    monkeypatch.setenv("OCELOG_RETENTION", f"{TABLE}=36500d")
+    with opened() as installation, held(installation.home, "a test"):
+        yield Service(assembly=Assembly(installation=installation, told=lambda _, __: None), stop=Stop())
+
+
+def land_again(service: Service, number: int) -> None:
+    """Land the rows of the newest day once more, under other names, so that a publish has something to do."""
+    installation = service.assembly.installation
+    state = TableStates(installation.home.path).state(TABLE)
+    assert state is not None
+    newest = max(state.files, key=lambda file: file.max_cursor_us or 0)
+    with opened_file(Path(newest.path)) as file:
+        rows = file.read()
+    place = rows.schema.get_field_index("p_row_id")
+    named = pc.binary_join_element_wise(rows.column("p_row_id"), str(number), "-")
+    part = write_part(
+        installation.home.path, TABLE, f"1-{10**6}-{number}", rows.set_column(place, "p_row_id", named).slice(0, 1)
+    )
+    installation.ledger.readmit("nothing", part, "sim")
+
+
+def test_a_service_compacts_what_its_publishes_leave(service: Service) -> None:
+    states, fewest, most = TableStates(service.assembly.installation.home.path), 10**6, 0
+    for number in range(10):
+        land_again(service, number)
+        service.publish(force=True)
+        state = states.state(TABLE)
+        assert state is not None
+        most, fewest = max(most, len(state.files)), len(state.files)
+    assert fewest < most
+
+
+def no_space(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device", "/home/somewhere")
+
+
+def a_mistake(*_: object, **__: object) -> None:
+    raise ValueError
+
+
+@pytest.mark.parametrize("wrong", [no_space, a_mistake])
+@pytest.mark.parametrize("what", ["clean", "remove_leftovers", "tend"])
+def test_what_goes_wrong_in_upkeep_is_not_told_as_publishing(
+    service: Service, monkeypatch: pytest.MonkeyPatch, what: str, wrong: Callable[..., Any]
+) -> None:
+    place: Any = service.maintenance if what == "tend" else service_module
+    monkeypatch.setattr(place, what, wrong)
+    land_again(service, 100 + len(what))
+    with capture_logs() as told:
+        assert service.publish_all() is None
+    assert service.assembly.installation.ledger.table_faults() == []
+    assert service.assembly.installation.ledger.unpublished(TABLE)[0] == 0
+    told = [each for each in told if each["log_level"] in {"warning", "error"}]
+    assert {each["event"] for each in told} == {"upkeep failed" if wrong is no_space else "mistake in Ocelog"}
+    if wrong is no_space:
+        assert "The disk is full: /home/somewhere" in told[0]["reason"]
+
+
+def test_what_the_disk_refuses_while_publishing_is_no_mistake_in_ocelog(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.assembly.publisher, "publish", no_space)
+    assert "The disk is full: /home/somewhere" in str(service.publish_all())
+
+
+def test_a_service_says_once_why_it_keeps_old_rows(service: Service) -> None:
+    installation = service.assembly.installation
+    (installation.home.path / "lake" / f"{TABLE}.expired").unlink(missing_ok=True)
+    with sqlite3.connect(installation.home.path / "ledger.db") as ledger:
+        (edge,) = ledger.execute("SELECT edge_us FROM streams").fetchone()
+        ledger.execute("UPDATE streams SET edge_us = edge_us - 864000000000")
+    try:
+        with capture_logs() as told:
+            for number in (200, 201):
+                land_again(service, number)
+                service.publish(force=True)
+        kept = [each for each in told if each["event"] == "old rows kept"]
+        assert len(kept) == 1
+        assert "may be wrong" in kept[0]["reason"]
+    finally:
+        with sqlite3.connect(installation.home.path / "ledger.db") as ledger:
+            ledger.execute("UPDATE streams SET edge_us = ?", (edge,))
+
+
+AHEAD = """
+import sys, time_machine
+from datetime import UTC, datetime, timedelta
+with time_machine.travel(datetime.now(UTC) + timedelta(days=3700)):
+    from ocelog.cli import main
+    main(sys.argv[1:])
+"""
+
+
+def test_upkeep_keeps_old_rows_while_the_clock_is_years_ahead_and_ends_with_2(pulled: Ocelog) -> None:
+    rows = pulled.count(TABLE)
+
+    def upkeep(*options: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-c", AHEAD, "upkeep", *options],
+            env={**os.environ, **pulled.environment, "OCELOG_RETENTION": f"{TABLE}=3650d"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    for options in ((), ("--dry-run",), ("-o", "json")):
+        done = upkeep(*options)
+        assert done.returncode == 2, done.stderr
+        assert "Rows older than their retention are kept" in done.stderr
+        assert f"says {datetime.now(UTC) + timedelta(days=3700):%Y}" in done.stderr
+    assert pulled.count(TABLE) == rows
+    assert upkeep("--trust-clock").returncode == 0
+    assert pulled.count(TABLE) == 0
