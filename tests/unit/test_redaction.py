@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ocelog.errors import OcelogError
@@ -150,12 +150,19 @@ def test_no_answer_of_either_endpoint_tells_a_secret(
     redactor = Redactor()
     redactor.learn(Secret(secret))
     written = WRITTEN[way](secret)
-    answered = kind(status, "x" * pad + " " + written)
-    headers = {**answered.headers, "location": f"https://x.example/{written}", "x-request-id": f"r-{written}"}
-    answered = replace(answered, headers=headers, redact=redactor)
-    for told in (
-        _told(lambda: Tokens(SETTINGS, lambda: Secret(secret), lambda *_: answered).get()),
-        _told(lambda: read_cheap(answered)),
-        _told(lambda: read_answer(answered, root, after=after, asked_us=0)),
-    ):
-        assert not _tells(told, secret, written)
+
+    def told(repeated: str) -> str:
+        answered = kind(status, "x" * pad + " " + repeated)
+        headers = {**answered.headers, "location": f"https://x.example/{repeated}", "x-request-id": f"r-{repeated}"}
+        answered = replace(answered, headers=headers, redact=redactor)
+        return " ".join(
+            (
+                _told(lambda: Tokens(SETTINGS, lambda: Secret(secret), lambda *_: answered).get()),
+                _told(lambda: read_cheap(answered)),
+                _told(lambda: read_answer(answered, root, after=after, asked_us=0)),
+            )
+        )
+
+    # A secret such as "0000vulnerabilit" has words of our own messages in it.
+    assume(not _tells(told(""), secret, written))
+    assert not _tells(told(written), secret, written)
