@@ -192,7 +192,8 @@ def suspect(tx: Connection, slice_: Slice, missing: Sequence[Suspect]) -> None:
     rows = []
     for each in missing[:room]:
         old = before.get(each.record_id)
-        if old is not None and (old.row_id != each.row_id or old.round < slice_.sweep_round - 1):
+        # What is kept is of this sweep or the one before: `begin` and `step` forget the rest.
+        if old is not None and old.row_id != each.row_id:
             old = None
         times = 1 if old is None else old.times + (old.round < slice_.sweep_round)
         rows.append(
