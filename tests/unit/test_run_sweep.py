@@ -1,0 +1,43 @@
+"""A sweep by hand holds what it reads, in its home's name, for as long as its longest request takes."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bookkeeping.records import ISSUES, planned, slice_of
+from ocelog.ledger.store import Ledger
+from ocelog.model import Origin, Slice
+from ocelog.run_sweep import _read_due
+
+LONGEST = 600.0
+"""Seconds of one request."""
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    ledger = Ledger.open("sqlite:///:memory:", durable=False)
+    yield ledger
+    ledger.close()
+
+
+def test_nobody_else_reads_what_a_sweep_by_hand_reads(ledger: Ledger) -> None:
+    planned(ledger, slice_of(origin=Origin.SWEEP, sweep_round=2))
+    free = list[Slice | None]()
+
+    def drain(slice_: Slice, **_: object) -> Any:
+        # The service of another home on this ledger starts, and then one of this home.
+        for home, minutes in (("other", 0), ("other", 30), ("ours", 0)):
+            ledger.release_home(home)
+            later = datetime.now(UTC) + timedelta(minutes=minutes)
+            free.append(ledger.take(f"{home}/host:1", now=later, sweeps_together=True))
+        return SimpleNamespace(slice_=slice_, error=None)
+
+    settings = SimpleNamespace(total_seconds=LONGEST)
+    stream: Any = SimpleNamespace(
+        key=("acme", ISSUES), source=SimpleNamespace(settings=settings), puller=SimpleNamespace(drain=drain)
+    )
+    _read_due(ledger, stream, "ours", 1, lambda: bool(free))
+    assert [found is not None for found in free] == [False, False, True]
