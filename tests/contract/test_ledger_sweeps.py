@@ -12,6 +12,7 @@ from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from ocelog.pull.ports import Coverage, Suspect
 from ocelog.pull.sweep import Stage, Step, Sweep
+from ocelog.secret import Secret
 
 HOUR = timedelta(hours=1)
 
@@ -88,6 +89,31 @@ def test_other_settings_between_two_sweeps_break_the_row(ledger: Ledger) -> None
     ledger.suspect(slice_, [missing()])
     assert times(ledger) == {"a": 1}
     ledger.save_source(source_row(settings={"projects": ["p2"]}))
+    ledger.move(slice_, replace(slice_, state=SliceState.DRAINED))
+    outcome = ledger.sweep_outcome(current(ledger))
+    assert outcome is not None
+    assert not outcome.same_settings
+
+
+@pytest.mark.parametrize("kept_as", ["sealed", "reference"])
+def test_a_new_secret_between_two_sweeps_breaks_the_row(ledger: Ledger, kept_as: str) -> None:
+    def rotate(to: str) -> None:
+        if kept_as == "sealed":
+            ledger.vault(bytes(32)).put("acme", "client_secret", Secret(to))
+        else:
+            ledger.vault(bytes(32)).put_reference("acme", "client_secret", f"env:{to}")
+
+    ledger.add_source(source_row())
+    rotate("ONE")
+    slice_ = begin(ledger, 2)
+    ledger.suspect(slice_, [missing()])
+    end(ledger, slice_)
+    # Another account of the tenant may see other records.
+    rotate("TWO")
+    slice_ = begin(ledger, 3)
+    ledger.suspect(slice_, [missing()])
+    assert times(ledger) == {"a": 1}
+    rotate("THREE")
     ledger.move(slice_, replace(slice_, state=SliceState.DRAINED))
     outcome = ledger.sweep_outcome(current(ledger))
     assert outcome is not None

@@ -247,6 +247,23 @@ def test_a_child_ends_by_itself_when_its_time_is_up() -> None:
     inside.close()
 
 
+def test_a_child_ends_when_it_has_used_up_its_processor_time() -> None:
+    bounds = Bounds(memory_bytes=1 << 30, cpu_seconds=1, wall_seconds=60)
+    inside = Child(spec=Spec(entry="jailed.probe", packages=("jailed",), bounds=bounds))
+    inside.send("do", b"while True: pass")
+    with pytest.raises(EOFError):
+        inside.receive(time.monotonic() + 30)
+    inside._process.wait()
+    assert inside.exit_code in {-signal.SIGXCPU, -signal.SIGKILL}
+    inside.close()
+
+
+def test_a_child_opens_no_more_files_than_it_may(jail: Callable[[Layers], Jail]) -> None:
+    inside = jail(EVERY)
+    assert inside("value = len([os.dup(0) for _ in range(200)])") == 200
+    assert inside("value = len([os.dup(0) for _ in range(100)])") == "EMFILE"
+
+
 def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
     script = (
         "import sys, time; sys.path.insert(0, sys.argv[1])\n"

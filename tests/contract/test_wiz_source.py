@@ -303,6 +303,18 @@ def test_a_retry_after_holds_for_every_slice_of_the_source(source: WizSource, se
         assert caught.value.retry_after > timedelta(seconds=900)
 
 
+def test_a_background_request_waits_for_its_share_of_the_rate_unless_it_is_in_a_hurry(connect: Connect) -> None:
+    source = connect(rate=1, sweep_share=0.01)
+    source.prime()
+    news, sweep = _ask(source), _ask(source, background=True)
+    source.ask(sweep)
+    with pytest.raises(SourceThrottledError):
+        source.ask(sweep)
+    assert isinstance(source.ask(news), Page)
+    source.hurried = True
+    assert isinstance(source.ask(sweep), Page)
+
+
 def test_a_body_that_comes_for_ever_is_given_up(connect: Connect, server: Server) -> None:
     source = connect(total_seconds=0.2)
     source.prime()

@@ -1,7 +1,7 @@
 """What the end of a reading means for its stream, and how little an idle service does."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -390,6 +390,13 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
     cleaned = list[str]()
     monkeypatch.setattr(services, "clean", lambda *args, **_: cleaned.append(args[1]))
     monkeypatch.setattr(services, "remove_leftovers", lambda *_: 0)
+    measured = list[Any]()
+
+    def measure(_: object, due: Sequence[Any]) -> list[str]:
+        measured.extend(each.key for each in due)
+        return []
+
+    monkeypatch.setattr(services, "measure_each", measure)
     stop = Stop()
     alive = list[float]()
     service = Service(
@@ -430,6 +437,8 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
     assert reads <= 2 * len(rounds) + 3 * len(drains.read) + 4 * 12 * minutes + 200
     assert sorted(set(cleaned)) == sorted(assembly.lake.schemas)
     assert len(cleaned) <= 4 * (minutes + 1)
+    # What could not be measured is tried again after an hour.
+    assert sorted(measured) == sorted(stream.key for stream in streams)
 
 
 def test_drained_slices_are_forgotten_now_and_then(ledger: Ledger, now: Now) -> None:

@@ -16,7 +16,7 @@ from ocelog.errors import (
     TransientError,
 )
 from ocelog.instants import to_us
-from ocelog.model import Checkpoint, Origin, Slice, SliceState, StreamFaults
+from ocelog.model import SWEEPING, Checkpoint, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull import slices
 from ocelog.pull.planner import still_short
 from ocelog.pull.ports import Page
@@ -86,6 +86,12 @@ def test_a_question_reaches_to_the_ends_of_time_and_no_further() -> None:
 def test_a_sweep_asks_for_open_records_only() -> None:
     assert slices.ask_of(replace(SLICE, origin=Origin.SWEEP), SIZE).open_only
     assert not slices.ask_of(SLICE, SIZE).open_only
+
+
+@pytest.mark.parametrize(("number", "background"), [(0, False), (1, False), (2, True), (300, True)])
+def test_a_daily_sweep_asks_in_the_background_and_the_first_sweep_does_not(number: int, *, background: bool) -> None:
+    for origin in SWEEPING:
+        assert slices.ask_of(replace(SLICE, origin=origin, sweep_round=number), 100).background == background
 
 
 def test_a_last_page_with_all_that_was_counted_drains() -> None:

@@ -1,0 +1,80 @@
+"""Which streams are measured, and when: once all of their past is read, and after each complete sweep."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bookkeeping.records import ISSUES, NOW, slice_of, source_row
+from ocelog.coverage import to_measure
+from ocelog.ledger.store import Ledger
+from ocelog.model import Origin, Slice, SliceState
+from ocelog.pull.ports import Coverage
+from ocelog.pull.sweep import Stage, Step
+
+AUDIT = "Wiz.Audit"
+STREAMS: Any = [
+    SimpleNamespace(key=("acme", name), row=SimpleNamespace(id="acme"), kind=SimpleNamespace(sweep_by=by))
+    for name, by in ((ISSUES, "createdAt"), (AUDIT, None))
+]
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    ledger = Ledger.open("sqlite:///:memory:", durable=False, now=lambda: NOW)
+    ledger.add_source(source_row())
+    yield ledger
+    ledger.close()
+
+
+def due(ledger: Ledger) -> list[str]:
+    installation: Any = SimpleNamespace(ledger=ledger)
+    return [stream.key[1] for stream in to_measure(installation, STREAMS)]
+
+
+def begin(ledger: Ledger, log_type: str) -> Slice:
+    """Begin a stream whose past is being read."""
+    marks = ledger.marks("acme", log_type)
+    past = slice_of(log_type=log_type, origin=Origin.BACKFILL)
+    ledger.plan(marks, replace(marks, edge=NOW), [past, replace(past, origin=Origin.LIVE)])
+    taken = [ledger.take("one", now=NOW, log_types=[log_type]) for _ in range(2)]
+    return next(each for each in taken if each is not None and each.origin is Origin.BACKFILL)
+
+
+def measure(ledger: Ledger) -> None:
+    for log_type in due(ledger):
+        found = Coverage(status="", at_source=1, at_least=False, in_lake=1, since_us=0, measured_us=1)
+        ledger.measured("acme", log_type, [found])
+
+
+@pytest.mark.parametrize("read", [SliceState.DRAINED, SliceState.PARKED, SliceState.RETIRED])
+def test_a_stream_is_measured_once_all_of_its_past_is_read_or_parked(ledger: Ledger, read: SliceState) -> None:
+    assert due(ledger) == [], "nothing was asked yet"
+    past = [begin(ledger, log_type) for log_type in (ISSUES, AUDIT)]
+    assert due(ledger) == []
+    ledger.move(past[1], replace(past[1], state=read))
+    assert due(ledger) == [AUDIT]
+    ledger.move(past[0], replace(past[0], state=read))
+    assert due(ledger) == [ISSUES, AUDIT]
+    measure(ledger)
+    assert due(ledger) == []
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_complete_sweep_has_its_stream_measured_again_and_the_log_types_that_are_never_swept(
+    ledger: Ledger, *, complete: bool
+) -> None:
+    for slice_ in [begin(ledger, log_type) for log_type in (ISSUES, AUDIT)]:
+        ledger.move(slice_, replace(slice_, state=SliceState.DRAINED))
+    measure(ledger)
+    marks = ledger.marks("acme", ISSUES)
+    ledger.plan(marks, replace(marks, swept_at=NOW, sweep_round=2), [])
+    sweep = ledger.sweep("acme", ISSUES)
+    assert sweep is not None
+    assert due(ledger) == []
+    ledger.step_sweep(sweep, Step(to=replace(sweep, stage=Stage.DONE, complete=complete)))
+    assert due(ledger) == ([ISSUES, AUDIT] if complete else [])
+    measure(ledger)
+    assert due(ledger) == []
