@@ -2,11 +2,13 @@
 
 import os
 import random
+import string
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import time_machine
 
@@ -155,6 +157,40 @@ def test_any_flipped_bit_of_a_part_is_noticed(lake: FileLake, ledger: FakeLedger
         assert part.path in texts(lake, ledger, content=True)
     replace(lake.home / part.path, whole)
     assert count(lake, ledger) == 2
+
+
+@pytest.mark.parametrize("kind", ["part", "data file"])
+def test_pages_of_a_file_tell_any_reader_of_a_flipped_bit_whatever_its_name_says(
+    lake: FileLake, ledger: FakeLedger, kind: str
+) -> None:
+    source = random.Random(1)
+    text = ["".join(source.choices(string.ascii_letters + string.digits, k=600)) for _ in range(60)]
+    listed = rows([row(f"{n}", 1, p_extra=each) for n, each in enumerate(text)], ISSUES)
+    part = ledger.land(lake.write(TABLE, "1-1-0", listed))
+    path = lake.home / part.path
+    if kind == "data file":
+        publish(lake, ledger)
+        (path,) = data_files(lake)
+
+    def read() -> list[str]:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return [str(each) for each in file.read(columns=["p_extra"]).column(0).to_pylist()]
+
+    whole, before = path.read_bytes(), read()
+    with pq.ParquetFile(path) as file:
+        group = file.metadata.row_group(0)
+        (column,) = [group.column(n) for n in range(group.num_columns) if group.column(n).path_in_schema == "p_extra"]
+    begin = column.dictionary_page_offset or column.data_page_offset
+    noticed = 0
+    for _ in range(20):
+        replace(path, whole)
+        # Behind the page's header.
+        flip(path, begin + source.randrange(200, column.total_compressed_size * 3 // 4))
+        try:
+            assert read() == before
+        except OSError:
+            noticed += 1
+    assert noticed == 20
 
 
 def test_a_landing_folder_that_is_away_gives_up_nothing(lake: FileLake, ledger: FakeLedger) -> None:
