@@ -19,7 +19,7 @@ from ocelog.files import read_regular
 from ocelog.installation import Installation
 from ocelog.instants import rfc3339
 from ocelog.lake.checksums import damage, damaged, unreadable
-from ocelog.lake.disk import refusal, sync_directory
+from ocelog.lake.disk import make_directory, refusal, sync_directory
 from ocelog.lake.inspect import inspect
 from ocelog.lake.publish import Publisher
 from ocelog.lake.relocate import begin_elsewhere, table_files
@@ -137,7 +137,8 @@ def _refuse_unfit(folder: Path, home: Path, ledger_id: str) -> None:
     if os.path.realpath(folder).startswith(os.path.realpath(home) + os.sep) or folder == home:
         raise HomeError(f"{folder} is inside the home: name a folder elsewhere, best on another disk.")
     with homes.translated(folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.is_dir():
+            make_directory(folder, mode=0o700)
         if (folder / _NOTE).exists():
             there = _read_note(folder)
             if there["ledger_id"] != ledger_id:
@@ -179,7 +180,8 @@ def _copy(source: Path, target: Path, name: str, size: int | None) -> int:
             raise FileNotFoundError(source / name)
         raise damaged(source / name, what)
     try:
-        there.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not there.parent.exists():
+            make_directory(there.parent, mode=0o700)
         draft = there.with_name(f".draft-{there.name}")
         shutil.copyfile(source / name, draft)
         with draft.open("rb") as file:

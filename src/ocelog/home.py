@@ -108,7 +108,11 @@ def prepare(path: Path) -> Path:
     """Make the folders of a home at `path`, which is not a home before `finish`. Raises HomeError."""
     path = path.expanduser().absolute()
     with translated(path):
+        missing = [each for each in (path, *path.parents) if not each.exists()]
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for made in missing:
+            # What is in a folder is on disk only if the folder itself is.
+            _sync_folder(made.parent)
         strangers = {each.name for each in path.iterdir() if not _OURS_BESIDE.fullmatch(each.name)} - _OURS
         if strangers and not has_remains(path):
             raise HomeError(

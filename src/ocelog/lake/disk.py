@@ -35,12 +35,12 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise refusal(error, error.filename or path) from error
 
 
-def make_directory(path: Path) -> None:
-    """Create `path` and what is missing above it, each entry on disk when it returns."""
+def make_directory(path: Path, *, mode: int = 0o777) -> None:
+    """Create `path`, with `mode`, and what is missing above it, each entry on disk when it returns."""
     missing = [path]
     while not missing[-1].parent.exists():
         missing.append(missing[-1].parent)
-    path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=mode, parents=True, exist_ok=True)
     for made in missing:
         sync_directory(made.parent)
 
