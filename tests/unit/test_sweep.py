@@ -265,8 +265,14 @@ def test_an_inferred_version_says_so_keeps_its_time_and_has_no_status() -> None:
     assert noted.suspects == []
 
 
+def test_nothing_is_inferred_about_a_row_that_was_landed_while_the_clock_lied_ahead() -> None:
+    noted = Noted(suspect("a", row_id="a" * 32, absent_us=0))
+    assert inferred(noted).state is SliceState.DRAINED
+    assert (noted.landings, noted.suspects) == ([], []), "it would be inferred anew by every second sweep"
+
+
 def test_what_has_changed_since_it_was_missed_is_not_inferred_closed() -> None:
-    noted = Noted(suspect("a", row_id="b" * 32))
+    noted = Noted(suspect("a", row_id="b" * 32, absent_us=9))
     assert inferred(noted).state is SliceState.DRAINED
     assert (noted.landings, noted.suspects) == ([], [])
 

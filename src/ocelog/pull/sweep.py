@@ -299,8 +299,10 @@ class Judge:
         found = list[Suspect]()
         for record_id, row_id in absent.items():
             created = dates.get(record_id, set())
+            newest = history.newest(record_id)
             if (
-                history.newest(record_id) == row_id
+                newest is not None
+                and newest[2] == row_id
                 and len(created) == 1
                 and slice_.since <= min(created) < slice_.until
             ):
@@ -338,7 +340,7 @@ def _infer_some(  # noqa: PLR0913, PLR0917 - what, from where, to where
         )
         history = History(slice_.source_id, slice_.log_type)
         history.add(found.known)
-        gone = [each for each in suspects if history.newest(each.record_id) == each.row_id]
+        gone = [each for each in suspects if _is_still_gone(each, history)]
         if not gone:
             return slice_
         rows = _closed_rows(slice_, gone, history, lake, columns, source_label)
@@ -360,6 +362,15 @@ def _infer_some(  # noqa: PLR0913, PLR0917 - what, from where, to where
             return to
         lake.discard(part)
     raise LakeUnavailableError(f"{table}: {_MAX_TRIES} landings in a row were overtaken by others; try again.")
+
+
+def _is_still_gone(suspect: Suspect, history: History) -> bool:
+    newest = history.newest(suspect.record_id)
+    if newest is None:
+        return False
+    _, observed_us, row_id, _ = newest
+    # While the API's clock lied ahead, rows got an instant that is still to come: nothing sorts behind them until then.
+    return row_id == suspect.row_id and observed_us <= suspect.absent_us
 
 
 def _closed_rows(  # noqa: PLR0913, PLR0917 - what, from where

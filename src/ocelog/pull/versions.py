@@ -82,9 +82,9 @@ class History:
         at = bisect_left(entries, (version_us, observed_us, "", ""))
         return entries[at - 1][2] if at else None
 
-    def newest(self, record_id: str) -> str | None:
-        """Return the row id of the greatest version, None where there is none."""
-        return max(self._entries(record_id))[2] if record_id in self._by_id else None
+    def newest(self, record_id: str) -> Entry | None:
+        """Return the greatest version, None where there is none."""
+        return max(self._entries(record_id), default=None)
 
     def knows(self, record_id: str) -> bool:
         """Tell whether a version of the record is in here."""
