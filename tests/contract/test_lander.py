@@ -1,5 +1,6 @@
 """Landing on the real ledger and the real lake: what is kept beside the rows, and what is deleted again."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -81,6 +82,21 @@ def test_a_rejection_keeps_the_fields_that_were_refused_or_failed_in_its_answer(
     (part,) = ledger.parts(REJECTIONS)
     (row,) = pq.read_table(tmp_path / part.path).to_pylist()
     assert (row["record_id"], row["unknown_fields"]) == ("bad", ["dueAt", "notes"])
+
+
+def test_only_the_record_whose_field_failed_takes_it_from_the_version_before(ledger: Ledger, lake: FileLake) -> None:
+    def landed(due: dict[str, str | None], **more: Any) -> PageLanded:
+        slice_ = slice_of(ledger)
+        records = [{"id": name, "createdAt": "2001-01-01T00:00:00Z", "dueAt": at} for name, at in due.items()]
+        shown = page(json.dumps(records).encode(), **more)
+        shaped = shaper_of(ISSUES).shape(shown.records)
+        return lander(ledger, lake, slice_).land(shown, ask_of(slice_, 500), shaped, moving=slice_, to=slice_)
+
+    day = "2001-02-01T00:00:00Z"
+    assert landed({"a": day, "b": day}).events == 2
+    failed = landed({"a": None, "b": None}, asked_us=2, unknown={0: frozenset({"dueAt"})})
+    assert (failed.events, failed.repeats) == (1, 1), "that b has none is a change, that a's failed is not"
+    assert landed({"a": day, "b": None}, asked_us=3).repeats == 2
 
 
 def test_a_part_that_did_not_land_is_deleted(tmp_path: Path, ledger: Ledger, lake: FileLake) -> None:
