@@ -9,6 +9,7 @@ BENCHES = {
     "simulator.py": "The simulator, which must be faster than whoever is measured on it",
     "shape.py": "From page bytes to a durable part, on one core, beside the least that it can cost and the usual way",
     "idle.py": "A service that has nothing to do, and one of 200 sources",
+    "rate.py": "How much of the rate limit a backfill uses, by three kinds of limiter",
     "pull.py": "A whole pull, beside dlt, and on ten times as much",
     "sweep.py": "A sweep of findings that have not changed, beside pulling them",
     "upkeep.py": "A table after 2,000 publishes, beside one with as many rows after 10",

@@ -86,6 +86,8 @@ class Gate:
         self._limiter = limiter
         self._monotonic = monotonic
         self._lock = threading.Lock()
+        self.opened = 0
+        """Requests that were let through so far."""
         self.refused = 0
         """Requests that were over the limit so far."""
 
@@ -93,6 +95,7 @@ class Gate:
         """Whether the request that has just come is answered."""
         with self._lock:
             if self._limiter is None or self._limiter.takes(self._monotonic()):
+                self.opened += 1
                 return True
             self.refused += 1
             return False

@@ -10,7 +10,7 @@ from ocelog.errors import SourceThrottledError, SourceUnavailableError
 
 _SHARE = 0.94
 """Share of the limit that is used. Requests do not arrive as evenly as they leave; the rest allows for that."""
-_MARGIN = 1.02
+_MARGIN = 1.05
 """A window lasts so much longer for us than for the limiter, whose clock need not agree with ours."""
 _LONGEST_PAUSE = 4.0
 """Seconds; whoever would wait for longer because the source complained is told to come back."""
