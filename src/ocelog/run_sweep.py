@@ -2,18 +2,22 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ocelog.assemble import Stream, lease_of
+from ocelog.dispatch.heap import Heap
 from ocelog.errors import HaltError, LostFenceError, OcelogError, OperatorError, TransientError
 from ocelog.ledger.slices import holder_of
 from ocelog.ledger.store import Ledger
 from ocelog.pull.planner import plan_sweep
 from ocelog.pull.sweep import Stage, Sweep
 from ocelog.sweeping import advance
+
+_GIVE_BACK_EVERY = 0.5
+"""Seconds between two times that freed memory is given back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +101,12 @@ def _read_due(
                 if drained.error is not None:
                     errors.append(drained.error)
 
+    heap = Heap()
     with ThreadPoolExecutor(threads, thread_name_prefix="sweep") as pool:
-        for job in [pool.submit(work) for _ in range(threads)]:
-            job.result()
+        left = {pool.submit(work) for _ in range(threads)}
+        while left:
+            ended, left = wait(left, timeout=_GIVE_BACK_EVERY)
+            heap.give_back()
+            for job in ended:
+                job.result()
     return (errors[0] if errors else None), len(read)
