@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from ocelog import home as homes
 from ocelog.assemble import table_schemas
-from ocelog.errors import HomeError, LakeUnavailableError
+from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
 from ocelog.files import read_regular
 from ocelog.installation import Installation
 from ocelog.instants import rfc3339
@@ -78,6 +78,12 @@ def back_up(  # noqa: C901, PLR0912, PLR0915 - the order of the steps is the rul
                         waiting.append((table, part.sequence, part.path))
                     else:
                         files[part.path] = part.bytes
+            for aside in kept.given_up(repaired=True):
+                # An earlier backup may hold the only whole copy of a part that was set aside: a repair lands it.
+                if aside.sequence is not None and aside.path not in files:
+                    with suppress(FileNotFoundError, LakeDamagedError):
+                        copied += _copy(home, folder, aside.path, aside.bytes)
+                        files[aside.path] = (folder / aside.path).stat().st_size
             # Before anything of an earlier backup is replaced: a lake that is not mounted must not empty it.
             check_lake(home, kept, table_schemas())
         finally:

@@ -1,4 +1,4 @@
-"""The power goes right after a backup, or a restore, has said that it is done: all of it is on disk."""
+"""What a backup has copied stays, also if the power goes right after it, or a part is damaged before the next one."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -7,12 +7,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from bookkeeping.records import source_row
 from ocelog.assemble import table_schemas
 from ocelog.backup import back_up, restore
 from ocelog.installation import Installation, make, opened
+from ocelog.lake.damage import lost_part
 from ocelog.lake.parts import write_part
 from ocelog.lake.publish import Publisher
-from ocelog.repair import examine
+from ocelog.repair import examine, repair
 from powercut import Disk
 
 TABLE = "wiz_audit"
@@ -24,6 +26,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     schemas = table_schemas()
     with opened(make(tmp_path / "home", ledger_url=None).home.path) as installation:
         home, ledger = installation.home.path, installation.ledger
+        ledger.add_source(source_row("acme"))
         for number in range(2):
             given = {"id": "a", "p_row_id": str(number)} | dict.fromkeys(
                 ("p_event_time", "p_cursor_time"), datetime(2026, 5, 4, tzinfo=UTC)
@@ -54,3 +57,20 @@ def test_a_backup_and_what_is_restored_from_it_are_whole_after_the_power_went(
         assert examine(found) == []
         assert found.ledger.unpublished(TABLE)[:2] == (1, 1)
         assert found.vault() is not None
+
+
+def test_the_next_backup_keeps_the_whole_copy_of_a_part_that_was_set_aside_and_a_repair_lands_it(
+    installation: Installation, tmp_path: Path
+) -> None:
+    home, ledger = installation.home.path, installation.ledger
+    back_up(installation, tmp_path / "kept", with_key=True)
+    part = ledger.parts(TABLE, above=1)[0]
+    (home / part.path).unlink()
+    ledger.set_aside(lost_part(part, "is missing"))
+    back_up(installation, tmp_path / "kept", with_key=True)
+    restored = restore(tmp_path / "kept", tmp_path / "restored")
+    with opened(restored.home) as found:
+        assert found.ledger.unpublished(TABLE)[1] == 0
+        repair(found, dry_run=False)
+        assert found.ledger.unpublished(TABLE)[1] == 1
+        assert examine(found) == []
