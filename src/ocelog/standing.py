@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from ocelog import errors
 from ocelog.assemble import damage, stream_settings, wiz_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
-from ocelog.instants import from_us, has_passed
+from ocelog.instants import CLOCKS_APART, from_us, has_passed
 from ocelog.lake.sql import ALL_LOGS
 from ocelog.ledger.slices import LONGEST_WAITS
 from ocelog.ledger.store import Ledger, SourceRow, StreamRow
@@ -122,7 +122,8 @@ class Standing:
     clock_off: timedelta | None
     """How far this machine's clock is behind the API's (ahead: negative), if that is more than a minute.
 
-    None while it is paused: nobody looks at the API's clock then.
+    None while it is paused, for nobody looks at the API's clock then; and once our clock was set back since the last
+    look, which the next poll does anew.
     """
     error: str | None
     todo: str | None
@@ -258,7 +259,7 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
     )
     swept = ledger.sweep(row.id, log_type)
     tired = tired or (swept is not None and swept.vanished)
-    off = marks.offset if marks.offset is not None and abs(marks.offset) > _CLOCK_OFF and not row.paused else None
+    off = None if row.paused else _clock_off(marks, now)
     total_off = stream.total_off_by if stream is not None else None
     todo = stream.trouble_todo if stream is not None else None
     resume = f"nothing is tried while it is paused; to go on: ocelog source resume {row.id}" if row.paused else None
@@ -326,6 +327,14 @@ def coverage(ledger: Ledger, source_id: str, log_type: str) -> tuple[Gap, ...]:
         )
         for each in ledger.coverage(source_id, log_type)
     )
+
+
+def _clock_off(marks: Marks, now: datetime) -> timedelta | None:
+    if marks.offset is None or abs(marks.offset) <= _CLOCK_OFF:
+        return None
+    # The edge is the API's instant of the last look.
+    set_back = marks.edge is not None and marks.edge - marks.offset > now + CLOCKS_APART
+    return None if set_back else marks.offset
 
 
 def _too_long(stream: StreamRow | None, now: datetime) -> bool:

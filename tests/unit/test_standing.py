@@ -259,6 +259,17 @@ def test_a_clock_that_is_off_by_more_than_a_minute_needs_attention(
     assert found.needs_person == (shown is not None)
 
 
+@pytest.mark.parametrize(("ahead", "set_back"), [(30, True), (30, False), (-30, False)])
+def test_a_clock_that_was_set_back_since_the_last_look_is_not_said_to_be_off(
+    ledger: Ledger, ahead: int, *, set_back: bool
+) -> None:
+    off = timedelta(days=-ahead)
+    before = ledger.marks("prod", "Wiz.Issues")
+    ledger.plan(before, replace(before, edge=NOW - HOUR, offset=off), [])
+    (found,) = standings(ledger, NOW if set_back else NOW - off)
+    assert found.clock_off == (None if set_back else off)
+
+
 def test_a_total_that_is_off_needs_attention(ledger: Ledger) -> None:
     planned(ledger, LIVE)
     slice_ = ledger.take("one", now=datetime.now(UTC))
