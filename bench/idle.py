@@ -1,9 +1,9 @@
 """What a service costs that has nothing to do, and whether it keeps up: 0, 50 and 200 sources of three streams each.
 
 The API is the simulator with an almost empty tenant, which answers each request after 300 ms. Each figure is of one
-whole poll of 5 minutes, the default. `onboarded` is when every stream had read its past and was counted; `oldest` is
-how long ago the stream that was planned longest ago was planned, when the measuring ended: little more than 300 s if
-the service keeps up.
+whole poll of 5 minutes, the default. `onboarded` is when every stream had read its past; its records are counted before
+the measuring begins. `oldest` is how long ago the stream that was planned longest ago was planned, when the measuring
+ended: little more than 300 s if the service keeps up.
 
 python bench/idle.py [SOURCES [RATE]]: only so many sources; at RATE requests a second for all of them together, as if
 they were of one service account.
