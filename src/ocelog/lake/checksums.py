@@ -11,7 +11,7 @@ from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
 REPAIR = "Put it back from a backup, or run: ocelog repair"
 """What to do about a file that is lost or damaged."""
 NOT_REGULAR = "is not a regular file"
-_MISSING, _UNREADABLE = "is missing", "cannot be read"
+_UNREADABLE = "cannot be read"
 _SUM = re.compile(r"\.([0-9a-f]{8})\.parquet")
 _PIECE = 1 << 20
 
@@ -54,7 +54,7 @@ def damage(path: Path, size: int | None = None, *, content: bool = True) -> str 
         if wanted is not None and file_sum(path) != wanted:
             return "does not hold the bytes that were written (its checksum differs)"
     except FileNotFoundError:
-        return _MISSING
+        return "is missing"
     except PermissionError as error:
         raise unreadable(path) from error
     except OSError as error:
@@ -63,8 +63,8 @@ def damage(path: Path, size: int | None = None, *, content: bool = True) -> str 
 
 
 def may_come_back(what: str) -> bool:
-    """Tell whether the damage `what` may be that of a disk which is away: no byte was seen that is wrong."""
-    return what.startswith((_MISSING, _UNREADABLE))
+    """Tell whether the damage `what` may be that of a disk which is away: it failed, and nothing wrong was seen."""
+    return what.startswith(_UNREADABLE)
 
 
 def unreadable(path: Path | str) -> HomeError:

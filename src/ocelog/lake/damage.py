@@ -12,7 +12,7 @@ from ocelog.model import GivenUp, Part
 TRIES = 3
 """A part that does not hold what was written at so many publishes is set aside."""
 AWAY_FOR = timedelta(minutes=10)
-"""One that cannot be read at all is set aside only after so long: its disk may be away, however often it is tried."""
+"""One that the disk fails to read is set aside only after so long: it may come back, however often it is tried."""
 
 
 def sound_parts(home: Path, ledger: LakeLedger, waiting: Sequence[Part]) -> list[Part]:
