@@ -26,6 +26,7 @@ def command(
     run `ocelog pull`: what Wiz still has comes back. --check and --dry-run work beside `ocelog run`; a repair needs it
     to be stopped. Exit 1 if something is left that this command cannot repair.
     """
+    shown = frozenset[str]()
     if check:
         with opened(reading=True) as installation:
             found = examine(installation)
@@ -45,8 +46,9 @@ def command(
             if plan.lines:
                 if not yes:
                     _confirm(plan)
+                    shown = frozenset(plan.lines)
                 plan = repair(installation, dry_run=False)
-    _tell(plan, json=json)
+    _tell(plan, shown=shown, json=json)
     if plan.left:
         raise typer.Exit(1)
 
@@ -64,19 +66,22 @@ def _confirm(plan: Repair) -> None:
         raise ConfigError("Nothing was changed. To repair without being asked: ocelog repair --yes")
 
 
-def _tell(done: Repair, *, json: bool) -> None:
+def _tell(done: Repair, *, shown: frozenset[str], json: bool) -> None:
     gone = sorted(done.for_good)
     if json:
         told = {"done": not done.dry_run, "steps": done.lines, "planned": done.planned, "not_coming_back": gone}
         show.as_json(told | {"left": done.left})
         return
     for line in done.lines:
-        typer.echo(show.harmless(line))
+        if line not in shown:
+            typer.echo(show.harmless(line))
+    if shown:
+        typer.echo("Done, as listed above.")
     for line in done.left:
         typer.echo(show.harmless(f"Not repaired: {line}"))
     if not done.lines and not done.left:
         typer.echo("Nothing is lost or damaged: there is nothing to repair.")
-    if gone:
+    if gone and not shown:
         typer.echo(f"Cannot be had back: {', '.join(gone)}.")
     if done.dry_run and done.lines:
         typer.echo("Nothing was changed. To do it: ocelog repair")

@@ -40,9 +40,10 @@ def command(
 ) -> None:
     """Show the status of every stream: exit 0 if all is well, 1 if something needs attention.
 
-    That is a stream that is refused, a time range that has failed for an hour, is parked or is short, data older than
-    --max-lag, a service that hangs, a table that is not published, a clock that is off, a damaged key or lake, or
-    little disk. Rejections are shown, and leave it 0: they are kept whole, and nothing waits for them.
+    That is a stream that is refused, a time range that has failed for an hour, is parked or is short, totals that are
+    unreliable, records that vanished all at once, data older than --max-lag, a service that hangs, a table that is not
+    published, a clock that is off, damaged settings, a damaged key or lake, lost rows, or little disk. Rejections are
+    shown, and leave it 0: they are kept whole, and nothing waits for them.
     """
     allowed, now = duration(max_lag), datetime.now(UTC)
     with opened(reading=True) as installation:
