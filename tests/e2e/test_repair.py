@@ -203,7 +203,9 @@ def test_the_command_asks_first_and_status_names_what_is_lost(ocelog: Ocelog) ->
     assert "ocelog repair" in status.out
     assert "Nothing was changed" in ocelog("repair", code=2).err
     assert "is missing" in ocelog("repair", "--check", code=1).out
-    assert "earlier versions" in ocelog("repair", "--yes").out
+    agreed = ocelog("repair", stdin="y\n")
+    assert "earlier versions" in agreed.err
+    assert agreed.out.strip().splitlines() == ["Done, as listed above.", "To read it now: ocelog pull"]
     assert "there and whole" in ocelog("repair", "--check").out
 
 
