@@ -19,7 +19,7 @@ from ocelog.coverage import measure_each, to_measure
 from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import Stop, Threads
-from ocelog.errors import ConfigError, OcelogError, TransientError
+from ocelog.errors import ConfigError, LedgerUnavailableError, OcelogError, TransientError
 from ocelog.instants import from_us, has_passed
 from ocelog.lake.disk import disk_errors
 from ocelog.lake.leftovers import remove_leftovers
@@ -279,6 +279,11 @@ class Service:
             try:
                 with disk_errors(self.assembly.installation.home.path):
                     self._publish(table, force=force, holding=holding)
+            except LedgerUnavailableError as error:
+                self._publishing = error
+                log.error("publish failed", table=table, error=type(error).__name__, reason=str(error))  # noqa: TRY400
+                # Each other table would wait as long for it, and so would a note of this.
+                return
             except OcelogError as error:
                 self._publishing = error
                 self._note_publishing(table, str(error))

@@ -16,9 +16,12 @@ from structlog.testing import capture_logs
 from commands import Ocelog
 from ocelog import service as service_module
 from ocelog.assemble import Assembly
+from ocelog.cli import upkeep
 from ocelog.dispatch.threads import Stop
+from ocelog.errors import LedgerUnavailableError
 from ocelog.holding import held
 from ocelog.installation import opened
+from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.parts import write_part
 from ocelog.lake.scan import opened as opened_file
 from ocelog.lake.state import TableStates
@@ -113,6 +116,28 @@ def test_what_the_disk_refuses_while_publishing_is_no_mistake_in_ocelog(
     assert "The disk is full: /home/somewhere" in str(service.publish_all())
 
 
+def test_a_ledger_that_is_held_by_others_is_waited_for_once_and_not_for_each_table(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited = list[str]()
+
+    def locked(_: object, table: str, **__: object) -> None:
+        waited.append(table)
+        raise LedgerUnavailableError(f"{table}: another process has held it for too long; try again.")
+
+    def noted(*_: object) -> None:
+        waited.append("a note")
+
+    monkeypatch.setattr(type(service.assembly.publisher), "publish", locked)
+    monkeypatch.setattr(type(service.assembly.installation.ledger), "table_failed", noted)
+    assert "for too long" in str(service.publish_all())
+    assert len(waited) == 1
+    monkeypatch.setattr(Maintenance, "tend_whole", locked)
+    with pytest.raises(LedgerUnavailableError):
+        upkeep.command(None, output="json")
+    assert len(waited) == 2
+
+
 def test_a_service_says_once_why_it_keeps_old_rows(service: Service) -> None:
     installation = service.assembly.installation
     (installation.home.path / "lake" / f"{TABLE}.expired").unlink(missing_ok=True)
@@ -144,7 +169,7 @@ with time_machine.travel(datetime.now(UTC) + timedelta(days=3700)):
 def test_upkeep_keeps_old_rows_while_the_clock_is_years_ahead_and_ends_with_2(pulled: Ocelog) -> None:
     rows = pulled.count(TABLE)
 
-    def upkeep(*options: str) -> "subprocess.CompletedProcess[str]":
+    def tended(*options: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-c", AHEAD, "upkeep", *options],
             env={**os.environ, **pulled.environment, "OCELOG_RETENTION": f"{TABLE}=3650d"},
@@ -154,10 +179,10 @@ def test_upkeep_keeps_old_rows_while_the_clock_is_years_ahead_and_ends_with_2(pu
         )
 
     for options in ((), ("--dry-run",), ("-o", "json")):
-        done = upkeep(*options)
+        done = tended(*options)
         assert done.returncode == 2, done.stderr
         assert "Rows older than their retention are kept" in done.stderr
         assert f"says {datetime.now(UTC) + timedelta(days=3700):%Y}" in done.stderr
     assert pulled.count(TABLE) == rows
-    assert upkeep("--trust-clock").returncode == 0
+    assert tended("--trust-clock").returncode == 0
     assert pulled.count(TABLE) == 0

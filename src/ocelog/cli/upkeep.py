@@ -1,5 +1,6 @@
 """`ocelog upkeep`: everything at once that a running service does little by little to keep the lake small."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -8,9 +9,9 @@ import typer
 from ocelog.assemble import maintenance, table_schemas
 from ocelog.cli import show
 from ocelog.cli.tables import check_table
-from ocelog.errors import ConfigError, HomeError, OcelogError
+from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError, OcelogError
 from ocelog.installation import opened
-from ocelog.lake.maintenance import Tended
+from ocelog.lake.maintenance import Maintenance, Tended
 
 OUTPUTS = ("table", "json")
 
@@ -37,16 +38,9 @@ def command(
     schemas = table_schemas()
     if table is not None:
         check_table(table, dict.fromkeys(schemas, ""))
-    done: list[Tended] = []
-    failed: list[OcelogError] = []
     with opened() as installation:
         upkeep = maintenance(installation, trust_clock=trust_clock)
-        for name in [table] if table is not None else list(schemas):
-            try:
-                done.append(upkeep.tend_whole(name, dry_run=dry_run, told=lambda text: typer.echo(text, err=True)))
-            except OcelogError as error:
-                # One table that cannot be tended must not keep the others from it.
-                failed.append(error)
+        done, failed = _tended(upkeep, [table] if table is not None else list(schemas), dry_run=dry_run)
     for one in done:
         for path, reason in one.left_alone.items():
             typer.echo(f"{one.table}: {path} is left as it is: {reason}", err=True)
@@ -62,3 +56,17 @@ def command(
         typer.echo(str(other), err=True)
     if failed:
         raise failed[0]
+
+
+def _tended(upkeep: Maintenance, tables: Sequence[str], *, dry_run: bool) -> tuple[list[Tended], list[OcelogError]]:
+    """Tend each table by itself; return what was done, and what failed."""
+    done, failed = list[Tended](), list[OcelogError]()
+    for table in tables:
+        try:
+            done.append(upkeep.tend_whole(table, dry_run=dry_run, told=lambda text: typer.echo(text, err=True)))
+        except OcelogError as error:
+            failed.append(error)
+            if isinstance(error, LedgerUnavailableError):
+                # Every other table would wait as long for it.
+                break
+    return done, failed
