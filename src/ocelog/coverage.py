@@ -1,8 +1,10 @@
 """How many records Wiz counts, by status, beside how many the lake has."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 from ocelog.assemble import Stream, table_schemas
 from ocelog.errors import OcelogError, SourceUnavailableError
@@ -10,7 +12,7 @@ from ocelog.installation import Installation
 from ocelog.instants import EPOCH, rfc3339, to_us
 from ocelog.lake.query import Limits, Queries
 from ocelog.lake.sql import CURRENT, literal, quoted
-from ocelog.model import Kind, Origin, SliceState, table_name
+from ocelog.model import Origin, SliceState, table_name
 from ocelog.pull.ports import Ask, Coverage, Page
 from ocelog.pull.sweep import Stage
 from ocelog.quantities import per_table
@@ -47,45 +49,71 @@ def to_measure(installation: Installation, streams: Sequence[Stream]) -> list[St
 
 
 def measure_each(installation: Installation, streams: Sequence[Stream]) -> Iterator[str]:
-    """Measure `streams`, and yield why one of them could not be measured; the others are."""
-    for stream in streams:
-        try:
-            measure(installation, stream)
-        except OcelogError as error:
-            yield f"{stream.row.name} {stream.kind.log_type}: {error}"
-
-
-def measure(installation: Installation, stream: Stream) -> list[Coverage]:
-    """Count the records of `stream` at Wiz and in the lake, keep the result and return it.
+    """Count the records of `streams` at Wiz and in the lake, and keep the result; yield why one could not be counted.
 
     Open records are counted whatever their age; closed ones, and entries that have no status, since the backfill began,
     by the date that the backfill asks by, as far as the table's retention keeps them. All of them up to the last poll.
-    One request per status. Raises what the source and the lake raise, and OcelogError for a stream that has not begun.
+    One request per status. Raises what the ledger raises.
     """
-    marks = installation.ledger.marks(*stream.key)
-    if marks.edge is None or marks.backfill_since is None:
-        raise OcelogError(f"{stream.row.name} {stream.kind.log_type} was never pulled. Run: ocelog pull")
-    kind, edge = stream.kind, marks.edge
-    began = min(edge, max(marks.backfill_since, _kept_since(installation, table_name(kind.log_type))))
-    in_lake = _in_lake(installation, stream, edge, began)
-    found = list[Coverage]()
+    for _, own in groupby(sorted(streams, key=lambda each: each.key), key=lambda each: each.row.id):
+        yield from _measure(installation, list(own))
+
+
+def _measure(installation: Installation, streams: Sequence[Stream]) -> Iterator[str]:
+    """Measure streams of one source: the lake is asked once, or one by one if that fails for one of them."""
+    spans = list[_Span]()
+    for stream in streams:
+        marks = installation.ledger.marks(*stream.key)
+        if marks.edge is None or marks.backfill_since is None:
+            yield f"{stream.row.name} {stream.kind.log_type}: it was never pulled. Run: ocelog pull"
+            continue
+        kept = _kept_since(installation, table_name(stream.kind.log_type))
+        spans.append(_Span(stream=stream, edge=marks.edge, began=min(marks.edge, max(marks.backfill_since, kept))))
+    if not spans:
+        return
+    try:
+        in_lake = _in_lake(installation, spans)
+    except OcelogError as error:
+        if len(spans) > 1:
+            for each in spans:
+                yield from _measure(installation, [each.stream])
+        else:
+            yield f"{spans[0].stream.row.name} {spans[0].stream.kind.log_type}: {error}"
+        return
+    for span in spans:
+        log_type = span.stream.kind.log_type
+        try:
+            found = list(_at_wiz(span, in_lake.get(log_type, {})))
+        except OcelogError as error:
+            yield f"{span.stream.row.name} {log_type}: {error}"
+        else:
+            installation.ledger.measured(*span.stream.key, found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Span:
+    """From when and until when the records of a stream are counted that are not open."""
+
+    stream: Stream
+    began: datetime
+    edge: datetime
+
+
+def _at_wiz(span: _Span, in_lake: Mapping[str, int]) -> Iterator[Coverage]:
+    kind = span.stream.kind
     for status in kind.statuses or ("",):
-        by, since = (kind.sweep_by, EPOCH) if status in kind.open_statuses else (kind.cursor_field, began)
-        page = _counted(stream, by or kind.cursor_field, since, edge, status) if since < edge else None
+        by, since = (kind.sweep_by, EPOCH) if status in kind.open_statuses else (kind.cursor_field, span.began)
+        page = _counted(span.stream, by or kind.cursor_field, since, span.edge, status) if since < span.edge else None
         total, capped = (0, False) if page is None else (page.total, page.capped)
         if total is not None:
-            found.append(
-                Coverage(
-                    status=status,
-                    at_source=total,
-                    at_least=capped,
-                    in_lake=in_lake.get(status, 0),
-                    since_us=to_us(since),
-                    measured_us=time.time_ns() // 1000,
-                )
+            yield Coverage(
+                status=status,
+                at_source=total,
+                at_least=capped,
+                in_lake=in_lake.get(status, 0),
+                since_us=to_us(since),
+                measured_us=time.time_ns() // 1000,
             )
-    installation.ledger.measured(*stream.key, found)
-    return found
 
 
 def _kept_since(installation: Installation, table: str) -> datetime:
@@ -112,21 +140,28 @@ def _counted(stream: Stream, by: str, since: datetime, until: datetime, status: 
     return answer
 
 
-def _in_lake(installation: Installation, stream: Stream, until: datetime, since: datetime) -> dict[str, int]:
+def _in_lake(installation: Installation, spans: Sequence[_Span]) -> dict[str, dict[str, int]]:
+    """Return how many records of each log type have each status."""
     queries = Queries(installation.home.path, installation.ledger, table_schemas())
-    limits = Limits(timeout=timedelta(minutes=9))
-    with queries.run(_sql(stream.kind, stream.row.id, until, since), limits=limits) as answer:
-        return {row["status"]: row["records"] for batch in answer.batches for row in batch.to_pylist()}
+    found = dict[str, dict[str, int]]()
+    with queries.run(" UNION ALL ".join(map(_sql, spans)), limits=Limits(timeout=timedelta(minutes=9))) as answer:
+        for batch in answer.batches:
+            for row in batch.to_pylist():
+                found.setdefault(row["log_type"], {})[row["status"]] = row["records"]
+    return found
 
 
-def _sql(kind: Kind, source_id: str, until: datetime, began_at: datetime) -> str:
-    table = quoted(table_name(kind.log_type) + CURRENT)
-    edge, began = (f"TIMESTAMPTZ {literal(rfc3339(each))}" for each in (until, began_at))
-    mine = f"p_source_id = {literal(source_id)}"
+def _sql(span: _Span) -> str:
+    kind = span.stream.kind
+    edge, began = (f"TIMESTAMPTZ {literal(rfc3339(each))}" for each in (span.edge, span.began))
     since = f"{quoted(kind.cursor_field)} >= {began} AND {quoted(kind.cursor_field)} < {edge}"
-    if not kind.statuses:
-        return f"SELECT '' AS status, count(*) AS records FROM {table} WHERE {mine} AND {since}"
-    opened = ", ".join(map(literal, kind.open_statuses))
-    counted = f"CASE WHEN status IN ({opened}) THEN {quoted(kind.created_field)} < {edge} ELSE {since} END"
-    whole = f"{mine} AND status IS NOT NULL AND {counted}"
-    return f"SELECT status, count(*) AS records FROM {table} WHERE {whole} GROUP BY status"
+    status, counted, grouped = "''", since, ""
+    if kind.statuses:
+        opened = ", ".join(map(literal, kind.open_statuses))
+        whether = f"CASE WHEN status IN ({opened}) THEN {quoted(kind.created_field)} < {edge} ELSE {since} END"
+        status, counted, grouped = "status", f"status IS NOT NULL AND {whether}", " GROUP BY status"
+    return (
+        f"SELECT {literal(kind.log_type)} AS log_type, {status} AS status, count(*) AS records "
+        f"FROM {quoted(table_name(kind.log_type) + CURRENT)} "
+        f"WHERE p_source_id = {literal(span.stream.row.id)} AND {counted}{grouped}"
+    )

@@ -245,8 +245,12 @@ class Service:
         self._measure(due)
 
     def _measure(self, streams: Sequence[Stream]) -> None:
-        for reason in measure_each(self.assembly.installation, streams):
-            log.warning("coverage not measured", reason=reason)
+        try:
+            for reason in measure_each(self.assembly.installation, streams):
+                log.warning("coverage not measured", reason=reason)
+        except OcelogError as error:
+            # The ledger: nothing depends on this, and others tell of it.
+            log.warning("coverage not measured", reason=str(error))
 
     def _look_at_sources(self, *, only: set[StreamKey] | None = None) -> None:
         """Take up sources that were added, changed, paused or removed since the last look."""

@@ -185,6 +185,16 @@ def test_a_pull_that_has_read_all_measures_and_a_sweep_measures_again(tenant: Te
     assert "A small difference is normal" in ocelog("coverage").err
 
 
+def test_where_one_table_cannot_be_counted_the_others_are(ocelog: Ocelog) -> None:
+    next((ocelog.home / "lake" / "warehouse" / "ocelog" / "wiz_issues" / "data").rglob("*.parquet")).unlink()
+    before = {row["log_type"]: row["measured"] for row in ocelog("coverage", "-o", "json").json["coverage"]}
+    told = ocelog("coverage", "--measure", "-o", "json", code=3)
+    after = {row["log_type"]: row["measured"] for row in told.json["coverage"]}
+    assert after["Wiz.VulnerabilityFinding"] > before["Wiz.VulnerabilityFinding"]
+    assert after["Wiz.Issues"] == before["Wiz.Issues"]
+    assert "prod Wiz.Issues: " in told.err
+
+
 def test_an_account_that_lost_access_closes_nothing_until_a_person_says_so(tenant: Tenant, ocelog: Ocelog) -> None:
     gone = tenant.opened("findings")[:25]
     for each in gone:
