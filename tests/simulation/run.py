@@ -364,12 +364,17 @@ class Simulation:
             assert row["p_inferred"] is None or thing.gone or thing.status not in OPEN, f"{thing} is there: {row}"
 
     def hiding(self) -> list[tuple[int, int]]:
-        """Return the stretches in which a verification was shown fewer records than a lying API counts."""
+        """Return the stretches in which a verification was shown fewer records than are counted there, by a lying API.
+
+        Records that it hides, or counts twice, are told apart from vanished ones by nobody.
+        """
+        faults = self.world.faults
         return [
             (to_us(each.since) - 1_000_000, to_us(each.until) + 1_000_000)
             for each in self.ledger.slices(source_id=SOURCE)
-            if each.origin is Origin.VERIFY and (each.checkpoint.total or 0) > each.checkpoint.met
-            if self.world.faults.hidden and each.state is SliceState.DRAINED
+            if each.origin is Origin.VERIFY and each.state is SliceState.DRAINED
+            if (each.checkpoint.total or 0) - faults.overcount > each.checkpoint.met
+            if faults.hidden or faults.counted_twice
         ]
 
     def drain_all(self) -> None:
@@ -473,7 +478,8 @@ class Simulation:
         ):
             return
         rejections, _ = self.lake.view(REJECTIONS)
-        nowhere = self.world.poisoned - {row["record_id"] for row in rejections}
+        # What is hidden from the account never comes, with an error or without.
+        nowhere = self.world.poisoned - self.world.hidden - {row["record_id"] for row in rejections}
         if not self.world.faults.tie_break:
             # A cursor that skips ties can skip this one too, even record by record: its range is shown as short then.
             excused = self.excused()
