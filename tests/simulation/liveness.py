@@ -18,6 +18,8 @@ PER_SPOT = 120
 """Requests that one bad spot may cost each slice that meets it."""
 PER_CROWD = 20
 """Requests more, for each slice, where more records than a page holds share an instant and a cursor skips them."""
+PER_PIECE = 3
+"""Requests for each record of a slice that is cut between them, for a cursor skips ties: a piece holds half a page."""
 LASTING = 20
 """Requests more, for each slice, at an API that counts wrong or ignores dates."""
 HEALTHY_WITHIN = timedelta(minutes=6)
@@ -67,5 +69,5 @@ def allowed(world: World, slices: Collection[Slice]) -> int:
         since, until = to_us(each.since) - SLACK_US, to_us(each.until) + SLACK_US
         records = sum(faults.ignores_dates or any(since <= at <= until for at in each_at) for each_at in instants)
         total += READINGS * (2 + records // PAGE) + wrong + PER_SPOT * meets(each, spots)
-        total += PER_CROWD * meets(each, world.crowds())
+        total += PER_CROWD * meets(each, world.crowds()) + (0 if faults.tie_break else PER_PIECE * records)
     return total
