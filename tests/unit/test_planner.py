@@ -102,10 +102,17 @@ def test_once_a_day_the_last_two_days_are_read_again() -> None:
 
 def test_a_wider_backfill_reads_only_the_missing_part() -> None:
     marks = planned(NEW, NOW).after
+    since = NOW - timedelta(days=90)
     wider = planned(marks, NOW, settings=StreamSettings(backfill=timedelta(days=90)))
-    assert covers(list(wider.slices), NOW - timedelta(days=90), NOW - timedelta(days=30))
+    created = [each for each in wider.slices if each.by == "createdAt"]
+    assert covers(created, since, NOW - timedelta(days=30)), "the cursor field may be null there too"
+    changed = [each for each in wider.slices if each.by != "createdAt"]
+    assert covers(changed, since, NOW - timedelta(days=30))
+    assert all(each.narrowed == {"createdAt": [0, to_us(since) + 1_000_000]} for each in changed)
     everything = planned(wider.after, NOW, settings=StreamSettings(backfill=None))
-    assert covers(list(everything.slices), EPOCH, NOW - timedelta(days=90))
+    assert covers(list(everything.slices), EPOCH, since)
+    findings = planned(planned(NEW, NOW, FINDINGS).after, NOW, FINDINGS, StreamSettings(backfill=timedelta(days=90)))
+    assert covers(list(findings.slices), since, NOW - timedelta(days=30))
     assert plan(everything.after, ISSUES, SETTINGS, NOW, our_now=NOW) is None
 
 

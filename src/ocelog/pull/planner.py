@@ -97,7 +97,7 @@ def plan(  # noqa: PLR0913 - what there is, and when
     since = _backfill_since(settings, edge)
     if after.backfill_since is None or since < after.backfill_since:
         until = min(after.backfill_since or edge, edge)
-        slices += _pieces(marks, Origin.BACKFILL, kind.cursor_field, since, until)
+        slices += _past(marks, kind, since, until)
         after = replace(after, backfill_since=since)
     if kind.sweep_by is not None and settings.sweep and _sweep_is_due(marks, settings, now, waiting):
         # A stream that was taken up by an older program may have swept, though no sweep was counted.
