@@ -9,7 +9,7 @@ from itertools import groupby
 from ocelog.assemble import Stream, table_schemas
 from ocelog.errors import OcelogError, SourceUnavailableError
 from ocelog.installation import Installation
-from ocelog.instants import EPOCH, rfc3339, to_us
+from ocelog.instants import EPOCH, from_us, has_passed, rfc3339, to_us
 from ocelog.lake.query import Limits, Queries
 from ocelog.lake.sql import CURRENT, literal, quoted
 from ocelog.model import Origin, SliceState, table_name
@@ -20,12 +20,16 @@ from ocelog.quantities import per_table
 # What is put together here are the names of our schemas, and values written as literals.
 # ruff: noqa: S608
 
+_AGAIN = timedelta(hours=25)
+"""A measure this old says little. More than a day: after the daily sweep it is measured anyway."""
+_AGAIN_IF_DIFFERENT = timedelta(hours=6)
+
 
 def to_measure(installation: Installation, streams: Sequence[Stream]) -> list[Stream]:
     """Return those of `streams` that a sweep has read completely since they were last measured.
 
-    Also those that were never measured, once all of their past has been read. A log type that is never swept, such as
-    audit, is measured along with the others of its source.
+    Also those that were never measured, once all of their past has been read, and those that were long ago: something
+    may have been made good since. A log type that is never swept, such as audit, is measured with its source's others.
     """
     swept = {
         (each.source_id, each.log_type)
@@ -33,7 +37,12 @@ def to_measure(installation: Installation, streams: Sequence[Stream]) -> list[St
         if each.stage is Stage.DONE and each.complete and each.measured_round < each.round
     }
     sources = {source_id for source_id, _ in swept}
-    measured = installation.ledger.measured_streams()
+    measured, now = installation.ledger.measured_streams(), datetime.now(UTC)
+    old = {
+        key
+        for key, (measured_us, differs) in measured.items()
+        if has_passed(_AGAIN_IF_DIFFERENT if differs else _AGAIN, since=from_us(measured_us), now=now)
+    }
     planned = installation.ledger.planning([stream.key for stream in streams if stream.key not in measured])
     first = {
         key
@@ -44,7 +53,7 @@ def to_measure(installation: Installation, streams: Sequence[Stream]) -> list[St
     return [
         stream
         for stream in streams
-        if stream.key in swept | first or (stream.kind.sweep_by is None and stream.row.id in sources)
+        if stream.key in swept | first | old or (stream.kind.sweep_by is None and stream.row.id in sources)
     ]
 
 

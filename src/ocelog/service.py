@@ -25,9 +25,10 @@ from ocelog.lake.disk import disk_errors
 from ocelog.lake.leftovers import remove_leftovers
 from ocelog.lake.maintenance import Maintenance, Tended
 from ocelog.lake.upkeep import clean
-from ocelog.model import PUBLISHING, SliceState
+from ocelog.model import PUBLISHING, SliceState, table_name
 from ocelog.planning import Stretch, lacking
 from ocelog.reading import Reader
+from ocelog.standing import lost_lines
 
 STOP_WITHIN = timedelta(seconds=2.5)
 """What has not ended by then is left behind; it is safe to kill."""
@@ -72,6 +73,8 @@ class Pulled:
     damaged: Mapping[str, ConfigError] = field(default_factory=dict)
     """Id of each source whose settings cannot be read -> why."""
     publishing: OcelogError | None = None
+    lost: tuple[str, ...] = ()
+    """Which rows the tables of these streams lack, because the files that held them are lost, and what to do."""
     left_behind: bool = False
     """Threads still run: end the process without waiting for them."""
 
@@ -84,7 +87,7 @@ class Pulled:
     def exit_code(self) -> int:
         """0 all read and published, 2 action required, 3 try later."""
         errors = [*self.troubles.values(), *([self.publishing] if self.publishing else [])]
-        if self.lacking or self.damaged or any(not isinstance(error, TransientError) for error in errors):
+        if self.lacking or self.damaged or self.lost or any(not isinstance(error, TransientError) for error in errors):
             return 2
         return 3 if errors or self.waiting or self.unasked else 0
 
@@ -163,6 +166,7 @@ class Service:
             lacking=sum(lacking(ledger, stream) for stream in streams),
             damaged=damaged,
             publishing=publishing,
+            lost=tuple(lost_lines(ledger, {table_name(stream.kind.log_type) for stream in streams})),
             left_behind=not self.threads.join(STOP_WITHIN),
         )
 
@@ -300,10 +304,15 @@ class Service:
                 self._tend(table)
 
     def _publish(self, table: str, *, force: bool, holding: Callable[[], AbstractContextManager[None]]) -> None:
+        ledger = self.assembly.installation.ledger
         if force or self._is_time(table, self.assembly.installation.settings):
+            before = lost_lines(ledger, [table])
             with holding():
                 published = self.assembly.publisher.publish(table, force=True)
             self._note_publishing(table, None)
+            for line in lost_lines(ledger, [table]):
+                if line not in before:
+                    log.error("rows lost", table=table, reason=line)
             if published.parts:
                 log.info("published", table=table, rows=published.rows, parts=published.parts)
 

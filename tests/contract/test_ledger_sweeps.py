@@ -263,7 +263,9 @@ def test_a_purge_leaves_nothing_of_sweeps_and_coverage(ledger: Ledger) -> None:
     found = Coverage(status="OPEN", at_source=3, at_least=False, in_lake=2, since_us=0, measured_us=1)
     ledger.measured("acme", ISSUES, [found])
     assert ledger.coverage("acme", ISSUES) == [found]
-    assert ledger.measured_streams() == {("acme", ISSUES)}
+    assert ledger.measured_streams() == {("acme", ISSUES): (1, True)}
+    ledger.measured("acme", ISSUES, [replace(found, in_lake=3, measured_us=2)])
+    assert ledger.measured_streams() == {("acme", ISSUES): (2, False)}
     sweep = current(ledger)
     ledger.purge_source("acme")
     assert (ledger.sweep("acme", ISSUES), ledger.coverage("acme", ISSUES), ledger.suspects(sweep)) == (None, [], [])

@@ -39,6 +39,7 @@ def _purge_twice(ocelog: Ocelog, tenant: Simulated, monkeypatch: pytest.MonkeyPa
     assert 0 < ocelog.count("all_logs") < rows
     again = ["source", "add", "wiz", "prod", *tenant.options, "--client-secret-file", "-", "--no-check"]
     assert "half deleted: finish that first" in ocelog(*again, stdin=tenant.client_secret, code=2).err
+    assert "the purge of 'prod' was not finished" in ocelog("status", code=1).out
     ocelog("source", "remove", "prod", "--purge", "--yes")
     assert ocelog.count("all_logs") == 0
     # Not even where no reader looks for them: a part file is a copy of records that were to be deleted.

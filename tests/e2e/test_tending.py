@@ -21,11 +21,13 @@ from ocelog.dispatch.threads import Stop
 from ocelog.errors import LedgerUnavailableError
 from ocelog.holding import held
 from ocelog.installation import opened
+from ocelog.lake.damage import TRIES
 from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.parts import write_part
 from ocelog.lake.scan import opened as opened_file
 from ocelog.lake.state import TableStates
-from ocelog.service import Service
+from ocelog.service import Pulled, Service
+from ocelog.standing import lost_lines
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World
@@ -136,6 +138,22 @@ def test_a_ledger_that_is_held_by_others_is_waited_for_once_and_not_for_each_tab
     with pytest.raises(LedgerUnavailableError):
         upkeep.command(None, output="json")
     assert len(waited) == 2
+
+
+def test_a_part_that_is_given_up_is_told_by_the_service_and_by_each_pull(service: Service) -> None:
+    land_again(service, 300)
+    installation = service.assembly.installation
+    (installation.home.path / installation.ledger.parts(TABLE)[-1].path).unlink()
+    with capture_logs() as told:
+        for _ in range(TRIES):
+            service.publish(force=True)
+    lost = [each["reason"] for each in told if each["event"] == "rows lost"]
+    assert len(lost) == 1
+    assert "To read them again: ocelog repair" in lost[0]
+    assert service.publish_all() is None
+    assert Pulled(lost=tuple(lost_lines(installation.ledger, [TABLE]))).exit_code == 2
+    for each in installation.ledger.given_up():
+        installation.ledger.plan_lost([each.path], [])
 
 
 def test_a_service_says_once_why_it_keeps_old_rows(service: Service) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from bookkeeping.records import ISSUES, NOW, slice_of, source_row
 from ocelog.coverage import to_measure
+from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
 from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull.ports import Coverage
@@ -45,8 +47,23 @@ def begin(ledger: Ledger, log_type: str) -> Slice:
 
 def measure(ledger: Ledger) -> None:
     for log_type in due(ledger):
-        found = Coverage(status="", at_source=1, at_least=False, in_lake=1, since_us=0, measured_us=1)
-        ledger.measured("acme", log_type, [found])
+        kept(ledger, log_type)
+
+
+def kept(ledger: Ledger, log_type: str, *, ago: timedelta = timedelta(0), at_source: int = 1) -> None:
+    measured_us = to_us(datetime.now(UTC) - ago)
+    found = Coverage(status="", at_source=at_source, at_least=False, in_lake=1, since_us=0, measured_us=measured_us)
+    ledger.measured("acme", log_type, [found])
+
+
+@pytest.mark.parametrize(("hours", "at_source", "again"), [(24, 1, False), (26, 1, True), (5, 2, False), (7, 2, True)])
+def test_what_was_measured_long_ago_or_differed_some_hours_ago_is_measured_again(
+    ledger: Ledger, hours: int, at_source: int, *, again: bool
+) -> None:
+    past = begin(ledger, AUDIT)
+    ledger.move(past, replace(past, state=SliceState.PARKED))
+    kept(ledger, AUDIT, ago=timedelta(hours=hours), at_source=at_source)
+    assert due(ledger) == ([AUDIT] if again else [])
 
 
 @pytest.mark.parametrize("read", [SliceState.DRAINED, SliceState.PARKED, SliceState.RETIRED])

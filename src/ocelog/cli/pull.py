@@ -15,7 +15,7 @@ from ocelog.cli.progress import Progress, progress
 from ocelog.cli.signals import listening
 from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.threads import Stop
-from ocelog.errors import ConfigError
+from ocelog.errors import ConfigError, SourceThrottledError
 from ocelog.holding import held
 from ocelog.installation import Installation, opened
 from ocelog.lake.temporary import clear_abandoned
@@ -122,6 +122,8 @@ def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop,
             show.remark(f"{row['source']} {row['log_type']}: {show.harmless(str(row['error']))}")
     if pulled.publishing is not None:
         show.remark(f"Publishing: {pulled.publishing}")
+    for line in pulled.lost:
+        show.remark(show.harmless(line))
     if stop():
         show.remark("Stopped. What has landed stays; the next pull goes on from there.")
     else:
@@ -133,7 +135,9 @@ def _tell_what_is_left(names: Mapping[StreamKey, str], pulled: Pulled) -> None:
         told = pulled.troubles.get(left.stream)
         why = f": {show.harmless(left.reason)}" if left.reason and left.reason != str(told) else ""
         when = f"from {write_instant(left.due_at)} on, or " if left.due_at else ""
-        again = f"tried again {when}by the next pull"
+        throttled = isinstance(told, SourceThrottledError)
+        again = f"tried again {when if not throttled else when.removesuffix(', or ')}"
+        again += "" if throttled and when else "by the next pull"
         many = "1 time range is" if left.slices == 1 else f"{left.slices} time ranges are"
         show.remark(f"{names[left.stream]}: {many} left, {again}{why}")
     for key in pulled.unasked:
@@ -161,6 +165,7 @@ def _whole(rows: Sequence[dict[str, Any]], pulled: Pulled) -> dict[str, Any]:
         "waiting": waiting,
         "lacking": pulled.lacking,
         "damaged": damaged,
+        "lost": list(pulled.lost),
     }
 
 

@@ -170,8 +170,8 @@ class Ledger:
         with self._database.write() as tx:
             sweeps.measured(tx, source_id, log_type, found)
 
-    def measured_streams(self) -> set[tuple[str, str]]:
-        """Return source id and log type of each stream whose coverage was ever measured."""
+    def measured_streams(self) -> dict[tuple[str, str], tuple[int, bool]]:
+        """Return when the coverage of each stream (source id, log type) was measured, and whether a count differed."""
         with self._database.read() as tx:
             return sweeps.measured_streams(tx)
 

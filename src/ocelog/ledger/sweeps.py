@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, func, insert, or_, select, update
 
 from ocelog.errors import LostFenceError
 from ocelog.instants import to_us
@@ -148,10 +148,13 @@ def measured(tx: Connection, source_id: str, log_type: str, found: Sequence[Cove
     tx.execute(update(tables.sweeps).where(_this(source_id, log_type)).values(measured_round=_w.round))
 
 
-def measured_streams(tx: Connection) -> set[tuple[str, str]]:
-    """Return the streams of which coverage is kept."""
+def measured_streams(tx: Connection) -> dict[tuple[str, str], tuple[int, bool]]:
+    """Return when each stream was measured of which coverage is kept, and whether a count differed."""
     c = tables.coverage.c
-    return {(row.source_id, row.log_type) for row in tx.execute(select(c.source_id, c.log_type).distinct())}
+    differs = func.max(case((c.at_source != c.in_lake, 1), else_=0))
+    found = select(c.source_id, c.log_type, func.max(c.measured_us).label("measured_us"), differs.label("differs"))
+    rows = tx.execute(found.group_by(c.source_id, c.log_type))
+    return {(row.source_id, row.log_type): (row.measured_us, bool(row.differs)) for row in rows}
 
 
 def coverage(tx: Connection, source_id: str, log_type: str) -> list[Coverage]:
