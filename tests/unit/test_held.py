@@ -85,6 +85,7 @@ def test_a_pull_publishes_by_itself_between_pages() -> None:
         unpublished=lambda _: (1, 1, 10_000, 0),
         landing_state=lambda _: ((), {}),
         removable=lambda *_: [],
+        given_up=list,
     )
     settings = SimpleNamespace(threads=1, publish_bytes=10_000, part_grace=None, retention="off")
     assembly: Any = SimpleNamespace(
