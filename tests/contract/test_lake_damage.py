@@ -154,7 +154,7 @@ def test_tries_of_before_a_part_could_be_read_again_do_not_count(lake: FileLake,
 def test_any_flipped_bit_of_a_part_is_noticed(lake: FileLake, ledger: FakeLedger) -> None:
     part = land(lake, ledger, "a", "b")
     whole = (lake.home / part.path).read_bytes()
-    for seed in range(60):
+    for seed in range(20):
         replace(lake.home / part.path, whole)
         flip(lake.home / part.path, random.Random(seed).randrange(len(whole)))
         with pytest.raises(LakeDamagedError):

@@ -8,9 +8,9 @@ import pytest
 from ocelog.ledger.store import Ledger
 from simulation.run import run
 
-SEEDS = int(os.environ.get("OCELOG_SEEDS", "120"))
+SEEDS = int(os.environ.get("OCELOG_SEEDS", "60"))
 FIRST = int(os.environ.get("OCELOG_FIRST_SEED", "0"))
-GROUP = 20
+GROUP = 10
 
 
 @pytest.fixture(scope="module")
