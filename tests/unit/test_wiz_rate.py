@@ -91,7 +91,7 @@ def test_a_pause_earns_no_burst() -> None:
     clock = Clock()
     pace = Pace(2, monotonic=clock)
     clock.now += 3_600
-    gap = pytest.approx(0.5 / 0.94)
+    gap = pytest.approx(0.5 / 0.95)
     first, second, third = pace.take(), pace.take(), pace.take()
     assert first == 0
     assert second == gap
@@ -102,9 +102,9 @@ def test_sources_that_share_a_pace_keep_to_the_lowest_of_their_rates() -> None:
     pace = Pace(1)
     pace.share("a", 8)
     pace.share("b", 3)
-    assert pace.rate == pytest.approx(3 * 0.94)
+    assert pace.rate == pytest.approx(3 * 0.95)
     pace.share("b", 10)
-    assert pace.rate == pytest.approx(8 * 0.94)
+    assert pace.rate == pytest.approx(8 * 0.95)
 
 
 def test_a_complaint_halves_the_pace_and_good_answers_bring_it_back() -> None:

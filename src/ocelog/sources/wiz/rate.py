@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from ocelog.errors import SourceThrottledError, SourceUnavailableError
 
-_SHARE = 0.94
+_SHARE = 0.95
 """Share of the limit that is used. Requests do not arrive as evenly as they leave; the rest allows for that."""
 _MARGIN = 1.05
 """A window lasts so much longer for us than for the limiter, whose clock need not agree with ours."""
