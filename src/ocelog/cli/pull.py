@@ -134,10 +134,11 @@ def _tell_what_is_left(names: Mapping[StreamKey, str], pulled: Pulled) -> None:
     for left in pulled.waiting:
         told = pulled.troubles.get(left.stream)
         why = f": {show.harmless(left.reason)}" if left.reason and left.reason != str(told) else ""
-        when = f"from {write_instant(left.due_at)} on, or " if left.due_at else ""
-        throttled = isinstance(told, SourceThrottledError)
-        again = f"tried again {when if not throttled else when.removesuffix(', or ')}"
-        again += "" if throttled and when else "by the next pull"
+        tries = [f"from {write_instant(left.due_at)} on"] if left.due_at else []
+        # What Wiz asked to wait for is waited for, by the next pull too.
+        if not (tries and isinstance(told, SourceThrottledError)):
+            tries.append("by the next pull")
+        again = f"tried again {', or '.join(tries)}"
         many = "1 time range is" if left.slices == 1 else f"{left.slices} time ranges are"
         show.remark(f"{names[left.stream]}: {many} left, {again}{why}")
     for key in pulled.unasked:
