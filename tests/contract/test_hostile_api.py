@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hostile import DAY, FINDINGS, SINCE, Api, Behaviour, Pull, Record, entry, finding, ids, issue, spread, wiz
+from ocelog.instants import rfc3339
 from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull import slices
 from ocelog.sources.wiz.streams import KINDS
@@ -92,6 +93,24 @@ def test_one_record_that_fails_costs_its_neighbours_nothing(failure: str) -> Non
         # That it is one record of which the API complains, and not the rate, is proven for each piece.
         throttled = "429" in failure or "RATE" in failure
         assert len(api.asked) <= MOST_REQUESTS + (40 if throttled else 0)
+
+
+def lies_ahead(asked: dict[str, Any]) -> bool:
+    return bool(asked["filterBy"]["updatedAt"]["after"] > rfc3339(UNTIL + 365 * DAY))
+
+
+@pytest.mark.parametrize("refusal", ["null, BAD_USER_INPUT", "400 with errors", "500"])
+def test_an_api_that_refuses_dates_that_lie_ahead_is_not_taken_for_one_that_is_down(refusal: str) -> None:
+    broken = poisoned({"v90"}, "500")
+
+    def behave(asked: dict[str, Any], nodes: list[Record], answer: dict[str, Any]) -> Answer:
+        return FAILURES[refusal](nodes, answer) if lies_ahead(asked) else broken(asked, nodes, answer)
+
+    with pulling(RECORDS, behave) as (_, pull):
+        pull.plan(SINCE, UNTIL)
+        pull.run()
+        assert pull.ids() == ids(RECORDS) - {"v90"}
+        assert [found.state for found in pull.slices() if found.state is SliceState.PARKED] == [SliceState.PARKED]
 
 
 def test_an_api_that_refuses_most_requests_as_too_many_is_not_taken_for_one_with_a_bad_record() -> None:
@@ -412,9 +431,11 @@ def test_a_source_that_ignores_dates_and_has_too_many_records_is_parked_not_spli
         assert [found.state for found in pull.slices()] == [SliceState.PARKED]
 
 
-def test_a_total_that_ignores_dates_does_not_split_a_stretch_into_seconds() -> None:
-    def behave(_: dict[str, Any], nodes: list[Record], answer: dict[str, Any]) -> Answer:
-        del nodes
+@pytest.mark.parametrize("ahead", ["answered", "null, BAD_USER_INPUT", "400 with errors", "500"])
+def test_a_total_that_ignores_dates_does_not_split_a_stretch_into_seconds(ahead: str) -> None:
+    def behave(asked: dict[str, Any], nodes: list[Record], answer: dict[str, Any]) -> Answer:
+        if ahead != "answered" and lies_ahead(asked):
+            return FAILURES[ahead](nodes, answer)
         answer["data"]["vulnerabilityFindings"]["totalCount"] = 50_000
         return None
 
@@ -423,6 +444,24 @@ def test_a_total_that_ignores_dates_does_not_split_a_stretch_into_seconds() -> N
         pull.run()
         assert pull.ids() == ids(RECORDS)
         assert len(api.asked) <= 18 + 60
+
+
+def test_a_total_known_to_be_wrong_splits_nothing_even_if_empty_ranges_are_refused() -> None:
+    refuses = False
+
+    def behave(_: dict[str, Any], nodes: list[Record], answer: dict[str, Any]) -> Answer:
+        if refuses and not nodes:
+            return FAILURES["500"](nodes, answer)
+        answer["data"]["vulnerabilityFindings"]["totalCount"] = 50_000
+        return None
+
+    with pulling(RECORDS, behave) as (_, pull):
+        pull.plan(SINCE, UNTIL)
+        pull.run()
+        refuses = True
+        pull.plan(SINCE, UNTIL)
+        pull.run()
+        assert all(found.state is SliceState.DRAINED for found in pull.slices())
 
 
 def crowd_of_300() -> list[Record]:

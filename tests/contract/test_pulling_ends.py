@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from ocelog.model import SliceState
 from ocelog.pull import slices
 from ocelog.pull.ports import Answer, Ask, CursorLost, Page, Unusable
 
-MOST_REQUESTS, MOST_OF_ONE_DRAIN = 8_000, 400
+MOST_REQUESTS, MOST_OF_ONE_DRAIN = 20_000, 400
 KINDS = ["good", "endless", "nothing new", "same cursor", "no cursor", "lost", "unusable", "beside"]
 KINDS += ["500", "400", "429"]
 
@@ -31,7 +32,9 @@ class Whim:
     def ask(self, ask: Ask) -> Answer:
         self.asked += 1
         assert self.asked < MOST_REQUESTS, "pulling never ends"
-        kind = self.nowhere if ask.since.year > 2030 else self.rng.choice(self.kinds)
+        if self.nowhere == "500" and ask.since.year < 2020:
+            return replace(self.page(ask, "nothing new"), has_next=False)
+        kind = self.nowhere if not 2020 < ask.since.year < 2030 else self.rng.choice(self.kinds)
         if kind == "lost":
             return CursorLost(reason="lost")
         if kind == "unusable":
@@ -64,7 +67,7 @@ class Whim:
 @given(
     seed=st.integers(0, 10**9),
     kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=4, unique=True),
-    total=st.sampled_from([None, 0, 3, 900, 10**9]),
+    total=st.sampled_from([None, 0, 3, 20, 10**9]),
     nowhere=st.sampled_from(["good", "nothing new", "500"]),
 )
 @example(seed=1, kinds=["nothing new"], total=3, nowhere="nothing new")
@@ -73,6 +76,7 @@ class Whim:
 @example(seed=1, kinds=["500"], total=None, nowhere="nothing new")
 @example(seed=1, kinds=["429"], total=None, nowhere="nothing new")
 @example(seed=0, kinds=["good", "endless"], total=10**9, nowhere="good")
+@example(seed=0, kinds=["good", "endless"], total=10**9, nowhere="500")
 @example(seed=0, kinds=["nothing new", "400"], total=10**9, nowhere="nothing new")
 def test_draining_ends_whatever_is_answered(
     monkeypatch: pytest.MonkeyPatch, seed: int, kinds: list[str], total: int | None, nowhere: str

@@ -16,7 +16,7 @@ from ocelog.model import Checkpoint, Kind, Origin, Slice, SliceState, Stamp, Str
 from ocelog.pull import isolation, narrowing, slices
 from ocelog.pull.landing import Lander, PageLanded, RejectionRows, rejected
 from ocelog.pull.memory import Memory
-from ocelog.pull.ports import Ask, CursorLost, Lake, LandingLedger, Page, Shaped, Shaper, Source, Unusable
+from ocelog.pull.ports import Answer, Ask, CursorLost, Lake, LandingLedger, Page, Shaped, Shaper, Source, Unusable
 from ocelog.pull.slices import Moved, Narrow, Next, Reading, Split
 from ocelog.pull.sweep import Judge, infer
 
@@ -195,9 +195,10 @@ class _Work:
             total_lies = False
             if split is not None and not ignored:
                 # Splitting that does not help is the dearest mistake: one request shows whether it can.
-                nothing = self._ask_nowhere(ask)
-                ignored = nothing is not None and nothing.shows
-                total_lies = nothing is not None and nothing.counts >= slices.FULL_SLICE
+                total_lies = (page.total or 0) - self._known_off() <= slices.FULL_SLICE
+                nothing = None if total_lies else self._ask_nowhere(ask, tries=3)
+                if nothing is not None:
+                    ignored, total_lies = nothing.shows, nothing.counts >= slices.FULL_SLICE
             whole = replace(self.slice_, checkpoint=replace(self.slice_.checkpoint, whole=True))
             if ignored:
                 bounded = not page.capped and 0 < (page.total or 0) <= slices.MOST_WHOLE
@@ -227,8 +228,7 @@ class _Work:
             return False
         if unseen < 2 or (ask.page_size == 1 and (page.has_next or unseen < slices.MANY)):
             return False
-        known = self.puller.ledger.stream_faults(self.slice_.source_id, self.slice_.log_type)
-        if unseen <= known.total_off_by and self.puller.our_now() - (known.total_off_at or EPOCH) < slices.DAY:
+        if unseen <= self._known_off():
             return False
         if self.floor is None:
             nothing = self._ask_nowhere(ask)
@@ -289,6 +289,12 @@ class _Work:
             columns=puller.shaper.columns,
             source_label=puller.source_label,
         )
+
+    def _known_off(self) -> int:
+        """Return by how much this stream's totals were too high within the last day."""
+        known = self.puller.ledger.stream_faults(self.slice_.source_id, self.slice_.log_type)
+        fresh = self.puller.our_now() - (known.total_off_at or EPOCH) < slices.DAY
+        return known.total_off_by if fresh else 0
 
     def _faults(self, ask: Ask) -> StreamFaults:
         """Return what the source gets wrong in this stream.
@@ -463,7 +469,7 @@ class _Work:
     def _blame(self, ask: Ask, error: TransientError | HaltError) -> None:
         """Make sure that it is this slice which fails, and not the source as a whole: ask where there is nothing."""
         try:
-            answer = self.puller.source.ask(slices.nowhere(ask))
+            answer = self._answer_nowhere(ask)
         except (TransientError, HaltError) as other:
             worse = other if isinstance(other, HaltError) or isinstance(error, TransientError) else error
             raise _PostponeError(worse, "stream") from other
@@ -474,16 +480,28 @@ class _Work:
             told = SourceUnavailableError(f"The source fails on every request just now: {error}")
             raise _PostponeError(told, "stream")
 
-    def _ask_nowhere(self, ask: Ask) -> "_Nowhere | None":
-        """Return what the source says of a time range in which nothing can be; None if it fails."""
+    def _answer_nowhere(self, ask: Ask) -> Answer:
+        """Ask far ahead, or far behind if that fails: a source may refuse dates that lie ahead of its clock."""
+        ahead, behind = slices.nowhere(ask)
         try:
-            answer = self.puller.source.ask(slices.nowhere(ask))
+            answer = self.puller.source.ask(ahead)
+        except SourceThrottledError:
+            raise
         except (TransientError, HaltError):
-            return None
-        if not isinstance(answer, Page):
-            return None
-        counts = max(answer.total or 0, slices.FULL_SLICE if answer.capped else 0)
-        return _Nowhere(counts=counts, shows=bool(self.puller.shaper.shape(answer.records).seen))
+            return self.puller.source.ask(behind)
+        return answer if isinstance(answer, Page) else self.puller.source.ask(behind)
+
+    def _ask_nowhere(self, ask: Ask, *, tries: int = 1) -> "_Nowhere | None":
+        """Return what the source says of a time range in which nothing can be; None if each of `tries` fails."""
+        for _ in range(tries):
+            try:
+                answer = self._answer_nowhere(ask)
+            except (TransientError, HaltError):
+                continue
+            if isinstance(answer, Page):
+                counts = max(answer.total or 0, slices.FULL_SLICE if answer.capped else 0)
+                return _Nowhere(counts=counts, shows=bool(self.puller.shaper.shape(answer.records).seen))
+        return None
 
     def _narrowed(self, ask: Ask, *, around_failure: bool = False) -> Split | None:
         """Split one second that cannot be shown whole by a further filter; None if no filter does that."""
@@ -496,7 +514,7 @@ class _Work:
             created_us=self.created_us,
             known=self.slice_.narrowed or {},
             size=size,
-            latest=slices.nowhere(ask).since,
+            latest=slices.nowhere(ask)[0].since,
         )
         found = narrowing.filters(
             crowd,

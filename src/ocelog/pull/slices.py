@@ -162,11 +162,13 @@ def ask_of(slice_: Slice, page_size: int) -> Ask:
     )
 
 
-def nowhere(ask: Ask) -> Ask:
-    """Return the least request like `ask`, for ten years ahead: a healthy source answers at once, with nothing."""
-    ahead = timedelta(days=3650)
-    since = ask.until + ahead if ask.until < _LAST - 2 * ahead else ask.since - ahead
-    return replace(ask, since=since, until=since + SECOND, after=None, page_size=1, suspect=False)
+def nowhere(ask: Ask) -> tuple[Ask, Ask]:
+    """Return the least requests like `ask`, for ten years ahead and twenty behind: nothing can be in either."""
+    year = timedelta(days=365)
+    ahead = ask.until + 10 * year if ask.until < _LAST - 11 * year else _LAST - SECOND
+    behind = ask.since - 20 * year if ask.since > _FIRST + 21 * year else _FIRST
+    least = replace(ask, after=None, page_size=1, suspect=False)
+    return replace(least, since=ahead, until=ahead + SECOND), replace(least, since=behind, until=behind + SECOND)
 
 
 def full_size(checkpoint: Checkpoint, page_size: int) -> int:
