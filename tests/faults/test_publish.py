@@ -1,11 +1,13 @@
 """Publishing under crashes, rivals and foreign commits: every row exactly once, at every instant, for every reader."""
 
+import pickle
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from shutil import copytree, rmtree
 from typing import Any
@@ -71,6 +73,9 @@ class World:
     step: int = 0
     watched: bool = True
     """Readers look at each step."""
+    changes: list[int] | None = None
+    """If a list, each step before which something durable has changed since the step before."""
+    _before: str = ""
     _quiet: bool = False
     _held: tuple[View, list[str]] | None = None
 
@@ -119,7 +124,19 @@ class World:
             self.step += 1
             if self.watched:
                 self.look()
+            if self.changes is not None and (now := self._durable()) != self._before:
+                self.changes.append(self.step)
+                self._before = now
             self.at_step.pop(self.step, lambda: None)()
+
+    def _durable(self) -> str:
+        """Return a hash of all that a process which dies now leaves."""
+        left = sha256(pickle.dumps(self.ledger))
+        for path in sorted(self.home.rglob("*")):
+            left.update(f"{path}\n".encode())
+            if path.is_file():
+                left.update(path.read_bytes())
+        return left.hexdigest()
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
@@ -224,17 +241,37 @@ def test_every_row_is_there_once_whatever_happens(script: list[tuple[str, list[t
         assert sorted(asked) == sorted(world.expected)
 
 
-def worlds(folder: Path, prepare: Callable[[World], None]) -> Iterator[World]:
-    """Yield one world after the other at the same place, each as `prepare` has left the first."""
+def each_death(
+    folder: Path, prepare: Callable[[World], None], work: Callable[[World], None], *, least: int
+) -> Iterator[World]:
+    """Yield one world after the other in which `work` has died, each time after another durable change.
+
+    All are at the same place, as `prepare` has left the first. A death before the next change leaves the same.
+    """
     home, kept = folder / "home", folder / "kept"
     home.mkdir()
     first = World(home)
     prepare(first)
     copytree(home, kept)
-    while True:
-        yield World(home, ledger=deepcopy(first.ledger), expected=[*first.expected], made=first.made, watched=False)
+
+    def again(**more: Any) -> World:
         rmtree(home)
         copytree(kept, home)
+        return World(
+            home, ledger=deepcopy(first.ledger), expected=[*first.expected], made=first.made, watched=False, **more
+        )
+
+    whole = again(changes=[])
+    with seams(whole):
+        work(whole)
+    assert whole.changes is not None
+    for step in whole.changes:
+        world = again(at_step={step: crash})
+        with suppress(Crash), seams(world):
+            work(world)
+            raise AssertionError("it went another way than the first time")
+        yield world
+    assert len(whole.changes) >= least, "fewer steps change anything: are the seams still where they should be?"
 
 
 def test_a_publish_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_path: Path) -> None:
@@ -243,24 +280,16 @@ def test_a_publish_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_
         world.publish()
         world.land(3)
 
-    died = 0
-    for step, world in enumerate(worlds(tmp_path, prepare), start=1):
-        world.at_step = {step: crash}
-        try:
-            with seams(world):
-                world.publish()
-                world.clean()
-        except Crash:
-            died += 1
-        world.look()
+    def work(world: World) -> None:
         world.publish()
         world.clean()
+
+    for world in each_death(tmp_path, prepare, work, least=12):
+        world.look()
+        work(world)
         world.look()
         assert world.ledger.parts(TABLE) == []
         assert list((world.home / "landing" / TABLE).iterdir()) == []
-        if world.step < step:
-            break
-    assert died > 30, "there are fewer steps than there were: are the seams still where they should be?"
 
 
 def test_upkeep_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_path: Path) -> None:
@@ -269,14 +298,7 @@ def test_upkeep_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_pat
             world.land(2)
             world.publish()
 
-    died = 0
-    for step, world in enumerate(worlds(tmp_path, prepare), start=1):
-        world.at_step = {step: crash}
-        try:
-            with seams(world):
-                world.tend()
-        except Crash:
-            died += 1
+    for world in each_death(tmp_path, prepare, World.tend, least=20):
         world.look()
         assert TableStates(world.home).mark(TABLE) == (world.ledger.id, 2)
         world.tend()
@@ -284,6 +306,3 @@ def test_upkeep_that_dies_at_each_step_in_turn_loses_and_doubles_nothing(tmp_pat
         world.land(1)
         world.publish()
         world.look()
-        if world.step < step:
-            break
-    assert died > 15, "there are fewer steps than there were: are the seams still where they should be?"
