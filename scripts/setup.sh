@@ -87,7 +87,7 @@ with_pip() {
 with_uv() {
     fits $venv/bin/python || uv venv --quiet --clear --python ">=3.$oldest,<3.$((newest + 1))" $venv || return 1
     say "setup: installing what $lock names, with uv"
-    uv pip install --quiet --python $venv/bin/python --require-hashes -r "$lock" &&
+    uv pip install --quiet --compile-bytecode --python $venv/bin/python --require-hashes -r "$lock" &&
         uv pip install --quiet --python $venv/bin/python --no-deps --no-build-isolation -e .
 }
 
@@ -99,5 +99,7 @@ if ! command -v uv >/dev/null || ! with_uv; then
     with_pip || give_up "the packages could not be installed; the reason stands above. Without a way to a package
 index, set PIP_INDEX_URL to a mirror's address and start again."
 fi
+# Each command that is started would compile all it imports again, where Python may not write what it compiled.
+$venv/bin/python -m compileall -q src
 pwd >$venv/place
 fingerprint "$lock" >$venv/ready
