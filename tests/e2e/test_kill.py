@@ -14,7 +14,7 @@ from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World
 
-KILLS = int(os.environ.get("OCELOG_KILLS", "6"))
+KILLS = int(os.environ.get("OCELOG_KILLS", "4"))
 
 
 @pytest.fixture
