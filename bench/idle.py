@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ocelog import tenants
-from ocelog.installation import make, opened
+from ocelog.installation.opening import make, opened
 from ocelog.ledger.store import Ledger
 from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping

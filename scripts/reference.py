@@ -8,9 +8,9 @@ from typing import Any
 import typer
 
 import wizsim.cli
-from ocelog import config
 from ocelog.cli.app import build
 from ocelog.cli.tables import columns, meanings
+from ocelog.installation import config
 from ocelog.lake.sql import ALL_LOGS, CURRENT, current_sql, sql_type
 from ocelog.schema.packaged import packaged_schemas
 from wizsim.faults import MEANINGS

@@ -9,7 +9,7 @@ import structlog
 
 from ocelog.errors import ConfigError
 from ocelog.expiry import expiry_now
-from ocelog.installation import Installation
+from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
 from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.publish import Publisher

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ocelog import home as homes
 from ocelog.assemble import table_schemas
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
 from ocelog.files import read_regular
-from ocelog.installation import Installation
+from ocelog.installation import home as homes
+from ocelog.installation.opening import Installation
 from ocelog.instants import rfc3339
 from ocelog.lake.checksums import damage, damaged, unreadable
 from ocelog.lake.disk import make_directory, refusal, sync_directory

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from ocelog.assemble import Stream, table_schemas
 from ocelog.errors import OcelogError, SourceUnavailableError
-from ocelog.installation import Installation
+from ocelog.installation.opening import Installation
 from ocelog.instants import EPOCH, from_us, has_passed, rfc3339, to_us
 from ocelog.lake.query import Limits, Queries
 from ocelog.lake.sql import CURRENT, literal, quoted

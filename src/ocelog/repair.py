@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ocelog.assemble import table_schemas
 from ocelog.errors import LakeDamagedError, OcelogError
-from ocelog.installation import Installation
+from ocelog.installation.opening import Installation
 from ocelog.instants import from_us
 from ocelog.lake import repair as tables
 from ocelog.lake.checksums import damage

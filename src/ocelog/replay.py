@@ -9,8 +9,8 @@ from itertools import count, groupby
 
 from ocelog.assemble import table_schemas
 from ocelog.errors import OperatorError
-from ocelog.holding import held
-from ocelog.installation import Installation
+from ocelog.installation.home_lock import held
+from ocelog.installation.opening import Installation
 from ocelog.instants import EPOCH, from_us, to_us
 from ocelog.lake.lake import FileLake
 from ocelog.lake.publish import Publisher

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ocelog.assemble import table_schemas
-from ocelog.installation import Installation
+from ocelog.installation.opening import Installation
 from ocelog.lake import reshape as tables
 from ocelog.lake.reshape import Reshaped
 from ocelog.model import table_name

@@ -12,14 +12,14 @@ from types import MappingProxyType
 import sqlalchemy.orm  # noqa: F401 - see above
 import structlog
 
-from ocelog import config
 from ocelog.assemble import Assembly, Stream, maintenance
-from ocelog.config import Settings
 from ocelog.coverage import measure_each, to_measure
 from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import ConfigError, LedgerUnavailableError, OcelogError, TransientError
+from ocelog.installation import config
+from ocelog.installation.config import Settings
 from ocelog.instants import from_us, has_passed
 from ocelog.lake.disk import disk_errors
 from ocelog.lake.leftovers import remove_leftovers

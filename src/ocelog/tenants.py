@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from ocelog.assemble import SECRET_NAME, stream_settings, wiz_settings, wiz_source
 from ocelog.errors import ConfigError
-from ocelog.installation import Installation
+from ocelog.installation.opening import Installation
 from ocelog.ledger.sources import PURGING
 from ocelog.ledger.store import SourceRow
 from ocelog.ledger.vault import Vault

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from ocelog import reading
 from ocelog.cli import main
-from ocelog.home import Home
+from ocelog.installation.home import Home
 
 
 def _run() -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from bookkeeping.races import everything
 from bookkeeping.records import landing, planned, slice_of, taken
-from ocelog import home as homes
 from ocelog.backup import back_up, restore
 from ocelog.errors import HomeError, LedgerUnavailableError
-from ocelog.installation import make, opened
+from ocelog.installation import home as homes
+from ocelog.installation.opening import make, opened
 from ocelog.ledger.store import Ledger
 from ocelog.secret import Secret
 

@@ -9,7 +9,7 @@ import pytest
 from commands import Ocelog, Simulated, simulator
 from ocelog import tenants
 from ocelog.cli import main
-from ocelog.installation import make, opened
+from ocelog.installation.opening import make, opened
 from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
 

@@ -13,8 +13,8 @@ from commands import Ocelog
 from ocelog.assemble import Assembly, table_schemas
 from ocelog.cli.purging import purge
 from ocelog.dispatch.threads import Stop
-from ocelog.holding import held
-from ocelog.installation import opened
+from ocelog.installation.home_lock import held
+from ocelog.installation.opening import opened
 from ocelog.lake.query import Queries
 from ocelog.repair import Repair, examine, repair
 from ocelog.service import Pulled, Service

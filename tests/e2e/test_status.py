@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog, simulator
-from ocelog import home as homes
-from ocelog.holding import SILENT, held
+from ocelog.installation import home as homes
+from ocelog.installation.home_lock import SILENT, held
 
 
 @pytest.fixture(scope="module")

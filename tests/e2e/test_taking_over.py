@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog
-from ocelog import home as homes
+from ocelog.installation import home as homes
 from ocelog.ledger.store import Ledger
 from ocelog.model import Origin, Slice
 from wizsim.clock import Clock

@@ -19,8 +19,8 @@ from ocelog.assemble import Assembly
 from ocelog.cli import upkeep
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import LedgerUnavailableError
-from ocelog.holding import held
-from ocelog.installation import opened
+from ocelog.installation.home_lock import held
+from ocelog.installation.opening import opened
 from ocelog.lake.damage import TRIES
 from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.parts import write_part

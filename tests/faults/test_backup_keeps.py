@@ -10,7 +10,7 @@ import pytest
 from bookkeeping.records import source_row
 from ocelog.assemble import table_schemas
 from ocelog.backup import back_up, restore
-from ocelog.installation import Installation, make, opened
+from ocelog.installation.opening import Installation, make, opened
 from ocelog.lake.damage import lost_part
 from ocelog.lake.parts import write_part
 from ocelog.lake.publish import Publisher

@@ -58,7 +58,7 @@ def test_no_class_of_ours_is_subclassed_but_errors() -> None:
 def test_settings_are_read_in_one_place() -> None:
     readers = {relative(path) for path in CODE if re.search(r"os\.environ|getenv", path.read_text())}
     assert {name for name in readers if name.startswith("src/ocelog/")} <= {
-        "src/ocelog/config.py",
+        "src/ocelog/installation/config.py",
         "src/ocelog/cli/__init__.py",  # does a shell ask for completions, a person for a traceback?
         "src/ocelog/cli/secret_input.py",  # --client-secret-env
         "src/ocelog/ledger/vault.py",  # --client-secret-ref env:NAME

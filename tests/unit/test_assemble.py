@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ocelog.assemble import SECRET_NAME, Assembly, Stream
-from ocelog.installation import make, opened
+from ocelog.installation.opening import make, opened
 from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.tenants import row_of

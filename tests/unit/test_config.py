@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ocelog import config
 from ocelog.errors import ConfigError
+from ocelog.installation import config
 
 
 def written(home: Path, text: str) -> dict[str, str]:

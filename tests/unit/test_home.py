@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from ocelog import home
 from ocelog.errors import ConfigError, HomeError, LakeUnavailableError
-from ocelog.holding import SILENT, held, holder
-from ocelog.home import Home, translated
-from ocelog.installation import make, opened
+from ocelog.installation import home
+from ocelog.installation.home import Home, translated
+from ocelog.installation.home_lock import SILENT, held, holder
+from ocelog.installation.opening import make, opened
 
 
 @pytest.fixture
@@ -236,7 +236,8 @@ def test_looking_who_holds_a_home_does_not_hold_it(made: Home) -> None:
 
 def test_a_home_whose_holder_was_killed_is_free_at_once(made: Home) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from ocelog import home; from ocelog.holding import held\n"
+        "import sys, time; from pathlib import Path\n"
+        "from ocelog.installation import home; from ocelog.installation.home_lock import held\n"
         "with held(home.open_home(Path(sys.argv[1])), 'ocelog run'):\n"
         "    print('held', flush=True); time.sleep(60)"
     )

@@ -18,7 +18,7 @@ from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of, source_ro
 from ocelog import service as services
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import AccessRefusedError, OcelogError, SourceUnavailableError
-from ocelog.holding import SILENT
+from ocelog.installation.home_lock import SILENT
 from ocelog.instants import EPOCH
 from ocelog.lake.maintenance import Tended
 from ocelog.ledger.store import Ledger

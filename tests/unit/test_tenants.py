@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocelog import installation, tenants
+from ocelog import tenants
 from ocelog.errors import ConfigError
+from ocelog.installation import opening
 from ocelog.ledger.store import SourceRow
 from ocelog.ledger.vault import Vault
 from ocelog.secret import Secret
@@ -46,7 +47,7 @@ def test_a_name_that_could_mislead_is_refused(name: str) -> None:
 
 def test_a_source_is_paused_until_its_secret_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service beside us, or a crash between the two, must not meet a source that has no secret yet."""
-    installation.make(tmp_path / "home", ledger_url=None)
+    opening.make(tmp_path / "home", ledger_url=None)
     paused = list[bool]()
     put = Vault.put
 
@@ -55,7 +56,7 @@ def test_a_source_is_paused_until_its_secret_is_kept(tmp_path: Path, monkeypatch
         put(self, source, name, secret)
 
     monkeypatch.setattr(Vault, "put", watched)
-    with installation.opened(tmp_path / "home") as home:
+    with opening.opened(tmp_path / "home") as home:
         row = row_of("prod", from_mapping({"token_url": "cognito", "client_id": "x"}), {})
         tenants.add(home, row, GivenSecret(value=Secret("s")))
         paused.extend(row.paused for row in home.ledger.sources())
@@ -85,8 +86,8 @@ def described(name: str, **settings: object) -> SourceRow:
 def test_the_same_tenant_under_a_second_name_is_refused_with_the_first_ones_name(
     tmp_path: Path, settings: dict[str, object], twin: bool
 ) -> None:
-    installation.make(tmp_path / "home", ledger_url=None)
-    with installation.opened(tmp_path / "home") as home:
+    opening.make(tmp_path / "home", ledger_url=None)
+    with opening.opened(tmp_path / "home") as home:
         tenants.add(home, described("first"), GivenSecret(value=Secret("s")))
         second = described("second", **settings)
         if twin:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ocelog.backup import back_up
-from ocelog.installation import opened
+from ocelog.installation.opening import opened
 from ocelog.quantities import write_size
 
 

@@ -9,7 +9,7 @@ from ocelog.assemble import Assembly, damage, wiz_settings
 from ocelog.cli import logs, show
 from ocelog.coverage import measure_each
 from ocelog.errors import ConfigError
-from ocelog.installation import opened
+from ocelog.installation.opening import opened
 from ocelog.quantities import write_instant
 from ocelog.standing import Gap, coverage
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ocelog import config, tenants
+from ocelog import tenants
 from ocelog.assemble import Assembly, Stream, table_schemas
 from ocelog.cli import answers, logs, show
 from ocelog.cli.progress import progress
@@ -18,8 +18,9 @@ from ocelog.cli.signals import listening
 from ocelog.cli.simulator import Tenant, simulated_tenant
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import HomeError
-from ocelog.holding import held
-from ocelog.installation import Installation, make, opened
+from ocelog.installation import config
+from ocelog.installation.home_lock import held
+from ocelog.installation.opening import Installation, make, opened
 from ocelog.lake.query import Queries
 from ocelog.model import table_name
 from ocelog.pull.puller import Step

@@ -9,7 +9,7 @@ from ocelog.assemble import table_schemas
 from ocelog.cli import show
 from ocelog.cli.tables import check_table, meanings
 from ocelog.errors import ConfigError
-from ocelog.installation import opened
+from ocelog.installation.opening import opened
 from ocelog.lake.elsewhere import LakeInfo, lake_info
 from ocelog.lake.sql import current_sql
 from ocelog.model import REJECTIONS

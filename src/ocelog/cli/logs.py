@@ -9,7 +9,7 @@ import structlog
 
 from ocelog.assemble import Stream
 from ocelog.cli.show import harmless
-from ocelog.config import Settings
+from ocelog.installation.config import Settings
 from ocelog.pull.puller import Step
 
 

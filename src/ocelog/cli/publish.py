@@ -9,8 +9,8 @@ from ocelog.cli import logs, show
 from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop
-from ocelog.holding import held
-from ocelog.installation import opened
+from ocelog.installation.home_lock import held
+from ocelog.installation.opening import opened
 from ocelog.service import Service
 
 

@@ -16,8 +16,8 @@ from ocelog.cli.signals import listening
 from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import ConfigError, SourceThrottledError
-from ocelog.holding import held
-from ocelog.installation import Installation, opened
+from ocelog.installation.home_lock import held
+from ocelog.installation.opening import Installation, opened
 from ocelog.lake.temporary import clear_abandoned
 from ocelog.planning import Stretch
 from ocelog.pull.puller import Step

@@ -5,8 +5,8 @@ import typer
 from ocelog import tenants
 from ocelog.assemble import table_schemas
 from ocelog.errors import ConfigError
-from ocelog.holding import held
-from ocelog.installation import Installation
+from ocelog.installation.home_lock import held
+from ocelog.installation.opening import Installation
 from ocelog.lake.parts import discard, parts_of_slices
 from ocelog.lake.publish import Publisher
 from ocelog.lake.purge import delete_rows

@@ -13,7 +13,7 @@ from ocelog.cli import answers, show
 from ocelog.cli.limits import bound_memory
 from ocelog.cli.output import in_utf8
 from ocelog.errors import ConfigError
-from ocelog.installation import Installation, opened
+from ocelog.installation.opening import Installation, opened
 from ocelog.lake.query import Answer, Limits, Queries
 from ocelog.ledger_views import ledger_tables
 from ocelog.quantities import duration, nearest

@@ -7,7 +7,7 @@ import typer
 
 from ocelog.assemble import table_schemas
 from ocelog.cli import answers, show
-from ocelog.installation import opened
+from ocelog.installation.opening import opened
 from ocelog.lake.query import Queries
 from ocelog.replay import replay
 

@@ -6,8 +6,8 @@ import typer
 
 from ocelog.cli import show
 from ocelog.errors import ConfigError
-from ocelog.holding import held
-from ocelog.installation import opened
+from ocelog.installation.home_lock import held
+from ocelog.installation.opening import opened
 from ocelog.repair import Repair, examine, repair
 
 

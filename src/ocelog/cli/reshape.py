@@ -8,7 +8,7 @@ import typer
 from ocelog.cli import show
 from ocelog.cli.tables import check_table
 from ocelog.errors import HomeError, OcelogError
-from ocelog.installation import opened
+from ocelog.installation.opening import opened
 from ocelog.lake.reshape import Reshaped
 from ocelog.reshape import reshapable_tables, reshape_table
 

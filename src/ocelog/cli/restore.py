@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ocelog import config
 from ocelog.backup import restore
+from ocelog.installation import config
 
 
 def command(

@@ -5,8 +5,8 @@ from ocelog.cli import logs
 from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop
-from ocelog.holding import SERVICE, held
-from ocelog.installation import opened
+from ocelog.installation.home_lock import SERVICE, held
+from ocelog.installation.opening import opened
 from ocelog.lake.temporary import clear_abandoned
 from ocelog.service import Service
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ocelog import config, home
 from ocelog.cli import show
+from ocelog.installation import config, home
 from ocelog.quantities import write_duration
 from ocelog.sandbox.child import describe
 

@@ -8,7 +8,7 @@ import typer
 from ocelog import tenants
 from ocelog.assemble import SECRET_NAME, damage, stream_settings, wiz_settings
 from ocelog.cli import health, purging, show, source_change
-from ocelog.installation import opened
+from ocelog.installation.opening import opened
 from ocelog.ledger.store import SourceRow
 from ocelog.quantities import write_duration
 

@@ -13,7 +13,7 @@ from ocelog.cli.secret_input import asked_secret, given_secret
 from ocelog.cli.source_options import Said
 from ocelog.cli.source_trial import new_row, prove, say_conflict
 from ocelog.errors import ConfigError
-from ocelog.installation import Installation, opened
+from ocelog.installation.opening import Installation, opened
 from ocelog.ledger.store import SourceRow
 from ocelog.tenants import GivenSecret
 

@@ -5,7 +5,7 @@ from ocelog.assemble import wiz_settings
 from ocelog.cli import health, show
 from ocelog.cli.source_options import Said
 from ocelog.errors import ConfigError
-from ocelog.installation import Installation
+from ocelog.installation.opening import Installation
 from ocelog.ledger.store import SourceRow
 from ocelog.tenants import GivenSecret
 

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ocelog import config
 from ocelog.cli import show
-from ocelog.installation import make
+from ocelog.installation import config
+from ocelog.installation.opening import make
 
 
 def command(

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog import home as homes
 from ocelog.assemble import SECRET_NAME, table_schemas
 from ocelog.cli import show
 from ocelog.errors import HomeError
-from ocelog.holding import Holder, holder
-from ocelog.home import Home
-from ocelog.installation import Installation, opened
+from ocelog.installation import home as homes
+from ocelog.installation.home import Home
+from ocelog.installation.home_lock import Holder, holder
+from ocelog.installation.opening import Installation, opened
 from ocelog.instants import from_us, has_passed
 from ocelog.lake.inspect import inspect
 from ocelog.ledger.vault import COPIED

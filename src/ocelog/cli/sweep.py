@@ -14,8 +14,8 @@ from ocelog.cli.signals import listening
 from ocelog.coverage import measure_each, to_measure
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import ConfigError, OcelogError, TransientError
-from ocelog.holding import held, holder
-from ocelog.installation import Installation, opened
+from ocelog.installation.home_lock import held, holder
+from ocelog.installation.opening import Installation, opened
 from ocelog.instants import from_us
 from ocelog.ledger.store import SourceRow
 from ocelog.model import table_name

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import pyarrow as pa
 import typer
 
-from ocelog import config
 from ocelog.assemble import table_schemas
 from ocelog.cli import show
 from ocelog.errors import ConfigError
+from ocelog.installation import config
 from ocelog.lake.columns import with_table_columns
 from ocelog.lake.sql import ALL_LOGS, CURRENT, log_tables, sql_type
 from ocelog.lake.state import TableStates

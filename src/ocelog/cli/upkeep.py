@@ -10,7 +10,7 @@ from ocelog.assemble import maintenance, table_schemas
 from ocelog.cli import show
 from ocelog.cli.tables import check_table
 from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError, OcelogError
-from ocelog.installation import opened
+from ocelog.installation.opening import opened
 from ocelog.lake.maintenance import Maintenance, Tended
 
 OUTPUTS = ("table", "json")

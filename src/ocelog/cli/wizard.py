@@ -10,7 +10,7 @@ from ocelog.cli.questions import asked, say
 from ocelog.cli.source_options import Said
 from ocelog.cli.source_trial import free_name, new_row, prove
 from ocelog.errors import ConfigError, OcelogError
-from ocelog.installation import Installation
+from ocelog.installation.opening import Installation
 from ocelog.ledger.store import SourceRow
 from ocelog.tenants import GivenSecret
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocelog import config, home
-from ocelog.config import Settings
 from ocelog.errors import HomeError, LakeDamagedError
-from ocelog.home import Home
+from ocelog.installation import config, home
+from ocelog.installation.config import Settings
+from ocelog.installation.home import Home
 from ocelog.lake.repair import candidates
 from ocelog.lake.state import NAMESPACE, TableStates
 from ocelog.lake.view import checked_mark

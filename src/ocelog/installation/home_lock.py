@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ocelog.errors import HomeError
-from ocelog.home import Home, read_note, translated
+from ocelog.installation.home import Home, read_note, translated
 from ocelog.instants import has_passed, rfc3339
 
 SERVICE = "ocelog run"
