@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ocelog import tenants
+from ocelog.app import sources
 from ocelog.installation.opening import make, opened
 from ocelog.ledger.store import Ledger
 from ocelog.secret import Secret
@@ -52,11 +52,11 @@ def add(home: Path, where: Mapping[str, str], count: int, rate: float) -> None:
     """Add `count` sources that read the same tenant."""
     reached = {name: where[name] for name in ("token_url", "api_url", "client_id")}
     settings = from_mapping({**reached, "rate": rate})
-    secret = tenants.GivenSecret(value=Secret(where["client_secret"]))
+    secret = sources.GivenSecret(value=Secret(where["client_secret"]))
     with opened(home) as installation:
         for number in range(count):
-            row = tenants.row_of(f"source-{number}", settings, {"poll": f"{POLL:.0f}s", "backfill": "1d"})
-            tenants.add(installation, row, secret)
+            row = sources.row_of(f"source-{number}", settings, {"poll": f"{POLL:.0f}s", "backfill": "1d"})
+            sources.add(installation, row, secret)
 
 
 def is_onboarded(ledger: Ledger, streams: int) -> bool:

@@ -7,7 +7,7 @@ it has been silent for LEASE seconds, instead of ten minutes. Only tests run thi
 import sys
 from datetime import timedelta
 
-from ocelog import reading
+from ocelog.app import pulling
 from ocelog.cli import main
 from ocelog.installation.home import Home
 
@@ -17,7 +17,7 @@ def _run() -> None:
     Home.id = property(lambda _: f"machine-{name}")  # type: ignore[assignment,method-assign] # see above
     Home.lock_file = property(lambda self: self.path / "tmp" / f"lock-{name}")  # type: ignore[assignment,method-assign] # see above
     # It is called as the other is.
-    reading.lease_of = lambda stream: lease  # type: ignore[attr-defined] # noqa: ARG005 - see above
+    pulling.lease_of = lambda stream: lease  # type: ignore[attr-defined] # noqa: ARG005 - see above
     main(sys.argv[3:])
 
 

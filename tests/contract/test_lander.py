@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ocelog.assemble import table_schemas
+from ocelog.app.assemble import table_schemas
 from ocelog.instants import from_us, rfc3339
 from ocelog.lake.lake import FileLake
 from ocelog.lake.publish import Publisher

@@ -9,7 +9,7 @@ import pytest
 
 from bookkeeping.races import everything
 from bookkeeping.records import landing, planned, slice_of, taken
-from ocelog.backup import back_up, restore
+from ocelog.app.backup import back_up, restore
 from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.installation import home as homes
 from ocelog.installation.opening import make, opened

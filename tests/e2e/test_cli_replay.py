@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog, simulator
-from ocelog import replay as replaying
+from ocelog.app import rejections as replaying
+from ocelog.app.rejections import Stored
 from ocelog.cli import main
-from ocelog.replay import Stored
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog, Simulated, simulator
-from ocelog import tenants
+from ocelog.app import sources
 from ocelog.cli import main
 from ocelog.installation.opening import make, opened
 from ocelog.secret import Secret
@@ -187,7 +187,7 @@ def test_an_edit_to_what_cannot_be_says_what_can(
     place = make(tmp_path / "home", ledger_url=None).home.path
     settings = from_mapping({"token_url": "cognito", "client_id": "x"})
     with opened(place) as installation:
-        tenants.add(installation, tenants.row_of("prod", settings, {}), tenants.GivenSecret(value=Secret("x")))
+        sources.add(installation, sources.row_of("prod", settings, {}), sources.GivenSecret(value=Secret("x")))
     monkeypatch.setenv("OCELOG_HOME", str(place))
     with pytest.raises(SystemExit) as ended:
         main(["source", "edit", "prod", *arguments])

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from commands import Ocelog
-from ocelog.assemble import Assembly, table_schemas
+from ocelog.app.assemble import Assembly, table_schemas
+from ocelog.app.repair import Repair, examine, repair
+from ocelog.app.service import Pulled, Service
 from ocelog.cli.purging import purge
 from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
 from ocelog.lake.query import Queries
-from ocelog.repair import Repair, examine, repair
-from ocelog.service import Pulled, Service
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World

@@ -14,8 +14,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from commands import Ocelog
-from ocelog import service as service_module
-from ocelog.assemble import Assembly
+from ocelog.app import service as service_module
+from ocelog.app.assemble import Assembly
+from ocelog.app.service import Pulled, Service
+from ocelog.app.status import lost_lines
 from ocelog.cli import upkeep
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import LedgerUnavailableError
@@ -26,8 +28,6 @@ from ocelog.lake.maintenance import Maintenance
 from ocelog.lake.parts import write_part
 from ocelog.lake.scan import opened as opened_file
 from ocelog.lake.state import TableStates
-from ocelog.service import Pulled, Service
-from ocelog.standing import lost_lines
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 
 from bookkeeping.records import source_row
-from ocelog.assemble import table_schemas
-from ocelog.backup import back_up, restore
+from ocelog.app.assemble import table_schemas
+from ocelog.app.backup import back_up, restore
+from ocelog.app.repair import examine, repair
 from ocelog.installation.opening import Installation, make, opened
 from ocelog.lake.damage import lost_part
 from ocelog.lake.parts import write_part
 from ocelog.lake.publish import Publisher
-from ocelog.repair import examine, repair
 from powercut import Disk
 
 TABLE = "wiz_audit"

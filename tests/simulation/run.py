@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from greenlet import getcurrent, greenlet
 
+from ocelog.app.sweep_stages import advance
 from ocelog.errors import LostFenceError
 from ocelog.instants import from_us, to_us
 from ocelog.ledger.store import Ledger, SourceRow
@@ -27,7 +28,6 @@ from ocelog.pull.sweep import Stage
 from ocelog.schema.read import parse_schema
 from ocelog.schema.shape import compile_shaper
 from ocelog.schema.table import rejection_rows
-from ocelog.sweeping import advance
 from simulation.lake import MemoryLake, Row
 from simulation.liveness import ALL_WITHIN, HEALTHY_WITHIN, RETRIED_WITHIN, Meter, allowed, meets
 from simulation.world import (

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from ocelog.assemble import SECRET_NAME, Assembly, Stream
+from ocelog.app.assemble import SECRET_NAME, Assembly, Stream
+from ocelog.app.sources import row_of
 from ocelog.installation.opening import make, opened
 from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
-from ocelog.tenants import row_of
 
 SETTINGS = from_mapping({"token_url": "cognito", "client_id": "x", "log_types": ["issues"]})
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bookkeeping.records import ISSUES, NOW, slice_of, source_row
-from ocelog.coverage import to_measure
+from ocelog.app.coverage import to_measure
 from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
 from ocelog.model import Origin, Slice, SliceState

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from ocelog.app.expiry import expiry_now
+from ocelog.app.sources import row_of, with_pause
 from ocelog.errors import HomeError
-from ocelog.expiry import expiry_now
 from ocelog.ledger.store import Ledger
 from ocelog.sources.wiz.settings import from_mapping
-from ocelog.tenants import row_of, with_pause
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)

@@ -9,10 +9,10 @@ from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
 
+from ocelog.app.pulling import Reader, Reading
+from ocelog.app.service import Service
 from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import Stop, Threads
-from ocelog.reading import Reader, Reading
-from ocelog.service import Service
 
 STREAM: Any = SimpleNamespace(key=("acme", "Wiz.Issues"), row=SimpleNamespace(id="acme"))
 

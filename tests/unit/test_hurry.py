@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of
+from ocelog.app.pulling import Reader
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
 from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, SliceState
-from ocelog.reading import Reader
 
 LATER = NOW + timedelta(hours=1)
 STREAM: Any = SimpleNamespace(key=("acme", ISSUES), row=SimpleNamespace(id="acme"))

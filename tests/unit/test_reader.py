@@ -15,7 +15,10 @@ from sqlalchemy import Engine, event
 
 from bookkeeping.races import written
 from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of, source_row
-from ocelog import service as services
+from ocelog.app import service as services
+from ocelog.app.planning import REMEMBERED
+from ocelog.app.pulling import REST, Reader, rest_after
+from ocelog.app.service import LOOK_EVERY, PATIENCE, Service
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import AccessRefusedError, OcelogError, SourceUnavailableError
 from ocelog.installation.home_lock import SILENT
@@ -23,11 +26,8 @@ from ocelog.instants import EPOCH
 from ocelog.lake.maintenance import Tended
 from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, Slice, SliceState
-from ocelog.planning import REMEMBERED
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.puller import Blames, Drained
-from ocelog.reading import REST, Reader, rest_after
-from ocelog.service import LOOK_EVERY, PATIENCE, Service
 from ocelog.sources.wiz.streams import KINDS
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

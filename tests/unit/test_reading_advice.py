@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
-from ocelog.advice import todo
+from ocelog.app.advice import todo
 from ocelog.errors import AccessRefusedError, ContractBrokenError, OcelogError
 from ocelog.lake.disk import refusal
 from ocelog.ledger import faults

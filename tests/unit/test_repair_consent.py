@@ -3,9 +3,9 @@
 import pytest
 import typer
 
+from ocelog.app.repair import Repair
 from ocelog.cli import repair as command
 from ocelog.errors import ConfigError
-from ocelog.repair import Repair
 
 
 def test_what_cannot_be_had_back_is_said_before_the_question(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ocelog.backup import back_up
+from ocelog.app.backup import back_up
 from ocelog.installation.opening import opened
 from ocelog.quantities import write_size
 

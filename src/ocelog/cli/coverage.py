@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog import tenants
-from ocelog.assemble import Assembly, damage, wiz_settings
+from ocelog.app import sources
+from ocelog.app.assemble import Assembly, damage, wiz_settings
+from ocelog.app.coverage import measure_each
+from ocelog.app.status import Gap, coverage
 from ocelog.cli import logs, show
-from ocelog.coverage import measure_each
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 from ocelog.quantities import write_instant
-from ocelog.standing import Gap, coverage
 
 NORMAL = (
     "A small difference is normal while records change: Wiz counts as of now, the lake knows what changed up to its "
@@ -37,7 +37,7 @@ def command(
         raise ConfigError(f"-o {output}: choose table or json.")
     failed = list[str]()
     with opened(reading=not measure_now) as installation:
-        row = None if source is None else tenants.find(installation, source)
+        row = None if source is None else sources.find(installation, source)
         if measure_now:
             logs.configure(installation.settings, quiet=True)
             assembly = Assembly(installation=installation, told=logs.step)
@@ -45,13 +45,13 @@ def command(
             for stream in streams:
                 stream.source.hurried = True
             failed = list(measure_each(installation, streams))
-        sources = [each for each in installation.ledger.sources() if row is None or each.id == row.id]
-        if not sources:
+        chosen = [each for each in installation.ledger.sources() if row is None or each.id == row.id]
+        if not chosen:
             raise ConfigError("There is no source yet. Add one: ocelog source add")
-        damaged = {each.id: error for each in sources if (error := damage(each)) is not None}
+        damaged = {each.id: error for each in chosen if (error := damage(each)) is not None}
         found = [
             (each, log_type, coverage(installation.ledger, each.id, log_type))
-            for each in sources
+            for each in chosen
             if each.id not in damaged
             for log_type in wiz_settings(each).log_types
         ]

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from ocelog import tenants
-from ocelog.assemble import Assembly, Stream, table_schemas
+from ocelog.app import sources
+from ocelog.app.assemble import Assembly, Stream, table_schemas
+from ocelog.app.service import Service
 from ocelog.cli import answers, logs, show
 from ocelog.cli.progress import progress
 from ocelog.cli.pull import finish
@@ -24,7 +25,6 @@ from ocelog.installation.opening import Installation, make, opened
 from ocelog.lake.query import Queries
 from ocelog.model import table_name
 from ocelog.pull.puller import Step
-from ocelog.service import Service
 from ocelog.sources.wiz.settings import from_mapping
 
 _NAME = "demo"
@@ -83,12 +83,12 @@ def _add_source(installation: Installation, tenant: Tenant) -> None:
     settings = from_mapping(
         {"token_url": tenant.token_url, "api_url": tenant.api_url, "client_id": tenant.client_id, "rate": 50.0}
     )
-    row = tenants.row_of(_NAME, settings, {"poll": "5s"})
-    secret = tenants.GivenSecret(value=tenant.client_secret)
+    row = sources.row_of(_NAME, settings, {"poll": "5s"})
+    secret = sources.GivenSecret(value=tenant.client_secret)
     if installation.ledger.source(row.id) is None:
-        tenants.add(installation, row, secret)
+        sources.add(installation, row, secret)
     else:
-        tenants.keep_secret(installation, row, secret)
+        sources.keep_secret(installation, row, secret)
         installation.ledger.save_source(row)
 
 

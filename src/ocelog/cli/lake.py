@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.assemble import table_schemas
+from ocelog.app.assemble import table_schemas
 from ocelog.cli import show
 from ocelog.cli.tables import check_table, meanings
 from ocelog.errors import ConfigError

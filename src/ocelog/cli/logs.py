@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from ocelog.assemble import Stream
+from ocelog.app.assemble import Stream
 from ocelog.cli.show import harmless
 from ocelog.installation.config import Settings
 from ocelog.pull.puller import Step

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ocelog.assemble import Stream
+from ocelog.app.assemble import Stream
 from ocelog.cli import show
 from ocelog.dispatch.fair import StreamKey
 from ocelog.pull.puller import Step

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from ocelog.assemble import Assembly
+from ocelog.app.assemble import Assembly
+from ocelog.app.service import Service
 from ocelog.cli import logs, show
 from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
-from ocelog.service import Service
 
 
 def command(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:

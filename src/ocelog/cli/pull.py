@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog import tenants
-from ocelog.assemble import Assembly, Stream, log_types
+from ocelog.app import sources
+from ocelog.app.assemble import Assembly, Stream, log_types
+from ocelog.app.planning import Stretch
+from ocelog.app.service import Pulled, Service
 from ocelog.cli import logs, show
 from ocelog.cli.progress import Progress, progress
 from ocelog.cli.signals import listening
@@ -19,10 +21,8 @@ from ocelog.errors import ConfigError, SourceThrottledError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation, opened
 from ocelog.lake.temporary import clear_abandoned
-from ocelog.planning import Stretch
 from ocelog.pull.puller import Step
 from ocelog.quantities import instant, write_instant
-from ocelog.service import Pulled, Service
 
 
 def command(
@@ -75,10 +75,10 @@ def finish(code: int, *, at_once: bool) -> None:
 
 
 def _chosen(
-    installation: Installation, assembly: Assembly, sources: Sequence[str] | None, names: Sequence[str] | None
+    installation: Installation, assembly: Assembly, only: Sequence[str] | None, names: Sequence[str] | None
 ) -> tuple[list[Stream], dict[str, ConfigError]]:
     """Return the streams that are wanted, and why wanted sources have none whose settings are damaged."""
-    ids = {tenants.find(installation, name).id for name in sources or ()}
+    ids = {sources.find(installation, name).id for name in only or ()}
     wanted = set(log_types(names or ()))
     streams = [
         stream

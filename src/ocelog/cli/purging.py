@@ -2,8 +2,8 @@
 
 import typer
 
-from ocelog import tenants
-from ocelog.assemble import table_schemas
+from ocelog.app import sources
+from ocelog.app.assemble import table_schemas
 from ocelog.errors import ConfigError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
@@ -19,7 +19,7 @@ def purge(installation: Installation, row: SourceRow, *, yes: bool) -> None:
         raise ConfigError("Nothing was deleted.")
     home, ledger = installation.home, installation.ledger
     with held(home, f"ocelog source remove {row.id} --purge"):
-        tenants.begin_purge(installation, row)
+        sources.begin_purge(installation, row)
         schemas = table_schemas()
         publisher = Publisher(home.path, ledger, schemas)
         for table in schemas:

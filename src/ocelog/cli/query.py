@@ -8,16 +8,16 @@ from typing import Annotated
 
 import typer
 
-from ocelog.assemble import table_schemas
+from ocelog.app.assemble import table_schemas
+from ocelog.app.ledger_views import ledger_tables
+from ocelog.app.status import lost_lines, sweeps
 from ocelog.cli import answers, show
 from ocelog.cli.limits import bound_memory
 from ocelog.cli.output import in_utf8
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
 from ocelog.lake.query import Answer, Limits, Queries
-from ocelog.ledger_views import ledger_tables
 from ocelog.quantities import duration, nearest
-from ocelog.standing import lost_lines, sweeps
 
 _LONGEST = 1_000_000
 

@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 
 import typer
 
+from ocelog.app.sources import GivenSecret
 from ocelog.cli.secret_input import asked_secret
 from ocelog.cli.source_options import Said, written_backfill
 from ocelog.errors import ConfigError
 from ocelog.sources.wiz import endpoints
-from ocelog.tenants import GivenSecret
 
 T = TypeVar("T")
 

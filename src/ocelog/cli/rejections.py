@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from ocelog.assemble import table_schemas
+from ocelog.app.assemble import table_schemas
+from ocelog.app.rejections import replay
 from ocelog.cli import answers, show
 from ocelog.installation.opening import opened
 from ocelog.lake.query import Queries
-from ocelog.replay import replay
 
 _NEWEST = """
 SELECT p_observed_at AS observed_at, p_source_label AS source, p_log_type AS log_type, record_id, path, expected, found,

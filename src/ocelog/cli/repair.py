@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
+from ocelog.app.repair import Repair, examine, repair
 from ocelog.cli import show
 from ocelog.errors import ConfigError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
-from ocelog.repair import Repair, examine, repair
 
 
 def command(

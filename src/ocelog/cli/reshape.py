@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
+from ocelog.app.reshape import reshapable_tables, reshape_table
 from ocelog.cli import show
 from ocelog.cli.tables import check_table
 from ocelog.errors import HomeError, OcelogError
 from ocelog.installation.opening import opened
 from ocelog.lake.reshape import Reshaped
-from ocelog.reshape import reshapable_tables, reshape_table
 
 
 def command(

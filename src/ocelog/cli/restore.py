@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ocelog.backup import restore
+from ocelog.app.backup import restore
 from ocelog.installation import config
 
 

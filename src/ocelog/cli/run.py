@@ -1,6 +1,7 @@
 """`ocelog run`: all loops until stopped."""
 
-from ocelog.assemble import Assembly
+from ocelog.app.assemble import Assembly
+from ocelog.app.service import Service
 from ocelog.cli import logs
 from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
@@ -8,7 +9,6 @@ from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import SERVICE, held
 from ocelog.installation.opening import opened
 from ocelog.lake.temporary import clear_abandoned
-from ocelog.service import Service
 
 
 def command() -> None:

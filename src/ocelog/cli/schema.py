@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.assemble import log_types
+from ocelog.app.assemble import log_types
 from ocelog.cli import show
 from ocelog.model import table_name
 from ocelog.schema.fields import Array, Boolean, Field, Integer, Json, Object, Real, Text, Timestamp, Type, leaves

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import typer
 
+from ocelog.app.sources import GivenSecret
 from ocelog.errors import ConfigError
 from ocelog.secret import Secret
-from ocelog.tenants import GivenSecret
 
 _LONGEST = 65_536
 WAYS = (

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog import tenants
-from ocelog.assemble import SECRET_NAME, damage, stream_settings, wiz_settings
+from ocelog.app import sources
+from ocelog.app.assemble import SECRET_NAME, damage, stream_settings, wiz_settings
 from ocelog.cli import health, purging, show, source_change
 from ocelog.installation.opening import opened
 from ocelog.ledger.store import SourceRow
@@ -24,12 +24,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_(*, json: Json = False) -> None:
     """List the sources. One whose settings are damaged is listed as that, and what to do is said on stderr."""
     with opened(reading=True) as installation:
-        sources = installation.ledger.sources()
-    rows = [_line(row) for row in sources]
+        known = installation.ledger.sources()
+    rows = [_line(row) for row in known]
     if not rows and not json:
         typer.echo("There is no source yet. Add one: ocelog source add")
     show.table_or_json(rows, json=json)
-    for error in filter(None, map(damage, sources)):
+    for error in filter(None, map(damage, known)):
         show.remark(show.harmless(str(error)))
 
 
@@ -37,7 +37,7 @@ def list_(*, json: Json = False) -> None:
 def show_(name: Name, *, json: Json = False) -> None:
     """Show every setting of a source. Secrets are never shown."""
     with opened(reading=True) as installation:
-        row = tenants.find(installation, name)
+        row = sources.find(installation, name)
         kept = installation.ledger.secret_kept(row.id, SECRET_NAME)
     settings, streams = wiz_settings(row), stream_settings(row)
     found: dict[str, Any] = {
@@ -65,8 +65,8 @@ def check(name: Name, *, json: Json = False) -> None:
     Exit code 2 if something needs attention, 3 if Wiz is busy or down and it may work later.
     """
     with opened() as installation:
-        row = tenants.find(installation, name)
-        items = tenants.check(wiz_settings(row), tenants.reveal(installation, row), health.waiting)
+        row = sources.find(installation, name)
+        items = sources.check(wiz_settings(row), sources.reveal(installation, row), health.waiting)
     health.report(items, json=json)
 
 
@@ -96,7 +96,7 @@ def remove(
     Added again under the same name, it goes on where it stopped, and no row is doubled.
     """
     with opened() as installation:
-        row = tenants.find(installation, name, removed=purge)
+        row = sources.find(installation, name, removed=purge)
         if purge:
             purging.purge(installation, row, yes=yes)
         else:
@@ -106,8 +106,8 @@ def remove(
 
 def _set_paused(name: str, *, paused: bool) -> None:
     with opened() as installation:
-        row = tenants.find(installation, name)
-        installation.ledger.save_source(tenants.with_pause(row, paused=paused))
+        row = sources.find(installation, name)
+        installation.ledger.save_source(sources.with_pause(row, paused=paused))
 
 
 def _line(row: SourceRow) -> dict[str, Any]:

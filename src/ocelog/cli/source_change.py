@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ocelog import tenants
-from ocelog.assemble import wiz_settings
+from ocelog.app import sources
+from ocelog.app.assemble import wiz_settings
+from ocelog.app.sources import GivenSecret
 from ocelog.cli import health, show, wizard
 from ocelog.cli import source_options as options
 from ocelog.cli.secret_input import asked_secret, given_secret
@@ -15,7 +16,6 @@ from ocelog.cli.source_trial import new_row, prove, say_conflict
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
 from ocelog.ledger.store import SourceRow
-from ocelog.tenants import GivenSecret
 
 Name = Annotated[str, typer.Argument(help="The source's name.", show_default=False)]
 
@@ -36,7 +36,7 @@ def add(
             row, secret = wizard.ask(installation, name, said)
         else:
             row, secret = _described(installation, name, said)
-        resumes = tenants.add(installation, row, secret)
+        resumes = sources.add(installation, row, secret)
     typer.echo(f"{'Took up' if resumes else 'Added'} {row.name!r} (id {row.id}).")
     typer.echo("Next: ocelog pull")
 
@@ -81,19 +81,19 @@ def edit(
         raise ConfigError("Name what is to change, such as --poll 1m. See: ocelog source edit --help")
     secret = said.secret()
     with opened() as installation:
-        before = tenants.find(installation, name)
-        row = tenants.edited(before, said.wiz(wiz_settings(before)), said.streams())
-        tenants.refuse_other_tenant(installation, before, row)
+        before = sources.find(installation, name)
+        row = sources.edited(before, said.wiz(wiz_settings(before)), said.streams())
+        sources.refuse_other_tenant(installation, before, row)
         if said.reaches_anew and not said.anyway:
-            tenants.refuse_twin(installation, row)
+            sources.refuse_twin(installation, row)
         say_conflict(row)
         if not said.no_check and (secret is not None or said.reaches_anew):
-            proof = secret or GivenSecret(value=tenants.reveal(installation, row))
+            proof = secret or GivenSecret(value=sources.reveal(installation, row))
             prove(row, proof, "Nothing was changed; --no-check changes anyway.")
         if secret is not None:
-            tenants.keep_secret(installation, row, secret)
+            sources.keep_secret(installation, row, secret)
         installation.ledger.save_source(row)
-        swept = tenants.sweep_again(installation, before, row)
+        swept = sources.sweep_again(installation, before, row)
     typer.echo(f"Changed {row.name!r}.")
     if swept:
         show.remark("Open records of projects that are new here are swept. For closed ones: ocelog pull --since 30d")
@@ -115,18 +115,18 @@ def rotate(  # noqa: PLR0913 - its options
     """Put a new client secret in the place of the old one, once the new one is proven. Nothing is pulled again."""
     secret = given_secret(file=client_secret_file, variable=client_secret_env, reference=client_secret_ref)
     with opened() as installation:
-        row = tenants.find(installation, name)
+        row = sources.find(installation, name)
         secret = secret or asked_secret("New client secret")
         settings = wiz_settings(row)
         if client_id is not None:
             settings = Said(client_id=client_id).wiz(settings)
             if not anyway:
-                tenants.refuse_twin(installation, tenants.edited(row, settings, {}))
+                sources.refuse_twin(installation, sources.edited(row, settings, {}))
         items = [
-            item for item in tenants.check(settings, secret.value, health.waiting) if item.name in {"address", "token"}
+            item for item in sources.check(settings, secret.value, health.waiting) if item.name in {"address", "token"}
         ]
         health.demand(items, "The old secret stays.")
-        tenants.keep_secret(installation, row, secret)
+        sources.keep_secret(installation, row, secret)
         if client_id is not None:
-            installation.ledger.save_source(tenants.edited(row, settings, {}))
+            installation.ledger.save_source(sources.edited(row, settings, {}))
     typer.echo(f"{row.name!r} has its new secret. Now revoke the old one in Wiz.")

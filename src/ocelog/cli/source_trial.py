@@ -1,19 +1,19 @@
 """Whether a tenant may be added as it was described, and whether Wiz lets it work."""
 
-from ocelog import tenants
-from ocelog.assemble import wiz_settings
+from ocelog.app import sources
+from ocelog.app.assemble import wiz_settings
+from ocelog.app.sources import GivenSecret
 from ocelog.cli import health, show
 from ocelog.cli.source_options import Said
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.ledger.store import SourceRow
-from ocelog.tenants import GivenSecret
 
 
 def free_name(installation: Installation, name: str) -> str:
     """Return `name` as it is kept. Raises ConfigError where a source has it already."""
-    name = tenants.clean_name(name)
-    taken = installation.ledger.source(tenants.source_id(name))
+    name = sources.clean_name(name)
+    taken = installation.ledger.source(sources.source_id(name))
     if taken is not None and taken.removed_us is None:
         raise ConfigError(
             f"There is a source {taken.name!r} already: choose another name, or change that one. See: "
@@ -24,10 +24,10 @@ def free_name(installation: Installation, name: str) -> str:
 
 def new_row(installation: Installation, name: str, said: Said) -> SourceRow:
     """Return the source that would be added. Raises ConfigError where it may not be."""
-    row = tenants.row_of(free_name(installation, name), said.wiz(None), said.streams())
-    tenants.resumes(installation, row)
+    row = sources.row_of(free_name(installation, name), said.wiz(None), said.streams())
+    sources.resumes(installation, row)
     if not said.anyway:
-        tenants.refuse_twin(installation, row)
+        sources.refuse_twin(installation, row)
     return row
 
 
@@ -36,7 +36,7 @@ def prove(row: SourceRow, secret: GivenSecret, otherwise: str) -> None:
 
     Raises ConfigError if something fails, SourceUnavailableError if that may pass by itself.
     """
-    health.demand(tenants.check(wiz_settings(row), secret.value, health.waiting), otherwise)
+    health.demand(sources.check(wiz_settings(row), secret.value, health.waiting), otherwise)
 
 
 def say_conflict(row: SourceRow) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.assemble import SECRET_NAME, table_schemas
+from ocelog.app.assemble import SECRET_NAME, table_schemas
+from ocelog.app.status import Standing, Unpublished, lost_lines, standings, unpublished
 from ocelog.cli import show
 from ocelog.errors import HomeError
 from ocelog.installation import home as homes
@@ -22,7 +23,6 @@ from ocelog.model import REJECTIONS, Slice, SliceState
 from ocelog.pull.sweep import Sweep
 from ocelog.quantities import about, duration, write_instant, write_size
 from ocelog.sandbox.child import describe
-from ocelog.standing import Standing, Unpublished, lost_lines, standings, unpublished
 
 _READERS = frozenset({"ocelog run", "ocelog pull", "ocelog sweep", "ocelog demo"})
 _MOVES = timedelta(minutes=2)

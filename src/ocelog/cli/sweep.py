@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog import tenants
-from ocelog.assemble import Assembly, Stream, log_types
+from ocelog.app import sources
+from ocelog.app.assemble import Assembly, Stream, log_types
+from ocelog.app.coverage import measure_each, to_measure
+from ocelog.app.sweep import Swept, run_sweep, want_sweep
 from ocelog.cli import logs, show
 from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
-from ocelog.coverage import measure_each, to_measure
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import ConfigError, OcelogError, TransientError
 from ocelog.installation.home_lock import held, holder
@@ -21,7 +22,6 @@ from ocelog.ledger.store import SourceRow
 from ocelog.model import table_name
 from ocelog.pull.sweep import Stage, Sweep
 from ocelog.quantities import write_instant
-from ocelog.run_sweep import Swept, run_sweep, want_sweep
 
 _LOOK_EVERY = 1.0
 _MOST_AGAIN = 20
@@ -92,7 +92,7 @@ def _chosen(
 ) -> tuple[list[Stream], dict[str, ConfigError]]:
     """Return the streams that are wanted, and why wanted sources have none whose settings are damaged."""
     wanted = set(log_types(names or ()))
-    row = None if source is None else tenants.find(installation, source)
+    row = None if source is None else sources.find(installation, source)
     streams = [
         stream
         for stream in assembly.streams()
@@ -129,8 +129,8 @@ def _sweep_here(installation: Installation, assembly: Assembly, streams: Sequenc
         found.append(swept)
     for table in {table_name(stream.kind.log_type) for stream in streams}:
         assembly.publisher.publish(table, force=True)
-    sources = {stream.row.id for stream in streams}
-    measured = to_measure(installation, [each for each in assembly.streams() if each.row.id in sources])
+    read = {stream.row.id for stream in streams}
+    measured = to_measure(installation, [each for each in assembly.streams() if each.row.id in read])
     for reason in measure_each(installation, measured):
         show.remark(f"Coverage not measured: {show.harmless(reason)}")
     return found

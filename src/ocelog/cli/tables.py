@@ -6,14 +6,14 @@ from typing import Annotated, Any
 import pyarrow as pa
 import typer
 
-from ocelog.assemble import table_schemas
+from ocelog.app.assemble import table_schemas
+from ocelog.app.ledger_views import MEANINGS, ledger_schemas
 from ocelog.cli import show
 from ocelog.errors import ConfigError
 from ocelog.installation import config
 from ocelog.lake.columns import with_table_columns
 from ocelog.lake.sql import ALL_LOGS, CURRENT, log_tables, sql_type
 from ocelog.lake.state import TableStates
-from ocelog.ledger_views import MEANINGS, ledger_schemas
 from ocelog.model import REJECTIONS, table_name
 from ocelog.quantities import nearest
 from ocelog.schema.packaged import packaged_schemas

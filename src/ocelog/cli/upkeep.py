@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ocelog.assemble import maintenance, table_schemas
+from ocelog.app.assemble import maintenance, table_schemas
 from ocelog.cli import show
 from ocelog.cli.tables import check_table
 from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError, OcelogError

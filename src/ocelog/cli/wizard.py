@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from ocelog.app.sources import GivenSecret
 from ocelog.cli import questions
 from ocelog.cli.questions import asked, say
 from ocelog.cli.source_options import Said
@@ -12,7 +13,6 @@ from ocelog.cli.source_trial import free_name, new_row, prove
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.ledger.store import SourceRow
-from ocelog.tenants import GivenSecret
 
 _QUESTIONS: dict[str, Callable[[Said], Said]] = {
     "u": questions.endpoint,

@@ -12,8 +12,9 @@ from itertools import count
 
 import structlog
 
-from ocelog.advice import todo
-from ocelog.assemble import Stream, lease_of
+from ocelog.app.advice import todo
+from ocelog.app.assemble import Stream, lease_of
+from ocelog.app.planning import Stretch, forget_old, plan_due, plan_stretch, totals_are_right_again
 from ocelog.dispatch.fair import StreamKey, next_stream
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import LostFenceError, OcelogError, SourceThrottledError, TransientError
@@ -21,7 +22,6 @@ from ocelog.instants import to_us
 from ocelog.ledger.slices import holder_of
 from ocelog.ledger.store import Due, Ledger
 from ocelog.model import SWEEPING, Origin, Slice, SliceState
-from ocelog.planning import Stretch, forget_old, plan_due, plan_stretch, totals_are_right_again
 from ocelog.pull.puller import Drained
 
 REST = timedelta(minutes=5)

@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from ocelog.assemble import table_schemas
+from ocelog.app.assemble import table_schemas
+from ocelog.app.planning import lost_slices
 from ocelog.errors import LakeDamagedError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.instants import from_us
@@ -29,7 +30,6 @@ from ocelog.lake.state import NAMESPACE, TableFile, TableStates
 from ocelog.lake.view import Views
 from ocelog.ledger.store import SourceRow
 from ocelog.model import REJECTIONS, GivenUp, Kind, NewPart, Part, Slice, table_name
-from ocelog.planning import lost_slices
 from ocelog.sources.wiz.streams import KINDS
 
 Stretch: TypeAlias = tuple[str, str, str, str | None, datetime, datetime]

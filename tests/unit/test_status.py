@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from ocelog.app.sources import row_of
+from ocelog.app.status import Standing, standings, sweep_of, unpublished
 from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, Marks, NewPart, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.ports import Landing, Tally
 from ocelog.sources.wiz.settings import from_mapping
-from ocelog.standing import Standing, standings, sweep_of, unpublished
-from ocelog.tenants import row_of
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ocelog.assemble import table_schemas
+from ocelog.app.assemble import table_schemas
 from ocelog.installation.opening import Installation
 from ocelog.lake import reshape as tables
 from ocelog.lake.reshape import Reshaped

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocelog import tenants
+from ocelog.app import sources
+from ocelog.app.sources import GivenSecret, clean_name, row_of, source_id
 from ocelog.errors import ConfigError
 from ocelog.installation import opening
 from ocelog.ledger.store import SourceRow
 from ocelog.ledger.vault import Vault
 from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
-from ocelog.tenants import GivenSecret, clean_name, row_of, source_id
 
 
 def test_a_plain_name_is_its_own_id() -> None:
@@ -58,7 +58,7 @@ def test_a_source_is_paused_until_its_secret_is_kept(tmp_path: Path, monkeypatch
     monkeypatch.setattr(Vault, "put", watched)
     with opening.opened(tmp_path / "home") as home:
         row = row_of("prod", from_mapping({"token_url": "cognito", "client_id": "x"}), {})
-        tenants.add(home, row, GivenSecret(value=Secret("s")))
+        sources.add(home, row, GivenSecret(value=Secret("s")))
         paused.extend(row.paused for row in home.ledger.sources())
     assert paused == [True, False]
 
@@ -88,13 +88,13 @@ def test_the_same_tenant_under_a_second_name_is_refused_with_the_first_ones_name
 ) -> None:
     opening.make(tmp_path / "home", ledger_url=None)
     with opening.opened(tmp_path / "home") as home:
-        tenants.add(home, described("first"), GivenSecret(value=Secret("s")))
+        sources.add(home, described("first"), GivenSecret(value=Secret("s")))
         second = described("second", **settings)
         if twin:
             with pytest.raises(ConfigError, match=r"'first' reads this tenant .* --anyway"):
-                tenants.refuse_twin(home, second)
+                sources.refuse_twin(home, second)
         else:
-            tenants.refuse_twin(home, second)
-        tenants.refuse_twin(home, described("first"))
+            sources.refuse_twin(home, second)
+        sources.refuse_twin(home, described("first"))
         home.ledger.remove_source("first")
-        tenants.refuse_twin(home, second)
+        sources.refuse_twin(home, second)

@@ -2,7 +2,7 @@
 
 import time
 
-from ocelog.assemble import Stream
+from ocelog.app.assemble import Stream
 from ocelog.ledger.store import Ledger
 from ocelog.pull.sweep import Stage, next_step
 

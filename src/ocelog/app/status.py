@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ocelog import errors
-from ocelog.assemble import damage, stream_settings, wiz_settings
+from ocelog.app.assemble import damage, stream_settings, wiz_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
 from ocelog.instants import CLOCKS_APART, from_us, has_passed
 from ocelog.lake.sql import ALL_LOGS

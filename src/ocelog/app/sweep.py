@@ -7,14 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from ocelog.assemble import Stream, lease_of
+from ocelog.app.assemble import Stream, lease_of
+from ocelog.app.sweep_stages import advance
 from ocelog.dispatch.heap import Heap
 from ocelog.errors import HaltError, LostFenceError, OcelogError, OperatorError, TransientError
 from ocelog.ledger.slices import holder_of
 from ocelog.ledger.store import Ledger
 from ocelog.pull.planner import plan_sweep
 from ocelog.pull.sweep import Stage, Sweep
-from ocelog.sweeping import advance
 
 _GIVE_BACK_EVERY = 0.5
 """Seconds between two times that freed memory is given back."""

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import structlog
 
+from ocelog.app.expiry import expiry_now
 from ocelog.errors import ConfigError
-from ocelog.expiry import expiry_now
 from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
 from ocelog.lake.maintenance import Maintenance

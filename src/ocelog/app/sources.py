@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
-from ocelog.assemble import SECRET_NAME, stream_settings, wiz_settings, wiz_source
+from ocelog.app.assemble import SECRET_NAME, stream_settings, wiz_settings, wiz_source
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.ledger.sources import PURGING

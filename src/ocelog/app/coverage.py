@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
-from ocelog.assemble import Stream, table_schemas
+from ocelog.app.assemble import Stream, table_schemas
 from ocelog.errors import OcelogError, SourceUnavailableError
 from ocelog.installation.opening import Installation
 from ocelog.instants import EPOCH, from_us, has_passed, rfc3339, to_us

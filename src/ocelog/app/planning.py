@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from ocelog.assemble import Stream
+from ocelog.app.assemble import Stream
+from ocelog.app.sweep_stages import advance
 from ocelog.dispatch.fair import StreamKey
 from ocelog.errors import LostFenceError
 from ocelog.instants import EPOCH
@@ -14,7 +15,6 @@ from ocelog.ledger.store import Ledger
 from ocelog.model import Kind, Marks, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.planner import Plan, plan, still_short
 from ocelog.pull.sweep import Stage
-from ocelog.sweeping import advance
 
 REMEMBERED = timedelta(hours=6)
 """So long the ledger keeps the slices that are read: with 600 streams, each day of live ones is 230,000 rows."""

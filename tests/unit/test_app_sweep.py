@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bookkeeping.records import ISSUES, planned, slice_of
+from ocelog.app.sweep import _read_due
 from ocelog.ledger.store import Ledger
 from ocelog.model import Origin, Slice
-from ocelog.run_sweep import _read_due
 
 LONGEST = 600.0
 """Seconds of one request."""

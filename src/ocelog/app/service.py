@@ -12,8 +12,11 @@ from types import MappingProxyType
 import sqlalchemy.orm  # noqa: F401 - see above
 import structlog
 
-from ocelog.assemble import Assembly, Stream, maintenance
-from ocelog.coverage import measure_each, to_measure
+from ocelog.app.assemble import Assembly, Stream, maintenance
+from ocelog.app.coverage import measure_each, to_measure
+from ocelog.app.planning import Stretch, lacking
+from ocelog.app.pulling import Reader
+from ocelog.app.status import lost_lines
 from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import Stop, Threads
@@ -26,9 +29,6 @@ from ocelog.lake.leftovers import remove_leftovers
 from ocelog.lake.maintenance import Maintenance, Tended
 from ocelog.lake.upkeep import clean
 from ocelog.model import PUBLISHING, SliceState, table_name
-from ocelog.planning import Stretch, lacking
-from ocelog.reading import Reader
-from ocelog.standing import lost_lines
 
 STOP_WITHIN = timedelta(seconds=2.5)
 """What has not ended by then is left behind; it is safe to kill."""

@@ -5,9 +5,9 @@ from functools import partial
 
 import pyarrow as pa
 
+from ocelog.app.status import Standing, standings
 from ocelog.lake.query import ExtraTable
 from ocelog.ledger.store import Ledger
-from ocelog.standing import Standing, standings
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 _STREAMS: tuple[tuple[str, pa.DataType, str], ...] = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count, groupby
 
-from ocelog.assemble import table_schemas
+from ocelog.app.assemble import table_schemas
 from ocelog.errors import OperatorError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
