@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ocelog.schema.fields import Array, Boolean, Field, Integer, Json, Object, Real, Text, Timestamp, Type
+from ocelog.schema.language.fields import Array, Boolean, Field, Integer, Json, Object, Real, Text, Timestamp, Type
 
 
 def typed_decoder(fields: Sequence[Field]) -> Callable[[bytes], list[Any]]:

@@ -19,8 +19,8 @@ from floor import typed_decoder
 from ocelog.lake.parts import write_part
 from ocelog.model import Origin, Stamp, table_name
 from ocelog.pull.versions import History
-from ocelog.schema.fields import LogSchema
-from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.language.fields import LogSchema
+from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
 from ocelog.sources.wiz.streams import KINDS, SHORT_NAMES
 from pages import pages_of

@@ -14,9 +14,21 @@ import pydantic
 
 from ocelog.instants import from_us
 from ocelog.model import Kind, Stamp
-from ocelog.schema.fields import Array, Boolean, Field, Integer, Json, LogSchema, Object, Real, Text, Timestamp, Type
-from ocelog.schema.indicators import Feed, feeds_of
-from ocelog.schema.table import row_schema
+from ocelog.schema.columns.indicators import Feed, feeds_of
+from ocelog.schema.columns.table import row_schema
+from ocelog.schema.language.fields import (
+    Array,
+    Boolean,
+    Field,
+    Integer,
+    Json,
+    LogSchema,
+    Object,
+    Real,
+    Text,
+    Timestamp,
+    Type,
+)
 
 
 class UsualWay:

@@ -12,7 +12,7 @@ from ocelog.cli.app import build
 from ocelog.cli.tables import columns, meanings
 from ocelog.installation import config
 from ocelog.lake.sql import ALL_LOGS, CURRENT, current_sql, sql_type
-from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.language.packaged import packaged_schemas
 from wizsim.faults import MEANINGS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -6,7 +6,7 @@ from typing import Any
 
 from commands import Ocelog
 from ocelog.model import table_name
-from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
 from ocelog.sources.wiz.streams import KINDS, ROOTS
 from wizsim.server import Server

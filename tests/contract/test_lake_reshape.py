@@ -24,10 +24,10 @@ from ocelog.lake.reshape import Reshaped, reshape
 from ocelog.lake.state import MARK, TableFile, TableStates
 from ocelog.model import Kind, Origin, Stamp
 from ocelog.pull.versions import History
-from ocelog.schema.read import parse_schema
-from ocelog.schema.refill import Refill
+from ocelog.schema.columns.refill import Refill
+from ocelog.schema.columns.table import arrow_schema
+from ocelog.schema.language.parse import parse_schema
 from ocelog.schema.shape import Shaper, compile_shaper
-from ocelog.schema.table import arrow_schema
 
 TABLE = "acme_door"
 AT = "2026-03-25T05:46:26Z"

@@ -20,7 +20,7 @@ from ocelog.pull.landing import Lander, PageLanded
 from ocelog.pull.memory import Memory
 from ocelog.pull.ports import Behind, Landed, Landing, LandingLedger, Page
 from ocelog.pull.slices import ask_of
-from ocelog.schema.table import rejection_rows
+from ocelog.schema.columns.table import rejection_rows
 from ocelog.sources.wiz.streams import KINDS
 from shaping import AUDIT, ISSUES, shaper_of
 

@@ -11,7 +11,7 @@ FORMER = """
 from dataclasses import replace
 from ocelog import assemble
 from ocelog.cli import main
-from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.sources.wiz.streams import KINDS
 
 issues, kind = packaged_schemas()["Wiz.Issues"], KINDS["Wiz.Issues"]

@@ -13,9 +13,9 @@ from ocelog.ledger.store import Ledger, SourceRow
 from ocelog.model import Origin, Slice, SliceState, table_name
 from ocelog.pull.ports import Source
 from ocelog.pull.puller import Drained, Puller
-from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.columns.table import rejection_rows
+from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
-from ocelog.schema.table import rejection_rows
 from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.source import WizSource

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ocelog.model import Kind, Origin, Stamp
-from ocelog.schema.packaged import packaged_schemas
-from ocelog.schema.read import parse_schema
+from ocelog.schema.language.packaged import packaged_schemas
+from ocelog.schema.language.parse import parse_schema
 from ocelog.schema.shape import Shaped, Shaper, compile_shaper
 
 STAMP = Stamp(

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from ocelog.instants import rfc3339
 from ocelog.model import table_name
-from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.columns.table import REJECTION_SCHEMA, arrow_schema, rejection_rows
+from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
-from ocelog.schema.table import REJECTION_SCHEMA, arrow_schema, rejection_rows
 from ocelog.sources.wiz.streams import KINDS, ROOTS
 from shaping import STAMP
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ocelog.schema.fields import Array, LogSchema, Object, Type
-from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.language.fields import Array, LogSchema, Object, Type
+from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.sources.wiz.streams import KINDS
 from shaping.golden import FOLDER
 

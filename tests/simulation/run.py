@@ -25,9 +25,9 @@ from ocelog.pull.planner import StreamSettings
 from ocelog.pull.ports import Behind, Landed, Landing, Shaped
 from ocelog.pull.puller import Puller
 from ocelog.pull.sweep import Stage
-from ocelog.schema.read import parse_schema
+from ocelog.schema.columns.table import rejection_rows
+from ocelog.schema.language.parse import parse_schema
 from ocelog.schema.shape import compile_shaper
-from ocelog.schema.table import rejection_rows
 from simulation.lake import MemoryLake, Row
 from simulation.liveness import ALL_WITHIN, HEALTHY_WITHIN, RETRIED_WITHIN, Meter, allowed, meets
 from simulation.world import (

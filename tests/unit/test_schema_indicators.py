@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ocelog.schema.indicators import FEEDS, cut_urls
+from ocelog.schema.columns.indicators import FEEDS, cut_urls
 from shaping import AUDIT, FINDINGS, page, rows, shaper_of
 
 

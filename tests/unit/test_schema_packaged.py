@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ocelog.schema.fields import Timestamp, leaves
-from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.language.fields import Timestamp, leaves
+from ocelog.schema.language.packaged import packaged_schemas
 
 VENDOR = Path(__file__).parents[2].parent / "shared" / "schemas"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ocelog.errors import SchemaError
-from ocelog.schema.fields import Array, Field, Integer, Json, Object, Text, Timestamp, Validate
-from ocelog.schema.read import parse_schema, read_schema
+from ocelog.schema.language.fields import Array, Field, Integer, Json, Object, Text, Timestamp, Validate
+from ocelog.schema.language.parse import parse_schema, read_schema
 
 WHOLE = """\
 schema: Acme.Door

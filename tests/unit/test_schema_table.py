@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ocelog.model import Kind, Rejection
-from ocelog.schema.packaged import packaged_schemas
-from ocelog.schema.table import REJECTION_SCHEMA, arrow_schema, part_options, rejection_rows
+from ocelog.schema.columns.table import REJECTION_SCHEMA, arrow_schema, part_options, rejection_rows
+from ocelog.schema.language.packaged import packaged_schemas
 from shaping import KINDS, STAMP, page, shaper_of
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocelog.schema.fields import Array, Field, Object
+from ocelog.schema.language.fields import Array, Field, Object
 from shaping import AUDIT, FINDINGS, ISSUES, STAMP, shaper_of, tiny
 
 AT = b"2026-03-25T05:46:26Z"

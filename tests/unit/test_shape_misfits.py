@@ -213,7 +213,7 @@ def test_brackets_that_do_not_match_cost_no_other(record: str) -> None:
 def test_a_record_that_does_not_fit_beside_50_megabytes_takes_no_more_memory_than_they_do() -> None:
     code = """\
 from pathlib import Path
-from ocelog.schema.split import split_array, split_object
+from ocelog.schema.decode.brackets import split_array, split_object
 for text in ("x" * 20_000_000, "\\\\n" * 10_000_000):
     assert len(split_array(b'["%b",nonsense]' % text.encode())) == 2
     assert len(split_object(b'{"a":"%b","b":nonsense}' % text.encode()).texts["a"]) == 20_000_002

@@ -9,11 +9,11 @@ import pytest
 from ocelog.lake.conform import conform
 from ocelog.model import Kind, Known, Origin, Stamp
 from ocelog.pull.versions import History
-from ocelog.schema.fields import LogSchema
-from ocelog.schema.read import parse_schema
-from ocelog.schema.refill import Refill
+from ocelog.schema.columns.refill import Refill
+from ocelog.schema.columns.table import row_schema
+from ocelog.schema.language.fields import LogSchema
+from ocelog.schema.language.parse import parse_schema
 from ocelog.schema.shape import Shaper, compile_shaper
-from ocelog.schema.table import row_schema
 
 AT = "2026-03-25T05:46:26.681576Z"
 STAMP = Stamp(source_id="s", source_label="S", origin=Origin.LIVE, observed_us=1, parsed_us=2)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ocelog.model import table_name
-from ocelog.schema.read import parse_schema
+from ocelog.schema.language.parse import parse_schema
 from ocelog.schema.shape import compile_shaper
 from ocelog.sources.wiz.streams import KINDS
 from shaping import AUDIT, FINDINGS, ISSUES, STAMP, TINY, TINY_KIND, page, rows, shaper_of, tiny

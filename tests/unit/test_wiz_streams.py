@@ -19,8 +19,8 @@ from graphql.execution.values import get_variable_values
 
 from ocelog.model import Kind
 from ocelog.pull.ports import Ask
-from ocelog.schema.fields import Array, Json, LogSchema, Object, Type
-from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.language.fields import Array, Json, LogSchema, Object, Type
+from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.sources.wiz.selection import record_paths
 from ocelog.sources.wiz.streams import AUDIT, FINDINGS, ISSUES, KINDS, ROOTS, SHORT_NAMES, Root
 

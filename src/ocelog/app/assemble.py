@@ -21,9 +21,9 @@ from ocelog.pull.planner import StreamSettings
 from ocelog.pull.ports import Shaper
 from ocelog.pull.puller import Puller, Step
 from ocelog.quantities import duration, nearest, per_table
-from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.columns.table import REJECTION_SCHEMA, arrow_schema, rejection_rows
+from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
-from ocelog.schema.table import REJECTION_SCHEMA, arrow_schema, rejection_rows
 from ocelog.secret import Secret
 from ocelog.sources.wiz import settings as wiz
 from ocelog.sources.wiz.rate import Pace

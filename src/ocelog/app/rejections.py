@@ -19,9 +19,9 @@ from ocelog.model import Origin, Slice, SliceState, table_name
 from ocelog.pull.landing import WITHOUT_ERRORS, Lander
 from ocelog.pull.memory import Memory
 from ocelog.pull.ports import Ask, Page
-from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.columns.table import rejection_rows
+from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
-from ocelog.schema.table import rejection_rows
 from ocelog.sources.wiz.streams import KINDS
 
 _AT_ONCE = 500

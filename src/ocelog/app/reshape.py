@@ -7,8 +7,8 @@ from ocelog.installation.opening import Installation
 from ocelog.lake import reshape as tables
 from ocelog.lake.reshape import Reshaped
 from ocelog.model import table_name
-from ocelog.schema.packaged import packaged_schemas
-from ocelog.schema.refill import Refill
+from ocelog.schema.columns.refill import Refill
+from ocelog.schema.language.packaged import packaged_schemas
 
 
 def reshape_table(

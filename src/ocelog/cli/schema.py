@@ -8,9 +8,21 @@ import typer
 from ocelog.app.assemble import log_types
 from ocelog.cli import show
 from ocelog.model import table_name
-from ocelog.schema.fields import Array, Boolean, Field, Integer, Json, Object, Real, Text, Timestamp, Type, leaves
-from ocelog.schema.packaged import packaged_schemas
-from ocelog.schema.read import read_schema
+from ocelog.schema.language.fields import (
+    Array,
+    Boolean,
+    Field,
+    Integer,
+    Json,
+    Object,
+    Real,
+    Text,
+    Timestamp,
+    Type,
+    leaves,
+)
+from ocelog.schema.language.packaged import packaged_schemas
+from ocelog.schema.language.parse import read_schema
 
 app = typer.Typer(help="List, show and check log schemas.", no_args_is_help=True, rich_markup_mode=None)
 Json_ = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -20,7 +20,7 @@ from ocelog.instants import rfc3339
 from ocelog.model import Origin, Stamp
 from ocelog.pull.ports import Shaped
 from ocelog.pull.versions import row_names
-from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
 from ocelog.sources.wiz.streams import KINDS
 

@@ -16,7 +16,7 @@ from ocelog.lake.sql import ALL_LOGS, CURRENT, log_tables, sql_type
 from ocelog.lake.state import TableStates
 from ocelog.model import REJECTIONS, table_name
 from ocelog.quantities import nearest
-from ocelog.schema.packaged import packaged_schemas
+from ocelog.schema.language.packaged import packaged_schemas
 
 JSON_HINT = """\
 Free JSON, such as actionParameters, tags and p_extra, is text. To read a key:

@@ -13,7 +13,7 @@ from ocelog.lake.checksums import stamped
 from ocelog.lake.disk import make_directory, refusal, sync_directory, write_new
 from ocelog.lake.ports import LakeLedger
 from ocelog.model import NewPart
-from ocelog.schema.table import part_options
+from ocelog.schema.columns.table import part_options
 
 LANDING = "landing"
 _NAME = re.compile(r"(?P<slice>\d+)-(?P<fence>\d+)-\d+(?:\.[0-9a-f]{8})?\.parquet")

@@ -18,7 +18,7 @@ from ocelog.lake.faults import translated
 from ocelog.lake.iceberg import check_partitions, file_schema, opened_catalog
 from ocelog.lake.scan import opened
 from ocelog.lake.state import NAMESPACE, TableFile, TableStates
-from ocelog.schema.refill import EXTRA, Refill
+from ocelog.schema.columns.refill import EXTRA, Refill
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction

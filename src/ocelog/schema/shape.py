@@ -7,16 +7,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocelog.model import Kind, Rejection, Stamp
-from ocelog.schema.decode import Record
-from ocelog.schema.evidence import Evidence
-from ocelog.schema.fields import LogSchema
-from ocelog.schema.fill import fill_record
-from ocelog.schema.fingerprint import Fingerprints
-from ocelog.schema.frame import Frame
-from ocelog.schema.moments import microseconds
-from ocelog.schema.reading import Reader, Readout
-from ocelog.schema.table import row_schema
-from ocelog.schema.timestamps import INSTANT
+from ocelog.schema.columns.evidence import Evidence
+from ocelog.schema.columns.fill import fill_record
+from ocelog.schema.columns.frame import Frame
+from ocelog.schema.columns.instants import microseconds
+from ocelog.schema.columns.table import row_schema
+from ocelog.schema.decode.timestamps import INSTANT
+from ocelog.schema.decode.typed import Record
+from ocelog.schema.language.fields import LogSchema
+from ocelog.schema.records import Reader, Readout
+from ocelog.schema.versions.fingerprint import Fingerprints
 
 
 class Shaper:

@@ -2,8 +2,8 @@
 
 from ipaddress import ip_address, ip_network
 
-from ocelog.schema.fields import Validate
-from ocelog.schema.misfit import Misfit
+from ocelog.schema.decode.mismatch import Misfit
+from ocelog.schema.language.fields import Validate
 
 _SHOWN = 80
 

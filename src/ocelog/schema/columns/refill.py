@@ -9,15 +9,15 @@ from typing import Any, TypeAlias
 import msgspec
 import pyarrow as pa
 
-from ocelog.schema.careful import Extra, read_object
-from ocelog.schema.decode import Layout, layout_of
-from ocelog.schema.evidence import Evidence
-from ocelog.schema.fields import Array, Field, LogSchema, Object, Type
-from ocelog.schema.fill import record_of_row
-from ocelog.schema.frame import Frame
-from ocelog.schema.indicators import columns_of
-from ocelog.schema.misfit import BROKEN, Misfit, is_no_text
-from ocelog.schema.nesting import too_deep
+from ocelog.schema.columns.evidence import Evidence
+from ocelog.schema.columns.fill import record_of_row
+from ocelog.schema.columns.frame import Frame
+from ocelog.schema.columns.indicators import columns_of
+from ocelog.schema.decode.careful import Extra, read_object
+from ocelog.schema.decode.mismatch import BROKEN, Misfit, is_no_text
+from ocelog.schema.decode.nesting import too_deep
+from ocelog.schema.decode.typed import Layout, layout_of
+from ocelog.schema.language.fields import Array, Field, LogSchema, Object, Type
 
 EXTRA = "p_extra"
 _EXTRAS = msgspec.json.Decoder(dict[str, msgspec.Raw])

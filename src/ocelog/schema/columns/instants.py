@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocelog.model import Kind
-from ocelog.schema.fields import LogSchema, Timestamp, leaves
-from ocelog.schema.frame import Frame
-from ocelog.schema.timestamps import INSTANT, all_canonical
+from ocelog.schema.columns.frame import Frame
+from ocelog.schema.decode.timestamps import INSTANT, all_canonical
+from ocelog.schema.language.fields import LogSchema, Timestamp, leaves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

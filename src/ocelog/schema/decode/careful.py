@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from ocelog.schema.decode import NO_JSON, Layout, Record
-from ocelog.schema.fields import Array, Boolean, Field, Integer, Json, Object, Real, Text, Timestamp, Type
-from ocelog.schema.misfit import BROKEN, Misfit, elements, found, free, members, string
-from ocelog.schema.nesting import too_deep
-from ocelog.schema.split import split_object
-from ocelog.schema.timestamps import canonical, instant
-from ocelog.schema.validity import check
+from ocelog.schema.decode.brackets import split_object
+from ocelog.schema.decode.mismatch import BROKEN, Misfit, elements, found, free, members, string
+from ocelog.schema.decode.nesting import too_deep
+from ocelog.schema.decode.timestamps import canonical, instant
+from ocelog.schema.decode.typed import NO_JSON, Layout, Record
+from ocelog.schema.decode.validity import check
+from ocelog.schema.language.fields import Array, Boolean, Field, Integer, Json, Object, Real, Text, Timestamp, Type
 
 _PLAIN_NAME = re.compile(r"[\w-]+")
 LONGEST_NAME = 1_000

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from ocelog.schema.fields import Array, Field, LogSchema, Object, Text, Type
+from ocelog.schema.language.fields import Array, Field, LogSchema, Object, Text, Type
 
 Read: TypeAlias = Callable[[str], tuple[str | None, ...]]
 """Returns what a text, trimmed and not empty, gives to each column; None where it is not what it should be."""

@@ -10,10 +10,10 @@ import msgspec
 from msgspec import Raw
 
 from ocelog.model import Kind
-from ocelog.schema.canonical import CanonicalJson
-from ocelog.schema.decode import NO_JSON, Layout, Record
-from ocelog.schema.fields import Array, Json, LogSchema
-from ocelog.schema.frame import Frame
+from ocelog.schema.columns.frame import Frame
+from ocelog.schema.decode.typed import NO_JSON, Layout, Record
+from ocelog.schema.language.fields import Array, Json, LogSchema
+from ocelog.schema.versions.canonical import CanonicalJson
 
 _encode = msgspec.json.Encoder().encode
 _encode_into = msgspec.json.Encoder().encode_into

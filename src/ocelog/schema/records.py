@@ -13,14 +13,14 @@ from typing import Any
 import pyarrow as pa
 
 from ocelog.model import Kind, Rejection
-from ocelog.schema.careful import LONGEST_NAME, Extra, read_record, readable_name
-from ocelog.schema.decode import Record, is_plain, layout_of, page_decoder
-from ocelog.schema.fields import Array, Json, LogSchema, Text
-from ocelog.schema.frame import Frame
-from ocelog.schema.misfit import BROKEN, Misfit
-from ocelog.schema.moments import Instants, Moments
-from ocelog.schema.nesting import any_too_deep
-from ocelog.schema.split import split_array
+from ocelog.schema.columns.frame import Frame
+from ocelog.schema.columns.instants import Instants, Moments
+from ocelog.schema.decode.brackets import split_array
+from ocelog.schema.decode.careful import LONGEST_NAME, Extra, read_record, readable_name
+from ocelog.schema.decode.mismatch import BROKEN, Misfit
+from ocelog.schema.decode.nesting import any_too_deep
+from ocelog.schema.decode.typed import Record, is_plain, layout_of, page_decoder
+from ocelog.schema.language.fields import Array, Json, LogSchema, Text
 
 _BOOLEANS: dict[Any, str] = {True: "true", False: "false"}
 _MAX_UNKNOWN_NAMES = 100

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ocelog.schema.nesting import MOST, too_deep
-from ocelog.schema.split import split_array, split_object
+from ocelog.schema.decode.brackets import split_array, split_object
+from ocelog.schema.decode.nesting import MOST, too_deep
 
 BROKEN = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 """What reading foreign JSON can raise; UnicodeDecodeError is a ValueError."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ocelog.errors import SchemaError
 from ocelog.instants import EPOCH
-from ocelog.schema.fields import (
+from ocelog.schema.language.fields import (
     INDICATORS,
     Array,
     Boolean,
@@ -22,7 +22,7 @@ from ocelog.schema.fields import (
     Type,
     Validate,
 )
-from ocelog.schema.marked import Entry, Marked, parse
+from ocelog.schema.language.yaml_nodes import Entry, Marked, parse
 
 _TOP_KEYS = ("schema", "version", "description", "referenceURL", "fields")
 _FIELD_KEYS = ("name", "type", "required", "description", "origin")

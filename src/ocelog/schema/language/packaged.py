@@ -3,8 +3,8 @@
 from functools import cache
 from importlib.resources import files
 
-from ocelog.schema.fields import LogSchema
-from ocelog.schema.read import parse_schema
+from ocelog.schema.language.fields import LogSchema
+from ocelog.schema.language.parse import parse_schema
 
 _FOLDERS = ("wiz",)
 

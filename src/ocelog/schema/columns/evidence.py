@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ocelog.schema.fields import LogSchema
-from ocelog.schema.frame import Frame, numbered
-from ocelog.schema.indicators import FEEDS, MAX_VALUE, Feed, columns_of, cut_urls, feeds_of
+from ocelog.schema.columns.frame import Frame, numbered
+from ocelog.schema.columns.indicators import FEEDS, MAX_VALUE, Feed, columns_of, cut_urls, feeds_of
+from ocelog.schema.language.fields import LogSchema
 
 _MEMO_ENTRIES = 2_000
 _SAMPLE = 64

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from msgspec.structs import astuple
 
-from ocelog.schema.decode import Layout, Record
-from ocelog.schema.fields import Array, Boolean, Integer, Json, Object, Real, Text, Timestamp, Type
-from ocelog.schema.timestamps import INSTANT
+from ocelog.schema.decode.timestamps import INSTANT
+from ocelog.schema.decode.typed import Layout, Record
+from ocelog.schema.language.fields import Array, Boolean, Integer, Json, Object, Real, Text, Timestamp, Type
 
 T = TypeVar("T")
 _SAMPLE = 64

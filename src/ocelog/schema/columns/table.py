@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from ocelog.model import Rejection, Stamp
-from ocelog.schema.fields import (
+from ocelog.schema.columns.indicators import columns_of
+from ocelog.schema.language.fields import (
     Array,
     Boolean,
     Field,
@@ -19,7 +20,6 @@ from ocelog.schema.fields import (
     Timestamp,
     Type,
 )
-from ocelog.schema.indicators import columns_of
 
 INSTANT = pa.timestamp("us", tz="UTC")
 _INTEGERS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}

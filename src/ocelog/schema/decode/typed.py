@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
-from ocelog.schema.fields import (
+from ocelog.schema.language.fields import (
     Array,
     Boolean,
     Field,

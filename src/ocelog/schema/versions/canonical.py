@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ocelog.schema.decode import NO_JSON
+from ocelog.schema.decode.typed import NO_JSON
 
 _LONG = 1_024
 """Canonical JSON beyond this stands in the hash as its own hash, which is remembered."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from ocelog.schema.decode import NO_JSON, Layout, Record
-from ocelog.schema.fields import Array, Field, Json, Object, Timestamp, Type
-from ocelog.schema.fill_json import fill_json
-from ocelog.schema.timestamps import canonical
+from ocelog.schema.columns.fill_json import fill_json
+from ocelog.schema.decode.timestamps import canonical
+from ocelog.schema.decode.typed import NO_JSON, Layout, Record
+from ocelog.schema.language.fields import Array, Field, Json, Object, Timestamp, Type
 
 
 def fill_record(record: Record, layout: Layout, path: Sequence[str], row: Mapping[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""How records become columns: those of the schema, instants and indicators."""

@@ -1,0 +1,1 @@
+"""How log schemas are written: YAML in Panther's log schema language."""

@@ -1,0 +1,1 @@
+"""Which states of a record count as the same."""
