@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from floor import typed_decoder
-from ocelog.lake.parts import write_part
+from ocelog.lake.write.parts import write_part
 from ocelog.model import Origin, Stamp, table_name
 from ocelog.pull.versions import History
 from ocelog.schema.language.fields import LogSchema

@@ -20,12 +20,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from lakeside.ledger import FakeLedger
 from lakeside.things import SCHEMAS, row, rows
+from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.lake import FileLake
-from ocelog.lake.maintenance import Maintenance
-from ocelog.lake.publish import Publisher
-from ocelog.lake.query import Queries
-from ocelog.lake.state import TableStates
-from ocelog.lake.upkeep import clean
+from ocelog.lake.query.queries import Queries
+from ocelog.lake.upkeep.maintenance import Maintenance
+from ocelog.lake.write.cleaning import clean
+from ocelog.lake.write.publish import Publisher
 
 # The statements are put together from constants.
 # ruff: noqa: S608

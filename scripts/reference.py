@@ -11,7 +11,7 @@ import wizsim.cli
 from ocelog.cli.app import build
 from ocelog.cli.tables import columns, meanings
 from ocelog.installation import config
-from ocelog.lake.sql import ALL_LOGS, CURRENT, current_sql, sql_type
+from ocelog.lake.read.sql import ALL_LOGS, CURRENT, current_sql, sql_type
 from ocelog.schema.language.packaged import packaged_schemas
 from wizsim.faults import MEANINGS
 

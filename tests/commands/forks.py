@@ -29,7 +29,7 @@ _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC", "ARROW_", "OPENBLAS_
 """Variables that Python and its libraries read as they begin: a fork would not notice another value."""
 # What the commands import only when they come to need it.
 _LATER = (
-    "ocelog.lake.compaction",
+    "ocelog.lake.upkeep.compaction",
     "ocelog.service",
     "pyiceberg.catalog.sql",
     "pyiceberg.io.pyarrow",

@@ -14,15 +14,15 @@ from lakeside.ledger import FakeLedger
 from lakeside.things import ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import LakeDamagedError, LakeUnavailableError
 from ocelog.instants import to_us
-from ocelog.lake import keys
 from ocelog.lake import lake as lake_module
-from ocelog.lake.damage import lost_part
 from ocelog.lake.lake import FileLake
-from ocelog.lake.maintenance import Maintenance
-from ocelog.lake.parts import remove_orphans
-from ocelog.lake.publish import Publisher
-from ocelog.lake.scan import opened
-from ocelog.lake.upkeep import clean
+from ocelog.lake.read import keys
+from ocelog.lake.read.scan import opened
+from ocelog.lake.upkeep.maintenance import Maintenance
+from ocelog.lake.write.cleaning import clean
+from ocelog.lake.write.damage import lost_part
+from ocelog.lake.write.parts import remove_orphans
+from ocelog.lake.write.publish import Publisher
 from ocelog.model import Part
 
 TABLE = "wiz_issues"
@@ -134,7 +134,7 @@ def test_the_ids_of_a_data_file_are_read_once_whoever_looks_for_them(
         read.append(path)
         return opened(path)
 
-    monkeypatch.setattr("ocelog.lake.keys.opened", counted)
+    monkeypatch.setattr("ocelog.lake.read.keys.opened", counted)
     for _ in range(2):
         found = FileLake(lake.home, ledger, SCHEMAS).load(TABLE, "s1", since_us=0, until_us=None, ids=["a", "a1"])
         assert sorted(found.known.ids) == ["a", "a", "a", "a1"]

@@ -16,16 +16,16 @@ import time_machine
 from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, row, rows
 from ocelog.errors import LakeDamagedError, OcelogError
-from ocelog.lake import checksums
-from ocelog.lake.damage import AWAY_FOR, TRIES
-from ocelog.lake.inspect import inspect
+from ocelog.lake.catalog.state import TableStates, catalog_path
 from ocelog.lake.lake import FileLake
-from ocelog.lake.leftovers import remove_leftovers
-from ocelog.lake.maintenance import Maintenance
-from ocelog.lake.publish import Publisher
-from ocelog.lake.query import Queries
-from ocelog.lake.state import TableStates, catalog_path
-from ocelog.lake.verified import AGAIN, Verified
+from ocelog.lake.query.queries import Queries
+from ocelog.lake.storage import checksums
+from ocelog.lake.storage.verified import AGAIN, Verified
+from ocelog.lake.upkeep.inspect import inspect
+from ocelog.lake.upkeep.leftovers import remove_leftovers
+from ocelog.lake.upkeep.maintenance import Maintenance
+from ocelog.lake.write.damage import AWAY_FOR, TRIES
+from ocelog.lake.write.publish import Publisher
 from ocelog.model import Part
 
 TABLE = "wiz_issues"
@@ -346,7 +346,7 @@ def test_a_file_is_compared_once_a_day_and_again_as_soon_as_it_is_written_to(
     part = land(lake, ledger, "a")
     path = lake.home / part.path
     compared = list[Path]()
-    monkeypatch.setattr("ocelog.lake.verified.damage", lambda path, _size: compared.append(path))
+    monkeypatch.setattr("ocelog.lake.storage.verified.damage", lambda path, _size: compared.append(path))
     for _ in range(2):
         Verified(lake.home).check({str(path): part.bytes})
     assert compared == [path]
@@ -358,7 +358,7 @@ def test_a_file_is_compared_once_a_day_and_again_as_soon_as_it_is_written_to(
     Verified(lake.home).check({str(path): part.bytes})
     assert len(compared) == 3
     monkeypatch.undo()
-    monkeypatch.setattr("ocelog.lake.verified.damage", lambda path, _size: compared.append(path))
+    monkeypatch.setattr("ocelog.lake.storage.verified.damage", lambda path, _size: compared.append(path))
     for _ in range(2):
         # That clock was ahead, so nobody knows how long ago it was.
         Verified(lake.home).check({str(path): part.bytes})

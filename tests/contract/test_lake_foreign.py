@@ -27,12 +27,12 @@ from lakeside.ledger import FakeLedger
 from lakeside.things import ISSUES, SCHEMAS, instant, row, rows
 from ocelog.cli import tables
 from ocelog.errors import QueryError
-from ocelog.lake.iceberg import opened_catalog
+from ocelog.lake.catalog.iceberg import opened_catalog
+from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.lake import FileLake
-from ocelog.lake.publish import Publisher
-from ocelog.lake.query import Queries
-from ocelog.lake.sql import current_sql
-from ocelog.lake.state import TableStates
+from ocelog.lake.query.queries import Queries
+from ocelog.lake.read.sql import current_sql
+from ocelog.lake.write.publish import Publisher
 from ocelog.pull.versions import History
 
 TABLE = "wiz_issues"

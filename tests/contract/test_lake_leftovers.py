@@ -11,11 +11,11 @@ import pytest
 
 from lakeside.ledger import FakeLedger
 from lakeside.things import ISSUES, SCHEMAS, row, rows
-from ocelog.lake.iceberg import SNAPSHOT_AGE, opened_catalog, table_location
+from ocelog.lake.catalog.iceberg import SNAPSHOT_AGE, opened_catalog, table_location
 from ocelog.lake.lake import FileLake
-from ocelog.lake.leftovers import remove_leftovers
-from ocelog.lake.publish import Publisher
-from ocelog.lake.purge import delete_rows
+from ocelog.lake.upkeep.leftovers import remove_leftovers
+from ocelog.lake.upkeep.purge import delete_rows
+from ocelog.lake.write.publish import Publisher
 
 TABLE = "wiz_issues"
 NOW = timedelta(0)

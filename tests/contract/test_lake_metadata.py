@@ -6,10 +6,10 @@ import pytest
 
 from lakeside.ledger import FakeLedger
 from lakeside.things import SCHEMAS, row, rows
-from ocelog.lake import iceberg
-from ocelog.lake.iceberg import table_location
+from ocelog.lake.catalog import iceberg
+from ocelog.lake.catalog.iceberg import table_location
 from ocelog.lake.lake import FileLake
-from ocelog.lake.publish import Publisher
+from ocelog.lake.write.publish import Publisher
 
 TABLE = "wiz_issues"
 

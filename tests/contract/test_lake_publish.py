@@ -17,16 +17,18 @@ from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import HomeError, LakeUnavailableError, SchemaError
 from ocelog.instants import to_us
-from ocelog.lake import append as appending
-from ocelog.lake import datafiles, iceberg, purge
-from ocelog.lake.elsewhere import lake_info
-from ocelog.lake.iceberg import opened_catalog
+from ocelog.lake.catalog import iceberg
+from ocelog.lake.catalog.iceberg import opened_catalog
+from ocelog.lake.catalog.state import MARK, TableStates
 from ocelog.lake.lake import FileLake
-from ocelog.lake.publish import DUE_BYTES, Publisher, due
-from ocelog.lake.purge import delete_rows
-from ocelog.lake.state import MARK, TableStates
-from ocelog.lake.upkeep import clean
-from ocelog.lake.view import check_lake
+from ocelog.lake.read.engine_snippets import lake_info
+from ocelog.lake.read.view import check_lake
+from ocelog.lake.upkeep import purge
+from ocelog.lake.upkeep.purge import delete_rows
+from ocelog.lake.write import append as appending
+from ocelog.lake.write import datafiles
+from ocelog.lake.write.cleaning import clean
+from ocelog.lake.write.publish import DUE_BYTES, Publisher, due
 from ocelog.model import Part
 
 TABLE = "wiz_issues"

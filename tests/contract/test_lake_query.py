@@ -12,10 +12,10 @@ from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, REJECTIONS, SCHEMAS, instant, row, rows
 from ocelog.errors import LakeDamagedError, OcelogError, QueryError
 from ocelog.lake.lake import FileLake
-from ocelog.lake.publish import Publisher
-from ocelog.lake.query import Limits, Queries
-from ocelog.lake.sql import current_sql
-from ocelog.lake.upkeep import clean
+from ocelog.lake.query.queries import Limits, Queries
+from ocelog.lake.read.sql import current_sql
+from ocelog.lake.write.cleaning import clean
+from ocelog.lake.write.publish import Publisher
 
 TABLE = "wiz_issues"
 Ask = Callable[..., list[dict[str, Any]]]

@@ -15,10 +15,10 @@ import pytest
 from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, SCHEMAS, row, rows
 from ocelog.errors import HomeError, OcelogError, QueryError, SandboxError
-from ocelog.lake import engine
 from ocelog.lake.lake import FileLake
-from ocelog.lake.publish import Publisher
-from ocelog.lake.query import ExtraTable, Guards, Limits, Queries
+from ocelog.lake.query import engine
+from ocelog.lake.query.queries import ExtraTable, Guards, Limits, Queries
+from ocelog.lake.write.publish import Publisher
 from ocelog.sandbox.kernel import Layers, landlock_version, seccomp_supported
 
 pytestmark = pytest.mark.skipif(

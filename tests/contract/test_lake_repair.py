@@ -8,14 +8,14 @@ import pytest
 from lakeside.ledger import FakeLedger
 from lakeside.things import ISSUES, SCHEMAS, row, rows
 from ocelog.errors import LakeDamagedError
-from ocelog.lake import repair
-from ocelog.lake.inspect import inspect
+from ocelog.lake.catalog.state import TableStates, catalog_path
 from ocelog.lake.lake import FileLake
-from ocelog.lake.publish import Publisher
-from ocelog.lake.purge import delete_rows
-from ocelog.lake.query import Queries
-from ocelog.lake.repair import begin_catalog, candidates, catalog_is_whole, drop_files, go_back, point, rebuild
-from ocelog.lake.state import TableStates, catalog_path
+from ocelog.lake.query.queries import Queries
+from ocelog.lake.upkeep import repair
+from ocelog.lake.upkeep.inspect import inspect
+from ocelog.lake.upkeep.purge import delete_rows
+from ocelog.lake.upkeep.repair import begin_catalog, candidates, catalog_is_whole, drop_files, go_back, point, rebuild
+from ocelog.lake.write.publish import Publisher
 
 TABLE = "wiz_issues"
 

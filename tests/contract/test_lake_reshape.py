@@ -13,15 +13,15 @@ from pyiceberg.exceptions import CommitFailedException
 
 from lakeside.ledger import FakeLedger
 from ocelog.errors import HomeError
-from ocelog.lake import reshape as reshaping
-from ocelog.lake.append import commit
-from ocelog.lake.iceberg import opened_catalog
+from ocelog.lake.catalog.iceberg import opened_catalog
+from ocelog.lake.catalog.state import MARK, TableFile, TableStates
 from ocelog.lake.lake import FileLake
-from ocelog.lake.maintenance import Maintenance
-from ocelog.lake.publish import Publisher
-from ocelog.lake.query import Queries
-from ocelog.lake.reshape import Reshaped, reshape
-from ocelog.lake.state import MARK, TableFile, TableStates
+from ocelog.lake.query.queries import Queries
+from ocelog.lake.upkeep import reshape as reshaping
+from ocelog.lake.upkeep.maintenance import Maintenance
+from ocelog.lake.upkeep.reshape import Reshaped, reshape
+from ocelog.lake.write.append import commit
+from ocelog.lake.write.publish import Publisher
 from ocelog.model import Kind, Origin, Stamp
 from ocelog.pull.versions import History
 from ocelog.schema.columns.refill import Refill

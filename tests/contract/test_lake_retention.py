@@ -13,13 +13,13 @@ import pytest
 from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, row, rows
 from ocelog.errors import HomeError, OcelogError
-from ocelog.lake import retention
-from ocelog.lake.iceberg import opened_catalog
+from ocelog.lake.catalog.iceberg import opened_catalog
+from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.lake import FileLake
-from ocelog.lake.maintenance import Maintenance, Tended
-from ocelog.lake.publish import Publisher
-from ocelog.lake.query import Queries
-from ocelog.lake.state import TableStates
+from ocelog.lake.query.queries import Queries
+from ocelog.lake.upkeep import retention
+from ocelog.lake.upkeep.maintenance import Maintenance, Tended
+from ocelog.lake.write.publish import Publisher
 
 TABLE = "wiz_issues"
 NOW = datetime.now(UTC)

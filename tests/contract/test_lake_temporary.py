@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ocelog.lake.temporary import temporary_directory
+from ocelog.lake.storage.scratch import temporary_directory
 
 SCRIPT = (
-    "import sys, time; from pathlib import Path; from ocelog.lake.temporary import temporary_directory\n"
+    "import sys, time; from pathlib import Path; from ocelog.lake.storage.scratch import temporary_directory\n"
     "with temporary_directory(Path(sys.argv[1])) as path:\n"
     "    (path / 'spilled').touch(); print(path, flush=True); time.sleep(60)"
 )

@@ -22,15 +22,16 @@ from pyiceberg.types import StringType
 from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, row, rows
 from ocelog.errors import HomeError, LakeUnavailableError
-from ocelog.lake import append, compaction, maintenance
-from ocelog.lake.compaction import BUSY, FULL_BYTES, QUIET, by_partition, groups, rewrite
-from ocelog.lake.iceberg import opened_catalog
+from ocelog.lake.catalog.iceberg import opened_catalog
+from ocelog.lake.catalog.state import MARK, TableFile, TableStates
 from ocelog.lake.lake import KEY_COLUMNS, FileLake
-from ocelog.lake.leftovers import remove_leftovers
-from ocelog.lake.maintenance import Maintenance
-from ocelog.lake.publish import Publisher
-from ocelog.lake.scan import Wanted
-from ocelog.lake.state import MARK, TableFile, TableStates
+from ocelog.lake.read.scan import Wanted
+from ocelog.lake.upkeep import compaction, maintenance
+from ocelog.lake.upkeep.compaction import BUSY, FULL_BYTES, QUIET, by_partition, groups, rewrite
+from ocelog.lake.upkeep.leftovers import remove_leftovers
+from ocelog.lake.upkeep.maintenance import Maintenance
+from ocelog.lake.write import append
+from ocelog.lake.write.publish import Publisher
 
 TABLE = "wiz_issues"
 

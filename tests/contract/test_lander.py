@@ -13,7 +13,7 @@ import pytest
 from ocelog.app.assemble import table_schemas
 from ocelog.instants import from_us, rfc3339
 from ocelog.lake.lake import FileLake
-from ocelog.lake.publish import Publisher
+from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.store import Ledger, SourceRow
 from ocelog.model import REJECTIONS, Origin, Slice, table_name
 from ocelog.pull.landing import Lander, PageLanded

@@ -8,8 +8,8 @@ import pytest
 from commands import Ocelog, Simulated, simulator
 from ocelog.cli import main, purging
 from ocelog.installation.opening import opened
-from ocelog.lake.damage import lost_part
-from ocelog.lake.purge import delete_rows
+from ocelog.lake.upkeep.purge import delete_rows
+from ocelog.lake.write.damage import lost_part
 from ocelog.ledger.store import Ledger
 
 

@@ -17,7 +17,7 @@ from ocelog.cli.purging import purge
 from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
-from ocelog.lake.query import Queries
+from ocelog.lake.query.queries import Queries
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World

@@ -23,11 +23,11 @@ from ocelog.dispatch.threads import Stop
 from ocelog.errors import LedgerUnavailableError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
-from ocelog.lake.damage import TRIES
-from ocelog.lake.maintenance import Maintenance
-from ocelog.lake.parts import write_part
-from ocelog.lake.scan import opened as opened_file
-from ocelog.lake.state import TableStates
+from ocelog.lake.catalog.state import TableStates
+from ocelog.lake.read.scan import opened as opened_file
+from ocelog.lake.upkeep.maintenance import Maintenance
+from ocelog.lake.write.damage import TRIES
+from ocelog.lake.write.parts import write_part
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World

@@ -12,9 +12,9 @@ from ocelog.app.assemble import table_schemas
 from ocelog.app.backup import back_up, restore
 from ocelog.app.repair import examine, repair
 from ocelog.installation.opening import Installation, make, opened
-from ocelog.lake.damage import lost_part
-from ocelog.lake.parts import write_part
-from ocelog.lake.publish import Publisher
+from ocelog.lake.write.damage import lost_part
+from ocelog.lake.write.parts import write_part
+from ocelog.lake.write.publish import Publisher
 from powercut import Disk
 
 TABLE = "wiz_audit"

@@ -12,9 +12,9 @@ import pytest
 from bookkeeping.records import planned, slice_of
 from lakeside.things import SCHEMAS, row, rows
 from ocelog.lake.lake import KEY_COLUMNS, FileLake
-from ocelog.lake.publish import Publisher
-from ocelog.lake.scan import Wanted
-from ocelog.lake.upkeep import clean
+from ocelog.lake.read.scan import Wanted
+from ocelog.lake.write.cleaning import clean
+from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, Slice
 from ocelog.pull.ports import Landed, Landing

@@ -20,21 +20,23 @@ from pyiceberg.catalog.sql import SqlCatalog
 from lakeside.ledger import FakeLedger
 from lakeside.things import SCHEMAS, row, rows
 from ocelog.errors import LakeUnavailableError
-from ocelog.lake import append, compaction, datafiles, durable, parts, upkeep
-from ocelog.lake.iceberg import opened_catalog
+from ocelog.lake.catalog import file_io
+from ocelog.lake.catalog.iceberg import opened_catalog
+from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.lake import KEY_COLUMNS, FileLake
-from ocelog.lake.maintenance import Maintenance
-from ocelog.lake.publish import Publisher
-from ocelog.lake.query import Queries
-from ocelog.lake.scan import Wanted
-from ocelog.lake.state import TableStates
-from ocelog.lake.upkeep import clean
-from ocelog.lake.view import View
+from ocelog.lake.query.queries import Queries
+from ocelog.lake.read.scan import Wanted
+from ocelog.lake.read.view import View
+from ocelog.lake.upkeep import compaction
+from ocelog.lake.upkeep.maintenance import Maintenance
+from ocelog.lake.write import append, cleaning, datafiles, parts
+from ocelog.lake.write.cleaning import clean
+from ocelog.lake.write.publish import Publisher
 
 TABLE = "wiz_issues"
 SEAMS: list[tuple[Any, str]] = [
-    (durable, "write_new"),
-    (durable, "sync_directory"),
+    (file_io, "write_new"),
+    (file_io, "sync_directory"),
     (parts, "write_new"),
     (parts, "sync_directory"),
     (datafiles, "sync_directory"),
@@ -46,7 +48,7 @@ SEAMS: list[tuple[Any, str]] = [
     (compaction, "sorted_rows"),
     (append, "open_table"),
     (SqlCatalog, "commit_table"),
-    (upkeep, "discard"),
+    (cleaning, "discard"),
     (FakeLedger, "parts"),
     (FakeLedger, "published"),
     (FakeLedger, "removable"),

@@ -3,8 +3,8 @@ import duckdb
 import pytest
 
 from ocelog.errors import QueryError
-from ocelog.lake.nearest import explained, mistyped
-from ocelog.lake.statement import MAX_LENGTH, checked, functions
+from ocelog.lake.query.nearest import explained, mistyped
+from ocelog.lake.query.statement import MAX_LENGTH, checked, functions
 
 NAMES = ["wiz_audit", "wiz_issues", "all_logs"]
 

@@ -23,7 +23,7 @@ from ocelog.dispatch.threads import Stop
 from ocelog.errors import AccessRefusedError, OcelogError, SourceUnavailableError
 from ocelog.installation.home_lock import SILENT
 from ocelog.instants import EPOCH
-from ocelog.lake.maintenance import Tended
+from ocelog.lake.upkeep.maintenance import Tended
 from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, Slice, SliceState
 from ocelog.pull.planner import StreamSettings

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ocelog.lake.conform import conform
+from ocelog.lake.catalog.conform import conform
 from ocelog.model import Kind, Known, Origin, Stamp
 from ocelog.pull.versions import History
 from ocelog.schema.columns.refill import Refill

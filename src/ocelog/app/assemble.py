@@ -11,8 +11,8 @@ from ocelog.app.expiry import expiry_now
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
-from ocelog.lake.maintenance import Maintenance
-from ocelog.lake.publish import Publisher
+from ocelog.lake.upkeep.maintenance import Maintenance
+from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.slices import LEASE
 from ocelog.ledger.store import SourceRow
 from ocelog.model import REJECTIONS, Kind, table_name

@@ -18,13 +18,13 @@ from ocelog.files import read_regular
 from ocelog.installation import home as homes
 from ocelog.installation.opening import Installation
 from ocelog.instants import rfc3339
-from ocelog.lake.checksums import damage, damaged, unreadable
-from ocelog.lake.disk import make_directory, refusal, sync_directory
-from ocelog.lake.inspect import inspect
-from ocelog.lake.publish import Publisher
-from ocelog.lake.relocate import begin_elsewhere, table_files
-from ocelog.lake.state import TableStates
-from ocelog.lake.view import check_lake
+from ocelog.lake.catalog.state import TableStates
+from ocelog.lake.read.view import check_lake
+from ocelog.lake.storage.checksums import damage, damaged, unreadable
+from ocelog.lake.storage.disk import make_directory, refusal, sync_directory
+from ocelog.lake.upkeep.inspect import inspect
+from ocelog.lake.upkeep.relocate import begin_elsewhere, table_files
+from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.open import absolute
 from ocelog.ledger.store import Ledger
 

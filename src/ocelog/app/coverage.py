@@ -10,8 +10,8 @@ from ocelog.app.assemble import Stream, table_schemas
 from ocelog.errors import OcelogError, SourceUnavailableError
 from ocelog.installation.opening import Installation
 from ocelog.instants import EPOCH, from_us, has_passed, rfc3339, to_us
-from ocelog.lake.query import Limits, Queries
-from ocelog.lake.sql import CURRENT, literal, quoted
+from ocelog.lake.query.queries import Limits, Queries
+from ocelog.lake.read.sql import CURRENT, literal, quoted
 from ocelog.model import Origin, SliceState, table_name
 from ocelog.pull.ports import Ask, Coverage, Page
 from ocelog.pull.sweep import Stage

@@ -6,7 +6,7 @@ from functools import partial
 import pyarrow as pa
 
 from ocelog.app.status import Standing, standings
-from ocelog.lake.query import ExtraTable
+from ocelog.lake.query.queries import ExtraTable
 from ocelog.ledger.store import Ledger
 
 _INSTANT = pa.timestamp("us", tz="UTC")

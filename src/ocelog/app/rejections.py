@@ -13,8 +13,8 @@ from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
 from ocelog.instants import EPOCH, from_us, to_us
 from ocelog.lake.lake import FileLake
-from ocelog.lake.publish import Publisher
-from ocelog.lake.query import Limits, Queries
+from ocelog.lake.query.queries import Limits, Queries
+from ocelog.lake.write.publish import Publisher
 from ocelog.model import Origin, Slice, SliceState, table_name
 from ocelog.pull.landing import WITHOUT_ERRORS, Lander
 from ocelog.pull.memory import Memory

@@ -16,18 +16,18 @@ from ocelog.app.planning import lost_slices
 from ocelog.errors import LakeDamagedError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.instants import from_us
-from ocelog.lake import repair as tables
-from ocelog.lake.checksums import damage
-from ocelog.lake.damage import lost_part
-from ocelog.lake.inspect import inspect
+from ocelog.lake.catalog.state import NAMESPACE, TableFile, TableStates
 from ocelog.lake.lake import FileLake
-from ocelog.lake.leftovers import noted
-from ocelog.lake.maintenance import expire_soon
-from ocelog.lake.parts import LANDING, cursor_range, write_part
-from ocelog.lake.publish import Publisher
-from ocelog.lake.scan import opened
-from ocelog.lake.state import NAMESPACE, TableFile, TableStates
-from ocelog.lake.view import Views
+from ocelog.lake.read.scan import opened
+from ocelog.lake.read.view import Views
+from ocelog.lake.storage.checksums import damage
+from ocelog.lake.upkeep import repair as tables
+from ocelog.lake.upkeep.inspect import inspect
+from ocelog.lake.upkeep.leftovers import noted
+from ocelog.lake.upkeep.maintenance import expire_soon
+from ocelog.lake.write.damage import lost_part
+from ocelog.lake.write.parts import LANDING, cursor_range, write_part
+from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.store import SourceRow
 from ocelog.model import REJECTIONS, GivenUp, Kind, NewPart, Part, Slice, table_name
 from ocelog.sources.wiz.streams import KINDS

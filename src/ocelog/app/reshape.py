@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from ocelog.app.assemble import table_schemas
 from ocelog.installation.opening import Installation
-from ocelog.lake import reshape as tables
-from ocelog.lake.reshape import Reshaped
+from ocelog.lake.upkeep import reshape as tables
+from ocelog.lake.upkeep.reshape import Reshaped
 from ocelog.model import table_name
 from ocelog.schema.columns.refill import Refill
 from ocelog.schema.language.packaged import packaged_schemas
@@ -14,7 +14,7 @@ from ocelog.schema.language.packaged import packaged_schemas
 def reshape_table(
     installation: Installation, table: str, *, dry_run: bool = False, told: Callable[[str], None] = lambda _: None
 ) -> Reshaped:
-    """Refill the rows of one log table; see `ocelog.lake.reshape.reshape`. Raises KeyError if it is none."""
+    """Refill the rows of one log table; see `ocelog.lake.upkeep.reshape.reshape`. Raises KeyError if it is none."""
     schemas = {table_name(name): schema for name, schema in packaged_schemas().items()}
     return tables.reshape(
         installation.home.path,

@@ -24,10 +24,10 @@ from ocelog.errors import ConfigError, LedgerUnavailableError, OcelogError, Tran
 from ocelog.installation import config
 from ocelog.installation.config import Settings
 from ocelog.instants import from_us, has_passed
-from ocelog.lake.disk import disk_errors
-from ocelog.lake.leftovers import remove_leftovers
-from ocelog.lake.maintenance import Maintenance, Tended
-from ocelog.lake.upkeep import clean
+from ocelog.lake.storage.disk import disk_errors
+from ocelog.lake.upkeep.leftovers import remove_leftovers
+from ocelog.lake.upkeep.maintenance import Maintenance, Tended
+from ocelog.lake.write.cleaning import clean
 from ocelog.model import PUBLISHING, SliceState, table_name
 
 STOP_WITHIN = timedelta(seconds=2.5)

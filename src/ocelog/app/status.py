@@ -8,7 +8,7 @@ from ocelog import errors
 from ocelog.app.assemble import damage, stream_settings, wiz_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
 from ocelog.instants import CLOCKS_APART, from_us, has_passed
-from ocelog.lake.sql import ALL_LOGS
+from ocelog.lake.read.sql import ALL_LOGS
 from ocelog.ledger.slices import LONGEST_WAITS
 from ocelog.ledger.store import Ledger, SourceRow, StreamRow
 from ocelog.model import PUBLISHING, Marks, Origin, Slice, SliceState, TableFault, table_name

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from ocelog.cli import show
 from ocelog.errors import ConfigError, QueryError
 from ocelog.instants import rfc3339
-from ocelog.lake.query import Answer
+from ocelog.lake.query.queries import Answer
 
 _SHOWN = 100
 _WIDEST = 200

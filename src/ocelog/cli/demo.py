@@ -22,7 +22,7 @@ from ocelog.errors import HomeError
 from ocelog.installation import config
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation, make, opened
-from ocelog.lake.query import Queries
+from ocelog.lake.query.queries import Queries
 from ocelog.model import table_name
 from ocelog.pull.puller import Step
 from ocelog.sources.wiz.settings import from_mapping

@@ -10,8 +10,8 @@ from ocelog.cli import show
 from ocelog.cli.tables import check_table, meanings
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
-from ocelog.lake.elsewhere import LakeInfo, lake_info
-from ocelog.lake.sql import current_sql
+from ocelog.lake.read.engine_snippets import LakeInfo, lake_info
+from ocelog.lake.read.sql import current_sql
 from ocelog.model import REJECTIONS
 from ocelog.quantities import write_size
 

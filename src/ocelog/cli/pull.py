@@ -20,7 +20,7 @@ from ocelog.dispatch.threads import Stop
 from ocelog.errors import ConfigError, SourceThrottledError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation, opened
-from ocelog.lake.temporary import clear_abandoned
+from ocelog.lake.storage.scratch import clear_abandoned
 from ocelog.pull.puller import Step
 from ocelog.quantities import instant, write_instant
 

@@ -7,9 +7,9 @@ from ocelog.app.assemble import table_schemas
 from ocelog.errors import ConfigError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
-from ocelog.lake.parts import discard, parts_of_slices
-from ocelog.lake.publish import Publisher
-from ocelog.lake.purge import delete_rows
+from ocelog.lake.upkeep.purge import delete_rows
+from ocelog.lake.write.parts import discard, parts_of_slices
+from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.store import SourceRow
 
 

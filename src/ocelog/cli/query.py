@@ -16,7 +16,7 @@ from ocelog.cli.limits import bound_memory
 from ocelog.cli.output import in_utf8
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
-from ocelog.lake.query import Answer, Limits, Queries
+from ocelog.lake.query.queries import Answer, Limits, Queries
 from ocelog.quantities import duration, nearest
 
 _LONGEST = 1_000_000

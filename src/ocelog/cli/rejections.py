@@ -9,7 +9,7 @@ from ocelog.app.assemble import table_schemas
 from ocelog.app.rejections import replay
 from ocelog.cli import answers, show
 from ocelog.installation.opening import opened
-from ocelog.lake.query import Queries
+from ocelog.lake.query.queries import Queries
 
 _NEWEST = """
 SELECT p_observed_at AS observed_at, p_source_label AS source, p_log_type AS log_type, record_id, path, expected, found,

@@ -10,7 +10,7 @@ from ocelog.cli import show
 from ocelog.cli.tables import check_table
 from ocelog.errors import HomeError, OcelogError
 from ocelog.installation.opening import opened
-from ocelog.lake.reshape import Reshaped
+from ocelog.lake.upkeep.reshape import Reshaped
 
 
 def command(

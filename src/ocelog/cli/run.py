@@ -8,7 +8,7 @@ from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import SERVICE, held
 from ocelog.installation.opening import opened
-from ocelog.lake.temporary import clear_abandoned
+from ocelog.lake.storage.scratch import clear_abandoned
 
 
 def command() -> None:

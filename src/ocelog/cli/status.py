@@ -17,7 +17,7 @@ from ocelog.installation.home import Home
 from ocelog.installation.home_lock import Holder, holder
 from ocelog.installation.opening import Installation, opened
 from ocelog.instants import from_us, has_passed
-from ocelog.lake.inspect import inspect
+from ocelog.lake.upkeep.inspect import inspect
 from ocelog.ledger.vault import COPIED
 from ocelog.model import REJECTIONS, Slice, SliceState
 from ocelog.pull.sweep import Sweep

@@ -11,9 +11,9 @@ from ocelog.app.ledger_views import MEANINGS, ledger_schemas
 from ocelog.cli import show
 from ocelog.errors import ConfigError
 from ocelog.installation import config
-from ocelog.lake.columns import with_table_columns
-from ocelog.lake.sql import ALL_LOGS, CURRENT, log_tables, sql_type
-from ocelog.lake.state import TableStates
+from ocelog.lake.catalog.columns import with_table_columns
+from ocelog.lake.catalog.state import TableStates
+from ocelog.lake.read.sql import ALL_LOGS, CURRENT, log_tables, sql_type
 from ocelog.model import REJECTIONS, table_name
 from ocelog.quantities import nearest
 from ocelog.schema.language.packaged import packaged_schemas

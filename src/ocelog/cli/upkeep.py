@@ -11,7 +11,7 @@ from ocelog.cli import show
 from ocelog.cli.tables import check_table
 from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError, OcelogError
 from ocelog.installation.opening import opened
-from ocelog.lake.maintenance import Maintenance, Tended
+from ocelog.lake.upkeep.maintenance import Maintenance, Tended
 
 OUTPUTS = ("table", "json")
 

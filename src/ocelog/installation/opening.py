@@ -11,9 +11,9 @@ from ocelog.errors import HomeError, LakeDamagedError
 from ocelog.installation import config, home
 from ocelog.installation.config import Settings
 from ocelog.installation.home import Home
-from ocelog.lake.repair import candidates
-from ocelog.lake.state import NAMESPACE, TableStates
-from ocelog.lake.view import checked_mark
+from ocelog.lake.catalog.state import NAMESPACE, TableStates
+from ocelog.lake.read.view import checked_mark
+from ocelog.lake.upkeep.repair import candidates
 from ocelog.ledger import keys
 from ocelog.ledger.open import absolute
 from ocelog.ledger.store import Ledger

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocelog.errors import LakeDamagedError, LakeUnavailableError
-from ocelog.lake.keys import Keys
-from ocelog.lake.parts import discard, write_part
 from ocelog.lake.ports import LakeLedger
-from ocelog.lake.scan import CURSOR, Wanted, scan
-from ocelog.lake.view import View, Views
+from ocelog.lake.read.keys import Keys
+from ocelog.lake.read.scan import CURSOR, Wanted, scan
+from ocelog.lake.read.view import View, Views
+from ocelog.lake.write.parts import discard, write_part
 from ocelog.model import Known, NewPart, Part
 from ocelog.pull.ports import Loaded, OpenRecords
 

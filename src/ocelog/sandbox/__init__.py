@@ -10,5 +10,5 @@ processes, the network, modes, times and mounts; Landlock takes away every file 
 one of them: the child says which it has before it is given anything, and the parent decides whether that will do.
 
 A new kind of worker is a module with a function `main(channel, layers)`, and a `Spec` that names it. See
-`ocelog.lake.worker`.
+`ocelog.lake.query.worker`.
 """

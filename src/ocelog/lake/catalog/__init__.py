@@ -1,0 +1,1 @@
+"""Tables: their metadata, their files, and what they hold."""

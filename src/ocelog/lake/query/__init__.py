@@ -1,0 +1,1 @@
+"""SQL from outside, answered by a child process that may do nothing else."""

@@ -1,0 +1,276 @@
+"""How one statement is answered by a child process that can read nothing but the files it was given."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+import pyarrow as pa
+
+from ocelog.errors import LakeUnavailableError, OcelogError, QueryError
+from ocelog.sandbox.channel import Frame
+from ocelog.sandbox.child import Bounds, Child, Spec
+from ocelog.sandbox.kernel import EVERY, Layers
+
+_ROOM = 2 * 1024**3
+"""Bytes for the interpreter, libraries and buffers that the engine does not count."""
+_LONGEST_FRAME = 256_000_000
+"""Bytes of a batch; the child cuts larger ones, so only a single row can be too large."""
+_MOST_THREADS = 8
+_MACHINE = ("/proc/self/cgroup", "/sys/fs/cgroup", "/proc/meminfo", "/sys/devices/system/cpu")
+"""What the engine looks at whenever it starts, to learn how much of the machine is its."""
+_PLAIN = {pa.time64("us"): pa.int64(), pa.time64("ns"): pa.int64()}
+"""Types whose values are checked as numbers."""
+_SPARE_FILES = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one query may use."""
+
+    timeout: timedelta = timedelta(seconds=60)
+    memory_mb: int = 1024
+    temp_mb: int = 8192
+    """Disk for what does not fit into memory; never more than half of what is free there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guards:
+    """What keeps a query in. Tests leave parts of it out, to show that the rest holds."""
+
+    layers: Layers = EVERY
+    """As if the kernel offered no more than these."""
+    statement: bool = True
+    """Whether the statement is checked before it runs."""
+
+
+class _Refusal(msgspec.Struct):
+    kind: str
+    text: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One statement in a process of its own, which is locked in before it sees the statement."""
+
+    limits: Limits
+    folders: Sequence[str]
+    """All that it may read before it is known which files it needs: those of the lake's tables."""
+    explain: Callable[[str, Sequence[str]], QueryError | None]
+    """Says in the lake's words what is wrong with a query on some tables, if it can."""
+    temporary: Path
+    guards: Guards
+    _child: Child = field(init=False)
+    _deadline: float = field(init=False)
+    _temp_mb: int = field(init=False)
+    _files: Sequence[str] = ()
+    _wanted: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        seconds = self.limits.timeout.total_seconds()
+        self._deadline = time.monotonic() + seconds
+        self._temp_mb = min(self.limits.temp_mb, _free_bytes(self.temporary) // 2 // 1_000_000)
+        bounds = Bounds(
+            memory_bytes=2 * self.limits.memory_mb * 1024**2 + _ROOM,
+            cpu_seconds=int(seconds * _threads()) + 10,
+            wall_seconds=int(seconds) + 60,
+            open_files=1 << 20,
+            scratch_bytes=self._temp_mb * 1_000_000,
+        )
+        spec = Spec(
+            entry="ocelog.lake.query.worker",
+            packages=("duckdb", "pyarrow"),
+            bounds=bounds,
+            read=(*self.folders, *_machine()),
+            scratch=str(self.temporary),
+            longest_frame=_LONGEST_FRAME,
+        )
+        self._child = Child(spec=spec, only=self.guards.layers)
+
+    @property
+    def layers(self) -> Layers:
+        """What keeps the process in. Raises SandboxError if it does not start."""
+        return self._child.layers
+
+    def check(self, sql: str, names: Sequence[str]) -> frozenset[str] | None:
+        """Return the names that `sql` reads; None: all. Raises QueryError unless it only reads."""
+        # The clock starts once the process is ready: on a busy machine that takes a while.
+        _ = self.layers
+        self._deadline = time.monotonic() + self.limits.timeout.total_seconds()
+        asked = {"sql": sql, "names": list(names), "checking": self.guards.statement}
+        found = msgspec.json.decode(self._ask("check", json.dumps(asked).encode(), "tables"), type=list[str] | None)
+        return None if found is None else frozenset(found)
+
+    def begin(
+        self,
+        files: Sequence[str],
+        views: Mapping[str, str],
+        sql: str,
+        *,
+        extras: Mapping[str, pa.Table],
+        wanted: Sequence[str],
+    ) -> pa.Schema:
+        """Make `views` (SQL by name, in an order in which each knows its sources) and begin to answer `sql`.
+
+        Returns the columns of the answer. `extras` are small tables that are no files.
+        """
+        self._files, self._wanted = files, wanted
+        spec: dict[str, Any] = {
+            "sql": sql,
+            "files": list(files),
+            "read": [*files, *_machine()],
+            "views": list(views.items()),
+            "extras": list(extras),
+            "threads": _threads(),
+            "memory_mb": self.limits.memory_mb,
+            "temporary": str(self.temporary) if self.layers.landlock else None,
+            "temp_mb": self._temp_mb * 4 // 5,
+            "locked": self.guards.statement,
+        }
+        self._send("run", json.dumps(spec).encode())
+        for table in extras.values():
+            self._send("extra", _stream(table))
+        return self._open(self._ask("go", b"", "schema")).schema
+
+    def batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Yield the rows as they are computed."""
+        while True:
+            self._send("next")
+            frame = self._receive()
+            if frame.kind == "end":
+                return
+            if frame.kind != "batch":
+                self._malformed()
+            reader = self._open(frame.payload)
+            if reader.schema != schema:
+                self._malformed()
+            try:
+                found = list(reader)
+                for batch in found:
+                    for column in batch.columns:
+                        # 24:00:00, which SQL has and Arrow has not, is no sign of a child that misbehaves.
+                        plain = column.view(_PLAIN[column.type]) if column.type in _PLAIN else column
+                        plain.validate(full=True)
+            except pa.ArrowException:
+                self._malformed()
+            yield from found
+
+    def count(self) -> int:
+        """Return how many rows the answer has; the columns that only it shows are not read for that."""
+        return msgspec.json.decode(self._ask("count", b"", "rows"), type=int)
+
+    def close(self) -> None:
+        """Stop the statement, if it still runs, and free what it used."""
+        self._child.close()
+
+    def _ask(self, kind: str, payload: bytes, expected: str) -> bytearray:
+        self._send(kind, payload)
+        frame = self._receive()
+        if frame.kind != expected:
+            self._malformed()
+        return frame.payload
+
+    def _send(self, kind: str, payload: bytes | memoryview = b"") -> None:
+        # A reader that was slow itself gets no more either: parts may be deleted by now.
+        if time.monotonic() >= self._deadline:
+            raise self._too_long()
+        try:
+            self._child.send(kind, payload, self._deadline)
+        except TimeoutError:
+            raise self._too_long() from None
+        except EOFError:
+            self._ended()
+
+    def _receive(self) -> Frame:
+        """Return the child's answer; an error of its becomes one of ours."""
+        try:
+            frame = self._child.receive(self._deadline)
+        except TimeoutError:
+            raise self._too_long() from None
+        except EOFError:
+            self._ended()
+        except ValueError:
+            self._too_large()
+        if frame.kind != "error":
+            return frame
+        try:
+            refusal = msgspec.json.decode(frame.payload, type=_Refusal)
+        except msgspec.DecodeError:
+            self._malformed()
+        raise self._translated(refusal)
+
+    def _open(self, payload: bytearray) -> pa.RecordBatchReader:
+        try:
+            return pa.ipc.open_stream(pa.py_buffer(payload))
+        except pa.ArrowException:
+            self._malformed()
+
+    def _translated(self, refusal: _Refusal) -> OcelogError:
+        text = refusal.text
+        if refusal.kind == "statement":
+            return QueryError(text)
+        if (gone := next((path for path in self._files if not Path(path).exists()), None)) is not None:
+            return LakeUnavailableError(f"The lake changed while it was read: {gone} is gone. Run it again.")
+        if refusal.kind == "memory" or "Out of Memory" in text or "bad_alloc" in text:
+            return self._too_hungry()
+        if any(each in text for each in ("Permission Error", "Permission denied", "Operation not permitted")):
+            return QueryError(f"The query reaches for something outside the lake: {_first_line(text)}")
+        return self.explain(text, self._wanted) or QueryError(text.strip())
+
+    def _ended(self) -> NoReturn:
+        """Say why the process is gone."""
+        self._child.close()
+        if time.monotonic() >= self._deadline:
+            raise self._too_long()
+        raise self._too_hungry(f" (its process ended with code {self._child.exit_code})")
+
+    def _too_hungry(self, how: str = "") -> QueryError:
+        return QueryError(
+            f"The query needs more than its {self.limits.memory_mb} MB of memory and {self._temp_mb} MB of disk{how}. "
+            "Read fewer columns or a shorter time."
+        )
+
+    def _too_large(self) -> NoReturn:
+        raise QueryError(
+            f"A row of the answer is larger than {_LONGEST_FRAME // 1_000_000} MB: select less of it at once."
+        )
+
+    def _malformed(self) -> NoReturn:
+        self.close()
+        raise QueryError("The answer of the process that runs the query is malformed: it was ended.")
+
+    def _too_long(self) -> QueryError:
+        self._child.close()
+        return QueryError(
+            f"The query took longer than {self.limits.timeout.total_seconds():g} s. Read a shorter time "
+            "(p_event_time), or allow more with --timeout."
+        )
+
+
+def _threads() -> int:
+    return min(_MOST_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _machine() -> list[str]:
+    return [path for path in _MACHINE if Path(path).exists()]
+
+
+def _free_bytes(path: Path) -> int:
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
+
+
+def _stream(table: pa.Table) -> memoryview:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return memoryview(sink.getvalue())
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0]

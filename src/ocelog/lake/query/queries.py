@@ -1,0 +1,225 @@
+"""How an SQL query over the lake is answered."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+
+from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, QueryError, SandboxError
+from ocelog.lake.catalog.columns import with_table_columns
+from ocelog.lake.ports import LakeLedger
+from ocelog.lake.query.engine import Guards, Limits, Run
+from ocelog.lake.query.nearest import explained
+from ocelog.lake.read.sql import ALL_LOGS, CURRENT, all_logs_view, current_view, log_tables, view_of_files
+from ocelog.lake.read.view import View, Views
+from ocelog.lake.storage.checksums import damaged
+from ocelog.lake.storage.scratch import temporary_directory
+from ocelog.lake.storage.verified import Verified
+from ocelog.lake.write.cleaning import GRACE
+
+__all__ = ["Answer", "ExtraTable", "Guards", "Limits", "Queries"]
+
+MAX_TIMEOUT = GRACE - timedelta(minutes=1)
+"""A part's file may go `GRACE` after it was published: no query may still be reading it then."""
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The rows of an answer, computed while they are read."""
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    count: Callable[[], int]
+    """Says how many rows there are without computing them all; after it `batches` yields no more."""
+    tables: frozenset[str]
+    """Tables and views of the lake that the question reads."""
+    missing: tuple[str, ...] = ()
+    """What `all_logs` lacks: for each table that cannot be read, why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtraTable:
+    """A small table that is not in the lake, such as one of the ledger: its rows are copied into each query on it."""
+
+    schema: pa.Schema
+    rows: Callable[[], pa.Table]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Begun:
+    """A statement that is being answered."""
+
+    run: Run
+    schema: pa.Schema
+    wanted: Sequence[str]
+    missing: Mapping[str, str]
+    """Why `all_logs` lacks a table."""
+
+
+class Queries:
+    """Answers queries over the tables of one home, each in a process of its own that can reach nothing else."""
+
+    def __init__(
+        self,
+        home: Path,
+        ledger: LakeLedger,
+        schemas: Mapping[str, pa.Schema],
+        extras: Mapping[str, ExtraTable] | None = None,
+        guards: Guards | None = None,
+    ) -> None:
+        self._home = home
+        self._schemas = schemas
+        self._extras = extras or {}
+        self._views = Views(home, ledger)
+        self._guards = guards or Guards()
+        self._verified = Verified(home)
+
+    @property
+    def names(self) -> list[str]:
+        """Every table and view, in the order in which they are shown."""
+        logs = log_tables(self._schemas)
+        rest = [table for table in self._schemas if table not in logs]
+        return [*(name for table in logs for name in (table, table + CURRENT)), ALL_LOGS, *rest, *self._extras]
+
+    @contextmanager
+    def run(self, sql: str, *, limits: Limits | None = None, trusted: bool = False) -> Iterator[Answer]:
+        """Answer `sql`, one statement that only reads; its rows are computed within the block, and the time limit.
+
+        Raises QueryError if the query is wrong or takes too much, LakeUnavailableError if files went away under it; so
+        does reading the rows. Raises SandboxError if the kernel cannot keep the query's process in and this user is not
+        the owner of the home, unless `sql` is `trusted`.
+        """
+        limits = limits or Limits()
+        if not timedelta(0) < limits.timeout <= MAX_TIMEOUT:
+            raise QueryError(f"The time limit must be more than 0 s and at most {MAX_TIMEOUT.total_seconds():g} s.")
+        with temporary_directory(self._home) as temporary:
+            begun = self._begin(sql, limits, temporary, trusted=trusted)
+            try:
+                yield Answer(
+                    schema=begun.schema,
+                    batches=begun.run.batches(begun.schema),
+                    count=begun.run.count,
+                    tables=frozenset(begun.wanted),
+                    missing=tuple(begun.missing.values()),
+                )
+            finally:
+                begun.run.close()
+
+    def _begin(self, sql: str, limits: Limits, temporary: Path, *, trusted: bool) -> _Begun:
+        """Begin on a view of the lake; if a file goes away before the engine has it, on a newer one."""
+        schemas = dict(self._schemas)
+        for left in reversed(range(_TRIES)):
+            run = Run(
+                limits=limits,
+                folders=[folder for folder in self._folders() if Path(folder).exists()],
+                explain=lambda text, wanted: explained(text, self.names, *self._columns(wanted, schemas)),
+                temporary=temporary,
+                guards=self._guards,
+            )
+            files: dict[str, list[str]] = {}
+            missing: dict[str, str] = {}
+            try:
+                self._refuse_unguarded(run, trusted=trusted)
+                read = run.check(sql, self.names)
+                wanted = [name for name in self.names if read is None or name in read]
+                for table in self._tables(wanted):
+                    try:
+                        view = self._views.take(table)
+                        files[table] = self._files(view, last=not left)
+                        schemas[table] = with_table_columns(
+                            self._schemas[table], None if view.state is None else view.state.schema
+                        )
+                    except LakeDamagedError as error:
+                        if table in wanted or table + CURRENT in wanted:
+                            raise
+                        files[table] = []
+                        missing[table] = f"{ALL_LOGS} lacks the table {table}: {error}"
+                paths = [path for listed in files.values() for path in listed]
+                extras = {name: self._extras[name].rows() for name in self._extras if name in wanted}
+                schema = run.begin(paths, self._sql(files, schemas, wanted), sql, extras=extras, wanted=wanted)
+                return _Begun(run=run, schema=schema, wanted=wanted, missing=missing)
+            except LakeUnavailableError:
+                run.close()
+                if not left:
+                    _refuse_lost(files)
+                    raise
+            except BaseException:
+                run.close()
+                raise
+        raise AssertionError
+
+    def _refuse_unguarded(self, run: Run, *, trusted: bool) -> None:
+        if not run.layers.seccomp and not trusted and self._home.stat().st_uid != os.geteuid():
+            raise SandboxError(
+                f"SQL on the home of another user is refused, since this kernel cannot keep it in (SQL sandbox: "
+                f"{run.layers}). Run it as the owner, or add --unsafe if you trust the SQL."
+            )
+
+    def _folders(self) -> list[str]:
+        return [str(self._home / "landing"), str(self._home / "lake" / "warehouse")]
+
+    def _tables(self, wanted: Sequence[str]) -> list[str]:
+        """Return the tables below the wanted names."""
+        if ALL_LOGS in wanted:
+            return [*log_tables(self._schemas), *(table for table in self._schemas if table in wanted)]
+        return [table for table in self._schemas if table in wanted or table + CURRENT in wanted]
+
+    def _sql(
+        self, files: Mapping[str, list[str]], schemas: Mapping[str, pa.Schema], wanted: list[str]
+    ) -> dict[str, str]:
+        found = {table: view_of_files(schemas[table], paths) for table, paths in files.items()}
+        for name in (name for name in wanted if name.endswith(CURRENT)):
+            table = name.removesuffix(CURRENT)
+            found[name] = current_view(schemas[table], files[table])
+        if ALL_LOGS in wanted:
+            found[ALL_LOGS] = all_logs_view(self._schemas)
+        return found
+
+    def _files(self, view: View, *, last: bool) -> list[str]:
+        """Return the files of a view, each found to hold what was written; in the `last` one none may be gone.
+
+        Raises HomeError for one that lies elsewhere: the query could not open it.
+        """
+        found = [*(file.path for file in view.files), *(str(self._home / part.path) for part in view.parts)]
+        inside = tuple(f"{folder}/" for folder in self._folders())
+        for path in found:
+            if not path.startswith(inside) and not os.path.realpath(path).startswith(
+                tuple(f"{os.path.realpath(folder)}/" for folder in inside)
+            ):
+                raise HomeError(
+                    f"The table {view.table} holds the file {path}, which another engine wrote outside the lake: have "
+                    f"that engine write it again below {self._home / 'lake' / 'warehouse'}."
+                )
+        sizes = {file.path: file.bytes for file in view.files}
+        sizes |= {str(self._home / part.path): part.bytes for part in view.parts}
+        self._verified.check(sizes, may_be_gone=not last)
+        return found
+
+    def _columns(self, wanted: Sequence[str], schemas: Mapping[str, pa.Schema]) -> tuple[set[str], set[str]]:
+        """Return the columns of the wanted tables (of all, if there are none), and the fields inside of them."""
+        everything = {**schemas, **{name: extra.schema for name, extra in self._extras.items()}}
+        named = [*self._tables(wanted), *(name for name in self._extras if name in wanted)]
+        asked = [everything[table] for table in named] or list(everything.values())
+        columns = [column for schema in asked for column in schema]
+        return {column.name for column in columns}, {name for column in columns for name in _fields(column.type)}
+
+
+def _fields(kind: pa.DataType) -> Iterator[str]:
+    while pa.types.is_list(kind):
+        kind = kind.value_type
+    if pa.types.is_struct(kind):
+        for field in kind:
+            yield field.name
+            yield from _fields(field.type)
+
+
+def _refuse_lost(files: Mapping[str, list[str]]) -> None:
+    """Raise LakeDamagedError for a file that view after view has named, and that is not there."""
+    for path in (path for paths in files.values() for path in paths):
+        if not Path(path).exists():
+            raise damaged(path, "is missing, which the lake names")

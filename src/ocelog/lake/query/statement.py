@@ -1,0 +1,195 @@
+"""Which SQL may run: one statement that only reads tables of the lake, by functions that reach nothing else."""
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ocelog.errors import QueryError
+from ocelog.lake.query.nearest import mistyped, nearest
+
+MAX_LENGTH = 1_000_000
+_READING = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
+_PARTS = _READING | {
+    *("EMPTY", "BASE_TABLE", "SUBQUERY", "JOIN", "TABLE_FUNCTION", "EXPRESSION_LIST", "PIVOT", "SHOW_REF"),
+    *("ORDER_MODIFIER", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER", "DISTINCT_MODIFIER"),
+    *("ORDER_DEFAULT", "ASCENDING", "DESCENDING"),
+}
+"""What a statement may consist of, apart from expressions."""
+_EXPRESSIONS = frozenset(
+    (
+        *("BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "DEFAULT"),
+        *("FUNCTION", "LAMBDA", "OPERATOR", "PARAMETER", "POSITIONAL_REFERENCE", "STAR", "SUBQUERY", "TYPE", "WINDOW"),
+    )
+)
+_OWN_SCHEMAS = frozenset({"", "main"})
+_OWN_CATALOGS = frozenset({"", "memory"})
+_CATALOG_VIEWS = frozenset({"tables", "columns"})
+"""Of information_schema."""
+_SHOWN = frozenset({'"tables"', "__show_tables_expanded"})
+_DYNAMIC = frozenset(
+    {
+        *("query", "query_table", "json_execute_serialized_sql", "histogram", "histogram_values"),
+        *("json_serialize_sql", "json_serialize_plan", "json_deserialize_sql", "from_substrait", "from_substrait_json"),
+    }
+)
+"""Functions that run, or carry, SQL in a text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A statement that may run."""
+
+    sql: str
+    tables: frozenset[str] | None
+    """Tables and views of the lake that it reads; None: all of them, since it lists what there is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Functions:
+    """Which functions a query may use, and which of the engine's it may not."""
+
+    scalar: frozenset[str]
+    table: frozenset[str]
+    refused: frozenset[str]
+
+
+@cache
+def functions() -> Functions:
+    """Read the list. A function that is not on it, of a newer engine perhaps, is refused."""
+    found: dict[str, set[str]] = {}
+    section = ""
+    for line in (Path(__file__).parent / "functions.txt").read_text("utf-8").splitlines():
+        if line in {"[scalar]", "[table]", "[refused]"}:
+            section = line.strip("[]")
+            found[section] = set()
+        elif section and line:
+            found[section].add(line)
+    return Functions(
+        scalar=frozenset(found["scalar"]), table=frozenset(found["table"]), refused=frozenset(found["refused"])
+    )
+
+
+def checked(sql: str, names: Collection[str]) -> Statement:
+    """Return `sql` if it is one statement that only reads the tables `names`. Raises QueryError, and nothing was run.
+
+    The kind of the statement does not say so: `WITH x AS (COPY ... TO 'file') SELECT 1` is a SELECT, and overwrites a
+    file; `json_execute_serialized_sql` does it from within a text. So every part of the syntax tree must be of a kind
+    that is known here, every function on the list, every table one of the lake's or of the statement's own WITH.
+    """
+    if len(sql) > MAX_LENGTH:
+        raise QueryError(f"The statement is {len(sql)} characters long; at most {MAX_LENGTH} are read.")
+    if "\0" in sql:
+        raise QueryError("The statement holds a NUL character, where some readers would take it to end.")
+    connection = duckdb.connect(":memory:")
+    try:
+        _check_kind(connection, sql)
+        tree = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+        parts = list(_parts(json.loads(tree[0]) if tree else {}))
+    except duckdb.Error as error:
+        raise QueryError(f"{error}".rstrip() + mistyped(sql)) from error
+    except RecursionError as error:
+        raise QueryError("The statement is nested too deeply.") from error
+    finally:
+        connection.close()
+    if not any(part.get("type") in _READING for part in parts):
+        raise QueryError("Expected a SELECT of a form that can be checked; write PIVOT and the like as GROUP BY.")
+    for part in parts:
+        _check_part(part)
+    return Statement(sql=sql, tables=_tables(parts, names))
+
+
+def _check_kind(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1:
+        raise QueryError(f"Expected one SELECT, found {len(statements)} statements. Run them one by one.")
+    kind = statements[0].type.name
+    if kind != "SELECT":
+        raise QueryError(f"Expected a SELECT, found {kind}. Queries only read: nothing in the lake changes by them.")
+
+
+def _check_part(part: dict[str, Any]) -> None:
+    """Raise QueryError unless one object of the tree is of a known kind, and calls only what is on the list."""
+    kind = part.get("type")
+    if "class" in part:
+        if part["class"] not in _EXPRESSIONS or part.get("export_state"):
+            raise QueryError(f"The query holds a form that is not known to only read ({part['class']}): leave it out.")
+    elif isinstance(kind, str) and kind not in _PARTS:
+        name = kind.removesuffix("_NODE").removesuffix("_QUERY")
+        raise QueryError(f"Expected a SELECT, found {name} in it. Queries only read.")
+    if kind == "TABLE_FUNCTION" and "class" not in part:
+        name = str(part["function"].get("function_name")).lower()
+        if name not in functions().table:
+            raise _refusal(name, functions().table)
+    elif "function_name" in part:
+        name = str(part["function_name"]).lower()
+        if name and name not in functions().scalar | functions().table:
+            raise _refusal(name, functions().scalar)
+    if kind == "SHOW_REF" and part.get("show_type") == "SHOW_SPECIAL" and part.get("table_name") not in _SHOWN:
+        raise QueryError("Only SHOW TABLES, DESCRIBE and SUMMARIZE show something here. `ocelog tables` lists tables.")
+
+
+def _refusal(name: str, allowed: Collection[str]) -> QueryError:
+    if name in _DYNAMIC:
+        return QueryError(f"{name} runs SQL that is hidden in a text or a name: write that SQL into the query itself.")
+    if name in functions().refused or name.startswith(("read_", "parquet_", "duckdb_", "pragma_")):
+        return QueryError(
+            f"The function {name} is not allowed: it may reach outside the lake. A query reads tables of the lake; "
+            "`ocelog tables` lists them."
+        )
+    near = nearest(name, allowed)
+    meant = f" Did you mean {near}?" if near else ""
+    return QueryError(f"There is no function {name}, or queries may not use it.{meant}")
+
+
+def _tables(parts: list[dict[str, Any]], names: Collection[str]) -> frozenset[str] | None:
+    """Return the tables of the lake that are read. Raises QueryError for any other that the statement does not make."""
+    own = {str(each["key"]).lower() for part in parts for each in _made(part)}
+    lake = {name.lower(): name for name in names}
+    found = set[str]()
+    everything = False
+    for part in parts:
+        kind, name = part.get("type"), str(part.get("table_name", "")).lower()
+        schema, catalog = str(part.get("schema_name", "")).lower(), str(part.get("catalog_name", "")).lower()
+        if kind == "SHOW_REF" and part.get("query") is None:
+            if part.get("show_type") == "SHOW_SPECIAL":
+                everything = True
+                continue
+            if name == "" and schema in _OWN_SCHEMAS:
+                everything = True
+                continue
+        elif kind != "BASE_TABLE":
+            continue
+        if schema == "information_schema" and name in _CATALOG_VIEWS:
+            everything = True
+        elif name in lake and schema in _OWN_SCHEMAS and catalog in _OWN_CATALOGS:
+            found.add(lake[name])
+        # A name with a dot or a slash would be taken for a file's if the WITH were out of its sight.
+        elif name not in own or schema or catalog or not set("./").isdisjoint(name):
+            full = ".".join(each for each in (catalog, schema, str(part.get("table_name"))) if each)
+            near = nearest(full, names)
+            meant = f" Did you mean {near}?" if near else ""
+            raise QueryError(f"There is no table {full}.{meant} `ocelog tables` lists them.")
+    return None if everything else frozenset(found)
+
+
+def _made(part: dict[str, Any]) -> list[dict[str, Any]]:
+    made = part.get("cte_map")
+    names = [{"key": part["cte_name"]}] if "cte_name" in part else []
+    return [*names, *(made["map"] if isinstance(made, dict) else [])]
+
+
+def _parts(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object of a syntax tree; not by recursion, since a statement may be as deep as it likes."""
+    left = [tree]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            yield one
+            left += one.values()
+        elif isinstance(one, list):
+            left += one

@@ -1,0 +1,199 @@
+"""What runs in the child of a query: the engine, shut off from everything but the files it was given.
+
+The parent sends `check` (a statement and the names of tables) and hears which tables it reads. Then it sends `run` (the
+files and views), one `extra` per small table that is no file, and `go`; then `next` for each batch, or `count`. Answers
+are JSON and Arrow streams. This module imports all that it will need, since afterwards nothing can be read.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+# Nothing here needs it, and it would begin threads before the process is locked in.
+sys.modules["numpy"] = None  # type: ignore[assignment]
+
+import duckdb  # noqa: E402 - see above
+import pyarrow as pa  # noqa: E402
+
+from ocelog.errors import QueryError  # noqa: E402
+from ocelog.lake.query.statement import checked, functions  # noqa: E402
+from ocelog.lake.read.sql import literal, quoted  # noqa: E402
+from ocelog.sandbox import kernel  # noqa: E402
+from ocelog.sandbox.channel import Channel, Frame  # noqa: E402
+from ocelog.sandbox.kernel import Layers  # noqa: E402
+
+functions()
+
+_BATCH_ROWS = 10_000
+_BATCH_BYTES = 16_000_000
+_WHOLE = "ocelog_whole_answer"
+"""What an answer is called whose columns are written in another way."""
+_LONGEST_TEXT = 20_000
+"""Characters of an error."""
+
+
+def main(channel: Channel, layers: Layers) -> None:
+    """Check and run one statement, as the parent asks for it, until the parent is gone."""
+    worker = _Worker(layers)
+    while True:
+        frame = channel.receive()
+        try:
+            answer = worker.answer(frame)
+        except QueryError as error:
+            answer = _refusal("statement", error)
+        except FileNotFoundError as error:
+            answer = _refusal("gone", error)
+        except MemoryError as error:
+            answer = _refusal("memory", error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
+            answer = _refusal("engine", error)
+        if answer is not None:
+            channel.send(*answer)
+
+
+def _refusal(kind: str, error: BaseException) -> tuple[str, bytes]:
+    text = str(error).encode("utf-8", "replace").decode()[:_LONGEST_TEXT]
+    return "error", json.dumps({"kind": kind, "text": text}).encode()
+
+
+class _Worker:
+    """What has been asked so far."""
+
+    def __init__(self, layers: Layers) -> None:
+        self._layers = layers
+        self._spec: dict[str, Any] = {}
+        self._extras = list[tuple[str, pa.Table]]()
+
+    def answer(self, frame: Frame) -> tuple[str, bytes | memoryview] | None:
+        match frame.kind:
+            case "check":
+                asked = json.loads(frame.payload)
+                tables = checked(asked["sql"], asked["names"]).tables if asked["checking"] else None
+                return "tables", json.dumps(None if tables is None else sorted(tables)).encode()
+            case "run":
+                self._spec = json.loads(frame.payload)
+            case "extra":
+                name = self._spec["extras"][len(self._extras)]
+                self._extras.append((name, pa.ipc.open_stream(pa.py_buffer(bytes(frame.payload))).read_all()))
+            case "go":
+                if self._layers.landlock:
+                    read, scratch = self._spec["read"], self._spec["temporary"]
+                    kernel.restrict_files(self._layers.landlock, read=read, scratch=scratch)
+                self._engine = _Engine(self._spec, self._extras)
+                return "schema", self._engine.schema()
+            case "next":
+                batch = self._engine.next()
+                return ("end", b"") if batch is None else ("batch", batch)
+            case _:
+                return "rows", json.dumps(self._engine.count()).encode()
+        return None
+
+
+def _told_as_text(answer: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """Write as text what Arrow cannot hold: the offset of a time, and the time 24:00:00 within a list or struct."""
+    kinds = [_without_times(kind, nested=False) for kind in answer.types]
+    if all(kind is None for kind in kinds):
+        return answer
+    names = [f"c{at}" for at in range(len(kinds))]
+    columns = ", ".join(
+        (name if kind is None else f"CAST({name} AS {kind})") + f" AS {quoted(shown)}"
+        for name, kind, shown in zip(names, kinds, answer.columns, strict=True)
+    )
+    sql = f"SELECT {columns} FROM {_WHOLE} AS answer({', '.join(names)})"  # noqa: S608 - quoted
+    written = answer.query(_WHOLE, sql)
+    return answer if written is None else written
+
+
+def _without_times(kind: Any, *, nested: bool) -> str | None:  # noqa: PLR0911 - one answer for each type
+    """Write the type `kind` in SQL with texts in the place of such times; None: it has none."""
+    match kind.id:
+        case "time with time zone":
+            return "VARCHAR"
+        case "time" if nested:
+            return "VARCHAR"
+        case "list" | "array":
+            inner = _without_times(kind.children[0][1], nested=True)
+            return None if inner is None else f"{inner}[]"
+        case "struct":
+            fields = [(name, child, _without_times(child, nested=True)) for name, child in kind.children]
+            if all(inner is None for _, _, inner in fields):
+                return None
+            return f"STRUCT({', '.join(f'{quoted(name)} {inner or child}' for name, child, inner in fields)})"
+        case "map":
+            (_, key), (_, value) = kind.children
+            keys, values = _without_times(key, nested=True), _without_times(value, nested=True)
+            return f"MAP({keys or key}, {values or value})" if keys or values else None
+        case _:
+            return None
+
+
+class _Engine:
+    """One statement that is being answered."""
+
+    def __init__(self, spec: dict[str, Any], extras: Sequence[tuple[str, pa.Table]]) -> None:
+        self._connection = duckdb.connect(":memory:")
+        temporary = spec["temporary"]
+        self._connection.execute(f"""
+            SET TimeZone = 'UTC';
+            SET python_enable_replacements = false;
+            SET autoinstall_known_extensions = false;
+            SET autoload_known_extensions = false;
+            SET allow_community_extensions = false;
+            SET threads = {int(spec["threads"])};
+            SET memory_limit = '{int(spec["memory_mb"])}MB';
+            SET temp_directory = {literal(temporary or "")};
+            SET max_temp_directory_size = '{int(spec["temp_mb"]) if temporary else 0}MB';
+        """)
+        for name, table in extras:
+            # Copied, since reading it in place needs modules that are out of reach by now.
+            reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches())
+            self._connection.register("extra", reader)
+            self._connection.execute(f"CREATE TABLE {quoted(name)} AS SELECT * FROM extra")  # noqa: S608 - quoted
+            self._connection.unregister("extra")
+        allowed = ", ".join(map(literal, spec["files"]))
+        if spec["locked"]:
+            self._connection.execute(f"""
+                SET allowed_paths = [{allowed}];
+                SET enable_external_access = false;
+                SET lock_configuration = true;
+            """)
+        for name, select in spec["views"]:
+            self._connection.execute(f"CREATE VIEW {quoted(name)} AS {select}")
+        self._answer = _told_as_text(self._connection.sql(spec["sql"]))
+        self._reader = self._answer.to_arrow_reader(_BATCH_ROWS)
+        self._batches = self._pieces()
+
+    def schema(self) -> memoryview:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self._reader.schema):
+            pass
+        return memoryview(sink.getvalue())
+
+    def next(self) -> memoryview | None:
+        batch = next(self._batches, None)
+        if batch is None:
+            return None
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        return memoryview(sink.getvalue())
+
+    def count(self) -> int:
+        """Return how many rows the answer has; the columns that only it shows are not read for that."""
+        # One connection has one open answer.
+        self._reader.close()
+        ((rows,),) = self._answer.aggregate("count(*)").fetchall()
+        return int(rows)
+
+    def _pieces(self) -> Iterator[pa.RecordBatch]:
+        """Yield batches that are small enough to be held twice."""
+        for batch in self._reader:
+            left = [batch]
+            while left:
+                one = left.pop()
+                if one.nbytes > _BATCH_BYTES and one.num_rows > 1:
+                    half = one.num_rows // 2
+                    left += [one.slice(half), one.slice(0, half)]
+                else:
+                    yield one

@@ -1,0 +1,1 @@
+"""Bytes on disk: made durable, checked, and named when they are lost."""

@@ -1,0 +1,53 @@
+"""What the libraries of the lake raise, in our words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from ocelog.errors import LakeDamagedError, LakeUnavailableError, OcelogError, SchemaError
+from ocelog.lake.storage.checksums import REPAIR
+from ocelog.lake.storage.disk import refusal
+
+# Imported where an error is there to be sorted: publishing has imported them already.
+# ruff: noqa: PLC0415
+
+
+@contextmanager
+def translated(table: str) -> Iterator[None]:
+    """Turn what PyIceberg, its catalog's database, Arrow and the disk raise into OcelogErrors; the cause is kept."""
+    try:
+        yield
+    except OcelogError:
+        raise
+    except Exception as error:
+        found = _sorted_out(table, error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _sorted_out(table: str, error: Exception) -> OcelogError | None:  # noqa: PLR0911 - one answer for each error
+    from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError, ValidationError
+    from sqlalchemy.exc import DatabaseError
+
+    match error:
+        case CommitFailedException() | TableAlreadyExistsError():
+            return LakeUnavailableError(f"{table}: another commit came first; nothing was appended. Run it again.")
+        case DatabaseError():
+            if any(word in str(error.orig) for word in ("malformed", "not a database")):
+                return LakeDamagedError(f"{table}: the lake's catalog is damaged: {error.orig}. {REPAIR}")
+            if "readonly" in str(error.orig):
+                return LakeUnavailableError(
+                    f"{table}: the lake's catalog, lake/catalog.db in the home, may not be written: {error.orig}. Let "
+                    "the owner of the home write the folder lake and what is in it (chmod, chattr -i, mount)."
+                )
+            return LakeUnavailableError(f"{table}: the lake's catalog cannot be used: {error.orig}. Run it again.")
+        case FileNotFoundError():
+            return LakeDamagedError(f"{error.filename or error} is missing, which {table} names. {REPAIR}")
+        case pa.ArrowInvalid() | pa.ArrowNotImplementedError() | ValidationError():
+            return SchemaError(f"{table}: waiting rows do not fit the table: {error}.")
+        case OSError():
+            return refusal(error, error.filename or table)
+        case _:
+            return None

@@ -1,0 +1,1 @@
+"""How parts are written and become rows of a table."""
