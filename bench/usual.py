@@ -12,7 +12,6 @@ from uuid import uuid4
 import pyarrow as pa
 import pydantic
 
-from ocelog.instants import from_us
 from ocelog.model import Kind, Stamp
 from ocelog.schema.columns.indicators import Feed, feeds_of
 from ocelog.schema.columns.table import row_schema
@@ -29,6 +28,7 @@ from ocelog.schema.language.fields import (
     Timestamp,
     Type,
 )
+from ocelog.times import from_us
 
 
 class UsualWay:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
-from ocelog.instants import EPOCH
+from ocelog.times import EPOCH
 
 Narrowed: TypeAlias = Mapping[str, Sequence[str] | Sequence[int]]
 """Filters beside a slice's stretch, by their name."""

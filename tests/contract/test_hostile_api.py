@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from hostile import DAY, FINDINGS, SINCE, Api, Behaviour, Pull, Record, entry, finding, ids, issue, spread, wiz
-from ocelog.instants import rfc3339
 from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull import slices
 from ocelog.sources.wiz.streams import KINDS
+from ocelog.times import rfc3339
 
 UNTIL = SINCE + 2 * DAY
 HOUR = timedelta(hours=1)

@@ -13,7 +13,6 @@ import pytest
 from lakeside.ledger import FakeLedger
 from lakeside.things import ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import LakeDamagedError, LakeUnavailableError
-from ocelog.instants import to_us
 from ocelog.lake import lake as lake_module
 from ocelog.lake.lake import FileLake
 from ocelog.lake.read import keys
@@ -24,6 +23,7 @@ from ocelog.lake.write.damage import lost_part
 from ocelog.lake.write.parts import remove_orphans
 from ocelog.lake.write.publish import Publisher
 from ocelog.model import Part
+from ocelog.times import to_us
 
 TABLE = "wiz_issues"
 Land = Callable[..., Part]

@@ -16,7 +16,6 @@ from pyiceberg.catalog.sql import SqlCatalog
 from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import HomeError, LakeUnavailableError, SchemaError
-from ocelog.instants import to_us
 from ocelog.lake.catalog import iceberg
 from ocelog.lake.catalog.iceberg import opened_catalog
 from ocelog.lake.catalog.state import MARK, TableStates
@@ -30,6 +29,7 @@ from ocelog.lake.write import datafiles
 from ocelog.lake.write.cleaning import clean
 from ocelog.lake.write.publish import DUE_BYTES, Publisher, due
 from ocelog.model import Part
+from ocelog.times import to_us
 
 TABLE = "wiz_issues"
 

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from ocelog.app.assemble import table_schemas
-from ocelog.instants import from_us, rfc3339
 from ocelog.lake.lake import FileLake
 from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.store import Ledger, SourceRow
@@ -22,6 +21,7 @@ from ocelog.pull.ports import Behind, Landed, Landing, LandingLedger, Page
 from ocelog.pull.slices import ask_of
 from ocelog.schema.columns.table import rejection_rows
 from ocelog.sources.wiz.streams import KINDS
+from ocelog.times import from_us, rfc3339
 from shaping import AUDIT, ISSUES, shaper_of
 
 KIND = KINDS["Wiz.Issues"]

@@ -9,10 +9,10 @@ from bookkeeping.crashes import crash_everywhere
 from bookkeeping.races import everything
 from bookkeeping.records import NOW, TABLE, landing, part, planned, rejecting, slice_of, source_row, taken
 from ocelog.errors import LostFenceError
-from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
 from ocelog.model import REJECTIONS, Checkpoint, Part, Slice, SliceState
 from ocelog.pull.ports import Behind, Landed, Tally
+from ocelog.times import to_us
 
 
 def _two_taken(ledger: Ledger) -> tuple[Slice, Slice]:

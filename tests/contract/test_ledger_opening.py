@@ -20,11 +20,11 @@ from sqlalchemy import inspect, text
 from bookkeeping.races import at_once, everything
 from bookkeeping.records import planned, slice_of
 from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError
-from ocelog.instants import from_us
 from ocelog.ledger import open as opening
 from ocelog.ledger import tables
 from ocelog.ledger.store import Ledger
 from ocelog.ledger.transactions import Database, connect
+from ocelog.times import from_us
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from datetime import timedelta
 from bookkeeping.crashes import before_statement, crash_everywhere
 from bookkeeping.races import at_once
 from bookkeeping.records import NOW, TABLE, landing, planned, rejecting, slice_of, taken
-from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
 from ocelog.model import REJECTIONS, GivenUp, Slice
 from ocelog.pull.ports import Landed
+from ocelog.times import to_us
 
 
 def _landed(ledger: Ledger, count: int) -> Slice:

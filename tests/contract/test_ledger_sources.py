@@ -8,9 +8,9 @@ from bookkeeping.crashes import crash_everywhere
 from bookkeeping.races import at_once, everything
 from bookkeeping.records import ISSUES, NOW, TABLE, begun, landing, planned, rejecting, slice_of, source_row, taken
 from ocelog.errors import ConfigError
-from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger, SourceRow
 from ocelog.model import REJECTIONS
+from ocelog.times import to_us
 
 
 def test_a_source_comes_back_as_it_was_added_whatever_its_name(ledger: Ledger) -> None:

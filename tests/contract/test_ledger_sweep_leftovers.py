@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from bookkeeping.records import ISSUES, NOW, source_row
 from bookkeeping.records import slice_of as blank
-from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
 from ocelog.model import Origin, Slice
 from ocelog.pull.ports import Suspect
+from ocelog.times import to_us
 
 
 def sweeping(ledger: Ledger, round_: int) -> Slice:

@@ -7,12 +7,12 @@ import pytest
 
 from bookkeeping.records import ISSUES, NOW, planned, slice_of, source_row
 from ocelog.errors import LostFenceError
-from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from ocelog.pull.ports import Coverage, Suspect
 from ocelog.pull.sweep import Stage, Step, Sweep
 from ocelog.secret import Secret
+from ocelog.times import to_us
 
 HOUR = timedelta(hours=1)
 

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from commands import Ocelog, Simulated, simulator
-from ocelog.instants import rfc3339
+from ocelog.times import rfc3339
 
 ADMIN = "sweeping"
 SIZE = ["--audit", "20", "--issues", "60", "--findings", "60", "--admin-token", ADMIN]

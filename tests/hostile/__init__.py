@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self, TypeAlias
 
-from ocelog.instants import from_us, rfc3339
 from ocelog.ledger.store import Ledger, SourceRow
 from ocelog.model import Origin, Slice, SliceState, table_name
 from ocelog.pull.ports import Source
@@ -20,6 +19,7 @@ from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.source import WizSource
 from ocelog.sources.wiz.streams import KINDS, ROOTS
+from ocelog.times import from_us, rfc3339
 from simulation.lake import MemoryLake
 
 Record: TypeAlias = dict[str, Any]

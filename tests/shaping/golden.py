@@ -9,12 +9,12 @@ from typing import Any
 import graphql
 import pyarrow as pa
 
-from ocelog.instants import rfc3339
 from ocelog.model import table_name
 from ocelog.schema.columns.table import REJECTION_SCHEMA, arrow_schema, rejection_rows
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
 from ocelog.sources.wiz.streams import KINDS, ROOTS
+from ocelog.times import rfc3339
 from shaping import STAMP
 
 FOLDER = Path(__file__).parents[1] / "golden"

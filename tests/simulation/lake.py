@@ -6,10 +6,10 @@ from typing import Any
 import pyarrow as pa
 
 from ocelog.errors import LakeUnavailableError
-from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
 from ocelog.model import Known, NewPart, Part
 from ocelog.pull.ports import Loaded, OpenRecords
+from ocelog.times import to_us
 
 Row = dict[str, Any]
 _MAX_LOOKS = 1_000

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, event
 
-from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
 from ocelog.model import Slice
+from ocelog.times import to_us
 from simulation.world import PAGE, World
 
 SLACK_US = 2_000_000

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ocelog.errors import HaltError, TransientError
-from ocelog.instants import from_us, to_us
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.ports import Ask, Page, Unusable
+from ocelog.times import from_us, to_us
 from simulation.run import Simulation, by_id, lasting
 from simulation.world import KIND, PAGE, Thing, World, WorldSource, draw_faults, draw_lasting
 

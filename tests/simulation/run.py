@@ -16,7 +16,6 @@ from greenlet import getcurrent, greenlet
 
 from ocelog.app.sweep_stages import advance
 from ocelog.errors import LostFenceError
-from ocelog.instants import from_us, to_us
 from ocelog.ledger.store import Ledger, SourceRow
 from ocelog.model import REJECTIONS, Origin, Slice, SliceState, table_name
 from ocelog.pull import planner
@@ -28,6 +27,7 @@ from ocelog.pull.sweep import Stage
 from ocelog.schema.columns.table import rejection_rows
 from ocelog.schema.language.parse import parse_schema
 from ocelog.schema.shape import compile_shaper
+from ocelog.times import from_us, to_us
 from simulation.lake import MemoryLake, Row
 from simulation.liveness import ALL_WITHIN, HEALTHY_WITHIN, RETRIED_WITHIN, Meter, allowed, meets
 from simulation.world import (

@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceUnavailableError
-from ocelog.instants import EPOCH, from_us, rfc3339, to_us
 from ocelog.model import Kind
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.ports import Answer, Ask, CursorLost, Page, Unusable
+from ocelog.times import EPOCH, from_us, rfc3339, to_us
 
 SCHEMA = """
 schema: Sim.Thing

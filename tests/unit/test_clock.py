@@ -3,8 +3,8 @@ from datetime import timedelta
 import pytest
 
 from ocelog.errors import SourceUnavailableError
-from ocelog.instants import EPOCH, to_us
 from ocelog.pull.clock import ApiClock
+from ocelog.times import EPOCH, to_us
 
 NOON = EPOCH + timedelta(days=20_000, hours=12)
 

@@ -10,11 +10,11 @@ import pytest
 
 from bookkeeping.records import ISSUES, NOW, slice_of, source_row
 from ocelog.app.coverage import to_measure
-from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
 from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull.ports import Coverage
 from ocelog.pull.sweep import Stage, Step
+from ocelog.times import to_us
 
 AUDIT = "Wiz.Audit"
 STREAMS: Any = [

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocelog.instants import EPOCH, to_us
 from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull import slices
 from ocelog.pull.cuts import cuts_between
 from ocelog.pull.ports import Ask, Page
 from ocelog.pull.slices import Narrow, Reading, Split
+from ocelog.times import EPOCH, to_us
 
 SECOND = timedelta(seconds=1)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from ocelog.instants import to_us
 from ocelog.model import Kind, Narrowed
 from ocelog.pull.narrowing import Crowd, filters
+from ocelog.times import to_us
 
 KIND = Kind(
     log_type="Wiz.Issues",

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocelog.instants import EPOCH, to_us
 from ocelog.model import Checkpoint, Kind, Marks, Origin, Slice, SliceState
 from ocelog.pull.planner import OVERLAP, Plan, StreamSettings, complete_through, plan, still_short
+from ocelog.times import EPOCH, to_us
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ISSUES = Kind(

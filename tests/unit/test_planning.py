@@ -10,9 +10,9 @@ import pytest
 
 from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of
 from ocelog.app.planning import REMEMBERED, forget_old, lacking, plan_stretch, totals_are_right_again
-from ocelog.instants import to_us
 from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, Origin, Slice, SliceState, StreamFaults
+from ocelog.times import to_us
 
 STREAM: Any = SimpleNamespace(key=("acme", ISSUES), source=SimpleNamespace(now=lambda: NOW))
 OLD = NOW - REMEMBERED

@@ -22,13 +22,13 @@ from ocelog.app.service import LOOK_EVERY, PATIENCE, Service
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import AccessRefusedError, OcelogError, SourceUnavailableError
 from ocelog.installation.home_lock import SILENT
-from ocelog.instants import EPOCH
 from ocelog.lake.upkeep.maintenance import Tended
 from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, Slice, SliceState
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.puller import Blames, Drained
 from ocelog.sources.wiz.streams import KINDS
+from ocelog.times import EPOCH
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 EDGE = {"edge": NOW, "backfill_since": NOW - HOUR, "relook_at": NOW, "swept_at": NOW, "offset": timedelta(0)}

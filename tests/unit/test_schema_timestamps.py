@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocelog.instants import from_us, to_us
 from ocelog.schema.decode.timestamps import all_canonical, canonical, instant
+from ocelog.times import from_us, to_us
 
 UNUSUAL = [
     "2024-07-29 09:40:15Z",

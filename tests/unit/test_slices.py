@@ -15,12 +15,12 @@ from ocelog.errors import (
     SourceUnavailableError,
     TransientError,
 )
-from ocelog.instants import to_us
 from ocelog.model import SWEEPING, Checkpoint, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull import slices
 from ocelog.pull.planner import still_short
 from ocelog.pull.ports import Page
 from ocelog.pull.slices import Moved, Narrow, Reading, Split
+from ocelog.times import to_us
 
 SINCE = datetime(2026, 3, 1, tzinfo=UTC)
 SLICE = Slice(

@@ -7,7 +7,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ocelog.instants import to_us
 from ocelog.model import Checkpoint, Known, NewPart, Origin, Slice, SliceState
 from ocelog.pull.ports import Landed, Landing, Loaded, OpenRecords, Suspect
 from ocelog.pull.sweep import (
@@ -23,6 +22,7 @@ from ocelog.pull.sweep import (
     vanished,
 )
 from ocelog.sources.wiz.streams import KINDS
+from ocelog.times import to_us
 
 BORN = datetime(2026, 3, 1, tzinfo=UTC)
 SWEEP = Sweep(

@@ -20,7 +20,6 @@ from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.ports import Shaper
 from ocelog.pull.puller import Puller, Step
-from ocelog.quantities import duration, nearest, per_table
 from ocelog.schema.columns.table import REJECTION_SCHEMA, arrow_schema, rejection_rows
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
@@ -30,6 +29,7 @@ from ocelog.sources.wiz.rate import Pace
 from ocelog.sources.wiz.settings import WizSettings
 from ocelog.sources.wiz.source import WizSource
 from ocelog.sources.wiz.streams import KINDS, ROOTS
+from ocelog.units import duration, nearest, per_table
 
 SECRET_NAME = "client_secret"  # noqa: S105 - what the secret is called in the vault
 POLL, BACKFILL, SWEEP_EVERY = "5m", "30d", "1d"

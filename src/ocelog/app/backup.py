@@ -17,7 +17,6 @@ from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
 from ocelog.files import read_regular
 from ocelog.installation import home as homes
 from ocelog.installation.opening import Installation
-from ocelog.instants import rfc3339
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read.view import check_lake
 from ocelog.lake.storage.checksums import damage, damaged, unreadable
@@ -27,6 +26,7 @@ from ocelog.lake.upkeep.relocate import begin_elsewhere, table_files
 from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.open import absolute
 from ocelog.ledger.store import Ledger
+from ocelog.times import rfc3339
 
 _NOTE = "backup.json"
 _VERSION = 1

@@ -9,13 +9,13 @@ from itertools import groupby
 from ocelog.app.assemble import Stream, table_schemas
 from ocelog.errors import OcelogError, SourceUnavailableError
 from ocelog.installation.opening import Installation
-from ocelog.instants import EPOCH, from_us, has_passed, rfc3339, to_us
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.sql import CURRENT, literal, quoted
 from ocelog.model import Origin, SliceState, table_name
 from ocelog.pull.ports import Ask, Coverage, Page
 from ocelog.pull.sweep import Stage
-from ocelog.quantities import per_table
+from ocelog.times import EPOCH, from_us, has_passed, rfc3339, to_us
+from ocelog.units import per_table
 
 # What is put together here are the names of our schemas, and values written as literals.
 # ruff: noqa: S608

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from ocelog.errors import HomeError
 from ocelog.ledger.store import Ledger
-from ocelog.quantities import write_instant
+from ocelog.units import write_instant
 
 CLOCK_OFF = timedelta(minutes=5)
 """A clock that differs by more from Wiz's is wrong."""

@@ -10,11 +10,11 @@ from ocelog.app.assemble import Stream
 from ocelog.app.sweep_stages import advance
 from ocelog.dispatch.fair import StreamKey
 from ocelog.errors import LostFenceError
-from ocelog.instants import EPOCH
 from ocelog.ledger.store import Ledger
 from ocelog.model import Kind, Marks, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.planner import Plan, plan, still_short
 from ocelog.pull.sweep import Stage
+from ocelog.times import EPOCH
 
 REMEMBERED = timedelta(hours=6)
 """So long the ledger keeps the slices that are read: with 600 streams, each day of live ones is 230,000 rows."""

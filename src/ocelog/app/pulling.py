@@ -18,11 +18,11 @@ from ocelog.app.planning import Stretch, forget_old, plan_due, plan_stretch, tot
 from ocelog.dispatch.fair import StreamKey, next_stream
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import LostFenceError, OcelogError, SourceThrottledError, TransientError
-from ocelog.instants import to_us
 from ocelog.ledger.slices import holder_of
 from ocelog.ledger.store import Due, Ledger
 from ocelog.model import SWEEPING, Origin, Slice, SliceState
 from ocelog.pull.puller import Drained
+from ocelog.times import to_us
 
 REST = timedelta(minutes=5)
 """A stream that was refused is left alone so long; nobody mends a permission in seconds."""

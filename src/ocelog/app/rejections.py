@@ -11,7 +11,6 @@ from ocelog.app.assemble import table_schemas
 from ocelog.errors import OperatorError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
-from ocelog.instants import EPOCH, from_us, to_us
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.write.publish import Publisher
@@ -23,6 +22,7 @@ from ocelog.schema.columns.table import rejection_rows
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
 from ocelog.sources.wiz.streams import KINDS
+from ocelog.times import EPOCH, from_us, to_us
 
 _AT_ONCE = 500
 _REPLAY = "replay"

@@ -15,7 +15,6 @@ from ocelog.app.assemble import table_schemas
 from ocelog.app.planning import lost_slices
 from ocelog.errors import LakeDamagedError, OcelogError
 from ocelog.installation.opening import Installation
-from ocelog.instants import from_us
 from ocelog.lake.catalog.state import NAMESPACE, TableFile, TableStates
 from ocelog.lake.lake import FileLake
 from ocelog.lake.read.scan import opened
@@ -31,6 +30,7 @@ from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.store import SourceRow
 from ocelog.model import REJECTIONS, GivenUp, Kind, NewPart, Part, Slice, table_name
 from ocelog.sources.wiz.streams import KINDS
+from ocelog.times import from_us
 
 Stretch: TypeAlias = tuple[str, str, str, str | None, datetime, datetime]
 """What a slice asks for: source, log type, origin, date, and the ends."""

@@ -23,12 +23,12 @@ from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import ConfigError, LedgerUnavailableError, OcelogError, TransientError
 from ocelog.installation import config
 from ocelog.installation.config import Settings
-from ocelog.instants import from_us, has_passed
 from ocelog.lake.storage.disk import disk_errors
 from ocelog.lake.upkeep.leftovers import remove_leftovers
 from ocelog.lake.upkeep.maintenance import Maintenance, Tended
 from ocelog.lake.write.cleaning import clean
 from ocelog.model import PUBLISHING, SliceState, table_name
+from ocelog.times import from_us, has_passed
 
 STOP_WITHIN = timedelta(seconds=2.5)
 """What has not ended by then is left behind; it is safe to kill."""

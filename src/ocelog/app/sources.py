@@ -15,10 +15,10 @@ from ocelog.installation.opening import Installation
 from ocelog.ledger.sources import PURGING
 from ocelog.ledger.store import SourceRow
 from ocelog.ledger.vault import Vault
-from ocelog.quantities import nearest
 from ocelog.secret import Secret
 from ocelog.sources.wiz.check import HealthItem
 from ocelog.sources.wiz.settings import WizSettings
+from ocelog.units import nearest
 
 _LONGEST_NAME = 200
 _PLAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")

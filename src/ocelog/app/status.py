@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from ocelog import errors
 from ocelog.app.assemble import damage, stream_settings, wiz_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
-from ocelog.instants import CLOCKS_APART, from_us, has_passed
 from ocelog.lake.read.sql import ALL_LOGS
 from ocelog.ledger.slices import LONGEST_WAITS
 from ocelog.ledger.store import Ledger, SourceRow, StreamRow
 from ocelog.model import PUBLISHING, Marks, Origin, Slice, SliceState, TableFault, table_name
 from ocelog.pull.planner import complete_through, still_short
 from ocelog.pull.sweep import Sweep as SweepRound
-from ocelog.quantities import write_instant
+from ocelog.times import CLOCKS_APART, from_us, has_passed
+from ocelog.units import write_instant
 
 _PATIENCE = timedelta(hours=1)
 """What fails for longer without a success needs a person, though it is tried again."""

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from ocelog.cli import show
 from ocelog.errors import ConfigError, QueryError
-from ocelog.instants import rfc3339
 from ocelog.lake.query.queries import Answer
+from ocelog.times import rfc3339
 
 _SHOWN = 100
 _WIDEST = 200

@@ -7,7 +7,7 @@ import typer
 
 from ocelog.app.backup import back_up
 from ocelog.installation.opening import opened
-from ocelog.quantities import write_size
+from ocelog.units import write_size
 
 
 def command(

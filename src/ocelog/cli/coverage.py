@@ -11,7 +11,7 @@ from ocelog.app.status import Gap, coverage
 from ocelog.cli import logs, show
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
-from ocelog.quantities import write_instant
+from ocelog.units import write_instant
 
 NORMAL = (
     "A small difference is normal while records change: Wiz counts as of now, the lake knows what changed up to its "

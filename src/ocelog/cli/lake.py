@@ -13,7 +13,7 @@ from ocelog.installation.opening import opened
 from ocelog.lake.read.engine_snippets import LakeInfo, lake_info
 from ocelog.lake.read.sql import current_sql
 from ocelog.model import REJECTIONS
-from ocelog.quantities import write_size
+from ocelog.units import write_size
 
 
 def command(

@@ -22,7 +22,7 @@ from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation, opened
 from ocelog.lake.storage.scratch import clear_abandoned
 from ocelog.pull.puller import Step
-from ocelog.quantities import instant, write_instant
+from ocelog.units import instant, write_instant
 
 
 def command(

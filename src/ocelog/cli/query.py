@@ -17,7 +17,7 @@ from ocelog.cli.output import in_utf8
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
 from ocelog.lake.query.queries import Answer, Limits, Queries
-from ocelog.quantities import duration, nearest
+from ocelog.units import duration, nearest
 
 _LONGEST = 1_000_000
 

@@ -7,8 +7,8 @@ import typer
 
 from ocelog.cli import show
 from ocelog.installation import config, home
-from ocelog.quantities import write_duration
 from ocelog.sandbox.child import describe
+from ocelog.units import write_duration
 
 
 def command(

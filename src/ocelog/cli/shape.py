@@ -16,13 +16,13 @@ import typer
 from ocelog.app.assemble import log_types
 from ocelog.cli import show
 from ocelog.errors import ConfigError
-from ocelog.instants import rfc3339
 from ocelog.model import Origin, Stamp
 from ocelog.pull.ports import Shaped
 from ocelog.pull.versions import row_names
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
 from ocelog.sources.wiz.streams import KINDS
+from ocelog.times import rfc3339
 
 _AT_ONCE = 500
 _LONGEST_LINE = 256 * 1024 * 1024

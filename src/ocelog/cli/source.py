@@ -10,7 +10,7 @@ from ocelog.app.assemble import SECRET_NAME, damage, stream_settings, wiz_settin
 from ocelog.cli import health, purging, show, source_change
 from ocelog.installation.opening import opened
 from ocelog.ledger.store import SourceRow
-from ocelog.quantities import write_duration
+from ocelog.units import write_duration
 
 app = typer.Typer(help="Add, check, change and remove Wiz tenants.", no_args_is_help=True, rich_markup_mode=None)
 Name = Annotated[str, typer.Argument(help="The source's name.", show_default=False)]

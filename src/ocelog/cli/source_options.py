@@ -14,8 +14,8 @@ from ocelog.app.assemble import BACKFILL, POLL, SWEEP_EVERY
 from ocelog.app.sources import GivenSecret
 from ocelog.cli.secret_input import given_secret
 from ocelog.errors import ConfigError
-from ocelog.quantities import duration, write_duration
 from ocelog.sources.wiz.settings import WizSettings, changed, from_mapping
+from ocelog.units import duration, write_duration
 
 ClientId: TypeAlias = Annotated[str | None, typer.Option("--client-id", help="The service account's client id.")]
 SecretFile: TypeAlias = Annotated[

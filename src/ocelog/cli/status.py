@@ -16,13 +16,13 @@ from ocelog.installation import home as homes
 from ocelog.installation.home import Home
 from ocelog.installation.home_lock import Holder, holder
 from ocelog.installation.opening import Installation, opened
-from ocelog.instants import from_us, has_passed
 from ocelog.lake.upkeep.inspect import inspect
 from ocelog.ledger.vault import COPIED
 from ocelog.model import REJECTIONS, Slice, SliceState
 from ocelog.pull.sweep import Sweep
-from ocelog.quantities import about, duration, write_instant, write_size
 from ocelog.sandbox.child import describe
+from ocelog.times import from_us, has_passed
+from ocelog.units import about, duration, write_instant, write_size
 
 _READERS = frozenset({"ocelog run", "ocelog pull", "ocelog sweep", "ocelog demo"})
 _MOVES = timedelta(minutes=2)

@@ -17,11 +17,11 @@ from ocelog.dispatch.threads import Stop
 from ocelog.errors import ConfigError, OcelogError, TransientError
 from ocelog.installation.home_lock import held, holder
 from ocelog.installation.opening import Installation, opened
-from ocelog.instants import from_us
 from ocelog.ledger.store import SourceRow
 from ocelog.model import table_name
 from ocelog.pull.sweep import Stage, Sweep
-from ocelog.quantities import write_instant
+from ocelog.times import from_us
+from ocelog.units import write_instant
 
 _LOOK_EVERY = 1.0
 _MOST_AGAIN = 20

@@ -15,8 +15,8 @@ from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read.sql import ALL_LOGS, CURRENT, log_tables, sql_type
 from ocelog.model import REJECTIONS, table_name
-from ocelog.quantities import nearest
 from ocelog.schema.language.packaged import packaged_schemas
+from ocelog.units import nearest
 
 JSON_HINT = """\
 Free JSON, such as actionParameters, tags and p_extra, is text. To read a key:

@@ -15,8 +15,8 @@ import yaml
 
 from ocelog.errors import ConfigError
 from ocelog.files import read_regular
-from ocelog.quantities import between, choice, nearest, per_table, size, switch, whole
 from ocelog.secret import Secret
+from ocelog.units import between, choice, nearest, per_table, size, switch, whole
 
 FILE_NAME = "config.yml"
 _PREFIX = "OCELOG_"

@@ -22,7 +22,7 @@ from urllib.parse import quote
 from ocelog import redaction
 from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.files import read_regular
-from ocelog.instants import rfc3339
+from ocelog.times import rfc3339
 
 VERSION = 1
 """Of the home's layout; a newer one is refused, an older one is brought up to this."""

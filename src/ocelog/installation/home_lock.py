@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from ocelog.errors import HomeError
 from ocelog.installation.home import Home, read_note, translated
-from ocelog.instants import has_passed, rfc3339
+from ocelog.times import has_passed, rfc3339
 
 SERVICE = "ocelog run"
 """The command that goes on until it is stopped."""

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from ocelog.instants import CLOCKS_APART
+from ocelog.times import CLOCKS_APART
 
 
 def our_clock() -> datetime:

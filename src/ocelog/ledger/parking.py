@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 
-from ocelog.instants import from_us, to_us
 from ocelog.ledger import slices, streams, tables
 from ocelog.model import Origin, Slice, SliceState
+from ocelog.times import from_us, to_us
 
 _s = tables.slices.c
 

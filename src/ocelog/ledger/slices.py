@@ -27,10 +27,10 @@ from sqlalchemy import (
 )
 
 from ocelog.errors import LostFenceError
-from ocelog.instants import CLOCKS_APART, from_us, to_us
 from ocelog.ledger import tables
 from ocelog.ledger.dialects import bounded, later
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
+from ocelog.times import CLOCKS_APART, from_us, to_us
 
 LEASE = timedelta(minutes=10)
 """A holder that has not moved its slice for so long is taken for dead, unless it took a longer lease."""

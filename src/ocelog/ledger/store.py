@@ -7,7 +7,6 @@ from pathlib import Path
 from sqlalchemy import select
 
 from ocelog.errors import LostFenceError
-from ocelog.instants import to_us
 from ocelog.ledger import (
     counters,
     given_up,
@@ -33,6 +32,7 @@ from ocelog.model import GivenUp, Marks, NewPart, Part, Slice, SliceState, Strea
 from ocelog.pull.ports import Behind, Coverage, Landed, Landing, Suspect
 from ocelog.pull.sweep import Outcome, Step, Sweep
 from ocelog.redaction import without_password
+from ocelog.times import to_us
 
 __all__ = ["Due", "Ledger", "SourceRow", "StreamRow"]
 

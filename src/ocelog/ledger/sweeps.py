@@ -8,12 +8,12 @@ from hashlib import sha256
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, func, insert, or_, select, update
 
 from ocelog.errors import LostFenceError
-from ocelog.instants import to_us
 from ocelog.ledger import slices, tables
 from ocelog.ledger.dialects import bounded
 from ocelog.model import SWEEPING, Marks, Origin, Slice, SliceState
 from ocelog.pull.ports import AGREEING_SWEEPS, Coverage, Suspect
 from ocelog.pull.sweep import MOST_SUSPECTS, Outcome, Stage, Step, Sweep, vanished
+from ocelog.times import to_us
 
 _w = tables.sweeps.c
 _s = tables.suspects.c

@@ -2,10 +2,10 @@
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from ocelog.instants import from_us
 from ocelog.ledger import tables
 from ocelog.ledger.dialects import bounded
 from ocelog.model import TableFault
+from ocelog.times import from_us
 
 _t = tables.table_faults.c
 

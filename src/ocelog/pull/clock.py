@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from ocelog.errors import SourceUnavailableError
-from ocelog.instants import from_us, to_us
+from ocelog.times import from_us, to_us
 
 _NEEDED = 3
 """So many differences must agree before they are believed."""

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from ocelog.instants import from_us, to_us
+from ocelog.times import from_us, to_us
 
 _SECOND = 1_000_000
 _HALF = _SECOND // 2

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ocelog.errors import LakeUnavailableError
-from ocelog.instants import to_us
 from ocelog.model import Kind, Origin, Part, Slice
 from ocelog.pull.ports import Ask, Lake, OpenRecords, Shaped
 from ocelog.pull.versions import History, Placed
+from ocelog.times import to_us
 
 _EVER_US = 2**62
 _MOST_OPEN = 20_000

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from ocelog.instants import from_us, to_us
 from ocelog.model import Kind, Narrowed
 from ocelog.pull.cuts import cuts_between
+from ocelog.times import from_us, to_us
 
 _SECOND = 1_000_000
 

@@ -12,8 +12,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from ocelog.instants import EPOCH, to_us
 from ocelog.model import SWEEPING, Covered, Kind, Marks, Origin, Slice, SliceState
+from ocelog.times import EPOCH, to_us
 
 OVERLAP = timedelta(minutes=5)
 """A live slice begins so far before the edge: records can appear late after their timestamp."""

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from ocelog.errors import HaltError, SourceThrottledError, SourceUnavailableError, TransientError
-from ocelog.instants import EPOCH, to_us
 from ocelog.model import Checkpoint, Kind, Origin, Slice, SliceState, Stamp, StreamFaults, table_name
 from ocelog.pull import isolation, narrowing, slices
 from ocelog.pull.landing import Lander, PageLanded, RejectionRows, rejected
@@ -19,6 +18,7 @@ from ocelog.pull.memory import Memory
 from ocelog.pull.ports import Answer, Ask, CursorLost, Lake, LandingLedger, Page, Shaped, Shaper, Source, Unusable
 from ocelog.pull.slices import Moved, Narrow, Next, Reading, Split
 from ocelog.pull.sweep import Judge, infer
+from ocelog.times import EPOCH, to_us
 
 Blames: TypeAlias = Literal["slice", "stream"]
 """What an error is about: this slice alone, so that its neighbours go on, or the whole stream, which should rest."""

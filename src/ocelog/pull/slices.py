@@ -14,11 +14,11 @@ from math import gcd
 from typing import TypeAlias
 
 from ocelog.errors import HaltError, SourceThrottledError, TransientError
-from ocelog.instants import EPOCH, to_us
 from ocelog.model import Checkpoint, Narrowed, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.cuts import cuts_between
 from ocelog.pull.isolation import Stretch
 from ocelog.pull.ports import Ask, Page
+from ocelog.times import EPOCH, to_us
 
 SECOND = timedelta(seconds=1)
 FULL_SLICE = 10_000

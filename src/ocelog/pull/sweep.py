@@ -15,11 +15,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from ocelog.errors import LakeUnavailableError
-from ocelog.instants import from_us, to_us
 from ocelog.model import Kind, Origin, Slice, SliceState, table_name
 from ocelog.pull.planner import OVERLAP
 from ocelog.pull.ports import AGREEING_SWEEPS, Behind, Lake, Landing, LandingLedger, OpenRecords, Suspect, Tally
 from ocelog.pull.versions import History
+from ocelog.times import from_us, to_us
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ocelog.errors import LakeUnavailableError
 from ocelog.files import read_regular
-from ocelog.instants import has_passed
 from ocelog.lake.storage.checksums import damage, damaged, written_sum
+from ocelog.times import has_passed
 
 AGAIN = timedelta(days=1)
 """How long after a file was compared it is compared once more, though it has not changed."""

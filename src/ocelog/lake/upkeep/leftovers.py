@@ -9,12 +9,12 @@ from typing import Any
 
 from ocelog.errors import OcelogError
 from ocelog.files import read_regular
-from ocelog.instants import has_passed
 from ocelog.lake.catalog.file_io import durable_io, local_path
 from ocelog.lake.catalog.iceberg import table_location
 from ocelog.lake.catalog.state import TableStates, readable
 from ocelog.lake.storage.disk import make_directory, refusal, sync_directory, write_new
 from ocelog.lake.write.parts import LANDING, discard
+from ocelog.times import has_passed
 
 EVERY = timedelta(days=1)
 """Between two looks. What both find goes: no commit and no query takes so long."""

@@ -10,7 +10,6 @@ from shutil import disk_usage
 import pyarrow as pa
 
 from ocelog.errors import HomeError, LakeUnavailableError
-from ocelog.instants import has_passed
 from ocelog.lake.catalog.state import TableFile, TableState, TableStates
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.storage.checksums import NOT_REGULAR, damage, damaged
@@ -19,7 +18,8 @@ from ocelog.lake.upkeep.compaction import BUSY, QUIET, Policy, by_partition, gro
 from ocelog.lake.upkeep.leftovers import remove_leftovers
 from ocelog.lake.upkeep.retention import expire_rows
 from ocelog.lake.write.cleaning import GRACE, clean
-from ocelog.quantities import write_size
+from ocelog.times import has_passed
+from ocelog.units import write_size
 
 _QUIET_AFTER = timedelta(days=1)
 """A partition to which nothing was added for so long is one that does not grow any more."""

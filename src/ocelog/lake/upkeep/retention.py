@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ocelog.errors import LakeUnavailableError
-from ocelog.instants import rfc3339
 from ocelog.lake.catalog.conform import conform
 from ocelog.lake.catalog.file_io import local_path
 from ocelog.lake.catalog.iceberg import BY_DAY, check_partitions, opened_catalog
@@ -21,6 +20,7 @@ from ocelog.lake.storage.faults import translated
 from ocelog.lake.storage.scratch import temporary_directory
 from ocelog.lake.write.append import commit, replacing
 from ocelog.lake.write.datafiles import DataFiles, by_event_time
+from ocelog.times import rfc3339
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile

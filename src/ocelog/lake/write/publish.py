@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from ocelog.errors import LakeDamagedError
-from ocelog.instants import has_passed
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.read.view import checked_mark
 from ocelog.lake.write.append import append
 from ocelog.lake.write.damage import sound_parts
 from ocelog.model import Part
+from ocelog.times import has_passed
 
 DUE_BYTES = 64 * 1024 * 1024
 DUE_AGE = timedelta(minutes=5)

@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 
 from ocelog.errors import SchemaError
-from ocelog.instants import EPOCH
 from ocelog.schema.language.fields import (
     INDICATORS,
     Array,
@@ -23,6 +22,7 @@ from ocelog.schema.language.fields import (
     Validate,
 )
 from ocelog.schema.language.yaml_nodes import Entry, Marked, parse
+from ocelog.times import EPOCH
 
 _TOP_KEYS = ("schema", "version", "description", "referenceURL", "fields")
 _FIELD_KEYS = ("name", "type", "required", "description", "origin")

@@ -15,10 +15,10 @@ from ocelog.errors import (
     SourceUnavailableError,
     TransientError,
 )
-from ocelog.instants import EPOCH
 from ocelog.pull.ports import Answer, Ask, CursorLost, Page, Unusable
 from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.streams import AUDIT, ROOTS, Root
+from ocelog.times import EPOCH
 
 if TYPE_CHECKING:
     from ocelog.sources.wiz.source import WizSource

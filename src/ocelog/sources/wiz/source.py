@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
-from ocelog.instants import to_us
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.ports import Answer, Ask
 from ocelog.redaction import Redactor
@@ -25,6 +24,7 @@ from ocelog.sources.wiz.selection import Selection, without
 from ocelog.sources.wiz.settings import WizSettings
 from ocelog.sources.wiz.streams import ROOTS, Root
 from ocelog.sources.wiz.tokens import Token, Tokens
+from ocelog.times import to_us
 
 __all__ = ["HealthItem", "WizSource"]
 

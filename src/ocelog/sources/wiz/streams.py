@@ -9,9 +9,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from ocelog.instants import from_us, rfc3339
 from ocelog.model import Kind
 from ocelog.pull.ports import Ask
+from ocelog.times import from_us, rfc3339
 
 MOST_RECORDS = 500
 """Largest `first` that the vendor documents for cursor paging."""

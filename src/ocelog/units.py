@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from ocelog.errors import ConfigError
-from ocelog.instants import rfc3339
+from ocelog.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

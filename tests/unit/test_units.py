@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocelog.errors import ConfigError
-from ocelog.quantities import about, duration, instant, nearest, size, write_duration, write_instant, write_size
+from ocelog.units import about, duration, instant, nearest, size, write_duration, write_instant, write_size
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 
