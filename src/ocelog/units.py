@@ -2,14 +2,14 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from ocelog.errors import ConfigError
+from ocelog.suggest import suggest
 from ocelog.times import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -106,7 +106,7 @@ def choice(*words: str) -> "Callable[[str], str]":
 
     def read(text: str) -> str:
         if text.lower() not in words:
-            raise ConfigError(f"{text!r} is none of {', '.join(words)}{nearest(text, words)}")
+            raise ConfigError(f"{text!r} is none of {', '.join(words)}{suggest(text, words)}")
         return text.lower()
 
     return read
@@ -146,10 +146,3 @@ def instant(text: str, *, now: datetime) -> datetime:
 def write_instant(value: datetime | None) -> str | None:
     """Write `value` to the second as RFC 3339 with Z."""
     return None if value is None else rfc3339(value.replace(microsecond=0))
-
-
-def nearest(wrong: str, right: "Iterable[str]") -> str:
-    """Return `; did you mean X?` for the nearest of `right`, else nothing."""
-    by_fold = {name.casefold(): name for name in right}
-    found = get_close_matches(wrong.casefold(), by_fold, n=1, cutoff=0.5)
-    return f"; did you mean {by_fold[found[0]]!r}?" if found else ""

@@ -64,9 +64,9 @@ def test_a_wrong_secret_saves_nothing_and_says_what_to_do(ocelog: Ocelog, tenant
         (["wiz", "prod", "--token-url", "cognito", "--client-id", "x"], "no terminal to ask for the client secret"),
         (["wiz", "prod", "--token-ulr", "cognito"], "No such option: --token-ulr (Possible options: --token-url)"),
         (["wiz", "a\nb", "--token-url", "cognito", "--client-id", "x"], "name is one line"),
-        (["wiz", "prod", "--token-url", "cognto", "--client-id", "x"], "did you mean `cognito`?"),
-        (["wiz", "prod", "--token-url", "vendor", "--client-id", "x"], "not `vendor`."),
-        (["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--log-type", "issue"], "did you mean `issues`"),
+        (["wiz", "prod", "--token-url", "cognto", "--client-id", "x"], "did you mean 'cognito'?"),
+        (["wiz", "prod", "--token-url", "vendor", "--client-id", "x"], "not 'vendor'."),
+        (["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--log-type", "issue"], "did you mean 'issues'"),
         (
             ["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--backfill", "long"],
             "--backfill: 'long' is no",

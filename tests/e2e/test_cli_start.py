@@ -275,7 +275,7 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
     for mistake in (
         "There is a source 'taken' already",
         "API URL must be a URL",
-        "did you mean `cognito`?",
+        "did you mean 'cognito'?",
         "choose at least one",
         "FAIL  token",
         "'long' is no duration",

@@ -53,7 +53,7 @@ def test_a_wrong_line_in_the_file_is_refused_by_name(tmp_path: Path, text: str, 
 
 
 def test_a_variable_that_is_nearly_a_setting_is_refused_with_its_name(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="OCELOG_THREDS is not known; did you mean OCELOG_THREADS"):
+    with pytest.raises(ConfigError, match="no setting 'OCELOG_THREDS'; did you mean 'OCELOG_THREADS'"):
         config.load({"XDG_DATA_HOME": str(tmp_path), "OCELOG_THREDS": "3"})
 
 

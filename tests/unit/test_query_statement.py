@@ -3,7 +3,6 @@ import duckdb
 import pytest
 
 from ocelog.errors import QueryError
-from ocelog.lake.query.nearest import explained, mistyped
 from ocelog.lake.query.statement import MAX_LENGTH, checked, functions
 
 NAMES = ["wiz_audit", "wiz_issues", "all_logs"]
@@ -240,31 +239,3 @@ def test_a_statement_knows_the_tables_that_it_reads() -> None:
 @pytest.mark.parametrize("sql", ["SHOW TABLES", "SHOW ALL TABLES", "DESCRIBE", "FROM information_schema.columns"])
 def test_a_statement_that_lists_tables_sees_all_of_them(sql: str) -> None:
     assert checked(sql, NAMES).tables is None
-
-
-def test_an_unknown_name_gets_the_nearest_one() -> None:
-    names = ["wiz_audit", "wiz_issues"], ["sourceIP", "createdAt"], ["nativeType", "name"]
-    table = explained('Catalog Error: Table with name wiz_isues does not exist!\nDid you mean "x"?', *names)
-    column = explained('Binder Error: Referenced column "sourceip2" not found in FROM clause!', *names)
-    of_table = explained('Binder Error: Table "a" does not have a column named "created_at"', *names)
-    field = explained('Binder Error: Could not find key "nativetyp" in struct', *names)
-    owner = explained('Binder Error: Referenced table "createdat" not found!', *names)
-    assert "There is no table wiz_isues. Did you mean wiz_issues?" in str(table)
-    assert "There is no column sourceip2. Did you mean sourceIP?" in str(column)
-    assert "Did you mean createdAt?" in str(of_table)
-    assert "There is no field nativetyp in it. Did you mean nativeType?" in str(field)
-    assert "There is no column or table createdat. Did you mean createdAt?" in str(owner)
-    assert "mean" not in str(explained("Table with name zzz does not exist", *names))
-    assert explained("Parser Error: syntax error", *names) is None
-
-
-@pytest.mark.parametrize(
-    ("sql", "meant"),
-    [
-        ("selct 1", "`selct`: did you mean SELECT?"),
-        ("SELECT 'form' /* wehre */ fro x -- limt", "`fro`: did you mean FROM?"),
-        ("SELECT 1 FROM", ""),
-    ],
-)
-def test_a_mistyped_word_of_sql_is_found_outside_of_texts_and_comments(sql: str, meant: str) -> None:
-    assert mistyped(sql).strip() == meant

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocelog.errors import ConfigError
-from ocelog.units import about, duration, instant, nearest, size, write_duration, write_instant, write_size
+from ocelog.suggest import suggest
+from ocelog.units import about, duration, instant, size, write_duration, write_instant, write_size
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 
@@ -56,5 +57,5 @@ def test_what_people_read_is_short() -> None:
 
 
 def test_the_nearest_name_is_offered_whatever_its_case() -> None:
-    assert nearest("WIZ_isues", ["wiz_issues", "wiz_audit"]) == "; did you mean 'wiz_issues'?"
-    assert nearest("zebra", ["wiz_issues"]) == ""
+    assert suggest("WIZ_isues", ["wiz_issues", "wiz_audit"]) == "; did you mean 'wiz_issues'?"
+    assert suggest("zebra", ["wiz_issues"]) == ""

@@ -101,9 +101,9 @@ def test_what_is_left_out_has_its_default() -> None:
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
-        ({"page_siz": 5}, "did you mean `page_size`"),
+        ({"page_siz": 5}, "did you mean 'page_size'"),
         ({"zzz": 5}, "no setting `zzz`"),
-        ({"log_types": ["audi"]}, "did you mean `audit`"),
+        ({"log_types": ["audi"]}, "did you mean 'audit'"),
         ({"log_types": []}, "nothing to pull"),
         ({"rate": 0}, "rate"),
         ({"rate": "fast"}, "rate"),

@@ -29,7 +29,8 @@ from ocelog.sources.wiz.rate import Pace
 from ocelog.sources.wiz.settings import WizSettings
 from ocelog.sources.wiz.source import WizSource
 from ocelog.sources.wiz.streams import KINDS, ROOTS
-from ocelog.units import duration, nearest, per_table
+from ocelog.suggest import suggest
+from ocelog.units import duration, per_table
 
 SECRET_NAME = "client_secret"  # noqa: S105 - what the secret is called in the vault
 POLL, BACKFILL, SWEEP_EVERY = "5m", "30d", "1d"
@@ -74,7 +75,7 @@ def maintenance(installation: Installation, *, trust_clock: bool = False) -> Mai
     for table in retention:
         if table not in schemas:
             raise ConfigError(
-                f"retention: there is no table {table!r}{nearest(table, schemas) or '. See: ocelog tables'}"
+                f"retention: there is no table {table!r}{suggest(table, schemas) or '. See: ocelog tables'}"
             )
     return Maintenance(
         installation.home.path,
@@ -224,5 +225,5 @@ def log_types(names: Collection[str]) -> list[str]:
     known = {name: name for name in KINDS} | {root.short: name for name, root in ROOTS.items()}
     unknown = next((name for name in names if name not in known), None)
     if unknown is not None:
-        raise ConfigError(f"There is no log type {unknown!r}{nearest(unknown, known)}")
+        raise ConfigError(f"There is no log type {unknown!r}{suggest(unknown, known)}")
     return list(dict.fromkeys(known[name] for name in names))

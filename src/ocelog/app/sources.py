@@ -18,7 +18,7 @@ from ocelog.ledger.vault import Vault
 from ocelog.secret import Secret
 from ocelog.sources.wiz.check import HealthItem
 from ocelog.sources.wiz.settings import WizSettings
-from ocelog.units import nearest
+from ocelog.suggest import suggest
 
 _LONGEST_NAME = 200
 _PLAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -60,7 +60,7 @@ def find(installation: Installation, name: str, *, removed: bool = False) -> Sou
     found = installation.ledger.source(unicodedata.normalize("NFC", name.strip()))
     if found is None or (found.removed_us is not None and not removed):
         known = [row.name for row in installation.ledger.sources()]
-        raise ConfigError(f"There is no source {name!r}{nearest(name, known) or '. See: ocelog source list'}")
+        raise ConfigError(f"There is no source {name!r}{suggest(name, known) or '. See: ocelog source list'}")
     return found
 
 

@@ -17,7 +17,8 @@ from ocelog.cli.output import in_utf8
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
 from ocelog.lake.query.queries import Answer, Limits, Queries
-from ocelog.units import duration, nearest
+from ocelog.suggest import suggest
+from ocelog.units import duration
 
 _LONGEST = 1_000_000
 
@@ -122,7 +123,7 @@ def _output(word: str | None) -> Output:
     if word is None:
         return Output.TABLE if sys.stdout.isatty() else Output.NDJSON
     if word not in list(Output):
-        raise ConfigError(f"-o {word}: choose one of {', '.join(Output)}{nearest(word, map(str, Output))}")
+        raise ConfigError(f"-o {word}: choose one of {', '.join(Output)}{suggest(word, map(str, Output))}")
     return Output(word)
 
 

@@ -16,7 +16,7 @@ from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read.sql import ALL_LOGS, CURRENT, log_tables, sql_type
 from ocelog.model import REJECTIONS, table_name
 from ocelog.schema.language.packaged import packaged_schemas
-from ocelog.units import nearest
+from ocelog.suggest import suggest
 
 JSON_HINT = """\
 Free JSON, such as actionParameters, tags and p_extra, is text. To read a key:
@@ -46,7 +46,7 @@ def command(
 def check_table(name: str, known: dict[str, str]) -> None:
     """Raise ConfigError with the nearest name where there is no table `name`."""
     if name not in known:
-        raise ConfigError(f"There is no table {name!r}{nearest(name, known) or '. See: ocelog tables'}")
+        raise ConfigError(f"There is no table {name!r}{suggest(name, known) or '. See: ocelog tables'}")
 
 
 def meanings() -> dict[str, str]:

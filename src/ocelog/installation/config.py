@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ import yaml
 from ocelog.errors import ConfigError
 from ocelog.files import read_regular
 from ocelog.secret import Secret
-from ocelog.units import between, choice, nearest, per_table, size, switch, whole
+from ocelog.suggest import suggest
+from ocelog.units import between, choice, per_table, size, switch, whole
 
 FILE_NAME = "config.yml"
 _PREFIX = "OCELOG_"
@@ -205,7 +205,7 @@ def _text(name: object, value: object, path: Path) -> str:
     if name in KNOWN and name not in allowed:
         raise ConfigError(f"{path}: {name} can only be set as {_PREFIX}{str(name).upper()}.")
     if name not in allowed:
-        raise ConfigError(f"{path}: there is no setting {str(name)!r}{nearest(str(name), allowed)}")
+        raise ConfigError(f"{path}: there is no setting {str(name)!r}{suggest(str(name), allowed)}")
     if not isinstance(value, str | int | bool):
         raise ConfigError(f"{path}: {name}: expected one value, found {type(value).__name__}.")
     return str(value)
@@ -216,9 +216,9 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     ours = [_PREFIX + name.upper() for name in KNOWN] + ["OCELOG_KEY"]
     for name in environment:
         if name.startswith(_PREFIX) and name not in ours:
-            close = get_close_matches(name, ours, n=1, cutoff=0.85)
-            if close:
-                raise ConfigError(f"The variable {name} is not known; did you mean {close[0]}?")
+            meant = suggest(name, ours, cutoff=0.85)
+            if meant:
+                raise ConfigError(f"There is no setting {name!r}{meant}")
 
 
 def key_text(environment: Mapping[str, str] | None = None) -> Secret | None:

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -61,8 +61,6 @@ class Run:
     limits: Limits
     folders: Sequence[str]
     """All that it may read before it is known which files it needs: those of the lake's tables."""
-    explain: Callable[[str, Sequence[str]], QueryError | None]
-    """Says in the lake's words what is wrong with a query on some tables, if it can."""
     temporary: Path
     guards: Guards
     _child: Child = field(init=False)
@@ -220,7 +218,8 @@ class Run:
             return self._too_hungry()
         if any(each in text for each in ("Permission Error", "Permission denied", "Operation not permitted")):
             return QueryError(f"The query reaches for something outside the lake: {_first_line(text)}")
-        return self.explain(text, self._wanted) or QueryError(text.strip())
+        hint = "\n`ocelog tables T` lists the columns of a table." if text.startswith("Binder Error") else ""
+        return QueryError(text.strip() + hint)
 
     def _ended(self) -> NoReturn:
         """Say why the process is gone."""

@@ -13,7 +13,6 @@ from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, Que
 from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.query.engine import Guards, Limits, Run
-from ocelog.lake.query.nearest import explained
 from ocelog.lake.read.sql import ALL_LOGS, CURRENT, all_logs_view, current_view, log_tables, view_of_files
 from ocelog.lake.read.view import View, Views
 from ocelog.lake.storage.checksums import damaged
@@ -117,7 +116,6 @@ class Queries:
             run = Run(
                 limits=limits,
                 folders=[folder for folder in self._folders() if Path(folder).exists()],
-                explain=lambda text, wanted: explained(text, self.names, *self._columns(wanted, schemas)),
                 temporary=temporary,
                 guards=self._guards,
             )
@@ -199,23 +197,6 @@ class Queries:
         sizes |= {str(self._home / part.path): part.bytes for part in view.parts}
         self._verified.check(sizes, may_be_gone=not last)
         return found
-
-    def _columns(self, wanted: Sequence[str], schemas: Mapping[str, pa.Schema]) -> tuple[set[str], set[str]]:
-        """Return the columns of the wanted tables (of all, if there are none), and the fields inside of them."""
-        everything = {**schemas, **{name: extra.schema for name, extra in self._extras.items()}}
-        named = [*self._tables(wanted), *(name for name in self._extras if name in wanted)]
-        asked = [everything[table] for table in named] or list(everything.values())
-        columns = [column for schema in asked for column in schema]
-        return {column.name for column in columns}, {name for column in columns for name in _fields(column.type)}
-
-
-def _fields(kind: pa.DataType) -> Iterator[str]:
-    while pa.types.is_list(kind):
-        kind = kind.value_type
-    if pa.types.is_struct(kind):
-        for field in kind:
-            yield field.name
-            yield from _fields(field.type)
 
 
 def _refuse_lost(files: Mapping[str, list[str]]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from ocelog.errors import QueryError
-from ocelog.lake.query.nearest import mistyped, nearest
+from ocelog.suggest import suggest
 
 MAX_LENGTH = 1_000_000
 _READING = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
@@ -91,7 +91,7 @@ def checked(sql: str, names: Collection[str]) -> Statement:
         tree = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
         parts = list(_parts(json.loads(tree[0]) if tree else {}))
     except duckdb.Error as error:
-        raise QueryError(f"{error}".rstrip() + mistyped(sql)) from error
+        raise QueryError(f"{error}".rstrip()) from error
     except RecursionError as error:
         raise QueryError("The statement is nested too deeply.") from error
     finally:
@@ -141,9 +141,7 @@ def _refusal(name: str, allowed: Collection[str]) -> QueryError:
             f"The function {name} is not allowed: it may reach outside the lake. A query reads tables of the lake; "
             "`ocelog tables` lists them."
         )
-    near = nearest(name, allowed)
-    meant = f" Did you mean {near}?" if near else ""
-    return QueryError(f"There is no function {name}, or queries may not use it.{meant}")
+    return QueryError(f"There is no function {name!r}, or queries may not use it{suggest(name, allowed) or '.'}")
 
 
 def _tables(parts: list[dict[str, Any]], names: Collection[str]) -> frozenset[str] | None:
@@ -171,9 +169,7 @@ def _tables(parts: list[dict[str, Any]], names: Collection[str]) -> frozenset[st
         # A name with a dot or a slash would be taken for a file's if the WITH were out of its sight.
         elif name not in own or schema or catalog or not set("./").isdisjoint(name):
             full = ".".join(each for each in (catalog, schema, str(part.get("table_name"))) if each)
-            near = nearest(full, names)
-            meant = f" Did you mean {near}?" if near else ""
-            raise QueryError(f"There is no table {full}.{meant} `ocelog tables` lists them.")
+            raise QueryError(f"There is no table {full!r}{suggest(full, names) or '.'} `ocelog tables` lists them.")
     return None if everything else frozenset(found)
 
 

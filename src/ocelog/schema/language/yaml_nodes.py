@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from typing import TypeAlias
 
 import yaml
 
 from ocelog.errors import SchemaError
+from ocelog.suggest import suggest
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_NESTING = 200
@@ -47,13 +47,6 @@ def _refuse_deep(text: str, origin: str) -> None:
                 depth -= 1
         if depth > _MAX_NESTING:
             raise SchemaError(f"{origin}:{_line(event)}: nested more than {_MAX_NESTING} deep")
-
-
-def nearest(name: str, known: Collection[str]) -> str:
-    """Return `; did you mean 'x'?` with the name in `known` that is most like `name`, or nothing where none is."""
-    by_lower = {one.lower(): one for one in known}
-    matches = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
-    return f"; did you mean {by_lower[matches[0]]!r}?" if matches else ""
 
 
 Node: TypeAlias = yaml.Node
@@ -118,7 +111,7 @@ class Marked:
         """Return the text here, which must be one of `known`."""
         name = self.text()
         if name not in known:
-            raise self.wrong(f"{name!r} is not one of {', '.join(known)}{besides}{nearest(name, known)}")
+            raise self.wrong(f"{name!r} is not one of {', '.join(known)}{besides}{suggest(name, known)}")
         return name
 
     def log_type(self) -> str:
@@ -184,4 +177,4 @@ class Entry:
         self.not_later(later)
         for name, (key, _) in self._pairs.items():
             if name not in known:
-                raise key.wrong(f"unknown key {name!r}{context}{nearest(name, known)}")
+                raise key.wrong(f"unknown key {name!r}{context}{suggest(name, known)}")

@@ -3,12 +3,12 @@
 import base64
 import ipaddress
 import re
-from difflib import get_close_matches
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from ocelog.errors import AccessRefusedError, ConfigError
+from ocelog.suggest import suggest
 
 TOKEN_URLS = {
     "cognito": "https://auth.app.wiz.io/oauth/token",
@@ -32,10 +32,9 @@ def token_url(text: str) -> str:
     if text in TOKEN_URLS:
         return TOKEN_URLS[text]
     if "://" not in text:
-        near = get_close_matches(text, TOKEN_URLS, n=1)
         raise ConfigError(
-            f"The token URL is one of {', '.join(TOKEN_URLS)} or a URL such as https://..., not `{text}`"
-            f"{f': did you mean `{near[0]}`?' if near else '.'}"
+            f"The token URL is one of {', '.join(TOKEN_URLS)} or a URL such as https://..., not {text!r}"
+            f"{suggest(text, TOKEN_URLS) or '.'}"
         )
     return _checked(text, "token URL")
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import msgspec
 from ocelog.errors import ConfigError
 from ocelog.sources.wiz.endpoints import api_url, audience, token_url
 from ocelog.sources.wiz.streams import MOST_RECORDS, ROOTS, SHORT_NAMES
+from ocelog.suggest import suggest
 
 _MOST_PROJECTS = 500
 
@@ -66,8 +66,7 @@ def read(values: Mapping[str, Any]) -> WizSettings:
     known = [setting.name for setting in fields(WizSettings)]
     for name in values:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            raise ConfigError(f"A Wiz source has no setting `{name}`{f': did you mean `{near[0]}`?' if near else '.'}")
+            raise ConfigError(f"A Wiz source has no setting {name!r}{suggest(name, known) or '.'}")
     endpoint = token_url(str(values.get("token_url", "")))
     given = {name: value for name, value in values.items() if value is not None}
     given["token_url"] = endpoint
@@ -100,9 +99,8 @@ def demand_ca_file(path: str) -> None:
 def _log_type(name: object) -> str:
     log_type = SHORT_NAMES.get(str(name), str(name))
     if log_type not in ROOTS:
-        near = get_close_matches(str(name), [*SHORT_NAMES, *ROOTS], n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"it has {', '.join(SHORT_NAMES)}."
-        raise ConfigError(f"Wiz has no log type `{name}`: {hint}")
+        meant = suggest(str(name), [*SHORT_NAMES, *ROOTS])
+        raise ConfigError(f"Wiz has no log type {name!r}{meant or ': it has ' + ', '.join(SHORT_NAMES) + '.'}")
     return log_type
 
 

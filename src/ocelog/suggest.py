@@ -1,0 +1,15 @@
+"""Which known name a person meant by one that is not there."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def suggest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Return `; did you mean 'x'?` with the name in `known` that is most like `name`, or nothing if none is.
+
+    It ends a clause that has no full stop yet, so a caller writes `{suggest(name, known) or "."}`. `cutoff` is how
+    alike they must be, from 0 to 1.
+    """
+    by_fold = {one.casefold(): one for one in sorted(known)}
+    found = get_close_matches(name[:100].casefold(), by_fold, n=1, cutoff=cutoff)
+    return f"; did you mean {by_fold[found[0]]!r}?" if found else ""
