@@ -30,7 +30,7 @@ _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC", "ARROW_", "OPENBLAS_
 # What the commands import only when they come to need it.
 _LATER = (
     "ocelog.lake.upkeep.compaction",
-    "ocelog.service",
+    "ocelog.app.service",
     "pyiceberg.catalog.sql",
     "pyiceberg.io.pyarrow",
     "pyiceberg.table.update.snapshot",

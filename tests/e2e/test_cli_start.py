@@ -128,7 +128,7 @@ def test_a_mistake_of_ours_is_one_line_and_the_traceback_is_for_who_asks(
     def fail() -> None:
         raise KeyError("surprise")
 
-    monkeypatch.setattr("ocelog.config.explain", fail)
+    monkeypatch.setattr("ocelog.installation.config.explain", fail)
     with pytest.raises(SystemExit) as ended:
         main(["config"])
     assert ended.value.code == 1
