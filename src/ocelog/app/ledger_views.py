@@ -8,17 +8,17 @@ import pyarrow as pa
 from ocelog.app.status import Standing, standings
 from ocelog.lake.query.queries import ExtraTable
 from ocelog.ledger.store import Ledger
+from ocelog.schema.decode.timestamps import INSTANT
 
-_INSTANT = pa.timestamp("us", tz="UTC")
 _STREAMS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("source", pa.string(), "Name of the source."),
     ("source_id", pa.string(), "Its id, as in p_source_id."),
     ("log_type", pa.string(), "The log type, as in p_log_type."),
     ("state", pa.string(), "new, paused, broken, retrying, catching up, live, or empty: no record has ever come."),
     ("needs_attention", pa.bool_(), "Whether `ocelog status` ends with 1 because of this stream."),
-    ("last_success", _INSTANT, "When a page landed last, by this machine's clock."),
-    ("last_event", _INSTANT, "Latest p_event_time that came."),
-    ("complete_through", _INSTANT, "Everything that happened before is read, parked and short time ranges aside."),
+    ("last_success", INSTANT, "When a page landed last, by this machine's clock."),
+    ("last_event", INSTANT, "Latest p_event_time that came."),
+    ("complete_through", INSTANT, "Everything that happened before is read, parked and short time ranges aside."),
     ("lag_seconds", pa.int64(), "Age of the oldest time range that live reading still lacks."),
     ("slices_left", pa.int64(), "Time ranges that are still to be read."),
     ("parked", pa.int64(), "Time ranges on which Wiz always fails; they are tried again ever more rarely."),
@@ -35,7 +35,7 @@ _STREAMS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("refused_fields", pa.list_(pa.string()), "Fields that Wiz refuses to this account: null in new records."),
     ("error", pa.string(), "What went wrong last; null: nothing since the last success."),
     ("todo", pa.string(), "What to do about it."),
-    ("error_at", _INSTANT, "When it went wrong, by this machine's clock."),
+    ("error_at", INSTANT, "When it went wrong, by this machine's clock."),
 )
 
 
@@ -48,7 +48,7 @@ _COVERAGE: tuple[tuple[str, pa.DataType, str], ...] = (
     ("at_least", pa.bool_(), "Whether Wiz stopped counting there: it has more."),
     ("in_lake", pa.int64(), "How many records the lake had."),
     ("difference", pa.int64(), "How many more Wiz counted than the lake had."),
-    ("measured", _INSTANT, "When that was measured."),
+    ("measured", INSTANT, "When that was measured."),
 )
 
 

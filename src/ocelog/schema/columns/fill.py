@@ -1,14 +1,17 @@
 """How a field that an answer could not show takes the value that the version before has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
-from ocelog.schema.columns.fill_json import fill_json
 from ocelog.schema.decode.timestamps import canonical
 from ocelog.schema.decode.typed import NO_JSON, Layout, Record
 from ocelog.schema.language.fields import Array, Field, Json, Object, Timestamp, Type
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_LIST = msgspec.json.Decoder(list[Raw])
 
 
 def fill_record(record: Record, layout: Layout, path: Sequence[str], row: Mapping[str, Any]) -> None:
@@ -23,7 +26,7 @@ def fill_record(record: Record, layout: Layout, path: Sequence[str], row: Mappin
             continue
         value: Any
         if rest and inner is None:
-            value = msgspec.Raw(fill_json(bytes(getattr(record, attribute)), rest, (row.get(name) or "null").encode()))
+            value = Raw(fill_json(bytes(getattr(record, attribute)), rest, (row.get(name) or "null").encode()))
         elif rest and inner is not None:
             (value,) = layout.read[at](b"[%b]" % bytes(getattr(record, attribute)))
             for child, source in _pairs(value, row.get(name)):
@@ -42,7 +45,7 @@ def _held(layout: Layout, at: int, value: Any) -> Any:
     """Return `value` as a record holds it: objects as JSON text."""
     if value is None:
         return layout.nothing(at)
-    return value if layout.inner[at] is None else msgspec.Raw(msgspec.json.encode(value))
+    return value if layout.inner[at] is None else Raw(msgspec.json.encode(value))
 
 
 def _pairs(present: Any, before: Any) -> list[tuple[Record, Mapping[str, Any]]]:
@@ -61,11 +64,11 @@ def _from_row(type_: Type, inner: Layout | None, value: Any) -> Any:  # noqa: PL
         return None
     match type_:
         case Json():
-            return msgspec.Raw(value.encode())
+            return Raw(value.encode())
         case Timestamp():
             return canonical(value)
         case Array(element=Json()):
-            return [NO_JSON if item is None else msgspec.Raw(item.encode()) for item in value]
+            return [NO_JSON if item is None else Raw(item.encode()) for item in value]
         case Array(element=element):
             return [_from_row(element, inner, item) for item in value]
         case Object() if inner is not None:
@@ -78,3 +81,53 @@ def _from_row(type_: Type, inner: Layout | None, value: Any) -> Any:  # noqa: PL
             )
         case _:
             return value
+
+
+def fill_json(present: bytes, path: Sequence[str], before: bytes) -> bytes:
+    """Return the JSON `present` with what `before` has at `path`; all else in it stays the text that came.
+
+    Lists on the way are gone through: their elements are matched by their id, else by their place. Where either side
+    has no object on the way, there is nothing to give or to take.
+    """
+    match present[:1], before[:1]:
+        case b"{", b"{":
+            now, then = _OBJECT.decode(present), _OBJECT.decode(before)
+            _fill_member(now, path, then)
+            return msgspec.json.encode(now)
+        case b"[", b"[":
+            items = _LIST.decode(present)
+            for at, other in _json_pairs(items, _LIST.decode(before)):
+                items[at] = Raw(fill_json(bytes(items[at]), path, bytes(other)))
+            return msgspec.json.encode(items)
+        case _:
+            return present
+
+
+def _fill_member(now: dict[str, Raw], path: Sequence[str], then: dict[str, Raw]) -> None:
+    name, *rest = path
+    if rest:
+        if name in now and name in then:
+            now[name] = Raw(fill_json(bytes(now[name]), rest, bytes(then[name])))
+    elif name in then:
+        now[name] = then[name]
+    else:
+        now.pop(name, None)
+
+
+def _json_pairs(present: Sequence[Raw], before: Sequence[Raw]) -> Iterator[tuple[int, Raw]]:
+    """Yield the position of each element that has one in `before`, and that one."""
+    by_id = {name: one for one in before if (name := _json_id(one)) is not None}
+    if not by_id:
+        yield from enumerate(before[: len(present)])
+        return
+    for at, one in enumerate(present):
+        name = _json_id(one)
+        if name in by_id:
+            yield at, by_id[name]
+
+
+def _json_id(item: Raw) -> bytes | None:
+    """Return the id of `item` as it is written; None where it has none, or is no object."""
+    text = bytes(item)
+    name = _OBJECT.decode(text).get("id") if text.startswith(b"{") else None
+    return None if name is None else bytes(name)

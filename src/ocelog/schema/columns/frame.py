@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from msgspec.structs import astuple
 
+from ocelog.schema.columns.table import INTEGERS
 from ocelog.schema.decode.timestamps import INSTANT
 from ocelog.schema.decode.typed import Layout, Record
 from ocelog.schema.language.fields import Array, Boolean, Integer, Json, Object, Real, Text, Timestamp, Type
@@ -17,7 +18,6 @@ _SAMPLE = 64
 """So many texts of a column show whether looking for equal ones pays."""
 
 _AT_ONCE = 100
-_INTEGERS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
 
 
 def numbered(values: Iterable[T]) -> tuple[list[int], list[T]]:
@@ -190,7 +190,7 @@ def _flat(type_: Type, values: Sequence[Any]) -> pa.Array:  # noqa: PLR0911  # o
         case Text():
             return pa.array(values, pa.string())
         case Integer(bits=bits):
-            return pa.array(values, _INTEGERS[bits])
+            return pa.array(values, INTEGERS[bits])
         case Real():
             return pa.array(values, pa.float64())
         case Boolean():

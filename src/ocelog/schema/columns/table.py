@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from ocelog.model import Rejection, Stamp
 from ocelog.schema.columns.indicators import columns_of
+from ocelog.schema.decode.timestamps import INSTANT
 from ocelog.schema.language.fields import (
     Array,
     Boolean,
@@ -21,8 +22,7 @@ from ocelog.schema.language.fields import (
     Type,
 )
 
-INSTANT = pa.timestamp("us", tz="UTC")
-_INTEGERS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
+INTEGERS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
 
 PARQUET_OPTIONS: dict[str, object] = {
     "compression": "lz4",
@@ -143,7 +143,7 @@ def arrow_type(type_: Type) -> pa.DataType:  # noqa: PLR0911  # one answer for e
         case Text() | Json():
             return pa.string()
         case Integer(bits=bits):
-            return _INTEGERS[bits]
+            return INTEGERS[bits]
         case Real():
             return pa.float64()
         case Boolean():
