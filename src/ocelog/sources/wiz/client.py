@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import httpx2
 
 from ocelog.errors import SourceUnavailableError
+from ocelog.sources.wiz.deadline import Deadline
 from ocelog.sources.wiz.endpoints import is_loopback
 from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.exchange import Answered
 from ocelog.sources.wiz.opening import open_http
-from ocelog.sources.wiz.patience import Patience
 from ocelog.sources.wiz.settings import WizSettings
 
 
@@ -48,7 +48,7 @@ class Client:
         self._sending = sending
         self._redact = redact
         self._monotonic = monotonic
-        self._patience = Patience(settings.total_seconds, monotonic)
+        self._deadline = Deadline(settings.total_seconds, monotonic)
         self._opened: dict[bool, httpx2.Client] = {}
         self._opening = threading.Lock()
         self._closed = False
@@ -60,7 +60,7 @@ class Client:
         """
         host = urlsplit(url).hostname or url
         http = self._http(near=is_loopback(urlsplit(url).hostname))
-        self._patience.begin(host)
+        self._deadline.begin(host)
         extensions = {"trace": self._trace}
         with (
             _translated(host, self._redact),
@@ -97,7 +97,7 @@ class Client:
                 raise SourceUnavailableError("The source was closed.")
             if near not in self._opened:
                 self._opened[near] = open_http(self._settings, user_agent(), near=near)
-                self._patience.bound(self._opened[near])
+                self._deadline.bound(self._opened[near])
             return self._opened[near]
 
     def _read(self, answer: httpx2.Response, host: str) -> bytes:
@@ -109,7 +109,7 @@ class Client:
                 raise SourceUnavailableError(
                     f"{host} sent more than {most} bytes: ask for smaller pages (--page-size)."
                 )
-            self._patience.within(None)
+            self._deadline.within(None)
         return bytes(body)
 
 

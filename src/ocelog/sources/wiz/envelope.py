@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ocelog.sources.wiz.scattered import CutShortError, take_apart
+from ocelog.sources.wiz.malformed import CutShortError, take_apart
 
 _LONGEST_MESSAGE = 500
 _MOST_ERRORS = 2_000
@@ -80,14 +80,14 @@ def open_envelope(body: bytes, root: str, clean: Callable[[str], str] | None = N
     except msgspec.ValidationError as error:
         raise UnknownShapeError(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _open_scattered(body, root, clean or readable)
+        return _open_malformed(body, root, clean or readable)
 
 
-def _open_scattered(body: bytes, root: str, clean: Callable[[str], str]) -> Envelope:
+def _open_malformed(body: bytes, root: str, clean: Callable[[str], str]) -> Envelope:
     try:
-        scattered = take_apart(body, root)
-        text = scattered.envelope.decode("utf-8", "replace")
-        return _from(_DECODER.decode(text), root, scattered.records, clean)
+        found = take_apart(body, root)
+        text = found.envelope.decode("utf-8", "replace")
+        return _from(_DECODER.decode(text), root, found.records, clean)
     except CutShortError as error:
         raise GarbledError(str(error)) from error
     except msgspec.ValidationError as error:

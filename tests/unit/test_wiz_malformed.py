@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocelog.sources.wiz.envelope import GarbledError, UnknownShapeError, open_envelope
-from ocelog.sources.wiz.scattered import CutShortError, take_apart
+from ocelog.sources.wiz.malformed import CutShortError, take_apart
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(['"', "\\", "]}", '\\"}']),

@@ -9,7 +9,7 @@ import httpx2
 from ocelog.errors import SourceUnavailableError
 
 
-class Patience:
+class Deadline:
     """What each thread's exchange has left of its time."""
 
     def __init__(self, seconds: float, monotonic: Callable[[], float]) -> None:
@@ -42,33 +42,33 @@ class Patience:
 
 
 class _Backend:
-    def __init__(self, inner: Any, patience: Patience) -> None:
+    def __init__(self, inner: Any, deadline: Deadline) -> None:
         self._inner = inner
-        self._patience = patience
+        self._deadline = deadline
 
     def connect_tcp(self, *args: Any, **named: Any) -> "_Stream":
-        return _Stream(self._inner.connect_tcp(*args, **named), self._patience)
+        return _Stream(self._inner.connect_tcp(*args, **named), self._deadline)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
 
 class _Stream:
-    def __init__(self, inner: Any, patience: Patience) -> None:
+    def __init__(self, inner: Any, deadline: Deadline) -> None:
         self._inner = inner
-        self._patience = patience
+        self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
-            found: bytes = self._inner.read(max_bytes, timeout=self._patience.within(timeout))
+            found: bytes = self._inner.read(max_bytes, timeout=self._deadline.within(timeout))
         except Exception:
             # A wait that the end of the whole cut short is no long silence.
-            self._patience.within(None)
+            self._deadline.within(None)
             raise
         return found
 
     def start_tls(self, *args: Any, **named: Any) -> "_Stream":
-        return _Stream(self._inner.start_tls(*args, **named), self._patience)
+        return _Stream(self._inner.start_tls(*args, **named), self._deadline)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

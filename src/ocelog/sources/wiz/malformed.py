@@ -17,14 +17,14 @@ class CutShortError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scattered:
+class Malformed:
     """An answer taken apart: `envelope` is the answer with no records in it."""
 
     envelope: bytes
     records: list[bytes]
 
 
-def take_apart(body: bytes, root: str) -> Scattered:
+def take_apart(body: bytes, root: str) -> Malformed:
     """Find each record's text in `body` by brackets and quotes alone, in one pass, however deep they nest.
 
     So one record with NaN, a broken escape or 2,000 levels costs no other. Raises CutShortError where the brackets of
@@ -35,10 +35,10 @@ def take_apart(body: bytes, root: str) -> Scattered:
         raise CutShortError("not one whole JSON object")
     nodes = _nodes(body, start, f'"{root}"'.encode())
     if nodes is None:
-        return Scattered(envelope=body, records=[])
+        return Malformed(envelope=body, records=[])
     start, end = nodes
     records = [body[a:b] for a, b in _items(body, start)]
-    return Scattered(envelope=body[:start] + b"[]" + body[end:], records=records)
+    return Malformed(envelope=body[:start] + b"[]" + body[end:], records=records)
 
 
 def _nodes(body: bytes, at: int, root: bytes) -> tuple[int, int] | None:
