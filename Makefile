@@ -43,5 +43,5 @@ bench: ## Measure, beside other ways to do the same.
 
 lock: ## Resolve the dependencies anew (needs uv).
 	uv lock
-	uv export --quiet --frozen --no-header --no-annotate --no-emit-project --group dev --no-group bench -o requirements.lock
-	uv export --quiet --frozen --no-header --no-annotate --no-emit-project --group dev --group bench -o requirements-bench.lock
+	uv export --quiet --frozen --all-extras --no-header --no-annotate --no-emit-project --group dev --no-group bench -o requirements.lock
+	uv export --quiet --frozen --all-extras --no-header --no-annotate --no-emit-project --group dev --group bench -o requirements-bench.lock

@@ -1,5 +1,18 @@
-"""Lets `python -m wizsim` stand for the `wizsim` command."""
+"""The `wizsim` command: says what is missing if it was installed without what a simulated tenant needs."""
 
-from wizsim.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command, or name the packages that it lacks."""
+    try:
+        from wizsim import cli  # noqa: PLC0415 - its imports are what may be missing
+    except ModuleNotFoundError as missing:
+        if missing.name in {"graphql", "starlette", "uvicorn"}:
+            sys.exit("wizsim: a simulated tenant needs more packages. Type: pip install 'ocelog[demo]'")
+        raise
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

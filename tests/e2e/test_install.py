@@ -79,3 +79,38 @@ def test_a_ledger_of_an_older_version_can_be_migrated_from_the_wheel(wheel: Path
     names = zipfile.ZipFile(wheel).namelist()
     assert "ocelog/ledger/migrations/env.py" in names
     assert any(name.startswith("ocelog/ledger/migrations/versions/") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("missing", "command", "says"),
+    [
+        ("uvicorn", ("ocelog", "demo"), "pip install 'ocelog[demo]'"),
+        ("graphql", ("wizsim", "serve"), "pip install 'ocelog[demo]'"),
+        ("psycopg", ("ocelog", "init", "--ledger", "postgresql://u@127.0.0.1:9/d"), "pip install 'ocelog[postgresql]'"),
+    ],
+)
+def test_a_command_names_the_extra_that_it_lacks(
+    missing: str, command: tuple[str, ...], says: str, installed: Path, tmp_path: Path
+) -> None:
+    # Python's own way to say that a module is not to be found.
+    script = f"""
+import sys
+from importlib.machinery import PathFinder
+found = PathFinder.find_spec
+PathFinder.find_spec = classmethod(lambda cls, name, *more: None if name == {missing!r} else found(name, *more))
+from {"wizsim.__main__" if command[0] == "wizsim" else "ocelog.cli"} import main
+sys.argv = {list(command)!r}
+sys.exit(main())
+"""
+    done = run(installed / "python", "-c", script, where=tmp_path)
+    assert says in done.stderr, done.stderr
+    assert done.returncode
+    assert "Traceback" not in done.stderr
+
+
+def test_the_extras_are_all_that_is_not_needed_by_everyone(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as files:
+        metadata = files.read(next(name for name in files.namelist() if name.endswith("METADATA"))).decode()
+    extras = {line.split()[1] for line in metadata.splitlines() if "extra ==" in line}
+    assert {each.split(">")[0] for each in extras} == {"graphql-core", "starlette", "uvicorn", "psycopg[binary]"}
+    assert "Project-URL: Source" in metadata

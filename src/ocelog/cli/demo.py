@@ -16,7 +16,7 @@ from ocelog.cli import answers, logs, show
 from ocelog.cli.progress import progress
 from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
-from ocelog.cli.simulator import Tenant, simulated_tenant
+from ocelog.cli.simulator import Tenant, require_simulator, simulated_tenant
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import HomeError
 from ocelog.installation import config
@@ -52,6 +52,7 @@ def command(
     reading until Ctrl-C.
     """
     began = time.monotonic()
+    require_simulator()
     path = config.named_home() or Path(".demo/home").absolute()
     make(path, ledger_url=None)
     stop = Stop()

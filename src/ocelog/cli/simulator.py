@@ -5,11 +5,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
-from ocelog.errors import OperatorError
+from ocelog.errors import ConfigError, OperatorError
 from ocelog.secret import Secret
 
 _STOP_SECONDS = 3
+_NEEDS = ("graphql", "starlette", "uvicorn")
 _SIZE = ("--seed", "7", "--audit", "2000", "--issues", "800", "--findings", "4000", "--rate", "2", "--late", "2")
 
 
@@ -21,6 +23,12 @@ class Tenant:
     api_url: str
     client_id: str
     client_secret: Secret = field(repr=False)
+
+
+def require_simulator() -> None:
+    """Raise ConfigError if the packages that a simulated tenant needs are not installed."""
+    if any(find_spec(package) is None for package in _NEEDS):
+        raise ConfigError("The demo needs a simulated tenant, which is not installed. Type: pip install 'ocelog[demo]'")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -157,6 +158,8 @@ def _begin(connection: Connection) -> None:
 
 
 def _postgresql(url: URL, *, durable: bool) -> Database:
+    if find_spec("psycopg") is None:
+        raise ConfigError("A ledger on PostgreSQL needs its driver. Type: pip install 'ocelog[postgresql]'")
     limits = _POSTGRES_LIMITS if durable else f"{_POSTGRES_LIMITS} -c synchronous_commit=off"
     options = " ".join(filter(None, (limits, str(url.query.get("options", "")))))
     engine = create_engine(
