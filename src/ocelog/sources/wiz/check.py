@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 from ocelog.errors import (
     AccessRefusedError,
@@ -17,11 +17,9 @@ from ocelog.errors import (
 )
 from ocelog.pull.ports import Answer, Ask, CursorLost, Page, Unusable
 from ocelog.sources.wiz.envelope import readable
+from ocelog.sources.wiz.settings import WizSettings
 from ocelog.sources.wiz.streams import AUDIT, ROOTS, Root
 from ocelog.times import EPOCH
-
-if TYPE_CHECKING:
-    from ocelog.sources.wiz.source import WizSource
 
 _CLOCKS_APART = timedelta(seconds=60)
 _MOST_PROJECTS = 20
@@ -55,10 +53,33 @@ class HealthItem:
     """It fails, though it may work later without anybody changing anything."""
 
 
+class Checked(Protocol):
+    """What is checked: one tenant as one service account sees it."""
+
+    @property
+    def settings(self) -> WizSettings:
+        """What the source is set to."""
+
+    def fetch_token(self) -> None:
+        """Make sure that there is a token."""
+
+    def api_url(self) -> str:
+        """Return the address of the API."""
+
+    def now(self) -> datetime:
+        """Return the API's present instant."""
+
+    def ask(self, ask: Ask, *, projects: tuple[str, ...] | None = None) -> Answer:
+        """Ask once, about `projects` instead of those of the settings."""
+
+    def refused(self, log_type: str) -> frozenset[str]:
+        """Return the dotted paths of fields that this account may not ask for."""
+
+
 class _Tries:
     """Calls that are tried again while Wiz is busy, until the check's patience is used up."""
 
-    def __init__(self, source: "WizSource", told: Callable[[str], None], sleep: Callable[[float], None]) -> None:
+    def __init__(self, source: Checked, told: Callable[[str], None], sleep: Callable[[float], None]) -> None:
         self._told = told
         self._sleep = sleep
         # At a rate far below 1 the requests of a check alone take longer.
@@ -83,7 +104,7 @@ class _Tries:
 
 
 def check(
-    source: "WizSource",
+    source: Checked,
     *,
     our_now: Callable[[], datetime] = lambda: datetime.now(UTC),
     told: Callable[[str], None] = lambda _: None,
@@ -106,7 +127,7 @@ def check(
     return [*items, *queries, *_projects(source, queries, audit_denied=denied), *_project_ids(source)]
 
 
-def _way_in(source: "WizSource", tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
+def _way_in(source: Checked, tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
     try:
         tries.of(source.fetch_token)
     except AccessRefusedError as error:
@@ -119,7 +140,7 @@ def _way_in(source: "WizSource", tries: _Tries, our_now: Callable[[], datetime])
     yield from _address(source, tries, our_now)
 
 
-def _address(source: "WizSource", tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
+def _address(source: Checked, tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
     try:
         url = source.api_url()
     except OcelogError as error:
@@ -168,7 +189,7 @@ _THROTTLED = (
 )
 
 
-def _query(source: "WizSource", tries: _Tries, root: Root) -> tuple[HealthItem, AccessRefusedError | None]:
+def _query(source: Checked, tries: _Tries, root: Root) -> tuple[HealthItem, AccessRefusedError | None]:
     """Ask for one record of the last day; return what was found, and the refusal if it was refused."""
     name = root.short
 
@@ -222,7 +243,7 @@ def _answered(root: Root, total: int | None, refused: frozenset[str]) -> HealthI
     )
 
 
-def _projects(source: "WizSource", queries: list[HealthItem], *, audit_denied: bool) -> Iterator[HealthItem]:
+def _projects(source: Checked, queries: list[HealthItem], *, audit_denied: bool) -> Iterator[HealthItem]:
     """Tell of the audit log, which knows no projects: it comes whole or, to an account bound to some, not at all.
 
     Nothing is said of a binding unless Wiz denied access: an outage or a missing scope says nothing about it.
@@ -246,7 +267,7 @@ def _projects(source: "WizSource", queries: list[HealthItem], *, audit_denied: b
         )
 
 
-def _project_ids(source: "WizSource") -> Iterator[HealthItem]:
+def _project_ids(source: Checked) -> Iterator[HealthItem]:
     """Tell which projects nothing belongs to.
 
     The API answers for an id that no project has as for one without records, and nothing that the scopes of a log type
@@ -274,7 +295,7 @@ def _project_ids(source: "WizSource") -> Iterator[HealthItem]:
         yield HealthItem(name="project ids", state=HealthState.OK, text=f"something belongs to each{untried}")
 
 
-def _count(source: "WizSource", root: Root, project: str) -> int | None:
+def _count(source: Checked, root: Root, project: str) -> int | None:
     """Return how many records of `root` belong to `project`; None where that cannot be known: other items say why."""
     try:
         ask = Ask(
