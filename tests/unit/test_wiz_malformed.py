@@ -26,10 +26,10 @@ def _body(records: list[Any], *, indent: int | None = None) -> bytes:
 @given(records=st.lists(VALUES, max_size=6), indent=st.sampled_from([None, 1]))
 @settings(deadline=None)
 def test_every_record_is_found_whole_and_nothing_of_it_is_left_around(records: list[Any], indent: int | None) -> None:
-    scattered = take_apart(_body(records, indent=indent), "issuesV2")
-    texts = [text.decode("utf-8", "surrogatepass") for text in scattered.records]
+    found = take_apart(_body(records, indent=indent), "issuesV2")
+    texts = [text.decode("utf-8", "surrogatepass") for text in found.records]
     assert json.dumps([json.loads(text) for text in texts]) == json.dumps(records)
-    assert json.loads(scattered.envelope.decode("utf-8", "surrogatepass"))["data"]["issuesV2"]["nodes"] == []
+    assert json.loads(found.envelope.decode("utf-8", "surrogatepass"))["data"]["issuesV2"]["nodes"] == []
 
 
 @given(records=st.lists(VALUES, max_size=4), at=st.floats(0, 1, exclude_max=True))

@@ -15,10 +15,9 @@ import pyarrow as pa
 from ocelog.model import Kind, Rejection
 from ocelog.schema.columns.frame import Frame
 from ocelog.schema.columns.instants import Instants, Moments
-from ocelog.schema.decode.brackets import split_array
+from ocelog.schema.decode.brackets import any_too_deep, split_array
 from ocelog.schema.decode.careful import LONGEST_NAME, Extra, read_record, readable_name
 from ocelog.schema.decode.mismatch import BROKEN, Misfit
-from ocelog.schema.decode.nesting import any_too_deep
 from ocelog.schema.decode.typed import Record, is_plain, layout_of, page_decoder
 from ocelog.schema.language.fields import Array, Json, LogSchema, Text
 

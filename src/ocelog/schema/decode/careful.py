@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ocelog.schema.decode.brackets import split_object
+from ocelog.schema.decode.brackets import split_object, too_deep
 from ocelog.schema.decode.mismatch import BROKEN, Misfit, elements, found, free, members, string
-from ocelog.schema.decode.nesting import too_deep
 from ocelog.schema.decode.timestamps import canonical, instant
 from ocelog.schema.decode.typed import NO_JSON, Layout, Record
 from ocelog.schema.decode.validity import check

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ocelog.schema.decode.brackets import split_array, split_object
-from ocelog.schema.decode.nesting import MOST, too_deep
+from ocelog.schema.decode.brackets import MOST_NESTED, split_array, split_object, too_deep
 
 BROKEN = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 """What reading foreign JSON can raise; UnicodeDecodeError is a ValueError."""
@@ -77,9 +76,9 @@ def string(raw: bytes, path: str, expected: str) -> str:
 
 
 def free(raw: bytes, path: str, expected: str = "JSON") -> str:
-    """Return the JSON `raw` as text; what can be read is no deeper than MOST, and UTF-8. Raises Misfit."""
+    """Return the JSON `raw` as text; what can be read is no deeper than MOST_NESTED, and UTF-8. Raises Misfit."""
     if too_deep(raw):
-        raise Misfit(path, f"JSON nested {MOST} deep at most", "JSON nested deeper", unreadable=True)
+        raise Misfit(path, f"JSON nested {MOST_NESTED} deep at most", "JSON nested deeper", unreadable=True)
     try:
         _ANY.decode(raw)
         return raw.decode()
