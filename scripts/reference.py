@@ -8,8 +8,8 @@ from typing import Any
 import typer
 
 import wizsim.cli
+from ocelog.app.tables import columns, meanings
 from ocelog.cli.app import build
-from ocelog.cli.tables import columns, meanings
 from ocelog.installation import config
 from ocelog.lake.read.sql import ALL_LOGS, CURRENT, current_sql, sql_type
 from ocelog.schema.language.packaged import packaged_schemas

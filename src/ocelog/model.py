@@ -1,4 +1,4 @@
-"""The values that every part of Ocelog speaks in: streams, slices, checkpoints, rejections, stamps."""
+"""The values that every part of Ocelog speaks in: sources, slices, checkpoints, rejections, stamps."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,8 @@ REJECTIONS = "rejections"
 """The table of records that do not fit their schema."""
 PUBLISHING = "publishing"
 """What may fail for a table."""
+PURGING = "purging"
+"""Beside a source's settings, once the first of its rows may be deleted."""
 
 
 def table_name(log_type: str) -> str:
@@ -93,6 +95,25 @@ class Kind:
     """What the source calls the date filter of `created_field`; None: it has none."""
     split_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Filters with few values, by which one second is split if the source does not show all of it: all their values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRow:
+    """One tenant as a person set it up; its secrets are in the vault."""
+
+    id: str
+    name: str
+    kind: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+    paused: bool = False
+    removed_us: int | None = None
+    """When it was removed; its rows, slices and marks stay, so that it can be taken up again."""
+    added_us: int
+
+    @property
+    def purging(self) -> bool:
+        """Whether a purge was begun: its rows are not to be there any more."""
+        return bool(self.settings.get(PURGING))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from ocelog.ledger.store import Ledger, SourceRow
-from ocelog.model import REJECTIONS, Checkpoint, Marks, NewPart, Origin, Slice
+from ocelog.ledger.store import Ledger
+from ocelog.model import REJECTIONS, Checkpoint, Marks, NewPart, Origin, Slice, SourceRow
 from ocelog.pull.ports import Landing, Tally
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)

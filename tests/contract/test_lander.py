@@ -13,8 +13,8 @@ import pytest
 from ocelog.app.assemble import table_schemas
 from ocelog.lake.lake import FileLake
 from ocelog.lake.write.publish import Publisher
-from ocelog.ledger.store import Ledger, SourceRow
-from ocelog.model import REJECTIONS, Origin, Slice, table_name
+from ocelog.ledger.store import Ledger
+from ocelog.model import REJECTIONS, Origin, Slice, SourceRow, table_name
 from ocelog.pull.landing import Lander, PageLanded
 from ocelog.pull.memory import Memory
 from ocelog.pull.ports import Behind, Landed, Landing, LandingLedger, Page

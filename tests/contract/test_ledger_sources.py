@@ -8,8 +8,8 @@ from bookkeeping.crashes import crash_everywhere
 from bookkeeping.races import at_once, everything
 from bookkeeping.records import ISSUES, NOW, TABLE, begun, landing, planned, rejecting, slice_of, source_row, taken
 from ocelog.errors import ConfigError
-from ocelog.ledger.store import Ledger, SourceRow
-from ocelog.model import REJECTIONS
+from ocelog.ledger.store import Ledger
+from ocelog.model import REJECTIONS, SourceRow
 from ocelog.times import to_us
 
 

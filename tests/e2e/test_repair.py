@@ -11,9 +11,9 @@ import pytest
 
 from commands import Ocelog
 from ocelog.app.assemble import Assembly, table_schemas
+from ocelog.app.purge import purge
 from ocelog.app.repair import Repair, examine, repair
 from ocelog.app.service import Pulled, Service
-from ocelog.cli.purging import purge
 from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
@@ -225,7 +225,7 @@ def test_a_repair_does_not_bring_back_the_rows_of_a_purged_source(ocelog: Ocelog
     with opened() as installation:
         row = installation.ledger.source("sim")
         assert row is not None
-        purge(installation, row, yes=True)
+        purge(installation, row)
     newest = max(warehouse(ocelog).glob("metadata/*.metadata.json"))
     overwrite(newest, b"{")
     assert any("Its newest whole metadata is" in line for line in mend().lines)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self, TypeAlias
 
-from ocelog.ledger.store import Ledger, SourceRow
-from ocelog.model import Origin, Slice, SliceState, table_name
+from ocelog.ledger.store import Ledger
+from ocelog.model import Origin, Slice, SliceState, SourceRow, table_name
 from ocelog.pull.ports import Source
 from ocelog.pull.puller import Drained, Puller
 from ocelog.schema.columns.table import rejection_rows

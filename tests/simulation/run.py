@@ -16,8 +16,8 @@ from greenlet import getcurrent, greenlet
 
 from ocelog.app.sweep_stages import advance
 from ocelog.errors import LostFenceError
-from ocelog.ledger.store import Ledger, SourceRow
-from ocelog.model import REJECTIONS, Origin, Slice, SliceState, table_name
+from ocelog.ledger.store import Ledger
+from ocelog.model import REJECTIONS, Origin, Slice, SliceState, SourceRow, table_name
 from ocelog.pull import planner
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import StreamSettings

@@ -10,8 +10,8 @@ from ocelog.app import sources
 from ocelog.app.sources import GivenSecret, clean_name, row_of, source_id
 from ocelog.errors import ConfigError
 from ocelog.installation import opening
-from ocelog.ledger.store import SourceRow
 from ocelog.ledger.vault import Vault
+from ocelog.model import SourceRow
 from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
 

@@ -14,8 +14,7 @@ from ocelog.lake.lake import FileLake
 from ocelog.lake.upkeep.maintenance import Maintenance
 from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.slices import LEASE
-from ocelog.ledger.store import SourceRow
-from ocelog.model import REJECTIONS, Kind, table_name
+from ocelog.model import REJECTIONS, Kind, SourceRow, table_name
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.ports import Shaper

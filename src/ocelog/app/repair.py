@@ -27,8 +27,7 @@ from ocelog.lake.upkeep.maintenance import expire_soon
 from ocelog.lake.write.damage import lost_part
 from ocelog.lake.write.parts import LANDING, cursor_range, write_part
 from ocelog.lake.write.publish import Publisher
-from ocelog.ledger.store import SourceRow
-from ocelog.model import REJECTIONS, GivenUp, Kind, NewPart, Part, Slice, table_name
+from ocelog.model import REJECTIONS, GivenUp, Kind, NewPart, Part, Slice, SourceRow, table_name
 from ocelog.sources.wiz.streams import KINDS
 from ocelog.times import from_us
 

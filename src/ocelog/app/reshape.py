@@ -1,10 +1,11 @@
 """How values in p_extra get into columns that log schemas got later."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ocelog.app.assemble import table_schemas
+from ocelog.errors import HomeError, OcelogError
 from ocelog.installation.opening import Installation
-from ocelog.lake.upkeep import reshape as tables
+from ocelog.lake.upkeep import reshape as lake_tables
 from ocelog.lake.upkeep.reshape import Reshaped
 from ocelog.model import table_name
 from ocelog.schema.columns.refill import Refill
@@ -16,7 +17,7 @@ def reshape_table(
 ) -> Reshaped:
     """Refill the rows of one log table; see `ocelog.lake.upkeep.reshape.reshape`. Raises KeyError if it is none."""
     schemas = {table_name(name): schema for name, schema in packaged_schemas().items()}
-    return tables.reshape(
+    return lake_tables.reshape(
         installation.home.path,
         table,
         table_schemas()[table],
@@ -24,6 +25,23 @@ def reshape_table(
         dry_run=dry_run,
         told=told,
     )
+
+
+def reshape_each(
+    installation: Installation, tables: Sequence[str], *, dry_run: bool, told: Callable[[str], None]
+) -> tuple[list[Reshaped], list[OcelogError]]:
+    """Reshape tables one by one: one that cannot be read keeps no other from it.
+
+    Return what was done, and what failed: first what needs attention.
+    """
+    done, failed = list[Reshaped](), list[OcelogError]()
+    for name in tables:
+        try:
+            done.append(reshape_table(installation, name, dry_run=dry_run, told=told))
+        except OcelogError as error:
+            failed.append(error)
+    failed.sort(key=lambda error: not isinstance(error, HomeError))
+    return done, failed
 
 
 def reshapable_tables() -> list[str]:

@@ -24,6 +24,7 @@ from ocelog.errors import ConfigError, LedgerUnavailableError, OcelogError, Tran
 from ocelog.installation import config
 from ocelog.installation.config import Settings
 from ocelog.lake.storage.disk import disk_errors
+from ocelog.lake.storage.scratch import clear_abandoned
 from ocelog.lake.upkeep.leftovers import remove_leftovers
 from ocelog.lake.upkeep.maintenance import Maintenance, Tended
 from ocelog.lake.write.cleaning import clean
@@ -133,6 +134,7 @@ class Service:
         self.maintenance = maintenance(installation)
         # Whoever of this home held slices before is gone: this process has its lock.
         installation.ledger.release_home(installation.home.id)
+        clear_abandoned(installation.home.path)
         self.assembly.publisher.reconcile()
         self._unpublishable = {each.table for each in installation.ledger.table_faults() if each.what == PUBLISHING}
 

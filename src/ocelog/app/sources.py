@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 from ocelog.app.assemble import SECRET_NAME, stream_settings, wiz_settings, wiz_source
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
-from ocelog.ledger.sources import PURGING
-from ocelog.ledger.store import SourceRow
 from ocelog.ledger.vault import Vault
+from ocelog.model import PURGING, SourceRow
 from ocelog.secret import Secret
 from ocelog.sources.wiz.check import HealthItem
 from ocelog.sources.wiz.settings import WizSettings

@@ -9,8 +9,8 @@ from ocelog.app.assemble import damage, stream_settings, wiz_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
 from ocelog.lake.read.sql import ALL_LOGS
 from ocelog.ledger.slices import LONGEST_WAITS
-from ocelog.ledger.store import Ledger, SourceRow, StreamRow
-from ocelog.model import PUBLISHING, Marks, Origin, Slice, SliceState, TableFault, table_name
+from ocelog.ledger.store import Ledger, StreamRow
+from ocelog.model import PUBLISHING, Marks, Origin, Slice, SliceState, SourceRow, TableFault, table_name
 from ocelog.pull.planner import complete_through, still_short
 from ocelog.pull.sweep import Sweep as SweepRound
 from ocelog.times import CLOCKS_APART, from_us, has_passed

@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ocelog.app.queries import Answer
 from ocelog.cli import show
 from ocelog.errors import ConfigError, QueryError
-from ocelog.lake.query.queries import Answer
 from ocelog.times import rfc3339
 
 _SHOWN = 100

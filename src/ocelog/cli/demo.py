@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from ocelog.app import sources
-from ocelog.app.assemble import Assembly, Stream, table_schemas
+from ocelog.app.assemble import Assembly, Stream
+from ocelog.app.queries import ask
 from ocelog.app.service import Service
 from ocelog.cli import answers, logs, show
 from ocelog.cli.progress import progress
@@ -22,7 +23,6 @@ from ocelog.errors import HomeError
 from ocelog.installation import config
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation, make, opened
-from ocelog.lake.query.queries import Queries
 from ocelog.model import table_name
 from ocelog.pull.puller import Step
 from ocelog.sources.wiz.settings import from_mapping
@@ -147,7 +147,7 @@ def _program() -> str:
 
 def _ask(installation: Installation, title: str, sql: str) -> None:
     typer.echo(f"\n{title}:")
-    with Queries(installation.home.path, installation.ledger, table_schemas()).run(sql, trusted=True) as answer:
+    with ask(installation, sql, trusted=True) as answer:
         answers.as_table(answer, counted=False)
 
 

@@ -6,12 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app.assemble import table_schemas
+from ocelog.app.tables import LakeInfo, check_table, current_sql, lake_info, meanings
 from ocelog.cli import show
-from ocelog.cli.tables import check_table, meanings
-from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
-from ocelog.lake.read.engine_snippets import LakeInfo, lake_info
-from ocelog.lake.read.sql import current_sql
 from ocelog.model import REJECTIONS
 from ocelog.units import write_size
 
@@ -22,13 +19,11 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show where the tables are and what is published; with a table, lines to paste into other engines."""
-    schemas = table_schemas()
     if table is not None:
-        _refuse_view(table)
-        check_table(table, dict.fromkeys(schemas, ""))
-    names = [table] if table is not None else list(schemas)
+        check_table(table, meanings())
+    names = [table] if table is not None else list(table_schemas())
     with opened(reading=True) as installation:
-        found = [lake_info(installation.home.path, installation.ledger, name) for name in names]
+        found = [lake_info(installation, name) for name in names]
     if json:
         show.as_json([asdict(info) for info in found])
         return
@@ -36,14 +31,6 @@ def command(
     show.table([_line(info) for info in found])
     if table is not None:
         _print_lines(found[0])
-
-
-def _refuse_view(name: str) -> None:
-    if name in meanings().keys() - table_schemas().keys():
-        raise ConfigError(
-            f"{name!r} is a view of `ocelog query`, made of tables anew each time; other engines have only the tables. "
-            "How to write it there: docs/lake.md"
-        )
 
 
 def _line(info: LakeInfo) -> dict[str, Any]:

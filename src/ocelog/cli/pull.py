@@ -20,7 +20,6 @@ from ocelog.dispatch.threads import Stop
 from ocelog.errors import ConfigError, SourceThrottledError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation, opened
-from ocelog.lake.storage.scratch import clear_abandoned
 from ocelog.pull.puller import Step
 from ocelog.units import instant, write_instant
 
@@ -44,7 +43,6 @@ def command(
     """
     stretch, stop = _stretch(since, until), Stop()
     with opened() as installation, held(installation.home, "ocelog pull"), listening(stop):
-        clear_abandoned(installation.home.path)
         with_bars = sys.stderr.isatty()
         logs.configure(installation.settings, quiet=json or with_bars)
         with progress(quiet=json) as bars:

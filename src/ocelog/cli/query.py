@@ -8,15 +8,13 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.assemble import table_schemas
-from ocelog.app.ledger_views import ledger_tables
+from ocelog.app.queries import Answer, Limits, ask
 from ocelog.app.status import lost_lines, sweeps
 from ocelog.cli import answers, show
 from ocelog.cli.limits import bound_memory
 from ocelog.cli.output import in_utf8
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
-from ocelog.lake.query.queries import Answer, Limits, Queries
 from ocelog.suggest import suggest
 from ocelog.units import duration
 
@@ -73,10 +71,7 @@ def command(  # noqa: PLR0913 - its options
             memory_mb=max(1, settings.query_memory // 1_000_000),
         )
         bound_memory(limits.memory_mb)
-        queries = Queries(
-            installation.home.path, installation.ledger, table_schemas(), extras=ledger_tables(installation.ledger)
-        )
-        with queries.run(text, limits=limits, trusted=unsafe) as answer:
+        with ask(installation, text, limits=limits, trusted=unsafe) as answer:
             _write(answer, form, csv_safe=csv_safe)
         for line in (*answer.missing, *lost_lines(installation.ledger, answer.tables)):
             show.remark(line)

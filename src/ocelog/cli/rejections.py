@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.assemble import table_schemas
+from ocelog.app.queries import ask
 from ocelog.app.rejections import replay
 from ocelog.cli import answers, show
 from ocelog.installation.opening import opened
-from ocelog.lake.query.queries import Queries
 
 _NEWEST = """
 SELECT p_observed_at AS observed_at, p_source_label AS source, p_log_type AS log_type, record_id, path, expected, found,
@@ -39,9 +38,8 @@ def command(
                     "anew: ocelog pull --since T --until T"
                 )
             return
-        queries = Queries(installation.home.path, installation.ledger, table_schemas())
         sql = _NEWEST.format(raw="raw" if json else "left(raw, 60)", limit="" if json else "LIMIT 101")
-        with queries.run(sql, trusted=True) as answer:
+        with ask(installation, sql, trusted=True) as answer:
             if json:
                 answers.as_json(answer)
             else:

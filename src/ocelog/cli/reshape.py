@@ -5,12 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.reshape import reshapable_tables, reshape_table
+from ocelog.app.reshape import reshapable_tables, reshape_each
+from ocelog.app.tables import check_table
 from ocelog.cli import show
-from ocelog.cli.tables import check_table
-from ocelog.errors import HomeError, OcelogError
 from ocelog.installation.opening import opened
-from ocelog.lake.upkeep.reshape import Reshaped
 
 
 def command(
@@ -26,16 +24,10 @@ def command(
     """
     tables = reshapable_tables()
     if table is not None:
-        check_table(table, dict.fromkeys(tables, ""))
-    done: list[Reshaped] = []
-    failed: list[OcelogError] = []
+        check_table(table, tables)
+        tables = [table]
     with opened() as installation:
-        for name in [table] if table is not None else tables:
-            try:
-                done.append(reshape_table(installation, name, dry_run=dry_run, told=show.remark))
-            except OcelogError as error:
-                # One table that cannot be read must not keep the others from it.
-                failed.append(error)
+        done, failed = reshape_each(installation, tables, dry_run=dry_run, told=show.remark)
     for one in done:
         for path, reason in one.left_alone.items():
             show.remark(f"{one.table}: {path} is left as it is: {reason}")
@@ -53,7 +45,6 @@ def command(
                 for one in done
             ]
         )
-    failed.sort(key=lambda found: not isinstance(found, HomeError))
     for other in failed[1:]:
         typer.echo(str(other), err=True)
     if failed:

@@ -8,7 +8,6 @@ from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import SERVICE, held
 from ocelog.installation.opening import opened
-from ocelog.lake.storage.scratch import clear_abandoned
 
 
 def command() -> None:
@@ -19,7 +18,6 @@ def command() -> None:
     """
     stop = Stop()
     with opened() as installation, held(installation.home, SERVICE) as pulse, listening(stop):
-        clear_abandoned(installation.home.path)
         logs.configure(installation.settings)
         assembly = Assembly(installation=installation, told=logs.step)
         ended = Service(assembly=assembly, stop=stop, alive=pulse.beat).run()

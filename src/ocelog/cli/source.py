@@ -9,7 +9,7 @@ from ocelog.app import sources
 from ocelog.app.assemble import SECRET_NAME, damage, stream_settings, wiz_settings
 from ocelog.cli import health, purging, show, source_change
 from ocelog.installation.opening import opened
-from ocelog.ledger.store import SourceRow
+from ocelog.model import SourceRow
 from ocelog.units import write_duration
 
 app = typer.Typer(help="Add, check, change and remove Wiz tenants.", no_args_is_help=True, rich_markup_mode=None)
@@ -98,7 +98,7 @@ def remove(
     with opened() as installation:
         row = sources.find(installation, name, removed=purge)
         if purge:
-            purging.purge(installation, row, yes=yes)
+            purging.ask_and_purge(installation, row, yes=yes)
         else:
             installation.ledger.remove_source(row.id)
             typer.echo(f"Removed {row.name!r}; its rows stay. Added again by that name, it goes on where it stopped.")

@@ -15,7 +15,7 @@ from ocelog.cli.source_options import Said
 from ocelog.cli.source_trial import new_row, prove, say_conflict
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
-from ocelog.ledger.store import SourceRow
+from ocelog.model import SourceRow
 
 Name = Annotated[str, typer.Argument(help="The source's name.", show_default=False)]
 

@@ -7,7 +7,7 @@ from ocelog.cli import health, show
 from ocelog.cli.source_options import Said
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
-from ocelog.ledger.store import SourceRow
+from ocelog.model import SourceRow
 
 
 def free_name(installation: Installation, name: str) -> str:

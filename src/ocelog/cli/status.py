@@ -1,36 +1,20 @@
 """`ocelog status`: a line a stream, and what needs a person."""
 
-import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
-from ocelog.app.assemble import SECRET_NAME, table_schemas
-from ocelog.app.status import Standing, Unpublished, lost_lines, standings, unpublished
+from ocelog.app.overview import Overview, overview
+from ocelog.app.status import Standing, Unpublished
 from ocelog.cli import show
-from ocelog.errors import HomeError
-from ocelog.installation import home as homes
-from ocelog.installation.home import Home
-from ocelog.installation.home_lock import Holder, holder
-from ocelog.installation.opening import Installation, opened
-from ocelog.lake.upkeep.inspect import inspect
-from ocelog.ledger.vault import COPIED
-from ocelog.model import REJECTIONS, Slice, SliceState
+from ocelog.installation.home_lock import Holder
+from ocelog.installation.opening import opened
+from ocelog.model import Slice, SliceState
 from ocelog.pull.sweep import Sweep
-from ocelog.sandbox.child import describe
-from ocelog.times import from_us, has_passed
+from ocelog.times import from_us
 from ocelog.units import about, duration, write_instant, write_size
-
-_READERS = frozenset({"ocelog run", "ocelog pull", "ocelog sweep", "ocelog demo"})
-_MOVES = timedelta(minutes=2)
-"""Whatever has landed within this time is read on; so it is supposed of a command that began within it."""
-_READING = timedelta(seconds=30)
-"""What reading the news of one poll may take."""
-_LITTLE_DISK = 500_000_000
-"""Bytes; with less than this a person had better make room."""
 
 
 def command(
@@ -45,140 +29,48 @@ def command(
     published, a clock that is off, damaged settings, a damaged key or lake, lost rows, or little disk. Rejections are
     shown, and leave it 0: they are kept whole, and nothing waits for them.
     """
-    allowed, now = duration(max_lag), datetime.now(UTC)
     with opened(reading=True) as installation:
-        found = standings(installation.ledger)
-        who = _running(installation.home)
-        free = homes.free_bytes(installation.home)
-        rejected = installation.ledger.unpublished(REJECTIONS)[0]
-        path, ledger = installation.home.path, installation.ledger
-        schemas, after = table_schemas(), installation.settings.publish_after
-        waiting = unpublished(ledger, schemas, publish_after=after, allowed=allowed, now=now)
-        lake = [found.text for found in inspect(path, ledger, schemas)] + lost_lines(ledger)
-        lake += [
-            f"the purge of {row.name!r} was not finished, and its rows can still be queried. Go on with it: "
-            f"ocelog source remove {row.id} --purge"
-            for row in ledger.sources(removed=True)
-            if row.purging
-        ]
-        key = _key_trouble(installation, running=who is not None)
-        sandbox = describe()
-    stale = _stale(found, who, allowed, now)
-    hangs = _hangs(who, now)
+        found = overview(installation, allowed=duration(max_lag), now=datetime.now(UTC))
     if json:
-        told = {"not_published": [_plain_unpublished(each) for each in waiting], "stale": stale, "hangs": hangs}
-        told |= {"key_error": key, "lake_error": " ".join(lake) or None, "lake": lake, "sql_sandbox": sandbox}
-        show.as_json(_whole(found, who, free, rejected) | told)
+        show.as_json(_whole(found))
     else:
-        _print(found, who, hangs, free)
-        typer.echo(f"SQL sandbox: {sandbox}")
-        for line in [*stale, *(line for each in waiting for line in each.lines)]:
-            typer.echo(show.harmless(line))
-        if key is not None:
-            typer.echo(f"Key: {show.harmless(key)}")
-        for line in lake:
-            typer.echo(f"Lake: {show.harmless(line)}")
-    if key or lake or waiting or stale or hangs or free < _LITTLE_DISK or any(each.needs_person for each in found):
+        _print(found)
+    if not found.well:
         raise typer.Exit(1)
 
 
-def _key_trouble(installation: Installation, *, running: bool) -> str | None:
-    """Say why no secret can be opened; None: the key is well, is not needed, or is not this user's to read."""
-    place, ledger = installation.home, installation.ledger
-    sealed = any(ledger.secret_kept(row.id, SECRET_NAME) == COPIED for row in ledger.sources())
-    if not sealed or not homes.may_write(place.path):
-        return None
-    try:
-        installation.vault()
-    except HomeError as error:
-        # A service may have a key that this shell has not: from systemd, or in its environment.
-        return None if running and not os.path.lexists(place.key_file) else str(error)
-    return None
+def _print(found: Overview) -> None:
+    _print_running(found)
+    typer.echo(f"Disk free: {write_size(found.disk_free)}{'  (make room)' if found.disk_is_short else ''}")
+    if found.streams:
+        typer.echo("")
+        show.table([_row(each) for each in found.streams], whole_lines=True)
+        for line in [line for each in found.streams for line in _remarks(each)]:
+            typer.echo(show.harmless(line))
+    else:
+        typer.echo("There is no source yet. Add one: ocelog source add")
+    typer.echo(f"SQL sandbox: {found.sandbox}")
+    for line in [*found.stale, *(line for each in found.not_published for line in each.lines)]:
+        typer.echo(show.harmless(line))
+    if found.key is not None:
+        typer.echo(f"Key: {show.harmless(found.key)}")
+    for line in found.lake:
+        typer.echo(f"Lake: {show.harmless(line)}")
 
 
-def _stale(found: Sequence[Standing], who: Holder | str | None, allowed: timedelta, now: datetime) -> list[str]:
-    """Return a line for each stream that is older than `allowed`, unless it is being read, or Wiz asks it to wait.
-
-    One that never began is as old as its source.
-    """
-    lines = list[str]()
-    for each in found:
-        # What is wrong with a stream that never began is told already.
-        if each.state == "paused" or (each.lag is None and each.error is not None):
-            continue
-        # Whoever waits for the next poll is no older than that, and some seconds of reading.
-        at_work = isinstance(who, str) or (who is not None and who.is_service)
-        limit = max(allowed, each.poll + _READING) if at_work else allowed
-        late = has_passed(limit, since=each.added, now=now) if each.lag is None else each.lag > limit
-        if not late or _is_explained(each, who, now):
-            continue
-        match who:
-            case None:
-                why, do = "nothing is running", "Run: ocelog run"
-            case str():
-                why, do = "it is not known whether anything is running", "Ask the owner of the home to look"
-            case Holder() if _hangs(who, now):
-                why, do = f"`{who.command}` hangs", f"Restart it (process {who.pid} on {who.host})"
-            case Holder() if who.is_service:
-                why, do = f"`{who.command}` does not get on", "Look at its log"
-            case Holder():
-                why, do = f"`{who.command}` is no service", "After it has ended, run: ocelog run"
-        added = f"added {write_instant(each.added)} and never read"
-        what = added if each.lag is None else f"the data is {about(each.lag)} old"
-        lines.append(f"{each.source} {each.log_type}: {what}, and {why}. {do}.")
-    return lines
-
-
-def _is_explained(each: Standing, who: Holder | str | None, now: datetime) -> bool:
-    """Whether old data is just being read, or Wiz asks to wait; `needs_person` says if that goes on for long."""
-    if not isinstance(who, Holder) or who.command not in _READERS or _hangs(who, now):
-        return False
-    if each.throttled:
-        return True
-    last = each.last_success if each.reading else None
-    return any(instant is not None and timedelta(0) <= now - instant < _MOVES for instant in (who.began, last))
-
-
-def _hangs(who: Holder | str | None, now: datetime) -> str | None:
-    """Say what is known of a service that gives no sign of life; None: it works, or there is none."""
-    silent = who.silent_for(now) if isinstance(who, Holder) else None
-    if silent is None or not isinstance(who, Holder):
-        return None
-    return (
-        f"`{who.command}` (process {who.pid} on {who.host}) has given no sign of life for {about(silent)}: it hangs, "
-        "or was stopped, such as by SIGSTOP or a disk that does not answer. Restart it; nothing is lost."
-    )
-
-
-def _running(home: Home) -> Holder | str | None:
-    """Return who holds the home; None: nobody; a text where this user may not see it."""
-    try:
-        return holder(home)
-    except HomeError:
-        return "unknown: the lock may not be read by this user"
-
-
-def _print(found: Sequence[Standing], who: Holder | str | None, hangs: str | None, free: int) -> None:
-    match who:
+def _print_running(found: Overview) -> None:
+    match found.holder:
         case None:
             typer.echo("Nothing is running. Keep it going with: ocelog run")
-        case str():
+        case str() as who:
             typer.echo(f"Whether anything runs is {who}.")
-        case Holder() if hangs:
-            typer.echo(f"Hanging: {hangs}")
-        case Holder() if who.is_service:
+        case Holder() if found.hangs:
+            typer.echo(f"Hanging: {found.hangs}")
+        case Holder() as who if who.is_service:
             typer.echo(f"Running: {who.command}, since {who.since} (process {who.pid} on {who.host}).")
-        case Holder():
+        case Holder() as who:
             at_work = f"`{who.command}` is at work since {who.since} (process {who.pid} on {who.host})"
             typer.echo(f"No service is running; {at_work}. To keep it going, then run: ocelog run")
-    typer.echo(f"Disk free: {write_size(free)}{'  (make room)' if free < _LITTLE_DISK else ''}")
-    if not found:
-        typer.echo("There is no source yet. Add one: ocelog source add")
-        return
-    typer.echo("")
-    show.table([_row(each) for each in found], whole_lines=True)
-    for line in [line for each in found for line in _remarks(each)]:
-        typer.echo(show.harmless(line))
 
 
 def _row(each: Standing) -> dict[str, Any]:
@@ -278,14 +170,22 @@ def _stretch(slice_: Slice) -> str:
     return f"{write_instant(slice_.since)} to {write_instant(slice_.until)} by {slice_.by}"
 
 
-def _whole(found: Sequence[Standing], who: Holder | str | None, free: int, rejected: int) -> dict[str, Any]:
+def _whole(found: Overview) -> dict[str, Any]:
+    who = found.holder
     return {
         "running": asdict(who) | {"alive_at": write_instant(who.alive_at), "service": who.is_service}
         if isinstance(who, Holder)
         else who,
-        "disk_free_bytes": free,
-        "unpublished_rejection_parts": rejected,
-        "streams": [_plain(each) for each in found],
+        "disk_free_bytes": found.disk_free,
+        "unpublished_rejection_parts": found.rejection_parts,
+        "streams": [_plain(each) for each in found.streams],
+        "not_published": [_plain_unpublished(each) for each in found.not_published],
+        "stale": found.stale,
+        "hangs": found.hangs,
+        "key_error": found.key,
+        "lake_error": " ".join(found.lake) or None,
+        "lake": found.lake,
+        "sql_sandbox": found.sandbox,
     }
 
 

@@ -17,8 +17,7 @@ from ocelog.dispatch.threads import Stop
 from ocelog.errors import ConfigError, OcelogError, TransientError
 from ocelog.installation.home_lock import held, holder
 from ocelog.installation.opening import Installation, opened
-from ocelog.ledger.store import SourceRow
-from ocelog.model import table_name
+from ocelog.model import SourceRow, table_name
 from ocelog.pull.sweep import Stage, Sweep
 from ocelog.times import from_us
 from ocelog.units import write_instant

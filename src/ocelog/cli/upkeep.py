@@ -1,17 +1,16 @@
 """`ocelog upkeep`: everything at once that a running service does little by little to keep the lake small."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from ocelog.app.assemble import maintenance, table_schemas
+from ocelog.app.assemble import table_schemas
+from ocelog.app.tables import check_table
+from ocelog.app.upkeep import tend
 from ocelog.cli import show
-from ocelog.cli.tables import check_table
-from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError, OcelogError
+from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
-from ocelog.lake.upkeep.maintenance import Maintenance, Tended
 
 OUTPUTS = ("table", "json")
 
@@ -35,38 +34,22 @@ def command(
     """
     if output not in OUTPUTS:
         raise ConfigError(f"--output is {' or '.join(OUTPUTS)}, not {output!r}.")
-    schemas = table_schemas()
+    tables = list(table_schemas())
     if table is not None:
-        check_table(table, dict.fromkeys(schemas, ""))
+        check_table(table, tables)
+        tables = [table]
     with opened() as installation:
-        upkeep = maintenance(installation, trust_clock=trust_clock)
-        done, failed = _tended(upkeep, [table] if table is not None else list(schemas), dry_run=dry_run)
-    for one in done:
+        found = tend(installation, tables, dry_run=dry_run, trust_clock=trust_clock, told=show.remark)
+    for one in found.tables:
         for path, reason in one.left_alone.items():
             typer.echo(f"{one.table}: {path} is left as it is: {reason}", err=True)
-    rows = [asdict(one) for one in done]
+    rows = [asdict(one) for one in found.tables]
     if output == "json":
         show.as_json(rows)
     else:
         shown = [{**row, "left_alone": len(row["left_alone"])} for row in rows]
         show.table([{name: value for name, value in row.items() if name != "not_expired"} for row in shown])
-    failed += [HomeError(reason) for reason in dict.fromkeys(one.not_expired for one in done) if reason is not None]
-    failed.sort(key=lambda found: not isinstance(found, HomeError))
-    for other in failed[1:]:
+    for other in found.failed[1:]:
         typer.echo(str(other), err=True)
-    if failed:
-        raise failed[0]
-
-
-def _tended(upkeep: Maintenance, tables: Sequence[str], *, dry_run: bool) -> tuple[list[Tended], list[OcelogError]]:
-    """Tend each table by itself; return what was done, and what failed."""
-    done, failed = list[Tended](), list[OcelogError]()
-    for table in tables:
-        try:
-            done.append(upkeep.tend_whole(table, dry_run=dry_run, told=lambda text: typer.echo(text, err=True)))
-        except OcelogError as error:
-            failed.append(error)
-            if isinstance(error, LedgerUnavailableError):
-                # Every other table would wait as long for it.
-                break
-    return done, failed
+    if found.failed:
+        raise found.failed[0]

@@ -12,7 +12,7 @@ from ocelog.cli.source_options import Said
 from ocelog.cli.source_trial import free_name, new_row, prove
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
-from ocelog.ledger.store import SourceRow
+from ocelog.model import SourceRow
 
 _QUESTIONS: dict[str, Callable[[Said], Said]] = {
     "u": questions.endpoint,

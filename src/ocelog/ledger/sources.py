@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Insert, RowMapping, Select, Text, Update, cast, delete, insert, or_, select, update
@@ -11,29 +10,9 @@ from sqlalchemy.exc import IntegrityError
 
 from ocelog.errors import ConfigError
 from ocelog.ledger import counters, sweeps, tables
+from ocelog.model import SourceRow
 
-PURGING = "purging"
-"""Beside a source's settings, once the first of its rows may be deleted."""
 _s = tables.sources.c
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceRow:
-    """One tenant as a person set it up; its secrets are in the vault."""
-
-    id: str
-    name: str
-    kind: str
-    settings: Mapping[str, object] = field(default_factory=dict)
-    paused: bool = False
-    removed_us: int | None = None
-    """When it was removed; its rows, slices and marks stay, so that it can be taken up again."""
-    added_us: int
-
-    @property
-    def purging(self) -> bool:
-        """Whether a purge was begun: its rows are not to be there any more."""
-        return bool(self.settings.get(PURGING))
 
 
 def add(tx: Connection, row: SourceRow) -> None:

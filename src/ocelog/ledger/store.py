@@ -24,11 +24,10 @@ from ocelog.ledger.clocks import check_clocks, our_clock
 from ocelog.ledger.copying import copy_database, fill_database
 from ocelog.ledger.open import open_database, open_reading
 from ocelog.ledger.slices import Due
-from ocelog.ledger.sources import SourceRow
 from ocelog.ledger.streams import StreamRow
 from ocelog.ledger.transactions import Database
 from ocelog.ledger.vault import Vault, kept, marks
-from ocelog.model import GivenUp, Marks, NewPart, Part, Slice, SliceState, StreamFaults, TableFault
+from ocelog.model import GivenUp, Marks, NewPart, Part, Slice, SliceState, SourceRow, StreamFaults, TableFault
 from ocelog.pull.ports import Behind, Coverage, Landed, Landing, Suspect
 from ocelog.pull.sweep import Outcome, Step, Sweep
 from ocelog.redaction import without_password

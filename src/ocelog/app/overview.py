@@ -1,0 +1,164 @@
+"""Whether an installation as a whole is well: its streams, its service, its tables, its disk, its key."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ocelog.app.assemble import SECRET_NAME, table_schemas
+from ocelog.app.status import Standing, Unpublished, lost_lines, standings, unpublished
+from ocelog.errors import HomeError
+from ocelog.installation import home as homes
+from ocelog.installation.home import Home
+from ocelog.installation.home_lock import Holder, holder
+from ocelog.installation.opening import Installation
+from ocelog.lake.upkeep.inspect import inspect
+from ocelog.ledger.vault import COPIED
+from ocelog.model import REJECTIONS
+from ocelog.sandbox.child import describe
+from ocelog.times import has_passed
+from ocelog.units import about, write_instant
+
+_READERS = frozenset({"ocelog run", "ocelog pull", "ocelog sweep", "ocelog demo"})
+_MOVES = timedelta(minutes=2)
+"""Whatever has landed within this time is read on; so it is supposed of a command that began within it."""
+_READING = timedelta(seconds=30)
+"""What reading the news of one poll may take."""
+_LITTLE_DISK = 500_000_000
+"""Bytes; with less than this a person had better make room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """What `ocelog status` tells."""
+
+    streams: Sequence[Standing]
+    holder: Holder | str | None
+    """Who holds the home; None: nobody; a text if this user may not see it."""
+    hangs: str | None
+    """What is known of a service that gives no sign of life."""
+    stale: list[str]
+    """A line for each stream whose data is too old."""
+    not_published: Sequence[Unpublished]
+    rejection_parts: int
+    """Parts of rejections that wait to be published."""
+    lake: list[str]
+    """What is damaged, lost or half done in the lake."""
+    key: str | None
+    """Why no secret can be opened."""
+    sandbox: str
+    """How SQL is kept in on this kernel."""
+    disk_free: int
+
+    @property
+    def disk_is_short(self) -> bool:
+        """Whether a person had better make room."""
+        return self.disk_free < _LITTLE_DISK
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing needs attention."""
+        wrong = (self.key, self.lake, self.not_published, self.stale, self.hangs, self.disk_is_short)
+        return not any(wrong) and not any(each.needs_person for each in self.streams)
+
+
+def overview(installation: Installation, *, allowed: timedelta, now: datetime) -> Overview:
+    """Look at everything; data may be as old as `allowed`."""
+    home, ledger = installation.home, installation.ledger
+    streams, who = standings(ledger), _running(home)
+    schemas, after = table_schemas(), installation.settings.publish_after
+    lake = [found.text for found in inspect(home.path, ledger, schemas)] + lost_lines(ledger)
+    lake += [
+        f"the purge of {row.name!r} was not finished, and its rows can still be queried. Go on with it: "
+        f"ocelog source remove {row.id} --purge"
+        for row in ledger.sources(removed=True)
+        if row.purging
+    ]
+    return Overview(
+        streams=streams,
+        holder=who,
+        hangs=_hangs(who, now),
+        stale=_stale(streams, who, allowed, now),
+        not_published=unpublished(ledger, schemas, publish_after=after, allowed=allowed, now=now),
+        rejection_parts=ledger.unpublished(REJECTIONS)[0],
+        lake=lake,
+        key=_key_trouble(installation, running=who is not None),
+        sandbox=describe(),
+        disk_free=homes.free_bytes(home),
+    )
+
+
+def _key_trouble(installation: Installation, *, running: bool) -> str | None:
+    """Say why no secret can be opened; None: the key is well, is not needed, or is not this user's to read."""
+    place, ledger = installation.home, installation.ledger
+    sealed = any(ledger.secret_kept(row.id, SECRET_NAME) == COPIED for row in ledger.sources())
+    if not sealed or not homes.may_write(place.path):
+        return None
+    try:
+        installation.vault()
+    except HomeError as error:
+        # A service may have a key that this shell has not: from systemd, or in its environment.
+        return None if running and not os.path.lexists(place.key_file) else str(error)
+    return None
+
+
+def _stale(found: Sequence[Standing], who: Holder | str | None, allowed: timedelta, now: datetime) -> list[str]:
+    """Return a line for each stream that is older than `allowed`, unless it is being read, or Wiz asks it to wait.
+
+    One that never began is as old as its source.
+    """
+    lines = list[str]()
+    for each in found:
+        # What is wrong with a stream that never began is told already.
+        if each.state == "paused" or (each.lag is None and each.error is not None):
+            continue
+        # Whoever waits for the next poll is no older than that, and some seconds of reading.
+        at_work = isinstance(who, str) or (who is not None and who.is_service)
+        limit = max(allowed, each.poll + _READING) if at_work else allowed
+        late = has_passed(limit, since=each.added, now=now) if each.lag is None else each.lag > limit
+        if not late or _is_explained(each, who, now):
+            continue
+        match who:
+            case None:
+                why, do = "nothing is running", "Run: ocelog run"
+            case str():
+                why, do = "it is not known whether anything is running", "Ask the owner of the home to look"
+            case Holder() if _hangs(who, now):
+                why, do = f"`{who.command}` hangs", f"Restart it (process {who.pid} on {who.host})"
+            case Holder() if who.is_service:
+                why, do = f"`{who.command}` does not get on", "Look at its log"
+            case Holder():
+                why, do = f"`{who.command}` is no service", "After it has ended, run: ocelog run"
+        added = f"added {write_instant(each.added)} and never read"
+        what = added if each.lag is None else f"the data is {about(each.lag)} old"
+        lines.append(f"{each.source} {each.log_type}: {what}, and {why}. {do}.")
+    return lines
+
+
+def _is_explained(each: Standing, who: Holder | str | None, now: datetime) -> bool:
+    """Whether old data is just being read, or Wiz asks to wait; `needs_person` says if that goes on for long."""
+    if not isinstance(who, Holder) or who.command not in _READERS or _hangs(who, now):
+        return False
+    if each.throttled:
+        return True
+    last = each.last_success if each.reading else None
+    return any(instant is not None and timedelta(0) <= now - instant < _MOVES for instant in (who.began, last))
+
+
+def _hangs(who: Holder | str | None, now: datetime) -> str | None:
+    """Say what is known of a service that gives no sign of life; None: it works, or there is none."""
+    silent = who.silent_for(now) if isinstance(who, Holder) else None
+    if silent is None or not isinstance(who, Holder):
+        return None
+    return (
+        f"`{who.command}` (process {who.pid} on {who.host}) has given no sign of life for {about(silent)}: it hangs, "
+        "or was stopped, such as by SIGSTOP or a disk that does not answer. Restart it; nothing is lost."
+    )
+
+
+def _running(home: Home) -> Holder | str | None:
+    """Return who holds the home; None: nobody; a text where this user may not see it."""
+    try:
+        return holder(home)
+    except HomeError:
+        return "unknown: the lock may not be read by this user"

@@ -1,0 +1,37 @@
+"""How a source goes with every row of it."""
+
+from ocelog.app import sources
+from ocelog.app.assemble import table_schemas
+from ocelog.installation.home_lock import held
+from ocelog.installation.opening import Installation
+from ocelog.lake.upkeep.purge import delete_rows
+from ocelog.lake.write.parts import discard, parts_of_slices
+from ocelog.lake.write.publish import Publisher
+from ocelog.model import SourceRow
+
+
+def purge(installation: Installation, row: SourceRow) -> None:
+    """Delete the source with its rows. Killed half-way, it can be called again."""
+    home, ledger = installation.home, installation.ledger
+    with held(home, f"ocelog source remove {row.id} --purge"):
+        sources.begin_purge(installation, row)
+        schemas = table_schemas()
+        publisher = Publisher(home.path, ledger, schemas)
+        for table in schemas:
+            # All rows go through the table, so that one commit is the one place where they end.
+            publisher.publish(table, force=True)
+            delete_rows(home.path, table, row.id)
+        # Before the ledger forgets which files those are.
+        for path in _landed(installation, row.id):
+            discard(home.path, path)
+        ledger.purge_source(row.id)
+
+
+def _landed(installation: Installation, source_id: str) -> list[str]:
+    """Return every file in landing that holds records of a source: also those that were set aside, or never landed."""
+    home, ledger = installation.home.path, installation.ledger
+    slices = {each.id for each in ledger.slices(source_id=source_id)}
+    found = [path for table in table_schemas() for path in parts_of_slices(home, table, slices)]
+    found += [part.path for table in table_schemas() for part in ledger.parts(table) if part.source_id == source_id]
+    aside = [lost for lost in ledger.given_up(repaired=True) if lost.sequence is not None]
+    return found + [lost.path for lost in aside if lost.source_id == source_id]

@@ -1,0 +1,26 @@
+"""SQL on the lake and on what is known of it, as every face asks it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ocelog.app.assemble import table_schemas
+from ocelog.app.ledger_views import ledger_tables
+from ocelog.installation.opening import Installation
+from ocelog.lake.query.queries import Answer, Limits, Queries
+
+__all__ = ["Answer", "Limits", "ask"]
+
+
+@contextmanager
+def ask(
+    installation: Installation, sql: str, *, limits: Limits | None = None, trusted: bool = False
+) -> Iterator[Answer]:
+    """Answer one SELECT on the tables of the lake, its views, and `streams` and `coverage`.
+
+    `trusted` is SQL of ours, or SQL that its owner vouches for: it runs even if the kernel cannot keep it in. Raises
+    what `Queries.run` does.
+    """
+    ledger = installation.ledger
+    queries = Queries(installation.home.path, ledger, table_schemas(), extras=ledger_tables(ledger))
+    with queries.run(sql, limits=limits, trusted=trusted) as answer:
+        yield answer

@@ -1,0 +1,63 @@
+"""What can be asked: every table and view, its columns, and how other engines read it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+
+from ocelog.app.assemble import table_schemas
+from ocelog.app.ledger_views import MEANINGS, ledger_schemas
+from ocelog.errors import ConfigError
+from ocelog.installation.opening import Installation
+from ocelog.lake.catalog.columns import with_table_columns
+from ocelog.lake.catalog.state import TableStates
+from ocelog.lake.read import engine_snippets
+from ocelog.lake.read.engine_snippets import LakeInfo
+from ocelog.lake.read.sql import ALL_LOGS, CURRENT, current_sql, log_tables, sql_type
+from ocelog.model import REJECTIONS, table_name
+from ocelog.schema.language.packaged import packaged_schemas
+from ocelog.suggest import suggest
+
+__all__ = ["LakeInfo", "check_table", "columns", "current_sql", "lake_info", "meanings", "sql_type"]
+
+
+def meanings() -> dict[str, str]:
+    """Return every table and view with what it holds."""
+    found = dict[str, str]()
+    for schema in packaged_schemas().values():
+        table = table_name(schema.log_type)
+        found[table] = schema.description or f"Every version of every record of {schema.log_type}."
+        found[table + CURRENT] = f"The present state of each record of {schema.log_type}: one row an id."
+    found[ALL_LOGS] = "The standard fields of every log type, to look for an address or a name in all of them."
+    found[REJECTIONS] = "Records that do not fit their schema: where, why, and the record as it came."
+    return found | MEANINGS
+
+
+def check_table(name: str, known: Iterable[str]) -> None:
+    """Raise ConfigError with the nearest name if none of `known` tables is called `name`."""
+    known = list(known)
+    if name not in known:
+        raise ConfigError(f"There is no table {name!r}{suggest(name, known) or '. See: ocelog tables'}")
+
+
+def columns(table: str, home: Path | None = None) -> list[pa.Field]:
+    """Return the columns of a table or view; those too that another engine added to the table in `home`."""
+    schemas = table_schemas()
+    if table in MEANINGS:
+        return list(ledger_schemas()[table])
+    if table != ALL_LOGS:
+        name = table.removesuffix(CURRENT)
+        present = None if home is None else TableStates(home.resolve()).schema(name)
+        return list(with_table_columns(schemas[name], present))
+    every = {column.name: column for name in log_tables(schemas) for column in schemas[name]}
+    return [column for name, column in every.items() if name.startswith("p_")]
+
+
+def lake_info(installation: Installation, table: str) -> LakeInfo:
+    """Return where `table` is, what it holds, and how other engines read it. Raises ConfigError for a view."""
+    if table in meanings().keys() - table_schemas().keys():
+        raise ConfigError(
+            f"{table!r} is a view of `ocelog query`, made of tables anew each time; other engines have only the "
+            "tables. How to write it there: docs/lake.md"
+        )
+    return engine_snippets.lake_info(installation.home.path, installation.ledger, table)
