@@ -10,6 +10,7 @@ from commands import Ocelog, simulator
 from ocelog.app import rejections as replaying
 from ocelog.app.rejections import Stored
 from ocelog.cli import main
+from ocelog.installation.opening import opened
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World
@@ -44,7 +45,7 @@ def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_
         unknown=frozenset(),
     )
     monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
-    monkeypatch.setattr(replaying, "stored", lambda _: [kept])
+    monkeypatch.setattr(replaying, "stored", lambda _: [[kept]])
     results = []
     for _ in range(2):
         with pytest.raises(SystemExit) as ended:
@@ -84,7 +85,7 @@ def test_a_field_that_was_refused_when_a_record_was_rejected_takes_the_value_of_
         for hours, record, unknown in ((0, first, frozenset[str]()), (1, later, frozenset({"notes"})))
     ]
     monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
-    monkeypatch.setattr(replaying, "stored", lambda _: kept)
+    monkeypatch.setattr(replaying, "stored", lambda _: [kept])
     with pytest.raises(SystemExit) as ended:
         main(["rejections", "--replay", "--json"])
     assert not ended.value.code
@@ -114,3 +115,25 @@ def test_a_record_that_came_only_with_an_error_is_not_landed_but_asked_for_anew(
         ocelog("pull", "--since", "2000-01-01", "--until", "2100-01-01")
     assert ocelog.count("wiz_issues_current") == 20
     assert ocelog.count("wiz_issues") == 20
+
+
+def test_rejections_that_do_not_fit_into_memory_are_replayed_bit_by_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    odd = ("--fault", "odd-record:1:type=issues:kind=wrong-type")
+    with simulator("--audit", "0", "--issues", "40", "--findings", "0", *odd) as tenant:
+        ocelog.add(tenant, "o'neill", "--no-check", "--log-type", "issues", "--backfill", "all", "--page-size", "2")
+        ocelog("pull")
+    monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
+    monkeypatch.setattr(replaying, "_MOST_BYTES", 4_000)
+    with opened() as installation:
+        batches = list(replaying.stored(installation))
+    assert len(batches) > 3
+    assert sorted(each.raw for batch in batches for each in batch) == sorted(
+        row["raw"].encode() for row in ocelog("query", "SELECT raw FROM rejections").lines
+    )
+    answers = [{each.page for each in batch} for batch in batches]
+    assert all(answers[at].isdisjoint(answers[at + 1]) for at in range(len(answers) - 1))
+    assert len({each.page[3] for batch in batches for each in batch}) > 3

@@ -2,10 +2,12 @@
 
 import base64
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import count, groupby
+from typing import TypeAlias
 
 from ocelog.app.assemble import table_schemas
 from ocelog.errors import OperatorError
@@ -13,11 +15,12 @@ from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
+from ocelog.lake.read.sql import literal
 from ocelog.lake.write.publish import Publisher
 from ocelog.model import Origin, Slice, SliceState, table_name
 from ocelog.pull.landing import WITHOUT_ERRORS, Lander
 from ocelog.pull.memory import Memory
-from ocelog.pull.ports import Ask, Page
+from ocelog.pull.ports import Ask, Page, Shaper
 from ocelog.schema.columns.table import rejection_rows
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
@@ -25,12 +28,24 @@ from ocelog.sources.wiz.streams import KINDS
 from ocelog.times import EPOCH, from_us, to_us
 
 _AT_ONCE = 500
+_LIMITS = Limits(timeout=timedelta(minutes=9))
 _REPLAY = "replay"
 """Stands where the date field of a question stands: no slice of the ledger ever asks by it."""
+_MOST_BYTES = 64_000_000
+"""Of raw records that are held at once, unless one answer has more."""
+_ANSWERS = """
+SELECT p_source_id, p_log_type, p_origin, p_observed_at, sum(strlen(raw)) AS bytes
+FROM rejections GROUP BY ALL ORDER BY p_source_id, p_log_type, p_origin, p_observed_at
+"""
 _STORED = """
 SELECT p_source_id, p_source_label, p_log_type, p_origin, p_observed_at, expected, raw, raw_encoding, unknown_fields
-FROM rejections ORDER BY p_source_id, p_log_type, p_origin, p_observed_at
+FROM rejections
+WHERE (p_source_id, p_log_type, p_origin, p_observed_at) >= ({}, {}, {}, {}::TIMESTAMPTZ)
+  AND (p_source_id, p_log_type, p_origin, p_observed_at) <= ({}, {}, {}, {}::TIMESTAMPTZ)
+ORDER BY p_source_id, p_log_type, p_origin, p_observed_at
 """
+_Answer: TypeAlias = tuple[str, str, str, datetime]
+"""What the records of one answer have in common: source, log type, origin, when it was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +64,7 @@ class Stored:
     """Fields that the source did not show with it: as in a landing, they take the value of the version before."""
 
     @property
-    def page(self) -> tuple[str, str, str, datetime]:
+    def page(self) -> _Answer:
         """What the records of one answer have in common."""
         return self.source_id, self.log_type, self.origin, self.observed_at
 
@@ -78,20 +93,44 @@ def replay(installation: Installation) -> Replayed:
         schemas = table_schemas()
         Publisher(installation.home.path, installation.ledger, schemas).reconcile()
         lake = FileLake(installation.home.path, installation.ledger, schemas)
-        everything = stored(installation)
-        whole = [each for each in everything if each.whole]
-        found = Replayed(tried=0, events=0, repeats=0, still_rejected=0, sent_with_errors=len(everything) - len(whole))
-        for _, group in groupby(whole, key=lambda each: each.page):
-            records = list(group)
-            for start in range(0, len(records), _AT_ONCE):
-                found = _added(found, _land(installation, lake, records[start : start + _AT_ONCE]))
+        found = Replayed(tried=0, events=0, repeats=0, still_rejected=0, sent_with_errors=0)
+        for everything in stored(installation):
+            whole = [each for each in everything if each.whole]
+            found = replace(found, sent_with_errors=found.sent_with_errors + len(everything) - len(whole))
+            for _, group in groupby(whole, key=lambda each: each.page):
+                records = list(group)
+                for start in range(0, len(records), _AT_ONCE):
+                    found = _added(found, _land(installation, lake, records[start : start + _AT_ONCE]))
     return found
 
 
-def stored(installation: Installation) -> list[Stored]:
-    """Return every rejected record, those of one answer side by side."""
+def stored(installation: Installation) -> Iterator[list[Stored]]:
+    """Yield every rejected record, as many at once as fit into memory; those of one answer come together."""
+    for first, last in _some_answers(installation):
+        yield _between(installation, first, last)
+
+
+def _some_answers(installation: Installation) -> Iterator[tuple[_Answer, _Answer]]:
+    """Yield first and last of as many answers in a row as are held at once; together they are all with rejections."""
     queries = Queries(installation.home.path, installation.ledger, table_schemas())
-    with queries.run(_STORED, limits=Limits(timeout=timedelta(minutes=9)), trusted=True) as answer:
+    with queries.run(_ANSWERS, limits=_LIMITS, trusted=True) as answer:
+        rows = [row for batch in answer.batches for row in batch.to_pylist()]
+    held, size = list[_Answer](), 0
+    for row in rows:
+        if held and size + row["bytes"] > _MOST_BYTES:
+            yield held[0], held[-1]
+            held, size = [], 0
+        held.append((row["p_source_id"], row["p_log_type"], row["p_origin"], row["p_observed_at"]))
+        size += row["bytes"]
+    if held:
+        yield held[0], held[-1]
+
+
+def _between(installation: Installation, first: _Answer, last: _Answer) -> list[Stored]:
+    """Return the rejected records from the answer `first` to the answer `last`, those of one answer side by side."""
+    queries = Queries(installation.home.path, installation.ledger, table_schemas())
+    edges = [literal(each if isinstance(each, str) else each.isoformat()) for each in (*first, *last)]
+    with queries.run(_STORED.format(*edges), limits=_LIMITS, trusted=True) as answer:
         return [
             Stored(
                 source_id=row["p_source_id"],
@@ -120,7 +159,7 @@ def _land(installation: Installation, lake: FileLake, records: Sequence[Stored])
         asked_us=to_us(first.observed_at),
         unknown={at: each.unknown for at, each in enumerate(records) if each.unknown},
     )
-    shaped = compile_shaper(packaged_schemas()[first.log_type], kind).shape(page.records)
+    shaped = _shaper(first.log_type).shape(page.records)
     moving = _finished_slice(installation, first)
     reading = replace(moving, by=_REPLAY, origin=Origin(first.origin))
     table = table_name(first.log_type)
@@ -143,6 +182,11 @@ def _land(installation: Installation, lake: FileLake, records: Sequence[Stored])
         still_rejected=len(records) - landed.events - landed.repeats,
         sent_with_errors=0,
     )
+
+
+@cache
+def _shaper(log_type: str) -> Shaper:
+    return compile_shaper(packaged_schemas()[log_type], KINDS[log_type])
 
 
 def _finished_slice(installation: Installation, record: Stored) -> Slice:
