@@ -25,7 +25,7 @@ def commands() -> Iterator[str]:
     """Every command of `ocelog` with its arguments and options."""
     yield "# Commands"
     yield (
-        "Every command says the same with `--help`. Exit codes: 0 well, 1 unwell or unexpected, 2 a person must act, "
+        "Every command says the same with `--help`. Exit codes: 0 well, 1 unwell or unexpected, 2 action required, "
         "3 the same may work later."
     )
     yield from _command(typer.main.get_command(build(None, whole=True)), typer.Context, "ocelog", None)

@@ -78,7 +78,7 @@ class LostFenceError(TransientError):
 
 
 class SourceThrottledError(TransientError):
-    """The source asked for fewer questions."""
+    """The source is rate-limiting requests."""
 
 
 class SourceUnavailableError(TransientError):

@@ -190,7 +190,7 @@ class Rejection:
     """A record that does not fit its schema: where, what was expected, what was found, and the record as it came."""
 
     path: str
-    """JSON path such as `$.vulnerableAsset.ipAddresses[2]`; `$` where the text is no JSON."""
+    """JSON path such as `$.vulnerableAsset.ipAddresses[2]`; `$` where the text is not JSON."""
     expected: str
     found: str
     raw: bytes

@@ -20,7 +20,7 @@ def duration(text: str) -> timedelta:
     """Read `30s`, `5m`, `24h`, `30d`, `2w`. Raises ConfigError."""
     found = re.fullmatch(r"([0-9]{1,10})([smhdw])", text.strip().lower())
     if found is None:
-        raise ConfigError(f"{text!r} is no duration: write a number and a unit, such as 30s, 5m, 24h, 30d or 2w.")
+        raise ConfigError(f"invalid duration {text!r}: write a number and a unit, such as 30s, 5m, 24h, 30d or 2w.")
     seconds = int(found[1]) * _UNITS[found[2]]
     if seconds > _LONGEST.total_seconds():
         raise ConfigError(f"{text!r} is longer than a hundred years.")
@@ -64,7 +64,7 @@ def size(text: str) -> int:
     """Read `64MB`, `1GiB`, `500000` as bytes. Raises ConfigError."""
     found = re.fullmatch(r"([0-9]{1,12})\s*([kmg]?i?b)?", text.strip().lower())
     if found is None:
-        raise ConfigError(f"{text!r} is no size: write a number and a unit, such as 64MB or 1GiB.")
+        raise ConfigError(f"invalid size {text!r}: write a number and a unit, such as 64MB or 1GiB.")
     return int(found[1]) * _SIZES[found[2] or ""]
 
 
@@ -95,7 +95,7 @@ def whole(least: int, most: int) -> "Callable[[str], int]":
 
     def read(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise ConfigError(f"{text!r} is no whole number from {least} to {most}.")
+            raise ConfigError(f"expected a whole number from {least} to {most}, not {text!r}.")
         return int(text)
 
     return read
@@ -131,7 +131,7 @@ def instant(text: str, *, now: datetime) -> datetime:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ConfigError(
-            f"{text!r} is no instant: write 2026-08-01T00:00:00Z, 2026-08-01 (UTC), or 7d for seven days ago."
+            f"invalid time {text!r}: write 2026-08-01T00:00:00Z, 2026-08-01 (UTC), or 7d for seven days ago."
         ) from None
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text.strip()):
         return found.replace(tzinfo=UTC)

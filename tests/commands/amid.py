@@ -74,7 +74,7 @@ class Running:
             self._listener.join()
             assert self._process.stderr is not None
             self._process.stderr.close()
-            assert not any("Traceback" in line or "mistake in Ocelog" in line for line in self.lines), self.lines[-30:]
+            assert not any("Traceback" in line or "bug in Ocelog" in line for line in self.lines), self.lines[-30:]
 
     def kill(self) -> bool:
         """Kill it; True: it was still at work."""

@@ -66,7 +66,7 @@ def test_without_stdin_and_stderr_an_answer_is_as_ever(ocelog: Ocelog) -> None:
 @pytest.mark.parametrize("encoding", [{}, ASCII, LATIN_1])
 def test_sql_that_is_no_utf_8_is_refused(ocelog: Ocelog, encoding: dict[str, str]) -> None:
     code, _, err = shell(ocelog, "", "query", b"SELECT '\xff'", **encoding)
-    assert (code, err) == (2, "ocelog: The SQL is no UTF-8 text.\n")
+    assert (code, err) == (2, "ocelog: The SQL is not UTF-8 text.\n")
 
 
 @pytest.mark.parametrize("encoding", [{"PYTHONIOENCODING": "utf-8:surrogateescape"}, ASCII])
@@ -74,7 +74,7 @@ def test_sql_on_stdin_that_is_no_utf_8_is_refused(ocelog: Ocelog, tmp_path: Path
     file = tmp_path / "wrong.sql"
     file.write_bytes(b"SELECT '\xff'")
     code, _, err = shell(ocelog, f"<'{file}'", "query", **encoding)
-    assert (code, err) == (2, "ocelog: The SQL is no UTF-8 text.\n")
+    assert (code, err) == (2, "ocelog: The SQL is not UTF-8 text.\n")
 
 
 @pytest.mark.parametrize("encoding", [{}, ASCII, LATIN_1])
@@ -95,4 +95,4 @@ def test_a_table_shows_escaped_what_the_encoding_lacks(ocelog: Ocelog, encoding:
 @pytest.mark.parametrize("arguments", [("source", "check", b"\xff"), ("source", "show", b"x\xff")])
 def test_an_argument_that_is_no_utf_8_is_refused(ocelog: Ocelog, arguments: tuple[str | bytes, ...]) -> None:
     code, _, told = shell(ocelog, "", *arguments)
-    assert (code, told) == (2, "ocelog: An argument is no UTF-8 text: type it anew.\n")
+    assert (code, told) == (2, "ocelog: An argument is not UTF-8 text: type it anew.\n")

@@ -171,7 +171,7 @@ def test_editing_keeps_what_is_not_named(ocelog: Ocelog, tenant: Simulated) -> N
         (["--rate=-1"], "from 0.01 to 1000 questions a second, not -1."),
         (["--page-size", "501"], "The page size is from 1 to 500 records, not 501."),
         (["--page-size", "0"], "from 1 to 500 records, not 0."),
-        (["--poll", "0"], "--poll: '0' is no duration"),
+        (["--poll", "0"], "--poll: invalid duration '0'"),
         (["--poll", "0s"], "--poll 0s: choose something from 1s to 1d."),
         (["--project", " "], "ocelog source edit NAME --no-project"),
         ([], "Name what is to change"),

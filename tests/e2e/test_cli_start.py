@@ -278,7 +278,7 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
         "did you mean 'cognito'?",
         "choose at least one",
         "FAIL  token",
-        "'long' is no duration",
+        "invalid duration 'long'",
         "Type one of r, u, i, s, l, n, k, q.",
     ):
         assert told.count(mistake) == 1, mistake

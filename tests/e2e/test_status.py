@@ -110,7 +110,7 @@ def test_sql_shows_what_status_shows(ocelog: Ocelog) -> None:
     assert [row["log_type"] for row in found] == sorted(told)
     for row in found:
         shown = told[row["log_type"]]
-        assert (row["state"], row["needs_attention"]) == (shown["state"], shown["needs_person"])
+        assert (row["state"], row["needs_attention"]) == (shown["state"], shown["needs_attention"])
         assert (row["events"], (row["last_event"] or "")[:19]) == (shown["events"], (shown["last_event"] or "")[:19])
     joined = "SELECT s.source, count(*) AS rows FROM wiz_audit w JOIN streams s ON s.source_id = w.p_source_id"
     (counted,) = ocelog("query", f"{joined} WHERE s.log_type = 'Wiz.Audit' GROUP BY ALL").lines
@@ -162,5 +162,5 @@ def test_old_data_needs_attention_whatever_holds_the_home(ocelog: Ocelog) -> Non
         told = ocelog("status", "--max-lag", "0s", code=1).out
         assert "No service is running; `ocelog publish` is at work since" in told
         assert "prod Wiz.Audit: the data is" in told
-        assert "`ocelog publish` is no service" in told
+        assert "`ocelog publish` is not a service" in told
         ocelog("status")

@@ -106,7 +106,7 @@ def test_what_goes_wrong_in_upkeep_is_not_told_as_publishing(
     assert service.assembly.installation.ledger.table_faults() == []
     assert service.assembly.installation.ledger.unpublished(TABLE)[0] == 0
     told = [each for each in told if each["log_level"] in {"warning", "error"}]
-    assert {each["event"] for each in told} == {"upkeep failed" if wrong is no_space else "mistake in Ocelog"}
+    assert {each["event"] for each in told} == {"upkeep failed" if wrong is no_space else "bug in Ocelog"}
     if wrong is no_space:
         assert "The disk is full: /home/somewhere" in told[0]["reason"]
 

@@ -35,13 +35,13 @@ def test_a_variable_goes_before_the_file_and_the_file_before_the_default(tmp_pat
     ("text", "says"),
     [
         ("thread: 7", "there is no setting 'thread'; did you mean 'threads'?"),
-        ("threads: many", "threads: 'many' is no whole number from 1 to 64"),
+        ("threads: many", "threads: expected a whole number from 1 to 64, not 'many'"),
         ("threads: [1]", "expected one value, found list"),
         ("key_file: /x", "key_file can only be set as OCELOG_KEY_FILE"),
         ("log_format: jsn", "did you mean 'json'?"),
         ("part_grace: 5m", "is not between"),
         ("- threads", "must hold `name: value` lines"),
-        ("threads: {", "is no YAML"),
+        ("threads: {", "is not YAML"),
         ("7: 8", "there is no setting '7'"),
     ],
 )

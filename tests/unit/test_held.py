@@ -89,7 +89,9 @@ def test_a_pull_publishes_by_itself_between_pages() -> None:
     )
     settings = SimpleNamespace(threads=1, publish_bytes=10_000, part_grace=None, retention="off")
     assembly: Any = SimpleNamespace(
-        installation=SimpleNamespace(ledger=ledger, settings=settings, home=SimpleNamespace(path=None, id="home")),
+        installation=SimpleNamespace(
+            ledger=ledger, settings=settings, home=SimpleNamespace(path=Path("nowhere"), id="home")
+        ),
         publisher=SimpleNamespace(reconcile=lambda: None, publish=publish),
         lake=SimpleNamespace(schemas={"wiz_issues": None}),
     )

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
@@ -259,7 +260,7 @@ def test_a_pull_goes_round_once_more_if_a_job_ends_during_a_round(ledger: Ledger
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(
             ledger=ledger,
-            home=SimpleNamespace(id="home", path=None),
+            home=SimpleNamespace(id="home", path=Path("nowhere")),
             settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
         ),
         publisher=SimpleNamespace(reconcile=lambda: None),
@@ -290,7 +291,7 @@ def test_a_source_that_was_changed_is_tried_at_once_whatever_failed_before(ledge
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(
             ledger=ledger,
-            home=SimpleNamespace(id="home", path=None),
+            home=SimpleNamespace(id="home", path=Path("nowhere")),
             settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
         ),
         publisher=SimpleNamespace(reconcile=lambda: None),
@@ -318,7 +319,7 @@ def test_a_pull_says_why_it_left_something_by_what_failed_last(ledger: Ledger, n
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(
             ledger=ledger,
-            home=SimpleNamespace(id="home", path=None),
+            home=SimpleNamespace(id="home", path=Path("nowhere")),
             settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
         ),
         publisher=SimpleNamespace(reconcile=lambda: None),
@@ -379,7 +380,7 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
         for log_type in KINDS:
             begun(ledger, f"source-{source}", log_type)
             streams.append(stream_of(now, drains, f"source-{source}", log_type))
-    home = SimpleNamespace(id="home", path=None)
+    home = SimpleNamespace(id="home", path=Path("nowhere"))
     settings = SimpleNamespace(threads=4, publish_bytes=1, publish_after=MINUTE, part_grace=MINUTE, retention="off")
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(ledger=ledger, home=home, settings=settings),

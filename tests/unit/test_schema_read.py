@@ -82,7 +82,7 @@ def test_yaml_aliases_are_read() -> None:
         ("schema: [A]\nfields:\n  - {name: id, type: string}\n", "doors.yml:1: expected text, found a list"),
         ("schema: A\nversion: one\nfields:\n  - {name: id, type: string}\n", "doors.yml:2: expected a whole number"),
         ("", "doors.yml:1: the file is empty"),
-        ("schema: A\nfields: [\n", "doors.yml:3: this is no YAML"),
+        ("schema: A\nfields: [\n", "doors.yml:3: this is not YAML"),
         ("[" * 500_000, "doors.yml:1: nested more than 200 deep"),
         (with_field("{name: x, type: strin}"), "doors.yml:4: 'strin' is not one of string, int,"),
         (with_field("{name: x, type: strin}"), "did you mean 'string'?"),
@@ -97,12 +97,21 @@ def test_yaml_aliases_are_read() -> None:
         (with_field("{name: x, type: string, validate: {ipv4: true}}"), "doors.yml:4: unknown key 'ipv4'"),
         (with_field("{name: ID, type: string}"), "doors.yml:4: the field 'ID' is here twice (as 'id'"),
         (with_field("{name: p_row_id, type: string}"), "names in p_ are ours"),
-        (with_field("{name: a.b, type: string}"), "'a.b' is no name for a field: letters, digits, spaces and _@$:/-"),
+        (
+            with_field("{name: a.b, type: string}"),
+            "'a.b' is not a valid name for a field: letters, digits, spaces and _@$:/-",
+        ),
         (with_field("{name: x, type: array}"), "doors.yml:4: `element` is missing here"),
         (with_field("{type: string}"), "doors.yml:4: `name` is missing here"),
-        ("schema: ''\nfields:\n  - {name: id, type: string}\n", "doors.yml:1: '' is no name for a log type"),
-        ("schema: ../x\nfields:\n  - {name: id, type: string}\n", "doors.yml:1: '../x' is no name for a log type"),
-        ('schema: "A\\n"\nfields:\n  - {name: id, type: string}\n', "doors.yml:1: 'A\\n' is no name for a log type"),
+        ("schema: ''\nfields:\n  - {name: id, type: string}\n", "doors.yml:1: '' is not a valid name for a log type"),
+        (
+            "schema: ../x\nfields:\n  - {name: id, type: string}\n",
+            "doors.yml:1: '../x' is not a valid name for a log type",
+        ),
+        (
+            'schema: "A\\n"\nfields:\n  - {name: id, type: string}\n',
+            "doors.yml:1: 'A\\n' is not a valid name for a log type",
+        ),
         (
             with_field("{name: x, type: object, fields: []}"),
             "doors.yml:4: expected at least one field (`json` takes any",
@@ -115,7 +124,7 @@ def test_yaml_aliases_are_read() -> None:
         (with_field("{name: x, type: timestamp, timeFormats: ['%']}"), "no date can be read by '%': "),
         (with_field("{name: x, type: timestamp, timeFormats: ['%d %d']}"), "no date can be read by '%d %d': "),
         (with_field("{name: x, type: string, validate: {allow: []}}"), "doors.yml:4: expected at least one text"),
-        ("schema: A\n\0", "doors.yml:2: this is no YAML: control characters are not allowed"),
+        ("schema: A\n\0", "doors.yml:2: this is not YAML: control characters are not allowed"),
         (with_field("{name: , type: string}"), "doors.yml:4: expected text, found nothing"),
     ],
 )

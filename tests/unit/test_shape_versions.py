@@ -161,7 +161,7 @@ def test_rows_of_each_former_release_are_recognised_and_a_later_change_is_one() 
         (old,) = shaper.shape(page([record])).old_versions
         assert list(old) == stored[:number][::-1]
     (changed,) = releases[2].shape(page([{**record, "more": "n"}])).old_versions
-    assert stored[1] in changed, "what was unknown then is no change"
+    assert stored[1] in changed, "what was unknown then is not a change"
     assert stored[2] not in (*changed, version(releases[2], {**record, "more": "n"}))
 
 

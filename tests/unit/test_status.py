@@ -51,7 +51,7 @@ def standing(ledger: Ledger) -> Standing:
 
 def test_a_stream_that_never_began_is_new_and_needs_nobody(ledger: Ledger) -> None:
     found = standing(ledger)
-    assert (found.state, found.needs_person, found.lag, found.complete_through) == ("new", False, None, None)
+    assert (found.state, found.needs_attention, found.lag, found.complete_through) == ("new", False, None, None)
 
 
 def test_a_table_that_is_not_published_is_told_with_the_reason_or_once_it_is_late(ledger: Ledger) -> None:
@@ -130,7 +130,7 @@ def test_the_time_left_follows_from_records_left_page_size_and_rate(ledger: Ledg
 def test_parked_and_short_slices_need_a_person(ledger: Ledger) -> None:
     planned(ledger, replace(LIVE, state=SliceState.PARKED, reason="it always fails"))
     assert [each.reason for each in standing(ledger).parked] == ["it always fails"]
-    assert standing(ledger).needs_person
+    assert standing(ledger).needs_attention
     planned(ledger, replace(LIVE, state=SliceState.DRAINED, short_by=3))
     assert [each.short_by for each in standing(ledger).short] == [3]
 
@@ -139,11 +139,11 @@ def test_a_refusal_needs_a_person_at_once_and_an_outage_only_when_it_lasts(ledge
     planned(ledger)
     said = {"text": "no", "todo": "do", "at_us": 0}
     ledger.trouble("prod", "Wiz.Issues", kind="AccessRefusedError", **said)  # type: ignore[arg-type] # mixed on purpose
-    assert (standing(ledger).state, standing(ledger).needs_person) == ("broken", True)
+    assert (standing(ledger).state, standing(ledger).needs_attention) == ("broken", True)
     ledger.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # likewise
-    assert (standing(ledger).state, standing(ledger).needs_person) == ("retrying", True)
+    assert (standing(ledger).state, standing(ledger).needs_attention) == ("retrying", True)
     ledger.well("prod", "Wiz.Issues")
-    assert (standing(ledger).state, standing(ledger).needs_person) == ("empty", False)
+    assert (standing(ledger).state, standing(ledger).needs_attention) == ("empty", False)
 
 
 def test_a_stream_is_live_once_a_record_came(ledger: Ledger) -> None:
@@ -177,7 +177,7 @@ def test_a_slice_that_fails_for_an_hour_needs_attention_whatever_its_neighbours_
 
     def seen(later: timedelta) -> tuple[bool, list[str | None]]:
         (found,) = standings(ledger, datetime.now(UTC) + later)
-        return found.needs_person, [each.reason for each in found.failing]
+        return found.needs_attention, [each.reason for each in found.failing]
 
     assert seen(0.9 * HOUR) == (False, [])
     assert seen(-1_000 * HOUR) == (True, ["HTTP 500"]), "our clock was ahead when it began to fail"
@@ -201,13 +201,13 @@ def test_while_a_source_is_paused_what_fails_is_named_with_how_to_go_on_and_need
     ledger.plan(before, replace(before, offset=3 * HOUR), [])
     ledger.save_source(replace(row, paused=True))
     (found,) = standings(ledger, datetime.now(UTC) + 2 * HOUR)
-    assert (found.state, found.needs_person, found.clock_off) == ("paused", False, None)
+    assert (found.state, found.needs_attention, found.clock_off) == ("paused", False, None)
     assert [each.reason for each in found.failing] == ["HTTP 500"]
     assert found.todo == found.resume
     assert (found.resume or "").endswith("ocelog source resume prod")
     ledger.save_source(row)
     (found,) = standings(ledger, datetime.now(UTC) + 2 * HOUR)
-    assert (found.needs_person, found.clock_off, found.resume) == (True, 3 * HOUR, None)
+    assert (found.needs_attention, found.clock_off, found.resume) == (True, 3 * HOUR, None)
     assert found.todo == said["todo"]
 
 
@@ -216,10 +216,10 @@ def test_an_outage_that_began_while_our_clock_was_ahead_needs_a_person(ledger: L
     said = {"text": "no", "todo": "do", "at_us": 0}
     ledger.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # mixed
 
-    def needs_person(later: timedelta) -> bool:
-        return standings(ledger, datetime.now(UTC) + later)[0].needs_person
+    def needs_attention(later: timedelta) -> bool:
+        return standings(ledger, datetime.now(UTC) + later)[0].needs_attention
 
-    assert [needs_person(later) for later in (0 * HOUR, 2 * HOUR, -1_000 * HOUR)] == [False, True, True]
+    assert [needs_attention(later) for later in (0 * HOUR, 2 * HOUR, -1_000 * HOUR)] == [False, True, True]
 
 
 def test_a_parked_range_is_tried_no_later_than_a_slice_may_wait(ledger: Ledger) -> None:
@@ -256,7 +256,7 @@ def test_a_clock_that_is_off_by_more_than_a_minute_needs_attention(
     ledger.plan(before, replace(before, edge=NOW - HOUR, offset=timedelta(seconds=ahead)), [])
     found = standing(ledger)
     assert found.clock_off == (None if shown is None else timedelta(seconds=shown))
-    assert found.needs_person == (shown is not None)
+    assert found.needs_attention == (shown is not None)
 
 
 @pytest.mark.parametrize(("ahead", "set_back"), [(30, True), (30, False), (-30, False)])
@@ -274,6 +274,6 @@ def test_a_total_that_is_off_needs_attention(ledger: Ledger) -> None:
     planned(ledger, LIVE)
     slice_ = ledger.take("one", now=datetime.now(UTC))
     assert slice_ is not None
-    assert (standing(ledger).total_off_by, standing(ledger).needs_person) == (None, False)
+    assert (standing(ledger).total_off_by, standing(ledger).needs_attention) == (None, False)
     ledger.save_stream_faults(slice_, StreamFaults(total_off_by=2, total_off_at=NOW))
-    assert (standing(ledger).total_off_by, standing(ledger).needs_person) == (2, True)
+    assert (standing(ledger).total_off_by, standing(ledger).needs_attention) == (2, True)

@@ -102,7 +102,7 @@ def test_what_is_left_out_has_its_default() -> None:
     ("wrong", "match"),
     [
         ({"page_siz": 5}, "did you mean 'page_size'"),
-        ({"zzz": 5}, "no setting `zzz`"),
+        ({"zzz": 5}, "no setting 'zzz'"),
         ({"log_types": ["audi"]}, "did you mean 'audit'"),
         ({"log_types": []}, "nothing to pull"),
         ({"rate": 0}, "rate"),

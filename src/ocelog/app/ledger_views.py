@@ -103,7 +103,7 @@ def _stream_rows(each: Standing) -> list[dict[str, object]]:
         "source_id": each.source_id,
         "log_type": each.log_type,
         "state": each.state,
-        "needs_attention": each.needs_person,
+        "needs_attention": each.needs_attention,
         "last_success": each.last_success,
         "last_event": each.last_event,
         "complete_through": each.complete_through,

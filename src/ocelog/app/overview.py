@@ -59,7 +59,7 @@ class Overview:
     def well(self) -> bool:
         """Whether nothing needs attention."""
         wrong = (self.key, self.lake, self.not_published, self.stale, self.hangs, self.disk_is_short)
-        return not any(wrong) and not any(each.needs_person for each in self.streams)
+        return not any(wrong) and not any(each.needs_attention for each in self.streams)
 
 
 def overview(installation: Installation, *, allowed: timedelta, now: datetime) -> Overview:
@@ -128,7 +128,7 @@ def _stale(found: Sequence[Standing], who: Holder | str | None, allowed: timedel
             case Holder() if who.is_service:
                 why, do = f"`{who.command}` does not get on", "Look at its log"
             case Holder():
-                why, do = f"`{who.command}` is no service", "After it has ended, run: ocelog run"
+                why, do = f"`{who.command}` is not a service", "After it has ended, run: ocelog run"
         added = f"added {write_instant(each.added)} and never read"
         what = added if each.lag is None else f"the data is {about(each.lag)} old"
         lines.append(f"{each.source} {each.log_type}: {what}, and {why}. {do}.")
@@ -136,7 +136,7 @@ def _stale(found: Sequence[Standing], who: Holder | str | None, allowed: timedel
 
 
 def _is_explained(each: Standing, who: Holder | str | None, now: datetime) -> bool:
-    """Whether old data is just being read, or Wiz asks to wait; `needs_person` says if that goes on for long."""
+    """Whether old data is just being read, or Wiz asks to wait; `needs_attention` says if that goes on for long."""
     if not isinstance(who, Holder) or who.command not in _READERS or _hangs(who, now):
         return False
     if each.throttled:

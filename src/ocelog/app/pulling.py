@@ -369,9 +369,9 @@ class Reader:
     def _known(self, error: Exception, reading: Reading) -> OcelogError:
         if isinstance(error, OcelogError):
             return error
-        log.error("mistake in Ocelog", exc_info=error, **_names(reading.of, reading.slice_))
+        log.error("bug in Ocelog", exc_info=error, **_names(reading.of, reading.slice_))
         first = (str(error).splitlines() or [""])[0][:300]
-        return OcelogError(f"A mistake in Ocelog, please report it: {type(error).__name__}: {first}")
+        return OcelogError(f"A bug in Ocelog, please report it: {type(error).__name__}: {first}")
 
     def _tell(self, stream: Stream, error: OcelogError, slice_: Slice | None) -> None:
         self.troubles[stream.key] = error

@@ -228,7 +228,7 @@ class Service:
             except OcelogError as error:
                 log.error("failed", error=type(error).__name__, reason=str(error))  # noqa: TRY400 - told, not traced
             except Exception:
-                log.exception("mistake in Ocelog")
+                log.exception("bug in Ocelog")
             self._wait(LOOK_EVERY if seconds is None else min(LOOK_EVERY, max(TICK, seconds)))
             time.sleep(max(0.0, began + TICK - self.monotonic()))
 
@@ -299,9 +299,9 @@ class Service:
                 self._note_publishing(table, str(error))
                 log.error("publish failed", table=table, error=type(error).__name__, reason=str(error))  # noqa: TRY400
             except Exception as error:
-                self._publishing = OcelogError(f"{table}: a mistake in Ocelog: {type(error).__name__}: {error}")
+                self._publishing = OcelogError(f"{table}: a bug in Ocelog: {type(error).__name__}: {error}")
                 self._note_publishing(table, str(self._publishing))
-                log.exception("mistake in Ocelog", table=table)
+                log.exception("bug in Ocelog", table=table)
             else:
                 self._tend(table)
 
@@ -348,7 +348,7 @@ class Service:
             except OcelogError as error:
                 log.warning("upkeep failed", table=table, error=type(error).__name__, reason=str(error))
             except Exception:
-                log.exception("mistake in Ocelog", table=table, during="upkeep")
+                log.exception("bug in Ocelog", table=table, during="upkeep")
 
     def _told(self, tended: Tended) -> None:
         table = tended.table

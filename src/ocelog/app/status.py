@@ -1,4 +1,4 @@
-"""How every stream fares, and what needs a person."""
+"""The status of every stream, and what needs attention."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from ocelog.times import CLOCKS_APART, from_us, has_passed
 from ocelog.units import write_instant
 
 _PATIENCE = timedelta(hours=1)
-"""What fails for longer without a success needs a person, though it is tried again."""
+"""What fails for longer without a success needs attention, though it is tried again."""
 
 
 _CLOCK_OFF = timedelta(minutes=1)
@@ -82,7 +82,7 @@ class Standing:
     log_type: str
     state: str
     """new, paused, broken, retrying, catching up, live, or empty: live, but no record ever came."""
-    needs_person: bool
+    needs_attention: bool
     added: datetime
     """When its source was added."""
     last_success: datetime | None
@@ -103,7 +103,7 @@ class Standing:
     failing: tuple[Slice, ...]
     """Those that have failed for an hour without a success, whatever the stream's other slices do.
 
-    While it is paused none of them needs a person: nothing is tried.
+    While it is paused none of them needs attention: nothing is tried.
     """
     sweep: Sweep | None
     """None: the first sweep is drained, or there is none."""
@@ -151,7 +151,7 @@ def standings(ledger: Ledger, now: datetime | None = None) -> list[Standing]:
 
 def _broken(each: Standing, error: ConfigError) -> Standing:
     return replace(
-        each, state="broken", needs_person=True, error=str(error), todo="Do what the message says.", error_at=None
+        each, state="broken", needs_attention=True, error=str(error), todo="Do what the message says.", error_at=None
     )
 
 
@@ -268,7 +268,7 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
         source_id=row.id,
         log_type=log_type,
         state=state,
-        needs_person=state == "broken"
+        needs_attention=state == "broken"
         or bool(parked or short or off or total_off or (failing and not row.paused))
         or tired,
         added=from_us(row.added_us),

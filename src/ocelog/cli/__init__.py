@@ -16,7 +16,7 @@ TRY_LATER = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the `ocelog` command and exit: 0 well, 1 unexpected or unwell, 2 a person must act, 3 try later."""
+    """Run the `ocelog` command and exit: 0 well, 1 unexpected or unwell, 2 action required, 3 try later."""
     # Read when Arrow is imported. Its own allocators keep what each thread ever had: 40 MB more in a pull.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -38,12 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except Exception as error:
         if isinstance(error, UnicodeEncodeError) and any(_is_no_text(each) for each in given):
-            _say("An argument is no UTF-8 text: type it anew.")
+            _say("An argument is not UTF-8 text: type it anew.")
             sys.exit(PERSON_MUST_ACT)
         if os.environ.get("OCELOG_DEBUG", "").lower() in ("1", "true", "yes", "on"):
             raise
         first = (str(error).splitlines() or [""])[0][:300]
-        _say(f"Unexpected {type(error).__name__}: {first}\nThis is a mistake in Ocelog. OCELOG_DEBUG=1 shows where.")
+        _say(f"Unexpected {type(error).__name__}: {first}\nThis is a bug in Ocelog. OCELOG_DEBUG=1 shows where.")
         sys.exit(1)
 
 

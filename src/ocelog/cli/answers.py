@@ -103,7 +103,7 @@ def as_parquet(answer: Answer) -> None:
     """Write a Parquet file to stdout. Raises ConfigError where that is a terminal."""
     if sys.stdout.isatty():
         raise ConfigError(
-            "Parquet is no text: write it to a file, such as: ocelog query ... -o parquet > answer.parquet"
+            "Parquet is not text: write it to a file, such as: ocelog query ... -o parquet > answer.parquet"
         )
     with pq.ParquetWriter(sys.stdout.buffer, answer.schema, compression="zstd") as writer:
         for batch in answer.batches:

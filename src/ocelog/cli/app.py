@@ -33,7 +33,7 @@ COMMANDS: dict[str, Command] = {
     "publish": Command(module="publish", summary="Move landed parts into the lake's tables now."),
     "upkeep": Command(module="upkeep", summary="Make the lake's many small files few, and delete what nothing needs."),
     "reshape": Command(module="reshape", summary="Fill columns that an upgrade added, from p_extra of stored rows."),
-    "status": Command(module="status", summary="Show how every stream fares; exit 1 where something needs a person."),
+    "status": Command(module="status", summary="Show the status of every stream; exit 1 if something needs attention."),
     "query": Command(module="query", summary="Ask the lake in SQL."),
     "tables": Command(module="tables", summary="List the tables, or what the columns of one mean."),
     "lake": Command(module="lake", summary="Show where the tables are and how other engines read them."),

@@ -83,7 +83,7 @@ class Progress:
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Progress]:
-    """Count progress within the block, and show it as bars on stderr unless `quiet`, or where that is no terminal."""
+    """Count progress within the block, and show it as bars on stderr if that is a terminal and `quiet` is not set."""
     if quiet or not sys.stderr.isatty():
         yield Progress(lambda _, __: None)
     else:

@@ -96,7 +96,7 @@ def _sql(sql: str | None, file: Path | None) -> str:
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError:
-        raise ConfigError(f"{file or 'stdin'} is no UTF-8 text.") from None
+        raise ConfigError(f"{file or 'stdin'} is not UTF-8 text.") from None
 
 
 def _utf8(sql: str) -> str:
@@ -104,7 +104,7 @@ def _utf8(sql: str) -> str:
     try:
         return sql.encode("utf-8", "surrogateescape").decode("utf-8")
     except UnicodeError:
-        raise ConfigError("The SQL is no UTF-8 text.") from None
+        raise ConfigError("The SQL is not UTF-8 text.") from None
 
 
 def _timeout(text: str) -> timedelta:

@@ -21,7 +21,7 @@ _LONGEST_ID = 200
 
 
 def say(text: str) -> None:
-    """Say something that is no part of an answer."""
+    """Say something that is not part of an answer."""
     typer.echo(text, err=True)
 
 

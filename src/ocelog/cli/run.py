@@ -13,7 +13,7 @@ from ocelog.installation.opening import opened
 def command() -> None:
     """Keep pulling and publishing until stopped by Ctrl-C or SIGTERM.
 
-    It logs to stderr, as JSON where that is no terminal, and takes up sources that change meanwhile. A failure of one
+    It logs to stderr, as JSON if that is not a terminal, and takes up sources that change meanwhile. A failure of one
     stream never stops the others.
     """
     stop = Stop()

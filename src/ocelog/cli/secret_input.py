@@ -58,7 +58,7 @@ def _from_file(place: str) -> Secret:
     except OSError as error:
         raise ConfigError(f"The client secret's file {place} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError:
-        raise ConfigError(f"The client secret in {place} is no UTF-8 text.") from None
+        raise ConfigError(f"The client secret in {place} is not UTF-8 text.") from None
 
 
 def _from_variable(name: str) -> Secret:
@@ -70,5 +70,5 @@ def _secret(text: str, origin: str) -> Secret:
     if not text:
         raise ConfigError(f"{origin} holds no client secret.")
     if len(text) > _LONGEST or not text.isprintable():
-        raise ConfigError(f"{origin} holds something that is no client secret: it must be one line of text.")
+        raise ConfigError(f"{origin} holds something that is not a client secret: it must be one line of text.")
     return Secret(text)

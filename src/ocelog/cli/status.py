@@ -1,4 +1,4 @@
-"""`ocelog status`: a line a stream, and what needs a person."""
+"""`ocelog status`: a line a stream, and what needs attention."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -128,7 +128,9 @@ def _remarks(each: Standing) -> list[str]:  # noqa: C901 - one step for each thi
             f"{name}: no record has ever come. Check its scopes and projects: ocelog source check {each.source_id}"
         )
     for short in each.short:
-        lines.append(f"{name}: short by {short.short_by} in {_stretch(short)}: the source counted more than it showed.")
+        lines.append(
+            f"{name}: {short.short_by} records missing in {_stretch(short)}: Wiz reported more than it returned."
+        )
         since, until = short.since.replace(microsecond=0), short.until.replace(microsecond=0) + timedelta(seconds=1)
         again = f"ocelog pull --since {write_instant(since)} --until {write_instant(until)}"
         lines.append(f"    To do: read it again: {again}")
@@ -205,7 +207,7 @@ def _plain(each: Standing) -> dict[str, Any]:
         "source": each.source,
         "log_type": each.log_type,
         "state": each.state,
-        "needs_person": each.needs_person,
+        "needs_attention": each.needs_attention,
         "last_success": write_instant(each.last_success),
         "last_event": write_instant(each.last_event),
         "complete_through": write_instant(each.complete_through),

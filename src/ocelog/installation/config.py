@@ -106,9 +106,7 @@ KNOWN: dict[str, Known] = {
     "log_format": Known(
         default="auto", read=choice("auto", "text", "json"), doc="auto: text on a terminal, JSON where there is none."
     ),
-    "log_level": Known(
-        default="info", read=choice("debug", "info", "warning", "error"), doc="Least level that is logged."
-    ),
+    "log_level": Known(default="info", read=choice("debug", "info", "warning", "error"), doc="Minimum log level."),
     "debug": Known(default=False, read=switch, doc="Show the traceback of an unexpected error."),
 }
 
@@ -183,7 +181,7 @@ def _read_file(path: Path) -> dict[str, str]:
     """Return the settings in `path` as texts; a home without the file is fine."""
     try:
         if path.stat().st_size > _MAX_FILE:
-            raise ConfigError(f"{path} is larger than a megabyte: that is no configuration file.")
+            raise ConfigError(f"{path} is larger than a megabyte: that is not a configuration file.")
         found = yaml.safe_load(read_regular(path).decode("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
@@ -192,7 +190,7 @@ def _read_file(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if found is None:
         return {}
     if not isinstance(found, dict):

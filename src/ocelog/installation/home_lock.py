@@ -49,7 +49,7 @@ class Holder:
         return self.command == SERVICE
 
     def silent_for(self, now: datetime) -> timedelta | None:
-        """Return how long a service has given no sign of life, at least, if it hangs; None: it works, or is no service.
+        """Return how long a service has given no sign of life, at least, if it hangs, else None.
 
         One that works replaces within seconds a sign that was dated by a clock ahead of ours.
         """

@@ -18,7 +18,7 @@ _UNFIT = {
     "SQLITE_READONLY": "it may only be read; make the folder and the file writable for this user",
     "SQLITE_PERM": "access was denied; make the folder and the file writable for this user",
     "SQLITE_CANTOPEN": "it cannot be opened; the folder must exist and be writable for this user",
-    "SQLITE_NOTADB": "it is no SQLite file; " + _RESTORE,
+    "SQLITE_NOTADB": "it is not a SQLite file; " + _RESTORE,
     "SQLITE_CORRUPT": "the file is damaged; " + _RESTORE + ", or else copy it with sqlite3's .recover",
 }
 _LATER = {

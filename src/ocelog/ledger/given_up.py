@@ -1,6 +1,6 @@
 """What was lost of the lake, and whether its stretch is planned again.
 
-A part that publishing passes is no row of `parts` any more, so that the mark vouches for nothing that is nowhere
+A part that publishing passes is not a row of `parts` any more, so that the mark vouches for nothing that is nowhere
 without a record here. Records stay: they say what the tables lack.
 """
 

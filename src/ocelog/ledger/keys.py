@@ -84,7 +84,7 @@ def read_key(path: Path, *, guarded: bool = False, otherwise: str = _GIVEN) -> b
     """Return the key in `path`, refusing a file that other users may read.
 
     `guarded`: the folder keeps others out by other means than the file's mode bits, as systemd's credentials do.
-    Raises HomeError with what to do: `otherwise` if it is no key.
+    Raises HomeError with what to do: `otherwise` if it is not a key.
     """
     try:
         check_regular(path)

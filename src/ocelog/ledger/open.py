@@ -61,7 +61,7 @@ def open_reading(address: str) -> Database:
 
 
 def absolute(address: str) -> str:
-    """Return `address` so that it names the same file from every folder. Raises ConfigError for what is no address."""
+    """Return `address` so that it names the same file from every folder. Raises ConfigError if it is none."""
     url = connect(address, durable=True).url
     if url.get_backend_name() != "sqlite":
         return address

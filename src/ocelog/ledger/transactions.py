@@ -77,7 +77,7 @@ def connect(address: str, *, durable: bool, read_only: bool = False) -> Database
     try:
         url = make_url(address)
     except (ArgumentError, ValueError):
-        raise ConfigError(f"The ledger's address is no URL; expected {_ADDRESSES}.") from None
+        raise ConfigError(f"The ledger's address is not a URL; expected {_ADDRESSES}.") from None
     if url.get_backend_name() != "sqlite" and "@" in address[_user_and_password(address) :]:
         # Read as it stands, the rest of the password would be the server's name, and be told in every error.
         raise ConfigError(

@@ -152,4 +152,4 @@ def _from_file(place: str) -> str:
             "another: ocelog source rotate NAME."
         ) from error
     except UnicodeDecodeError:
-        raise HomeError(f"{place} is no UTF-8 text; name another: ocelog source rotate NAME.") from None
+        raise HomeError(f"{place} is not UTF-8 text; name another: ocelog source rotate NAME.") from None

@@ -167,7 +167,7 @@ class Lander:
     def _fill_unknown(self, page: Page, shaped: Shaped) -> None:
         """Give fields that this answer could not show the value of the version just before.
 
-        So losing a field and getting it back is no change.
+        So losing a field and getting it back is not a change.
         """
         if not page.refused and not page.unknown:
             return

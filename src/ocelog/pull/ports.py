@@ -38,7 +38,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What a source showed. `records` is one JSON array, or texts one by one where the answer as a whole is no JSON."""
+    """What a source showed. `records` is one JSON array, or texts one by one if the answer as a whole is not JSON."""
 
     records: bytes | list[bytes]
     end_cursor: str | None

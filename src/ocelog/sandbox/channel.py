@@ -50,7 +50,7 @@ class Channel:
     def receive(self, *, deadline: float | None = None, watch: Callable[[], None] | None = None) -> Frame:
         """Read a frame. Raises EOFError if the other side is gone, TimeoutError at the deadline.
 
-        Raises ValueError for what is no frame. `watch` is called every quarter of a second meanwhile.
+        Raises ValueError for what is not a frame. `watch` is called every quarter of a second meanwhile.
         """
         name, length = _HEADER.unpack(self._read(_HEADER.size, deadline, watch))
         kind = name.rstrip(b"\0")

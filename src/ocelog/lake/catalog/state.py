@@ -210,7 +210,7 @@ def _load(location: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise read_error(location, error) from error
     if not isinstance(loaded, dict) or "properties" not in loaded or "schemas" not in loaded:
-        raise damaged(location, "is no metadata of a table")
+        raise damaged(location, "is not metadata of a table")
     return loaded
 
 

@@ -1,7 +1,7 @@
 """What runs in the child of a query: the engine, shut off from everything but the files it was given.
 
 The parent sends `check` (a statement and the names of tables) and hears which tables it reads. Then it sends `run` (the
-files and views), one `extra` per small table that is no file, and `go`; then `next` for each batch, or `count`. Answers
+files and views), one `extra` per small table that has no file, and `go`; then `next` per batch, or `count`. Answers
 are JSON and Arrow streams. This module imports all that it will need, since afterwards nothing can be read.
 """
 

@@ -40,7 +40,7 @@ def damage(path: Path, size: int | None = None, *, content: bool = True) -> str 
     """Say what is wrong with a file; None: it is there, has `size` bytes, and holds what was written.
 
     The content is read only if asked for, and if the name has a checksum. Raises HomeError if this user may not read
-    it, which is no damage.
+    it, which is not damage.
     """
     try:
         found = path.stat()

@@ -13,7 +13,7 @@ READ_ONLY = 0o444
 
 
 def refusal(error: OSError, path: Path | str) -> OcelogError:
-    """Say what `error` means: a full disk may pass, a disk that must not be written needs a person."""
+    """Say what `error` means: a full disk may pass, a disk that must not be written needs attention."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return LakeUnavailableError(f"The disk is full: {path} could not be written. Free some space and run it again.")
     if error.errno == errno.ENOENT:

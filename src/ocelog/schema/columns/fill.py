@@ -127,7 +127,7 @@ def _json_pairs(present: Sequence[Raw], before: Sequence[Raw]) -> Iterator[tuple
 
 
 def _json_id(item: Raw) -> bytes | None:
-    """Return the id of `item` as it is written; None where it has none, or is no object."""
+    """Return the id of `item` as it is written; None where it has none, or is not an object."""
     text = bytes(item)
     name = _OBJECT.decode(text).get("id") if text.startswith(b"{") else None
     return None if name is None else bytes(name)

@@ -215,7 +215,7 @@ def _texts(extra: str) -> dict[str, msgspec.Raw]:
 
 
 def _path(key: str) -> Path | None:
-    """Take a key of p_extra apart; None: it is no path."""
+    """Take a key of p_extra apart; None: it is not a path."""
     steps: list[str | int] = []
     at = 1 if key.startswith("$[") else 0
     while at < len(key):

@@ -35,9 +35,9 @@ class Members:
 
 
 def split_array(page: bytes) -> list[bytes] | None:
-    """Return the elements of the JSON array `page` as they came, None where it is no array.
+    """Return the elements of the JSON array `page` as they came, None where it is not an array.
 
-    One element that is no JSON, or nested too deep to be read, costs no other.
+    One element that is not JSON, or nested too deep to be read, costs no other.
     """
     try:
         return [bytes(raw) for raw in _RAWS.decode(page)]

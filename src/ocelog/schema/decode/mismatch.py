@@ -28,7 +28,7 @@ class Misfit(Exception):  # noqa: N818  # it never leaves the schema package: sh
         """Say what is wrong at `path`.
 
         `unreadable`: a value of the right kind that no column can hold (nested too deep, too large, no instant, text
-        that is no text). It costs the record only the field, if the record can do without.
+        that is not text). It costs the record only the field, if the record can do without.
         """
         super().__init__(f"{path}: expected {expected}, found {found}")
         self.unreadable = unreadable
@@ -40,7 +40,7 @@ class Misfit(Exception):  # noqa: N818  # it never leaves the schema package: sh
 def members(raw: bytes, path: str) -> Mapping[str, bytes | msgspec.Raw]:
     """Return the members of the object `raw`; of a name that is there twice, the last. Raises Misfit.
 
-    Where something inside is no JSON, or nested too deep to be read, they still are what came: whoever reads a member
+    Where something inside is not JSON, or nested too deep to be read, they still are what came: whoever reads a member
     finds what is wrong with it, and can say where.
     """
     try:

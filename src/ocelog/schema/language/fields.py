@@ -124,7 +124,7 @@ class LogSchema:
 
 
 def leaves(fields: tuple[Field, ...], prefix: str = "") -> Iterator[tuple[str, Field]]:
-    """Yield every field that is no object, with its dotted path; `projects[].id` lies in a list of objects."""
+    """Yield every field that is not an object, with its dotted path; `projects[].id` lies in a list of objects."""
     for field in fields:
         yield from _below(prefix + field.name, field, field.type)
 

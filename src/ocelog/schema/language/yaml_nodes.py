@@ -18,16 +18,16 @@ _TRUTHS: Mapping[str, bool] = {"true": True, "false": False}
 
 
 def parse(text: str, origin: str) -> "Marked":
-    """Return the root of the YAML in `text`. Raises SchemaError where it is no YAML, or there is nothing in it."""
+    """Return the root of the YAML in `text`. Raises SchemaError where it is not YAML, or there is nothing in it."""
     try:
         _refuse_deep(text, origin)
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SchemaError(f"{origin}:{line}: this is no YAML: {error.problem}") from error
+        raise SchemaError(f"{origin}:{line}: this is not YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         line = text.count("\n", 0, getattr(error, "position", 0)) + 1
-        raise SchemaError(f"{origin}:{line}: this is no YAML: {getattr(error, 'reason', error)}") from error
+        raise SchemaError(f"{origin}:{line}: this is not YAML: {getattr(error, 'reason', error)}") from error
     if node is None:
         raise SchemaError(f"{origin}:1: the file is empty; expected a log schema with `schema` and `fields`")
     return Marked(node, origin)
@@ -119,7 +119,7 @@ class Marked:
         name = self.text()
         if not _LOG_TYPE.fullmatch(name):
             raise self.wrong(
-                f"{name[:80]!r} is no name for a log type: letters, digits and _, in parts such as Acme.Door"
+                f"{name[:80]!r} is not a valid name for a log type: letters, digits and _, in parts such as Acme.Door"
             )
         return name
 
@@ -127,7 +127,9 @@ class Marked:
         """Return the text here, which must do as the name of a field, and of a column."""
         name = self.text()
         if not _NAME.fullmatch(name):
-            raise self.wrong(f"{name!r} is no name for a field: letters, digits, spaces and _@$:/- please, 128 at most")
+            raise self.wrong(
+                f"{name!r} is not a valid name for a field: letters, digits, spaces and _@$:/- please, 128 at most"
+            )
         if name.lower().startswith("p_"):
             raise self.wrong(f"the field {name!r} would hide a standard field: names in p_ are ours")
         return name

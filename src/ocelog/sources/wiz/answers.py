@@ -160,7 +160,7 @@ def _with_errors(answered: Answered, envelope: Envelope, page: Page | None, root
     codes = {error.code for error in errors}
     reason = _summary(errors)
     if "RATE_LIMIT_EXCEEDED" in codes:
-        raise SourceThrottledError(answered.told(f"Wiz asks for fewer questions: {reason}"), retry_after=answered.wait)
+        raise SourceThrottledError(answered.told(f"Wiz is rate-limiting requests: {reason}"), retry_after=answered.wait)
     if "UNAUTHENTICATED" in codes:
         return TokenRefused(reason=answered.told(f"Wiz answered: {reason}"))
     if after is not None and any(_CURSOR.search(error.message) for error in errors):
@@ -226,7 +226,7 @@ def _fail(answered: Answered, status: int) -> NoReturn:
     """Raise what an HTTP status means that comes with no GraphQL answer."""
     wait = answered.wait
     if status == 429:
-        raise SourceThrottledError(answered.told("Wiz asks for fewer questions (HTTP 429)"), retry_after=wait)
+        raise SourceThrottledError(answered.told("Wiz is rate-limiting requests (HTTP 429)"), retry_after=wait)
     if status >= 500 or status == 408:
         raise SourceUnavailableError(answered.told(f"Wiz is not available (HTTP {status})"), retry_after=wait)
     if 300 <= status < 400:

@@ -133,7 +133,7 @@ def _translated(host: str, redact: Callable[[str], str]) -> Iterator[None]:
         told = SourceUnavailableError(f"{host} could not be asked: {readable(clean)}")
         raise told from (error if clean == reason else None)
     except httpx2.InvalidURL as error:
-        raise SourceUnavailableError(f"{host} is no address: {str(error).rstrip('.')}.") from error
+        raise SourceUnavailableError(f"{host} is not an address: {str(error).rstrip('.')}.") from error
 
 
 def _reason(error: Exception) -> str:

@@ -102,7 +102,7 @@ def _checked(text: str, what: str) -> str:
         url = urlsplit(text.strip())
         host, _ = url.hostname, url.port
     except ValueError as error:
-        raise ConfigError(f"The {what} is no URL: {error}.") from error
+        raise ConfigError(f"The {what} is not a URL: {error}.") from error
     if url.scheme not in ("http", "https") or not host:
         raise ConfigError(f"The {what} must be a URL such as https://host/path.")
     if url.scheme == "http" and not is_loopback(host):

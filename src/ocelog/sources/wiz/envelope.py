@@ -39,7 +39,7 @@ class Envelope:
 
 
 class GarbledError(ValueError):
-    """The body is no GraphQL answer: cut short, or something else altogether."""
+    """The body is not a GraphQL answer: cut short, or something else altogether."""
 
 
 class UnknownShapeError(ValueError):
@@ -73,7 +73,7 @@ def open_envelope(body: bytes, root: str, clean: Callable[[str], str] | None = N
     """Take `body` apart; `clean` makes its messages fit to be shown. Raises GarbledError or UnknownShapeError.
 
     The records are never decoded here: where the answer is JSON they are the bytes of its array, else the texts of
-    each, so that a record which is no JSON is rejected by itself.
+    each, so that a record which is not JSON is rejected by itself.
     """
     try:
         return _from(_DECODER.decode(body), root, None, clean or readable)

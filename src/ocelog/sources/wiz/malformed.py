@@ -1,4 +1,4 @@
-"""How the records of an answer are found when the answer as a whole is no JSON."""
+"""How the records of an answer are found when the answer as a whole is not JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

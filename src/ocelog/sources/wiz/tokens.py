@@ -133,7 +133,7 @@ class Tokens:
             content = urlencode(form).encode()
         except UnicodeEncodeError:
             # Not chained: the error holds the text.
-            raise AccessRefusedError("The client secret is no text that can be sent: enter it again.") from None
+            raise AccessRefusedError("The client secret is not text that can be sent: enter it again.") from None
         asked = self._monotonic()
         answered = self._post(self._settings.token_url, content, {"Content-Type": "application/x-www-form-urlencoded"})
         answered = replace(answered, redact=self._redactor)
