@@ -26,80 +26,120 @@ from datetime import timedelta
 
 
 class OcelogError(Exception):
-    """Anything that Ocelog raises on purpose. The message says what was expected, what came, and what to do next."""
+    """Anything that Ocelog raises on purpose. The message says what was expected, what came, and what to do next.
+
+    `code` is stable, while messages may change: advice, JSON and docs go by it. Each class has one of its own, which
+    says what kind of error it is; where it matters for what to do, the cause has a code: `disk_full`, `web_page` (a
+    proxy or firewall answers in Wiz's place), `scope_missing`, `access_denied`.
+    """
+
+    code = "unexpected"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
 
 
 class OperatorError(OcelogError):
     """A person must change something before the same call can work."""
 
+    code = "action_required"
+
 
 class ConfigError(OperatorError):
     """A setting, an option or an argument does not hold."""
+
+    code = "config_invalid"
 
 
 class HomeError(OperatorError):
     """The home (folder, lock, key file, owner, version, place) is not fit for the command."""
 
+    code = "home_unfit"
+
 
 class LakeDamagedError(OperatorError):
     """A file that the lake or the ledger names is lost or damaged; the message names it."""
+
+    code = "lake_damaged"
 
 
 class QueryError(OperatorError):
     """An SQL question that cannot be answered as asked."""
 
+    code = "query_invalid"
+
 
 class SandboxError(OperatorError):
     """Work from outside (SQL, rules) cannot be done safely on this machine: its process does not start, or leaks."""
+
+    code = "sandbox_failed"
 
 
 class SchemaError(OperatorError):
     """A log schema file is wrong; the message opens with `file:line:`."""
 
+    code = "schema_invalid"
+
 
 class TransientError(OcelogError):
     """The same call may work later; `retry_after` is how long the other side asked us to wait, where it said so."""
 
-    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
-        super().__init__(message)
+    code = "try_later"
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None, code: str | None = None) -> None:
+        super().__init__(message, code=code)
         self.retry_after = retry_after
 
 
 class LakeUnavailableError(TransientError):
     """A part or table of the lake could not be written or read just now (a full disk, a lost race)."""
 
+    code = "lake_unavailable"
+
 
 class LedgerUnavailableError(TransientError):
     """The ledger's database did not answer, or was busy for too long."""
+
+    code = "ledger_unavailable"
 
 
 class LostFenceError(TransientError):
     """Another holder has taken the slice since: nothing was landed, and nothing must be."""
 
+    code = "overtaken"
+
 
 class SourceThrottledError(TransientError):
     """The source is rate-limiting requests."""
+
+    code = "rate_limited"
 
 
 class SourceUnavailableError(TransientError):
     """The source did not answer, or answered that it is down."""
 
+    code = "source_unavailable"
+
 
 class HaltError(OcelogError):
     """A stream cannot go on until its tenant changes; the other streams do."""
+
+    code = "stream_stopped"
 
 
 class AccessRefusedError(HaltError):
     """The service account may not read this: credentials, scope or project are wrong.
 
     `code` says what is known of the reason: `scope_missing` if the answer lists the scopes that are needed and those
-    that are there, `access_denied` if it only says that access is denied, else `refused`.
+    that are there, `access_denied` if it only says that access is denied, else `access_refused`.
     """
 
-    def __init__(self, message: str, *, code: str = "refused") -> None:
-        super().__init__(message)
-        self.code = code
+    code = "access_refused"
 
 
 class ContractBrokenError(HaltError):
     """The source answered something that no version of its API is known to say."""
+
+    code = "contract_broken"

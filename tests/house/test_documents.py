@@ -104,6 +104,17 @@ def test_every_error_has_a_section_and_every_section_an_error() -> None:
     }
 
 
+def test_every_code_of_an_error_is_documented_and_belongs_to_one() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text()
+    found = dict(re.findall(r"^### (\w+)\n\nCode `(\w+)`\.", page, re.MULTILINE))
+    assert found == {name: vars(errors)[name].code for name in re.findall(r"^### (\w+)$", page, re.MULTILINE)}
+    assert len(set(found.values())) == len(found)
+    sources = [path.read_text() for path in (ROOT / "src" / "ocelog").rglob("*.py")]
+    raised = {code for text in sources for code in re.findall(r'\bcode=(?:[^"\n]* else )?"(\w+)"', text)}
+    assert raised >= {"disk_full", "web_page", "scope_missing", "access_denied"}
+    assert {code for code in raised if f"`{code}`" not in page} == set()
+
+
 def test_every_promise_names_tests_that_exist() -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "ARCHITECTURE.md").read_text())
     assert len(named) > 10

@@ -2,7 +2,6 @@
 
 from ocelog.errors import (
     AccessRefusedError,
-    ContractBrokenError,
     HaltError,
     OcelogError,
     OperatorError,
@@ -18,7 +17,7 @@ def todo(error: OcelogError, source: str) -> str:  # noqa: PLR0911 - one answer 
             return (
                 f"Do what the message says. To enter the secret again under a usable key: ocelog source rotate {source}"
             )
-        case AccessRefusedError() | ContractBrokenError() | SourceUnavailableError() if " a web page" in str(error):
+        case OcelogError(code="web_page"):
             return (
                 "Look at the proxy or firewall between this machine and Wiz: it seems to answer in Wiz's place, and "
                 f"must let both URLs of the source through. Then run: ocelog source check {source}"
@@ -27,7 +26,7 @@ def todo(error: OcelogError, source: str) -> str:  # noqa: PLR0911 - one answer 
             return f"Do what the message says, then run: ocelog source check {source}"
         case HaltError():
             return f"Run: ocelog source check {source}. If it finds nothing wrong, please report the message."
-        case TransientError() if any(words in str(error) for words in ("disk is full", "is short of disk")):
+        case OcelogError(code="disk_full"):
             return "Free some space on that disk; it goes on by itself then, and nothing is lost."
         case SourceUnavailableError():
             return f"Nothing at first: it is tried again. If it lasts, run: ocelog source check {source}"

@@ -285,7 +285,7 @@ class Reader:
             try:
                 reading = self._claim()
             except OcelogError as error:
-                log.error("failed", error=type(error).__name__, reason=str(error))  # noqa: TRY400 - told, not traced
+                log.error("failed", error=type(error).__name__, code=error.code, reason=str(error))  # noqa: TRY400 - told, not traced
                 return
 
     def _prime(self, reading: Reading) -> None:
@@ -376,7 +376,14 @@ class Reader:
     def _tell(self, stream: Stream, error: OcelogError, slice_: Slice | None) -> None:
         self.troubles[stream.key] = error
         advice = todo(error, stream.row.id)
-        log.error("failed", **_names(stream, slice_), error=type(error).__name__, reason=str(error), todo=advice)
+        log.error(
+            "failed",
+            **_names(stream, slice_),
+            error=type(error).__name__,
+            code=error.code,
+            reason=str(error),
+            todo=advice,
+        )
         with suppress(OcelogError):
             self.ledger.trouble(
                 *stream.key,

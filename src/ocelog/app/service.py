@@ -226,7 +226,7 @@ class Service:
                 self._publish_at_times()
                 self._measure_at_times()
             except OcelogError as error:
-                log.error("failed", error=type(error).__name__, reason=str(error))  # noqa: TRY400 - told, not traced
+                log.error("failed", error=type(error).__name__, code=error.code, reason=str(error))  # noqa: TRY400 - told, not traced
             except Exception:
                 log.exception("bug in Ocelog")
             self._wait(LOOK_EVERY if seconds is None else min(LOOK_EVERY, max(TICK, seconds)))
@@ -291,13 +291,13 @@ class Service:
                     self._publish(table, force=force, holding=holding)
             except LedgerUnavailableError as error:
                 self._publishing = error
-                log.error("publish failed", table=table, error=type(error).__name__, reason=str(error))  # noqa: TRY400
+                log.error("publish failed", table=table, error=type(error).__name__, code=error.code, reason=str(error))  # noqa: TRY400
                 # Each other table would wait as long for it, and so would a note of this.
                 return
             except OcelogError as error:
                 self._publishing = error
                 self._note_publishing(table, str(error))
-                log.error("publish failed", table=table, error=type(error).__name__, reason=str(error))  # noqa: TRY400
+                log.error("publish failed", table=table, error=type(error).__name__, code=error.code, reason=str(error))  # noqa: TRY400
             except Exception as error:
                 self._publishing = OcelogError(f"{table}: a bug in Ocelog: {type(error).__name__}: {error}")
                 self._note_publishing(table, str(self._publishing))
@@ -346,7 +346,9 @@ class Service:
                 with disk_errors(home):
                     work()
             except OcelogError as error:
-                log.warning("upkeep failed", table=table, error=type(error).__name__, reason=str(error))
+                log.warning(
+                    "upkeep failed", table=table, error=type(error).__name__, code=error.code, reason=str(error)
+                )
             except Exception:
                 log.exception("bug in Ocelog", table=table, during="upkeep")
 

@@ -108,7 +108,7 @@ def _stretch(since: str | None, until: str | None) -> Stretch | None:
 
 
 def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop, *, json: bool) -> None:
-    rows = [bars.summary(stream) | {"error": _error(stream, pulled)} for stream in streams]
+    rows = [bars.summary(stream) | _error(stream, pulled) for stream in streams]
     if json:
         show.as_json(_whole(rows, pulled) | {"exit": 3 if stop() else pulled.exit_code})
     else:
@@ -168,6 +168,6 @@ def _whole(rows: Sequence[dict[str, Any]], pulled: Pulled) -> dict[str, Any]:
     }
 
 
-def _error(stream: Stream, pulled: Pulled) -> str | None:
+def _error(stream: Stream, pulled: Pulled) -> dict[str, str | None]:
     error = pulled.troubles.get(stream.key)
-    return None if error is None else str(error)
+    return {"error": None, "code": None} if error is None else {"error": str(error), "code": error.code}

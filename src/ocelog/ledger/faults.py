@@ -71,7 +71,8 @@ def of_sqlite(cause: sqlite3.Error, place: str) -> OcelogError | None:
     if name in _UNFIT:
         return _unfit(name, place, str(cause))
     if name in _LATER:
-        return LedgerUnavailableError(f"The ledger {place}: {_LATER[name]} ({cause}).")
+        code = "disk_full" if name == "SQLITE_FULL" else None
+        return LedgerUnavailableError(f"The ledger {place}: {_LATER[name]} ({cause}).", code=code)
     return None
 
 
@@ -94,7 +95,8 @@ def _of_postgresql(cause: BaseException | None, url: URL, place: str, *, lost: b
     if state in _UNFIT_STATES:
         return HomeError(f"The ledger {place}: {_UNFIT_STATES[state]} ({told}).")
     if state is not None and state[:2] in _LATER_CLASSES:
-        return LedgerUnavailableError(f"The ledger {place}: {_LATER_CLASSES[state[:2]]} ({told}).")
+        code = "disk_full" if state[:2] == "53" else None
+        return LedgerUnavailableError(f"The ledger {place}: {_LATER_CLASSES[state[:2]]} ({told}).", code=code)
     if lost or (state is None and type(cause).__name__ in ("OperationalError", "InterfaceError")):
         return LedgerUnavailableError(
             f"The ledger {place} does not answer: check that the server runs and that user, password and database "

@@ -54,6 +54,8 @@ class TokenRefused:
     """The token has lapsed, or was never good."""
 
     reason: str
+    code: str | None = None
+    """Of the error that this becomes, if no other token is taken either."""
 
 
 Reply: TypeAlias = Answer | FieldsRefused | TokenRefused
@@ -117,7 +119,9 @@ def read_cheap(answered: Answered) -> TokenRefused | None:
 def _token_refused(answered: Answered) -> TokenRefused:
     page = answered.web_page
     shown = "" if page is None else f" with a web page{page}, which a proxy on the way may have sent"
-    return TokenRefused(reason=answered.told(f"Wiz answered HTTP 401{shown}"))
+    return TokenRefused(
+        reason=answered.told(f"Wiz answered HTTP 401{shown}"), code=None if page is None else "web_page"
+    )
 
 
 def _shut_out(answered: Answered) -> AccessRefusedError:
@@ -242,13 +246,15 @@ def _fail(answered: Answered, status: int) -> NoReturn:
 def _garbled(answered: Answered, root: Root, error: GarbledError) -> NoReturn:
     kind = answered.readable(answered.headers.get("content-type", "no content type").split(";")[0])
     came = f"{len(answered.body)} bytes of {kind} that are no whole GraphQL answer ({answered.readable(str(error))})"
+    code = None
     if (page := answered.web_page) is not None:
-        came = f"a web page{page}, as a proxy or firewall on the way sends it"
+        came, code = f"a web page{page}, as a proxy or firewall on the way sends it", "web_page"
     if answered.status == 200:
-        raise SourceUnavailableError(answered.told(f"Wiz answered about {root.title} with {came}"))
+        raise SourceUnavailableError(answered.told(f"Wiz answered about {root.title} with {came}"), code=code)
     if answered.status == 403:
-        raise AccessRefusedError(answered.told(f"Wiz, or something on the way to it, answered HTTP 403 with {came}"))
-    raise ContractBrokenError(answered.told(f"Wiz answered HTTP {answered.status} with {came}"))
+        told = answered.told(f"Wiz, or something on the way to it, answered HTTP 403 with {came}")
+        raise AccessRefusedError(told, code=code)
+    raise ContractBrokenError(answered.told(f"Wiz answered HTTP {answered.status} with {came}"), code=code)
 
 
 def _summary(errors: Sequence[GraphError]) -> str:

@@ -99,9 +99,9 @@ class WizSource:
             answered = self._post(token, selection.text, variables)
             reply = self._read(answered, root, ask, asked_us, selection)
             match reply:
-                case TokenRefused(reason=reason):
+                case TokenRefused(reason=reason, code=code):
                     self._blame_token(token, root, reason)
-                    self._refuse(token, refused, reason)
+                    self._refuse(token, refused, reason, code)
                     continue
                 case FieldsRefused(errors=errors):
                     kept = _Kept(selection=without(selection, errors, root), until=self._monotonic() + _FORGET_SECONDS)
@@ -165,7 +165,7 @@ class WizSource:
             if reply is None:
                 refused.clear()
             else:
-                self._refuse(token, refused, reply.reason)
+                self._refuse(token, refused, reply.reason, reply.code)
         raise SourceUnavailableError(
             "Wiz's answers do not agree on the time (their Date), or do not give it: is there a proxy on the way?"
         )
@@ -233,7 +233,7 @@ class WizSource:
                 f"holds a record that Wiz cannot send, or that this account may not read. {reason}"
             )
 
-    def _refuse(self, token: Token, refused: list[Token], reason: str) -> None:
+    def _refuse(self, token: Token, refused: list[Token], reason: str, code: str | None) -> None:
         """Add `token`, which the API did not take, to those that it has `refused` in this question.
 
         Raises SourceUnavailableError when two new ones were refused too, for an API may be slow to take them;
@@ -249,8 +249,8 @@ class WizSource:
             "service account is there and may use the API."
         )
         if in_a_row < _HOPELESS:
-            raise SourceUnavailableError(f"{told} Where this goes on, check {todo}")
-        raise AccessRefusedError(f"{told} Check {todo}")
+            raise SourceUnavailableError(f"{told} If this goes on, check {todo}", code=code)
+        raise AccessRefusedError(f"{told} Check {todo}", code=code)
 
     def _selection(self, root: Root) -> Selection:
         kept = self._pruned.get(root.kind.log_type)

@@ -168,7 +168,8 @@ def _granted(answered: Answered) -> _Granted:
         page = _web_page(answered)
         if page is not None:
             raise SourceUnavailableError(
-                answered.told(f"The token URL answered with a web page that holds no access token{page}")
+                answered.told(f"The token URL answered with a web page that holds no access token{page}"),
+                code="web_page",
             )
         raise SourceUnavailableError(
             answered.told(
@@ -200,7 +201,8 @@ def _refuse(answered: Answered) -> NoReturn:
         raise AccessRefusedError("The proxy on the way asks for a login (HTTP 407): set it in HTTPS_PROXY.")
     page = _web_page(answered)
     if page is not None:
-        raise AccessRefusedError(answered.told(f"The token URL answered HTTP {status} with a web page{page}"))
+        told = answered.told(f"The token URL answered HTTP {status} with a web page{page}")
+        raise AccessRefusedError(told, code="web_page")
     if status in (400, 401, 403):
         raise AccessRefusedError(
             answered.told(
