@@ -36,7 +36,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def tenant() -> Iterator[Mapping[str, str]]:
     """Serve an almost empty tenant."""
     size = ["--audit", "5", "--issues", "5", "--findings", "5", "--rate", "0", "--latency", "300"]
-    command = [sys.executable, "-m", "wizsim", "serve", "--port", "0", "--seed", "5", *size]
+    command = [sys.executable, "-m", "wizsim", "serve", "--bare", "--port", "0", "--seed", "5", *size]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     names = ("token_url", "api_url", "client_id", "client_secret")

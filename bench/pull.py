@@ -37,7 +37,7 @@ class Run:
 def tenant(findings: int) -> Iterator[Tenant]:
     """Serve a simulated tenant with so many findings and nothing else."""
     size = ["--audit", "0", "--issues", "0", "--findings", str(findings), "--rate", "0", "--max-count", "10000000"]
-    command = [sys.executable, "-m", "wizsim", "serve", "--port", "0", "--seed", "5", *size]
+    command = [sys.executable, "-m", "wizsim", "serve", "--bare", "--port", "0", "--seed", "5", *size]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     names = ("TOKEN_URL", "API_URL", "CLIENT_ID", "CLIENT_SECRET")

@@ -42,7 +42,7 @@ class Client:
     """One connection to a simulator that was started as a process of its own."""
 
     def __init__(self, *options: str) -> None:
-        command = [sys.executable, "-m", "wizsim", "serve", *options]
+        command = [sys.executable, "-m", "wizsim", "serve", "--bare", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self.process.stdout
         token_url, api_url, client_id, secret = (self.process.stdout.readline().strip() for _ in range(4))

@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import json
 import socket
 import sys
 from contextlib import closing
@@ -43,7 +44,7 @@ def faults() -> None:
 
 
 def serve(**given: Any) -> None:
-    """Serve a tenant. Prints token URL, API URL, client id and client secret, one a line; admin on stderr."""
+    """Serve a tenant. Prints its token URL, API URL, client id and client secret; how to administer it on stderr."""
     settings = Settings(**given)
     struck = _faults(settings)
     with _listener(settings) as listener, closing(_truth(settings)) as truth:
@@ -60,7 +61,7 @@ def serve(**given: Any) -> None:
             listener=listener,
             admin_token=settings.admin_token,
         )
-        server.serve_until_signalled(lambda: _announce(server))
+        server.serve_until_signalled(lambda: _announce(server, settings))
 
 
 serve.__signature__ = inspect.signature(Settings)  # type: ignore[attr-defined] # typer reads the options from it
@@ -148,11 +149,29 @@ def _accounts(settings: Settings, world: World) -> Accounts:
     return made
 
 
-def _announce(server: Server) -> None:
-    for line in (server.token_url, server.api_url, server.client_id, server.client_secret):
-        typer.echo(line)
+_LABELS = {
+    "token_url": "token URL:",
+    "api_url": "API URL:",
+    "client_id": "client id:",
+    "client_secret": "client secret:",
+}
+
+
+def _announce(server: Server, settings: Settings) -> None:
+    told = {
+        "token_url": server.token_url,
+        "api_url": server.api_url,
+        "client_id": server.client_id,
+        "client_secret": server.client_secret,
+    }
+    if settings.json:
+        typer.echo(json.dumps(told | {"admin_url": server.admin_url, "admin_token": server.admin_token}))
+    else:
+        for name, value in told.items():
+            typer.echo(value if settings.bare else f"{_LABELS[name]:<15}{value}")
     sys.stdout.flush()
-    typer.echo(f"admin: {server.admin_url} with bearer {server.admin_token}", err=True)
+    if not settings.json:
+        typer.echo(f"admin: {server.admin_url} with bearer {server.admin_token}", err=True)
 
 
 def main() -> None:

@@ -83,3 +83,8 @@ class Settings:
     admin_token: Annotated[
         str | None, typer.Option(envvar="WIZSIM_ADMIN_TOKEN", help="Admin token; drawn unless given.")
     ] = None
+    json: Annotated[bool, typer.Option("--json", help="Say where it is as one JSON object, the admin too.")] = False
+    bare: Annotated[
+        bool,
+        typer.Option("--bare", help="Say it as four bare lines: token URL, API URL, client id, client secret."),
+    ] = False

@@ -44,7 +44,7 @@ class Simulated:
 @contextmanager
 def simulator(*options: str) -> Iterator[Simulated]:
     """Serve a tenant within the block."""
-    command = [sys.executable, "-m", "wizsim", "serve", "--port", "0", "--seed", "3"]
+    command = [sys.executable, "-m", "wizsim", "serve", "--bare", "--port", "0", "--seed", "3"]
     process = subprocess.Popen(
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
     )

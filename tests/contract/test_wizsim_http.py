@@ -180,7 +180,7 @@ def test_an_admin_call_of_no_name_lists_those_that_there_are(server: Server, lin
 def command(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     options = ["--seed", "5", "--issues", "30", "--truth", str(tmp_path / "truth.ndjson"), "--fault", "html:type=audit"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "wizsim", "serve", *options, "--rate", "5", "--projects", "1"],
+        [sys.executable, "-m", "wizsim", "serve", "--bare", *options, "--rate", "5", "--projects", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -208,7 +208,7 @@ def test_the_command_says_where_it_is_and_ends_cleanly(command: subprocess.Popen
 
 def test_the_command_hears_a_signal_from_its_first_line_on_and_ends_in_the_middle_of_an_answer() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "wizsim", "serve", "--findings", "50", "--fault", "slow-body:seconds=3600"],
+        [sys.executable, "-m", "wizsim", "serve", "--bare", "--findings", "50", "--fault", "slow-body:seconds=3600"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -284,3 +284,29 @@ def test_what_is_sent_leaves_at_once() -> None:
 def test_the_command_lists_the_faults() -> None:
     done = subprocess.run([sys.executable, "-m", "wizsim", "faults"], capture_output=True, text=True, check=True)
     assert "cursor-forgotten" in done.stdout
+
+
+@pytest.mark.parametrize("form", ["labelled", "--bare", "--json"])
+def test_the_command_says_where_it_is_for_people_and_for_scripts(form: str) -> None:
+    options = [] if form == "labelled" else [form]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wizsim", "serve", "--audit", "0", "--issues", "0", "--findings", "0", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    try:
+        lines = [process.stdout.readline().rstrip() for _ in range(1 if form == "--json" else 4)]
+    finally:
+        process.kill()
+        process.communicate()
+    match form:
+        case "labelled":
+            assert [line.split(": ")[0] for line in lines] == ["token URL", "API URL", "client id", "client secret"]
+            assert lines[0].split()[-1].startswith("http://127.0.0.1:")
+        case "--bare":
+            assert [" " in line for line in lines] == [False] * 4
+        case _:
+            told = json.loads(lines[0])
+            assert told.keys() == {*("token_url", "api_url", "client_id", "client_secret", "admin_url", "admin_token")}

@@ -36,7 +36,7 @@ def simulated_tenant() -> Iterator[Tenant]:
     """Serve a simulated tenant, whose world keeps changing, within the block. Raises OperatorError."""
     # A session of its own: Ctrl-C is for us, and we end it when nothing asks any more.
     process = subprocess.Popen(  # noqa: S603 - our own program, with arguments of ours
-        [sys.executable, "-m", "wizsim", "serve", "--port", "0", *_SIZE],
+        [sys.executable, "-m", "wizsim", "serve", "--bare", "--port", "0", *_SIZE],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
