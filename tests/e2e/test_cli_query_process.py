@@ -176,16 +176,37 @@ def test_which_layers_there_are_is_shown(ocelog: Ocelog) -> None:
     assert f"SQL sandbox: {shown}" in ocelog("status", code=None).out
 
 
-def test_what_does_not_fit_side_by_side_on_a_terminal_is_shown_row_by_row(ocelog: Ocelog) -> None:
+def bare_lines(shown: str) -> list[str]:
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in shown.splitlines()]
+
+
+def test_columns_that_do_not_fit_on_a_terminal_are_named_and_long_values_cut(ocelog: Ocelog) -> None:
     many = ", ".join(f"'value-{n}' AS column_{n}" for n in range(20))
-    shown = on_a_terminal(ocelog, "query", f"SELECT {many}, repeat('long ', 60) AS text FROM range(2)")
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in shown.splitlines()]
-    assert max(map(len, lines)) <= 80
-    assert lines.count("column_7   value-7") == 2
-    assert sum(line.count("long") for line in lines) == 80
-    assert "2 rows." in lines
-    few = on_a_terminal(ocelog, "query", "SELECT 'value-1' AS column_1, 2 AS b")
-    assert "column_1  b" in re.sub(r"\x1b\[[0-9;]*m", "", few)
+    sql = f"SELECT repeat('long ', 60) AS text, {many} FROM range(2)"
+    lines = bare_lines(on_a_terminal(ocelog, "query", sql))
+    assert max(map(len, lines[:3])) <= 80
+    assert lines[0].split() == ["text", "column_0", "column_1", "column_2", "column_3"]
+    assert lines[1] == lines[2]
+    assert lines[1].startswith(("long " * 8)[:39].rstrip() + "…")
+    hidden = ", ".join(f"column_{n}" for n in range(4, 20))
+    assert lines[3] == f"16 columns do not fit: {hidden}. -o line shows every field, one per line."
+    assert lines[4] == "2 rows."
+    few = on_a_terminal(ocelog, "query", "SELECT 'value-1' AS column_1, 2 AS b, now() AS c")
+    assert re.search(r"column_1 +b +c", bare_lines(few)[0])
+    assert re.search(r"\d\d:\d\d:\d\dZ$", bare_lines(few)[1]), "an instant is shown to the second"
+
+
+def test_one_wide_row_is_shown_field_by_field_whole(ocelog: Ocelog) -> None:
+    many = ", ".join(f"'value-{n}' AS column_{n}" for n in range(20))
+    sql = f"SELECT repeat('long ', 60) AS text, {many}, '\u202e' AS odd"
+    for shown in (on_a_terminal(ocelog, "query", sql), on_a_terminal(ocelog, "query", sql, "-o", "line")):
+        lines = bare_lines(shown)
+        assert "column_7:  value-7" in lines
+        assert sum(line.count("long") for line in lines) == 60
+        assert "odd:       \\u202e" in lines
+    two = ocelog("query", f"{sql} FROM range(2)", "-o", "line").out
+    assert two.count("column_7:  value-7\n") == 2
+    assert "\n\n" in two
 
 
 ODD_TIMES = {

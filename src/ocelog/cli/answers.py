@@ -34,14 +34,19 @@ _TO_QUOTE = re.compile(r'[,"\r\n]')
 
 
 def as_table(answer: Answer, *, counted: bool = True) -> None:
-    """Print the first 100 rows side by side, and (where `counted`) say how many there are."""
+    """Print the first 100 rows side by side, and (if `counted`) say how many there are.
+
+    On a terminal only the columns that fit are shown, and the others are named; a single row that does not fit is
+    written as lines.
+    """
     names = _names(answer.schema)
     found = list(islice(_rows(answer), _SHOWN + 1))
-    shown = [dict(zip(names, map(_cell, row), strict=True)) for row in found[:_SHOWN]]
-    if shown:
-        show.table(shown, whole_lines=True)
-    else:
-        show.table_head(names)
+    hidden = show.fitting_table(names, [list(map(_cell, row)) for row in found[:_SHOWN]])
+    if hidden and len(found) == 1:
+        _write_lines(names, found[0])
+    elif hidden:
+        columns = "1 column does" if len(hidden) == 1 else f"{len(hidden)} columns do"
+        show.remark(f"{columns} not fit: {', '.join(hidden)}. -o line shows every field, one per line.")
     if len(found) > _SHOWN:
         show.remark(f"{_counted(answer)}, the first {_SHOWN} of them shown; -o ndjson writes all.")
     elif counted:
@@ -53,6 +58,22 @@ def _counted(answer: Answer) -> str:
         return f"{answer.count():,} rows"
     except QueryError:
         return f"More than {_SHOWN} rows (counting them takes too long)"
+
+
+def as_lines(answer: Answer) -> None:
+    """Write each field of each row on a line of its own."""
+    names = _names(answer.schema)
+    for at, row in enumerate(_rows(answer)):
+        if at:
+            sys.stdout.write("\n")
+        _write_lines(names, row)
+
+
+def _write_lines(names: Sequence[str], row: Sequence[object]) -> None:
+    heads = [show.harmless(f"{name}:") for name in names]
+    width = max(map(len, heads), default=0)
+    for head, value in zip(heads, row, strict=True):
+        sys.stdout.write(f"{head:<{width}} {show.cell(_whole_cell(value))}\n")
 
 
 def as_json(answer: Answer) -> None:
@@ -214,13 +235,21 @@ def _text(value: object) -> str:
 
 
 def _cell(value: object) -> object:
+    if isinstance(value, datetime):
+        value = value.replace(microsecond=0)
+    found = _whole_cell(value)
+    return f"{found[: _WIDEST - 1]}…" if isinstance(found, str) and len(found) > _WIDEST else found
+
+
+def _whole_cell(value: object) -> object:
     plain = _plain(value)
-    if isinstance(plain, bool | int | float) or plain is None:
+    if isinstance(plain, bool | int | float | str) or plain is None:
         return plain
-    text = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
-    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+    return json.dumps(plain, ensure_ascii=False)
 
 
 def _csv_cell(value: object) -> object:
     plain = _plain(value)
+    if isinstance(plain, bool):
+        return str(plain).lower()
     return json.dumps(plain, ensure_ascii=False) if isinstance(plain, dict | list) else plain

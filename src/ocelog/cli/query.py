@@ -25,6 +25,7 @@ class Output(StrEnum):
     """How an answer is written."""
 
     TABLE = "table"
+    LINE = "line"
     JSON = "json"
     NDJSON = "ndjson"
     CSV = "csv"
@@ -58,7 +59,8 @@ def command(  # noqa: PLR0913 - its options
 ) -> None:
     """Ask the lake in SQL; what has landed is there at once, published or not. `ocelog tables` lists what there is.
 
-    The SQL is an argument, a file, or comes on stdin. A table shows 100 rows and says how many there are.
+    The SQL is an argument, a file, or comes on stdin. A table shows 100 rows and says how many there are;
+    on a terminal it names the columns that do not fit, and -o line writes every field on a line of its own.
     """
     form = _output(output)
     if csv_safe and form is not Output.CSV:
@@ -128,6 +130,8 @@ def _write(answer: Answer, form: Output, *, csv_safe: bool) -> None:
     match form:
         case Output.TABLE:
             answers.as_table(answer)
+        case Output.LINE:
+            answers.as_lines(answer)
         case Output.JSON:
             answers.as_json(answer)
         case Output.NDJSON:

@@ -3,7 +3,7 @@
 import json as json_format
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
@@ -14,6 +14,8 @@ from ocelog.cli.output import in_utf8
 _PAGE = 120
 """Columns of what is printed where no terminal says how many it has."""
 _ENDLESS = 100_000
+_LONGEST_CELL = 40
+"""Columns of one value on a terminal."""
 _GAP = 2
 
 
@@ -42,9 +44,52 @@ def table(rows: Sequence[Mapping[str, Any]], *, whole_lines: bool = False) -> No
         _draw(list(rows[0]), [list(row.values()) for row in rows], whole_lines=whole_lines)
 
 
-def table_head(names: Sequence[str]) -> None:
-    """Print the names of a table without rows."""
-    _draw(names, [], whole_lines=True)
+def fitting_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Print `rows` under their names, on a terminal no more columns than fit beside each other; return the others.
+
+    Long values are cut there. A single row of which columns do not fit is not printed. Elsewhere each row is whole.
+    """
+    if not sys.stdout.isatty():
+        _draw(names, rows, whole_lines=True)
+        return []
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - see below
+    from rich.console import Console  # noqa: PLC0415 - see below
+
+    room, kept, hidden = Console().width, list[int](), list[str]()
+    cells = [[cell(value) for value in row] for row in rows]
+    longest = [max(map(cell_len, column)) for column in zip(map(harmless, names), *cells, strict=True)]
+    cut = sum(longest) + _GAP * (len(longest) - 1) > room
+    for at, name in enumerate(names):
+        width = min(_LONGEST_CELL, longest[at]) if cut else longest[at]
+        if kept and room < width:
+            hidden.append(name)
+            continue
+        kept.append(at)
+        room -= width + _GAP
+        for row in cells:
+            if cell_len(row[at]) > width:
+                row[at] = f"{set_cell_size(row[at], width - 1).rstrip()}…"
+    if not (hidden and len(rows) == 1):
+        numeric = [_is_numeric(row[at] for row in rows) for at in kept]
+        _print([harmless(names[at]) for at in kept], [[row[at] for at in kept] for row in cells], numeric)
+    return hidden
+
+
+def _is_numeric(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _print(heads: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - see below
+    from rich.table import Table  # noqa: PLC0415 - see below
+    from rich.text import Text  # noqa: PLC0415 - see below
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for head, right in zip(heads, numeric, strict=True):
+        drawn.add_column(Text(head), justify="right" if right else "left", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*map(Text, row))
+    Console(highlight=False).print(drawn)
 
 
 def _draw(names: Sequence[str], rows: Sequence[Sequence[Any]], *, whole_lines: bool) -> None:
@@ -73,8 +118,8 @@ def _draw(names: Sequence[str], rows: Sequence[Sequence[Any]], *, whole_lines: b
     for head, width, values in zip(
         heads, widths(columns, room), zip(*rows, strict=True) if rows else [()] * len(heads), strict=True
     ):
-        numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-        drawn.add_column(Text(head), justify="right" if numeric else "left", overflow="fold", width=width)
+        right = _is_numeric(values)
+        drawn.add_column(Text(head), justify="right" if right else "left", overflow="fold", width=width)
     for row in cells:
         drawn.add_row(*map(Text, row))
     console.print(drawn)
