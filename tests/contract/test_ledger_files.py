@@ -28,7 +28,7 @@ def test_a_file_ledger_is_for_its_owner_alone(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "ledger.db"
     file.write_bytes(b"no database at all" * 400)
-    with pytest.raises(HomeError, match="no SQLite file"):
+    with pytest.raises(HomeError, match="not a SQLite file"):
         Ledger.open(f"sqlite:///{file}")
     assert file.read_bytes() == b"no database at all" * 400
 

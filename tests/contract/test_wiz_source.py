@@ -193,7 +193,7 @@ def test_an_api_that_takes_no_token_is_first_tried_later_and_then_given_up(sourc
     asked = _ask(source)
     server.faults.add("unauthorized")
     for tokens in (3, 5, 7, 9):
-        with pytest.raises(SourceUnavailableError, match=f"took none of {tokens} tokens in a row.*Where this goes on"):
+        with pytest.raises(SourceUnavailableError, match=f"took none of {tokens} tokens in a row.*If this goes on"):
             source.ask(asked)
     with pytest.raises(AccessRefusedError, match=r"took none of 11 tokens in a row.*same tenant and data centre"):
         source.ask(asked)

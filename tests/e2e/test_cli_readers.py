@@ -94,9 +94,7 @@ def test_a_ledger_that_may_not_be_read_is_named_with_what_to_do(shared: Ocelog) 
     assert "docs/operate.md" in err
 
 
-def test_a_pull_clears_what_a_killed_query_left(ocelog: Ocelog) -> None:
+def test_whoever_publishes_clears_what_a_killed_query_left(ocelog: Ocelog) -> None:
     (ocelog.home / "tmp" / "query-killed").mkdir()
-    ocelog("source", "pause", "prod")
-    ocelog("pull", code=2)
-    ocelog("source", "resume", "prod")
+    ocelog("publish")
     assert list((ocelog.home / "tmp").glob("query-*")) == []

@@ -69,7 +69,7 @@ def test_a_wrong_secret_saves_nothing_and_says_what_to_do(ocelog: Ocelog, tenant
         (["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--log-type", "issue"], "did you mean 'issues'"),
         (
             ["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--backfill", "long"],
-            "--backfill: 'long' is no",
+            "--backfill: invalid duration 'long'",
         ),
         (["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--project", ""], "edit NAME --no-project"),
         (["wiz", "prod", "--token-url", "http://x.example/t", "--client-id", "x"], "must begin with https://"),

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog, Simulated, simulator
-from ocelog.cli import main, purging
+from ocelog.app import purge
+from ocelog.cli import main
 from ocelog.installation.opening import opened
 from ocelog.lake.upkeep.purge import delete_rows
 from ocelog.lake.write.damage import lost_part
@@ -33,7 +34,7 @@ def _purge_twice(ocelog: Ocelog, tenant: Simulated, monkeypatch: pytest.MonkeyPa
             raise KeyboardInterrupt
         return delete_rows(home, table, source)
 
-    monkeypatch.setattr(purging, "delete_rows", killed)
+    monkeypatch.setattr(purge, "delete_rows", killed)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         main(["source", "remove", "prod", "--purge", "--yes"])
     assert 0 < ocelog.count("all_logs") < rows

@@ -9,7 +9,7 @@ from commands import Ocelog, simulator
 
 FORMER = """
 from dataclasses import replace
-from ocelog import assemble
+from ocelog.app import assemble
 from ocelog.cli import main
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.sources.wiz.streams import KINDS

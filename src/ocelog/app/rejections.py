@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import count, groupby
-from typing import TypeAlias
 
 from ocelog.app.assemble import table_schemas
 from ocelog.errors import OperatorError
@@ -33,19 +32,15 @@ _REPLAY = "replay"
 """Stands where the date field of a question stands: no slice of the ledger ever asks by it."""
 _MOST_BYTES = 64_000_000
 """Of raw records that are held at once, unless one answer has more."""
-_ANSWERS = """
-SELECT p_source_id, p_log_type, p_origin, p_observed_at, sum(strlen(raw)) AS bytes
-FROM rejections GROUP BY ALL ORDER BY p_source_id, p_log_type, p_origin, p_observed_at
-"""
-_STORED = """
+_ANSWER = "concat_ws(' ', p_source_id, p_log_type, p_origin, lpad(epoch_us(p_observed_at)::VARCHAR, 20, '0'))"
+"""What the records of one answer have in common, in one text."""
+_ANSWERS = f"""
+SELECT {_ANSWER} AS answer, sum(strlen(raw)) AS bytes FROM rejections GROUP BY ALL ORDER BY answer
+"""  # noqa: S608 - ours
+_STORED = f"""
 SELECT p_source_id, p_source_label, p_log_type, p_origin, p_observed_at, expected, raw, raw_encoding, unknown_fields
-FROM rejections
-WHERE (p_source_id, p_log_type, p_origin, p_observed_at) >= ({}, {}, {}, {}::TIMESTAMPTZ)
-  AND (p_source_id, p_log_type, p_origin, p_observed_at) <= ({}, {}, {}, {}::TIMESTAMPTZ)
-ORDER BY p_source_id, p_log_type, p_origin, p_observed_at
-"""
-_Answer: TypeAlias = tuple[str, str, str, datetime]
-"""What the records of one answer have in common: source, log type, origin, when it was asked for."""
+FROM rejections WHERE {_ANSWER} BETWEEN {{first}} AND {{last}} ORDER BY {_ANSWER}
+"""  # noqa: S608 - ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +59,7 @@ class Stored:
     """Fields that the source did not show with it: as in a landing, they take the value of the version before."""
 
     @property
-    def page(self) -> _Answer:
+    def page(self) -> tuple[str, str, str, datetime]:
         """What the records of one answer have in common."""
         return self.source_id, self.log_type, self.origin, self.observed_at
 
@@ -110,27 +105,27 @@ def stored(installation: Installation) -> Iterator[list[Stored]]:
         yield _between(installation, first, last)
 
 
-def _some_answers(installation: Installation) -> Iterator[tuple[_Answer, _Answer]]:
+def _some_answers(installation: Installation) -> Iterator[tuple[str, str]]:
     """Yield first and last of as many answers in a row as are held at once; together they are all with rejections."""
     queries = Queries(installation.home.path, installation.ledger, table_schemas())
     with queries.run(_ANSWERS, limits=_LIMITS, trusted=True) as answer:
         rows = [row for batch in answer.batches for row in batch.to_pylist()]
-    held, size = list[_Answer](), 0
+    held, size = list[str](), 0
     for row in rows:
         if held and size + row["bytes"] > _MOST_BYTES:
             yield held[0], held[-1]
             held, size = [], 0
-        held.append((row["p_source_id"], row["p_log_type"], row["p_origin"], row["p_observed_at"]))
+        held.append(row["answer"])
         size += row["bytes"]
     if held:
         yield held[0], held[-1]
 
 
-def _between(installation: Installation, first: _Answer, last: _Answer) -> list[Stored]:
+def _between(installation: Installation, first: str, last: str) -> list[Stored]:
     """Return the rejected records from the answer `first` to the answer `last`, those of one answer side by side."""
     queries = Queries(installation.home.path, installation.ledger, table_schemas())
-    edges = [literal(each if isinstance(each, str) else each.isoformat()) for each in (*first, *last)]
-    with queries.run(_STORED.format(*edges), limits=_LIMITS, trusted=True) as answer:
+    sql = _STORED.format(first=literal(first), last=literal(last))
+    with queries.run(sql, limits=_LIMITS, trusted=True) as answer:
         return [
             Stored(
                 source_id=row["p_source_id"],
