@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog
+from commands.terminal import bare_lines, on_a_terminal
 
 ENDLESS = "SELECT sum(a.range * b.range) FROM range(100000000) a, range(100000000) b"
 STEERING = "\x1b[31mred\x1b[0m \x9b31m \u202egpj.exe \u2066x \x07\x7f\u3000\u00a0"
@@ -87,31 +87,6 @@ def test_the_process_of_a_query_ends_when_nobody_reads_the_answer(ocelog: Ocelog
     process.stderr.close()
 
 
-def on_a_terminal(ocelog: Ocelog, *arguments: str, columns: int = 80) -> str:
-    """Run a command whose output goes to a terminal, and return what that was sent."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ocelog", *arguments],
-        env=ocelog.environment | {"COLUMNS": str(columns), "TERM": "xterm", "PYTHONUTF8": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=follower,
-        stderr=follower,
-    )
-    os.close(follower)
-    found = bytearray()
-    while True:
-        try:
-            piece = os.read(leader, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        found += piece
-    os.close(leader)
-    process.wait(60)
-    return found.decode().replace("\r\n", "\n")
-
-
 def steering(text: str) -> set[str]:
     """Return the characters that could steer a terminal, apart from line ends and what rich uses for bold heads."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text.replace("\x1b[31m", "!")) if "\x1b[1m" in text else text
@@ -174,10 +149,6 @@ def test_which_layers_there_are_is_shown(ocelog: Ocelog) -> None:
     shown = {row["setting"]: row["value"] for row in ocelog("config", "--json").json}["SQL sandbox"]
     assert shown == ocelog("status", "--json", code=None).json["sql_sandbox"]
     assert f"SQL sandbox: {shown}" in ocelog("status", code=None).out
-
-
-def bare_lines(shown: str) -> list[str]:
-    return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in shown.splitlines()]
 
 
 def test_columns_that_do_not_fit_on_a_terminal_are_named_and_long_values_cut(ocelog: Ocelog) -> None:

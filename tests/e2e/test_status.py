@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog, simulator
+from commands.terminal import bare_lines, on_a_terminal
 from ocelog.installation import home as homes
 from ocelog.installation.home_lock import SILENT, held
 
@@ -164,3 +165,16 @@ def test_old_data_needs_attention_whatever_holds_the_home(ocelog: Ocelog) -> Non
         assert "prod Wiz.Audit: the data is" in told
         assert "`ocelog publish` is not a service" in told
         ocelog("status")
+
+
+def test_status_says_in_its_first_line_whether_all_is_well_and_fits_80_columns(ocelog: Ocelog) -> None:
+    well = bare_lines(on_a_terminal(ocelog, "status"))
+    assert re.match(r"(All \d streams are|The stream is) complete through \S+Z, .* ago\.$", well[0])
+    stale = bare_lines(on_a_terminal(ocelog, "status", "--max-lag", "0s"))
+    assert stale[0] == "Action required:"
+    assert max(map(len, well + stale)) <= 80
+    source = ocelog("source", "list", "--json").json[0]["name"]
+    details = ocelog("status", source).out
+    assert f"stream:            {source} Wiz." in details
+    assert "rejections:        " in details
+    assert f"did you mean '{source}'?" in ocelog("status", source[:-1], code=2).err

@@ -62,10 +62,13 @@ class Overview:
         return not any(wrong) and not any(each.needs_attention for each in self.streams)
 
 
-def overview(installation: Installation, *, allowed: timedelta, now: datetime) -> Overview:
-    """Look at everything; data may be as old as `allowed`."""
+def overview(
+    installation: Installation, *, allowed: timedelta, now: datetime, source_id: str | None = None
+) -> Overview:
+    """Look at everything, or only at the streams of one source; data may be as old as `allowed`."""
     home, ledger = installation.home, installation.ledger
-    streams, who = standings(ledger), _running(home)
+    streams = [each for each in standings(ledger) if source_id in (None, each.source_id)]
+    who = _running(home)
     schemas, after = table_schemas(), installation.settings.publish_after
     lake = [found.text for found in inspect(home.path, ledger, schemas)] + lost_lines(ledger)
     lake += [

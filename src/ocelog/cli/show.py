@@ -2,6 +2,7 @@
 
 import json as json_format
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
@@ -180,6 +181,26 @@ def harmless_json(text: str) -> str:
 def _visible(each: str) -> bool:
     # Python counts spaces other than the plain one among what cannot be printed.
     return each.isprintable() or unicodedata.category(each) == "Zs"
+
+
+def paragraph(text: str) -> None:
+    """Print a line; on a terminal it wraps between words, with what is wrapped indented further than its beginning."""
+    text = harmless(text)
+    if sys.stdout.isatty():
+        from rich.console import Console  # noqa: PLC0415 - see above
+
+        indent = " " * (len(text) - len(text.lstrip()) + 4)
+        text = textwrap.fill(
+            text, Console().width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+    typer.echo(text)
+
+
+def fields(values: Mapping[str, Any]) -> None:
+    """Print each value on a line of its own, behind its name."""
+    width = max(map(len, values)) + 1
+    for name, value in values.items():
+        typer.echo(f"{name + ':':<{width}} {cell(value)}")
 
 
 def remark(text: str) -> None:

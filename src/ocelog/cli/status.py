@@ -1,11 +1,13 @@
 """`ocelog status`: a line a stream, and what needs attention."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
+from ocelog.app import sources
 from ocelog.app.overview import Overview, overview
 from ocelog.app.status import Standing, Unpublished
 from ocelog.cli import show
@@ -18,6 +20,7 @@ from ocelog.units import about, duration, write_instant, write_size
 
 
 def command(
+    name: Annotated[str | None, typer.Argument(help="Only this source, with details.")] = None,
     *,
     max_lag: Annotated[str, typer.Option(metavar="DURATION", help="How old data may be, such as 30m or 2d.")] = "1h",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -30,32 +33,71 @@ def command(
     shown, and leave it 0: they are kept whole, and nothing waits for them.
     """
     with opened(reading=True) as installation:
-        found = overview(installation, allowed=duration(max_lag), now=datetime.now(UTC))
+        source = None if name is None else sources.find(installation, name).id
+        found = overview(installation, allowed=duration(max_lag), now=datetime.now(UTC), source_id=source)
     if json:
         show.as_json(_whole(found))
     else:
-        _print(found)
+        _print(found, details=name is not None)
     if not found.well:
         raise typer.Exit(1)
 
 
-def _print(found: Overview) -> None:
-    _print_running(found)
-    typer.echo(f"Disk free: {write_size(found.disk_free)}{'  (make room)' if found.disk_is_short else ''}")
+def _print(found: Overview, *, details: bool) -> None:
+    """Print the verdict first, then what needs attention, then the streams, then what is merely good to know."""
+    urgent = [each for each in found.streams if each.needs_attention]
+    lines = [line for each in urgent for line in _remarks(each)]
+    lines += [*found.stale, *(line for each in found.not_published for line in each.lines)]
+    if found.hangs:
+        lines.append(f"Hanging: {found.hangs}")
+    if found.key is not None:
+        lines.append(f"Key: {found.key}")
+    lines += [f"Lake: {line}" for line in found.lake]
+    if found.disk_is_short:
+        lines.append(f"Only {write_size(found.disk_free)} of disk are free: make room.")
+    typer.echo("Action required:" if lines else _verdict(found.streams))
+    for line in lines:
+        show.paragraph(line)
     if found.streams:
         typer.echo("")
         show.table([_row(each) for each in found.streams], whole_lines=True)
-        for line in [line for each in found.streams for line in _remarks(each)]:
-            typer.echo(show.harmless(line))
-    else:
-        typer.echo("There is no source yet. Add one: ocelog source add")
-    typer.echo(f"SQL sandbox: {found.sandbox}")
-    for line in [*found.stale, *(line for each in found.not_published for line in each.lines)]:
-        typer.echo(show.harmless(line))
-    if found.key is not None:
-        typer.echo(f"Key: {show.harmless(found.key)}")
-    for line in found.lake:
-        typer.echo(f"Lake: {show.harmless(line)}")
+    if details:
+        for each in found.streams:
+            typer.echo("")
+            show.fields(_details(each))
+    notes = [line for each in found.streams if not each.needs_attention for line in _remarks(each)]
+    if notes:
+        typer.echo("")
+    for line in notes:
+        show.paragraph(line)
+    typer.echo("")
+    _print_running(found)
+    typer.echo(f"Disk free: {write_size(found.disk_free)}. SQL sandbox: {found.sandbox}")
+
+
+def _verdict(streams: Sequence[Standing]) -> str:
+    """Say in one line that all is well, and up to when."""
+    if not streams:
+        return "There is no source yet. Add one: ocelog source add"
+    through = [each for each in streams if each.complete_through is not None and each.state != "paused"]
+    paused = sum(each.state == "paused" for each in streams)
+    rest = [f"{paused} paused"] if paused else []
+    reading = len(streams) - len(through) - paused
+    rest += [f"{reading} not read yet"] if reading else []
+    also = f" ({', '.join(rest)})" if rest else ""
+    if not through:
+        return f"Nothing is read yet{also}."
+    all_of_them = f"All {len(through)} streams are" if not rest else f"{len(through)} of {len(streams)} streams are"
+    if len(streams) == 1:
+        all_of_them = "The stream is"
+    oldest = max((each.lag for each in through if each.lag is not None), default=None)
+    ago = "" if oldest is None else f", {about(oldest)} ago"
+    return f"{all_of_them} complete through {write_instant(min(map(_through, through)))}{ago}{also}."
+
+
+def _through(each: Standing) -> datetime:
+    assert each.complete_through is not None  # noqa: S101 - asked before
+    return each.complete_through
 
 
 def _print_running(found: Overview) -> None:
@@ -64,8 +106,6 @@ def _print_running(found: Overview) -> None:
             typer.echo("Nothing is running. Keep it going with: ocelog run")
         case str() as who:
             typer.echo(f"Whether anything runs is {who}.")
-        case Holder() if found.hangs:
-            typer.echo(f"Hanging: {found.hangs}")
         case Holder() as who if who.is_service:
             typer.echo(f"Running: {who.command}, since {who.since} (process {who.pid} on {who.host}).")
         case Holder() as who:
@@ -74,19 +114,29 @@ def _print_running(found: Overview) -> None:
 
 
 def _row(each: Standing) -> dict[str, Any]:
+    through = None if each.complete_through is None else f"{each.complete_through:%Y-%m-%d %H:%MZ}"
     return {
         "source": each.source,
         "log type": each.log_type,
         "state": each.state,
+        "complete through": through,
+        "lag": None if each.lag is None else about(each.lag),
+    }
+
+
+def _details(each: Standing) -> dict[str, Any]:
+    return {
+        "stream": f"{each.source} {each.log_type}",
+        "state": each.state,
         "last success": write_instant(each.last_success),
         "last event": write_instant(each.last_event),
         "complete through": write_instant(each.complete_through),
-        "lag": None if each.lag is None else about(each.lag),
         "slices left": each.slices_left,
-        "eta": None if each.eta is None else f"~{about(each.eta)}",
+        "done in": None if each.eta is None else f"about {about(each.eta)}",
         "parked": len(each.parked),
-        "short": len(each.short),
+        "incomplete": len(each.short),
         "unpublished parts": each.waiting.parts,
+        "events": each.events,
         "rejections": each.rejections,
     }
 
