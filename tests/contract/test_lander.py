@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ocelog.app.assemble import table_schemas
+from ocelog.app.log_types import table_schemas
 from ocelog.lake.lake import FileLake
 from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.store import Ledger

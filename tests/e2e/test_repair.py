@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from commands import Ocelog
-from ocelog.app.assemble import Assembly, table_schemas
+from ocelog.app.assemble import Assembly
+from ocelog.app.log_types import table_schemas
 from ocelog.app.purge import purge
 from ocelog.app.repair import Repair, examine, repair
 from ocelog.app.service import Pulled, Service

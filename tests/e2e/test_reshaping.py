@@ -9,7 +9,7 @@ from commands import Ocelog, simulator
 
 FORMER = """
 from dataclasses import replace
-from ocelog.app import assemble
+from ocelog.app import assemble, log_types
 from ocelog.cli import main
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.sources.wiz.streams import KINDS
@@ -19,7 +19,7 @@ later = {"url", "assignee"}
 fewer = replace(issues, fields=tuple(field for field in issues.fields if field.name not in later))
 counted = tuple(name for name in kind.version_fields if not any(name in added for added in kind.later_fields))
 former = replace(kind, version_fields=counted, later_fields=())
-assemble.packaged_schemas = lambda: {**packaged_schemas(), "Wiz.Issues": fewer}
+assemble.packaged_schemas = log_types.packaged_schemas = lambda: {**packaged_schemas(), "Wiz.Issues": fewer}
 assemble.KINDS = {**KINDS, "Wiz.Issues": former}
 main(["pull"])
 """

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from bookkeeping.records import source_row
-from ocelog.app.assemble import table_schemas
 from ocelog.app.backup import back_up, restore
+from ocelog.app.log_types import table_schemas
 from ocelog.app.repair import examine, repair
 from ocelog.installation.opening import Installation, make, opened
 from ocelog.lake.write.damage import lost_part

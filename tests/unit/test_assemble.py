@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from ocelog.app.assemble import SECRET_NAME, Assembly, Stream
+from ocelog.app.assemble import Assembly, Stream
+from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.sources import row_of
 from ocelog.installation.opening import make, opened
 from ocelog.secret import Secret

@@ -1,38 +1,36 @@
 """Which parts make a working whole: the only file that knows them all."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import pyarrow as pa
 import structlog
 
 from ocelog.app.expiry import expiry_now
+from ocelog.app.log_types import table_schemas
+from ocelog.app.source_settings import SECRET_NAME, stream_settings, wiz_settings
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
 from ocelog.lake.upkeep.maintenance import Maintenance
 from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.slices import LEASE
-from ocelog.model import REJECTIONS, Kind, SourceRow, table_name
+from ocelog.model import Kind, SourceRow
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.ports import Shaper
 from ocelog.pull.puller import Puller, Step
-from ocelog.schema.columns.table import REJECTION_SCHEMA, arrow_schema, rejection_rows
+from ocelog.schema.columns.table import rejection_rows
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
 from ocelog.secret import Secret
-from ocelog.sources.wiz import settings as wiz
 from ocelog.sources.wiz.rate import Pace
 from ocelog.sources.wiz.settings import WizSettings
 from ocelog.sources.wiz.source import WizSource
-from ocelog.sources.wiz.streams import KINDS, ROOTS
+from ocelog.sources.wiz.streams import KINDS
 from ocelog.suggest import suggest
-from ocelog.units import duration, per_table
+from ocelog.units import per_table
 
-SECRET_NAME = "client_secret"  # noqa: S105 - what the secret is called in the vault
-POLL, BACKFILL, SWEEP_EVERY = "5m", "30d", "1d"
 _MARGIN = timedelta(minutes=1)
 log = structlog.get_logger()
 
@@ -58,12 +56,6 @@ def lease_of(stream: Stream) -> timedelta:
     return max(LEASE, timedelta(seconds=3 * stream.source.settings.total_seconds) + _MARGIN)
 
 
-def table_schemas() -> dict[str, pa.Schema]:
-    """Return the columns of every table."""
-    tables = {table_name(name): arrow_schema(schema) for name, schema in packaged_schemas().items()}
-    return {**tables, REJECTIONS: REJECTION_SCHEMA}
-
-
 def maintenance(installation: Installation, *, trust_clock: bool = False) -> Maintenance:
     """Return what keeps the tables of `installation` small. Raises ConfigError for a retention of an unknown table.
 
@@ -83,50 +75,6 @@ def maintenance(installation: Installation, *, trust_clock: bool = False) -> Mai
         grace=installation.settings.part_grace,
         retention=retention,
         now=(lambda: datetime.now(UTC)) if trust_clock else (lambda: expiry_now(installation.ledger)),
-    )
-
-
-def wiz_settings(row: SourceRow) -> WizSettings:
-    """Read how a source's tenant is reached. Raises ConfigError."""
-    written = row.settings.get("wiz")
-    try:
-        if isinstance(written, Mapping):
-            return wiz.read(written)
-    except ConfigError as error:
-        raise _damaged(row, str(error)) from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise _damaged(row, f"{type(error).__name__}: {error}") from error
-    raise _damaged(row, "they do not say how Wiz is reached")
-
-
-def stream_settings(row: SourceRow) -> StreamSettings:
-    """Read how far back and how often a source's streams are read. Raises ConfigError."""
-    try:
-        backfill = str(row.settings.get("backfill", BACKFILL))
-        return StreamSettings(
-            backfill=None if backfill == "all" else duration(backfill),
-            sweep=bool(row.settings.get("sweep", True)),
-            sweep_every=duration(str(row.settings.get("sweep_every", SWEEP_EVERY))),
-            poll=duration(str(row.settings.get("poll", POLL))),
-        )
-    except ConfigError as error:
-        raise _damaged(row, str(error)) from error
-
-
-def damage(row: SourceRow) -> ConfigError | None:
-    """Return why the settings of a source cannot be used; None: they can."""
-    try:
-        wiz_settings(row)
-        stream_settings(row)
-    except ConfigError as error:
-        return error
-    return None
-
-
-def _damaged(row: SourceRow, why: str) -> ConfigError:
-    return ConfigError(
-        f"The settings of the source {row.name!r} are damaged: {why.rstrip('.')}. Remove it and add it again under the "
-        f"same name, and it goes on where it stopped: ocelog source remove {row.id}"
     )
 
 
@@ -217,12 +165,3 @@ class Assembly:
         if kind.log_type not in self._shapers:
             self._shapers[kind.log_type] = compile_shaper(packaged_schemas()[kind.log_type], kind)
         return self._shapers[kind.log_type]
-
-
-def log_types(names: Collection[str]) -> list[str]:
-    """Return the log types that short or full names mean, each once. Raises ConfigError with the nearest name."""
-    known = {name: name for name in KINDS} | {root.short: name for name, root in ROOTS.items()}
-    unknown = next((name for name in names if name not in known), None)
-    if unknown is not None:
-        raise ConfigError(f"There is no log type {unknown!r}{suggest(unknown, known)}")
-    return list(dict.fromkeys(known[name] for name in names))

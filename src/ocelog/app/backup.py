@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ocelog.app.assemble import table_schemas
+from ocelog.app.log_types import table_schemas
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
 from ocelog.files import read_regular
 from ocelog.installation import home as homes

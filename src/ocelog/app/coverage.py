@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
-from ocelog.app.assemble import Stream, table_schemas
+from ocelog.app.assemble import Stream
+from ocelog.app.log_types import table_schemas
 from ocelog.errors import OcelogError, SourceUnavailableError
 from ocelog.installation.opening import Installation
 from ocelog.lake.query.queries import Limits, Queries

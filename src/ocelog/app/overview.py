@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ocelog.app.assemble import SECRET_NAME, table_schemas
+from ocelog.app.log_types import table_schemas
+from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.status import Standing, Unpublished, lost_lines, standings, unpublished
 from ocelog.errors import HomeError
 from ocelog.installation import home as homes

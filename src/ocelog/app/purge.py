@@ -1,7 +1,7 @@
 """How a source goes with every row of it."""
 
 from ocelog.app import sources
-from ocelog.app.assemble import table_schemas
+from ocelog.app.log_types import table_schemas
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
 from ocelog.lake.upkeep.purge import delete_rows

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ocelog.app.assemble import table_schemas
 from ocelog.app.ledger_views import ledger_tables
+from ocelog.app.log_types import table_schemas
 from ocelog.installation.opening import Installation
 from ocelog.lake.query.queries import Answer, Limits, Queries
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from itertools import count, groupby
 
-from ocelog.app.assemble import table_schemas
+from ocelog.app.log_types import table_schemas
 from ocelog.errors import OperatorError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation

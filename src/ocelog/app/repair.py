@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from ocelog.app.assemble import table_schemas
+from ocelog.app.log_types import table_schemas
 from ocelog.app.planning import lost_slices
 from ocelog.errors import LakeDamagedError, OcelogError
 from ocelog.installation.opening import Installation

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from ocelog.app.assemble import table_schemas
+from ocelog.app.log_types import table_schemas
 from ocelog.errors import HomeError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.lake.upkeep import reshape as lake_tables

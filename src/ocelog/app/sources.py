@@ -9,7 +9,8 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
-from ocelog.app.assemble import SECRET_NAME, stream_settings, wiz_settings, wiz_source
+from ocelog.app.assemble import wiz_source
+from ocelog.app.source_settings import SECRET_NAME, stream_settings, wiz_settings
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.ledger.vault import Vault

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ocelog import errors
-from ocelog.app.assemble import damage, stream_settings, wiz_settings
+from ocelog.app.source_settings import damage, stream_settings, wiz_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
 from ocelog.lake.read.sql import ALL_LOGS
 from ocelog.ledger.slices import LONGEST_WAITS

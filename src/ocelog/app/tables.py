@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ocelog.app.assemble import table_schemas
 from ocelog.app.ledger_views import MEANINGS, ledger_schemas
+from ocelog.app.log_types import table_schemas
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.lake.catalog.columns import with_table_columns

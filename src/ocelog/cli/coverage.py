@@ -5,8 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app import sources
-from ocelog.app.assemble import Assembly, damage, wiz_settings
+from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import measure_each
+from ocelog.app.source_settings import damage, wiz_settings
 from ocelog.app.status import Gap, coverage
 from ocelog.cli import logs, show
 from ocelog.errors import ConfigError

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app.assemble import table_schemas
+from ocelog.app.log_types import table_schemas
 from ocelog.app.tables import LakeInfo, check_table, current_sql, lake_info, meanings
 from ocelog.cli import show
 from ocelog.installation.opening import opened

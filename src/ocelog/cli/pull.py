@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app import sources
-from ocelog.app.assemble import Assembly, Stream, log_types
+from ocelog.app.assemble import Assembly, Stream
+from ocelog.app.log_types import log_types
 from ocelog.app.planning import Stretch
 from ocelog.app.service import Pulled, Service
 from ocelog.cli import logs, show

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app.assemble import log_types
+from ocelog.app.log_types import log_types
 from ocelog.cli import show
 from ocelog.model import table_name
 from ocelog.schema.language.fields import (

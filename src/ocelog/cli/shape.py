@@ -13,7 +13,7 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from ocelog.app.assemble import log_types
+from ocelog.app.log_types import log_types
 from ocelog.cli import show
 from ocelog.errors import ConfigError
 from ocelog.model import Origin, Stamp

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app import sources
-from ocelog.app.assemble import SECRET_NAME, damage, stream_settings, wiz_settings
+from ocelog.app.source_settings import SECRET_NAME, damage, stream_settings, wiz_settings
 from ocelog.cli import health, purging, show, source_change
 from ocelog.installation.opening import opened
 from ocelog.model import SourceRow

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ocelog.app import sources
-from ocelog.app.assemble import wiz_settings
+from ocelog.app.source_settings import wiz_settings
 from ocelog.app.sources import GivenSecret
 from ocelog.cli import health, show, wizard
 from ocelog.cli import source_options as options

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from ocelog.app.assemble import BACKFILL, POLL, SWEEP_EVERY
+from ocelog.app.source_settings import BACKFILL, POLL, SWEEP_EVERY
 from ocelog.app.sources import GivenSecret
 from ocelog.cli.secret_input import given_secret
 from ocelog.errors import ConfigError

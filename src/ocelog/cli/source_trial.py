@@ -1,7 +1,7 @@
 """Whether a tenant may be added as it was described, and whether Wiz lets it work."""
 
 from ocelog.app import sources
-from ocelog.app.assemble import wiz_settings
+from ocelog.app.source_settings import wiz_settings
 from ocelog.app.sources import GivenSecret
 from ocelog.cli import health, show
 from ocelog.cli.source_options import Said

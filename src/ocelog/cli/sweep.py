@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app import sources
-from ocelog.app.assemble import Assembly, Stream, log_types
+from ocelog.app.assemble import Assembly, Stream
 from ocelog.app.coverage import measure_each, to_measure
+from ocelog.app.log_types import log_types
 from ocelog.app.sweep import Swept, run_sweep, want_sweep
 from ocelog.cli import logs, show
 from ocelog.cli.pull import finish

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.assemble import table_schemas
+from ocelog.app.log_types import table_schemas
 from ocelog.app.tables import check_table
 from ocelog.app.upkeep import tend
 from ocelog.cli import show

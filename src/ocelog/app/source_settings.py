@@ -1,0 +1,57 @@
+"""What a source is set to, read from its row in the ledger."""
+
+from collections.abc import Mapping
+
+from ocelog.errors import ConfigError
+from ocelog.model import SourceRow
+from ocelog.pull.planner import StreamSettings
+from ocelog.sources.wiz import settings as wiz
+from ocelog.sources.wiz.settings import WizSettings
+from ocelog.units import duration
+
+SECRET_NAME = "client_secret"  # noqa: S105 - what the secret is called in the vault
+POLL, BACKFILL, SWEEP_EVERY = "5m", "30d", "1d"
+
+
+def wiz_settings(row: SourceRow) -> WizSettings:
+    """Read how a source's tenant is reached. Raises ConfigError."""
+    written = row.settings.get("wiz")
+    try:
+        if isinstance(written, Mapping):
+            return wiz.read(written)
+    except ConfigError as error:
+        raise _damaged(row, str(error)) from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _damaged(row, f"{type(error).__name__}: {error}") from error
+    raise _damaged(row, "they do not say how Wiz is reached")
+
+
+def stream_settings(row: SourceRow) -> StreamSettings:
+    """Read how far back and how often a source's streams are read. Raises ConfigError."""
+    try:
+        backfill = str(row.settings.get("backfill", BACKFILL))
+        return StreamSettings(
+            backfill=None if backfill == "all" else duration(backfill),
+            sweep=bool(row.settings.get("sweep", True)),
+            sweep_every=duration(str(row.settings.get("sweep_every", SWEEP_EVERY))),
+            poll=duration(str(row.settings.get("poll", POLL))),
+        )
+    except ConfigError as error:
+        raise _damaged(row, str(error)) from error
+
+
+def damage(row: SourceRow) -> ConfigError | None:
+    """Return why the settings of a source cannot be used; None: they can."""
+    try:
+        wiz_settings(row)
+        stream_settings(row)
+    except ConfigError as error:
+        return error
+    return None
+
+
+def _damaged(row: SourceRow, why: str) -> ConfigError:
+    return ConfigError(
+        f"The settings of the source {row.name!r} are damaged: {why.rstrip('.')}. Remove it and add it again under the "
+        f"same name, and it goes on where it stopped: ocelog source remove {row.id}"
+    )
