@@ -107,6 +107,9 @@ def test_a_log_type_that_is_refused_does_not_stop_the_others(ocelog: Ocelog) -> 
         ocelog.add(tenant, "prod", "--no-check")
         refused = ocelog("pull", code=2)
         assert "admin:audit" in refused.err
+        assert refused.out.splitlines()[0].split() == ["source", "log_type", "new", "repeats", "rejections"]
+        again = ocelog("pull", "--json", code=2).json["streams"]
+        assert [stream["error_code"] for stream in again] == ["scope_missing", None, None]
         assert ocelog.count("wiz_audit") == 0
         assert ocelog.count("wiz_issues") > 0
         assert ocelog.count("wiz_vulnerability_finding") > 0

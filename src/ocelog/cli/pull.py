@@ -113,7 +113,9 @@ def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop,
     if json:
         show.as_json(_whole(rows, pulled) | {"exit": 3 if stop() else pulled.exit_code})
     else:
-        show.table([{name: value for name, value in row.items() if name != "error"} for row in rows])
+        show.table(
+            [{name: value for name, value in row.items() if name not in {"error", "error_code"}} for row in rows]
+        )
     for source_id, error in pulled.damaged.items():
         show.remark(f"{source_id}: {show.harmless(str(error))}")
     for row in rows:
@@ -171,4 +173,4 @@ def _whole(rows: Sequence[dict[str, Any]], pulled: Pulled) -> dict[str, Any]:
 
 def _error(stream: Stream, pulled: Pulled) -> dict[str, str | None]:
     error = pulled.troubles.get(stream.key)
-    return {"error": None, "code": None} if error is None else {"error": str(error), "code": error.code}
+    return {"error": None, "error_code": None} if error is None else {"error": str(error), "error_code": error.code}
