@@ -464,6 +464,21 @@ def test_a_total_known_to_be_wrong_splits_nothing_even_if_empty_ranges_are_refus
         assert all(found.state is SliceState.DRAINED for found in pull.slices())
 
 
+def test_a_slice_whose_total_is_capped_is_cut() -> None:
+    def behave(asked: dict[str, Any], nodes: list[Record], answer: dict[str, Any]) -> Answer:
+        since, until = (datetime.fromisoformat(asked["filterBy"]["updatedAt"][edge]) for edge in ("after", "before"))
+        if nodes and until - since > DAY:
+            answer["data"]["vulnerabilityFindings"] |= {"totalCount": slices.FULL_SLICE, "maxCountReached": True}
+        return None
+
+    with pulling(RECORDS, behave, page_size=10) as (_, pull):
+        pull.plan(SINCE, UNTIL)
+        pull.run()
+        assert pull.ids() == ids(RECORDS)
+        assert SliceState.RETIRED in {found.state for found in pull.slices()}
+        assert not any(found.checkpoint.whole for found in pull.slices())
+
+
 def crowd_of_300() -> list[Record]:
     at, severities = SINCE + DAY, ["LOW", "MEDIUM", "HIGH", "CRITICAL"]
     return [

@@ -79,10 +79,11 @@ def _verdict(streams: Sequence[Standing]) -> str:
     """Say in one line that all is well, and up to when."""
     if not streams:
         return "There is no source yet. Add one: ocelog source add"
-    through = [each for each in streams if each.complete_through is not None and each.state != "paused"]
-    paused = sum(each.state == "paused" for each in streams)
+    active = [each for each in streams if each.state != "paused"]
+    through = [each.complete_through for each in active if each.complete_through is not None]
+    paused = len(streams) - len(active)
     rest = [f"{paused} paused"] if paused else []
-    reading = len(streams) - len(through) - paused
+    reading = len(active) - len(through)
     rest += [f"{reading} not read yet"] if reading else []
     also = f" ({', '.join(rest)})" if rest else ""
     if not through:
@@ -90,14 +91,9 @@ def _verdict(streams: Sequence[Standing]) -> str:
     all_of_them = f"All {len(through)} streams are" if not rest else f"{len(through)} of {len(streams)} streams are"
     if len(streams) == 1:
         all_of_them = "The stream is"
-    oldest = max((each.lag for each in through if each.lag is not None), default=None)
+    oldest = max((each.lag for each in active if each.lag is not None), default=None)
     ago = "" if oldest is None else f", {about(oldest)} ago"
-    return f"{all_of_them} complete through {write_instant(min(map(_through, through)))}{ago}{also}."
-
-
-def _through(each: Standing) -> datetime:
-    assert each.complete_through is not None  # noqa: S101 - asked before
-    return each.complete_through
+    return f"{all_of_them} complete through {write_instant(min(through))}{ago}{also}."
 
 
 def _print_running(found: Overview) -> None:

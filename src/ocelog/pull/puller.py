@@ -195,7 +195,8 @@ class _Work:
             total_lies = False
             if split is not None and not ignored:
                 # Splitting that does not help is the dearest mistake: one request shows whether it can.
-                total_lies = (page.total or 0) - self._known_off() <= slices.FULL_SLICE
+                # A capped total is only the least that there may be: what is known of others says nothing about it.
+                total_lies = not page.capped and (page.total or 0) - self._known_off() <= slices.FULL_SLICE
                 nothing = None if total_lies else self._ask_nowhere(ask, tries=3)
                 if nothing is not None:
                     ignored, total_lies = nothing.shows, nothing.counts >= slices.FULL_SLICE
