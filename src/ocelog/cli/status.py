@@ -55,7 +55,7 @@ def _print(found: Overview, *, details: bool) -> None:
     lines += [f"Lake: {line}" for line in found.lake]
     if found.disk_is_short:
         lines.append(f"Only {write_size(found.disk_free)} of disk are free: make room.")
-    typer.echo("Action required:" if lines else _verdict(found.streams))
+    typer.echo(_verdict(found.streams) if found.well else "Action required:")
     for line in lines:
         show.paragraph(line)
     if found.streams:
