@@ -18,7 +18,7 @@ from ocelog.cli.app import build
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-WRITTEN = [page for page in PAGES if page.parent.name != "reference"]
+WRITTEN = [page for page in PAGES if reference.NOTE not in page.read_text()]
 COMMAND = re.compile(r"^(?:\$ )?((?:ocelog|wizsim|make) .*?)(?:\s+#.*)?$", re.MULTILINE)
 
 
@@ -82,12 +82,17 @@ def test_a_command_that_does_not_exist_would_be_noticed() -> None:
     assert unknown_in("ocelog source add wiz prod --token-url x") is None
 
 
-def test_the_readme_tells_of_the_two_commands_and_of_every_other_page() -> None:
+def test_the_readme_tells_of_the_two_commands_and_the_indexes_of_every_page() -> None:
     text = (ROOT / "README.md").read_text()
     assert "make demo" in text
     assert "make test" in text
-    pages = {relative(page) for page in WRITTEN if "adr" not in page.parts} - {"README.md"}
-    assert {page for page in pages if f"]({page})" not in text} == set()
+    indexes = (ROOT, ROOT / "docs")
+    linked = {
+        (folder / target).resolve()
+        for folder in indexes
+        for target in re.findall(r"\]\(([^)#]+)\)", (folder / "README.md").read_text())
+    }
+    assert {relative(page) for page in PAGES if "adr" not in page.parts and page not in linked} <= {"README.md"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)
@@ -97,7 +102,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_error_has_a_section_and_every_section_an_error() -> None:
-    sections = set(re.findall(r"^### (\w+)$", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE))
+    sections = set(re.findall(r"^### (\w+)$", (ROOT / "docs" / "reference" / "errors.md").read_text(), re.MULTILINE))
     classes = {name: each for name, each in vars(errors).items() if isinstance(each, type)}
     assert sections == {
         name for name, each in classes.items() if issubclass(each, errors.OcelogError) and not each.__subclasses__()
@@ -105,7 +110,7 @@ def test_every_error_has_a_section_and_every_section_an_error() -> None:
 
 
 def test_every_code_of_an_error_is_documented_and_belongs_to_one() -> None:
-    page = (ROOT / "docs" / "errors.md").read_text()
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text()
     found = dict(re.findall(r"^### (\w+)\n\nCode `(\w+)`\.", page, re.MULTILINE))
     assert found == {name: vars(errors)[name].code for name in re.findall(r"^### (\w+)$", page, re.MULTILINE)}
     assert len(set(found.values())) == len(found)
@@ -191,7 +196,7 @@ def test_the_commands_that_hold_the_home_are_the_ones_that_are_listed() -> None:
     assert len(re.findall(r"\bheld\([\w.]+, (?:f?\"|SERVICE\))", code)) >= len(holding)
     (listed,) = re.findall(
         r"Some commands hold the home, one at a time: (.*?)\. Every other",
-        (ROOT / "docs/operate.md").read_text(),
+        (ROOT / "docs/how-to/run-as-a-service.md").read_text(),
         re.DOTALL,
     )
     assert {each.removeprefix("ocelog ") for each in re.findall(r"`([^`]+)`", listed)} == holding

@@ -27,7 +27,7 @@ def connected(path: Path) -> sqlite3.Connection:
     except PermissionError as error:
         raise HomeError(
             f"{error.filename} may not be read by this user: its owner can allow that, see `Who may read` in "
-            "docs/operate.md."
+            "docs/how-to/run-as-a-service.md."
         ) from error
     raise LedgerUnavailableError(f"The ledger {path} changed each time it was about to be read: try again.")
 
