@@ -1,12 +1,19 @@
 """Commands whose output goes to a terminal."""
 
+import fcntl
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
-from commands import Ocelog
+from commands import PATIENCE, Ocelog
 
 
 def on_a_terminal(ocelog: Ocelog, *arguments: str, columns: int = 80) -> str:
@@ -32,6 +39,75 @@ def on_a_terminal(ocelog: Ocelog, *arguments: str, columns: int = 80) -> str:
     os.close(leader)
     process.wait(60)
     return found.decode().replace("\r\n", "\n")
+
+
+@dataclass(slots=True, kw_only=True)
+class Conversation:
+    """A command at a terminal: what it printed so far, and what it is told."""
+
+    process: "subprocess.Popen[bytes]"
+    leader: int
+    shown: str = ""
+    _read: int = field(default=0)
+
+    def until(self, text: str) -> str:
+        """Wait for `text` after what was waited for last; return all that came up to and with it."""
+        before, ends = self._read, time.monotonic() + PATIENCE
+        while (at := self.shown.find(text, self._read)) < 0:
+            assert time.monotonic() < ends, f"{text!r} never came:\n{self.shown}"
+            ready, _, _ = select.select([self.leader], [], [], 1.0)
+            if not ready:
+                continue
+            try:
+                piece = os.read(self.leader, 65536)
+            except OSError:
+                piece = b""
+            assert piece, f"It ended without {text!r}:\n{self.shown}"
+            self.shown += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", piece.decode().replace("\r\n", "\n"))
+        self._read = at + len(text)
+        return self.shown[before : self._read]
+
+    def type(self, text: str) -> None:
+        os.write(self.leader, f"{text}\n".encode())
+
+    def interrupt(self) -> int:
+        """Press Ctrl-C and return the exit code."""
+        os.write(self.leader, b"\x03")
+        return self.ended()
+
+    def ended(self) -> int:
+        """Read what else comes, and return the exit code."""
+        while True:
+            try:
+                piece = os.read(self.leader, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            self.shown += piece.decode().replace("\r\n", "\n")
+        return self.process.wait(PATIENCE)
+
+
+@contextmanager
+def conversation(ocelog: Ocelog, *arguments: str, columns: int = 80) -> Iterator[Conversation]:
+    """Run a command with a terminal of its own as stdin, stdout and stderr within the block."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ocelog", *arguments],
+        env=ocelog.environment | {"COLUMNS": str(columns), "TERM": "xterm", "PYTHONUTF8": "1"},
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(follower)
+    try:
+        yield Conversation(process=process, leader=leader)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(leader)
 
 
 def bare_lines(shown: str) -> list[str]:

@@ -349,8 +349,8 @@ class Reader:
         if drained.slice_.origin in SWEEPING:
             # It may have been the last one that its sweep waited for: carry on without waiting for the next poll.
             self._look_at.pop(stream.key, None)
-        if self.ledger.well(*stream.key):
-            self.troubles.pop(stream.key, None)
+        if self.ledger.well(*stream.key) and self.troubles.pop(stream.key, None) is not None:
+            log.info("works again", **_names(stream, None))
 
     def _failed(self, stream: Stream, slice_: Slice, error: OcelogError, *, whole: bool) -> None:
         """Let `stream` rest if a failure is more than this slice's: blamed on the `whole`, or met by many in a row.

@@ -116,6 +116,8 @@ class Service:
     """Tables of which the ledger says that publishing fails."""
     _failed: Exception | None = None
     _left_alone: set[str] = field(default_factory=set)
+    _read_names: dict[str, str] = field(default_factory=dict)
+    """Name of each source that is read, by its id."""
     _not_expired: dict[str, str | None] = field(default_factory=dict)
     """Why the rows of a table that are too old were kept when they were last looked at."""
 
@@ -217,6 +219,7 @@ class Service:
             self._wait(TICK if busy else min(TICK, seconds or _GLANCE))
 
     def _run(self) -> None:
+        failed = False
         while not self.stop():
             began, seconds = self.monotonic(), None
             self.alive()
@@ -225,7 +228,11 @@ class Service:
                 seconds = self.reader.go_round()
                 self._publish_at_times()
                 self._measure_at_times()
+                if failed:
+                    log.info("works again")
+                failed = False
             except OcelogError as error:
+                failed = True
                 log.error("failed", error=type(error).__name__, code=error.code, reason=str(error))  # noqa: TRY400 - told, not traced
             except Exception:
                 log.exception("bug in Ocelog")
@@ -266,10 +273,24 @@ class Service:
         self._looked_at = self.monotonic()
         streams = [stream for stream in self.assembly.streams() if only is None or stream.key in only]
         fresh = self.reader.follow(streams)
-        for name in {stream.row.id: stream.row.name for stream in fresh}.values():
-            log.info("source taken up", source=name)
+        names = {stream.row.id: stream.row.name for stream in streams}
+        for gone in self._read_names.keys() - names.keys():
+            log.info("source left", source=self._read_names[gone])
+        for source_id in {stream.row.id: None for stream in fresh}:
+            log.info("source taken up", source=names[source_id])
+        if only is None and not streams and (first or self._read_names) and not self.assembly.damaged:
+            log.warning("nothing to read", **self._why_nothing())
+        self._read_names = names
         if fresh and not first:
             self.reader.hurry([stream.key for stream in fresh])
+
+    def _why_nothing(self) -> dict[str, str]:
+        if self.assembly.installation.ledger.sources():
+            return {
+                "reason": "All sources are paused.",
+                "todo": "Go on with one of them in another terminal: ocelog source resume NAME",
+            }
+        return {"reason": "There is no source yet.", "todo": "Add one in another terminal: ocelog source add"}
 
     def _left(self, stream: Stream) -> list[Left]:
         slices = [slice_ for slice_ in self.reader.left(stream) if slice_.state is SliceState.WAITING]
@@ -329,6 +350,7 @@ class Service:
             elif table in self._unpublishable:
                 ledger.table_well(table, PUBLISHING)
                 self._unpublishable.discard(table)
+                log.info("publishing works again", table=table)
 
     def _tend(self, table: str) -> None:
         """Delete what the table does not need any more, and keep it small.

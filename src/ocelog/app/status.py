@@ -149,6 +149,16 @@ def standings(ledger: Ledger, now: datetime | None = None) -> list[Standing]:
     return found
 
 
+def caught_up(ledger: Ledger, source_id: str, log_type: str) -> tuple[datetime | None, int]:
+    """Return through when a stream is complete, and how many time ranges of its past are left to read."""
+    marks, slices = ledger.planning([(source_id, log_type)])[source_id, log_type]
+    return complete_through(marks, slices), sum(map(_is_of_the_past, slices))
+
+
+def _is_of_the_past(each: Slice) -> bool:
+    return each.state is SliceState.WAITING and each.origin is not Origin.LIVE and each.sweep_round <= 1
+
+
 def _broken(each: Standing, error: ConfigError) -> Standing:
     return replace(
         each, state="broken", needs_attention=True, error=str(error), todo="Do what the message says.", error_at=None
@@ -310,7 +320,7 @@ def _state(row: SourceRow, stream: StreamRow | None, waiting: Sequence[Slice]) -
         return "retrying" if isinstance(kind, type) and issubclass(kind, TransientError) else "broken"
     if stream is None or stream.marks.edge is None:
         return "new"
-    if any(each.origin is not Origin.LIVE and each.sweep_round <= 1 for each in waiting):
+    if any(map(_is_of_the_past, waiting)):
         return "catching up"
     return "live" if stream.events or stream.repeats or stream.rejections else "empty"
 

@@ -1,4 +1,4 @@
-"""How the log is written: to stderr, for people on a terminal, else one JSON object a line."""
+"""How the log is written: to stderr, as lines for people on a terminal, else as one JSON object per line."""
 
 import logging
 import sys
@@ -8,20 +8,31 @@ from typing import Any
 import structlog
 
 from ocelog.app.assemble import Stream
+from ocelog.cli.lines import Lines
 from ocelog.cli.show import harmless
 from ocelog.installation.config import Settings
 from ocelog.pull.puller import Step
 
 
+def is_for_people(settings: Settings) -> bool:
+    """Whether the log is lines that people read, not JSON."""
+    return settings.log_format == "text" or (settings.log_format == "auto" and sys.stderr.isatty())
+
+
 def configure(settings: Settings, *, quiet: bool = False) -> None:
-    """Set the log up. `quiet` lets only mistakes through, for commands that tell everything themselves."""
-    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+    """Set the log up. `quiet` lets nothing through, for commands that tell everything themselves."""
     level = logging.CRITICAL if quiet else logging.getLevelNamesMapping()[settings.log_level.upper()]
+    writers: list[structlog.typing.Processor]
+    if is_for_people(settings):
+        writers = [structlog.processors.format_exc_info, _cut, _harmless, Lines(on_terminal=sys.stderr.isatty())]
+    else:
+        renderer = structlog.processors.JSONRenderer(ensure_ascii=sys.stderr.isatty())
+        writers = [structlog.processors.format_exc_info, _cut, renderer]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *_writers(as_json=as_json),
+            *writers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -30,7 +41,7 @@ def configure(settings: Settings, *, quiet: bool = False) -> None:
 
 
 def step(stream: Stream, done: Step) -> None:
-    """Log what one question came to; called after its commit."""
+    """Log what one request came to; called after its commit."""
     log = structlog.get_logger().bind(
         source=stream.row.name, log_type=stream.kind.log_type, slice=done.slice_.id, request_id=done.request_id
     )
@@ -38,13 +49,6 @@ def step(stream: Stream, done: Step) -> None:
         log.info("landed", rows=done.landed.events, repeats=done.landed.repeats, rejections=done.landed.rejections)
     if done.note is not None:
         log.warning("moved", state=done.slice_.state.value, reason=done.note)
-
-
-def _writers(*, as_json: bool) -> list[structlog.typing.Processor]:
-    if not as_json:
-        return [_cut, _harmless, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    renderer = structlog.processors.JSONRenderer(ensure_ascii=sys.stderr.isatty())
-    return [structlog.processors.format_exc_info, _cut, renderer]
 
 
 def _harmless(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -3,6 +3,7 @@
 from ocelog.app.assemble import Assembly
 from ocelog.app.service import Service
 from ocelog.cli import logs
+from ocelog.cli.news import News
 from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop
@@ -13,12 +14,19 @@ from ocelog.installation.opening import opened
 def command() -> None:
     """Keep pulling and publishing until stopped by Ctrl-C or SIGTERM.
 
-    It logs to stderr, as JSON if that is not a terminal, and takes up sources that change meanwhile. A failure of one
-    stream never stops the others.
+    On a terminal it prints a line when something happens; elsewhere it logs JSON to stderr (the setting `log_format`
+    decides otherwise). It takes up sources that change meanwhile. A failure of one stream never stops the others.
     """
     stop = Stop()
     with opened() as installation, held(installation.home, SERVICE) as pulse, listening(stop):
         logs.configure(installation.settings)
-        assembly = Assembly(installation=installation, told=logs.step)
-        ended = Service(assembly=assembly, stop=stop, alive=pulse.beat).run()
+        news = News(installation=installation) if logs.is_for_people(installation.settings) else None
+
+        def alive() -> None:
+            pulse.beat()
+            if news is not None:
+                news.tell()
+
+        assembly = Assembly(installation=installation, told=logs.step if news is None else news.step)
+        ended = Service(assembly=assembly, stop=stop, alive=alive).run()
     finish(0, at_once=not ended)

@@ -104,7 +104,9 @@ KNOWN: dict[str, Known] = {
         default=1_000_000_000, read=size, doc="Bytes that a query may hold in memory; the rest goes to disk."
     ),
     "log_format": Known(
-        default="auto", read=choice("auto", "text", "json"), doc="auto: text on a terminal, JSON where there is none."
+        default="auto",
+        read=choice("auto", "text", "json"),
+        doc="auto: lines for people on a terminal, JSON elsewhere; text: lines everywhere.",
     ),
     "log_level": Known(default="info", read=choice("debug", "info", "warning", "error"), doc="Minimum log level."),
     "debug": Known(default=False, read=switch, doc="Show the traceback of an unexpected error."),

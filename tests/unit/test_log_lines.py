@@ -1,0 +1,55 @@
+"""What log events say to a person."""
+
+import pytest
+import structlog
+
+from ocelog.cli.lines import Lines
+
+
+def said(lines: Lines, name: str, level: str = "info", **more: object) -> str | None:
+    event = {"event": name, "level": level, "timestamp": "2026-08-01T12:00:00Z", **more}
+    try:
+        return lines(None, level, event)
+    except structlog.DropEvent:
+        return None
+
+
+def test_a_failure_is_said_once_until_it_changes_or_is_over() -> None:
+    lines = Lines(on_terminal=False)
+    stream = {"source": "prod", "log_type": "Wiz.Issues"}
+    first = said(lines, "failed", "error", **stream, code="source_unavailable", reason="down (request 1)")
+    assert first == "2026-08-01T12:00:00Z Wiz.Issues: down (request 1)"
+    assert said(lines, "failed", "error", **stream, code="source_unavailable", reason="down (request 2)") is None
+    assert said(lines, "failed", "error", **stream, code="access_refused", reason="refused") is not None
+    assert said(lines, "works again", **stream) == "2026-08-01T12:00:00Z Wiz.Issues: works again."
+    assert said(lines, "works again", **stream) is None
+    assert said(lines, "failed", "error", **stream, code="access_refused", reason="refused") is not None
+    # It was changed or resumed: what fails now is news.
+    assert said(lines, "source taken up", source="prod") is not None
+    assert said(lines, "failed", "error", **stream, code="access_refused", reason="refused") is not None
+
+
+def test_an_event_without_a_sentence_of_its_own_still_says_all_it_knows() -> None:
+    lines = Lines(on_terminal=False)
+    assert said(lines, "disk is slow", "warning", table="wiz_issues", reason="3 s") == (
+        "2026-08-01T12:00:00Z wiz_issues: disk is slow: 3 s"
+    )
+    assert said(lines, "counted", rows=3) == "2026-08-01T12:00:00Z Ocelog: counted (rows 3)"
+
+
+def test_lines_name_the_source_only_if_there_are_several() -> None:
+    lines = Lines(on_terminal=False)
+    landed = {"log_type": "Wiz.Issues", "rows": 4, "rejections": 0, "complete_through": "2020-01-01T05:27:10Z"}
+    said(lines, "source taken up", source="prod")
+    assert str(said(lines, "read", source="prod", **landed)).endswith(
+        "Z Wiz.Issues: 4 new, complete through 2020-01-01 05:27"
+    )
+    said(lines, "source taken up", source="lab")
+    assert "Z prod Wiz.Issues: 4 new" in str(said(lines, "read", source="prod", **landed))
+    said(lines, "source left", source="lab")
+    assert "Z Wiz.Issues: 4 new" in str(said(lines, "read", source="prod", **landed))
+
+
+@pytest.mark.parametrize("event", ["overtaken", "moved"])
+def test_what_is_part_of_reading_is_not_told(event: str) -> None:
+    assert said(Lines(on_terminal=False), event, "warning", state="retired", reason="too many for one slice") is None
