@@ -99,7 +99,7 @@ def conversation(ocelog: Ocelog, *arguments: str, columns: int = 80) -> Iterator
         stdout=follower,
         stderr=follower,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one system call, no lock
     )
     os.close(follower)
     try:

@@ -14,22 +14,22 @@ SMALL = ("--audit", "60", "--issues", "40", "--findings", "80")
 def test_it_says_what_happens_in_lines_that_fit(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home", OCELOG_PUBLISH_AFTER="1s")
     ocelog("init")
-    with simulator(*SMALL, "--rate", "5", "--scopes", "read:resources,read:issues,read:vulnerabilities") as tenant:
-        with conversation(ocelog, "run") as run:
-            run.until("There is no source yet. Add one in another terminal: ocelog source add")
-            ocelog.add(tenant, "prod", "--poll", "1s", "--no-check")
-            run.until("prod: reading it from now on.")
-            # Refused at each try, and told once.
-            run.until("Wiz.Audit: ")
-            run.until("To do: ")
-            run.until("Wiz.Issues: ")
-            assert re.fullmatch(r"[\d,]+ new, complete through \d\d:\d\d\n", run.until("\n").split("Wiz.Issues: ")[-1])
-            run.until("published ")
-            ocelog("source", "pause", "prod")
-            run.until("prod: no longer read, since it was paused or removed.")
-            run.until("All sources are paused. Go on with one of them in another")
-            assert run.interrupt() == 0
-            assert "Stopped." in run.shown
+    scopes = "read:resources,read:issues,read:vulnerabilities"
+    with simulator(*SMALL, "--rate", "5", "--scopes", scopes) as tenant, conversation(ocelog, "run") as run:
+        run.until("There is no source yet. Add one in another terminal: ocelog source add")
+        ocelog.add(tenant, "prod", "--poll", "1s", "--no-check")
+        run.until("prod: reading it from now on.")
+        # Refused at each try, and told once.
+        run.until("Wiz.Audit: ")
+        run.until("To do: ")
+        run.until("Wiz.Issues: ")
+        assert re.fullmatch(r"[\d,]+ new, complete through \d\d:\d\d\n", run.until("\n").split("Wiz.Issues: ")[-1])
+        run.until("published ")
+        ocelog("source", "pause", "prod")
+        run.until("prod: no longer read, since it was paused or removed.")
+        run.until("All sources are paused. Go on with one of them in another")
+        assert run.interrupt() == 0
+        assert "Stopped." in run.shown
     lines = run.shown.splitlines()
     assert max(len(line) for line in lines if str(tmp_path) not in line) <= 80
     assert not [line for line in lines if "{" in line or "request_id=" in line]

@@ -1,5 +1,7 @@
 """What log events say to a person."""
 
+from typing import Any
+
 import pytest
 import structlog
 
@@ -39,7 +41,12 @@ def test_an_event_without_a_sentence_of_its_own_still_says_all_it_knows() -> Non
 
 def test_lines_name_the_source_only_if_there_are_several() -> None:
     lines = Lines(on_terminal=False)
-    landed = {"log_type": "Wiz.Issues", "rows": 4, "rejections": 0, "complete_through": "2020-01-01T05:27:10Z"}
+    landed: dict[str, Any] = {
+        "log_type": "Wiz.Issues",
+        "rows": 4,
+        "rejections": 0,
+        "complete_through": "2020-01-01T05:27:10Z",
+    }
     said(lines, "source taken up", source="prod")
     assert str(said(lines, "read", source="prod", **landed)).endswith(
         "Z Wiz.Issues: 4 new, complete through 2020-01-01 05:27"
