@@ -28,8 +28,9 @@ check: setup ## Style, types, layers.
 golden: setup ## Write the golden files of the schemas anew; read the difference before you commit it.
 	$(PYTHON) scripts/golden.py
 
-docs: setup ## Write docs/reference anew from the code.
+docs: setup ## Write docs/reference, and what the tutorial shows, anew from the code.
 	$(PYTHON) scripts/reference.py
+	$(PYTHON) scripts/tutorial.py
 
 break: setup ## Break the code on purpose, one rule at a time: each break must turn a test red.
 	$(PYTHON) scripts/breaks.py

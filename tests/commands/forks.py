@@ -9,6 +9,7 @@ import atexit
 import gc
 import json
 import os
+import pty
 import selectors
 import signal
 import socket
@@ -99,6 +100,31 @@ class Forks:
             for reader in readers:
                 reader.join()
         return subprocess.CompletedProcess(["ocelog", *arguments], code, *said)
+
+    def on_a_terminal(
+        self, arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path, timeout: float
+    ) -> tuple[int, str]:
+        """Run `ocelog` in `folder`, its output on a terminal; return its exit code and what the terminal was sent."""
+        asked = json.dumps({"arguments": arguments, "environment": dict(environment), "folder": str(folder)})
+        leader, follower = pty.openpty()
+        ours, status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, Path(os.devnull).open("rb") as nothing, os.fdopen(leader, "rb", buffering=0) as shown:
+            socket.send_fds(self._line, [asked.encode()], [nothing.fileno(), follower, follower, status.fileno()])
+            status.close()
+            os.close(follower)
+            pid = int(ours.recv(_LONGEST) or _gone())
+            ours.settimeout(timeout)
+            found = bytearray()
+            # Linux ends a terminal that nobody has open any more with an error.
+            with suppress(OSError):
+                while piece := shown.read(65536):
+                    found += piece
+            try:
+                code = int(ours.recv(_LONGEST) or _gone())
+            except TimeoutError:
+                os.kill(pid, signal.SIGKILL)
+                raise subprocess.TimeoutExpired(["ocelog", *arguments], timeout) from None
+        return code, found.decode().replace("\r\n", "\n")
 
 
 def _early(environment: Mapping[str, str]) -> dict[str, str]:

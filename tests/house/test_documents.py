@@ -13,13 +13,13 @@ import typer
 
 import reference
 import wizsim.cli
+from documents import typed_commands
 from ocelog import errors
 from ocelog.cli.app import build
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 WRITTEN = [page for page in PAGES if reference.NOTE not in page.read_text()]
-COMMAND = re.compile(r"^(?:\$ )?((?:ocelog|wizsim|make) .*?)(?:\s+#.*)?$", re.MULTILINE)
 
 
 def relative(path: Path) -> str:
@@ -36,7 +36,7 @@ def blocks(page: Path) -> Iterator[str]:
 def commands() -> Iterator[tuple[str, str]]:
     for page in WRITTEN:
         for block in blocks(page):
-            for command in COMMAND.findall(block.replace("\\\n", " ")):
+            for command in typed_commands(block):
                 yield relative(page), command
 
 

@@ -1,0 +1,41 @@
+"""Type the commands of the tutorial, and write what they print into docs/tutorial.md, if its shape has changed."""
+
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from documents import DOCS, differing, shell, steps  # noqa: E402 - the tests' folder must be found first
+
+PAGE = DOCS / "tutorial.md"
+
+
+def free_port() -> str:
+    """Return a port that is free."""
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return str(made.getsockname()[1])
+
+
+def main() -> int:
+    """Write what each command prints below it."""
+    rest, written = PAGE.read_text(), ""
+    with tempfile.TemporaryDirectory() as folder, shell(Path(folder), {"8765": free_port()}) as typed:
+        for step in steps(PAGE):
+            line = f"$ {step.command}" + (f"    # exit code {step.code}\n" if step.code else "\n")
+            before, found, rest = rest.partition(line + (f"{step.shown}\n" if step.shown else ""))
+            if not found:
+                raise ValueError(f"not as it would be written: {step.command}")
+            printed = typed.type(step)
+            if differing(step.shown, printed) is None:
+                printed = step.shown
+            written += before + line + (f"{printed}\n" if printed else "")
+    PAGE.write_text(written + rest)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
