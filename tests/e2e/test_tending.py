@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from commands import Ocelog
-from ocelog.app import service as service_module
+from ocelog.app import publishing
 from ocelog.app.assemble import Assembly
 from ocelog.app.service import Pulled, Service
 from ocelog.app.status import lost_lines
@@ -78,7 +78,7 @@ def test_a_service_compacts_what_its_publishes_leave(service: Service) -> None:
     states, fewest, most = TableStates(service.assembly.installation.home.path), 10**6, 0
     for number in range(10):
         land_again(service, number)
-        service.publish(force=True)
+        service.publishing.publish(force=True)
         state = states.state(TABLE)
         assert state is not None
         most, fewest = max(most, len(state.files)), len(state.files)
@@ -98,7 +98,7 @@ def a_mistake(*_: object, **__: object) -> None:
 def test_what_goes_wrong_in_upkeep_is_not_told_as_publishing(
     service: Service, monkeypatch: pytest.MonkeyPatch, what: str, wrong: Callable[..., Any]
 ) -> None:
-    place: Any = service.maintenance if what == "tend" else service_module
+    place: Any = service.publishing.maintenance if what == "tend" else publishing
     monkeypatch.setattr(place, what, wrong)
     land_again(service, 100 + len(what))
     with capture_logs() as told:
@@ -146,7 +146,7 @@ def test_a_part_that_is_given_up_is_told_by_the_service_and_by_each_pull(service
     (installation.home.path / installation.ledger.parts(TABLE)[-1].path).unlink()
     with capture_logs() as told:
         for _ in range(TRIES):
-            service.publish(force=True)
+            service.publishing.publish(force=True)
     lost = [each["reason"] for each in told if each["event"] == "rows lost"]
     assert len(lost) == 1
     assert "To read them again: ocelog repair" in lost[0]
@@ -166,7 +166,7 @@ def test_a_service_says_once_why_it_keeps_old_rows(service: Service) -> None:
         with capture_logs() as told:
             for number in (200, 201):
                 land_again(service, number)
-                service.publish(force=True)
+                service.publishing.publish(force=True)
         kept = [each for each in told if each["event"] == "old rows kept"]
         assert len(kept) == 1
         assert "may be wrong" in kept[0]["reason"]

@@ -9,6 +9,7 @@ from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
 
+from ocelog.app.publishing import PublishLoop
 from ocelog.app.pulling import Reader, Reading
 from ocelog.app.service import Service
 from ocelog.dispatch.heap import Heap
@@ -59,8 +60,9 @@ def test_a_service_publishes_what_waits_long_or_landed_while_our_clock_was_ahead
     def is_time(minutes: int) -> bool:
         landed_us = time.time_ns() // 1000 + minutes * 60_000_000
         ledger = SimpleNamespace(unpublished=lambda _: (1, 1, 1, landed_us))
-        service: Any = SimpleNamespace(assembly=SimpleNamespace(installation=SimpleNamespace(ledger=ledger)))
-        return Service._is_time(service, "wiz_issues", settings)
+        installation = SimpleNamespace(ledger=ledger, settings=settings)
+        loop: Any = SimpleNamespace(work=SimpleNamespace(assembly=SimpleNamespace(installation=installation)))
+        return PublishLoop.is_time(loop, "wiz_issues")
 
     assert [is_time(minutes) for minutes in (0, -4, -6, 43_200)] == [False, False, True, True]
 
@@ -95,7 +97,9 @@ def test_a_pull_publishes_by_itself_between_pages() -> None:
         publisher=SimpleNamespace(reconcile=lambda: None, publish=publish),
         lake=SimpleNamespace(schemas={"wiz_issues": None}),
     )
-    Service(assembly=assembly, stop=Stop()).publish(force=False, holding=alone)
+    publishing = Service(assembly=assembly, stop=Stop()).publishing
+    publishing.hold = alone
+    publishing.publish(force=False)
     assert seen[:3] == ["held", "wiz_issues", "on"]
 
 

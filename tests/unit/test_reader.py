@@ -16,10 +16,10 @@ from sqlalchemy import Engine, event
 
 from bookkeeping.races import written
 from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of, source_row
-from ocelog.app import service as services
+from ocelog.app import coverage, publishing
 from ocelog.app.planning import REMEMBERED
-from ocelog.app.pulling import REST, Reader, rest_after
-from ocelog.app.service import LOOK_EVERY, PATIENCE, Service
+from ocelog.app.pulling import LOOK_EVERY, REST, Reader, rest_after
+from ocelog.app.service import PATIENCE, Service
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import AccessRefusedError, OcelogError, SourceUnavailableError
 from ocelog.installation.home_lock import SILENT
@@ -277,9 +277,10 @@ def test_a_pull_goes_round_once_more_if_a_job_ends_during_a_round(ledger: Ledger
             assert service.threads.wait(60)
 
     reader: Any = SimpleNamespace(hurry=lambda: None, follow=lambda _: [], go_round=go_round, held=nullcontext)
-    service.reader = reader
+    service.pulling.reader = reader
     service.threads.start(learn_the_clock.wait)  # type: ignore[arg-type] # what it returns is of no interest
-    service._pull([])
+    service._work.only = set()
+    service._pull()
     assert rounds == [0, 1]
 
 
@@ -298,17 +299,15 @@ def test_a_source_that_was_changed_is_tried_at_once_whatever_failed_before(ledge
         lake=SimpleNamespace(schemas=()),
         streams=lambda: streams,
     )
-    service = Service(assembly=assembly, stop=Stop(), monotonic=now.monotonic)
-    service.threads = service.reader.threads = Inline()  # type: ignore[assignment] # its jobs end at once
-    service.reader.now = now
+    threads: Any = Inline()
+    pulling = Service(assembly=assembly, stop=Stop(), monotonic=now.monotonic, threads=threads).pulling
+    pulling.reader.now = now
     for _ in range(10):
-        service._look_at_sources()
-        service.reader.go_round()
+        pulling.run_due(now.monotonic())
         now.go_on(LOOK_EVERY)
     assert len(drains.read) == 1, "a refusal is not asked about each second"
     streams[:] = [stream_of(now, drains)]
-    service._look_at_sources()
-    service.reader.go_round()
+    pulling.run_due(now.monotonic())
     assert len(drains.read) == 2
 
 
@@ -328,7 +327,7 @@ def test_a_pull_says_why_it_left_something_by_what_failed_last(ledger: Ledger, n
     service = Service(assembly=assembly, stop=Stop())
     (left,) = service._left(stream)
     assert (left.slices, left.reason, left.due_at) == (1, "Wiz refused, long ago", None)
-    service.reader.troubles[stream.key] = SourceUnavailableError("Connection refused")
+    service.pulling.reader.troubles[stream.key] = SourceUnavailableError("Connection refused")
     (left,) = service._left(stream)
     assert left.reason == "Connection refused"
 
@@ -389,23 +388,27 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
         streams=lambda: ledger.sources() and streams,
     )
     cleaned = list[str]()
-    monkeypatch.setattr(services, "clean", lambda *args, **_: cleaned.append(args[1]))
-    monkeypatch.setattr(services, "remove_leftovers", lambda *_: 0)
+    monkeypatch.setattr(publishing, "clean", lambda *args, **_: cleaned.append(args[1]))
+    monkeypatch.setattr(publishing, "remove_leftovers", lambda *_: 0)
     measured = list[Any]()
 
     def measure(_: object, due: Sequence[Any]) -> list[str]:
         measured.extend(each.key for each in due)
         return []
 
-    monkeypatch.setattr(services, "measure_each", measure)
+    monkeypatch.setattr(coverage, "measure_each", measure)
     stop = Stop()
     alive = list[float]()
+    threads: Any = Inline()
     service = Service(
-        assembly=assembly, stop=stop, monotonic=now.monotonic, alive=lambda: alive.append(now.monotonic())
+        assembly=assembly,
+        stop=stop,
+        monotonic=now.monotonic,
+        alive=lambda: alive.append(now.monotonic()),
+        threads=threads,
     )
-    service.threads = service.reader.threads = Inline()  # type: ignore[assignment] # its jobs end at once
-    service.reader.now = now
-    service.maintenance = SimpleNamespace(tend=lambda table: Tended(table=table))  # type: ignore[assignment] # no lake
+    service.pulling.reader.now = now
+    service.publishing.maintenance = SimpleNamespace(tend=lambda table: Tended(table=table))  # type: ignore[assignment] # no lake
     rounds, begins = list[float](), list[object]()
 
     def wait(_: Service, seconds: float) -> None:
@@ -426,7 +429,7 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
             service._run()
     finally:
         event.remove(Engine, "begin", note)
-    assert service._publishing is None
+    assert service.publishing.error is None
     assert len(rounds) <= 60 * minutes, "at most one round a second"
     assert max(later - before for before, later in pairwise(alive)) < SILENT.total_seconds() / 3
     # Every stream was polled once: each five minutes. Issues are asked for by two dates.

@@ -1,13 +1,17 @@
-"""How many records Wiz counts, by status, beside how many the lake has."""
+"""How many records Wiz counts, by status, beside how many the lake has; and the loop that measures it."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
+import structlog
+
 from ocelog.app.assemble import Stream
 from ocelog.app.log_types import table_schemas
+from ocelog.app.loop import Work
+from ocelog.dispatch.fair import StreamKey
 from ocelog.errors import OcelogError, SourceUnavailableError
 from ocelog.installation.opening import Installation
 from ocelog.lake.query.queries import Limits, Queries
@@ -24,6 +28,50 @@ from ocelog.units import per_table
 _AGAIN = timedelta(hours=25)
 """A measure this old says little. More than a day: after the daily sweep it is measured anyway."""
 _AGAIN_IF_DIFFERENT = timedelta(hours=6)
+_LOOK_EVERY = 60.0
+"""Seconds between two looks at whether a stream is to be measured."""
+_TRY_AGAIN = 3600.0
+"""Seconds after which what could not be measured is tried again."""
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class CoverageLoop:
+    """Measures the coverage of streams, now and then; what could not be measured is logged."""
+
+    work: Work
+    _looked_at: float = float("-inf")
+    _not_before: dict[StreamKey, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What the loop is called in the log."""
+        return "coverage"
+
+    def run_due(self, now: float) -> float:
+        """Begin to measure the streams that are due."""
+        if now >= self._looked_at + _LOOK_EVERY:
+            self._looked_at = now
+            fresh = [each for each in self.work.streams() if self._not_before.get(each.key, now) <= now]
+            streams = to_measure(self.work.assembly.installation, fresh)
+            if streams and self.work.begin(self, lambda: self._measure(streams)):
+                self._not_before |= dict.fromkeys((each.key for each in streams), now + _TRY_AGAIN)
+        return self._looked_at + _LOOK_EVERY
+
+    def finish(self) -> None:
+        """Measure what a pull has made worth measuring, at the whole rate: nothing else is asked any more."""
+        due = to_measure(self.work.assembly.installation, self.work.streams())
+        for stream in due:
+            stream.source.hurried = True
+        self._measure(due)
+
+    def _measure(self, streams: Sequence[Stream]) -> None:
+        try:
+            for reason in measure_each(self.work.assembly.installation, streams):
+                log.warning("coverage not measured", reason=reason)
+        except OcelogError as error:
+            # The ledger: nothing depends on this, and others tell of it.
+            log.warning("coverage not measured", reason=str(error))
 
 
 def to_measure(installation: Installation, streams: Sequence[Stream]) -> list[Stream]:

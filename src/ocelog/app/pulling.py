@@ -1,4 +1,4 @@
-"""Which stream is planned and read when, and what the end of a reading means for its stream."""
+"""The loop that pulls: which stream is planned and read when, and what the end of a reading means for its stream."""
 
 import random
 import threading
@@ -14,6 +14,7 @@ import structlog
 
 from ocelog.app.advice import todo
 from ocelog.app.assemble import Stream, lease_of
+from ocelog.app.loop import Work, log_failure
 from ocelog.app.planning import Stretch, forget_old, plan_due, plan_stretch, totals_are_right_again
 from ocelog.dispatch.fair import StreamKey, next_stream
 from ocelog.dispatch.threads import Stop, Threads
@@ -24,6 +25,8 @@ from ocelog.model import SWEEPING, Origin, Slice, SliceState
 from ocelog.pull.puller import Drained
 from ocelog.times import to_us
 
+LOOK_EVERY = 2.0
+"""Seconds between two looks at whether sources were added, changed, paused or removed."""
 REST = timedelta(minutes=5)
 """A stream that was refused is left alone so long; nobody mends a permission in seconds."""
 FIRST_REST, LONGEST_REST = timedelta(seconds=2), timedelta(minutes=1)
@@ -47,6 +50,68 @@ _CLOCK = ""
 """Stands for a log type where a source's clock is what a thread learns."""
 
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class PullLoop:
+    """Follows the sources, and has their streams planned and read."""
+
+    work: Work
+    reader: "Reader" = field(init=False)
+    _looked_at: float = float("-inf")
+    _read_names: dict[str, str] = field(default_factory=dict)
+    """Name of each source that is read, by its id."""
+
+    def __post_init__(self) -> None:
+        installation = self.work.assembly.installation
+        self.reader = Reader(
+            ledger=installation.ledger,
+            threads=self.work.threads,
+            stop=self.work.stop,
+            limit=installation.settings.threads,
+            home_id=installation.home.id,
+            monotonic=self.work.monotonic,
+        )
+
+    @property
+    def name(self) -> str:
+        """What the loop is called in the log."""
+        return "pull"
+
+    def run_due(self, now: float) -> float:
+        """Plan what is due, and have threads read it."""
+        self.follow_sources(now)
+        seconds = self.reader.go_round()
+        again = self._looked_at + LOOK_EVERY
+        return again if seconds is None else min(again, now + seconds)
+
+    def finish(self) -> None:
+        """Do nothing: a pull has read all that it may."""
+
+    def follow_sources(self, now: float) -> None:
+        """Take up sources that were added, changed, paused or removed since the last look."""
+        if now < self._looked_at + LOOK_EVERY:
+            return
+        first = self._looked_at == float("-inf")
+        self._looked_at = now
+        streams = self.work.streams()
+        fresh = self.reader.follow(streams)
+        names = {stream.row.id: stream.row.name for stream in streams}
+        for gone in self._read_names.keys() - names.keys():
+            log.info("source left", source=self._read_names[gone])
+        for source_id in {stream.row.id: None for stream in fresh}:
+            log.info("source taken up", source=names[source_id])
+        assembly = self.work.assembly
+        if self.work.only is None and not streams and (first or self._read_names) and not assembly.damaged:
+            if assembly.installation.ledger.sources():
+                reason = "All sources are paused."
+                todo = "Go on with one of them in another terminal: ocelog source resume NAME"
+            else:
+                reason, todo = "There is no source yet.", "Add one in another terminal: ocelog source add"
+            log.warning("nothing to read", reason=reason, todo=todo)
+        self._read_names = names
+        if fresh and not first:
+            self.reader.hurry([stream.key for stream in fresh])
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -285,7 +350,7 @@ class Reader:
             try:
                 reading = self._claim()
             except OcelogError as error:
-                log.error("failed", error=type(error).__name__, code=error.code, reason=str(error))  # noqa: TRY400 - told, not traced
+                log_failure("failed", error)
                 return
 
     def _prime(self, reading: Reading) -> None:
@@ -376,14 +441,7 @@ class Reader:
     def _tell(self, stream: Stream, error: OcelogError, slice_: Slice | None) -> None:
         self.troubles[stream.key] = error
         advice = todo(error, stream.row.id)
-        log.error(
-            "failed",
-            **_names(stream, slice_),
-            error=type(error).__name__,
-            code=error.code,
-            reason=str(error),
-            todo=advice,
-        )
+        log_failure("failed", error, **_names(stream, slice_), todo=advice)
         with suppress(OcelogError):
             self.ledger.trouble(
                 *stream.key,

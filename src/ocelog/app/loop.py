@@ -1,0 +1,73 @@
+"""What a loop of the service is, and what all of them work with."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from ocelog.app.assemble import Assembly, Stream
+from ocelog.dispatch.fair import StreamKey
+from ocelog.dispatch.threads import Stop, Threads
+from ocelog.errors import OcelogError
+
+log = structlog.get_logger()
+
+
+class Loop(Protocol):
+    """One thing that a service does again and again: from a mark it takes the next piece, and lands result and mark.
+
+    It may be killed at any instruction and run again. What it raises is logged, and keeps no other loop from its work.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the loop is called in the log."""
+        ...
+
+    def run_due(self, now: float) -> float:
+        """Begin what is due at `now`, and return when to look again, both in seconds of the monotonic clock.
+
+        The service also looks whenever a thread has ended. All loops take turns in one thread, and `ocelog status`
+        says that the service hangs if it stands still: what may take longer than a moment goes to `Work.begin`.
+        """
+        ...
+
+    def finish(self) -> None:
+        """Do what is left, due or not, and return when it is done: `ocelog pull` ends with it."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """What the loops of one process work on, and with."""
+
+    assembly: Assembly
+    stop: Stop
+    threads: Threads = field(default_factory=Threads)
+    monotonic: Callable[[], float] = time.monotonic
+    only: set[StreamKey] | None = None
+    """The streams that are wanted; None: all there are."""
+
+    def streams(self) -> list[Stream]:
+        """Return the streams that are wanted, as the ledger has them now."""
+        return [stream for stream in self.assembly.streams() if self.only is None or stream.key in self.only]
+
+    def begin(self, loop: Loop, job: Callable[[], None]) -> bool:
+        """Run `job` of `loop` in a thread, unless its last one has not ended yet; what it raises is logged."""
+
+        def guarded() -> None:
+            try:
+                job()
+            except OcelogError as error:
+                log_failure("failed", error, loop=loop.name)
+            except Exception:
+                log.exception("bug in Ocelog", loop=loop.name)
+
+        return self.threads.start_once(loop.name, guarded)
+
+
+def log_failure(event: str, error: OcelogError, **more: object) -> None:
+    """Log `error` as what it says, without a traceback: it was raised on purpose."""
+    log.error(event, **more, error=type(error).__name__, code=error.code, reason=str(error))

@@ -1,0 +1,163 @@
+"""The loop that publishes what has landed, and keeps the tables small afterwards."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+
+from ocelog.app.assemble import maintenance
+from ocelog.app.loop import Work, log_failure
+from ocelog.app.status import lost_lines
+from ocelog.errors import LedgerUnavailableError, OcelogError
+from ocelog.lake.storage.disk import disk_errors
+from ocelog.lake.upkeep.leftovers import remove_leftovers
+from ocelog.lake.upkeep.maintenance import Maintenance, Tended
+from ocelog.lake.write.cleaning import clean
+from ocelog.model import PUBLISHING
+from ocelog.times import from_us, has_passed
+
+_LOOK_EVERY = 5.0
+"""Seconds between two looks at whether a table wants to be published."""
+_CLEAN_EVERY = 60.0
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class PublishLoop:
+    """Publishes each table for itself, and tends it; what goes wrong with one is told, and stops no other."""
+
+    work: Work
+    hold: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Keeps others from work that takes much memory while a table is published."""
+    error: OcelogError | None = None
+    """What went wrong when it last published; None: nothing."""
+    maintenance: Maintenance = field(init=False)
+    _looked_at: float = float("-inf")
+    _cleaned_at: float = float("-inf")
+    _unpublishable: set[str] = field(init=False)
+    """Tables of which the ledger says that publishing fails."""
+    _left_alone: set[str] = field(default_factory=set)
+    _not_expired: dict[str, str | None] = field(default_factory=dict)
+    """Why the rows of a table that are too old were kept when they were last looked at."""
+
+    def __post_init__(self) -> None:
+        installation = self.work.assembly.installation
+        self.maintenance = maintenance(installation)
+        self._unpublishable = {each.table for each in installation.ledger.table_faults() if each.what == PUBLISHING}
+
+    @property
+    def name(self) -> str:
+        """What the loop is called in the log."""
+        return "publish"
+
+    def run_due(self, now: float) -> float:
+        """Begin to publish if a table wants it, and to clean up now and then: both look at many files."""
+        if now >= self._looked_at + _LOOK_EVERY:
+            self._looked_at = now
+            cleans = now >= self._cleaned_at + _CLEAN_EVERY
+            if cleans or any(self.is_time(table) for table in self.work.assembly.lake.schemas):
+                self._cleaned_at = now
+                self.work.begin(self, lambda: self.publish(force=False))
+        return self._looked_at + _LOOK_EVERY
+
+    def finish(self) -> None:
+        """Publish everything."""
+        self.publish(force=True)
+
+    def publish(self, *, force: bool) -> None:
+        """Publish each table, if it is time or `force`, and tend it; what goes wrong is logged, and kept as `error`."""
+        self.error = None
+        installation = self.work.assembly.installation
+        for table in self.work.assembly.lake.schemas:
+            try:
+                if force or self.is_time(table):
+                    with disk_errors(installation.home.path):
+                        self._publish(table)
+            except LedgerUnavailableError as error:
+                self.error = error
+                log_failure("publish failed", error, table=table)
+                # Each other table would wait as long for it, and so would a note of this.
+                return
+            except OcelogError as error:
+                self.error = error
+                self._note(table, str(error))
+                log_failure("publish failed", error, table=table)
+            except Exception as error:
+                self.error = OcelogError(f"{table}: a bug in Ocelog: {type(error).__name__}: {error}")
+                self._note(table, str(self.error))
+                log.exception("bug in Ocelog", table=table)
+            else:
+                self._tend(table)
+
+    def is_time(self, table: str) -> bool:
+        """Whether enough of `table` waits, or the oldest has waited for long enough."""
+        installation = self.work.assembly.installation
+        count, _, waiting, oldest_us = installation.ledger.unpublished(table)
+        if not count or oldest_us is None:
+            return False
+        if waiting >= installation.settings.publish_bytes:
+            return True
+        return has_passed(installation.settings.publish_after, since=from_us(oldest_us), now=datetime.now(UTC))
+
+    def _publish(self, table: str) -> None:
+        ledger = self.work.assembly.installation.ledger
+        before = lost_lines(ledger, [table])
+        with self.hold():
+            published = self.work.assembly.publisher.publish(table, force=True)
+        self._note(table, None)
+        for line in lost_lines(ledger, [table]):
+            if line not in before:
+                log.error("rows lost", table=table, reason=line)
+        if published.parts:
+            log.info("published", table=table, rows=published.rows, parts=published.parts)
+
+    def _note(self, table: str, reason: str | None) -> None:
+        """Note for `ocelog status` why `table` is not published; None: it is again."""
+        ledger = self.work.assembly.installation.ledger
+        # The ledger may be what fails.
+        with suppress(OcelogError):
+            if reason is not None:
+                self._unpublishable.add(table)
+                ledger.table_failed(table, PUBLISHING, reason)
+            elif table in self._unpublishable:
+                ledger.table_well(table, PUBLISHING)
+                self._unpublishable.discard(table)
+                log.info("publishing works again", table=table)
+
+    def _tend(self, table: str) -> None:
+        """Delete what the table does not need any more, and keep it small.
+
+        What goes wrong is told. It stops neither the rest of the upkeep, nor publishing, nor a pull.
+        """
+        installation = self.work.assembly.installation
+        home, ledger, grace = installation.home.path, installation.ledger, installation.settings.part_grace
+        for work in (
+            lambda: clean(home, table, ledger, grace=grace),
+            lambda: remove_leftovers(home, table),
+            lambda: self._told(self.maintenance.tend(table)),
+        ):
+            try:
+                with disk_errors(home):
+                    work()
+            except OcelogError as error:
+                log.warning(
+                    "upkeep failed", table=table, error=type(error).__name__, code=error.code, reason=str(error)
+                )
+            except Exception:
+                log.exception("bug in Ocelog", table=table, during="upkeep")
+
+    def _told(self, tended: Tended) -> None:
+        table = tended.table
+        if tended.not_expired is not None and tended.not_expired != self._not_expired.get(table):
+            log.warning("old rows kept", table=table, reason=tended.not_expired)
+        self._not_expired[table] = tended.not_expired
+        if tended.rows_expired:
+            log.info("old rows deleted", table=table, rows=tended.rows_expired)
+        if tended.rewritten:
+            log.info("compacted", table=table, files=tended.rewritten)
+        for path, reason in tended.left_alone.items():
+            if path not in self._left_alone:
+                log.warning("file left alone", table=table, path=path, reason=reason)
+                self._left_alone.add(path)
