@@ -70,19 +70,19 @@ def settings() -> Iterator[str]:
     """Every setting."""
     yield "# Settings"
     yield (
-        f"A setting comes from the environment (`OCELOG_<NAME>`), else from `{config.FILE_NAME}` in the home "
-        "(`name: value`, one a line), else it has its default. `ocelog config` shows what holds and why."
+        f"Set a setting by its variable (`OCELOG_<NAME>`), or in `{config.FILE_NAME}` in the home, one per line: "
+        "`threads: 8`. The variable goes first. `ocelog config` shows each value and where it comes from."
     )
     yield _rows(("name", "variable", "in the file", "default", "meaning"), map(_setting, config.KNOWN))
     yield (
-        "`OCELOG_KEY` may hold the key itself that encrypts secrets. Proxies and certificates are those of the system: "
-        "`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`."
+        "`OCELOG_KEY` may hold the key that encrypts secrets, instead of a file. For proxies and certificates, the "
+        "usual variables count: `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`."
     )
 
 
 def _setting(name: str) -> tuple[str, ...]:
     known = config.KNOWN[name]
-    default = "" if known.default is None else f"`{known.default}`"
+    default = "" if known.default is None else f"`{config.as_written(name, known.default)}`"
     return (f"`{name}`", f"`OCELOG_{name.upper()}`", "no" if known.only_environment else "yes", default, known.doc)
 
 

@@ -78,6 +78,14 @@ def write_size(count: int) -> str:
     return f"{value:.1f} TB"
 
 
+def exact_size(count: int) -> str:
+    """Write a number of bytes in the largest unit that divides it, as `size` reads it."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count and count % factor == 0:
+            return f"{count // factor}{unit}"
+    return str(count)
+
+
 def between(least: timedelta, most: timedelta) -> "Callable[[str], timedelta]":
     """Return how a duration within bounds is read; it raises ConfigError."""
 

@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 import typer
 
+import documents
 import reference
 import wizsim.cli
 from documents import typed_commands
 from ocelog import errors
 from ocelog.cli.app import build
+from ocelog.installation.config import KNOWN, explain
 
 ROOT = Path(__file__).parents[2]
+SETTINGS = "docs/reference/settings.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 WRITTEN = [page for page in PAGES if reference.NOTE not in page.read_text()]
 
@@ -73,6 +76,22 @@ def test_the_reference_is_what_the_code_says() -> None:
 @pytest.mark.parametrize(("page", "command"), sorted(set(commands())))
 def test_a_command_in_a_document_exists(page: str, command: str) -> None:
     assert unknown_in(command) is None, page
+
+
+def test_each_default_that_the_reference_prints_can_be_pasted_into_the_file(tmp_path: Path) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `\w+` \| yes \| `(.*?)` \|", (ROOT / SETTINGS).read_text(), re.MULTILINE)
+    assert {name for name, _ in rows} == {name for name, each in KNOWN.items() if not each.only_environment}
+    (tmp_path / "config.yml").write_text("".join(f"{name}: {default}\n" for name, default in rows))
+    found = {each.name: each for each in explain({"OCELOG_HOME": str(tmp_path)})}
+    assert {name: found[name].value for name, _ in rows} == {name: KNOWN[name].default for name, _ in rows}
+    assert {found[name].origin for name, _ in rows} == {str(tmp_path / "config.yml")}
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=relative)
+def test_settings_that_a_document_shows_can_be_pasted_into_the_file(page: Path, tmp_path: Path) -> None:
+    for block in documents.blocks(page, "yaml"):
+        (tmp_path / "config.yml").write_text(block)
+        assert {each.origin for each in explain({"OCELOG_HOME": str(tmp_path)})} > {"default"}
 
 
 def test_a_command_that_does_not_exist_would_be_noticed() -> None:

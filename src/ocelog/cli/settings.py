@@ -22,7 +22,12 @@ def command(
     # Asked first: where the home is another user's, this names the owner.
     home.exists(config.home_path())
     rows = [
-        {"setting": each.name, "value": _plain(each.value), "origin": each.origin, "meaning": each.doc}
+        {
+            "setting": each.name,
+            "value": _plain(each.value) if json else config.as_written(each.name, each.value),
+            "origin": each.origin,
+            "meaning": each.doc,
+        }
         for each in config.explain()
     ]
     rows.append(_key())

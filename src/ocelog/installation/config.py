@@ -16,7 +16,7 @@ from ocelog.errors import ConfigError
 from ocelog.files import read_regular
 from ocelog.secret import Secret
 from ocelog.suggest import suggest
-from ocelog.units import between, choice, per_table, size, switch, whole
+from ocelog.units import between, choice, exact_size, per_table, size, switch, whole, write_duration
 
 FILE_NAME = "config.yml"
 _PREFIX = "OCELOG_"
@@ -65,7 +65,7 @@ KNOWN: dict[str, Known] = {
     "home": Known(
         default=None,
         read=_path,
-        doc="Folder of the ledger, the lake and the key; ~/.local/share/ocelog where it is not set.",
+        doc="Folder of the ledger, the lake and the key; ~/.local/share/ocelog if it is not set.",
         only_environment=True,
     ),
     "key_file": Known(
@@ -74,26 +74,24 @@ KNOWN: dict[str, Known] = {
         doc="File with the key that encrypts secrets, instead of `key` in the home.",
         only_environment=True,
     ),
-    "threads": Known(
-        default=4, read=whole(1, 64), doc="Threads that may read time ranges of one stream; each stream may have one."
-    ),
-    "publish_bytes": Known(default=64_000_000, read=size, doc="Publish a table when so many bytes wait."),
+    "threads": Known(default=4, read=whole(1, 64), doc="How many time ranges of one stream may be read at once."),
+    "publish_bytes": Known(default=64_000_000, read=size, doc="Publish a table when this much waits, such as 64MB."),
     "publish_after": Known(
         default=timedelta(minutes=5),
         read=between(timedelta(seconds=1), timedelta(days=1)),
-        doc="Publish a table when its oldest part has waited so long.",
+        doc="Publish a table when its oldest part has waited this long.",
     ),
     "part_grace": Known(
         default=timedelta(minutes=10),
         # Longer than the longest query, or files would go away under it.
         read=between(timedelta(minutes=10), timedelta(days=7)),
-        doc="Keep published part files so long, for queries that began before; at least 10m.",
+        doc="Keep published part files this long, for queries that began before; at least 10m.",
     ),
     "retention": Known(
         default="off",
         read=_retention,
-        doc="Delete rows with an older p_event_time, per table: `wiz_audit=400d, rejections=90d`; at least 7d. Of "
-        "issues and findings never the present version of an open record.",
+        doc="Delete rows whose p_event_time is older than this, per table: `wiz_audit=400d, rejections=90d`; at least "
+        "7d. The current version of an open issue or finding is never deleted.",
     ),
     "query_timeout": Known(
         default=timedelta(seconds=60),
@@ -101,7 +99,7 @@ KNOWN: dict[str, Known] = {
         doc="Interrupt a query after this long; at most 9m.",
     ),
     "query_memory": Known(
-        default=1_000_000_000, read=size, doc="Bytes that a query may hold in memory; the rest goes to disk."
+        default=1_000_000_000, read=size, doc="Memory that a query may use, such as 1GB; the rest goes to disk."
     ),
     "log_format": Known(
         default="auto",
@@ -122,6 +120,21 @@ class Setting:
     origin: str
     """`default`, a variable's name, or a file's path."""
     doc: str
+
+
+def as_written(name: str, value: object) -> str | None:
+    """Write the value of the setting `name` as the configuration file takes it, None if it has none."""
+    match value:
+        case None:
+            return None
+        case bool():
+            return "yes" if value else "no"
+        case timedelta():
+            return write_duration(value)
+        case int() if KNOWN[name].read is size:
+            return exact_size(value)
+        case other:
+            return str(other)
 
 
 def home_path(environment: Mapping[str, str] | None = None) -> Path:
@@ -184,7 +197,8 @@ def _read_file(path: Path) -> dict[str, str]:
     try:
         if path.stat().st_size > _MAX_FILE:
             raise ConfigError(f"{path} is larger than a megabyte: that is not a configuration file.")
-        found = yaml.safe_load(read_regular(path).decode("utf-8"))
+        # Every value is text, as in a variable: YAML's own types would read `off` as false.
+        found = yaml.load(read_regular(path).decode("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - it makes texts only
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except PermissionError as error:
@@ -193,7 +207,7 @@ def _read_file(path: Path) -> dict[str, str]:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if found is None:
+    if not found:
         return {}
     if not isinstance(found, dict):
         raise ConfigError(f"{path} must hold `name: value` lines.")
@@ -206,9 +220,9 @@ def _text(name: object, value: object, path: Path) -> str:
         raise ConfigError(f"{path}: {name} can only be set as {_PREFIX}{str(name).upper()}.")
     if name not in allowed:
         raise ConfigError(f"{path}: there is no setting {str(name)!r}{suggest(str(name), allowed)}")
-    if not isinstance(value, str | int | bool):
+    if not isinstance(value, str):
         raise ConfigError(f"{path}: {name}: expected one value, found {type(value).__name__}.")
-    return str(value)
+    return value
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
