@@ -13,7 +13,11 @@ from ocelog.schema.language.packaged import packaged_schemas
 
 
 def reshape_table(
-    installation: Installation, table: str, *, dry_run: bool = False, told: Callable[[str], None] = lambda _: None
+    installation: Installation,
+    table: str,
+    *,
+    dry_run: bool = False,
+    told: Callable[[str, int, int], None] = lambda _, __, ___: None,
 ) -> Reshaped:
     """Refill the rows of one log table; see `ocelog.lake.upkeep.reshape.reshape`. Raises KeyError if it is none."""
     schemas = {table_name(name): schema for name, schema in packaged_schemas().items()}
@@ -23,14 +27,16 @@ def reshape_table(
         table_schemas()[table],
         Refill(schemas[table]),
         dry_run=dry_run,
-        told=told,
+        told=lambda done, of: told(table, done, of),
     )
 
 
 def reshape_each(
-    installation: Installation, tables: Sequence[str], *, dry_run: bool, told: Callable[[str], None]
+    installation: Installation, tables: Sequence[str], *, dry_run: bool, told: Callable[[str, int, int], None]
 ) -> tuple[list[Reshaped], list[OcelogError]]:
-    """Reshape tables one by one: one that cannot be read keeps no other from it.
+    """Reshape tables one by one, one that cannot be read keeps no other from it.
+
+    `told` hears of which table so many files were looked at, of how many.
 
     Return what was done, and what failed: first what needs attention.
     """

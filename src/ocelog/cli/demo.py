@@ -99,8 +99,10 @@ def _pull(installation: Installation, stop: Stop) -> bool:
     with progress(quiet=False) as bars:
         assembly = Assembly(installation=installation, told=bars.told)
         streams = assembly.streams()
-        bars.expect(streams)
-        pulled = Service(assembly=assembly, stop=stop).pull(streams)
+        service = Service(assembly=assembly, stop=stop)
+        bars.expect(streams, service.pulling.reader.left)
+        pulled = service.pull(streams)
+        bars.finish(stream for stream in streams if stream.key not in pulled.troubles)
     for error in pulled.troubles.values():
         show.remark(str(error))
     return pulled.left_behind

@@ -13,7 +13,7 @@ _HIDDEN = frozenset({"overtaken"})
 """Events that mean nothing to the person at the terminal; JSON has them."""
 _OVER = {"works again": "failed", "publishing works again": "publish failed"}
 """Event that ends a trouble -> the event that began it."""
-_NAMES = ("event", "level", "timestamp", "source", "log_type", "table", "exception")
+_NAMES = ("event", "level", "timestamp", "source", "log_type", "table", "loop", "exception")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Lines:
                 self._sources.discard(event["source"])
                 self._forget("failed", event["source"])
         text = self._text(event)
-        about = tuple(str(event.get(each)) for each in ("source", "log_type", "table"))
+        about = tuple(str(event.get(each)) for each in ("source", "log_type", "table", "loop"))
         if name in _OVER:
             if self._told.pop((_OVER[name], *about), None) is None:
                 raise structlog.DropEvent
@@ -79,7 +79,7 @@ class Lines:
         stream = " ".join(
             each for each in (source if len(self._sources) > 1 else None, event.get("log_type")) if each is not None
         )
-        about = table or stream or source or "Ocelog"
+        about = table or stream or source or event.get("loop") or "Ocelog"
         match event["event"]:
             case hidden if hidden in _HIDDEN:
                 return ""

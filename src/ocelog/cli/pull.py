@@ -49,9 +49,12 @@ def command(
         with progress(quiet=json) as bars:
             assembly = Assembly(installation=installation, told=bars.told if with_bars else _both(bars.told, logs.step))
             streams, damaged = _chosen(installation, assembly, source, log_type)
-            bars.expect(streams)
             service = Service(assembly=assembly, stop=stop)
+            bars.expect(streams, service.pulling.reader.left)
             pulled = service.pull(streams, stretch=stretch, damaged=damaged)
+            if not stop():
+                left = {*pulled.troubles, *pulled.unasked, *(each.stream for each in pulled.waiting)}
+                bars.finish(stream for stream in streams if stream.key not in left)
         _tell(bars, streams, pulled, stop, json=json)
     finish(3 if stop() else pulled.exit_code, at_once=pulled.left_behind)
 

@@ -8,6 +8,7 @@ import typer
 from ocelog.app.reshape import reshapable_tables, reshape_each
 from ocelog.app.tables import check_table
 from ocelog.cli import show
+from ocelog.cli.progress import file_progress
 from ocelog.installation.opening import opened
 
 
@@ -26,8 +27,8 @@ def command(
     if table is not None:
         check_table(table, tables)
         tables = [table]
-    with opened() as installation:
-        done, failed = reshape_each(installation, tables, dry_run=dry_run, told=show.remark)
+    with opened() as installation, file_progress(quiet=json) as told:
+        done, failed = reshape_each(installation, tables, dry_run=dry_run, told=told)
     for one in done:
         for path, reason in one.left_alone.items():
             show.remark(f"{one.table}: {path} is left as it is: {reason}")

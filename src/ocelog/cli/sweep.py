@@ -1,5 +1,6 @@
 """`ocelog sweep`: compare all open records with what Wiz shows now."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
@@ -12,13 +13,14 @@ from ocelog.app.coverage import measure_each, to_measure
 from ocelog.app.log_types import log_types
 from ocelog.app.sweep import Swept, run_sweep, want_sweep
 from ocelog.cli import logs, show
+from ocelog.cli.progress import progress
 from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import ConfigError, OcelogError, TransientError
 from ocelog.installation.home_lock import held, holder
 from ocelog.installation.opening import Installation, opened
-from ocelog.model import SourceRow, table_name
+from ocelog.model import SliceState, SourceRow, table_name
 from ocelog.pull.sweep import Stage, Sweep
 from ocelog.times import from_us
 from ocelog.units import write_instant
@@ -46,9 +48,10 @@ def command(
     share of the rate that sweeps may use; otherwise this command does, at the whole rate.
     """
     stop = Stop()
-    with opened() as installation, listening(stop):
-        logs.configure(installation.settings, quiet=json)
-        assembly = Assembly(installation=installation, told=logs.step)
+    with_bars = sys.stderr.isatty()
+    with opened() as installation, listening(stop), progress(quiet=json) as bars:
+        logs.configure(installation.settings, quiet=json or with_bars)
+        assembly = Assembly(installation=installation, told=bars.told if with_bars else logs.step)
         streams, damaged = _chosen(installation, assembly, source, log_type)
         if accept:
             for stream in streams:
@@ -61,7 +64,12 @@ def command(
             found = _until_accepted(streams, stop, lambda left: _wait_for_service(installation, left, stop))
         else:
             with held(installation.home, "ocelog sweep"):
+                ledger, waiting = installation.ledger, {SliceState.WAITING}
+                bars.expect(
+                    streams, lambda one: ledger.slices(source_id=one.key[0], log_type=one.key[1], states=waiting)
+                )
                 found = _until_accepted(streams, stop, lambda left: _sweep_here(installation, assembly, left, stop))
+                bars.finish(stream for stream, each in zip(streams, found, strict=True) if each.done)
     codes = {*map(_exit_code, found), 2 if damaged else 0}
     code = 3 if stop() else next(each for each in (2, 3, 0) if each in codes)
     _tell(streams, found, damaged, code, json=json)

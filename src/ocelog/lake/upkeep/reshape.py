@@ -59,13 +59,13 @@ def reshape(  # noqa: PLR0913 - where, what, how
     refill: Refill,
     *,
     dry_run: bool = False,
-    told: Callable[[str], None] = lambda _: None,
+    told: Callable[[int, int], None] = lambda _, __: None,
 ) -> Reshaped:
-    """Refill the rows of `table` file by file, one commit for each, and tell of each; with `dry_run` only count.
+    """Refill the rows of `table` file by file, one commit for each; with `dry_run` only count.
 
-    `schema` is the table's present one. Every row stays, with its ids and dates. Files that were rewritten stay on disk
-    for at least a day, for whoever reads them. Raises LakeUnavailableError and HomeError: what was done until then
-    stays done, and the next call goes on with the rest.
+    `told` hears how many files were looked at, of how many. `schema` is the table's present one. Every row stays, with
+    its ids and dates. Files that were rewritten stay on disk for at least a day, for whoever reads them. Raises
+    LakeUnavailableError and HomeError: what was done until then stays done, and the next call goes on with the rest.
     """
     done = Reshaped(table=table)
     states = TableStates(home)
@@ -74,6 +74,7 @@ def reshape(  # noqa: PLR0913 - where, what, how
         file = next((one for one in state.files if one.path not in seen), None)
         if file is None:
             break
+        told(len(seen), len(seen) + sum(one.path not in seen for one in state.files))
         seen.add(file.path)
         try:
             if not _has_candidates(file, refill):
@@ -93,8 +94,7 @@ def reshape(  # noqa: PLR0913 - where, what, how
             done.files += 1
             done.rows += found.rows
             done.values = dict(Counter(done.values) + Counter(found.values))
-            if not dry_run:
-                told(f"{table}: {done.rows} rows in {done.files} files were refilled")
+    told(len(seen), len(seen))
     return done
 
 
