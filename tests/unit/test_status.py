@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from ocelog.app.sources import row_of
-from ocelog.app.status import Standing, standings, sweep_of, unpublished
-from ocelog.ledger.store import Ledger
+from ocelog.app.status import Standing, lagging, standings, sweep_of, unpublished
+from ocelog.ledger.store import Ledger, LoopMark
 from ocelog.model import Checkpoint, Marks, NewPart, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.ports import Landing, Tally
 from ocelog.sources.wiz.settings import from_mapping
+from ocelog.times import to_us
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -90,6 +91,16 @@ def test_a_table_that_is_not_published_is_told_with_the_reason_or_once_it_is_lat
     assert re.fullmatch("wiz_issues: publishing fails since .*Z: no room at all", told)
     ledger.table_well("wiz_issues", "publishing")
     assert late(timedelta(0)) == []
+
+
+def test_a_loop_that_is_behind_for_long_is_told_and_publishing_by_its_own_line() -> None:
+    def behind(loop: str, hours: float, parts: int = 2) -> LoopMark:
+        oldest_us = to_us(NOW - hours * HOUR) if parts else None
+        return LoopMark(loop=loop, table="wiz_issues", sequence=1, parts=parts, rows=3, oldest_us=oldest_us)
+
+    (told,) = lagging([behind("detect", 2), behind("detect", 0.5), behind("publish", 2)], allowed=HOUR, now=NOW)
+    assert told.startswith("wiz_issues: the loop 'detect' is behind by 2 parts (3 rows), the first of them from 20")
+    assert lagging([behind("detect", 0, parts=0)], allowed=HOUR, now=NOW) == []
 
 
 def test_what_is_read_to_its_end_is_live_and_complete_to_the_edge(ledger: Ledger) -> None:

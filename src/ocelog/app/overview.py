@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 
 from ocelog.app.log_types import table_schemas
 from ocelog.app.source_settings import SECRET_NAME
-from ocelog.app.status import Standing, Unpublished, lost_lines, standings, unpublished
+from ocelog.app.status import Standing, Unpublished, lagging, lost_lines, standings, unpublished
 from ocelog.errors import HomeError
 from ocelog.installation import home as homes
 from ocelog.installation.home import Home
 from ocelog.installation.home_lock import Holder, holder
 from ocelog.installation.opening import Installation
 from ocelog.lake.upkeep.inspect import inspect
+from ocelog.ledger.loops import LoopMark
 from ocelog.ledger.vault import COPIED
 from ocelog.model import REJECTIONS
 from ocelog.sandbox.child import describe
@@ -41,6 +42,10 @@ class Overview:
     stale: list[str]
     """A line for each stream whose data is too old."""
     not_published: Sequence[Unpublished]
+    loops: Sequence[LoopMark]
+    """How far each loop has come in each table."""
+    lagging: list[str]
+    """A line for each loop that is behind in a table, other than publishing."""
     rejection_parts: int
     """Parts of rejections that wait to be published."""
     lake: list[str]
@@ -59,7 +64,7 @@ class Overview:
     @property
     def well(self) -> bool:
         """Whether nothing needs attention."""
-        wrong = (self.key, self.lake, self.not_published, self.stale, self.hangs, self.disk_is_short)
+        wrong = (self.key, self.lake, self.not_published, self.lagging, self.stale, self.hangs, self.disk_is_short)
         return not any(wrong) and not any(each.needs_attention for each in self.streams)
 
 
@@ -70,6 +75,7 @@ def overview(
     home, ledger = installation.home, installation.ledger
     streams = [each for each in standings(ledger) if source_id in (None, each.source_id)]
     who = _running(home)
+    loops = ledger.loop_marks()
     schemas, after = table_schemas(), installation.settings.publish_after
     lake = [found.text for found in inspect(home.path, ledger, schemas)] + lost_lines(ledger)
     lake += [
@@ -84,6 +90,8 @@ def overview(
         hangs=_hangs(who, now),
         stale=_stale(streams, who, allowed, now),
         not_published=unpublished(ledger, schemas, publish_after=after, allowed=allowed, now=now),
+        loops=loops,
+        lagging=lagging(loops, allowed=allowed, now=now),
         rejection_parts=ledger.unpublished(REJECTIONS)[0],
         lake=lake,
         key=_key_trouble(installation, running=who is not None),

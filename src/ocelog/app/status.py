@@ -8,6 +8,7 @@ from ocelog import errors
 from ocelog.app.source_settings import damage, stream_settings, wiz_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
 from ocelog.lake.read.sql import ALL_LOGS
+from ocelog.ledger.loops import PUBLISH, LoopMark
 from ocelog.ledger.slices import LONGEST_WAITS
 from ocelog.ledger.store import Ledger, StreamRow
 from ocelog.model import PUBLISHING, Marks, Origin, Slice, SliceState, SourceRow, TableFault, table_name
@@ -217,6 +218,22 @@ def unpublished(
         if fault is not None or has_passed(late, since=oldest, now=now):
             found.append(Unpublished(table=table, parts=parts, rows=rows, oldest=oldest, fault=fault))
     return found
+
+
+def lagging(marks: Sequence[LoopMark], *, allowed: timedelta, now: datetime) -> list[str]:
+    """Say which loops have not done what landed longer ago than they should, and so keep its files from going.
+
+    Publishing is told by `unpublished`, which knows why it fails.
+    """
+    late = max(allowed, _LATE)
+    return [
+        f"{each.table}: the loop {each.loop!r} is behind by {each.parts} parts ({each.rows:,} rows), the first of them "
+        f"from {write_instant(from_us(each.oldest_us))}. Their files stay until it is done with them. Its log says why."
+        for each in marks
+        if each.loop != PUBLISH
+        and each.oldest_us is not None
+        and has_passed(late, since=from_us(each.oldest_us), now=now)
+    ]
 
 
 def lost_lines(ledger: Ledger, tables: Collection[str] | None = None) -> list[str]:

@@ -47,7 +47,7 @@ def _print(found: Overview, *, details: bool) -> None:
     """Print the verdict first, then what needs attention, then the streams, then what is merely good to know."""
     urgent = [each for each in found.streams if each.needs_attention]
     lines = [line for each in urgent for line in _remarks(each)]
-    lines += [*found.stale, *(line for each in found.not_published for line in each.lines)]
+    lines += [*found.stale, *(line for each in found.not_published for line in each.lines), *found.lagging]
     if found.hangs:
         lines.append(f"Hanging: {found.hangs}")
     if found.key is not None:
@@ -228,6 +228,17 @@ def _whole(found: Overview) -> dict[str, Any]:
         "unpublished_rejection_parts": found.rejection_parts,
         "streams": [_plain(each) for each in found.streams],
         "not_published": [_plain_unpublished(each) for each in found.not_published],
+        "loops": [
+            {
+                "loop": each.loop,
+                "table": each.table,
+                "mark": each.sequence,
+                "parts_behind": each.parts,
+                "rows_behind": each.rows,
+                "oldest": None if each.oldest_us is None else write_instant(from_us(each.oldest_us)),
+            }
+            for each in found.loops
+        ],
         "stale": found.stale,
         "hangs": found.hangs,
         "key_error": found.key,

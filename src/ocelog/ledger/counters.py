@@ -6,18 +6,19 @@ databases hand out a number again once its row is deleted.
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from ocelog.ledger import tables
+from ocelog.ledger import loops, tables
 from ocelog.ledger.dialects import insert_missing
 
 _c = tables.counters.c
 
 
 def hold(tx: Connection, table: str) -> Row[int, int]:
-    """Take the counter row of `table` until the transaction ends; it is made where it is missing."""
+    """Take the counter row of `table` until the transaction ends; a missing one is made, and each loop's mark."""
     row = tx.execute(_HELD, {"table": table}).one_or_none()
     if row is None:
         insert_missing(tx, tables.counters, table_name=table, last=0, removed_through=0)
         row = tx.execute(_HELD, {"table": table}).one()
+        loops.begin(tx, table)
     return row
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, RowMapping, case, delete, func, insert, select, text, update
 
-from ocelog.ledger import counters, landing, slices, streams, tables
+from ocelog.ledger import counters, landing, loops, slices, streams, tables
 from ocelog.ledger.dialects import bounded
 from ocelog.model import GivenUp, NewPart, Slice
 
@@ -78,6 +78,7 @@ def unpublish(tx: Connection, table: str, mark: int) -> None:
     counters.hold(tx, table)
     above = (_p.table_name == table, _p.sequence > mark)
     tx.execute(update(tables.parts).where(*above).values(published_us=None))
+    loops.set_back(tx, loops.PUBLISH, table, mark)
 
 
 def outrun(tx: Connection, by: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, or_, select, update
 
-from ocelog.ledger import counters, tables
+from ocelog.ledger import counters, loops, tables
 from ocelog.model import Part
 
 _AT_ONCE = 500
@@ -34,18 +34,20 @@ def published(tx: Connection, table: str, through: int, at_us: int) -> None:
     undated = or_(_p.published_us.is_(None), _p.published_us > at_us)
     fresh = and_(_p.table_name == table, _p.sequence <= through, undated)
     tx.execute(update(tables.parts).where(fresh).values(published_us=at_us))
+    loops.advance(tx, loops.PUBLISH, table, through)
 
 
 def removable(tx: Connection, table: str, published_before_us: int) -> list[Part]:
-    """Return the parts that were published before an instant of our clock."""
-    old = select(tables.parts).where(_p.table_name == table, _p.published_us < published_before_us)
-    return [part_of(row) for row in tx.execute(old.order_by(_p.sequence)).mappings()]
+    """Return the parts that every loop is done with, and that were published before an instant of our clock."""
+    old = and_(_p.table_name == table, _p.published_us < published_before_us, _p.sequence <= loops.passed(tx, table))
+    return [part_of(row) for row in tx.execute(select(tables.parts).where(old).order_by(_p.sequence)).mappings()]
 
 
 def forget(tx: Connection, table: str, sequences: Collection[int]) -> None:
-    """Delete the rows of published parts, and remember how far that went; unpublished ones stay, whoever asks."""
+    """Delete the rows of parts, and remember how far that went; what a loop is not done with stays, whoever asks."""
     counters.hold(tx, table)
-    numbers = sorted(sequences)
+    passed = loops.passed(tx, table)
+    numbers = sorted(sequence for sequence in sequences if sequence <= passed)
     gone = list[int]()
     for start in range(0, len(numbers), _AT_ONCE):
         some = _p.sequence.in_(numbers[start : start + _AT_ONCE])

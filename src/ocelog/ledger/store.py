@@ -11,6 +11,7 @@ from ocelog.ledger import (
     counters,
     given_up,
     landing,
+    loops,
     parking,
     parts,
     slices,
@@ -22,6 +23,7 @@ from ocelog.ledger import (
 )
 from ocelog.ledger.clocks import check_clocks, our_clock
 from ocelog.ledger.copying import copy_database, fill_database
+from ocelog.ledger.loops import LoopMark
 from ocelog.ledger.open import open_database, open_reading
 from ocelog.ledger.slices import Due
 from ocelog.ledger.streams import StreamRow
@@ -33,7 +35,7 @@ from ocelog.pull.sweep import Outcome, Step, Sweep
 from ocelog.redaction import without_password
 from ocelog.times import to_us
 
-__all__ = ["Due", "Ledger", "SourceRow", "StreamRow"]
+__all__ = ["Due", "Ledger", "LoopMark", "SourceRow", "StreamRow"]
 
 
 class Ledger:
@@ -310,13 +312,23 @@ class Ledger:
         with self._database.write() as tx:
             parts.published(tx, table, through, at_us)
 
+    def loop_marks(self) -> list[LoopMark]:
+        """Return how far each loop has come in each table, and how much lies before it."""
+        with self._database.read() as tx:
+            return loops.listed(tx)
+
+    def give_up_marks(self, loop: str) -> None:
+        """Forget the marks of a loop that is no more: no part is kept for it."""
+        with self._database.write() as tx:
+            loops.give_up(tx, loop)
+
     def removable(self, table: str, published_before_us: int) -> list[Part]:
-        """Return the parts of `table` that were published before an instant of our clock."""
+        """Return the parts of `table` that every loop is done with, and that were published before an instant."""
         with self._database.read() as tx:
             return parts.removable(tx, table, published_before_us)
 
     def forget(self, table: str, sequences: Collection[int]) -> None:
-        """Delete the rows of published parts."""
+        """Delete the rows of parts that every loop is done with; other parts stay."""
         with self._database.write() as tx:
             parts.forget(tx, table, sequences)
 

@@ -123,6 +123,15 @@ counters = Table(
     Column("removed_through", BigInteger, nullable=False),
 )
 
+# How far each loop has come in each table: the number of the last part that it is done with.
+marks = Table(
+    "marks",
+    metadata,
+    Column("loop", Text, primary_key=True),
+    Column("table_name", Text, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+)
+
 parts = Table(
     "parts",
     metadata,

@@ -1,0 +1,96 @@
+"""How far each loop has come in each table: a part may go once every loop's mark has passed it.
+
+A loop takes the parts of a table in the order of their numbers. Its mark is the number of the last one that it is done
+with. A mark is born 0 together with its table's counter, so that a loop meets the first part of a new table; for the
+tables of an installation that is there already, the migration that brings a new loop says where it begins.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, delete, func, select, update
+
+from ocelog.ledger import tables
+from ocelog.ledger.dialects import insert_missing
+
+PUBLISH = "publish"
+"""Its true mark is in the table itself, committed with the rows; the ledger's follows."""
+LOOPS = (PUBLISH,)
+"""Every loop that takes parts. One that is left out here gives up its marks in a migration: `give_up`."""
+_m = tables.marks.c
+_p = tables.parts.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopMark:
+    """How far a loop has come in a table, and what lies before it."""
+
+    loop: str
+    table: str
+    sequence: int
+    """The last part that it is done with; 0: it has not begun."""
+    parts: int
+    rows: int
+    oldest_us: int | None
+    """When the oldest of them landed; None: there are none."""
+
+
+def begin(tx: Connection, table: str) -> None:
+    """Give every loop its mark of a new table. The counter row must be held."""
+    for loop in LOOPS:
+        insert_missing(tx, tables.marks, loop=loop, table_name=table, sequence=0)
+
+
+def advance(tx: Connection, loop: str, table: str, to: int) -> None:
+    """Move a mark on; it never goes back. The counter row must be held."""
+    this = and_(_m.loop == loop, _m.table_name == table)
+    insert_missing(tx, tables.marks, loop=loop, table_name=table, sequence=0)
+    tx.execute(update(tables.marks).where(this, _m.sequence < to).values(sequence=to))
+
+
+def set_back(tx: Connection, loop: str, table: str, to: int) -> None:
+    """Let a loop do again what lies above `to`. The counter row must be held."""
+    this = and_(_m.loop == loop, _m.table_name == table)
+    tx.execute(update(tables.marks).where(this, _m.sequence > to).values(sequence=to))
+
+
+def give_up(tx: Connection, loop: str) -> None:
+    """Forget the marks of a loop that is no more: nothing is kept for it."""
+    tx.execute(delete(tables.marks).where(_m.loop == loop))
+
+
+def passed(tx: Connection, table: str) -> int:
+    """Return the number of the last part of `table` that every loop is done with."""
+    found: dict[str, int] = {
+        row.loop: row.sequence for row in tx.execute(select(_m.loop, _m.sequence).where(_m.table_name == table))
+    }
+    return min([*found.values(), *(0 for loop in LOOPS if loop not in found)])
+
+
+def listed(tx: Connection) -> list[LoopMark]:
+    """Return how far each loop has come in each table, and how much lies before it."""
+    before = and_(_p.table_name == _m.table_name, _p.sequence > _m.sequence)
+    found = (
+        select(
+            _m.loop,
+            _m.table_name,
+            _m.sequence,
+            func.count(_p.sequence).label("parts"),
+            func.coalesce(func.sum(_p.rows), 0).label("rows"),
+            func.min(_p.landed_us).label("oldest_us"),
+        )
+        .select_from(tables.marks.outerjoin(tables.parts, before))
+        .group_by(_m.loop, _m.table_name, _m.sequence)
+        .order_by(_m.loop, _m.table_name)
+    )
+    return [
+        LoopMark(
+            loop=row.loop,
+            table=row.table_name,
+            sequence=row.sequence,
+            parts=row.parts,
+            # PostgreSQL sums BIGINT into NUMERIC.
+            rows=int(row.rows),
+            oldest_us=row.oldest_us,
+        )
+        for row in tx.execute(found)
+    ]

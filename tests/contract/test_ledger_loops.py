@@ -1,0 +1,135 @@
+"""A part stays until every loop is done with it, and a loop that is no more keeps nothing."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import text
+
+from bookkeeping.crashes import crash_everywhere
+from bookkeeping.records import NOW, TABLE, landing, taken
+from ocelog.ledger import loops
+from ocelog.ledger import open as opening
+from ocelog.ledger.store import Ledger, LoopMark
+from ocelog.ledger.transactions import connect
+from ocelog.times import to_us
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> Callable[[int], None]:
+    """Register a second loop, and return what moves its mark."""
+    monkeypatch.setattr(loops, "LOOPS", (loops.PUBLISH, "detect"))
+
+    def advance(to: int) -> None:
+        with ledger._database.write() as tx:
+            loops.advance(tx, "detect", TABLE, to)
+
+    return advance
+
+
+def _land(ledger: Ledger, count: int) -> None:
+    held = taken(ledger)
+    for n in range(count):
+        ledger.land(landing(held, loaded_through=n))
+
+
+def _removable(ledger: Ledger) -> list[int]:
+    return [part.sequence for part in ledger.removable(TABLE, 2)]
+
+
+def test_a_part_stays_until_every_loop_is_done_with_it(ledger: Ledger, judged: Callable[[int], None]) -> None:
+    _land(ledger, 3)
+    ledger.published(TABLE, 3, at_us=1)
+    assert _removable(ledger) == []
+    ledger.forget(TABLE, [1, 2, 3])
+    assert [part.sequence for part in ledger.parts(TABLE)] == [1, 2, 3], "whoever asks"
+    judged(2)
+    assert _removable(ledger) == [1, 2]
+    judged(1)
+    assert _removable(ledger) == [1, 2], "a mark does not go back by itself"
+    ledger.forget(TABLE, [1, 2, 3])
+    assert [part.sequence for part in ledger.parts(TABLE)] == [3]
+
+
+def test_what_another_loop_is_done_with_stays_until_it_is_published(
+    ledger: Ledger, judged: Callable[[int], None]
+) -> None:
+    _land(ledger, 2)
+    judged(2)
+    ledger.published(TABLE, 1, at_us=1)
+    assert _removable(ledger) == [1]
+
+
+def test_a_loop_that_is_no_more_keeps_nothing(
+    ledger: Ledger, judged: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _land(ledger, 2)
+    judged(1)
+    ledger.published(TABLE, 2, at_us=1)
+    monkeypatch.setattr(loops, "LOOPS", (loops.PUBLISH,))
+    assert _removable(ledger) == [1], "its mark stands until it is given up"
+    ledger.give_up_marks("detect")
+    assert _removable(ledger) == [1, 2]
+    assert [each.loop for each in ledger.loop_marks()] == ["publish"]
+
+
+def test_a_loop_that_has_no_mark_yet_is_done_with_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    _land(ledger, 1)
+    ledger.published(TABLE, 1, at_us=1)
+    monkeypatch.setattr(loops, "LOOPS", (loops.PUBLISH, "detect"))
+    assert _removable(ledger) == []
+
+
+@pytest.mark.usefixtures("judged")
+def test_a_mark_is_born_with_the_counter_of_its_table(ledger: Ledger) -> None:
+    _land(ledger, 1)
+    assert ledger.loop_marks() == [
+        LoopMark(loop=loop, table=TABLE, sequence=0, parts=1, rows=1, oldest_us=to_us(NOW))
+        for loop in ("detect", "publish")
+    ]
+
+
+def test_a_loop_that_lags_is_told_with_what_lies_before_it(ledger: Ledger, judged: Callable[[int], None]) -> None:
+    _land(ledger, 3)
+    judged(1)
+    ledger.published(TABLE, 3, at_us=1)
+    detect, publish = ledger.loop_marks()
+    assert (detect.sequence, detect.parts, detect.rows, detect.oldest_us) == (1, 2, 2, to_us(NOW))
+    assert (publish.sequence, publish.parts, publish.rows, publish.oldest_us) == (3, 0, 0, None)
+
+
+def test_a_table_that_went_back_is_published_again_from_there(ledger: Ledger) -> None:
+    _land(ledger, 3)
+    ledger.published(TABLE, 3, at_us=1)
+    ledger.unpublish(TABLE, 1)
+    assert [each.sequence for each in ledger.loop_marks()] == [1]
+    assert _removable(ledger) == [1]
+
+
+def test_a_crash_at_any_statement_of_a_note_of_publishing_leaves_nothing_behind(ledger: Ledger) -> None:
+    _land(ledger, 2)
+    assert crash_everywhere(ledger, lambda: ledger.published(TABLE, 2, at_us=1)) >= 4
+
+
+def test_publishing_is_where_it_was_after_the_migration(address: str) -> None:
+    database = connect(address, durable=False)
+    part = (
+        "INSERT INTO parts (table_name, sequence, path, source_id, rows, bytes, min_cursor_us, max_cursor_us, landed_us"
+        ", published_us) VALUES (:table, :number, :path, 'acme', 1, 1, 0, 0, 0, :published)"
+    )
+    with database.write() as tx:
+        opening.migrate(tx, "0009")
+        for table, last in (("waiting", 4), ("published", 3), ("cleaned", 7)):
+            counter = text("INSERT INTO counters (table_name, last, removed_through) VALUES (:table, :last, 0)")
+            tx.execute(counter, {"table": table, "last": last})
+        for number, published in ((2, 5), (3, None), (4, None)):
+            told = {"table": "waiting", "number": number, "path": f"w{number}", "published": published}
+            tx.execute(text(part), told)
+        tx.execute(text(part), {"table": "published", "number": 3, "path": "p", "published": 5})
+    database.close()
+    migrated = Ledger.open(address)
+    assert {each.table: each.sequence for each in migrated.loop_marks()} == {
+        "waiting": 2,
+        "published": 3,
+        "cleaned": 7,
+    }
+    migrated.close()
