@@ -135,8 +135,8 @@ def test_a_query_reads_no_file_of_a_table_that_it_does_not_name(home: Home, tmp_
             guards=Guards(statement=False),
         )
         try:
-            run.check("", [])
-            run.begin([str(home.data)], {}, f"FROM read_parquet('{path}')", extras={}, wanted=[])
+            run.check("", [], [])
+            run.begin([str(home.data)], [], f"FROM read_parquet('{path}')", extras={}, wanted=[])
         finally:
             run.close()
 

@@ -168,7 +168,7 @@ def test_tables_and_what_their_columns_mean_are_listed(say: Inside) -> None:
     assert set(tables) == {
         *("wiz_audit", "wiz_issues", "wiz_vulnerability_finding"),
         *("wiz_audit_current", "wiz_issues_current", "wiz_vulnerability_finding_current", "all_logs", "rejections"),
-        *("streams", "coverage"),
+        *("streams", "coverage", "open_issues", "open_findings", "resolved_findings", "issues_at", "findings_at"),
     }
     assert all(tables.values())
     for table in tables:

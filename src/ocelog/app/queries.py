@@ -7,6 +7,7 @@ from ocelog.app.ledger_views import ledger_tables
 from ocelog.app.log_types import table_schemas
 from ocelog.installation.opening import Installation
 from ocelog.lake.query.queries import Answer, Limits, Queries
+from ocelog.lake.read.saved_views import saved_views
 
 __all__ = ["Answer", "Limits", "ask"]
 
@@ -21,6 +22,8 @@ def ask(
     what `Queries.run` does.
     """
     ledger = installation.ledger
-    queries = Queries(installation.home.path, ledger, table_schemas(), extras=ledger_tables(ledger))
+    queries = Queries(
+        installation.home.path, ledger, table_schemas(), extras=ledger_tables(ledger), saved=saved_views()
+    )
     with queries.run(sql, limits=limits, trusted=trusted) as answer:
         yield answer

@@ -13,6 +13,7 @@ from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read import engine_snippets
 from ocelog.lake.read.engine_snippets import LakeInfo
+from ocelog.lake.read.saved_views import saved_views
 from ocelog.lake.read.sql import ALL_LOGS, CURRENT, current_sql, log_tables, sql_type
 from ocelog.model import REJECTIONS, table_name
 from ocelog.schema.language.packaged import packaged_schemas
@@ -28,6 +29,7 @@ def meanings() -> dict[str, str]:
         table = table_name(schema.log_type)
         found[table] = schema.description or f"Every version of every record of {schema.log_type}."
         found[table + CURRENT] = f"The present state of each record of {schema.log_type}: one row an id."
+    found |= {view.name: view.meaning for view in saved_views().values()}
     found[ALL_LOGS] = "The standard fields of every log type, to look for an address or a name in all of them."
     found[REJECTIONS] = "Records that do not fit their schema: where, why, and the record as it came."
     return found | MEANINGS
@@ -43,6 +45,8 @@ def check_table(name: str, known: Iterable[str]) -> None:
 def columns(table: str, home: Path | None = None) -> list[pa.Field]:
     """Return the columns of a table or view; those too that another engine added to the table in `home`."""
     schemas = table_schemas()
+    if table in saved_views():
+        return list(saved_views()[table].columns)
     if table in MEANINGS:
         return list(ledger_schemas()[table])
     if table != ALL_LOGS:

@@ -95,25 +95,28 @@ class Run:
         """What keeps the process in. Raises SandboxError if it does not start."""
         return self._child.layers
 
-    def check(self, sql: str, names: Sequence[str]) -> frozenset[str] | None:
-        """Return the names that `sql` reads; None: all. Raises QueryError unless it only reads."""
+    def check(self, sql: str, names: Sequence[str], macros: Sequence[str]) -> frozenset[str] | None:
+        """Return which of `names` and `macros` the query `sql` reads; None: all.
+
+        Raises QueryError unless it only reads.
+        """
         # The clock starts once the process is ready: on a busy machine that takes a while.
         _ = self.layers
         self._deadline = time.monotonic() + self.limits.timeout.total_seconds()
-        asked = {"sql": sql, "names": list(names), "checking": self.guards.statement}
+        asked = {"sql": sql, "names": list(names), "macros": list(macros), "checking": self.guards.statement}
         found = msgspec.json.decode(self._ask("check", json.dumps(asked).encode(), "tables"), type=list[str] | None)
         return None if found is None else frozenset(found)
 
     def begin(
         self,
         files: Sequence[str],
-        views: Mapping[str, str],
+        creating: Sequence[str],
         sql: str,
         *,
         extras: Mapping[str, pa.Table],
         wanted: Sequence[str],
     ) -> pa.Schema:
-        """Make `views` (SQL by name, in an order in which each knows its sources) and begin to answer `sql`.
+        """Run the statements `creating`, which make the views, and begin to answer `sql`.
 
         Returns the columns of the answer. `extras` are small tables that are no files.
         """
@@ -122,7 +125,7 @@ class Run:
             "sql": sql,
             "files": list(files),
             "read": [*files, *_machine()],
-            "views": list(views.items()),
+            "creating": list(creating),
             "extras": list(extras),
             "threads": _threads(),
             "memory_mb": self.limits.memory_mb,

@@ -1,7 +1,7 @@
 """How an SQL query over the lake is answered."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +13,8 @@ from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, Que
 from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.query.engine import Guards, Limits, Run
-from ocelog.lake.read.sql import ALL_LOGS, CURRENT, all_logs_view, current_view, log_tables, view_of_files
+from ocelog.lake.read.saved_views import SavedView
+from ocelog.lake.read.sql import ALL_LOGS, CURRENT, all_logs_view, create_view, current_view, log_tables, view_of_files
 from ocelog.lake.read.view import View, Views
 from ocelog.lake.storage.checksums import damaged
 from ocelog.lake.storage.scratch import temporary_directory
@@ -36,7 +37,7 @@ class Answer:
     count: Callable[[], int]
     """Says how many rows there are without computing them all; after it `batches` yields no more."""
     tables: frozenset[str]
-    """Tables and views of the lake that the question reads."""
+    """Tables and views of the lake that the query reads, those too that such a view is made of."""
     missing: tuple[str, ...] = ()
     """What `all_logs` lacks: for each table that cannot be read, why."""
 
@@ -63,27 +64,31 @@ class _Begun:
 class Queries:
     """Answers queries over the tables of one home, each in a process of its own that can reach nothing else."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where, of what, made how
         self,
         home: Path,
         ledger: LakeLedger,
         schemas: Mapping[str, pa.Schema],
         extras: Mapping[str, ExtraTable] | None = None,
+        *,
         guards: Guards | None = None,
+        saved: Mapping[str, SavedView] | None = None,
     ) -> None:
         self._home = home
         self._schemas = schemas
         self._extras = extras or {}
+        self._saved = saved or {}
         self._views = Views(home, ledger)
         self._guards = guards or Guards()
         self._verified = Verified(home)
 
     @property
     def names(self) -> list[str]:
-        """Every table and view, in the order in which they are shown."""
+        """Every table and view, each after those that it is made of."""
         logs = log_tables(self._schemas)
         rest = [table for table in self._schemas if table not in logs]
-        return [*(name for table in logs for name in (table, table + CURRENT)), ALL_LOGS, *rest, *self._extras]
+        tables = [*(name for table in logs for name in (table, table + CURRENT)), ALL_LOGS, *rest]
+        return [*tables, *self._extras, *self._saved]
 
     @contextmanager
     def run(self, sql: str, *, limits: Limits | None = None, trusted: bool = False) -> Iterator[Answer]:
@@ -123,8 +128,9 @@ class Queries:
             missing: dict[str, str] = {}
             try:
                 self._refuse_unguarded(run, trusted=trusted)
-                read = run.check(sql, self.names)
-                wanted = [name for name in self.names if read is None or name in read]
+                macros = [view.name for view in self._saved.values() if view.argument is not None]
+                read = run.check(sql, self.names, macros)
+                wanted = self.names if read is None else self._with_sources(read)
                 for table in self._tables(wanted):
                     try:
                         view = self._views.take(table)
@@ -161,22 +167,26 @@ class Queries:
     def _folders(self) -> list[str]:
         return [str(self._home / "landing"), str(self._home / "lake" / "warehouse")]
 
+    def _with_sources(self, read: Collection[str]) -> list[str]:
+        """Return the names that are read and what they are made of, each after its own sources."""
+        below = {source for name in read if name in self._saved for source in self._saved[name].reads(self.names)}
+        return [name for name in self.names if name in read or name in below]
+
     def _tables(self, wanted: Sequence[str]) -> list[str]:
         """Return the tables below the wanted names."""
         if ALL_LOGS in wanted:
             return [*log_tables(self._schemas), *(table for table in self._schemas if table in wanted)]
         return [table for table in self._schemas if table in wanted or table + CURRENT in wanted]
 
-    def _sql(
-        self, files: Mapping[str, list[str]], schemas: Mapping[str, pa.Schema], wanted: list[str]
-    ) -> dict[str, str]:
-        found = {table: view_of_files(schemas[table], paths) for table, paths in files.items()}
+    def _sql(self, files: Mapping[str, list[str]], schemas: Mapping[str, pa.Schema], wanted: list[str]) -> list[str]:
+        found = [create_view(table, view_of_files(schemas[table], paths)) for table, paths in files.items()]
         for name in (name for name in wanted if name.endswith(CURRENT)):
             table = name.removesuffix(CURRENT)
-            found[name] = current_view(schemas[table], files[table])
+            found.append(create_view(name, current_view(schemas[table], files[table])))
         if ALL_LOGS in wanted:
-            found[ALL_LOGS] = all_logs_view(self._schemas)
-        return found
+            found.append(create_view(ALL_LOGS, all_logs_view(self._schemas)))
+        saved = (self._saved[name] for name in wanted if name in self._saved)
+        return found + [statement for each in saved for statement in each.create()]
 
     def _files(self, view: View, *, last: bool) -> list[str]:
         """Return the files of a view, each found to hold what was written; in the `last` one none may be gone.

@@ -74,8 +74,10 @@ def functions() -> Functions:
     )
 
 
-def checked(sql: str, names: Collection[str]) -> Statement:
-    """Return `sql` if it is one statement that only reads the tables `names`. Raises QueryError, and nothing was run.
+def checked(sql: str, names: Collection[str], macros: Collection[str] = ()) -> Statement:
+    """Return `sql` if it is one statement that only reads the tables `names`; `macros` are those that take an argument.
+
+    Raises QueryError, and nothing was run.
 
     The kind of the statement does not say so: `WITH x AS (COPY ... TO 'file') SELECT 1` is a SELECT, and overwrites a
     file; `json_execute_serialized_sql` does it from within a text. So every part of the syntax tree must be of a kind
@@ -98,9 +100,11 @@ def checked(sql: str, names: Collection[str]) -> Statement:
         connection.close()
     if not any(part.get("type") in _READING for part in parts):
         raise QueryError("Expected a SELECT of a form that can be checked; write PIVOT and the like as GROUP BY.")
+    called = {name for part in parts if (name := _macro(part, macros)) is not None}
     for part in parts:
-        _check_part(part)
-    return Statement(sql=sql, tables=_tables(parts, names))
+        _check_part(part, called)
+    read = _tables(parts, names)
+    return Statement(sql=sql, tables=None if read is None else read | called)
 
 
 def _check_kind(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -112,7 +116,14 @@ def _check_kind(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         raise QueryError(f"Expected a SELECT, found {kind}. Queries only read: nothing in the lake changes by them.")
 
 
-def _check_part(part: dict[str, Any]) -> None:
+def _macro(part: dict[str, Any], macros: Collection[str]) -> str | None:
+    """Return which of `macros` is called in one object of the tree."""
+    name = str(part.get("function_name", "")).lower()
+    own = str(part.get("schema", "")).lower() in _OWN_SCHEMAS and str(part.get("catalog", "")).lower() in _OWN_CATALOGS
+    return name if name in macros and own else None
+
+
+def _check_part(part: dict[str, Any], macros: Collection[str]) -> None:
     """Raise QueryError unless one object of the tree is of a known kind, and calls only what is on the list."""
     kind = part.get("type")
     if "class" in part:
@@ -123,11 +134,11 @@ def _check_part(part: dict[str, Any]) -> None:
         raise QueryError(f"Expected a SELECT, found {name} in it. Queries only read.")
     if kind == "TABLE_FUNCTION" and "class" not in part:
         name = str(part["function"].get("function_name")).lower()
-        if name not in functions().table:
+        if name not in functions().table and name not in macros:
             raise _refusal(name, functions().table)
     elif "function_name" in part:
         name = str(part["function_name"]).lower()
-        if name and name not in functions().scalar | functions().table:
+        if name and name not in functions().scalar | functions().table and name not in macros:
             raise _refusal(name, functions().scalar)
     if kind == "SHOW_REF" and part.get("show_type") == "SHOW_SPECIAL" and part.get("table_name") not in _SHOWN:
         raise QueryError("Only SHOW TABLES, DESCRIBE and SUMMARIZE show something here. `ocelog tables` lists tables.")

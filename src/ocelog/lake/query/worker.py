@@ -69,7 +69,7 @@ class _Worker:
         match frame.kind:
             case "check":
                 asked = json.loads(frame.payload)
-                tables = checked(asked["sql"], asked["names"]).tables if asked["checking"] else None
+                tables = checked(asked["sql"], asked["names"], asked["macros"]).tables if asked["checking"] else None
                 return "tables", json.dumps(None if tables is None else sorted(tables)).encode()
             case "run":
                 self._spec = json.loads(frame.payload)
@@ -158,8 +158,8 @@ class _Engine:
                 SET enable_external_access = false;
                 SET lock_configuration = true;
             """)
-        for name, select in spec["views"]:
-            self._connection.execute(f"CREATE VIEW {quoted(name)} AS {select}")
+        for statement in spec["creating"]:
+            self._connection.execute(statement)
         self._answer = _told_as_text(self._connection.sql(spec["sql"]))
         self._reader = self._answer.to_arrow_reader(_BATCH_ROWS)
         self._batches = self._pieces()

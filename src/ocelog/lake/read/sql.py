@@ -84,6 +84,11 @@ def rows_of_files(schema: pa.Schema, paths: Sequence[str]) -> str:
     return f"{select} UNION ALL BY NAME SELECT *, {place} FROM read_parquet([{listed}], union_by_name = true)"
 
 
+def create_view(name: str, select: str) -> str:
+    """Return the statement that makes a view."""
+    return f"CREATE OR REPLACE VIEW {quoted(name)} AS {select}"
+
+
 def all_logs_view(schemas: Mapping[str, pa.Schema]) -> str:
     """Select the standard fields of every log type, for a search over all of them."""
     selects = []

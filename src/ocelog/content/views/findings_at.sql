@@ -1,0 +1,58 @@
+-- findings_at(t): The vulnerability findings that existed at the instant t, one row per finding, with the status that
+-- each had then; the column certainty says how sure that is. Findings that were closed before the backfill began are not
+-- in the lake.
+WITH versions AS (
+  SELECT p_source_id, id, p_row_id, p_version_time, p_observed_at,
+    row_number() OVER record AS place,
+    lag(p_version_time) OVER record AS time_before
+  FROM wiz_vulnerability_finding
+  WHERE p_row_id IS NOT NULL
+  WINDOW record AS (
+    PARTITION BY p_source_id, id
+    ORDER BY p_version_time NULLS FIRST, p_observed_at NULLS FIRST, p_row_id
+  )
+),
+-- A version holds since its version time. A change that did not move that time is only known since it was seen.
+begun AS (
+  SELECT *,
+    CASE
+      WHEN time_before IS NULL OR p_version_time > time_before THEN least(p_version_time, p_observed_at)
+      ELSE p_observed_at
+    END AS since
+  FROM versions
+),
+chosen AS (
+  SELECT
+    arg_max(p_row_id, place) FILTER (WHERE since <= t::TIMESTAMPTZ) AS recorded,
+    arg_min(p_row_id, place) AS earliest,
+    min(p_observed_at) AS first_seen
+  FROM begun
+  GROUP BY p_source_id, id
+),
+-- Of a record without a version from then, the earliest one: its dates say something about the time before it.
+dated AS (
+  SELECT finding.*, first_seen, t::TIMESTAMPTZ AS asked_at,
+    CASE
+      WHEN recorded IS NOT NULL THEN if(p_inferred IS NULL, 'recorded', 'gone')
+      WHEN firstDetectedAt IS NULL OR status IS NULL THEN 'unknown'
+      WHEN status = 'RESOLVED' AND resolvedAt <= t::TIMESTAMPTZ THEN 'dated'
+      WHEN status IN ('OPEN', 'IN_PROGRESS') OR (status = 'RESOLVED' AND resolvedAt > t::TIMESTAMPTZ) THEN 'assumed'
+      ELSE 'unknown'
+    END AS certainty
+  FROM wiz_vulnerability_finding AS finding
+  JOIN chosen ON finding.p_row_id = coalesce(recorded, earliest)
+  WHERE recorded IS NOT NULL OR firstDetectedAt IS NULL OR firstDetectedAt <= t::TIMESTAMPTZ
+)
+SELECT
+{finding_columns},
+  -- certainty VARCHAR: recorded: Ocelog has the version of then. dated: it has only a later one, whose dates say
+  --   that it was resolved already; the other columns may have differed. assumed: it was detected before t and
+  --   changed after t, so OPEN is assumed; it may have been resolved and come back. unknown: its status at t is not
+  --   known, and null. gone: Wiz no longer showed it, and never said how it ended; status is null.
+  certainty,
+  -- first_seen TIMESTAMPTZ: When Ocelog saw the finding first. Before that there are no versions, only dates.
+  first_seen
+FROM (
+  SELECT * REPLACE (CASE certainty WHEN 'assumed' THEN 'OPEN' WHEN 'unknown' THEN NULL ELSE status END AS status)
+  FROM dated
+)

@@ -1,0 +1,58 @@
+-- issues_at(t): The issues that existed at the instant t, one row per issue, with the status that each had then; the
+-- column certainty says how sure that is. Issues that were closed before the backfill began are not in the lake.
+WITH versions AS (
+  SELECT p_source_id, id, p_row_id, p_version_time, p_observed_at,
+    row_number() OVER record AS place,
+    lag(p_version_time) OVER record AS time_before
+  FROM wiz_issues
+  WHERE p_row_id IS NOT NULL
+  WINDOW record AS (
+    PARTITION BY p_source_id, id
+    ORDER BY p_version_time NULLS FIRST, p_observed_at NULLS FIRST, p_row_id
+  )
+),
+-- A version holds since its version time. A change that did not move that time is only known since it was seen.
+begun AS (
+  SELECT *,
+    CASE
+      WHEN time_before IS NULL OR p_version_time > time_before THEN least(p_version_time, p_observed_at)
+      ELSE p_observed_at
+    END AS since
+  FROM versions
+),
+chosen AS (
+  SELECT
+    arg_max(p_row_id, place) FILTER (WHERE since <= t::TIMESTAMPTZ) AS recorded,
+    arg_min(p_row_id, place) AS earliest,
+    min(p_observed_at) AS first_seen
+  FROM begun
+  GROUP BY p_source_id, id
+),
+-- Of a record without a version from then, the earliest one: its dates say something about the time before it.
+dated AS (
+  SELECT issue.*, first_seen, t::TIMESTAMPTZ AS asked_at,
+    CASE
+      WHEN recorded IS NOT NULL THEN if(p_inferred IS NULL, 'recorded', 'gone')
+      WHEN createdAt IS NULL OR status IS NULL THEN 'unknown'
+      WHEN coalesce(statusChangedAt, resolvedAt) <= t::TIMESTAMPTZ THEN 'dated'
+      WHEN statusChangedAt IS NULL AND status = 'OPEN' THEN 'dated'
+      WHEN status = 'OPEN' OR coalesce(statusChangedAt, resolvedAt) IS NULL THEN 'unknown'
+      ELSE 'assumed'
+    END AS certainty
+  FROM wiz_issues AS issue
+  JOIN chosen ON issue.p_row_id = coalesce(recorded, earliest)
+  WHERE recorded IS NOT NULL OR createdAt IS NULL OR createdAt <= t::TIMESTAMPTZ
+)
+SELECT
+{issue_columns},
+  -- certainty VARCHAR: recorded: Ocelog has the version of then. dated: it has only a later one, whose dates say
+  --   that the status was the same; the other columns may have differed. assumed: it existed and got its later status
+  --   after t, so OPEN is assumed; it may have been closed and opened again. unknown: its status at t is not known,
+  --   and null. gone: Wiz no longer showed it, and never said how it ended; status is null.
+  certainty,
+  -- first_seen TIMESTAMPTZ: When Ocelog saw the issue first. Before that there are no versions, only dates.
+  first_seen
+FROM (
+  SELECT * REPLACE (CASE certainty WHEN 'assumed' THEN 'OPEN' WHEN 'unknown' THEN NULL ELSE status END AS status)
+  FROM dated
+)

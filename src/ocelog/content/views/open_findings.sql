@@ -1,0 +1,5 @@
+-- open_findings: Vulnerability findings that nothing says are closed, one row per finding, in columns without structs.
+SELECT
+{finding_columns}
+FROM wiz_vulnerability_finding_current, (SELECT now() AS asked_at)
+WHERE p_inferred IS NULL AND (status IS NULL OR status NOT IN ('RESOLVED', 'REJECTED'))
