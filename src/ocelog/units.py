@@ -55,7 +55,7 @@ def per_table(text: str) -> dict[str, timedelta]:
     for each in text.split(",") if text.strip().lower() != "off" else ():
         table, equals, value = (word.strip() for word in each.partition("="))
         if not equals or not table:
-            raise ConfigError(f"{text!r} does not say which table: write off, or wiz_audit=400d, rejections=90d.")
+            raise ConfigError(f"{text!r} names no table: write off, or wiz_audit=400d, rejections=90d.")
         found[table] = between(timedelta(days=7), _LONGEST)(value)
     return found
 
@@ -114,7 +114,7 @@ def choice(*words: str) -> "Callable[[str], str]":
 
     def read(text: str) -> str:
         if text.lower() not in words:
-            raise ConfigError(f"{text!r} is none of {', '.join(words)}{suggest(text, words)}")
+            raise ConfigError(f"{text!r} is not one of {', '.join(words)}{suggest(text, words)}")
         return text.lower()
 
     return read
@@ -144,7 +144,7 @@ def instant(text: str, *, now: datetime) -> datetime:
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text.strip()):
         return found.replace(tzinfo=UTC)
     if found.tzinfo is None:
-        raise ConfigError(f"{text!r} lacks an offset: write {found.isoformat()}Z if it is UTC.")
+        raise ConfigError(f"{text!r} has no time zone: write {found.isoformat()}Z if it is UTC.")
     try:
         return found.astimezone(UTC)
     except OverflowError:

@@ -149,7 +149,7 @@ def test_stamps_grow_and_are_the_apis_time(source: WizSource, server: Server) ->
 
 
 def test_the_token_can_say_where_the_api_is(connect: Connect, server: Server) -> None:
-    with pytest.raises(AccessRefusedError, match="API URL must be given in full"):
+    with pytest.raises(AccessRefusedError, match="give the whole API URL"):
         connect(api_url=None).prime()
     assert connect().api_url() == server.api_url
 
@@ -195,7 +195,7 @@ def test_an_api_that_takes_no_token_is_first_tried_later_and_then_given_up(sourc
     for tokens in (3, 5, 7, 9):
         with pytest.raises(SourceUnavailableError, match=f"took none of {tokens} tokens in a row.*If this goes on"):
             source.ask(asked)
-    with pytest.raises(AccessRefusedError, match=r"took none of 11 tokens in a row.*same tenant and data centre"):
+    with pytest.raises(AccessRefusedError, match=r"took none of 11 tokens in a row.*same tenant and data center"):
         source.ask(asked)
     server.faults.clear()
     assert len(_records(_page(source.ask(asked)))) == 40
@@ -239,7 +239,7 @@ def test_a_token_that_the_api_takes_only_after_a_while_is_tried_again(source: Wi
 def test_an_account_that_is_shut_out_is_not_told_of_some_log_type(connect: Connect, server: Server) -> None:
     server.faults.add("forbidden")
     for log_types in (["audit"], ["findings"]):
-        with pytest.raises(AccessRefusedError, match=r"even the least of questions.*IP restrictions") as caught:
+        with pytest.raises(AccessRefusedError, match=r"even the smallest request.*IP restrictions") as caught:
             connect(log_types=log_types).prime()
         assert "audit" not in str(caught.value)
     item = {item.name: item for item in connect().check()}["address"]
@@ -575,7 +575,7 @@ def test_each_item_that_fails_says_what_to_do(connect: Connect, server: Server) 
 def test_projects_and_the_audit_log_do_not_go_together(connect: Connect, server: Server) -> None:
     items = {item.name: item for item in connect(projects=["p1"]).check()}
     assert items["projects"].state == "warn"
-    assert "comes whole" in items["projects"].text
+    assert "whole audit log" in items["projects"].text
     server.accounts.replace(server.client_id, projects=frozenset({"p1"}))
     items = {item.name: item for item in connect(log_types=["issues", "audit"]).check()}
     assert items["projects"].state == "fail"
@@ -596,9 +596,9 @@ def test_a_check_waits_for_an_api_that_is_busy_and_says_so(connect: Connect, ser
 @pytest.mark.parametrize(
     ("fault", "where", "said"),
     [
-        ("throttled-silent", "audit", "throttled"),
-        ("throttled-silent", "token", "throttled"),
-        ("rate-limit", "audit", "throttled"),
+        ("throttled-silent", "audit", "rate-limited"),
+        ("throttled-silent", "token", "rate-limited"),
+        ("rate-limit", "audit", "rate-limited"),
         ("server-error", "audit", "HTTP 502"),
         ("server-error", "token", "HTTP 502"),
     ],
@@ -613,7 +613,7 @@ def test_a_check_of_an_api_that_stays_busy_ends_and_accuses_nobody(
     [item] = failed
     assert item.later
     assert said in item.text
-    assert ("--rate" in item.todo) == (said == "throttled")
+    assert ("--rate" in item.todo) == (said == "rate-limited")
     assert not any("project" in text or "scope" in text for text in (item.text, item.todo))
     assert 10 < sum(slept) <= 30
 

@@ -165,11 +165,11 @@ def test_editing_keeps_what_is_not_named(ocelog: Ocelog, tenant: Simulated) -> N
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--rate", "nan"], "The rate is from 0.01 to 1000 questions a second, not nan."),
-        (["--rate", "inf"], "from 0.01 to 1000 questions a second, not inf."),
-        (["--rate", "0"], "from 0.01 to 1000 questions a second, not 0."),
-        (["--rate=-1"], "from 0.01 to 1000 questions a second, not -1."),
-        (["--page-size", "501"], "The page size is from 1 to 500 records, not 501."),
+        (["--rate", "nan"], "The rate must be from 0.01 to 1000 requests per second, not nan."),
+        (["--rate", "inf"], "from 0.01 to 1000 requests per second, not inf."),
+        (["--rate", "0"], "from 0.01 to 1000 requests per second, not 0."),
+        (["--rate=-1"], "from 0.01 to 1000 requests per second, not -1."),
+        (["--page-size", "501"], "The page size must be from 1 to 500 records, not 501."),
         (["--page-size", "0"], "from 1 to 500 records, not 0."),
         (["--poll", "0"], "--poll: invalid duration '0'"),
         (["--poll", "0s"], "--poll 0s: choose something from 1s to 1d."),

@@ -46,7 +46,7 @@ def test_where_no_home_is_it_says_how_to_make_one(tmp_path: Path) -> None:
 
 def test_a_folder_of_something_else_is_not_made_a_home(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(HomeError, match=r"not empty and no home of Ocelog \('thesis.tex'"):
+    with pytest.raises(HomeError, match=r"not empty and not a home of Ocelog \('thesis.tex'"):
         home.prepare(tmp_path)
 
 

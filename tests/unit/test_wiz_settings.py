@@ -72,10 +72,10 @@ def test_a_token_that_names_no_data_centre_asks_for_the_address_and_is_not_shown
     assert len(token) < 5 or token not in str(caught.value)
 
 
-def test_a_token_address_of_ones_own_has_no_data_centres() -> None:
-    with pytest.raises(ConfigError, match="in full"):
+def test_a_token_url_of_ones_own_has_no_data_centers() -> None:
+    with pytest.raises(ConfigError, match="whole API URL"):
         api_url("us1", "https://auth.example/token")
-    with pytest.raises(AccessRefusedError, match="in full"):
+    with pytest.raises(AccessRefusedError, match="whole API URL"):
         api_url_of(_jwt({"dc": "us1"}), "https://auth.example/token")
 
 
@@ -104,14 +104,14 @@ def test_what_is_left_out_has_its_default() -> None:
         ({"page_siz": 5}, "did you mean 'page_size'"),
         ({"zzz": 5}, "no setting 'zzz'"),
         ({"log_types": ["audi"]}, "did you mean 'audit'"),
-        ({"log_types": []}, "nothing to pull"),
+        ({"log_types": []}, "at least one log type"),
         ({"rate": 0}, "rate"),
         ({"rate": "fast"}, "rate"),
         ({"page_size": 501}, "page size"),
         ({"page_size": 0}, "page size"),
         ({"client_id": " "}, "client id"),
         ({"client_id": "a\nb"}, "client id"),
-        ({"projects": [""]}, "Projects"),
+        ({"projects": [""]}, "project ids"),
         ({"ca_file": "/nowhere/ca.pem"}, "not there"),
     ],
 )

@@ -170,7 +170,7 @@ def test_a_secret_that_cannot_be_read_stops_the_streams_of_this_source_alone() -
         (Endpoint(403, b"<html>"), AccessRefusedError, "403"),
         (Endpoint(404, SECRET), ContractBrokenError, "404"),
         (Endpoint(302, SECRET, location="https://evil.example/?s=" + SECRET), ContractBrokenError, "evil.example/[.]"),
-        (Endpoint(429, SECRET, retry_after="9"), SourceThrottledError, "fewer"),
+        (Endpoint(429, SECRET, retry_after="9"), SourceThrottledError, "rate-limiting"),
         (Endpoint(500, SECRET), SourceUnavailableError, "500"),
         (Endpoint(200, SECRET), SourceUnavailableError, "no access token"),
         (Endpoint(200, {"access_token": None, "x": SECRET}), SourceUnavailableError, "no access token"),

@@ -45,7 +45,7 @@ def endpoint(said: Said) -> Said:
     while True:
         said = token_url(api_url(said))
         try:
-            # Without an API URL the token names a data centre, whichever.
+            # Without an API URL the token names a data center, whichever.
             endpoints.api_url(said.api_url or "us1", endpoints.token_url(str(said.token_url)))
         except ConfigError as error:
             say(f"  {error}")

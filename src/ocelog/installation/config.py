@@ -196,7 +196,7 @@ def _read_file(path: Path) -> dict[str, str]:
     """Return the settings in `path` as texts; a home without the file is fine."""
     try:
         if path.stat().st_size > _MAX_FILE:
-            raise ConfigError(f"{path} is larger than a megabyte: that is not a configuration file.")
+            raise ConfigError(f"{path} is larger than a megabyte: it is not a configuration file.")
         # Every value is text, as in a variable: YAML's own types would read `off` as false.
         found = yaml.load(read_regular(path).decode("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - it makes texts only
     except (FileNotFoundError, NotADirectoryError):

@@ -116,7 +116,7 @@ def prepare(path: Path) -> Path:
         strangers = {each.name for each in path.iterdir() if not _OURS_BESIDE.fullmatch(each.name)} - _OURS
         if strangers and not has_remains(path):
             raise HomeError(
-                f"{path} is not empty and no home of Ocelog ({min(strangers)!r} is in it): name an empty folder."
+                f"{path} is not empty and not a home of Ocelog ({min(strangers)!r} is in it): name an empty folder."
             )
         _check_owner(path)
         for name in _FOLDERS:

@@ -76,7 +76,7 @@ class ApiClock:
     def _now(self) -> int:
         if not self._started:
             raise SourceUnavailableError(
-                "The API's clock is not known yet: no three of its answers agreed on the Date. Try again in a minute."
+                "The API's clock is not known yet: its answers do not agree on the Date. Try again in a minute."
             )
         self._last_now = max(self._last_now, round(self._monotonic() * 1_000_000) + self._offset())
         return self._last_now

@@ -184,7 +184,7 @@ class _Work:
         shaped = self.puller.shaper.shape(page.records)
         self.largest_total = max(self.largest_total, page.total or 0)
         if not shaped.seen and self._hides_its_records(page, ask):
-            reason = f"the source counts {page.total} records and shows none of them"
+            reason = f"the source counts {page.total} records and returns none of them"
             self._make_do(Unusable(reason=reason, request_id=page.request_id), ask)
             return
         split = slices.too_full(self.slice_, page)
@@ -206,7 +206,7 @@ class _Work:
                 now = self.puller.our_now()
                 due = self.puller.ledger.claim_whole(self.slice_, now, slices.DAY) if bounded else now + slices.DAY
                 if due is not None:
-                    reason = "the source ignores the dates that it is asked for, and shows records of any time"
+                    reason = "the source ignores the dates of the request, and returns records of any time"
                     aside = replace(whole, state=SliceState.PARKED, reason=reason, due_at=due)
                     self._go(Moved(to=aside), request_id=page.request_id, note=reason)
                     return
@@ -263,7 +263,7 @@ class _Work:
             self._begin_again(after)
         else:
             if page.has_next:
-                self._blame(ask, SourceUnavailableError("The source gave no way on to the next page."))
+                self._blame(ask, SourceUnavailableError("The source gave no cursor for the next page."))
             self._go(after, request_id=page.request_id, note=None)
 
     def _judged(self, after: Next, ask: Ask) -> Next:
@@ -274,7 +274,7 @@ class _Work:
         if not after.exact or self.slice_.narrowed:
             return after
         if self.judge.must_read_again(self.slice_, resumed=self.reading.resumed):
-            reason = "another process began this reading: it is read again, to see what it does not show"
+            reason = "another process began this reading: it is read again, to see what is missing"
             before = self.slice_.checkpoint
             fresh = Checkpoint(isolations=before.isolations, whole=before.whole)
             return Moved(to=replace(self.slice_, checkpoint=fresh, reason=reason), again=True)
@@ -478,7 +478,7 @@ class _Work:
         if endless or not isinstance(answer, Page):
             # Counted, so that it waits longer each time.
             self.slice_ = slices.failed(self.slice_)
-            told = SourceUnavailableError(f"The source fails on every request just now: {error}")
+            told = SourceUnavailableError(f"The source fails on every request at the moment: {error}")
             raise _PostponeError(told, "stream")
 
     def _answer_nowhere(self, ask: Ask) -> Answer:

@@ -204,11 +204,11 @@ def after_page(  # noqa: PLR0913 - what came, how it is read, what is known
         if not reading.resumed and page.total is not None and len(reading.seen) >= reading.largest_total:
             return _end(slice_, reading, page_size, faults, now)
         counted = replace(slice_, checkpoint=replace(slice_.checkpoint, total=page.total))
-        return lost_place(counted, "the source gave no way on to the next page", page_size=page_size)
+        return lost_place(counted, "the source gave no cursor for the next page", page_size=page_size)
     whole = slice_.checkpoint.whole
     if len(reading.seen) > MOST_WHOLE and (whole or len(reading.seen) > 2 * reading.largest_total):
         full = replace(slice_, checkpoint=replace(slice_.checkpoint, whole=False, total=len(reading.seen)))
-        return smaller(full, "the source shows more records than any slice can hold", page_size)
+        return smaller(full, "the source returns more records than a slice can hold", page_size)
     reading.cursors.add(cursor)
     checkpoint = replace(
         slice_.checkpoint,
@@ -240,7 +240,7 @@ def _end(slice_: Slice, reading: Reading, page_size: int, faults: StreamFaults, 
     size = slice_.checkpoint.page_size or full_size(slice_.checkpoint, page_size)
     if allowed and not reading.edges and reading.shows_all(size):
         return replace(done, exact=False)
-    short = f"{missing} records missing: the source counted {reading.largest_total} and showed {len(reading.seen)}"
+    short = f"{missing} records missing: the source counted {reading.largest_total} and returned {len(reading.seen)}"
     readings = slice_.checkpoint.short_readings
     wrong = readings > 0 and reading.shows_all(size)
     another = reading.resumed or not readings or (not wrong and reading.before is None)

@@ -85,7 +85,7 @@ def read_answer(
         _garbled(answered, root, error)
     except UnknownShapeError as error:
         raise ContractBrokenError(
-            answered.told(f"Wiz answered about {root.title} in a shape new to us: {answered.readable(str(error))}")
+            answered.told(f"Wiz answered about {root.title} in an unknown form: {answered.readable(str(error))}")
         ) from error
     answered = _named(answered, envelope)
     page = _page(envelope, asked_us=asked_us, request_id=answered.request_id, refused=refused)
@@ -131,7 +131,7 @@ def _shut_out(answered: Answered) -> AccessRefusedError:
         errors = ()
     what = f": {_summary(errors)}" if errors else ""
     todo = _ALLOW_ADDRESS if any(error.code == "FORBIDDEN_IP" for error in errors) else _CHECK_ALL
-    return AccessRefusedError(answered.told(f"Wiz refused even the least of questions (HTTP 403){what}. {todo}"))
+    return AccessRefusedError(answered.told(f"Wiz refused even the smallest request (HTTP 403){what}. {todo}"))
 
 
 def _named(answered: Answered, envelope: Envelope) -> Answered:
@@ -173,7 +173,7 @@ def _with_errors(answered: Answered, envelope: Envelope, page: Page | None, root
         return FieldsRefused(errors=refusals, request_id=request_id)
     _refuse_if_denied(answered, errors, root)
     if answered.status != 200 or (page is None and codes & _WRONG_CODES):
-        raise ContractBrokenError(answered.told(f"Wiz did not take the question about {root.title}: {reason}"))
+        raise ContractBrokenError(answered.told(f"Wiz rejected the request for {root.title}: {reason}"))
     if page is None or envelope.records is None:
         return Unusable(reason=reason, request_id=request_id)
     unknown = failed_fields(page.records, errors, root)
@@ -234,10 +234,10 @@ def _fail(answered: Answered, status: int) -> NoReturn:
     if status >= 500 or status == 408:
         raise SourceUnavailableError(answered.told(f"Wiz is not available (HTTP {status})"), retry_after=wait)
     if 300 <= status < 400:
-        where = answered.readable(answered.headers.get("location", "somewhere unnamed").split("?")[0])
+        where = answered.readable(answered.headers.get("location", "an unnamed address").split("?")[0])
         raise ContractBrokenError(
             answered.told(
-                f"The API URL redirects (HTTP {status}), which is not followed, to {where}: name that directly"
+                f"The API URL redirects (HTTP {status}), which is not followed, to {where}: use that URL instead"
             )
         )
     raise ContractBrokenError(answered.told(f"The API URL answered HTTP {status}: check that it is the right one"))
@@ -245,7 +245,9 @@ def _fail(answered: Answered, status: int) -> NoReturn:
 
 def _garbled(answered: Answered, root: Root, error: GarbledError) -> NoReturn:
     kind = answered.readable(answered.headers.get("content-type", "no content type").split(";")[0])
-    came = f"{len(answered.body)} bytes of {kind} that are no whole GraphQL answer ({answered.readable(str(error))})"
+    came = (
+        f"{len(answered.body)} bytes of {kind} that are not a complete GraphQL answer ({answered.readable(str(error))})"
+    )
     code = None
     if (page := answered.web_page) is not None:
         came, code = f"a web page{page}, as a proxy or firewall on the way sends it", "web_page"

@@ -160,8 +160,8 @@ def _address(source: Checked, tries: _Tries, our_now: Callable[[], datetime]) ->
         yield HealthItem(
             name="clock",
             state=HealthState.WARN,
-            text=f"this machine's clock is {seconds} Wiz's. Pulling goes by Wiz's: nothing is missed, ages are off.",
-            todo="Keep this machine's clock right by NTP.",
+            text=f"this machine's clock is {seconds} Wiz's. Ocelog uses Wiz's: nothing is missed, but ages are wrong.",
+            todo="Synchronize this machine's clock (NTP).",
         )
 
 
@@ -170,7 +170,7 @@ def _unreachable(what: str, url: str, error: OcelogError) -> HealthItem:
     text, later = f"{what} {url}: {error}", False
     match error:
         case SourceThrottledError():
-            text, todo, later = f"throttled: {text}", _THROTTLED, True
+            text, todo, later = f"rate-limited: {text}", _THROTTLED, True
         case SourceUnavailableError(__cause__=None):
             todo, later = "Try again in some minutes. If it stays so, check the URL, and any proxy on the way.", True
         case SourceUnavailableError():
@@ -184,8 +184,8 @@ def _unreachable(what: str, url: str, error: OcelogError) -> HealthItem:
 
 _AS_IT_SAYS = "Do what it says, or enter the client secret again (ocelog source rotate NAME); then check again."
 _THROTTLED = (
-    "Try again in some minutes. If it stays throttled, send fewer requests (--rate 1); other programs that use the "
-    "same service account share its limit."
+    "Try again in some minutes. If it goes on, send fewer requests (--rate 1). Other programs that use the same "
+    "service account share its limit."
 )
 
 
@@ -215,7 +215,7 @@ def _query(source: Checked, tries: _Tries, root: Root) -> tuple[HealthItem, Acce
             todo = f"{'Add' if missing else 'Check'} the scope {root.scope} in Wiz, or leave {name} out (--log-type)."
         return HealthItem(name=name, state=HealthState.FAIL, text=str(error), todo=todo), error
     except SourceThrottledError as error:
-        text = f"throttled: {error}"
+        text = f"rate-limited: {error}"
         return HealthItem(name=name, state=HealthState.FAIL, text=text, todo=_THROTTLED, later=True), None
     except TransientError as error:
         todo = "Try again in some minutes."
@@ -227,7 +227,7 @@ def _query(source: Checked, tries: _Tries, root: Root) -> tuple[HealthItem, Acce
         case Page(total=total):
             return _answered(root, total, source.refused(root.kind.log_type)), None
         case Unusable(reason=reason) | CursorLost(reason=reason):
-            todo = "Try again. Pulling copes with it."
+            todo = "Try again. `pull` can handle it."
             return HealthItem(name=name, state=HealthState.WARN, text=reason, todo=todo), None
 
 
@@ -239,7 +239,7 @@ def _answered(root: Root, total: int | None, refused: frozenset[str]) -> HealthI
         name=root.short,
         state=HealthState.WARN,
         text=f"{counted}, without {', '.join(sorted(refused))}, which Wiz refuses to this account",
-        todo="Add the scopes that these fields need, or go without: their columns stay null.",
+        todo="Add the scopes that these fields need, or accept that their columns stay null.",
     )
 
 
@@ -256,14 +256,14 @@ def _projects(source: Checked, queries: list[HealthItem], *, audit_denied: bool)
             name="projects",
             state=HealthState.FAIL,
             text="an account that is bound to projects cannot read the audit log, whatever its scopes",
-            todo="If it is bound, make one that is not, for audit alone, and leave audit out here.",
+            todo="If yours is, make another one for audit only, without projects, and leave audit out of this source.",
         )
     elif source.settings.projects and well:
         yield HealthItem(
             name="projects",
             state=HealthState.WARN,
-            text="the project filter holds for issues and findings; the audit log has none and comes whole",
-            todo="Leave audit out of this source if it must hold nothing of other projects.",
+            text="the projects limit issues and findings only; the whole audit log is read",
+            todo="To read nothing of other projects, leave audit out of this source.",
         )
 
 
@@ -287,12 +287,12 @@ def _project_ids(source: Checked) -> Iterator[HealthItem]:
                 f"Wiz shows this account no {' nor '.join(root.title for root in roots)} of "
                 f"{', '.join(map(readable, empty))}"
             ),
-            todo="Check the ids in Wiz (the end of a project's address there). A project that is new may have nothing.",
+            todo="Check the ids in Wiz (the end of a project's URL). A new project may have no records yet.",
         )
     elif all(any(found) for found in counts.values()):
         more = len(source.settings.projects) - len(projects)
         untried = f"; {more} more were not tried" if more else ""
-        yield HealthItem(name="project ids", state=HealthState.OK, text=f"something belongs to each{untried}")
+        yield HealthItem(name="project ids", state=HealthState.OK, text=f"each has records{untried}")
 
 
 def _count(source: Checked, root: Root, project: str) -> int | None:

@@ -1,5 +1,6 @@
 """How one question goes over the wire: one POST, bounded in time and size, to the one host that it is meant for."""
 
+import re
 import ssl
 import threading
 import time
@@ -123,17 +124,17 @@ def _translated(host: str, redact: Callable[[str], str]) -> Iterator[None]:
     try:
         yield
     except httpx2.ConnectTimeout as error:
-        raise SourceUnavailableError(f"{host} could not be reached in time.") from error
+        raise SourceUnavailableError(f"{host} did not answer in time.") from error
     except httpx2.TimeoutException as error:
-        raise SourceUnavailableError(f"{host} was silent for too long.") from error
+        raise SourceUnavailableError(f"{host} stopped answering.") from error
     except (httpx2.HTTPError, RuntimeError) as error:
         # RuntimeError is what httpx raises in threads that still ask while another closes the client.
         reason = _reason(error)
         clean = redact(reason)
-        told = SourceUnavailableError(f"{host} could not be asked: {readable(clean)}")
+        told = SourceUnavailableError(f"{host} did not answer: {readable(clean)}")
         raise told from (error if clean == reason else None)
     except httpx2.InvalidURL as error:
-        raise SourceUnavailableError(f"{host} is not an address: {str(error).rstrip('.')}.") from error
+        raise SourceUnavailableError(f"{host} is not a valid address: {str(error).rstrip('.')}.") from error
 
 
 def _reason(error: Exception) -> str:
@@ -141,8 +142,9 @@ def _reason(error: Exception) -> str:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
-                f"its certificate is not trusted ({cause.verify_message}). If a proxy of yours opens TLS, name its "
+                f"its certificate is not trusted ({cause.verify_message}). If your proxy inspects TLS, name its "
                 "certificate authority (--ca-file, or SSL_CERT_FILE)."
             )
         cause = cause.__cause__ or cause.__context__
-    return f"{str(error).rstrip('.') or type(error).__name__}."
+    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error)).rstrip(".")
+    return f"{text or type(error).__name__}."

@@ -40,13 +40,13 @@ def token_url(text: str) -> str:
 
 
 def api_url(text: str, token_endpoint: str) -> str:
-    """Return the API's endpoint that `text` means: a data centre (us1) or a URL, with or without /graphql.
+    """Return the API's endpoint that `text` means: a data center (us1) or a URL, with or without /graphql.
 
     Raises ConfigError.
     """
     if "://" not in text:
         if not _DATA_CENTRE.fullmatch(text):
-            raise ConfigError(f"The API URL is a data centre such as us1 or a URL such as https://..., not `{text}`.")
+            raise ConfigError(f"The API URL is a data center such as us1, or a URL such as https://..., not `{text}`.")
         return _in_data_centre(text, token_endpoint)
     url = urlsplit(_checked(text, "API URL"))
     path = url.path.rstrip("/")
@@ -69,10 +69,10 @@ def api_url_of(token: str, token_endpoint: str) -> str:
         centre = claims["dc"]
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise AccessRefusedError(
-            "Wiz's token does not say in which data centre it is good: give the API URL (Wiz: User Settings > Tenant)."
+            "Wiz's token does not name its data center: give the API URL (in Wiz: user icon > Tenant Info)."
         ) from error
     if not isinstance(centre, str) or not _DATA_CENTRE.fullmatch(centre):
-        raise AccessRefusedError("Wiz's token names a data centre that cannot be one. Give the API URL.")
+        raise AccessRefusedError("Wiz's token names an invalid data center. Give the API URL.")
     try:
         return _in_data_centre(centre, token_endpoint)
     except ConfigError as error:
@@ -92,7 +92,7 @@ def is_loopback(host: str | None) -> bool:
 def _in_data_centre(centre: str, token_endpoint: str) -> str:
     domain = _API_DOMAINS.get(urlsplit(token_endpoint).hostname or "")
     if domain is None:
-        raise ConfigError("With a token URL of your own the API URL must be given in full: https://.../graphql.")
+        raise ConfigError("With your own token URL, give the whole API URL: https://.../graphql.")
     return f"https://api.{centre}.{domain}/graphql"
 
 
@@ -106,7 +106,7 @@ def _checked(text: str, what: str) -> str:
     if url.scheme not in ("http", "https") or not host:
         raise ConfigError(f"The {what} must be a URL such as https://host/path.")
     if url.scheme == "http" and not is_loopback(host):
-        raise ConfigError(f"The {what} must begin with https://: over http anyone on the way could read the secret.")
+        raise ConfigError(f"The {what} must begin with https://: over http, others could read the secret.")
     if url.username is not None or url.password is not None or url.query or url.fragment:
-        raise ConfigError(f"The {what} must hold neither a user name or password nor anything after `?` or `#`.")
+        raise ConfigError(f"The {what} must not contain a user name, a password, or anything after `?` or `#`.")
     return urlunsplit(url)

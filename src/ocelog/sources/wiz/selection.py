@@ -129,7 +129,7 @@ def _refused_by(error: GraphError, asked: Sequence[_Asked]) -> list[_Asked]:
 def _check_dispensable(found: _Asked, error: GraphError, root: Root) -> None:
     inside = found.path[1:2] == ("nodes",) and len(found.path) > 2
     if not inside and found.name is not None and found.path[-1] not in _COUNTS:
-        raise ContractBrokenError(f"Wiz's API does not serve {root.title} as Ocelog asks for them: {error.message}")
+        raise ContractBrokenError(f"Wiz's API does not accept Ocelog's request for {root.title}: {error.message}")
     if inside and len(found.path) == 3 and found.path[2] in root.essential:
         raise AccessRefusedError(
             f"Wiz does not let this service account ask for `{found.path[2]}` of {root.title}, without which they "

@@ -28,7 +28,7 @@ class WizSettings:
     """Only what belongs to these; the audit log has no such filter. Empty: everything."""
     log_types: tuple[str, ...] = tuple(ROOTS)
     rate: float = 3.0
-    """Questions a second, at most. The vendor lists 10; other clients were throttled at 8 and lived well with 3."""
+    """Requests per second, at most. The vendor lists 10; other clients were rate-limited at 8 and not at 3."""
     sweep_share: float = 0.25
     """Share of the rate that daily sweeps may use, so that news never waits for them."""
     page_size: int = MOST_RECORDS
@@ -77,7 +77,7 @@ def read(values: Mapping[str, Any]) -> WizSettings:
     try:
         return _checked(msgspec.convert(given, WizSettings))
     except msgspec.ValidationError as error:
-        raise ConfigError(f"A setting of the Wiz source does not hold: {error}.") from error
+        raise ConfigError(f"Invalid setting of the Wiz source: {error}.") from error
 
 
 def changed(settings: WizSettings, changes: Mapping[str, Any]) -> WizSettings:
@@ -107,15 +107,15 @@ def _log_type(name: object) -> str:
 def _checked(settings: WizSettings) -> WizSettings:
     client_id = settings.client_id.strip()
     if not client_id or len(client_id) > 200 or not client_id.isprintable():
-        raise ConfigError("The client id is what Wiz showed beside the secret when the service account was made.")
+        raise ConfigError("Invalid client id: use the one that Wiz showed together with the client secret.")
     if not settings.log_types:
-        raise ConfigError("A source without log types has nothing to pull.")
+        raise ConfigError("A source needs at least one log type.")
     if not 0.01 <= settings.rate <= 1000:
-        raise ConfigError(f"The rate is from 0.01 to 1000 questions a second, not {settings.rate:g}.")
+        raise ConfigError(f"The rate must be from 0.01 to 1000 requests per second, not {settings.rate:g}.")
     if not 0.01 <= settings.sweep_share <= 1:
-        raise ConfigError(f"The sweep share is from 0.01 to 1 of the rate, not {settings.sweep_share:g}.")
+        raise ConfigError(f"The sweep share must be from 0.01 to 1 of the rate, not {settings.sweep_share:g}.")
     if not 1 <= settings.page_size <= MOST_RECORDS:
-        raise ConfigError(f"The page size is from 1 to {MOST_RECORDS} records, not {settings.page_size}.")
+        raise ConfigError(f"The page size must be from 1 to {MOST_RECORDS} records, not {settings.page_size}.")
     if len(settings.projects) > _MOST_PROJECTS or not all(settings.projects):
-        raise ConfigError(f"Projects are up to {_MOST_PROJECTS} ids, none of them empty.")
+        raise ConfigError(f"Give at most {_MOST_PROJECTS} project ids, and no empty one.")
     return replace(settings, client_id=client_id)

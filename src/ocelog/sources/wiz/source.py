@@ -111,7 +111,7 @@ class WizSource:
                         return answer
             refused.clear()
         raise SourceUnavailableError(
-            f"Wiz did not answer about {root.title} in a way that could be used, {_MOST_TRIES} times in a row."
+            f"Wiz did not answer about {root.title} with anything usable, {_MOST_TRIES} times in a row."
         )
 
     def prime(self) -> None:
@@ -167,7 +167,7 @@ class WizSource:
             else:
                 self._refuse(token, refused, reply.reason, reply.code)
         raise SourceUnavailableError(
-            "Wiz's answers do not agree on the time (their Date), or do not give it: is there a proxy on the way?"
+            "Wiz's answers have no Date, or their Dates do not agree: is there a proxy in between?"
         )
 
     def _root(self, log_type: str) -> Root:
@@ -245,7 +245,7 @@ class WizSource:
             return
         told = f"The API at {self._address(token)} took none of {in_a_row} tokens in a row: {reason}."
         todo = (
-            "that it is of the same tenant and data centre as the token URL, which goes on giving tokens, and that the "
+            "that it is of the same tenant and data center as the token URL, which goes on giving tokens, and that the "
             "service account is there and may use the API."
         )
         if in_a_row < _HOPELESS:

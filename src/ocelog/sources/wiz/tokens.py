@@ -133,7 +133,9 @@ class Tokens:
             content = urlencode(form).encode()
         except UnicodeEncodeError:
             # Not chained: the error holds the text.
-            raise AccessRefusedError("The client secret is not text that can be sent: enter it again.") from None
+            raise AccessRefusedError(
+                "The client secret contains characters that cannot be sent: enter it again."
+            ) from None
         asked = self._monotonic()
         answered = self._post(self._settings.token_url, content, {"Content-Type": "application/x-www-form-urlencoded"})
         answered = replace(answered, redact=self._redactor)
@@ -184,14 +186,14 @@ def _refuse(answered: Answered) -> NoReturn:
     status = answered.status
     if status == 429:
         raise SourceThrottledError(
-            answered.told("Wiz's token endpoint asks for fewer requests (HTTP 429)."), retry_after=answered.wait
+            answered.told("Wiz's token endpoint is rate-limiting requests (HTTP 429)."), retry_after=answered.wait
         )
     if status >= 500 or status == 408:
         raise SourceUnavailableError(
             answered.told(f"Wiz's token endpoint is not available (HTTP {status})."), retry_after=answered.wait
         )
     if 300 <= status < 400:
-        where = answered.readable(answered.headers.get("location", "somewhere unnamed").split("?")[0])
+        where = answered.readable(answered.headers.get("location", "an unnamed address").split("?")[0])
         raise ContractBrokenError(
             f"The token URL redirects (HTTP {status}) to {where}. That is not followed, for a secret must not travel "
             "to a host that nobody named. If the host is right, name it directly; if it is a proxy's login page, let "
