@@ -106,7 +106,7 @@ class LedgerUnavailableError(TransientError):
 
 
 class LostFenceError(TransientError):
-    """Another holder has taken the slice since: nothing was landed, and nothing must be."""
+    """Another holds the claim (of a slice, a replay) by now: nothing was landed, and nothing must be."""
 
     code = "overtaken"
 

@@ -144,6 +144,16 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to land a piece of work, and the number that proves it."""
+
+    name: str
+    """Whose it is: a slice's number, or for another holder, such as a replay, that of its claim, after a `c`."""
+    fence: int
+    """Counts its holders; only the present one may land."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
     """A stretch [since, until) of one date field of one stream, frozen when planned, read page by page."""
 
@@ -171,6 +181,11 @@ class Slice:
     """Which sweep of its stream it belongs to, counted from 1; 0: none, or one of before sweeps were counted."""
     narrowed: Narrowed | None = None
     """Further filters, so that a second is read in pieces: texts are values, two numbers microseconds from and to."""
+
+    @property
+    def claim(self) -> Claim:
+        """The claim of whoever has taken it."""
+        return Claim(name=str(self.id), fence=self.fence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,9 @@ def part(table: str = TABLE, low: int = 0, high: int = 10, rows: int = 1) -> New
 def landing(moving: Slice, low: int | None = 0, high: int | None = 10, **more: object) -> Landing:
     to = replace(moving, checkpoint=Checkpoint(after=f"after {high}"))
     page = Landing(
-        moving=moving,
+        claim=moving.claim,
+        source_id=moving.source_id,
+        log_type=moving.log_type,
         to=to,
         table=TABLE,
         part=None if low is None or high is None else part(low=low, high=high),

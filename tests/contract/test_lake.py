@@ -246,14 +246,14 @@ def test_orphans_go_only_when_their_holder_has_lost_the_slice(lake: FileLake, le
     stale = lake.write(TABLE, "2-4-0", rows([row("b", 1)]))
     asleep = lake.write(TABLE, "2-5-0", rows([row("b", 1)]))
     unknown = lake.write(TABLE, "99-1-0", rows([row("b", 1)]))
-    ledger.fences = {1: 7, 2: 5}
+    ledger.fences = {"1": 7, "2": 5}
     assert remove_orphans(lake.home, TABLE, ledger) == [stale.path]
     assert all((lake.home / part.path).exists() for part in (landed, asleep, unknown))
 
 
 def test_a_file_of_a_slice_that_is_forgotten_goes(lake: FileLake, ledger: FakeLedger) -> None:
     forgotten = lake.write(TABLE, "3-1-0", rows([row("a", 1)]))
-    ledger.fences = {4: 1}
+    ledger.fences = {"4": 1}
     assert remove_orphans(lake.home, TABLE, ledger) == [forgotten.path]
 
 
@@ -261,7 +261,7 @@ def test_a_part_that_was_set_aside_is_no_orphan(lake: FileLake, ledger: FakeLedg
     part = land_waiting(lake, ledger, row("a", 1))
     ledger.set_aside(lost_part(part, "is missing"))
     assert ledger.parts(TABLE) == []
-    ledger.fences = {1: 7}
+    ledger.fences = {"1": 7}
     assert remove_orphans(lake.home, TABLE, ledger) == []
     assert (lake.home / part.path).exists()
 
@@ -271,9 +271,9 @@ def test_a_part_that_commits_while_orphans_are_sought_stays(lake: FileLake, ledg
     state = ledger.landing_state
 
     class CommitsMeanwhile(FakeLedger):
-        def landing_state(self, table: str) -> tuple[frozenset[str], dict[int, int]]:
+        def landing_state(self, table: str) -> tuple[frozenset[str], dict[str, int]]:
             ledger.land(late)
-            ledger.fences = {2: 5}
+            ledger.fences = {"2": 5}
             return state(table)
 
     assert remove_orphans(lake.home, TABLE, CommitsMeanwhile()) == []

@@ -55,9 +55,12 @@ def lander(ledger: LandingLedger, lake: FileLake, slice_: Slice) -> Lander:
         lake=lake,
         kind=KIND,
         table=TABLE,
+        claim=slice_.claim,
+        source_id="s",
         source_label="s",
+        origin=slice_.origin,
         rejection_rows=rejection_rows,
-        memory=Memory(lake, TABLE, slice_, KIND),
+        memory=Memory(lake, TABLE, "s", KIND, by=slice_.by),
     )
 
 
@@ -77,7 +80,7 @@ def test_a_rejection_keeps_the_fields_that_were_refused_or_failed_in_its_answer(
         unknown={1: frozenset({"dueAt"}), 0: frozenset({"type"})},
     )
     landing = lander(ledger, lake, slice_)
-    landed = landing.land(shown, ask_of(slice_, 500), shaper_of(ISSUES).shape(shown.records), moving=slice_, to=slice_)
+    landed = landing.land(shown, ask_of(slice_, 500), shaper_of(ISSUES).shape(shown.records), to=slice_)
     assert (landed.events, landed.rejections) == (1, 1)
     (part,) = ledger.parts(REJECTIONS)
     (row,) = pq.read_table(tmp_path / part.path).to_pylist()
@@ -90,7 +93,7 @@ def test_only_the_record_whose_field_failed_takes_it_from_the_version_before(led
         records = [{"id": name, "createdAt": "2001-01-01T00:00:00Z", "dueAt": at} for name, at in due.items()]
         shown = page(json.dumps(records).encode(), **more)
         shaped = shaper_of(ISSUES).shape(shown.records)
-        return lander(ledger, lake, slice_).land(shown, ask_of(slice_, 500), shaped, moving=slice_, to=slice_)
+        return lander(ledger, lake, slice_).land(shown, ask_of(slice_, 500), shaped, to=slice_)
 
     day = "2001-02-01T00:00:00Z"
     assert landed({"a": day, "b": day}).events == 2
@@ -118,7 +121,7 @@ def test_a_part_that_did_not_land_is_deleted(tmp_path: Path, ledger: Ledger, lak
                 self.left -= 1
                 other = lander(ledger, lake, second)
                 shaped = shaper_of(ISSUES).shape(shown.records)
-                other.land(shown, ask_of(second, 500), shaped, moving=second, to=second)
+                other.land(shown, ask_of(second, 500), shaped, to=second)
             return ledger.land(landing)
 
         def __getattr__(self, name: str) -> Any:
@@ -126,7 +129,7 @@ def test_a_part_that_did_not_land_is_deleted(tmp_path: Path, ledger: Ledger, lak
 
     ours = lander(Overtaken(), lake, first)
     shaped = shaper_of(ISSUES).shape(shown.records)
-    landed = ours.land(shown, ask_of(first, 500), shaped, moving=first, to=first)
+    landed = ours.land(shown, ask_of(first, 500), shaped, to=first)
     assert (landed.events, landed.repeats, landed.rejections) == (0, 1, 0)
     files = {str(path.relative_to(tmp_path)) for path in (tmp_path / "landing").rglob("*.parquet")}
     assert files == {part.path for table in (TABLE, REJECTIONS) for part in ledger.parts(table)}
@@ -159,12 +162,15 @@ def test_an_audit_entry_whose_timestamp_is_corrected_stays_one_row(
             lake=lake,
             kind=kind,
             table=table,
+            claim=slice_.claim,
+            source_id="s",
             source_label="s",
+            origin=slice_.origin,
             rejection_rows=rejection_rows,
-            memory=Memory(lake, table, slice_, kind),
+            memory=Memory(lake, table, "s", kind, by=slice_.by),
         )
         records = page(b'[{"id":"a","action":"Login","timestamp":"%b"}]' % rfc3339(at).encode())
-        return ours.land(records, ask_of(slice_, 500), shaper.shape(records.records), moving=slice_, to=slice_)
+        return ours.land(records, ask_of(slice_, 500), shaper.shape(records.records), to=slice_)
 
     assert shown(10).events == 1
     if published:

@@ -121,15 +121,15 @@ def test_the_landing_state_is_of_one_table_and_all_slices(ledger: Ledger) -> Non
     paths, fences = ledger.landing_state(REJECTIONS)
     assert paths == {part.path for part in ledger.parts(REJECTIONS)}
     assert len(paths) == 1
-    assert fences == {held.id: 1, held.id + 1: 0}
+    assert fences == {held.claim.name: 1, str(held.id + 1): 0}
 
 
 def test_the_landing_state_is_of_one_instant(ledger: Ledger, other: Ledger) -> None:
     held = taken(ledger)
     with before_statement(ledger, "FROM slices", lambda: other.take("two", now=NOW + timedelta(minutes=10))):
         paths, fences = ledger.landing_state(TABLE)
-    assert (paths, fences) == (frozenset(), {held.id: 1})
-    assert ledger.landing_state(TABLE) == (frozenset(), {held.id: 2})
+    assert (paths, fences) == (frozenset(), {held.claim.name: 1})
+    assert ledger.landing_state(TABLE) == (frozenset(), {held.claim.name: 2})
 
 
 def test_a_part_that_was_set_aside_counts_as_landed_also_once_it_is_planned_again(ledger: Ledger) -> None:

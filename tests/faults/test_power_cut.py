@@ -49,7 +49,9 @@ class Home:
         )
         to = replace(self.slice_, checkpoint=Checkpoint(after=str(number)))
         landing = Landing(
-            moving=self.slice_,
+            claim=self.slice_.claim,
+            source_id=self.slice_.source_id,
+            log_type=self.slice_.log_type,
             to=to,
             table=TABLE,
             part=part,

@@ -15,7 +15,7 @@ class FakeLedger:
     counters: dict[str, int] = field(default_factory=dict)
     marks: dict[str, tuple[int, int]] = field(default_factory=dict)
     removed: dict[str, int] = field(default_factory=dict)
-    fences: dict[int, int] = field(default_factory=dict)
+    fences: dict[str, int] = field(default_factory=dict)
     failures: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     given_up: list[GivenUp] = field(default_factory=list)
 
@@ -84,7 +84,7 @@ class FakeLedger:
         self.rows[lost.table] = [part for part in self.parts(lost.table) if part.sequence != lost.sequence]
         self.given_up.append(lost)
 
-    def landing_state(self, table: str) -> tuple[frozenset[str], dict[int, int]]:
+    def landing_state(self, table: str) -> tuple[frozenset[str], dict[str, int]]:
         """Return paths and fences."""
         aside = [lost.path for lost in self.given_up if lost.table == table]
         return frozenset([*(part.path for part in self.parts(table)), *aside]), dict(self.fences)

@@ -140,8 +140,8 @@ class MemoryLake:
         self._yield()
         landed, fences = self._ledger.landing_state(table)
         for path in names:
-            slice_id, fence, _ = path.rsplit("/", 1)[1].split("-")
-            if path not in landed and int(fence) < fences.get(int(slice_id), 0):
+            claim, fence, _ = path.rsplit("/", 1)[1].split("-")
+            if path not in landed and int(fence) < fences.get(claim, 0):
                 self.files.pop(path, None)
 
 

@@ -530,7 +530,8 @@ class _Noting:
             self._simulation.sequences |= {row["p_row_id"]: outcome.sequence for row in rows}
         page = self._page
         used = page is not None and landing.tally.events + landing.tally.repeats == len(page.ids)
-        if isinstance(outcome, Landed) and page is not None and used and landing.moving.origin is not Origin.INFER:
+        infers = landing.to is not None and landing.to.origin is Origin.INFER
+        if isinstance(outcome, Landed) and page is not None and used and not infers:
             self._simulation.landed.update(self._shown)
             if any(len(any_of) > 1 for _, any_of in self._shown):
                 # The next page may mend what a field that was not shown has spoilt: look before it comes.

@@ -63,7 +63,9 @@ def test_a_table_that_is_not_published_is_told_with_the_reason_or_once_it_is_lat
     part = NewPart(table="wiz_issues", path="p", rows=3, bytes=9, min_cursor_us=0, max_cursor_us=0)
     ledger.land(
         Landing(
-            moving=slice_,
+            claim=slice_.claim,
+            source_id=slice_.source_id,
+            log_type=slice_.log_type,
             to=replace(slice_, state=SliceState.DRAINED),
             table="wiz_issues",
             part=part,
@@ -163,7 +165,9 @@ def test_a_stream_is_live_once_a_record_came(ledger: Ledger) -> None:
     assert slice_ is not None
     ledger.land(
         Landing(
-            moving=slice_,
+            claim=slice_.claim,
+            source_id=slice_.source_id,
+            log_type=slice_.log_type,
             to=replace(slice_, state=SliceState.DRAINED),
             table="wiz_issues",
             part=None,

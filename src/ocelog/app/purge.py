@@ -5,7 +5,7 @@ from ocelog.app.log_types import table_schemas
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
 from ocelog.lake.upkeep.purge import delete_rows
-from ocelog.lake.write.parts import discard, parts_of_slices
+from ocelog.lake.write.parts import discard, parts_of_claims
 from ocelog.lake.write.publish import Publisher
 from ocelog.model import SourceRow
 
@@ -30,8 +30,8 @@ def purge(installation: Installation, row: SourceRow) -> None:
 def _landed(installation: Installation, source_id: str) -> list[str]:
     """Return every file in landing that holds records of a source: also those that were set aside, or never landed."""
     home, ledger = installation.home.path, installation.ledger
-    slices = {each.id for each in ledger.slices(source_id=source_id)}
-    found = [path for table in table_schemas() for path in parts_of_slices(home, table, slices)]
+    claims = set(ledger.claims_of(source_id))
+    found = [path for table in table_schemas() for path in parts_of_claims(home, table, claims)]
     found += [part.path for table in table_schemas() for part in ledger.parts(table) if part.source_id == source_id]
     aside = [lost for lost in ledger.given_up(repaired=True) if lost.sequence is not None]
     return found + [lost.path for lost in aside if lost.source_id == source_id]

@@ -2,21 +2,23 @@
 
 import base64
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import count, groupby
 
 from ocelog.app.log_types import table_schemas
-from ocelog.errors import OperatorError
+from ocelog.errors import OcelogError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.sql import literal
 from ocelog.lake.write.publish import Publisher
-from ocelog.model import Origin, Slice, SliceState, table_name
+from ocelog.ledger.slices import holder_of
+from ocelog.model import Claim, Origin, table_name
 from ocelog.pull.landing import WITHOUT_ERRORS, Lander
 from ocelog.pull.memory import Memory
 from ocelog.pull.ports import Ask, Page, Shaper
@@ -29,7 +31,7 @@ from ocelog.times import EPOCH, from_us, to_us
 _AT_ONCE = 500
 _LIMITS = Limits(timeout=timedelta(minutes=9))
 _REPLAY = "replay"
-"""Stands where the date field of a question stands: no slice of the ledger ever asks by it."""
+"""What the claim is for; it stands where the date field of a question stands, too."""
 _MOST_BYTES = 64_000_000
 """Of raw records that are held at once, unless one answer has more."""
 _ANSWER = "concat_ws(' ', p_source_id, p_log_type, p_origin, lpad(epoch_us(p_observed_at)::VARCHAR, 20, '0'))"
@@ -84,7 +86,7 @@ def replay(installation: Installation) -> Replayed:
     A record that came only together with an error is left alone: it would be a version that never was.
     Calling it twice lands nothing twice. The rejections stay in their table, as history.
     """
-    with held(installation.home, "ocelog rejections --replay"):
+    with held(installation.home, "ocelog rejections --replay"), _claims(installation) as claim:
         schemas = table_schemas()
         Publisher(installation.home.path, installation.ledger, schemas).reconcile()
         lake = FileLake(installation.home.path, installation.ledger, schemas)
@@ -95,8 +97,29 @@ def replay(installation: Installation) -> Replayed:
             for _, group in groupby(whole, key=lambda each: each.page):
                 records = list(group)
                 for start in range(0, len(records), _AT_ONCE):
-                    found = _added(found, _land(installation, lake, records[start : start + _AT_ONCE]))
+                    some = records[start : start + _AT_ONCE]
+                    found = _added(found, _land(installation, lake, claim(some[0].source_id), some))
     return found
+
+
+@contextmanager
+def _claims(installation: Installation) -> Iterator[Callable[[str], Claim]]:
+    """Return what takes the claim to replay a source's rejections; at the end of the block all are let go of."""
+    ledger, taken = installation.ledger, dict[str, Claim]()
+    # Whoever of this home held one before is gone: this process has its lock.
+    ledger.release_home(installation.home.id)
+
+    def claim(source_id: str) -> Claim:
+        if source_id not in taken:
+            taken[source_id] = ledger.take_claim(_REPLAY, source_id, holder_of(installation.home.id))
+        return taken[source_id]
+
+    try:
+        yield claim
+    finally:
+        for each in taken.values():
+            with suppress(OcelogError):
+                ledger.release_claim(each)
 
 
 def stored(installation: Installation) -> Iterator[list[Stored]]:
@@ -142,7 +165,7 @@ def _between(installation: Installation, first: str, last: str) -> list[Stored]:
         ]
 
 
-def _land(installation: Installation, lake: FileLake, records: Sequence[Stored]) -> Replayed:
+def _land(installation: Installation, lake: FileLake, claim: Claim, records: Sequence[Stored]) -> Replayed:
     first = records[0]
     kind = KINDS[first.log_type]
     page = Page(
@@ -155,21 +178,22 @@ def _land(installation: Installation, lake: FileLake, records: Sequence[Stored])
         unknown={at: each.unknown for at, each in enumerate(records) if each.unknown},
     )
     shaped = _shaper(first.log_type).shape(page.records)
-    moving = _finished_slice(installation, first)
-    reading = replace(moving, by=_REPLAY, origin=Origin(first.origin))
     table = table_name(first.log_type)
     lander = Lander(
         ledger=installation.ledger,
         lake=lake,
         kind=kind,
         table=table,
+        claim=claim,
+        source_id=first.source_id,
         source_label=first.source_label,
+        origin=Origin(first.origin),
         rejection_rows=rejection_rows,
-        memory=Memory(lake, table, reading, kind),
+        memory=Memory(lake, table, first.source_id, kind, by=None),
         numbers=count(time.time_ns()),
     )
     ask = Ask(log_type=first.log_type, by=_REPLAY, since=EPOCH, until=from_us(page.asked_us), open_only=False)
-    landed = lander.land(page, ask, shaped, moving=reading, to=moving)
+    landed = lander.land(page, ask, shaped, to=None)
     return Replayed(
         tried=len(records),
         events=landed.events,
@@ -182,18 +206,6 @@ def _land(installation: Installation, lake: FileLake, records: Sequence[Stored])
 @cache
 def _shaper(log_type: str) -> Shaper:
     return compile_shaper(packaged_schemas()[log_type], KINDS[log_type])
-
-
-def _finished_slice(installation: Installation, record: Stored) -> Slice:
-    """Return a slice that nobody reads any more: under its fence the records land, and it stays as it is."""
-    done = installation.ledger.slices(
-        source_id=record.source_id, log_type=record.log_type, states={SliceState.DRAINED, SliceState.RETIRED}
-    )
-    if not done:
-        raise OperatorError(
-            f"The source {record.source_label!r} has not read any slice of {record.log_type} to its end: pull first."
-        )
-    return done[0]
 
 
 def _added(one: Replayed, other: Replayed) -> Replayed:

@@ -54,6 +54,6 @@ class LakeLedger(Protocol):
         """Take a lost part out of what is to be published, and remember it."""
         ...
 
-    def landing_state(self, table: str) -> tuple[frozenset[str], dict[int, int]]:
-        """Return the paths of all parts, set aside or not, and each slice's present fence, as of one instant."""
+    def landing_state(self, table: str) -> tuple[frozenset[str], dict[str, int]]:
+        """Return the paths of all parts, set aside or not, and each claim's present fence by name, of one instant."""
         ...

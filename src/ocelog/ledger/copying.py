@@ -65,8 +65,11 @@ def fill_database(database: Database, path: Path) -> None:
         with source.read() as reading, database.write() as writing:
             _move(reading, writing)
             if not database.is_sqlite:
-                most = writing.execute(select(func.coalesce(func.max(tables.slices.c.id), 1))).scalar_one()
-                writing.execute(text("SELECT setval(pg_get_serial_sequence('slices', 'id'), :to)"), {"to": most})
+                for claimed in (tables.slices, tables.claims):
+                    most = writing.execute(select(func.max(claimed.c.id))).scalar_one()
+                    if most is not None:
+                        to = {"table": claimed.name, "to": most}
+                        writing.execute(text("SELECT setval(pg_get_serial_sequence(:table, 'id'), :to)"), to)
     finally:
         source.close()
 

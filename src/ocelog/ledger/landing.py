@@ -5,11 +5,12 @@ from itertools import islice
 
 from sqlalchemy import Connection, Row, RowMapping, bindparam, insert, select, update
 
-from ocelog.ledger import counters, slices, streams, tables
+from ocelog.errors import LostFenceError
+from ocelog.ledger import claims, counters, slices, streams, tables
 from ocelog.ledger.dialects import bounded
 from ocelog.ledger.parts import part_of
-from ocelog.model import REJECTIONS, NewPart, Part, Slice
-from ocelog.pull.ports import Behind, Landed, Landing, Tally
+from ocelog.model import REJECTIONS, NewPart, Part
+from ocelog.pull.ports import Behind, Landed, Landing
 
 _AT_ONCE = 500
 """Values in one IN list."""
@@ -22,13 +23,16 @@ _MOST_BEHIND = 10_000
 def land(tx: Connection, landing: Landing, now_us: int) -> Landed | Behind:
     """Commit `landing`, unless others landed what it has not read: then nothing is committed.
 
-    Locks in one order everywhere, or two landings could wait for each other: counters by name, stream, slice.
+    Locks in one order everywhere, or two landings could wait for each other: counters by name, stream, claim.
     """
     held = {table: counters.hold(tx, table) for table in sorted(_tables(landing))}
-    stream = streams.hold(tx, landing.moving.source_id, landing.moving.log_type)
+    stream = streams.hold(tx, landing.source_id, landing.log_type)
     if stream is None:
-        raise slices.lost(landing.moving)
-    slices.save(tx, landing.moving, landing.to, now_us, landed=True)
+        raise LostFenceError(f"{landing.source_id}: its {landing.log_type} is not there any more; nothing was landed.")
+    if landing.to is None:
+        claims.hold(tx, landing.claim, now_us)
+    else:
+        slices.save(tx, landing.to, now_us, got_on=True)
     behind = _behind(tx, landing, held[landing.table])
     if behind is not None:
         tx.rollback()
@@ -36,10 +40,10 @@ def land(tx: Connection, landing: Landing, now_us: int) -> Landed | Behind:
     sequence = None
     for part in (landing.part, landing.rejections):
         if part is not None:
-            number = add_part(tx, part, landing.moving.source_id, held[part.table].last + 1, now_us)
+            number = add_part(tx, part, landing.source_id, held[part.table].last + 1, now_us)
             sequence = number if part is landing.part else sequence
     _add_keys(tx, landing)
-    _count(tx, landing.moving, stream, landing.tally, now_us)
+    _count(tx, landing, stream, now_us)
     return Landed(sequence=sequence)
 
 
@@ -67,7 +71,7 @@ def _unread(tx: Connection, landing: Landing) -> list[Part]:
     asked = {
         "table": landing.table,
         "loaded": landing.loaded_through,
-        "source": landing.moving.source_id,
+        "source": landing.source_id,
         "page_min": landing.page_min_us,
         "page_max": landing.page_max_us,
     }
@@ -118,7 +122,7 @@ def add_part(tx: Connection, part: NewPart, source_id: str, sequence: int, now_u
 
 
 def _add_keys(tx: Connection, landing: Landing) -> None:
-    source_id = landing.moving.source_id
+    source_id = landing.source_id
     rows = [{"rejection_key": key, "source_id": source_id} for key in landing.rejection_keys]
     if rows:
         tx.execute(insert(tables.rejection_keys), rows)
@@ -133,12 +137,13 @@ def known_rejections(tx: Connection, keys: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _count(tx: Connection, slice_: Slice, stream: RowMapping, tally: Tally, now_us: int) -> None:
-    """Add `tally` to the stream's figures."""
+def _count(tx: Connection, landing: Landing, stream: RowMapping, now_us: int) -> None:
+    """Add what landed to the stream's figures."""
+    tally = landing.tally
     latest = [us for us in (stream["last_event_us"], tally.last_event_us) if us is not None]
     values = {
-        "source": slice_.source_id,
-        "type": slice_.log_type,
+        "source": landing.source_id,
+        "type": landing.log_type,
         "more_events": tally.events,
         "more_repeats": tally.repeats,
         "more_rejections": tally.rejections,

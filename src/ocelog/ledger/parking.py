@@ -31,7 +31,7 @@ def park(tx: Connection, slice_: Slice, to: Slice, now_us: int) -> None:
     ]
     free = [row for row in met if row["holder"] is None]
     if any(row["since_us"] <= since_us and row["until_us"] >= until_us for row in free):
-        slices.save(tx, slice_, replace(to, state=SliceState.RETIRED), now_us)
+        slices.save(tx, replace(to, state=SliceState.RETIRED), now_us)
         return
     joined = [row for row in met if row in free or (row["since_us"] >= since_us and row["until_us"] <= until_us)]
     if joined:
@@ -39,7 +39,7 @@ def park(tx: Connection, slice_: Slice, to: Slice, now_us: int) -> None:
         tries = max(to.checkpoint.failures, *(row["checkpoint"].get("failures", 0) for row in joined))
         due = from_us(min(row["due_us"] for row in joined))
         to = replace(to, due_at=due, checkpoint=replace(to.checkpoint, failures=tries))
-    slices.save(tx, slice_, to, now_us)
+    slices.save(tx, to, now_us)
     if joined:
         # Whoever reads a joined one just now loses it by its fence.
         gone = {"state": SliceState.RETIRED, "fence": _s.fence + 1, "holder": None, "leased_until_us": None}

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, or_, select, update
 
-from ocelog.ledger import counters, loops, tables
+from ocelog.ledger import claims, counters, loops, tables
 from ocelog.model import Part
 
 _AT_ONCE = 500
@@ -57,8 +57,8 @@ def forget(tx: Connection, table: str, sequences: Collection[int]) -> None:
         counters.raise_removed(tx, table, max(gone))
 
 
-def landing_state(tx: Connection, table: str) -> tuple[frozenset[str], dict[int, int]]:
-    """Return the paths of the parts of `table`, and the fence of every slice, of one instant.
+def landing_state(tx: Connection, table: str) -> tuple[frozenset[str], dict[str, int]]:
+    """Return the paths of the parts of `table`, and the fence of every claim by its name, of one instant.
 
     A part that was set aside is one of them, also once its stretch is planned again: it may come back whole, and then
     it may be all that is left of its records.
@@ -66,7 +66,7 @@ def landing_state(tx: Connection, table: str) -> tuple[frozenset[str], dict[int,
     landed = select(_p.path).where(_p.table_name == table)
     paths = tx.execute(landed.union_all(select(_g.path).where(_g.table_name == table))).scalars()
     fences = tx.execute(select(tables.slices.c.id, tables.slices.c.fence))
-    return frozenset(paths), {row.id: row.fence for row in fences}
+    return frozenset(paths), {str(row.id): row.fence for row in fences} | claims.fences(tx)
 
 
 def unpublished(tx: Connection, table: str) -> tuple[int, int, int, int | None]:

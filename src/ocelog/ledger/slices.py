@@ -222,10 +222,17 @@ _FAILING = (
 )
 
 
-def save(tx: Connection, moving: Slice, to: Slice, now_us: int, *, landed: bool = False) -> None:
-    """Put `to` in the place of `moving` and extend its lease; who is done with it lets go. Raises LostFenceError.
+def move(tx: Connection, before: Slice, to: Slice, now_us: int) -> None:
+    """Put `to` in the place of `before`, of which no page has landed. Raises LostFenceError."""
+    after = to.checkpoint.after
+    save(tx, to, now_us, got_on=after is not None and after != before.checkpoint.after)
 
-    Since when it fails is forgotten once a page of it `landed`, or it moves on to another: not by asking otherwise.
+
+def save(tx: Connection, to: Slice, now_us: int, *, got_on: bool = False) -> None:
+    """Save a slice under its fence and extend its lease; who is done with it lets go. Raises LostFenceError.
+
+    Since when it fails is forgotten if it `got_on`: a page of it landed, or it moves on to another. Asking otherwise is
+    neither.
     """
     values: dict[str, Any] = {
         "state": to.state,
@@ -241,11 +248,11 @@ def save(tx: Connection, moving: Slice, to: Slice, now_us: int, *, landed: bool 
         saved, values["now_us"] = _KEPT_FAILING, now_us
     else:
         saved, values["now_us"] = _KEPT, now_us
-        if landed or (to.checkpoint.after is not None and to.checkpoint.after != moving.checkpoint.after):
+        if got_on:
             values["failing_us"] = None
-    held = {"slice": moving.id, "held": moving.fence}
+    held = {"slice": to.id, "held": to.fence}
     if tx.execute(saved, {**held, **values}).rowcount != 1:
-        raise lost(moving)
+        raise lost(to)
 
 
 _MINE = _THIS.where(_s.fence == bindparam("held"))
@@ -300,7 +307,7 @@ def split(tx: Connection, slice_: Slice, children: Sequence[Slice], now_us: int)
     What was cut since it fails still does, as far as is known: each piece until it is read.
     """
     failing = tx.execute(_FAILING_SINCE, {"slice": slice_.id}).one_or_none()
-    save(tx, slice_, replace(slice_, state=SliceState.RETIRED), now_us)
+    save(tx, replace(slice_, state=SliceState.RETIRED), now_us)
     for child in add(tx, children):
         if failing is not None:
             tx.execute(_THIS, {"slice": child.id, "failing_us": failing.failing_us, "reason": failing.reason})
@@ -348,6 +355,11 @@ def _listed(*, source: bool, log_type: bool, states: bool) -> Select[Any]:
     if states:
         found = found.where(_s.state.in_(bindparam("states", expanding=True)))
     return found
+
+
+def names(tx: Connection, source_id: str) -> list[str]:
+    """Return the names of the claims of the slices of a source."""
+    return [str(number) for number in tx.execute(select(_s.id).where(_s.source_id == source_id)).scalars()]
 
 
 def next_due(tx: Connection, now_us: int) -> datetime | None:

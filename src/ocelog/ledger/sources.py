@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Insert, RowMapping, Select, Text, Update, cas
 from sqlalchemy.exc import IntegrityError
 
 from ocelog.errors import ConfigError
-from ocelog.ledger import counters, sweeps, tables
+from ocelog.ledger import claims, counters, sweeps, tables
 from ocelog.model import SourceRow
 
 _s = tables.sources.c
@@ -82,12 +82,13 @@ def purge(tx: Connection, source_id: str) -> None:
 
     Counters stay, and so does what was removed: numbers that come again would be taken for landed.
     """
-    # The order of locks is that of a landing: counters, stream, slice.
+    # The order of locks is that of a landing: counters, stream, claim.
     counters.hold_all(tx)
     stream = tables.streams.c
     tx.execute(select(stream.log_type).where(stream.source_id == source_id).with_for_update()).all()
     tx.execute(delete(tables.slices).where(tables.slices.c.source_id == source_id))
     sweeps.purge(tx, source_id)
+    claims.purge(tx, source_id)
     for table in (tables.parts, tables.rejection_keys, tables.given_up, tables.secrets, tables.streams):
         tx.execute(delete(table).where(table.c.source_id == source_id))
     tx.execute(delete(tables.sources).where(_s.id == source_id))

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from ocelog.errors import LostFenceError
 from ocelog.ledger import (
+    claims,
     counters,
     given_up,
     landing,
@@ -29,7 +30,7 @@ from ocelog.ledger.slices import Due
 from ocelog.ledger.streams import StreamRow
 from ocelog.ledger.transactions import Database
 from ocelog.ledger.vault import Vault, kept, marks
-from ocelog.model import GivenUp, Marks, NewPart, Part, Slice, SliceState, SourceRow, StreamFaults, TableFault
+from ocelog.model import Claim, GivenUp, Marks, NewPart, Part, Slice, SliceState, SourceRow, StreamFaults, TableFault
 from ocelog.pull.ports import Behind, Coverage, Landed, Landing, Suspect
 from ocelog.pull.sweep import Outcome, Step, Sweep
 from ocelog.redaction import without_password
@@ -91,7 +92,7 @@ class Ledger:
     def move(self, slice_: Slice, to: Slice) -> None:
         """Save `to` in the place of `slice_` without landing anything. Raises LostFenceError."""
         with self._database.write() as tx:
-            slices.save(tx, slice_, to, self._now_us())
+            slices.move(tx, slice_, to, self._now_us())
 
     def split(self, slice_: Slice, children: Sequence[Slice]) -> None:
         """Retire `slice_` and plan `children`. Raises LostFenceError."""
@@ -247,9 +248,28 @@ class Ledger:
             slices.release(tx, slice_)
 
     def release_home(self, home_id: str) -> None:
-        """Let go of the slices that processes of a home hold: for whoever has its lock, so that they must be gone."""
+        """Let go of what processes of a home hold: for whoever has its lock, so that they must be gone."""
         with self._database.write() as tx:
             slices.release_home(tx, home_id)
+            claims.release_home(tx, home_id)
+
+    def take_claim(self, work: str, source_id: str, holder: str, *, lease: timedelta = slices.LEASE) -> Claim:
+        """Hand the claim to `work`, such as a replay, on a source to `holder`, under a new fence.
+
+        Landing extends the lease. Raises LostFenceError while another has it, and if the source is gone.
+        """
+        with self._database.write() as tx:
+            return claims.take(tx, work, source_id, holder, self._now_us(), lease)
+
+    def release_claim(self, claim: Claim) -> None:
+        """Let go of a claim, unless another holder has it by now."""
+        with self._database.write() as tx:
+            claims.release(tx, claim)
+
+    def claims_of(self, source_id: str) -> list[str]:
+        """Return the names of all claims to land records of a source: those of its slices, and the others."""
+        with self._database.read() as tx:
+            return [*slices.names(tx, source_id), *claims.of_source(tx, source_id)]
 
     def due(self, now: datetime) -> dict[tuple[str, str], Due]:
         """Return what may be taken at `now`, and when more may be, by (source id, log type). Only reads."""
@@ -332,8 +352,8 @@ class Ledger:
         with self._database.write() as tx:
             parts.forget(tx, table, sequences)
 
-    def landing_state(self, table: str) -> tuple[frozenset[str], dict[int, int]]:
-        """Return the paths of the parts of `table`, also of those set aside, and the fence of every slice by its id.
+    def landing_state(self, table: str) -> tuple[frozenset[str], dict[str, int]]:
+        """Return the paths of the parts of `table`, also of those set aside, and the fence of every claim by its name.
 
         All of it is of one instant.
         """

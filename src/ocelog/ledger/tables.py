@@ -13,6 +13,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 metadata = MetaData(
@@ -121,6 +122,22 @@ counters = Table(
     Column("table_name", Text, primary_key=True),
     Column("last", BigInteger, nullable=False),
     Column("removed_through", BigInteger, nullable=False),
+)
+
+# Who may land what no slice is read for: a replay of the rejections of a source, for example.
+claims = Table(
+    "claims",
+    metadata,
+    Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("work", Text, nullable=False),
+    Column("source_id", Text, ForeignKey("sources.id"), nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("holder", Text),
+    Column("lease_us", BigInteger),
+    Column("leased_until_us", BigInteger),
+    UniqueConstraint("work", "source_id"),
+    # As for slices: a number that came again would let an old file pass for a new claim's.
+    sqlite_autoincrement=True,
 )
 
 # How far each loop has come in each table: the number of the last part that it is done with.

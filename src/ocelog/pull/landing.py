@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ocelog.errors import LakeUnavailableError
-from ocelog.model import REJECTIONS, Kind, NewPart, Rejection, Slice, Stamp
+from ocelog.model import REJECTIONS, Claim, Kind, NewPart, Origin, Rejection, Slice, Stamp
 from ocelog.pull.memory import Memory
 from ocelog.pull.ports import (
     Ask,
@@ -64,25 +64,28 @@ class _Found:
 
 @dataclass(slots=True, kw_only=True)
 class Lander:
-    """Lands the pages of one slice for one holder."""
+    """Lands pages for the holder of one claim: a slice that is read, or a replay."""
 
     ledger: LandingLedger
     lake: Lake
     kind: Kind
     table: str
+    claim: Claim
+    source_id: str
     source_label: str
+    origin: Origin
     rejection_rows: RejectionRows
     memory: Memory
     numbers: "count[int]" = field(default_factory=count)
     """Tells apart the files that one holder writes."""
 
-    def land(self, page: Page, ask: Ask, shaped: Shaped, *, moving: Slice, to: Slice) -> PageLanded:
-        """Commit the new versions and rejections of `page` together with `to`, the slice's next checkpoint.
+    def land(self, page: Page, ask: Ask, shaped: Shaped, *, to: Slice | None) -> PageLanded:
+        """Commit the new versions and rejections of `page` together with `to`, its slice at the next checkpoint.
 
         Files first, then one transaction, so that no checkpoint vouches for rows that are not there. Raises
-        LostFenceError when another holder has the slice: then nothing was committed.
+        LostFenceError when another holds the claim: then nothing was committed.
         """
-        rejections = _by_key(moving, page, shaped.rejections)
+        rejections = self._by_key(page, shaped.rejections)
         known_rejections = self.ledger.known_rejections(list(rejections)) if rejections else frozenset()
         if rejections.keys() - known_rejections:
             # The lake is the memory for them too: a ledger that was restored does not know what has landed since.
@@ -92,7 +95,7 @@ class Lander:
             self._fill_unknown(page, shaped)
             placed = self.memory.history.place(shaped, page.asked_us)
             fresh = {key: rejection for key, rejection in rejections.items() if key not in known_rejections}
-            landing = self._landing(page, _Found(shaped, placed, fresh), moving=moving, to=to)
+            landing = self._landing(page, _Found(shaped, placed, fresh), to=to)
             match self.ledger.land(landing):
                 case Landed(sequence=sequence):
                     self.memory.landed(placed, sequence)
@@ -111,27 +114,29 @@ class Lander:
         elif behind.parts:
             self.memory.read(behind.parts)
 
-    def _landing(self, page: Page, found: "_Found", *, moving: Slice, to: Slice) -> Landing:
+    def _landing(self, page: Page, found: "_Found", *, to: Slice | None) -> Landing:
         shaped = found.shaped
         stamp = Stamp(
-            source_id=moving.source_id,
+            source_id=self.source_id,
             source_label=self.source_label,
-            origin=moving.origin.written,
+            origin=self.origin.written,
             observed_us=page.asked_us,
             parsed_us=time.time_ns() // 1000,
         )
         # An unknown field takes the value of the version just before, whose dates may be any.
         anywhen = bool(shaped.cursor_us) and bool(page.refused or page.unknown)
         return Landing(
-            moving=moving,
+            claim=self.claim,
+            source_id=self.source_id,
+            log_type=self.kind.log_type,
             to=to,
             table=self.table,
-            part=self._write(shaped, found.placed, stamp, moving),
+            part=self._write(shaped, found.placed, stamp),
             page_min_us=-_EVER_US if anywhen else min(shaped.cursor_us, default=None),
             page_max_us=_EVER_US if anywhen else max(shaped.cursor_us, default=None),
             loaded_through=self.memory.through,
             loaded=frozenset(self.memory.loaded),
-            rejections=self._write_rejections(found.rejections, stamp, moving),
+            rejections=self._write_rejections(found.rejections, stamp),
             rejection_keys=list(found.rejections),
             tally=Tally(
                 events=len(found.placed.keep),
@@ -143,26 +148,35 @@ class Lander:
             ),
         )
 
-    def _write(self, shaped: Shaped, placed: Placed, stamp: Stamp, moving: Slice) -> NewPart | None:
+    def _write(self, shaped: Shaped, placed: Placed, stamp: Stamp) -> NewPart | None:
         if not placed.keep:
             return None
-        return self.lake.write(self.table, self._name(moving), shaped.table(placed.keep, placed.row_ids, stamp))
+        return self.lake.write(self.table, self._name(), shaped.table(placed.keep, placed.row_ids, stamp))
 
-    def _write_rejections(self, rejections: dict[str, Rejection], stamp: Stamp, moving: Slice) -> NewPart | None:
+    def _write_rejections(self, rejections: dict[str, Rejection], stamp: Stamp) -> NewPart | None:
         if not rejections:
             return None
         rows = self.rejection_rows(
             list(rejections.values()), log_type=self.kind.log_type, keys=list(rejections), stamp=stamp
         )
-        return self.lake.write(REJECTIONS, self._name(moving), rows)
+        return self.lake.write(REJECTIONS, self._name(), rows)
 
-    def _name(self, moving: Slice) -> str:
-        return f"{moving.id}-{moving.fence}-{next(self.numbers)}"
+    def _name(self) -> str:
+        return f"{self.claim.name}-{self.claim.fence}-{next(self.numbers)}"
 
     def _discard(self, landing: Landing) -> None:
         for part in (landing.part, landing.rejections):
             if part is not None:
                 self.lake.discard(part)
+
+    def _by_key(self, page: Page, rejections: Sequence[Rejection]) -> dict[str, Rejection]:
+        """Return the rejections of `page` by their keys; each keeps which fields were unknown, for its replay."""
+        return {
+            rejection_key(self.source_id, self.kind.log_type, found.raw): replace(
+                found, unknown=page.refused | page.unknown.get(found.position, frozenset())
+            )
+            for found in rejections
+        }
 
     def _fill_unknown(self, page: Page, shaped: Shaped) -> None:
         """Give fields that this answer could not show the value of the version just before.
@@ -224,13 +238,3 @@ def rejection_key(source_id: str, log_type: str, raw: bytes) -> str:
     """Name a rejection by what was rejected, so that an overlap does not land it twice: 32 hex digits."""
     prefix = f"{source_id}\0{log_type}\0".encode()
     return blake2b(prefix + raw, digest_size=16).hexdigest()
-
-
-def _by_key(moving: Slice, page: Page, rejections: Sequence[Rejection]) -> dict[str, Rejection]:
-    """Return the rejections of `page` by their keys; each keeps which fields were unknown, for when it is replayed."""
-    return {
-        rejection_key(moving.source_id, moving.log_type, found.raw): replace(
-            found, unknown=page.refused | page.unknown.get(found.position, frozenset())
-        )
-        for found in rejections
-    }

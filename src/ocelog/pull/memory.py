@@ -1,10 +1,10 @@
-"""What is there already, as far as one slice must know it to drop repeats."""
+"""What is there already, as far as whoever lands must know it to drop repeats."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ocelog.errors import LakeUnavailableError
-from ocelog.model import Kind, Origin, Part, Slice
+from ocelog.model import Kind, Part
 from ocelog.pull.ports import Ask, Lake, OpenRecords, Shaped
 from ocelog.pull.versions import History, Placed
 from ocelog.times import to_us
@@ -16,7 +16,7 @@ _MOST_OPEN = 20_000
 
 @dataclass(slots=True)
 class Memory:
-    """The lake is the memory: this is the part of it that concerns one slice, loaded once and kept up by hand.
+    """The lake is the memory: this is the part of it that concerns one slice or replay, loaded once, kept up by hand.
 
     A slice asked by its cursor field needs the stretch of p_cursor_time that its widened question covers. Any other
     question can show records with any p_cursor_time: there the versions of the ids that a page shows are loaded. So
@@ -28,8 +28,12 @@ class Memory:
 
     lake: Lake
     table: str
-    slice_: Slice
+    source_id: str
     kind: Kind
+    by: str | None
+    """The date field that is asked by; None: none, records come as they are."""
+    sweeps: bool = False
+    """Whether it shows the open records of its stretch."""
     history: History = field(init=False)
     through: int = 0
     """Every part up to this sequence is in `history`, or does not concern it."""
@@ -45,7 +49,7 @@ class Memory:
         """Make sure that every version which an event of `shaped` could repeat is in `history`."""
         if not shaped.ids:
             return
-        if self.slice_.origin is Origin.SWEEP:
+        if self.sweeps:
             self.opened(ask)
             self._load_missing(shaped)
             return
@@ -53,7 +57,7 @@ class Memory:
         if predecessors:
             self._stretch = None
             self._load(0, None, shaped.ids)
-        elif self.slice_.by != self.kind.cursor_field:
+        elif self.by != self.kind.cursor_field:
             self._load(min(least, to_us(ask.since)), None, shaped.ids)
         elif self._stretch is None or least < self._stretch[0] or most > self._stretch[1]:
             since, until = self._stretch or (to_us(ask.since), to_us(ask.until))
@@ -70,8 +74,7 @@ class Memory:
         """
         missing = [record_id for record_id in shaped.ids if not self.history.knows(record_id)]
         if missing:
-            source_id = self.slice_.source_id
-            found = self.lake.load(self.table, source_id, since_us=-_EVER_US, until_us=None, ids=missing)
+            found = self.lake.load(self.table, self.source_id, since_us=-_EVER_US, until_us=None, ids=missing)
             self.history.add(found.known)
 
     def opened(self, ask: Ask) -> OpenRecords:
@@ -79,7 +82,7 @@ class Memory:
         if self._opened is None:
             self._opened = self.lake.load_open(
                 self.table,
-                self.slice_.source_id,
+                self.source_id,
                 created=self.kind.created_field,
                 since_us=to_us(ask.since),
                 until_us=to_us(ask.until),
@@ -100,7 +103,7 @@ class Memory:
         """Take in parts that landed meanwhile; where a file is gone already, load anew."""
         new = list(parts)
         try:
-            self.history.add(self.lake.read(new, self.slice_.source_id))
+            self.history.add(self.lake.read(new, self.source_id))
         except LakeUnavailableError:
             self.reload()
         else:
@@ -113,11 +116,11 @@ class Memory:
             self.loaded.add(sequence)
 
     def _load(self, since_us: int, until_us: int | None, ids: list[str] | None) -> None:
-        found = self.lake.load(self.table, self.slice_.source_id, since_us=since_us, until_us=until_us, ids=ids)
+        found = self.lake.load(self.table, self.source_id, since_us=since_us, until_us=until_us, ids=ids)
         self.history = self._blank()
         self.history.add(found.known)
         self.through = found.through
         self.loaded = set()
 
     def _blank(self) -> History:
-        return History(self.slice_.source_id, self.slice_.log_type)
+        return History(self.source_id, self.kind.log_type)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ocelog.model import Known, Narrowed, NewPart, Part, Rejection, Slice, Stamp, StreamFaults
+from ocelog.model import Claim, Known, Narrowed, NewPart, Part, Rejection, Slice, Stamp, StreamFaults
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -144,10 +144,12 @@ class Tally:
 class Landing:
     """Everything that one landing commits, and what the puller knew when it made it."""
 
-    moving: Slice
-    """As it was taken: its id and fence."""
-    to: Slice
-    """As it is once this has landed."""
+    claim: Claim
+    """Whose it is; it lands only while nobody else holds that."""
+    source_id: str
+    log_type: str
+    to: Slice | None
+    """The claim's slice, as it is once this has landed; None: no slice's, but that of a replay."""
     table: str
     part: NewPart | None
     """None: nothing new, only the checkpoint moves."""

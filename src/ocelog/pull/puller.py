@@ -150,9 +150,14 @@ class _Work:
             lake=puller.lake,
             kind=puller.kind,
             table=table,
+            claim=slice_.claim,
+            source_id=slice_.source_id,
             source_label=puller.source_label,
+            origin=slice_.origin,
             rejection_rows=puller.rejection_rows,
-            memory=Memory(puller.lake, table, slice_, puller.kind),
+            memory=Memory(
+                puller.lake, table, slice_.source_id, puller.kind, by=slice_.by, sweeps=slice_.origin is Origin.SWEEP
+            ),
         )
 
     def step(self) -> None:
@@ -255,7 +260,7 @@ class _Work:
         after = self._judged(after, ask)
         onward = isinstance(after, Moved) and after.to.state is not SliceState.PARKED
         to = after.to if isinstance(after, Moved) and onward else self.slice_
-        landed = self.lander.land(page, ask, shaped, moving=self.slice_, to=to)
+        landed = self.lander.land(page, ask, shaped, to=to)
         self.slice_ = to
         self.puller.told(Step(slice_=to, landed=landed, request_id=page.request_id, note=note))
         if isinstance(after, Moved) and onward:

@@ -344,10 +344,12 @@ def _infer_some(  # noqa: PLR0913, PLR0917 - what, from where, to where
         if not gone:
             return slice_
         rows = _closed_rows(slice_, gone, history, lake, columns, source_label)
-        part = lake.write(table, f"{slice_.id}-{slice_.fence}-{time.time_ns()}{attempt:02d}", rows)
+        part = lake.write(table, f"{slice_.claim.name}-{slice_.fence}-{time.time_ns()}{attempt:02d}", rows)
         to = replace(slice_, checkpoint=replace(slice_.checkpoint, met=slice_.checkpoint.met + len(gone)))
         landing = Landing(
-            moving=slice_,
+            claim=slice_.claim,
+            source_id=slice_.source_id,
+            log_type=slice_.log_type,
             to=to,
             table=table,
             part=part,

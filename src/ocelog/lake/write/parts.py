@@ -16,7 +16,8 @@ from ocelog.model import NewPart
 from ocelog.schema.columns.table import part_options
 
 LANDING = "landing"
-_NAME = re.compile(r"(?P<slice>\d+)-(?P<fence>\d+)-\d+(?:\.[0-9a-f]{8})?\.parquet")
+_CLAIM = re.compile(r"(?P<claim>(?P<kind>[a-z]?)(?P<number>\d+))")
+_NAME = re.compile(_CLAIM.pattern + r"-(?P<fence>\d+)-\d+(?:\.[0-9a-f]{8})?\.parquet")
 
 
 def write_part(home: Path, table: str, name: str, rows: pa.Table) -> NewPart:
@@ -54,35 +55,39 @@ def cursor_range(rows: pa.Table) -> tuple[int, int]:
     return found["min"], found["max"]
 
 
-def parts_of_slices(home: Path, table: str, slices: Collection[int]) -> list[str]:
-    """Return the files in landing that were written for some slices, whether or not anything vouches for them."""
+def parts_of_claims(home: Path, table: str, claims: Collection[str]) -> list[str]:
+    """Return the files in landing that were written under some claims, whether or not anything vouches for them."""
     names = sorted(file.name for file in (home / LANDING / table).glob("*.parquet"))
     return [
         f"{LANDING}/{table}/{name}"
         for name in names
-        if (found := _NAME.fullmatch(name)) is not None and int(found["slice"]) in slices
+        if (found := _NAME.fullmatch(name)) is not None and found["claim"] in claims
     ]
 
 
 def remove_orphans(home: Path, table: str, ledger: LakeLedger) -> list[str]:
-    """Delete files that no transaction vouches for and none ever will: their holder has lost its slice.
+    """Delete files that no transaction vouches for and none ever will: their holder has lost its claim.
 
-    The files are listed before the ledger is asked, and a file whose fence is the slice's present one stays: its
-    holder may only be asleep, and commit it yet. A slice that the ledger has forgotten takes no landing either, unless
+    The files are listed before the ledger is asked, and a file whose fence is the claim's present one stays: its
+    holder may only be asleep, and commit it yet. A claim that the ledger has forgotten takes no landing either, unless
     its number is above all that this ledger knows: then it may be an older copy, which is to be replaced.
     """
     names = sorted(file.name for file in (home / LANDING / table).glob("*.parquet"))
     landed, fences = ledger.landing_state(table)
-    newest = max(fences, default=0)
+    newest = dict[str, int]()
+    for known in map(_CLAIM.fullmatch, fences):
+        if known is not None:
+            newest[known["kind"]] = max(newest.get(known["kind"], 0), int(known["number"]))
 
-    def has_lost(slice_: int, fence: int) -> bool:
-        return fence < fences[slice_] if slice_ in fences else slice_ <= newest
+    def has_lost(file: re.Match[str]) -> bool:
+        fence = fences.get(file["claim"])
+        return int(file["number"]) <= newest.get(file["kind"], 0) if fence is None else int(file["fence"]) < fence
 
     orphans = [
         path
         for name in names
         if (found := _NAME.fullmatch(name)) is not None
-        and has_lost(int(found["slice"]), int(found["fence"]))
+        and has_lost(found)
         and (path := f"{LANDING}/{table}/{name}") not in landed
     ]
     for path in orphans:
