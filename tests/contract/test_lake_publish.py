@@ -527,7 +527,8 @@ def test_a_table_is_described_for_other_engines(publisher: Publisher, lake: File
     info = lake_info(lake.home, ledger, TABLE)
     assert (info.published_through, info.files, info.rows) == (1, 1, 2)
     assert (info.waiting_parts, info.waiting_rows) == (1, 1)
-    assert list(info.lines) == ["DuckDB", "Polars", "PyIceberg", "Spark", "Trino"]
+    python = ["Polars", "PyIceberg"]
+    assert list(info.lines) == ["DuckDB", "DuckDB with its iceberg extension", *python, "ClickHouse", "Spark", "Trino"]
     assert all(str(lake.home) in line for line in info.lines.values())
 
 

@@ -10,6 +10,7 @@ from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
@@ -177,6 +178,19 @@ def test_tables_and_what_their_columns_mean_are_listed(say: Inside) -> None:
         assert {column["column"] for column in columns} == {column["column_name"] for column in described}
         assert [column["column"] for column in columns if not column["meaning"]] == []
     assert "did you mean 'wiz_audit'" in say("tables", "wiz_adit", code=2)[1]
+
+
+def test_a_pull_keeps_the_views_for_other_tools(say: Inside) -> None:
+    printed, _ = say("lake")
+    line = next(each for each in printed.splitlines() if "IMPORT DATABASE" in each)
+    with duckdb.connect() as connection:
+        connection.execute(line.partition(": ")[2]).fetchall()
+        counts = "SELECT (SELECT count(*) FROM wiz_audit), (SELECT count(*) FROM open_issues)"
+        found = connection.sql(counts).fetchall()
+    ours = json.loads(say("query", "SELECT count(*) AS n FROM open_issues")[0])["n"]
+    assert found == [(120, ours)]
+    assert "IMPORT DATABASE" in say("lake", "open_issues", code=2)[1]
+    assert "other engines do not have it" in say("lake", "streams", code=2)[1]
 
 
 def test_the_lines_for_polars_read_the_table(say: Inside, monkeypatch: pytest.MonkeyPatch) -> None:

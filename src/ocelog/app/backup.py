@@ -19,6 +19,7 @@ from ocelog.installation import home as homes
 from ocelog.installation.opening import Installation
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read.view import check_lake
+from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.storage.checksums import damage, damaged, unreadable
 from ocelog.lake.storage.disk import make_directory, refusal, sync_directory
 from ocelog.lake.upkeep.inspect import inspect
@@ -302,6 +303,7 @@ def restore(  # noqa: C901, PLR0912 - the order of the steps is the rule
         found = inspect(real, ledger, table_schemas())
         if found:
             raise HomeError(f"The restored home is not whole: {found[0].text}")
+        ViewsFile(real, table_schemas()).refresh()
     finally:
         ledger.close()
     homes.finish(real, ledger_url=ledger_url)

@@ -11,6 +11,7 @@ from ocelog.app.assemble import maintenance
 from ocelog.app.loop import Work, log_failure
 from ocelog.app.status import lost_lines
 from ocelog.errors import LedgerUnavailableError, OcelogError
+from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.storage.disk import disk_errors
 from ocelog.lake.upkeep.leftovers import remove_leftovers
 from ocelog.lake.upkeep.maintenance import Maintenance, Tended
@@ -34,6 +35,7 @@ class PublishLoop:
     error: OcelogError | None = None
     """What went wrong when it last published; None: nothing."""
     maintenance: Maintenance = field(init=False)
+    _views: ViewsFile = field(init=False)
     _looked_at: float = float("-inf")
     _cleaned_at: float = float("-inf")
     _unpublishable: set[str] = field(init=False)
@@ -45,6 +47,7 @@ class PublishLoop:
     def __post_init__(self) -> None:
         installation = self.work.assembly.installation
         self.maintenance = maintenance(installation)
+        self._views = ViewsFile(installation.home.path, self.work.assembly.lake.schemas)
         self._unpublishable = {each.table for each in installation.ledger.table_faults() if each.what == PUBLISHING}
 
     @property
@@ -90,6 +93,7 @@ class PublishLoop:
                 log.exception("bug in Ocelog", table=table)
             else:
                 self._tend(table)
+        self._try_upkeep("views for other tools", self._views.refresh)
 
     def is_time(self, table: str) -> bool:
         """Whether enough of `table` waits, or the oldest has waited for long enough."""
@@ -138,15 +142,16 @@ class PublishLoop:
             lambda: remove_leftovers(home, table),
             lambda: self._told(self.maintenance.tend(table)),
         ):
-            try:
-                with disk_errors(home):
-                    work()
-            except OcelogError as error:
-                log.warning(
-                    "upkeep failed", table=table, error=type(error).__name__, code=error.code, reason=str(error)
-                )
-            except Exception:
-                log.exception("bug in Ocelog", table=table, during="upkeep")
+            self._try_upkeep(table, work)
+
+    def _try_upkeep(self, table: str, work: Callable[[], object]) -> None:
+        try:
+            with disk_errors(self.work.assembly.installation.home.path):
+                work()
+        except OcelogError as error:
+            log.warning("upkeep failed", table=table, error=type(error).__name__, code=error.code, reason=str(error))
+        except Exception:
+            log.exception("bug in Ocelog", table=table, during="upkeep")
 
     def _told(self, tended: Tended) -> None:
         table = tended.table

@@ -4,6 +4,7 @@ from ocelog.app import sources
 from ocelog.app.log_types import table_schemas
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
+from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.upkeep.purge import delete_rows
 from ocelog.lake.write.parts import discard, parts_of_claims
 from ocelog.lake.write.publish import Publisher
@@ -25,6 +26,7 @@ def purge(installation: Installation, row: SourceRow) -> None:
         for path in _landed(installation, row.id):
             discard(home.path, path)
         ledger.purge_source(row.id)
+        ViewsFile(home.path, schemas).refresh()
 
 
 def _landed(installation: Installation, source_id: str) -> list[str]:

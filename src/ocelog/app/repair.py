@@ -19,6 +19,7 @@ from ocelog.lake.catalog.state import NAMESPACE, TableFile, TableStates
 from ocelog.lake.lake import FileLake
 from ocelog.lake.read.scan import opened
 from ocelog.lake.read.view import Views
+from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.storage.checksums import damage
 from ocelog.lake.upkeep import repair as tables
 from ocelog.lake.upkeep.inspect import inspect
@@ -79,6 +80,8 @@ def repair(installation: Installation, *, dry_run: bool) -> Repair:
     _plan_again(installation, done, lost if dry_run else ())
     if not dry_run and not done.left:
         Publisher(installation.home.path, installation.ledger, table_schemas()).reconcile()
+    if not dry_run:
+        ViewsFile(installation.home.path, table_schemas()).refresh()
     return done
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from ocelog.app.log_types import table_schemas
 from ocelog.errors import HomeError, OcelogError
 from ocelog.installation.opening import Installation
+from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.upkeep import reshape as lake_tables
 from ocelog.lake.upkeep.reshape import Reshaped
 from ocelog.model import table_name
@@ -44,6 +45,11 @@ def reshape_each(
     for name in tables:
         try:
             done.append(reshape_table(installation, name, dry_run=dry_run, told=told))
+        except OcelogError as error:
+            failed.append(error)
+    if not dry_run:
+        try:
+            ViewsFile(installation.home.path, table_schemas()).refresh()
         except OcelogError as error:
             failed.append(error)
     failed.sort(key=lambda error: not isinstance(error, HomeError))

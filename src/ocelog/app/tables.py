@@ -14,12 +14,13 @@ from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read import engine_snippets
 from ocelog.lake.read.engine_snippets import LakeInfo
 from ocelog.lake.read.saved_views import saved_views
-from ocelog.lake.read.sql import ALL_LOGS, CURRENT, current_sql, log_tables, sql_type
+from ocelog.lake.read.sql import ALL_LOGS, CURRENT, current_sql, literal, log_tables, sql_type
+from ocelog.lake.read.views_file import views_folder
 from ocelog.model import REJECTIONS, table_name
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.suggest import suggest
 
-__all__ = ["LakeInfo", "check_table", "columns", "current_sql", "lake_info", "meanings", "sql_type"]
+__all__ = ["LakeInfo", "check_table", "columns", "current_sql", "lake_info", "literal", "meanings", "sql_type"]
 
 
 def meanings() -> dict[str, str]:
@@ -59,9 +60,12 @@ def columns(table: str, home: Path | None = None) -> list[pa.Field]:
 
 def lake_info(installation: Installation, table: str) -> LakeInfo:
     """Return where `table` is, what it holds, and how other engines read it. Raises ConfigError for a view."""
-    if table in meanings().keys() - table_schemas().keys():
+    if table in MEANINGS:
+        raise ConfigError(f"{table!r} is made for each query of `ocelog query`: other engines do not have it.")
+    if table not in table_schemas():
+        folder = literal(str(views_folder(installation.home.path)))
         raise ConfigError(
-            f"{table!r} is a view of `ocelog query`, made of tables anew each time; other engines have only the "
-            "tables. How to write it there: docs/lake.md"
+            f"{table!r} is a view. DuckDB has it by IMPORT DATABASE {folder}; other engines have only the tables. "
+            "How to write a _current view there: docs/lake.md"
         )
     return engine_snippets.lake_info(installation.home.path, installation.ledger, table)

@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ocelog.app.assemble import maintenance
+from ocelog.app.log_types import table_schemas
 from ocelog.errors import HomeError, LedgerUnavailableError, OcelogError
 from ocelog.installation.opening import Installation
+from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.upkeep.maintenance import Tended
 
 
@@ -38,6 +40,11 @@ def tend(
             if isinstance(error, LedgerUnavailableError):
                 # Every other table would wait as long for it.
                 break
+    if not dry_run:
+        try:
+            ViewsFile(installation.home.path, table_schemas()).refresh()
+        except OcelogError as error:
+            found.failed.append(error)
     kept = dict.fromkeys(one.not_expired for one in found.tables)
     found.failed.extend(HomeError(reason) for reason in kept if reason is not None)
     found.failed.sort(key=lambda error: not isinstance(error, HomeError))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app.log_types import table_schemas
-from ocelog.app.tables import LakeInfo, check_table, current_sql, lake_info, meanings
+from ocelog.app.tables import LakeInfo, check_table, current_sql, lake_info, literal, meanings
 from ocelog.cli import show
 from ocelog.installation.opening import opened
 from ocelog.model import REJECTIONS
@@ -28,6 +28,7 @@ def command(
         show.as_json([asdict(info) for info in found])
         return
     typer.echo(f"Iceberg catalog: {found[0].catalog}")
+    typer.echo(f"All tables and views, in DuckDB: IMPORT DATABASE {literal(found[0].views)};")
     show.table([_line(info) for info in found])
     if table is not None:
         _print_lines(found[0])

@@ -8,8 +8,10 @@ from ocelog.lake.catalog.state import CATALOG_NAME, NAMESPACE, catalog_path, cat
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.read.sql import literal
 from ocelog.lake.read.view import Views
+from ocelog.lake.read.views_file import views_folder
 
-_PACKAGES = ("org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.10.1", "org.xerial:sqlite-jdbc:3.50.3.0")
+_SPARK = "3.5.6"
+_PACKAGES = ("org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.2", "org.xerial:sqlite-jdbc:3.50.3.0")
 
 # The SQL here is shown to a person, and run by no one.
 # ruff: noqa: S608
@@ -22,6 +24,8 @@ class LakeInfo:
     table: str
     catalog: str
     """Path of the SQLite database that is the Iceberg catalog."""
+    views: str
+    """Path of the folder by which DuckDB gets every table and view: `IMPORT DATABASE`."""
     metadata: str | None
     """Path of the table's present metadata file; None: nothing was published yet."""
     published_through: int
@@ -32,7 +36,7 @@ class LakeInfo:
     waiting_rows: int
     waiting_bytes: int
     lines: Mapping[str, str]
-    """Lines to paste, by engine."""
+    """Lines to paste, by engine; how to install it is a comment in them."""
 
 
 def lake_info(home: Path, ledger: LakeLedger, table: str) -> LakeInfo:
@@ -42,6 +46,7 @@ def lake_info(home: Path, ledger: LakeLedger, table: str) -> LakeInfo:
     return LakeInfo(
         table=table,
         catalog=str(catalog_path(home)),
+        views=str(views_folder(home)),
         metadata=metadata,
         published_through=0 if view.state is None else view.state.mark,
         files=len(view.files),
@@ -57,9 +62,35 @@ def lake_info(home: Path, ledger: LakeLedger, table: str) -> LakeInfo:
 def _lines(home: Path, table: str, metadata: str) -> dict[str, str]:
     warehouse = str(home / "lake" / "warehouse")
     return {
-        "DuckDB": f"INSTALL iceberg; LOAD iceberg;\nSELECT count(*) FROM iceberg_scan({literal(metadata)});",
-        "Polars": f"import polars as pl\nprint(pl.scan_iceberg({metadata!r}).head().collect())",
+        "DuckDB": "\n".join(
+            (
+                "-- pip install duckdb",
+                f"IMPORT DATABASE {literal(str(views_folder(home)))};",
+                f"SELECT count(*) FROM {table};",
+            )
+        ),
+        "DuckDB with its iceberg extension": "\n".join(
+            (
+                "-- pip install duckdb; the first line downloads the extension",
+                "INSTALL iceberg; LOAD iceberg;",
+                f"SELECT count(*) FROM iceberg_scan({literal(metadata)});",
+            )
+        ),
+        "Polars": "\n".join(
+            (
+                "# pip install polars 'pyiceberg[pyarrow]'",
+                "import polars as pl",
+                f"print(pl.scan_iceberg({metadata!r}).head().collect())",
+            )
+        ),
         "PyIceberg": _pyiceberg(home, table, warehouse),
+        "ClickHouse": "\n".join(
+            (
+                "-- pip install chdb, or clickhouse-local: start it in a folder above the lake: it reads no other.",
+                "-- A server reads only below its user_files_path.",
+                f"SELECT count() FROM icebergLocal({literal(f'{warehouse}/{NAMESPACE}/{table}/')});",
+            )
+        ),
         "Spark": _spark(home, table, warehouse),
         "Trino": _trino(home, table, warehouse),
     }
@@ -69,6 +100,7 @@ def _pyiceberg(home: Path, table: str, warehouse: str) -> str:
     uri = catalog_uri(home)
     return "\n".join(
         (
+            "# pip install 'pyiceberg[sql-sqlite,pyarrow]'",
             "from pyiceberg.catalog.sql import SqlCatalog",
             f"catalog = SqlCatalog({CATALOG_NAME!r}, uri={uri!r}, warehouse={warehouse!r})",
             f'print(catalog.load_table("{NAMESPACE}.{table}").scan(limit=10).to_arrow())',
@@ -77,7 +109,7 @@ def _pyiceberg(home: Path, table: str, warehouse: str) -> str:
 
 
 def _spark(home: Path, table: str, warehouse: str) -> str:
-    """Return a command for Spark 4.0; the version in the package's name must fit one's own Spark and Scala."""
+    """Return a command for Spark 3.5; the version in the package's name must fit one's own Spark and Scala."""
     catalog = f"spark.sql.catalog.{CATALOG_NAME}"
     settings = {
         catalog: "org.apache.iceberg.spark.SparkCatalog",
@@ -86,7 +118,8 @@ def _spark(home: Path, table: str, warehouse: str) -> str:
         f"{catalog}.jdbc.schema-version": "V1",
         f"{catalog}.warehouse": warehouse,
     }
-    return " \\\n  ".join(
+    note = f"# pip install pyspark=={_SPARK}, and Java 17. For Spark 4.0 write iceberg-spark-runtime-4.0_2.13.\n"
+    return note + " \\\n  ".join(
         (
             f"spark-sql --packages {','.join(_PACKAGES)}",
             *(f"--conf {_shell(f'{name}={value}')}" for name, value in settings.items()),
