@@ -15,7 +15,7 @@ def pages_of(short: str, *, pages: int) -> list[bytes]:
     root = ROOTS[SHORT_NAMES[short]]
     size = {"audit": 0, "issues": 0, "findings": 0} | {short: pages * RECORDS}
     tenant = Api(World(seed=3, audit=size["audit"], issues=size["issues"], findings=size["findings"]))
-    wanted = {"status": _EVERY_STATUS} if root.statuses else {}
+    wanted = {"status": _EVERY_STATUS} if root.kind.statuses else {}
     found: list[bytes] = []
     after = None
     while len(found) < pages:

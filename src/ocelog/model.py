@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from ocelog.times import EPOCH
 
@@ -68,6 +68,15 @@ class Kind:
     """
 
     log_type: str
+    """Full name, such as Wiz.Issues."""
+    short: str = ""
+    """As people type it, and as the file of its query is called: issues."""
+    title: str = ""
+    """As the product's pages call its records, in a sentence: issues, the audit log."""
+    partition: Literal["day", "month"] = "month"
+    """How its table is cut. What only grows is read by day; what changes for months would scatter over too many."""
+    gone: str | None = None
+    """What the source keeps for some time only, in words; None: whatever it showed once it shows again."""
     cursor_field: str
     """Date field of live and backfill questions, as the schema names it; p_cursor_time is its value."""
     created_field: str
@@ -95,6 +104,11 @@ class Kind:
     """What the source calls the date filter of `created_field`; None: it has none."""
     split_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Filters with few values, by which one second is split if the source does not show all of it: all their values."""
+
+    @property
+    def closed_statuses(self) -> tuple[str, ...]:
+        """Those of records that are closed."""
+        return tuple(status for status in self.statuses if status not in self.open_statuses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import product
 
 from ocelog.secret import Secret
 
@@ -18,12 +19,14 @@ _GRAM = 12
 _LONG = 16
 _KEPT = 16
 """Secrets that are remembered: an answer may repeat a token that was replaced meanwhile."""
-_ROUNDS = 3
-"""A text may have been escaped more than once on its way."""
-_ESCAPE = re.compile(
-    rb"%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\.|&#[0-9]{1,7};|&#[xX][0-9A-Fa-f]{1,6};|&[a-z]{2,4};",
-    re.DOTALL,
+_PERCENT, _BACKSLASH, _ENTITY = (
+    rb"%[0-9A-Fa-f]{2}",
+    rb"\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\.",
+    rb"&#[0-9]{1,7};|&#[xX][0-9A-Fa-f]{1,6};|&[a-z]{2,4};",
 )
+_ANY = re.compile(b"|".join((_PERCENT, _BACKSLASH, _ENTITY)), re.DOTALL)
+_EACH = (_ANY, *(re.compile(way, re.DOTALL) for way in (_PERCENT, _BACKSLASH, _ENTITY)))
+"""All ways of escaping, and each alone: a secret may hold what looks like an escape of another way."""
 _RUNS = re.compile(rb"\x00+|\x01+")
 _ENTITIES = {b"&amp;": b"&", b"&lt;": b"<", b"&gt;": b">", b"&quot;": b'"', b"&apos;": b"'"}
 
@@ -91,19 +94,28 @@ def _needles(raw: bytes) -> Iterator[bytes]:
 
 def _decodings(data: bytes) -> Iterator[tuple[bytes, list[int]]]:
     """Yield `data` as it is, then unescaped once and more, each with the place in `data` at which each byte starts."""
-    starts = list(range(len(data) + 1))
-    for _ in range(_ROUNDS):
-        yield data, starts
-        decoded, places, at = bytearray(), list[int](), 0
-        for escape in _ESCAPE.finditer(data):
-            written = _unescaped(escape[0])
-            decoded += data[at : escape.start()] + written
-            places += starts[at : escape.start()] + [starts[escape.start()]] * len(written)
-            at = escape.end()
-        if at == 0:
-            return
-        decoded += data[at:]
-        data, starts = bytes(decoded), places + starts[at:]
+    met, last = {data}, [(data, list(range(len(data) + 1)))]
+    yield last[0]
+    for ways in (_EACH, _EACH, (_ANY,)):
+        found = list[tuple[bytes, list[int]]]()
+        for (text, starts), way in product(last, ways):
+            decoded, places = _decoded(text, starts, way)
+            if decoded not in met:
+                met.add(decoded)
+                found.append((decoded, places))
+        yield from found
+        last = found
+
+
+def _decoded(data: bytes, starts: list[int], way: re.Pattern[bytes]) -> tuple[bytes, list[int]]:
+    decoded, places, at = bytearray(), list[int](), 0
+    for escape in way.finditer(data):
+        written = _unescaped(escape[0])
+        decoded += data[at : escape.start()] + written
+        places += starts[at : escape.start()] + [starts[escape.start()]] * len(written)
+        at = escape.end()
+    decoded += data[at:]
+    return bytes(decoded), places + starts[at:]
 
 
 def _unescaped(escape: bytes) -> bytes:

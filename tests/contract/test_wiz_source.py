@@ -16,9 +16,9 @@ from ocelog.errors import (
     SourceThrottledError,
     SourceUnavailableError,
 )
-from ocelog.pull.ports import Answer, Ask, CursorLost, Page, Source, Unusable
+from ocelog.pull.ports import Answer, Ask, CursorLost, HealthItem, Page, Source, Unusable
 from ocelog.secret import Secret
-from ocelog.sources.wiz.check import HealthItem, check
+from ocelog.sources.wiz.check import check
 from ocelog.sources.wiz.rate import Pace
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.source import WizSource
@@ -311,7 +311,7 @@ def test_a_background_request_waits_for_its_share_of_the_rate_unless_it_is_in_a_
     with pytest.raises(SourceThrottledError):
         source.ask(sweep)
     assert isinstance(source.ask(news), Page)
-    source.hurried = True
+    source.hurry()
     assert isinstance(source.ask(sweep), Page)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeAlias
 
 from ocelog.ledger.store import Ledger
 from ocelog.model import Origin, Slice, SliceState, SourceRow, table_name
-from ocelog.pull.ports import Source
+from ocelog.pull.ports import Pages
 from ocelog.pull.puller import Drained, Puller
 from ocelog.schema.columns.table import rejection_rows
 from ocelog.schema.language.packaged import packaged_schemas
@@ -154,7 +154,7 @@ class Api:
 class Pull:
     """Slices of one stream, drained as a pull does it, on a clock that does not make the test wait."""
 
-    source: Source
+    source: Pages
     log_type: str = FINDINGS
     page_size: int = 100
     now: datetime = datetime(2026, 3, 20, tzinfo=UTC)

@@ -35,9 +35,8 @@ def test_nobody_else_reads_what_a_sweep_by_hand_reads(ledger: Ledger) -> None:
             free.append(ledger.take(f"{home}/host:1", now=later, sweeps_together=True))
         return SimpleNamespace(slice_=slice_, error=None)
 
-    settings = SimpleNamespace(total_seconds=LONGEST)
     stream: Any = SimpleNamespace(
-        key=("acme", ISSUES), source=SimpleNamespace(settings=settings), puller=SimpleNamespace(drain=drain)
+        key=("acme", ISSUES), lease=timedelta(seconds=3 * LONGEST + 60), puller=SimpleNamespace(drain=drain)
     )
     _read_due(ledger, stream, "ours", 1, lambda: bool(free))
     assert [found is not None for found in free] == [False, False, True]

@@ -28,6 +28,7 @@ from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, Slice, SliceState
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.puller import Blames, Drained
+from ocelog.pull.stream import Stream
 from ocelog.sources.wiz.streams import KINDS
 from ocelog.times import EPOCH
 
@@ -81,15 +82,13 @@ def ledger(now: Now) -> Iterator[Ledger]:
 
 def stream_of(now: Now, drain: Callable[..., Drained], source_id: str = "acme", log_type: str = ISSUES) -> Any:
     """Return a stream of which `drain` reads the slices; its API's clock is ours."""
-    source = SimpleNamespace(
-        clock=SimpleNamespace(started=True), now=now, settings=SimpleNamespace(total_seconds=1200.0)
-    )
-    return SimpleNamespace(
-        key=(source_id, log_type),
-        row=SimpleNamespace(id=source_id, name=source_id),
+    source: Any = SimpleNamespace(primed=True, now=now, longest_request=timedelta(hours=1))
+    puller: Any = SimpleNamespace(drain=drain)
+    return Stream(
+        row=source_row(source_id),
         kind=KINDS[log_type],
         source=source,
-        puller=SimpleNamespace(drain=drain),
+        puller=puller,
         settings=StreamSettings(backfill=HOUR),
     )
 

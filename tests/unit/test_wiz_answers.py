@@ -8,7 +8,9 @@ from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottl
 from ocelog.pull.ports import CursorLost, Page, Unusable
 from ocelog.sources.wiz.answers import FieldsRefused, Reply, TokenRefused, read_answer
 from ocelog.sources.wiz.exchange import Answered
-from ocelog.sources.wiz.streams import AUDIT, FINDINGS, ISSUES, Root
+from ocelog.sources.wiz.streams import ROOTS, Root
+
+AUDIT, ISSUES, FINDINGS = (ROOTS[name] for name in ("Wiz.Audit", "Wiz.Issues", "Wiz.VulnerabilityFinding"))
 
 DENIED = (
     "access denied, at least one of the following is required: [admin:all admin:audit], your permissions: [read:all]"

@@ -8,7 +8,9 @@ from graphql import parse
 from ocelog.errors import AccessRefusedError, ContractBrokenError
 from ocelog.sources.wiz.envelope import GraphError
 from ocelog.sources.wiz.selection import Selection, record_paths, without
-from ocelog.sources.wiz.streams import AUDIT, FINDINGS, ISSUES, ROOTS, Root
+from ocelog.sources.wiz.streams import ROOTS, Root
+
+AUDIT, ISSUES, FINDINGS = (ROOTS[name] for name in ("Wiz.Audit", "Wiz.Issues", "Wiz.VulnerabilityFinding"))
 
 
 def _without(root: Root, *messages: str, **more: Any) -> Selection:

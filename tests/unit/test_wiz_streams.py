@@ -22,7 +22,9 @@ from ocelog.pull.ports import Ask
 from ocelog.schema.language.fields import Array, Json, LogSchema, Object, Type
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.sources.wiz.selection import record_paths
-from ocelog.sources.wiz.streams import AUDIT, FINDINGS, ISSUES, KINDS, ROOTS, SHORT_NAMES, Root
+from ocelog.sources.wiz.streams import KINDS, ROOTS, SHORT_NAMES, Root
+
+AUDIT, ISSUES, FINDINGS = (ROOTS[name] for name in ("Wiz.Audit", "Wiz.Issues", "Wiz.VulnerabilityFinding"))
 
 SDL = Path(__file__).parents[2].parent / "shared" / "wiz" / "schema.graphql"
 EACH = pytest.mark.parametrize("root", ROOTS.values(), ids=SHORT_NAMES)

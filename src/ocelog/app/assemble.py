@@ -2,58 +2,31 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 
 from ocelog.app.expiry import expiry_now
 from ocelog.app.log_types import table_schemas
-from ocelog.app.source_settings import SECRET_NAME, stream_settings, wiz_settings
+from ocelog.app.shaping import shaper_of
+from ocelog.app.source_settings import SECRET_NAME, source_settings, stream_settings
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
 from ocelog.lake.upkeep.maintenance import Maintenance
 from ocelog.lake.write.publish import Publisher
-from ocelog.ledger.slices import LEASE
 from ocelog.model import Kind, SourceRow
+from ocelog.product import Connector, SourceSettings
 from ocelog.pull.clock import ApiClock
-from ocelog.pull.planner import StreamSettings
-from ocelog.pull.ports import Shaper
+from ocelog.pull.ports import Shaper, Source
 from ocelog.pull.puller import Puller, Step
+from ocelog.pull.stream import Stream
 from ocelog.schema.columns.table import rejection_rows
-from ocelog.schema.language.packaged import packaged_schemas
-from ocelog.schema.shape import compile_shaper
-from ocelog.secret import Secret
-from ocelog.sources.wiz.rate import Pace
-from ocelog.sources.wiz.settings import WizSettings
-from ocelog.sources.wiz.source import WizSource
-from ocelog.sources.wiz.streams import KINDS
+from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
 from ocelog.units import per_table
 
-_MARGIN = timedelta(minutes=1)
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
-    """One log type of one source, with all that reads it."""
-
-    row: SourceRow
-    kind: Kind
-    source: WizSource
-    puller: Puller
-    settings: StreamSettings
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Source id and log type: what names a stream."""
-        return self.row.id, self.kind.log_type
-
-
-def lease_of(stream: Stream) -> timedelta:
-    """Return how long a slice of `stream` is a silent holder's: longer than a token and a page may take together."""
-    return max(LEASE, timedelta(seconds=3 * stream.source.settings.total_seconds) + _MARGIN)
 
 
 def maintenance(installation: Installation, *, trust_clock: bool = False) -> Maintenance:
@@ -78,13 +51,6 @@ def maintenance(installation: Installation, *, trust_clock: bool = False) -> Mai
     )
 
 
-def wiz_source(
-    settings: WizSettings, secret: Callable[[], Secret], clock: ApiClock | None = None, pace: Pace | None = None
-) -> WizSource:
-    """Return a tenant to ask; `secret` is called for each token, and sources of one account share `pace`."""
-    return WizSource(settings, secret, clock or ApiClock(), pace=pace)
-
-
 @dataclass(slots=True, kw_only=True)
 class Assembly:
     """An open installation's lake, and its streams as the ledger has them now."""
@@ -98,8 +64,7 @@ class Assembly:
     """Id of each source whose settings could not be read when the streams were last asked for -> why."""
     _shapers: dict[str, Shaper] = field(default_factory=dict)
     _clocks: dict[str, ApiClock] = field(default_factory=dict)
-    _paces: dict[tuple[str, str], Pace] = field(default_factory=dict)
-    """By token URL and client id: Wiz limits what a service account sends, however many sources use it."""
+    _connectors: dict[str, Connector] = field(default_factory=dict)
     _built: dict[str, tuple[SourceRow, str, list[Stream]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -140,13 +105,12 @@ class Assembly:
         installation = self.installation
         # The clock stays when settings change: what it stamps must grow for as long as this process lives.
         clock = self._clocks.setdefault(row.id, ApiClock())
-        settings = wiz_settings(row)
-        pace = self._paces.setdefault((settings.token_url, settings.client_id), Pace(settings.rate))
-        pace.share(row.id, settings.rate)
-        source = wiz_source(settings, lambda: installation.vault().get(row.id, SECRET_NAME), clock, pace)
-        return [self._stream(row, source, settings, KINDS[log_type]) for log_type in settings.log_types]
+        settings, product = source_settings(row), SOURCES[row.kind]
+        connector = self._connectors.setdefault(row.kind, product.connector())
+        source = connector.connect(row.id, settings, lambda: installation.vault().get(row.id, SECRET_NAME), clock)
+        return [self._stream(row, source, settings, product.log_types[name]) for name in settings.log_types]
 
-    def _stream(self, row: SourceRow, source: WizSource, settings: WizSettings, kind: Kind) -> Stream:
+    def _stream(self, row: SourceRow, source: Source, settings: SourceSettings, kind: Kind) -> Stream:
         puller = Puller(
             source=source,
             shaper=self._shaper(kind),
@@ -163,5 +127,5 @@ class Assembly:
 
     def _shaper(self, kind: Kind) -> Shaper:
         if kind.log_type not in self._shapers:
-            self._shapers[kind.log_type] = compile_shaper(packaged_schemas()[kind.log_type], kind)
+            self._shapers[kind.log_type] = shaper_of(kind.log_type)
         return self._shapers[kind.log_type]

@@ -8,7 +8,6 @@ from itertools import groupby
 
 import structlog
 
-from ocelog.app.assemble import Stream
 from ocelog.app.log_types import table_schemas
 from ocelog.app.loop import Work
 from ocelog.dispatch.fair import StreamKey
@@ -18,6 +17,7 @@ from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.sql import CURRENT, literal, quoted
 from ocelog.model import Origin, SliceState, table_name
 from ocelog.pull.ports import Ask, Coverage, Page
+from ocelog.pull.stream import Stream
 from ocelog.pull.sweep import Stage
 from ocelog.times import EPOCH, from_us, has_passed, rfc3339, to_us
 from ocelog.units import per_table
@@ -62,7 +62,7 @@ class CoverageLoop:
         """Measure what a pull has made worth measuring, at the whole rate: nothing else is asked any more."""
         due = to_measure(self.work.assembly.installation, self.work.streams())
         for stream in due:
-            stream.source.hurried = True
+            stream.source.hurry()
         self._measure(due)
 
     def _measure(self, streams: Sequence[Stream]) -> None:

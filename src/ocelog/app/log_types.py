@@ -5,23 +5,45 @@ from collections.abc import Collection
 import pyarrow as pa
 
 from ocelog.errors import ConfigError
-from ocelog.model import REJECTIONS, table_name
+from ocelog.lake.ports import Traits, with_traits
+from ocelog.model import REJECTIONS, Kind, table_name
 from ocelog.schema.columns.table import REJECTION_SCHEMA, arrow_schema
 from ocelog.schema.language.packaged import packaged_schemas
-from ocelog.sources.wiz.streams import KINDS, ROOTS
+from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
 
 
+def kinds() -> dict[str, Kind]:
+    """Return every log type of every product by its full name."""
+    return {name: kind for product in SOURCES.values() for name, kind in product.log_types.items()}
+
+
+def short_names(*, swept: bool = False) -> list[str]:
+    """Return what people type for each log type, or for those that are swept."""
+    return list(dict.fromkeys(kind.short for kind in kinds().values() if kind.sweep_by is not None or not swept))
+
+
 def table_schemas() -> dict[str, pa.Schema]:
-    """Return the columns of every table."""
-    tables = {table_name(name): arrow_schema(schema) for name, schema in packaged_schemas().items()}
-    return {**tables, REJECTIONS: REJECTION_SCHEMA}
+    """Return the columns of every table, with its traits."""
+    packaged, rejections = packaged_schemas(), Traits(partition="day", changes=False)
+    tables = {
+        table_name(name): with_traits(
+            arrow_schema(packaged[name]),
+            Traits(partition=kind.partition, changes=kind.version_fields is not None, closed=kind.closed_statuses),
+        )
+        for name, kind in kinds().items()
+    }
+    return {**tables, REJECTIONS: with_traits(REJECTION_SCHEMA, rejections)}
 
 
 def log_types(names: Collection[str]) -> list[str]:
     """Return the log types that short or full names mean, each once. Raises ConfigError with the nearest name."""
-    known = {name: name for name in KINDS} | {root.short: name for name, root in ROOTS.items()}
-    unknown = next((name for name in names if name not in known), None)
-    if unknown is not None:
-        raise ConfigError(f"There is no log type {unknown!r}{suggest(unknown, known)}")
-    return list(dict.fromkeys(known[name] for name in names))
+    known = kinds()
+    found = list[str]()
+    for name in names:
+        meant = [full for full, kind in known.items() if name in (full, kind.short)]
+        if not meant:
+            nearest = suggest(name, [*known, *short_names()])
+            raise ConfigError(f"There is no log type {name!r}{nearest}")
+        found += meant
+    return list(dict.fromkeys(found))

@@ -7,10 +7,11 @@ from typing import Protocol
 
 import structlog
 
-from ocelog.app.assemble import Assembly, Stream
+from ocelog.app.assemble import Assembly
 from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import OcelogError
+from ocelog.pull.stream import Stream
 
 log = structlog.get_logger()
 

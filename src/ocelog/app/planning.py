@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from ocelog.app.assemble import Stream
 from ocelog.app.sweep_stages import advance
 from ocelog.dispatch.fair import StreamKey
 from ocelog.errors import LostFenceError
 from ocelog.ledger.store import Ledger
 from ocelog.model import Kind, Marks, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.planner import Plan, plan, still_short
+from ocelog.pull.stream import Stream
 from ocelog.pull.sweep import Stage
 from ocelog.times import EPOCH
 

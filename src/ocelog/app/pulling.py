@@ -13,7 +13,6 @@ from itertools import count
 import structlog
 
 from ocelog.app.advice import todo
-from ocelog.app.assemble import Stream, lease_of
 from ocelog.app.loop import Work, log_failure
 from ocelog.app.planning import Stretch, forget_old, plan_due, plan_stretch, totals_are_right_again
 from ocelog.dispatch.fair import StreamKey, next_stream
@@ -23,6 +22,7 @@ from ocelog.ledger.slices import holder_of
 from ocelog.ledger.store import Due, Ledger
 from ocelog.model import SWEEPING, Origin, Slice, SliceState
 from ocelog.pull.puller import Drained
+from ocelog.pull.stream import Stream
 from ocelog.times import to_us
 
 LOOK_EVERY = 2.0
@@ -243,9 +243,7 @@ class Reader:
     def _plan(self) -> None:
         """Plan every stream whose poll is due, all of them in two transactions."""
         now = self.monotonic()
-        streams = [
-            stream for key, stream in self._streams.items() if stream.source.clock.started and self._is_time(key, now)
-        ]
+        streams = [stream for key, stream in self._streams.items() if stream.source.primed and self._is_time(key, now)]
         if not streams:
             return
         if self.stretch is not None:
@@ -274,17 +272,17 @@ class Reader:
         return key not in self.asked and all(each.stream != key for each in list(self._running))
 
     def _without_clock(self) -> set[str]:
-        return {key[0] for key, stream in self._streams.items() if not stream.source.clock.started}
+        return {key[0] for key, stream in self._streams.items() if not stream.source.primed}
 
     def _is_ready(self, key: StreamKey) -> bool:
         stream = self._streams.get(key)
-        return stream is not None and stream.source.clock.started and not self._rests(key)
+        return stream is not None and stream.source.primed and not self._rests(key)
 
     def _until_more(self, due: dict[StreamKey, Due], ours: datetime) -> float | None:
         now = self.monotonic()
         waits = list[float]()
         for key, stream in self._streams.items():
-            if not stream.source.clock.started:
+            if not stream.source.primed:
                 waits.append(self._rest_of((key[0], _CLOCK)) - now)
                 continue
             if not self.by_hand:
@@ -320,7 +318,7 @@ class Reader:
                     return reading
             try:
                 reading.slice_ = self.ledger.take(
-                    self.holder, now=self.now(), sources=[key[0]], log_types=[key[1]], lease=lease_of(stream)
+                    self.holder, now=self.now(), sources=[key[0]], log_types=[key[1]], lease=stream.lease
                 )
             finally:
                 if reading.slice_ is None:

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from functools import cache
 from itertools import count, groupby
 
-from ocelog.app.log_types import table_schemas
+from ocelog.app.log_types import kinds, table_schemas
+from ocelog.app.shaping import shaper_of
 from ocelog.errors import OcelogError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
@@ -23,9 +24,6 @@ from ocelog.pull.landing import WITHOUT_ERRORS, Lander
 from ocelog.pull.memory import Memory
 from ocelog.pull.ports import Ask, Page, Shaper
 from ocelog.schema.columns.table import rejection_rows
-from ocelog.schema.language.packaged import packaged_schemas
-from ocelog.schema.shape import compile_shaper
-from ocelog.sources.wiz.streams import KINDS
 from ocelog.times import EPOCH, from_us, to_us
 
 _AT_ONCE = 500
@@ -167,7 +165,7 @@ def _between(installation: Installation, first: str, last: str) -> list[Stored]:
 
 def _land(installation: Installation, lake: FileLake, claim: Claim, records: Sequence[Stored]) -> Replayed:
     first = records[0]
-    kind = KINDS[first.log_type]
+    kind = kinds()[first.log_type]
     page = Page(
         records=[each.raw for each in records],
         end_cursor=None,
@@ -205,7 +203,7 @@ def _land(installation: Installation, lake: FileLake, claim: Claim, records: Seq
 
 @cache
 def _shaper(log_type: str) -> Shaper:
-    return compile_shaper(packaged_schemas()[log_type], KINDS[log_type])
+    return shaper_of(log_type)
 
 
 def _added(one: Replayed, other: Replayed) -> Replayed:

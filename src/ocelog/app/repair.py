@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from ocelog.app.log_types import table_schemas
+from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.planning import lost_slices
 from ocelog.errors import LakeDamagedError, OcelogError
 from ocelog.installation.opening import Installation
@@ -29,17 +29,13 @@ from ocelog.lake.write.damage import lost_part
 from ocelog.lake.write.parts import LANDING, cursor_range, write_part
 from ocelog.lake.write.publish import Publisher
 from ocelog.model import REJECTIONS, GivenUp, Kind, NewPart, Part, Slice, SourceRow, table_name
-from ocelog.sources.wiz.streams import KINDS
 from ocelog.times import from_us
 
 Stretch: TypeAlias = tuple[str, str, str, str | None, datetime, datetime]
 """What a slice asks for: source, log type, origin, date, and the ends."""
 _BY_SLICE = re.compile(r"(\d+)-(\d+)-")
 """A part's name begins with the slice that it was landed for, and the fence of its holder."""
-_GONE_FOR_GOOD = {
-    "Wiz.Audit": "entries older than Wiz keeps them",
-    REJECTIONS: "rejected records that Wiz does not return any more",
-}
+_REJECTED = "rejected records that the source does not return any more"
 _VERSIONS = "earlier versions of records that have changed since"
 
 
@@ -191,7 +187,7 @@ def _plan_again(  # noqa: C901 - the order of the steps is the rule
     """Land again what has come back, and plan to read again what has not."""
     home, ledger = installation.home.path, installation.ledger
     lost = [*ledger.given_up(), *_returned(installation), *unrecorded]
-    kinds = {table_name(log_type): kind for log_type, kind in KINDS.items()}
+    by_table = {table_name(log_type): kind for log_type, kind in kinds().items()}
     planned = set[Stretch]()
     rejections_lost = False
     sources = _sources(installation)
@@ -204,7 +200,7 @@ def _plan_again(  # noqa: C901 - the order of the steps is the rule
             if not done.dry_run:
                 _readmit(installation, each)
             continue
-        kind = kinds.get(each.table)
+        kind = by_table.get(each.table)
         if kind is None:
             # First: a rejection whose key is known does not land again. Where its table cannot be read, which keys have
             # lost their rows is not known, and the loss stays noted for the next repair.
@@ -232,7 +228,8 @@ def _plan_again(  # noqa: C901 - the order of the steps is the rule
             stretch = f"{slice_.since} to {slice_.until} by {slice_.by}"
             done.lines.append(f"{each.table}: to be read again{when}: {stretch}.")
         done.planned += len(fresh)
-        done.for_good.add(_GONE_FOR_GOOD.get(each.table if kind is None else kind.log_type, _VERSIONS))
+        gone = _REJECTED if each.table == REJECTIONS else kind.gone if kind is not None else None
+        done.for_good.add(gone or _VERSIONS)
         if not done.dry_run:
             ledger.plan_lost([each.path], fresh)
     if rejections_lost and not done.dry_run:
@@ -285,7 +282,7 @@ def _of_rejections(installation: Installation, lost: GivenUp) -> tuple[list[Slic
     if found is not None:
         number = int(found[1])
         for each in ledger.slices():
-            if each.id == number and each.by in _dates(KINDS[each.log_type]):
+            if each.id == number and each.by in _dates(kinds()[each.log_type]):
                 again = Slice(
                     source_id=each.source_id,
                     log_type=each.log_type,
@@ -296,9 +293,10 @@ def _of_rejections(installation: Installation, lost: GivenUp) -> tuple[list[Slic
                 )
                 return [again], True
     here = {source_id for source_id in _sources(installation) if lost.source_id in {None, source_id}}
-    streams = [each for each in ledger.streams() if each.marks.source_id in here and each.marks.log_type in KINDS]
+    known = kinds()
+    streams = [each for each in ledger.streams() if each.marks.source_id in here and each.marks.log_type in known]
     rejecting = [each for each in streams if each.rejections] or streams
-    return [slice_ for each in rejecting for slice_ in lost_slices(each.marks, KINDS[each.marks.log_type])], False
+    return [slice_ for each in rejecting for slice_ in lost_slices(each.marks, known[each.marks.log_type])], False
 
 
 def _dates(kind: Kind) -> set[str | None]:

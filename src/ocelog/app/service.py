@@ -11,7 +11,7 @@ from types import MappingProxyType
 import sqlalchemy.orm  # noqa: F401 - see above
 import structlog
 
-from ocelog.app.assemble import Assembly, Stream
+from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import CoverageLoop
 from ocelog.app.loop import Loop, Work, log_failure
 from ocelog.app.planning import Stretch, lacking
@@ -25,6 +25,7 @@ from ocelog.errors import ConfigError, OcelogError, TransientError
 from ocelog.installation import config
 from ocelog.lake.storage.scratch import clear_abandoned
 from ocelog.model import SliceState, table_name
+from ocelog.pull.stream import Stream
 
 STOP_WITHIN = timedelta(seconds=2.5)
 """What has not ended by then is left behind; it is safe to kill."""

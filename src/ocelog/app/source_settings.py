@@ -4,26 +4,29 @@ from collections.abc import Mapping
 
 from ocelog.errors import ConfigError
 from ocelog.model import SourceRow
+from ocelog.product import SourceSettings
 from ocelog.pull.planner import StreamSettings
-from ocelog.sources.wiz import settings as wiz
-from ocelog.sources.wiz.settings import WizSettings
+from ocelog.sources.registry import SOURCES
 from ocelog.units import duration
 
 SECRET_NAME = "client_secret"  # noqa: S105 - what the secret is called in the vault
 POLL, BACKFILL, SWEEP_EVERY = "5m", "30d", "1d"
 
 
-def wiz_settings(row: SourceRow) -> WizSettings:
+def source_settings(row: SourceRow) -> SourceSettings:
     """Read how a source's tenant is reached. Raises ConfigError."""
-    written = row.settings.get("wiz")
+    product = SOURCES.get(row.kind)
+    if product is None:
+        raise _damaged(row, f"this version reads {', '.join(SOURCES)}, but not {row.kind!r}")
+    written = row.settings.get(row.kind)
     try:
         if isinstance(written, Mapping):
-            return wiz.read(written)
+            return product.read(written)
     except ConfigError as error:
         raise _damaged(row, str(error)) from error
     except (TypeError, ValueError, AttributeError) as error:
         raise _damaged(row, f"{type(error).__name__}: {error}") from error
-    raise _damaged(row, "they do not say how Wiz is reached")
+    raise _damaged(row, f"they do not say how {product.title} is reached")
 
 
 def stream_settings(row: SourceRow) -> StreamSettings:
@@ -43,7 +46,7 @@ def stream_settings(row: SourceRow) -> StreamSettings:
 def damage(row: SourceRow) -> ConfigError | None:
     """Return why the settings of a source cannot be used; None: they can."""
     try:
-        wiz_settings(row)
+        source_settings(row)
         stream_settings(row)
     except ConfigError as error:
         return error

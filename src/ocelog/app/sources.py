@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit
 
-from ocelog.app.assemble import wiz_source
-from ocelog.app.source_settings import SECRET_NAME, stream_settings, wiz_settings
+from ocelog.app.source_settings import SECRET_NAME, source_settings, stream_settings
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.ledger.vault import Vault
 from ocelog.model import PURGING, SourceRow
+from ocelog.product import Product, SourceSettings
+from ocelog.pull.clock import ApiClock
+from ocelog.pull.ports import HealthItem
 from ocelog.secret import Secret
-from ocelog.sources.wiz.check import HealthItem
-from ocelog.sources.wiz.settings import WizSettings
+from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
 
 _LONGEST_NAME = 200
@@ -52,6 +52,16 @@ def source_id(name: str) -> str:
     return f"{plain}-{sha256(name.encode()).hexdigest()[:8]}"
 
 
+def products() -> Mapping[str, Product]:
+    """Return the products that have sources, by name."""
+    return SOURCES
+
+
+def product_of(row: SourceRow) -> Product:
+    """Return the product that `row` is a source of. Raises ConfigError."""
+    return SOURCES[source_settings(row).product]
+
+
 def find(installation: Installation, name: str, *, removed: bool = False) -> SourceRow:
     """Return the source called `name` (or with that id), a removed one only where asked for.
 
@@ -64,13 +74,13 @@ def find(installation: Installation, name: str, *, removed: bool = False) -> Sou
     return found
 
 
-def row_of(name: str, settings: WizSettings, extra: Mapping[str, Any]) -> SourceRow:
+def row_of(name: str, settings: SourceSettings, extra: Mapping[str, Any]) -> SourceRow:
     """Return the row of a source. Raises ConfigError where a setting does not hold."""
     row = SourceRow(
         id=source_id(name),
         name=name,
-        kind="wiz",
-        settings={"wiz": dict(settings.to_mapping()), **extra},
+        kind=settings.product,
+        settings={settings.product: dict(settings.to_mapping()), **extra},
         added_us=time.time_ns() // 1000,
     )
     stream_settings(row)
@@ -91,7 +101,7 @@ def resumes(installation: Installation, row: SourceRow) -> bool:
             f"ocelog source remove {row.id} --purge"
         )
     try:
-        same = _same_tenant(wiz_settings(before), wiz_settings(row))
+        same = source_settings(before).is_same_tenant(source_settings(row))
     except ConfigError:
         # Whoever was told that its settings are damaged adds it again by that name.
         same = True
@@ -105,15 +115,15 @@ def resumes(installation: Installation, row: SourceRow) -> bool:
 
 def refuse_twin(installation: Installation, row: SourceRow) -> None:
     """Raise ConfigError if another source reads the same tenant with the same client id: each record would be twice."""
-    settings = wiz_settings(row)
+    settings = source_settings(row)
     for other in installation.ledger.sources():
         if other.id == row.id:
             continue
         try:
-            theirs = wiz_settings(other)
+            theirs = source_settings(other)
         except ConfigError:
             continue
-        if theirs.client_id.strip() == settings.client_id.strip() and _same_tenant(theirs, settings):
+        if theirs.is_same_account(settings):
             raise ConfigError(
                 f"The source {other.name!r} reads this tenant with this client id already, so each record would be "
                 f"here twice. Change that one (ocelog source edit {other.id}), or add --anyway to insist."
@@ -148,16 +158,18 @@ def reveal(installation: Installation, row: SourceRow) -> Secret:
     return installation.vault().get(row.id, SECRET_NAME)
 
 
-def edited(row: SourceRow, settings: WizSettings, extra: Mapping[str, Any]) -> SourceRow:
+def edited(row: SourceRow, settings: SourceSettings, extra: Mapping[str, Any]) -> SourceRow:
     """Return `row` with other settings. Raises ConfigError where one does not hold."""
-    changed = replace(row, settings={**row.settings, **extra, "wiz": dict(settings.to_mapping())})
+    changed = replace(row, settings={**row.settings, **extra, row.kind: dict(settings.to_mapping())})
     stream_settings(changed)
     return changed
 
 
 def refuse_other_tenant(installation: Installation, before: SourceRow, after: SourceRow) -> None:
     """Raise ConfigError where an edit would mix another tenant's records into what was read of this one."""
-    if _same_tenant(wiz_settings(before), wiz_settings(after)) or not installation.ledger.slices(source_id=before.id):
+    if source_settings(before).is_same_tenant(source_settings(after)):
+        return
+    if not installation.ledger.slices(source_id=before.id):
         return
     raise ConfigError(
         f"The source {before.name!r} has read another tenant, and two in one source could not be told apart. Add the "
@@ -167,9 +179,8 @@ def refuse_other_tenant(installation: Installation, before: SourceRow, after: So
 
 
 def sweep_again(installation: Installation, before: SourceRow, after: SourceRow) -> bool:
-    """Have open records swept once more where `after` sees projects that `before` did not; True: it will be so."""
-    old, new = wiz_settings(before).projects, wiz_settings(after).projects
-    if not old or (new and set(new) <= set(old)) or not stream_settings(after).sweep:
+    """Have open records swept once more if `after` sees records that `before` could not; True: it will be so."""
+    if not shows_more(before, after) or not stream_settings(after).sweep:
         return False
     for stream in installation.ledger.streams(after.id):
         if stream.marks.swept_at is not None:
@@ -183,9 +194,14 @@ def with_pause(row: SourceRow, *, paused: bool) -> SourceRow:
     return replace(row, paused=paused)
 
 
-def check(settings: WizSettings, secret: Secret, told: Callable[[str], None] = lambda _: None) -> list[HealthItem]:
+def shows_more(before: SourceRow, after: SourceRow) -> bool:
+    """Whether the source can see records, as of further projects, that it could not see before."""
+    return source_settings(after).shows_more_than(source_settings(before))
+
+
+def check(settings: SourceSettings, secret: Secret, told: Callable[[str], None] = lambda _: None) -> list[HealthItem]:
     """Ask the tenant for a little of everything and return what was found; `told` hears of each wait."""
-    source = wiz_source(settings, lambda: secret)
+    source = SOURCES[settings.product].connector().connect("check", settings, lambda: secret, ApiClock())
     try:
         return source.check(told)
     finally:
@@ -197,16 +213,3 @@ def _keep(vault: Vault, source: str, secret: GivenSecret) -> None:
         vault.put_reference(source, SECRET_NAME, secret.reference)
     else:
         vault.put(source, SECRET_NAME, secret.value)
-
-
-def _same_tenant(before: WizSettings, after: WizSettings) -> bool:
-    """Whether both reach the same tenant, as far as their addresses tell."""
-    if _place(before.token_url) != _place(after.token_url):
-        return False
-    return before.api_url is None or after.api_url is None or _place(before.api_url) == _place(after.api_url)
-
-
-def _place(url: str) -> tuple[str | None, int, str]:
-    """Return what `url` leads to, however it is spelled."""
-    parts = urlsplit(url)
-    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), parts.path.rstrip("/")

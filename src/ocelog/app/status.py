@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ocelog import errors
-from ocelog.app.source_settings import damage, stream_settings, wiz_settings
+from ocelog.app.source_settings import damage, source_settings, stream_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
 from ocelog.lake.read.sql import ALL_LOGS
 from ocelog.ledger.loops import PUBLISH, LoopMark
@@ -141,7 +141,7 @@ def standings(ledger: Ledger, now: datetime | None = None) -> list[Standing]:
         rows = {stream.marks.log_type: stream for stream in ledger.streams(row.id)}
         error = damage(row)
         if error is None:
-            log_types = wiz_settings(row).log_types
+            log_types = source_settings(row).log_types
             found += [_standing(ledger, row, log_type, rows.get(log_type), now) for log_type in log_types]
         else:
             # Which log types it reads is not known any more: those that it has read.
@@ -170,7 +170,7 @@ def sweeps(ledger: Ledger) -> dict[str, Sweep]:
     """Return, by `source log type`, the first sweeps that are not drained."""
     found = dict[str, Sweep]()
     for row in (row for row in ledger.sources() if damage(row) is None):
-        for log_type in wiz_settings(row).log_types:
+        for log_type in source_settings(row).log_types:
             sweep = sweep_of(ledger.slices(source_id=row.id, log_type=log_type))
             if sweep is not None:
                 found[f"{row.name} {log_type}"] = sweep
@@ -399,7 +399,7 @@ def _eta(row: SourceRow, slices: Sequence[Slice], waiting: Sequence[Slice]) -> t
         max(0, (mean if each.checkpoint.total is None else each.checkpoint.total) - each.checkpoint.met)
         for each in waiting
     )
-    settings = wiz_settings(row)
+    settings = source_settings(row)
     pages = left / settings.page_size + len(waiting)
     return timedelta(seconds=pages / settings.rate)
 

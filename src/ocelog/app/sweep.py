@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from ocelog.app.assemble import Stream, lease_of
 from ocelog.app.sweep_stages import advance
 from ocelog.dispatch.heap import Heap
 from ocelog.errors import HaltError, LostFenceError, OcelogError, OperatorError, TransientError
 from ocelog.ledger.slices import holder_of
 from ocelog.ledger.store import Ledger
 from ocelog.pull.planner import plan_sweep
+from ocelog.pull.stream import Stream
 from ocelog.pull.sweep import Stage, Sweep
 
 _GIVE_BACK_EVERY = 0.5
@@ -47,7 +47,7 @@ def run_sweep(ledger: Ledger, stream: Stream, *, home_id: str, threads: int, sto
     marks = ledger.marks(*stream.key)
     if marks.edge is None:
         raise OperatorError(f"{stream.row.name} {stream.kind.log_type} was never pulled. Run: ocelog pull")
-    stream.source.hurried = True
+    stream.source.hurry()
     stream.source.prime()
     # One that is read already, by a pull for example, may only have to be ended.
     if advance(ledger, stream):
@@ -76,7 +76,7 @@ def _read_due(
     """Read every slice of `stream` that is due; return the first error, and how many slices were taken."""
     source_id, log_type = stream.key
     errors, read, lock = list[TransientError | HaltError](), list[int](), threading.Lock()
-    holder, lease = holder_of(home_id), lease_of(stream)
+    holder, lease = holder_of(home_id), stream.lease
 
     def work() -> None:
         while not (errors or stop()):

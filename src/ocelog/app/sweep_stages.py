@@ -2,8 +2,8 @@
 
 import time
 
-from ocelog.app.assemble import Stream
 from ocelog.ledger.store import Ledger
+from ocelog.pull.stream import Stream
 from ocelog.pull.sweep import Stage, next_step
 
 

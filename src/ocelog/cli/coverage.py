@@ -7,7 +7,7 @@ import typer
 from ocelog.app import sources
 from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import measure_each
-from ocelog.app.source_settings import damage, wiz_settings
+from ocelog.app.source_settings import damage, source_settings
 from ocelog.app.status import Gap, coverage
 from ocelog.cli import logs, show
 from ocelog.errors import ConfigError
@@ -44,7 +44,7 @@ def command(
             assembly = Assembly(installation=installation, told=logs.step)
             streams = [each for each in assembly.streams() if row is None or each.row.id == row.id]
             for stream in streams:
-                stream.source.hurried = True
+                stream.source.hurry()
             failed = list(measure_each(installation, streams))
         chosen = [each for each in installation.ledger.sources() if row is None or each.id == row.id]
         if not chosen:
@@ -54,7 +54,7 @@ def command(
             (each, log_type, coverage(installation.ledger, each.id, log_type))
             for each in chosen
             if each.id not in damaged
-            for log_type in wiz_settings(each).log_types
+            for log_type in source_settings(each).log_types
         ]
     rows = [_row(each.name, log_type, gap) for each, log_type, gaps in found for gap in gaps]
     lacking = [f"{each.name} {log_type}" for each, log_type, gaps in found if not gaps and not each.paused]

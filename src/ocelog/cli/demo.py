@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ocelog.app import sources
-from ocelog.app.assemble import Assembly, Stream
+from ocelog.app.assemble import Assembly
 from ocelog.app.queries import ask
 from ocelog.app.service import Service
 from ocelog.cli import answers, logs, show
@@ -25,7 +25,7 @@ from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation, make, opened
 from ocelog.model import table_name
 from ocelog.pull.puller import Step
-from ocelog.sources.wiz.settings import from_mapping
+from ocelog.pull.stream import Stream
 
 _NAME = "demo"
 LANDED = """
@@ -81,8 +81,8 @@ def _refuse_others(installation: Installation) -> None:
 
 def _add_source(installation: Installation, tenant: Tenant) -> None:
     """Add the source, or point the one of an earlier demo to the new simulator."""
-    settings = from_mapping(
-        {"token_url": tenant.token_url, "api_url": tenant.api_url, "client_id": tenant.client_id, "rate": 50.0}
+    settings = sources.products()["wiz"].choose(
+        None, {"token_url": tenant.token_url, "api_url": tenant.api_url, "client_id": tenant.client_id, "rate": 50.0}
     )
     row = sources.row_of(_NAME, settings, {"poll": "5s"})
     secret = sources.GivenSecret(value=tenant.client_secret)

@@ -7,7 +7,7 @@ import typer
 
 from ocelog.cli import show
 from ocelog.errors import ConfigError, SourceUnavailableError
-from ocelog.sources.wiz.check import HealthItem, HealthState
+from ocelog.pull.ports import HealthItem, HealthState
 
 _SIGNS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 _COLUMNS = 80

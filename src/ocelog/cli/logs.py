@@ -7,11 +7,11 @@ from typing import Any
 
 import structlog
 
-from ocelog.app.assemble import Stream
 from ocelog.cli.lines import Lines
 from ocelog.cli.show import harmless
 from ocelog.installation.config import Settings
 from ocelog.pull.puller import Step
+from ocelog.pull.stream import Stream
 
 
 def is_for_people(settings: Settings) -> bool:

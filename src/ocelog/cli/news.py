@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from ocelog.app.assemble import Stream
 from ocelog.app.status import caught_up
 from ocelog.errors import OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.pull.puller import Step
+from ocelog.pull.stream import Stream
 from ocelog.units import write_instant
 
 _EVERY = 10.0

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ocelog.app.assemble import Stream
 from ocelog.cli import show
 from ocelog.dispatch.fair import StreamKey
 from ocelog.model import Slice, SliceState
 from ocelog.pull.puller import Step
+from ocelog.pull.stream import Stream
 
 if TYPE_CHECKING:
     # Imported only when bars are drawn: a pull without a terminal goes without.

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app import sources
-from ocelog.app.assemble import Assembly, Stream
-from ocelog.app.log_types import log_types
+from ocelog.app.assemble import Assembly
+from ocelog.app.log_types import log_types, short_names
 from ocelog.app.planning import Stretch
 from ocelog.app.service import Pulled, Service
 from ocelog.cli import logs, show
@@ -22,6 +22,7 @@ from ocelog.errors import ConfigError, SourceThrottledError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation, opened
 from ocelog.pull.puller import Step
+from ocelog.pull.stream import Stream
 from ocelog.units import instant, write_instant
 
 
@@ -29,7 +30,7 @@ def command(
     *,
     source: Annotated[list[str] | None, typer.Option("--source", help="Only this source (repeat for more).")] = None,
     log_type: Annotated[
-        list[str] | None, typer.Option("--log-type", metavar="audit|issues|findings", help="Only this log type.")
+        list[str] | None, typer.Option("--log-type", metavar="|".join(short_names()), help="Only this log type.")
     ] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="T", help="Read from here on (again): 2026-08-01, RFC 3339, or 7d.")

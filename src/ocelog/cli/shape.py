@@ -2,26 +2,20 @@
 
 import json
 import sys
-import time
 from codecs import BOM_UTF8
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import islice, repeat
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from ocelog.app.log_types import log_types
+from ocelog.app.log_types import log_types, short_names
+from ocelog.app.shaping import shaped
 from ocelog.cli import show
 from ocelog.errors import ConfigError
-from ocelog.model import Origin, Stamp
-from ocelog.pull.ports import Shaped
-from ocelog.pull.versions import row_names
-from ocelog.schema.language.packaged import packaged_schemas
-from ocelog.schema.shape import compile_shaper
-from ocelog.sources.wiz.streams import KINDS
+from ocelog.model import Rejection
 from ocelog.times import rfc3339
 
 _AT_ONCE = 500
@@ -31,19 +25,17 @@ _LONGEST_LINE = 256 * 1024 * 1024
 def command(
     file: Annotated[str, typer.Argument(metavar="FILE.jsonl", help="One record a line; - is stdin.")],
     *,
-    log_type: Annotated[str, typer.Option("--log-type", help="What the records are: audit, issues or findings.")],
+    log_type: Annotated[str, typer.Option("--log-type", metavar="|".join(short_names()), help="What the records are.")],
 ) -> None:
     """Show the events and rejections that records in a file become: one JSON object a line, nothing is saved."""
     wanted = log_types([log_type])[0]
-    shaper = compile_shaper(packaged_schemas()[wanted], KINDS[wanted])
-    counted = Counter[str]()
+    events = rejections = 0
     with _opened(file) as lines:
-        while records := [line.strip() for line in islice(_lines(lines), _AT_ONCE)]:
-            shaped = shaper.shape(records)
-            counted.update(events=len(shaped.ids), rejections=len(shaped.rejections))
-            for found in _found(shaped, wanted, file):
+        for rows, rejected in shaped(_batches(lines), wanted, file):
+            events, rejections = events + len(rows), rejections + len(rejected)
+            for found in (*({"event": row} for row in rows), *map(_rejected, rejected)):
                 typer.echo(json.dumps(found, ensure_ascii=False, default=_plain))
-    show.remark(f"{counted['events']:,} events, {counted['rejections']:,} rejections.")
+    show.remark(f"{events:,} events, {rejections:,} rejections.")
 
 
 def _opened(file: str) -> BinaryIO:
@@ -64,23 +56,23 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
             yield line
 
 
-def _found(shaped: Shaped, log_type: str, file: str) -> Iterator[dict[str, Any]]:
-    now_us = time.time_ns() // 1000
-    stamp = Stamp(source_id="file", source_label=file, origin=Origin.BACKFILL, observed_us=now_us, parsed_us=now_us)
-    names = list(map(row_names("file", log_type), shaped.ids, shaped.versions, repeat(0)))
-    for row in shaped.table(range(len(names)), names, stamp).to_pylist():
-        yield {"event": row}
-    for each in shaped.rejections:
-        raw = each.raw.decode("utf-8", "backslashreplace")
-        yield {
-            "rejection": {
-                "record_id": each.record_id,
-                "path": each.path,
-                "expected": each.expected,
-                "found": each.found,
-                "raw": raw if len(raw) <= 2000 else raw[:2000] + "...",
-            }
+def _batches(lines: BinaryIO) -> Iterator[list[bytes]]:
+    kept = (line.strip() for line in _lines(lines))
+    while records := list(islice(kept, _AT_ONCE)):
+        yield records
+
+
+def _rejected(each: Rejection) -> dict[str, Any]:
+    raw = each.raw.decode("utf-8", "backslashreplace")
+    return {
+        "rejection": {
+            "record_id": each.record_id,
+            "path": each.path,
+            "expected": each.expected,
+            "found": each.found,
+            "raw": raw if len(raw) <= 2000 else raw[:2000] + "...",
         }
+    }
 
 
 def _plain(value: object) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app import sources
-from ocelog.app.source_settings import SECRET_NAME, damage, stream_settings, wiz_settings
+from ocelog.app.source_settings import SECRET_NAME, damage, source_settings, stream_settings
 from ocelog.cli import health, purging, show, source_change
 from ocelog.installation.opening import opened
 from ocelog.model import SourceRow
@@ -39,7 +39,7 @@ def show_(name: Name, *, json: Json = False) -> None:
     with opened(reading=True) as installation:
         row = sources.find(installation, name)
         kept = installation.ledger.secret_kept(row.id, SECRET_NAME)
-    settings, streams = wiz_settings(row), stream_settings(row)
+    settings, streams = source_settings(row), stream_settings(row)
     found: dict[str, Any] = {
         "name": row.name,
         "id": row.id,
@@ -66,7 +66,7 @@ def check(name: Name, *, json: Json = False) -> None:
     """
     with opened() as installation:
         row = sources.find(installation, name)
-        items = sources.check(wiz_settings(row), sources.reveal(installation, row), health.waiting)
+        items = sources.check(source_settings(row), sources.reveal(installation, row), health.waiting)
     health.report(items, json=json)
 
 
@@ -114,7 +114,7 @@ def _line(row: SourceRow) -> dict[str, Any]:
     if damage(row) is not None:
         blank = dict.fromkeys(("log_types", "projects", "backfill", "poll"))
         return {"name": row.name, "id": row.id, "state": "damaged", **blank}
-    settings, streams = wiz_settings(row), stream_settings(row)
+    settings, streams = source_settings(row), stream_settings(row)
     return {
         "name": row.name,
         "id": row.id,

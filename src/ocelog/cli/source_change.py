@@ -6,57 +6,63 @@ from typing import Annotated
 import typer
 
 from ocelog.app import sources
-from ocelog.app.source_settings import wiz_settings
-from ocelog.app.sources import GivenSecret
+from ocelog.app.source_settings import source_settings
+from ocelog.app.sources import GivenSecret, products
 from ocelog.cli import health, show, wizard
 from ocelog.cli import source_options as options
-from ocelog.cli.secret_input import asked_secret, given_secret
+from ocelog.cli.secret_input import asked_secret
 from ocelog.cli.source_options import Said
 from ocelog.cli.source_trial import new_row, prove, say_conflict
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
 from ocelog.model import SourceRow
+from ocelog.product import Product
 
 Name = Annotated[str, typer.Argument(help="The source's name.", show_default=False)]
 
 
-@options.one_option_a_field
+@options.with_options()
 def add(
-    kind: Annotated[str | None, typer.Argument(help="wiz is the only kind there is.")] = None,
+    kind: Annotated[str | None, typer.Argument(help=f"Whose logs: {' or '.join(products())}.")] = None,
     name: Annotated[str | None, typer.Argument(help="Any text: 'prod', '내 Wiz 로그'.")] = None,
     *,
     said: Said,
 ) -> None:
     """Add a Wiz tenant. With no options on a terminal, it asks, and says at each step what to click in Wiz."""
-    _check_kind(kind, name)
+    product = _product(kind, name)
     with opened() as installation:
         # A lost key is told before anything is asked.
         installation.vault()
         if said.is_blank and wizard.somebody_is_there():
-            row, secret = wizard.ask(installation, name, said)
+            row, secret = wizard.ask(installation, product, name, said)
         else:
-            row, secret = _described(installation, name, said)
+            row, secret = _described(installation, product, name, said)
         resumes = sources.add(installation, row, secret)
     typer.echo(f"{'Took up' if resumes else 'Added'} {row.name!r} (id {row.id}).")
     typer.echo("Next: ocelog pull")
 
 
-def _check_kind(kind: str | None, name: str | None) -> None:
-    if kind in (None, "wiz"):
-        return
-    # Whoever forgets the kind puts the name in its place.
-    meant = f"ocelog source add wiz {kind}" if name is None else "'wiz'"
+def _product(kind: str | None, name: str | None) -> Product:
+    known = products()
+    first = next(iter(known))
+    if kind is None or kind in known:
+        return known[kind or first]
+    # Whoever forgets the product puts the name in its place.
+    meant = f"ocelog source add {first} {kind}" if name is None else " or ".join(map(repr, known))
     raise ConfigError(f"There is no kind of source {kind!r}; did you mean {meant}?")
 
 
-def _described(installation: Installation, name: str | None, said: Said) -> tuple[SourceRow, GivenSecret]:
+def _described(
+    installation: Installation, product: Product, name: str | None, said: Said
+) -> tuple[SourceRow, GivenSecret]:
     """Return the source that the options describe and its secret, proven where that is wanted."""
     secret = said.secret()
-    wanted = {"wiz NAME": name, "--token-url": said.token_url, "--client-id": said.client_id}
-    missing = [option for option, value in wanted.items() if value is None]
+    missing = [each.flag for each in product.options if each.required and each.name not in said.own]
+    if name is None:
+        missing.insert(0, f"{product.name} NAME")
     if name is None or missing:
         raise ConfigError(f"Missing: {', '.join(missing)}. See: ocelog source add --help")
-    row = new_row(installation, name, said)
+    row = new_row(installation, product, name, said)
     secret = secret or asked_secret()
     say_conflict(row)
     if not said.no_check:
@@ -64,7 +70,7 @@ def _described(installation: Installation, name: str | None, said: Said) -> tupl
     return row, secret
 
 
-@options.one_option_a_field
+@options.with_options()
 def edit(
     name: Name,
     *,
@@ -76,13 +82,13 @@ def edit(
     --project and --log-type replace the whole list. A wider backfill reads only what is missing.
     """
     if no_project:
-        said = replace(said, project=[])
+        said = replace(said, own={**said.own, "projects": []})
     if said.is_blank:
         raise ConfigError("Name what is to change, such as --poll 1m. See: ocelog source edit --help")
     secret = said.secret()
     with opened() as installation:
         before = sources.find(installation, name)
-        row = sources.edited(before, said.wiz(wiz_settings(before)), said.streams())
+        row = sources.edited(before, said.settings(sources.product_of(before), source_settings(before)), said.streams())
         sources.refuse_other_tenant(installation, before, row)
         if said.reaches_anew and not said.anyway:
             sources.refuse_twin(installation, row)
@@ -97,36 +103,27 @@ def edit(
     typer.echo(f"Changed {row.name!r}.")
     if swept:
         show.remark("Open records of projects that are new here are swept. For closed ones: ocelog pull --since 30d")
-    elif wiz_settings(row).projects != wiz_settings(before).projects:
+    elif sources.shows_more(before, row):
         show.remark("Of projects that are new here only news is read. For their past: ocelog pull --since 30d")
 
 
-def rotate(  # noqa: PLR0913 - its options
-    name: Name,
-    *,
-    client_id: options.ClientId = None,
-    client_secret_file: options.SecretFile = None,
-    client_secret_env: options.SecretEnv = None,
-    client_secret_ref: options.SecretRef = None,
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="Save even if another source reads the same tenant with this client id.")
-    ] = False,
-) -> None:
+@options.with_options(
+    common=("client_secret_file", "client_secret_env", "client_secret_ref", "anyway"),
+    wanted=lambda option: option.rotates,
+)
+def rotate(name: Name, *, said: Said) -> None:
     """Put a new client secret in the place of the old one, once the new one is proven. Nothing is pulled again."""
-    secret = given_secret(file=client_secret_file, variable=client_secret_env, reference=client_secret_ref)
+    secret = said.secret()
     with opened() as installation:
-        row = sources.find(installation, name)
+        before = row = sources.find(installation, name)
         secret = secret or asked_secret("New client secret")
-        settings = wiz_settings(row)
-        if client_id is not None:
-            settings = Said(client_id=client_id).wiz(settings)
-            if not anyway:
-                sources.refuse_twin(installation, sources.edited(row, settings, {}))
-        items = [
-            item for item in sources.check(settings, secret.value, health.waiting) if item.name in {"address", "token"}
-        ]
-        health.demand(items, "The old secret stays.")
+        if said.own:
+            row = sources.edited(before, said.settings(sources.product_of(before), source_settings(before)), {})
+            if not said.anyway:
+                sources.refuse_twin(installation, row)
+        found = sources.check(source_settings(row), secret.value, health.waiting)
+        health.demand([item for item in found if item.name in {"address", "token"}], "The old secret stays.")
         sources.keep_secret(installation, row, secret)
-        if client_id is not None:
-            installation.ledger.save_source(sources.edited(row, settings, {}))
-    typer.echo(f"{row.name!r} has its new secret. Now revoke the old one in Wiz.")
+        if row != before:
+            installation.ledger.save_source(row)
+    typer.echo(f"{row.name!r} has its new secret. Now revoke the old one in {sources.product_of(row).title}.")

@@ -1,8 +1,8 @@
 """What the options of `ocelog source add` and `edit` mean, said once for both."""
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import wraps
 from pathlib import Path
@@ -10,14 +10,14 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from ocelog.app.log_types import short_names
 from ocelog.app.source_settings import BACKFILL, POLL, SWEEP_EVERY
-from ocelog.app.sources import GivenSecret
+from ocelog.app.sources import GivenSecret, products
 from ocelog.cli.secret_input import given_secret
 from ocelog.errors import ConfigError
-from ocelog.sources.wiz.settings import WizSettings, changed, from_mapping
+from ocelog.product import Option, Product, SourceSettings
 from ocelog.units import duration, write_duration
 
-ClientId: TypeAlias = Annotated[str | None, typer.Option("--client-id", help="The service account's client id.")]
 SecretFile: TypeAlias = Annotated[
     str | None,
     typer.Option("--client-secret-file", metavar="FILE", help="Copy the client secret from a file; - is stdin."),
@@ -40,31 +40,12 @@ SecretRef: TypeAlias = Annotated[
 class Said:
     """What was said on the command line, one field an option; None: not said."""
 
-    token_url: Annotated[
-        str | None, typer.Option("--token-url", help="cognito (commercial), fedramp, govcloud, auth0 (old), or a URL.")
-    ] = None
-    api_url: Annotated[
-        str | None,
-        typer.Option(
-            "--api-url",
-            help="The API endpoint URL of your tenant, or its data center such as us1. Default: read from the token.",
-        ),
-    ] = None
-    client_id: ClientId = None
     client_secret_file: SecretFile = None
     client_secret_env: SecretEnv = None
     client_secret_ref: SecretRef = None
-    project: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--project",
-            metavar="ID",
-            help="Only issues and findings of this project (repeat for more). The audit log has no such limit.",
-        ),
-    ] = None
     log_type: Annotated[
         list[str] | None,
-        typer.Option("--log-type", metavar="audit|issues|findings", help="What to read (repeat). Default: all three."),
+        typer.Option("--log-type", metavar="|".join(short_names()), help="What to read (repeat). Default: all."),
     ] = None
     backfill: Annotated[
         str | None,
@@ -74,7 +55,7 @@ class Said:
         bool | None,
         typer.Option(
             "--sweep/--no-sweep",
-            help="Whether open issues and findings of any age are read at first, and again each day. Default: yes.",
+            help="Whether open records of any age are read at first, and again each day. Default: yes.",
         ),
     ] = None
     sweep_every: Annotated[
@@ -83,22 +64,8 @@ class Said:
             "--sweep-every", metavar="1d", help=f"How often to read all open records again. Default: {SWEEP_EVERY}."
         ),
     ] = None
-    sweep_share: Annotated[
-        float | None,
-        typer.Option("--sweep-share", help="Share of the rate that these sweeps may use, 0.01 to 1. Default: 0.25."),
-    ] = None
     poll: Annotated[
         str | None, typer.Option("--poll", metavar="5m", help=f"How often to ask for news. Default: {POLL}.")
-    ] = None
-    rate: Annotated[
-        float | None, typer.Option("--rate", help="Most requests in any one second, 0.01 to 1000. Default: 3.")
-    ] = None
-    page_size: Annotated[
-        int | None, typer.Option("--page-size", help="Records asked for at once, 1 to 500. Default: 500.")
-    ] = None
-    ca_file: Annotated[
-        Path | None,
-        typer.Option("--ca-file", help="Trust the certificates in this file, for a proxy that opens TLS."),
     ] = None
     no_check: Annotated[bool, typer.Option("--no-check", help="Save without asking Wiz whether everything works.")] = (
         False
@@ -107,6 +74,9 @@ class Said:
         bool, typer.Option("--anyway", help="Save even if another source reads the same tenant with this client id.")
     ] = False
 
+    own: Mapping[str, Any] = field(default_factory=dict)
+    """What was said about the settings of the product, by their names: those of `Product.options`."""
+
     @property
     def is_blank(self) -> bool:
         """Whether nothing was said about the tenant."""
@@ -114,36 +84,28 @@ class Said:
 
     @property
     def reaches_anew(self) -> bool:
-        """Whether the tenant is reached in another way, which deserves a check."""
-        said = (self.token_url, self.api_url, self.client_id, self.project, self.log_type, self.ca_file)
-        return any(each is not None for each in said)
+        """Whether something else is reached or read, which deserves a check."""
+        reaching = {each.name for product in products().values() for each in product.options if each.reaches}
+        return self.log_type is not None or not reaching.isdisjoint(self.own)
 
     def secret(self) -> GivenSecret | None:
-        """Return the secret that was handed in, None where none was. Raises ConfigError."""
+        """Return the secret that was handed in, None if none was. Raises ConfigError."""
         return given_secret(
             file=self.client_secret_file, variable=self.client_secret_env, reference=self.client_secret_ref
         )
 
-    def wiz(self, before: WizSettings | None) -> WizSettings:
+    def settings(self, product: Product, before: SourceSettings | None) -> SourceSettings:
         """Return `before`, or the defaults, with what was said. Raises ConfigError."""
-        if self.project and not all(each.strip() for each in self.project):
-            raise ConfigError(
-                "--project: an empty id names no project. Leave the option out to read all of them; for a source that "
-                "is limited to some: ocelog source edit NAME --no-project"
-            )
-        chosen: dict[str, Any] = {
-            "token_url": self.token_url,
-            "api_url": self.api_url,
-            "client_id": self.client_id,
-            "projects": self.project,
-            "log_types": self.log_type or None,
-            "rate": self.rate,
-            "sweep_share": self.sweep_share,
-            "page_size": self.page_size,
-            "ca_file": None if self.ca_file is None else str(self.ca_file.expanduser().absolute()),
-        }
-        said = {name: value for name, value in chosen.items() if value is not None}
-        return from_mapping(said) if before is None else changed(before, said)
+        flags = {each.name: each.flag for other in products().values() for each in other.options}
+        options = {each.name: each for each in product.options}
+        given = dict[str, Any]()
+        for name, value in self.own.items():
+            if name not in options:
+                raise ConfigError(f"{flags.get(name, name)} is not an option of a source of {product.title}.")
+            given[name] = str(Path(value).expanduser().absolute()) if options[name].is_file else value
+        if self.log_type:
+            given["log_types"] = self.log_type
+        return product.choose(before, given)
 
     def streams(self) -> dict[str, Any]:
         """Return what was said about how the streams are read. Raises ConfigError."""
@@ -156,20 +118,44 @@ class Said:
         return {name: value for name, value in chosen.items() if value is not None}
 
 
-def one_option_a_field(command: Callable[..., None]) -> Callable[..., None]:
-    """Return `command` with an option for each field of `Said` in the place of its parameter `said`."""
-    own = [each for each in inspect.signature(command).parameters.values() if each.name != "said"]
-    options = list(inspect.signature(Said).parameters.values())
+def with_options(
+    common: Collection[str] | None = None, wanted: Callable[[Option], bool] = lambda _: True
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return what gives a command options in the place of its parameter `said`.
 
-    @wraps(command)
-    def unfolded(**given: Any) -> None:
-        said = Said(**{field.name: given.pop(field.name) for field in fields(Said)})
-        command(**given, said=said)
+    These are the `wanted` ones of the products, and the fields of `Said` that are in `common` (None: all of them).
+    """
+    shared = [each for each in inspect.signature(Said).parameters.values() if each.name != "own"]
+    shared = [each for each in shared if common is None or each.name in common]
+    known = {each.name: each for product in products().values() for each in product.options if wanted(each)}
+    theirs = [_parameter(each) for each in known.values()]
 
-    # Both are what typer reads.
-    unfolded.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined] # inspect asks for it
-    unfolded.__annotations__ = {each.name: each.annotation for each in (*own, *options)}
-    return unfolded
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [each for each in inspect.signature(command).parameters.values() if each.name != "said"]
+
+        @wraps(command)
+        def unfolded(**given: Any) -> None:
+            values = {each.name: given.pop(each.name) for each in theirs}
+            said = Said(
+                **{each.name: given.pop(each.name) for each in shared},
+                own={name: value for name, value in values.items() if value is not None},
+            )
+            command(**given, said=said)
+
+        # Both are what typer reads.
+        all_ = [*own, *theirs, *shared]
+        unfolded.__signature__ = inspect.Signature(all_)  # type: ignore[attr-defined] # inspect asks for it
+        unfolded.__annotations__ = {each.name: each.annotation for each in all_}
+        return unfolded
+
+    return decorate
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    """Return what typer reads as `option`."""
+    kind: Any = list[str] if option.many else option.value
+    described = Annotated[kind | None, typer.Option(option.flag, metavar=option.metavar, help=option.help)]
+    return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=described)
 
 
 def written_backfill(text: str) -> str:

@@ -1,13 +1,14 @@
-"""Whether a tenant may be added as it was described, and whether Wiz lets it work."""
+"""Whether a tenant may be added as it was described, and whether it works."""
 
 from ocelog.app import sources
-from ocelog.app.source_settings import wiz_settings
+from ocelog.app.source_settings import source_settings
 from ocelog.app.sources import GivenSecret
 from ocelog.cli import health, show
 from ocelog.cli.source_options import Said
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.model import SourceRow
+from ocelog.product import Product
 
 
 def free_name(installation: Installation, name: str) -> str:
@@ -22,9 +23,9 @@ def free_name(installation: Installation, name: str) -> str:
     return name
 
 
-def new_row(installation: Installation, name: str, said: Said) -> SourceRow:
+def new_row(installation: Installation, product: Product, name: str, said: Said) -> SourceRow:
     """Return the source that would be added. Raises ConfigError where it may not be."""
-    row = sources.row_of(free_name(installation, name), said.wiz(None), said.streams())
+    row = sources.row_of(free_name(installation, name), said.settings(product, None), said.streams())
     sources.resumes(installation, row)
     if not said.anyway:
         sources.refuse_twin(installation, row)
@@ -32,18 +33,15 @@ def new_row(installation: Installation, name: str, said: Said) -> SourceRow:
 
 
 def prove(row: SourceRow, secret: GivenSecret, otherwise: str) -> None:
-    """Ask Wiz for a little of everything, and say what was found.
+    """Ask the tenant for a little of everything, and say what was found.
 
     Raises ConfigError if something fails, SourceUnavailableError if that may pass by itself.
     """
-    health.demand(sources.check(wiz_settings(row), secret.value, health.waiting), otherwise)
+    health.demand(sources.check(source_settings(row), secret.value, health.waiting), otherwise)
 
 
 def say_conflict(row: SourceRow) -> None:
-    """Say where the settings of `row` are at odds with each other, though they work."""
-    settings = wiz_settings(row)
-    if settings.projects and "Wiz.Audit" in settings.log_types:
-        show.remark(
-            "Note: the audit log cannot be limited to projects: all of it is read, and a service account that is bound "
-            "to projects cannot read it at all. Leave it out with --log-type issues --log-type findings."
-        )
+    """Say how the settings of `row` are at odds with each other, though they work."""
+    conflict = source_settings(row).conflict()
+    if conflict is not None:
+        show.remark(conflict)

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app import sources
-from ocelog.app.assemble import Assembly, Stream
+from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import measure_each, to_measure
-from ocelog.app.log_types import log_types
+from ocelog.app.log_types import log_types, short_names
 from ocelog.app.sweep import Swept, run_sweep, want_sweep
 from ocelog.cli import logs, show
 from ocelog.cli.progress import progress
@@ -21,6 +21,7 @@ from ocelog.errors import ConfigError, OcelogError, TransientError
 from ocelog.installation.home_lock import held, holder
 from ocelog.installation.opening import Installation, opened
 from ocelog.model import SliceState, SourceRow, table_name
+from ocelog.pull.stream import Stream
 from ocelog.pull.sweep import Stage, Sweep
 from ocelog.times import from_us
 from ocelog.units import write_instant
@@ -34,7 +35,8 @@ def command(
     source: Annotated[str | None, typer.Argument(help="Only this source.")] = None,
     *,
     log_type: Annotated[
-        list[str] | None, typer.Option("--log-type", metavar="issues|findings", help="Only this log type.")
+        list[str] | None,
+        typer.Option("--log-type", metavar="|".join(short_names(swept=True)), help="Only this log type."),
     ] = None,
     accept: Annotated[
         bool, typer.Option("--accept", help="Records that vanished all at once are really gone: mark them as closed.")
@@ -121,7 +123,7 @@ def _nothing(installation: Installation, row: SourceRow | None) -> str:
     paused = [each for each in rows if each.paused]
     if paused:
         return f"Nothing to sweep: {paused[0].name!r} is paused. Resume it: ocelog source resume {paused[0].id}"
-    return "Nothing to sweep: only issues and findings have open records. See: ocelog source list"
+    return f"Nothing to sweep: only {' and '.join(short_names(swept=True))} have open records. See: ocelog source list"
 
 
 def _sweep_here(installation: Installation, assembly: Assembly, streams: Sequence[Stream], stop: Stop) -> list[Swept]:

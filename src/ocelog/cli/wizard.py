@@ -1,7 +1,7 @@
-"""What `ocelog source add` asks on a terminal, in the order of Wiz's pages, and how a wrong answer is mended."""
+"""What `ocelog source add` asks on a terminal, in the order of the product's pages, and how answers are corrected."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,17 +13,11 @@ from ocelog.cli.source_trial import free_name, new_row, prove
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.model import SourceRow
-
-_QUESTIONS: dict[str, Callable[[Said], Said]] = {
-    "u": questions.endpoint,
-    "i": questions.client_id,
-    "l": questions.log_types,
-    "k": lambda said: replace(said, no_check=True),
-}
+from ocelog.product import LOG_TYPES, SECRET, Product, Question, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class Answered:
     """All that adding a tenant needs."""
 
     name: str
@@ -36,69 +30,90 @@ def somebody_is_there() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def ask(installation: Installation, name: str | None, said: Said) -> tuple[SourceRow, GivenSecret]:
-    """Ask for everything that adding a tenant needs, until Wiz lets it work or the person wants it saved as it is."""
+def ask(installation: Installation, product: Product, name: str | None, said: Said) -> tuple[SourceRow, GivenSecret]:
+    """Ask for everything that adding a tenant needs, until it works or the person wants it saved as it is."""
     free = partial(free_name, installation)
     if name is not None:
         name = free(name)
-    say("Adding a Wiz tenant. Have Wiz open in a browser, as a user who may make service accounts.")
-    answers = _asked(name or asked("A name for this tenant, for example prod", free), said)
+    say(
+        f"Adding a {product.title} tenant. Have {product.title} open in a browser, as a user who may make service "
+        "accounts."
+    )
+    answers = _asked(product, name or asked("A name for this tenant, for example prod", free), said)
     while True:
         try:
-            row = new_row(installation, answers.name, answers.said)
+            row = new_row(installation, product, answers.name, answers.said)
             if not answers.said.no_check:
                 prove(row, answers.secret, "Nothing is saved yet.")
         except OcelogError as error:
             say(f"\n{error}")
-            answers = _mended(answers, free)
+            answers = _corrected(product, answers, free)
         else:
             return row, answers.secret
 
 
-def _asked(name: str, said: Said) -> Answers:
-    said = questions.endpoint(said)
-    say(
-        "\nStep 2: a service account.\n  In Wiz: Settings > Access Management > Service Accounts > Add Service Account."
-    )
-    said = questions.log_types(said)
-    say("  Click Add Service Account. Wiz shows the Client ID and, this once only, the Client Secret: copy both.")
-    said = questions.client_id(said)
-    secret = questions.secret()
-    return Answers(name=name, said=questions.backfill(said), secret=secret)
+def _asked(product: Product, name: str, said: Said) -> Answered:
+    secret: GivenSecret | None = None
+    for number, step in enumerate(product.steps, 1):
+        say(f"\nStep {number}: {step.title}.\n{step.text}")
+        pending = list[Question]()
+        for asking in (*step.questions, None):
+            if isinstance(asking, Question):
+                pending.append(asking)
+                continue
+            if pending:
+                said = questions.answered(said, pending, step)
+                pending.clear()
+            if asking == LOG_TYPES:
+                said = questions.log_types(said, product)
+            elif asking == SECRET:
+                secret = questions.secret()
+    return Answered(name=name, said=questions.backfill(said), secret=secret or questions.secret())
 
 
-def _mended(answers: Answers, free: Callable[[str], str]) -> Answers:
+def _corrected(product: Product, answers: Answered, free: Callable[[str], str]) -> Answered:
     """Ask what to do about answers that do not work, and change nothing but that."""
     said = answers.said
-    for letter, meaning in _choices(answers).items():
-        say(f"  {letter}  {meaning}")
-    match asked("What now?", _one_of(_choices(answers)), default="r"):
-        case "q":
-            raise ConfigError("Nothing was saved.")
-        case "n":
-            return replace(answers, name=asked("Another name", free))
-        case "s":
-            return replace(answers, secret=questions.secret())
-        case letter:
-            question = _QUESTIONS.get(letter)
-            return answers if question is None else replace(answers, said=question(said))
+    asked_together = dict[str, tuple[Step, list[Question]]]()
+    for step in product.steps:
+        for question in step.questions:
+            if isinstance(question, Question) and question.asked(questions.answers_of(said)):
+                asked_together.setdefault(question.letter, (step, []))[1].append(question)
 
+    def with_said(again: Said) -> Answered:
+        return replace(answers, said=again)
 
-def _choices(answers: Answers) -> dict[str, str]:
-    said = answers.said
-    return {
-        "r": "try again",
-        "u": f"change the addresses ({said.api_url or 'API: as the token says'}, {said.token_url})",
-        "i": f"change the client ID ({said.client_id})",
-        "s": "change the client secret",
-        "l": f"change what is read ({', '.join(said.log_type or ())})",
-        "n": f"change the name ({answers.name})",
-        "k": "keep it as it is, and mend it later: ocelog source edit NAME",
-        "q": "quit; nothing is saved",
+    choices: dict[str, tuple[str, Callable[[], Answered]]] = {"r": ("try again", lambda: answers)}
+    for letter, (step, some) in asked_together.items():
+        values = ", ".join(str(said.own.get(each.option, each.unset)) for each in some)
+        choices[letter] = (
+            f"change {some[0].label} ({values})",
+            lambda step=step, some=some: with_said(questions.answered(said, some, step)),  # type: ignore[misc] # mypy
+        )
+    choices |= {
+        "s": ("change the client secret", lambda: replace(answers, secret=questions.secret())),
+        "l": (
+            f"change what is read ({', '.join(said.log_type or ())})",
+            lambda: with_said(questions.log_types(said, product)),
+        ),
+        "n": (f"change the name ({answers.name})", lambda: replace(answers, name=asked("Another name", free))),
+        "k": (
+            "keep it as it is, and correct it later: ocelog source edit NAME",
+            lambda: with_said(replace(said, no_check=True)),
+        ),
+        "q": ("quit; nothing is saved", _quit),
     }
+    for letter, (meaning, _) in choices.items():
+        say(f"  {letter}  {meaning}")
+    _, change = choices[asked("What now?", _one_of(choices), default="r")]
+    return change()
 
 
-def _one_of(choices: dict[str, str]) -> Callable[[str], str]:
+def _quit() -> Answered:
+    raise ConfigError("Nothing was saved.")
+
+
+def _one_of(choices: Collection[str]) -> Callable[[str], str]:
     def checked(text: str) -> str:
         if text[:1].lower() not in choices:
             raise ConfigError(f"Type one of {', '.join(choices)}.")

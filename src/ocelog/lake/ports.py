@@ -1,9 +1,40 @@
-"""What the lake needs from a ledger, in the lake's words."""
+"""What the lake needs to know of its tables, and from a ledger, in the lake's words."""
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import msgspec
+import pyarrow as pa
 
 from ocelog.model import GivenUp, Part
+
+_TRAITS = b"ocelog.traits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What the columns of a table do not tell; its Arrow schema carries it."""
+
+    partition: Literal["day", "month"] = "month"
+    """Of p_event_time, by which new tables are cut."""
+    changes: bool = True
+    """Whether records have several versions, of which the newest is the current one."""
+    closed: tuple[str, ...] = ()
+    """Values of the column `status` of records that nobody has to look at any more.
+
+    Any other, a new one perhaps, counts as open, and outlives every retention."""
+
+
+def with_traits(schema: pa.Schema, traits: Traits) -> pa.Schema:
+    """Return `schema` with `traits`."""
+    return schema.with_metadata({**(schema.metadata or {}), _TRAITS: msgspec.json.encode(traits)})
+
+
+def traits_of(schema: pa.Schema) -> Traits:
+    """Return the traits that `schema` carries; the defaults if it carries none."""
+    written = (schema.metadata or {}).get(_TRAITS)
+    return Traits() if written is None else msgspec.json.decode(written, type=Traits)
 
 
 class LakeLedger(Protocol):

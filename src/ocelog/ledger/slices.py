@@ -30,10 +30,9 @@ from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
 from ocelog.ledger.dialects import bounded, later
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
+from ocelog.pull.ports import LEASE
 from ocelog.times import CLOCKS_APART, from_us, to_us
 
-LEASE = timedelta(minutes=10)
-"""A holder that has not moved its slice for so long is taken for dead, unless it took a longer lease."""
 LONGEST_WAITS = {SliceState.WAITING: timedelta(hours=1), SliceState.PARKED: timedelta(days=1)}
 """How long a slice may have to wait for its next try: what a source asked for at most, and a day for what is parked."""
 _AT_ONCE = 500

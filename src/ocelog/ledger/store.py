@@ -31,7 +31,7 @@ from ocelog.ledger.streams import StreamRow
 from ocelog.ledger.transactions import Database
 from ocelog.ledger.vault import Vault, kept, marks
 from ocelog.model import Claim, GivenUp, Marks, NewPart, Part, Slice, SliceState, SourceRow, StreamFaults, TableFault
-from ocelog.pull.ports import Behind, Coverage, Landed, Landing, Suspect
+from ocelog.pull.ports import LEASE, Behind, Coverage, Landed, Landing, Suspect
 from ocelog.pull.sweep import Outcome, Step, Sweep
 from ocelog.redaction import without_password
 from ocelog.times import to_us
@@ -218,7 +218,7 @@ class Ledger:
         now: datetime,
         sources: Collection[str] | None = None,
         log_types: Collection[str] | None = None,
-        lease: timedelta = slices.LEASE,
+        lease: timedelta = LEASE,
         sweeps_together: bool = False,
     ) -> Slice | None:
         """Hand the most pressing slice that is due and free to `holder`, under a new fence; None: there is none.

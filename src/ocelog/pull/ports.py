@@ -1,14 +1,18 @@
 """What pulling needs from a source, from shaping, from the ledger and from the lake, in the puller's words."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ocelog.model import Claim, Known, Narrowed, NewPart, Part, Rejection, Slice, Stamp, StreamFaults
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+LEASE = timedelta(minutes=10)
+"""A holder that gave no sign of life for so long is taken for dead, and its slice is free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +79,70 @@ class CursorLost:
 Answer: TypeAlias = Page | Unusable | CursorLost
 
 
-class Source(Protocol):
-    """One tenant as one service account sees it."""
+class HealthState(StrEnum):
+    """How well one item is."""
+
+    OK = "ok"
+    WARN = "warn"
+    """It works, though not as one would think."""
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthItem:
+    """One thing that must hold for a source to be pulled."""
+
+    name: str
+    state: HealthState
+    text: str
+    todo: str = ""
+    """What a person can do; empty if there is nothing to do."""
+    later: bool = False
+    """It fails, though it may work later without anybody changing anything."""
+
+
+class Pages(Protocol):
+    """What a puller needs of a source."""
 
     def ask(self, ask: Ask) -> Answer:
         """Ask once. Raises TransientError or HaltError; whatever else comes is an Answer."""
+        ...
+
+
+class Source(Pages, Protocol):
+    """One tenant as one service account sees it: all that is asked of it. Any thread may call it."""
+
+    @property
+    def primed(self) -> bool:
+        """Whether `now` is known without a request."""
+        ...
+
+    @property
+    def longest_request(self) -> timedelta:
+        """How long one request may take before it is given up."""
+        ...
+
+    def prime(self) -> None:
+        """Learn what time it is for the source, if that is not known yet. Raises what `ask` does."""
+        ...
+
+    def now(self) -> datetime:
+        """Return the source's present instant: its clock, never ours. Raises what `ask` does."""
+        ...
+
+    def hurry(self) -> None:
+        """Send background requests at the full rate from now on: nothing else is being asked."""
+        ...
+
+    def check(self, told: Callable[[str], None]) -> list[HealthItem]:
+        """Say item by item whether a pull would work now, and what to do about what does not work.
+
+        Never raises for what the source or the network does. `told` hears of each wait.
+        """
+        ...
+
+    def close(self) -> None:
+        """Wake up whoever waits for an answer, and close every connection."""
         ...
 
 

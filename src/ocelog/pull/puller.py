@@ -15,7 +15,7 @@ from ocelog.model import Checkpoint, Kind, Origin, Slice, SliceState, Stamp, Str
 from ocelog.pull import isolation, narrowing, slices
 from ocelog.pull.landing import Lander, PageLanded, RejectionRows, rejected
 from ocelog.pull.memory import Memory
-from ocelog.pull.ports import Answer, Ask, CursorLost, Lake, LandingLedger, Page, Shaped, Shaper, Source, Unusable
+from ocelog.pull.ports import Answer, Ask, CursorLost, Lake, LandingLedger, Page, Pages, Shaped, Shaper, Unusable
 from ocelog.pull.slices import Moved, Narrow, Next, Reading, Split
 from ocelog.pull.sweep import Judge, infer
 from ocelog.times import EPOCH, to_us
@@ -56,7 +56,7 @@ def _our_clock() -> datetime:
 class Puller:
     """Reads slices of one stream. One object serves many threads: all state of a reading is in the call."""
 
-    source: Source
+    source: Pages
     shaper: Shaper
     ledger: LandingLedger
     lake: Lake

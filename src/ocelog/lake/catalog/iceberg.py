@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
 from ocelog.errors import HomeError
 from ocelog.lake.catalog.file_io import IMPLEMENTATION
 from ocelog.lake.catalog.state import CATALOG_NAME, NAMESPACE, catalog_path, catalog_uri
+from ocelog.lake.ports import traits_of
 from ocelog.lake.storage.disk import make_directory
-from ocelog.model import REJECTIONS
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # PyIceberg takes more than a second to import: only who publishes waits for it.
 # ruff: noqa: PLC0415
 
-BY_DAY = frozenset({"wiz_audit", REJECTIONS})
-"""What only grows is read by day; what changes for months would scatter over too many days."""
+BY_DAY = "p_event_time_day"
+"""What the partition is called in a table that is cut by day."""
 
 BOUNDED = ("p_event_time", "p_cursor_time", "p_version_time", "p_observed_at", "p_parse_time")
 BOUNDED_TEXT = ("p_source_id", "id", "p_row_id")
@@ -96,12 +96,13 @@ def open_table(
 
 
 def check_partitions(loaded: "Table", table: str) -> None:
-    """Raise HomeError where another engine changed the partitions of `table`."""
+    """Raise HomeError if another engine changed the partitions of `table` to some that Ocelog does not write."""
     found = [(field.name, field.transform) for field in loaded.spec().fields]
-    if found != [_partition(table)]:
+    ours = [_partition("day"), _partition("month")]
+    if len(found) != 1 or found[0] not in ours:
         raise HomeError(
-            f"Another engine changed the partitions of the table {table}: they are {found}, but Ocelog writes "
-            f"{_partition(table)}. Set them back there."
+            f"Another engine changed the partitions of the table {table}: they are {found}, but Ocelog writes one of "
+            f"{ours}. Set them back there."
         )
 
 
@@ -112,17 +113,17 @@ def _create(catalog: "SqlCatalog", home: Path, table: str, schema: pa.Schema, na
         location=str(table_location(home, table)),
         properties=PROPERTIES,
     )
-    name, transform = _partition(table)
+    name, transform = _partition(traits_of(schema).partition)
     with creation.update_spec() as spec:
         spec.add_field("p_event_time", transform, name)
     creation.commit_transaction()
 
 
-def _partition(table: str) -> "tuple[str, Transform[int, int]]":
+def _partition(by: Literal["day", "month"]) -> "tuple[str, Transform[int, int]]":
     from pyiceberg.transforms import DayTransform, MonthTransform
 
-    if table in BY_DAY:
-        return "p_event_time_day", DayTransform()
+    if by == "day":
+        return BY_DAY, DayTransform()
     return "p_event_time_month", MonthTransform()
 
 

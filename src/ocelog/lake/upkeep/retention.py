@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from ocelog.errors import LakeUnavailableError
 from ocelog.lake.catalog.conform import conform
 from ocelog.lake.catalog.file_io import local_path
-from ocelog.lake.catalog.iceberg import BY_DAY, check_partitions, opened_catalog
+from ocelog.lake.catalog.iceberg import check_partitions, opened_catalog
 from ocelog.lake.catalog.state import NAMESPACE
+from ocelog.lake.ports import traits_of
 from ocelog.lake.read.sql import NEWEST_ORDER, PLACE, literal, rows_of_files
 from ocelog.lake.storage.faults import translated
 from ocelog.lake.storage.scratch import temporary_directory
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 # ruff: noqa: S608
 
 _MEMORY_MB = 1000
-_CLOSED = ("RESOLVED", "REJECTED")
-"""Statuses of a record that nobody has to look at any more. Any other, a new one perhaps, counts as open."""
 
 
 def expire_rows(  # noqa: PLR0913 - where, what, until when
@@ -57,7 +56,7 @@ def expire_rows(  # noqa: PLR0913 - where, what, until when
         there = {str(local_path(task.file.file_path)): task.file for task in loaded.scan().plan_files()}
         paths = sorted(there)
         alone = [index for index, path in enumerate(paths) if path in left_alone]
-        with _doomed(home, _select(table, schema, paths, alone, before)) as doomed:
+        with _doomed(home, _select(schema, paths, alone, before)) as doomed:
             if dry_run or not doomed.count():
                 return doomed.count()
             files = DataFiles(table, loaded.metadata)
@@ -83,16 +82,18 @@ def expire_rows(  # noqa: PLR0913 - where, what, until when
     return deleted
 
 
-def _select(table: str, schema: pa.Schema, paths: Sequence[str], alone: Sequence[int], before: datetime) -> str:
+def _select(schema: pa.Schema, paths: Sequence[str], alone: Sequence[int], before: datetime) -> str:
     """Select the place of each row that goes."""
     limit = f"TIMESTAMPTZ {literal(rfc3339(before))}"
     fixed = f"({PLACE} >> 40) IN ({', '.join(map(str, alone))})" if alone else "false"
     rows = rows_of_files(schema, paths)
-    if table in BY_DAY:
+    traits = traits_of(schema)
+    if not traits.changes:
         return (
             f"SELECT {PLACE} FROM ({rows}) WHERE p_event_time < {limit} AND p_source_id IS NOT NULL AND NOT ({fixed})"
         )
-    closed = f"coalesce(status IN ({', '.join(map(literal, _CLOSED))}), false)" if "status" in schema.names else "false"
+    listed = ", ".join(map(literal, traits.closed))
+    closed = f"coalesce(status IN ({listed}), false)" if listed and "status" in schema.names else "false"
     if "p_inferred" in schema.names:
         closed = f"({closed} OR p_inferred IS NOT NULL)"
     # One pass over narrow columns: each record with its newest version, and whether anything of it stays.

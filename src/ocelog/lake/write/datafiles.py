@@ -55,14 +55,17 @@ class DataFiles:
     schema: pa.Schema = field(init=False)
     """The columns that `append` takes."""
     _plain: pa.Schema = field(init=False)
+    _by_day: bool = field(init=False)
+    """Whether the table is cut by day, not by month."""
 
     def __post_init__(self) -> None:
         self._plain = file_schema(self.metadata.schema())
         self.schema = compact(self._plain)
+        self._by_day = [field.name for field in self.metadata.spec().fields] == [BY_DAY]
 
     def append(self, rows: pa.Table) -> None:
         """Add rows, which are sorted by p_event_time, each to the file of its partition."""
-        for partition, run in _runs(self.table, rows):
+        for partition, run in _runs(rows, by_day=self._by_day):
             # As plain texts: with a dictionary, each run would be written with that of the whole chunk.
             plain = run.cast(self._plain)
             file = self._file(partition)
@@ -98,7 +101,7 @@ class DataFiles:
         return self._open[partition]
 
     def _begin(self, partition: int | None) -> _Open:
-        directory = Path(self.metadata.location) / "data" / _directory(self.table, partition)
+        directory = Path(self.metadata.location) / "data" / _directory(partition, by_day=self._by_day)
         if not directory.exists():
             make_directory(directory)
         path = directory / f"{uuid4()}.draft.parquet"
@@ -136,23 +139,23 @@ def by_event_time(rows: pa.Table) -> pa.Table:
     return rows.take(pc.sort_indices(rows, [("p_event_time", "ascending")]))
 
 
-def _runs(table: str, rows: pa.Table) -> Iterator[tuple[int | None, pa.Table]]:
+def _runs(rows: pa.Table, *, by_day: bool) -> Iterator[tuple[int | None, pa.Table]]:
     """Cut sorted rows into stretches of one partition: the day or month since 1970, negative before it."""
     # Through whole numbers: as floating point, an instant of the year 9999 is rounded into the next day.
     days = rows.column("p_event_time").combine_chunks().cast(pa.timestamp("us")).cast(pa.date32()).cast(pa.int32())
     runs = pc.run_end_encode(days)
     ends, numbers = runs.run_ends.to_pylist(), runs.values.to_pylist()
     start = 0
-    for partition, run in groupby(zip(ends, numbers, strict=True), lambda one: _partition(table, one[1])):
+    for partition, run in groupby(zip(ends, numbers, strict=True), lambda one: one[1] if by_day else _month(one[1])):
         *_, (end, _) = run
         yield partition, rows.slice(start, end - start)
         start = end
 
 
-def _partition(table: str, day: int | None) -> int | None:
-    """Return the partition of a day since 1970, as Iceberg counts it."""
-    if day is None or table in BY_DAY:
-        return day
+def _month(day: int | None) -> int | None:
+    """Return the month since 1970 of a day since 1970, as Iceberg counts them."""
+    if day is None:
+        return None
     year, month, _ = _civil(day)
     return (year - 1970) * 12 + month - 1
 
@@ -165,11 +168,11 @@ def _civil(day: int) -> tuple[int, int, int]:
     return found.year + 400 * cycles, found.month, found.day
 
 
-def _directory(table: str, partition: int | None) -> str:
-    name = "p_event_time_day" if table in BY_DAY else "p_event_time_month"
+def _directory(partition: int | None, *, by_day: bool) -> str:
+    name = BY_DAY if by_day else "p_event_time_month"
     if partition is None:
         return f"{name}=null"
-    if table in BY_DAY:
+    if by_day:
         year, month, day = _civil(partition)
         return f"{name}={year:04d}-{month:02d}-{day:02d}"
     return f"{name}={1970 + partition // 12:04d}-{partition % 12 + 1:02d}"

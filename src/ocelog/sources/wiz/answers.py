@@ -219,7 +219,9 @@ def _refuse_if_denied(answered: Answered, errors: Sequence[GraphError], root: Ro
 
 def _check_access(root: Root) -> str:
     """Say what to look at after a refusal that does not say what is missing."""
-    bound = "" if root.statuses else " and is not bound to projects (such an account cannot read the audit log)"
+    bound = ""
+    if root.project_filter is None:
+        bound = f" and is not bound to projects (such an account cannot read {root.title})"
     return (
         f"Check in Wiz (Settings > Access Management > Service Accounts) that the service account has the scope "
         f"{root.scope}{bound}, or leave {root.short} out of this source."

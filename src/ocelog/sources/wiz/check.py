@@ -1,10 +1,8 @@
 """Whether a source would work if it were pulled now, item by item, and what to do about each that does not."""
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from ocelog.errors import (
@@ -15,10 +13,10 @@ from ocelog.errors import (
     SourceUnavailableError,
     TransientError,
 )
-from ocelog.pull.ports import Answer, Ask, CursorLost, Page, Unusable
+from ocelog.pull.ports import Answer, Ask, CursorLost, HealthItem, HealthState, Page, Unusable
 from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.settings import WizSettings
-from ocelog.sources.wiz.streams import AUDIT, ROOTS, Root
+from ocelog.sources.wiz.streams import ROOTS, Root
 from ocelog.times import EPOCH
 
 _CLOCKS_APART = timedelta(seconds=60)
@@ -29,28 +27,6 @@ _PATIENCE = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 8.0
 
 Found = TypeVar("Found")
-
-
-class HealthState(StrEnum):
-    """How well one item is."""
-
-    OK = "ok"
-    WARN = "warn"
-    """It works, though not as one would think."""
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthItem:
-    """One thing that must hold for a source to be pulled."""
-
-    name: str
-    state: HealthState
-    text: str
-    todo: str = ""
-    """What a person can do; empty if there is nothing to do."""
-    later: bool = False
-    """It fails, though it may work later without anybody changing anything."""
 
 
 class Checked(Protocol):
@@ -121,10 +97,8 @@ def check(
         return items
     checked = [_query(source, tries, ROOTS[log_type]) for log_type in source.settings.log_types]
     queries = [item for item, _ in checked]
-    denied = any(
-        error is not None and error.code == "access_denied" for item, error in checked if item.name == AUDIT.short
-    )
-    return [*items, *queries, *_projects(source, queries, audit_denied=denied), *_project_ids(source)]
+    denied = [item.name for item, error in checked if error is not None and error.code == "access_denied"]
+    return [*items, *queries, *_projects(source, queries, denied), *_project_ids(source)]
 
 
 def _way_in(source: Checked, tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
@@ -243,28 +217,31 @@ def _answered(root: Root, total: int | None, refused: frozenset[str]) -> HealthI
     )
 
 
-def _projects(source: Checked, queries: list[HealthItem], *, audit_denied: bool) -> Iterator[HealthItem]:
-    """Tell of the audit log, which knows no projects: it comes whole or, to an account bound to some, not at all.
+def _projects(source: Checked, queries: list[HealthItem], denied: Collection[str]) -> Iterator[HealthItem]:
+    """Report the log types without projects: they come whole or, to an account bound to some, not at all.
 
     Nothing is said of a binding unless Wiz denied access: an outage or a missing scope says nothing about it.
     """
-    if AUDIT.kind.log_type not in source.settings.log_types:
-        return
-    well = all(item.state is not HealthState.FAIL for item in queries if item.name == AUDIT.short)
-    if audit_denied:
-        yield HealthItem(
-            name="projects",
-            state=HealthState.FAIL,
-            text="an account that is bound to projects cannot read the audit log, whatever its scopes",
-            todo="If yours is, make another one for audit only, without projects, and leave audit out of this source.",
-        )
-    elif source.settings.projects and well:
-        yield HealthItem(
-            name="projects",
-            state=HealthState.WARN,
-            text="the projects limit issues and findings only; the whole audit log is read",
-            todo="To read nothing of other projects, leave audit out of this source.",
-        )
+    failed = {item.name for item in queries if item.state is HealthState.FAIL}
+    limited = " and ".join(root.short for root in ROOTS.values() if root.project_filter is not None)
+    for root in (ROOTS[name] for name in source.settings.log_types if ROOTS[name].project_filter is None):
+        if root.short in denied:
+            yield HealthItem(
+                name="projects",
+                state=HealthState.FAIL,
+                text=f"an account that is bound to projects cannot read {root.title}, whatever its scopes",
+                todo=(
+                    f"If yours is, make another one for {root.short} only, without projects, and leave {root.short} out "
+                    "of this source."
+                ),
+            )
+        elif source.settings.projects and root.short not in failed:
+            yield HealthItem(
+                name="projects",
+                state=HealthState.WARN,
+                text=f"the projects limit {limited} only; all of {root.title} is read",
+                todo=f"To read nothing of other projects, leave {root.short} out of this source.",
+            )
 
 
 def _project_ids(source: Checked) -> Iterator[HealthItem]:

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from ocelog.errors import ConfigError
+from ocelog.product import SourceSettings
 from ocelog.sources.wiz.endpoints import api_url, audience, token_url
 from ocelog.sources.wiz.streams import MOST_RECORDS, ROOTS, SHORT_NAMES
 from ocelog.suggest import suggest
@@ -42,9 +44,46 @@ class WizSettings:
     most_bytes: int = 256 * 1024 * 1024
     """Largest answer, counted after unpacking."""
 
+    @property
+    def product(self) -> str:
+        """As `SOURCES` names it."""
+        return "wiz"
+
     def to_mapping(self) -> dict[str, Any]:
         """Return plain JSON values: what `read` reads."""
         return dict(msgspec.to_builtins(self))
+
+    def is_same_tenant(self, other: SourceSettings) -> bool:
+        """Whether both reach the same tenant, as far as their addresses tell."""
+        if not isinstance(other, WizSettings) or _place(self.token_url) != _place(other.token_url):
+            return False
+        return self.api_url is None or other.api_url is None or _place(self.api_url) == _place(other.api_url)
+
+    def is_same_account(self, other: SourceSettings) -> bool:
+        """Whether both read the same tenant with the same client id."""
+        return (
+            isinstance(other, WizSettings)
+            and self.client_id.strip() == other.client_id.strip()
+            and self.is_same_tenant(other)
+        )
+
+    def shows_more_than(self, before: SourceSettings) -> bool:
+        """Whether there are projects here that a source set to `before` does not read."""
+        if not isinstance(before, WizSettings) or not before.projects:
+            return False
+        return not self.projects or not set(self.projects) <= set(before.projects)
+
+    def conflict(self) -> str | None:
+        """Say so if there are projects, and log types that cannot be limited to them."""
+        whole = [ROOTS[name] for name in self.log_types if ROOTS[name].project_filter is None]
+        if not self.projects or not whole:
+            return None
+        rest = " ".join(f"--log-type {root.short}" for root in ROOTS.values() if root.project_filter is not None)
+        return (
+            f"Note: {' and '.join(root.title for root in whole)} cannot be limited to projects: all of it is read, and "
+            "a service account that is bound to projects cannot read it at all. Leave it out with "
+            f"{rest}."
+        )
 
 
 def from_mapping(values: Mapping[str, Any]) -> WizSettings:
@@ -119,3 +158,9 @@ def _checked(settings: WizSettings) -> WizSettings:
     if len(settings.projects) > _MOST_PROJECTS or not all(settings.projects):
         raise ConfigError(f"Give at most {_MOST_PROJECTS} project ids, and no empty one.")
     return replace(settings, client_id=client_id)
+
+
+def _place(url: str) -> tuple[str | None, int, str]:
+    """Return what `url` leads to, however it is spelled."""
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), parts.path.rstrip("/")

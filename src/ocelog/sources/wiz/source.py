@@ -4,18 +4,18 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
 from ocelog.pull.clock import ApiClock
-from ocelog.pull.ports import Answer, Ask
+from ocelog.pull.ports import Answer, Ask, HealthItem
 from ocelog.redaction import Redactor
 from ocelog.secret import Secret
 from ocelog.sources.wiz.answers import FieldsRefused, Reply, TokenRefused, read_answer, read_cheap
-from ocelog.sources.wiz.check import HealthItem, check
+from ocelog.sources.wiz.check import check
 from ocelog.sources.wiz.client import Client
 from ocelog.sources.wiz.endpoints import api_url_of
 from ocelog.sources.wiz.exchange import Answered
@@ -25,8 +25,6 @@ from ocelog.sources.wiz.settings import WizSettings
 from ocelog.sources.wiz.streams import ROOTS, Root
 from ocelog.sources.wiz.tokens import Token, Tokens
 from ocelog.times import to_us
-
-__all__ = ["HealthItem", "WizSource"]
 
 _MOST_TRIES = 20
 """Of one question, counting each time that a field, the token or the Date is refused."""
@@ -74,8 +72,7 @@ class WizSource:
         )
         self._tokens = Tokens(settings, secret, self._post_for_token, redactor=redactor, monotonic=monotonic)
         self._background = Pace(settings.rate * settings.sweep_share, monotonic=monotonic)
-        self.hurried = False
-        """Nothing else is asked in the meantime: what could wait need not."""
+        self._hurried = False
         self._pruned: dict[str, _Kept] = {}
         self._priming = threading.Lock()
 
@@ -92,7 +89,7 @@ class WizSource:
         refused = list[Token]()
         for _ in range(_MOST_TRIES):
             selection, token = self._selection(root), self._tokens.get(refused=refused[-1] if refused else None)
-            if ask.background and not self.hurried:
+            if ask.background and not self._hurried:
                 self._background.wait(self._closed)
             self._pace.wait(self._closed, patient=ask.suspect)
             sent, asked_us = self._monotonic(), self.clock.stamp()
@@ -113,6 +110,20 @@ class WizSource:
         raise SourceUnavailableError(
             f"Wiz did not answer about {root.title} with anything usable, {_MOST_TRIES} times in a row."
         )
+
+    @property
+    def primed(self) -> bool:
+        """Whether three answers have agreed on what time it is for the API."""
+        return self.clock.started
+
+    @property
+    def longest_request(self) -> timedelta:
+        """A token and a page, each as slow as the settings allow, and once more for what was refused."""
+        return timedelta(seconds=3 * self.settings.total_seconds)
+
+    def hurry(self) -> None:
+        """Send the requests of sweeps at the full rate: nothing else is being asked."""
+        self._hurried = True
 
     def prime(self) -> None:
         """Ask the cheapest of questions until three answers agree on what time it is for the API.

@@ -37,10 +37,6 @@ _LATER_OF_FINDINGS = ("cisaKevReleaseDate", "cisaKevDueDate")
 class Root:
     """Where the API keeps one log type: its query root, and what the filters there are called."""
 
-    short: str
-    """As the command line and the query's file name it."""
-    title: str
-    """As Wiz's pages name it."""
     kind: Kind
     root: str
     scope: str
@@ -50,10 +46,19 @@ class Root:
     """GraphQL type of each nested object that is asked for, by path: an error names fields by their type."""
     kept_whole: frozenset[str] = frozenset()
     """Paths of nested values that are kept as the text they came in: one place in them fails, and all of it has."""
-    statuses: bool = True
     project_filter: tuple[str, ...] | None = None
     """Path of the project ids inside filterBy; None: the API has no such filter here."""
     order_by: Mapping[str, str] | None = None
+
+    @property
+    def short(self) -> str:
+        """As people type it."""
+        return self.kind.short
+
+    @property
+    def title(self) -> str:
+        """As Wiz's pages name its records."""
+        return self.kind.title
 
     @property
     def essential(self) -> frozenset[str]:
@@ -64,8 +69,9 @@ class Root:
     def variables(self, ask: Ask, *, projects: tuple[str, ...], page_size: int) -> dict[str, Any]:
         """Return the GraphQL variables of `ask`."""
         wanted: dict[str, Any] = {ask.by: {"after": rfc3339(ask.since), "before": rfc3339(ask.until)}}
-        if self.statuses:
-            wanted["status"] = [ask.status] if ask.status else list(_OPEN if ask.open_only else _EVERY_STATUS)
+        if self.kind.statuses:
+            every = self.kind.open_statuses if ask.open_only else self.kind.statuses
+            wanted["status"] = [ask.status] if ask.status else list(every)
         if projects and self.project_filter is not None:
             value: Any = list(projects)
             for name in reversed(self.project_filter[1:]):
@@ -99,163 +105,165 @@ def _document(short: str) -> str:
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
 
 
-AUDIT = Root(
-    short="audit",
-    title="the audit log",
-    # An entry never changes: its id is its version. Service accounts that are bound to projects cannot read the audit
-    # log, and it has no project filter (vendor's page on the audit log; introspection).
-    kind=Kind(
-        log_type="Wiz.Audit",
-        cursor_field="timestamp",
-        created_field="timestamp",
-        version_times=("timestamp",),
-        split_values={"status": ("SUCCESS", "FAILED", "INVALID", "ACCESS_DENIED")},
-    ),
-    root="auditLogEntries",
-    scope="admin:audit",
-    record_type="AuditLogEntry",
-    types={"serviceAccount": "ServiceAccount", "user": "User", "performer": "SystemPrincipalSnapshot"},
-    statuses=False,
-)
-
-ISSUES = Root(
-    short="issues",
-    title="issues",
-    # The vendor's guidance is to follow statusChangedAt, and there is no filter by updatedAt. It can be null, so issues
-    # whose status never changed are asked for by createdAt too (introspection).
-    kind=Kind(
-        log_type="Wiz.Issues",
-        cursor_field="statusChangedAt",
-        created_field="createdAt",
-        version_times=("updatedAt",),
-        also_live_by=("createdAt",),
-        sweep_by="createdAt",
-        created_filter="createdAt",
-        split_values={"status": _EVERY_STATUS, "severity": ("INFORMATIONAL", *_SEVERITIES)},
-        version_fields=(
-            "id",
-            "sourceRule",
-            "sourceRules",
-            "createdAt",
-            "updatedAt",
-            "dueAt",
-            "type",
-            "resolvedAt",
-            "statusChangedAt",
-            "projects",
-            "status",
-            "severity",
-            "entitySnapshot",
-            "serviceTickets",
-            "notes",
-            *_LATER_OF_ISSUES,
+LOG_TYPES: tuple[Root, ...] = (
+    Root(
+        # An entry never changes: its id is its version. Service accounts that are bound to projects cannot read the
+        # audit log, and it has no project filter (vendor's page on the audit log; introspection).
+        kind=Kind(
+            log_type="Wiz.Audit",
+            short="audit",
+            title="the audit log",
+            partition="day",
+            gone="entries older than Wiz keeps them",
+            cursor_field="timestamp",
+            created_field="timestamp",
+            version_times=("timestamp",),
+            split_values={"status": ("SUCCESS", "FAILED", "INVALID", "ACCESS_DENIED")},
         ),
-        set_like=frozenset({"projects", "sourceRules", "serviceTickets", "notes"}),
-        later_fields=(frozenset(_LATER_OF_ISSUES),),
-        uncounted=frozenset({"projects.projectOwners"}),
-        statuses=_EVERY_STATUS,
-        open_statuses=_OPEN,
+        root="auditLogEntries",
+        scope="admin:audit",
+        record_type="AuditLogEntry",
+        types={"serviceAccount": "ServiceAccount", "user": "User", "performer": "SystemPrincipalSnapshot"},
     ),
-    root="issuesV2",
-    scope="read:issues",
-    record_type="Issue",
-    types={
-        "sourceRule": "IssueSourceRule",
-        "sourceRule.securitySubCategories": "SecuritySubCategory",
-        "sourceRule.securitySubCategories.category": "SecurityCategory",
-        "sourceRule.securitySubCategories.category.framework": "SecurityFramework",
-        "sourceRules": "IssueSourceRule",
-        "projects": "Project",
-        "projects.riskProfile": "ProjectRiskProfile",
-        "projects.projectOwners": "User",
-        "entitySnapshot": "IssueEntitySnapshot",
-        "serviceTickets": "ServiceTicket",
-        "notes": "IssueNote",
-        "notes.user": "User",
-        "notes.serviceAccount": "ServiceAccount",
-        "assignee": "Identity",
-        "resolvedBy": "IssueResolver",
-        "resolvedBy.user": "User",
-        "resolvedBy.serviceAccount": "ServiceAccount",
-    },
-    kept_whole=frozenset({"sourceRule", "sourceRules", "projects.riskProfile", "serviceTickets", "notes"}),
-    project_filter=("project",),
-    # Ids are distinct and stay, dates are not and do not: by id no cursor can skip records that share an instant
-    # (five issues on two instants were seen in one real page), and none moves while a slice is read.
-    order_by={"field": "ID", "direction": "ASC"},
-)
-
-FINDINGS = Root(
-    short="findings",
-    title="vulnerability findings",
-    # The vendor's guidance is to follow updatedAt: it moves with any property or status, though not when a finding is
-    # merely detected again. That moves lastDetectedAt, which is therefore no change.
-    kind=Kind(
-        log_type="Wiz.VulnerabilityFinding",
-        cursor_field="updatedAt",
-        created_field="firstDetectedAt",
-        version_times=("updatedAt",),
-        sweep_by="firstSeenAt",  # the filter's name for what the record calls firstDetectedAt (introspection)
-        created_filter="firstSeenAt",
-        split_values={"status": _EVERY_STATUS, "severity": ("NONE", *_SEVERITIES)},
-        version_fields=(
-            "id",
-            "portalUrl",
-            "name",
-            "CVEDescription",
-            "CVSSSeverity",
-            "severity",
-            "score",
-            "exploitabilityScore",
-            "impactScore",
-            "dataSourceName",
-            "hasExploit",
-            "hasCisaKevExploit",
-            "status",
-            "vendorSeverity",
-            "firstDetectedAt",
-            "updatedAt",
-            "resolvedAt",
-            "description",
-            "remediation",
-            "detailedName",
-            "version",
-            "fixedVersion",
-            "detectionMethod",
-            "link",
-            "locationPath",
-            "resolutionReason",
-            "epssSeverity",
-            "epssPercentile",
-            "epssProbability",
-            "validatedInRuntime",
-            "layerMetadata",
-            "projects",
-            "ignoreRules",
-            "vulnerableAsset",
-            *_LATER_OF_FINDINGS,
+    Root(
+        # The vendor's guidance is to follow statusChangedAt, and there is no filter by updatedAt. It can be null, so
+        # issues whose status never changed are asked for by createdAt too (introspection).
+        kind=Kind(
+            log_type="Wiz.Issues",
+            short="issues",
+            title="issues",
+            cursor_field="statusChangedAt",
+            created_field="createdAt",
+            version_times=("updatedAt",),
+            also_live_by=("createdAt",),
+            sweep_by="createdAt",
+            created_filter="createdAt",
+            split_values={"status": _EVERY_STATUS, "severity": ("INFORMATIONAL", *_SEVERITIES)},
+            version_fields=(
+                "id",
+                "sourceRule",
+                "sourceRules",
+                "createdAt",
+                "updatedAt",
+                "dueAt",
+                "type",
+                "resolvedAt",
+                "statusChangedAt",
+                "projects",
+                "status",
+                "severity",
+                "entitySnapshot",
+                "serviceTickets",
+                "notes",
+                *_LATER_OF_ISSUES,
+            ),
+            set_like=frozenset({"projects", "sourceRules", "serviceTickets", "notes"}),
+            later_fields=(frozenset(_LATER_OF_ISSUES),),
+            uncounted=frozenset({"projects.projectOwners"}),
+            statuses=_EVERY_STATUS,
+            open_statuses=_OPEN,
         ),
-        set_like=frozenset({"projects", "ignoreRules"}),
-        later_fields=(frozenset(_LATER_OF_FINDINGS),),
-        uncounted=frozenset({"projects.projectOwners"}),
-        statuses=_EVERY_STATUS,
-        open_statuses=_OPEN,
+        root="issuesV2",
+        scope="read:issues",
+        record_type="Issue",
+        types={
+            "sourceRule": "IssueSourceRule",
+            "sourceRule.securitySubCategories": "SecuritySubCategory",
+            "sourceRule.securitySubCategories.category": "SecurityCategory",
+            "sourceRule.securitySubCategories.category.framework": "SecurityFramework",
+            "sourceRules": "IssueSourceRule",
+            "projects": "Project",
+            "projects.riskProfile": "ProjectRiskProfile",
+            "projects.projectOwners": "User",
+            "entitySnapshot": "IssueEntitySnapshot",
+            "serviceTickets": "ServiceTicket",
+            "notes": "IssueNote",
+            "notes.user": "User",
+            "notes.serviceAccount": "ServiceAccount",
+            "assignee": "Identity",
+            "resolvedBy": "IssueResolver",
+            "resolvedBy.user": "User",
+            "resolvedBy.serviceAccount": "ServiceAccount",
+        },
+        kept_whole=frozenset({"sourceRule", "sourceRules", "projects.riskProfile", "serviceTickets", "notes"}),
+        project_filter=("project",),
+        # Ids are distinct and stay, dates are not and do not: by id no cursor can skip records that share an instant
+        # (five issues on two instants were seen in one real page), and none moves while a slice is read.
+        order_by={"field": "ID", "direction": "ASC"},
     ),
-    root="vulnerabilityFindings",
-    scope="read:vulnerabilities",
-    record_type="VulnerabilityFinding",
-    types={
-        "layerMetadata": "LayerMetadata",
-        "projects": "Project",
-        "projects.riskProfile": "ProjectRiskProfile",
-        "projects.projectOwners": "User",
-        "ignoreRules": "IgnoreRule",
-        "vulnerableAsset": "VulnerableAsset",
-    },
-    kept_whole=frozenset({"layerMetadata", "projects.riskProfile", "ignoreRules"}),
-    project_filter=("projectIdV2", "equals"),
+    Root(
+        # The vendor's guidance is to follow updatedAt: it moves with any property or status, though not when a finding
+        # is merely detected again. That moves lastDetectedAt, which is therefore no change.
+        kind=Kind(
+            log_type="Wiz.VulnerabilityFinding",
+            short="findings",
+            title="vulnerability findings",
+            cursor_field="updatedAt",
+            created_field="firstDetectedAt",
+            version_times=("updatedAt",),
+            sweep_by="firstSeenAt",  # the filter's name for what the record calls firstDetectedAt (introspection)
+            created_filter="firstSeenAt",
+            split_values={"status": _EVERY_STATUS, "severity": ("NONE", *_SEVERITIES)},
+            version_fields=(
+                "id",
+                "portalUrl",
+                "name",
+                "CVEDescription",
+                "CVSSSeverity",
+                "severity",
+                "score",
+                "exploitabilityScore",
+                "impactScore",
+                "dataSourceName",
+                "hasExploit",
+                "hasCisaKevExploit",
+                "status",
+                "vendorSeverity",
+                "firstDetectedAt",
+                "updatedAt",
+                "resolvedAt",
+                "description",
+                "remediation",
+                "detailedName",
+                "version",
+                "fixedVersion",
+                "detectionMethod",
+                "link",
+                "locationPath",
+                "resolutionReason",
+                "epssSeverity",
+                "epssPercentile",
+                "epssProbability",
+                "validatedInRuntime",
+                "layerMetadata",
+                "projects",
+                "ignoreRules",
+                "vulnerableAsset",
+                *_LATER_OF_FINDINGS,
+            ),
+            set_like=frozenset({"projects", "ignoreRules"}),
+            later_fields=(frozenset(_LATER_OF_FINDINGS),),
+            uncounted=frozenset({"projects.projectOwners"}),
+            statuses=_EVERY_STATUS,
+            open_statuses=_OPEN,
+        ),
+        root="vulnerabilityFindings",
+        scope="read:vulnerabilities",
+        record_type="VulnerabilityFinding",
+        types={
+            "layerMetadata": "LayerMetadata",
+            "projects": "Project",
+            "projects.riskProfile": "ProjectRiskProfile",
+            "projects.projectOwners": "User",
+            "ignoreRules": "IgnoreRule",
+            "vulnerableAsset": "VulnerableAsset",
+        },
+        kept_whole=frozenset({"layerMetadata", "projects.riskProfile", "ignoreRules"}),
+        project_filter=("projectIdV2", "equals"),
+    ),
 )
+"""Every log type of Wiz. A new one is an entry here, its query beside this file, and its schema."""
 
-ROOTS: dict[str, Root] = {root.kind.log_type: root for root in (AUDIT, ISSUES, FINDINGS)}
-KINDS: dict[str, Kind] = {log_type: root.kind for log_type, root in ROOTS.items()}
-SHORT_NAMES: dict[str, str] = {root.short: log_type for log_type, root in ROOTS.items()}
+ROOTS: Mapping[str, Root] = {root.kind.log_type: root for root in LOG_TYPES}
+KINDS: Mapping[str, Kind] = {log_type: root.kind for log_type, root in ROOTS.items()}
+SHORT_NAMES: Mapping[str, str] = {root.short: log_type for log_type, root in ROOTS.items()}

@@ -1,0 +1,157 @@
+"""What a product is to the rest of Ocelog: its log types, what a person sets for a source of it, how it is opened."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ocelog.model import Kind
+from ocelog.pull.clock import ApiClock
+from ocelog.pull.ports import Source
+from ocelog.secret import Secret
+
+
+class SourceSettings(Protocol):
+    """What one source is set to, checked. Holds no secret."""
+
+    @property
+    def product(self) -> str:
+        """Whose logs it reads, as `SOURCES` names it."""
+        ...
+
+    @property
+    def log_types(self) -> tuple[str, ...]:
+        """Full names of the log types that are read."""
+        ...
+
+    @property
+    def projects(self) -> tuple[str, ...]:
+        """Ids of the parts of the tenant to which it is limited; empty: everything."""
+        ...
+
+    @property
+    def rate(self) -> float:
+        """Requests per second, at most."""
+        ...
+
+    @property
+    def page_size(self) -> int:
+        """How many records are requested at once."""
+        ...
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return plain JSON values: what the product's `read` reads."""
+        ...
+
+    def is_same_tenant(self, other: "SourceSettings") -> bool:
+        """Whether both reach the same tenant, as far as their addresses tell."""
+        ...
+
+    def is_same_account(self, other: "SourceSettings") -> bool:
+        """Whether both read the same tenant as the same account, so that each record would be there twice."""
+        ...
+
+    def shows_more_than(self, before: "SourceSettings") -> bool:
+        """Whether this source can see records that one set to `before` could not."""
+        ...
+
+    def conflict(self) -> str | None:
+        """Return how settings are at odds with each other, though they work; None: they are not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """A setting that a person can give: as an option of a command, in the wizard, or in a form."""
+
+    name: str
+    """As the settings call it."""
+    flag: str
+    """As the command line calls it, such as `--token-url`."""
+    help: str
+    value: type[str | int | float] = str
+    many: bool = False
+    """It may be repeated, and its value is a list of texts."""
+    is_file: bool = False
+    """It names a file on this machine; kept as an absolute path."""
+    metavar: str | None = None
+    required: bool = False
+    reaches: bool = False
+    """It changes what is reached or read, so that it deserves a check."""
+    rotates: bool = False
+    """It may change together with the secret."""
+
+
+Answers = Mapping[str, Any]
+"""What was answered so far, by the name of the setting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What the wizard asks about one setting."""
+
+    option: str
+    """Name of the setting that the answer gives."""
+    prompt: str
+    before: str = ""
+    """What is said before it is asked."""
+    default: Callable[[Answers], str] | None = None
+    """None: there is no answer by default. A text of no length: it may be left empty, and is not set then."""
+    read: Callable[[str, Answers], Any] = lambda text, _: text
+    """Return the value that a text means. Raises ConfigError, whose message is shown before it is asked again."""
+    asked: Callable[[Answers], bool] = lambda _: True
+    """Whether it is asked at all, after those answers."""
+    letter: str = ""
+    """What a person types to change the answer; questions with the same letter are asked together."""
+    label: str = ""
+    """What is changed by that letter."""
+    unset: str = "none"
+    """How it is shown that there is no answer."""
+
+
+LOG_TYPES = "log_types"
+"""In the place of a question: which log types are to be read."""
+SECRET = "secret"  # noqa: S105 - a name
+"""In the place of a question: the secret."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A page of the wizard: where a person must look, and what is asked there."""
+
+    title: str
+    text: str
+    questions: Sequence[Question | str]
+    """Questions, LOG_TYPES or SECRET, in the order in which they are asked."""
+    check: Callable[[Answers], None] = lambda _: None
+    """Raises ConfigError if the answers of the step do not go together; it is asked again then."""
+
+
+class Connector(Protocol):
+    """What sources of one product share within a process, such as the rate limit of one account."""
+
+    def connect(
+        self, source_id: str, settings: SourceSettings, secret: Callable[[], Secret], clock: ApiClock
+    ) -> Source:
+        """Return a source to ask; `secret` is called for each token. Nothing is sent yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """A product whose logs can be read. One entry in `SOURCES`."""
+
+    name: str
+    """As `ocelog source add` and the ledger name it."""
+    title: str
+    """As its maker writes it."""
+    log_types: Mapping[str, Kind]
+    """By full name."""
+    options: Sequence[Option]
+    steps: Sequence[Step]
+    read: Callable[[Mapping[str, Any]], SourceSettings]
+    """Read what `SourceSettings.to_mapping` returned. Raises ConfigError."""
+    choose: Callable[[SourceSettings | None, Mapping[str, Any]], SourceSettings]
+    """Return settings (None: the defaults) with the values that a person gave. Raises ConfigError."""
+    connector: Callable[[], Connector]
+    rights: Callable[[Sequence[str]], str]
+    """Say which rights an account needs to read these log types."""
