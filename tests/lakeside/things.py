@@ -7,6 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from ocelog.lake.ports import Traits, with_traits
+
 INSTANT = pa.timestamp("us", tz="UTC")
 BEGIN = datetime(2026, 3, 30, 12, tzinfo=UTC)
 
@@ -61,7 +63,12 @@ REJECTIONS = pa.schema(
         )
     ]
 )
-SCHEMAS: Mapping[str, pa.Schema] = {"wiz_audit": AUDIT, "wiz_issues": ISSUES, "rejections": REJECTIONS}
+GROWS = Traits(partition="day", changes=False)
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "wiz_audit": with_traits(AUDIT, GROWS),
+    "wiz_issues": with_traits(ISSUES, Traits(closed=("RESOLVED", "REJECTED"))),
+    "rejections": with_traits(REJECTIONS, GROWS),
+}
 
 
 def row(name: str, minute: float, *, source: str = "s1", **values: Any) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class Pages(Protocol):
         ...
 
 
-class Source(Pages, Protocol):
+class Source(Protocol):
     """One tenant as one service account sees it: all that is asked of it. Any thread may call it."""
 
     @property
@@ -128,6 +128,10 @@ class Source(Pages, Protocol):
 
     def now(self) -> datetime:
         """Return the source's present instant: its clock, never ours. Raises what `ask` does."""
+        ...
+
+    def ask(self, ask: Ask) -> Answer:
+        """Ask once. Raises TransientError or HaltError; whatever else comes is an Answer."""
         ...
 
     def hurry(self) -> None:
