@@ -7,17 +7,16 @@ it has been silent for LEASE seconds, instead of ten minutes. Only tests run thi
 import sys
 from datetime import timedelta
 
-from ocelog.app import pulling
 from ocelog.cli import main
 from ocelog.installation.home import Home
+from ocelog.pull.stream import Stream
 
 
 def _run() -> None:
     name, lease = sys.argv[1], timedelta(seconds=float(sys.argv[2]))
     Home.id = property(lambda _: f"machine-{name}")  # type: ignore[assignment,method-assign] # see above
     Home.lock_file = property(lambda self: self.path / "tmp" / f"lock-{name}")  # type: ignore[assignment,method-assign] # see above
-    # It is called as the other is.
-    pulling.lease_of = lambda stream: lease  # type: ignore[attr-defined] # noqa: ARG005 - see above
+    Stream.lease = property(lambda _: lease)  # type: ignore[assignment,method-assign] # see above
     main(sys.argv[3:])
 
 

@@ -231,8 +231,8 @@ def _projects(source: Checked, queries: list[HealthItem], denied: Collection[str
                 state=HealthState.FAIL,
                 text=f"an account that is bound to projects cannot read {root.title}, whatever its scopes",
                 todo=(
-                    f"If yours is, make another one for {root.short} only, without projects, and leave {root.short} out "
-                    "of this source."
+                    f"If yours is, make another one for {root.short} only, without projects, and leave "
+                    f"{root.short} out of this source."
                 ),
             )
         elif source.settings.projects and root.short not in failed:
