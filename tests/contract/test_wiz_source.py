@@ -575,7 +575,7 @@ def test_each_item_that_fails_says_what_to_do(connect: Connect, server: Server) 
 def test_projects_and_the_audit_log_do_not_go_together(connect: Connect, server: Server) -> None:
     items = {item.name: item for item in connect(projects=["p1"]).check()}
     assert items["projects"].state == "warn"
-    assert "whole audit log" in items["projects"].text
+    assert "all of the audit log is read" in items["projects"].text
     server.accounts.replace(server.client_id, projects=frozenset({"p1"}))
     items = {item.name: item for item in connect(log_types=["issues", "audit"]).check()}
     assert items["projects"].state == "fail"

@@ -103,7 +103,7 @@ DOES: dict[str, tuple[str, int, str]] = {
     "source list": ("", 0, "prod"),
     "source check X": ("source check prod", 0, "granted"),
     "source add --help": ("", 0, "--client-id"),
-    "source add wiz X": ("source add wiz other", 2, "Missing: --token-url"),
+    "source add X X": ("source add wiz other", 2, "Missing: --token-url"),
     "source edit --help": ("", 0, "--poll"),
     "source edit X --help": ("source edit prod --help", 0, "--poll"),
     "source edit X": ("source edit prod", 2, "Name what is to change"),
