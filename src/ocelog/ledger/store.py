@@ -253,7 +253,7 @@ class Ledger:
             slices.release_home(tx, home_id)
             claims.release_home(tx, home_id)
 
-    def take_claim(self, work: str, source_id: str, holder: str, *, lease: timedelta = slices.LEASE) -> Claim:
+    def take_claim(self, work: str, source_id: str, holder: str, *, lease: timedelta = LEASE) -> Claim:
         """Hand the claim to `work`, such as a replay, on a source to `holder`, under a new fence.
 
         Landing extends the lease. Raises LostFenceError while another has it, and if the source is gone.
