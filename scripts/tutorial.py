@@ -32,6 +32,8 @@ def main() -> int:
             printed = typed.type(step)
             if differing(step.shown, printed) is None:
                 printed = step.shown
+            elif step.shown.startswith("...\n"):
+                printed = "...\n" + printed.partition("\n\n")[2]  # bars, which differ from run to run
             written += before + line + (f"{printed}\n" if printed else "")
     PAGE.write_text(written + rest)
     return 0

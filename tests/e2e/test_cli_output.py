@@ -95,4 +95,4 @@ def test_a_table_shows_escaped_what_the_encoding_lacks(ocelog: Ocelog, encoding:
 @pytest.mark.parametrize("arguments", [("source", "check", b"\xff"), ("source", "show", b"x\xff")])
 def test_an_argument_that_is_no_utf_8_is_refused(ocelog: Ocelog, arguments: tuple[str | bytes, ...]) -> None:
     code, _, told = shell(ocelog, "", *arguments)
-    assert (code, told) == (2, "ocelog: An argument is not UTF-8 text: type it anew.\n")
+    assert (code, told) == (2, "ocelog: An argument is not valid UTF-8: type it again.\n")

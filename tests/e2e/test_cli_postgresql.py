@@ -35,7 +35,7 @@ def test_a_home_whose_ledger_is_a_server_is_made_filled_published_and_asked(
     ocelog("pull")
     assert ocelog.count("all_logs") == 180
     ocelog("source", "remove", "prod")
-    assert "Took up" in ocelog.add(tenant).out
+    assert "again (id" in ocelog.add(tenant).out
     assert sum(stream["new"] for stream in ocelog("pull", "--json").json["streams"]) == 0
     ledger = {row["setting"]: row for row in ocelog("config", "--json").json}["ledger"]
     assert ledger["value"].startswith("postgresql://")
@@ -45,7 +45,7 @@ def test_a_home_whose_ledger_is_a_server_is_made_filled_published_and_asked(
     assert "--ledger URL" in ocelog("status", code=2).err
     assert "--ledger URL" in ocelog("init", code=2).err
     assert not (ocelog.home / "ledger.db").exists()
-    assert "Wrote home.json anew" in ocelog("init", "--ledger", ledger_url).out
+    assert "Wrote home.json again" in ocelog("init", "--ledger", ledger_url).out
     assert ocelog.count("all_logs") == 180
 
     other = Ocelog(tmp_path / "other")

@@ -71,7 +71,7 @@ def test_only_the_chosen_source_log_type_and_stretch_is_read(ocelog: Ocelog, ten
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--since", "2026-01-01T00:00:00"], "lacks an offset"),
+        (["--since", "2026-01-01T00:00:00"], "has no time zone"),
         (["--until", "2d"], "--until needs --since"),
         (["--since", "1d", "--until", "2d"], "must lie before"),
         (["--log-type", "finding"], "did you mean 'findings'?"),

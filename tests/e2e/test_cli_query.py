@@ -246,7 +246,7 @@ def test_a_current_view_says_how_much_of_the_first_sweep_is_missing(tmp_path: Pa
         process.kill()
         process.communicate()
     asked = ocelog("query", "SELECT count(*) FROM wiz_issues_current")
-    assert "prod Wiz.Issues: of the first sweep there are" in asked.err
+    assert "prod Wiz.Issues: the first sweep has read" in asked.err
     assert "first sweep" not in ocelog("query", "SELECT count(*) FROM wiz_issues").err
     sweep = ocelog("status", "--json", code=None).json["streams"][0]["first_sweep"]
     assert sweep["slices_left"] > 0

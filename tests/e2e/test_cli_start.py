@@ -359,7 +359,7 @@ def test_the_demo_shows_everything_and_each_command_that_it_names_runs(tmp_path:
     command = [sys.executable, "-m", "ocelog", "demo"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert (tmp_path / ".demo" / "home" / "home.json").exists()
-    for title in ("What landed", "Open critical findings", "Who did most in Wiz", "Try next"):
+    for title in ("What landed", "Open critical findings", "Who did the most in Wiz", "Try next"):
         assert title in done.stdout
     assert "CVE-" in done.stdout
     lines = [line.strip() for line in done.stdout.split("Try next:")[1].splitlines() if line.strip()]

@@ -15,7 +15,7 @@ def test_open_records_of_projects_that_are_new_are_swept(tmp_path: Path) -> None
             each.add(tenant, "prod", "--no-check", "--log-type", "issues", *project)
             each("pull")
         assert ocelog.count(OPEN) == 0
-        assert "are swept" in ocelog("source", "edit", "prod", "--no-project", "--no-check").err
+        assert "by a sweep" in ocelog("source", "edit", "prod", "--no-project", "--no-check").err
         ocelog("pull")
         assert ocelog.count(OPEN) == other.count(OPEN) > 0
         narrowed = ocelog("source", "edit", "prod", "--project", "nosuch", "--no-check").err

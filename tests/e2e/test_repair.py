@@ -207,7 +207,7 @@ def test_the_command_asks_first_and_status_names_what_is_lost(ocelog: Ocelog) ->
     agreed = ocelog("repair", stdin="y\n")
     assert "earlier versions" in agreed.err
     assert agreed.out.strip().splitlines() == ["Done, as listed above.", "To read it now: ocelog pull"]
-    assert "there and whole" in ocelog("repair", "--check").out
+    assert "there and intact" in ocelog("repair", "--check").out
 
 
 def test_what_a_removed_source_lost_is_read_again_once_it_is_added_again(ocelog: Ocelog, tenant: Server) -> None:
@@ -217,7 +217,7 @@ def test_what_a_removed_source_lost_is_read_again_once_it_is_added_again(ocelog:
     done = mend()
     assert done.planned > 0
     assert any("once the source 'sim' is added again" in line for line in done.lines)
-    assert "Took up" in ocelog(*add(tenant)).out
+    assert "again (id" in ocelog(*add(tenant)).out
     assert pull().exit_code == 0
     assert everything() == before
 
@@ -342,7 +342,7 @@ def test_a_lost_home_json_is_written_anew_by_the_command_that_the_message_names(
         (ocelog.home / "home.json").write_bytes(left)
     told = ocelog("status", code=2).err
     assert f"run `ocelog init --home {ocelog.home}`" in told
-    assert "Wrote home.json anew" in ocelog("init", "--home", str(ocelog.home)).out
+    assert "Wrote home.json again" in ocelog("init", "--home", str(ocelog.home)).out
     assert "Lake" not in ocelog("status").out
     assert pull().exit_code == 0
     assert check() == []

@@ -24,4 +24,4 @@ def test_what_cannot_be_had_back_is_said_before_the_question(
     with pytest.raises(ConfigError, match="Nothing was changed"):
         command._confirm(plan)
     assert "give up a file" in told[0]
-    assert "Cannot be had back: earlier versions of records." in told[0]
+    assert "Cannot be recovered: earlier versions of records." in told[0]

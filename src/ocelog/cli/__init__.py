@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except Exception as error:
         if isinstance(error, UnicodeEncodeError) and any(_is_no_text(each) for each in given):
-            _say("An argument is not UTF-8 text: type it anew.")
+            _say("An argument is not valid UTF-8: type it again.")
             sys.exit(PERSON_MUST_ACT)
         if os.environ.get("OCELOG_DEBUG", "").lower() in ("1", "true", "yes", "on"):
             raise

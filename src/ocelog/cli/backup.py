@@ -11,10 +11,10 @@ from ocelog.units import write_size
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty folder, or that of an earlier backup.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty folder, or the folder of an earlier backup.")],
     *,
     with_key: Annotated[
-        bool, typer.Option("--with-key", help="Copy the key too: whoever has the backup then has the secrets.")
+        bool, typer.Option("--with-key", help="Copy the key too: whoever has the backup can then read the secrets.")
     ] = False,
 ) -> None:
     """Copy ledger, lake and settings into DIR, also while `ocelog run` goes on. Again: only what is new is copied.
@@ -25,4 +25,4 @@ def command(
         done = back_up(installation, folder, with_key=with_key)
     typer.echo(f"Backed up to {done.folder}: {done.files} files, {write_size(done.bytes)}, {done.copied} of them new.")
     if not done.with_key:
-        typer.echo("The key is not in it. Keep it elsewhere, or enter each secret again after a restore.")
+        typer.echo("The key is not in it. Keep a copy elsewhere, or enter each secret again after a restore.")

@@ -35,7 +35,7 @@ def command(
     their retention keeps them.
     """
     if output not in {"table", "json"}:
-        raise ConfigError(f"-o {output}: choose table or json.")
+        raise ConfigError(f"invalid -o {output}: use table or json.")
     failed = list[str]()
     with opened(reading=not measure_now) as installation:
         row = None if source is None else sources.find(installation, source)

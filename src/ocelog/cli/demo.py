@@ -46,7 +46,7 @@ def command(
     *,
     exit_: Annotated[bool, typer.Option("--exit", help="End once everything is shown, also on a terminal.")] = False,
 ) -> None:
-    """See everything at work on a simulated Wiz tenant, in .demo/home or OCELOG_HOME.
+    """See everything work on a simulated Wiz tenant, in .demo/home or OCELOG_HOME.
 
     Reads all three log types, publishes them, asks some questions. On a terminal it then keeps the tenant changing and
     reading until Ctrl-C.
@@ -111,7 +111,7 @@ def _pull(installation: Installation, stop: Stop) -> bool:
 def _show(installation: Installation, seconds: float) -> None:
     _ask(installation, "What landed", LANDED)
     _ask(installation, "Open critical findings with a known exploited vulnerability (CISA KEV)", CRITICALS)
-    _ask(installation, "Who did most in Wiz", ACTORS)
+    _ask(installation, "Who did the most in Wiz", ACTORS)
     typer.echo(f"\nAll of that took {seconds:.0f} s. The lake is in {installation.home.path / 'lake'}.\n\nTry next:")
     for line in next_commands(installation.home.path):
         typer.echo(f"  {line}")

@@ -39,7 +39,7 @@ def demand(items: Sequence[HealthItem], otherwise: str) -> None:
         return
     if all(item.later for item in failed):
         raise SourceUnavailableError(f"Wiz could not be checked just now: try again later. {otherwise}")
-    raise ConfigError(f"Wiz does not let this source work as it is set up. {otherwise}")
+    raise ConfigError(f"This source does not work as it is set up. {otherwise}")
 
 
 def waiting(text: str) -> None:

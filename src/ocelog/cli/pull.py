@@ -40,8 +40,8 @@ def command(
 ) -> None:
     """Read what is due, publish it, and end: exit 0 well, 2 action required, 3 try later.
 
-    What failed before, and what is parked, is tried at once. What fails again and again is left for later, and said
-    so. Ctrl-C stops it within seconds; what has landed stays, and the next pull goes on from there.
+    What failed before, and what is parked, is tried at once. What keeps failing is left for later, and
+    named. Ctrl-C stops it within seconds; what has landed stays, and the next pull goes on from there.
     """
     stretch, stop = _stretch(since, until), Stop()
     with opened() as installation, held(installation.home, "ocelog pull"), listening(stop):
@@ -148,7 +148,7 @@ def _tell_what_is_left(names: Mapping[StreamKey, str], pulled: Pulled) -> None:
         show.remark(f"{names[left.stream]}: {many} left, {again}{why}")
     for key in pulled.unasked:
         if key not in pulled.troubles:
-            show.remark(f"{names[key]}: not asked for news, since too much of it waits: pull again.")
+            show.remark(f"{names[key]}: too much is waiting, so nothing new was requested. Run it again.")
     if pulled.lacking:
         show.remark(f"{pulled.lacking} time ranges are parked or incomplete. See: ocelog status")
 

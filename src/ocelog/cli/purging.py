@@ -20,4 +20,6 @@ def _confirmed(name: str) -> bool:
     try:
         return typer.confirm(f"Delete {name!r} and all of its rows from the lake, for good?", err=True)
     except typer.Abort:
-        raise ConfigError("Nothing was deleted, for nobody answered. Without a terminal, say --yes.") from None
+        raise ConfigError(
+            "Nothing was deleted: there is no terminal to ask on. To delete without being asked, add --yes."
+        ) from None

@@ -54,7 +54,9 @@ def command(  # noqa: PLR0913 - its options
     ] = False,
     unsafe: Annotated[
         bool,
-        typer.Option("--unsafe", help="Run it on another user's home even if this kernel lacks seccomp to keep it in."),
+        typer.Option(
+            "--unsafe", help="Run SQL on another user's home even if this kernel has no seccomp to confine it."
+        ),
     ] = False,
 ) -> None:
     """Ask the lake in SQL; what has landed is there at once, published or not. `ocelog tables` lists what there is.
@@ -89,7 +91,7 @@ def _sql(sql: str | None, file: Path | None) -> str:
     if file == Path("-"):
         file = None
     elif file is None and sql is None and sys.stdin.isatty():
-        raise ConfigError('Which SQL? Such as: ocelog query "SELECT count(*) FROM wiz_issues_current"')
+        raise ConfigError('No SQL was given. An example: ocelog query "SELECT count(*) FROM wiz_issues_current"')
     try:
         if file is None:
             return sys.stdin.read(_LONGEST + 1)
@@ -144,4 +146,4 @@ def _write(answer: Answer, form: Output, *, csv_safe: bool) -> None:
 
 def _say_what_is_missing(installation: Installation) -> None:
     for stream, sweep in sweeps(installation.ledger).items():
-        show.remark(f"{stream}: of the first sweep there are {sweep}; until all are, _current lacks the rest.")
+        show.remark(f"{stream}: the first sweep has read {sweep}. Until it is done, _current lacks the rest.")

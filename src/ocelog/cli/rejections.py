@@ -20,9 +20,9 @@ FROM rejections ORDER BY p_observed_at DESC, p_row_id {limit}
 def command(
     *,
     again: Annotated[
-        bool, typer.Option("--replay", help="Shape them anew and land those that fit now; twice is harmless.")
+        bool, typer.Option("--replay", help="Try them again, and land those that fit now; you may run it again.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, all of them and whole.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print all of them as JSON, unshortened.")] = False,
 ) -> None:
     """Show the newest records that did not fit their schema: where, what was expected, what was found.
 

@@ -14,13 +14,14 @@ from ocelog.installation.opening import opened
 def command(
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Only read every file and say what is damaged; exit 1 if anything is.")
+        bool,
+        typer.Option("--check", help="Only read every file and report what is damaged; exit code 1 if anything is."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, without doing it.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before giving anything up.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Go on without files of the lake that are lost or damaged, and plan to read again what they held.
+    """Give up files of the lake that are lost or damaged, and plan to read their records again.
 
     Every file is read whole and compared with its checksum. If you have a backup, put files back from it first. Then
     run `ocelog pull`: what Wiz still has comes back. --check and --dry-run work beside `ocelog run`; a repair needs it
@@ -33,7 +34,7 @@ def command(
         if json:
             show.as_json({"damaged": found})
         else:
-            for line in found or ["Every file that the ledger and the tables name is there and whole."]:
+            for line in found or ["Every file that the ledger and the tables name is there and intact."]:
                 typer.echo(show.harmless(line))
         raise typer.Exit(1 if found else 0)
     if dry_run:
@@ -57,7 +58,7 @@ def _confirm(plan: Repair) -> None:
     for line in plan.lines:
         show.remark(show.harmless(line))
     if plan.for_good:
-        show.remark(f"Cannot be had back: {', '.join(sorted(plan.for_good))}.")
+        show.remark(f"Cannot be recovered: {', '.join(sorted(plan.for_good))}.")
     try:
         agreed = typer.confirm("Give up what is lost, and do this?", err=True)
     except typer.Abort:
@@ -82,7 +83,7 @@ def _tell(done: Repair, *, shown: frozenset[str], json: bool) -> None:
     if not done.lines and not done.left:
         typer.echo("Nothing is lost or damaged: there is nothing to repair.")
     if gone and not shown:
-        typer.echo(f"Cannot be had back: {', '.join(gone)}.")
+        typer.echo(f"Cannot be recovered: {', '.join(gone)}.")
     if done.dry_run and done.lines:
         typer.echo("Nothing was changed. To do it: ocelog repair")
     elif done.planned:

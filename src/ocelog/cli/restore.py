@@ -10,7 +10,7 @@ from ocelog.installation import config
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where `ocelog backup` has written.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that `ocelog backup` wrote.")],
     *,
     home: Annotated[
         Path | None,
@@ -21,11 +21,11 @@ def command(
         typer.Option(
             "--ledger",
             metavar="URL",
-            help="postgresql://USER:PASSWORD@HOST/DATABASE, an empty one. Default: a file in the home.",
+            help="postgresql://USER:PASSWORD@HOST/DATABASE, an empty database. Default: a file in the home.",
         ),
     ] = None,
 ) -> None:
-    """Make a home of the backup in DIR, in an empty folder at any path.
+    """Make a home from the backup in DIR, in an empty folder at any path.
 
     Then `ocelog pull` goes on from where the backup was made. Stop the old home's service for good first.
     """

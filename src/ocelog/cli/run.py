@@ -15,7 +15,7 @@ def command() -> None:
     """Keep pulling and publishing until stopped by Ctrl-C or SIGTERM.
 
     On a terminal it prints a line when something happens; elsewhere it logs JSON to stderr (the setting `log_format`
-    decides otherwise). It takes up sources that change meanwhile. A failure of one stream never stops the others.
+    decides otherwise). It notices sources that change. A failure of one stream never stops the others.
     """
     stop = Stop()
     with opened() as installation, held(installation.home, SERVICE) as pulse, listening(stop):

@@ -56,7 +56,7 @@ def show_(
 
 @app.command("check")
 def check(file: Annotated[Path, typer.Argument(help="A log schema in YAML.")]) -> None:
-    """Check a log schema file; what is wrong is said with file, line and the nearest valid name."""
+    """Check a log schema file. An error names file, line and the nearest valid name."""
     schema = read_schema(file)
     typer.echo(f"{file}: {schema.log_type}, {len(list(leaves(schema.fields)))} fields: well-formed.")
 

@@ -47,7 +47,7 @@ def _plain(value: object) -> object:
 
 
 def _key() -> dict[str, object]:
-    meaning = "The key itself, 64 hex digits; goes before any key file."
+    meaning = "The key that encrypts secrets, 64 hex digits; used instead of a key file."
     given = config.key_text() is not None
     return {
         "setting": "key",
@@ -77,5 +77,5 @@ def _sandbox() -> dict[str, object]:
         "setting": "SQL sandbox",
         "value": describe(),
         "origin": "this kernel",
-        "meaning": "What keeps the process of a query from the rest of the machine: Landlock, seccomp.",
+        "meaning": "What confines the process of a query: Landlock, seccomp.",
     }

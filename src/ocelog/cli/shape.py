@@ -23,7 +23,7 @@ _LONGEST_LINE = 256 * 1024 * 1024
 
 
 def command(
-    file: Annotated[str, typer.Argument(metavar="FILE.jsonl", help="One record a line; - is stdin.")],
+    file: Annotated[str, typer.Argument(metavar="FILE.jsonl", help="One record per line; - is stdin.")],
     *,
     log_type: Annotated[str, typer.Option("--log-type", metavar="|".join(short_names()), help="What the records are.")],
 ) -> None:

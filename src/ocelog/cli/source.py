@@ -22,7 +22,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("list")
 def list_(*, json: Json = False) -> None:
-    """List the sources. One whose settings are damaged is listed as that, and what to do is said on stderr."""
+    """List the sources. One whose settings are damaged is marked, and stderr says what to do."""
     with opened(reading=True) as installation:
         known = installation.ledger.sources()
     rows = [_line(row) for row in known]
@@ -60,9 +60,9 @@ def show_(name: Name, *, json: Json = False) -> None:
 
 @app.command("check")
 def check(name: Name, *, json: Json = False) -> None:
-    """Ask Wiz for a little of everything and say what works.
+    """Send Wiz a small request per log type, and say what works.
 
-    Exit code 2 if something needs attention, 3 if Wiz is busy or down and it may work later.
+    Exit code 2: something needs attention. 3: Wiz is busy or down, and it may work later.
     """
     with opened() as installation:
         row = sources.find(installation, name)
@@ -81,7 +81,7 @@ def pause(name: Name) -> None:
 def resume(name: Name) -> None:
     """Read a paused source again, from where it stopped."""
     _set_paused(name, paused=False)
-    typer.echo("It is read again, from where it stopped.")
+    typer.echo("Resumed. It is read on from where it stopped.")
 
 
 @app.command("remove")
@@ -93,7 +93,7 @@ def remove(
 ) -> None:
     """Stop reading a source and forget its secret; its rows stay in the lake.
 
-    Added again under the same name, it goes on where it stopped, and no row is doubled.
+    If you add it again under the same name, it goes on where it stopped, and no row is doubled.
     """
     with opened() as installation:
         row = sources.find(installation, name, removed=purge)
@@ -101,7 +101,9 @@ def remove(
             purging.ask_and_purge(installation, row, yes=yes)
         else:
             installation.ledger.remove_source(row.id)
-            typer.echo(f"Removed {row.name!r}; its rows stay. Added again by that name, it goes on where it stopped.")
+            typer.echo(
+                f"Removed {row.name!r}; its rows stay. If you add it again by that name, it goes on where it stopped."
+            )
 
 
 def _set_paused(name: str, *, paused: bool) -> None:

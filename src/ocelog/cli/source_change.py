@@ -38,7 +38,7 @@ def add(
         else:
             row, secret = _described(installation, product, name, said)
         resumes = sources.add(installation, row, secret)
-    typer.echo(f"{'Took up' if resumes else 'Added'} {row.name!r} (id {row.id}).")
+    typer.echo(f"Added {row.name!r}{' again' if resumes else ''} (id {row.id}).")
     typer.echo("Next: ocelog pull")
 
 
@@ -77,14 +77,14 @@ def edit(
     no_project: Annotated[bool, typer.Option("--no-project", help="Read every project again.")] = False,
     said: Said,
 ) -> None:
-    """Change a source; what is not named stays. A running service takes it up by itself.
+    """Change a source; what you do not name stays as it is. A running service notices.
 
     --project and --log-type replace the whole list. A wider backfill reads only what is missing.
     """
     if no_project:
         said = replace(said, own={**said.own, "projects": []})
     if said.is_blank:
-        raise ConfigError("Name what is to change, such as --poll 1m. See: ocelog source edit --help")
+        raise ConfigError("No change was given, such as --poll 1m. See: ocelog source edit --help")
     secret = said.secret()
     with opened() as installation:
         before = sources.find(installation, name)
@@ -102,9 +102,13 @@ def edit(
         swept = sources.sweep_again(installation, before, row)
     typer.echo(f"Changed {row.name!r}.")
     if swept:
-        show.remark("Open records of projects that are new here are swept. For closed ones: ocelog pull --since 30d")
+        show.remark(
+            "Open records of the added projects are read by a sweep. To read closed ones too: ocelog pull --since 30d"
+        )
     elif sources.shows_more(before, row):
-        show.remark("Of projects that are new here only news is read. For their past: ocelog pull --since 30d")
+        show.remark(
+            "Of the added projects, only what changes from now on is read. To read their past: ocelog pull --since 30d"
+        )
 
 
 @options.with_options(
@@ -112,7 +116,7 @@ def edit(
     wanted=lambda option: option.rotates,
 )
 def rotate(name: Name, *, said: Said) -> None:
-    """Put a new client secret in the place of the old one, once the new one is proven. Nothing is pulled again."""
+    """Replace the client secret, after checking that the new one works. Nothing is pulled again."""
     secret = said.secret()
     with opened() as installation:
         before = row = sources.find(installation, name)

@@ -22,16 +22,16 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Make a home: the folder of ledger, lake and key.
+    """Make a home: the folder that holds ledger, lake and key.
 
-    One that is there already is left as it is, but for what is lost or damaged of its key and home.json: these are made
-    anew, and what was there is moved aside.
+    A home that exists is left as it is, except that a lost or damaged key or home.json is written again; the damaged
+    file is moved aside.
     """
     path = home if home is not None else config.home_path()
     made = make(path, ledger_url=ledger)
     place = made.home.path
     if made.mended:
-        typer.echo(f"Wrote home.json anew, from the ledger and the lake that are there: {place}")
+        typer.echo(f"Wrote home.json again, from the ledger and the lake in this folder: {place}")
     else:
         typer.echo(f"{'Made the home' if made.new else 'There is a home already:'} {place}")
     if made.old_key is not None:

@@ -21,13 +21,13 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do.")] = False,
     trust_clock: Annotated[
         bool,
-        typer.Option("--trust-clock", help="Delete rows by this machine's clock, also if Wiz does not bear it out."),
+        typer.Option("--trust-clock", help="Delete rows by this machine's clock, even if Wiz does not confirm it."),
     ] = False,
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="|".join(OUTPUTS), autocompletion=lambda: list(OUTPUTS))
     ] = "table",
 ) -> None:
-    """Rewrite the many small files of each table as few, and delete what is not needed any more.
+    """Merge the small files of each table, and delete what is no longer needed.
 
     A running `ocelog run` does the same by itself, little by little; this works beside it. Exit 2 if rows that are
     older than their retention are kept, since this machine's clock may be wrong.
