@@ -1,0 +1,393 @@
+"""What CONTRIBUTING says is enough to add: a log type by three files, a product by a folder and a line.
+
+A copy of the code gets exactly those, and is then used as a person uses it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent, indent
+
+import pytest
+
+from wizsim.server import Server
+from wizsim.world import World
+
+ROOT = Path(__file__).parents[2]
+
+SCHEMA = """
+schema: Wiz.OldIssues
+version: 1
+referenceURL: https://example.org/old-issues
+description: Issues as the query root before the present one shows them.
+fields:
+  - name: id
+    type: string
+    required: true
+    description: The issue's own id.
+  - name: status
+    type: string
+    description: OPEN, IN_PROGRESS, RESOLVED or REJECTED.
+  - name: severity
+    type: string
+    description: How bad it is.
+  - name: createdAt
+    type: timestamp
+    required: true
+    timeFormats: [rfc3339]
+    description: When it was found.
+  - name: statusChangedAt
+    type: timestamp
+    timeFormats: [rfc3339]
+    description: When its status changed last.
+  - name: updatedAt
+    type: timestamp
+    timeFormats: [rfc3339]
+    isEventTime: true
+    description: When anything of it changed last.
+"""
+QUERY = """
+query OcelogOldIssues($first: Int, $after: String, $filterBy: IssueFilters, $orderBy: IssueOrder) {
+  issues(first: $first, after: $after, filterBy: $filterBy, orderBy: $orderBy) {
+    nodes { id status severity createdAt statusChangedAt updatedAt }
+    pageInfo { hasNextPage endCursor }
+    totalCount
+  }
+}
+"""
+ENTRY = """
+Root(
+    kind=Kind(
+        log_type="Wiz.OldIssues",
+        short="old",
+        title="old issues",
+        cursor_field="statusChangedAt",
+        created_field="createdAt",
+        version_times=("updatedAt",),
+        also_live_by=("createdAt",),
+        sweep_by="createdAt",
+        created_filter="createdAt",
+        version_fields=("id", "status", "severity", "createdAt", "statusChangedAt", "updatedAt"),
+        statuses=_EVERY_STATUS,
+        open_statuses=_OPEN,
+    ),
+    root="issues",
+    scope="read:issues",
+    record_type="Issue",
+    types={},
+    project_filter=("project",),
+    order_by={"field": "ID", "direction": "ASC"},
+),
+"""
+
+LOGINS = """
+schema: Acme.Logins
+version: 1
+referenceURL: https://example.org/logins
+description: Who came in at Acme, and from where.
+fields:
+  - name: id
+    type: string
+    required: true
+    description: The login's own id.
+  - name: at
+    type: timestamp
+    required: true
+    timeFormats: [rfc3339]
+    isEventTime: true
+    description: When it was.
+  - name: person
+    type: string
+    indicators: [username]
+    description: Who it was.
+  - name: address
+    type: string
+    indicators: [ip]
+    description: Where from.
+"""
+ACME = '''
+"""Acme: its logins are lines of a file on this machine."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ocelog.errors import ConfigError, SourceUnavailableError
+from ocelog.model import Kind
+from ocelog.product import SECRET, Option, Product, Question, SourceSettings, Step
+from ocelog.pull.clock import ApiClock
+from ocelog.pull.ports import Answer, Ask, HealthItem, HealthState, Page
+from ocelog.secret import Secret
+
+LOGINS = Kind(
+    log_type="Acme.Logins",
+    short="logins",
+    title="logins",
+    partition="day",
+    cursor_field="at",
+    created_field="at",
+    version_times=("at",),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcmeSettings:
+    file: str
+    log_types: tuple[str, ...] = ("Acme.Logins",)
+    projects: tuple[str, ...] = ()
+    page_size: int = 2
+    rate: float = 100.0
+
+    @property
+    def product(self) -> str:
+        return "acme"
+
+    def to_mapping(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def is_same_tenant(self, other: SourceSettings) -> bool:
+        return isinstance(other, AcmeSettings) and self.file == other.file
+
+    is_same_account = is_same_tenant
+
+    def shows_more_than(self, before: SourceSettings) -> bool:
+        return False
+
+    def conflict(self) -> str | None:
+        return None
+
+
+class AcmeSource:
+    primed, longest_request = True, timedelta(seconds=1)
+
+    def __init__(self, settings: AcmeSettings, secret: Callable[[], Secret]) -> None:
+        self._file, self._secret = Path(settings.file), secret
+
+    def prime(self) -> None:
+        pass
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def ask(self, ask: Ask) -> Answer:
+        asked_us = time.time_ns() // 1000
+        if self._secret().reveal() != "sesame":
+            raise SourceUnavailableError("Acme wants another secret.")
+        found = [json.loads(line) for line in self._file.read_text().splitlines()]
+        found = [each for each in found if ask.since <= datetime.fromisoformat(each["at"]) <= ask.until]
+        start = int(ask.after or 0)
+        shown = found[start : start + (ask.page_size or 2)]
+        end = start + len(shown)
+        return Page(
+            records=json.dumps(shown).encode(),
+            end_cursor=str(end),
+            has_next=end < len(found),
+            total=len(found),
+            capped=False,
+            asked_us=asked_us,
+        )
+
+    def hurry(self) -> None:
+        pass
+
+    def check(self, told: Callable[[str], None]) -> list[HealthItem]:
+        there = self._file.exists()
+        return [
+            HealthItem(name="file", state=HealthState.OK if there else HealthState.FAIL, text=str(self._file))
+        ]
+
+    def close(self) -> None:
+        pass
+
+
+class AcmeConnector:
+    def connect(
+        self, source_id: str, settings: SourceSettings, secret: Callable[[], Secret], clock: ApiClock
+    ) -> AcmeSource:
+        assert isinstance(settings, AcmeSettings)
+        return AcmeSource(settings, secret)
+
+
+def read(values: Mapping[str, Any]) -> AcmeSettings:
+    if not values.get("file"):
+        raise ConfigError("--file is missing.")
+    return AcmeSettings(**{**values, "log_types": ("Acme.Logins",), "projects": ()})
+
+
+PRODUCT = Product(
+    name="acme",
+    title="Acme",
+    log_types={"Acme.Logins": LOGINS},
+    options=(
+        Option(name="file", flag="--file", help="Where the logins are.", required=True, reaches=True, is_file=True),
+    ),
+    steps=(Step(title="a file", text="  Ask Acme.", questions=(Question(option="file", prompt="File"), SECRET)),),
+    read=read,
+    choose=lambda before, given: read({**(before.to_mapping() if before else {}), **given}),
+    connector=AcmeConnector,
+    rights=lambda _: "  None.",
+)
+'''
+
+DRIVER = """
+import contextlib, io, json, sys
+from ocelog.cli import main
+
+for arguments in json.load(sys.stdin):
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(arguments)
+        except SystemExit as end:
+            code = end.code or 0
+    print(json.dumps([code, out.getvalue(), err.getvalue()]), flush=True)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A copy of the code, and a home that it works in."""
+
+    folder: Path
+
+    def _python(self, script: str, stdin: str = "") -> str:
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(map(str, (self.folder / "src", ROOT / "scripts", ROOT / "tests"))),
+            "OCELOG_HOME": str(self.folder / "home"),
+            "OCELOG_TEST_SECRET": "sesame",
+            "COLUMNS": "200",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, input=stdin, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def __call__(self, *commands: Sequence[str]) -> list[str]:
+        """Run commands, each of which must end well, and return what they print."""
+        lines = self._python(DRIVER, json.dumps(commands)).splitlines()
+        answers = [json.loads(line) for line in lines]
+        for command, (code, out, err) in zip(commands, answers, strict=True):
+            assert code == 0, f"{' '.join(command)}: {code}\n{out}{err}"
+        return [out for _, out, _ in answers]
+
+    def documents(self) -> str:
+        """Return the reference as it would be written."""
+        return self._python("import reference; print(*reference.expected().values())")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "src" / "ocelog", tmp_path / "src" / "ocelog", ignore=ignored)
+    shutil.copytree(ROOT / "src" / "wizsim", tmp_path / "src" / "wizsim", ignore=ignored)
+    return Copy(folder=tmp_path)
+
+
+def put(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(dedent(text).lstrip("\n"))
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+@pytest.fixture(scope="module")
+def tenant() -> Iterator[Server]:
+    with Server(World(seed=5, audit=0, issues=40, findings=0, rate=0.0)) as server:
+        yield server
+
+
+def test_a_log_type_is_a_schema_a_query_and_an_entry(copy: Copy, tenant: Server) -> None:
+    code = copy.folder / "src" / "ocelog"
+    put(code / "content" / "schemas" / "wiz" / "old_issues.yml", SCHEMA)
+    put(code / "sources" / "wiz" / "old.graphql", QUERY)
+    end = '\n)\n"""Every log type of Wiz.'
+    change(code / "sources" / "wiz" / "streams.py", end, f"\n{indent(ENTRY.strip(), '    ')}{end}")
+
+    options = ["--token-url", tenant.token_url, "--api-url", tenant.api_url, "--client-id", tenant.client_id]
+    (copy.folder / "secret").write_text(tenant.client_secret)
+    options += ["--client-secret-file", str(copy.folder / "secret"), "--rate", "1000", "--backfill", "all"]
+    _, _, checked, _, found, published, streams, columns, fields, help_ = copy(
+        ["init"],
+        ["source", "add", "wiz", "prod", *options, "--log-type", "old", "--log-type", "issues"],
+        ["source", "check", "prod"],
+        ["pull"],
+        ["query", "-o", "json", "SELECT count(*) AS old, (SELECT count(*) FROM wiz_issues_current) AS issues, "
+         "count(*) FILTER (WHERE status = 'OPEN') AS open FROM wiz_old_issues_current"],
+        ["publish"],
+        ["query", "-o", "json", "SELECT log_type FROM streams"],
+        ["tables", "wiz_old_issues"],
+        ["schema", "show", "old"],
+        ["pull", "--help"],
+    )  # fmt: skip
+    assert "old: answered" in checked
+    (row,) = json.loads(found)
+    assert row["old"] == row["issues"] == 40
+    assert 0 < row["open"] < 40
+    assert list((copy.folder / "home" / "lake").rglob("wiz_old_issues/data/p_event_time_month=*/*.parquet")), published
+    assert {each["log_type"] for each in json.loads(streams)} == {"Wiz.OldIssues", "Wiz.Issues"}
+    assert "When its status changed last." in columns
+    assert "How bad it is." in fields
+    assert "audit|issues|findings|old" in help_
+    documents = copy.documents()
+    assert "Wiz.OldIssues" in documents
+    assert "wiz_old_issues_current" in documents
+    assert "audit\\|issues\\|findings\\|old" in documents
+
+
+def test_a_product_is_a_folder_its_schemas_and_a_line(copy: Copy) -> None:
+    code = copy.folder / "src" / "ocelog"
+    put(code / "content" / "schemas" / "acme" / "logins.yml", LOGINS)
+    put(code / "sources" / "acme" / "__init__.py", '"""Acme."""\n')
+    put(code / "sources" / "acme" / "product.py", ACME)
+    change(
+        code / "sources" / "registry.py",
+        "from ocelog.sources.wiz.product import WIZ\n",
+        "from ocelog.sources.acme.product import PRODUCT\nfrom ocelog.sources.wiz.product import WIZ\n",
+    )
+    change(code / "sources" / "registry.py", "(WIZ,)", "(WIZ, PRODUCT)")
+    logins = copy.folder / "logins.jsonl"
+    lines = [
+        {"id": f"l{n}", "at": f"2026-03-0{n}T10:00:00Z", "person": "ann", "address": "192.0.2.7"} for n in (1, 2, 3)
+    ]
+    logins.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    options = ["--file", str(logins), "--client-secret-env", "OCELOG_TEST_SECRET", "--backfill", "all"]
+    _, _, listed, checked, _, _, found, status, help_ = copy(
+        ["init"],
+        ["source", "add", "acme", "hq", *options],
+        ["source", "show", "hq", "--json"],
+        ["source", "check", "hq"],
+        ["pull"],
+        ["publish"],
+        [
+            "query",
+            "-o",
+            "json",
+            "SELECT person, count(*) AS n, min(p_any_ip_addresses[1]) AS ip FROM acme_logins GROUP BY ALL",
+        ],
+        ["status", "--json"],
+        ["source", "add", "--help"],
+    )
+    assert json.loads(listed)["file"] == str(logins)
+    assert "logins.jsonl" in checked
+    assert json.loads(found) == [{"person": "ann", "n": 3, "ip": "192.0.2.7"}]
+    assert list((copy.folder / "home" / "lake").rglob("acme_logins/data/p_event_time_day=*/*.parquet"))
+    (stream,) = json.loads(status)["streams"]
+    assert stream["log_type"] == "Acme.Logins"
+    assert stream["state"] == "live"
+    assert "--file" in help_
+    assert "Acme.Logins" in copy.documents()
