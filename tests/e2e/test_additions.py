@@ -84,6 +84,11 @@ Root(
     order_by={"field": "ID", "direction": "ASC"},
 ),
 """
+COUNTS = """
+    SELECT count(*) AS old, (SELECT count(*) FROM wiz_issues_current) AS issues,
+        count(*) FILTER (WHERE status = 'OPEN') AS open
+    FROM wiz_old_issues_current
+"""
 
 LOGINS = """
 schema: Acme.Logins
@@ -325,14 +330,13 @@ def test_a_log_type_is_a_schema_a_query_and_an_entry(copy: Copy, tenant: Server)
         ["source", "add", "wiz", "prod", *options, "--log-type", "old", "--log-type", "issues"],
         ["source", "check", "prod"],
         ["pull"],
-        ["query", "-o", "json", "SELECT count(*) AS old, (SELECT count(*) FROM wiz_issues_current) AS issues, "
-         "count(*) FILTER (WHERE status = 'OPEN') AS open FROM wiz_old_issues_current"],
+        ["query", "-o", "json", COUNTS],
         ["publish"],
         ["query", "-o", "json", "SELECT log_type FROM streams"],
         ["tables", "wiz_old_issues"],
         ["schema", "show", "old"],
         ["pull", "--help"],
-    )  # fmt: skip
+    )
     assert "old: answered" in checked
     (row,) = json.loads(found)
     assert row["old"] == row["issues"] == 40

@@ -78,3 +78,34 @@ def test_the_drawn_tree_of_errors_is_the_class_tree() -> None:
     tree = "\n".join(["OcelogError", *drawn(errors.OcelogError)])
     assert errors.__doc__ is not None
     assert tree in errors.__doc__
+
+
+NAMES_A_LOG_TYPE = {
+    "src/ocelog/cli/demo.py": "it shows Wiz's",
+    "src/ocelog/cli/query.py": "an example",
+    "src/ocelog/cli/schema.py": "an example",
+    "src/ocelog/units.py": "an example",
+    "src/ocelog/installation/config.py": "an example",
+    "src/ocelog/schema/columns/table.py": "an example",
+}
+
+
+def test_a_log_type_is_named_by_its_entry_alone() -> None:
+    names = re.compile(r"Wiz\.[A-Z]|wiz_(audit|issues|vuln)|\b(audit|findings)\b.?[\"|]")
+    found = {
+        relative(path) for path in CODE if path.is_relative_to(ROOT / "src" / "ocelog") and names.search(_code(path))
+    }
+    assert {name for name in found if "/sources/wiz/" not in name} - NAMES_A_LOG_TYPE.keys() == set()
+
+
+def _code(path: Path) -> str:
+    """Return a module without its docstrings and comments."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            node.body = [each for each in node.body if not _is_docstring(each)] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
