@@ -18,7 +18,8 @@ from ocelog.lake.write.publish import Publisher
 from ocelog.model import Kind, SourceRow
 from ocelog.product import Connector, SourceSettings
 from ocelog.pull.clock import ApiClock
-from ocelog.pull.ports import Shaper, Source
+from ocelog.pull.planner import StreamSettings
+from ocelog.pull.ports import Source
 from ocelog.pull.puller import Puller, Step
 from ocelog.pull.stream import Stream
 from ocelog.schema.columns.table import rejection_rows
@@ -62,7 +63,6 @@ class Assembly:
     publisher: Publisher = field(init=False)
     damaged: dict[str, ConfigError] = field(default_factory=dict)
     """Id of each source whose settings could not be read when the streams were last asked for -> why."""
-    _shapers: dict[str, Shaper] = field(default_factory=dict)
     _clocks: dict[str, ApiClock] = field(default_factory=dict)
     _connectors: dict[str, Connector] = field(default_factory=dict)
     _built: dict[str, tuple[SourceRow, str, list[Stream]]] = field(default_factory=dict)
@@ -84,36 +84,33 @@ class Assembly:
             del self._built[source_id]
             self.damaged.pop(source_id, None)
         secrets, key = self.installation.ledger.secret_marks(), self.installation.key_mark()
-        return [stream for row in rows for stream in self._streams_of(row, f"{key} {secrets.get(row.id)}")]
+        for row in rows:
+            secret = f"{key} {secrets.get(row.id)}"
+            if row.id not in self._built or self._built[row.id][:2] != (row, secret):
+                self._built[row.id] = (row, secret, self._build(row))
+        return [stream for row in rows for stream in self._built[row.id][2]]
 
-    def _streams_of(self, row: SourceRow, secret: str) -> list[Stream]:
-        before = self._built.get(row.id)
-        if before is None or before[:2] != (row, secret):
-            self._built[row.id] = (row, secret, self._build_or_tell(row))
-        return self._built[row.id][2]
-
-    def _build_or_tell(self, row: SourceRow) -> list[Stream]:
+    def _build(self, row: SourceRow) -> list[Stream]:
         self.damaged.pop(row.id, None)
         try:
-            return self._build(row)
+            settings, product, read = source_settings(row), SOURCES[row.kind], stream_settings(row)
+            # The clock stays when settings change: what it stamps must grow for as long as this process lives.
+            clock = self._clocks.setdefault(row.id, ApiClock())
+            connector = self._connectors.setdefault(row.kind, product.connector())
+            vault = self.installation.vault
+            source = connector.connect(row.id, settings, lambda: vault().get(row.id, SECRET_NAME), clock)
         except ConfigError as error:
             self.damaged[row.id] = error
             log.error("source left out", source=row.name, error=type(error).__name__, reason=str(error))  # noqa: TRY400 - told, not traced
             return []
+        return [self._stream(row, source, settings, read, product.log_types[name]) for name in settings.log_types]
 
-    def _build(self, row: SourceRow) -> list[Stream]:
-        installation = self.installation
-        # The clock stays when settings change: what it stamps must grow for as long as this process lives.
-        clock = self._clocks.setdefault(row.id, ApiClock())
-        settings, product = source_settings(row), SOURCES[row.kind]
-        connector = self._connectors.setdefault(row.kind, product.connector())
-        source = connector.connect(row.id, settings, lambda: installation.vault().get(row.id, SECRET_NAME), clock)
-        return [self._stream(row, source, settings, product.log_types[name]) for name in settings.log_types]
-
-    def _stream(self, row: SourceRow, source: Source, settings: SourceSettings, kind: Kind) -> Stream:
+    def _stream(
+        self, row: SourceRow, source: Source, settings: SourceSettings, read: StreamSettings, kind: Kind
+    ) -> Stream:
         puller = Puller(
             source=source,
-            shaper=self._shaper(kind),
+            shaper=shaper_of(kind.log_type),
             ledger=self.installation.ledger,
             lake=self.lake,
             kind=kind,
@@ -122,10 +119,5 @@ class Assembly:
             page_size=settings.page_size,
             told=lambda step: self.told(stream, step),
         )
-        stream = Stream(row=row, kind=kind, source=source, puller=puller, settings=stream_settings(row))
+        stream = Stream(row=row, kind=kind, source=source, puller=puller, settings=read)
         return stream
-
-    def _shaper(self, kind: Kind) -> Shaper:
-        if kind.log_type not in self._shapers:
-            self._shapers[kind.log_type] = shaper_of(kind.log_type)
-        return self._shapers[kind.log_type]

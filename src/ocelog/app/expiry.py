@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from ocelog.errors import HomeError
 from ocelog.ledger.store import Ledger
-from ocelog.units import write_instant
+from ocelog.units import about, write_instant
 
 CLOCK_OFF = timedelta(minutes=5)
 """A clock that differs by more from Wiz's is wrong."""
@@ -32,22 +32,15 @@ def expiry_now(ledger: Ledger, now: datetime | None = None) -> datetime:
         if abs(offset) > CLOCK_OFF and abs(now - planned_at) <= UNHEARD:
             side = "behind" if offset > timedelta(0) else "ahead of"
             raise HomeError(
-                f"{_KEPT}this machine's clock is {_about(abs(offset))} {side} that of the source "
+                f"{_KEPT}this machine's clock is {about(abs(offset))} {side} that of the source "
                 f"{sources[marks.source_id]!r}. Set this machine's right (see: timedatectl), then run: ocelog pull"
             )
     newest = max((edge for edge in edges if edge <= now + CLOCK_OFF), default=None)
     if newest is None or now - newest > UNHEARD:
-        heard = f"Wiz was last read at {write_instant(max(edges))}" if edges else "Wiz is not being read"
+        heard = f"a source was last read at {write_instant(max(edges))}" if edges else "no source is being read"
         raise HomeError(
             f"{_KEPT}this machine's clock says {now:%Y-%m-%d}, but {heard}, so it may be wrong. If it is, set "
             "it right. Then run: ocelog pull. If it is right and no source is read any more, run: ocelog upkeep "
             "--trust-clock"
         )
     return min(now, newest)
-
-
-def _about(length: timedelta) -> str:
-    for unit, name in ((timedelta(days=1), "days"), (timedelta(hours=1), "hours")):
-        if length >= 2 * unit:
-            return f"{length // unit} {name}"
-    return f"{length // timedelta(minutes=1)} minutes"

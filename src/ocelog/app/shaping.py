@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import repeat
 from typing import Any
 
@@ -13,8 +14,9 @@ from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
 
 
+@cache
 def shaper_of(log_type: str) -> Shaper:
-    """Return what shapes the records of a log type."""
+    """Return what shapes the records of a log type: compiled once, and used by any thread."""
     return compile_shaper(packaged_schemas()[log_type], kinds()[log_type])
 
 
