@@ -50,7 +50,7 @@ def test_nothing_expires_by_a_clock_that_was_set_wrong_since_wiz_was_read(ledger
         expiry_now(ledger, ours)
 
 
-@pytest.mark.parametrize(("off", "side"), [(370 * DAY, "370 days behind"), (-7 * MINUTE, "7m ahead of")])
+@pytest.mark.parametrize(("off", "side"), [(370 * DAY, "370d behind"), (-7 * MINUTE, "7m ahead of")])
 def test_nothing_expires_by_a_clock_that_wiz_contradicts(ledger: Ledger, off: timedelta, side: str) -> None:
     planned(ledger, NOW, offset=off)
     with pytest.raises(HomeError, match=f"clock is {side} that of the source 'prod'"):
