@@ -28,7 +28,7 @@ def ocelog() -> Iterator[Ocelog]:
 
 @pytest.fixture
 def shared(ocelog: Ocelog) -> Iterator[Ocelog]:
-    """Let everybody read, as docs/how-to/run-as-a-service.md says for a group."""
+    """Let everybody read, as docs/how-to/let-others-read.md says for a group."""
     modes = {path: path.stat().st_mode for path in (ocelog.home, *ocelog.home.rglob("*"))}
     for path in (ocelog.home, *ocelog.home.rglob("*")):
         if path.name != "key":
@@ -91,7 +91,7 @@ def test_a_ledger_that_may_not_be_read_is_named_with_what_to_do(shared: Ocelog) 
     (shared.home / "ledger.db").chmod(0o600)
     err = shared.as_reader("query", "SELECT 1", code=2).err
     assert "ledger.db may not be read by this user" in err
-    assert "docs/how-to/run-as-a-service.md" in err
+    assert "docs/how-to/let-others-read.md" in err
 
 
 def test_whoever_publishes_clears_what_a_killed_query_left(ocelog: Ocelog) -> None:

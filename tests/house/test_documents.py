@@ -215,7 +215,7 @@ def test_the_commands_that_hold_the_home_are_the_ones_that_are_listed() -> None:
     assert len(re.findall(r"\bheld\([\w.]+, (?:f?\"|SERVICE\))", code)) >= len(holding)
     (listed,) = re.findall(
         r"Some commands hold the home, one at a time: (.*?)\. Every other",
-        (ROOT / "docs/how-to/run-as-a-service.md").read_text(),
+        (ROOT / "docs/how-to/install.md").read_text(),
         re.DOTALL,
     )
     assert {each.removeprefix("ocelog ") for each in re.findall(r"`([^`]+)`", listed)} == holding

@@ -26,8 +26,8 @@ def connected(path: Path) -> sqlite3.Connection:
                 return found
     except PermissionError as error:
         raise HomeError(
-            f"{error.filename} may not be read by this user: its owner can allow that, see `Who may read` in "
-            "docs/how-to/run-as-a-service.md."
+            f"{error.filename} may not be read by this user: its owner can allow that, see "
+            "docs/how-to/let-others-read.md."
         ) from error
     raise LedgerUnavailableError(f"The ledger {path} changed each time it was about to be read: try again.")
 
