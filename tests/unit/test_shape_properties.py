@@ -1,12 +1,17 @@
 """Whatever a page holds: each record is an event or a rejection, and at once or one by one it comes to the same."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shaping import STAMP, TINY_KIND, tiny
+from ocelog.schema.columns.frame import Frame
+from ocelog.schema.language.parse import parse_schema
+from ocelog.schema.shape import Shaped, compile_shaper
+from shaping import STAMP, TINY, TINY_KIND, tiny
 
 SHAPER = tiny()
 
@@ -120,6 +125,64 @@ def test_rows_that_are_picked_are_the_rows_of_the_whole(drawn: Any, data: Any) -
     names = [f"{at:032x}" for at in range(len(shaped.ids))]
     every = shaped.table(range(len(names)), names, STAMP).to_pylist()
     assert shaped.table(picked, [names[at] for at in picked], STAMP).to_pylist() == [every[at] for at in picked]
+
+
+RELEASED = compile_shaper(
+    parse_schema(TINY, "tiny.yml"),
+    replace(TINY_KIND, later_fields=(frozenset({"words", "things.free"}),), uncounted=frozenset({"who.since"})),
+)
+"""Of a second release: its hash has a former algorithm."""
+
+
+def contents(frame: Frame) -> bytes:
+    """Return all that is held in `frame`, on every level."""
+    inside = [[one.different, one.texts.different, msgspec.Raw(contents(one.frame))] for one in frame.folded.values()]
+    return msgspec.json.encode([frame.records, frame.columns, inside])
+
+
+@settings(max_examples=50)
+@given(st.lists(records(), min_size=1, max_size=6), st.permutations(["versions", "former", "rows", "some"]), st.data())
+def test_hashes_and_rows_change_nothing_of_what_was_read_and_are_the_same_in_any_order(
+    drawn: Any, order: Any, data: Any
+) -> None:
+    raws = [written(record, ascii_only=True, spaces=False) for record in drawn]
+
+    def asked(decoded: Any, ways: Any) -> Any:
+        shaped = Shaped(RELEASED, decoded)
+        names = [f"{at:032x}" for at in range(len(shaped.ids))]
+        found: dict[str, Any] = {
+            "versions": lambda: shaped.versions,
+            "former": lambda: shaped.old_versions,
+            "rows": lambda: shaped.table(range(len(names)), names, STAMP),
+            "some": lambda: shaped.table(range(0, len(names), 2), names[::2], STAMP),
+        }
+        return {way: found[way]() for way in ways}
+
+    decoded = RELEASED.reader.read(b"[" + b",".join(raws) + b"]")
+    before = contents(decoded.frame)
+    found = asked(decoded, order)
+    assert contents(decoded.frame) == before
+    assert found == asked(decoded, sorted(order)) == asked(RELEASED.reader.read(raws), order[::-1])
+
+    places = data.draw(st.permutations(range(len(raws))))
+    moved = RELEASED.shape([raws[at] for at in places])
+    by_place = dict(zip((places[at] for at in moved.positions), moved.versions, strict=True))
+    assert [by_place[at] for at in decoded.positions] == found["versions"]
+
+
+@settings(max_examples=30)
+@given(st.lists(records(), min_size=1, max_size=4))
+def test_filling_an_event_changes_nothing_of_what_was_read(drawn: Any) -> None:
+    decoded = RELEASED.reader.read([written(record, ascii_only=True, spaces=False) for record in drawn])
+    before = contents(decoded.frame)
+    shaped = Shaped(RELEASED, decoded)
+    row = {"text": "filled", "words": ["b", "a"], "who": {"id": "filled", "since": None}, "things": [{"free": "[1]"}]}
+    for event in range(len(shaped.ids)):
+        shaped.fill(event, {"text", "words", "who.id", "things.free"}, row)
+    assert [one["text"] for one in shaped.table(range(len(shaped.ids)), shaped.ids, STAMP).to_pylist()] == [
+        "filled" for _ in shaped.ids
+    ]
+    assert contents(decoded.frame) == before
 
 
 @given(records())

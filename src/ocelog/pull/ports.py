@@ -156,7 +156,6 @@ class Shaped(Protocol):
     ids: list[str]
     cursor_us: list[int]
     version_us: list[int]
-    versions: list[str]
     rejections: list[Rejection]
     seen: list[str]
     """A name for every record of the page, rejections included: its id, or a hash where it has none."""
@@ -165,6 +164,11 @@ class Shaped(Protocol):
     last_event_us: int | None
     positions: Sequence[int]
     """Each event's position in the page."""
+
+    @property
+    def versions(self) -> Sequence[str]:
+        """Each event's p_version: equal where nothing that counts has changed."""
+        ...
 
     @property
     def old_versions(self) -> Sequence[Sequence[str]]:

@@ -2,13 +2,10 @@
 
 import re
 import struct
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import repeat
-from operator import attrgetter
-from typing import Any
 
 import pyarrow as pa
 
@@ -21,7 +18,6 @@ from ocelog.schema.decode.mismatch import BROKEN, Misfit
 from ocelog.schema.decode.typed import Record, is_plain, layout_of, page_decoder
 from ocelog.schema.language.fields import Array, Json, LogSchema, Text
 
-_BOOLEANS: dict[Any, str] = {True: "true", False: "false"}
 _MAX_UNKNOWN_NAMES = 100
 
 
@@ -49,11 +45,6 @@ class Reader:
         self.layout = layout_of(schema.fields, re.sub(r"\W", "_", schema.log_type))
         self._moments = Moments(schema, kind)
         self._decode = page_decoder(self.layout) if is_plain(schema.fields) else None
-        self._sent_as_boolean = [
-            name
-            for name, known in zip(self.layout.attributes, schema.fields, strict=True)
-            if isinstance(known.type, Text) and known.type.sent_as_boolean
-        ]
 
     def read(self, records: bytes | list[bytes]) -> Readout:
         """Read a page, all of it at once where every record fits, else record by record."""
@@ -65,8 +56,6 @@ class Reader:
             return None
         try:
             events = self._decode(page)
-            for name in self._sent_as_boolean:
-                _as_text(events, name)
             frame = Frame(self.layout, events)
         except BROKEN:
             return None
@@ -88,7 +77,7 @@ class Reader:
         for position, raw in enumerate(texts):
             try:
                 event, extra = read_record(raw, self.layout)
-                self._need_place(event, extra)
+                self._refuse_without_place(event, extra)
             except Misfit as misfit:
                 name = readable_name(raw)
                 seen.append(name if name is not None else sha256(raw).hexdigest())
@@ -121,9 +110,10 @@ class Reader:
             unknown_fields=_bounded(names),
         )
 
-    def _need_place(self, event: Record, extra: Extra) -> None:
-        if self._moments.lacks_place(Frame(self.layout, [event])):
-            first, second = self._moments.place
+    def _refuse_without_place(self, event: Record, extra: Extra) -> None:
+        """Raise Misfit if `event` has neither its cursor date nor its creation date."""
+        first, second = self._moments.place
+        if self.layout.value(event, first) is None and self.layout.value(event, second) is None:
             for path in (f"$.{first}", f"$.{second}"):
                 if path in extra.unreadable:
                     raise extra.unreadable[path]
@@ -158,11 +148,6 @@ def _any_too_deep(frame: Frame) -> bool:
         if found:
             return True
     return False
-
-
-def _as_text(events: Sequence[Record], name: str) -> None:
-    texts = [_BOOLEANS.get(value, value) for value in map(attrgetter(name), events)]
-    deque(map(setattr, events, repeat(name), texts), maxlen=0)
 
 
 def _texts(records: bytes | list[bytes]) -> list[bytes]:

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ocelog.model import Kind, Rejection, Stamp
+from ocelog.model import Kind, Stamp
 from ocelog.schema.columns.evidence import Evidence
 from ocelog.schema.columns.fill import fill_record
 from ocelog.schema.columns.frame import Frame
@@ -45,95 +45,75 @@ def compile_shaper(schema: LogSchema, kind: Kind) -> Shaper:
 class Shaped:
     """A page's records: events in page order as parallel lists, and rejections. See `Shaped` in the puller's ports."""
 
-    ids: list[str]
-    cursor_us: list[int]
-    version_us: list[int]
-    versions: list[str]
-    rejections: list[Rejection]
-    seen: list[str]
-    unknown_fields: Mapping[str, int]
-    last_event_us: int | None
-    positions: Sequence[int]
-
-    def __init__(self, shaper: Shaper, readout: Readout) -> None:
+    def __init__(self, shaper: Shaper, page: Readout) -> None:
         self._shaper = shaper
-        self._readout = readout
-        self._frame = readout.frame
+        self._page = page
+        self._frame: Frame | None = page.frame
+        self._records: list[Record] = list(page.frame.records)
         self._filled = False
-        self._restored = False
-        self.ids = list(readout.frame.values("id"))
-        self.cursor_us = microseconds(readout.instants.cursor)
-        self.version_us = microseconds(readout.instants.version)
-        self.versions = shaper.fingerprints.of(readout.frame)
+        self._versions: list[str] | None = None
         self._old_versions: list[tuple[str, ...]] | None = None
-        self.rejections = readout.rejections
-        self.seen = readout.seen
-        self.unknown_fields = readout.unknown_fields
-        self.last_event_us = pc.max(readout.instants.event.cast(pa.int64())).as_py()
-        self.positions = readout.positions
+        self.ids = list(page.frame.values("id"))
+        self.cursor_us = microseconds(page.instants.cursor)
+        self.version_us = microseconds(page.instants.version)
+        self.last_event_us: int | None = pc.max(page.instants.event.cast(pa.int64())).as_py()
+        self.positions = page.positions
+        self.rejections = page.rejections
+        self.seen = page.seen
+        self.unknown_fields: Mapping[str, int] = page.unknown_fields
+
+    @property
+    def versions(self) -> list[str]:
+        """Return p_version of each event."""
+        if self._versions is None:
+            self._versions = self._shaper.fingerprints.of(self._whole())
+        return self._versions
 
     @property
     def old_versions(self) -> Sequence[Sequence[str]]:
-        """What `versions` were by the hash's former algorithms, by event; see `Shaped`.
+        """Return what `versions` were by the hash's former algorithms, by event.
 
         Worked out when first asked for: only rows from before an upgrade are compared by them.
         """
         if self._old_versions is None:
-            fingerprints, found = self._shaper.fingerprints, list[list[str]]()
-            for algorithm in fingerprints.former:
-                # A frame of its own: what was filled is in the records alone.
-                frame = Frame(self._frame.layout, self._whole_records())
-                found.append(fingerprints.of(frame, algorithm))
-                fingerprints.restore(frame)
+            fingerprints, frame = self._shaper.fingerprints, self._whole()
+            found = [fingerprints.of(frame, algorithm) for algorithm in fingerprints.former]
             self._old_versions = list(zip(*found, strict=True)) if found else [()] * len(self.ids)
         return self._old_versions
 
     def fill(self, event: int, paths: Collection[str], row: Mapping[str, Any]) -> None:
-        """Give `event` the values that `row` (a version just before it, by column) has at `paths`; hash it anew."""
-        record = self._whole_records()[event]
-        layout = self._frame.layout
+        """Give `event` the values that `row` (a version just before it, by column) has at `paths`."""
+        layout = self._shaper.reader.layout
         for path in paths:
-            fill_record(record, layout, path.replace("[]", "").split("."), row)
-        filled = Frame(layout, [record])
-        self.versions[event] = self._shaper.fingerprints.of(filled)[0]
-        self._shaper.fingerprints.restore(filled)
+            self._records[event] = fill_record(self._records[event], layout, path.replace("[]", "").split("."), row)
         self._filled = True
-        self._old_versions = None
+        self._frame = self._versions = self._old_versions = None
 
     def table(self, keep: Sequence[int], row_ids: Sequence[str], stamp: Stamp) -> pa.Table:
         """Return the events at `keep` as rows of the log type's table."""
-        every = len(keep) == len(self._frame.records)
-        frame = self._frame if every and not self._filled else self._picked(keep)
+        every = len(keep) == len(self.ids)
+        frame = self._whole() if every else Frame(self._shaper.reader.layout, [self._records[at] for at in keep])
         picked = None if every else pa.array(keep, pa.int64())
+        by_path = {} if self._filled else self._page.instants.by_path
         arrays = [
-            *frame.arrays(self._instants(picked)),
+            *frame.arrays({path: _take(instants, picked) for path, instants in by_path.items()}),
             *self._standard(keep, picked, row_ids, stamp),
             *self._shaper.evidence.arrays(frame),
             self._extra(keep),
         ]
         return pa.Table.from_arrays(arrays, schema=self._shaper.columns)
 
-    def _whole_records(self) -> Sequence[Record]:
-        """Return the records as they came: hashing has changed them."""
-        if not self._restored:
-            self._shaper.fingerprints.restore(self._frame)
-            self._restored = True
-        return self._frame.records
-
-    def _picked(self, keep: Sequence[int]) -> Frame:
-        records = self._whole_records()
-        return Frame(self._frame.layout, [records[at] for at in keep])
-
-    def _instants(self, picked: pa.Array | None) -> dict[str, pa.Array]:
-        """Return the columns of instants that are made already: all but filled ones."""
-        by_path = {} if self._filled else self._readout.instants.by_path
-        return {path: _take(instants, picked) for path, instants in by_path.items()}
+    def _whole(self) -> Frame:
+        """Return all events, with what was filled."""
+        if self._frame is None:
+            self._frame = Frame(self._shaper.reader.layout, self._records)
+        return self._frame
 
     def _standard(
         self, keep: Sequence[int], picked: pa.Array | None, row_ids: Sequence[str], stamp: Stamp
     ) -> list[pa.Array]:
         rows = len(keep)
-        instants = self._readout.instants
+        instants = self._page.instants
         parsed = pa.scalar(stamp.parsed_us, INSTANT)
         event = _take(instants.event, picked)
         return [
@@ -153,7 +133,7 @@ class Shaped:
         ]
 
     def _extra(self, keep: Sequence[int]) -> pa.Array:
-        extras = self._readout.extras
+        extras = self._page.extras
         if extras is None:
             return pa.nulls(len(keep), pa.string())
         return pa.array([extras[at] for at in keep], pa.string())

@@ -1,6 +1,7 @@
 """How a field that an answer could not show takes the value that the version before has."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 import msgspec
@@ -14,8 +15,8 @@ _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
 
 
-def fill_record(record: Record, layout: Layout, path: Sequence[str], row: Mapping[str, Any]) -> None:
-    """Give `record` the value that `row`, a row of the lake by column, has at `path`.
+def fill_record(record: Record, layout: Layout, path: Sequence[str], row: Mapping[str, Any]) -> Record:
+    """Return `record` with the value that `row`, a row of the lake by column, has at `path`.
 
     Where the path goes through a list, elements are matched by their id, else by their place. An object that is null
     on either side has nothing to give or to take.
@@ -24,16 +25,23 @@ def fill_record(record: Record, layout: Layout, path: Sequence[str], row: Mappin
     for at, (field, attribute, inner) in enumerate(zip(layout.fields, layout.attributes, layout.inner, strict=True)):
         if field.name != name or (rest and inner is None and field.type != Json()):
             continue
+        present, before = getattr(record, attribute), row.get(name)
         value: Any
-        if rest and inner is None:
-            value = Raw(fill_json(bytes(getattr(record, attribute)), rest, (row.get(name) or "null").encode()))
-        elif rest and inner is not None:
-            (value,) = layout.read[at](b"[%b]" % bytes(getattr(record, attribute)))
-            for child, source in _pairs(value, row.get(name)):
-                fill_record(child, inner, rest, source)
+        if not rest:
+            value = _from_row(field.type, inner, before)
+        elif inner is None:
+            value = Raw(fill_json(bytes(present), rest, (before or "null").encode()))
         else:
-            value = _from_row(field.type, inner, row.get(name))
-        setattr(record, attribute, _held(layout, at, value))
+            (value,) = layout.read[at](b"[%b]" % bytes(present))
+            if isinstance(value, list):
+                value = [
+                    fill_record(one, inner, rest, source) if one is not None and source else one
+                    for one, source in _sources(value, before or ())
+                ]
+            elif value is not None and before is not None:
+                value = fill_record(value, inner, rest, before)
+        record = msgspec.structs.replace(record, **{attribute: _held(layout, at, value)})
+    return record
 
 
 def record_of_row(fields: Sequence[Field], layout: Layout, row: Mapping[str, Any]) -> Record:
@@ -48,15 +56,12 @@ def _held(layout: Layout, at: int, value: Any) -> Any:
     return value if layout.inner[at] is None else Raw(msgspec.json.encode(value))
 
 
-def _pairs(present: Any, before: Any) -> list[tuple[Record, Mapping[str, Any]]]:
-    if not present or not before:
-        return []
-    if not isinstance(present, list):
-        return [(present, before)]
+def _sources(present: Sequence[Any], before: Sequence[Any]) -> Iterator[tuple[Record, Mapping[str, Any] | None]]:
+    """Yield each of the objects `present` with the one of `before` that it takes values from, None where none is."""
     by_id = {one["id"]: one for one in before if one and one.get("id") is not None}
     if by_id:
-        return [(one, by_id[one.id]) for one in present if one is not None and one.id in by_id]
-    return [(one, other) for one, other in zip(present, before, strict=False) if one is not None and other]
+        return ((one, one and by_id.get(one.id)) for one in present)
+    return zip(present, chain(before, repeat(None)), strict=False)
 
 
 def _from_row(type_: Type, inner: Layout | None, value: Any) -> Any:  # noqa: PLR0911  # one answer for each kind of field

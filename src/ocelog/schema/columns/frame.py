@@ -18,6 +18,9 @@ _SAMPLE = 64
 """So many texts of a column show whether looking for equal ones pays."""
 
 _AT_ONCE = 100
+"""Records: a tuple for each one of a page would wake the garbage collector, which finds nothing in them."""
+_BOOLEANS: dict[Any, str] = {True: "true", False: "false"}
+"""The texts that stand for booleans where the field is text."""
 
 
 def numbered(values: Iterable[T]) -> tuple[list[int], list[T]]:
@@ -61,7 +64,15 @@ class Frame:
         """Take `records` apart; nested objects are read only now. Raises what msgspec raises where one does not fit."""
         self.layout = layout
         self.records = records
-        self.columns = _columns(layout, records)
+        self.columns: list[list[Any]] = [[] for _ in layout.fields]
+        """By field, in the schema's order."""
+        for start in range(0, len(records), _AT_ONCE):
+            tuples = map(astuple, records[start : start + _AT_ONCE])
+            for column, values in zip(self.columns, zip(*tuples, strict=True), strict=True):
+                column.extend(values)
+        for at, field in enumerate(layout.fields):
+            if isinstance(field.type, Text) and field.type.sent_as_boolean:
+                self.columns[at] = [_BOOLEANS.get(value, value) for value in self.columns[at]]
         self._at = {field.name: at for at, field in enumerate(layout.fields)}
         self._texts: dict[int, Texts] = {}
         self.folded = {at: Folded(self.texts(at), layout, at) for at, one in enumerate(layout.inner) if one is not None}
@@ -118,8 +129,8 @@ class Folded:
         """Return the values at `path` below the objects; see `Frame.values`."""
         values = self.frame.values(path)
         if isinstance(self.type, Array):
-            lengths = [sum(1 for _ in _objects(self.type, [one])) for one in self.different]
-            values = _regrouped(values, lengths)
+            each = iter(values)
+            values = [list(islice(each, sum(1 for _ in _objects(self.type, [one])))) for one in self.different]
             if "[]" in path:
                 values = [list(chain.from_iterable(one)) for one in values]
         return self.texts.spread(values, records)
@@ -127,6 +138,10 @@ class Folded:
     def array(self) -> pa.Array:
         """Return the column in Arrow."""
         return self.texts.spread_array(_nested(self.type, self.different, self.frame))
+
+    def regrouped(self, objects: Iterable[T]) -> list[Any]:
+        """Return `different` with `objects` in the places of its objects: there is one for each in `frame`."""
+        return _regrouped(self.type, self.different, iter(objects))
 
 
 def _first_step(path: str) -> tuple[str, str, str]:
@@ -136,9 +151,10 @@ def _first_step(path: str) -> tuple[str, str, str]:
     return name, brackets, rest
 
 
-def _regrouped(values: Sequence[Any], lengths: Iterable[int]) -> list[list[Any]]:
-    each = iter(values)
-    return [list(islice(each, length)) for length in lengths]
+def _regrouped(type_: Type, values: Sequence[Any], objects: Iterator[Any]) -> list[Any]:
+    if isinstance(type_, Array):
+        return [None if one is None else _regrouped(type_.element, one, objects) for one in values]
+    return [None if one is None else new for one, new in zip(values, objects, strict=False)]
 
 
 def _objects(type_: Type, values: Sequence[Any]) -> Iterator[Any]:
@@ -146,18 +162,6 @@ def _objects(type_: Type, values: Sequence[Any]) -> Iterator[Any]:
     if isinstance(type_, Array):
         return _objects(type_.element, list(chain.from_iterable(one for one in values if one)))
     return iter(values)
-
-
-def _columns(layout: Layout, records: Sequence[Record]) -> list[Sequence[Any]]:
-    if not records:
-        return [()] * len(layout.fields)
-    names = layout.struct.__struct_fields__
-    columns: dict[str, list[Any]] = {name: [] for name in names}
-    # Some at a time: a tuple for each record of a page would wake the garbage collector, which finds nothing in them.
-    for at in range(0, len(records), _AT_ONCE):
-        for name, values in zip(names, zip(*map(astuple, records[at : at + _AT_ONCE]), strict=True), strict=True):
-            columns[name] += values
-    return [columns[name] for name in layout.attributes]
 
 
 def _without_none(layout: Layout, values: Sequence[Any]) -> Sequence[Record]:

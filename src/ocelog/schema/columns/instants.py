@@ -56,10 +56,6 @@ class Moments:
         version = _first(by_path, self._version, rows)
         return Instants(cursor=cursor, version=version, event=_first(by_path, self._event, rows), by_path=by_path)
 
-    def lacks_place(self, frame: Frame) -> bool:
-        """Tell whether the one record in `frame` has neither cursor date nor creation date."""
-        return all(frame.values(path)[0] is None for path in self._cursor)
-
     @property
     def place(self) -> tuple[str, str]:
         """The fields that give a record its place in time."""

@@ -41,7 +41,7 @@ class Layout:
     struct: type[msgspec.Struct]
     fields: tuple[Field, ...]
     attributes: tuple[str, ...]
-    """By field, in the schema's order; the struct itself declares them sorted by name."""
+    """By field, in the schema's order."""
     inner: "tuple[Layout | None, ...]"
     """By field: the layout of an object, or of the objects in a list. Such a field is kept as JSON text at first."""
     read: tuple[Callable[[bytes], list[Any]], ...]
@@ -51,6 +51,16 @@ class Layout:
         """Return a record without anything in it: it stands in for null, where members are read from all at once."""
         return self.struct(**{name: self.nothing(at) for at, name in enumerate(self.attributes)})
 
+    def value(self, record: Record, path: str) -> Any:
+        """Return what `record` has at `path`, such as `user.id`, which goes through no list."""
+        name, _, rest = path.partition(".")
+        at = next(at for at, field in enumerate(self.fields) if field.name == name)
+        value, inner = getattr(record, self.attributes[at]), self.inner[at]
+        if inner is None:
+            return value
+        (value,) = self.read[at](b"[%b]" % bytes(value))
+        return None if value is None else inner.value(value, rest)
+
     def nothing(self, at: int) -> msgspec.Raw | None:
         """Return what the field at `at` holds where it is null."""
         return NO_JSON if isinstance(self.fields[at].type, Json) or self.inner[at] else None
@@ -59,16 +69,16 @@ class Layout:
 def layout_of(fields: Sequence[Field], name: str = "Record") -> Layout:
     """Compile `fields` to structs.
 
-    Members are declared in the order of their names, and nulls are not written, so that encoding a struct gives
-    canonical JSON. Unknown fields fail: they are rare, and another reader takes care of them.
+    Nobody changes a record once it is read: several columns, hashes and threads look at it. Unknown fields fail: they
+    are rare, and another reader takes care of them.
     """
     inner = tuple(_inner(field.type, f"{name}_{attribute(field.name)}") for field in fields)
-    members = {field.name: _member(field, layout) for field, layout in zip(fields, inner, strict=True)}
     struct = msgspec.defstruct(
         name,
-        [members[field_name] for field_name in sorted(members)],
+        [_member(field, layout) for field, layout in zip(fields, inner, strict=True)],
         rename={attribute(field.name): field.name for field in fields},
         kw_only=True,
+        frozen=True,
         gc=False,
         omit_defaults=True,
         forbid_unknown_fields=True,
