@@ -6,17 +6,18 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from commands import Ocelog
-from commands.terminal import bare_lines, on_a_terminal
+from commands.children import child_of, gone
+from commands.terminal import bare_lines, conversation, on_a_terminal
 
 ENDLESS = "SELECT sum(a.range * b.range) FROM range(100000000) a, range(100000000) b"
 STEERING = "\x1b[31mred\x1b[0m \x9b31m \u202egpj.exe \u2066x \x07\x7f\u3000\u00a0"
@@ -27,33 +28,6 @@ def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
     made = Ocelog(tmp_path_factory.mktemp("home") / "home")
     made("init")
     return made
-
-
-def child_of(pid: int, hundredths: int = 50) -> int:
-    """Return the process that `pid` has started, once it has computed for more than so many hundredths of a second."""
-    deadline = time.monotonic() + 60
-    while True:
-        for each in Path("/proc").glob("[0-9]*"):
-            try:
-                fields = (each / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == pid and int(fields[11]) > hundredths:
-                return int(each.name)
-        assert time.monotonic() < deadline, "no process answers the query"
-        os.sched_yield()
-
-
-def gone(pid: int) -> bool:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            if "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text():
-                return True
-        except OSError:
-            return True
-        os.sched_yield()
-    return False
 
 
 @pytest.fixture
@@ -213,3 +187,71 @@ def test_times_that_python_does_not_know_are_shown_as_the_engine_shows_them(ocel
 def test_numbers_get_no_apostrophe_in_csv(ocelog: Ocelog) -> None:
     sql = "SELECT (-170141183460469231731687303715884105728)::HUGEINT, -1.50::DECIMAL(10, 2), -1.5::DOUBLE, -1"
     assert rows_of(ocelog, sql, "--csv-safe")[1] == ["-170141183460469231731687303715884105728", "-1.50", "-1.5", "-1"]
+
+
+ROWS = "SELECT range AS n FROM range(60)"
+
+
+@pytest.fixture
+def paged(ocelog: Ocelog, tmp_path: Path) -> Ocelog:
+    """Return the command with a pager that says how many lines it was given, and waits for a line."""
+    pager = tmp_path / "pager.py"
+    pager.write_text("import sys; print('PAGED', len(sys.stdin.readlines())); open('/dev/tty').readline()")
+    return Ocelog(ocelog.home, PAGER=f"{sys.executable} {pager}")
+
+
+def test_a_table_longer_than_the_screen_goes_through_the_pager(paged: Ocelog) -> None:
+    for form, lines in (("table", 61), ("line", 119)):
+        with conversation(paged, "query", ROWS, "-o", form) as person:
+            person.until(f"PAGED {lines}\n")
+            # It is the pager's now: Ctrl-C there does not end the command under it.
+            os.kill(person.process.pid, signal.SIGINT)
+            person.type("")
+            assert person.ended() == 0
+            assert "59" not in person.shown
+
+
+@pytest.mark.parametrize(
+    ("sql", "options", "pager"),
+    [
+        (ROWS, ["--no-pager"], None),
+        (ROWS, ["-o", "csv"], None),
+        ("FROM range(53, 60)", [], None),
+        (ROWS, [], "cat"),
+        (ROWS, [], ""),
+        (ROWS, [], "there-is-no-such-pager"),
+    ],
+)
+def test_without_a_pager_it_is_printed_whole(paged: Ocelog, sql: str, options: list[str], pager: str | None) -> None:
+    command = paged if pager is None else Ocelog(paged.home, PAGER=pager)
+    with conversation(command, "query", sql, *options) as person:
+        assert person.ended() == 0
+        assert "59" in person.shown
+        assert "PAGED" not in person.shown
+
+
+def test_nobody_is_waited_for_without_a_person_at_the_keyboard(paged: Ocelog) -> None:
+    shown = on_a_terminal(paged, "query", ROWS)
+    assert "59" in shown
+    assert "PAGED" not in shown
+
+
+def test_a_pager_that_is_left_early_ends_the_answer(ocelog: Ocelog, tmp_path: Path) -> None:
+    pager = tmp_path / "left.py"
+    pager.write_text("import sys; print('LEFT', sys.stdin.readline().strip())")
+    command = Ocelog(ocelog.home, PAGER=f"{sys.executable} {pager}")
+    with conversation(command, "query", "SELECT range AS n FROM range(100_000_000)", "-o", "line") as person:
+        person.until("LEFT n: 0\n")
+        assert person.ended() == 0
+
+
+def test_less_shows_one_screen_and_is_left_by_q(ocelog: Ocelog) -> None:
+    if shutil.which("less") is None:
+        pytest.skip("less is not installed")
+    command = Ocelog(ocelog.home)
+    command.environment = {name: value for name, value in command.environment.items() if name not in {"PAGER", "LESS"}}
+    with conversation(command, "query", ROWS) as person:
+        person.until("\n:")
+        os.write(person.leader, b"q")
+        assert person.ended() == 0
+        assert "59" not in person.shown

@@ -4,7 +4,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from ocelog.app.queries import Answer
 from ocelog.cli import show
+from ocelog.cli.pager import paging
 from ocelog.errors import ConfigError, QueryError
 from ocelog.times import rfc3339
 
@@ -33,18 +34,19 @@ _PYTHON_DAYS = (719_162, 2_932_897)
 _TO_QUOTE = re.compile(r'[,"\r\n]')
 
 
-def as_table(answer: Answer, *, counted: bool = True) -> None:
+def as_table(answer: Answer, *, counted: bool = True, paged: bool = False) -> None:
     """Print the first 100 rows side by side, and (if `counted`) say how many there are.
 
     On a terminal only the columns that fit are shown, and the others are named; a single row that does not fit is
-    written as lines.
+    written as lines. If `paged`, what is longer than the screen goes through a pager.
     """
     names = _names(answer.schema)
     found = list(islice(_rows(answer), _SHOWN + 1))
-    hidden = show.fitting_table(names, [list(map(_cell, row)) for row in found[:_SHOWN]])
-    if hidden and len(found) == 1:
-        _write_lines(names, found[0])
-    elif hidden:
+    with paging(wanted=paged) as write:
+        hidden = show.fitting_table(names, [list(map(_cell, row)) for row in found[:_SHOWN]], write)
+        if hidden and len(found) == 1:
+            _write_lines(names, found[0], write)
+    if hidden and len(found) > 1:
         columns = "1 column does" if len(hidden) == 1 else f"{len(hidden)} columns do"
         show.remark(f"{columns} not fit: {', '.join(hidden)}. -o line shows every field, one per line.")
     if len(found) > _SHOWN:
@@ -60,20 +62,21 @@ def _counted(answer: Answer) -> str:
         return f"More than {_SHOWN} rows (counting them takes too long)"
 
 
-def as_lines(answer: Answer) -> None:
-    """Write each field of each row on a line of its own."""
+def as_lines(answer: Answer, *, paged: bool = False) -> None:
+    """Write each field of each row on a line of its own; if `paged`, more than the screen holds through a pager."""
     names = _names(answer.schema)
-    for at, row in enumerate(_rows(answer)):
-        if at:
-            sys.stdout.write("\n")
-        _write_lines(names, row)
+    with paging(wanted=paged) as write:
+        for at, row in enumerate(_rows(answer)):
+            if at:
+                write("\n")
+            _write_lines(names, row, write)
 
 
-def _write_lines(names: Sequence[str], row: Sequence[object]) -> None:
+def _write_lines(names: Sequence[str], row: Sequence[object], write: Callable[[str], object]) -> None:
     heads = [show.harmless(f"{name}:") for name in names]
     width = max(map(len, heads), default=0)
     for head, value in zip(heads, row, strict=True):
-        sys.stdout.write(f"{head:<{width}} {show.cell(_whole_cell(value))}\n")
+        write(f"{head:<{width}} {show.cell(_whole_cell(value))}\n")
 
 
 def as_json(answer: Answer) -> None:

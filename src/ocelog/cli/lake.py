@@ -29,7 +29,7 @@ def command(
         return
     typer.echo(f"Iceberg catalog: {found[0].catalog}")
     typer.echo(f"All tables and views, in DuckDB: IMPORT DATABASE {literal(found[0].views)};")
-    show.table([_line(info) for info in found])
+    show.table([_line(info) for info in found], whole_lines=True)
     if table is not None:
         _print_lines(found[0])
 

@@ -1,6 +1,7 @@
 """`ocelog query`: ask the lake in SQL."""
 
 import sys
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -52,6 +53,9 @@ def command(  # noqa: PLR0913 - its options
     csv_safe: Annotated[
         bool, typer.Option("--csv-safe", help="In CSV, put ' before text that a spreadsheet would run as a formula.")
     ] = False,
+    no_pager: Annotated[
+        bool, typer.Option("--no-pager", help="Print also what is longer than the screen, instead of through $PAGER.")
+    ] = False,
     unsafe: Annotated[
         bool,
         typer.Option(
@@ -62,25 +66,53 @@ def command(  # noqa: PLR0913 - its options
     """Ask the lake in SQL; what has landed is there at once, published or not. `ocelog tables` lists what there is.
 
     The SQL is an argument, a file, or comes on stdin. A table shows 100 rows and says how many there are;
-    on a terminal it names the columns that do not fit, and -o line writes every field on a line of its own.
+    on a terminal it names the columns that do not fit, and -o line writes every field on a line of its own. What is
+    longer than the screen goes through $PAGER (less), unless stdin is not a terminal.
     """
-    form = _output(output)
+    form = chosen_output(output)
     if csv_safe and form is not Output.CSV:
         raise ConfigError("--csv-safe is for CSV: add -o csv, or leave it out.")
     text = _utf8(_sql(sql, file))
     with opened(reading=True) as installation:
-        settings = installation.settings
-        limits = Limits(
-            timeout=settings.query_timeout if timeout is None else _timeout(timeout),
-            memory_mb=max(1, settings.query_memory // 1_000_000),
+        answer_sql(
+            installation,
+            text,
+            Options(
+                output=form,
+                timeout=None if timeout is None else chosen_timeout(timeout),
+                csv_safe=csv_safe,
+                paged=not no_pager,
+                unsafe=unsafe,
+            ),
         )
-        bound_memory(limits.memory_mb)
-        with ask(installation, text, limits=limits, trusted=unsafe) as answer:
-            _write(answer, form, csv_safe=csv_safe)
-        for line in (*answer.missing, *lost_lines(installation.ledger, answer.tables)):
-            show.remark(line)
-        if any(name.endswith("_current") for name in answer.tables):
-            _say_what_is_missing(installation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How SQL is answered."""
+
+    output: Output
+    timeout: timedelta | None
+    """None: as the settings say."""
+    csv_safe: bool = False
+    paged: bool
+    unsafe: bool
+
+
+def answer_sql(installation: Installation, sql: str, options: Options) -> None:
+    """Print the answer to one SELECT, and what a person should know of it. Raises what `ask` does."""
+    settings = installation.settings
+    limits = Limits(
+        timeout=options.timeout or settings.query_timeout, memory_mb=max(1, settings.query_memory // 1_000_000)
+    )
+    bound_memory(limits.memory_mb)
+    with ask(installation, sql, limits=limits, trusted=options.unsafe) as answer:
+        _write(answer, options)
+    for line in (*answer.missing, *lost_lines(installation.ledger, answer.tables)):
+        show.remark(line)
+    if any(name.endswith("_current") for name in answer.tables):
+        for stream, sweep in sweeps(installation.ledger).items():
+            show.remark(f"{stream}: the first sweep has read {sweep}. Until it is done, _current lacks the rest.")
 
 
 def _sql(sql: str | None, file: Path | None) -> str:
@@ -111,14 +143,16 @@ def _utf8(sql: str) -> str:
         raise ConfigError("The SQL is not UTF-8 text.") from None
 
 
-def _timeout(text: str) -> timedelta:
+def chosen_timeout(text: str) -> timedelta:
+    """Read `--timeout`. Raises ConfigError."""
     found = duration(text)
     if not timedelta(seconds=1) <= found <= timedelta(minutes=9):
         raise ConfigError(f"--timeout {text}: choose something from 1s to 9m.")
     return found
 
 
-def _output(word: str | None) -> Output:
+def chosen_output(word: str | None) -> Output:
+    """Read `-o`; None: a table on a terminal, else ndjson. Raises ConfigError with the nearest name."""
     if word is None:
         return Output.TABLE if sys.stdout.isatty() else Output.NDJSON
     if word not in list(Output):
@@ -126,24 +160,19 @@ def _output(word: str | None) -> Output:
     return Output(word)
 
 
-def _write(answer: Answer, form: Output, *, csv_safe: bool) -> None:
-    if form is not Output.TABLE:
+def _write(answer: Answer, options: Options) -> None:
+    if options.output is not Output.TABLE:
         in_utf8()
-    match form:
+    match options.output:
         case Output.TABLE:
-            answers.as_table(answer)
+            answers.as_table(answer, paged=options.paged)
         case Output.LINE:
-            answers.as_lines(answer)
+            answers.as_lines(answer, paged=options.paged)
         case Output.JSON:
             answers.as_json(answer)
         case Output.NDJSON:
             answers.as_ndjson(answer)
         case Output.CSV:
-            answers.as_csv(answer, safe=csv_safe)
+            answers.as_csv(answer, safe=options.csv_safe)
         case Output.PARQUET:
             answers.as_parquet(answer)
-
-
-def _say_what_is_missing(installation: Installation) -> None:
-    for stream, sweep in sweeps(installation.ledger).items():
-        show.remark(f"{stream}: the first sweep has read {sweep}. Until it is done, _current lacks the rest.")

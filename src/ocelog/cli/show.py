@@ -4,8 +4,7 @@ import json as json_format
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from io import StringIO
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -17,6 +16,8 @@ _PAGE = 120
 _ENDLESS = 100_000
 _LONGEST_CELL = 40
 """Columns of one value on a terminal."""
+_LEAST_CELL = 20
+"""What is longer may be cut to so many columns if no more are left; what is not, such as an instant, is whole."""
 _GAP = 2
 
 
@@ -41,38 +42,68 @@ def table(rows: Sequence[Mapping[str, Any]], *, whole_lines: bool = False) -> No
     On a terminal that is too narrow for that, each row is a list of its own, a line per column. Without a terminal
     `whole_lines` keeps each row on one line, however long.
     """
-    if rows:
-        _draw(list(rows[0]), [list(row.values()) for row in rows], whole_lines=whole_lines)
+    if not rows:
+        return
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - see _drawn
+    from rich.console import Console  # noqa: PLC0415 - see _drawn
+
+    heads = [harmless(name) for name in rows[0]]
+    cells = [[cell(value) for value in row.values()] for row in rows]
+    columns = zip(heads, *cells, strict=True)
+    # Not narrower than a word.
+    least = [max(cell_len(word) for text in column for word in text.split() or [""]) for column in columns]
+    terminal = sys.stdout.isatty()
+    room = Console().width if terminal else _ENDLESS if whole_lines else _PAGE
+    if terminal and sum(least) + _GAP * (len(least) - 1) > room:
+        width = min(max(map(cell_len, heads)), room // 2)
+        for row in cells:
+            for head, text in zip(heads, row, strict=True):
+                lines = textwrap.wrap(
+                    text, max(20, room - width - _GAP), break_long_words=False, break_on_hyphens=False
+                )
+                typer.echo(f"{set_cell_size(head, width)}  " + f"\n{' ' * (width + _GAP)}".join(lines))
+            typer.echo()
+        return
+    numeric = [_is_numeric(values) for values in zip(*(row.values() for row in rows), strict=True)]
+    drawn = _drawn(heads, cells, numeric, least=least, room=room)
+    typer.echo(drawn if terminal else "\n".join(map(str.rstrip, drawn.splitlines())), nl=not terminal)
 
 
-def fitting_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+def fitting_table(
+    names: Sequence[str], rows: Sequence[Sequence[Any]], write: Callable[[str], object] | None = None
+) -> list[str]:
     """Print `rows` under their names, on a terminal no more columns than fit beside each other; return the others.
 
     Long values are cut there. A single row of which columns do not fit is not printed. Elsewhere each row is whole.
+    `write` takes what is printed; by default it goes to stdout.
     """
-    if not sys.stdout.isatty():
-        _draw(names, rows, whole_lines=True)
-        return []
-    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - see below
-    from rich.console import Console  # noqa: PLC0415 - see below
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - see _drawn
+    from rich.console import Console  # noqa: PLC0415 - see _drawn
 
+    write = write or sys.stdout.write
+    heads, cells = [harmless(name) for name in names], [[cell(value) for value in row] for row in rows]
+    numeric = [_is_numeric(row[at] for row in rows) for at in range(len(heads))]
+    if not sys.stdout.isatty():
+        drawn = _drawn(heads, cells, numeric, room=_ENDLESS)
+        write("".join(f"{line.rstrip()}\n" for line in drawn.splitlines()))
+        return []
     room, kept, hidden = Console().width, list[int](), list[str]()
-    cells = [[cell(value) for value in row] for row in rows]
-    longest = [max(map(cell_len, column)) for column in zip(map(harmless, names), *cells, strict=True)]
+    longest = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
     cut = sum(longest) + _GAP * (len(longest) - 1) > room
     for at, name in enumerate(names):
         width = min(_LONGEST_CELL, longest[at]) if cut else longest[at]
-        if kept and room < width:
+        if kept and room < min(width, _LEAST_CELL):
             hidden.append(name)
             continue
+        width = min(width, room) if kept else width
         kept.append(at)
         room -= width + _GAP
         for row in cells:
             if cell_len(row[at]) > width:
                 row[at] = f"{set_cell_size(row[at], width - 1).rstrip()}…"
     if not (hidden and len(rows) == 1):
-        numeric = [_is_numeric(row[at] for row in rows) for at in kept]
-        _print([harmless(names[at]) for at in kept], [[row[at] for at in kept] for row in cells], numeric)
+        shown = [[row[at] for at in kept] for row in cells]
+        write(_drawn([heads[at] for at in kept], shown, [numeric[at] for at in kept]))
     return hidden
 
 
@@ -80,72 +111,35 @@ def _is_numeric(values: Iterable[Any]) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
-def _print(heads: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - see below
-    from rich.table import Table  # noqa: PLC0415 - see below
-    from rich.text import Text  # noqa: PLC0415 - see below
-
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
-    for head, right in zip(heads, numeric, strict=True):
-        drawn.add_column(Text(head), justify="right" if right else "left", no_wrap=True)
-    for row in rows:
-        drawn.add_row(*map(Text, row))
-    Console(highlight=False).print(drawn)
-
-
-def _draw(names: Sequence[str], rows: Sequence[Sequence[Any]], *, whole_lines: bool) -> None:
+def _drawn(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numeric: Sequence[bool],
+    *,
+    least: Sequence[int] | None = None,
+    room: int | None = None,
+) -> str:
+    """Draw a table; its columns are narrowed to no less than `least`, or not at all, until they fit into `room`."""
     # Imported only here: `ocelog --help` and every command that prints JSON go without.
     from rich.console import Console  # noqa: PLC0415 - see above
     from rich.table import Table  # noqa: PLC0415 - see above
     from rich.text import Text  # noqa: PLC0415 - see above
 
-    terminal = sys.stdout.isatty()
-    written = StringIO()
-    console = Console(highlight=False) if terminal else Console(file=written, width=_ENDLESS, highlight=False)
-    heads, cells = [harmless(name) for name in names], [[cell(value) for value in row] for row in rows]
-    columns = list(zip(heads, *cells, strict=True))
-    room = console.width if terminal else _ENDLESS if whole_lines else _PAGE
-    if terminal and cells and widths(columns, room)[0] is None:
-        for row in cells:
-            record = Table(box=None, pad_edge=False, show_header=False, padding=(0, _GAP, 0, 0))
-            record.add_column(style="bold", overflow="fold", max_width=room // 3)
-            record.add_column(overflow="fold")
-            for head, value in zip(heads, row, strict=True):
-                record.add_row(Text(head), Text(value))
-            console.print(record)
-            console.print()
-        return
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
-    for head, width, values in zip(
-        heads, widths(columns, room), zip(*rows, strict=True) if rows else [()] * len(heads), strict=True
-    ):
-        right = _is_numeric(values)
-        drawn.add_column(Text(head), justify="right" if right else "left", overflow="fold", width=width)
-    for row in cells:
+    for at, head in enumerate(heads):
+        drawn.add_column(
+            Text(head),
+            justify="right" if numeric[at] else "left",
+            overflow="fold",
+            no_wrap=least is None,
+            min_width=None if least is None else least[at],
+        )
+    for row in rows:
         drawn.add_row(*map(Text, row))
-    console.print(drawn)
-    if not terminal:
-        typer.echo("\n".join(line.rstrip() for line in written.getvalue().splitlines()))
-
-
-def widths(columns: Sequence[Sequence[str]], room: int) -> list[int | None]:
-    """Return how wide each column is drawn: the widest are narrowed until all fit, but never to less than a word.
-
-    None for each if even that does not fit on a terminal.
-    """
-    from rich.cells import cell_len  # noqa: PLC0415 - see above
-
-    least = [max(cell_len(word) for text in column for word in text.split() or [""]) for column in columns]
-    found = [max(map(cell_len, column)) for column in columns]
-    room -= _GAP * (len(columns) - 1)
-    if sum(least) > room and sys.stdout.isatty():
-        return [None] * len(columns)
-    while sum(found) > room:
-        widest = max(range(len(found)), key=lambda index: (found[index] - least[index] > 0) * found[index])
-        if found[widest] == least[widest]:
-            break
-        found[widest] -= 1
-    return list(found)
+    console = Console(highlight=False, width=room)
+    with console.capture() as captured:
+        console.print(drawn)
+    return captured.get()
 
 
 def cell(value: object) -> str:
