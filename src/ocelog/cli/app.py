@@ -35,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     "reshape": Command(module="reshape", summary="Fill columns that an upgrade added, from p_extra of stored rows."),
     "status": Command(module="status", summary="Show the status of every stream; exit 1 if something needs attention."),
     "query": Command(module="query", summary="Query the lake in SQL."),
+    "sql": Command(module="sql", summary="Query the lake in SQL, with history and completion."),
     "tables": Command(module="tables", summary="List the tables, or the columns of one."),
     "lake": Command(module="lake", summary="Show where the tables are and how other engines read them."),
     "schema": Command(module="schema", summary="List, show and check log schemas.", group=True),

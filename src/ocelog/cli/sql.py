@@ -1,0 +1,254 @@
+"""`ocelog sql`: a shell in which one query follows the other."""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+import typer
+
+from ocelog.app.tables import check_table, columns, meanings
+from ocelog.cli import show, tables
+from ocelog.cli.history import history_file
+from ocelog.cli.query import Options, Output, answer_sql, chosen_output, chosen_timeout
+from ocelog.errors import ConfigError, OcelogError
+from ocelog.installation.opening import opened
+
+_LONGEST = 1_000_000
+"""Characters of a statement."""
+_TOKEN = re.compile(
+    r"""
+    (?P<blank>\s+ | --[^\n]* | /\*.*?(?:\*/|\Z))
+  | (?P<end>;)
+  | (?<!\w)[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z)
+  | '(?:[^']|'')*(?:'|\Z)
+  | "(?:[^"]|"")*(?:"|\Z)
+  | (?P<tag>\$\w*\$).*?(?:(?P=tag)|\Z)
+  | \w+
+  | .
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""What a semicolon may hide in: texts, quoted names and comments."""
+_LEAVING = frozenset({"exit", "quit", ".exit", ".quit", "\\q"})
+_HELP = """\
+Type a SELECT and end it with a semicolon; it may have many lines.
+  .tables         list the tables and views
+  .schema TABLE   list the columns of a table, and what each means
+  .help           show this
+  .exit           leave (or Ctrl-D)
+Tab completes names and words; the arrow keys bring back earlier lines, Ctrl-R searches them. Ctrl-C stops a query."""
+_WORDS = re.findall(
+    r"\w+",
+    """
+SELECT FROM WHERE GROUP BY ORDER HAVING LIMIT OFFSET QUALIFY DISTINCT AS ON USING JOIN LEFT RIGHT FULL INNER CROSS SEMI
+ANTI UNION ALL INTERSECT EXCEPT EXCLUDE REPLACE WITH RECURSIVE VALUES AND OR NOT IN IS NULL LIKE ILIKE BETWEEN EXISTS
+CASE WHEN THEN ELSE END CAST ASC DESC NULLS FIRST LAST OVER PARTITION WINDOW FILTER INTERVAL DAYS HOURS TIMESTAMPTZ
+DESCRIBE SUMMARIZE SHOW TABLES TRUE FALSE count sum avg min max median quantile arg_max arg_min string_agg list
+list_contains unnest coalesce nullif date_trunc date_diff now age epoch lower upper trim length contains starts_with
+regexp_matches regexp_extract regexp_replace split_part round generate_series row_number rank lag lead
+""",
+)
+
+
+def command(
+    *,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="|".join(Output),
+            help="Default: a table on a terminal, else ndjson.",
+            autocompletion=lambda: list(Output),
+        ),
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="60s", help="Interrupt a query after this long, at most 9m.")
+    ] = None,
+    no_pager: Annotated[
+        bool, typer.Option("--no-pager", help="Print also what is longer than the screen, instead of through $PAGER.")
+    ] = False,
+    unsafe: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe", help="Run SQL on another user's home even if this kernel lacks seccomp to keep it in."
+        ),
+    ] = False,
+) -> None:
+    """Ask the lake in SQL, one query after the other, with history and completion.
+
+    On a terminal a query ends with a semicolon and may have many lines; .help lists what else there is. Otherwise the
+    queries on stdin are answered until one fails, and its exit code is the command's.
+    """
+    options = Options(
+        output=chosen_output(output),
+        timeout=None if timeout is None else chosen_timeout(timeout),
+        paged=not no_pager,
+        unsafe=unsafe,
+    )
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        _converse(options)
+        return
+    for text in _statements(sys.stdin):
+        _answer(text, options)
+
+
+def split(text: str) -> tuple[list[str], str]:
+    """Return the statements of `text` that end with a semicolon, without it, and what follows the last of them.
+
+    What holds nothing but blanks and comments is no statement.
+    """
+    found, begin, empty = list[str](), 0, True
+    for token in _TOKEN.finditer(text):
+        if token["end"] is not None:
+            found += [] if empty else [text[begin : token.start()].strip()]
+            begin, empty = token.end(), True
+        elif token["blank"] is None:
+            empty = False
+    return found, "" if empty else text[begin:]
+
+
+def _statements(lines: Iterable[str]) -> Iterator[str]:
+    """Yield each statement as soon as it is there, and at last what ends without a semicolon."""
+    left = ""
+    try:
+        for line in lines:
+            if not left and line.strip().startswith((".", "\\")):
+                yield line.strip()
+                continue
+            left += line
+            if ";" in line:
+                found, left = split(left)
+                yield from found
+            if len(left) > _LONGEST:
+                raise ConfigError(f"A statement is longer than {_LONGEST} characters: end each with a semicolon.")
+    except UnicodeDecodeError:
+        raise ConfigError("stdin is not UTF-8 text.") from None
+    found, left = split(f"{left}\n;")
+    yield from found
+
+
+def _answer(text: str, options: Options) -> None:
+    """Answer one statement, or a command that begins with a dot or a backslash, as people know them from elsewhere."""
+    if text.startswith((".", "\\")):
+        name, _, rest = text.removesuffix(";").strip().partition(" ")
+        match name, rest.strip():
+            case (".tables" | "\\dt", "") | ("\\d", ""):
+                show.fitting_table(["table", "holds"], list(meanings().items()))
+            case (".schema" | "\\d", table) if table:
+                tables.command(table, json=False)
+            case (".schema", _):
+                raise ConfigError("Which table? Such as: .schema open_findings")
+            case (".help" | "\\?" | "\\h", _):
+                typer.echo(_HELP)
+            case _:
+                raise ConfigError(f"There is no command {name}. See: .help")
+        return
+    # Opened anew each time: settings and ledger may have changed since the last one.
+    with opened(reading=True) as installation:
+        answer_sql(installation, text, options)
+
+
+def _converse(options: Options) -> None:
+    # Slow to import, and only needed here.
+    from prompt_toolkit import PromptSession  # noqa: PLC0415 - see above
+    from prompt_toolkit.application import get_app  # noqa: PLC0415 - see above
+    from prompt_toolkit.completion import WordCompleter  # noqa: PLC0415 - see above
+    from prompt_toolkit.filters import Condition  # noqa: PLC0415 - see above
+    from prompt_toolkit.output.defaults import create_output  # noqa: PLC0415 - see above
+    from prompt_toolkit.shortcuts import CompleteStyle  # noqa: PLC0415 - see above
+
+    with opened(reading=True) as installation:
+        home = installation.home.path
+    words = Words(home)
+    # It would ask the terminal where its cursor is, and not every terminal answers.
+    terminal = create_output(stdout=sys.stdout)
+    terminal.enable_cpr = False  # type: ignore[attr-defined]
+    session = PromptSession[str](
+        history=history_file(home / "sql_history"),
+        completer=WordCompleter(lambda: words.fitting(get_app().current_buffer.text), ignore_case=True),
+        complete_style=CompleteStyle.READLINE_LIKE,
+        complete_while_typing=False,
+        multiline=Condition(lambda: not _is_whole(get_app().current_buffer.text)),
+        prompt_continuation=lambda width, _, __: "...> ".rjust(width),
+        output=terminal,
+    )
+    typer.echo("SELECT ...; asks the lake. .help says what else there is, Ctrl-D leaves.")
+    while True:
+        try:
+            # Python's own handling of the signal: theirs fails if it comes while the prompt is being set up.
+            text = session.prompt("ocelog> ", handle_sigint=False).strip()
+            if text.removesuffix(";").strip().lower() in _LEAVING:
+                return
+            for statement in [text] if text.startswith((".", "\\")) else split(text)[0]:
+                _try(statement, options)
+        except KeyboardInterrupt:
+            continue
+        except EOFError:
+            return
+
+
+def _try(text: str, options: Options) -> None:
+    """Answer one statement or command, and say what goes wrong: nothing of that ends the shell."""
+    try:
+        _answer(text, options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        show.remark("Stopped.")
+    except OcelogError as error:
+        show.remark(str(error))
+    except Exception as error:  # noqa: BLE001 - as in `main`: a bug costs one query
+        first = (str(error).splitlines() or [""])[0][:300]
+        show.remark(f"Unexpected {type(error).__name__}: {first}\nThis is a bug in Ocelog.")
+
+
+def _is_whole(text: str) -> bool:
+    """Whether Enter sends what was typed, rather than beginning another line of it."""
+    text = text.strip()
+    if not text or text.startswith((".", "\\")) or text.lower() in _LEAVING:
+        return True
+    found, rest = split(text)
+    return bool(found) and not rest
+
+
+class Words:
+    """What Tab completes: tables, the columns of those that are named, commands and words of SQL."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._tables = meanings()
+        self._columns = dict[str, list[str]]()
+
+    def fitting(self, text: str) -> list[str]:
+        """Return the words that may stand in `text`; of structs also the fields."""
+        if text.startswith("."):
+            # As far as the completer is concerned the dot is a word of its own.
+            return [
+                *(f"{dot}{name}" for name in ("tables", "schema", "help", "exit") for dot in ("", ".")),
+                *self._tables,
+            ]
+        named = [name for name in dict.fromkeys(re.findall(r"\w+", text)) if name in self._tables]
+        return list(dict.fromkeys([*self._tables, *(name for each in named for name in self._names(each)), *_WORDS]))
+
+    def _names(self, table: str) -> list[str]:
+        if table not in self._columns:
+            check_table(table, self._tables)
+            try:
+                self._columns[table] = [name for each in columns(table, self._home) for name in _names_in(each)]
+            except OcelogError:
+                # A damaged table: what is wrong is said when it is asked.
+                return []
+        return self._columns[table]
+
+
+def _names_in(column: pa.Field) -> Iterator[str]:
+    yield column.name
+    kind = column.type
+    if pa.types.is_list(kind):
+        kind = kind.value_type
+    if pa.types.is_struct(kind):
+        for at in range(kind.num_fields):
+            yield from _names_in(kind.field(at))
