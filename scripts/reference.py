@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 import wizsim.cli
+from ocelog import errors
 from ocelog.app.tables import columns, meanings
 from ocelog.cli.app import build
 from ocelog.installation import config
@@ -18,6 +19,7 @@ from wizsim.faults import MEANINGS
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FOLDER = DOCS / "reference"
 BEGIN, END = "<!-- current:begin -->\n", "<!-- current:end -->"
+CODES_BEGIN, CODES_END = "<!-- codes:begin -->\n", "<!-- codes:end -->"
 NOTE = "<!-- Written by `make docs` from the code: change it there. -->"
 
 
@@ -147,10 +149,30 @@ def with_current(text: str) -> str:
     return f"{before}{BEGIN}```sql\n{current_sql('wiz_issues')}\n```\n{END}{after}"
 
 
+def with_codes(text: str) -> str:
+    """Return `text` (of errors.md) with the present table of codes between its marks."""
+    kinds = {errors.OperatorError: "2", errors.TransientError: "3", errors.HaltError: "2"}
+    rows = [
+        (f"`{each.code}`", code, f"[{each.__name__}](#{each.__name__.lower()})", _first_line(each))
+        for kind, code in kinds.items()
+        for each in kind.__subclasses__()
+    ]
+    rows += [(f"`{cause}`", "", "the cause of one of these", meaning) for cause, meaning in errors.CAUSES.items()]
+    before, rest = text.split(CODES_BEGIN)
+    _, after = rest.split(CODES_END)
+    return f"{before}{CODES_BEGIN}{_rows(('code', 'exit code', 'error', 'means'), rows)}\n{CODES_END}{after}"
+
+
+def _first_line(documented: type) -> str:
+    return (documented.__doc__ or "").split("\n")[0]
+
+
 def expected() -> dict[Path, str]:
     """Return each page that is written from the code, whole or in part, with the text that it should have."""
     lake = DOCS / "lake.md"
-    return {FOLDER / name: written(page) for name, page in PAGES.items()} | {lake: with_current(lake.read_text())}
+    codes = FOLDER / "errors.md"
+    parts = {lake: with_current(lake.read_text()), codes: with_codes(codes.read_text())}
+    return {FOLDER / name: written(page) for name, page in PAGES.items()} | parts
 
 
 def main() -> int:

@@ -24,13 +24,20 @@ code 3). HaltError: this stream stops, the others go on, and `ocelog status` say
 
 from datetime import timedelta
 
+CAUSES = {
+    "disk_full": "The disk is full.",
+    "web_page": "A proxy or firewall answers in Wiz's place, with a web page.",
+    "scope_missing": "Wiz says which scope the service account lacks.",
+    "access_denied": "Wiz denies access, and does not say why.",
+}
+"""The codes of causes, and what each means."""
+
 
 class OcelogError(Exception):
     """Anything that Ocelog raises on purpose. The message says what was expected, what came, and what to do next.
 
-    `code` is stable, while messages may change: advice, JSON and docs go by it. Each class has one of its own, which
-    says what kind of error it is; where it matters for what to do, the cause has a code: `disk_full`, `web_page` (a
-    proxy or firewall answers in Wiz's place), `scope_missing`, `access_denied`.
+    `code` is stable, while messages may change: advice, JSON and docs go by it. Each class has a code of its own; if
+    the cause decides what to do, the error has the cause's code, one of `CAUSES`.
     """
 
     code = "unexpected"
@@ -48,7 +55,7 @@ class OperatorError(OcelogError):
 
 
 class ConfigError(OperatorError):
-    """A setting, an option or an argument does not hold."""
+    """A setting, an option or an argument is invalid."""
 
     code = "config_invalid"
 
@@ -66,13 +73,13 @@ class LakeDamagedError(OperatorError):
 
 
 class QueryError(OperatorError):
-    """An SQL question that cannot be answered as asked."""
+    """A query is wrong, not allowed, or takes too much."""
 
     code = "query_invalid"
 
 
 class SandboxError(OperatorError):
-    """Work from outside (SQL, rules) cannot be done safely on this machine: its process does not start, or leaks."""
+    """SQL cannot be run safely on this machine: its process does not start, or cannot be confined."""
 
     code = "sandbox_failed"
 
@@ -84,7 +91,7 @@ class SchemaError(OperatorError):
 
 
 class TransientError(OcelogError):
-    """The same call may work later; `retry_after` is how long the other side asked us to wait, where it said so."""
+    """The same call may work later; `retry_after` is how long the other side asked us to wait, if it did."""
 
     code = "try_later"
 
@@ -106,7 +113,7 @@ class LedgerUnavailableError(TransientError):
 
 
 class LostFenceError(TransientError):
-    """Another holds the claim (of a slice, a replay) by now: nothing was landed, and nothing must be."""
+    """Another process has taken over this work (a slice, a replay): nothing was landed, and nothing must be."""
 
     code = "overtaken"
 
@@ -132,8 +139,8 @@ class HaltError(OcelogError):
 class AccessRefusedError(HaltError):
     """The service account may not read this: credentials, scope or project are wrong.
 
-    `code` says what is known of the reason: `scope_missing` if the answer lists the scopes that are needed and those
-    that are there, `access_denied` if it only says that access is denied, else `access_refused`.
+    The code is `scope_missing` if the answer lists the scopes that are needed and those that are there, `access_denied`
+    if it only says that access is denied, else the class's.
     """
 
     code = "access_refused"
