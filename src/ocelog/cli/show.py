@@ -49,23 +49,29 @@ def table(rows: Sequence[Mapping[str, Any]], *, whole_lines: bool = False) -> No
 
     heads = [harmless(name) for name in rows[0]]
     cells = [[cell(value) for value in row.values()] for row in rows]
-    columns = zip(heads, *cells, strict=True)
+    columns = list(zip(heads, *cells, strict=True))
+    widths = [max(map(cell_len, column)) for column in columns]
     # Not narrower than a word.
     least = [max(cell_len(word) for text in column for word in text.split() or [""]) for column in columns]
     terminal = sys.stdout.isatty()
-    room = Console().width if terminal else _ENDLESS if whole_lines else _PAGE
-    if terminal and sum(least) + _GAP * (len(least) - 1) > room:
-        width = min(max(map(cell_len, heads)), room // 2)
+    page = Console().width if terminal else _ENDLESS if whole_lines else _PAGE
+    room = page - _GAP * (len(columns) - 1)
+    if terminal and sum(least) > room:
+        width = min(max(map(cell_len, heads)), page // 2)
         for row in cells:
             for head, text in zip(heads, row, strict=True):
                 lines = textwrap.wrap(
-                    text, max(20, room - width - _GAP), break_long_words=False, break_on_hyphens=False
+                    text, max(20, page - width - _GAP), break_long_words=False, break_on_hyphens=False
                 )
                 typer.echo(f"{set_cell_size(head, width)}  " + f"\n{' ' * (width + _GAP)}".join(lines))
             typer.echo()
         return
+    # rich narrows columns, too, but not to a least width and to the page at once: it would cut words.
+    while sum(widths) > max(room, sum(least)):
+        widest = max(range(len(widths)), key=lambda at: (widths[at] > least[at]) * widths[at])
+        widths[widest] -= 1
     numeric = [_is_numeric(values) for values in zip(*(row.values() for row in rows), strict=True)]
-    drawn = _drawn(heads, cells, numeric, least=least, room=room)
+    drawn = _drawn(heads, cells, numeric, widths=widths, page=page if terminal else _ENDLESS)
     typer.echo(drawn if terminal else "\n".join(map(str.rstrip, drawn.splitlines())), nl=not terminal)
 
 
@@ -84,7 +90,7 @@ def fitting_table(
     heads, cells = [harmless(name) for name in names], [[cell(value) for value in row] for row in rows]
     numeric = [_is_numeric(row[at] for row in rows) for at in range(len(heads))]
     if not sys.stdout.isatty():
-        drawn = _drawn(heads, cells, numeric, room=_ENDLESS)
+        drawn = _drawn(heads, cells, numeric, page=_ENDLESS)
         write("".join(f"{line.rstrip()}\n" for line in drawn.splitlines()))
         return []
     room, kept, hidden = Console().width, list[int](), list[str]()
@@ -116,10 +122,10 @@ def _drawn(
     rows: Sequence[Sequence[str]],
     numeric: Sequence[bool],
     *,
-    least: Sequence[int] | None = None,
-    room: int | None = None,
+    widths: Sequence[int] | None = None,
+    page: int | None = None,
 ) -> str:
-    """Draw a table; its columns are narrowed to no less than `least`, or not at all, until they fit into `room`."""
+    """Draw a table; in columns of `widths` text wraps between words. `page` is by default as wide as the terminal."""
     # Imported only here: `ocelog --help` and every command that prints JSON go without.
     from rich.console import Console  # noqa: PLC0415 - see above
     from rich.table import Table  # noqa: PLC0415 - see above
@@ -131,12 +137,12 @@ def _drawn(
             Text(head),
             justify="right" if numeric[at] else "left",
             overflow="fold",
-            no_wrap=least is None,
-            min_width=None if least is None else least[at],
+            no_wrap=widths is None,
+            width=None if widths is None else widths[at],
         )
     for row in rows:
         drawn.add_row(*map(Text, row))
-    console = Console(highlight=False, width=room)
+    console = Console(highlight=False, width=page)
     with console.capture() as captured:
         console.print(drawn)
     return captured.get()
