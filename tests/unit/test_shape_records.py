@@ -151,7 +151,7 @@ def test_every_record_has_a_name_of_its_own() -> None:
     assert len(set(seen)) == 4
 
 
-def test_validate_is_held_to_and_a_misfit_names_what_is_allowed() -> None:
+def test_validate_is_held_to_and_a_mismatch_names_what_is_allowed() -> None:
     text = """\
 schema: Tiny
 fields:

@@ -14,7 +14,7 @@ from ocelog.schema.columns.frame import Frame
 from ocelog.schema.columns.instants import Instants, Moments
 from ocelog.schema.decode.brackets import any_too_deep, split_array
 from ocelog.schema.decode.careful import LONGEST_NAME, Extra, read_record, readable_name
-from ocelog.schema.decode.mismatch import BROKEN, Misfit
+from ocelog.schema.decode.mismatch import BROKEN, Mismatch
 from ocelog.schema.decode.typed import Record, is_plain, layout_of, page_decoder
 from ocelog.schema.language.fields import Array, Json, LogSchema, Text
 
@@ -78,14 +78,14 @@ class Reader:
             try:
                 event, extra = read_record(raw, self.layout)
                 self._refuse_without_place(event, extra)
-            except Misfit as misfit:
+            except Mismatch as mismatch:
                 name = readable_name(raw)
                 seen.append(name if name is not None else sha256(raw).hexdigest())
                 rejections.append(
                     Rejection(
-                        path=misfit.path,
-                        expected=misfit.expected,
-                        found=misfit.found,
+                        path=mismatch.path,
+                        expected=mismatch.expected,
+                        found=mismatch.found,
                         raw=raw,
                         record_id=name,
                         position=position,
@@ -111,13 +111,13 @@ class Reader:
         )
 
     def _refuse_without_place(self, event: Record, extra: Extra) -> None:
-        """Raise Misfit if `event` has neither its cursor date nor its creation date."""
+        """Raise Mismatch if `event` has neither its cursor date nor its creation date."""
         first, second = self._moments.place
         if self.layout.value(event, first) is None and self.layout.value(event, second) is None:
             for path in (f"$.{first}", f"$.{second}"):
                 if path in extra.unreadable:
                     raise extra.unreadable[path]
-            raise Misfit(f"$.{first}", f"a timestamp there or in {second}", "nothing")
+            raise Mismatch(f"$.{first}", f"a timestamp there or in {second}", "nothing")
 
 
 def _is_utf8(page: bytes) -> bool:

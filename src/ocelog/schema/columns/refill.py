@@ -15,7 +15,7 @@ from ocelog.schema.columns.frame import Frame
 from ocelog.schema.columns.indicators import columns_of
 from ocelog.schema.decode.brackets import too_deep
 from ocelog.schema.decode.careful import Extra, read_object
-from ocelog.schema.decode.mismatch import BROKEN, Misfit, is_no_text
+from ocelog.schema.decode.mismatch import BROKEN, Mismatch, is_no_text
 from ocelog.schema.decode.typed import Layout, layout_of
 from ocelog.schema.language.fields import Array, Field, LogSchema, Object, Type
 
@@ -173,7 +173,7 @@ def _read(raw: bytes, leaf: Layout, key: str) -> tuple[Any, Extra]:
     above = _spelt(key).removesuffix(f".{field.name}").removesuffix(f"[{msgspec.json.encode(field.name).decode()}]")
     try:
         record = read_object(member, leaf, above, over)
-    except Misfit:
+    except Mismatch:
         return None, Extra()
     if _spelt(key) in over.unreadable:
         return None, Extra()

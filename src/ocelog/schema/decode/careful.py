@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ocelog.schema.decode.brackets import split_object, too_deep
-from ocelog.schema.decode.mismatch import BROKEN, Misfit, elements, found, free, members, string
+from ocelog.schema.decode.mismatch import BROKEN, Mismatch, elements, found, free, members, string
 from ocelog.schema.decode.timestamps import canonical, instant
 from ocelog.schema.decode.typed import NO_JSON, Layout, Record
 from ocelog.schema.decode.validity import check
@@ -28,15 +28,15 @@ class Extra:
 
     texts: dict[str, str] = field(default_factory=dict)
     """JSON path -> JSON text, of the fields that the schema does not have, and of those in `unreadable`."""
-    unreadable: dict[str, Misfit] = field(default_factory=dict)
-    """JSON path -> why the column of a field is null although the record has a value: see `Misfit.unreadable`."""
+    unreadable: dict[str, Mismatch] = field(default_factory=dict)
+    """JSON path -> why the column of a field is null although the record has a value: see `Mismatch.unreadable`."""
 
-    def keep(self, path: str, raw: bytes, misfit: Misfit) -> None:
+    def keep(self, path: str, raw: bytes, mismatch: Mismatch) -> None:
         """Keep the value `raw`, which no column can hold, as text that every JSON reader can follow."""
-        self.unreadable[path] = misfit
+        self.unreadable[path] = mismatch
         try:
             self.texts[path] = msgspec.json.encode(string(raw, path, "text")).decode()
-        except Misfit:
+        except Mismatch:
             self.texts[path] = msgspec.json.encode(raw.decode("utf-8", "backslashreplace")).decode()
 
     def add(self, other: "Extra") -> None:
@@ -67,12 +67,12 @@ UNREADABLE = " (unreadable)"
 def read_record(raw: bytes, layout: Layout) -> tuple[Record, Extra]:
     """Read one record; beside it, what no column holds.
 
-    Raises Misfit, and nothing else, whatever `raw` is.
+    Raises Mismatch, and nothing else, whatever `raw` is.
     """
     extra = Extra()
     record = read_object(raw, layout, "$", extra)
     if not is_name(record.id):
-        raise Misfit("$.id", _NAME, found(msgspec.json.encode(record.id)))
+        raise Mismatch("$.id", _NAME, found(msgspec.json.encode(record.id)))
     return record, extra
 
 
@@ -88,13 +88,13 @@ def readable_name(raw: bytes) -> str | None:
         return None
     try:
         name = str(_scalar(member, Text(), "$.id"))
-    except Misfit:
+    except Mismatch:
         return None
     return name if is_name(name) else None
 
 
 def read_object(raw: bytes, layout: Layout, path: str, extra: Extra) -> Record:
-    """Read the object at `path` of a record, and add to `extra` what of it no column holds. Raises Misfit."""
+    """Read the object at `path` of a record, and add to `extra` what of it no column holds. Raises Mismatch."""
     given = dict(members(raw, path))
     values: dict[str, Any] = {}
     for at, (known, attribute, inner) in enumerate(zip(layout.fields, layout.attributes, layout.inner, strict=True)):
@@ -106,10 +106,10 @@ def read_object(raw: bytes, layout: Layout, path: str, extra: Extra) -> Record:
         else:
             try:
                 value = _whole(member, known.type, inner, below, extra)
-            except Misfit as misfit:
-                if known.required or not misfit.unreadable:
+            except Mismatch as mismatch:
+                if known.required or not mismatch.unreadable:
                     raise
-                extra.keep(below, member, misfit)
+                extra.keep(below, member, mismatch)
                 values[attribute] = layout.nothing(at)
             else:
                 values[attribute] = value if inner is None else msgspec.Raw(msgspec.json.encode(value))
@@ -117,10 +117,10 @@ def read_object(raw: bytes, layout: Layout, path: str, extra: Extra) -> Record:
         below = _child(path, name)
         try:
             extra.texts[below] = free(bytes(member), below)
-        except Misfit as misfit:
-            if not misfit.unreadable:
+        except Mismatch as mismatch:
+            if not mismatch.unreadable:
                 raise
-            extra.keep(below, bytes(member), misfit)
+            extra.keep(below, bytes(member), mismatch)
     return layout.struct(**values)
 
 
@@ -135,7 +135,7 @@ def _whole(raw: bytes, type_: Type, inner: Layout | None, path: str, extra: Extr
 def _refuse_if_required(known: Field, path: str, member: bytes | None) -> None:
     if known.required:
         wanted = f"{_expected(known.type)}: the field is required"
-        raise Misfit(path, wanted, "nothing" if member is None else "null")
+        raise Mismatch(path, wanted, "nothing" if member is None else "null")
 
 
 def _child(path: str, name: str) -> str:
@@ -185,16 +185,16 @@ def _elements(raw: bytes, element: Type, inner: Layout | None, path: str, extra:
             continue
         try:
             value = _whole(item, element, inner, below, extra)
-        except Misfit as misfit:
-            if not misfit.unreadable:
+        except Mismatch as mismatch:
+            if not mismatch.unreadable:
                 raise
-            extra.keep(below, item, misfit)
+            extra.keep(below, item, mismatch)
             value = nothing
         yield value
 
 
 def _scalar(raw: bytes, type_: Text | Integer | Real | Boolean | Timestamp, path: str) -> Any:
-    wrong = Misfit(path, _expected(type_), found(raw), unreadable=isinstance(type_, Timestamp) or too_deep(raw))
+    wrong = Mismatch(path, _expected(type_), found(raw), unreadable=isinstance(type_, Timestamp) or too_deep(raw))
     if raw[:1] in {b"{", b"["}:
         raise wrong
     if raw[:1] != b'"':
@@ -218,12 +218,12 @@ def _scalar(raw: bytes, type_: Text | Integer | Real | Boolean | Timestamp, path
             return raw == b"true"
 
 
-def _text(raw: bytes, wrong: Misfit) -> str:
+def _text(raw: bytes, wrong: Mismatch) -> str:
     """Return a string's text, or a boolean or number as it is written."""
     return string(raw, wrong.path, wrong.expected) if raw[:1] == b'"' else raw.decode()
 
 
-def _integer(raw: bytes, bits: int, wrong: Misfit) -> int:
+def _integer(raw: bytes, bits: int, wrong: Mismatch) -> int:
     text = raw.decode("utf-8", "replace")
     if not _INTEGER.fullmatch(text):
         raise wrong
@@ -232,7 +232,7 @@ def _integer(raw: bytes, bits: int, wrong: Misfit) -> int:
     return int(text)
 
 
-def _real(raw: bytes, wrong: Misfit) -> float:
+def _real(raw: bytes, wrong: Mismatch) -> float:
     try:
         return msgspec.json.decode(raw, type=float)
     except BROKEN:
@@ -240,5 +240,5 @@ def _real(raw: bytes, wrong: Misfit) -> float:
         raise _too_large(wrong) if raw[:1] in b"-0123456789" else wrong from None
 
 
-def _too_large(wrong: Misfit) -> Misfit:
-    return Misfit(wrong.path, wrong.expected, wrong.found, unreadable=True)
+def _too_large(wrong: Mismatch) -> Mismatch:
+    return Mismatch(wrong.path, wrong.expected, wrong.found, unreadable=True)

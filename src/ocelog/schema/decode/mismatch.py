@@ -21,7 +21,7 @@ _SHOWN = 80
 _LONGEST_PATH = 500
 
 
-class Misfit(Exception):  # noqa: N818  # it never leaves the schema package: shaping makes a rejection of it
+class Mismatch(Exception):  # noqa: N818  # it never leaves the schema package: shaping makes a rejection of it
     """A record does not fit its schema."""
 
     def __init__(self, path: str, expected: str, found: str, *, unreadable: bool = False) -> None:
@@ -38,7 +38,7 @@ class Misfit(Exception):  # noqa: N818  # it never leaves the schema package: sh
 
 
 def members(raw: bytes, path: str) -> Mapping[str, bytes | msgspec.Raw]:
-    """Return the members of the object `raw`; of a name that is there twice, the last. Raises Misfit.
+    """Return the members of the object `raw`; of a name that is there twice, the last. Raises Mismatch.
 
     Where something inside is not JSON, or nested too deep to be read, they still are what came: whoever reads a member
     finds what is wrong with it, and can say where.
@@ -46,44 +46,44 @@ def members(raw: bytes, path: str) -> Mapping[str, bytes | msgspec.Raw]:
     try:
         return _OBJECT.decode(raw)
     except msgspec.ValidationError:
-        raise Misfit(path, "an object", found(raw), unreadable=too_deep(raw)) from None
+        raise Mismatch(path, "an object", found(raw), unreadable=too_deep(raw)) from None
     except BROKEN as error:
         split = split_object(raw)
         if split.whole:
             return split.texts
-        raise Misfit(path, "an object", trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
+        raise Mismatch(path, "an object", trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
 
 
 def elements(raw: bytes, path: str) -> Sequence[bytes | msgspec.Raw]:
-    """Return the elements of the list `raw`; for those that are no JSON, see `members`. Raises Misfit."""
+    """Return the elements of the list `raw`; for those that are no JSON, see `members`. Raises Mismatch."""
     try:
         return _LIST.decode(raw)
     except msgspec.ValidationError:
-        raise Misfit(path, "a list", found(raw), unreadable=too_deep(raw)) from None
+        raise Mismatch(path, "a list", found(raw), unreadable=too_deep(raw)) from None
     except BROKEN as error:
         split = split_array(raw)
         if split is not None:
             return split
-        raise Misfit(path, "a list", trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
+        raise Mismatch(path, "a list", trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
 
 
 def string(raw: bytes, path: str, expected: str) -> str:
-    """Return the text of the JSON string `raw`. Raises Misfit."""
+    """Return the text of the JSON string `raw`. Raises Mismatch."""
     try:
         return _STRING.decode(raw)
     except BROKEN as error:
-        raise Misfit(path, expected, trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
+        raise Mismatch(path, expected, trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
 
 
 def free(raw: bytes, path: str, expected: str = "JSON") -> str:
-    """Return the JSON `raw` as text; what can be read is no deeper than MOST_NESTED, and UTF-8. Raises Misfit."""
+    """Return the JSON `raw` as text; what can be read is no deeper than MOST_NESTED, and UTF-8. Raises Mismatch."""
     if too_deep(raw):
-        raise Misfit(path, f"JSON nested {MOST_NESTED} deep at most", "JSON nested deeper", unreadable=True)
+        raise Mismatch(path, f"JSON nested {MOST_NESTED} deep at most", "JSON nested deeper", unreadable=True)
     try:
         _ANY.decode(raw)
         return raw.decode()
     except BROKEN as error:
-        raise Misfit(path, expected, trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
+        raise Mismatch(path, expected, trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
 
 
 def trouble(raw: bytes, error: Exception) -> str:

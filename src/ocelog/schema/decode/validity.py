@@ -2,23 +2,23 @@
 
 from ipaddress import ip_address, ip_network
 
-from ocelog.schema.decode.mismatch import Misfit
+from ocelog.schema.decode.mismatch import Mismatch
 from ocelog.schema.language.fields import Validate
 
 _SHOWN = 80
 
 
 def check(text: str, validate: Validate, path: str) -> str:
-    """Return `text`, which must be what `validate` asks for. Raises Misfit."""
+    """Return `text`, which must be what `validate` asks for. Raises Mismatch."""
     shown = repr(text[:_SHOWN])
     if validate.allow is not None and text not in validate.allow:
-        raise Misfit(path, f"one of {_some(validate.allow)}", shown)
+        raise Mismatch(path, f"one of {_some(validate.allow)}", shown)
     if text in validate.deny:
-        raise Misfit(path, f"none of {_some(validate.deny)}", shown)
+        raise Mismatch(path, f"none of {_some(validate.deny)}", shown)
     if validate.ip is not None and not _is_ip(text, validate.ip):
-        raise Misfit(path, f"an IP address ({validate.ip})", shown)
+        raise Mismatch(path, f"an IP address ({validate.ip})", shown)
     if validate.cidr is not None and not _is_network(text, validate.cidr):
-        raise Misfit(path, f"an IP network in CIDR notation ({validate.cidr})", shown)
+        raise Mismatch(path, f"an IP network in CIDR notation ({validate.cidr})", shown)
     return text
 
 

@@ -27,7 +27,7 @@ def one_rejection(raw: bytes) -> Any:
     return rejection
 
 
-MISFITS = [
+MISMATCHES = [
     ('{"id":"x","at":"yesterday"}', "$.at", "a timestamp (rfc3339)", 'a string, "yesterday"'),
     ('{"id":"x","at":"2026-03-25T05:46:26"}', "$.at", "a timestamp (rfc3339)", 'a string, "2026-03-25T05:46:26"'),
     ('{"id":"x","at":12}', "$.at", "a timestamp (rfc3339)", "a number, 12"),
@@ -71,7 +71,7 @@ DEEP = [
 ]
 
 
-@pytest.mark.parametrize(("text", "path", "expected", "found"), MISFITS)
+@pytest.mark.parametrize(("text", "path", "expected", "found"), MISMATCHES)
 def test_a_record_that_does_not_fit_is_a_rejection_and_costs_no_other(
     text: str, path: str, expected: str, found: str
 ) -> None:
