@@ -13,8 +13,8 @@ from ocelog.model import Kind, Rejection
 from ocelog.schema.columns.frame import Frame
 from ocelog.schema.columns.instants import Instants, Moments
 from ocelog.schema.decode.brackets import any_too_deep, split_array
-from ocelog.schema.decode.careful import LONGEST_NAME, Extra, read_record, readable_name
 from ocelog.schema.decode.mismatch import BROKEN, Mismatch
+from ocelog.schema.decode.record import LONGEST_NAME, Extra, read_record, readable_name
 from ocelog.schema.decode.typed import Record, is_plain, layout_of, page_decoder
 from ocelog.schema.language.fields import Array, Json, LogSchema, Text
 
@@ -99,7 +99,7 @@ class Reader:
             names.update(extra.names())
         frame = Frame(self.layout, events)
         instants = self._moments.read(frame)
-        assert instants is not None  # noqa: S101  # the careful reader writes each timestamp in the usual way
+        assert instants is not None  # noqa: S101  # reading record by record writes each timestamp in the usual way
         return Readout(
             frame=frame,
             instants=instants,
@@ -136,7 +136,7 @@ def _all_names(ids: Sequence[str]) -> bool:
 
 
 def _any_too_deep(frame: Frame) -> bool:
-    """Tell whether free JSON in `frame` is nested deeper than the careful reader lets pass."""
+    """Tell whether free JSON in `frame` is nested deeper than reading record by record lets pass."""
     for at, known in enumerate(frame.layout.fields):
         match known.type:
             case Json():

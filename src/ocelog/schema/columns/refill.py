@@ -14,8 +14,8 @@ from ocelog.schema.columns.fill import record_of_row
 from ocelog.schema.columns.frame import Frame
 from ocelog.schema.columns.indicators import columns_of
 from ocelog.schema.decode.brackets import too_deep
-from ocelog.schema.decode.careful import Extra, read_object
 from ocelog.schema.decode.mismatch import BROKEN, Mismatch, is_no_text
+from ocelog.schema.decode.record import Extra, read_object
 from ocelog.schema.decode.typed import Layout, layout_of
 from ocelog.schema.language.fields import Array, Field, LogSchema, Object, Type
 
