@@ -13,7 +13,7 @@ import pyarrow as pa
 import pydantic
 
 from ocelog.model import Kind, Stamp
-from ocelog.schema.columns.indicators import Feed, feeds_of
+from ocelog.schema.columns.indicators import IndicatorField, indicator_fields
 from ocelog.schema.columns.table import row_schema
 from ocelog.schema.language.fields import (
     Array,
@@ -39,7 +39,7 @@ class UsualWay:
         self._kind = kind
         self._columns = row_schema(schema)
         self._model = _model(schema.fields, "Record")
-        self._feeds = feeds_of(schema)
+        self._feeds = indicator_fields(schema)
         self._constant = {
             "p_log_type": schema.log_type,
             "p_schema_version": schema.version,
@@ -100,7 +100,7 @@ def _texts(value: Any, steps: Sequence[str]) -> list[str]:
     return [value] if value else []
 
 
-def _add(evidence: dict[str, set[str]], feed: Feed, text: str) -> None:
+def _add(evidence: dict[str, set[str]], feed: IndicatorField, text: str) -> None:
     if feed.indicator in {"ip", "url"}:
         host = (urlsplit(text).hostname or "") if feed.indicator == "url" else text
         try:

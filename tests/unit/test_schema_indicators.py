@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from ocelog.schema.columns.indicators import FEEDS, cut_urls
+from ocelog.schema.columns.indicators import READ_AS, cut_urls
 from shaping import AUDIT, FINDINGS, page, rows, shaper_of
 
 
 def found(indicator: str, text: str) -> list[tuple[str, str]]:
-    feeding = FEEDS[indicator]
+    feeding = READ_AS[indicator]
     read = feeding.read(text.strip()) if text.strip() else ()
     pairs = zip(feeding.columns, read, strict=False)
     return [(column.removeprefix("p_any_"), value) for column, value in pairs if value is not None]

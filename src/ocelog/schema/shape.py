@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocelog.model import Kind, Stamp
-from ocelog.schema.columns.evidence import Evidence
 from ocelog.schema.columns.fill import fill_record
 from ocelog.schema.columns.frame import Frame
+from ocelog.schema.columns.indicator_columns import IndicatorColumns
 from ocelog.schema.columns.instants import microseconds
 from ocelog.schema.columns.table import row_schema
 from ocelog.schema.decode.timestamps import INSTANT
@@ -27,7 +27,7 @@ class Shaper:
         self.columns = row_schema(schema)
         self.reader = Reader(schema, kind)
         self.fingerprints = Fingerprints(schema, self.reader.layout, kind)
-        self.evidence = Evidence(schema)
+        self.indicators = IndicatorColumns(schema)
 
     def shape(self, records: bytes | list[bytes]) -> "Shaped":
         """Decode a page. A record that does not fit never costs another; nothing raises."""
@@ -98,7 +98,7 @@ class Shaped:
         arrays = [
             *frame.arrays({path: _take(instants, picked) for path, instants in by_path.items()}),
             *self._standard(keep, picked, row_ids, stamp),
-            *self._shaper.evidence.arrays(frame),
+            *self._shaper.indicators.arrays(frame),
             self._extra(keep),
         ]
         return pa.Table.from_arrays(arrays, schema=self._shaper.columns)

@@ -15,7 +15,7 @@ Read: TypeAlias = Callable[[str], tuple[str | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Feeding:
+class Indicator:
     """Which columns an indicator feeds, and how a text is read for them."""
 
     columns: tuple[str, ...]
@@ -50,33 +50,33 @@ _HOST = re.compile(r"[^\s/?#@:\[\]\\\"'<>(),;|{}]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Feed:
+class IndicatorField:
     """A text field that is evidence of something; one with two indicators is two feeds."""
 
     path: str
     indicator: str
 
 
-def feeds_of(schema: LogSchema) -> list[Feed]:
+def indicator_fields(schema: LogSchema) -> list[IndicatorField]:
     """Return the fields of `schema` that carry indicators, with paths such as `user.id` or `projects[].slug`."""
     return list(_feeds(schema.fields, ""))
 
 
-def columns_of(schema: LogSchema) -> list[tuple[str, pa.DataType, str]]:
+def any_columns(schema: LogSchema) -> list[tuple[str, pa.DataType, str]]:
     """Return the p_any_ columns that `schema` feeds: name, type, what it means."""
-    fed = {column for feed in feeds_of(schema) for column in FEEDS[feed.indicator].columns}
+    fed = {column for feed in indicator_fields(schema) for column in READ_AS[feed.indicator].columns}
     return [(name, pa.list_(pa.string()), doc) for name, doc in _COLUMNS.items() if name in fed]
 
 
-def _feeds(fields: Sequence[Field], prefix: str) -> Iterator[Feed]:
+def _feeds(fields: Sequence[Field], prefix: str) -> Iterator[IndicatorField]:
     for field in fields:
         yield from _feeds_below(field.type, prefix + field.name)
 
 
-def _feeds_below(type_: Type, path: str) -> Iterator[Feed]:
+def _feeds_below(type_: Type, path: str) -> Iterator[IndicatorField]:
     match type_:
         case Text(indicators=indicators) if indicators:
-            yield from (Feed(path=path, indicator=indicator) for indicator in indicators)
+            yield from (IndicatorField(path=path, indicator=indicator) for indicator in indicators)
         case Object(fields=fields):
             yield from _feeds(fields, path + ".")
         case Array(element=element):
@@ -162,23 +162,23 @@ _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 _MAC = r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}"
 _HOST_COLUMNS = ("p_any_domain_names", "p_any_ip_addresses")
 
-FEEDS: Mapping[str, Feeding] = {
-    "actor_id": Feeding(("p_any_actor_ids",), _whole),
-    "aws_account_id": Feeding(("p_any_aws_account_ids",), _matching(_ACCOUNT.pattern)),
-    "aws_arn": Feeding(("p_any_aws_arns", "p_any_aws_account_ids", "p_any_aws_instance_ids"), _arn),
-    "aws_instance_id": Feeding(("p_any_aws_instance_ids",), _matching(_INSTANCE.pattern)),
-    "aws_tag": Feeding(("p_any_aws_tags",), _whole),
-    "domain": Feeding(("p_any_domain_names",), _matching(r"[^\s/@]+")),
-    "email": Feeding(("p_any_emails",), _email),
-    "hostname": Feeding(_HOST_COLUMNS, _host),
-    "ip": Feeding(("p_any_ip_addresses",), _ip),
-    "mac": Feeding(("p_any_mac_addresses",), _matching(_MAC)),
-    "md5": Feeding(("p_any_md5_hashes",), _digest(32)),
-    "net_addr": Feeding(_HOST_COLUMNS, _net_addr),
-    "sha1": Feeding(("p_any_sha1_hashes",), _digest(40)),
-    "sha256": Feeding(("p_any_sha256_hashes",), _digest(64)),
-    "trace_id": Feeding(("p_any_trace_ids",), _whole),
-    "url": Feeding(_HOST_COLUMNS, _url),
-    "username": Feeding(("p_any_usernames",), _whole),
+READ_AS: Mapping[str, Indicator] = {
+    "actor_id": Indicator(("p_any_actor_ids",), _whole),
+    "aws_account_id": Indicator(("p_any_aws_account_ids",), _matching(_ACCOUNT.pattern)),
+    "aws_arn": Indicator(("p_any_aws_arns", "p_any_aws_account_ids", "p_any_aws_instance_ids"), _arn),
+    "aws_instance_id": Indicator(("p_any_aws_instance_ids",), _matching(_INSTANCE.pattern)),
+    "aws_tag": Indicator(("p_any_aws_tags",), _whole),
+    "domain": Indicator(("p_any_domain_names",), _matching(r"[^\s/@]+")),
+    "email": Indicator(("p_any_emails",), _email),
+    "hostname": Indicator(_HOST_COLUMNS, _host),
+    "ip": Indicator(("p_any_ip_addresses",), _ip),
+    "mac": Indicator(("p_any_mac_addresses",), _matching(_MAC)),
+    "md5": Indicator(("p_any_md5_hashes",), _digest(32)),
+    "net_addr": Indicator(_HOST_COLUMNS, _net_addr),
+    "sha1": Indicator(("p_any_sha1_hashes",), _digest(40)),
+    "sha256": Indicator(("p_any_sha256_hashes",), _digest(64)),
+    "trace_id": Indicator(("p_any_trace_ids",), _whole),
+    "url": Indicator(_HOST_COLUMNS, _url),
+    "username": Indicator(("p_any_usernames",), _whole),
 }
 """What each indicator feeds. Of a URL the text may be cut, as `cut_urls` does it."""

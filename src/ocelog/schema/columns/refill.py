@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import msgspec
 import pyarrow as pa
 
-from ocelog.schema.columns.evidence import Evidence
 from ocelog.schema.columns.fill import record_of_row
 from ocelog.schema.columns.frame import Frame
-from ocelog.schema.columns.indicators import columns_of
+from ocelog.schema.columns.indicator_columns import IndicatorColumns
+from ocelog.schema.columns.indicators import any_columns
 from ocelog.schema.decode.brackets import too_deep
 from ocelog.schema.decode.mismatch import BROKEN, Mismatch, is_no_text
 from ocelog.schema.decode.record import Extra, read_object
@@ -47,8 +47,8 @@ class Refill:
     def __init__(self, schema: LogSchema) -> None:
         self._fields = schema.fields
         self._layout = layout_of(schema.fields)
-        self._evidence = Evidence(schema)
-        self._evidence_columns = [name for name, _, _ in columns_of(schema)]
+        self._indicators = IndicatorColumns(schema)
+        self._indicator_names = [name for name, _, _ in any_columns(schema)]
         self._leaves: dict[Path, Layout | None] = {}
 
     def candidates(self, extras: Sequence[str | None]) -> list[int]:
@@ -79,17 +79,17 @@ class Refill:
 
     def _refill_some(self, rows: pa.Table, values: Counter[str]) -> tuple[pa.Table, int]:
         asked = self.candidates(rows.column(EXTRA).to_pylist())
-        chosen = rows.select([*(field.name for field in self._fields), *self._evidence_columns, EXTRA])
+        chosen = rows.select([*(field.name for field in self._fields), *self._indicator_names, EXTRA])
         places: list[int] = []
         changed: list[dict[str, Any]] = []
-        touched = {EXTRA, *self._evidence_columns}
+        touched = {EXTRA, *self._indicator_names}
         for at, row in zip(asked, _as_objects(chosen, asked), strict=True):
             if row is None:
                 continue
             try:
                 moved = self._refill_row(row)
                 if moved:
-                    self._add_evidence(row)
+                    self._add_indicators(row)
             except (*BROKEN, pa.ArrowException):
                 # A row that another engine wrote, with values that no record has: it stays as it is.
                 continue
@@ -143,11 +143,11 @@ class Refill:
             row[EXTRA] = str(left) if left else None
         return moved
 
-    def _add_evidence(self, row: dict[str, Any]) -> None:
-        if not self._evidence_columns:
+    def _add_indicators(self, row: dict[str, Any]) -> None:
+        if not self._indicator_names:
             return
         frame = Frame(self._layout, [record_of_row(self._fields, self._layout, row)])
-        for name, array in zip(self._evidence_columns, self._evidence.arrays(frame), strict=True):
+        for name, array in zip(self._indicator_names, self._indicators.arrays(frame), strict=True):
             (found,) = array.to_pylist()
             row[name] = sorted({*(row[name] or ()), *(found or ())}) or None
 

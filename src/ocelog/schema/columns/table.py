@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from ocelog.model import Rejection, Stamp
-from ocelog.schema.columns.indicators import columns_of
+from ocelog.schema.columns.indicators import any_columns
 from ocelog.schema.decode.timestamps import INSTANT
 from ocelog.schema.language.fields import (
     Array,
@@ -113,7 +113,7 @@ def arrow_schema(schema: LogSchema) -> pa.Schema:
     schema's indicators feed.
     """
     own = [_arrow_field(field) for field in schema.fields]
-    return pa.schema([*own, *_schema([*_STANDARD, *columns_of(schema), _EXTRA])])
+    return pa.schema([*own, *_schema([*_STANDARD, *any_columns(schema), _EXTRA])])
 
 
 def row_schema(schema: LogSchema) -> pa.Schema:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocelog.schema.columns.frame import Frame, numbered
-from ocelog.schema.columns.indicators import FEEDS, MAX_VALUE, Feed, columns_of, cut_urls, feeds_of
+from ocelog.schema.columns.indicators import MAX_VALUE, READ_AS, IndicatorField, any_columns, cut_urls, indicator_fields
 from ocelog.schema.language.fields import LogSchema
 
 _MEMO_ENTRIES = 2_000
@@ -16,15 +16,15 @@ _SAMPLE = 64
 """So many rows show whether looking for equal ones pays."""
 
 
-class Evidence:
+class IndicatorColumns:
     """Fills the p_any_ columns of one log type."""
 
     def __init__(self, schema: LogSchema) -> None:
-        self._order = [name for name, _, _ in columns_of(schema)]
-        self._groups = [_Group(feeds) for feeds in _connected(feeds_of(schema))]
+        self._order = [name for name, _, _ in any_columns(schema)]
+        self._groups = [_Group(feeds) for feeds in _connected(indicator_fields(schema))]
 
     def arrays(self, frame: Frame) -> list[pa.Array]:
-        """Return the p_any_ columns of the records in `frame`, in the order of `columns_of`."""
+        """Return the p_any_ columns of the records in `frame`, in the order of `any_columns`."""
         found: dict[str, pa.Array] = {}
         for group in self._groups:
             found |= group.arrays(frame)
@@ -34,8 +34,8 @@ class Evidence:
 class _Group:
     """Fields that feed the same columns or lie in the same objects, read together: they repeat from row to row."""
 
-    def __init__(self, feeds: Sequence[Feed]) -> None:
-        self._columns = list(dict.fromkeys(name for feed in feeds for name in FEEDS[feed.indicator].columns))
+    def __init__(self, feeds: Sequence[IndicatorField]) -> None:
+        self._columns = list(dict.fromkeys(name for feed in feeds for name in READ_AS[feed.indicator].columns))
         self._sources = [_Source(feed, self._columns) for feed in feeds]
 
     def arrays(self, frame: Frame) -> dict[str, pa.Array]:
@@ -74,8 +74,8 @@ class _Group:
 class _Source:
     """One field of a group."""
 
-    def __init__(self, feed: Feed, columns: Sequence[str]) -> None:
-        feeding = FEEDS[feed.indicator]
+    def __init__(self, feed: IndicatorField, columns: Sequence[str]) -> None:
+        feeding = READ_AS[feed.indicator]
         self.path = feed.path
         self._read_text = feeding.read
         self.columns = [columns.index(name) for name in feeding.columns]
@@ -137,11 +137,11 @@ def _singles(values: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, values.drop_null(), mask=values.is_null())
 
 
-def _connected(feeds: Sequence[Feed]) -> list[list[Feed]]:
+def _connected(feeds: Sequence[IndicatorField]) -> list[list[IndicatorField]]:
     """Sort feeds into groups that share no column, and no objects: whoever shares is numbered once."""
-    groups: list[tuple[set[str], list[Feed]]] = []
+    groups: list[tuple[set[str], list[IndicatorField]]] = []
     for feed in feeds:
-        shared = {*FEEDS[feed.indicator].columns} | ({feed.path.split(".")[0]} if "." in feed.path else set())
+        shared = {*READ_AS[feed.indicator].columns} | ({feed.path.split(".")[0]} if "." in feed.path else set())
         touching = [group for group in groups if shared & group[0]]
         groups = [group for group in groups if group not in touching]
         members = [*chain.from_iterable(members for _, members in touching), feed]
