@@ -15,7 +15,7 @@ from ocelog.schema.columns.table import row_schema
 from ocelog.schema.decode.timestamps import INSTANT
 from ocelog.schema.decode.typed import Record
 from ocelog.schema.language.fields import LogSchema
-from ocelog.schema.records import Reader, Readout
+from ocelog.schema.page import DecodedPage, PageReader
 from ocelog.schema.versions.fingerprint import Fingerprints
 
 
@@ -25,7 +25,7 @@ class Shaper:
     def __init__(self, schema: LogSchema, kind: Kind) -> None:
         self.schema = schema
         self.columns = row_schema(schema)
-        self.reader = Reader(schema, kind)
+        self.reader = PageReader(schema, kind)
         self.fingerprints = Fingerprints(schema, self.reader.layout, kind)
         self.indicators = IndicatorColumns(schema)
 
@@ -45,7 +45,7 @@ def compile_shaper(schema: LogSchema, kind: Kind) -> Shaper:
 class Shaped:
     """A page's records: events in page order as parallel lists, and rejections. See `Shaped` in the puller's ports."""
 
-    def __init__(self, shaper: Shaper, page: Readout) -> None:
+    def __init__(self, shaper: Shaper, page: DecodedPage) -> None:
         self._shaper = shaper
         self._page = page
         self._frame: Frame | None = page.frame

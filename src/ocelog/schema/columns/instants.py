@@ -23,7 +23,7 @@ class Instants:
     by_path: dict[str, pa.Array] = field(default_factory=dict)
 
 
-class Moments:
+class InstantReader:
     """Reads the instants of one log type."""
 
     def __init__(self, schema: LogSchema, kind: Kind) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ocelog.model import Kind, Rejection
 from ocelog.schema.columns.frame import Frame
-from ocelog.schema.columns.instants import Instants, Moments
+from ocelog.schema.columns.instants import InstantReader, Instants
 from ocelog.schema.decode.brackets import any_too_deep, split_array
 from ocelog.schema.decode.mismatch import BROKEN, Mismatch
 from ocelog.schema.decode.record import LONGEST_NAME, Extra, read_record, readable_name
@@ -22,7 +22,7 @@ _MAX_UNKNOWN_NAMES = 100
 
 
 @dataclass(kw_only=True)
-class Readout:
+class DecodedPage:
     """A page, read."""
 
     frame: Frame
@@ -36,22 +36,22 @@ class Readout:
     unknown_fields: dict[str, int] = field(default_factory=dict)
 
 
-class Reader:
+class PageReader:
     """Reads pages of one log type."""
 
     def __init__(self, schema: LogSchema, kind: Kind) -> None:
         if not any(known.name == "id" and known.required and isinstance(known.type, Text) for known in schema.fields):
             raise ValueError(f"{schema.log_type} needs a required string field `id`: records are told apart by it")
         self.layout = layout_of(schema.fields, re.sub(r"\W", "_", schema.log_type))
-        self._moments = Moments(schema, kind)
+        self._instants = InstantReader(schema, kind)
         self._decode = page_decoder(self.layout) if is_plain(schema.fields) else None
 
-    def read(self, records: bytes | list[bytes]) -> Readout:
+    def read(self, records: bytes | list[bytes]) -> DecodedPage:
         """Read a page, all of it at once where every record fits, else record by record."""
         found = self._at_once(records) if isinstance(records, bytes) else None
         return found or self._one_by_one(_texts(records))
 
-    def _at_once(self, page: bytes) -> Readout | None:
+    def _at_once(self, page: bytes) -> DecodedPage | None:
         if self._decode is None or not _is_utf8(page):
             return None
         try:
@@ -62,12 +62,12 @@ class Reader:
         ids = frame.values("id")
         if not _all_names(ids) or _any_too_deep(frame):
             return None
-        instants = self._moments.read(frame)
+        instants = self._instants.read(frame)
         if instants is None:
             return None
-        return Readout(frame=frame, instants=instants, positions=range(len(events)), seen=list(ids))
+        return DecodedPage(frame=frame, instants=instants, positions=range(len(events)), seen=list(ids))
 
-    def _one_by_one(self, texts: Sequence[bytes]) -> Readout:
+    def _one_by_one(self, texts: Sequence[bytes]) -> DecodedPage:
         events: list[Record] = []
         extras: list[str | None] = []
         positions: list[int] = []
@@ -98,9 +98,9 @@ class Reader:
             extras.append(str(extra) if extra else None)
             names.update(extra.names())
         frame = Frame(self.layout, events)
-        instants = self._moments.read(frame)
+        instants = self._instants.read(frame)
         assert instants is not None  # noqa: S101  # reading record by record writes each timestamp in the usual way
-        return Readout(
+        return DecodedPage(
             frame=frame,
             instants=instants,
             positions=positions,
@@ -112,7 +112,7 @@ class Reader:
 
     def _refuse_without_place(self, event: Record, extra: Extra) -> None:
         """Raise Mismatch if `event` has neither its cursor date nor its creation date."""
-        first, second = self._moments.place
+        first, second = self._instants.place
         if self.layout.value(event, first) is None and self.layout.value(event, second) is None:
             for path in (f"$.{first}", f"$.{second}"):
                 if path in extra.unreadable:
