@@ -165,12 +165,12 @@ def test_nesting_that_every_reader_can_follow_is_kept(
 ) -> None:
     deep = "[" * 125 + '{"a":' * 124 + '"]}["' + "}" * 124 + "]" * 125
     raw = f'{{"id":"x","at":"{AT}",{before}{deep}{after}}}'.encode()
-    careful = rows(tiny().shape([raw]))
+    read_alone = rows(tiny().shape([raw]))
     shaper = tiny()
     if not path.endswith("new"):
         monkeypatch.setattr(shaper.reader, "_one_by_one", lambda _: pytest.fail("read record by record"))
-    assert rows(shaper.shape(b"[" + raw + b"]")) == careful
-    assert deep in json.dumps(careful, default=str).replace('\\"', '"').replace('\\"', '"')
+    assert rows(shaper.shape(b"[" + raw + b"]")) == read_alone
+    assert deep in json.dumps(read_alone, default=str).replace('\\"', '"').replace('\\"', '"')
 
 
 @pytest.mark.parametrize(

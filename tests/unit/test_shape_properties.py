@@ -136,7 +136,7 @@ RELEASED = compile_shaper(
 
 def contents(frame: Frame) -> bytes:
     """Return all that is held in `frame`, on every level."""
-    inside = [[one.different, one.texts.different, msgspec.Raw(contents(one.frame))] for one in frame.folded.values()]
+    inside = [[one.distinct, one.texts.distinct, msgspec.Raw(contents(one.frame))] for one in frame.objects.values()]
     return msgspec.json.encode([frame.records, frame.columns, inside])
 
 

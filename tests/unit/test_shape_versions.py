@@ -184,7 +184,7 @@ def test_versions_stay_what_they_are_from_release_to_release() -> None:
 @pytest.mark.parametrize("name", ["text", "free", "words", "who"])
 def test_a_record_cannot_be_changed_once_it_is_read(name: str) -> None:
     frame = tiny().reader.read(page([{"id": "x", "at": AT, "who": {"id": "w"}}])).frame
-    (record,), (inside,) = frame.records, frame.folded[frame.layout.attributes.index("who")].frame.records
+    (record,), (inside,) = frame.records, frame.objects[frame.layout.attributes.index("who")].frame.records
     with pytest.raises(AttributeError, match="immutable"):
         setattr(record, name, None)
     with pytest.raises(AttributeError, match="immutable"):

@@ -140,11 +140,11 @@ def _any_too_deep(frame: Frame) -> bool:
     for at, known in enumerate(frame.layout.fields):
         match known.type:
             case Json():
-                found = any_too_deep(frame.texts(at).different)
+                found = any_too_deep(frame.texts(at).distinct)
             case Array(element=Json()):
                 found = any_too_deep([bytes(text) for one in frame.columns[at] for text in one or ()])
             case _:
-                found = at in frame.folded and _any_too_deep(frame.folded[at].frame)
+                found = at in frame.objects and _any_too_deep(frame.objects[at].frame)
         if found:
             return True
     return False

@@ -32,7 +32,7 @@ def fill_record(record: Record, layout: Layout, path: Sequence[str], row: Mappin
         elif inner is None:
             value = Raw(fill_json(bytes(present), rest, (before or "null").encode()))
         else:
-            (value,) = layout.read[at](b"[%b]" % bytes(present))
+            (value,) = layout.decoders[at](b"[%b]" % bytes(present))
             if isinstance(value, list):
                 value = [
                     fill_record(one, inner, rest, source) if one is not None and source else one
@@ -52,7 +52,7 @@ def record_of_row(fields: Sequence[Field], layout: Layout, row: Mapping[str, Any
 def _held(layout: Layout, at: int, value: Any) -> Any:
     """Return `value` as a record holds it: objects as JSON text."""
     if value is None:
-        return layout.nothing(at)
+        return layout.null(at)
     return value if layout.inner[at] is None else Raw(msgspec.json.encode(value))
 
 

@@ -54,7 +54,7 @@ class _Group:
         """Return what tells rows apart: which object they share, and the texts of fields that are in none."""
         columns: dict[Any, Sequence[Any]] = {}
         for source in self._sources:
-            objects = frame.objects(source.path)
+            objects = frame.object_column(source.path)
             if objects is None or objects.texts.codes is None:
                 columns[source.path] = source.keys(frame.values(source.path))
             else:

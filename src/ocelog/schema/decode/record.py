@@ -102,7 +102,7 @@ def read_object(raw: bytes, layout: Layout, path: str, extra: Extra) -> Record:
         below = _child(path, known.name)
         if member is None or member == b"null":
             _refuse_if_required(known, below, member)
-            values[attribute] = layout.nothing(at)
+            values[attribute] = layout.null(at)
         else:
             try:
                 value = _whole(member, known.type, inner, below, extra)
@@ -110,7 +110,7 @@ def read_object(raw: bytes, layout: Layout, path: str, extra: Extra) -> Record:
                 if known.required or not mismatch.unreadable:
                     raise
                 extra.keep(below, member, mismatch)
-                values[attribute] = layout.nothing(at)
+                values[attribute] = layout.null(at)
             else:
                 values[attribute] = value if inner is None else msgspec.Raw(msgspec.json.encode(value))
     for name, member in given.items():

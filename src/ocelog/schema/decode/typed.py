@@ -44,12 +44,12 @@ class Layout:
     """By field, in the schema's order."""
     inner: "tuple[Layout | None, ...]"
     """By field: the layout of an object, or of the objects in a list. Such a field is kept as JSON text at first."""
-    read: tuple[Callable[[bytes], list[Any]], ...]
-    """By field: what reads a JSON array of its values."""
+    decoders: tuple[Callable[[bytes], list[Any]], ...]
+    """By field: what decodes a JSON array of its values."""
 
-    def blank(self) -> Record:
-        """Return a record without anything in it: it stands in for null, where members are read from all at once."""
-        return self.struct(**{name: self.nothing(at) for at, name in enumerate(self.attributes)})
+    def null_object(self) -> Record:
+        """Return an object without members: it stands for null where members of many objects are read at once."""
+        return self.struct(**{name: self.null(at) for at, name in enumerate(self.attributes)})
 
     def value(self, record: Record, path: str) -> Any:
         """Return what `record` has at `path`, such as `user.id`, which goes through no list."""
@@ -58,10 +58,10 @@ class Layout:
         value, inner = getattr(record, self.attributes[at]), self.inner[at]
         if inner is None:
             return value
-        (value,) = self.read[at](b"[%b]" % bytes(value))
+        (value,) = self.decoders[at](b"[%b]" % bytes(value))
         return None if value is None else inner.value(value, rest)
 
-    def nothing(self, at: int) -> msgspec.Raw | None:
+    def null(self, at: int) -> msgspec.Raw | None:
         """Return what the field at `at` holds where it is null."""
         return NO_JSON if isinstance(self.fields[at].type, Json) or self.inner[at] else None
 
@@ -73,28 +73,34 @@ def layout_of(fields: Sequence[Field], name: str = "Record") -> Layout:
     are rare, and another reader takes care of them.
     """
     inner = tuple(_inner(field.type, f"{name}_{attribute(field.name)}") for field in fields)
-    struct = msgspec.defstruct(
-        name,
-        [_member(field, layout) for field, layout in zip(fields, inner, strict=True)],
-        rename={attribute(field.name): field.name for field in fields},
-        kw_only=True,
-        frozen=True,
-        gc=False,
-        omit_defaults=True,
-        forbid_unknown_fields=True,
-    )
+    members: list[tuple[str, Any, Any] | tuple[str, Any]] = []
+    decoders: list[Callable[[bytes], list[Any]]] = []
+    for field, layout in zip(fields, inner, strict=True):
+        type_: Any = _python_type(field.type, layout)
+        nullable = type_ if isinstance(field.type, Json) else type_ | None
+        if isinstance(field.type, Json) or layout is not None:
+            members.append((attribute(field.name), msgspec.Raw, NO_JSON))
+        elif field.required:
+            members.append((attribute(field.name), type_))
+        else:
+            members.append((attribute(field.name), nullable, None))
+        decoders.append(msgspec.json.Decoder(list[nullable]).decode)  # type: ignore[valid-type]  # made at run time
     return Layout(
-        struct=struct,
+        struct=msgspec.defstruct(
+            name,
+            members,
+            rename={attribute(field.name): field.name for field in fields},
+            kw_only=True,
+            frozen=True,
+            gc=False,
+            omit_defaults=True,
+            forbid_unknown_fields=True,
+        ),
         fields=tuple(fields),
         attributes=tuple(attribute(field.name) for field in fields),
         inner=inner,
-        read=tuple(_reader(field.type, layout) for field, layout in zip(fields, inner, strict=True)),
+        decoders=tuple(decoders),
     )
-
-
-def _reader(type_: Type, layout: Layout | None) -> Callable[[bytes], list[Any]]:
-    value: Any = msgspec.Raw if isinstance(type_, Json) else _python_type(type_, layout) | None
-    return msgspec.json.Decoder(list[value]).decode
 
 
 def _inner(type_: Type, name: str) -> Layout | None:
@@ -105,15 +111,6 @@ def _inner(type_: Type, name: str) -> Layout | None:
             return _inner(element, name)
         case _:
             return None
-
-
-def _member(field: Field, layout: Layout | None) -> tuple[str, Any, Any] | tuple[str, Any]:
-    if isinstance(field.type, Json) or layout is not None:
-        return (attribute(field.name), msgspec.Raw, NO_JSON)
-    type_ = _python_type(field.type, layout)
-    if field.required:
-        return (attribute(field.name), type_)
-    return (attribute(field.name), type_ | None, None)
 
 
 def _python_type(type_: Type, layout: Layout | None) -> Any:  # noqa: PLR0911  # one answer for each kind of field

@@ -65,7 +65,7 @@ class _Hashed:
         self._members: list[_Member] = []
         declared: list[tuple[str, Any, Any]] = []
         for at, field in sorted(enumerate(layout.fields), key=lambda each: each[1].name):
-            null = layout.nothing(at)
+            null = layout.null(at)
             always_written = field.required and null is None
             if path + field.name in left_out:
                 if not always_written:
@@ -97,7 +97,7 @@ def _member(layout: Layout, at: int, left_out: Collection[str], *, unordered: bo
 
     def json(frame: Frame) -> Iterable[Raw]:
         texts = frame.texts(at)
-        return texts.spread(canonical.written(texts.different))
+        return texts.expand(canonical.written(texts.distinct))
 
     def json_lists(frame: Frame) -> Iterable[list[Raw] | None]:
         return [one and canonical.written_list(list(map(bytes, one))) for one in frame.columns[at]]
@@ -118,11 +118,11 @@ def _member(layout: Layout, at: int, left_out: Collection[str], *, unordered: bo
     hashed = _Hashed(inner, left_out, path=f"{path}{field.name}.")
 
     def objects(frame: Frame) -> Iterable[Raw]:
-        folded = frame.folded[at]
-        values = folded.regrouped(Raw(_encode(one)) for one in hashed.objects(folded.frame))
+        column = frame.objects[at]
+        values = column.regrouped(Raw(_encode(one)) for one in hashed.objects(column.frame))
         if unordered:
             values = list(map(_in_order, values))
-        return folded.texts.spread([NO_JSON if one is None else Raw(_encode(one)) for one in values])
+        return column.texts.expand([NO_JSON if one is None else Raw(_encode(one)) for one in values])
 
     return objects
 
