@@ -21,7 +21,7 @@ from ocelog.schema.language.fields import (
     Type,
     Validate,
 )
-from ocelog.schema.language.yaml_nodes import Entry, Marked, parse
+from ocelog.schema.language.yaml_nodes import YamlMapping, YamlNode, parse
 from ocelog.times import EPOCH
 
 _TOP_KEYS = ("schema", "version", "description", "referenceURL", "fields")
@@ -82,7 +82,7 @@ def parse_schema(text: str, origin: str) -> LogSchema:
     )
 
 
-def _text(node: Marked | None) -> str:
+def _text(node: YamlNode | None) -> str:
     return " ".join(node.text().split()) if node else ""
 
 
@@ -91,7 +91,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._count = 0
-        self._by_type: Mapping[str, Callable[[Entry, int], Type]] = {
+        self._by_type: Mapping[str, Callable[[YamlMapping, int], Type]] = {
             "string": lambda entry, _: self._string(entry),
             "smallint": lambda *_: Integer(bits=16),
             "int": lambda *_: Integer(bits=32),
@@ -104,7 +104,7 @@ class _Reader:
             "object": lambda entry, depth: Object(fields=self.fields(entry.needs("fields"), depth)),
         }
 
-    def fields(self, node: Marked, depth: int) -> tuple[Field, ...]:
+    def fields(self, node: YamlNode, depth: int) -> tuple[Field, ...]:
         items = node.some("field (`json` takes any JSON)" if depth else "field")
         fields = tuple(self._field(item, depth) for item in items)
         seen: dict[str, str] = {}
@@ -117,7 +117,7 @@ class _Reader:
             seen[lowered] = field.name
         return fields
 
-    def _field(self, node: Marked, depth: int) -> Field:
+    def _field(self, node: YamlNode, depth: int) -> Field:
         entry = node.mapping()
         type_ = self._type(entry, _FIELD_KEYS, depth)
         name = entry.needs("name")
@@ -133,7 +133,7 @@ class _Reader:
             ours=origin is not None and origin.text() == "ocelog",
         )
 
-    def _type(self, entry: Entry, keys: tuple[str, ...], depth: int) -> Type:
+    def _type(self, entry: YamlMapping, keys: tuple[str, ...], depth: int) -> Type:
         self._count += 1
         if self._count > _MAX_FIELDS or depth > _MAX_DEPTH:
             raise entry.wrong(f"a schema may have {_MAX_FIELDS:,} fields, nested {_MAX_DEPTH} deep, and no more")
@@ -142,11 +142,11 @@ class _Reader:
         entry.only((*keys, *_KEYS_OF_TYPE.get(name, ())), later=_LATER, context=f" of type {name}")
         return self._by_type[name](entry, depth + 1)
 
-    def _array(self, entry: Entry, depth: int) -> Type:
+    def _array(self, entry: YamlMapping, depth: int) -> Type:
         element = entry.needs("element").mapping()
         return Array(element=self._type(element, ("type", "description"), depth))
 
-    def _string(self, entry: Entry) -> Text:
+    def _string(self, entry: YamlMapping) -> Text:
         indicators = entry.get("indicators")
         wire = entry.get("wire")
         validate = entry.get("validate")
@@ -156,7 +156,7 @@ class _Reader:
             sent_as_boolean=wire is not None and wire.one_of(("string", "boolean")) == "boolean",
         )
 
-    def _validate(self, entry: Entry) -> Validate:
+    def _validate(self, entry: YamlMapping) -> Validate:
         entry.only(("allow", "deny", "ip", "cidr"), later=_LATER)
         allow, deny, ip, cidr = (entry.get(key) for key in ("allow", "deny", "ip", "cidr"))
         return Validate(
@@ -166,7 +166,7 @@ class _Reader:
             cidr=cidr.one_of(_VERSIONS_OF_IP) if cidr else None,
         )
 
-    def _timestamp(self, entry: Entry) -> Timestamp:
+    def _timestamp(self, entry: YamlMapping) -> Timestamp:
         formats = entry.get("timeFormats")
         event_time = entry.get("isEventTime")
         return Timestamp(
@@ -174,7 +174,7 @@ class _Reader:
             event_time=bool(event_time and event_time.truth()),
         )
 
-    def _format(self, item: Marked) -> str:
+    def _format(self, item: YamlNode) -> str:
         pattern = item.text()
         if "%" not in pattern:
             return item.one_of(_FORMATS, besides=" or a strftime pattern such as '%Y-%m-%d %H:%M:%S'")

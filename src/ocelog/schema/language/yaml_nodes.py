@@ -17,7 +17,7 @@ _LOG_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}(\.[A-Za-z0-9_]{1,64}){0,7}")
 _TRUTHS: Mapping[str, bool] = {"true": True, "false": False}
 
 
-def parse(text: str, origin: str) -> "Marked":
+def parse(text: str, origin: str) -> "YamlNode":
     """Return the root of the YAML in `text`. Raises SchemaError where it is not YAML, or there is nothing in it."""
     try:
         _refuse_deep(text, origin)
@@ -30,7 +30,7 @@ def parse(text: str, origin: str) -> "Marked":
         raise SchemaError(f"{origin}:{line}: this is not YAML: {getattr(error, 'reason', error)}") from error
     if node is None:
         raise SchemaError(f"{origin}:1: the file is empty; expected a log schema with `schema` and `fields`")
-    return Marked(node, origin)
+    return YamlNode(node, origin)
 
 
 def _line(place: yaml.Node | yaml.Event) -> int:
@@ -52,7 +52,7 @@ def _refuse_deep(text: str, origin: str) -> None:
 Node: TypeAlias = yaml.Node
 
 
-class Marked:
+class YamlNode:
     """A YAML value with its place."""
 
     def __init__(self, node: Node, origin: str) -> None:
@@ -63,26 +63,26 @@ class Marked:
         """Return the error that says `problem` of this place."""
         return SchemaError(f"{self._origin}:{_line(self._node)}: {problem}")
 
-    def mapping(self) -> "Entry":
+    def mapping(self) -> "YamlMapping":
         """Return the keys and values here."""
         if not isinstance(self._node, yaml.MappingNode):
             raise self.wrong(f"expected a mapping of keys to values, found {self._found()}")
-        pairs: dict[str, tuple[Marked, Marked]] = {}
+        pairs: dict[str, tuple[YamlNode, YamlNode]] = {}
         for key_node, value_node in self._node.value:
-            key = Marked(key_node, self._origin)
+            key = YamlNode(key_node, self._origin)
             name = key.text()
             if name in pairs:
                 raise key.wrong(f"the key {name!r} is here twice")
-            pairs[name] = (key, Marked(value_node, self._origin))
-        return Entry(self, pairs)
+            pairs[name] = (key, YamlNode(value_node, self._origin))
+        return YamlMapping(self, pairs)
 
-    def items(self) -> "list[Marked]":
+    def items(self) -> "list[YamlNode]":
         """Return the items of the list here."""
         if not isinstance(self._node, yaml.SequenceNode):
             raise self.wrong(f"expected a list, found {self._found()}")
-        return [Marked(item, self._origin) for item in self._node.value]
+        return [YamlNode(item, self._origin) for item in self._node.value]
 
-    def some(self, what: str) -> "list[Marked]":
+    def some(self, what: str) -> "list[YamlNode]":
         """Return the items of the list here, of which there must be one; `what` is one of them."""
         items = self.items()
         if not items:
@@ -146,10 +146,10 @@ class Marked:
                 return repr(self._node.value)
 
 
-class Entry:
+class YamlMapping:
     """The keys and values of a YAML mapping."""
 
-    def __init__(self, place: Marked, pairs: Mapping[str, tuple[Marked, Marked]]) -> None:
+    def __init__(self, place: YamlNode, pairs: Mapping[str, tuple[YamlNode, YamlNode]]) -> None:
         self._place = place
         self._pairs = pairs
         """Name -> the key and the value, each with its place."""
@@ -158,11 +158,11 @@ class Entry:
         """Return the error that says `problem` of the mapping as a whole."""
         return self._place.wrong(problem)
 
-    def get(self, key: str) -> Marked | None:
+    def get(self, key: str) -> YamlNode | None:
         """Return the value of `key`, None where it is missing."""
         return self._pairs[key][1] if key in self._pairs else None
 
-    def needs(self, key: str) -> Marked:
+    def needs(self, key: str) -> YamlNode:
         """Return the value of `key`, which must be there."""
         if key not in self._pairs:
             raise self.wrong(f"`{key}` is missing here")
