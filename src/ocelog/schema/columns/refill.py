@@ -31,7 +31,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refilled:
+class RefilledRows:
     """Some rows, refilled."""
 
     rows: pa.Table
@@ -55,7 +55,7 @@ class Refill:
         """Return which of some rows have a value in p_extra for which there is a field, by their p_extra alone."""
         return [at for at, extra in enumerate(extras) if extra is not None and self._may_refill(extra)]
 
-    def refill(self, rows: pa.Table) -> Refilled:
+    def refill(self, rows: pa.Table) -> RefilledRows:
         """Move what fits from p_extra into its columns, if they are null; all else stays as it is.
 
         `rows` must have every column of the schema. A value is read as a fresh record's is, and what it is evidence of
@@ -68,7 +68,7 @@ class Refill:
             part, count = self._refill_some(rows.slice(start, _AT_ONCE), values)
             parts.append(part)
             changed += count
-        return Refilled(rows=pa.concat_tables(parts) if changed else rows, changed=changed, values=values)
+        return RefilledRows(rows=pa.concat_tables(parts) if changed else rows, changed=changed, values=values)
 
     def _may_refill(self, extra: str) -> bool:
         texts = _texts(extra)
