@@ -20,7 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ocelog.app import sources
-from ocelog.installation.opening import make, opened
+from ocelog.installation.making import make
+from ocelog.installation.opening import opened
 from ocelog.ledger.store import Ledger
 from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping

@@ -12,6 +12,8 @@ from ocelog.times import EPOCH
 Narrowed: TypeAlias = Mapping[str, Sequence[str] | Sequence[int]]
 """Filters beside a slice's stretch, by their name."""
 
+ALL_LOGS = "all_logs"
+"""The view of the standard fields of every log type."""
 REJECTIONS = "rejections"
 """The table of records that do not fit their schema."""
 PUBLISHING = "publishing"

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from lakeside.ledger import FakeLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import HomeError, LakeUnavailableError, SchemaError
-from ocelog.lake.catalog import iceberg
+from ocelog.lake.catalog import iceberg, manifests, state
 from ocelog.lake.catalog.iceberg import opened_catalog
 from ocelog.lake.catalog.state import MARK, TableStates
 from ocelog.lake.lake import FileLake
@@ -378,11 +379,11 @@ def test_a_home_that_moved_says_what_to_do(
 def test_a_table_with_delete_files_is_refused(
     publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pyiceberg.manifest import ManifestContent, ManifestFile  # noqa: PLC0415
-
     land(lake, ledger, row("a", 1))
     publisher.publish(TABLE)
-    monkeypatch.setattr(ManifestFile, "content", property(lambda _: ManifestContent.DELETES))
+    monkeypatch.setattr(
+        state, "read_list", lambda path: [replace(each, of_data=False) for each in manifests.read_list(path)]
+    )
     with pytest.raises(HomeError, match="delete files"):
         lake.load(TABLE, "s1", since_us=0, until_us=None)
 

@@ -12,7 +12,8 @@ from bookkeeping.records import landing, planned, slice_of, taken
 from ocelog.app.backup import back_up, restore
 from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.installation import home as homes
-from ocelog.installation.opening import make, opened
+from ocelog.installation.making import make
+from ocelog.installation.opening import opened
 from ocelog.ledger.store import Ledger
 from ocelog.secret import Secret
 

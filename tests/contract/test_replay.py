@@ -14,7 +14,8 @@ from ocelog.app import rejections
 from ocelog.app.log_types import table_schemas
 from ocelog.app.rejections import Replayed, Stored
 from ocelog.errors import LostFenceError
-from ocelog.installation.opening import Installation, make, opened
+from ocelog.installation.making import make
+from ocelog.installation.opening import Installation, opened
 from ocelog.lake.write.cleaning import clean
 from ocelog.ledger.slices import holder_of
 from ocelog.ledger.store import Ledger

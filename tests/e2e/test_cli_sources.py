@@ -9,7 +9,8 @@ import pytest
 from commands import Ocelog, Simulated, simulator
 from ocelog.app import sources
 from ocelog.cli import main
-from ocelog.installation.opening import make, opened
+from ocelog.installation.making import make
+from ocelog.installation.opening import opened
 from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
 

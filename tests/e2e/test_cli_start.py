@@ -350,7 +350,7 @@ def test_a_pull_on_a_terminal_draws_bars(ocelog: Ocelog, terminals: list[Termina
         person = Terminal(ocelog, "pull")
         terminals.append(person)
         person.waits_for("prod Wiz.Audit")
-        person.waits_for("records")
+        person.waits_for("log_type")
         assert person.process.wait(60) == 0
 
 

@@ -11,7 +11,8 @@ from bookkeeping.records import source_row
 from ocelog.app.backup import back_up, restore
 from ocelog.app.log_types import table_schemas
 from ocelog.app.repair import examine, repair
-from ocelog.installation.opening import Installation, make, opened
+from ocelog.installation.making import make
+from ocelog.installation.opening import Installation, opened
 from ocelog.lake.write.damage import lost_part
 from ocelog.lake.write.parts import write_part
 from ocelog.lake.write.publish import Publisher

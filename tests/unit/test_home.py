@@ -16,7 +16,8 @@ from ocelog.errors import ConfigError, HomeError, LakeUnavailableError
 from ocelog.installation import home
 from ocelog.installation.home import Home, translated
 from ocelog.installation.home_lock import SILENT, held, holder
-from ocelog.installation.opening import make, opened
+from ocelog.installation.making import make
+from ocelog.installation.opening import opened
 
 
 @pytest.fixture

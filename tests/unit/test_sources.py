@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from ocelog.app import sources
 from ocelog.app.sources import GivenSecret, clean_name, row_of, source_id
 from ocelog.errors import ConfigError
-from ocelog.installation import opening
+from ocelog.installation import making
+from ocelog.installation.opening import opened
 from ocelog.ledger.vault import Vault
 from ocelog.model import SourceRow
 from ocelog.secret import Secret
@@ -47,7 +48,7 @@ def test_a_name_that_could_mislead_is_refused(name: str) -> None:
 
 def test_a_source_is_paused_until_its_secret_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service beside us, or a crash between the two, must not meet a source that has no secret yet."""
-    opening.make(tmp_path / "home", ledger_url=None)
+    making.make(tmp_path / "home", ledger_url=None)
     paused = list[bool]()
     put = Vault.put
 
@@ -56,7 +57,7 @@ def test_a_source_is_paused_until_its_secret_is_kept(tmp_path: Path, monkeypatch
         put(self, source, name, secret)
 
     monkeypatch.setattr(Vault, "put", watched)
-    with opening.opened(tmp_path / "home") as home:
+    with opened(tmp_path / "home") as home:
         row = row_of("prod", from_mapping({"token_url": "cognito", "client_id": "x"}), {})
         sources.add(home, row, GivenSecret(value=Secret("s")))
         paused.extend(row.paused for row in home.ledger.sources())
@@ -86,8 +87,8 @@ def described(name: str, **settings: object) -> SourceRow:
 def test_the_same_tenant_under_a_second_name_is_refused_with_the_first_ones_name(
     tmp_path: Path, settings: dict[str, object], twin: bool
 ) -> None:
-    opening.make(tmp_path / "home", ledger_url=None)
-    with opening.opened(tmp_path / "home") as home:
+    making.make(tmp_path / "home", ledger_url=None)
+    with opened(tmp_path / "home") as home:
         sources.add(home, described("first"), GivenSecret(value=Secret("s")))
         second = described("second", **settings)
         if twin:

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ocelog.app.status import Standing, standings
+from ocelog.installation.opening import Installation
 from ocelog.lake.query.queries import ExtraTable
-from ocelog.ledger.store import Ledger
 from ocelog.schema.decode.timestamps import INSTANT
+
+if TYPE_CHECKING:
+    # The ledger takes half of the time that a short query takes: it is imported if a query reads it.
+    from ocelog.app.status import Standing
 
 _STREAMS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("source", pa.string(), "Name of the source."),
@@ -67,20 +71,24 @@ MEANINGS = {
 }
 
 
-def ledger_tables(ledger: Ledger) -> dict[str, ExtraTable]:
-    """Return the tables by name; their rows are read from `ledger` when a query asks for them."""
+def ledger_tables(installation: Installation) -> dict[str, ExtraTable]:
+    """Return the tables by name; their rows are read from the ledger when a query asks for them."""
     rows = {"streams": _stream_rows, "coverage": _coverage_rows}
     return {
-        table: ExtraTable(schema=schema, rows=partial(_table, ledger, schema, rows[table]))
+        table: ExtraTable(schema=schema, rows=partial(_table, installation, schema, rows[table]))
         for table, schema in ledger_schemas().items()
     }
 
 
-def _table(ledger: Ledger, schema: pa.Schema, rows: Callable[[Standing], list[dict[str, object]]]) -> pa.Table:
-    return pa.Table.from_pylist([row for each in standings(ledger) for row in rows(each)], schema=schema)
+def _table(
+    installation: Installation, schema: pa.Schema, rows: "Callable[[Standing], list[dict[str, object]]]"
+) -> pa.Table:
+    from ocelog.app.status import standings  # noqa: PLC0415 - see above
+
+    return pa.Table.from_pylist([row for each in standings(installation.ledger) for row in rows(each)], schema=schema)
 
 
-def _coverage_rows(each: Standing) -> list[dict[str, object]]:
+def _coverage_rows(each: "Standing") -> list[dict[str, object]]:
     return [
         {
             "source": each.source,
@@ -97,7 +105,7 @@ def _coverage_rows(each: Standing) -> list[dict[str, object]]:
     ]
 
 
-def _stream_rows(each: Standing) -> list[dict[str, object]]:
+def _stream_rows(each: "Standing") -> list[dict[str, object]]:
     row: dict[str, object] = {
         "source": each.source,
         "source_id": each.source_id,

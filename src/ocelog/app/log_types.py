@@ -1,16 +1,16 @@
 """Which log types there are, and what their tables look like."""
 
 from collections.abc import Collection
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from ocelog.errors import ConfigError
-from ocelog.lake.ports import Traits, with_traits
 from ocelog.model import REJECTIONS, Kind, table_name
-from ocelog.schema.columns.table import REJECTION_SCHEMA, arrow_schema
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def kinds() -> dict[str, Kind]:
@@ -23,8 +23,17 @@ def short_names(*, swept: bool = False) -> list[str]:
     return list(dict.fromkeys(kind.short for kind in kinds().values() if kind.sweep_by is not None or not swept))
 
 
-def table_schemas() -> dict[str, pa.Schema]:
+def table_names() -> list[str]:
+    """Return the name of every table."""
+    return [*map(table_name, kinds()), REJECTIONS]
+
+
+def table_schemas() -> "dict[str, pa.Schema]":
     """Return the columns of every table, with its traits."""
+    # Arrow takes longer to import than `ocelog status` may take for all of its work.
+    from ocelog.lake.ports import Traits, with_traits  # noqa: PLC0415 - see above
+    from ocelog.schema.columns.table import REJECTION_SCHEMA, arrow_schema  # noqa: PLC0415 - see above
+
     packaged, rejections = packaged_schemas(), Traits(partition="day", changes=False)
     tables = {
         table_name(name): with_traits(

@@ -5,19 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ocelog.app.log_types import table_schemas
+from ocelog.app.log_types import table_names
 from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.status import Standing, Unpublished, lagging, lost_lines, standings, unpublished
 from ocelog.errors import HomeError
 from ocelog.installation import home as homes
 from ocelog.installation.home import Home
 from ocelog.installation.home_lock import Holder, holder
-from ocelog.installation.opening import Installation
+from ocelog.installation.opening import Installation, read_key
 from ocelog.lake.upkeep.inspect import inspect
 from ocelog.ledger.loops import LoopMark
 from ocelog.ledger.vault import COPIED
 from ocelog.model import REJECTIONS
-from ocelog.sandbox.child import describe
+from ocelog.sandbox.kernel import offered
 from ocelog.times import has_passed
 from ocelog.units import about, write_instant
 
@@ -76,8 +76,8 @@ def overview(
     streams = [each for each in standings(ledger) if source_id in (None, each.source_id)]
     who = _running(home)
     loops = ledger.loop_marks()
-    schemas, after = table_schemas(), installation.settings.publish_after
-    lake = [found.text for found in inspect(home.path, ledger, schemas)] + lost_lines(ledger)
+    tables, after = table_names(), installation.settings.publish_after
+    lake = [found.text for found in inspect(home.path, ledger, tables)] + lost_lines(ledger)
     lake += [
         f"the purge of {row.name!r} was not finished, and its rows can still be queried. Go on with it: "
         f"ocelog source remove {row.id} --purge"
@@ -89,13 +89,13 @@ def overview(
         holder=who,
         hangs=_hangs(who, now),
         stale=_stale(streams, who, allowed, now),
-        not_published=unpublished(ledger, schemas, publish_after=after, allowed=allowed, now=now),
+        not_published=unpublished(ledger, tables, publish_after=after, allowed=allowed, now=now),
         loops=loops,
         lagging=lagging(loops, allowed=allowed, now=now),
         rejection_parts=ledger.unpublished(REJECTIONS)[0],
         lake=lake,
         key=_key_trouble(installation, running=who is not None),
-        sandbox=describe(),
+        sandbox=str(offered()),
         disk_free=homes.free_bytes(home),
     )
 
@@ -107,7 +107,7 @@ def _key_trouble(installation: Installation, *, running: bool) -> str | None:
     if not sealed or not homes.may_write(place.path):
         return None
     try:
-        installation.vault()
+        read_key(installation.settings, place)
     except HomeError as error:
         # A service may have a key that this shell has not: from systemd, or in its environment.
         return None if running and not os.path.lexists(place.key_file) else str(error)

@@ -21,9 +21,7 @@ def ask(
     `trusted` is SQL of ours, or SQL that its owner vouches for: it runs even if the kernel cannot keep it in. Raises
     what `Queries.run` does.
     """
-    ledger = installation.ledger
-    queries = Queries(
-        installation.home.path, ledger, table_schemas(), extras=ledger_tables(ledger), saved=saved_views()
-    )
+    home, ledger = installation.home.path, lambda: installation.ledger
+    queries = Queries(home, ledger, table_schemas(), extras=ledger_tables(installation), saved=saved_views())
     with queries.run(sql, limits=limits, trusted=trusted) as answer:
         yield answer

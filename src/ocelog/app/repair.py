@@ -21,12 +21,12 @@ from ocelog.lake.read.scan import opened
 from ocelog.lake.read.view import Views
 from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.storage.checksums import damage
+from ocelog.lake.storage.leftovers_note import note_path, noted
 from ocelog.lake.upkeep import repair as tables
 from ocelog.lake.upkeep.inspect import inspect
-from ocelog.lake.upkeep.leftovers import noted
 from ocelog.lake.upkeep.maintenance import expire_soon
 from ocelog.lake.write.damage import lost_part
-from ocelog.lake.write.parts import LANDING, cursor_range, write_part
+from ocelog.lake.write.parts import cursor_range, write_part
 from ocelog.lake.write.publish import Publisher
 from ocelog.model import REJECTIONS, GivenUp, Kind, NewPart, Part, Slice, SourceRow, table_name
 from ocelog.times import from_us
@@ -146,7 +146,7 @@ def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: 
 
 def _mend_notes(installation: Installation, done: Repair) -> None:
     for table in table_schemas():
-        note = installation.home.path / LANDING / table / "leftovers.json"
+        note = note_path(installation.home.path, table)
         if note.exists() and noted(note) is None:
             done.lines.append(f"{table}: the note of files to be deleted is damaged: it is begun anew.")
             if not done.dry_run:

@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 from ocelog import errors
 from ocelog.app.source_settings import damage, source_settings, stream_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
-from ocelog.lake.read.sql import ALL_LOGS
 from ocelog.ledger.loops import PUBLISH, LoopMark
 from ocelog.ledger.slices import LONGEST_WAITS
 from ocelog.ledger.store import Ledger, StreamRow
-from ocelog.model import PUBLISHING, Marks, Origin, Slice, SliceState, SourceRow, TableFault, table_name
+from ocelog.model import ALL_LOGS, PUBLISHING, Marks, Origin, Slice, SliceState, SourceRow, TableFault, table_name
 from ocelog.pull.planner import complete_through, still_short
 from ocelog.pull.sweep import Sweep as SweepRound
 from ocelog.times import CLOCKS_APART, from_us, has_passed

@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ocelog.app.queries import Answer
 from ocelog.cli import show
@@ -129,6 +128,8 @@ def as_parquet(answer: Answer) -> None:
         raise ConfigError(
             "Parquet is not text: write it to a file, such as: ocelog query ... -o parquet > answer.parquet"
         )
+    import pyarrow.parquet as pq  # noqa: PLC0415 - takes 10 ms, which every other form saves
+
     with pq.ParquetWriter(sys.stdout.buffer, answer.schema, compression="zstd") as writer:
         for batch in answer.batches:
             writer.write_batch(batch)

@@ -7,7 +7,6 @@ database and the lake.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -77,6 +76,8 @@ def build(wanted: str | None, *, whole: bool = False) -> typer.Typer:
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer hands an option's value on by position
     if asked:
+        from importlib.metadata import version  # noqa: PLC0415 - takes 10 ms, which every other command saves
+
         typer.echo(f"ocelog {version('ocelog')}")
         raise typer.Exit
 

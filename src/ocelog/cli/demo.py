@@ -22,7 +22,8 @@ from ocelog.dispatch.threads import Stop
 from ocelog.errors import HomeError
 from ocelog.installation import config
 from ocelog.installation.home_lock import held
-from ocelog.installation.opening import Installation, make, opened
+from ocelog.installation.making import make
+from ocelog.installation.opening import Installation, opened
 from ocelog.model import table_name
 from ocelog.pull.puller import Step
 from ocelog.pull.stream import Stream

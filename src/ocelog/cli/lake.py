@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app.log_types import table_schemas
+from ocelog.app.log_types import table_names
 from ocelog.app.tables import LakeInfo, check_table, current_sql, lake_info, literal, meanings
 from ocelog.cli import show
 from ocelog.installation.opening import opened
@@ -21,7 +21,7 @@ def command(
     """Show where the tables are and what is published; with a table, lines to paste into other engines."""
     if table is not None:
         check_table(table, meanings())
-    names = [table] if table is not None else list(table_schemas())
+    names = [table] if table is not None else table_names()
     with opened(reading=True) as installation:
         found = [lake_info(installation, name) for name in names]
     if json:

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from ocelog.app.queries import Answer, Limits, ask
-from ocelog.app.status import lost_lines, sweeps
 from ocelog.cli import answers, show
 from ocelog.cli.limits import bound_memory
 from ocelog.cli.output import in_utf8
@@ -73,7 +72,7 @@ def command(  # noqa: PLR0913 - its options
     if csv_safe and form is not Output.CSV:
         raise ConfigError("--csv-safe is for CSV: add -o csv, or leave it out.")
     text = _utf8(_sql(sql, file))
-    with opened(reading=True) as installation:
+    with opened(reading=True, ledger_later=True) as installation:
         answer_sql(
             installation,
             text,
@@ -108,7 +107,14 @@ def answer_sql(installation: Installation, sql: str, options: Options) -> None:
     bound_memory(limits.memory_mb)
     with ask(installation, sql, limits=limits, trusted=options.unsafe) as answer:
         _write(answer, options)
-    for line in (*answer.missing, *lost_lines(installation.ledger, answer.tables)):
+    for line in answer.missing:
+        show.remark(line)
+    if not answer.tables:
+        return
+    # The ledger takes half of the time that a short query takes.
+    from ocelog.app.status import lost_lines, sweeps  # noqa: PLC0415 - see above
+
+    for line in lost_lines(installation.ledger, answer.tables):
         show.remark(line)
     if any(name.endswith("_current") for name in answer.tables):
         for stream, sweep in sweeps(installation.ledger).items():

@@ -7,7 +7,7 @@ import typer
 
 from ocelog.cli import show
 from ocelog.installation import config
-from ocelog.installation.opening import make
+from ocelog.installation.making import make
 
 
 def command(

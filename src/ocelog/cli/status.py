@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app import sources
 from ocelog.app.overview import Overview, overview
 from ocelog.app.status import Standing, Unpublished
 from ocelog.cli import show
@@ -33,7 +32,11 @@ def command(
     shown, and leave it 0: they are kept whole, and nothing waits for them.
     """
     with opened(reading=True) as installation:
-        source = None if name is None else sources.find(installation, name).id
+        source = None
+        if name is not None:
+            from ocelog.app import sources  # noqa: PLC0415 - takes longer than all the rest, with what it stands on
+
+            source = sources.find(installation, name).id
         found = overview(installation, allowed=duration(max_lag), now=datetime.now(UTC), source_id=source)
     if json:
         show.as_json(_whole(found))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.log_types import table_schemas
+from ocelog.app.log_types import table_names
 from ocelog.app.tables import check_table
 from ocelog.app.upkeep import tend
 from ocelog.cli import show
@@ -34,7 +34,7 @@ def command(
     """
     if output not in OUTPUTS:
         raise ConfigError(f"--output is {' or '.join(OUTPUTS)}, not {output!r}.")
-    tables = list(table_schemas())
+    tables = table_names()
     if table is not None:
         check_table(table, tables)
         tables = [table]

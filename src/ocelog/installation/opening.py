@@ -1,184 +1,86 @@
 """What every command opens first: settings, home, ledger, and the key when a secret is needed."""
 
-import os
-import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ocelog.errors import HomeError, LakeDamagedError
 from ocelog.installation import config, home
 from ocelog.installation.config import Settings
 from ocelog.installation.home import Home
-from ocelog.lake.catalog.state import NAMESPACE, TableStates
-from ocelog.lake.read.view import checked_mark
-from ocelog.lake.upkeep.repair import candidates
-from ocelog.ledger import keys
-from ocelog.ledger.open import absolute
-from ocelog.ledger.store import Ledger
-from ocelog.ledger.vault import Vault, file_mark
+
+if TYPE_CHECKING:
+    # Imported where they are used: they take most of the time that a short command takes.
+    from ocelog.ledger.store import Ledger
+    from ocelog.ledger.vault import Vault
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Installation:
     """An open home."""
 
     settings: Settings
     home: Home
-    ledger: Ledger
+    opens: "Callable[[], Ledger]"
+    _ledger: "Ledger | None" = None
 
-    def vault(self) -> Vault:
+    @property
+    def ledger(self) -> "Ledger":
+        """The open ledger; see `opened` for when it is opened."""
+        if self._ledger is None:
+            self._ledger = self.opens()
+        return self._ledger
+
+    def vault(self) -> "Vault":
         """Open the secrets. Raises HomeError where the key is lost."""
         return self.ledger.vault(read_key(self.settings, self.home))
 
     def key_mark(self) -> str:
         """Return what changes when the file of the key does; empty if the key comes from elsewhere, or is lost."""
+        from ocelog.ledger.vault import file_mark  # noqa: PLC0415 - see above
+
         return "" if config.key_text() is not None else file_mark(self.settings.key_file or self.home.key_file)
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._ledger is not None:
+            self._ledger.close()
 
 
 @contextmanager
-def opened(path: Path | None = None, *, reading: bool = False) -> Iterator[Installation]:
+def opened(path: Path | None = None, *, reading: bool = False, ledger_later: bool = False) -> Iterator[Installation]:
     """Open the home at `path`, or the one that the environment names, within the block.
 
-    For `reading`, a home that this user may not write will do, another user's too.
+    For `reading`, a home that this user may not write will do, another user's too. With `ledger_later` the ledger is
+    opened by the first who asks for it, or not at all; only one thread may.
     """
     # First, since another user's settings cannot be read either, and it is the owner who must be named.
     home.exists(path or config.home_path())
     settings = config.load(home=path)
     place = home.open_home(settings.home, reading=reading)
+    installation = Installation(settings=settings, home=place, opens=partial(_open_ledger, place, reading=reading))
+    if not ledger_later:
+        _ = installation.ledger
+    try:
+        yield installation
+    finally:
+        installation.close()
+
+
+def _open_ledger(place: Home, *, reading: bool) -> "Ledger":
+    from ocelog.ledger.store import Ledger  # noqa: PLC0415 - see above
+
     if reading and not home.may_write(place.path):
-        ledger = Ledger.for_reading(place.ledger_url)
-    else:
-        ledger = Ledger.open(place.ledger_url, create=False)
-    try:
-        yield Installation(settings=settings, home=place, ledger=ledger)
-    finally:
-        ledger.close()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """What `make` did."""
-
-    home: Home
-    new: bool
-    new_key: Path | None
-    old_key: Path | None = None
-    """Where an unusable key is now."""
-    mended: bool = False
-    """Whether only its home.json was written anew."""
-
-
-def make(path: Path, *, ledger_url: str | None) -> Made:
-    """Make a home at `path`, or complete one whose key or home.json is lost or damaged.
-
-    Raises HomeError, also where the ledger is gone, or is not that of the lake in `path`.
-    """
-    ledger_url = None if ledger_url is None else absolute(ledger_url)
-    damaged = home.exists(path) and not home.note_is_whole(path)
-    there = home.exists(path) and not damaged
-    _check_key_file(config.load().key_file)
-    if there:
-        place = home.open_home(path)
-        if ledger_url is not None and ledger_url != place.ledger_url:
-            raise HomeError(f"{path} is a home already, with another ledger: choose another folder with --home.")
-        Ledger.open(place.ledger_url, create=False).close()
-        new_key, old_key = _make_key(place.key_file)
-        return Made(home=place, new=False, new_key=new_key, old_key=old_key)
-    remains = home.has_remains(path)
-    if ledger_url is None and (damaged or remains):
-        _refuse_lost_ledger(path)
-    if ledger_url is not None and not ledger_url.startswith("sqlite"):
-        # First of all: where the server does not answer, nothing is left behind.
-        _make_ledger(ledger_url, Path(os.path.realpath(path.expanduser())), inside=False)
-    real = home.prepare(path)
-    _make_ledger(ledger_url or home.default_ledger(real), real, inside=ledger_url is None)
-    new_key, old_key = _make_key(real / "key")
-    if damaged:
-        home.move_aside(real / "home.json")
-    made = home.finish(real, ledger_url=ledger_url)
-    return Made(home=made, new=not remains, new_key=new_key, old_key=old_key, mended=remains)
-
-
-def _refuse_lost_ledger(path: Path) -> None:
-    """Refuse to begin a new ledger in a folder that was a home: its lake, or its home.json, is of another one."""
-    try:
-        lost = (path / "ledger.db").stat().st_size == 0
-    except FileNotFoundError:
-        lost = True
-    if lost:
-        raise HomeError(
-            f"{path} was a home, but its home.json cannot be read and there is no ledger.db in it. If the ledger is on "
-            f"PostgreSQL, run: ocelog init --home {shlex.quote(str(path))} --ledger URL. Otherwise restore a backup "
-            "into an empty folder: ocelog restore DIR --home FOLDER. Nothing was changed."
-        )
-
-
-def _make_ledger(url: str, real: Path, *, inside: bool) -> None:
-    """Make the ledger at `url`, or find that it is the one of the lake in `real`. Raises HomeError."""
-    ledger = Ledger.open(url)
-    try:
-        if not _belongs(ledger, real, inside=inside):
-            raise HomeError(
-                f"The ledger {ledger.url} belongs to another home already: each home has one of its own. Give this one "
-                "a database of its own, or open the home that it belongs to."
-            )
-    finally:
-        ledger.close()
-
-
-def _belongs(ledger: Ledger, real: Path, *, inside: bool) -> bool:
-    """Tell whether `ledger` is new, or that of the folder `real`: its lake or its parts must say so.
-
-    A ledger `inside` the folder needs no such witness before it has landed anything. Raises HomeError for a lake of
-    another ledger, and for one that lacks what the ledger knows to be published.
-    """
-    states, witnessed, missing = TableStates(real), False, False
-    made = (real / "lake" / "warehouse" / NAMESPACE).glob("*")
-    for table in sorted({*ledger.tables(), *(path.name for path in made)}):
-        try:
-            theirs, mark = states.mark(table)
-        except LakeDamagedError:
-            # `ocelog repair` mends it, but needs a home first.
-            found = [each for each in candidates(real, table) if each.ledger_id is not None]
-            theirs, mark = (found[0].ledger_id, ledger.removed_through(table)) if found else (None, 0)
-            if not found:
-                continue
-        checked_mark(table, (theirs, mark), ours=ledger.id, removed=ledger.removed_through(table))
-        parts = ledger.parts(table)
-        there = any((real / part.path).exists() for part in parts)
-        witnessed = witnessed or theirs is not None or there
-        missing = missing or (bool(parts) and not there)
-    if witnessed or not ledger.sources(removed=True):
-        return True
-    return inside and not missing
-
-
-def _check_key_file(path: Path | None) -> None:
-    """Refuse a key file that is named and not there: it is the person's own, and none is made in its place."""
-    if path is not None and config.key_text() is None and not path.is_file():
-        raise HomeError(
-            f"OCELOG_KEY_FILE names {path}, and no such file is there: put the key there, or unset OCELOG_KEY_FILE to "
-            "have a key made in the home. Nothing was changed."
-        )
-
-
-def _make_key(path: Path) -> tuple[Path | None, Path | None]:
-    """Make a key file unless the key comes from elsewhere, or is there; return it, and where an unusable one is now."""
-    settings = config.load()
-    if config.key_text() is not None or settings.key_file is not None:
-        return None, None
-    missing = keys.is_missing(path)
-    if not missing and keys.is_usable(path):
-        return None, None
-    aside = None if missing else home.move_aside(path)
-    keys.make_key(path)
-    return path, aside
+        return Ledger.for_reading(place.ledger_url)
+    return Ledger.open(place.ledger_url, create=False)
 
 
 def read_key(settings: Settings, place: Home) -> bytes:
     """Return the key: OCELOG_KEY, else the file that OCELOG_KEY_FILE names, else the home's. Raises HomeError."""
+    from ocelog.ledger import keys  # noqa: PLC0415 - see above
+
     given = config.key_text()
     if given is not None:
         return keys.parse_key(given.reveal(), origin="OCELOG_KEY")

@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
-import pyarrow as pa
 
 from ocelog.model import GivenUp, Part
+
+if TYPE_CHECKING:
+    # Whoever only names a ledger goes without Arrow.
+    import pyarrow as pa
 
 _TRAITS = b"ocelog.traits"
 
@@ -26,12 +29,12 @@ class Traits:
     Any other, a new one perhaps, counts as open, and outlives every retention."""
 
 
-def with_traits(schema: pa.Schema, traits: Traits) -> pa.Schema:
+def with_traits(schema: "pa.Schema", traits: Traits) -> "pa.Schema":
     """Return `schema` with `traits`."""
     return schema.with_metadata({**(schema.metadata or {}), _TRAITS: msgspec.json.encode(traits)})
 
 
-def traits_of(schema: pa.Schema) -> Traits:
+def traits_of(schema: "pa.Schema") -> Traits:
     """Return the traits that `schema` carries; the defaults if it carries none."""
     written = (schema.metadata or {}).get(_TRAITS)
     return Traits() if written is None else msgspec.json.decode(written, type=Traits)

@@ -33,6 +33,8 @@ def open_database(address: str, *, durable: bool, create: bool) -> Database:
             if not create:
                 _refuse_lost(database)
             _keep_private(database.url.database)
+        else:
+            tables.prepare_for_postgresql()
         with database.read() as connection:
             found = _revision(connection)
         if found is None and not create:

@@ -46,7 +46,13 @@ sources = Table(
     Column("added_us", BigInteger, nullable=False),
 )
 _present = sources.c.removed_us.is_(None)
-Index("ix_sources_name", sources.c.name, unique=True, sqlite_where=_present, postgresql_where=_present)
+_names = Index("ix_sources_name", sources.c.name, unique=True, sqlite_where=_present)
+
+
+def prepare_for_postgresql() -> None:
+    """Say of the tables what only PostgreSQL needs: its part of SQLAlchemy takes 40 ms to import."""
+    _names.dialect_options["postgresql"]["where"] = _present
+
 
 secrets = Table(
     "secrets",

@@ -5,8 +5,6 @@ import json
 import os
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, delete, insert, select
 
 from ocelog.errors import HomeError
@@ -26,18 +24,21 @@ _t = tables.secrets.c
 class Vault:
     """The secrets of all sources. A repr shows neither key nor secrets."""
 
-    __slots__ = ("_cipher", "_database")
+    __slots__ = ("_database", "_key")
 
     def __init__(self, database: Database, key: bytes) -> None:
         if len(key) != KEY_BYTES:
             raise HomeError(f"The key must have {KEY_BYTES} bytes; this one has {len(key)}.")
         self._database = database
-        self._cipher = AESGCM(key)
+        self._key = key
 
     def put(self, source_id: str, name: str, secret: Secret) -> None:
         """Seal a copy of `secret` in the place of what was there."""
+        # Imported where it is used: it takes 10 ms, and most commands need no secret.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
+
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = nonce + self._cipher.encrypt(nonce, secret.reveal().encode(), _row_name(source_id, name))
+        sealed = nonce + AESGCM(self._key).encrypt(nonce, secret.reveal().encode(), _row_name(source_id, name))
         with self._database.write() as tx:
             _replace(tx, source_id, name, {"sealed": sealed})
 
@@ -64,8 +65,11 @@ class Vault:
             _delete(tx, source_id, name)
 
     def _unseal(self, source_id: str, name: str, sealed: bytes) -> Secret:
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see above
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
+
         try:
-            plain = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _row_name(source_id, name))
+            plain = AESGCM(self._key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _row_name(source_id, name))
         except (InvalidTag, ValueError) as error:
             raise HomeError(f"The key does not open this source's {name}: it is another key. {_ENTER_AGAIN}") from error
         return Secret(plain.decode())

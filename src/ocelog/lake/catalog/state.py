@@ -8,15 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from struct import unpack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, OcelogError
 from ocelog.files import read_regular
+from ocelog.lake.catalog.manifests import Entry, Manifest, read_entries, read_list
 from ocelog.lake.storage.checksums import damaged, read_error, unreadable
-
-if TYPE_CHECKING:
-    from pyiceberg.manifest import DataFile
 
 NAMESPACE = "ocelog"
 CATALOG_NAME = "ocelog"
@@ -176,27 +174,21 @@ class TableStates:
         current = metadata.get("current-snapshot-id")
         if current in {None, -1}:
             return
-        from pyiceberg.manifest import ManifestContent, read_manifest_list  # noqa: PLC0415 - takes half a second
-
-        from ocelog.lake.catalog.file_io import durable_io  # noqa: PLC0415 - for its users only
-
         with readable(metadata["location"]):
             snapshot = next(s for s in metadata["snapshots"] if s["snapshot-id"] == current)
-        io = durable_io()
         cursor_field = _field_id(metadata, "p_cursor_time")
         before, now = self._manifests.get(table, {}), dict[str, tuple[TableFile, ...]]()
         with readable(snapshot["manifest-list"]):
-            manifests = list(read_manifest_list(io.new_input(snapshot["manifest-list"])))
+            manifests = read_list(snapshot["manifest-list"])
         for manifest in manifests:
-            if manifest.content != ManifestContent.DATA:
+            if not manifest.of_data:
                 raise HomeError(_foreign(table, "holds delete files"))
-            path = manifest.manifest_path
-            known = before.get(path)
+            known = before.get(manifest.path)
             if known is None:
-                with readable(path):
-                    entries = manifest.fetch_manifest_entry(io)
-                known = tuple(_table_file(table, entry.data_file, cursor_field) for entry in entries)
-            now[path] = known
+                with readable(manifest.path):
+                    entries = list(read_entries(manifest))
+                known = tuple(_table_file(table, entry, manifest, cursor_field) for entry in entries)
+            now[manifest.path] = known
             yield from known
         # Only those of the present snapshot: each publish adds one.
         self._manifests[table] = now
@@ -239,22 +231,22 @@ def _field_id(metadata: Mapping[str, Any], name: str) -> int:
     return int(found[-1])
 
 
-def _table_file(table: str, file: "DataFile", cursor_field: int) -> TableFile:
-    if file.file_format.value != "PARQUET":
-        raise HomeError(_foreign(table, f"holds a file that is not Parquet, {file.file_path}"))
+def _table_file(table: str, file: Entry, manifest: Manifest, cursor_field: int) -> TableFile:
+    if file.format != "PARQUET":
+        raise HomeError(_foreign(table, f"holds a file that is not Parquet, {file.path}"))
     return TableFile(
-        path=file.file_path.removeprefix("file://"),
-        rows=file.record_count,
-        bytes=file.file_size_in_bytes,
-        min_cursor_us=_bound(file.lower_bounds, cursor_field),
-        max_cursor_us=_bound(file.upper_bounds, cursor_field),
-        spec_id=file.spec_id,
-        partition=tuple(file.partition[place] for place in range(len(file.partition))),
+        path=file.path.removeprefix("file://"),
+        rows=file.rows,
+        bytes=file.size,
+        min_cursor_us=_bound(file.lower, cursor_field),
+        max_cursor_us=_bound(file.upper, cursor_field),
+        spec_id=manifest.spec_id,
+        partition=file.partition,
     )
 
 
-def _bound(bounds: Mapping[int, bytes] | None, field: int) -> int | None:
-    found = (bounds or {}).get(field)
+def _bound(bounds: Mapping[int, bytes], field: int) -> int | None:
+    found = bounds.get(field)
     return None if found is None else int(unpack("<q", found)[0])
 
 

@@ -14,12 +14,12 @@ from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.query.engine import Guards, Limits, Run
 from ocelog.lake.read.saved_views import SavedView
-from ocelog.lake.read.sql import ALL_LOGS, CURRENT, all_logs_view, create_view, current_view, log_tables, view_of_files
-from ocelog.lake.read.view import View, Views
+from ocelog.lake.read.sql import CURRENT, all_logs_view, create_view, current_view, log_tables, view_of_files
+from ocelog.lake.read.view import GRACE, View, Views
 from ocelog.lake.storage.checksums import damaged
 from ocelog.lake.storage.scratch import temporary_directory
 from ocelog.lake.storage.verified import Verified
-from ocelog.lake.write.cleaning import GRACE
+from ocelog.model import ALL_LOGS
 
 __all__ = ["Answer", "ExtraTable", "Guards", "Limits", "Queries"]
 
@@ -67,7 +67,7 @@ class Queries:
     def __init__(  # noqa: PLR0913 - where, of what, made how
         self,
         home: Path,
-        ledger: LakeLedger,
+        ledger: LakeLedger | Callable[[], LakeLedger],
         schemas: Mapping[str, pa.Schema],
         extras: Mapping[str, ExtraTable] | None = None,
         *,

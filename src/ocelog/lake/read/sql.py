@@ -9,7 +9,6 @@ from ocelog.model import REJECTIONS
 # What is put together here are the names of our schemas and the paths of our files, quoted.
 # ruff: noqa: S608
 
-ALL_LOGS = "all_logs"
 CURRENT = "_current"
 ORDER = ("p_version_time", "p_observed_at", "p_row_id")
 """Versions of one record of one source sort by these; what is null comes first."""

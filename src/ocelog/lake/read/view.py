@@ -1,13 +1,17 @@
 """What is there at one instant: the table's files, and the parts that no commit of the table holds yet."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from ocelog.errors import HomeError
 from ocelog.lake.catalog.state import TableFile, TableState, TableStates
 from ocelog.lake.ports import LakeLedger
 from ocelog.model import Part
+
+GRACE = timedelta(minutes=10)
+"""How long a part outlives its publishing; no query may take longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +34,9 @@ class View:
 class Views:
     """Takes consistent views of the tables of one home."""
 
-    def __init__(self, home: Path, ledger: LakeLedger) -> None:
-        self._ledger = ledger
+    def __init__(self, home: Path, ledger: LakeLedger | Callable[[], LakeLedger]) -> None:
+        # A query on no table takes no view, and needs no ledger.
+        self._ledger = ledger if callable(ledger) else lambda: ledger
         self._states = TableStates(home)
 
     def take(self, table: str) -> View:
@@ -41,11 +46,12 @@ class Views:
         other way round it would be in neither. A file of the view may still be removed before it is read: whoever
         meets that takes a new view. Raises HomeError for a lake that another ledger filled, or that lacks rows.
         """
-        removed = self._ledger.removed_through(table)
-        parts = self._ledger.parts(table)
+        ledger = self._ledger()
+        removed = ledger.removed_through(table)
+        parts = ledger.parts(table)
         state = self._states.state(table)
         mark = checked_mark(
-            table, (None, 0) if state is None else (state.ledger_id, state.mark), ours=self._ledger.id, removed=removed
+            table, (None, 0) if state is None else (state.ledger_id, state.mark), ours=ledger.id, removed=removed
         )
         return View(
             table=table,

@@ -11,8 +11,9 @@ from ocelog.errors import OcelogError
 from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read.saved_views import saved_views
-from ocelog.lake.read.sql import ALL_LOGS, CURRENT, all_logs_view, create_view, current_view, log_tables, view_of_files
+from ocelog.lake.read.sql import CURRENT, all_logs_view, create_view, current_view, log_tables, view_of_files
 from ocelog.lake.storage.disk import disk_errors
+from ocelog.model import ALL_LOGS
 
 _NOTE = """\
 -- The tables and views of this lake, for DuckDB 1.3 or newer: IMPORT DATABASE {folder};

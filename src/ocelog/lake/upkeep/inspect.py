@@ -7,12 +7,10 @@ from pathlib import Path
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
 from ocelog.lake.catalog.state import TableFile
 from ocelog.lake.ports import LakeLedger
-from ocelog.lake.read.scan import undecodable
 from ocelog.lake.read.view import View, Views
 from ocelog.lake.storage.checksums import damage, written_sum
+from ocelog.lake.storage.leftovers_note import note_path, noted
 from ocelog.lake.storage.verified import found_damaged
-from ocelog.lake.upkeep.leftovers import noted
-from ocelog.lake.write.parts import LANDING
 from ocelog.model import Part
 
 MOST_FILES = 10_000
@@ -49,7 +47,7 @@ def inspect(
             continue
         found += lost
         left = None if left is None else max(0, left - len(view.files) - len(view.parts))
-        note = home / LANDING / table / "leftovers.json"
+        note = note_path(home, table)
         if note.exists() and noted(note) is None:
             text = f"{table}: {note} is damaged; it only lists files to be deleted, and the next look begins it anew."
             found.append(Damage(table=table, text=text))
@@ -65,6 +63,8 @@ def _lost(home: Path, view: View, *, content: bool, most: int | None) -> Iterato
         try:
             what = damage(path, file.bytes, content=content) or known.get(str(path))
             if what is None and content and written_sum(path) is None:
+                from ocelog.lake.read.scan import undecodable  # noqa: PLC0415 - Arrow, which `status` saves
+
                 what = undecodable(path)
         except HomeError as error:
             yield Damage(table=view.table, text=f"{view.table}: {error}")

@@ -13,7 +13,8 @@ from ocelog.lake.catalog.file_io import durable_io, local_path
 from ocelog.lake.catalog.iceberg import table_location
 from ocelog.lake.catalog.state import TableStates, readable
 from ocelog.lake.storage.disk import make_directory, refusal, sync_directory, write_new
-from ocelog.lake.write.parts import LANDING, discard
+from ocelog.lake.storage.leftovers_note import note_path, noted
+from ocelog.lake.write.parts import discard
 from ocelog.times import has_passed
 
 EVERY = timedelta(days=1)
@@ -30,7 +31,7 @@ def remove_leftovers(home: Path, table: str, *, every: timedelta = EVERY) -> int
     """
     if not table_location(home, table).exists():
         return 0
-    looked = home / LANDING / table / "leftovers.json"
+    looked = note_path(home, table)
     if not looked.exists():
         _note(looked, [])
     now, last = time.time(), looked.stat().st_mtime
@@ -52,15 +53,6 @@ def remove_leftovers(home: Path, table: str, *, every: timedelta = EVERY) -> int
         discard(home, path)
     _note(looked, [path for path in unnamed if path not in before])
     return len(gone)
-
-
-def noted(looked: Path) -> list[str] | None:
-    """Return what the note of the last look lists; None if it is damaged: then the looking begins anew."""
-    try:
-        found = json.loads(read_regular(looked))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, list) and all(isinstance(path, str) for path in found) else None
 
 
 def _note(looked: Path, paths: list[str]) -> None:

@@ -6,10 +6,8 @@ from pathlib import Path
 
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.ports import LakeLedger
+from ocelog.lake.read.view import GRACE
 from ocelog.lake.write.parts import discard, remove_orphans
-
-GRACE = timedelta(minutes=10)
-"""How long a part outlives its publishing; no query may take longer."""
 
 
 def clean(home: Path, table: str, ledger: LakeLedger, *, grace: timedelta = GRACE) -> int:

@@ -1,0 +1,69 @@
+"""Short commands import only what they use: imports are most of what they cost."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from commands import Ocelog, simulator
+
+_SHOW = """
+import json, sys
+from ocelog.cli import main
+try:
+    main(json.loads(sys.argv[1]))
+except SystemExit as ended:
+    assert not ended.code, ended.code
+print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
+NEVER = {"alembic", "httpx2", "psycopg", "pydantic", "pyiceberg", "rich", "structlog", "sqlalchemy.dialects.postgresql"}
+"""What takes long to import, and no short command needs."""
+
+
+@pytest.fixture(scope="module")
+def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
+    found = Ocelog(tmp_path_factory.mktemp("imports") / "home")
+    found("init")
+    with simulator("--audit", "20", "--issues", "20", "--findings", "20") as tenant:
+        found.add(tenant)
+        found("pull")
+    return found
+
+
+def imported(ocelog: Ocelog, *arguments: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", _SHOW, json.dumps(arguments)],
+        env=ocelog.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "spared"),
+    [
+        (("query", "select 1"), {"sqlalchemy", "duckdb", "cryptography", "fastavro", "pyarrow.compute"}),
+        (("query", "select count(*) from wiz_issues_current"), {"duckdb", "cryptography", "pyarrow.compute"}),
+        (("status",), {"pyarrow", "duckdb", "cryptography"}),
+        (("tables",), {"sqlalchemy", "duckdb", "cryptography", "fastavro", "pyarrow.compute"}),
+        (("--help",), {"sqlalchemy", "pyarrow", "yaml"}),
+    ],
+)
+def test_a_short_command_imports_nothing_that_takes_long(
+    ocelog: Ocelog, arguments: tuple[str, ...], spared: set[str]
+) -> None:
+    allowed = {"rich"} if arguments == ("tables",) else set[str]()
+    found = imported(ocelog, *arguments)
+    assert sorted((NEVER - allowed | spared) & found) == []
+    assert any(name.startswith("ocelog.cli") for name in found)
+
+
+def test_what_is_spared_is_what_longer_commands_import() -> None:
+    """A name that nothing imports any more would make the test above say nothing."""
+    source = "\n".join(path.read_text() for path in (Path(__file__).parents[2] / "src" / "ocelog").rglob("*.py"))
+    missing = [name for name in NEVER - {"pydantic", "psycopg", "sqlalchemy.dialects.postgresql"} if name not in source]
+    assert not missing
