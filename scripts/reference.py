@@ -152,7 +152,11 @@ def with_current(text: str) -> str:
 
 def with_codes(text: str) -> str:
     """Return `text` (of errors.md) with the present table of codes between its marks."""
-    kinds = {errors.OperatorError: "2", errors.TransientError: "3", errors.HaltError: "2"}
+    kinds: dict[type[errors.OcelogError], str] = {
+        errors.OperatorError: "2",
+        errors.TransientError: "3",
+        errors.HaltError: "2",
+    }
     rows = [
         (f"`{each.code}`", code, f"[{each.__name__}](#{each.__name__.lower()})", _first_line(each))
         for kind, code in kinds.items()

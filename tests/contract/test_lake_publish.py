@@ -220,7 +220,7 @@ def test_a_commit_that_came_first_is_never_appended_over(
         return chunks(*args)
 
     monkeypatch.setattr(appending, "_chunks", meanwhile)
-    with pytest.raises(LakeUnavailableError, match="another publish came first"):
+    with pytest.raises(LakeUnavailableError, match="another process published first"):
         publisher.publish(TABLE)
     assert publisher.publish(TABLE).parts == 0
     assert sorted(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["a", "b"]
@@ -240,7 +240,7 @@ def test_a_publish_that_came_before_the_table_was_loaded_is_noticed_in_its_mark(
         return open_table(*args)
 
     monkeypatch.setattr(appending, "open_table", meanwhile)
-    with pytest.raises(LakeUnavailableError, match="another publish came first"):
+    with pytest.raises(LakeUnavailableError, match="another process published first"):
         publisher.publish(TABLE)
     assert lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids == ["a"]
 
@@ -510,7 +510,7 @@ def test_a_purge_that_another_commit_overtakes_changes_nothing_and_works_the_nex
         return copy_rest(*args)
 
     monkeypatch.setattr(purge, "_copy_rest", meanwhile)
-    with pytest.raises(LakeUnavailableError, match="another commit came first"):
+    with pytest.raises(LakeUnavailableError, match="another program committed first"):
         delete_rows(lake.home, TABLE, "s2")
     assert sorted(lake.load(TABLE, "s2", since_us=0, until_us=None).known.ids) == ["a", "c"]
     assert TableStates(lake.home).mark(TABLE) == ("ledger-1", 2)

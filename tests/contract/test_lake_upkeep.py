@@ -248,7 +248,7 @@ def test_two_that_rewrite_the_same_files_double_nothing(
         return sorted_rows(*args)
 
     monkeypatch.setattr(compaction, "sorted_rows", meanwhile)
-    with pytest.raises(LakeUnavailableError, match="another commit came first"):
+    with pytest.raises(LakeUnavailableError, match="another program committed first"):
         rewrite(lake.home, TABLE, paths(lake))
     assert len(content(lake)) == 3
     there = list((lake.home / "lake/warehouse/ocelog" / TABLE / "data").rglob("*.parquet"))

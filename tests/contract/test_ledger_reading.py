@@ -30,7 +30,7 @@ def test_a_ledger_whose_writer_died_is_not_read_without_the_index_of_its_log(tmp
         if not each.name.endswith("-shm"):
             (tmp_path / f"copy{each.name.removeprefix('ledger')}").write_bytes(each.read_bytes())
     owner.close()
-    with pytest.raises(HomeError, match=r"was not closed.*its owner must run any command"):
+    with pytest.raises(HomeError, match=r"was not closed.*its owner must run a command"):
         Ledger.for_reading(f"sqlite:///{tmp_path}/copy.db")
 
 

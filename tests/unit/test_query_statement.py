@@ -226,7 +226,7 @@ def test_every_function_of_the_engine_was_looked_at() -> None:
     ],
 )
 def test_what_is_no_table_of_the_lake_is_not_read(sql: str) -> None:
-    with pytest.raises(QueryError, match=r"There is no table|Only SHOW TABLES"):
+    with pytest.raises(QueryError, match=r"There is no table|Use SHOW TABLES"):
         checked(sql, NAMES)
 
 

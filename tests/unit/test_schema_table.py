@@ -51,7 +51,7 @@ def test_a_rejection_is_kept_as_it_came_whatever_it_is() -> None:
             record_id="x",
             unknown=frozenset("ba"),
         ),
-        Rejection(path="$", expected="an object", found="no JSON", raw=b"\xff"),
+        Rejection(path="$", expected="an object", found="not JSON", raw=b"\xff"),
     ]
     rows = rejection_rows(found, log_type="Wiz.Audit", keys=["0" * 32, "1" * 32], stamp=STAMP)
     assert rows.schema.equals(REJECTION_SCHEMA)

@@ -27,9 +27,9 @@ def todo(error: OcelogError, source: str) -> str:  # noqa: PLR0911 - one answer 
         case HaltError():
             return f"Run: ocelog source check {source}. If it finds nothing wrong, please report the message."
         case OcelogError(code="disk_full"):
-            return "Free some space on that disk; it goes on by itself then, and nothing is lost."
+            return "Free some space on that disk. It then goes on by itself, and nothing is lost."
         case SourceUnavailableError():
-            return f"Nothing at first: it is tried again. If it lasts, run: ocelog source check {source}"
+            return f"Nothing yet: it is tried again. If it goes on, run: ocelog source check {source}"
         case TransientError():
             return "Nothing: it is tried again."
         case _:

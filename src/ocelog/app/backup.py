@@ -142,7 +142,7 @@ def back_up(  # noqa: C901, PLR0912, PLR0915 - the order of the steps is the rul
 
 def _refuse_unfit(folder: Path, home: Path, ledger_id: str) -> None:
     if os.path.realpath(folder).startswith(os.path.realpath(home) + os.sep) or folder == home:
-        raise HomeError(f"{folder} is inside the home: name a folder elsewhere, best on another disk.")
+        raise HomeError(f"{folder} is inside the home: choose a folder elsewhere, best on another disk.")
     with homes.translated(folder):
         if not folder.is_dir():
             make_directory(folder, mode=0o700)
@@ -167,7 +167,7 @@ def _only_one(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LakeUnavailableError(f"Another backup to {folder} is under way: wait for it to end.") from None
+            raise LakeUnavailableError(f"Another backup to {folder} is running: wait for it to end.") from None
         yield
     finally:
         os.close(handle)
@@ -229,7 +229,7 @@ def _read_note(folder: Path) -> Mapping[str, Any]:
         version = int(note["version"])
         found = {name: note[name] for name in ("home", "ledger_id", "ledger", "tables", "files", "created")}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise HomeError(f"{folder} holds no whole backup: {_NOTE} cannot be read ({error}).") from error
+        raise HomeError(f"{folder} holds no complete backup: {_NOTE} cannot be read ({error}).") from error
     if version > _VERSION:
         raise HomeError(f"The backup {folder} was made by a newer Ocelog: upgrade first.")
     return found
@@ -302,7 +302,7 @@ def restore(  # noqa: C901, PLR0912 - the order of the steps is the rule
         Publisher(real, ledger, table_schemas()).reconcile()
         found = inspect(real, ledger, table_schemas())
         if found:
-            raise HomeError(f"The restored home is not whole: {found[0].text}")
+            raise HomeError(f"The restored home is not complete: {found[0].text}")
         ViewsFile(real, table_schemas()).refresh()
     finally:
         ledger.close()

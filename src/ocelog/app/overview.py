@@ -138,7 +138,7 @@ def _stale(found: Sequence[Standing], who: Holder | str | None, allowed: timedel
             case Holder() if _hangs(who, now):
                 why, do = f"`{who.command}` hangs", f"Restart it (process {who.pid} on {who.host})"
             case Holder() if who.is_service:
-                why, do = f"`{who.command}` does not get on", "Look at its log"
+                why, do = f"`{who.command}` makes no progress", "Look at its log"
             case Holder():
                 why, do = f"`{who.command}` is not a service", "After it has ended, run: ocelog run"
         added = f"added {write_instant(each.added)} and never read"

@@ -124,7 +124,7 @@ def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: 
         return
     waiting = [part for part in ledger.parts(table) if part.sequence > mark]
     done.lines.append(
-        f"{table}: {_first(why)} The table is made anew from the data files that are there, each row once."
+        f"{table}: {_first(why)} The table is made again from the data files that are there, each row once."
     )
     if done.dry_run:
         return
@@ -137,7 +137,7 @@ def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: 
     done.lines.append(f"{table}: {made.rows:,} rows were found again in data files.{again}")
     expected = known[0].rows if known else None
     if expected is None or made.rows < expected:
-        said = "nobody knows how many there were" if expected is None else f"there were {expected:,}"
+        said = "how many there were is not known" if expected is None else f"there were {expected:,}"
         reason = f"of which {made.rows:,} rows were found again, and {said}"
         path = f"lake/warehouse/{NAMESPACE}/{table}/metadata"
         ledger.note_lost(GivenUp(table=table, path=path, reason=reason, noticed_us=_now_us()))
@@ -148,7 +148,7 @@ def _mend_notes(installation: Installation, done: Repair) -> None:
     for table in table_schemas():
         note = note_path(installation.home.path, table)
         if note.exists() and noted(note) is None:
-            done.lines.append(f"{table}: the note of files to be deleted is damaged: it is begun anew.")
+            done.lines.append(f"{table}: the list of files to be deleted is damaged: a new one is started.")
             if not done.dry_run:
                 note.unlink()
 

@@ -126,7 +126,7 @@ def refuse_twin(installation: Installation, row: SourceRow) -> None:
         if theirs.is_same_account(settings):
             raise ConfigError(
                 f"The source {other.name!r} reads this tenant with this client id already, so each record would be "
-                f"here twice. Change that one (ocelog source edit {other.id}), or add --anyway to insist."
+                f"stored twice. Change that one (ocelog source edit {other.id}), or add --anyway to insist."
             )
 
 
@@ -172,7 +172,7 @@ def refuse_other_tenant(installation: Installation, before: SourceRow, after: So
     if not installation.ledger.slices(source_id=before.id):
         return
     raise ConfigError(
-        f"The source {before.name!r} has read another tenant, and two in one source could not be told apart. Add the "
+        f"The source {before.name!r} has read another tenant, and their rows could not be told apart. Add the "
         "new one as a source of its own: ocelog source add. The old one keeps its rows, also when it is removed: "
         f"ocelog source remove {before.id}"
     )

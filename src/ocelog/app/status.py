@@ -198,7 +198,7 @@ class Unpublished:
         return [
             f"{self.table}: publishing fails since {write_instant(self.fault.since)}: {reason}",
             f"    {waits}; {others}. No row is lost.",
-            "    To do: mend what the message says. A service tries again by itself; else run: ocelog publish",
+            "    To do: fix what the message says. A running service then tries again; otherwise run: ocelog publish",
         ]
 
 

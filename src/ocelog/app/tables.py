@@ -29,10 +29,10 @@ def meanings() -> dict[str, str]:
     for schema in packaged_schemas().values():
         table = table_name(schema.log_type)
         found[table] = schema.description or f"Every version of every record of {schema.log_type}."
-        found[table + CURRENT] = f"The present state of each record of {schema.log_type}: one row an id."
+        found[table + CURRENT] = f"The current state of each record of {schema.log_type}: one row per id."
     found |= {view.name: view.meaning for view in saved_views().values()}
     found[ALL_LOGS] = "The standard fields of every log type, to look for an address or a name in all of them."
-    found[REJECTIONS] = "Records that do not fit their schema: where, why, and the record as it came."
+    found[REJECTIONS] = "Records that do not fit their schema: at which path, why, and the record as it came."
     return found | MEANINGS
 
 

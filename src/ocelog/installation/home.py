@@ -164,7 +164,7 @@ def open_home(path: Path, *, reading: bool = False) -> Home:
     if not exists(path):
         if has_remains(path):
             raise HomeError(f"{path / 'home.json'} is missing: {anew}, or copy it back from a backup.")
-        raise HomeError(f"There is no home of Ocelog at {path}: run `ocelog init`, or set OCELOG_HOME to where it is.")
+        raise HomeError(f"There is no home of Ocelog at {path}: run `ocelog init`, or set OCELOG_HOME to its path.")
     if not reading:
         _check_owner(path)
     note = read_note(path / "home.json")

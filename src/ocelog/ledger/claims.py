@@ -49,7 +49,8 @@ def hold(tx: Connection, claim: Claim, now_us: int) -> None:
     extended = update(tables.claims).where(_mine(claim)).values(leased_until_us=now_us + func.coalesce(_c.lease_us, 0))
     if tx.execute(extended).rowcount != 1:
         raise LostFenceError(
-            f"Claim {claim.name} has another holder than fence {claim.fence} by now; nothing was landed."
+            f"Claim {claim.name} is no longer held with fence {claim.fence}: another process took it over. "
+            "Nothing was landed."
         )
 
 

@@ -37,7 +37,7 @@ _UNFIT_STATES = {
 }
 _LATER_CLASSES = {
     "08": "the connection broke; try again",
-    "40": "two transactions were in each other's way; try again",
+    "40": "two transactions blocked each other; try again",
     "53": "the server is short of disk, memory or connections; make room, nothing is lost",
     "55": "another transaction has held it for too long; try again",
     "57": "the server ended the transaction (a restart, or a limit); try again",

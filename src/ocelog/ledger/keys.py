@@ -12,7 +12,7 @@ from ocelog.files import check_regular
 from ocelog.ledger.vault import KEY_BYTES
 
 MADE_ANEW = (
-    "Put the right one back; or make a new one with `ocelog init`, which moves this one aside, and enter the secrets "
+    "Put the right one back; or make a new one with `ocelog init`, which renames this one, and enter the secrets "
     "again: ocelog source rotate NAME. No data is lost."
 )
 """What to do about the key of a home."""
@@ -33,7 +33,7 @@ def make_key(path: Path) -> bytes:
             path.unlink(missing_ok=True)
         _write_new(path, key.hex() + "\n")
     except FileExistsError as error:
-        raise HomeError(f"There is a key at {path} already; it stays as it is.") from error
+        raise HomeError(f"There is already a key at {path}; it was not changed.") from error
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = "make room on its disk" if full else "its folder must exist and be writable for this user"

@@ -56,8 +56,8 @@ def open_reading(address: str) -> Database:
         _refuse_newer(found, database)
         if found != REVISIONS[-1]:
             raise HomeError(
-                f"The ledger {database.url.database} is of an older ocelog: its owner must run any command first, such "
-                "as `ocelog status`, which brings it up to this one."
+                f"The ledger {database.url.database} is of an older Ocelog: its owner must run a command first, such "
+                "as `ocelog status`, which migrates it."
             )
     return database
 
@@ -68,7 +68,7 @@ def absolute(address: str) -> str:
     if url.get_backend_name() != "sqlite":
         return address
     if not url.database:
-        raise ConfigError("A ledger in memory would be lost with each command: name a file, sqlite:///PATH.")
+        raise ConfigError("A ledger in memory would be lost after each command: name a file, sqlite:///PATH.")
     return address if Path(url.database).is_absolute() else f"sqlite:///{quote(str(Path(url.database).absolute()))}"
 
 
@@ -105,9 +105,9 @@ def _lost(database: Database) -> str:
         place = without_password(url.render_as_string(hide_password=False))
         restore = "ocelog restore DIR --home FOLDER --ledger URL"
     return (
-        f"The ledger {place} is missing or empty; with it go the sources, their secrets and all progress. If its disk "
-        f"or server is away, bring it back. Otherwise, if there is a backup (`ocelog backup DIR`), run `{restore}`. "
-        "Without one, begin anew with an empty home: OCELOG_HOME=FOLDER ocelog init. Nothing was changed."
+        f"The ledger {place} is missing or empty. It has the sources, their secrets and all progress. If its disk "
+        f"or server is away, connect it again. Otherwise, if there is a backup (`ocelog backup DIR`), run `{restore}`. "
+        "Without a backup, begin with an empty home: OCELOG_HOME=FOLDER ocelog init. Nothing was changed."
     )
 
 

@@ -29,7 +29,7 @@ def connected(path: Path) -> sqlite3.Connection:
             f"{error.filename} may not be read by this user: its owner can allow that, see "
             "docs/how-to/let-others-read.md."
         ) from error
-    raise LedgerUnavailableError(f"The ledger {path} changed each time it was about to be read: try again.")
+    raise LedgerUnavailableError(f"The ledger {path} changed each time that it was read: try again.")
 
 
 def _beside_writer(path: Path) -> sqlite3.Connection | None:
@@ -40,7 +40,7 @@ def _beside_writer(path: Path) -> sqlite3.Connection | None:
     except FileNotFoundError as error:
         if _log(path).exists() and path.exists():
             raise HomeError(
-                f"The ledger {path} was not closed, and {error.filename} is not there: its owner must run any command "
+                f"The ledger {path} was not closed, and {error.filename} is not there: its owner must run a command "
                 "first, such as `ocelog status`."
             ) from error
         return None

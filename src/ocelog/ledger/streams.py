@@ -56,7 +56,7 @@ def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -
         raise LostFenceError(f"There is no source {before.source_id!r} in the ledger (any more); nothing was planned.")
     if marks_of(row) != before:
         raise LostFenceError(
-            f"{before.log_type}: another has planned this stream meanwhile; nothing was planned. Plan again."
+            f"{before.log_type}: another process has planned this stream; nothing was planned. Plan again."
         )
     tx.execute(update(tables.streams).where(this).values(_columns(after)))
     if after.sweep_round != before.sweep_round and after.swept_at is not None:

@@ -109,7 +109,7 @@ def step(tx: Connection, before: Sweep, step_: Step) -> None:
     # A stage can be followed by itself: then its new slices tell that another was here.
     overtaken = found is None or (found["round"], found["stage"]) != (before.round, before.stage)
     if found is None or overtaken or (step_.slices and _waits(tx, before)):
-        raise LostFenceError(f"{before.log_type}: another has carried on with this sweep meanwhile.")
+        raise LostFenceError(f"{before.log_type}: another process has continued this sweep.")
     to = step_.to
     values = {
         "stage": to.stage,

@@ -90,7 +90,7 @@ def connect(address: str, *, durable: bool, read_only: bool = False) -> Database
         case "postgresql" | "postgres":
             return _postgresql(url, durable=durable)
         case other:
-            raise ConfigError(f"The ledger cannot live in {other!r}; expected {_ADDRESSES}.")
+            raise ConfigError(f"The ledger cannot be in {other!r}; expected {_ADDRESSES}.")
 
 
 def _user_and_password(address: str) -> int:

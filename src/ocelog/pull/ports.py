@@ -167,7 +167,7 @@ class Shaped(Protocol):
 
     @property
     def versions(self) -> Sequence[str]:
-        """Each event's p_version: equal where nothing that counts has changed."""
+        """Each event's p_version: equal if nothing that counts has changed."""
         ...
 
     @property

@@ -214,7 +214,7 @@ def _readable(spec: Spec) -> list[str]:
         for each in map(os.path.realpath, found):
             if Path(secret).is_relative_to(each):
                 raise SandboxError(
-                    f"Untrusted work would be able to read all of {secret}, since that lies in {each}, which it needs: "
+                    f"Untrusted work would be able to read all of {secret}, which is in {each}, which it needs: "
                     "move the home to a folder of its own."
                 )
     return found

@@ -220,7 +220,7 @@ class Run:
         if refusal.kind == "memory" or "Out of Memory" in text or "bad_alloc" in text:
             return self._too_hungry()
         if any(each in text for each in ("Permission Error", "Permission denied", "Operation not permitted")):
-            return QueryError(f"The query reaches for something outside the lake: {_first_line(text)}")
+            return QueryError(f"The query asks for something outside the lake: {_first_line(text)}")
         hint = "\n`ocelog tables T` lists the columns of a table." if text.startswith("Binder Error") else ""
         return QueryError(text.strip() + hint)
 
@@ -244,7 +244,7 @@ class Run:
 
     def _malformed(self) -> NoReturn:
         self.close()
-        raise QueryError("The answer of the process that runs the query is malformed: it was ended.")
+        raise QueryError("The process that runs the query sent a malformed answer, and was ended.")
 
     def _too_long(self) -> QueryError:
         self._child.close()

@@ -160,7 +160,7 @@ class Queries:
     def _refuse_unguarded(self, run: Run, *, trusted: bool) -> None:
         if not run.layers.seccomp and not trusted and self._home.stat().st_uid != os.geteuid():
             raise SandboxError(
-                f"SQL on the home of another user is refused, since this kernel cannot keep it in (SQL sandbox: "
+                f"SQL on the home of another user is refused, since this kernel cannot confine it (SQL sandbox: "
                 f"{run.layers}). Run it as the owner, or add --unsafe if you trust the SQL."
             )
 
@@ -213,4 +213,4 @@ def _refuse_lost(files: Mapping[str, list[str]]) -> None:
     """Raise LakeDamagedError for a file that view after view has named, and that is not there."""
     for path in (path for paths in files.values() for path in paths):
         if not Path(path).exists():
-            raise damaged(path, "is missing, which the lake names")
+            raise damaged(path, "is missing, although the lake names it")

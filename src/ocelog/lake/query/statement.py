@@ -86,7 +86,7 @@ def checked(sql: str, names: Collection[str], macros: Collection[str] = ()) -> S
     if len(sql) > MAX_LENGTH:
         raise QueryError(f"The statement is {len(sql)} characters long; at most {MAX_LENGTH} are read.")
     if "\0" in sql:
-        raise QueryError("The statement holds a NUL character, where some readers would take it to end.")
+        raise QueryError("The statement contains a NUL character.")
     connection = duckdb.connect(":memory:")
     try:
         _check_kind(connection, sql)
@@ -128,7 +128,7 @@ def _check_part(part: dict[str, Any], macros: Collection[str]) -> None:
     kind = part.get("type")
     if "class" in part:
         if part["class"] not in _EXPRESSIONS or part.get("export_state"):
-            raise QueryError(f"The query holds a form that is not known to only read ({part['class']}): leave it out.")
+            raise QueryError(f"The query has a form that is not known to only read ({part['class']}): leave it out.")
     elif isinstance(kind, str) and kind not in _PARTS:
         name = kind.removesuffix("_NODE").removesuffix("_QUERY")
         raise QueryError(f"Expected a SELECT, found {name} in it. Queries only read.")
@@ -141,12 +141,14 @@ def _check_part(part: dict[str, Any], macros: Collection[str]) -> None:
         if name and name not in functions().scalar | functions().table and name not in macros:
             raise _refusal(name, functions().scalar)
     if kind == "SHOW_REF" and part.get("show_type") == "SHOW_SPECIAL" and part.get("table_name") not in _SHOWN:
-        raise QueryError("Only SHOW TABLES, DESCRIBE and SUMMARIZE show something here. `ocelog tables` lists tables.")
+        raise QueryError(
+            "Use SHOW TABLES, DESCRIBE or SUMMARIZE; other forms of SHOW are not allowed. `ocelog tables` lists tables."
+        )
 
 
 def _refusal(name: str, allowed: Collection[str]) -> QueryError:
     if name in _DYNAMIC:
-        return QueryError(f"{name} runs SQL that is hidden in a text or a name: write that SQL into the query itself.")
+        return QueryError(f"{name} runs SQL that is hidden in a text or a name: write that SQL in the query itself.")
     if name in functions().refused or name.startswith(("read_", "parquet_", "duckdb_", "pragma_")):
         return QueryError(
             f"The function {name} is not allowed: it may reach outside the lake. A query reads tables of the lake; "

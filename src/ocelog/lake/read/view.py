@@ -82,7 +82,7 @@ def checked_mark(table: str, found: tuple[str | None, int], *, ours: str, remove
         raise HomeError(
             f"The table {table} was published up to part {removed}, but the lake holds it up to part {mark}: the lake "
             "is missing, or older than its ledger. Mount it, or restore HOME/lake and the ledger from one backup. "
-            "Where it is lost for good, begin with an empty home. Nothing was changed."
+            "If it is lost for good, begin with an empty home. Nothing was changed."
         )
     return mark
 
@@ -91,6 +91,6 @@ def foreign_mark(table: str, theirs: str, ours: str) -> str:
     """Say that a table was filled from another ledger."""
     return (
         f"The table {table} was published from the ledger {theirs}, but this home's ledger is {ours}: their parts "
-        "cannot be told apart. Bring back the ledger that belongs to this lake (a backup is good only as a whole), or "
+        "cannot be told apart. Put back the ledger that belongs to this lake (both must be from one backup), or "
         "begin with an empty home."
     )

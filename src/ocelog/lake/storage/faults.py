@@ -33,7 +33,9 @@ def _sorted_out(table: str, error: Exception) -> OcelogError | None:  # noqa: PL
 
     match error:
         case CommitFailedException() | TableAlreadyExistsError():
-            return LakeUnavailableError(f"{table}: another commit came first; nothing was appended. Run it again.")
+            return LakeUnavailableError(
+                f"{table}: another program committed first; nothing was appended. Run it again."
+            )
         case DatabaseError():
             if any(word in str(error.orig) for word in ("malformed", "not a database")):
                 return LakeDamagedError(f"{table}: the lake's catalog is damaged: {error.orig}. {REPAIR}")
@@ -44,7 +46,7 @@ def _sorted_out(table: str, error: Exception) -> OcelogError | None:  # noqa: PL
                 )
             return LakeUnavailableError(f"{table}: the lake's catalog cannot be used: {error.orig}. Run it again.")
         case FileNotFoundError():
-            return LakeDamagedError(f"{error.filename or error} is missing, which {table} names. {REPAIR}")
+            return LakeDamagedError(f"{error.filename or error} is missing, although {table} names it. {REPAIR}")
         case pa.ArrowInvalid() | pa.ArrowNotImplementedError() | ValidationError():
             return SchemaError(f"{table}: waiting rows do not fit the table: {error}.")
         case OSError():

@@ -99,7 +99,7 @@ def rewrite(home: Path, table: str, paths: Collection[str]) -> int:
         check_partitions(loaded, table)
         old = [task.file for task in loaded.scan().plan_files() if str(local_path(task.file.file_path)) in paths]
         if len(old) != len(paths):
-            raise LakeUnavailableError(f"{table}: another commit came first; nothing was changed. Run it again.")
+            raise LakeUnavailableError(f"{table}: another program committed first; nothing was changed. Run it again.")
         schema = file_schema(loaded.metadata.schema())
         files = DataFiles(table, loaded.metadata, max_column_chunks=_COLUMN_CHUNKS)
         try:
@@ -118,7 +118,7 @@ def rewrite(home: Path, table: str, paths: Collection[str]) -> int:
 
         def stage(loaded: "Table", transaction: "Transaction") -> "_SnapshotProducer[Any]":
             if loaded.metadata.schema() != files.metadata.schema():
-                raise LakeUnavailableError(f"{table}: another commit changed the columns. Run it again.")
+                raise LakeUnavailableError(f"{table}: another program changed the columns. Run it again.")
             return replacing(loaded, transaction, table, old)
 
         commit(catalog, files, stage)

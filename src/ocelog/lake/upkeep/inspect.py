@@ -49,7 +49,7 @@ def inspect(
         left = None if left is None else max(0, left - len(view.files) - len(view.parts))
         note = note_path(home, table)
         if note.exists() and noted(note) is None:
-            text = f"{table}: {note} is damaged; it only lists files to be deleted, and the next look begins it anew."
+            text = f"{table}: {note} is damaged. It only lists files to be deleted; a new one is started."
             found.append(Damage(table=table, text=text))
     return found
 

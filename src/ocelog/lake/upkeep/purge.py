@@ -92,7 +92,9 @@ def _delete(
         def stage(loaded: "Table", transaction: "Transaction") -> "_SnapshotProducer[Any]":
             if loaded.metadata.current_snapshot_id != base:
                 # What came may hold such rows too.
-                raise LakeUnavailableError(f"{table}: another commit came first; nothing was deleted. Run it again.")
+                raise LakeUnavailableError(
+                    f"{table}: another program committed first; nothing was deleted. Run it again."
+                )
             return replacing(loaded, transaction, table, old)
 
         commit(catalog, files, stage, keep_for=timedelta(0), named=named)

@@ -129,7 +129,7 @@ def _reshape_file(  # noqa: PLR0913 - where, what, how
         check_partitions(loaded, table)
         old = [task.file for task in loaded.scan().plan_files() if local_path(task.file.file_path) == path]
         if not old:
-            raise LakeUnavailableError(f"{table}: another commit came first; nothing was changed. Run it again.")
+            raise LakeUnavailableError(f"{table}: another program committed first; nothing was changed. Run it again.")
         # The table lacks the new columns if nothing was published since the upgrade.
         files = DataFiles(table, evolve(loaded, loaded.transaction(), schema), max_column_chunks=_COLUMN_CHUNKS)
         columns = file_schema(files.metadata.schema())
@@ -158,7 +158,7 @@ def _reshape_file(  # noqa: PLR0913 - where, what, how
 
         def stage(loaded: "Table", transaction: "Transaction") -> "_SnapshotProducer[Any]":
             if evolve(loaded, transaction, schema).schema() != files.metadata.schema():
-                raise LakeUnavailableError(f"{table}: another commit changed the columns. Run it again.")
+                raise LakeUnavailableError(f"{table}: another program changed the columns. Run it again.")
             return replacing(loaded, transaction, table, old)
 
         commit(catalog, files, stage)

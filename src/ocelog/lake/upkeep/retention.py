@@ -75,7 +75,7 @@ def expire_rows(  # noqa: PLR0913 - where, what, until when
 
         def stage(loaded: "Table", transaction: "Transaction") -> "_SnapshotProducer[Any]":
             if loaded.metadata.schema() != files.metadata.schema():
-                raise LakeUnavailableError(f"{table}: another commit changed the columns. Run it again.")
+                raise LakeUnavailableError(f"{table}: another program changed the columns. Run it again.")
             return replacing(loaded, transaction, table, old)
 
         commit(catalog, files, stage)

@@ -96,7 +96,7 @@ def trouble(raw: bytes, error: Exception) -> str:
         return f"text that is not UTF-8 (byte {broken.start})"
     if _has_half_a_pair(raw):
         return "text with half of a surrogate pair"
-    return f"no JSON{f', {raw.decode()}' if 0 < len(raw) <= _SHOWN else ''} ({error})"
+    return f"not JSON{f', {raw.decode()}' if 0 < len(raw) <= _SHOWN else ''} ({error})"
 
 
 def is_no_text(raw: bytes) -> bool:

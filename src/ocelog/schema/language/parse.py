@@ -112,7 +112,7 @@ class _Reader:
             lowered = field.name.lower()
             if lowered in seen:
                 raise item.wrong(
-                    f"the field {field.name!r} is here twice (as {seen[lowered]!r}; case makes no difference)"
+                    f"the field {field.name!r} appears twice (as {seen[lowered]!r}; case makes no difference)"
                 )
             seen[lowered] = field.name
         return fields
@@ -136,7 +136,7 @@ class _Reader:
     def _type(self, entry: YamlMapping, keys: tuple[str, ...], depth: int) -> Type:
         self._count += 1
         if self._count > _MAX_FIELDS or depth > _MAX_DEPTH:
-            raise entry.wrong(f"a schema may have {_MAX_FIELDS:,} fields, nested {_MAX_DEPTH} deep, and no more")
+            raise entry.wrong(f"a schema may have {_MAX_FIELDS:,} fields, nested {_MAX_DEPTH} deep, at most")
         entry.not_later(_LATER)
         name = entry.needs("type").one_of(_TYPES)
         entry.only((*keys, *_KEYS_OF_TYPE.get(name, ())), later=_LATER, context=f" of type {name}")
@@ -181,5 +181,5 @@ class _Reader:
         try:
             datetime.strptime(EPOCH.strftime(pattern), pattern)  # noqa: DTZ007  # only to see whether it can be read
         except (ValueError, re.error) as error:
-            raise item.wrong(f"no date can be read by {pattern!r}: {error}") from None
+            raise item.wrong(f"no date can be read with {pattern!r}: {error}") from None
         return pattern

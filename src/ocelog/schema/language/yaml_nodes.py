@@ -72,7 +72,7 @@ class YamlNode:
             key = YamlNode(key_node, self._origin)
             name = key.text()
             if name in pairs:
-                raise key.wrong(f"the key {name!r} is here twice")
+                raise key.wrong(f"the key {name!r} appears twice")
             pairs[name] = (key, YamlNode(value_node, self._origin))
         return YamlMapping(self, pairs)
 
@@ -104,7 +104,7 @@ class YamlNode:
     def natural(self) -> int:
         """Return the whole number here, 0 to 1,000,000."""
         if not re.fullmatch(r"\d{1,6}", self.text(), re.ASCII):
-            raise self.wrong(f"expected a whole number from 0 on, found {self.text()!r}")
+            raise self.wrong(f"expected a whole number of 0 or more, found {self.text()!r}")
         return int(self.text())
 
     def one_of(self, known: Collection[str], *, besides: str = "") -> str:
@@ -128,10 +128,10 @@ class YamlNode:
         name = self.text()
         if not _NAME.fullmatch(name):
             raise self.wrong(
-                f"{name!r} is not a valid name for a field: letters, digits, spaces and _@$:/- please, 128 at most"
+                f"{name!r} is not a valid name for a field: use letters, digits, spaces and _@$:/-, at most 128"
             )
         if name.lower().startswith("p_"):
-            raise self.wrong(f"the field {name!r} would hide a standard field: names in p_ are ours")
+            raise self.wrong(f"the field {name!r} would hide a standard field: names that begin with p_ are reserved")
         return name
 
     def _found(self) -> str:
@@ -165,14 +165,14 @@ class YamlMapping:
     def needs(self, key: str) -> YamlNode:
         """Return the value of `key`, which must be there."""
         if key not in self._pairs:
-            raise self.wrong(f"`{key}` is missing here")
+            raise self.wrong(f"`{key}` is missing")
         return self._pairs[key][1]
 
     def not_later(self, later: Mapping[str, str]) -> None:
         """Refuse keys of the language that this version does not read."""
         for name, (key, _) in self._pairs.items():
             if name in later:
-                raise key.wrong(f"`{name}` ({later[name]}) is not read yet; it comes in a later version of Ocelog")
+                raise key.wrong(f"`{name}` ({later[name]}) is not supported yet")
 
     def only(self, known: Collection[str], *, later: Mapping[str, str], context: str = "") -> None:
         """Refuse keys that are not in `known`."""
