@@ -4,6 +4,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,20 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" i
 FOREIGN_SETTINGS = ("OCELOG_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_")
 
 
+@pytest.fixture(scope="session")
+def no_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return paths of which none is there: each test has one of its own, and a folder only once it writes there."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def own_settings(monkeypatch: pytest.MonkeyPatch, no_homes: Iterator[Path]) -> None:
     """Keep the settings of whoever runs the tests out, and the tests out of that person's home."""
     for name in list(os.environ):
         if name.upper().startswith(FOREIGN_SETTINGS):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(next(no_homes)))
 
 
 @pytest.fixture(scope="session", autouse=True)

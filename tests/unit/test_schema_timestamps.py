@@ -54,7 +54,7 @@ def test_digits_beyond_microseconds_are_cut_not_rounded() -> None:
     assert instant("29/07/2024 09:40:15,999999999 +0000", ["%d/%m/%Y %H:%M:%S,%f %z"]) == found
 
 
-@pytest.mark.parametrize("digits", [64, 65, 100, 20_000_000])
+@pytest.mark.parametrize("digits", [64, 65, 100, 2_000_000])
 def test_digits_are_cut_however_many_there_are(digits: int) -> None:
     nines = "9" * digits
     found = datetime(2024, 7, 29, 9, 40, 15, 999_999, tzinfo=UTC)

@@ -139,7 +139,7 @@ def test_the_reason_of_a_record_without_a_place_in_time_is_its_unreadable_date()
     assert (rejection.path, rejection.found) == ("$.at", 'a string, "yesterday"')
 
 
-@pytest.mark.parametrize("levels", [251, 2_000, 200_000])
+@pytest.mark.parametrize("levels", [251, 2_000, 40_000])
 @pytest.mark.parametrize(("before", "after", "path"), [*DEEP, ('"text":', "", "$.text"), ('"who":', "", "$.who")])
 def test_a_field_that_is_nested_too_deep_never_hides_its_record(
     levels: int, before: str, after: str, path: str
