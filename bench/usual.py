@@ -39,7 +39,7 @@ class UsualWay:
         self._kind = kind
         self._columns = row_schema(schema)
         self._model = _model(schema.fields, "Record")
-        self._feeds = indicator_fields(schema)
+        self._indicator_fields = indicator_fields(schema)
         self._constant = {
             "p_log_type": schema.log_type,
             "p_schema_version": schema.version,
@@ -56,12 +56,12 @@ class UsualWay:
 
     def _row(self, record: dict[str, Any]) -> dict[str, Any]:
         row: dict[str, Any] = self._model.model_validate(record).model_dump()
-        evidence: dict[str, set[str]] = {}
-        for feed in self._feeds:
-            for text in _texts(record, feed.path.split(".")):
-                _add(evidence, feed, text)
+        found: dict[str, set[str]] = {}
+        for field in self._indicator_fields:
+            for text in _texts(record, field.path.split(".")):
+                _add(found, field, text)
         when = row[self._kind.cursor_field] or row[self._kind.created_field]
-        row |= self._constant | {name: sorted(values) for name, values in evidence.items()}
+        row |= self._constant | {name: sorted(values) for name, values in found.items()}
         row |= {
             "p_row_id": uuid4().hex,
             "p_version": self._version(record),
@@ -100,21 +100,21 @@ def _texts(value: Any, steps: Sequence[str]) -> list[str]:
     return [value] if value else []
 
 
-def _add(evidence: dict[str, set[str]], feed: IndicatorField, text: str) -> None:
-    if feed.indicator in {"ip", "url"}:
-        host = (urlsplit(text).hostname or "") if feed.indicator == "url" else text
+def _add(found: dict[str, set[str]], field: IndicatorField, text: str) -> None:
+    if field.indicator in {"ip", "url"}:
+        host = (urlsplit(text).hostname or "") if field.indicator == "url" else text
         try:
             ip_address(host)
         except ValueError:
-            if feed.indicator == "url":
-                evidence.setdefault("p_any_domain_names", set()).add(host)
+            if field.indicator == "url":
+                found.setdefault("p_any_domain_names", set()).add(host)
         else:
-            evidence.setdefault("p_any_ip_addresses", set()).add(host)
-    elif feed.indicator == "aws_arn" and text.startswith("arn:"):
-        evidence.setdefault("p_any_aws_arns", set()).add(text)
-        evidence.setdefault("p_any_aws_account_ids", set()).add(text.split(":")[4])
-    elif feed.indicator in {"actor_id", "username"} or (feed.indicator == "email" and "@" in text):
-        evidence.setdefault(f"p_any_{feed.indicator}s", set()).add(text)
+            found.setdefault("p_any_ip_addresses", set()).add(host)
+    elif field.indicator == "aws_arn" and text.startswith("arn:"):
+        found.setdefault("p_any_aws_arns", set()).add(text)
+        found.setdefault("p_any_aws_account_ids", set()).add(text.split(":")[4])
+    elif field.indicator in {"actor_id", "username"} or (field.indicator == "email" and "@" in text):
+        found.setdefault(f"p_any_{field.indicator}s", set()).add(text)
 
 
 def _model(fields: Sequence[Field], name: str) -> Any:

@@ -1,17 +1,17 @@
-"""What a text is evidence of."""
+"""Which p_any_ columns a text fills, and with what."""
 
 from typing import Any
 
 import pytest
 
-from ocelog.schema.columns.indicators import READ_AS, cut_urls
+from ocelog.schema.columns.indicators import INDICATOR_READERS, cut_urls
 from shaping import AUDIT, FINDINGS, page, rows, shaper_of
 
 
 def found(indicator: str, text: str) -> list[tuple[str, str]]:
-    feeding = READ_AS[indicator]
-    read = feeding.read(text.strip()) if text.strip() else ()
-    pairs = zip(feeding.columns, read, strict=False)
+    reader = INDICATOR_READERS[indicator]
+    read = reader.read(text.strip()) if text.strip() else ()
+    pairs = zip(reader.columns, read, strict=False)
     return [(column.removeprefix("p_any_"), value) for column, value in pairs if value is not None]
 
 
@@ -56,7 +56,7 @@ def test_a_text_is_read_as_its_indicator_says(indicator: str, text: str, values:
     assert found(indicator, text) == values
 
 
-def test_an_arn_is_evidence_of_its_account_and_instance_too() -> None:
+def test_an_arn_gives_its_account_and_instance_too() -> None:
     arn = "arn:aws:ec2:eu-north-1:123456789012:instance/i-0123456789abcdef0"
     assert found("aws_arn", arn) == [
         ("aws_arns", arn),
@@ -83,7 +83,7 @@ def test_an_arn_is_evidence_of_its_account_and_instance_too() -> None:
         ("https://example.com.", [("domain_names", "example.com")]),
     ],
 )
-def test_a_url_is_evidence_of_its_host(url: str, values: Any) -> None:
+def test_a_url_gives_its_host(url: str, values: Any) -> None:
     assert found("url", cut_urls([url])[0] or "") == values
 
 

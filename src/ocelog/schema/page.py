@@ -19,17 +19,20 @@ from ocelog.schema.decode.typed import Record, is_plain, layout_of, page_decoder
 from ocelog.schema.language.fields import Array, Json, LogSchema, Text
 
 _MAX_UNKNOWN_NAMES = 100
+"""A hostile record must not name thousands of fields."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedPage:
-    """A page, read."""
+    """What the records of a page are."""
 
     frame: Frame
-    """The events."""
+    """The events, in page order."""
     instants: Instants
     positions: Sequence[int]
+    """Each event's position in the page."""
     seen: list[str]
+    """A name for every record, rejections included."""
     extras: list[str | None] | None = None
     """What of each event no column holds, as JSON text; None: all columns hold everything."""
     rejections: list[Rejection] = field(default_factory=list)
@@ -47,9 +50,16 @@ class PageReader:
         self._decode = page_decoder(self.layout) if is_plain(schema.fields) else None
 
     def read(self, records: bytes | list[bytes]) -> DecodedPage:
-        """Read a page, all of it at once where every record fits, else record by record."""
-        found = self._at_once(records) if isinstance(records, bytes) else None
-        return found or self._one_by_one(_texts(records))
+        """Read a page, all of it at once if every record fits, else record by record."""
+        if isinstance(records, list):
+            return self._one_by_one(records)
+        page = self._at_once(records)
+        if page is not None:
+            return page
+        if records.strip() in {b"", b"null"}:
+            return self._one_by_one([])
+        texts = split_array(records)
+        return self._one_by_one([records] if texts is None else texts)
 
     def _at_once(self, page: bytes) -> DecodedPage | None:
         if self._decode is None or not _is_utf8(page):
@@ -60,7 +70,9 @@ class PageReader:
         except BROKEN:
             return None
         ids = frame.values("id")
-        if not _all_names(ids) or _any_too_deep(frame):
+        # As `is_name`, but for all of them in two calls.
+        named = all(map(str.strip, ids)) and len(max(ids, key=len, default="")) <= LONGEST_NAME
+        if not named or _any_too_deep(frame):
             return None
         instants = self._instants.read(frame)
         if instants is None:
@@ -77,7 +89,7 @@ class PageReader:
         for position, raw in enumerate(texts):
             try:
                 event, extra = read_record(raw, self.layout)
-                self._refuse_without_place(event, extra)
+                self._need_place(event, extra)
             except Mismatch as mismatch:
                 name = readable_name(raw)
                 seen.append(name if name is not None else sha256(raw).hexdigest())
@@ -107,10 +119,10 @@ class PageReader:
             seen=seen,
             extras=extras if names else None,
             rejections=rejections,
-            unknown_fields=_bounded(names),
+            unknown_fields=dict(names.most_common(_MAX_UNKNOWN_NAMES)),
         )
 
-    def _refuse_without_place(self, event: Record, extra: Extra) -> None:
+    def _need_place(self, event: Record, extra: Extra) -> None:
         """Raise Mismatch if `event` has neither its cursor date nor its creation date."""
         first, second = self._instants.place
         if self.layout.value(event, first) is None and self.layout.value(event, second) is None:
@@ -130,11 +142,6 @@ def _is_utf8(page: bytes) -> bool:
     return True
 
 
-def _all_names(ids: Sequence[str]) -> bool:
-    """Tell whether each of `ids` is a name; see `is_name`."""
-    return all(map(str.strip, ids)) and len(max(ids, key=len, default="")) <= LONGEST_NAME
-
-
 def _any_too_deep(frame: Frame) -> bool:
     """Tell whether free JSON in `frame` is nested deeper than reading record by record lets pass."""
     for at, known in enumerate(frame.layout.fields):
@@ -148,17 +155,3 @@ def _any_too_deep(frame: Frame) -> bool:
         if found:
             return True
     return False
-
-
-def _texts(records: bytes | list[bytes]) -> list[bytes]:
-    if isinstance(records, list):
-        return records
-    if records.strip() in {b"", b"null"}:
-        return []
-    texts = split_array(records)
-    return [records] if texts is None else texts
-
-
-def _bounded(names: Counter[str]) -> dict[str, int]:
-    """Return the most frequent names; a hostile record must not name thousands of fields."""
-    return dict(names.most_common(_MAX_UNKNOWN_NAMES))

@@ -95,11 +95,12 @@ class Shaped:
         frame = self._whole() if every else Frame(self._shaper.reader.layout, [self._records[at] for at in keep])
         picked = None if every else pa.array(keep, pa.int64())
         by_path = {} if self._filled else self._page.instants.by_path
+        extras = self._page.extras
         arrays = [
             *frame.arrays({path: _take(instants, picked) for path, instants in by_path.items()}),
             *self._standard(keep, picked, row_ids, stamp),
             *self._shaper.indicators.arrays(frame),
-            self._extra(keep),
+            pa.nulls(len(keep), pa.string()) if extras is None else pa.array([extras[at] for at in keep], pa.string()),
         ]
         return pa.Table.from_arrays(arrays, schema=self._shaper.columns)
 
@@ -131,12 +132,6 @@ class Shaped:
             pa.repeat(pa.scalar(stamp.source_label), rows),
             pa.nulls(rows, pa.string()),
         ]
-
-    def _extra(self, keep: Sequence[int]) -> pa.Array:
-        extras = self._page.extras
-        if extras is None:
-            return pa.nulls(len(keep), pa.string())
-        return pa.array([extras[at] for at in keep], pa.string())
 
 
 def _take(array: pa.Array, picked: pa.Array | None) -> pa.Array:

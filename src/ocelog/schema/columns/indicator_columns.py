@@ -8,7 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ocelog.schema.columns.frame import Frame, numbered
-from ocelog.schema.columns.indicators import MAX_VALUE, READ_AS, IndicatorField, any_columns, cut_urls, indicator_fields
+from ocelog.schema.columns.indicators import (
+    INDICATOR_READERS,
+    MAX_VALUE,
+    IndicatorField,
+    any_columns,
+    cut_urls,
+    indicator_fields,
+)
 from ocelog.schema.language.fields import LogSchema
 
 _MEMO_ENTRIES = 2_000
@@ -21,7 +28,7 @@ class IndicatorColumns:
 
     def __init__(self, schema: LogSchema) -> None:
         self._order = [name for name, _, _ in any_columns(schema)]
-        self._groups = [_Group(feeds) for feeds in _connected(indicator_fields(schema))]
+        self._groups = [_Group(fields) for fields in _connected(indicator_fields(schema))]
 
     def arrays(self, frame: Frame) -> list[pa.Array]:
         """Return the p_any_ columns of the records in `frame`, in the order of `any_columns`."""
@@ -32,15 +39,24 @@ class IndicatorColumns:
 
 
 class _Group:
-    """Fields that feed the same columns or lie in the same objects, read together: they repeat from row to row."""
+    """Fields that fill the same columns or lie in the same objects, read together: they repeat from row to row."""
 
-    def __init__(self, feeds: Sequence[IndicatorField]) -> None:
-        self._columns = list(dict.fromkeys(name for feed in feeds for name in READ_AS[feed.indicator].columns))
-        self._sources = [_Source(feed, self._columns) for feed in feeds]
+    def __init__(self, fields: Sequence[IndicatorField]) -> None:
+        columns = chain.from_iterable(INDICATOR_READERS[field.indicator].columns for field in fields)
+        self._columns = list(dict.fromkeys(columns))
+        self._fields = [_Field(field, self._columns) for field in fields]
 
     def arrays(self, frame: Frame) -> dict[str, pa.Array]:
         """Return the columns that the group fills."""
-        keys = self._keys(frame)
+        # What tells rows apart: which object they share, and the texts of fields that are in none.
+        parts: dict[Any, Sequence[Any]] = {}
+        for field in self._fields:
+            objects = frame.object_column(field.path)
+            if objects is None or objects.texts.codes is None:
+                parts[field.path] = field.keys(frame.values(field.path))
+            else:
+                parts[objects] = objects.texts.codes
+        keys = list(zip(*parts.values(), strict=True))
         if len(set(keys[:_SAMPLE])) > len(keys[:_SAMPLE]) * 15 // 16:
             arrays = self._read(frame, range(len(keys)))
         else:
@@ -50,40 +66,29 @@ class _Group:
             arrays = [array.take(at) for array in self._read(frame, list(dict(zip(keys, count())).values()))]
         return dict(zip(self._columns, arrays, strict=True))
 
-    def _keys(self, frame: Frame) -> Sequence[Any]:
-        """Return what tells rows apart: which object they share, and the texts of fields that are in none."""
-        columns: dict[Any, Sequence[Any]] = {}
-        for source in self._sources:
-            objects = frame.object_column(source.path)
-            if objects is None or objects.texts.codes is None:
-                columns[source.path] = source.keys(frame.values(source.path))
-            else:
-                columns[objects] = objects.texts.codes
-        return list(zip(*columns.values(), strict=True))
-
     def _read(self, frame: Frame, records: Sequence[int]) -> list[pa.Array]:
         found: list[list[Sequence[Any]]] = [[] for _ in self._columns]
-        for source in self._sources:
-            texts = frame.values(source.path, records)
-            for column, values in zip(source.columns, source.read(texts), strict=False):
+        for field in self._fields:
+            texts = frame.values(field.path, records)
+            for column, values in zip(field.columns, field.read(texts), strict=False):
                 if values.count(None) < len(values):
                     found[column].append(values)
-        return [_array(columns, len(records)) for columns in found]
+        return [_lists(columns, len(records)) for columns in found]
 
 
-class _Source:
+class _Field:
     """One field of a group."""
 
-    def __init__(self, feed: IndicatorField, columns: Sequence[str]) -> None:
-        feeding = READ_AS[feed.indicator]
-        self.path = feed.path
-        self._read_text = feeding.read
-        self.columns = [columns.index(name) for name in feeding.columns]
+    def __init__(self, field: IndicatorField, columns: Sequence[str]) -> None:
+        indicator = INDICATOR_READERS[field.indicator]
+        self.path = field.path
+        self._read_text = indicator.read
+        self.columns = [columns.index(name) for name in indicator.columns]
         """Where its values go in the group."""
         self._known: dict[Any, tuple[Any, ...]] = {}
         self._nothing = (None,) * len(self.columns)
-        self._cut = cut_urls if feed.indicator == "url" else list
-        self._is_list = "[]" in feed.path
+        self._cut = cut_urls if field.indicator == "url" else list
+        self._is_list = "[]" in field.path
 
     def keys(self, values: Sequence[Any]) -> Sequence[Any]:
         """Return what of `values` tells rows apart: the text, of a URL the part with the host, of a list all of it."""
@@ -91,59 +96,52 @@ class _Source:
 
     def read(self, values: Sequence[Any]) -> list[Sequence[Any]]:
         """Return, for each column of the field, what each of `values` gives to it: one, a tuple of such, or None."""
-        read = self._of_list if self._is_list else self._of_text
         known = self._known if len(self._known) < _MEMO_ENTRIES else {}
         self._known = known
         keys = self.keys(values)
         for key in dict.fromkeys(keys):
-            if key not in known:
-                known[key] = read(key)
+            if key in known:
+                continue
+            if self._is_list:
+                known[key] = tuple(zip(*map(self._of_text, key), strict=True)) or self._nothing
+            else:
+                known[key] = self._of_text(key)
         return list(zip(*map(known.__getitem__, keys), strict=True))
 
     def _of_text(self, text: str | None) -> tuple[str | None, ...]:
         value = text.strip() if text else ""
         return self._read_text(value) if value and len(value) <= MAX_VALUE else self._nothing
 
-    def _of_list(self, texts: Sequence[str | None]) -> tuple[tuple[str | None, ...] | None, ...]:
-        return tuple(zip(*map(self._of_text, texts), strict=True)) or self._nothing
 
-
-def _array(columns: Sequence[Sequence[Any]], rows: int) -> pa.Array:
-    """Return all values of each row as a list: sorted, each once; null where there are none."""
+def _lists(columns: Sequence[Sequence[Any]], rows: int) -> pa.Array:
+    """Return all values of each row as a list: sorted, each once; null if there are none."""
     if not columns:
         return pa.nulls(rows, pa.list_(pa.string()))
     if len(columns) == 1 and isinstance(next(one for one in columns[0] if one is not None), str):
-        return _singles(pa.array(columns[0], pa.string()))
+        values = pa.array(columns[0], pa.string())
+        ends = pc.cumulative_sum(values.is_valid().cast(pa.int32()))
+        offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+        return pa.ListArray.from_arrays(offsets, values.drop_null(), mask=values.is_null())
     found = list(zip(*columns, strict=True))
-    known = {values: _sorted(values) for values in set(found)}
+    known: dict[tuple[Any, ...], list[str]] = {}
+    for row in set(found):
+        each = chain.from_iterable(one if isinstance(one, tuple) else (one,) for one in row)
+        known[row] = sorted({*each} - {None})
     lists = list(map(known.__getitem__, found))
     offsets = pa.array([0, *accumulate(map(len, lists))], pa.int32())
     mask = None if all(lists) else pa.array([not one for one in lists], pa.bool_())
     return pa.ListArray.from_arrays(offsets, pa.array(list(chain.from_iterable(lists)), pa.string()), mask=mask)
 
 
-def _sorted(found: tuple[Any, ...]) -> list[str]:
-    values: set[Any] = set()
-    for one in found:
-        values |= {*one} if isinstance(one, tuple) else {one}
-    values.discard(None)
-    return sorted(values)
-
-
-def _singles(values: pa.Array) -> pa.Array:
-    """Return a list of one value for each, null for null."""
-    ends = pc.cumulative_sum(values.is_valid().cast(pa.int32()))
-    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
-    return pa.ListArray.from_arrays(offsets, values.drop_null(), mask=values.is_null())
-
-
-def _connected(feeds: Sequence[IndicatorField]) -> list[list[IndicatorField]]:
-    """Sort feeds into groups that share no column, and no objects: whoever shares is numbered once."""
+def _connected(fields: Sequence[IndicatorField]) -> list[list[IndicatorField]]:
+    """Sort fields into groups that share no column, and no objects: whoever shares is numbered once."""
     groups: list[tuple[set[str], list[IndicatorField]]] = []
-    for feed in feeds:
-        shared = {*READ_AS[feed.indicator].columns} | ({feed.path.split(".")[0]} if "." in feed.path else set())
+    for field in fields:
+        shared = {*INDICATOR_READERS[field.indicator].columns}
+        if "." in field.path:
+            shared.add(field.path.split(".")[0])
         touching = [group for group in groups if shared & group[0]]
         groups = [group for group in groups if group not in touching]
-        members = [*chain.from_iterable(members for _, members in touching), feed]
+        members = [*chain.from_iterable(members for _, members in touching), field]
         groups.append((shared.union(*(names for names, _ in touching)), members))
     return [members for _, members in groups]

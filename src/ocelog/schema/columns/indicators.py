@@ -1,4 +1,4 @@
-"""What a row is evidence of: addresses, domains, accounts, people, hashes, gathered into the p_any_ columns."""
+"""Which indicators there are (addresses, domains, accounts, people, hashes), and which p_any_ columns they fill."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,15 +8,15 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from ocelog.schema.language.fields import Array, Field, LogSchema, Object, Text, Type
+from ocelog.schema.language.fields import Array, LogSchema, Object, Text, Type
 
 Read: TypeAlias = Callable[[str], tuple[str | None, ...]]
 """Returns what a text, trimmed and not empty, gives to each column; None where it is not what it should be."""
 
 
 @dataclass(frozen=True, slots=True)
-class Indicator:
-    """Which columns an indicator feeds, and how a text is read for them."""
+class IndicatorReader:
+    """Which columns an indicator fills, and how a text is read for them."""
 
     columns: tuple[str, ...]
     read: Read
@@ -40,8 +40,8 @@ _COLUMNS: Mapping[str, str] = {
 }
 
 MAX_VALUE = 2_048
-"""Longer texts are evidence of nothing."""
-_EMAIL = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+\.[^\s@<>\".]+")
+"""Longer texts are no indicators."""
+_EMAIL = r"[^\s@<>\"]+@[^\s@<>\"]+\.[^\s@<>\".]+"
 _MAYBE_IP = re.compile(r"[0-9a-fA-F.:]+")
 _END_OF_AUTHORITY = re.compile(r"[/\\?#]")
 _NO_END = 1 << 62
@@ -51,7 +51,7 @@ _HOST = re.compile(r"[^\s/?#@:\[\]\\\"'<>(),;|{}]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndicatorField:
-    """A text field that is evidence of something; one with two indicators is two feeds."""
+    """An indicator of a text field; a field may have several."""
 
     path: str
     indicator: str
@@ -59,28 +59,24 @@ class IndicatorField:
 
 def indicator_fields(schema: LogSchema) -> list[IndicatorField]:
     """Return the fields of `schema` that carry indicators, with paths such as `user.id` or `projects[].slug`."""
-    return list(_feeds(schema.fields, ""))
+    return list(_indicator_fields(Object(fields=schema.fields), ""))
 
 
 def any_columns(schema: LogSchema) -> list[tuple[str, pa.DataType, str]]:
-    """Return the p_any_ columns that `schema` feeds: name, type, what it means."""
-    fed = {column for feed in indicator_fields(schema) for column in READ_AS[feed.indicator].columns}
-    return [(name, pa.list_(pa.string()), doc) for name, doc in _COLUMNS.items() if name in fed]
+    """Return the p_any_ columns of the table of `schema`: name, type, what it means."""
+    filled = {column for field in indicator_fields(schema) for column in INDICATOR_READERS[field.indicator].columns}
+    return [(name, pa.list_(pa.string()), doc) for name, doc in _COLUMNS.items() if name in filled]
 
 
-def _feeds(fields: Sequence[Field], prefix: str) -> Iterator[IndicatorField]:
-    for field in fields:
-        yield from _feeds_below(field.type, prefix + field.name)
-
-
-def _feeds_below(type_: Type, path: str) -> Iterator[IndicatorField]:
+def _indicator_fields(type_: Type, path: str) -> Iterator[IndicatorField]:
     match type_:
-        case Text(indicators=indicators) if indicators:
+        case Text(indicators=indicators):
             yield from (IndicatorField(path=path, indicator=indicator) for indicator in indicators)
         case Object(fields=fields):
-            yield from _feeds(fields, path + ".")
+            for field in fields:
+                yield from _indicator_fields(field.type, f"{path}.{field.name}" if path else field.name)
         case Array(element=element):
-            yield from _feeds_below(element, path + "[]")
+            yield from _indicator_fields(element, path + "[]")
         case _:
             pass
 
@@ -107,14 +103,6 @@ def _is_ip(text: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _ip(text: str) -> tuple[str | None, ...]:
-    return (text if _is_ip(text) else None,)
-
-
-def _email(text: str) -> tuple[str | None, ...]:
-    return (text if "@" in text and _EMAIL.fullmatch(text) else None,)
 
 
 def _host(text: str) -> tuple[str | None, ...]:
@@ -162,23 +150,23 @@ _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 _MAC = r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}"
 _HOST_COLUMNS = ("p_any_domain_names", "p_any_ip_addresses")
 
-READ_AS: Mapping[str, Indicator] = {
-    "actor_id": Indicator(("p_any_actor_ids",), _whole),
-    "aws_account_id": Indicator(("p_any_aws_account_ids",), _matching(_ACCOUNT.pattern)),
-    "aws_arn": Indicator(("p_any_aws_arns", "p_any_aws_account_ids", "p_any_aws_instance_ids"), _arn),
-    "aws_instance_id": Indicator(("p_any_aws_instance_ids",), _matching(_INSTANCE.pattern)),
-    "aws_tag": Indicator(("p_any_aws_tags",), _whole),
-    "domain": Indicator(("p_any_domain_names",), _matching(r"[^\s/@]+")),
-    "email": Indicator(("p_any_emails",), _email),
-    "hostname": Indicator(_HOST_COLUMNS, _host),
-    "ip": Indicator(("p_any_ip_addresses",), _ip),
-    "mac": Indicator(("p_any_mac_addresses",), _matching(_MAC)),
-    "md5": Indicator(("p_any_md5_hashes",), _digest(32)),
-    "net_addr": Indicator(_HOST_COLUMNS, _net_addr),
-    "sha1": Indicator(("p_any_sha1_hashes",), _digest(40)),
-    "sha256": Indicator(("p_any_sha256_hashes",), _digest(64)),
-    "trace_id": Indicator(("p_any_trace_ids",), _whole),
-    "url": Indicator(_HOST_COLUMNS, _url),
-    "username": Indicator(("p_any_usernames",), _whole),
+INDICATOR_READERS: Mapping[str, IndicatorReader] = {
+    "actor_id": IndicatorReader(("p_any_actor_ids",), _whole),
+    "aws_account_id": IndicatorReader(("p_any_aws_account_ids",), _matching(_ACCOUNT.pattern)),
+    "aws_arn": IndicatorReader(("p_any_aws_arns", "p_any_aws_account_ids", "p_any_aws_instance_ids"), _arn),
+    "aws_instance_id": IndicatorReader(("p_any_aws_instance_ids",), _matching(_INSTANCE.pattern)),
+    "aws_tag": IndicatorReader(("p_any_aws_tags",), _whole),
+    "domain": IndicatorReader(("p_any_domain_names",), _matching(r"[^\s/@]+")),
+    "email": IndicatorReader(("p_any_emails",), _matching(_EMAIL)),
+    "hostname": IndicatorReader(_HOST_COLUMNS, _host),
+    "ip": IndicatorReader(("p_any_ip_addresses",), lambda text: (text if _is_ip(text) else None,)),
+    "mac": IndicatorReader(("p_any_mac_addresses",), _matching(_MAC)),
+    "md5": IndicatorReader(("p_any_md5_hashes",), _digest(32)),
+    "net_addr": IndicatorReader(_HOST_COLUMNS, _net_addr),
+    "sha1": IndicatorReader(("p_any_sha1_hashes",), _digest(40)),
+    "sha256": IndicatorReader(("p_any_sha256_hashes",), _digest(64)),
+    "trace_id": IndicatorReader(("p_any_trace_ids",), _whole),
+    "url": IndicatorReader(_HOST_COLUMNS, _url),
+    "username": IndicatorReader(("p_any_usernames",), _whole),
 }
-"""What each indicator feeds. Of a URL the text may be cut, as `cut_urls` does it."""
+"""What each indicator fills. Of a URL the text may be cut, as `cut_urls` does it."""

@@ -14,7 +14,7 @@ from ocelog.schema.columns.frame import Frame
 from ocelog.schema.columns.indicator_columns import IndicatorColumns
 from ocelog.schema.columns.indicators import any_columns
 from ocelog.schema.decode.brackets import too_deep
-from ocelog.schema.decode.mismatch import BROKEN, Mismatch, is_no_text
+from ocelog.schema.decode.mismatch import BROKEN, Mismatch, is_not_text
 from ocelog.schema.decode.record import Extra, read_object
 from ocelog.schema.decode.typed import Layout, layout_of
 from ocelog.schema.language.fields import Array, Field, LogSchema, Object, Type
@@ -53,13 +53,21 @@ class Refill:
 
     def candidates(self, extras: Sequence[str | None]) -> list[int]:
         """Return which of some rows have a value in p_extra for which there is a field, by their p_extra alone."""
-        return [at for at, extra in enumerate(extras) if extra is not None and self._may_refill(extra)]
+        return [
+            at
+            for at, extra in enumerate(extras)
+            if extra is not None
+            and any(
+                bytes(raw) != b"null" and (path := _path(key)) is not None and self._leaf(path) is not None
+                for key, raw in _texts(extra).items()
+            )
+        ]
 
     def refill(self, rows: pa.Table) -> RefilledRows:
         """Move what fits from p_extra into its columns, if they are null; all else stays as it is.
 
-        `rows` must have every column of the schema. A value is read as a fresh record's is, and what it is evidence of
-        is added to the p_any_ columns. Ids, versions, dates and the schema's version stay: they say how the row landed.
+        `rows` must have every column of the schema. A value is read as a fresh record's is, and its indicators are
+        added to the p_any_ columns. Ids, versions, dates and the schema's version stay: they say how the row landed.
         """
         values: Counter[str] = Counter()
         parts: list[pa.Table] = []
@@ -69,13 +77,6 @@ class Refill:
             parts.append(part)
             changed += count
         return RefilledRows(rows=pa.concat_tables(parts) if changed else rows, changed=changed, values=values)
-
-    def _may_refill(self, extra: str) -> bool:
-        texts = _texts(extra)
-        return any(
-            bytes(raw) != b"null" and (path := _path(key)) is not None and self._leaf(path) is not None
-            for key, raw in texts.items()
-        )
 
     def _refill_some(self, rows: pa.Table, values: Counter[str]) -> tuple[pa.Table, int]:
         asked = self.candidates(rows.column(EXTRA).to_pylist())
@@ -88,8 +89,6 @@ class Refill:
                 continue
             try:
                 moved = self._refill_row(row)
-                if moved:
-                    self._add_indicators(row)
             except (*BROKEN, pa.ArrowException):
                 # A row that another engine wrote, with values that no record has: it stays as it is.
                 continue
@@ -97,7 +96,9 @@ class Refill:
                 places.append(at)
                 changed.append(row)
                 touched |= {str(path[0]) for path in moved}
-                values.update(_name(path) for path in moved)
+                for path in moved:
+                    name = "".join("[]" if isinstance(step, int) else f".{step}" for step in path)
+                    values[name.removeprefix(".")] += 1
         if not changed:
             return rows, 0
         order = list(range(rows.num_rows))
@@ -141,15 +142,15 @@ class Refill:
                 _spelt(key): bytes(raw).decode() for key, raw in texts.items() if key not in empty
             } | left.texts
             row[EXTRA] = str(left) if left else None
+            self._add_indicators(row)
         return moved
 
     def _add_indicators(self, row: dict[str, Any]) -> None:
-        if not self._indicator_names:
-            return
-        frame = Frame(self._layout, [record_of_row(self._fields, self._layout, row)])
-        for name, array in zip(self._indicator_names, self._indicators.arrays(frame), strict=True):
-            (found,) = array.to_pylist()
-            row[name] = sorted({*(row[name] or ()), *(found or ())}) or None
+        if self._indicator_names:
+            frame = Frame(self._layout, [record_of_row(self._fields, self._layout, row)])
+            for name, array in zip(self._indicator_names, self._indicators.arrays(frame), strict=True):
+                (found,) = array.to_pylist()
+                row[name] = sorted({*(row[name] or ()), *(found or ())}) or None
 
     def _leaf(self, path: Path) -> Layout | None:
         """Return a layout with nothing but the field that `path` leads to; None: there is none."""
@@ -194,7 +195,7 @@ def _was_unreadable(raw: bytes) -> bool:
         return True
     if not text.startswith(('"', "[", "{")):
         return False
-    return bool(too_deep(text.encode()) or is_no_text(text.encode()) or _ESCAPED_BYTE.search(text))
+    return bool(too_deep(text.encode()) or is_not_text(text.encode()) or _ESCAPED_BYTE.search(text))
 
 
 def _as_objects(rows: pa.Table, places: Sequence[int]) -> Sequence[dict[str, Any] | None]:
@@ -233,11 +234,6 @@ def _path(key: str) -> Path | None:
 def _spelt(key: str) -> str:
     """Return a key of p_extra as the JSON path that it stands for."""
     return key if key.startswith("$[") else f"$.{key}"
-
-
-def _name(path: Path) -> str:
-    """Write a path without places in lists: `projects[].owner`."""
-    return "".join("[]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
 def _field(fields: Sequence[Field], path: Path) -> Field | None:

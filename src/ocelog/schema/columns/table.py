@@ -161,7 +161,12 @@ _REJECTION_ROWS = _without_docs(REJECTION_SCHEMA)
 
 def rejection_rows(rejections: Sequence[Rejection], *, log_type: str, keys: Sequence[str], stamp: Stamp) -> pa.Table:
     """Return one row a rejection; `keys` are their row ids."""
-    texts = [_as_text(rejection.raw) for rejection in rejections]
+    texts: list[tuple[str, str]] = []
+    for rejection in rejections:
+        try:
+            texts.append((rejection.raw.decode(), "utf-8"))
+        except UnicodeDecodeError:
+            texts.append((base64.b64encode(rejection.raw).decode(), "base64"))
     rows = len(rejections)
     observed = pa.array([stamp.observed_us] * rows, INSTANT)
     columns = {
@@ -183,10 +188,3 @@ def rejection_rows(rejections: Sequence[Rejection], *, log_type: str, keys: Sequ
         "unknown_fields": [sorted(rejection.unknown) or None for rejection in rejections],
     }
     return pa.table(columns, schema=_REJECTION_ROWS)
-
-
-def _as_text(raw: bytes) -> tuple[str, str]:
-    try:
-        return raw.decode(), "utf-8"
-    except UnicodeDecodeError:
-        return base64.b64encode(raw).decode(), "base64"

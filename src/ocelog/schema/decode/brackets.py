@@ -94,17 +94,13 @@ def _cut(text: bytes) -> tuple[list[bytes], bytes | None]:
                     last = text[start : token.start()].strip(_SPACE)
                     return [*pieces, *([last] if last or pieces else [])], text[token.end() :].strip(_SPACE)
                 if inside[wanted]:
-                    _close(opened, wanted, inside)
+                    # Close the innermost `wanted`, and all that is open in it.
+                    at = opened.rindex(wanted)
+                    for each in inside:
+                        inside[each] -= opened.count(each, at)
+                    del opened[at:]
     last = text[start:].strip(_SPACE)
     return [*pieces, *([last] if last else [])], None
-
-
-def _close(opened: bytearray, wanted: bytes, inside: dict[bytes, int]) -> None:
-    """Close the innermost `wanted`, and all that is open in it."""
-    at = opened.rindex(wanted)
-    for bracket in inside:
-        inside[bracket] -= opened.count(bracket, at)
-    del opened[at:]
 
 
 def too_deep(text: bytes) -> bool:

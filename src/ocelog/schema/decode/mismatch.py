@@ -46,12 +46,12 @@ def members(raw: bytes, path: str) -> Mapping[str, bytes | msgspec.Raw]:
     try:
         return _OBJECT.decode(raw)
     except msgspec.ValidationError:
-        raise Mismatch(path, "an object", found(raw), unreadable=too_deep(raw)) from None
+        raise Mismatch(path, "an object", description(raw), unreadable=too_deep(raw)) from None
     except BROKEN as error:
         split = split_object(raw)
         if split.whole:
             return split.texts
-        raise Mismatch(path, "an object", trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
+        raise _unreadable(raw, path, "an object", error) from None
 
 
 def elements(raw: bytes, path: str) -> Sequence[bytes | msgspec.Raw]:
@@ -59,12 +59,12 @@ def elements(raw: bytes, path: str) -> Sequence[bytes | msgspec.Raw]:
     try:
         return _LIST.decode(raw)
     except msgspec.ValidationError:
-        raise Mismatch(path, "a list", found(raw), unreadable=too_deep(raw)) from None
+        raise Mismatch(path, "a list", description(raw), unreadable=too_deep(raw)) from None
     except BROKEN as error:
         split = split_array(raw)
         if split is not None:
             return split
-        raise Mismatch(path, "a list", trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
+        raise _unreadable(raw, path, "a list", error) from None
 
 
 def string(raw: bytes, path: str, expected: str) -> str:
@@ -72,10 +72,10 @@ def string(raw: bytes, path: str, expected: str) -> str:
     try:
         return _STRING.decode(raw)
     except BROKEN as error:
-        raise Mismatch(path, expected, trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
+        raise _unreadable(raw, path, expected, error) from None
 
 
-def free(raw: bytes, path: str, expected: str = "JSON") -> str:
+def free_json(raw: bytes, path: str, expected: str = "JSON") -> str:
     """Return the JSON `raw` as text; what can be read is no deeper than MOST_NESTED, and UTF-8. Raises Mismatch."""
     if too_deep(raw):
         raise Mismatch(path, f"JSON nested {MOST_NESTED} deep at most", "JSON nested deeper", unreadable=True)
@@ -83,23 +83,27 @@ def free(raw: bytes, path: str, expected: str = "JSON") -> str:
         _ANY.decode(raw)
         return raw.decode()
     except BROKEN as error:
-        raise Mismatch(path, expected, trouble(raw, error), unreadable=is_no_text(raw) or too_deep(raw)) from None
+        raise _unreadable(raw, path, expected, error) from None
 
 
-def trouble(raw: bytes, error: Exception) -> str:
-    """Say why `raw` could not be read at all; `error` is what the reader said."""
-    if isinstance(error, RecursionError):
-        return "JSON nested too deep to be read, or never closed"
+def _unreadable(raw: bytes, path: str, expected: str, error: Exception) -> Mismatch:
+    """Return what is wrong with `raw`, which could not be read at all; `error` is what the decoder said."""
     try:
-        raw.decode()
+        text = raw.decode()
     except UnicodeDecodeError as broken:
-        return f"text that is not UTF-8 (byte {broken.start})"
-    if _has_half_a_pair(raw):
-        return "text with half of a surrogate pair"
-    return f"not JSON{f', {raw.decode()}' if 0 < len(raw) <= _SHOWN else ''} ({error})"
+        no_text = f"text that is not UTF-8 (byte {broken.start})"
+    else:
+        no_text = "text with half of a surrogate pair" if _has_half_a_pair(raw) else ""
+    if isinstance(error, RecursionError):
+        why = "JSON nested too deep to be read, or never closed"
+    elif no_text:
+        why = no_text
+    else:
+        why = f"not JSON{f', {text}' if 0 < len(raw) <= _SHOWN else ''} ({error})"
+    return Mismatch(path, expected, why, unreadable=bool(no_text) or too_deep(raw))
 
 
-def is_no_text(raw: bytes) -> bool:
+def is_not_text(raw: bytes) -> bool:
     """Tell whether `raw` holds what no text can: bytes that are not UTF-8, or half of a surrogate pair."""
     try:
         raw.decode()
@@ -108,7 +112,7 @@ def is_no_text(raw: bytes) -> bool:
     return _has_half_a_pair(raw)
 
 
-def found(raw: bytes) -> str:
+def description(raw: bytes) -> str:
     """Say in a few words what `raw` is."""
     start = raw.lstrip()[:_SHOWN].decode("utf-8", "replace")
     kind = _KINDS.get(start[:1], "a number")

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from ocelog.schema.decode.brackets import split_object, too_deep
-from ocelog.schema.decode.mismatch import BROKEN, Mismatch, elements, found, free, members, string
+from ocelog.schema.decode.mismatch import BROKEN, Mismatch, description, elements, free_json, members, string
 from ocelog.schema.decode.timestamps import canonical, instant
 from ocelog.schema.decode.typed import NO_JSON, Layout, Record
 from ocelog.schema.decode.validity import check
-from ocelog.schema.language.fields import Array, Boolean, Field, Integer, Json, Object, Real, Text, Timestamp, Type
+from ocelog.schema.language.fields import Array, Boolean, Integer, Json, Object, Real, Text, Timestamp, Type
 
 _PLAIN_NAME = re.compile(r"[\w-]+")
 LONGEST_NAME = 1_000
@@ -72,7 +72,7 @@ def read_record(raw: bytes, layout: Layout) -> tuple[Record, Extra]:
     extra = Extra()
     record = read_object(raw, layout, "$", extra)
     if not is_name(record.id):
-        raise Mismatch("$.id", _NAME, found(msgspec.json.encode(record.id)))
+        raise Mismatch("$.id", _NAME, description(msgspec.json.encode(record.id)))
     return record, extra
 
 
@@ -101,7 +101,9 @@ def read_object(raw: bytes, layout: Layout, path: str, extra: Extra) -> Record:
         member = bytes(given.pop(known.name)) if known.name in given else None
         below = _child(path, known.name)
         if member is None or member == b"null":
-            _refuse_if_required(known, below, member)
+            if known.required:
+                wanted = f"{_expected(known.type)}: the field is required"
+                raise Mismatch(below, wanted, "nothing" if member is None else "null")
             values[attribute] = layout.null(at)
         else:
             try:
@@ -116,7 +118,7 @@ def read_object(raw: bytes, layout: Layout, path: str, extra: Extra) -> Record:
     for name, member in given.items():
         below = _child(path, name)
         try:
-            extra.texts[below] = free(bytes(member), below)
+            extra.texts[below] = free_json(bytes(member), below)
         except Mismatch as mismatch:
             if not mismatch.unreadable:
                 raise
@@ -130,12 +132,6 @@ def _whole(raw: bytes, type_: Type, inner: Layout | None, path: str, extra: Extr
     value = _value(raw, type_, inner, path, left)
     extra.add(left)
     return value
-
-
-def _refuse_if_required(known: Field, path: str, member: bytes | None) -> None:
-    if known.required:
-        wanted = f"{_expected(known.type)}: the field is required"
-        raise Mismatch(path, wanted, "nothing" if member is None else "null")
 
 
 def _child(path: str, name: str) -> str:
@@ -170,7 +166,7 @@ def _value(raw: bytes, type_: Type, inner: Layout | None, path: str, extra: Extr
         case Array(element=element):
             return list(_elements(raw, element, inner, path, extra))
         case Json():
-            free(raw, path)
+            free_json(raw, path)
             return msgspec.Raw(raw)
         case _:
             return _scalar(raw, type_, path)
@@ -194,11 +190,11 @@ def _elements(raw: bytes, element: Type, inner: Layout | None, path: str, extra:
 
 
 def _scalar(raw: bytes, type_: Text | Integer | Real | Boolean | Timestamp, path: str) -> Any:
-    wrong = Mismatch(path, _expected(type_), found(raw), unreadable=isinstance(type_, Timestamp) or too_deep(raw))
+    wrong = Mismatch(path, _expected(type_), description(raw), unreadable=isinstance(type_, Timestamp) or too_deep(raw))
     if raw[:1] in {b"{", b"["}:
         raise wrong
     if raw[:1] != b'"':
-        free(raw, path, wrong.expected)
+        free_json(raw, path, wrong.expected)
     match type_:
         case Text(validate=validate):
             text = _text(raw, wrong)

@@ -66,10 +66,7 @@ def _counted(text: str, digits: int) -> datetime | None:
 
 def canonical(found: datetime) -> str:
     """Write an instant in the one way that versions are told apart by: equal instants, equal text."""
-    return _trimmed(rfc3339(found))
-
-
-def _trimmed(text: str) -> str:
+    text = rfc3339(found)
     return text[:-1].rstrip("0") + "Z" if "." in text else text
 
 

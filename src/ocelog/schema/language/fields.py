@@ -23,7 +23,7 @@ INDICATORS = (
     "url",
     "username",
 )
-"""What a text can be evidence of."""
+"""What a text can be an indicator of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
