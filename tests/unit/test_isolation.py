@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocelog.pull.isolation import Broken, Elusive, Found, Stretch, TooFull, search
+from ocelog.pull.isolation import Broken, Elusive, Found, TimeRange, TooFull, search
 
 SINCE = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -20,7 +20,7 @@ def searched(bad: list[datetime], good: list[datetime], length: timedelta = DAY,
     """Search a stretch of a source that fails on every record of `bad`; return what was found, and the probes."""
     probes = 0
 
-    def answer(stretch: Stretch) -> int | None:
+    def answer(stretch: TimeRange) -> int | None:
         since, until = stretch
         if any(since <= instant <= until for instant in bad):
             return None

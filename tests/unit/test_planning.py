@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of
-from ocelog.app.planning import REMEMBERED, forget_old, lacking, plan_stretch, totals_are_right_again
+from ocelog.app.planning import REMEMBERED, forget_old, lacking, plan_time_range, totals_are_right_again
 from ocelog.ledger.store import Ledger
 from ocelog.model import Checkpoint, Origin, Slice, SliceState, StreamFaults
 from ocelog.times import to_us
@@ -84,9 +84,9 @@ def test_a_stretch_is_asked_by_the_date_too_by_which_something_in_it_was_short(l
         source=STREAM.source,
         kind=SimpleNamespace(cursor_field="statusChangedAt", also_live_by=()),
     )
-    plan_stretch(ledger, stream, (OLD - HOUR, OLD))
+    plan_time_range(ledger, stream, (OLD - HOUR, OLD))
     assert [each.by for each in ledger.slices(states={SliceState.WAITING})] == ["statusChangedAt"]
-    plan_stretch(ledger, stream, (OLD, OLD + HOUR))
+    plan_time_range(ledger, stream, (OLD, OLD + HOUR))
     assert [each.by for each in ledger.slices(states={SliceState.WAITING})][1:] == ["statusChangedAt", "createdAt"]
     assert lacking(ledger, stream) == 1
     for each in ledger.slices(states={SliceState.WAITING}):

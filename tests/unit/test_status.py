@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ocelog.app.sources import row_of
-from ocelog.app.status import Standing, lagging, standings, sweep_of, unpublished
+from ocelog.app.status import StreamStatus, lagging, stream_statuses, sweep_of, unpublished
 from ocelog.ledger.store import Ledger, LoopMark
 from ocelog.model import Checkpoint, Marks, NewPart, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.ports import Landing, Tally
@@ -45,8 +45,8 @@ def planned(ledger: Ledger, *slices: Slice) -> None:
     ledger.plan(before, replace(before, edge=NOW - HOUR), slices)
 
 
-def standing(ledger: Ledger) -> Standing:
-    (found,) = standings(ledger, NOW)
+def standing(ledger: Ledger) -> StreamStatus:
+    (found,) = stream_statuses(ledger, NOW)
     return found
 
 
@@ -191,7 +191,7 @@ def test_a_slice_that_fails_for_an_hour_needs_attention_whatever_its_neighbours_
     ledger.move(failing, replace(failing, checkpoint=Checkpoint(failures=2)))
 
     def seen(later: timedelta) -> tuple[bool, list[str | None]]:
-        (found,) = standings(ledger, datetime.now(UTC) + later)
+        (found,) = stream_statuses(ledger, datetime.now(UTC) + later)
         return found.needs_attention, [each.reason for each in found.failing]
 
     assert seen(0.9 * HOUR) == (False, [])
@@ -215,13 +215,13 @@ def test_while_a_source_is_paused_what_fails_is_named_with_how_to_go_on_and_need
     before = ledger.marks("prod", "Wiz.Issues")
     ledger.plan(before, replace(before, offset=3 * HOUR), [])
     ledger.save_source(replace(row, paused=True))
-    (found,) = standings(ledger, datetime.now(UTC) + 2 * HOUR)
+    (found,) = stream_statuses(ledger, datetime.now(UTC) + 2 * HOUR)
     assert (found.state, found.needs_attention, found.clock_off) == ("paused", False, None)
     assert [each.reason for each in found.failing] == ["HTTP 500"]
     assert found.todo == found.resume
     assert (found.resume or "").endswith("ocelog source resume prod")
     ledger.save_source(row)
-    (found,) = standings(ledger, datetime.now(UTC) + 2 * HOUR)
+    (found,) = stream_statuses(ledger, datetime.now(UTC) + 2 * HOUR)
     assert (found.needs_attention, found.clock_off, found.resume) == (True, 3 * HOUR, None)
     assert found.todo == said["todo"]
 
@@ -232,7 +232,7 @@ def test_an_outage_that_began_while_our_clock_was_ahead_needs_a_person(ledger: L
     ledger.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # mixed
 
     def needs_attention(later: timedelta) -> bool:
-        return standings(ledger, datetime.now(UTC) + later)[0].needs_attention
+        return stream_statuses(ledger, datetime.now(UTC) + later)[0].needs_attention
 
     assert [needs_attention(later) for later in (0 * HOUR, 2 * HOUR, -1_000 * HOUR)] == [False, True, True]
 
@@ -281,7 +281,7 @@ def test_a_clock_that_was_set_back_since_the_last_look_is_not_said_to_be_off(
     off = timedelta(days=-ahead)
     before = ledger.marks("prod", "Wiz.Issues")
     ledger.plan(before, replace(before, edge=NOW - HOUR, offset=off), [])
-    (found,) = standings(ledger, NOW if set_back else NOW - off)
+    (found,) = stream_statuses(ledger, NOW if set_back else NOW - off)
     assert found.clock_off == (None if set_back else off)
 
 

@@ -12,7 +12,7 @@ from ocelog.schema.decode.timestamps import INSTANT
 
 if TYPE_CHECKING:
     # The ledger takes half of the time that a short query takes: it is imported if a query reads it.
-    from ocelog.app.status import Standing
+    from ocelog.app.status import StreamStatus
 
 _STREAMS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("source", pa.string(), "Name of the source."),
@@ -81,14 +81,16 @@ def ledger_tables(installation: Installation) -> dict[str, ExtraTable]:
 
 
 def _table(
-    installation: Installation, schema: pa.Schema, rows: "Callable[[Standing], list[dict[str, object]]]"
+    installation: Installation, schema: pa.Schema, rows: "Callable[[StreamStatus], list[dict[str, object]]]"
 ) -> pa.Table:
-    from ocelog.app.status import standings  # noqa: PLC0415 - see above
+    from ocelog.app.status import stream_statuses  # noqa: PLC0415 - see above
 
-    return pa.Table.from_pylist([row for each in standings(installation.ledger) for row in rows(each)], schema=schema)
+    return pa.Table.from_pylist(
+        [row for each in stream_statuses(installation.ledger) for row in rows(each)], schema=schema
+    )
 
 
-def _coverage_rows(each: "Standing") -> list[dict[str, object]]:
+def _coverage_rows(each: "StreamStatus") -> list[dict[str, object]]:
     return [
         {
             "source": each.source,
@@ -105,7 +107,7 @@ def _coverage_rows(each: "Standing") -> list[dict[str, object]]:
     ]
 
 
-def _stream_rows(each: "Standing") -> list[dict[str, object]]:
+def _stream_rows(each: "StreamStatus") -> list[dict[str, object]]:
     row: dict[str, object] = {
         "source": each.source,
         "source_id": each.source_id,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from ocelog.app.log_types import table_names
 from ocelog.app.source_settings import SECRET_NAME
-from ocelog.app.status import Standing, Unpublished, lagging, lost_lines, standings, unpublished
+from ocelog.app.status import StreamStatus, Unpublished, lagging, lost_lines, stream_statuses, unpublished
 from ocelog.errors import HomeError
 from ocelog.installation import home as homes
 from ocelog.installation.home import Home
@@ -34,7 +34,7 @@ _LITTLE_DISK = 500_000_000
 class Overview:
     """What `ocelog status` tells."""
 
-    streams: Sequence[Standing]
+    streams: Sequence[StreamStatus]
     holder: Holder | str | None
     """Who holds the home; None: nobody; a text if this user may not see it."""
     hangs: str | None
@@ -73,7 +73,7 @@ def overview(
 ) -> Overview:
     """Look at everything, or only at the streams of one source; data may be as old as `allowed`."""
     home, ledger = installation.home, installation.ledger
-    streams = [each for each in standings(ledger) if source_id in (None, each.source_id)]
+    streams = [each for each in stream_statuses(ledger) if source_id in (None, each.source_id)]
     who = _running(home)
     loops = ledger.loop_marks()
     tables, after = table_names(), installation.settings.publish_after
@@ -114,7 +114,7 @@ def _key_trouble(installation: Installation, *, running: bool) -> str | None:
     return None
 
 
-def _stale(found: Sequence[Standing], who: Holder | str | None, allowed: timedelta, now: datetime) -> list[str]:
+def _stale(found: Sequence[StreamStatus], who: Holder | str | None, allowed: timedelta, now: datetime) -> list[str]:
     """Return a line for each stream that is older than `allowed`, unless it is being read, or Wiz asks it to wait.
 
     One that never began is as old as its source.
@@ -147,7 +147,7 @@ def _stale(found: Sequence[Standing], who: Holder | str | None, allowed: timedel
     return lines
 
 
-def _is_explained(each: Standing, who: Holder | str | None, now: datetime) -> bool:
+def _is_explained(each: StreamStatus, who: Holder | str | None, now: datetime) -> bool:
     """Whether old data is just being read, or Wiz asks to wait; `needs_attention` says if that goes on for long."""
     if not isinstance(who, Holder) or who.command not in _READERS or _hangs(who, now):
         return False

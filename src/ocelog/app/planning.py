@@ -21,7 +21,7 @@ REMEMBERED = timedelta(hours=6)
 _AT_ONCE = 100
 """Streams that one transaction plans: a landing may wait for it."""
 
-Stretch: TypeAlias = tuple[datetime, datetime]
+TimeRange: TypeAlias = tuple[datetime, datetime]
 
 
 def plan_due(
@@ -111,7 +111,7 @@ def lacking(ledger: Ledger, stream: Stream) -> int:
     return sum(each.state is SliceState.PARKED for each in found) + len(still_short(found))
 
 
-def plan_stretch(ledger: Ledger, stream: Stream, stretch: Stretch) -> None:
+def plan_time_range(ledger: Ledger, stream: Stream, stretch: TimeRange) -> None:
     """Read a stretch of the past (again); no mark moves."""
     since, until = stretch[0], min(stretch[1], stream.source.now())
     if since >= until:

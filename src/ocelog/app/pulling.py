@@ -14,7 +14,7 @@ import structlog
 
 from ocelog.app.advice import todo
 from ocelog.app.loop import Work, log_failure
-from ocelog.app.planning import Stretch, forget_old, plan_due, plan_stretch, totals_are_right_again
+from ocelog.app.planning import TimeRange, forget_old, plan_due, plan_time_range, totals_are_right_again
 from ocelog.dispatch.fair import StreamKey, next_stream
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import LostFenceError, OcelogError, SourceThrottledError, TransientError
@@ -152,7 +152,7 @@ class Reader:
     home_id: str
     by_hand: bool = False
     """Plan each stream once, now; else it is polled as its settings say."""
-    stretch: Stretch | None = None
+    stretch: TimeRange | None = None
     """By hand: plan only this stretch of the past, instead of what is new."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """Our clock, which must be the ledger's."""
@@ -248,7 +248,7 @@ class Reader:
             return
         if self.stretch is not None:
             for stream in streams:
-                plan_stretch(self.ledger, stream, self.stretch)
+                plan_time_range(self.ledger, stream, self.stretch)
                 self.asked.add(stream.key)
             return
         asked_at = {stream.key: stream.source.now() for stream in streams}

@@ -31,7 +31,7 @@ from ocelog.lake.write.publish import Publisher
 from ocelog.model import REJECTIONS, GivenUp, Kind, NewPart, Part, Slice, SourceRow, table_name
 from ocelog.times import from_us
 
-Stretch: TypeAlias = tuple[str, str, str, str | None, datetime, datetime]
+TimeRange: TypeAlias = tuple[str, str, str, str | None, datetime, datetime]
 """What a slice asks for: source, log type, origin, date, and the ends."""
 _BY_SLICE = re.compile(r"(\d+)-(\d+)-")
 """A part's name begins with the slice that it was landed for, and the fence of its holder."""
@@ -188,7 +188,7 @@ def _plan_again(  # noqa: C901 - the order of the steps is the rule
     home, ledger = installation.home.path, installation.ledger
     lost = [*ledger.given_up(), *_returned(installation), *unrecorded]
     by_table = {table_name(log_type): kind for log_type, kind in kinds().items()}
-    planned = set[Stretch]()
+    planned = set[TimeRange]()
     rejections_lost = False
     sources = _sources(installation)
     for each in lost:
@@ -254,7 +254,7 @@ def _sources(installation: Installation) -> dict[str, SourceRow]:
     return {row.id: row for row in installation.ledger.sources(removed=True) if not row.purging}
 
 
-def _stretch(slice_: Slice) -> Stretch:
+def _stretch(slice_: Slice) -> TimeRange:
     return slice_.source_id, slice_.log_type, slice_.origin, slice_.by, slice_.since, slice_.until
 
 

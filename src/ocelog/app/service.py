@@ -14,7 +14,7 @@ import structlog
 from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import CoverageLoop
 from ocelog.app.loop import Loop, Work, log_failure
-from ocelog.app.planning import Stretch, lacking
+from ocelog.app.planning import TimeRange, lacking
 from ocelog.app.publishing import PublishLoop
 from ocelog.app.pulling import PullLoop
 from ocelog.app.status import lost_lines
@@ -157,7 +157,7 @@ class Service:
         self,
         streams: Sequence[Stream],
         *,
-        stretch: Stretch | None = None,
+        stretch: TimeRange | None = None,
         damaged: Mapping[str, ConfigError] = MappingProxyType({}),
     ) -> Pulled:
         """Read what is due in `streams`, or only the given stretch of time, and publish all that has landed.

@@ -74,7 +74,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class StreamStatus:
     """One stream as it stands."""
 
     source: str
@@ -132,20 +132,20 @@ class Standing:
     """How it goes on, if it is paused."""
 
 
-def standings(ledger: Ledger, now: datetime | None = None) -> list[Standing]:
+def stream_statuses(ledger: Ledger, now: datetime | None = None) -> list[StreamStatus]:
     """Return how every stream of every source stands."""
     now = now or datetime.now(UTC)
-    found = list[Standing]()
+    found = list[StreamStatus]()
     for row in ledger.sources():
         rows = {stream.marks.log_type: stream for stream in ledger.streams(row.id)}
         error = damage(row)
         if error is None:
             log_types = source_settings(row).log_types
-            found += [_standing(ledger, row, log_type, rows.get(log_type), now) for log_type in log_types]
+            found += [_stream_status(ledger, row, log_type, rows.get(log_type), now) for log_type in log_types]
         else:
             # Which log types it reads is not known any more: those that it has read.
-            stood = [_standing(ledger, row, log_type, stream, now) for log_type, stream in rows.items()]
-            found += [_broken(each, error) for each in stood or [_standing(ledger, row, "?", None, now)]]
+            stood = [_stream_status(ledger, row, log_type, stream, now) for log_type, stream in rows.items()]
+            found += [_broken(each, error) for each in stood or [_stream_status(ledger, row, "?", None, now)]]
     return found
 
 
@@ -159,7 +159,7 @@ def _is_of_the_past(each: Slice) -> bool:
     return each.state is SliceState.WAITING and each.origin is not Origin.LIVE and each.sweep_round <= 1
 
 
-def _broken(each: Standing, error: ConfigError) -> Standing:
+def _broken(each: StreamStatus, error: ConfigError) -> StreamStatus:
     return replace(
         each, state="broken", needs_attention=True, error=str(error), todo="Do what the message says.", error_at=None
     )
@@ -267,7 +267,9 @@ def sweep_of(slices: Sequence[Slice]) -> Sweep | None:
     )
 
 
-def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow | None, now: datetime) -> Standing:
+def _stream_status(
+    ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow | None, now: datetime
+) -> StreamStatus:
     slices = ledger.slices(source_id=row.id, log_type=log_type)
     waiting = [each for each in slices if each.state is SliceState.WAITING]
     wait = LONGEST_WAITS[SliceState.PARKED]
@@ -289,7 +291,7 @@ def _standing(ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow |
     total_off = stream.total_off_by if stream is not None else None
     todo = stream.trouble_todo if stream is not None else None
     resume = f"nothing is tried while it is paused; to go on: ocelog source resume {row.id}" if row.paused else None
-    return Standing(
+    return StreamStatus(
         source=row.name,
         source_id=row.id,
         log_type=log_type,

@@ -11,7 +11,7 @@ import typer
 from ocelog.app import sources
 from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import log_types, short_names
-from ocelog.app.planning import Stretch
+from ocelog.app.planning import TimeRange
 from ocelog.app.service import Pulled, Service
 from ocelog.cli import logs, show
 from ocelog.cli.progress import Progress, progress
@@ -100,7 +100,7 @@ def _nothing(installation: Installation) -> str:
     return "Nothing to pull: the sources are paused, or do not read that log type. See: ocelog source list"
 
 
-def _stretch(since: str | None, until: str | None) -> Stretch | None:
+def _stretch(since: str | None, until: str | None) -> TimeRange | None:
     if since is None:
         if until is not None:
             raise ConfigError("--until needs --since.")

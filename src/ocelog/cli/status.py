@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app.overview import Overview, overview
-from ocelog.app.status import Standing, Unpublished
+from ocelog.app.status import StreamStatus, Unpublished
 from ocelog.cli import show
 from ocelog.installation.home_lock import Holder
 from ocelog.installation.opening import opened
@@ -78,7 +78,7 @@ def _print(found: Overview, *, details: bool) -> None:
     typer.echo(f"Disk free: {write_size(found.disk_free)}. SQL sandbox: {found.sandbox}")
 
 
-def _verdict(streams: Sequence[Standing]) -> str:
+def _verdict(streams: Sequence[StreamStatus]) -> str:
     """Say in one line that all is well, and up to when."""
     if not streams:
         return "There is no source yet. Add one: ocelog source add"
@@ -112,7 +112,7 @@ def _print_running(found: Overview) -> None:
             typer.echo(f"No service is running; {at_work}. To keep it going, then run: ocelog run")
 
 
-def _row(each: Standing) -> dict[str, Any]:
+def _row(each: StreamStatus) -> dict[str, Any]:
     through = None if each.complete_through is None else f"{each.complete_through:%Y-%m-%d %H:%MZ}"
     return {
         "source": each.source,
@@ -123,7 +123,7 @@ def _row(each: Standing) -> dict[str, Any]:
     }
 
 
-def _details(each: Standing) -> dict[str, Any]:
+def _details(each: StreamStatus) -> dict[str, Any]:
     return {
         "stream": f"{each.source} {each.log_type}",
         "state": each.state,
@@ -140,7 +140,7 @@ def _details(each: Standing) -> dict[str, Any]:
     }
 
 
-def _remarks(each: Standing) -> list[str]:  # noqa: C901 - one step for each thing that can be told
+def _remarks(each: StreamStatus) -> list[str]:  # noqa: C901 - one step for each thing that can be told
     name = f"{each.source} {each.log_type}"
     lines = list[str]()
     if each.error is not None:
@@ -195,7 +195,7 @@ def _remarks(each: Standing) -> list[str]:  # noqa: C901 - one step for each thi
     return lines
 
 
-def _swept(name: str, each: Standing) -> list[str]:
+def _swept(name: str, each: StreamStatus) -> list[str]:
     """Tell of the daily sweep what needs attention, and in what the lake differs from what Wiz counts."""
     lines = list[str]()
     sweep = each.last_sweep
@@ -262,7 +262,7 @@ def _plain_unpublished(each: Unpublished) -> dict[str, Any]:
     }
 
 
-def _plain(each: Standing) -> dict[str, Any]:
+def _plain(each: StreamStatus) -> dict[str, Any]:
     return {
         "source": each.source,
         "log_type": each.log_type,

@@ -18,15 +18,15 @@ _CENTRES = (0.31, 0.73)
 _SAMPLES = (3, 12, 48)
 """Parts of what lies between two broken instants that are looked at around a centre, until one is answered."""
 
-Stretch: TypeAlias = tuple[datetime, datetime]
-Probing: TypeAlias = Generator[Stretch, int | None, Stretch]
+TimeRange: TypeAlias = tuple[datetime, datetime]
+Probing: TypeAlias = Generator[TimeRange, int | None, TimeRange]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
     """The stretches that fail, in order; before the first and behind the last of them, every probe was answered."""
 
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[TimeRange, ...]
     proven: bool = True
     """One page held all that lies behind the last; else only its first page was seen."""
 
@@ -45,7 +45,7 @@ class Elusive:
 
 
 Found: TypeAlias = Broken | TooFull | Elusive
-Search: TypeAlias = Generator[Stretch, int | None, Found]
+Search: TypeAlias = Generator[TimeRange, int | None, Found]
 
 
 class _FullError(Exception):
@@ -87,7 +87,7 @@ def _search(since: datetime, until: datetime, most: int) -> Search:
     return Broken(stretches=(first, last))
 
 
-def _refined(coarse: Stretch, most: int, *, from_end: bool) -> Probing:
+def _refined(coarse: TimeRange, most: int, *, from_end: bool) -> Probing:
     try:
         return (yield from _narrowed(*coarse, _FINE, most=most, from_end=from_end))
     except _ElusiveError:
@@ -115,7 +115,7 @@ def _narrowed(since: datetime, until: datetime, exact: timedelta, *, most: int, 
     return start, end
 
 
-def _all_broken(since: datetime, until: datetime) -> Generator[Stretch, int | None, bool]:
+def _all_broken(since: datetime, until: datetime) -> Generator[TimeRange, int | None, bool]:
     """Say whether something between two broken instants fails, and no healthy record can be seen there.
 
     Looks right behind the first, ever further until something fails: so a single record that is broken does not condemn

@@ -451,7 +451,7 @@ class _Work:
         pieces = slices.in_suspect_pieces(self.slice_, total, size)
         self._go(pieces, request_id=answer.request_id, note=answer.reason)
 
-    def _probe(self, ask: Ask, stretch: isolation.Stretch) -> int | None:
+    def _probe(self, ask: Ask, stretch: isolation.TimeRange) -> int | None:
         """Ask for the first page of a stretch; return how many records are counted there, None if that fails."""
         size = self.puller.page_size
         try:

@@ -16,7 +16,7 @@ from typing import TypeAlias
 from ocelog.errors import HaltError, SourceThrottledError, TransientError
 from ocelog.model import Checkpoint, Narrowed, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.cuts import cuts_between
-from ocelog.pull.isolation import Stretch
+from ocelog.pull.isolation import TimeRange
 from ocelog.pull.ports import Ask, Page
 from ocelog.times import EPOCH, to_us
 
@@ -329,7 +329,7 @@ def ignores_dates(ask: Ask, page: Page, instants: Sequence[int]) -> bool:
     return 2 * outside > len(instants)
 
 
-def isolated(slice_: Slice, broken: Sequence[Stretch], *, proven: bool = True) -> Split:
+def isolated(slice_: Slice, broken: Sequence[TimeRange], *, proven: bool = True) -> Split:
     """Cut `slice_` around the stretches that were found `broken`; those are then read record by record, then parked.
 
     Requests are widened by a second: a healthy piece ends so far before a broken stretch that its requests do not
