@@ -56,7 +56,7 @@ class SliceState(StrEnum):
     DRAINED = "drained"
     """Read to its end."""
     PARKED = "parked"
-    """It cannot be read; tried again ever more rarely, and shown."""
+    """It cannot be read; tried again less and less often, and shown."""
     RETIRED = "retired"
     """Split into others or joined to another: no one reads it any more."""
 
@@ -82,7 +82,7 @@ class Kind:
     cursor_field: str
     """Date field of live and backfill questions, as the schema names it; p_cursor_time is its value."""
     created_field: str
-    """Stands in for the cursor field where that is null."""
+    """Stands in for the cursor field if that is null."""
     version_times: tuple[str, ...]
     """Where the version time is found: the first that is not null."""
     also_live_by: tuple[str, ...] = ()
@@ -154,7 +154,7 @@ class Checkpoint:
     """Of a sweep's slice that one process read whole: open records of the lake that it did not show."""
     isolations: int | None = None
     """How many more times this slice may be cut to find what fails in it, children included. None: nothing failed.
-    0: what is left is read record by record, and parked where that fails too."""
+    0: what is left is read record by record, and parked if that fails too."""
     whole: bool = False
     """Read as one piece however full it seems: the source ignores dates, or counts as many where nothing can be."""
 
@@ -221,7 +221,7 @@ class Rejection:
     """A record that does not fit its schema: where, what was expected, what was found, and the record as it came."""
 
     path: str
-    """JSON path such as `$.vulnerableAsset.ipAddresses[2]`; `$` where the text is not JSON."""
+    """JSON path such as `$.vulnerableAsset.ipAddresses[2]`; `$` if the text is not JSON."""
     expected: str
     found: str
     raw: bytes

@@ -19,7 +19,7 @@ def from_us(us: int) -> datetime:
 
 
 def rfc3339(instant: datetime) -> str:
-    """Write `instant` as RFC 3339 with Z, without a fraction where there is none."""
+    """Write `instant` as RFC 3339 with Z, without a fraction if there is none."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

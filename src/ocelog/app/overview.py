@@ -169,7 +169,7 @@ def _hangs(who: Holder | str | None, now: datetime) -> str | None:
 
 
 def _running(home: Home) -> Holder | str | None:
-    """Return who holds the home; None: nobody; a text where this user may not see it."""
+    """Return who holds the home; None: nobody; a text if this user may not see it."""
     try:
         return holder(home)
     except HomeError:

@@ -54,7 +54,7 @@ class Stored:
     observed_at: datetime
     raw: bytes
     whole: bool
-    """Not so where the source sent it only together with an error: what failed in it is null, and was not so."""
+    """Not so if the source sent it only together with an error: what failed in it is null, and was not so."""
     unknown: frozenset[str]
     """Fields that the source did not show with it: as in a landing, they take the value of the version before."""
 

@@ -160,7 +160,7 @@ class Service:
         stretch: TimeRange | None = None,
         damaged: Mapping[str, ConfigError] = MappingProxyType({}),
     ) -> Pulled:
-        """Read what is due in `streams`, or only the given stretch of time, and publish all that has landed.
+        """Read what is due in `streams`, or only the given time range, and publish all that has landed.
 
         `damaged` are the sources that were wanted too, and have no streams: why, by their ids. It ends when nothing is
         left that may be tried within PATIENCE. Raises what the ledger raises.
@@ -256,7 +256,7 @@ class Service:
 
 
 def _notify(state: str) -> None:
-    """Tell systemd how we are, where it wants to know."""
+    """Tell systemd how we are, if it wants to know."""
     address = config.notify_socket()
     if address is None:
         return

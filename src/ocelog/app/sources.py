@@ -63,7 +63,7 @@ def product_of(row: SourceRow) -> Product:
 
 
 def find(installation: Installation, name: str, *, removed: bool = False) -> SourceRow:
-    """Return the source called `name` (or with that id), a removed one only where asked for.
+    """Return the source called `name` (or with that id), a removed one only if asked for.
 
     Raises ConfigError with the nearest name.
     """
@@ -75,7 +75,7 @@ def find(installation: Installation, name: str, *, removed: bool = False) -> Sou
 
 
 def row_of(name: str, settings: SourceSettings, extra: Mapping[str, Any]) -> SourceRow:
-    """Return the row of a source. Raises ConfigError where a setting does not hold."""
+    """Return the row of a source. Raises ConfigError if a setting does not hold."""
     row = SourceRow(
         id=source_id(name),
         name=name,
@@ -90,7 +90,7 @@ def row_of(name: str, settings: SourceSettings, extra: Mapping[str, Any]) -> Sou
 def resumes(installation: Installation, row: SourceRow) -> bool:
     """Whether `row` was removed before, and would go on where it stopped.
 
-    Raises ConfigError where that one read another tenant, or lacks rows whose checkpoints are still there.
+    Raises ConfigError if that one read another tenant, or lacks rows whose checkpoints are still there.
     """
     before = installation.ledger.source(row.id)
     if before is None or before.id != row.id or before.removed_us is None:
@@ -154,19 +154,19 @@ def keep_secret(installation: Installation, row: SourceRow, secret: GivenSecret)
 
 
 def reveal(installation: Installation, row: SourceRow) -> Secret:
-    """Return the source's secret as it is now. Raises HomeError where the key is lost."""
+    """Return the source's secret as it is now. Raises HomeError if the key is lost."""
     return installation.vault().get(row.id, SECRET_NAME)
 
 
 def edited(row: SourceRow, settings: SourceSettings, extra: Mapping[str, Any]) -> SourceRow:
-    """Return `row` with other settings. Raises ConfigError where one does not hold."""
+    """Return `row` with other settings. Raises ConfigError if one does not hold."""
     changed = replace(row, settings={**row.settings, **extra, row.kind: dict(settings.to_mapping())})
     stream_settings(changed)
     return changed
 
 
 def refuse_other_tenant(installation: Installation, before: SourceRow, after: SourceRow) -> None:
-    """Raise ConfigError where an edit would mix another tenant's records into what was read of this one."""
+    """Raise ConfigError if an edit would mix another tenant's records into what was read of this one."""
     if source_settings(before).is_same_tenant(source_settings(after)):
         return
     if not installation.ledger.slices(source_id=before.id):

@@ -10,7 +10,7 @@ from ocelog.pull.sweep import Stage, next_step
 def advance(ledger: Ledger, stream: Stream) -> bool:
     """Carry on with the stream's sweep if no slice of its present stage waits; return whether it has ended.
 
-    Raises LostFenceError where another has carried on meanwhile.
+    Raises LostFenceError if another has carried on meanwhile.
     """
     if stream.kind.sweep_by is None:
         return True

@@ -123,7 +123,7 @@ def _csv_line(cells: Sequence[object]) -> str:
 
 
 def as_parquet(answer: Answer) -> None:
-    """Write a Parquet file to stdout. Raises ConfigError where that is a terminal."""
+    """Write a Parquet file to stdout. Raises ConfigError if that is a terminal."""
     if sys.stdout.isatty():
         raise ConfigError(
             "Parquet is not text: write it to a file, such as: ocelog query ... -o parquet > answer.parquet"
@@ -141,7 +141,7 @@ def _rows(answer: Answer) -> Iterator[list[Any]]:
 
 
 def _names(schema: pa.Schema) -> list[str]:
-    """Return the columns' names, made different where SQL gave one twice."""
+    """Return the columns' names, made different if SQL gave one twice."""
     found = list[str]()
     for name in schema.names:
         count = 1

@@ -48,7 +48,7 @@ COMMANDS: dict[str, Command] = {
 
 
 def wanted_command(arguments: Sequence[str], environment: Mapping[str, str]) -> str | None:
-    """Return which command `arguments` name; where a shell asks for completions, its variable holds the words."""
+    """Return which command `arguments` name; if a shell asks for completions, its variable holds the words."""
     words = environment.get("COMP_WORDS") or environment.get("_TYPER_COMPLETE_ARGS")
     given = words.split()[1:] if words and "_OCELOG_COMPLETE" in environment else arguments
     return next((each for each in given if not each.startswith("-")), None)

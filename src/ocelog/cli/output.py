@@ -13,7 +13,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def prepare() -> None:
-    """Make ready what is written to: what its encoding lacks is escaped. Raises ConfigError where stdout is closed."""
+    """Make ready what is written to: what its encoding lacks is escaped. Raises ConfigError if stdout is closed."""
     # A stream that is closed is None. Without it the next file opened would get its number.
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123 - as long as the process
@@ -34,14 +34,14 @@ def in_utf8() -> None:
 
 @contextmanager
 def written() -> Iterator[None]:
-    """Write at the end of the block all that is still held. Raises LakeUnavailableError where there is no room."""
+    """Write at the end of the block all that is still held. Raises LakeUnavailableError if there is no room."""
     try:
         try:
             yield
         finally:
             sys.stdout.flush()
     except OSError as error:
-        # What failed for want of room elsewhere names its file, or was translated where it failed.
+        # What failed for lack of room elsewhere names its file, or was translated where it failed.
         if error.errno not in _NO_ROOM or error.filename is not None:
             raise
         drop()

@@ -69,7 +69,7 @@ def _both(*heard: Callable[[Stream, Step], None]) -> Callable[[Stream, Step], No
 
 
 def finish(code: int, *, at_once: bool) -> None:
-    """Exit; `at_once` where threads are left behind, which would keep the process alive."""
+    """Exit; `at_once` if threads are left behind, which would keep the process alive."""
     sys.stdout.flush()
     sys.stderr.flush()
     if at_once:

@@ -17,7 +17,7 @@ WAYS = (
 
 
 def given_secret(*, file: str | None, variable: str | None, reference: str | None) -> GivenSecret | None:
-    """Return the secret that the options name, None where they name none. Raises ConfigError, which never shows it."""
+    """Return the secret that the options name, None if they name none. Raises ConfigError, which never shows it."""
     if sum(each is not None for each in (file, variable, reference)) > 1:
         raise ConfigError("Give the client secret in one way only.")
     if file == "-" and sys.stdin.isatty():
@@ -31,7 +31,7 @@ def given_secret(*, file: str | None, variable: str | None, reference: str | Non
 
 
 def asked_secret(prompt: str = "Client secret") -> GivenSecret:
-    """Ask for the secret on the terminal, unseen. Raises ConfigError where there is no terminal."""
+    """Ask for the secret on the terminal, unseen. Raises ConfigError if there is no terminal."""
     if not sys.stdin.isatty():
         raise ConfigError(f"There is no terminal to ask for the client secret on: give it with {WAYS}.")
     return GivenSecret(value=_secret(typer.prompt(prompt, hide_input=True), "What you typed"))

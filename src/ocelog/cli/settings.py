@@ -19,7 +19,7 @@ def command(
 
     Set one in config.yml in the home, or as a variable OCELOG_<NAME>, which goes first. Secrets are never shown.
     """
-    # Asked first: where the home is another user's, this names the owner.
+    # Asked first: if the home is another user's, this names the owner.
     home.exists(config.home_path())
     rows = [
         {

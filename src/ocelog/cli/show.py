@@ -13,7 +13,7 @@ import typer
 from ocelog.cli.output import in_utf8
 
 _PAGE = 120
-"""Columns of what is printed where no terminal says how many it has."""
+"""Columns of what is printed if no terminal says how many it has."""
 _ENDLESS = 100_000
 _LONGEST_CELL = 40
 """Columns of one value on a terminal."""

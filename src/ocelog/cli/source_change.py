@@ -55,7 +55,7 @@ def _product(kind: str | None, name: str | None) -> Product:
 def _described(
     installation: Installation, product: Product, name: str | None, said: Said
 ) -> tuple[SourceRow, GivenSecret]:
-    """Return the source that the options describe and its secret, proven where that is wanted."""
+    """Return the source that the options describe and its secret, proven if that is wanted."""
     secret = said.secret()
     missing = [each.flag for each in product.options if each.required and each.name not in said.own]
     if name is None:

@@ -12,7 +12,7 @@ from ocelog.product import Product
 
 
 def free_name(installation: Installation, name: str) -> str:
-    """Return `name` as it is kept. Raises ConfigError where a source has it already."""
+    """Return `name` as it is kept. Raises ConfigError if a source has it already."""
     name = sources.clean_name(name)
     taken = installation.ledger.source(sources.source_id(name))
     if taken is not None and taken.removed_us is None:
@@ -24,7 +24,7 @@ def free_name(installation: Installation, name: str) -> str:
 
 
 def new_row(installation: Installation, product: Product, name: str, said: Said) -> SourceRow:
-    """Return the source that would be added. Raises ConfigError where it may not be."""
+    """Return the source that would be added. Raises ConfigError if it may not be."""
     row = sources.row_of(free_name(installation, name), said.settings(product, None), said.streams())
     sources.resumes(installation, row)
     if not said.anyway:

@@ -148,14 +148,14 @@ def home_path(environment: Mapping[str, str] | None = None) -> Path:
 
 
 def named_home(environment: Mapping[str, str] | None = None) -> Path | None:
-    """Return the folder that OCELOG_HOME names, None where it names none."""
+    """Return the folder that OCELOG_HOME names, None if it names none."""
     environment = os.environ if environment is None else environment
     named = environment.get("OCELOG_HOME")
     return Path(named).expanduser().absolute() if named else None
 
 
 def load(environment: Mapping[str, str] | None = None, *, home: Path | None = None) -> Settings:
-    """Read every setting, for the home at `home` where one is given.
+    """Read every setting, for the home at `home` if one is given.
 
     Raises ConfigError, which names the file or variable at fault.
     """
@@ -236,7 +236,7 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
 
 
 def key_text(environment: Mapping[str, str] | None = None) -> Secret | None:
-    """Return what OCELOG_KEY holds, None where it is not set."""
+    """Return what OCELOG_KEY holds, None if it is not set."""
     environment = os.environ if environment is None else environment
     text = environment.get("OCELOG_KEY", "").strip()
     return Secret(text) if text else None
@@ -250,6 +250,6 @@ def is_credential(path: Path, environment: Mapping[str, str] | None = None) -> b
 
 
 def notify_socket(environment: Mapping[str, str] | None = None) -> str | None:
-    """Return where systemd wants to hear that the service is ready, None where it does not."""
+    """Return where systemd wants to hear that the service is ready, None if it does not."""
     environment = os.environ if environment is None else environment
     return environment.get("NOTIFY_SOCKET") or None

@@ -153,7 +153,7 @@ def default_ledger(path: Path) -> str:
 
 
 def open_home(path: Path, *, reading: bool = False) -> Home:
-    """Return the home at `path`. Raises HomeError where it is none, or not fit for this user, version and place.
+    """Return the home at `path`. Raises HomeError if it is none, or not fit for this user, version and place.
 
     For `reading`, any user is fit who may read it.
     """
@@ -218,7 +218,7 @@ def _program() -> str:
 
 
 def read_note(path: Path) -> dict[str, Any]:
-    """Return the JSON object in `path`, an empty one where it is damaged."""
+    """Return the JSON object in `path`, an empty one if it is damaged."""
     with translated(path):
         found = path.stat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_NOTE:

@@ -94,7 +94,7 @@ def held(home: Home, command: str) -> Iterator[Pulse]:
 
 
 def holder(home: Home) -> Holder | None:
-    """Return who holds `home` just now; None: nobody. Raises HomeError where this user may not see it."""
+    """Return who holds `home` just now; None: nobody. Raises HomeError if this user may not see it."""
     with translated(home.lock_file):
         if not home.lock_file.exists():
             return None

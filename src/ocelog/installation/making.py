@@ -1,4 +1,4 @@
-"""How a home is made, or completed where something of it is lost: what `ocelog init` does."""
+"""How a home is made, or completed if something of it is lost: what `ocelog init` does."""
 
 import os
 import shlex
@@ -26,13 +26,13 @@ class Made:
     old_key: Path | None = None
     """Where an unusable key is now."""
     mended: bool = False
-    """Whether only its home.json was written anew."""
+    """Whether only its home.json was written again."""
 
 
 def make(path: Path, *, ledger_url: str | None) -> Made:
     """Make a home at `path`, or complete one whose key or home.json is lost or damaged.
 
-    Raises HomeError, also where the ledger is gone, or is not that of the lake in `path`.
+    Raises HomeError, also if the ledger is gone, or is not that of the lake in `path`.
     """
     ledger_url = None if ledger_url is None else absolute(ledger_url)
     damaged = home.exists(path) and not home.note_is_whole(path)
@@ -49,7 +49,7 @@ def make(path: Path, *, ledger_url: str | None) -> Made:
     if ledger_url is None and (damaged or remains):
         _refuse_lost_ledger(path)
     if ledger_url is not None and not ledger_url.startswith("sqlite"):
-        # First of all: where the server does not answer, nothing is left behind.
+        # First of all: if the server does not answer, nothing is left behind.
         _make_ledger(ledger_url, Path(os.path.realpath(path.expanduser())), inside=False)
     real = home.prepare(path)
     _make_ledger(ledger_url or home.default_ledger(real), real, inside=ledger_url is None)

@@ -34,7 +34,7 @@ class Installation:
         return self._ledger
 
     def vault(self) -> "Vault":
-        """Open the secrets. Raises HomeError where the key is lost."""
+        """Open the secrets. Raises HomeError if the key is lost."""
         return self.ledger.vault(read_key(self.settings, self.home))
 
     def key_mark(self) -> str:

@@ -88,7 +88,7 @@ class FileLake:
         return self._settled(table, read)
 
     def read(self, parts: Iterable[Part], source_id: str) -> Known:
-        """Return the versions in `parts`. Raises LakeUnavailableError where a file is gone: load anew."""
+        """Return the versions in `parts`. Raises LakeUnavailableError if a file is gone: load again."""
         wanted = Wanted(source_id=source_id)
         return _known(rows for part in parts for rows in scan(self.home / part.path, wanted, KEY_COLUMNS))
 
@@ -125,7 +125,7 @@ class FileLake:
         return self._keys.narrowed(view.table, [*files, *parts], wanted.column, wanted.values)
 
     def _settled(self, table: str, read: Callable[[View], T]) -> T:
-        """Read one view; where a file of it went away meanwhile, its rows are in a newer view."""
+        """Read one view; if a file of it went away meanwhile, its rows are in a newer view."""
         for _ in range(_MAX_VIEWS - 1):
             try:
                 return read(self.views.take(table))

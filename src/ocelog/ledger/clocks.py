@@ -11,7 +11,7 @@ def our_clock() -> datetime:
 
 
 def check_clocks(taken_at: datetime, ours: datetime) -> None:
-    """Raise ValueError where a slice is taken by another clock than the ledger's."""
+    """Raise ValueError if a slice is taken by another clock than the ledger's."""
     # Leases taken by one clock and extended by another would lapse early, or never.
     if abs(taken_at - ours) > CLOCKS_APART:
         raise ValueError("`now` is not by the ledger's clock, which extends the lease: open it with now=that clock.")

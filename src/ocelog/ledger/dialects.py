@@ -19,7 +19,7 @@ def insert_missing(tx: Connection, table: Table, **values: object) -> None:
 
 
 def later(one: ColumnElement[Any], other: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the greater of two numbers; `one` where the other is null."""
+    """Return the greater of two numbers; `one` if the other is null."""
     return case((other > func.coalesce(one, 0), other), else_=one)
 
 

@@ -47,7 +47,7 @@ _LATER_CLASSES = {
 
 
 def translated(error: SQLAlchemyError, url: URL) -> OcelogError | SQLAlchemyError:
-    """Return `error` as what happens next; as it is where it can only be a mistake in our own code."""
+    """Return `error` as what happens next; as it is if it can only be a bug in our own code."""
     place = url.database if url.get_backend_name() == "sqlite" else f"{url.host or 'localhost'}/{url.database}"
     if isinstance(error, PoolTimeoutError):
         return LedgerUnavailableError(f"The ledger {place}: every connection is in use; try again.")

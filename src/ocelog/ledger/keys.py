@@ -25,7 +25,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 def make_key(path: Path) -> bytes:
     """Make a random key in a new file that only this user may read: whole, or not at all.
 
-    Raises HomeError where there is a file already; an empty one, which a full disk may have left, is replaced.
+    Raises HomeError if there is a file already; an empty one, which a full disk may have left, is replaced.
     """
     key = secrets.token_bytes(KEY_BYTES)
     try:

@@ -55,7 +55,7 @@ def _tables(landing: Landing) -> set[str]:
 
 
 def _behind(tx: Connection, landing: Landing, counter: Row[int, int]) -> Behind | None:
-    """Return what `landing` has not read; also where it lands nothing new: another may have landed the neighbour."""
+    """Return what `landing` has not read; also if it lands nothing new: another may have landed the neighbour."""
     parts: Sequence[Part] = ()
     if landing.page_min_us is not None:
         if counter.removed_through > landing.loaded_through:

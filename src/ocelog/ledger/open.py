@@ -24,7 +24,7 @@ _ONE_AT_A_TIME = 0x0CE106
 
 
 def open_database(address: str, *, durable: bool, create: bool) -> Database:
-    """Open the ledger at `address`, migrated (after a copy) where it is older; `create` makes one where none is.
+    """Open the ledger at `address`, migrated (after a copy) if it is older; `create` makes one if none is.
 
     Raises HomeError for a ledger that is lost or of a newer program, and for a database that is not ours.
     """
@@ -74,7 +74,7 @@ def absolute(address: str) -> str:
 
 @contextmanager
 def _connected(address: str, *, durable: bool, read_only: bool = False) -> Iterator[Database]:
-    """Connect, and close what was opened where the block raises."""
+    """Connect, and close what was opened if the block raises."""
     database = connect(address, durable=durable, read_only=read_only)
     try:
         yield database

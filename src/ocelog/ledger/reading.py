@@ -1,4 +1,4 @@
-"""How a ledger on SQLite is read by who may not write it: beside its writer, or where nobody may write at all."""
+"""How a ledger on SQLite is read by who may not write it: beside its writer, or if nobody may write at all."""
 
 import sqlite3
 from pathlib import Path
@@ -15,8 +15,8 @@ def connected(path: Path) -> sqlite3.Connection:
     """Return a connection that changes nothing, not even beside the file.
 
     While its writer works, the log and its index lie beside the file, and SQLite reads all three. Without them it would
-    have to make them anew, so the file, which is complete then, is read into memory instead. Raises HomeError where
-    this user may not read it, LedgerUnavailableError where it changes at just that moment.
+    have to make them anew, so the file, which is complete then, is read into memory instead. Raises HomeError if
+    this user may not read it, LedgerUnavailableError if it changes at just that moment.
     """
     try:
         for _ in range(_TRIES):
@@ -33,7 +33,7 @@ def connected(path: Path) -> sqlite3.Connection:
 
 
 def _beside_writer(path: Path) -> sqlite3.Connection | None:
-    """Return a connection to the file, None where its log has gone meanwhile."""
+    """Return a connection to the file, None if its log has gone meanwhile."""
     try:
         for each in (path, _log(path), path.with_name(path.name + "-shm")):
             each.open("rb").close()
@@ -48,7 +48,7 @@ def _beside_writer(path: Path) -> sqlite3.Connection | None:
 
 
 def _at_rest(path: Path) -> sqlite3.Connection | None:
-    """Return a copy in memory, None where the file changed while it was copied."""
+    """Return a copy in memory, None if the file changed while it was copied."""
     before = path.stat()
     content = bytearray(path.read_bytes())
     after = path.stat()

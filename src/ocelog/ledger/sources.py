@@ -27,7 +27,7 @@ def add(tx: Connection, row: SourceRow) -> None:
 
 
 def save(tx: Connection, row: SourceRow) -> None:
-    """Put `row` in the place of the source with its id. Raises ConfigError where there is none, or the name is used."""
+    """Put `row` in the place of the source with its id. Raises ConfigError if there is none, or the name is used."""
     if _write(tx, update(tables.sources).where(_s.id == row.id).values(_values(row)), row) != 1:
         raise ConfigError(f"There is no source named {row.name!r} any more.")
 
@@ -63,7 +63,7 @@ def get(tx: Connection, id_or_name: str) -> SourceRow | None:
 
 
 def listed(tx: Connection, *, removed: bool) -> list[SourceRow]:
-    """Return the sources by the time of their adding; those that were removed only where asked for."""
+    """Return the sources by the time of their adding; those that were removed only if asked for."""
     found = _rows().order_by(_s.added_us, _s.id)
     if not removed:
         found = found.where(_s.removed_us.is_(None))

@@ -42,7 +42,7 @@ __all__ = ["Due", "Ledger", "LoopMark", "SourceRow", "StreamRow"]
 class Ledger:
     """The database of everything but events, on SQLite or PostgreSQL.
 
-    Raises LedgerUnavailableError where the database does not answer, is busy or full, and HomeError where a person must
+    Raises LedgerUnavailableError if the database does not answer, is busy or full, and HomeError if a person must
     act. `now` is our clock: by it leases are extended, and landings are dated.
     """
 
@@ -57,9 +57,9 @@ class Ledger:
     def open(
         cls, url: str, *, create: bool = True, durable: bool = True, now: Callable[[], datetime] = our_clock
     ) -> "Ledger":
-        """Open the ledger at `sqlite:///PATH` or `postgresql://...`, migrated where that is due.
+        """Open the ledger at `sqlite:///PATH` or `postgresql://...`, migrated if that is due.
 
-        `create` makes one where none is. Not `durable` does not wait for the disk: for tests that open thousands.
+        `create` makes one if none is. Not `durable` does not wait for the disk: for tests that open thousands.
         `now` must be the clock by which slices are taken.
         """
         return cls(open_database(url, create=create, durable=durable), now=now)
@@ -100,7 +100,7 @@ class Ledger:
             slices.split(tx, slice_, children, self._now_us())
 
     def park(self, slice_: Slice, to: Slice) -> None:
-        """Park `slice_` as `to`, or retire it where a parked slice of the same question covers it. LostFenceError."""
+        """Park `slice_` as `to`, or retire it if a parked slice of the same question covers it. LostFenceError."""
         with self._database.write() as tx:
             parking.park(tx, slice_, to, self._now_us())
 
@@ -158,7 +158,7 @@ class Ledger:
             return sweeps.suspects(tx, sweep)
 
     def step_sweep(self, before: Sweep, step: Step) -> None:
-        """Carry on with a sweep. Raises LostFenceError where it is not as `before` any more."""
+        """Carry on with a sweep. Raises LostFenceError if it is not as `before` any more."""
         with self._database.write() as tx:
             sweeps.step(tx, before, step)
 
@@ -188,7 +188,7 @@ class Ledger:
             return streams.marks(tx, source_id, log_type)
 
     def plan(self, before: Marks, after: Marks, slices: Sequence[Slice]) -> list[Slice]:
-        """Add `slices` and save `after` together. Raises LostFenceError where the marks are not `before` any more."""
+        """Add `slices` and save `after` together. Raises LostFenceError if the marks are not `before` any more."""
         with self._database.write() as tx:
             return streams.plan(tx, before, after, slices)
 
@@ -454,17 +454,17 @@ class Ledger:
             sources.add(tx, row)
 
     def source(self, id_or_name: str) -> SourceRow | None:
-        """Return the source of that id or name, a removed one only where no other is called so."""
+        """Return the source of that id or name, a removed one only if no other is called so."""
         with self._database.read() as tx:
             return sources.get(tx, id_or_name)
 
     def sources(self, *, removed: bool = False) -> list[SourceRow]:
-        """Return the sources by the time of their adding; those that were removed only where asked for."""
+        """Return the sources by the time of their adding; those that were removed only if asked for."""
         with self._database.read() as tx:
             return sources.listed(tx, removed=removed)
 
     def save_source(self, row: SourceRow) -> None:
-        """Put `row` in the place of the source with its id. Raises ConfigError where there is none."""
+        """Put `row` in the place of the source with its id. Raises ConfigError if there is none."""
         with self._database.write() as tx:
             sources.save(tx, row)
 

@@ -48,7 +48,7 @@ class StreamRow:
 def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -> list[Slice]:
     """Add `slices` and save `after`, where the stream's marks are `before`.
 
-    Raises LostFenceError where another has planned meanwhile, or the source is gone: then nothing was planned.
+    Raises LostFenceError if another has planned meanwhile, or the source is gone: then nothing was planned.
     """
     this = _this(before.source_id, before.log_type)
     row = _begun(tx, before.source_id, before.log_type)
@@ -79,7 +79,7 @@ _ILL = _ONE.with_only_columns(_s.log_type).where(_s.trouble.is_not(None))
 
 
 def _begun(tx: Connection, source_id: str, log_type: str) -> RowMapping | None:
-    """Take the row of a stream, made where it is missing; another may make it just now. None: the source is gone."""
+    """Take the row of a stream, made if it is missing; another may make it just now. None: the source is gone."""
     row = hold(tx, source_id, log_type)
     if row is not None:
         return row
@@ -90,7 +90,7 @@ def _begun(tx: Connection, source_id: str, log_type: str) -> RowMapping | None:
 
 
 def marks(tx: Connection, source_id: str, log_type: str) -> Marks:
-    """Return how far a stream's planning has come; all None where it has not begun."""
+    """Return how far a stream's planning has come; all None if it has not begun."""
     row = tx.execute(_ONE, {"source": source_id, "type": log_type}).mappings().one_or_none()
     return _blank(source_id, log_type) if row is None else marks_of(row)
 

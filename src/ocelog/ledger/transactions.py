@@ -34,7 +34,7 @@ class Database:
     writers: Engine
     readers: Engine
     turn: AbstractContextManager[object]
-    """One writer of this process at a time where the database has room for one only."""
+    """One writer of this process at a time if the database has room for one only."""
 
     @property
     def url(self) -> URL:
@@ -48,7 +48,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open a transaction that commits at the end of the block, and leaves no trace where that raises."""
+        """Open a transaction that commits at the end of the block, and leaves no trace if that raises."""
         try:
             with self.turn, self.writers.begin() as connection:
                 yield connection

@@ -1,4 +1,4 @@
-"""Where secrets rest: sealed with a key that is not in the ledger, or left where they are and read anew each time."""
+"""Where secrets rest: sealed with a key that is not in the ledger, or left where they are and read again each time."""
 
 import hashlib
 import json
@@ -49,7 +49,7 @@ class Vault:
             _replace(tx, source_id, name, {"reference": reference})
 
     def get(self, source_id: str, name: str) -> Secret:
-        """Return a secret; a referenced one is read now. Raises HomeError with what to do where that fails."""
+        """Return a secret; a referenced one is read now. Raises HomeError with what to do if that fails."""
         with self._database.read() as tx:
             this = (_t.source_id == source_id, _t.name == name)
             row = tx.execute(select(_t.sealed, _t.reference).where(*this)).one_or_none()

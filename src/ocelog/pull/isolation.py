@@ -1,4 +1,4 @@
-"""How the broken part of a stretch of time is found with few requests: a search that says what to probe next.
+"""How the broken part of a time range is found with few requests: a search that says what to probe next.
 
 The search is a generator: it yields stretches to be asked for exactly as they are, first page only, and is sent what
 came: how many records the source counts there, or None if the request failed. It knows neither source nor clock.

@@ -78,7 +78,7 @@ class Memory:
             self.history.add(found.known)
 
     def opened(self, ask: Ask) -> OpenRecords:
-        """Return the open records that the slice should show, loaded where they are not yet."""
+        """Return the open records that the slice should show, loaded if they are not yet."""
         if self._opened is None:
             self._opened = self.lake.load_open(
                 self.table,
@@ -100,7 +100,7 @@ class Memory:
         self._stretch = self._opened = None
 
     def read(self, parts: Iterable[Part]) -> None:
-        """Take in parts that landed meanwhile; where a file is gone already, load anew."""
+        """Take in parts that landed meanwhile; if a file is gone already, load again."""
         new = list(parts)
         try:
             self.history.add(self.lake.read(new, self.source_id))

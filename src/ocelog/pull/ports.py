@@ -48,7 +48,7 @@ class Page:
     end_cursor: str | None
     has_next: bool
     total: int | None
-    """How many records the source counts for the whole question; None where it does not say."""
+    """How many records the source counts for the whole question; None if it does not say."""
     capped: bool
     """The source stopped counting at `total`."""
     asked_us: int
@@ -158,7 +158,7 @@ class Shaped(Protocol):
     version_us: list[int]
     rejections: list[Rejection]
     seen: list[str]
-    """A name for every record of the page, rejections included: its id, or a hash where it has none."""
+    """A name for every record of the page, rejections included: its id, or a hash if it has none."""
     unknown_fields: Mapping[str, int]
     """Fields that the schema does not have -> how many records carried them."""
     last_event_us: int | None
@@ -238,14 +238,14 @@ class Landing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landed:
-    """It is committed; `sequence` is the part's, None where there was none."""
+    """It is committed; `sequence` is the part's, None if there was none."""
 
     sequence: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behind:
-    """Nothing was committed: others landed meanwhile. Read `parts` (or load anew where `reload`), drop again, retry."""
+    """Nothing was committed: others landed meanwhile. Read `parts` (load again if `reload`), drop again, retry."""
 
     parts: Sequence[Part] = ()
     reload: bool = False
@@ -307,7 +307,7 @@ class LandingLedger(Protocol):
         ...
 
     def park(self, slice_: Slice, to: Slice) -> None:
-        """Park `slice_` as `to`, or retire it where a parked slice of the same question covers it. LostFenceError."""
+        """Park `slice_` as `to`, or retire it if a parked slice of the same question covers it. LostFenceError."""
         ...
 
     def known_rejections(self, keys: Sequence[str]) -> frozenset[str]:
@@ -410,7 +410,7 @@ class Lake(Protocol):
         ...
 
     def read(self, parts: Iterable[Part], source_id: str) -> Known:
-        """Return the versions in `parts`. Raises LakeUnavailableError where a file is gone: load anew."""
+        """Return the versions in `parts`. Raises LakeUnavailableError if a file is gone: load again."""
         ...
 
     def rows(self, table: str, row_ids: Collection[str], columns: Collection[str]) -> dict[str, dict[str, Any]]:

@@ -405,7 +405,7 @@ def in_pieces(slice_: Slice, count: int) -> Split:
 
 
 def at_instants(slice_: Slice, instants: Sequence[int], page_size: int) -> Split:
-    """Split `slice_` between the records that a reading met, or in two where it met none."""
+    """Split `slice_` between the records that a reading met, or in two if it met none."""
     cuts = cuts_between(slice_.since, slice_.until, instants, page_size)
     return _cut(slice_, cuts) if cuts else in_pieces(slice_, 2)
 
@@ -435,7 +435,7 @@ def unparked(slice_: Slice) -> Slice:
 
 
 def parked(slice_: Slice, now: datetime, *, tries: int) -> Slice:
-    """Return `slice_` put aside, to be tried again after 5 minutes, then ever more rarely, down to once a day.
+    """Return `slice_` put aside, to be tried again after 5 minutes, then less and less often, down to once a day.
 
     One that is read as a whole waits for a day, or for the earlier turn that it was given.
     """

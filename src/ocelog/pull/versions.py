@@ -77,13 +77,13 @@ class History:
             self._by_id[record_id] = self._by_id.get(record_id, b"") + packed
 
     def before(self, record_id: str, version_us: int, observed_us: int) -> str | None:
-        """Return the row id of the version just before that place, None where there is none."""
+        """Return the row id of the version just before that place, None if there is none."""
         entries = sorted(self._entries(record_id))
         at = bisect_left(entries, (version_us, observed_us, "", ""))
         return entries[at - 1][2] if at else None
 
     def newest(self, record_id: str) -> Entry | None:
-        """Return the greatest version, None where there is none."""
+        """Return the greatest version, None if there is none."""
         return max(self._entries(record_id), default=None)
 
     def knows(self, record_id: str) -> bool:

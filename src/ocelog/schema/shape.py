@@ -37,7 +37,7 @@ class Shaper:
 def compile_shaper(schema: LogSchema, kind: Kind) -> Shaper:
     """Compile `schema` with the peculiarities of its log type.
 
-    Raises ValueError where `kind` names fields that the schema does not have, or the schema has no required text `id`.
+    Raises ValueError if `kind` names fields that the schema does not have, or the schema has no required text `id`.
     """
     return Shaper(schema, kind)
 

@@ -57,7 +57,7 @@ def _wider(ours: pa.DataType, theirs: Any) -> pa.DataType:
 
 
 def _arrow(kind: Any) -> pa.DataType:
-    """Return the Arrow type of an Iceberg type; a text where there is none like it."""
+    """Return the Arrow type of an Iceberg type; a text if there is none like it."""
     match kind:
         case {"type": "struct", "fields": fields}:
             return pa.struct(_merged([], fields, top=False))

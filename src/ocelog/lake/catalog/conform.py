@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return `rows` with exactly the columns of `schema`: those that are missing are null, the others are cast.
 
-    `schema` must cover that of `rows`. Raises pa.ArrowInvalid where a value does not fit.
+    `schema` must cover that of `rows`. Raises pa.ArrowInvalid if a value does not fit.
     """
     columns = [_column(rows, field) for field in schema]
     return pa.Table.from_arrays(columns, schema=schema)

@@ -54,7 +54,7 @@ PROPERTIES = {
 
 @contextmanager
 def opened_catalog(home: Path) -> "Iterator[SqlCatalog]":
-    """Open the catalog of `home`, made where it is missing."""
+    """Open the catalog of `home`, made if it is missing."""
     from pyiceberg.catalog.sql import SqlCatalog
 
     path = catalog_path(home)
@@ -78,7 +78,7 @@ def table_location(home: Path, table: str) -> Path:
 def open_table(
     catalog: "SqlCatalog", home: Path, table: str, schema: pa.Schema, *, named: str | None = None
 ) -> "Table":
-    """Load `table`, made where it is missing with the columns of `schema`. Raises HomeError on foreign partitions.
+    """Load `table`, made if it is missing with the columns of `schema`. Raises HomeError on foreign partitions.
 
     `named` is its name in the catalog, if that is another one for now.
     """

@@ -24,7 +24,7 @@ MARK = "ocelog.published-through"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableFile:
-    """A Parquet file of a table. The range of p_cursor_time is None where its writer did not note it."""
+    """A Parquet file of a table. The range of p_cursor_time is None if its writer did not note it."""
 
     path: str
     rows: int
@@ -72,7 +72,7 @@ def parse_mark(text: str | None) -> tuple[str | None, int]:
 
 
 class TableStates:
-    """Reads the state of each table, anew only where its metadata has moved, since metadata files never change."""
+    """Reads the state of each table, anew only if its metadata has moved, since metadata files never change."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -80,7 +80,7 @@ class TableStates:
         self._manifests: dict[str, dict[str, tuple[TableFile, ...]]] = {}
 
     def state(self, table: str) -> TableState | None:
-        """Return the table's state, None where it was never made."""
+        """Return the table's state, None if it was never made."""
         location = self.location(table)
         if location is None:
             return None
@@ -98,12 +98,12 @@ class TableStates:
         return parse_mark(_load(location)["properties"].get(MARK))
 
     def schema(self, table: str) -> Mapping[str, Any] | None:
-        """Return the table's present schema as its metadata spells it, None where the table was never made."""
+        """Return the table's present schema as its metadata spells it, None if the table was never made."""
         location = self.location(table)
         return None if location is None else _present_schema(_load(location))
 
     def location(self, table: str) -> str | None:
-        """Return the path of the table's metadata file, None where the table was never made."""
+        """Return the path of the table's metadata file, None if the table was never made."""
         path = catalog_path(self._home)
         if not path.exists():
             self._refuse_lost(table)

@@ -46,7 +46,7 @@ class Keys:
         self._remember((path, column), _hashed(values.to_pylist()))
 
     def narrowed(self, table: str, paths: Sequence[Path], column: str, values: Collection[str]) -> list[Path]:
-        """Return those of `paths` that may hold one of `values`. Raises LakeUnavailableError where one is gone."""
+        """Return those of `paths` that may hold one of `values`. Raises LakeUnavailableError if one is gone."""
         wanted = _hashed(values)
         return [path for path in paths if _share(self._of(table, path, column), wanted)]
 
@@ -105,7 +105,7 @@ def _name(path: Path) -> str:
 
 
 def _read(cache: Path) -> pa.Array | None:
-    """Return what is in the cache, None where it is not whole."""
+    """Return what is in the cache, None if it is not whole."""
     try:
         content = read_regular(cache)
     except OSError:

@@ -83,7 +83,7 @@ def undecodable(path: Path) -> str | None:
 
 
 def _group(file: pq.ParquetFile, group: int, wanted: Wanted, columns: list[str]) -> pa.Table:
-    """Read the narrow columns that decide first, and the others only where a row is left."""
+    """Read the narrow columns that decide first, and the others only if a row is left."""
     conditions = _condition_columns(wanted)
     rows = file.read_row_group(group, columns=conditions, use_threads=False)
     mask = _mask(rows, wanted)

@@ -105,7 +105,7 @@ def log_tables(schemas: Iterable[str]) -> list[str]:
 def current_sql(table: str, relation: str | None = None) -> str:
     """Write the `_current` view of `table` in SQL that Spark, Trino, DuckDB and Polars understand.
 
-    `relation` is how the engine names the table, where it is not by its plain name.
+    `relation` is how the engine names the table, if it is not by its plain name.
     """
     order = ", ".join(f"{column} DESC NULLS LAST" for column in ORDER)
     return (

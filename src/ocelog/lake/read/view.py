@@ -62,7 +62,7 @@ class Views:
 
 
 def check_lake(home: Path, ledger: LakeLedger, tables: Iterable[str]) -> None:
-    """Raise HomeError where a table was filled from another ledger, or lacks rows that were published."""
+    """Raise HomeError if a table was filled from another ledger, or lacks rows that were published."""
     states = TableStates(home)
     for table in tables:
         removed = ledger.removed_through(table)

@@ -30,7 +30,7 @@ def refusal(error: OSError, path: Path | str) -> OcelogError:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Say what the operating system refuses within the block; `path` is named where it names none."""
+    """Say what the operating system refuses within the block; `path` is named if it names none."""
     try:
         yield
     except OSError as error:

@@ -17,7 +17,7 @@ _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 @contextmanager
 def temporary_directory(home: Path) -> Iterator[Path]:
-    """Lend a directory under the home's `tmp`; where the home may only be read, under the system's."""
+    """Lend a directory under the home's `tmp`; if the home may only be read, under the system's."""
     clear_abandoned(home)
     try:
         path, lock = _made(home / "tmp")

@@ -91,7 +91,7 @@ def rewrite(home: Path, table: str, paths: Collection[str]) -> int:
 
     All of them are of one partition, and none is among the `refusals`. Every row and value stays as it is, those of
     other engines too. The old files stay on disk for at least a day, for whoever reads them. Raises
-    LakeUnavailableError where another commit took one of them out of the table meanwhile, HomeError where rows are
+    LakeUnavailableError if another commit took one of them out of the table meanwhile, HomeError if rows are
     missing in them; nothing changed then.
     """
     with translated(table), opened_catalog(home) as catalog:

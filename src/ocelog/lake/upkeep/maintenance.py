@@ -80,7 +80,7 @@ class Maintenance:
 
         Once a day, rows go that are older than the retention of the table, unless our clock may be wrong.
 
-        Raises LakeUnavailableError, also where others commit all the time, and HomeError; nothing is lost then.
+        Raises LakeUnavailableError, also if others commit all the time, and HomeError; nothing is lost then.
         """
         with disk_errors(self._home):
             return self._tend(table)

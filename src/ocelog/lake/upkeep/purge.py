@@ -117,5 +117,5 @@ def _copy_rest(path: Path, is_gone: Callable[[pa.Table], pa.ChunkedArray], files
 
 
 def _of(sources: pa.ChunkedArray, source_id: str) -> pa.ChunkedArray:
-    """Tell for each row whether it is of the source; false where that is null."""
+    """Tell for each row whether it is of the source; false if that is null."""
     return pc.is_in(sources, value_set=pa.array([source_id]))

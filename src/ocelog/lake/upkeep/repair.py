@@ -1,7 +1,7 @@
 """How a table goes on whose catalog, metadata or data files are lost, with every row that can still be read.
 
-A table that can be read is never rebuilt. One that cannot goes back to its newest whole metadata; where that lacks rows
-which were published, or there is none, the table is made anew from the data files that are there, each row once.
+A table that can be read is never rebuilt. One that cannot goes back to its newest whole metadata; if that lacks rows
+which were published, or there is none, the table is made again from the data files that are there, each row once.
 """
 
 import json
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
 _DRAFT = "__repair"
-"""Ends the name under which a table is made anew; it takes its own name when it is whole."""
+"""Ends the name under which a table is made again; it takes its own name when it is whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """A table that was made anew."""
+    """A table that was made again."""
 
     rows: int
     lost: tuple[str, ...]

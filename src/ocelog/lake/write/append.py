@@ -87,7 +87,7 @@ def evolve(
     """Add the columns that the log schema or a part has and the table lacks; return the metadata that has them.
 
     Nothing is ever taken away. A transaction makes its metadata anew each time that it is asked: twice the cost of a
-    commit, unless it is asked only where there is something new.
+    commit, unless it is asked only if there is something new.
     """
     metadata = loaded.metadata
     for wanted in (optional(schema), *{str(s): s for s in map(pq.read_schema, paths)}.values()):
@@ -139,7 +139,7 @@ def commit(
     `stage` is given the table as it is, and returns what the commit does beside adding `files`; it raises where that
     makes no sense any more. When another commit came first, it is asked again about the newer table: never does the
     library try again by itself, since it would look at nothing. Snapshots older than `keep_for` (by default what the
-    table's properties say) expire in the same commit. What was written is deleted where it is known that the commit
+    table's properties say) expire in the same commit. What was written is deleted if it is known that the commit
     did not land. `named` is the table's name in the catalog, if that is another one for now.
     """
     from pyiceberg.exceptions import CommitFailedException  # noqa: PLC0415 - slow to import
@@ -187,7 +187,7 @@ def replacing(
 ) -> "_SnapshotProducer[Any]":
     """Return a commit that takes `old` out of the table and carries the mark on.
 
-    Raises LakeUnavailableError where one of them is not in the table any more: its rows are elsewhere, or deleted.
+    Raises LakeUnavailableError if one of them is not in the table any more: its rows are elsewhere, or deleted.
     """
     there = {task.file.file_path for task in loaded.scan().plan_files()}
     if any(file.file_path not in there for file in old):

@@ -161,7 +161,7 @@ def _month(day: int | None) -> int | None:
 
 
 def _civil(day: int) -> tuple[int, int, int]:
-    """Return year, month and day of the month of a day since 1970, also where `date` has no such year."""
+    """Return year, month and day of the month of a day since 1970, also if `date` has no such year."""
     # The calendar repeats every 400 years, which are 146,097 days.
     cycles, rest = divmod(day + date(1970, 1, 1).toordinal() - 1, 146_097)
     found = date.fromordinal(rest + 1)

@@ -71,7 +71,7 @@ class Publisher:
                 self._ledger.raise_counter(table, mark)
 
     def publish(self, table: str, *, force: bool = False) -> Published:
-        """Append what waits, where it is time or `force`.
+        """Append what waits, if it is time or `force`.
 
         Raises LakeUnavailableError when another commit came first: nothing was appended, and the same call works.
         """

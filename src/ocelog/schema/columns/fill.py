@@ -57,7 +57,7 @@ def _held(layout: Layout, at: int, value: Any) -> Any:
 
 
 def _sources(present: Sequence[Any], before: Sequence[Any]) -> Iterator[tuple[Record, Mapping[str, Any] | None]]:
-    """Yield each of the objects `present` with the one of `before` that it takes values from, None where none is."""
+    """Yield each of the objects `present` with the one of `before` that it takes values from, None if none is."""
     by_id = {one["id"]: one for one in before if one and one.get("id") is not None}
     if by_id:
         return ((one, one and by_id.get(one.id)) for one in present)
@@ -132,7 +132,7 @@ def _json_pairs(present: Sequence[Raw], before: Sequence[Raw]) -> Iterator[tuple
 
 
 def _json_id(item: Raw) -> bytes | None:
-    """Return the id of `item` as it is written; None where it has none, or is not an object."""
+    """Return the id of `item` as it is written; None if it has none, or is not an object."""
     text = bytes(item)
     name = _OBJECT.decode(text).get("id") if text.startswith(b"{") else None
     return None if name is None else bytes(name)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from ocelog.schema.language.fields import Array, LogSchema, Object, Text, Type
 
 Read: TypeAlias = Callable[[str], tuple[str | None, ...]]
-"""Returns what a text, trimmed and not empty, gives to each column; None where it is not what it should be."""
+"""Returns what a text, trimmed and not empty, gives to each column; None if it is not what it should be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ class Instants:
     cursor: pa.Array
     version: pa.Array
     event: pa.Array
-    """Null where an event has no time of its own."""
+    """Null if an event has no time of its own."""
     by_path: dict[str, pa.Array] = field(default_factory=dict)
 
 
@@ -38,7 +38,7 @@ class InstantReader:
             raise ValueError(f"{schema.log_type} has no timestamps {', '.join(sorted(missing))}")
 
     def read(self, frame: Frame) -> Instants | None:
-        """Return the instants in `frame`; None where one is written unusually, or a record has no place in time."""
+        """Return the instants in `frame`; None if one is written unusually, or a record has no place in time."""
         texts: list[str | None] = []
         for path in self._paths:
             texts += frame.values(path)

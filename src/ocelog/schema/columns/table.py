@@ -40,7 +40,7 @@ _LARGE = 512
 
 
 def part_options(rows: pa.Table) -> dict[str, object]:
-    """Return the options for writing `rows` as a part: a dictionary only where long texts repeat, such as rules."""
+    """Return the options for writing `rows` as a part: a dictionary only if long texts repeat, such as rules."""
     columns = zip(rows.column_names, rows.columns, strict=True)
     large = [name for name, column in columns if pa.types.is_string(column.type) and column.nbytes > _LARGE * len(rows)]
     return {**PARQUET_OPTIONS, "use_dictionary": large or False}

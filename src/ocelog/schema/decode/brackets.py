@@ -35,7 +35,7 @@ class Members:
 
 
 def split_array(page: bytes) -> list[bytes] | None:
-    """Return the elements of the JSON array `page` as they came, None where it is not an array.
+    """Return the elements of the JSON array `page` as they came, None if it is not an array.
 
     One element that is not JSON, or nested too deep to be read, costs no other.
     """

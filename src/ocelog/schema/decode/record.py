@@ -82,7 +82,7 @@ def is_name(name: str | None) -> bool:
 
 
 def readable_name(raw: bytes) -> str | None:
-    """Return the id of a record that does not fit, None where it has none that can be read."""
+    """Return the id of a record that does not fit, None if it has none that can be read."""
     member = split_object(raw).texts.get("id", b"null")
     if member == b"null":
         return None

@@ -18,7 +18,7 @@ _YEAR_ONE_US = -62_135_596_800_000_000
 
 
 def instant(text: str, formats: Sequence[str]) -> datetime | None:
-    """Return the instant that `text` means by the first of `formats` that fits, None where none does.
+    """Return the instant that `text` means by the first of `formats` that fits, None if none does.
 
     Digits beyond microseconds are cut, not rounded: an event must not move past its neighbours. RFC 3339 without an
     offset does not fit, since a log that moves by hours when a server moves is worse than one in quarantine.

@@ -48,7 +48,7 @@ class Layout:
     """By field: what decodes a JSON array of its values."""
 
     def null_object(self) -> Record:
-        """Return an object without members: it stands for null where members of many objects are read at once."""
+        """Return an object without members: it stands for null if members of many objects are read at once."""
         return self.struct(**{name: self.null(at) for at, name in enumerate(self.attributes)})
 
     def value(self, record: Record, path: str) -> Any:
@@ -62,7 +62,7 @@ class Layout:
         return None if value is None else inner.value(value, rest)
 
     def null(self, at: int) -> msgspec.Raw | None:
-        """Return what the field at `at` holds where it is null."""
+        """Return what the field at `at` holds if it is null."""
         return NO_JSON if isinstance(self.fields[at].type, Json) or self.inner[at] else None
 
 
@@ -162,5 +162,5 @@ def _is_plain(type_: Type) -> bool:
 
 
 def page_decoder(layout: Layout) -> Callable[[bytes], list[Record]]:
-    """Return what decodes a JSON array of records whole; it raises where a single one does not fit."""
+    """Return what decodes a JSON array of records whole; it raises if a single one does not fit."""
     return msgspec.json.Decoder(list[layout.struct]).decode  # type: ignore[name-defined]  # a type made at run time

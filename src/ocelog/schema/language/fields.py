@@ -95,7 +95,7 @@ Type: TypeAlias = Text | Integer | Real | Boolean | Timestamp | Json | Array | O
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A named part of a record. `required` inside an object binds only where the object is present."""
+    """A named part of a record. `required` inside an object binds only if the object is present."""
 
     name: str
     type: Type

@@ -18,7 +18,7 @@ _TRUTHS: Mapping[str, bool] = {"true": True, "false": False}
 
 
 def parse(text: str, origin: str) -> "YamlNode":
-    """Return the root of the YAML in `text`. Raises SchemaError where it is not YAML, or there is nothing in it."""
+    """Return the root of the YAML in `text`. Raises SchemaError if it is not YAML, or there is nothing in it."""
     try:
         _refuse_deep(text, origin)
         node = yaml.compose(text, Loader=_LOADER)
@@ -159,7 +159,7 @@ class YamlMapping:
         return self._place.wrong(problem)
 
     def get(self, key: str) -> YamlNode | None:
-        """Return the value of `key`, None where it is missing."""
+        """Return the value of `key`, None if it is missing."""
         return self._pairs[key][1] if key in self._pairs else None
 
     def needs(self, key: str) -> YamlNode:

@@ -27,7 +27,7 @@ class CanonicalJson:
         return [get(text) or self._write(text) for text in texts]
 
     def written_list(self, texts: Sequence[bytes]) -> list[msgspec.Raw]:
-        """Return what stands for a list of `texts`: sorted where its order says nothing."""
+        """Return what stands for a list of `texts`: sorted if its order says nothing."""
         found = self.written(texts)
         return sorted(found, key=bytes) if self._unordered else found
 

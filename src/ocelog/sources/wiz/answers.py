@@ -67,7 +67,7 @@ def read_answer(
     """Say what `answered` means as the answer to a question about `root`, asked with the cursor `after`.
 
     Raises SourceUnavailableError, SourceThrottledError, AccessRefusedError or ContractBrokenError; each message
-    carries Wiz's request id where it has one.
+    carries Wiz's request id if it has one.
     """
     match answered.status:
         case 401:
@@ -103,7 +103,7 @@ def read_answer(
 
 
 def read_cheap(answered: Answered) -> TokenRefused | None:
-    """Say what `answered` means as the answer to a question that is about no log type; None where the API took it.
+    """Say what `answered` means as the answer to a question that is about no log type; None if the API took it.
 
     Raises what `read_answer` does.
     """
@@ -135,7 +135,7 @@ def _shut_out(answered: Answered) -> AccessRefusedError:
 
 
 def _named(answered: Answered, envelope: Envelope) -> Answered:
-    """Return `answered` with the request id that its errors carry, where its headers have none."""
+    """Return `answered` with the request id that its errors carry, if its headers have none."""
     found = next((error.request_id for error in envelope.errors if error.request_id), None)
     if answered.request_id or found is None:
         return answered
@@ -143,7 +143,7 @@ def _named(answered: Answered, envelope: Envelope) -> Answered:
 
 
 def _page(envelope: Envelope, *, asked_us: int, request_id: str | None, refused: frozenset[str]) -> Page | None:
-    """Return what `envelope` shows; None where it shows nothing, or does not say whether more follows."""
+    """Return what `envelope` shows; None if it shows nothing, or does not say whether more follows."""
     if not envelope.has_data or envelope.has_next is None:
         return None
     return Page(

@@ -273,7 +273,7 @@ def _project_ids(source: Checked) -> Iterator[HealthItem]:
 
 
 def _count(source: Checked, root: Root, project: str) -> int | None:
-    """Return how many records of `root` belong to `project`; None where that cannot be known: other items say why."""
+    """Return how many records of `root` belong to `project`; None if that cannot be known: other items say why."""
     try:
         ask = Ask(
             log_type=root.kind.log_type,

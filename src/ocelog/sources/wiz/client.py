@@ -57,7 +57,7 @@ class Client:
     def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answered:
         """Send `content` and return the whole answer, whatever its status.
 
-        Raises SourceUnavailableError; ConfigError where the CA file or the environment does not let anyone ask.
+        Raises SourceUnavailableError; ConfigError if the CA file or the environment does not let anyone ask.
         """
         host = urlsplit(url).hostname or url
         http = self._http(near=is_loopback(urlsplit(url).hostname))

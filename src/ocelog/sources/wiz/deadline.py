@@ -22,7 +22,7 @@ class Deadline:
         self._own.host, self._own.until = host, self._monotonic() + self._seconds
 
     def within(self, timeout: float | None) -> float:
-        """Return `timeout`, or what is left where that is less. Raises SourceUnavailableError where nothing is."""
+        """Return `timeout`, or what is left where that is less. Raises SourceUnavailableError if nothing is."""
         left: float = self._own.until - self._monotonic()
         if left <= 0:
             raise SourceUnavailableError(f"{self._own.host} was still sending after {self._seconds:g} s.")

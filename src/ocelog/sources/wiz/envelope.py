@@ -27,7 +27,7 @@ class GraphError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """One answer. `records` is None where the API sent none, not even an empty list."""
+    """One answer. `records` is None if the API sent none, not even an empty list."""
 
     records: bytes | list[bytes] | None
     end_cursor: str | None = None
@@ -72,7 +72,7 @@ _Json: TypeAlias = Any
 def open_envelope(body: bytes, root: str, clean: Callable[[str], str] | None = None) -> Envelope:
     """Take `body` apart; `clean` makes its messages fit to be shown. Raises GarbledError or UnknownShapeError.
 
-    The records are never decoded here: where the answer is JSON they are the bytes of its array, else the texts of
+    The records are never decoded here: if the answer is JSON they are the bytes of its array, else the texts of
     each, so that a record which is not JSON is rejected by itself.
     """
     try:

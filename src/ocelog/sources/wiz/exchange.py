@@ -43,14 +43,14 @@ class Answered:
     def date(self) -> datetime | None:
         """When the other side answered, by its own clock, cut to whole seconds.
 
-        None where it does not say, or says what no clock shows: slices reach years before and after it.
+        None if it does not say, or says what no clock shows: slices reach years before and after it.
         """
         found = http_date(self.headers.get("date", ""))
         return found if found is not None and found.year in _YEARS else None
 
     @property
     def wait(self) -> timedelta | None:
-        """What Retry-After asks for, at most an hour; None where it does not say, or not in a way we can read."""
+        """What Retry-After asks for, at most an hour; None if it does not say, or not in a way we can read."""
         text = self.headers.get("retry-after", "").strip()
         if re.fullmatch(r"[0-9]{1,300}(\.[0-9]+)?", text):
             return timedelta(seconds=min(float(text), _LONGEST_WAIT.total_seconds()))
@@ -81,12 +81,12 @@ class Answered:
         return readable(self.redact(text))
 
     def told(self, text: str) -> str:
-        """Return `text` with the request id after it, where there is one."""
+        """Return `text` with the request id after it, if there is one."""
         return f"{text} (Wiz request {self.request_id})" if self.request_id else text
 
 
 def http_date(text: str) -> datetime | None:
-    """Read an HTTP date; None where `text` is none."""
+    """Read an HTTP date; None if `text` is none."""
     try:
         found = parsedate_to_datetime(text)
         return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -23,7 +23,7 @@ class Malformed:
 def take_apart(body: bytes, root: str) -> Malformed:
     """Find each record's text in `body` by brackets and quotes alone, however deep they nest.
 
-    So one record with NaN, a broken escape or 2,000 levels costs no other. Raises CutShortError where the brackets of
+    So one record with NaN, a broken escape or 2,000 levels costs no other. Raises CutShortError if the brackets of
     the answer do not close, or something follows them.
     """
     answer = _members(body)

@@ -15,7 +15,7 @@ EVERY = "@"
 def failed_fields(
     records: bytes | list[bytes], errors: Sequence[GraphError], root: Root
 ) -> dict[int, frozenset[str]] | None:
-    """Return position -> dotted paths that `errors` left null there; None where the page cannot be used.
+    """Return position -> dotted paths that `errors` left null there; None if the page cannot be used.
 
     GraphQL puts null where a field failed or, if that may not be null, in its nearest parent that may. So what failed
     is the first null on an error's way through a record. An error that leads to no null, to a whole record, or to a
@@ -41,7 +41,7 @@ def _kept_whole(trail: tuple[str, ...], root: Root) -> str:
 
 
 def _decode(records: bytes | list[bytes]) -> list[Any] | None:
-    """Return the records as Python values; None where one of them, or all together, are no JSON."""
+    """Return the records as Python values; None if one of them, or all together, are no JSON."""
     try:
         if isinstance(records, bytes):
             return list(msgspec.json.decode(records, type=list[Any]))

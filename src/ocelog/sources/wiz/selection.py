@@ -39,7 +39,7 @@ class _Asked:
     name: str | None
     """As the API names the field; None is a fragment."""
     owner: str | None
-    """The type whose field it is, where we know it; the fragment's own type."""
+    """The type whose field it is, if we know it; the fragment's own type."""
     path: tuple[str, ...]
     """As in an answer, from the query root on; a fragment has the path of what it is part of."""
 
