@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from ocelog.errors import ConfigError
 from ocelog.model import REJECTIONS, Kind, table_name
-from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
 
@@ -33,6 +32,7 @@ def table_schemas() -> "dict[str, pa.Schema]":
     # Arrow takes longer to import than `ocelog status` may take for all of its work.
     from ocelog.lake.ports import Traits, with_traits  # noqa: PLC0415 - see above
     from ocelog.schema.columns.table import REJECTION_SCHEMA, arrow_schema  # noqa: PLC0415 - see above
+    from ocelog.schema.language.packaged import packaged_schemas  # noqa: PLC0415 - see above
 
     packaged, rejections = packaged_schemas(), Traits(partition="day", changes=False)
     tables = {

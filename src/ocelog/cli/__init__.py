@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typer import Abort
 
 from ocelog.cli import output
-from ocelog.cli.app import build, wanted_command
+from ocelog.cli.app import ASKED_BY_A_SHELL, build, wanted_command
+from ocelog.cli.completion import complete
 from ocelog.cli.show import harmless_lines
 from ocelog.errors import OcelogError, TransientError
 
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Read when Arrow is imported. Its own allocators keep what each thread ever had: 40 MB more in a pull.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if ASKED_BY_A_SHELL in os.environ:
+        complete(lambda: build(wanted_command(given, os.environ))(args=given, prog_name="ocelog"))
     try:
         output.prepare()
         with output.written():

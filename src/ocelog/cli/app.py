@@ -11,6 +11,9 @@ from typing import Annotated
 
 import typer
 
+ASKED_BY_A_SHELL = "_OCELOG_COMPLETE"
+"""The variable in which a shell says that it wants to complete what a person types."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
@@ -50,7 +53,7 @@ COMMANDS: dict[str, Command] = {
 def wanted_command(arguments: Sequence[str], environment: Mapping[str, str]) -> str | None:
     """Return which command `arguments` name; if a shell asks for completions, its variable holds the words."""
     words = environment.get("COMP_WORDS") or environment.get("_TYPER_COMPLETE_ARGS")
-    given = words.split()[1:] if words and "_OCELOG_COMPLETE" in environment else arguments
+    given = words.split()[1:] if words and ASKED_BY_A_SHELL in environment else arguments
     return next((each for each in given if not each.startswith("-")), None)
 
 

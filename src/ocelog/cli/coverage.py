@@ -9,7 +9,7 @@ from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import measure_each
 from ocelog.app.source_settings import damage, source_settings
 from ocelog.app.status import Gap, coverage
-from ocelog.cli import logs, show
+from ocelog.cli import completion, logs, show
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 from ocelog.units import write_instant
@@ -21,7 +21,7 @@ NORMAL = (
 
 
 def command(
-    source: Annotated[str | None, typer.Argument(help="Only this source.")] = None,
+    source: Annotated[str | None, typer.Argument(help="Only this source.", autocompletion=completion.sources)] = None,
     *,
     measure_now: Annotated[
         bool, typer.Option("--measure", help="Count again now: one request per log type and status.")

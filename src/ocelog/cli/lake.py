@@ -7,14 +7,16 @@ import typer
 
 from ocelog.app.log_types import table_names
 from ocelog.app.tables import LakeInfo, check_table, current_sql, lake_info, literal, meanings
-from ocelog.cli import show
+from ocelog.cli import completion, show
 from ocelog.installation.opening import opened
 from ocelog.model import REJECTIONS
 from ocelog.units import write_size
 
 
 def command(
-    table: Annotated[str | None, typer.Argument(help="Show how to read this table.")] = None,
+    table: Annotated[
+        str | None, typer.Argument(help="Show how to read this table.", autocompletion=completion.lake_tables)
+    ] = None,
     *,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -13,7 +13,7 @@ from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import log_types, short_names
 from ocelog.app.planning import TimeRange
 from ocelog.app.service import Pulled, Service
-from ocelog.cli import logs, show
+from ocelog.cli import completion, logs, show
 from ocelog.cli.progress import Progress, progress
 from ocelog.cli.signals import listening
 from ocelog.dispatch.fair import StreamKey
@@ -28,9 +28,18 @@ from ocelog.units import instant, write_instant
 
 def command(
     *,
-    source: Annotated[list[str] | None, typer.Option("--source", help="Only this source (repeat for more).")] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", help="Only this source (repeat for more).", autocompletion=completion.sources),
+    ] = None,
     log_type: Annotated[
-        list[str] | None, typer.Option("--log-type", metavar="|".join(short_names()), help="Only this log type.")
+        list[str] | None,
+        typer.Option(
+            "--log-type",
+            metavar="|".join(short_names()),
+            help="Only this log type.",
+            autocompletion=completion.log_types,
+        ),
     ] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="T", help="Read from here on (again): 2026-08-01, RFC 3339, or 7d.")

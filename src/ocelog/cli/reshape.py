@@ -7,13 +7,13 @@ import typer
 
 from ocelog.app.reshape import reshapable_tables, reshape_each
 from ocelog.app.tables import check_table
-from ocelog.cli import show
+from ocelog.cli import completion, show
 from ocelog.cli.progress import file_progress
 from ocelog.installation.opening import opened
 
 
 def command(
-    table: Annotated[str | None, typer.Argument(help="Only this table.")] = None,
+    table: Annotated[str | None, typer.Argument(help="Only this table.", autocompletion=completion.lake_tables)] = None,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app.log_types import log_types
-from ocelog.cli import show
+from ocelog.cli import completion, show
 from ocelog.model import table_name
 from ocelog.schema.language.fields import (
     Array,
@@ -47,7 +47,9 @@ def list_(*, json: Json_ = False) -> None:
 
 @app.command("show")
 def show_(
-    log_type: Annotated[str, typer.Argument(help="Such as issues or Wiz.Issues.")], *, json: Json_ = False
+    log_type: Annotated[str, typer.Argument(help="Such as issues or Wiz.Issues.", autocompletion=completion.log_types)],
+    *,
+    json: Json_ = False,
 ) -> None:
     """Show every field of a log type."""
     schema = packaged_schemas()[log_types([log_type])[0]]

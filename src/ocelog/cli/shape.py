@@ -13,7 +13,7 @@ import typer
 
 from ocelog.app.log_types import log_types, short_names
 from ocelog.app.shaping import shaped
-from ocelog.cli import show
+from ocelog.cli import completion, show
 from ocelog.errors import ConfigError
 from ocelog.model import Rejection
 from ocelog.times import rfc3339
@@ -25,7 +25,15 @@ _LONGEST_LINE = 256 * 1024 * 1024
 def command(
     file: Annotated[str, typer.Argument(metavar="FILE.jsonl", help="One record per line; - is stdin.")],
     *,
-    log_type: Annotated[str, typer.Option("--log-type", metavar="|".join(short_names()), help="What the records are.")],
+    log_type: Annotated[
+        str,
+        typer.Option(
+            "--log-type",
+            metavar="|".join(short_names()),
+            help="What the records are.",
+            autocompletion=completion.log_types,
+        ),
+    ],
 ) -> None:
     """Show the events and rejections that records in a file become: one JSON object a line, nothing is saved."""
     wanted = log_types([log_type])[0]

@@ -7,13 +7,13 @@ import typer
 
 from ocelog.app import sources
 from ocelog.app.source_settings import SECRET_NAME, damage, source_settings, stream_settings
-from ocelog.cli import health, purging, show, source_change
+from ocelog.cli import completion, health, purging, show, source_change
 from ocelog.installation.opening import opened
 from ocelog.model import SourceRow
 from ocelog.units import write_duration
 
 app = typer.Typer(help="Add, check, change and remove Wiz tenants.", no_args_is_help=True, rich_markup_mode=None)
-Name = Annotated[str, typer.Argument(help="The source's name.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="The source's name.", show_default=False, autocompletion=completion.sources)]
 app.command("add")(source_change.add)
 app.command("edit")(source_change.edit)
 app.command("rotate")(source_change.rotate)

@@ -8,7 +8,7 @@ import typer
 from ocelog.app import sources
 from ocelog.app.source_settings import source_settings
 from ocelog.app.sources import GivenSecret, products
-from ocelog.cli import health, show, wizard
+from ocelog.cli import completion, health, show, wizard
 from ocelog.cli import source_options as options
 from ocelog.cli.secret_input import asked_secret
 from ocelog.cli.source_options import Said
@@ -18,7 +18,7 @@ from ocelog.installation.opening import Installation, opened
 from ocelog.model import SourceRow
 from ocelog.product import Product
 
-Name = Annotated[str, typer.Argument(help="The source's name.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="The source's name.", show_default=False, autocompletion=completion.sources)]
 
 
 @options.with_options()

@@ -13,6 +13,7 @@ import typer
 from ocelog.app.log_types import short_names
 from ocelog.app.source_settings import BACKFILL, POLL, SWEEP_EVERY
 from ocelog.app.sources import GivenSecret, products
+from ocelog.cli import completion
 from ocelog.cli.secret_input import given_secret
 from ocelog.errors import ConfigError
 from ocelog.product import Option, Product, SourceSettings
@@ -45,7 +46,12 @@ class Said:
     client_secret_ref: SecretRef = None
     log_type: Annotated[
         list[str] | None,
-        typer.Option("--log-type", metavar="|".join(short_names()), help="What to read (repeat). Default: all."),
+        typer.Option(
+            "--log-type",
+            metavar="|".join(short_names()),
+            help="What to read (repeat). Default: all.",
+            autocompletion=completion.log_types,
+        ),
     ] = None
     backfill: Annotated[
         str | None,

@@ -9,7 +9,7 @@ import typer
 
 from ocelog.app.overview import Overview, overview
 from ocelog.app.status import StreamStatus, Unpublished
-from ocelog.cli import show
+from ocelog.cli import completion, show
 from ocelog.installation.home_lock import Holder
 from ocelog.installation.opening import opened
 from ocelog.model import Slice, SliceState
@@ -19,7 +19,9 @@ from ocelog.units import about, duration, write_instant, write_size
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(help="Only this source, with details.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Only this source, with details.", autocompletion=completion.sources)
+    ] = None,
     *,
     max_lag: Annotated[str, typer.Option(metavar="DURATION", help="How old data may be, such as 30m or 2d.")] = "1h",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

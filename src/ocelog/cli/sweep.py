@@ -12,7 +12,7 @@ from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import measure_each, to_measure
 from ocelog.app.log_types import log_types, short_names
 from ocelog.app.sweep import Swept, run_sweep, want_sweep
-from ocelog.cli import logs, show
+from ocelog.cli import completion, logs, show
 from ocelog.cli.progress import progress
 from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
@@ -32,11 +32,16 @@ _MOST_AGAIN = 20
 
 
 def command(
-    source: Annotated[str | None, typer.Argument(help="Only this source.")] = None,
+    source: Annotated[str | None, typer.Argument(help="Only this source.", autocompletion=completion.sources)] = None,
     *,
     log_type: Annotated[
         list[str] | None,
-        typer.Option("--log-type", metavar="|".join(short_names(swept=True)), help="Only this log type."),
+        typer.Option(
+            "--log-type",
+            metavar="|".join(short_names(swept=True)),
+            help="Only this log type.",
+            autocompletion=completion.log_types,
+        ),
     ] = None,
     accept: Annotated[
         bool, typer.Option("--accept", help="Records that vanished all at once are really gone: mark them as closed.")

@@ -6,7 +6,7 @@ import pyarrow as pa
 import typer
 
 from ocelog.app.tables import check_table, columns, meanings, sql_type
-from ocelog.cli import show
+from ocelog.cli import completion, show
 from ocelog.installation import config
 
 JSON_HINT = """\
@@ -19,7 +19,9 @@ In a comparison, put it in parentheses: (p_extra->>'url') = 'x'"""
 
 
 def command(
-    table: Annotated[str | None, typer.Argument(help="Show the columns of this table.")] = None,
+    table: Annotated[
+        str | None, typer.Argument(help="Show the columns of this table.", autocompletion=completion.tables)
+    ] = None,
     *,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -8,7 +8,7 @@ import typer
 from ocelog.app.log_types import table_names
 from ocelog.app.tables import check_table
 from ocelog.app.upkeep import tend
-from ocelog.cli import show
+from ocelog.cli import completion, show
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 
@@ -16,7 +16,7 @@ OUTPUTS = ("table", "json")
 
 
 def command(
-    table: Annotated[str | None, typer.Argument(help="Only this table.")] = None,
+    table: Annotated[str | None, typer.Argument(help="Only this table.", autocompletion=completion.lake_tables)] = None,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do.")] = False,
     trust_clock: Annotated[

@@ -10,8 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ocelog.errors import ConfigError
 from ocelog.files import read_regular
 from ocelog.secret import Secret
@@ -197,14 +195,18 @@ def _read_file(path: Path) -> dict[str, str]:
     try:
         if path.stat().st_size > _MAX_FILE:
             raise ConfigError(f"{path} is larger than a megabyte: it is not a configuration file.")
-        # Every value is text, as in a variable: YAML's own types would read `off` as false.
-        found = yaml.load(read_regular(path).decode("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - it makes texts only
+        content = read_regular(path).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except PermissionError as error:
         raise ConfigError(f"{path} may not be read by this user: run as its owner, or: chmod u+r {path}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
+    import yaml  # noqa: PLC0415 - takes 10 ms, and most homes have no such file
+
+    try:
+        # Every value is text, as in a variable: YAML's own types would read `off` as false.
+        found = yaml.load(content, Loader=yaml.BaseLoader)  # noqa: S506 - it makes texts only
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not found:

@@ -1,0 +1,150 @@
+"""What a shell is offered when Tab is pressed: everything there is, quickly, and never an error."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from commands import Ocelog
+from ocelog.cli.app import COMMANDS, build
+from ocelog.installation.making import make
+from ocelog.installation.opening import opened
+from ocelog.model import SourceRow
+
+
+def asked(home: Path, words: str, shell: str = "bash") -> "subprocess.CompletedProcess[str]":
+    """Press Tab after `words`, the last of which is begun."""
+    environment = {
+        "OCELOG_HOME": str(home),
+        "_OCELOG_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+        "_TYPER_COMPLETE_ARGS": words,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "_TYPER_COMPLETE_WORD_TO_COMPLETE": words.rsplit(" ", maxsplit=1)[-1],
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "ocelog"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def offered(home: Path, words: str) -> list[str]:
+    done = asked(home, words)
+    assert done.stderr == ""
+    return done.stdout.split("\n")[:-1]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("completion") / "home"
+    make(path, ledger_url=None)
+    with opened(path) as installation:
+        for name in ("prod", "prod-eu", "내-Wiz", "a b; c"):
+            installation.ledger.add_source(SourceRow(id=f"id{len(name)}", name=name, kind="wiz", added_us=1))
+    return path
+
+
+def _listed() -> Iterator[tuple[str, list[str]]]:
+    """Yield each command with its options, as the command line that is not made for a shell has them."""
+    top = typer.main.get_command(build(None, whole=True))
+    for name in COMMANDS:
+        command = top.commands[name]  # type: ignore[attr-defined] # it is a group
+        for path, each in [(f"{name} {sub}", found) for sub, found in getattr(command, "commands", {}).items()] or [
+            (name, command)
+        ]:
+            yield path, [option for one in each.params for option in one.opts if option.startswith("--")]
+
+
+@pytest.mark.parametrize(("command", "options"), list(_listed()))
+def test_every_option_of_a_command_is_offered(home: Path, command: str, options: list[str]) -> None:
+    assert set(options) <= set(offered(home, f"ocelog {command} --")) | {"--help"}
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("ocelog status ", ["id6", "prod", "prod-eu", "내-Wiz"]),
+        ("ocelog status prod-", ["prod-eu"]),
+        ("ocelog pull --source 내", ["내-Wiz"]),
+        ("ocelog source rotate prod-", ["prod-eu"]),
+        ("ocelog sweep prod-", ["prod-eu"]),
+        ("ocelog pull --log-type ", ["audit", "issues", "findings"]),
+        ("ocelog pull --log-type Wiz.I", ["Wiz.Issues"]),
+        ("ocelog schema show iss", ["issues"]),
+        ("ocelog tables wiz_a", ["wiz_audit", "wiz_audit_current"]),
+        ("ocelog tables open_", ["open_findings", "open_issues"]),
+        ("ocelog lake rej", ["rejections"]),
+        ("ocelog query -o nd", ["ndjson"]),
+        ("ocelog que", ["query"]),
+    ],
+)
+def test_names_are_offered(home: Path, words: str, found: list[str]) -> None:
+    assert offered(home, words) == found
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_it_in_its_own_form(home: Path, shell: str) -> None:
+    done = asked(home, "ocelog status prod-", shell)
+    assert "prod-eu" in done.stdout
+    assert done.stderr == ""
+
+
+def test_nothing_is_written_and_the_lake_is_not_opened(home: Path) -> None:
+    (home / "lake" / "catalog.db").write_bytes(b"not a catalog")
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in home.rglob("*")}
+    assert "prod" in offered(home, "ocelog status ")
+    assert "wiz_issues" in offered(home, "ocelog tables wiz_i")
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in home.rglob("*")} == before
+    (home / "lake" / "catalog.db").unlink()
+
+
+def test_names_are_offered_while_the_ledger_is_in_use(home: Path) -> None:
+    with opened(home) as installation:
+        installation.ledger.remove_source("id6")
+        assert offered(home, "ocelog status ") == ["prod", "prod-eu", "내-Wiz"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda home: (home / "ledger.db").write_bytes(b"garbage" * 1000),
+        lambda home: (home / "ledger.db").unlink(),
+        lambda home: (home / "home.json").write_text("{"),
+        lambda home: (home / "home.json").write_text('{"version": 1, "path": "/x", "ledger": 3}'),
+        lambda home: (home / "config.yml").write_text(": : :\n- }"),
+        lambda home: (home / "home.json").unlink(),
+    ],
+)
+def test_a_damaged_home_offers_no_names_and_says_nothing(tmp_path: Path, damage: object) -> None:
+    path = tmp_path / "home"
+    make(path, ledger_url=None)
+    assert callable(damage)
+    damage(path)
+    done = asked(path, "ocelog status ")
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+    assert "--json" in offered(path, "ocelog status --")
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "home"
+    make(path, ledger_url=None)
+    note = (path / "home.json").read_text()
+    # Reserved for documentation: nobody answers there.
+    (path / "home.json").write_text(note.replace("null", '"postgresql://me:s3cret@192.0.2.1/ocelog"'))
+    done = asked(path, "ocelog status ")
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def test_a_fault_of_ours_is_not_shown_between_a_person_and_the_prompt(home: Path) -> None:
+    ocelog = Ocelog(home, _OCELOG_COMPLETE="complete_bash", COMP_WORDS="ocelog status ", COMP_CWORD="no number")
+    done = ocelog(code=1)
+    assert (done.out, done.err) == ("", "")
