@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from ocelog.times import EPOCH
 
 Narrowed: TypeAlias = Mapping[str, Sequence[str] | Sequence[int]]
-"""Filters beside a slice's stretch, by their name."""
+"""Filters beside a slice's time range, by their name."""
 
 ALL_LOGS = "all_logs"
 """The view of the standard fields of every log type."""
@@ -80,7 +80,7 @@ class Kind:
     gone: str | None = None
     """What the source keeps for some time only, in words; None: whatever it showed once it shows again."""
     cursor_field: str
-    """Date field of live and backfill questions, as the schema names it; p_cursor_time is its value."""
+    """Date field of live and backfill requests, as the schema names it; p_cursor_time is its value."""
     created_field: str
     """Stands in for the cursor field if that is null."""
     version_times: tuple[str, ...]
@@ -134,7 +134,7 @@ class SourceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """The next question of a slice, whole, and how the reading has gone so far."""
+    """The next request of a slice, whole, and how the reading has gone so far."""
 
     after: str | None = None
     """The source's cursor; None asks for the first page."""
@@ -171,7 +171,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """A stretch [since, until) of one date field of one stream, frozen when planned, read page by page."""
+    """A time range [since, until) of one date field of one stream, frozen when planned, read page by page."""
 
     source_id: str
     log_type: str
@@ -240,7 +240,7 @@ class Stamp:
     source_label: str
     origin: Origin
     observed_us: int
-    """The API's clock when the question was sent; strictly grows within a process."""
+    """The API's clock when the request was sent; strictly grows within a process."""
     parsed_us: int
 
 
@@ -290,7 +290,7 @@ class GivenUp:
     min_cursor_us: int | None = None
     max_cursor_us: int | None = None
     repaired_us: int | None = None
-    """When its stretch was planned again; None: not yet."""
+    """When its time range was planned again; None: not yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,7 @@ class Assembly:
 
     installation: Installation
     told: Callable[[Stream, Step], None]
-    """Hears of each question that was answered, after its commit."""
+    """Hears of each request that was answered, after its commit."""
     lake: FileLake = field(init=False)
     publisher: Publisher = field(init=False)
     damaged: dict[str, ConfigError] = field(default_factory=dict)

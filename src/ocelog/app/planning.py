@@ -105,14 +105,14 @@ def totals_are_right_again(ledger: Ledger, slice_: Slice) -> bool:
 
 
 def lacking(ledger: Ledger, stream: Stream) -> int:
-    """Count the stretches that were given up for now: parked, or shown short."""
+    """Count the time ranges that were given up for now: parked, or shown short."""
     source_id, log_type = stream.key
     found = ledger.slices(source_id=source_id, log_type=log_type, states={SliceState.DRAINED, SliceState.PARKED})
     return sum(each.state is SliceState.PARKED for each in found) + len(still_short(found))
 
 
 def plan_time_range(ledger: Ledger, stream: Stream, stretch: TimeRange) -> None:
-    """Read a stretch of the past (again); no mark moves."""
+    """Read a time range of the past (again); no mark moves."""
     since, until = stretch[0], min(stretch[1], stream.source.now())
     if since >= until:
         return
@@ -136,7 +136,7 @@ def plan_time_range(ledger: Ledger, stream: Stream, stretch: TimeRange) -> None:
 def lost_slices(
     marks: Marks, kind: Kind, *, since: datetime | None = None, until: datetime | None = None
 ) -> list[Slice]:
-    """Return the slices that read a stretch again whose rows are lost, by every date that the kind asks by.
+    """Return the slices that read a time range again whose rows are lost, by every date that the kind asks by.
 
     Without the ends all of the past is read, and every open record. What lies beyond the edge is read anyway.
     """

@@ -153,7 +153,7 @@ class Reader:
     by_hand: bool = False
     """Plan each stream once, now; else it is polled as its settings say."""
     stretch: TimeRange | None = None
-    """By hand: plan only this stretch of the past, instead of what is new."""
+    """By hand: plan only this time range of the past, instead of what is new."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """Our clock, which must be the ledger's."""
     monotonic: Callable[[], float] = time.monotonic

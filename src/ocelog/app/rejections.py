@@ -29,7 +29,7 @@ from ocelog.times import EPOCH, from_us, to_us
 _AT_ONCE = 500
 _LIMITS = Limits(timeout=timedelta(minutes=9))
 _REPLAY = "replay"
-"""What the claim is for; it stands where the date field of a question stands, too."""
+"""What the claim is for; it stands where the date field of a request stands, too."""
 _MOST_BYTES = 64_000_000
 """Of raw records that are held at once, unless one answer has more."""
 _ANSWER = "concat_ws(' ', p_source_id, p_log_type, p_origin, lpad(epoch_us(p_observed_at)::VARCHAR, 20, '0'))"
@@ -75,7 +75,7 @@ class Replayed:
     """They fit too, and were there already."""
     still_rejected: int
     sent_with_errors: int
-    """Not tried: they must be asked for anew."""
+    """Not tried: they must be requested again."""
 
 
 def replay(installation: Installation) -> Replayed:

@@ -64,10 +64,10 @@ def examine(installation: Installation) -> list[str]:
 
 
 def repair(installation: Installation, *, dry_run: bool) -> Repair:
-    """Make every table whole again without what is lost, and plan the lost stretches again.
+    """Make every table whole again without what is lost, and plan the lost time ranges again.
 
     The home must be held. Killed at any point, it can be called again: a loss is noted before anything goes, and noted
-    as repaired in the transaction that plans its stretch.
+    as repaired in the transaction that plans its time range.
     """
     done = Repair(dry_run=dry_run)
     unread = _mend_metadata(installation, done)
@@ -219,7 +219,7 @@ def _plan_again(  # noqa: C901 - the order of the steps is the rule
                 )
         else:
             slices = _of_stretch(installation, each, kind)
-        # Many lost files may be of one stretch: it is read once.
+        # Many lost files may be of one time range: it is read once.
         fresh = [slice_ for slice_ in slices if _stretch(slice_) not in planned]
         planned.update(map(_stretch, fresh))
         for slice_ in fresh:
@@ -238,7 +238,7 @@ def _plan_again(  # noqa: C901 - the order of the steps is the rule
 
 
 def _returned(installation: Installation) -> list[GivenUp]:
-    """Return the parts that are whole again although their stretch was planned: Wiz may not have had all of it."""
+    """Return the parts that are whole again although their time range was planned: Wiz may not have had all of it."""
     home, ledger = installation.home.path, installation.ledger
     landed = {part.path for table in table_schemas() for part in ledger.parts(table)}
     planned = [each for each in ledger.given_up(repaired=True) if each.repaired_us is not None]

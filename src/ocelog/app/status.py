@@ -89,7 +89,7 @@ class StreamStatus:
     last_event: datetime | None
     complete_through: datetime | None
     lag: timedelta | None
-    """How old the oldest stretch is that live reading lacks; what it reads again is there."""
+    """How old the oldest time range is that live reading lacks; what it reads again is there."""
     poll: timedelta
     """How often it is asked for news."""
     reading: bool

@@ -1,4 +1,4 @@
-"""What was lost of the lake, and whether its stretch is planned again.
+"""What was lost of the lake, and whether its time range is planned again.
 
 A part that publishing passes is not a row of `parts` any more, so that the mark vouches for nothing that is nowhere
 without a record here. Records stay: they say what the tables lack.
@@ -109,7 +109,7 @@ def listed(tx: Connection, *, repaired: bool) -> list[GivenUp]:
 
 
 def plan(tx: Connection, paths: Sequence[str], again: Sequence[Slice], at_us: int) -> list[Slice]:
-    """Plan the slices that read lost stretches again, and note of `paths` that they are repaired."""
+    """Plan the slices that read lost time ranges again, and note of `paths` that they are repaired."""
     for source_id, log_type in sorted({(each.source_id, each.log_type) for each in again}):
         streams.hold(tx, source_id, log_type)
     for path in paths:

@@ -52,7 +52,7 @@ def park(tx: Connection, slice_: Slice, to: Slice, now_us: int) -> None:
 
 
 def _same_question(slice_: Slice) -> ColumnElement[bool]:
-    """Hold for parked slices that ask the same, whatever stretch: a sweep does not ask for every status."""
+    """Hold for parked slices that ask the same, whatever time range: a sweep does not ask for every status."""
     sweep = slice_.origin is Origin.SWEEP
     return and_(
         _s.source_id == slice_.source_id,

@@ -60,7 +60,7 @@ def forget(tx: Connection, table: str, sequences: Collection[int]) -> None:
 def landing_state(tx: Connection, table: str) -> tuple[frozenset[str], dict[str, int]]:
     """Return the paths of the parts of `table`, and the fence of every claim by its name, of one instant.
 
-    A part that was set aside is one of them, also once its stretch is planned again: it may come back whole, and then
+    A part that was set aside is one of them, also once its range is planned again: it may come back whole, and then
     it may be all that is left of its records.
     """
     landed = select(_p.path).where(_p.table_name == table)

@@ -100,7 +100,7 @@ class Ledger:
             slices.split(tx, slice_, children, self._now_us())
 
     def park(self, slice_: Slice, to: Slice) -> None:
-        """Park `slice_` as `to`, or retire it if a parked slice of the same question covers it. LostFenceError."""
+        """Park `slice_` as `to`, or retire it if a parked slice of the same request covers it. LostFenceError."""
         with self._database.write() as tx:
             parking.park(tx, slice_, to, self._now_us())
 
@@ -123,7 +123,7 @@ class Ledger:
                 sweeps.shown(tx, slice_, sorted(names))
 
     def verified(self, slice_: Slice, seen: Collection[str], absent_us: int) -> None:
-        """Forget the suspects in the stretch of `slice_` that are `seen`; the others were absent. LostFenceError."""
+        """Forget the suspects in the time range of `slice_` that are `seen`; the others were absent. LostFenceError."""
         with self._database.write() as tx:
             sweeps.verified(tx, slice_, seen, absent_us)
 
@@ -406,7 +406,7 @@ class Ledger:
             return given_up.listed(tx, repaired=repaired)
 
     def plan_lost(self, paths: Sequence[str], again: Sequence[Slice]) -> list[Slice]:
-        """Plan slices that read lost stretches again, and note the files at `paths` as repaired."""
+        """Plan slices that read lost time ranges again, and note the files at `paths` as repaired."""
         with self._database.write() as tx:
             return given_up.plan(tx, paths, again, self._now_us())
 

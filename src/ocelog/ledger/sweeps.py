@@ -42,7 +42,7 @@ def begin(tx: Connection, marks: Marks) -> None:
         tx.execute(insert(tables.sweeps).values(**key, **blank, **planned))
     else:
         tx.execute(update(tables.sweeps).where(_this(marks.source_id, marks.log_type)).values(planned))
-    # A parked stretch of an earlier sweep stays, and is tried again; the rest is of no use any more.
+    # A parked time range of an earlier sweep stays, and is tried again; the rest is of no use any more.
     old = and_(_stream(marks.source_id, marks.log_type), _slice.origin.in_(SWEEPING))
     ended = or_(_slice.state.in_([SliceState.DRAINED, SliceState.RETIRED]), _slice.origin != Origin.SWEEP)
     tx.execute(delete(tables.slices).where(old, _slice.sweep_round < marks.sweep_round, ended))
@@ -179,7 +179,7 @@ def suspect(tx: Connection, slice_: Slice, missing: Sequence[Suspect]) -> None:
     _hold(tx, slice_)
     newest = tx.execute(select(_w.round).where(_this(slice_.source_id, slice_.log_type))).scalar_one_or_none()
     if newest is not None and slice_.sweep_round < newest:
-        # A stretch of an earlier sweep that was parked until now: what the newer one found there stands.
+        # A time range of an earlier sweep that was parked until now: what the newer one found there stands.
         return
     stretch = and_(
         _of(slice_.source_id, slice_.log_type),
@@ -214,7 +214,7 @@ def suspect(tx: Connection, slice_: Slice, missing: Sequence[Suspect]) -> None:
         )
     for start in range(0, len(rows), _AT_ONCE):
         some = rows[start : start + _AT_ONCE]
-        # A record whose created date has changed may be a suspect of another stretch.
+        # A record whose created date has changed may be a suspect of another time range.
         names = [row["record_id"] for row in some]
         tx.execute(delete(tables.suspects).where(_of(slice_.source_id, slice_.log_type), _s.record_id.in_(names)))
         tx.execute(insert(tables.suspects), some)
@@ -241,7 +241,7 @@ def shown(tx: Connection, slice_: Slice, record_ids: Sequence[str]) -> None:
 
 
 def verified(tx: Connection, slice_: Slice, seen: Collection[str], absent_us: int) -> None:
-    """Forget the suspects in the stretch of `slice_` that it has `seen`; no status showed the others at `absent_us`.
+    """Forget the suspects in the time range of `slice_` that it has `seen`; no status showed the others at `absent_us`.
 
     Raises LostFenceError.
     """

@@ -1,6 +1,6 @@
 """How the broken part of a time range is found with few requests: a search that says what to probe next.
 
-The search is a generator: it yields stretches to be asked for exactly as they are, first page only, and is sent what
+The search is a generator: it yields time ranges to be asked for exactly as they are, first page only, and is sent what
 came: how many records the source counts there, or None if the request failed. It knows neither source nor clock.
 """
 
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 COARSE = timedelta(seconds=1)
-"""How exactly the edges of a long broken stretch are found."""
+"""How exactly the edges of a long broken time range are found."""
 _FINE = timedelta(milliseconds=125)
 """How exactly a single broken instant is found: what shares its second should not wait with it."""
 _CENTRES = (0.31, 0.73)
@@ -24,7 +24,7 @@ Probing: TypeAlias = Generator[TimeRange, int | None, TimeRange]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """The stretches that fail, in order; before the first and behind the last of them, every probe was answered."""
+    """The time ranges that fail, in order; before the first and behind the last of them, every probe was answered."""
 
     stretches: tuple[TimeRange, ...]
     proven: bool = True
@@ -33,10 +33,10 @@ class Broken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooFull:
-    """A probe was answered with more than one page can hold: first pages say little about such stretches."""
+    """A probe was answered with more than one page can hold: first pages say little about such time ranges."""
 
     total: int
-    """Records in the whole stretch, if they lie as densely everywhere."""
+    """Records in the whole time range, if they lie as densely everywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class _FullError(Exception):
 
 
 class _ElusiveError(Exception):
-    """A stretch that must be broken was answered."""
+    """A time range that must be broken was answered."""
 
 
 def search(since: datetime, until: datetime, most: int) -> Search:

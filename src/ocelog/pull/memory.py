@@ -18,11 +18,11 @@ _MOST_OPEN = 20_000
 class Memory:
     """The lake is the memory: this is the part of it that concerns one slice or replay, loaded once, kept up by hand.
 
-    A slice asked by its cursor field needs the stretch of p_cursor_time that its widened question covers. Any other
-    question can show records with any p_cursor_time: there the versions of the ids that a page shows are loaded. So
+    A slice asked by its cursor field needs the time range of p_cursor_time that its widened request covers. Any other
+    request can show records with any p_cursor_time: there the versions of the ids that a page shows are loaded. So
     they are for a page with unknown fields, which take their values from the version before, however old.
 
-    A slice of a sweep shows thousands of records of which nearly all are there: the open records of its stretch are
+    A slice of a sweep shows thousands of records of which nearly all are there: the open records of its time range are
     loaded once, by the created date, which is part of every version; then only the ids that these do not have.
     """
 
@@ -33,7 +33,7 @@ class Memory:
     by: str | None
     """The date field that is asked by; None: none, records come as they are."""
     sweeps: bool = False
-    """Whether it shows the open records of its stretch."""
+    """Whether it shows the open records of its time range."""
     history: History = field(init=False)
     through: int = 0
     """Every part up to this sequence is in `history`, or does not concern it."""
@@ -64,13 +64,13 @@ class Memory:
             self._stretch = (min(since, least), max(until, most))
             self._load(*self._stretch, None)
         if self.kind.version_fields is None:
-            # Its id alone is a version: an entry whose date was corrected lies outside of the stretch, and is no other.
+            # Its id alone is a version: an entry whose date was corrected lies outside the range, and is no other.
             self._load_missing(shaped)
 
     def _load_missing(self, shaped: Shaped) -> None:
         """Take in the versions of the ids that `history` does not have, whatever their dates.
 
-        What landed since the stretch was loaded stays unread, and a landing is told of it as before.
+        What landed since the time range was loaded stays unread, and a landing is told of it as before.
         """
         missing = [record_id for record_id in shaped.ids if not self.history.knows(record_id)]
         if missing:

@@ -214,7 +214,7 @@ def _says_less(one: Covered, other: Covered) -> bool:
 
 
 def _past(marks: Marks, kind: Kind, since: datetime, until: datetime) -> list[Slice]:
-    """Return the slices that read, each once, what was created or has changed within a stretch, whatever its status.
+    """Return the slices that read, each once, what was created or has changed within a time range, whatever its status.
 
     If the cursor field can be null, as it is for issues whose status never changed, young records are asked for by
     their creation, and by the cursor field only older ones.
@@ -233,7 +233,7 @@ def _backfill_since(settings: StreamSettings, edge: datetime) -> datetime:
 
 
 def complete_through(marks: Marks, slices: Collection[Slice]) -> datetime | None:
-    """Return the instant before which nothing is left to read, parked stretches aside; None before the stream began.
+    """Return the instant before which nothing is left to read, parked time ranges aside; None before the stream began.
 
     `slices` are the stream's slices that are neither drained nor retired. Shown to people; no planner uses it, so one
     slow slice never makes the live window grow.
@@ -245,7 +245,7 @@ def complete_through(marks: Marks, slices: Collection[Slice]) -> datetime | None
 def still_short(slices: Collection[Slice]) -> tuple[Slice, ...]:
     """Return the slices that were drained short and have not been read again in full since.
 
-    `slices` are all of one stream. A stretch is made good by later slices of the same question that cover it together.
+    `slices` are all of one stream. One is made good by later slices of the same request that cover it together.
     """
     drained = [s for s in slices if s.state is SliceState.DRAINED]
     return tuple(s for s in drained if s.short_by and not _covered(s, [d for d in drained if d.id > s.id]))

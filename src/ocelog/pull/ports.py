@@ -17,7 +17,7 @@ LEASE = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One question to a source: the page after `after` of the records whose `by` lies between two instants.
+    """One request to a source: the page after `after` of the records whose `by` lies between two instants.
 
     Whether the instants are inclusive is the source's secret: the puller has widened them by a second already.
     """
@@ -48,11 +48,11 @@ class Page:
     end_cursor: str | None
     has_next: bool
     total: int | None
-    """How many records the source counts for the whole question; None if it does not say."""
+    """How many records the source counts for the whole request; None if it does not say."""
     capped: bool
     """The source stopped counting at `total`."""
     asked_us: int
-    """The API's clock when the question was sent."""
+    """The API's clock when the request was sent."""
     request_id: str | None = None
     refused: frozenset[str] = frozenset()
     """Dotted paths that this account may not ask for: unknown in every record of the page."""
@@ -307,7 +307,7 @@ class LandingLedger(Protocol):
         ...
 
     def park(self, slice_: Slice, to: Slice) -> None:
-        """Park `slice_` as `to`, or retire it if a parked slice of the same question covers it. LostFenceError."""
+        """Park `slice_` as `to`, or retire it if a parked slice of the same request covers it. LostFenceError."""
         ...
 
     def known_rejections(self, keys: Sequence[str]) -> frozenset[str]:
@@ -323,7 +323,7 @@ class LandingLedger(Protocol):
         ...
 
     def verified(self, slice_: Slice, seen: Collection[str], absent_us: int) -> None:
-        """Forget the suspects in the stretch of `slice_` that are `seen`; the others were absent. LostFenceError."""
+        """Forget the suspects in the time range of `slice_` that are `seen`; the others were absent. LostFenceError."""
         ...
 
     def ready(self, slice_: Slice, limit: int) -> list[Suspect]:
@@ -360,7 +360,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRecords:
-    """Records whose latest version is open, as far as their created date lies in a stretch."""
+    """Records whose latest version is open, as far as their created date lies in a time range."""
 
     rows: Mapping[str, str]
     """Row id of the latest version by record id; no more than the caller asked for."""

@@ -31,12 +31,12 @@ class Drained:
     slice_: Slice
     error: TransientError | HaltError | None = None
     blames: Blames | None = None
-    """None without an error. "stream" after the source failed on an empty stretch too, or refused everything."""
+    """None without an error. "stream" after the source failed on an empty time range too, or refused everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What one question came to; told after the commit."""
+    """What one request came to; told after the commit."""
 
     slice_: Slice
     landed: PageLanded | None
@@ -133,7 +133,7 @@ class _Work:
         self.tries = tries
         self.stop = stop
         self.was_whole = False
-        """It was parked since the source ignores dates, which a stretch that holds most records would not show."""
+        """It was parked since the source ignores dates, which a time range that holds most records would not show."""
         self.throttled_alone = False
         """It is proven that requests of this slice are refused as too many while the source answers others."""
         self.floor: int | None = None
@@ -305,7 +305,7 @@ class _Work:
     def _faults(self, ask: Ask) -> StreamFaults:
         """Return what the source gets wrong in this stream.
 
-        What it counts in an empty stretch is asked for anew after a reading of several pages: an old figure could
+        What it counts in an empty time range is requested again after a reading of several pages: an old figure could
         hide a record that a cursor skipped.
         """
         faults = self.puller.ledger.stream_faults(self.slice_.source_id, self.slice_.log_type)
@@ -452,7 +452,7 @@ class _Work:
         self._go(pieces, request_id=answer.request_id, note=answer.reason)
 
     def _probe(self, ask: Ask, stretch: isolation.TimeRange) -> int | None:
-        """Ask for the first page of a stretch; return how many records are counted there, None if that fails."""
+        """Ask for the first page of a time range; return how many records are counted there, None if that fails."""
         size = self.puller.page_size
         try:
             answer = self.puller.source.ask(

@@ -1,6 +1,6 @@
 """What to ask next in a slice, and what an answer makes of it: pure decisions about values.
 
-A slice moves in one of four ways: on to its next page, over again from its first page, apart into smaller stretches,
+A slice moves in one of four ways: on to its next page, over again from its first page, apart into smaller time ranges,
 or aside (parked), if nothing smaller is left to try. Each way has a bound, so that reading ends whatever a source
 answers: ADR 17 lists them.
 """
@@ -33,7 +33,7 @@ _MAX_PIECES = 64
 MOST_ISOLATIONS = 100
 """So many times a slice that fails and all its pieces together may be cut to find what fails."""
 _RETRY_ISOLATIONS = 4
-"""Likewise for a parked stretch that is tried again; once its waits are long, since each costs some 40 requests."""
+"""Likewise for a parked time range that is tried again; once its waits are long, since each costs some 40 requests."""
 _LONG_PARKED = 9
 TRIES, _TRIES_THROTTLED = 5, 12
 """A request that failed so often in a row is unusable, if the source answers others."""
@@ -143,7 +143,7 @@ Next: TypeAlias = Moved | Split
 
 
 def ask_of(slice_: Slice, page_size: int) -> Ask:
-    """Return the next question of `slice_`, widened by a second on both sides, never by more than its own length.
+    """Return the next request of `slice_`, widened by a second on both sides, never by more than its own length.
 
     Whether Wiz's `after` and `before` are inclusive is unknown; repeats are dropped by version.
     """
@@ -224,7 +224,7 @@ def after_page(  # noqa: PLR0913 - what came, how it is read, what is known
 def _end(slice_: Slice, reading: Reading, page_size: int, faults: StreamFaults, now: datetime) -> Next | Narrow:
     """Decide what becomes of a slice of which no page is left: at most three readings, then what was seen is all.
 
-    Totals that are known to be wrong cost nothing more: what they count even in an empty stretch is taken off, and a
+    Totals that are known to be wrong cost nothing more: what they count even in an empty time range is taken off, and a
     single page that is short by no more than has been seen before is drained at once.
     """
     checkpoint = replace(slice_.checkpoint, after=None, page_size=None, failures=0, met=0, total=None)
@@ -330,9 +330,9 @@ def ignores_dates(ask: Ask, page: Page, instants: Sequence[int]) -> bool:
 
 
 def isolated(slice_: Slice, broken: Sequence[TimeRange], *, proven: bool = True) -> Split:
-    """Cut `slice_` around the stretches that were found `broken`; those are then read record by record, then parked.
+    """Cut `slice_` around the time ranges that were found `broken`; those are then read record by record, then parked.
 
-    Requests are widened by a second: a healthy piece ends so far before a broken stretch that its requests do not
+    Requests are widened by a second: a healthy piece ends so far before a broken time range that its requests do not
     reach it. What remains of the right to cut goes to what lies between, since the rest was seen to be healthy; or to
     what lies behind, if that is not `proven`.
     """
@@ -399,7 +399,7 @@ def record_by_record(slice_: Slice) -> Slice:
 
 
 def in_pieces(slice_: Slice, count: int) -> Split:
-    """Split `slice_` in `count` stretches of the same length, each to be read from its first page."""
+    """Split `slice_` in `count` time ranges of the same length, each to be read from its first page."""
     length = slice_.until - slice_.since
     return _cut(slice_, [slice_.since + length * i / count for i in range(1, count)])
 

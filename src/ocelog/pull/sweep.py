@@ -212,7 +212,7 @@ def _done(sweep: Sweep, outcome: Outcome, missing: int, now_us: int) -> Sweep:
 
 
 def _stretches(sweep: Sweep, suspects: Sequence[Suspect], by: str) -> tuple[Slice, ...]:
-    """Return the first stretches to ask for: suspects that were created close together share one."""
+    """Return the first time ranges to ask for: suspects that were created close together share one."""
     groups = list[list[Suspect]]()
     for suspect in sorted(suspects, key=lambda each: each.created_us):
         near = groups and from_us(suspect.created_us) - from_us(groups[-1][-1].created_us) <= _NEIGHBOURS

@@ -140,7 +140,7 @@ def by_event_time(rows: pa.Table) -> pa.Table:
 
 
 def _runs(rows: pa.Table, *, by_day: bool) -> Iterator[tuple[int | None, pa.Table]]:
-    """Cut sorted rows into stretches of one partition: the day or month since 1970, negative before it."""
+    """Cut sorted rows into runs of one partition: the day or month since 1970, negative before it."""
     # Through whole numbers: as floating point, an instant of the year 9999 is rounded into the next day.
     days = rows.column("p_event_time").combine_chunks().cast(pa.timestamp("us")).cast(pa.date32()).cast(pa.int32())
     runs = pc.run_end_encode(days)

@@ -31,7 +31,7 @@ _WRONG_CODES = frozenset(
     {"BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "VALIDATION_INVALID_TYPE_VARIABLE"}
     | {"NOT_FOUND"}
 )
-"""The question itself is at fault: asking again, or for less, changes nothing."""
+"""The request itself is at fault: asking again, or for less, changes nothing."""
 _ALLOW_ADDRESS = "Allow this machine's address in Wiz (Settings > Access Management > Login and IP restrictions)."
 _CHECK_ALL = (
     "Check the API URL, what is on the way to it (a proxy, a firewall), and in Wiz (Settings > Access Management > "
@@ -43,7 +43,7 @@ _REQUIRED = re.compile(r"required: \[([^\]]*)\].*permissions: \[([^\]]*)\]", re.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldsRefused:
-    """The API does not let this account ask for some fields; the question is to be asked without them."""
+    """The API does not let this account ask for some fields; the request is to be sent without them."""
 
     errors: tuple[GraphError, ...]
     request_id: str | None
@@ -64,7 +64,7 @@ Reply: TypeAlias = Answer | FieldsRefused | TokenRefused
 def read_answer(
     answered: Answered, root: Root, *, after: str | None, asked_us: int, refused: frozenset[str] = frozenset()
 ) -> Reply:
-    """Say what `answered` means as the answer to a question about `root`, asked with the cursor `after`.
+    """Say what `answered` means as the answer to a request about `root`, asked with the cursor `after`.
 
     Raises SourceUnavailableError, SourceThrottledError, AccessRefusedError or ContractBrokenError; each message
     carries Wiz's request id if it has one.
@@ -103,7 +103,7 @@ def read_answer(
 
 
 def read_cheap(answered: Answered) -> TokenRefused | None:
-    """Say what `answered` means as the answer to a question that is about no log type; None if the API took it.
+    """Say what `answered` means as the answer to a request that is about no log type; None if the API took it.
 
     Raises what `read_answer` does.
     """

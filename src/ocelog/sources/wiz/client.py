@@ -1,4 +1,4 @@
-"""How one question goes over the wire: one POST, bounded in time and size, to the one host that it is meant for."""
+"""How one request goes over the wire: one POST, bounded in time and size, to the one host that it is meant for."""
 
 import re
 import ssl
@@ -91,7 +91,7 @@ class Client:
     def _http(self, *, near: bool) -> httpx2.Client:
         """Return the client for this machine (`near`) or for others, opened when first needed.
 
-        What was in its way (a CA file, a variable) may have been mended by the next question.
+        What was in its way (a CA file, a variable) may have been fixed by the next request.
         """
         with self._opening:
             if self._closed:

@@ -1,4 +1,4 @@
-"""Which fields a question asks for, and what it looks like without those that the API refuses.
+"""Which fields a request asks for, and what it looks like without those that the API refuses.
 
 graphql-core is loaded only once something is refused: a tenant where nothing is never pays for it.
 """

@@ -27,7 +27,7 @@ from ocelog.sources.wiz.tokens import Token, Tokens
 from ocelog.times import to_us
 
 _MOST_TRIES = 20
-"""Of one question, counting each time that a field, the token or the Date is refused."""
+"""Of one request, counting each time that a field, the token or the Date is refused."""
 _CHEAP = "{ __typename }"
 """The least that can be asked; no scope is needed for it."""
 _NEW_TOKENS = 2
@@ -35,7 +35,7 @@ _NEW_TOKENS = 2
 _YOUNG_SECONDS = 60.0
 """A token that is younger, and is taken for another request, is not the reason why one is refused."""
 _HOPELESS = 10
-"""So many tokens refused in a row, over all questions, are no passing trouble: a person must look."""
+"""So many tokens refused in a row, over all requests, are no passing trouble: a person must look."""
 _FORGET_SECONDS = 3600.0
 """Refused fields are asked for again after so long: somebody may have added the scope."""
 _TIMELY_US = 60_000_000
@@ -126,7 +126,7 @@ class WizSource:
         self._hurried = True
 
     def prime(self) -> None:
-        """Ask the cheapest of questions until three answers agree on what time it is for the API.
+        """Send the cheapest request until three answers agree on what time it is for the API.
 
         Raises what `ask` does.
         """
@@ -232,7 +232,7 @@ class WizSource:
     def _blame_token(self, token: Token, root: Root, reason: str) -> None:
         """Make sure that it is `token` which the API does not take, and not what was asked for with it.
 
-        Raises SourceUnavailableError if the API takes it for the cheapest of requests. An older one is replaced for all
+        Raises SourceUnavailableError if the API takes it for the cheapest request. An older one is replaced for all
         that: something on the way may answer that request without a look at the token.
         """
         self._pace.wait(self._closed)
@@ -245,7 +245,7 @@ class WizSource:
             )
 
     def _refuse(self, token: Token, refused: list[Token], reason: str, code: str | None) -> None:
-        """Add `token`, which the API did not take, to those that it has `refused` in this question.
+        """Add `token`, which the API did not take, to those that it has `refused` in this request.
 
         Raises SourceUnavailableError when two new ones were refused too, for an API may be slow to take them;
         AccessRefusedError when it has taken none for much longer than that.

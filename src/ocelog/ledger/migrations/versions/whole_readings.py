@@ -1,4 +1,4 @@
-"""When each question was last asked of all time, one by one: a sweep must not wait for what live slices read."""
+"""When each request was last asked of all time, one by one: a sweep must not wait for what live slices read."""
 
 import sqlalchemy as sa
 from alembic import op
