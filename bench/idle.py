@@ -22,7 +22,7 @@ from pathlib import Path
 from ocelog.app import sources
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
 
@@ -62,9 +62,9 @@ def add(home: Path, where: Mapping[str, str], count: int, rate: float) -> None:
 
 def is_onboarded(ledger: Ledger, streams: int) -> bool:
     """Whether every stream has begun, and has read all of its past."""
-    edges = [row.marks.edge for row in ledger.streams()]
-    left = [each for each in ledger.due(datetime.now(UTC)).values() if each.rank is not None and each.rank > 0]
-    return len(edges) == streams and None not in edges and not left and len(ledger.measured_streams()) == streams
+    edges = [row.marks.edge for row in ledger.pulling.streams()]
+    left = [each for each in ledger.pulling.due(datetime.now(UTC)).values() if each.rank is not None and each.rank > 0]
+    return len(edges) == streams and None not in edges and not left and len(ledger.sweeps.measured_streams()) == streams
 
 
 def cpu_seconds(pid: int) -> float:
@@ -98,7 +98,7 @@ def measure(where: Mapping[str, str], count: int, rate: float, folder: Path) -> 
                 time.sleep(0.5)
                 most = max(most, status_of(process.pid)[1])
             share = 100 * (cpu_seconds(process.pid) - before) / POLL
-            edges = [row.marks.edge for row in installation.ledger.streams() if row.marks.edge is not None]
+            edges = [row.marks.edge for row in installation.ledger.pulling.streams() if row.marks.edge is not None]
             oldest = (datetime.now(UTC) - min(edges)).total_seconds() if edges else 0.0
         megabytes = status_of(process.pid)[0]
     finally:

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from lakeside.things import SCHEMAS, row, rows
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.lake import FileLake
@@ -74,7 +74,7 @@ def page(publish: int, count: int) -> pa.Table:
 
 def measured(home: Path, publishes: int) -> Cost:
     """Publish `ROWS` rows in so many publishes, with upkeep after each, and measure what the table costs then."""
-    ledger = FakeLedger()
+    ledger = MemoryLedger()
     lake, publisher = FileLake(home, ledger, SCHEMAS), Publisher(home, ledger, SCHEMAS)
     maintenance = Maintenance(home, ledger, SCHEMAS)
 

@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- rivals: written by scripts/reliability.py -->", "<!-- rivals: end -->"
 sys.path.insert(0, str(ROOT / "tests"))
 
-from ocelog.ledger.store import Ledger  # noqa: E402 - the tests' folder must be found first
+from ocelog.ledger.ledger import Ledger  # noqa: E402 - the tests' folder must be found first
 from simulation.rivals import RULES, Outcome, play, play_ours  # noqa: E402 - likewise
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from commands.trials import kills, one_server, zombies  # noqa: E402 - the tests' folder must be found first
-from ocelog.ledger.store import Ledger  # noqa: E402 - likewise
+from ocelog.ledger.ledger import Ledger  # noqa: E402 - likewise
 from simulation.run import run  # noqa: E402 - likewise
 
 GROUP = 10

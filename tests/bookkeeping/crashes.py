@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import event
 
 from bookkeeping.races import everything
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 
 
 class Crash(BaseException):

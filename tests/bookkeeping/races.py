@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, event, select
 
 from ocelog.ledger import tables
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import REJECTIONS, Checkpoint, Marks, NewPart, Origin, Slice, SourceRow
 from ocelog.pull.ports import Landing, Tally
 
@@ -45,16 +45,16 @@ def slice_of(source_id: str = "acme", **more: object) -> Slice:
 def planned(ledger: Ledger, *slices: Slice) -> list[Slice]:
     """Plan slices without moving the marks; the source is added where it is missing."""
     first = slices[0]
-    if ledger.source(first.source_id) is None:
-        ledger.add_source(source_row(first.source_id))
-    marks = ledger.marks(first.source_id, first.log_type)
-    return ledger.plan(marks, marks, slices)
+    if ledger.sources.find(first.source_id) is None:
+        ledger.sources.add(source_row(first.source_id))
+    marks = ledger.pulling.marks(first.source_id, first.log_type)
+    return ledger.pulling.plan(marks, marks, slices)
 
 
 def taken(ledger: Ledger, *slices: Slice, holder: str = "one") -> Slice:
     """Plan slices and take the first that is due."""
     planned(ledger, *(slices or (slice_of(),)))
-    slice_ = ledger.take(holder, now=NOW)
+    slice_ = ledger.pulling.take(holder, now=NOW)
     assert slice_ is not None
     return slice_
 
@@ -90,7 +90,7 @@ def rejecting(moving: Slice, keys: Sequence[str], **more: object) -> Landing:
 
 def begun(ledger: Ledger, **marks: object) -> Marks:
     """Plan nothing but the marks of a new stream."""
-    before = ledger.marks("acme", ISSUES)
+    before = ledger.pulling.marks("acme", ISSUES)
     after = replace(before, **marks)  # type: ignore[arg-type] # tests name fields
-    ledger.plan(before, after, [])
+    ledger.pulling.plan(before, after, [])
     return after

@@ -7,7 +7,7 @@ import pytest
 
 from bookkeeping.records import Clock
 from bookkeeping.server import Databases, postgresql_server
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 
 
 @pytest.fixture(scope="session")

@@ -314,7 +314,7 @@ def test_a_total_that_is_too_high_costs_a_few_requests_a_day_whatever_it_says(li
         assert len(pull.slices()) == 1 + count
         api.behave = None
         polls(pull, 1)
-        assert pull.ledger.streams()[0].total_off_by is None
+        assert pull.ledger.pulling.streams()[0].total_off_by is None
 
 
 def polls(pull: Pull, count: int) -> None:
@@ -339,7 +339,7 @@ def test_hidden_records_in_every_poll_are_told_once_and_cost_nothing_more() -> N
         assert pull.ids() == ids(shown) - hidden
         assert len(api.asked) <= 72 + 12
         assert 1 <= sum(bool(found.short_by) for found in pull.slices()) <= 3
-        assert pull.ledger.streams()[0].total_off_by
+        assert pull.ledger.pulling.streams()[0].total_off_by
 
 
 def test_one_id_that_is_counted_twice_is_no_reason_to_split() -> None:
@@ -513,18 +513,18 @@ def test_a_search_for_a_filter_ends_when_it_is_asked_to_and_begins_again(monkeyp
             narrowed.append(sum("firstSeenAt" in each["filterBy"] for each in api.asked))
             return narrowed[-1] > 1
 
-        held = pull.ledger.take("one", now=pull.now)
+        held = pull.ledger.pulling.take("one", now=pull.now)
         assert held is not None
         kept = list[Slice]()
-        move = pull.ledger.move
+        move = pull.ledger.pulling.move
 
         def moved(before: Slice, after: Slice) -> None:
             kept.append(after)
             move(before, after)
 
-        monkeypatch.setattr(pull.ledger, "move", moved)
+        monkeypatch.setattr(pull.ledger.pulling, "move", moved)
         drained = pull.puller.drain(held, stop=is_narrowed)
-        pull.ledger.release(drained.slice_)
+        pull.ledger.pulling.release(drained.slice_)
         assert (drained.error, drained.slice_.state) == (None, SliceState.WAITING)
         assert narrowed[-1] == 2, "it asked once more at most"
         assert kept[-2:] == [drained.slice_] * 2, "each question extends the lease"

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from lakeside.things import ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import LakeDamagedError, LakeUnavailableError
 from ocelog.lake import lake as lake_module
@@ -30,17 +30,17 @@ Land = Callable[..., Part]
 
 
 @pytest.fixture
-def ledger() -> FakeLedger:
-    return FakeLedger()
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
 
 
 @pytest.fixture
-def lake(tmp_path: Path, ledger: FakeLedger) -> FileLake:
+def lake(tmp_path: Path, ledger: MemoryLedger) -> FileLake:
     return FileLake(tmp_path, ledger, SCHEMAS)
 
 
 @pytest.fixture(params=["waiting", "published", "published, part gone"])
-def land(request: pytest.FixtureRequest, lake: FileLake, ledger: FakeLedger) -> Land:
+def land(request: pytest.FixtureRequest, lake: FileLake, ledger: MemoryLedger) -> Land:
     """Land rows, wherever they end up: what a puller finds must not depend on it."""
 
     def land_rows(*listed: dict[str, Any], source: str = "s1", schema: pa.Schema = ISSUES) -> Part:
@@ -55,7 +55,7 @@ def land(request: pytest.FixtureRequest, lake: FileLake, ledger: FakeLedger) -> 
 
 
 def land_waiting(
-    lake: FileLake, ledger: FakeLedger, *listed: dict[str, Any], source: str = "s1", schema: pa.Schema = ISSUES
+    lake: FileLake, ledger: MemoryLedger, *listed: dict[str, Any], source: str = "s1", schema: pa.Schema = ISSUES
 ) -> Part:
     return ledger.land(lake.write(TABLE, f"1-1-{ledger.counter(TABLE)}", rows(listed, schema)), source)
 
@@ -122,7 +122,7 @@ def test_ids_are_found_in_files_that_there_was_no_room_to_remember(
 
 
 def test_the_ids_of_a_data_file_are_read_once_whoever_looks_for_them(
-    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(3):
         land_waiting(lake, ledger, row(f"a{n}", n), row("a", n))
@@ -147,7 +147,7 @@ def test_the_ids_of_a_data_file_are_read_once_whoever_looks_for_them(
 
 @pytest.mark.parametrize("left", [b"", b"\0" * 8, b"\0" * 20, None])
 def test_what_a_power_failure_left_of_remembered_ids_hides_no_id(
-    lake: FileLake, ledger: FakeLedger, left: bytes | None
+    lake: FileLake, ledger: MemoryLedger, left: bytes | None
 ) -> None:
     land_waiting(lake, ledger, row("a", 1), row("b", 1))
     Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
@@ -159,13 +159,13 @@ def test_what_a_power_failure_left_of_remembered_ids_hides_no_id(
     assert remembered.read_bytes() == content
 
 
-def remember(lake: FileLake, ledger: FakeLedger) -> list[Path]:
+def remember(lake: FileLake, ledger: MemoryLedger) -> list[Path]:
     FileLake(lake.home, ledger, SCHEMAS).load(TABLE, "s1", since_us=0, until_us=None, ids=["a"])
     return list((lake.home / "lake" / "keys" / TABLE).iterdir())
 
 
 def test_a_file_without_a_wanted_id_is_not_read_again(
-    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = [land_waiting(lake, ledger, row(f"a{n}", n)) for n in range(3)]
     read: list[Path] = []
@@ -180,7 +180,7 @@ def test_a_file_without_a_wanted_id_is_not_read_again(
 
 
 def test_a_view_taken_before_a_part_was_published_and_removed_is_taken_again(
-    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land_waiting(lake, ledger, row("a", 1))
     taken = lake.views.take(TABLE)
@@ -201,12 +201,14 @@ def test_loading_keeps_to_one_source(lake: FileLake, land: Land) -> None:
     assert loaded.through == 2
 
 
-def test_parts_are_read_whole(lake: FileLake, ledger: FakeLedger) -> None:
+def test_parts_are_read_whole(lake: FileLake, ledger: MemoryLedger) -> None:
     parts = [land_waiting(lake, ledger, row("a", 1)), land_waiting(lake, ledger, row("b", 2), row("c", 3))]
     assert sorted(lake.read(parts, "s1").ids) == ["a", "b", "c"]
 
 
-def test_a_part_that_is_gone_says_load_anew_and_one_that_is_cut_is_damaged(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_part_that_is_gone_says_load_anew_and_one_that_is_cut_is_damaged(
+    lake: FileLake, ledger: MemoryLedger
+) -> None:
     gone, cut = land_waiting(lake, ledger, row("a", 1)), land_waiting(lake, ledger, row("b", 1))
     (lake.home / gone.path).unlink()
     file = lake.home / cut.path
@@ -241,39 +243,39 @@ def test_a_discarded_part_is_gone(lake: FileLake) -> None:
     assert not (lake.home / part.path).exists()
 
 
-def test_orphans_go_only_when_their_holder_has_lost_the_slice(lake: FileLake, ledger: FakeLedger) -> None:
+def test_orphans_go_only_when_their_holder_has_lost_the_slice(lake: FileLake, ledger: MemoryLedger) -> None:
     landed = land_waiting(lake, ledger, row("a", 1))
     stale = lake.write(TABLE, "2-4-0", rows([row("b", 1)]))
     asleep = lake.write(TABLE, "2-5-0", rows([row("b", 1)]))
     unknown = lake.write(TABLE, "99-1-0", rows([row("b", 1)]))
-    ledger.fences = {"1": 7, "2": 5}
+    ledger.hold({1: 7, 2: 5})
     assert remove_orphans(lake.home, TABLE, ledger) == [stale.path]
     assert all((lake.home / part.path).exists() for part in (landed, asleep, unknown))
 
 
-def test_a_file_of_a_slice_that_is_forgotten_goes(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_file_of_a_slice_that_is_forgotten_goes(lake: FileLake, ledger: MemoryLedger) -> None:
     forgotten = lake.write(TABLE, "3-1-0", rows([row("a", 1)]))
-    ledger.fences = {"4": 1}
+    ledger.hold({4: 1})
     assert remove_orphans(lake.home, TABLE, ledger) == [forgotten.path]
 
 
-def test_a_part_that_was_set_aside_is_no_orphan(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_part_that_was_set_aside_is_no_orphan(lake: FileLake, ledger: MemoryLedger) -> None:
     part = land_waiting(lake, ledger, row("a", 1))
     ledger.set_aside(lost_part(part, "is missing"))
     assert ledger.parts(TABLE) == []
-    ledger.fences = {"1": 7}
+    ledger.hold({1: 7})
     assert remove_orphans(lake.home, TABLE, ledger) == []
     assert (lake.home / part.path).exists()
 
 
-def test_a_part_that_commits_while_orphans_are_sought_stays(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_part_that_commits_while_orphans_are_sought_stays(lake: FileLake, ledger: MemoryLedger) -> None:
     late = lake.write(TABLE, "2-4-0", rows([row("b", 1)]))
     state = ledger.landing_state
 
-    class CommitsMeanwhile(FakeLedger):
+    class CommitsMeanwhile(MemoryLedger):
         def landing_state(self, table: str) -> tuple[frozenset[str], dict[str, int]]:
             ledger.land(late)
-            ledger.fences = {"2": 5}
+            ledger.hold({2: 5})
             return state(table)
 
     assert remove_orphans(lake.home, TABLE, CommitsMeanwhile()) == []

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import time_machine
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, row, rows
 from ocelog.errors import LakeDamagedError, OcelogError
 from ocelog.lake.catalog.state import TableStates, catalog_path
@@ -34,32 +34,32 @@ NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def ledger() -> FakeLedger:
-    return FakeLedger()
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
 
 
 @pytest.fixture
-def lake(tmp_path: Path, ledger: FakeLedger) -> FileLake:
+def lake(tmp_path: Path, ledger: MemoryLedger) -> FileLake:
     (tmp_path / "tmp").mkdir()
     return FileLake(tmp_path, ledger, SCHEMAS)
 
 
-def land(lake: FileLake, ledger: FakeLedger, *names: str, table: str = TABLE) -> Part:
+def land(lake: FileLake, ledger: MemoryLedger, *names: str, table: str = TABLE) -> Part:
     schema = ISSUES if table == TABLE else AUDIT
     listed = rows([row(name, 1) for name in names], schema)
     return ledger.land(lake.write(table, f"1-1-{ledger.counter(table)}", listed))
 
 
-def publish(lake: FileLake, ledger: FakeLedger, table: str = TABLE) -> int:
+def publish(lake: FileLake, ledger: MemoryLedger, table: str = TABLE) -> int:
     return Publisher(lake.home, ledger, SCHEMAS).publish(table, force=True).rows
 
 
-def ask(lake: FileLake, ledger: FakeLedger, sql: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+def ask(lake: FileLake, ledger: MemoryLedger, sql: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     with Queries(lake.home, ledger, SCHEMAS).run(sql) as answer:
         return [found for batch in answer.batches for found in batch.to_pylist()], answer.missing
 
 
-def count(lake: FileLake, ledger: FakeLedger, table: str = TABLE) -> int:
+def count(lake: FileLake, ledger: MemoryLedger, table: str = TABLE) -> int:
     return int(ask(lake, ledger, f"SELECT count(*) AS n FROM {table}")[0][0]["n"])  # noqa: S608 - a test's own table
 
 
@@ -82,7 +82,7 @@ def metadata(lake: FileLake, pattern: str, table: str = TABLE) -> list[Path]:
     return sorted((lake.home / "lake/warehouse/ocelog" / table / "metadata").glob(pattern))
 
 
-def texts(lake: FileLake, ledger: FakeLedger, *, content: bool = False) -> str:
+def texts(lake: FileLake, ledger: MemoryLedger, *, content: bool = False) -> str:
     return "\n".join(found.text for found in inspect(lake.home, ledger, SCHEMAS, content=content))
 
 
@@ -97,7 +97,7 @@ LOSSES: dict[str, Callable[[Path], None]] = {
 
 @pytest.mark.parametrize("how", LOSSES)
 def test_a_lost_part_is_set_aside_with_a_record_and_only_then_passed(
-    lake: FileLake, ledger: FakeLedger, how: str
+    lake: FileLake, ledger: MemoryLedger, how: str
 ) -> None:
     lost = land(lake, ledger, "a", "b")
     land(lake, ledger, "c")
@@ -114,7 +114,7 @@ def test_a_lost_part_is_set_aside_with_a_record_and_only_then_passed(
 
 
 def test_a_part_that_the_disk_fails_to_read_is_set_aside_only_if_that_lasts_ten_minutes(
-    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(_: Path) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -140,7 +140,7 @@ def test_a_part_that_the_disk_fails_to_read_is_set_aside_only_if_that_lasts_ten_
     assert [each.sequence for each in ledger.given_up] == [lost.sequence + 1]
 
 
-def test_tries_of_before_a_part_could_be_read_again_do_not_count(lake: FileLake, ledger: FakeLedger) -> None:
+def test_tries_of_before_a_part_could_be_read_again_do_not_count(lake: FileLake, ledger: MemoryLedger) -> None:
     first, second = land(lake, ledger, "a"), land(lake, ledger, "b")
     for away in (first, first, second, first):
         (lake.home / away.path).rename(lake.home / "away")
@@ -151,7 +151,7 @@ def test_tries_of_before_a_part_could_be_read_again_do_not_count(lake: FileLake,
     assert publish(lake, ledger) == 2
 
 
-def test_any_flipped_bit_of_a_part_is_noticed(lake: FileLake, ledger: FakeLedger) -> None:
+def test_any_flipped_bit_of_a_part_is_noticed(lake: FileLake, ledger: MemoryLedger) -> None:
     part = land(lake, ledger, "a", "b")
     whole = (lake.home / part.path).read_bytes()
     for seed in range(20):
@@ -170,7 +170,7 @@ def test_any_flipped_bit_of_a_part_is_noticed(lake: FileLake, ledger: FakeLedger
 
 @pytest.mark.parametrize("kind", ["part", "data file"])
 def test_pages_of_a_file_tell_any_reader_of_a_flipped_bit_whatever_its_name_says(
-    lake: FileLake, ledger: FakeLedger, kind: str
+    lake: FileLake, ledger: MemoryLedger, kind: str
 ) -> None:
     source = random.Random(1)
     text = ["".join(source.choices(string.ascii_letters + string.digits, k=600)) for _ in range(60)]
@@ -202,7 +202,7 @@ def test_pages_of_a_file_tell_any_reader_of_a_flipped_bit_whatever_its_name_says
     assert noticed == 20
 
 
-def test_a_landing_folder_that_is_away_gives_up_nothing(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_landing_folder_that_is_away_gives_up_nothing(lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, "a")
     (lake.home / "landing" / TABLE).rename(lake.home / "landing" / "elsewhere")
     for _ in range(TRIES + 1):
@@ -213,7 +213,7 @@ def test_a_landing_folder_that_is_away_gives_up_nothing(lake: FileLake, ledger: 
     assert not ledger.given_up
 
 
-def test_a_part_that_comes_back_in_time_is_published_whole(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_part_that_comes_back_in_time_is_published_whole(lake: FileLake, ledger: MemoryLedger) -> None:
     part = land(lake, ledger, "a")
     (lake.home / part.path).rename(lake.home / "kept")
     with pytest.raises(LakeDamagedError):
@@ -223,7 +223,9 @@ def test_a_part_that_comes_back_in_time_is_published_whole(lake: FileLake, ledge
 
 
 @pytest.mark.parametrize("how", LOSSES)
-def test_a_lost_data_file_is_named_and_its_bytes_are_never_shown(lake: FileLake, ledger: FakeLedger, how: str) -> None:
+def test_a_lost_data_file_is_named_and_its_bytes_are_never_shown(
+    lake: FileLake, ledger: MemoryLedger, how: str
+) -> None:
     land(lake, ledger, "a", "b")
     publish(lake, ledger)
     land(lake, ledger, "c", table=OTHER)
@@ -256,7 +258,7 @@ METADATA: dict[str, str] = {
 @pytest.mark.parametrize("how", ["gone", "empty", "cut", "garbage"])
 @pytest.mark.parametrize("what", METADATA)
 def test_lost_metadata_stops_its_table_alone_and_is_named(
-    lake: FileLake, ledger: FakeLedger, what: str, how: str
+    lake: FileLake, ledger: MemoryLedger, what: str, how: str
 ) -> None:
     for table in (TABLE, OTHER):
         land(lake, ledger, "a", table=table)
@@ -286,7 +288,7 @@ def zeroed(path: Path) -> None:
 
 @pytest.mark.parametrize("how", [*(name for name in LOSSES if name != "flipped"), "zeroed"])
 def test_a_lost_catalog_is_named_and_nothing_begins_anew_in_its_place(
-    lake: FileLake, ledger: FakeLedger, how: str
+    lake: FileLake, ledger: MemoryLedger, how: str
 ) -> None:
     land(lake, ledger, "a")
     publish(lake, ledger)
@@ -302,7 +304,7 @@ def test_a_lost_catalog_is_named_and_nothing_begins_anew_in_its_place(
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{}", b'["a', b"\xff\xfe"])
 def test_a_damaged_note_of_leftovers_is_named_and_begun_anew(
-    lake: FileLake, ledger: FakeLedger, content: bytes
+    lake: FileLake, ledger: MemoryLedger, content: bytes
 ) -> None:
     land(lake, ledger, "a")
     publish(lake, ledger)
@@ -320,7 +322,7 @@ def test_a_damaged_note_of_leftovers_is_named_and_begun_anew(
 
 
 def test_a_note_of_leftovers_is_never_half_written(
-    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(lake, ledger, "a")
     publish(lake, ledger)
@@ -341,7 +343,7 @@ def test_a_note_of_leftovers_is_never_half_written(
 
 
 def test_a_file_is_compared_once_a_day_and_again_as_soon_as_it_is_written_to(
-    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = land(lake, ledger, "a")
     path = lake.home / part.path
@@ -365,7 +367,7 @@ def test_a_file_is_compared_once_a_day_and_again_as_soon_as_it_is_written_to(
     assert len(compared) == 4
 
 
-def test_at_most_so_many_files_are_asked_for_at_each_look(lake: FileLake, ledger: FakeLedger) -> None:
+def test_at_most_so_many_files_are_asked_for_at_each_look(lake: FileLake, ledger: MemoryLedger) -> None:
     for name in "abc":
         land(lake, ledger, name)
     for part in ledger.parts(TABLE):
@@ -374,7 +376,7 @@ def test_at_most_so_many_files_are_asked_for_at_each_look(lake: FileLake, ledger
     assert len(inspect(lake.home, ledger, SCHEMAS)) == 3
 
 
-def test_upkeep_leaves_a_damaged_file_alone(lake: FileLake, ledger: FakeLedger) -> None:
+def test_upkeep_leaves_a_damaged_file_alone(lake: FileLake, ledger: MemoryLedger) -> None:
     for name in "abc":
         land(lake, ledger, name)
         publish(lake, ledger)
@@ -385,7 +387,7 @@ def test_upkeep_leaves_a_damaged_file_alone(lake: FileLake, ledger: FakeLedger) 
     assert texts(lake, ledger, content=True) == told
 
 
-def test_what_a_query_found_damaged_is_told_until_the_file_is_another(lake: FileLake, ledger: FakeLedger) -> None:
+def test_what_a_query_found_damaged_is_told_until_the_file_is_another(lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, "a", "b")
     publish(lake, ledger)
     (file,) = data_files(lake)

@@ -23,7 +23,7 @@ from pyiceberg.types import (
     StructType,
 )
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from lakeside.things import ISSUES, SCHEMAS, instant, row, rows
 from ocelog.cli import tables
 from ocelog.errors import QueryError
@@ -52,18 +52,18 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
 
 
 @pytest.fixture
-def ledger() -> FakeLedger:
-    return FakeLedger()
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
 
 
 @pytest.fixture
-def lake(tmp_path: Path, ledger: FakeLedger) -> FileLake:
+def lake(tmp_path: Path, ledger: MemoryLedger) -> FileLake:
     found = FileLake(tmp_path, ledger, SCHEMAS)
     publish(found, ledger, row("a", 1), row("b", 2))
     return found
 
 
-def publish(lake: FileLake, ledger: FakeLedger, *listed: Mapping[str, Any]) -> None:
+def publish(lake: FileLake, ledger: MemoryLedger, *listed: Mapping[str, Any]) -> None:
     ledger.land(lake.write(TABLE, f"1-1-{ledger.counter(TABLE)}", rows(listed, ISSUES)))
     Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
 
@@ -76,13 +76,13 @@ def append_foreign(lake: FileLake, values: Mapping[str, Any]) -> None:
         catalog.load_table(("ocelog", TABLE)).append(pa.table(columns))
 
 
-def ask(lake: FileLake, ledger: FakeLedger, sql: str) -> list[dict[str, Any]]:
+def ask(lake: FileLake, ledger: MemoryLedger, sql: str) -> list[dict[str, Any]]:
     with Queries(lake.home, ledger, SCHEMAS).run(sql) as answer:
         return [one for batch in answer.batches for one in batch.to_pylist()]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_row_of_another_engine_does_not_stop_a_stream(lake: FileLake, ledger: FakeLedger, shape: str) -> None:
+def test_a_row_of_another_engine_does_not_stop_a_stream(lake: FileLake, ledger: MemoryLedger, shape: str) -> None:
     append_foreign(lake, SHAPES[shape])
     for ids in (None, ["a", "b", "theirs"]):
         known = lake.load(TABLE, "s1", since_us=0, until_us=None, ids=ids).known
@@ -95,7 +95,7 @@ def test_a_row_of_another_engine_does_not_stop_a_stream(lake: FileLake, ledger: 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_both_forms_of_current_show_a_row_of_another_engine_alike(
-    lake: FileLake, ledger: FakeLedger, shape: str, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, shape: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append_foreign(lake, SHAPES[shape])
     key = "p_source_id, id, status, p_version_time, p_row_id"
@@ -113,7 +113,7 @@ def test_both_forms_of_current_show_a_row_of_another_engine_alike(
     assert sorted(str(one) for one in theirs["id"]) == sorted(str(one["id"]) for one in ours)
 
 
-def test_the_columns_of_another_engine_can_be_asked_for(lake: FileLake, ledger: FakeLedger) -> None:
+def test_the_columns_of_another_engine_can_be_asked_for(lake: FileLake, ledger: MemoryLedger) -> None:
     with opened_catalog(lake.home) as catalog, catalog.load_table(("ocelog", TABLE)).update_schema() as update:
         update.add_column("team", StringType(), doc="Who looks after it.")
         update.add_column("due", DateType())
@@ -152,7 +152,7 @@ def test_the_columns_of_another_engine_can_be_asked_for(lake: FileLake, ledger: 
         ask(lake, ledger, "SELECT taem FROM wiz_issues")
 
 
-def test_a_number_that_another_engine_made_wider_is_read_whole(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_number_that_another_engine_made_wider_is_read_whole(lake: FileLake, ledger: MemoryLedger) -> None:
     with opened_catalog(lake.home) as catalog, catalog.load_table(("ocelog", TABLE)).update_schema() as update:
         update.update_column("p_schema_version", LongType())
     wide = rows([row("c", 3)])

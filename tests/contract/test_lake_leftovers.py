@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from lakeside.things import ISSUES, SCHEMAS, row, rows
 from ocelog.lake.catalog.iceberg import SNAPSHOT_AGE, opened_catalog, table_location
 from ocelog.lake.lake import FileLake
@@ -22,16 +22,16 @@ NOW = timedelta(0)
 
 
 @pytest.fixture
-def ledger() -> FakeLedger:
-    return FakeLedger()
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
 
 
 @pytest.fixture
-def lake(tmp_path: Path, ledger: FakeLedger) -> FileLake:
+def lake(tmp_path: Path, ledger: MemoryLedger) -> FileLake:
     return FileLake(tmp_path, ledger, SCHEMAS)
 
 
-def publish(lake: FileLake, ledger: FakeLedger, *listed: dict[str, Any]) -> None:
+def publish(lake: FileLake, ledger: MemoryLedger, *listed: dict[str, Any]) -> None:
     ledger.land(lake.write(TABLE, f"1-1-{ledger.counter(TABLE)}", rows(listed, ISSUES)))
     Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
 
@@ -60,7 +60,7 @@ def looked_twice(lake: FileLake) -> int:
     return sum(remove_leftovers(lake.home, TABLE, every=NOW) for _ in range(3))
 
 
-def test_a_day_of_snapshots_is_kept(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_day_of_snapshots_is_kept(lake: FileLake, ledger: MemoryLedger) -> None:
     for name in "abc":
         publish(lake, ledger, row(name, 1))
     assert snapshots(lake) == 3
@@ -68,7 +68,7 @@ def test_a_day_of_snapshots_is_kept(lake: FileLake, ledger: FakeLedger) -> None:
         assert catalog.load_table(("ocelog", TABLE)).properties[SNAPSHOT_AGE] == "86400000"
 
 
-def test_what_is_older_expires_with_the_next_commit_and_every_row_stays(lake: FileLake, ledger: FakeLedger) -> None:
+def test_what_is_older_expires_with_the_next_commit_and_every_row_stays(lake: FileLake, ledger: MemoryLedger) -> None:
     for name in "abc":
         publish(lake, ledger, row(name, 1))
     keep_snapshots_for(lake, 0)
@@ -81,7 +81,7 @@ def test_what_is_older_expires_with_the_next_commit_and_every_row_stays(lake: Fi
     assert ids(lake) == ["a", "b", "c", "d", "e"]
 
 
-def test_nothing_that_a_snapshot_names_goes(lake: FileLake, ledger: FakeLedger) -> None:
+def test_nothing_that_a_snapshot_names_goes(lake: FileLake, ledger: MemoryLedger) -> None:
     for name in "abc":
         publish(lake, ledger, row(name, 1))
     before = files(lake)
@@ -89,7 +89,7 @@ def test_nothing_that_a_snapshot_names_goes(lake: FileLake, ledger: FakeLedger) 
     assert files(lake) == before
 
 
-def test_the_file_of_a_killed_commit_goes_when_two_looks_have_found_it(lake: FileLake, ledger: FakeLedger) -> None:
+def test_the_file_of_a_killed_commit_goes_when_two_looks_have_found_it(lake: FileLake, ledger: MemoryLedger) -> None:
     publish(lake, ledger, row("a", 1))
     orphan = table_location(lake.home, TABLE) / "data" / "left-behind.parquet"
     orphan.write_bytes(b"half")
@@ -103,7 +103,7 @@ def test_the_file_of_a_killed_commit_goes_when_two_looks_have_found_it(lake: Fil
 
 
 def test_a_note_of_a_clock_that_was_ahead_is_begun_anew_and_nothing_goes_by_it(
-    lake: FileLake, ledger: FakeLedger
+    lake: FileLake, ledger: MemoryLedger
 ) -> None:
     publish(lake, ledger, row("a", 1))
     orphan = table_location(lake.home, TABLE) / "data" / "left-behind.parquet"
@@ -121,7 +121,7 @@ def test_a_note_of_a_clock_that_was_ahead_is_begun_anew_and_nothing_goes_by_it(
     assert remove_leftovers(lake.home, TABLE) == 1
 
 
-def test_a_file_that_is_committed_between_two_looks_stays(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_file_that_is_committed_between_two_looks_stays(lake: FileLake, ledger: MemoryLedger) -> None:
     publish(lake, ledger, row("a", 1))
     remove_leftovers(lake.home, TABLE, every=NOW)
     note = lake.home / "landing" / TABLE / "leftovers.json"
@@ -131,7 +131,7 @@ def test_a_file_that_is_committed_between_two_looks_stays(lake: FileLake, ledger
     assert ids(lake) == ["a", "b"]
 
 
-def test_the_next_look_is_due_a_day_after_the_last(lake: FileLake, ledger: FakeLedger) -> None:
+def test_the_next_look_is_due_a_day_after_the_last(lake: FileLake, ledger: MemoryLedger) -> None:
     publish(lake, ledger, row("a", 1))
     orphan = table_location(lake.home, TABLE) / "data" / "left-behind.parquet"
     orphan.write_bytes(b"half")
@@ -145,7 +145,7 @@ def test_the_next_look_is_due_a_day_after_the_last(lake: FileLake, ledger: FakeL
         assert remove_leftovers(lake.home, TABLE) == gone
 
 
-def test_what_was_purged_leaves_the_disk(lake: FileLake, ledger: FakeLedger) -> None:
+def test_what_was_purged_leaves_the_disk(lake: FileLake, ledger: MemoryLedger) -> None:
     publish(lake, ledger, row("secret-a", 1, source="s2"), row("b", 2))
     publish(lake, ledger, row("secret-c", 3, source="s2"))
     assert delete_rows(lake.home, TABLE, "s2") == 2
@@ -160,7 +160,7 @@ def test_a_table_that_was_never_made_has_no_leftovers(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_goes_while_what_names_the_files_cannot_be_read(lake: FileLake, ledger: FakeLedger) -> None:
+def test_nothing_goes_while_what_names_the_files_cannot_be_read(lake: FileLake, ledger: MemoryLedger) -> None:
     for name in "ab":
         publish(lake, ledger, row(name, 1))
     orphan = table_location(lake.home, TABLE) / "data" / "left-behind.parquet"

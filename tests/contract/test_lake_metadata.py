@@ -7,7 +7,7 @@ from struct import unpack
 import pytest
 from pyiceberg.manifest import read_manifest_list
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from lakeside.things import SCHEMAS, row, rows
 from ocelog.lake.catalog import iceberg
 from ocelog.lake.catalog.file_io import durable_io
@@ -23,7 +23,7 @@ TABLE = "wiz_issues"
 def test_old_metadata_files_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert iceberg.PROPERTIES["write.metadata.previous-versions-max"] == "100"
     monkeypatch.setitem(iceberg.PROPERTIES, "write.metadata.previous-versions-max", "3")
-    ledger = FakeLedger()
+    ledger = MemoryLedger()
     lake = FileLake(tmp_path, ledger, SCHEMAS)
     for number in range(8):
         ledger.land(lake.write(TABLE, f"1-1-{number}", rows([row(f"r{number}", number)])))
@@ -33,7 +33,7 @@ def test_old_metadata_files_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_manifests_say_the_same_as_to_another_reader(tmp_path: Path) -> None:
     """Partitions, bounds and files that were deleted or rewritten, of a table by day and of one by month."""
-    ledger = FakeLedger()
+    ledger = MemoryLedger()
     lake = FileLake(tmp_path, ledger, SCHEMAS)
     for table in (TABLE, "wiz_audit"):
         for number in range(6):

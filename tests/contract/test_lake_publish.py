@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import HomeError, LakeUnavailableError, SchemaError
 from ocelog.lake.catalog import iceberg, manifests, state
@@ -36,22 +36,22 @@ TABLE = "wiz_issues"
 
 
 @pytest.fixture
-def ledger() -> FakeLedger:
-    return FakeLedger()
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
 
 
 @pytest.fixture
-def lake(tmp_path: Path, ledger: FakeLedger) -> FileLake:
+def lake(tmp_path: Path, ledger: MemoryLedger) -> FileLake:
     return FileLake(tmp_path, ledger, SCHEMAS)
 
 
 @pytest.fixture
-def publisher(lake: FileLake, ledger: FakeLedger) -> Publisher:
+def publisher(lake: FileLake, ledger: MemoryLedger) -> Publisher:
     return Publisher(lake.home, ledger, SCHEMAS)
 
 
 def land(
-    lake: FileLake, ledger: FakeLedger, *listed: dict[str, Any], table: str = TABLE, schema: pa.Schema = ISSUES
+    lake: FileLake, ledger: MemoryLedger, *listed: dict[str, Any], table: str = TABLE, schema: pa.Schema = ISSUES
 ) -> Part:
     return ledger.land(lake.write(table, f"1-1-{ledger.counter(table)}", rows(listed, schema)))
 
@@ -88,7 +88,7 @@ def test_publishing_is_due_when_much_waits_or_something_waits_long() -> None:
     assert not due([part(1, a_day + five_minutes)], a_day), "another machine's clock may be a little ahead"
 
 
-def test_what_is_not_due_waits_unless_forced(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+def test_what_is_not_due_waits_unless_forced(publisher: Publisher, lake: FileLake, ledger: MemoryLedger) -> None:
     fresh = lake.write(TABLE, "1-1-0", rows([row("a", 1)]))
     ledger.land(fresh, landed_us=time.time_ns() // 1000)
     assert (publisher.publish(TABLE).parts, publisher.publish(TABLE).waiting) == (0, 1)
@@ -101,7 +101,7 @@ def test_publishing_nothing_makes_no_table(publisher: Publisher, lake: FileLake)
     assert TableStates(lake.home).location(TABLE) is None
 
 
-def test_rows_and_mark_are_one_commit(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+def test_rows_and_mark_are_one_commit(publisher: Publisher, lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, row("a", 1))
     land(lake, ledger, row("b", 2))
     publisher.publish(TABLE)
@@ -113,10 +113,10 @@ def test_rows_and_mark_are_one_commit(publisher: Publisher, lake: FileLake, ledg
     assert summary is not None
     assert summary[MARK] == "ledger-1:2"
     assert table.properties["commit.retry.num-retries"] == "0"
-    assert ledger.marks[TABLE][0] == 2
+    assert ledger.published_through[TABLE] == 2
 
 
-def test_rows_are_sorted_in_the_file_of_their_month(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+def test_rows_are_sorted_in_the_file_of_their_month(publisher: Publisher, lake: FileLake, ledger: MemoryLedger) -> None:
     month = 60 * 24 * 31
     land(lake, ledger, row("c", 3), row("a", 1), row("z", month))
     land(lake, ledger, row("b", 2), row("old", -60 * 24 * 365 * 70))
@@ -131,14 +131,14 @@ def test_rows_are_sorted_in_the_file_of_their_month(publisher: Publisher, lake: 
     assert {file.stat().st_mode & 0o777 for file in files} == {0o444}
 
 
-def test_the_audit_log_is_cut_by_day(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+def test_the_audit_log_is_cut_by_day(publisher: Publisher, lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, row("a", 1), row("b", 60 * 24), table="wiz_audit", schema=AUDIT)
     publisher.publish("wiz_audit")
     days = sorted(path.name for path in (lake.home / "lake/warehouse/ocelog/wiz_audit/data").iterdir())
     assert days == ["p_event_time_day=2026-03-30", "p_event_time_day=2026-03-31"]
 
 
-def test_partitions_are_those_that_iceberg_computes(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+def test_partitions_are_those_that_iceberg_computes(publisher: Publisher, lake: FileLake, ledger: MemoryLedger) -> None:
     minutes = (-60 * 24 * 365 * 57, -60 * 24 * 365 * 56.2465, 0, 60 * 11.999, 60 * 12, 60 * 24 * 35)
     for table, schema in (("wiz_audit", AUDIT), (TABLE, ISSUES)):
         land(lake, ledger, *(row(str(n), minute) for n, minute in enumerate(minutes)), table=table, schema=schema)
@@ -159,7 +159,7 @@ END_OF_TIME, BEGIN_OF_TIME = datetime.max.replace(tzinfo=UTC), datetime.min.repl
 def test_a_date_at_either_end_of_time_is_published_like_any_other(
     publisher: Publisher,
     lake: FileLake,
-    ledger: FakeLedger,
+    ledger: MemoryLedger,
     monkeypatch: pytest.MonkeyPatch,
     table: str,
     column: str,
@@ -192,7 +192,7 @@ def test_a_date_at_either_end_of_time_is_published_like_any_other(
 
 
 def test_many_chunks_are_still_one_commit_and_one_file_a_partition(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(appending, "CHUNK_ROWS", 3)
     for n in range(5):
@@ -206,7 +206,7 @@ def test_many_chunks_are_still_one_commit_and_one_file_a_partition(
 
 
 def test_a_commit_that_came_first_is_never_appended_over(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another publisher commits the same parts after this one has loaded the table: the library must not retry."""
     land(lake, ledger, row("a", 1))
@@ -229,7 +229,7 @@ def test_a_commit_that_came_first_is_never_appended_over(
 
 
 def test_a_publish_that_came_before_the_table_was_loaded_is_noticed_in_its_mark(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(lake, ledger, row("a", 1))
     open_table = iceberg.open_table
@@ -246,7 +246,7 @@ def test_a_publish_that_came_before_the_table_was_loaded_is_noticed_in_its_mark(
 
 
 def test_the_first_commit_of_a_table_is_conditional_too(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(lake, ledger, row("a", 1))
     chunks = appending._chunks
@@ -263,7 +263,7 @@ def test_the_first_commit_of_a_table_is_conditional_too(
 
 
 def test_a_crash_between_the_commit_and_its_note_is_harmless(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(lake, ledger, row("a", 1))
 
@@ -274,16 +274,16 @@ def test_a_crash_between_the_commit_and_its_note_is_harmless(
         raise PowerFailure
 
     with monkeypatch.context() as patched:
-        patched.setattr(FakeLedger, "published", fail)
+        patched.setattr(MemoryLedger, "published", fail)
         with pytest.raises(PowerFailure):
             publisher.publish(TABLE)
-    assert ledger.marks == {}
+    assert ledger.published_through == {TABLE: 0}
     assert lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids == ["a"]
     assert publisher.publish(TABLE).parts == 0
-    assert ledger.marks[TABLE][0] == 1
+    assert ledger.published_through[TABLE] == 1
 
 
-def test_the_mark_outlives_a_foreign_commit(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+def test_the_mark_outlives_a_foreign_commit(publisher: Publisher, lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, row("a", 1))
     publisher.publish(TABLE)
     with opened_catalog(lake.home) as catalog:
@@ -294,10 +294,10 @@ def test_the_mark_outlives_a_foreign_commit(publisher: Publisher, lake: FileLake
     assert sorted(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["a", "b", "theirs"]
 
 
-def test_a_lake_of_another_ledger_is_refused(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_lake_of_another_ledger_is_refused(publisher: Publisher, lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, row("a", 1))
     publisher.publish(TABLE)
-    stranger = FakeLedger(id="ledger-2")
+    stranger = MemoryLedger(ledger_id="ledger-2")
     theirs = Publisher(lake.home, stranger, SCHEMAS)
     stranger.land(lake.write(TABLE, "1-2-0", rows([row("b", 1)])))
     for refused in (theirs.reconcile, lambda: theirs.publish(TABLE, force=True)):
@@ -308,17 +308,17 @@ def test_a_lake_of_another_ledger_is_refused(publisher: Publisher, lake: FileLak
 
 
 def test_a_ledger_that_was_set_back_never_gives_a_published_number_again(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger
 ) -> None:
     for n in range(3):
         land(lake, ledger, row(f"a{n}", n))
     publisher.publish(TABLE)
-    restored = FakeLedger(id=ledger.id, counters={TABLE: 1})
+    restored = MemoryLedger(ledger_id=ledger.id, counters={TABLE: 1})
     Publisher(lake.home, restored, SCHEMAS).reconcile()
     assert restored.counter(TABLE) == 3
 
 
-def test_a_schema_that_grows_keeps_the_old_rows(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_schema_that_grows_keeps_the_old_rows(lake: FileLake, ledger: MemoryLedger) -> None:
     note = pa.field("notes", pa.list_(pa.struct([pa.field("text", pa.string()), pa.field("by", pa.string())])))
     grown = ISSUES.set(ISSUES.get_field_index("notes"), note).append(pa.field("added", pa.int16()))
     land(lake, ledger, row("a", 1, notes=[{"text": "x"}]))
@@ -343,7 +343,7 @@ def test_a_schema_that_grows_keeps_the_old_rows(lake: FileLake, ledger: FakeLedg
     assert field.doc == "The issue's id."
 
 
-def test_a_part_of_a_newer_schema_loses_no_column(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_part_of_a_newer_schema_loses_no_column(publisher: Publisher, lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, row("a", 1))
     publisher.publish(TABLE)
     land(lake, ledger, row("b", 1, added="kept"), schema=ISSUES.append(pa.field("added", pa.string())))
@@ -353,7 +353,7 @@ def test_a_part_of_a_newer_schema_loses_no_column(publisher: Publisher, lake: Fi
 
 
 def test_a_column_that_changes_its_type_is_a_clear_error(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger
 ) -> None:
     land(lake, ledger, row("a", 1))
     publisher.publish(TABLE)
@@ -365,7 +365,7 @@ def test_a_column_that_changes_its_type_is_a_clear_error(
 
 
 def test_a_home_that_moved_says_what_to_do(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, tmp_path: Path
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, tmp_path: Path
 ) -> None:
     land(lake, ledger, row("a", 1))
     publisher.publish(TABLE)
@@ -377,7 +377,7 @@ def test_a_home_that_moved_says_what_to_do(
 
 
 def test_a_table_with_delete_files_is_refused(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(lake, ledger, row("a", 1))
     publisher.publish(TABLE)
@@ -388,7 +388,7 @@ def test_a_table_with_delete_files_is_refused(
         lake.load(TABLE, "s1", since_us=0, until_us=None)
 
 
-def test_a_part_goes_only_after_the_grace(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_part_goes_only_after_the_grace(publisher: Publisher, lake: FileLake, ledger: MemoryLedger) -> None:
     one, two = land(lake, ledger, row("a", 1)), land(lake, ledger, row("b", 1))
     assert clean(lake.home, TABLE, ledger) == 0
     publisher.publish(TABLE)
@@ -401,7 +401,7 @@ def test_a_part_goes_only_after_the_grace(publisher: Publisher, lake: FileLake, 
 
 
 def test_a_crash_while_parts_go_leaves_no_file_behind(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(lake, ledger, row("a", 1))
     publisher.publish(TABLE)
@@ -413,7 +413,7 @@ def test_a_crash_while_parts_go_leaves_no_file_behind(
         raise PowerFailure
 
     with monkeypatch.context() as patched:
-        patched.setattr(FakeLedger, "forget", fail)
+        patched.setattr(MemoryLedger, "forget", fail)
         with pytest.raises(PowerFailure):
             clean(lake.home, TABLE, ledger, grace=timedelta(0))
     assert lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids == ["a"]
@@ -422,7 +422,7 @@ def test_a_crash_while_parts_go_leaves_no_file_behind(
     assert ledger.parts(TABLE) == []
 
 
-def test_a_part_that_only_the_ledger_calls_published_stays(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_part_that_only_the_ledger_calls_published_stays(lake: FileLake, ledger: MemoryLedger) -> None:
     only = land(lake, ledger, row("a", 1))
     ledger.published(TABLE, 1, 0)
     assert clean(lake.home, TABLE, ledger, grace=timedelta(0)) == 0
@@ -431,7 +431,7 @@ def test_a_part_that_only_the_ledger_calls_published_stays(lake: FileLake, ledge
 
 @pytest.mark.parametrize("table", sorted(SCHEMAS))
 def test_another_engine_reads_every_table_while_publishing_goes_on(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch, table: str
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
     columns = SCHEMAS[table].names
     for n in range(3):
@@ -446,7 +446,7 @@ def test_another_engine_reads_every_table_while_publishing_goes_on(
 
 
 def test_a_metadata_file_stays_readable_for_a_hundred_commits(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(lake, ledger, row("a", 1))
     publisher.publish(TABLE)
@@ -459,7 +459,7 @@ def test_a_metadata_file_stays_readable_for_a_hundred_commits(
     assert pl.scan_iceberg(first).collect().height == 1
 
 
-def test_a_home_whose_path_is_odd_works(tmp_path: Path, ledger: FakeLedger) -> None:
+def test_a_home_whose_path_is_odd_works(tmp_path: Path, ledger: MemoryLedger) -> None:
     home = tmp_path / "내 Wiz 로그 #1?%20 'x'"
     home.mkdir()
     lake = FileLake(home, ledger, SCHEMAS)
@@ -473,7 +473,7 @@ def test_a_home_whose_path_is_odd_works(tmp_path: Path, ledger: FakeLedger) -> N
 
 
 def test_purging_a_source_keeps_every_other_row_as_it_was(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger
 ) -> None:
     mixed = [
         row("a", 1, source="s2"),
@@ -497,7 +497,7 @@ def test_purging_a_source_keeps_every_other_row_as_it_was(
 
 
 def test_a_purge_that_another_commit_overtakes_changes_nothing_and_works_the_next_time(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(lake, ledger, row("a", 1, source="s2"), row("b", 2))
     publisher.publish(TABLE)
@@ -519,7 +519,7 @@ def test_a_purge_that_another_commit_overtakes_changes_nothing_and_works_the_nex
     assert TableStates(lake.home).mark(TABLE) == ("ledger-1", 2)
 
 
-def test_a_table_is_described_for_other_engines(publisher: Publisher, lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_table_is_described_for_other_engines(publisher: Publisher, lake: FileLake, ledger: MemoryLedger) -> None:
     before = lake_info(lake.home, ledger, TABLE)
     assert (before.metadata, before.lines, before.rows) == (None, {}, 0)
     land(lake, ledger, row("a", 1), row("b", 2))
@@ -535,7 +535,7 @@ def test_a_table_is_described_for_other_engines(publisher: Publisher, lake: File
 
 @pytest.mark.parametrize("engine", ["Polars", "PyIceberg"])
 def test_the_lines_for_python_engines_run_as_they_are(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, engine: str
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, engine: str
 ) -> None:
     land(lake, ledger, row("a", 1))
     publisher.publish(TABLE)
@@ -545,7 +545,7 @@ def test_the_lines_for_python_engines_run_as_they_are(
 
 
 def test_a_disk_that_fills_up_while_publishing_loses_nothing(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(lake, ledger, row("a", 1))
 
@@ -563,7 +563,7 @@ def test_a_disk_that_fills_up_while_publishing_loses_nothing(
 
 
 def test_partitions_beyond_the_open_files_allowed_go_into_several_files(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datafiles, "_MAX_OPEN", 2)
     monkeypatch.setattr(appending, "CHUNK_ROWS", 4)
@@ -576,16 +576,16 @@ def test_partitions_beyond_the_open_files_allowed_go_into_several_files(
 
 
 def test_a_part_published_and_removed_while_a_view_is_taken_is_in_the_view(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever of ledger and table is asked last, what happens between the two answers must not hide a row."""
     land(lake, ledger, row("a", 1))
-    state, parts = TableStates.state, FakeLedger.parts
+    state, parts = TableStates.state, MemoryLedger.parts
 
     def meanwhile() -> None:
         with monkeypatch.context() as patched:
             patched.setattr(TableStates, "state", state)
-            patched.setattr(FakeLedger, "parts", parts)
+            patched.setattr(MemoryLedger, "parts", parts)
             if publisher.publish(TABLE, force=True).parts:
                 clean(lake.home, TABLE, ledger, grace=timedelta(0))
 
@@ -594,12 +594,12 @@ def test_a_part_published_and_removed_while_a_view_is_taken_is_in_the_view(
         meanwhile()
         return found
 
-    def parts_then(self: FakeLedger, table: str, above: int = 0) -> list[Part]:
+    def parts_then(self: MemoryLedger, table: str, above: int = 0) -> list[Part]:
         found = parts(self, table, above)
         meanwhile()
         return found
 
-    for owner, name, call in ((TableStates, "state", state_then), (FakeLedger, "parts", parts_then)):
+    for owner, name, call in ((TableStates, "state", state_then), (MemoryLedger, "parts", parts_then)):
         land(lake, ledger, row(name, 1))
         with monkeypatch.context() as patched:
             patched.setattr(owner, name, call)
@@ -609,7 +609,7 @@ def test_a_part_published_and_removed_while_a_view_is_taken_is_in_the_view(
 
 
 def test_a_commit_that_landed_but_was_reported_as_failed_keeps_its_files(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(lake, ledger, row("a", 1))
     commit = SqlCatalog.commit_table
@@ -628,7 +628,7 @@ def test_a_commit_that_landed_but_was_reported_as_failed_keeps_its_files(
 
 
 def test_a_lake_that_lacks_what_was_published_is_refused_by_whoever_opens_it(
-    publisher: Publisher, lake: FileLake, ledger: FakeLedger
+    publisher: Publisher, lake: FileLake, ledger: MemoryLedger
 ) -> None:
     land(lake, ledger, row("a", 1))
     publisher.publish(TABLE)

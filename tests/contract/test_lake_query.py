@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from lakeside.things import AUDIT, ISSUES, REJECTIONS, SCHEMAS, instant, row, rows
 from ocelog.errors import LakeDamagedError, OcelogError, QueryError
 from ocelog.lake.lake import FileLake
@@ -22,17 +22,17 @@ Ask = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
-def ledger() -> FakeLedger:
-    return FakeLedger()
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
 
 
 @pytest.fixture
-def lake(tmp_path: Path, ledger: FakeLedger) -> FileLake:
+def lake(tmp_path: Path, ledger: MemoryLedger) -> FileLake:
     return FileLake(tmp_path, ledger, SCHEMAS)
 
 
 @pytest.fixture
-def queries(lake: FileLake, ledger: FakeLedger) -> Queries:
+def queries(lake: FileLake, ledger: MemoryLedger) -> Queries:
     return Queries(lake.home, ledger, SCHEMAS)
 
 
@@ -49,7 +49,7 @@ Land = Callable[..., None]
 
 
 @pytest.fixture
-def land(lake: FileLake, ledger: FakeLedger) -> Land:
+def land(lake: FileLake, ledger: MemoryLedger) -> Land:
     def land_rows(
         *listed: dict[str, Any], table: str = TABLE, schema: pa.Schema = ISSUES, publish: bool = False
     ) -> None:
@@ -146,7 +146,7 @@ def test_json_text_opens_with_json_functions(land: Land, ask: Ask) -> None:
     assert ask(f"{sql} FROM wiz_audit") == [{"a": "8", "b": 7}]
 
 
-def test_rows_of_an_older_schema_have_nulls_in_newer_columns(lake: FileLake, ledger: FakeLedger, land: Land) -> None:
+def test_rows_of_an_older_schema_have_nulls_in_newer_columns(lake: FileLake, ledger: MemoryLedger, land: Land) -> None:
     note = pa.field("notes", pa.list_(pa.struct([pa.field("text", pa.string()), pa.field("by", pa.string())])))
     grown = ISSUES.set(ISSUES.get_field_index("notes"), note).append(pa.field("added", pa.int16()))
     land(row("a", 1, notes=[{"text": "x"}]), publish=True)
@@ -283,7 +283,7 @@ def test_leaving_early_stops_the_query(queries: Queries) -> None:
 
 
 def test_a_part_that_goes_before_the_engine_has_it_is_read_from_the_table(
-    lake: FileLake, ledger: FakeLedger, queries: Queries, land: Land, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, queries: Queries, land: Land, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(row("a", 1))
     stale = queries._views.take(TABLE)
@@ -305,7 +305,7 @@ def test_a_part_that_is_lost_is_said_to_be_missing(lake: FileLake, land: Land, a
 @pytest.mark.parametrize(
     "name", ["내 Wiz 로그", "it's", "wh?t", "[old]", "a*b", "{x,y}", "50% #1", 'a "b"', "back\\slash"]
 )
-def test_a_home_whose_path_is_odd_is_read(tmp_path: Path, ledger: FakeLedger, name: str) -> None:
+def test_a_home_whose_path_is_odd_is_read(tmp_path: Path, ledger: MemoryLedger, name: str) -> None:
     home = tmp_path / name
     home.mkdir()
     lake = FileLake(home, ledger, SCHEMAS)

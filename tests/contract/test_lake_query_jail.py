@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from lakeside.things import AUDIT, SCHEMAS, row, rows
 from ocelog.errors import HomeError, OcelogError, QueryError, SandboxError
 from ocelog.lake.lake import FileLake
@@ -36,7 +36,7 @@ class Home:
     """A lake with a published file, a part, and secrets beside them."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.ledger = path, FakeLedger()
+        self.path, self.ledger = path, MemoryLedger()
         lake = FileLake(path, self.ledger, SCHEMAS)
         self.ledger.land(lake.write("wiz_audit", "1-1-0", rows([row("a", 1)], AUDIT)))
         Publisher(path, self.ledger, SCHEMAS).publish("wiz_audit")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from lakeside.things import ISSUES, SCHEMAS, row, rows
 from ocelog.errors import LakeDamagedError
 from ocelog.lake.catalog.state import TableStates, catalog_path
@@ -21,23 +21,23 @@ TABLE = "wiz_issues"
 
 
 @pytest.fixture
-def ledger() -> FakeLedger:
-    return FakeLedger()
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
 
 
 @pytest.fixture
-def lake(tmp_path: Path, ledger: FakeLedger) -> FileLake:
+def lake(tmp_path: Path, ledger: MemoryLedger) -> FileLake:
     return FileLake(tmp_path, ledger, SCHEMAS)
 
 
-def land(lake: FileLake, ledger: FakeLedger, *names: str, source: str = "s1", publish: bool = True) -> None:
+def land(lake: FileLake, ledger: MemoryLedger, *names: str, source: str = "s1", publish: bool = True) -> None:
     listed = rows([row(name, 1, source=source) for name in names], ISSUES)
     ledger.land(lake.write(TABLE, f"1-1-{ledger.counter(TABLE)}", listed))
     if publish:
         Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
 
 
-def ids(lake: FileLake, ledger: FakeLedger) -> list[str]:
+def ids(lake: FileLake, ledger: MemoryLedger) -> list[str]:
     with Queries(lake.home, ledger, SCHEMAS).run(f"SELECT id FROM {TABLE} ORDER BY id") as answer:  # noqa: S608 - ours
         return [str(found["id"]) for batch in answer.batches for found in batch.to_pylist()]
 
@@ -46,13 +46,13 @@ def folder(lake: FileLake) -> Path:
     return lake.home / "lake/warehouse/ocelog" / TABLE
 
 
-def made_anew(lake: FileLake, ledger: FakeLedger, mark: int) -> int:
+def made_anew(lake: FileLake, ledger: MemoryLedger, mark: int) -> int:
     waiting = ledger.parts(TABLE, above=mark)
     made = rebuild(lake.home, TABLE, ISSUES, mark=(ledger.id, mark), waiting=waiting, sources=["s1"])
     return made.rows
 
 
-def test_a_table_made_anew_has_every_row_once_whatever_lies_in_its_folder(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_table_made_anew_has_every_row_once_whatever_lies_in_its_folder(lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, "a", "b")
     land(lake, ledger, "c")
     (file,) = [path for path in folder(lake).rglob("data/**/*.parquet") if path.stat().st_size > 0][:1]
@@ -67,7 +67,7 @@ def test_a_table_made_anew_has_every_row_once_whatever_lies_in_its_folder(lake: 
     assert ids(lake, ledger) == ["a", "b", "c", "d"]
 
 
-def test_rows_that_wait_in_a_part_are_left_to_it(lake: FileLake, ledger: FakeLedger) -> None:
+def test_rows_that_wait_in_a_part_are_left_to_it(lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, "a")
     land(lake, ledger, "b")
     for path in folder(lake).glob("metadata/*"):
@@ -78,14 +78,14 @@ def test_rows_that_wait_in_a_part_are_left_to_it(lake: FileLake, ledger: FakeLed
     assert ids(lake, ledger) == ["a", "b"]
 
 
-def test_rows_of_a_purged_source_do_not_come_back(lake: FileLake, ledger: FakeLedger) -> None:
+def test_rows_of_a_purged_source_do_not_come_back(lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, "a")
     land(lake, ledger, "secret", source="purged")
     assert made_anew(lake, ledger, 2) == 1
     assert ids(lake, ledger) == ["a"]
 
 
-def test_the_newest_whole_metadata_is_found_and_named_again(lake: FileLake, ledger: FakeLedger) -> None:
+def test_the_newest_whole_metadata_is_found_and_named_again(lake: FileLake, ledger: MemoryLedger) -> None:
     for name in "abc":
         land(lake, ledger, name)
     newest = candidates(lake.home, TABLE)[0]
@@ -101,7 +101,7 @@ def test_the_newest_whole_metadata_is_found_and_named_again(lake: FileLake, ledg
     assert ids(lake, ledger) == ["a", "b", "c"]
 
 
-def gone_back(lake: FileLake, ledger: FakeLedger, sources: Sequence[str] = ("s1",)) -> int:
+def gone_back(lake: FileLake, ledger: MemoryLedger, sources: Sequence[str] = ("s1",)) -> int:
     """Damage the newest metadata, and go back to the one before it."""
     newest, base = candidates(lake.home, TABLE)[:2]
     newest.location.chmod(0o644)
@@ -110,7 +110,7 @@ def gone_back(lake: FileLake, ledger: FakeLedger, sources: Sequence[str] = ("s1"
     return go_back(lake.home, TABLE, str(base.location), waiting=waiting, sources=sources)
 
 
-def test_a_table_that_goes_back_is_without_the_rows_of_a_purged_source(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_table_that_goes_back_is_without_the_rows_of_a_purged_source(lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, "a")
     land(lake, ledger, "secret", source="purged")
     assert delete_rows(lake.home, TABLE, "purged") == 1
@@ -123,7 +123,7 @@ def test_a_table_that_goes_back_is_without_the_rows_of_a_purged_source(lake: Fil
 
 
 def test_a_table_that_goes_back_never_shows_those_rows_even_if_that_is_killed(
-    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(lake, ledger, "a")
     land(lake, ledger, "secret", source="purged")
@@ -135,16 +135,16 @@ def test_a_table_that_goes_back_never_shows_those_rows_even_if_that_is_killed(
         ids(lake, ledger)
 
 
-def test_rows_that_a_source_landed_again_after_its_purge_are_there_once(lake: FileLake, ledger: FakeLedger) -> None:
+def test_rows_that_a_source_landed_again_after_its_purge_are_there_once(lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, "a", "b")
     delete_rows(lake.home, TABLE, "s1")
     land(lake, ledger, "b", publish=False)
-    ledger.rows[TABLE] = ledger.rows[TABLE][-1:]
+    ledger.lose_row(ledger.parts(TABLE)[0])
     assert gone_back(lake, ledger) == 1
     assert ids(lake, ledger) == ["a", "b"]
 
 
-def test_a_table_goes_back_although_one_of_its_files_is_damaged(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_table_goes_back_although_one_of_its_files_is_damaged(lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, "a")
     (damaged,) = folder(lake).rglob("data/**/*.parquet")
     land(lake, ledger, "secret", source="purged")
@@ -156,7 +156,7 @@ def test_a_table_goes_back_although_one_of_its_files_is_damaged(lake: FileLake, 
     assert ids(lake, ledger) == []
 
 
-def test_a_new_catalog_keeps_the_damaged_one_beside_it(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_new_catalog_keeps_the_damaged_one_beside_it(lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, "a")
     assert catalog_is_whole(lake.home)
     catalog_path(lake.home).write_bytes(b"garbage")
@@ -168,7 +168,7 @@ def test_a_new_catalog_keeps_the_damaged_one_beside_it(lake: FileLake, ledger: F
     assert ids(lake, ledger) == ["a"]
 
 
-def test_a_lost_file_leaves_its_table_and_the_mark_stays(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_lost_file_leaves_its_table_and_the_mark_stays(lake: FileLake, ledger: MemoryLedger) -> None:
     land(lake, ledger, "a")
     land(lake, ledger, "b")
     lost = next(path for path in folder(lake).rglob("data/**/*.parquet"))

@@ -11,7 +11,7 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from ocelog.errors import HomeError
 from ocelog.lake.catalog.iceberg import opened_catalog
 from ocelog.lake.catalog.state import MARK, TableFile, TableStates
@@ -64,8 +64,8 @@ BEFORE, AFTER = compile_shaper(OLD, KIND), compile_shaper(NEW, KIND)
 
 
 @pytest.fixture
-def ledger() -> FakeLedger:
-    return FakeLedger()
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def door(name: str, **more: Any) -> dict[str, Any]:
 
 def publish(
     home: Path,
-    ledger: FakeLedger,
+    ledger: MemoryLedger,
     shaper: Shaper,
     columns: Mapping[str, pa.Schema],
     *records: Mapping[str, Any],
@@ -98,7 +98,7 @@ def publish(
     Publisher(home, ledger, columns).publish(TABLE, force=True)
 
 
-def publish_old(home: Path, ledger: FakeLedger, *records: Mapping[str, Any]) -> None:
+def publish_old(home: Path, ledger: MemoryLedger, *records: Mapping[str, Any]) -> None:
     publish(home, ledger, BEFORE, OLD_COLUMNS, *records)
 
 
@@ -115,12 +115,12 @@ def paths(home: Path) -> set[str]:
     return {file.path for file in files(home)}
 
 
-def ask(home: Path, ledger: FakeLedger, columns: str) -> list[tuple[Any, ...]]:
+def ask(home: Path, ledger: MemoryLedger, columns: str) -> list[tuple[Any, ...]]:
     with Queries(home, ledger, NEW_COLUMNS).run(f"SELECT {columns} FROM {TABLE} ORDER BY id") as answer:  # noqa: S608
         return [tuple(one.values()) for batch in answer.batches for one in batch.to_pylist()]
 
 
-def with_owners(home: Path, ledger: FakeLedger) -> None:
+def with_owners(home: Path, ledger: MemoryLedger) -> None:
     """Publish three files: two with rows to refill, one without."""
     publish_old(home, ledger, door("a", owner={"name": "ann", "age": 3}), door("b"))
     publish_old(home, ledger, door("c", other=1))
@@ -137,7 +137,7 @@ RESHAPED = [
 ]
 
 
-def test_a_field_that_a_schema_gets_is_a_column_from_the_next_publish_on(home: Path, ledger: FakeLedger) -> None:
+def test_a_field_that_a_schema_gets_is_a_column_from_the_next_publish_on(home: Path, ledger: MemoryLedger) -> None:
     publish_old(home, ledger, door("a", owner={"name": "ann"}))
     publish(home, ledger, AFTER, NEW_COLUMNS, door("b", owner={"name": "bob"}))
     assert ask(home, ledger, "id, owner.name, p_extra") == [
@@ -150,7 +150,7 @@ def test_a_field_that_a_schema_gets_is_a_column_from_the_next_publish_on(home: P
 
 
 @pytest.mark.parametrize("published", [False, True])
-def test_stored_rows_get_what_they_kept(home: Path, ledger: FakeLedger, published: bool) -> None:
+def test_stored_rows_get_what_they_kept(home: Path, ledger: MemoryLedger, published: bool) -> None:
     with_owners(home, ledger)
     if published:
         publish(home, ledger, AFTER, NEW_COLUMNS, door("f"))
@@ -164,7 +164,7 @@ def test_stored_rows_get_what_they_kept(home: Path, ledger: FakeLedger, publishe
     assert (run(home).files, run(home).rows) == (0, 0)
 
 
-def test_records_that_did_not_change_land_no_more_after_reshaping(home: Path, ledger: FakeLedger) -> None:
+def test_records_that_did_not_change_land_no_more_after_reshaping(home: Path, ledger: MemoryLedger) -> None:
     with_owners(home, ledger)
     run(home)
     again = [door("a", owner={"name": "ann", "age": 3}), door("e", owner={"name": "eve"}), door("b")]
@@ -174,7 +174,7 @@ def test_records_that_did_not_change_land_no_more_after_reshaping(home: Path, le
     assert len(ask(home, ledger, "id")) == 6
 
 
-def test_a_dry_run_counts_and_changes_nothing(home: Path, ledger: FakeLedger) -> None:
+def test_a_dry_run_counts_and_changes_nothing(home: Path, ledger: MemoryLedger) -> None:
     with_owners(home, ledger)
     location = TableStates(home).location(TABLE)
     there = sorted(map(str, home.rglob("*")))
@@ -188,7 +188,7 @@ def test_a_table_that_was_never_made_needs_nothing(home: Path) -> None:
     assert run(home) == Reshaped(table=TABLE)
 
 
-def test_the_mark_is_carried_on_and_publishing_goes_on(home: Path, ledger: FakeLedger) -> None:
+def test_the_mark_is_carried_on_and_publishing_goes_on(home: Path, ledger: MemoryLedger) -> None:
     with_owners(home, ledger)
     run(home)
     assert TableStates(home).mark(TABLE) == ("ledger-1", 3)
@@ -204,7 +204,7 @@ def test_the_mark_is_carried_on_and_publishing_goes_on(home: Path, ledger: FakeL
 
 
 def test_a_publish_between_the_last_look_and_the_commit_is_kept(
-    home: Path, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    home: Path, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_owners(home, ledger)
     commit_table = SqlCatalog.commit_table
@@ -227,7 +227,7 @@ def test_a_publish_between_the_last_look_and_the_commit_is_kept(
 
 
 def test_upkeep_that_comes_first_doubles_nothing_and_its_file_is_reshaped(
-    home: Path, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    home: Path, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_owners(home, ledger)
 
@@ -245,7 +245,7 @@ def test_upkeep_that_comes_first_doubles_nothing_and_its_file_is_reshaped(
 
 
 def test_one_that_is_killed_between_two_files_is_finished_by_the_next(
-    home: Path, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    home: Path, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_owners(home, ledger)
     commits = 0
@@ -267,7 +267,7 @@ def test_one_that_is_killed_between_two_files_is_finished_by_the_next(
 
 
 def test_a_file_that_lacks_rows_is_not_replaced(
-    home: Path, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    home: Path, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_owners(home, ledger)
     monkeypatch.setattr(reshaping, "_every_group", lambda _: iter([]))
@@ -276,7 +276,7 @@ def test_a_file_that_lacks_rows_is_not_replaced(
     assert len(ask(home, ledger, "id")) == 5
 
 
-def test_a_damaged_file_is_named_and_the_others_are_reshaped(home: Path, ledger: FakeLedger) -> None:
+def test_a_damaged_file_is_named_and_the_others_are_reshaped(home: Path, ledger: MemoryLedger) -> None:
     with_owners(home, ledger)
     damaged = next(Path(file.path) for file in files(home) if "a" in pq.read_table(file.path)["id"].to_pylist())
     content = bytearray(damaged.read_bytes())
@@ -287,7 +287,7 @@ def test_a_damaged_file_is_named_and_the_others_are_reshaped(home: Path, ledger:
     assert (done.files, list(done.left_alone)) == (1, [str(damaged)])
 
 
-def test_rows_in_several_row_groups_stay_in_their_order(home: Path, ledger: FakeLedger) -> None:
+def test_rows_in_several_row_groups_stay_in_their_order(home: Path, ledger: MemoryLedger) -> None:
     for n in range(6):
         publish_old(home, ledger, *(door(f"{n:02}-{m}", owner={"name": f"{n}"}) for m in range(2)))
     Maintenance(home, ledger, OLD_COLUMNS).tend_whole(TABLE)

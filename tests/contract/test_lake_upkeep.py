@@ -19,7 +19,7 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import StringType
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from lakeside.things import AUDIT, ISSUES, SCHEMAS, row, rows
 from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.lake.catalog.iceberg import opened_catalog
@@ -37,17 +37,17 @@ TABLE = "wiz_issues"
 
 
 @pytest.fixture
-def ledger() -> FakeLedger:
-    return FakeLedger()
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
 
 
 @pytest.fixture
-def lake(tmp_path: Path, ledger: FakeLedger) -> FileLake:
+def lake(tmp_path: Path, ledger: MemoryLedger) -> FileLake:
     return FileLake(tmp_path, ledger, SCHEMAS)
 
 
 def publish(
-    lake: FileLake, ledger: FakeLedger, *listed: Mapping[str, Any], table: str = TABLE, schema: pa.Schema = ISSUES
+    lake: FileLake, ledger: MemoryLedger, *listed: Mapping[str, Any], table: str = TABLE, schema: pa.Schema = ISSUES
 ) -> None:
     ledger.land(lake.write(table, f"1-1-{ledger.counter(table)}", rows(listed, schema)))
     Publisher(lake.home, ledger, SCHEMAS).publish(table, force=True)
@@ -73,7 +73,7 @@ def append_foreign(lake: FileLake, table: pa.Table) -> None:
         catalog.load_table(("ocelog", TABLE)).append(table)
 
 
-def tend(lake: FileLake, ledger: FakeLedger, table: str = TABLE) -> maintenance.Tended:
+def tend(lake: FileLake, ledger: MemoryLedger, table: str = TABLE) -> maintenance.Tended:
     return Maintenance(lake.home, ledger, SCHEMAS).tend_whole(table)
 
 
@@ -132,7 +132,7 @@ def odd_rows() -> list[dict[str, Any]]:
     ]
 
 
-def test_every_row_and_value_stays_as_it_was_sorted_by_event_time(lake: FileLake, ledger: FakeLedger) -> None:
+def test_every_row_and_value_stays_as_it_was_sorted_by_event_time(lake: FileLake, ledger: MemoryLedger) -> None:
     for one in odd_rows():
         publish(lake, ledger, one, row(f"{one['id']}2", 7))
     before = content(lake)
@@ -150,7 +150,7 @@ def test_every_row_and_value_stays_as_it_was_sorted_by_event_time(lake: FileLake
     assert Path(only).stat().st_mode & 0o777 == 0o444
 
 
-def test_each_partition_keeps_files_of_its_own(lake: FileLake, ledger: FakeLedger) -> None:
+def test_each_partition_keeps_files_of_its_own(lake: FileLake, ledger: MemoryLedger) -> None:
     listed = [{k: v for k, v in row(f"{day}", 60 * 24 * day).items() if k in AUDIT.names} for day in range(4)]
     listed[3]["p_event_time"] = datetime.max.replace(tzinfo=UTC)
     for _ in range(3):
@@ -160,7 +160,7 @@ def test_each_partition_keeps_files_of_its_own(lake: FileLake, ledger: FakeLedge
     assert content(lake, "wiz_audit") == before
 
 
-def test_the_mark_is_carried_on_and_publishing_goes_on(lake: FileLake, ledger: FakeLedger) -> None:
+def test_the_mark_is_carried_on_and_publishing_goes_on(lake: FileLake, ledger: MemoryLedger) -> None:
     for n in range(3):
         publish(lake, ledger, row(f"{n}", n))
     tend(lake, ledger)
@@ -176,7 +176,7 @@ def test_the_mark_is_carried_on_and_publishing_goes_on(lake: FileLake, ledger: F
 
 
 def test_a_publish_that_comes_first_stays_and_the_rewriting_is_committed_after_it(
-    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(3):
         publish(lake, ledger, row(f"{n}", n))
@@ -194,7 +194,7 @@ def test_a_publish_that_comes_first_stays_and_the_rewriting_is_committed_after_i
 
 
 def test_a_commit_between_the_last_look_and_ours_is_noticed(
-    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(3):
         publish(lake, ledger, row(f"{n}", n))
@@ -218,7 +218,7 @@ def test_a_commit_between_the_last_look_and_ours_is_noticed(
 
 
 def test_a_publish_that_upkeep_overtakes_is_committed_after_it(
-    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(3):
         publish(lake, ledger, row(f"{n}", n))
@@ -236,7 +236,7 @@ def test_a_publish_that_upkeep_overtakes_is_committed_after_it(
 
 
 def test_two_that_rewrite_the_same_files_double_nothing(
-    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(3):
         publish(lake, ledger, row(f"{n}", n))
@@ -255,7 +255,7 @@ def test_two_that_rewrite_the_same_files_double_nothing(
     assert len(there) == 3 + 1, "the loser deletes what it wrote"
 
 
-def test_rows_and_columns_of_another_engine_stay(lake: FileLake, ledger: FakeLedger) -> None:
+def test_rows_and_columns_of_another_engine_stay(lake: FileLake, ledger: MemoryLedger) -> None:
     publish(lake, ledger, row("a", 1))
     with opened_catalog(lake.home) as catalog, catalog.load_table(("ocelog", TABLE)).update_schema() as update:
         update.add_column("team", StringType())
@@ -271,7 +271,7 @@ def test_rows_and_columns_of_another_engine_stay(lake: FileLake, ledger: FakeLed
     assert sum("'team': 'blue'" in one for one in content(lake)) == 2
 
 
-def test_a_column_that_was_renamed_keeps_its_values(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_column_that_was_renamed_keeps_its_values(lake: FileLake, ledger: MemoryLedger) -> None:
     publish(lake, ledger, row("a", 1))
     with opened_catalog(lake.home) as catalog, catalog.load_table(("ocelog", TABLE)).update_schema() as update:
         update.add_column("team", StringType())
@@ -289,7 +289,7 @@ def test_a_column_that_was_renamed_keeps_its_values(lake: FileLake, ledger: Fake
     assert sorted(found.column("squad").to_pylist(), key=str) == [None, None, "blue"]
 
 
-def test_a_table_whose_partitions_were_changed_is_left_alone(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_table_whose_partitions_were_changed_is_left_alone(lake: FileLake, ledger: MemoryLedger) -> None:
     for n in range(3):
         publish(lake, ledger, row(f"{n}", n))
     with opened_catalog(lake.home) as catalog, catalog.load_table(("ocelog", TABLE)).update_spec() as update:
@@ -302,7 +302,7 @@ def test_a_table_whose_partitions_were_changed_is_left_alone(lake: FileLake, led
         rewrite(lake.home, TABLE, paths(lake))
 
 
-def test_a_damaged_file_is_named_and_the_others_are_rewritten(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_damaged_file_is_named_and_the_others_are_rewritten(lake: FileLake, ledger: MemoryLedger) -> None:
     for n in range(4):
         publish(lake, ledger, row(f"{n}", n))
     gone, cut, *_ = (Path(file.path) for file in files(lake))
@@ -314,7 +314,7 @@ def test_a_damaged_file_is_named_and_the_others_are_rewritten(lake: FileLake, le
 
 
 def test_files_that_lack_rows_are_not_replaced(
-    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(3):
         publish(lake, ledger, row(f"{n}", n))
@@ -324,7 +324,7 @@ def test_files_that_lack_rows_are_not_replaced(
     assert len(content(lake)) == 3
 
 
-def test_whoever_reads_an_older_view_finds_its_files(lake: FileLake, ledger: FakeLedger) -> None:
+def test_whoever_reads_an_older_view_finds_its_files(lake: FileLake, ledger: MemoryLedger) -> None:
     for n in range(3):
         publish(lake, ledger, row(f"{n}", n))
     view = lake.views.take(TABLE)
@@ -336,7 +336,7 @@ def test_whoever_reads_an_older_view_finds_its_files(lake: FileLake, ledger: Fak
 
 
 def test_a_service_rewrites_when_many_files_have_come_and_once_a_partition_is_quiet(
-    lake: FileLake, ledger: FakeLedger
+    lake: FileLake, ledger: MemoryLedger
 ) -> None:
     service = Maintenance(lake.home, ledger, SCHEMAS)
     for n in range(7):
@@ -357,7 +357,7 @@ def test_a_service_rewrites_when_many_files_have_come_and_once_a_partition_is_qu
     assert Maintenance(lake.home, ledger, SCHEMAS).tend(TABLE).rewritten == 2, "our clock was ahead when it wrote them"
 
 
-def test_a_dry_run_says_what_there_is_to_do_and_does_nothing(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_dry_run_says_what_there_is_to_do_and_does_nothing(lake: FileLake, ledger: MemoryLedger) -> None:
     for n in range(3):
         publish(lake, ledger, row(f"{n}", n))
     before = paths(lake)
@@ -368,7 +368,7 @@ def test_a_dry_run_says_what_there_is_to_do_and_does_nothing(lake: FileLake, led
     assert (done.files_before, done.files_after, done.rewritten) == (3, 1, 3)
 
 
-def test_a_dry_run_counts_files_that_are_rewritten_twice(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_dry_run_counts_files_that_are_rewritten_twice(lake: FileLake, ledger: MemoryLedger) -> None:
     for n in range(103):
         publish(lake, ledger, row(f"{n}", n % 20))
     planned = Maintenance(lake.home, ledger, SCHEMAS).tend_whole(TABLE, dry_run=True)
@@ -376,13 +376,13 @@ def test_a_dry_run_counts_files_that_are_rewritten_twice(lake: FileLake, ledger:
     assert (planned.files_after, planned.rewritten) == (done.files_after, done.rewritten)
 
 
-def test_a_table_that_was_never_made_needs_nothing(lake: FileLake, ledger: FakeLedger) -> None:
+def test_a_table_that_was_never_made_needs_nothing(lake: FileLake, ledger: MemoryLedger) -> None:
     assert tend(lake, ledger).files_after == 0
     assert Maintenance(lake.home, ledger, SCHEMAS).tend(TABLE).rewritten == 0
 
 
 def test_a_disk_without_room_to_sort_is_told_and_nothing_is_rewritten(
-    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(3):
         publish(lake, ledger, row(f"{n}", n))
@@ -392,7 +392,7 @@ def test_a_disk_without_room_to_sort_is_told_and_nothing_is_rewritten(
     assert len(files(lake)) == 3
 
 
-def test_files_stay_few_however_often_a_table_is_published(lake: FileLake, ledger: FakeLedger) -> None:
+def test_files_stay_few_however_often_a_table_is_published(lake: FileLake, ledger: MemoryLedger) -> None:
     service = Maintenance(lake.home, ledger, SCHEMAS)
     most = 0
     for n in range(70):
@@ -409,7 +409,7 @@ def test_files_stay_few_however_often_a_table_is_published(lake: FileLake, ledge
 
 
 def test_a_process_that_was_stopped_for_days_commits_no_file_that_was_taken_for_a_leftover(
-    lake: FileLake, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(2):
         publish(lake, ledger, row(f"i{number}", number))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from lakeside.things import instant, row, rows
 from ocelog.app.log_types import table_schemas
 from ocelog.errors import QueryError
@@ -27,12 +27,12 @@ Ask = Callable[[str], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def ledger() -> FakeLedger:
-    return FakeLedger()
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
 
 
 @pytest.fixture
-def ask(tmp_path: Path, ledger: FakeLedger) -> Ask:
+def ask(tmp_path: Path, ledger: MemoryLedger) -> Ask:
     queries = Queries(tmp_path, ledger, SCHEMAS, saved=saved_views())
 
     def run(sql: str) -> list[dict[str, Any]]:
@@ -43,7 +43,7 @@ def ask(tmp_path: Path, ledger: FakeLedger) -> Ask:
 
 
 @pytest.fixture
-def land(tmp_path: Path, ledger: FakeLedger) -> Callable[..., None]:
+def land(tmp_path: Path, ledger: MemoryLedger) -> Callable[..., None]:
     """Land rows, the first half of them published."""
     lake = FileLake(tmp_path, ledger, SCHEMAS)
 
@@ -355,7 +355,7 @@ def test_only_the_tables_of_a_view_are_read(tmp_path: Path, ask: Ask, land: Call
         ask("FROM open_findings")
 
 
-def test_what_a_view_is_made_of_counts_as_read(tmp_path: Path, ledger: FakeLedger) -> None:
+def test_what_a_view_is_made_of_counts_as_read(tmp_path: Path, ledger: MemoryLedger) -> None:
     queries = Queries(tmp_path, ledger, SCHEMAS, saved=saved_views())
     with queries.run("FROM open_issues, findings_at(now())") as answer:
         assert answer.tables == {"open_issues", "wiz_issues_current", "findings_at", FINDINGS}

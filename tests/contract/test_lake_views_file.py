@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from lakeside.things import instant, row, rows
 from ocelog.app.log_types import table_schemas
 from ocelog.errors import OcelogError
@@ -29,7 +29,7 @@ class Home:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.ledger = FakeLedger()
+        self.ledger = MemoryLedger()
         self.lake = FileLake(path, self.ledger, SCHEMAS)
         self.views = ViewsFile(path, SCHEMAS)
 

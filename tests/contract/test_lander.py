@@ -13,7 +13,7 @@ import pytest
 from ocelog.app.log_types import table_schemas
 from ocelog.lake.lake import FileLake
 from ocelog.lake.write.publish import Publisher
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import REJECTIONS, Origin, Slice, SourceRow, table_name
 from ocelog.pull.landing import Lander, PageLanded
 from ocelog.pull.memory import Memory
@@ -31,21 +31,21 @@ TABLE = table_name(KIND.log_type)
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", durable=False)
-    opened.add_source(SourceRow(id="s", name="s", kind="wiz", added_us=0))
+    opened.sources.add(SourceRow(id="s", name="s", kind="wiz", added_us=0))
     yield opened
     opened.close()
 
 
 @pytest.fixture
 def lake(tmp_path: Path, ledger: Ledger) -> FileLake:
-    return FileLake(tmp_path, ledger, table_schemas())
+    return FileLake(tmp_path, ledger.lake, table_schemas())
 
 
 def slice_of(ledger: Ledger) -> Slice:
-    marks = ledger.marks("s", KIND.log_type)
+    marks = ledger.pulling.marks("s", KIND.log_type)
     since, until = from_us(0), from_us(10**15)
     plain = Slice(source_id="s", log_type=KIND.log_type, origin=Origin.LIVE, by="createdAt", since=since, until=until)
-    (planned,) = ledger.plan(marks, marks, [plain])
+    (planned,) = ledger.pulling.plan(marks, marks, [plain])
     return planned
 
 
@@ -79,10 +79,10 @@ def test_a_rejection_keeps_the_fields_that_were_refused_or_failed_in_its_answer(
         refused=frozenset({"notes"}),
         unknown={1: frozenset({"dueAt"}), 0: frozenset({"type"})},
     )
-    landing = lander(ledger, lake, slice_)
+    landing = lander(ledger.pulling, lake, slice_)
     landed = landing.land(shown, ask_of(slice_, 500), shaper_of(ISSUES).shape(shown.records), to=slice_)
     assert (landed.events, landed.rejections) == (1, 1)
-    (part,) = ledger.parts(REJECTIONS)
+    (part,) = ledger.lake.parts(REJECTIONS)
     (row,) = pq.read_table(tmp_path / part.path).to_pylist()
     assert (row["record_id"], row["unknown_fields"]) == ("bad", ["dueAt", "notes"])
 
@@ -93,7 +93,7 @@ def test_only_the_record_whose_field_failed_takes_it_from_the_version_before(led
         records = [{"id": name, "createdAt": "2001-01-01T00:00:00Z", "dueAt": at} for name, at in due.items()]
         shown = page(json.dumps(records).encode(), **more)
         shaped = shaper_of(ISSUES).shape(shown.records)
-        return lander(ledger, lake, slice_).land(shown, ask_of(slice_, 500), shaped, to=slice_)
+        return lander(ledger.pulling, lake, slice_).land(shown, ask_of(slice_, 500), shaped, to=slice_)
 
     day = "2001-02-01T00:00:00Z"
     assert landed({"a": day, "b": day}).events == 2
@@ -119,20 +119,20 @@ def test_a_part_that_did_not_land_is_deleted(tmp_path: Path, ledger: Ledger, lak
         def land(self, landing: Landing) -> Landed | Behind:
             if self.left:
                 self.left -= 1
-                other = lander(ledger, lake, second)
+                other = lander(ledger.pulling, lake, second)
                 shaped = shaper_of(ISSUES).shape(shown.records)
                 other.land(shown, ask_of(second, 500), shaped, to=second)
-            return ledger.land(landing)
+            return ledger.pulling.land(landing)
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(ledger, name)
+            return getattr(ledger.pulling, name)
 
     ours = lander(Overtaken(), lake, first)
     shaped = shaper_of(ISSUES).shape(shown.records)
     landed = ours.land(shown, ask_of(first, 500), shaped, to=first)
     assert (landed.events, landed.repeats, landed.rejections) == (0, 1, 0)
     files = {str(path.relative_to(tmp_path)) for path in (tmp_path / "landing").rglob("*.parquet")}
-    assert files == {part.path for table in (TABLE, REJECTIONS) for part in ledger.parts(table)}
+    assert files == {part.path for table in (TABLE, REJECTIONS) for part in ledger.lake.parts(table)}
     assert len(files) == 2
 
 
@@ -146,7 +146,7 @@ def test_an_audit_entry_whose_timestamp_is_corrected_stays_one_row(
     def shown(day: int) -> PageLanded:
         """Land one entry as a slice of that day shows it."""
         at = datetime(2026, 3, day, 12, tzinfo=UTC)
-        marks = ledger.marks("s", kind.log_type)
+        marks = ledger.pulling.marks("s", kind.log_type)
         hour = timedelta(hours=1)
         plain = Slice(
             source_id="s",
@@ -156,9 +156,9 @@ def test_an_audit_entry_whose_timestamp_is_corrected_stays_one_row(
             since=at - hour,
             until=at + hour,
         )
-        (slice_,) = ledger.plan(marks, marks, [plain])
+        (slice_,) = ledger.pulling.plan(marks, marks, [plain])
         ours = Lander(
-            ledger=ledger,
+            ledger=ledger.pulling,
             lake=lake,
             kind=kind,
             table=table,
@@ -174,6 +174,6 @@ def test_an_audit_entry_whose_timestamp_is_corrected_stays_one_row(
 
     assert shown(10).events == 1
     if published:
-        Publisher(tmp_path, ledger, table_schemas()).publish(table, force=True)
+        Publisher(tmp_path, ledger.lake, table_schemas()).publish(table, force=True)
     again = shown(20)
     assert (again.events, again.repeats) == (0, 1)

@@ -14,7 +14,7 @@ from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.installation import home as homes
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.secret import Secret
 
 KEY = bytes(range(32))
@@ -33,7 +33,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def filled(ledger: Ledger) -> Ledger:
     """Hold a source, its secret, slices in several states, a part and a stream's counts."""
     moving = taken(ledger, slice_of(), slice_of(narrowed={"severity": ("HIGH",)}))
-    ledger.land(landing(moving))
+    ledger.pulling.land(landing(moving))
     ledger.vault(KEY).put("acme", "client_secret", Secret("wiz-client-secret"))
     return ledger
 
@@ -51,7 +51,7 @@ def test_a_copy_begins_again_in_either_database_with_every_row(filled: Ledger, a
     again.fill_from(tmp_path / "copy.db")
     assert everything(again) == before
     assert again.vault(KEY).get("acme", "client_secret") == Secret("wiz-client-secret")
-    numbers = {slice_.id for slice_ in again.slices()}
+    numbers = {slice_.id for slice_ in again.pulling.slices()}
     again.outrun(1_000)
     (new,) = planned(again, slice_of())
     assert new.id > max(numbers) + 1_000
@@ -78,7 +78,7 @@ def test_a_restore_that_was_killed_is_called_again_and_no_ledger_in_use_is_overw
     assert not (tmp_path / "other").exists()
     restore(kept, tmp_path / "moved", ledger_url=second)
     with opened(tmp_path / "moved") as installation:
-        (slice_,) = installation.ledger.slices()
+        (slice_,) = installation.ledger.pulling.slices()
         assert slice_.fence == 1_000_000
     assert sorted(path.name for path in (tmp_path / "moved" / "tmp").iterdir()) == []
 

@@ -13,12 +13,12 @@ from sqlalchemy import text
 from bookkeeping.races import at_once, everything
 from bookkeeping.records import source_row
 from ocelog.errors import HomeError, LedgerUnavailableError
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 
 
 def test_a_file_ledger_is_for_its_owner_alone(tmp_path: Path) -> None:
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
-    ledger.add_source(source_row())
+    ledger.sources.add(source_row())
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
     ledger.close()
     assert modes == {"ledger.db": 0o600, "ledger.db-wal": 0o600, "ledger.db-shm": 0o600}
@@ -45,7 +45,7 @@ def test_a_write_to_a_file_that_may_only_be_read_says_what_to_do(tmp_path: Path)
     with ledger._database.read() as tx:
         tx.exec_driver_sql("PRAGMA query_only = ON")
     with pytest.raises(HomeError, match=r"may only be read.*writable"):
-        ledger.add_source(source_row())
+        ledger.sources.add(source_row())
     ledger.close()
 
 
@@ -55,7 +55,7 @@ def test_a_full_disk_is_a_matter_of_making_room_and_loses_nothing(tmp_path: Path
         tx.exec_driver_sql("PRAGMA max_page_count = 1")
     before = everything(ledger)
     with pytest.raises(LedgerUnavailableError, match="disk is full; make room, nothing is lost"):
-        ledger.add_source(source_row(settings={"long": "x" * 100_000}))
+        ledger.sources.add(source_row(settings={"long": "x" * 100_000}))
     assert everything(ledger) == before
     ledger.close()
 
@@ -63,15 +63,15 @@ def test_a_full_disk_is_a_matter_of_making_room_and_loses_nothing(tmp_path: Path
 def test_a_ledger_that_another_process_holds_for_too_long_is_busy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ocelog.ledger.transactions._BUSY_SECONDS", 0)
+    monkeypatch.setattr("ocelog.ledger.database.transactions._BUSY_SECONDS", 0)
     path = tmp_path / "ledger.db"
     ledger = Ledger.open(f"sqlite:///{path}")
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerUnavailableError, match="another process"):
-            ledger.add_source(source_row())
-        assert ledger.sources() == [], "readers go on"
-    ledger.add_source(source_row())
+            ledger.sources.add(source_row())
+        assert ledger.sources.listed() == [], "readers go on"
+    ledger.sources.add(source_row())
     ledger.close()
 
 
@@ -88,10 +88,10 @@ def test_a_durable_ledger_waits_for_the_disk(tmp_path: Path) -> None:
 
 def test_a_ledger_in_memory_serves_many_threads() -> None:
     ledger = Ledger.open("sqlite://")
-    calls = [lambda n=n: ledger.add_source(source_row(f"s{n}")) for n in range(8)]
+    calls = [lambda n=n: ledger.sources.add(source_row(f"s{n}")) for n in range(8)]
     outcomes = at_once(calls)
     assert outcomes == [None] * 8
-    assert len(ledger.sources()) == 8
+    assert len(ledger.sources.listed()) == 8
     ledger.close()
 
 
@@ -102,10 +102,10 @@ def test_a_connection_that_the_server_ended_is_made_anew(postgresql: Callable[[]
         end = {"process": tx.execute(text("SELECT pg_backend_pid()")).scalar_one()}
     with other._database.write() as tx:
         tx.execute(text("SELECT pg_terminate_backend(:process, 5000)"), end)
-    assert ledger.sources() == []
+    assert ledger.sources.listed() == []
     with pytest.raises(LedgerUnavailableError, match="try again"), ledger._database.write() as tx:
         tx.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
-    assert ledger.sources() == []
+    assert ledger.sources.listed() == []
     ledger.close()
     other.close()
 

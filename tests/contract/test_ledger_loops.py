@@ -7,10 +7,11 @@ from sqlalchemy import text
 
 from bookkeeping.crashes import crash_everywhere
 from bookkeeping.records import NOW, TABLE, landing, taken
-from ocelog.ledger import loops
-from ocelog.ledger import open as opening
-from ocelog.ledger.store import Ledger, LoopMark
-from ocelog.ledger.transactions import connect
+from ocelog.ledger.database import open as opening
+from ocelog.ledger.database.transactions import connect
+from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.rows import loops
+from ocelog.ledger.rows.loops import LoopMark
 from ocelog.times import to_us
 
 
@@ -29,25 +30,25 @@ def judged(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> Callable[[int], N
 def _land(ledger: Ledger, count: int) -> None:
     held = taken(ledger)
     for n in range(count):
-        ledger.land(landing(held, loaded_through=n))
+        ledger.pulling.land(landing(held, loaded_through=n))
 
 
 def _removable(ledger: Ledger) -> list[int]:
-    return [part.sequence for part in ledger.removable(TABLE, 2)]
+    return [part.sequence for part in ledger.lake.removable(TABLE, 2)]
 
 
 def test_a_part_stays_until_every_loop_is_done_with_it(ledger: Ledger, judged: Callable[[int], None]) -> None:
     _land(ledger, 3)
-    ledger.published(TABLE, 3, at_us=1)
+    ledger.lake.published(TABLE, 3, at_us=1)
     assert _removable(ledger) == []
-    ledger.forget(TABLE, [1, 2, 3])
-    assert [part.sequence for part in ledger.parts(TABLE)] == [1, 2, 3], "whoever asks"
+    ledger.lake.forget(TABLE, [1, 2, 3])
+    assert [part.sequence for part in ledger.lake.parts(TABLE)] == [1, 2, 3], "whoever asks"
     judged(2)
     assert _removable(ledger) == [1, 2]
     judged(1)
     assert _removable(ledger) == [1, 2], "a mark does not go back by itself"
-    ledger.forget(TABLE, [1, 2, 3])
-    assert [part.sequence for part in ledger.parts(TABLE)] == [3]
+    ledger.lake.forget(TABLE, [1, 2, 3])
+    assert [part.sequence for part in ledger.lake.parts(TABLE)] == [3]
 
 
 def test_what_another_loop_is_done_with_stays_until_it_is_published(
@@ -55,7 +56,7 @@ def test_what_another_loop_is_done_with_stays_until_it_is_published(
 ) -> None:
     _land(ledger, 2)
     judged(2)
-    ledger.published(TABLE, 1, at_us=1)
+    ledger.lake.published(TABLE, 1, at_us=1)
     assert _removable(ledger) == [1]
 
 
@@ -64,17 +65,17 @@ def test_a_loop_that_is_no_more_keeps_nothing(
 ) -> None:
     _land(ledger, 2)
     judged(1)
-    ledger.published(TABLE, 2, at_us=1)
+    ledger.lake.published(TABLE, 2, at_us=1)
     monkeypatch.setattr(loops, "LOOPS", (loops.PUBLISH,))
     assert _removable(ledger) == [1], "its mark stands until it is given up"
-    ledger.give_up_marks("detect")
+    ledger.lake.give_up_marks("detect")
     assert _removable(ledger) == [1, 2]
-    assert [each.loop for each in ledger.loop_marks()] == ["publish"]
+    assert [each.loop for each in ledger.lake.loop_marks()] == ["publish"]
 
 
 def test_a_loop_that_has_no_mark_yet_is_done_with_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     _land(ledger, 1)
-    ledger.published(TABLE, 1, at_us=1)
+    ledger.lake.published(TABLE, 1, at_us=1)
     monkeypatch.setattr(loops, "LOOPS", (loops.PUBLISH, "detect"))
     assert _removable(ledger) == []
 
@@ -82,7 +83,7 @@ def test_a_loop_that_has_no_mark_yet_is_done_with_nothing(ledger: Ledger, monkey
 @pytest.mark.usefixtures("judged")
 def test_a_mark_is_born_with_the_counter_of_its_table(ledger: Ledger) -> None:
     _land(ledger, 1)
-    assert ledger.loop_marks() == [
+    assert ledger.lake.loop_marks() == [
         LoopMark(loop=loop, table=TABLE, sequence=0, parts=1, rows=1, oldest_us=to_us(NOW))
         for loop in ("detect", "publish")
     ]
@@ -91,23 +92,23 @@ def test_a_mark_is_born_with_the_counter_of_its_table(ledger: Ledger) -> None:
 def test_a_loop_that_lags_is_told_with_what_lies_before_it(ledger: Ledger, judged: Callable[[int], None]) -> None:
     _land(ledger, 3)
     judged(1)
-    ledger.published(TABLE, 3, at_us=1)
-    detect, publish = ledger.loop_marks()
+    ledger.lake.published(TABLE, 3, at_us=1)
+    detect, publish = ledger.lake.loop_marks()
     assert (detect.sequence, detect.parts, detect.rows, detect.oldest_us) == (1, 2, 2, to_us(NOW))
     assert (publish.sequence, publish.parts, publish.rows, publish.oldest_us) == (3, 0, 0, None)
 
 
 def test_a_table_that_went_back_is_published_again_from_there(ledger: Ledger) -> None:
     _land(ledger, 3)
-    ledger.published(TABLE, 3, at_us=1)
-    ledger.unpublish(TABLE, 1)
-    assert [each.sequence for each in ledger.loop_marks()] == [1]
+    ledger.lake.published(TABLE, 3, at_us=1)
+    ledger.lake.unpublish(TABLE, 1)
+    assert [each.sequence for each in ledger.lake.loop_marks()] == [1]
     assert _removable(ledger) == [1]
 
 
 def test_a_crash_at_any_statement_of_a_note_of_publishing_leaves_nothing_behind(ledger: Ledger) -> None:
     _land(ledger, 2)
-    assert crash_everywhere(ledger, lambda: ledger.published(TABLE, 2, at_us=1)) >= 4
+    assert crash_everywhere(ledger, lambda: ledger.lake.published(TABLE, 2, at_us=1)) >= 4
 
 
 def test_publishing_is_where_it_was_after_the_migration(address: str) -> None:
@@ -127,7 +128,7 @@ def test_publishing_is_where_it_was_after_the_migration(address: str) -> None:
         tx.execute(text(part), {"table": "published", "number": 3, "path": "p", "published": 5})
     database.close()
     migrated = Ledger.open(address)
-    assert {each.table: each.sequence for each in migrated.loop_marks()} == {
+    assert {each.table: each.sequence for each in migrated.lake.loop_marks()} == {
         "waiting": 2,
         "published": 3,
         "cleaned": 7,

@@ -20,10 +20,10 @@ from sqlalchemy import inspect, text
 from bookkeeping.races import at_once, everything
 from bookkeeping.records import planned, slice_of
 from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError
-from ocelog.ledger import open as opening
 from ocelog.ledger import tables
-from ocelog.ledger.store import Ledger
-from ocelog.ledger.transactions import Database, connect
+from ocelog.ledger.database import open as opening
+from ocelog.ledger.database.transactions import Database, connect
+from ocelog.ledger.ledger import Ledger
 from ocelog.times import from_us
 
 
@@ -113,10 +113,10 @@ def test_a_stream_of_the_first_version_is_there_after_the_migration(bare: Databa
         )
     bare.close()
     migrated = Ledger.open(address)
-    marks = migrated.marks("acme", "Wiz.Issues")
+    marks = migrated.pulling.marks("acme", "Wiz.Issues")
     assert (marks.edge, marks.offset, marks.covered) == (from_us(5), None, ())
-    assert migrated.plan(marks, replace(marks, offset=timedelta(hours=1)), []) == []
-    assert migrated.marks("acme", "Wiz.Issues").offset == timedelta(hours=1)
+    assert migrated.pulling.plan(marks, replace(marks, offset=timedelta(hours=1)), []) == []
+    assert migrated.pulling.marks("acme", "Wiz.Issues").offset == timedelta(hours=1)
     migrated.close()
 
 
@@ -185,7 +185,7 @@ def test_a_database_with_tables_of_another_program_is_refused_and_left_alone(bar
 def test_opening_an_up_to_date_ledger_does_not_import_alembic(ledger: Ledger, address: str) -> None:
     assert ledger.id
     script = (
-        "import sys; from ocelog.ledger.store import Ledger; Ledger.open(sys.argv[1]).close();"
+        "import sys; from ocelog.ledger.ledger import Ledger; Ledger.open(sys.argv[1]).close();"
         "print([name for name in ('alembic', 'pyarrow', 'duckdb') if name in sys.modules])"
     )
     done = subprocess.run(

@@ -9,7 +9,7 @@ from bookkeeping.crashes import crash_everywhere
 from bookkeeping.races import at_once, everything
 from bookkeeping.records import ISSUES, NOW, slice_of, source_row, taken
 from ocelog.errors import LostFenceError
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, Covered, Marks, Origin, SliceState
 
 HOUR = timedelta(hours=1)
@@ -17,104 +17,107 @@ LEASE = timedelta(minutes=10)
 
 
 def test_a_stream_that_has_not_begun_has_blank_marks(ledger: Ledger) -> None:
-    ledger.add_source(source_row())
-    assert ledger.marks("acme", ISSUES) == Marks(source_id="acme", log_type=ISSUES)
-    assert ledger.streams() == []
-    assert ledger.next_due() is None
+    ledger.sources.add(source_row())
+    assert ledger.pulling.marks("acme", ISSUES) == Marks(source_id="acme", log_type=ISSUES)
+    assert ledger.pulling.streams() == []
+    assert ledger.pulling.next_due() is None
 
 
 def test_planning_saves_slices_and_marks_together(ledger: Ledger) -> None:
-    ledger.add_source(source_row())
-    before = ledger.marks("acme", ISSUES)
+    ledger.sources.add(source_row())
+    before = ledger.pulling.marks("acme", ISSUES)
     after = replace(before, edge=NOW, backfill_since=NOW - HOUR, relook_at=NOW, swept_at=NOW, offset=-HOUR)
     always = Covered(lowest=None, highest=-HOUR, through=NOW, since=NOW - HOUR)
     after = replace(after, covered=(always, replace(always, lowest=-25 * HOUR)))
-    one, two = ledger.plan(before, after, [slice_of(), slice_of(origin=Origin.SWEEP)])
-    assert ledger.slices() == [one, two]
+    one, two = ledger.pulling.plan(before, after, [slice_of(), slice_of(origin=Origin.SWEEP)])
+    assert ledger.pulling.slices() == [one, two]
     assert one == slice_of(id=one.id)
     assert two.id > one.id > 0
-    assert ledger.marks("acme", ISSUES) == after
+    assert ledger.pulling.marks("acme", ISSUES) == after
 
 
 def test_a_plan_on_marks_that_have_moved_plans_nothing(ledger: Ledger) -> None:
-    ledger.add_source(source_row())
-    before = ledger.marks("acme", ISSUES)
-    ledger.plan(before, replace(before, edge=NOW), [slice_of()])
+    ledger.sources.add(source_row())
+    before = ledger.pulling.marks("acme", ISSUES)
+    ledger.pulling.plan(before, replace(before, edge=NOW), [slice_of()])
     there = everything(ledger)
     with pytest.raises(LostFenceError):
-        ledger.plan(before, replace(before, edge=NOW + HOUR), [slice_of()])
+        ledger.pulling.plan(before, replace(before, edge=NOW + HOUR), [slice_of()])
     assert everything(ledger) == there
 
 
 def test_a_plan_for_a_source_that_is_gone_plans_nothing(ledger: Ledger) -> None:
     marks = Marks(source_id="acme", log_type=ISSUES)
     with pytest.raises(LostFenceError):
-        ledger.plan(marks, marks, [slice_of()])
-    assert ledger.streams() == []
+        ledger.pulling.plan(marks, marks, [slice_of()])
+    assert ledger.pulling.streams() == []
 
 
 def test_of_two_that_plan_at_once_one_does(ledger: Ledger, other: Ledger) -> None:
-    ledger.add_source(source_row())
+    ledger.sources.add(source_row())
     for hour in range(10):
-        before = ledger.marks("acme", ISSUES)
+        before = ledger.pulling.marks("acme", ISSUES)
         after = replace(before, edge=NOW + hour * HOUR)
-        calls = [lambda at=at: at.plan(before, after, [slice_of()]) for at in (ledger, other)]  # noqa: B023 - at once
+        calls = [lambda at=at: at.pulling.plan(before, after, [slice_of()]) for at in (ledger, other)]  # noqa: B023 - at once
         outcomes = at_once(calls)
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["LostFenceError", "list"], outcomes
-    assert len(ledger.slices()) == 10
+    assert len(ledger.pulling.slices()) == 10
 
 
 def test_a_crash_at_any_statement_of_a_plan_leaves_nothing_behind(ledger: Ledger) -> None:
-    ledger.add_source(source_row())
-    before = ledger.marks("acme", ISSUES)
-    crashes = crash_everywhere(ledger, lambda: ledger.plan(before, replace(before, edge=NOW), [slice_of()] * 3))
+    ledger.sources.add(source_row())
+    before = ledger.pulling.marks("acme", ISSUES)
+    crashes = crash_everywhere(ledger, lambda: ledger.pulling.plan(before, replace(before, edge=NOW), [slice_of()] * 3))
     assert crashes >= 6
 
 
 def test_splitting_retires_the_parent_and_plans_its_children(ledger: Ledger) -> None:
     held = taken(ledger)
     half = NOW - HOUR / 2
-    ledger.split(held, [slice_of(until=half), slice_of(since=half)])
-    parent, *children = ledger.slices()
+    ledger.pulling.split(held, [slice_of(until=half), slice_of(since=half)])
+    parent, *children = ledger.pulling.slices()
     assert parent.state is SliceState.RETIRED
     assert [(child.since, child.until, child.state, child.fence) for child in children] == [
         (NOW - HOUR, half, SliceState.WAITING, 0),
         (half, NOW, SliceState.WAITING, 0),
     ]
-    assert ledger.take("one", now=NOW) is not None
+    assert ledger.pulling.take("one", now=NOW) is not None
 
 
 def test_a_crash_at_any_statement_of_a_split_leaves_the_parent_to_be_read(ledger: Ledger) -> None:
     held = taken(ledger)
-    assert crash_everywhere(ledger, lambda: ledger.split(held, [slice_of(), slice_of(), slice_of()])) >= 4
+    assert crash_everywhere(ledger, lambda: ledger.pulling.split(held, [slice_of(), slice_of(), slice_of()])) >= 4
 
 
 def test_only_slices_that_were_read_to_their_end_are_forgotten(ledger: Ledger) -> None:
-    ledger.add_source(source_row())
-    marks = ledger.marks("acme", ISSUES)
+    ledger.sources.add(source_row())
+    marks = ledger.pulling.marks("acme", ISSUES)
     states = (SliceState.DRAINED, SliceState.RETIRED, SliceState.WAITING, SliceState.PARKED)
-    ledger.plan(marks, marks, [slice_of(state=state) for state in (*states, *states)])
-    ids = [each.id for each in ledger.slices()]
-    assert ledger.forget_slices([*ids[:4], *range(10_000, 12_000)]) == 2
-    assert [each.id for each in ledger.slices()] == ids[2:]
-    assert ledger.forget_slices([]) == 0
+    ledger.pulling.plan(marks, marks, [slice_of(state=state) for state in (*states, *states)])
+    ids = [each.id for each in ledger.pulling.slices()]
+    assert ledger.pulling.forget_slices([*ids[:4], *range(10_000, 12_000)]) == 2
+    assert [each.id for each in ledger.pulling.slices()] == ids[2:]
+    assert ledger.pulling.forget_slices([]) == 0
 
 
 def test_what_fails_has_failed_since_then_however_it_is_asked_or_cut(ledger: Ledger) -> None:
-    ledger.add_source(source_row())
+    ledger.sources.add(source_row())
     slice_ = taken(ledger)
     failed = replace(slice_, checkpoint=Checkpoint(failures=1), reason="HTTP 500")
-    ledger.move(slice_, failed)
-    (since,) = [each.failing_since for each in ledger.slices()]
+    ledger.pulling.move(slice_, failed)
+    (since,) = [each.failing_since for each in ledger.pulling.slices()]
     assert since is not None
     # Smaller pages, then the first page again, then pieces: none of it is an answer.
-    ledger.move(slice_, replace(failed, checkpoint=Checkpoint(page_size=20)))
+    ledger.pulling.move(slice_, replace(failed, checkpoint=Checkpoint(page_size=20)))
     half = slice_.since + (slice_.until - slice_.since) / 2
     pieces = [replace(slice_, id=0, until=half, reason=None), replace(slice_, id=0, since=half, reason=None)]
-    ledger.split(slice_, pieces)
-    found = ledger.slices(states=[SliceState.WAITING])
+    ledger.pulling.split(slice_, pieces)
+    found = ledger.pulling.slices(states=[SliceState.WAITING])
     assert [(each.failing_since, each.reason) for each in found] == [(since, "HTTP 500")] * 2
-    piece = ledger.take("worker", now=NOW)
+    piece = ledger.pulling.take("worker", now=NOW)
     assert piece is not None
-    ledger.move(piece, replace(piece, checkpoint=Checkpoint(after="next"), reason=None))
-    assert sorted(each.failing_since is None for each in ledger.slices(states=[SliceState.WAITING])) == [False, True]
+    ledger.pulling.move(piece, replace(piece, checkpoint=Checkpoint(after="next"), reason=None))
+    assert sorted(each.failing_since is None for each in ledger.pulling.slices(states=[SliceState.WAITING])) == [
+        False,
+        True,
+    ]

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from bookkeeping.records import source_row
 from ocelog.errors import HomeError
 from ocelog.ledger import tables
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.vault import Vault
 from ocelog.secret import Secret
 
@@ -18,7 +18,7 @@ SHOWN = Secret("wiz-client-secret ünï")
 
 @pytest.fixture
 def vault(ledger: Ledger) -> Vault:
-    ledger.add_source(source_row())
+    ledger.sources.add(source_row())
     return ledger.vault(KEY)
 
 
@@ -51,7 +51,7 @@ def test_one_secret_is_never_sealed_the_same_way_twice(ledger: Ledger, vault: Va
 
 @pytest.mark.parametrize("column", ["source_id", "name"])
 def test_a_sealed_secret_does_not_open_in_another_row(ledger: Ledger, vault: Vault, column: str) -> None:
-    ledger.add_source(source_row("other"))
+    ledger.sources.add(source_row("other"))
     vault.put("acme", "client_secret", SHOWN)
     with ledger._database.write() as tx:
         tx.execute(update(tables.secrets).values({column: "other"}))
@@ -126,7 +126,7 @@ def test_only_files_and_variables_can_be_referenced(vault: Vault, reference: str
 
 def test_removing_a_source_forgets_its_secrets(ledger: Ledger, vault: Vault) -> None:
     vault.put("acme", "client_secret", SHOWN)
-    ledger.remove_source("acme")
+    ledger.sources.remove("acme")
     with pytest.raises(HomeError):
         vault.get("acme", "client_secret")
 

@@ -86,10 +86,10 @@ def test_draining_ends_whatever_is_answered(
     pull = Pull(source=whim, page_size=4)
     pull.plan(SINCE, SINCE + timedelta(hours=6))
     for _ in range(300):
-        slice_ = pull.ledger.take("test", now=pull.now)
+        slice_ = pull.ledger.pulling.take("test", now=pull.now)
         if slice_ is not None:
             before = whim.asked
-            pull.ledger.release(pull.puller.drain(slice_).slice_)
+            pull.ledger.pulling.release(pull.puller.drain(slice_).slice_)
             assert whim.asked - before <= MOST_OF_ONE_DRAIN
         elif waiting := pull.slices(SliceState.WAITING):
             pull.now = max(pull.now, min(found.due_at for found in waiting))
@@ -104,10 +104,10 @@ def test_an_api_that_never_ends_even_where_nothing_can_be_is_down_and_nothing_is
     pull = Pull(source=whim, page_size=4)
     pull.plan(SINCE, SINCE + timedelta(hours=6))
     for _ in range(12):
-        slice_ = pull.ledger.take("test", now=pull.now)
+        slice_ = pull.ledger.pulling.take("test", now=pull.now)
         if slice_ is not None:
             drained = pull.puller.drain(slice_)
-            pull.ledger.release(drained.slice_)
+            pull.ledger.pulling.release(drained.slice_)
             assert drained.blames in (None, "stream")
         pull.now += timedelta(minutes=6)
     assert pull.slices(SliceState.PARKED) == []

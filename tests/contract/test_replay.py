@@ -17,8 +17,8 @@ from ocelog.errors import LostFenceError
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
 from ocelog.lake.write.cleaning import clean
-from ocelog.ledger.slices import holder_of
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.rows.slices import holder_of
 
 OBSERVED = datetime(2026, 8, 2, tzinfo=UTC)
 RECORD = {"id": "late-1", "createdAt": "2026-08-01T00:00:00Z", "updatedAt": "2026-08-01T01:00:00Z", "status": "OPEN"}
@@ -26,14 +26,14 @@ KILLED = """
 import os, pickle, signal, sys
 from ocelog.app import rejections
 from ocelog.installation.opening import opened
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.pulling import SliceLedger
 
 def kill(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 found = pickle.loads(sys.stdin.buffer.read())
 rejections.stored = lambda _: found
-Ledger.land = kill
+SliceLedger.land = kill
 with opened() as installation:
     rejections.replay(installation)
 """
@@ -46,7 +46,7 @@ def home(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make(path, ledger_url=address)
     monkeypatch.setenv("OCELOG_HOME", str(path))
     ledger = Ledger.open(address)
-    ledger.add_source(source_row())
+    ledger.sources.add(source_row())
     begun(ledger, edge=OBSERVED)
     ledger.close()
     return path
@@ -81,11 +81,11 @@ def test_a_killed_replay_is_made_good_by_the_next(home: Path, monkeypatch: pytes
     folder = home / "landing" / "wiz_issues"
     (orphan,) = folder.iterdir()
     with opened() as installation:
-        assert clean(home, "wiz_issues", installation.ledger) == 0
+        assert clean(home, "wiz_issues", installation.ledger.lake) == 0
         assert replay(installation, monkeypatch).events == 1
         assert replay(installation, monkeypatch).repeats == 1
-        assert clean(home, "wiz_issues", installation.ledger) == 1
-        landed = [home / part.path for part in installation.ledger.parts("wiz_issues")]
+        assert clean(home, "wiz_issues", installation.ledger.lake) == 1
+        landed = [home / part.path for part in installation.ledger.lake.parts("wiz_issues")]
     assert list(folder.iterdir()) == landed
     assert orphan not in landed
 
@@ -95,9 +95,9 @@ def test_a_replay_of_another_home_is_told_and_landed_under_by_nobody(
 ) -> None:
     with opened() as installation:
         ledger = installation.ledger
-        claim = ledger.take_claim("replay", "acme", holder_of("another-home"))
+        claim = ledger.pulling.take_claim("replay", "acme", holder_of("another-home"))
         with pytest.raises(LostFenceError, match="under way already, by another-home"):
             replay(installation, monkeypatch)
-        ledger.release_claim(claim)
+        ledger.pulling.release_claim(claim)
         assert replay(installation, monkeypatch).events == 1
         assert not any((home / "landing" / table).is_dir() for table in table_schemas() if table != "wiz_issues")

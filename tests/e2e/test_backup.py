@@ -16,7 +16,7 @@ import pytest
 
 from commands import Ocelog
 from ocelog.lake.write.cleaning import clean
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World
@@ -134,7 +134,7 @@ def test_a_second_backup_copies_only_what_is_new_and_a_damaged_one_is_refused(oc
     # As if the grace of ten minutes had passed, and then the disk of the lake was not mounted.
     with contextlib.closing(Ledger.open(f"sqlite:///{ocelog.home / 'ledger.db'}", create=False)) as ledger:
         for table in TABLES:
-            clean(ocelog.home, table, ledger, grace=timedelta(0))
+            clean(ocelog.home, table, ledger.lake, grace=timedelta(0))
     before = {path for path in kept.rglob("*") if path.suffix in (".parquet", ".avro", ".json")}
     (ocelog.home / "lake").rename(tmp_path / "lake")
     assert "the lake is missing" in ocelog("backup", str(kept), code=2).err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog, simulator
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -61,8 +61,8 @@ def test_a_reader_asks_and_looks_and_changes_nothing(shared: Ocelog) -> None:
 def test_a_reader_sees_what_a_writer_has_just_committed(shared: Ocelog) -> None:
     writer = Ledger.open(f"sqlite:///{shared.home}/ledger.db", create=False)
     try:
-        (row,) = writer.sources()
-        writer.save_source(row)
+        (row,) = writer.sources.listed()
+        writer.sources.save(row)
         assert (shared.home / "ledger.db-wal").stat().st_size > 0
         assert shared.as_reader("query", "SELECT 1 AS one").lines == [{"one": 1}]
         assert shared.as_reader("source", "list", "--json").json[0]["name"] == "prod"

@@ -49,7 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make(path, ledger_url=None)
     with opened(path) as installation:
         for name in ("prod", "prod-eu", "내-Wiz", "a b; c"):
-            installation.ledger.add_source(SourceRow(id=f"id{len(name)}", name=name, kind="wiz", added_us=1))
+            installation.ledger.sources.add(SourceRow(id=f"id{len(name)}", name=name, kind="wiz", added_us=1))
     return path
 
 
@@ -109,7 +109,7 @@ def test_nothing_is_written_and_the_lake_is_not_opened(home: Path) -> None:
 
 def test_names_are_offered_while_the_ledger_is_in_use(home: Path) -> None:
     with opened(home) as installation:
-        installation.ledger.remove_source("id6")
+        installation.ledger.sources.remove("id6")
         assert offered(home, "ocelog status ") == ["prod", "prod-eu", "내-Wiz"]
 
 

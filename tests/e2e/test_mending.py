@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from wizsim.clock import Clock
 from wizsim.server import Server
@@ -131,7 +131,7 @@ def test_damaged_settings_of_one_source_are_told_and_the_others_work(ocelog: Oce
 def test_a_pull_after_an_outage_asks_for_news_too(ocelog: Ocelog) -> None:
     ocelog("pull")
     ledger = Ledger.open(f"sqlite:///{ocelog.home}/ledger.db")
-    marks = ledger.marks("sim", "Wiz.Audit")
+    marks = ledger.pulling.marks("sim", "Wiz.Audit")
     assert marks.edge is not None
     failed = Slice(
         source_id="sim",
@@ -144,12 +144,12 @@ def test_a_pull_after_an_outage_asks_for_news_too(ocelog: Ocelog) -> None:
         checkpoint=Checkpoint(failures=3),
     )
     # As a long outage leaves it: so many wait that the planner plans no more.
-    ledger.plan(marks, marks, [failed] * 20)
+    ledger.pulling.plan(marks, marks, [failed] * 20)
     ocelog("pull")
-    edge = ledger.marks("sim", "Wiz.Audit").edge
+    edge = ledger.pulling.marks("sim", "Wiz.Audit").edge
     assert edge is not None
     assert edge > marks.edge
-    assert not ledger.slices(states=[SliceState.WAITING])
+    assert not ledger.pulling.slices(states=[SliceState.WAITING])
     ledger.close()
 
 

@@ -11,7 +11,7 @@ from ocelog.cli import main
 from ocelog.installation.opening import opened
 from ocelog.lake.upkeep.purge import delete_rows
 from ocelog.lake.write.damage import lost_part
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.sources import SourceLedger
 
 
 def test_a_purge_that_was_killed_half_way_is_finished_before_the_name_is_added_again(
@@ -62,12 +62,12 @@ def test_a_purge_leaves_no_file_of_its_source_in_landing_whether_or_not_anything
     with opened(ocelog.home) as installation:
         ledger = installation.ledger
         aside, repaired, landed = (
-            next(part for part in ledger.parts(table) if part.source_id == "prod")
+            next(part for part in ledger.lake.parts(table) if part.source_id == "prod")
             for table in ("wiz_audit", "wiz_issues", "wiz_vulnerability_finding")
         )
         for part in (aside, repaired):
-            ledger.set_aside(lost_part(part, "is missing"))
-        ledger.plan_lost([repaired.path], [])
+            ledger.lake.set_aside(lost_part(part, "is missing"))
+        ledger.losses.plan([repaired.path], [])
         # As a process that was killed before its commit leaves it.
         landed_file = ocelog.home / landed.path
         shutil.copy(landed_file, landed_file.with_name(f"{landed_file.name.rsplit('-', 1)[0]}-0.parquet"))
@@ -88,7 +88,7 @@ def test_a_purge_that_is_killed_before_the_ledger_forgets_has_deleted_every_file
         raise KeyboardInterrupt
 
     monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
-    monkeypatch.setattr(Ledger, "purge_source", killed)
+    monkeypatch.setattr(SourceLedger, "purge", killed)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         main(["source", "remove", "prod", "--purge", "--yes"])
     assert list((ocelog.home / "landing").rglob("*.parquet")) == []

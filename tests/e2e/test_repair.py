@@ -70,7 +70,7 @@ def everything() -> dict[str, list[dict[str, Any]]]:
     """Return the ids of each table with the version that is current; no row may be there twice."""
     found = {}
     with opened(reading=True) as installation:
-        queries = Queries(installation.home.path, installation.ledger, table_schemas())
+        queries = Queries(installation.home.path, installation.ledger.lake, table_schemas())
         for table in TABLES:
             sql = f"SELECT id, max_by(p_version, p_version_time) AS version FROM {table} GROUP BY id ORDER BY id"  # noqa: S608 - our own names
             with queries.run(sql) as answer:
@@ -224,7 +224,7 @@ def test_what_a_removed_source_lost_is_read_again_once_it_is_added_again(ocelog:
 
 def test_a_repair_does_not_bring_back_the_rows_of_a_purged_source(ocelog: Ocelog) -> None:
     with opened() as installation:
-        row = installation.ledger.source("sim")
+        row = installation.ledger.sources.find("sim")
         assert row is not None
         purge(installation, row)
     newest = max(warehouse(ocelog).glob("metadata/*.metadata.json"))
@@ -257,7 +257,7 @@ def test_a_part_that_is_back_after_it_was_given_up_and_planned_again_lands(ocelo
 
 def rejected() -> list[str]:
     with opened(reading=True) as installation:
-        queries = Queries(installation.home.path, installation.ledger, table_schemas())
+        queries = Queries(installation.home.path, installation.ledger.lake, table_schemas())
         with queries.run("SELECT p_row_id FROM rejections ORDER BY 1") as answer:
             return [row["p_row_id"] for batch in answer.batches for row in batch.to_pylist()]
 

@@ -10,7 +10,7 @@ import pytest
 
 from commands import Ocelog
 from ocelog.installation import home as homes
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import Origin, Slice
 from wizsim.clock import Clock
 from wizsim.server import Server
@@ -45,15 +45,15 @@ def landed(ocelog: Ocelog) -> int:
 
 def test_what_a_killed_command_held_is_free_for_the_next(ocelog: Ocelog) -> None:
     ledger = Ledger.open(f"sqlite:///{ocelog.home}/ledger.db")
-    marks = ledger.marks("sim", "Wiz.Audit")
+    marks = ledger.pulling.marks("sim", "Wiz.Audit")
     until = datetime.now(UTC)
     slice_ = Slice(
         source_id="sim", log_type="Wiz.Audit", origin=Origin.LIVE, by="timestamp", since=until - HOUR, until=until
     )
-    ledger.plan(marks, marks, [slice_])
-    held = ledger.take(f"{homes.open_home(ocelog.home).id}/killed", now=until)
+    ledger.pulling.plan(marks, marks, [slice_])
+    held = ledger.pulling.take(f"{homes.open_home(ocelog.home).id}/killed", now=until)
     ocelog("publish")
-    again = ledger.take("next", now=until)
+    again = ledger.pulling.take("next", now=until)
     ledger.close()
     assert held is not None
     assert again == replace(held, fence=held.fence + 1)

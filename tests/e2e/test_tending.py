@@ -71,7 +71,7 @@ def land_again(service: Service, number: int) -> None:
     part = write_part(
         installation.home.path, TABLE, f"1-{10**6}-{number}", rows.set_column(place, "p_row_id", named).slice(0, 1)
     )
-    installation.ledger.readmit("nothing", part, "sim")
+    installation.ledger.losses.readmit("nothing", part, "sim")
 
 
 def test_a_service_compacts_what_its_publishes_leave(service: Service) -> None:
@@ -103,8 +103,8 @@ def test_what_goes_wrong_in_upkeep_is_not_told_as_publishing(
     land_again(service, 100 + len(what))
     with capture_logs() as told:
         assert service.publish_all() is None
-    assert service.assembly.installation.ledger.table_faults() == []
-    assert service.assembly.installation.ledger.unpublished(TABLE)[0] == 0
+    assert service.assembly.installation.ledger.lake.table_faults() == []
+    assert service.assembly.installation.ledger.lake.unpublished(TABLE)[0] == 0
     told = [each for each in told if each["log_level"] in {"warning", "error"}]
     assert {each["event"] for each in told} == {"upkeep failed" if wrong is no_space else "bug in Ocelog"}
     if wrong is no_space:
@@ -131,7 +131,7 @@ def test_a_ledger_that_is_held_by_others_is_waited_for_once_and_not_for_each_tab
         waited.append("a note")
 
     monkeypatch.setattr(type(service.assembly.publisher), "publish", locked)
-    monkeypatch.setattr(type(service.assembly.installation.ledger), "table_failed", noted)
+    monkeypatch.setattr(type(service.assembly.installation.ledger.lake), "table_failed", noted)
     assert "for too long" in str(service.publish_all())
     assert len(waited) == 1
     monkeypatch.setattr(Maintenance, "tend_whole", locked)
@@ -143,7 +143,7 @@ def test_a_ledger_that_is_held_by_others_is_waited_for_once_and_not_for_each_tab
 def test_a_part_that_is_given_up_is_told_by_the_service_and_by_each_pull(service: Service) -> None:
     land_again(service, 300)
     installation = service.assembly.installation
-    (installation.home.path / installation.ledger.parts(TABLE)[-1].path).unlink()
+    (installation.home.path / installation.ledger.lake.parts(TABLE)[-1].path).unlink()
     with capture_logs() as told:
         for _ in range(TRIES):
             service.publishing.publish(force=True)
@@ -152,8 +152,8 @@ def test_a_part_that_is_given_up_is_told_by_the_service_and_by_each_pull(service
     assert "To read them again: ocelog repair" in lost[0]
     assert service.publish_all() is None
     assert Pulled(lost=tuple(lost_lines(installation.ledger, [TABLE]))).exit_code == 2
-    for each in installation.ledger.given_up():
-        installation.ledger.plan_lost([each.path], [])
+    for each in installation.ledger.losses.listed():
+        installation.ledger.losses.plan([each.path], [])
 
 
 def test_a_service_says_once_why_it_keeps_old_rows(service: Service) -> None:

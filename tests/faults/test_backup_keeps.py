@@ -27,15 +27,15 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     schemas = table_schemas()
     with opened(make(tmp_path / "home", ledger_url=None).home.path) as installation:
         home, ledger = installation.home.path, installation.ledger
-        ledger.add_source(source_row("acme"))
+        ledger.sources.add(source_row("acme"))
         for number in range(2):
             given = {"id": "a", "p_row_id": str(number)} | dict.fromkeys(
                 ("p_event_time", "p_cursor_time"), datetime(2026, 5, 4, tzinfo=UTC)
             )
             part = write_part(home, TABLE, f"1-1-{number}", pa.Table.from_pylist([given], schema=schemas[TABLE]))
-            ledger.readmit("nothing", part, "acme")
+            ledger.losses.readmit("nothing", part, "acme")
             if not number:
-                Publisher(home, ledger, schemas).publish(TABLE, force=True)
+                Publisher(home, ledger.lake, schemas).publish(TABLE, force=True)
         yield installation
 
 
@@ -56,7 +56,7 @@ def test_a_backup_and_what_is_restored_from_it_are_whole_after_the_power_went(
     assert (restored.files, restored.has_key) == (made.files, True)
     with opened(restored.home) as found:
         assert examine(found) == []
-        assert found.ledger.unpublished(TABLE)[:2] == (1, 1)
+        assert found.ledger.lake.unpublished(TABLE)[:2] == (1, 1)
         assert found.vault() is not None
 
 
@@ -65,13 +65,13 @@ def test_the_next_backup_keeps_the_whole_copy_of_a_part_that_was_set_aside_and_a
 ) -> None:
     home, ledger = installation.home.path, installation.ledger
     back_up(installation, tmp_path / "kept", with_key=True)
-    part = ledger.parts(TABLE, above=1)[0]
+    part = ledger.lake.parts(TABLE, above=1)[0]
     (home / part.path).unlink()
-    ledger.set_aside(lost_part(part, "is missing"))
+    ledger.lake.set_aside(lost_part(part, "is missing"))
     back_up(installation, tmp_path / "kept", with_key=True)
     restored = restore(tmp_path / "kept", tmp_path / "restored")
     with opened(restored.home) as found:
-        assert found.ledger.unpublished(TABLE)[1] == 0
+        assert found.ledger.lake.unpublished(TABLE)[1] == 0
         repair(found, dry_run=False)
-        assert found.ledger.unpublished(TABLE)[1] == 1
+        assert found.ledger.lake.unpublished(TABLE)[1] == 1
         assert examine(found) == []

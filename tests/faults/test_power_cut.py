@@ -15,7 +15,8 @@ from ocelog.lake.lake import KEY_COLUMNS, FileLake
 from ocelog.lake.read.scan import Wanted
 from ocelog.lake.write.cleaning import clean
 from ocelog.lake.write.publish import Publisher
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.database.clocks import our_clock
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, Slice
 from ocelog.pull.ports import Landed, Landing
 from powercut import Disk, PowerCut
@@ -40,10 +41,10 @@ class Home:
         """Land rows as the puller does: file first, then the transaction that vouches for them."""
         if self.slice_ is None:
             planned(ledger, slice_of())
-            self.slice_ = ledger.take("one", now=ledger._now())
+            self.slice_ = ledger.pulling.take("one", now=our_clock())
         assert self.slice_ is not None
         number = next(self.numbers)
-        lake = FileLake(self.path, ledger, SCHEMAS)
+        lake = FileLake(self.path, ledger.lake, SCHEMAS)
         part = lake.write(
             TABLE, f"{self.slice_.id}-{self.slice_.fence}-{number}", rows([row(name, number) for name in names])
         )
@@ -60,13 +61,13 @@ class Home:
             loaded_through=0,
             loaded=frozenset(),
         )
-        assert isinstance(ledger.land(landing), Landed)
+        assert isinstance(ledger.pulling.land(landing), Landed)
         self.slice_ = to
         self.vouched += names
 
     def shown(self, ledger: Ledger) -> list[str]:
         """Return the ids that a reader sees, from parts and table together."""
-        lake = FileLake(self.path, ledger, SCHEMAS)
+        lake = FileLake(self.path, ledger.lake, SCHEMAS)
         view = lake.views.take(TABLE)
         return [name for found in lake._rows(view, Wanted(), KEY_COLUMNS) for name in found["id"].to_pylist()]
 
@@ -77,7 +78,7 @@ def land_twice(home: Home, ledger: Ledger) -> None:
 
 
 def publish(home: Home, ledger: Ledger) -> None:
-    Publisher(home.path, ledger, SCHEMAS).publish(TABLE, force=True)
+    Publisher(home.path, ledger.lake, SCHEMAS).publish(TABLE, force=True)
 
 
 def publish_twice(home: Home, ledger: Ledger) -> None:
@@ -88,7 +89,7 @@ def publish_twice(home: Home, ledger: Ledger) -> None:
 
 def publish_and_clean(home: Home, ledger: Ledger) -> None:
     publish(home, ledger)
-    clean(home.path, TABLE, ledger, grace=timedelta(0))
+    clean(home.path, TABLE, ledger.lake, grace=timedelta(0))
 
 
 SCENARIOS: dict[str, tuple[list[str], Callable[[Home, Ledger], None]]] = {
@@ -125,9 +126,9 @@ def survives(home: Home, disk: Disk, do: Callable[[Home, Ledger], None]) -> bool
         assert sorted(home.shown(reopened)) == sorted(home.vouched)
         # And life goes on.
         home.land(reopened, ["later"])
-        Publisher(home.path, reopened, SCHEMAS).publish(TABLE, force=True)
+        Publisher(home.path, reopened.lake, SCHEMAS).publish(TABLE, force=True)
         assert sorted(home.shown(reopened)) == sorted(home.vouched)
-        assert reopened.unpublished(TABLE)[0] == 0
+        assert reopened.lake.unpublished(TABLE)[0] == 0
     finally:
         reopened.close()
     return went

@@ -1,10 +1,8 @@
 """Publishing under crashes, rivals and foreign commits: every row exactly once, at every instant, for every reader."""
 
-import pickle
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -17,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyiceberg.catalog.sql import SqlCatalog
 
-from lakeside.ledger import FakeLedger
+from lakeside.ledger import MemoryLedger
 from lakeside.things import SCHEMAS, row, rows
 from ocelog.errors import LakeUnavailableError
 from ocelog.lake.catalog import file_io
@@ -49,11 +47,11 @@ SEAMS: list[tuple[Any, str]] = [
     (append, "open_table"),
     (SqlCatalog, "commit_table"),
     (cleaning, "discard"),
-    (FakeLedger, "parts"),
-    (FakeLedger, "published"),
-    (FakeLedger, "removable"),
-    (FakeLedger, "forget"),
-    (FakeLedger, "landing_state"),
+    (MemoryLedger, "parts"),
+    (MemoryLedger, "published"),
+    (MemoryLedger, "removable"),
+    (MemoryLedger, "forget"),
+    (MemoryLedger, "landing_state"),
 ]
 """Around each of these something durable changes, or something is looked at that may change."""
 
@@ -67,7 +65,7 @@ class World:
     """A home with one ledger, whose every row is known."""
 
     home: Path
-    ledger: FakeLedger = field(default_factory=FakeLedger)
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
     expected: list[str] = field(default_factory=list)
     reader: FileLake = field(init=False)
     at_step: dict[int, Callable[[], None]] = field(default_factory=dict)
@@ -133,7 +131,7 @@ class World:
 
     def _durable(self) -> str:
         """Return a hash of all that a process which dies now leaves."""
-        left = sha256(pickle.dumps(self.ledger))
+        left = sha256(self.ledger.content())
         for path in sorted(self.home.rglob("*")):
             left.update(f"{path}\n".encode())
             if path.is_file():
@@ -260,7 +258,7 @@ def each_death(
         rmtree(home)
         copytree(kept, home)
         return World(
-            home, ledger=deepcopy(first.ledger), expected=[*first.expected], made=first.made, watched=False, **more
+            home, ledger=first.ledger.copy(), expected=[*first.expected], made=first.made, watched=False, **more
         )
 
     whole = again(changes=[])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from simulation.rivals import RULES, Outcome, play, play_ours
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from simulation.run import run
 
 SEEDS = int(os.environ.get("OCELOG_SEEDS", "60"))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self, TypeAlias
 
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import Origin, Slice, SliceState, SourceRow, table_name
 from ocelog.pull.ports import Pages
 from ocelog.pull.puller import Drained, Puller
@@ -166,14 +166,15 @@ class Pull:
     def __post_init__(self) -> None:
         kind = KINDS[self.log_type]
         self.ledger = Ledger.open("sqlite:///:memory:", durable=False, now=lambda: self.now)
-        self.ledger.add_source(
+        self.ledger.sources.add(
             SourceRow(id="s", name="s", kind="wiz", settings={}, paused=False, removed_us=None, added_us=0)
         )
         self.lake = MemoryLake(self.ledger, lambda: None)
         self.puller = Puller(
             source=self.source,
             shaper=compile_shaper(packaged_schemas()[self.log_type], kind),
-            ledger=self.ledger,
+            ledger=self.ledger.pulling,
+            suspects=self.ledger.sweeps,
             lake=self.lake,
             kind=kind,
             rejection_rows=rejection_rows,
@@ -186,16 +187,16 @@ class Pull:
         self, since: datetime, until: datetime, *, origin: Origin = Origin.BACKFILL, by: str | None = None
     ) -> None:
         by = by or KINDS[self.log_type].cursor_field
-        marks = self.ledger.marks("s", self.log_type)
+        marks = self.ledger.pulling.marks("s", self.log_type)
         slice_ = Slice(source_id="s", log_type=self.log_type, origin=origin, by=by, since=since, until=until)
-        self.ledger.plan(marks, marks, [slice_])
+        self.ledger.pulling.plan(marks, marks, [slice_])
 
     def run(self, *, most_waits: int = 40) -> None:
         """Drain what is due, and what waits; what is parked waits for another day."""
         for _ in range(most_waits):
-            while (slice_ := self.ledger.take("test", now=self.now)) is not None:
+            while (slice_ := self.ledger.pulling.take("test", now=self.now)) is not None:
                 self.drained.append(self.puller.drain(slice_))
-                self.ledger.release(slice_)
+                self.ledger.pulling.release(slice_)
             waiting = [slice_.due_at for slice_ in self.slices(SliceState.WAITING)]
             if not waiting:
                 return
@@ -203,7 +204,7 @@ class Pull:
         raise AssertionError("slices still wait")
 
     def slices(self, *states: SliceState) -> list[Slice]:
-        return self.ledger.slices(states=states or None)
+        return self.ledger.pulling.slices(states=states or None)
 
     def ids(self) -> set[str]:
         rows, _ = self.lake.view(table_name(self.log_type))

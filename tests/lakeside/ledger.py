@@ -1,90 +1,82 @@
-"""A ledger in memory, as much of it as the lake sees."""
+"""The ledger as the lake's tests use it: the real one, in memory, with a short way to land a part."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+import time
+import weakref
+from collections.abc import Mapping
 
+from sqlalchemy import delete, insert, select
+
+from ocelog.ledger import tables
+from ocelog.ledger.database.dialects import insert_missing
+from ocelog.ledger.database.open import open_database
+from ocelog.ledger.lake import PartLedger
+from ocelog.ledger.losses import LossLedger
+from ocelog.ledger.rows import counters as counter_rows
+from ocelog.ledger.rows import landing
+from ocelog.ledger.rows.parts import part_of
 from ocelog.model import GivenUp, NewPart, Part
 
 
-@dataclass(slots=True, kw_only=True)
-class FakeLedger:
-    """Fits lake.ports.LakeLedger."""
+class MemoryLedger(PartLedger):
+    """Parts that landed without anybody who reads a source."""
 
-    id: str = "ledger-1"
-    rows: dict[str, list[Part]] = field(default_factory=dict)
-    counters: dict[str, int] = field(default_factory=dict)
-    marks: dict[str, tuple[int, int]] = field(default_factory=dict)
-    removed: dict[str, int] = field(default_factory=dict)
-    fences: dict[str, int] = field(default_factory=dict)
-    failures: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
-    given_up: list[GivenUp] = field(default_factory=list)
+    def __init__(self, *, ledger_id: str = "ledger-1", counters: Mapping[str, int] | None = None) -> None:
+        database = open_database("sqlite:///:memory:", durable=False, create=True)
+        weakref.finalize(self, database.close)
+        super().__init__(database, ledger_id, lambda: time.time_ns() // 1000)
+        for table, last in (counters or {}).items():
+            self.raise_counter(table, last)
+
+    def copy(self) -> "MemoryLedger":
+        """Return a ledger of the same name that knows what this one knows now."""
+        twin = MemoryLedger(ledger_id=self.id)
+        with self._database.read() as here, twin._database.write() as there:
+            for table in tables.metadata.sorted_tables:
+                there.execute(delete(table))
+                rows = [dict(row) for row in here.execute(select(table)).mappings()]
+                if rows:
+                    there.execute(insert(table), rows)
+        return twin
 
     def land(self, part: NewPart, source_id: str = "s1", landed_us: int = 0) -> Part:
         """Commit a part under the next sequence of its table."""
-        sequence = self.counters.get(part.table, 0) + 1
-        self.counters[part.table] = sequence
-        landed = Part(
-            table=part.table,
-            sequence=sequence,
-            path=part.path,
-            rows=part.rows,
-            bytes=part.bytes,
-            min_cursor_us=part.min_cursor_us,
-            max_cursor_us=part.max_cursor_us,
-            landed_us=landed_us,
-            source_id=source_id,
-        )
-        self.rows.setdefault(part.table, []).append(landed)
-        return landed
+        with self._database.write() as tx:
+            sequence = counter_rows.hold(tx, part.table).last + 1
+            landing.add_part(tx, part, source_id, sequence, landed_us)
+            here = (tables.parts.c.table_name == part.table, tables.parts.c.sequence == sequence)
+            return part_of(tx.execute(select(tables.parts).where(*here)).mappings().one())
 
-    def parts(self, table: str, above: int = 0) -> list[Part]:
-        """Return the parts above a sequence."""
-        return [part for part in self.rows.get(table, []) if part.sequence > above]
+    def content(self) -> bytes:
+        """Return all that it holds."""
+        with self._database.read() as tx:
+            return repr([tx.execute(select(table)).all() for table in tables.metadata.sorted_tables]).encode()
 
-    def counter(self, table: str) -> int:
-        """Return the last sequence."""
-        return self.counters.get(table, 0)
+    def lose_row(self, part: Part) -> None:
+        """Forget a part that nobody has published."""
+        with self._database.write() as tx:
+            here = (tables.parts.c.table_name == part.table, tables.parts.c.sequence == part.sequence)
+            tx.execute(delete(tables.parts).where(*here))
 
-    def raise_counter(self, table: str, to: int) -> None:
-        """Never give out sequences up to `to`."""
-        self.counters[table] = max(self.counter(table), to)
+    def hold(self, fences: Mapping[int, int]) -> None:
+        """Let there be slices with these numbers, and with the fences of their holders."""
+        stream = {"source_id": "s1", "log_type": "Wiz.Issues"}
+        blank = {"origin": "live", "asked_by": "x", "since_us": 0, "until_us": 1, "state": "waiting", "due_us": 0}
+        with self._database.write() as tx:
+            insert_missing(tx, tables.sources, id="s1", name="s1", kind="wiz", settings={}, paused=False, added_us=0)
+            insert_missing(
+                tx, tables.streams, **stream, events=0, repeats=0, rejections=0, unknown_fields={}, refused=[]
+            )
+            tx.execute(delete(tables.slices))
+            for number, fence in fences.items():
+                row = {"id": number, "fence": fence, "checkpoint": {}, "short_by": 0}
+                tx.execute(insert(tables.slices).values(**stream, **blank, **row))
 
-    def published(self, table: str, through: int, at_us: int) -> None:
-        """Note what is published; the instant of what was published before stays."""
-        if through > self.marks.get(table, (0, 0))[0]:
-            self.marks[table] = (through, at_us)
+    @property
+    def given_up(self) -> list[GivenUp]:
+        """What was lost."""
+        return LossLedger(self._database, lambda: 0).listed(repaired=True)
 
-    def removable(self, table: str, published_before_us: int) -> list[Part]:
-        """Return parts published before."""
-        through, at_us = self.marks.get(table, (0, 0))
-        return [p for p in self.parts(table) if p.sequence <= through and at_us < published_before_us]
-
-    def forget(self, table: str, sequences: Sequence[int]) -> None:
-        """Delete rows of parts."""
-        self.rows[table] = [part for part in self.parts(table) if part.sequence not in sequences]
-        self.removed[table] = max(self.removed_through(table), *sequences, 0)
-
-    def removed_through(self, table: str) -> int:
-        """Return the greatest sequence that was forgotten."""
-        return self.removed.get(table, 0)
-
-    def part_failed(self, table: str, sequence: int, at_us: int) -> tuple[int, int]:
-        """Count a try."""
-        tries, since_us = self.failures.get((table, sequence), (0, at_us))
-        self.failures[table, sequence] = tries + 1, min(since_us, at_us)
-        return self.failures[table, sequence]
-
-    def parts_whole(self, table: str, sequences: Collection[int]) -> None:
-        """Forget tries."""
-        for sequence in sequences:
-            self.failures.pop((table, sequence), None)
-
-    def set_aside(self, lost: GivenUp) -> None:
-        """Take a part out."""
-        self.rows[lost.table] = [part for part in self.parts(lost.table) if part.sequence != lost.sequence]
-        self.given_up.append(lost)
-
-    def landing_state(self, table: str) -> tuple[frozenset[str], dict[str, int]]:
-        """Return paths and fences."""
-        aside = [lost.path for lost in self.given_up if lost.table == table]
-        return frozenset([*(part.path for part in self.parts(table)), *aside]), dict(self.fences)
+    @property
+    def published_through(self) -> dict[str, int]:
+        """How far the ledger knows each table to be published."""
+        return {each.table: each.sequence for each in self.loop_marks() if each.loop == "publish"}

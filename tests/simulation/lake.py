@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from ocelog.errors import LakeUnavailableError
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import Known, NewPart, Part
 from ocelog.pull.ports import Loaded, OpenRecords
 from ocelog.times import to_us
@@ -104,7 +104,7 @@ class MemoryLake:
     def view(self, table: str) -> tuple[list[Row], int]:
         """Return all rows and the last sequence among them: the ledger's parts first, then the table."""
         for _ in range(_MAX_LOOKS):
-            parts = self._ledger.parts(table)
+            parts = self._ledger.lake.parts(table)
             self._yield()
             rows, mark = list(self.tables.get(table, ())), self.marks.get(table, 0)
             waiting = [part for part in parts if part.sequence > mark]
@@ -118,7 +118,7 @@ class MemoryLake:
     def publish(self, table: str, at_us: int) -> None:
         """Append what waits, rows and mark in one commit, then tell the ledger."""
         seen = self.marks.get(table, 0)
-        parts = self._ledger.parts(table, above=seen)
+        parts = self._ledger.lake.parts(table, above=seen)
         self._yield()
         rows = [row for part in parts for row in self.files[part.path]]
         if not parts or self.marks.get(table, 0) != seen:
@@ -126,19 +126,19 @@ class MemoryLake:
         self.tables.setdefault(table, []).extend(rows)
         self.marks[table] = parts[-1].sequence
         self._yield()
-        self._ledger.published(table, parts[-1].sequence, at_us)
+        self._ledger.lake.published(table, parts[-1].sequence, at_us)
 
     def clean(self, table: str, published_before_us: int) -> None:
         """Remove parts that were published long ago, and files of holders that can never commit them."""
-        old = self._ledger.removable(table, published_before_us)
+        old = self._ledger.lake.removable(table, published_before_us)
         self._yield()
-        self._ledger.forget(table, [part.sequence for part in old])
+        self._ledger.lake.forget(table, [part.sequence for part in old])
         self._yield()
         for part in old:
             self.files.pop(part.path, None)
         names = [path for path in self.files if path.startswith(f"landing/{table}/")]
         self._yield()
-        landed, fences = self._ledger.landing_state(table)
+        landed, fences = self._ledger.lake.landing_state(table)
         for path in names:
             claim, fence, _ = path.rsplit("/", 1)[1].split("-")
             if path not in landed and int(fence) < fences.get(claim, 0):

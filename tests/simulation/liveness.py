@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, event
 
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import Slice
 from ocelog.times import to_us
 from simulation.world import PAGE, World

@@ -16,7 +16,7 @@ from greenlet import getcurrent, greenlet
 
 from ocelog.app.sweep_stages import advance
 from ocelog.errors import LostFenceError
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import REJECTIONS, Origin, Slice, SliceState, SourceRow, table_name
 from ocelog.pull import planner
 from ocelog.pull.clock import ApiClock
@@ -112,7 +112,7 @@ class Simulation:
             Actor("life", self.live, mortal=False, weight=2),
         ]
         self.planning_source = self.source()
-        self.ledger.add_source(
+        self.ledger.sources.add(
             SourceRow(id=SOURCE, name="sim", kind="sim", settings={}, paused=False, removed_us=None, added_us=0)
         )
 
@@ -167,6 +167,7 @@ class Simulation:
             source=source,
             shaper=noting,
             ledger=noting,
+            suspects=noting,
             lake=self.lake,
             kind=KIND,
             rejection_rows=rejection_rows,
@@ -183,7 +184,7 @@ class Simulation:
         puller = self.puller(self.source())
         while True:
             self.pause()
-            slice_ = self.ledger.take(holder, now=self.our_now(), lease=LEASE)
+            slice_ = self.ledger.pulling.take(holder, now=self.our_now(), lease=LEASE)
             if slice_ is None:
                 return
             try:
@@ -191,14 +192,14 @@ class Simulation:
             except LostFenceError:
                 continue
             self.pause()
-            self.ledger.release(drained.slice_)
+            self.ledger.pulling.release(drained.slice_)
 
     def plan(self) -> None:
         """Plan what is due."""
-        marks = self.ledger.marks(SOURCE, KIND.log_type)
+        marks = self.ledger.pulling.marks(SOURCE, KIND.log_type)
         self.planning_source.hear()
         now, true_now = self.planning_source._clock.now(), self.world.now
-        waiting = self.ledger.slices(source_id=SOURCE, states=[SliceState.WAITING])
+        waiting = self.ledger.pulling.slices(source_id=SOURCE, states=[SliceState.WAITING])
         self.pause()
         with contextlib.suppress(LostFenceError):
             advance(self.ledger, _stream(now))
@@ -206,7 +207,7 @@ class Simulation:
         planned = planner.plan(marks, KIND, SETTINGS, now, waiting, our_now=self.our_now())
         if planned is not None:
             try:
-                self.ledger.plan(planned.before, planned.after, planned.slices)
+                self.ledger.pulling.plan(planned.before, planned.after, planned.slices)
             except LostFenceError:
                 return
             self.first_edge = self.first_edge or (true_now if self.world.lie else to_us(now))
@@ -214,7 +215,7 @@ class Simulation:
 
     def ask_again(self) -> None:
         """Have a stretch that was read before read again, by either field, as `pull --since` does."""
-        marks = self.ledger.marks(SOURCE, KIND.log_type)
+        marks = self.ledger.pulling.marks(SOURCE, KIND.log_type)
         if marks.edge is None or self.rng.random() < 0.8:
             return
         since = marks.edge - timedelta(seconds=self.rng.randrange(1, 600))
@@ -222,7 +223,7 @@ class Simulation:
         again = Slice(
             source_id=SOURCE, log_type=KIND.log_type, origin=Origin.BACKFILL, by=by, since=since, until=marks.edge
         )
-        self.ledger.plan(marks, marks, [again])
+        self.ledger.pulling.plan(marks, marks, [again])
 
     def live(self) -> None:
         """Let the world change."""
@@ -290,12 +291,12 @@ class Simulation:
         # Beyond every date that the API ever claimed, so that what is seen now is newer.
         self.world.advance(120_000_000 + max(LIES))
         now = self.source()._clock.now()
-        marks = self.ledger.marks(SOURCE, KIND.log_type)
+        marks = self.ledger.pulling.marks(SOURCE, KIND.log_type)
         again = [
             Slice(source_id=SOURCE, log_type=KIND.log_type, origin=Origin.BACKFILL, by=by, since=from_us(0), until=now)
             for by in ("changedAt", "createdAt")
         ]
-        self.ledger.plan(marks, marks, again)
+        self.ledger.pulling.plan(marks, marks, again)
         self.drain_all()
         self.lake.publish(TABLE, self.world.now)
 
@@ -312,7 +313,7 @@ class Simulation:
         # What the passing faults have parked is tried again, and then only what never works is left.
         most = allowed(self.world, owed)
         for _ in range(200):
-            parked = self.ledger.slices(source_id=SOURCE, states=[SliceState.PARKED])
+            parked = self.ledger.pulling.slices(source_id=SOURCE, states=[SliceState.PARKED])
             hopeless = [*self.world.spots(), *self.world.detours()]
             curable = [each for each in parked if not meets(each, hopeless)]
             if not curable:
@@ -327,16 +328,16 @@ class Simulation:
 
     def unread(self) -> list[Slice]:
         """Return the slices that are still to be read."""
-        return self.ledger.slices(source_id=SOURCE, states=[SliceState.WAITING, SliceState.PARKED])
+        return self.ledger.pulling.slices(source_id=SOURCE, states=[SliceState.WAITING, SliceState.PARKED])
 
     def sweep(self) -> bool:
         """Let one more sweep begin, carry it to its end, and return whether it was complete."""
-        began = self.ledger.marks(SOURCE, KIND.log_type).sweep_round
+        began = self.ledger.pulling.marks(SOURCE, KIND.log_type).sweep_round
         for _ in range(100):
             self.world.advance(100_000_000)
             self.plan()
             self.drain_all()
-            sweep = self.ledger.sweep(SOURCE, KIND.log_type)
+            sweep = self.ledger.sweeps.newest(SOURCE, KIND.log_type)
             if sweep is not None and sweep.round > began and sweep.stage is Stage.DONE:
                 return sweep.complete
         raise AssertionError("a sweep never ends")
@@ -373,7 +374,7 @@ class Simulation:
         faults = self.world.faults
         return [
             (to_us(each.since) - 1_000_000, to_us(each.until) + 1_000_000)
-            for each in self.ledger.slices(source_id=SOURCE)
+            for each in self.ledger.pulling.slices(source_id=SOURCE)
             if each.origin is Origin.VERIFY and each.state is SliceState.DRAINED
             if (each.checkpoint.total or 0) - faults.overcount > each.checkpoint.met
             if faults.hidden or faults.counted_twice
@@ -384,16 +385,16 @@ class Simulation:
         source = self.source()
         puller = self.puller(source)
         began = self.world.now, self.world.asked
-        waiting = self.ledger.slices(source_id=SOURCE, states=[SliceState.WAITING])
+        waiting = self.ledger.pulling.slices(source_id=SOURCE, states=[SliceState.WAITING])
         spots = [*self.world.spots(), *self.world.detours()]
         healthy = {each.id for each in waiting if not meets(each, spots)}
         for _ in range(5_000):
-            slice_ = self.ledger.take("settling", now=self.our_now(), lease=LEASE)
+            slice_ = self.ledger.pulling.take("settling", now=self.our_now(), lease=LEASE)
             if slice_ is not None:
                 self.meter.takes += 1
-                self.ledger.release(puller.drain(slice_).slice_)
+                self.ledger.pulling.release(puller.drain(slice_).slice_)
                 continue
-            waiting = self.ledger.slices(source_id=SOURCE, states=[SliceState.WAITING])
+            waiting = self.ledger.pulling.slices(source_id=SOURCE, states=[SliceState.WAITING])
             if not waiting:
                 return
             late = timedelta(microseconds=self.world.now - began[0] - (self.world.asked - began[1]) * self.world.pace)
@@ -413,7 +414,7 @@ class Simulation:
         lies = faults.tie_break and (faults.overcount or faults.hidden or faults.counted_twice)
         stretches = [
             (to_us(s.since) - 1_000_000, to_us(s.until) + 1_000_000)
-            for s in self.ledger.slices(source_id=SOURCE)
+            for s in self.ledger.pulling.slices(source_id=SOURCE)
             if s.state is SliceState.PARKED or (s.short_by and not lies)
         ]
         return lambda at: at is not None and any(since <= at <= until for since, until in stretches)
@@ -433,7 +434,7 @@ class Simulation:
 
     def check_nothing_missed(self) -> None:
         """Raise unless live, backfill and sweep alone brought each thing that they can see."""
-        marks = self.ledger.marks(SOURCE, KIND.log_type)
+        marks = self.ledger.pulling.marks(SOURCE, KIND.log_type)
         assert marks.edge is not None
         assert marks.backfill_since is not None
         rows, _ = self.lake.view(TABLE)
@@ -501,7 +502,7 @@ class Simulation:
 
     def check_files(self) -> None:
         """Raise when a landed part has no file."""
-        for part in self.ledger.parts(TABLE):
+        for part in self.ledger.lake.parts(TABLE):
             assert part.path in self.lake.files, f"the ledger vouches for {part.path}, which is gone"
 
 
@@ -524,7 +525,7 @@ class _Noting:
 
     def land(self, landing: Landing) -> Landed | Behind:
         self._simulation.pause()
-        outcome = self._ledger.land(landing)
+        outcome = self._ledger.pulling.land(landing)
         if isinstance(outcome, Landed) and landing.part is not None and outcome.sequence is not None:
             rows = self._simulation.lake.files[landing.part.path]
             self._simulation.sequences |= {row["p_row_id"]: outcome.sequence for row in rows}
@@ -540,7 +541,8 @@ class _Noting:
         return outcome
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(self._ledger, name)
+        ledger = self._ledger
+        method = getattr(ledger.pulling if hasattr(ledger.pulling, name) else ledger.sweeps, name)
 
         def paused(*args: Any, **more: Any) -> Any:
             self._simulation.pause()

@@ -9,7 +9,7 @@ import pytest
 
 from bookkeeping.records import ISSUES, planned, slice_of
 from ocelog.app.sweep import _read_due
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import Origin, Slice
 
 LONGEST = 600.0
@@ -30,9 +30,9 @@ def test_nobody_else_reads_what_a_sweep_by_hand_reads(ledger: Ledger) -> None:
     def drain(slice_: Slice, **_: object) -> Any:
         # The service of another home on this ledger starts, and then one of this home.
         for home, minutes in (("other", 0), ("other", 30), ("ours", 0)):
-            ledger.release_home(home)
+            ledger.pulling.release_home(home)
             later = datetime.now(UTC) + timedelta(minutes=minutes)
-            free.append(ledger.take(f"{home}/host:1", now=later, sweeps_together=True))
+            free.append(ledger.pulling.take(f"{home}/host:1", now=later, sweeps_together=True))
         return SimpleNamespace(slice_=slice_, error=None)
 
     stream: Any = SimpleNamespace(

@@ -35,8 +35,8 @@ def test_a_source_whose_settings_do_not_hold_is_told_once_and_leaves_the_others(
     make(tmp_path / "home", ledger_url=None)
     with opened(tmp_path / "home") as installation:
         row = row_of("damaged", SETTINGS, {})
-        installation.ledger.add_source(replace(row, settings={**row.settings, **damage}))
-        installation.ledger.add_source(row_of("whole", SETTINGS, {}))
+        installation.ledger.sources.add(replace(row, settings={**row.settings, **damage}))
+        installation.ledger.sources.add(row_of("whole", SETTINGS, {}))
         assembly = Assembly(installation=installation, told=lambda *_: None)
         with capture_logs() as logs:
             for _ in range(3):
@@ -54,7 +54,7 @@ def test_a_source_is_taken_up_anew_whenever_its_secret_or_the_key_changes(tmp_pa
     secret_file.write_text("one")
     with opened(tmp_path / "home") as installation:
         for name in ("prod", "other"):
-            installation.ledger.add_source(row_of(name, SETTINGS, {}))
+            installation.ledger.sources.add(row_of(name, SETTINGS, {}))
             installation.vault().put(name, SECRET_NAME, Secret("first"))
         assembly = Assembly(installation=installation, told=lambda *_: None)
 

@@ -10,7 +10,7 @@ import pytest
 
 from bookkeeping.records import ISSUES, NOW, slice_of, source_row
 from ocelog.app.coverage import to_measure
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull.ports import Coverage
 from ocelog.pull.sweep import Stage, Step
@@ -26,7 +26,7 @@ STREAMS: Any = [
 @pytest.fixture
 def ledger() -> Iterator[Ledger]:
     ledger = Ledger.open("sqlite:///:memory:", durable=False, now=lambda: NOW)
-    ledger.add_source(source_row())
+    ledger.sources.add(source_row())
     yield ledger
     ledger.close()
 
@@ -38,10 +38,10 @@ def due(ledger: Ledger) -> list[str]:
 
 def begin(ledger: Ledger, log_type: str) -> Slice:
     """Begin a stream whose past is being read."""
-    marks = ledger.marks("acme", log_type)
+    marks = ledger.pulling.marks("acme", log_type)
     past = slice_of(log_type=log_type, origin=Origin.BACKFILL)
-    ledger.plan(marks, replace(marks, edge=NOW), [past, replace(past, origin=Origin.LIVE)])
-    taken = [ledger.take("one", now=NOW, log_types=[log_type]) for _ in range(2)]
+    ledger.pulling.plan(marks, replace(marks, edge=NOW), [past, replace(past, origin=Origin.LIVE)])
+    taken = [ledger.pulling.take("one", now=NOW, log_types=[log_type]) for _ in range(2)]
     return next(each for each in taken if each is not None and each.origin is Origin.BACKFILL)
 
 
@@ -53,7 +53,7 @@ def measure(ledger: Ledger) -> None:
 def kept(ledger: Ledger, log_type: str, *, ago: timedelta = timedelta(0), at_source: int = 1) -> None:
     measured_us = to_us(datetime.now(UTC) - ago)
     found = Coverage(status="", at_source=at_source, at_least=False, in_lake=1, since_us=0, measured_us=measured_us)
-    ledger.measured("acme", log_type, [found])
+    ledger.sweeps.measured("acme", log_type, [found])
 
 
 @pytest.mark.parametrize(("hours", "at_source", "again"), [(24, 1, False), (26, 1, True), (5, 2, False), (7, 2, True)])
@@ -61,7 +61,7 @@ def test_what_was_measured_long_ago_or_differed_some_hours_ago_is_measured_again
     ledger: Ledger, hours: int, at_source: int, *, again: bool
 ) -> None:
     past = begin(ledger, AUDIT)
-    ledger.move(past, replace(past, state=SliceState.PARKED))
+    ledger.pulling.move(past, replace(past, state=SliceState.PARKED))
     kept(ledger, AUDIT, ago=timedelta(hours=hours), at_source=at_source)
     assert due(ledger) == ([AUDIT] if again else [])
 
@@ -71,9 +71,9 @@ def test_a_stream_is_measured_once_all_of_its_past_is_read_or_parked(ledger: Led
     assert due(ledger) == [], "nothing was asked yet"
     past = [begin(ledger, log_type) for log_type in (ISSUES, AUDIT)]
     assert due(ledger) == []
-    ledger.move(past[1], replace(past[1], state=read))
+    ledger.pulling.move(past[1], replace(past[1], state=read))
     assert due(ledger) == [AUDIT]
-    ledger.move(past[0], replace(past[0], state=read))
+    ledger.pulling.move(past[0], replace(past[0], state=read))
     assert due(ledger) == [ISSUES, AUDIT]
     measure(ledger)
     assert due(ledger) == []
@@ -84,14 +84,14 @@ def test_a_complete_sweep_has_its_stream_measured_again_and_the_log_types_that_a
     ledger: Ledger, *, complete: bool
 ) -> None:
     for slice_ in [begin(ledger, log_type) for log_type in (ISSUES, AUDIT)]:
-        ledger.move(slice_, replace(slice_, state=SliceState.DRAINED))
+        ledger.pulling.move(slice_, replace(slice_, state=SliceState.DRAINED))
     measure(ledger)
-    marks = ledger.marks("acme", ISSUES)
-    ledger.plan(marks, replace(marks, swept_at=NOW, sweep_round=2), [])
-    sweep = ledger.sweep("acme", ISSUES)
+    marks = ledger.pulling.marks("acme", ISSUES)
+    ledger.pulling.plan(marks, replace(marks, swept_at=NOW, sweep_round=2), [])
+    sweep = ledger.sweeps.newest("acme", ISSUES)
     assert sweep is not None
     assert due(ledger) == []
-    ledger.step_sweep(sweep, Step(to=replace(sweep, stage=Stage.DONE, complete=complete)))
+    ledger.sweeps.step(sweep, Step(to=replace(sweep, stage=Stage.DONE, complete=complete)))
     assert due(ledger) == ([ISSUES, AUDIT] if complete else [])
     measure(ledger)
     assert due(ledger) == []

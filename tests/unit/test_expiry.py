@@ -10,7 +10,7 @@ import pytest
 from ocelog.app.expiry import expiry_now
 from ocelog.app.sources import row_of, with_pause
 from ocelog.errors import HomeError
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.sources.wiz.settings import from_mapping
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
@@ -23,17 +23,17 @@ SETTINGS = from_mapping(
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", durable=False)
-    opened.add_source(row_of("prod", SETTINGS, {}))
+    opened.sources.add(row_of("prod", SETTINGS, {}))
     yield opened
     opened.close()
 
 
 def planned(ledger: Ledger, edge: datetime, *, offset: timedelta = timedelta(0), source: str = "prod") -> None:
     """Let Wiz have said `edge` when a stream was last planned, and our clock so much less."""
-    if ledger.source(source) is None:
-        ledger.add_source(row_of(source, SETTINGS, {}))
-    before = ledger.marks(source, "Wiz.Issues")
-    ledger.plan(before, replace(before, edge=edge, offset=offset), [])
+    if ledger.sources.find(source) is None:
+        ledger.sources.add(row_of(source, SETTINGS, {}))
+    before = ledger.pulling.marks(source, "Wiz.Issues")
+    ledger.pulling.plan(before, replace(before, edge=edge, offset=offset), [])
 
 
 def test_rows_expire_by_what_wiz_said_last_or_by_our_clock_if_that_is_earlier(ledger: Ledger) -> None:
@@ -67,12 +67,12 @@ def test_a_clock_that_one_source_contradicts_is_not_trusted_whatever_the_others_
 def test_what_a_source_said_that_is_not_read_any_more_does_not_count(ledger: Ledger) -> None:
     planned(ledger, NOW, offset=timedelta(hours=3))
     planned(ledger, NOW, source="other")
-    row = ledger.source("prod")
+    row = ledger.sources.find("prod")
     assert row is not None
-    ledger.save_source(with_pause(row, paused=True))
+    ledger.sources.save(with_pause(row, paused=True))
     assert expiry_now(ledger, NOW) == NOW
-    ledger.save_source(row)
-    ledger.remove_source("prod")
+    ledger.sources.save(row)
+    ledger.sources.remove("prod")
     assert expiry_now(ledger, NOW) == NOW
 
 

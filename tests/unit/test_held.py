@@ -59,7 +59,7 @@ def test_a_service_publishes_what_waits_long_or_landed_while_our_clock_was_ahead
 
     def is_time(minutes: int) -> bool:
         landed_us = time.time_ns() // 1000 + minutes * 60_000_000
-        ledger = SimpleNamespace(unpublished=lambda _: (1, 1, 1, landed_us))
+        ledger = SimpleNamespace(lake=SimpleNamespace(unpublished=lambda _: (1, 1, 1, landed_us)))
         installation = SimpleNamespace(ledger=ledger, settings=settings)
         loop: Any = SimpleNamespace(work=SimpleNamespace(assembly=SimpleNamespace(installation=installation)))
         return PublishLoop.is_time(loop, "wiz_issues")
@@ -81,13 +81,15 @@ def test_a_pull_publishes_by_itself_between_pages() -> None:
         return SimpleNamespace(parts=0)
 
     ledger = SimpleNamespace(
-        release_home=lambda _: None,
-        table_faults=list,
-        table_failed=lambda *_: None,
-        unpublished=lambda _: (1, 1, 10_000, 0),
-        landing_state=lambda _: ((), {}),
-        removable=lambda *_: [],
-        given_up=list,
+        pulling=SimpleNamespace(release_home=lambda _: None),
+        lake=SimpleNamespace(
+            table_faults=list,
+            table_failed=lambda *_: None,
+            unpublished=lambda _: (1, 1, 10_000, 0),
+            landing_state=lambda _: ((), {}),
+            removable=lambda *_: [],
+        ),
+        losses=SimpleNamespace(listed=list),
     )
     settings = SimpleNamespace(threads=1, publish_bytes=10_000, part_grace=None, retention="off")
     assembly: Any = SimpleNamespace(

@@ -158,7 +158,7 @@ def test_a_ledger_elsewhere_is_found_from_wherever_a_command_is_called(
     assert not (place / "ledger.db").exists()
     monkeypatch.chdir("/")
     with opened(place) as installation:
-        assert installation.ledger.sources() == []
+        assert installation.ledger.sources.listed() == []
 
 
 def test_a_ledger_in_memory_is_refused(tmp_path: Path) -> None:

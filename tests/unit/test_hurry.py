@@ -12,7 +12,7 @@ from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of
 from ocelog.app.pulling import Reader
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, SliceState
 
 LATER = NOW + timedelta(hours=1)
@@ -29,19 +29,19 @@ def ledger() -> Iterator[Ledger]:
 def hurried(ledger: Ledger, kind: str, failures: int, state: SliceState = SliceState.WAITING) -> bool:
     """Whether a slice that waits for an hour is tried at once."""
     (slice_,) = planned(ledger, slice_of())
-    ledger.move(slice_, replace(slice_, due_at=LATER, state=state, checkpoint=Checkpoint(failures=failures)))
-    ledger.trouble(*STREAM.key, kind=kind, text="what", todo="do", at_us=1)
+    ledger.pulling.move(slice_, replace(slice_, due_at=LATER, state=state, checkpoint=Checkpoint(failures=failures)))
+    ledger.pulling.trouble(*STREAM.key, kind=kind, text="what", todo="do", at_us=1)
     reader = Reader(ledger=ledger, threads=Threads(), stop=Stop(), limit=1, home_id="home", now=lambda: NOW)
     reader.follow([STREAM])
     reader.hurry()
-    return ledger.slices()[0].due_at == NOW
+    return ledger.pulling.slices()[0].due_at == NOW
 
 
 @pytest.mark.parametrize("error", [AccessRefusedError, ContractBrokenError, SourceUnavailableError])
 def test_what_failed_is_tried_at_once(ledger: Ledger, error: type[Exception]) -> None:
     assert hurried(ledger, error.__name__, failures=1)
     # And nobody waits for a lease that nobody holds.
-    assert ledger.next_due() == NOW
+    assert ledger.pulling.next_due() == NOW
 
 
 def test_what_is_parked_is_tried_at_once(ledger: Ledger) -> None:

@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ocelog.errors import HomeError, LedgerUnavailableError, OcelogError
-from ocelog.ledger.dialects import bounded
-from ocelog.ledger.faults import translated
+from ocelog.ledger.database.dialects import bounded
+from ocelog.ledger.database.faults import translated
 
 FILE = make_url("sqlite:////home/x/ledger.db")
 SERVER = make_url("postgresql://user:hunter2@db.example/ledger")

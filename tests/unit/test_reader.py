@@ -24,7 +24,7 @@ from ocelog.dispatch.threads import Stop
 from ocelog.errors import AccessRefusedError, OcelogError, SourceUnavailableError
 from ocelog.installation.home_lock import SILENT
 from ocelog.lake.upkeep.maintenance import Tended
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, Slice, SliceState
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.puller import Blames, Drained
@@ -95,10 +95,10 @@ def stream_of(now: Now, drain: Callable[..., Drained], source_id: str = "acme", 
 
 def begun(ledger: Ledger, source_id: str = "acme", log_type: str = ISSUES) -> None:
     """Let a stream be up to date."""
-    if ledger.source(source_id) is None:
-        ledger.add_source(source_row(source_id))
-    before = ledger.marks(source_id, log_type)
-    ledger.plan(before, replace(before, **EDGE), [])  # type: ignore[arg-type] # the marks' own fields
+    if ledger.sources.find(source_id) is None:
+        ledger.sources.add(source_row(source_id))
+    before = ledger.pulling.marks(source_id, log_type)
+    ledger.pulling.plan(before, replace(before, **EDGE), [])  # type: ignore[arg-type] # the marks' own fields
 
 
 def reader_of(ledger: Ledger, now: Now, *streams: Any, by_hand: bool = False) -> Reader:
@@ -134,11 +134,11 @@ class Drains:
         self.read.append(slice_.id)
         if not self.failing(slice_):
             to = replace(slice_, state=SliceState.DRAINED, checkpoint=Checkpoint())
-            self.ledger.move(slice_, to)
+            self.ledger.pulling.move(slice_, to)
             return Drained(slice_=to)
         failures = slice_.checkpoint.failures + 1
         to = replace(slice_, checkpoint=Checkpoint(failures=failures), due_at=self.now() + self.wait)
-        self.ledger.move(slice_, to)
+        self.ledger.pulling.move(slice_, to)
         return Drained(slice_=to, error=self.error, blames=self.blames)  # type: ignore[arg-type] # of either kind
 
 
@@ -148,7 +148,7 @@ def test_one_slices_failure_leaves_the_rest_of_its_stream_in_work(ledger: Ledger
     drains = Drains(ledger=ledger, now=now, failing=lambda slice_: slice_.id == slices[0].id)
     reader_of(ledger, now, stream_of(now, drains)).go_round()
     assert drains.read == [slice_.id for slice_ in slices]
-    assert [left.id for left in ledger.slices(states=[SliceState.WAITING])] == [slices[0].id]
+    assert [left.id for left in ledger.pulling.slices(states=[SliceState.WAITING])] == [slices[0].id]
 
 
 def test_what_is_blamed_on_the_stream_lets_it_rest_and_no_other(ledger: Ledger, now: Now) -> None:
@@ -188,12 +188,12 @@ def test_a_stream_that_reads_well_again_is_in_no_trouble(ledger: Ledger, now: No
     reader = reader_of(ledger, now, stream_of(now, drains))
     reader.go_round()
     assert list(reader.troubles) == [("acme", ISSUES)]
-    assert ledger.streams()[0].trouble == "down"
+    assert ledger.pulling.streams()[0].trouble == "down"
     down = False
     now.go_on(3)
     reader.go_round()
     assert reader.troubles == {}
-    assert ledger.streams()[0].trouble is None
+    assert ledger.pulling.streams()[0].trouble is None
 
 
 @pytest.mark.parametrize("change", ["paused or removed", "changed"])
@@ -213,13 +213,13 @@ def test_the_reader_of_a_paused_removed_or_changed_source_stops_at_the_next_page
         return Drained(slice_=slice_)
 
     reader = reader_of(ledger, now, stream_of(now, drain))
-    ledger_take, takes = reader.ledger.take, list[object]()
+    ledger_take, takes = reader.ledger.pulling.take, list[object]()
 
     def take_once(*args: Any, **named: Any) -> Slice | None:
         takes.append(args)
         return ledger_take(*args, **named) if len(takes) == 1 else None
 
-    reader.ledger.take = take_once  # type: ignore[method-assign] # one reading is what this is about
+    reader.ledger.pulling.take = take_once  # type: ignore[method-assign] # one reading is what this is about
     reader.go_round()
     assert len(pages) == 3
     assert ledger_take("another", now=now()) is not None, "and its slice is free"
@@ -233,7 +233,7 @@ def test_a_lease_outlasts_the_longest_request(ledger: Ledger, now: Now) -> None:
     def drain(_: Slice, **__: object) -> Drained:
         # A token and a page, both as slow as the source's settings allow.
         now.go_on(2 * 1200.0)
-        found.append(ledger.take("another", now=now()))
+        found.append(ledger.pulling.take("another", now=now()))
         raise AccessRefusedError("enough")
 
     reader_of(ledger, now, stream_of(now, drain)).go_round()
@@ -250,8 +250,8 @@ def test_a_pull_by_hand_asks_for_news_once_the_slices_that_waited_are_read(ledge
     assert (len(drains.read), reader.asked) == (20, set())
     reader.go_round()
     assert reader.asked == {("acme", ISSUES)}
-    assert ledger.marks("acme", ISSUES).edge == now()
-    assert not ledger.slices(states=[SliceState.WAITING])
+    assert ledger.pulling.marks("acme", ISSUES).edge == now()
+    assert not ledger.pulling.slices(states=[SliceState.WAITING])
     assert reader.go_round() is None
 
 
@@ -279,6 +279,8 @@ def test_a_pull_goes_round_once_more_if_a_job_ends_during_a_round(ledger: Ledger
     service.pulling.reader = reader
     service.threads.start(learn_the_clock.wait)  # type: ignore[arg-type] # what it returns is of no interest
     service._work.only = set()
+    idle: Any = SimpleNamespace(name="publish", run_due=lambda now: now + 1)
+    service.publishing = idle
     service._pull()
     assert rounds == [0, 1]
 
@@ -384,7 +386,7 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
         installation=SimpleNamespace(ledger=ledger, home=home, settings=settings),
         publisher=SimpleNamespace(reconcile=lambda: None),
         lake=SimpleNamespace(schemas=("wiz_audit", "wiz_issues", "wiz_vulnerability_finding", "rejections")),
-        streams=lambda: ledger.sources() and streams,
+        streams=lambda: ledger.sources.listed() and streams,
     )
     cleaned = list[str]()
     monkeypatch.setattr(publishing, "clean", lambda *args, **_: cleaned.append(args[1]))
@@ -449,9 +451,9 @@ def test_drained_slices_are_forgotten_now_and_then(ledger: Ledger, now: Now) -> 
     old, last = planned(ledger, slice_of(state=SliceState.DRAINED), slice_of(state=SliceState.DRAINED))
     reader = reader_of(ledger, now, stream_of(now, Drains(ledger=ledger, now=now, failing=lambda _: False)))
     reader.go_round()
-    assert len(ledger.slices()) == 2
+    assert len(ledger.pulling.slices()) == 2
     now.go_on(REMEMBERED.total_seconds() + 1)
     reader.go_round()
-    left = [slice_.id for slice_ in ledger.slices()]
+    left = [slice_.id for slice_ in ledger.pulling.slices()]
     assert old.id not in left
     assert last.id in left

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from ocelog.app.advice import todo
 from ocelog.errors import AccessRefusedError, ContractBrokenError, OcelogError
 from ocelog.lake.storage.disk import refusal
-from ocelog.ledger import faults
+from ocelog.ledger.database import faults
 from ocelog.ledger.keys import read_key
 from ocelog.secret import Secret
 from ocelog.sources.wiz.answers import read_answer

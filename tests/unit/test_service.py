@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from ocelog.app.service import Service
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import LedgerUnavailableError
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 
 
 @dataclass(kw_only=True)

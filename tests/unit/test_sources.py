@@ -53,14 +53,14 @@ def test_a_source_is_paused_until_its_secret_is_kept(tmp_path: Path, monkeypatch
     put = Vault.put
 
     def watched(self: Vault, source: str, name: str, secret: Secret) -> None:
-        paused.extend(row.paused for row in home.ledger.sources())
+        paused.extend(row.paused for row in home.ledger.sources.listed())
         put(self, source, name, secret)
 
     monkeypatch.setattr(Vault, "put", watched)
     with opened(tmp_path / "home") as home:
         row = row_of("prod", from_mapping({"token_url": "cognito", "client_id": "x"}), {})
         sources.add(home, row, GivenSecret(value=Secret("s")))
-        paused.extend(row.paused for row in home.ledger.sources())
+        paused.extend(row.paused for row in home.ledger.sources.listed())
     assert paused == [True, False]
 
 
@@ -97,5 +97,5 @@ def test_the_same_tenant_under_a_second_name_is_refused_with_the_first_ones_name
         else:
             sources.refuse_twin(home, second)
         sources.refuse_twin(home, described("first"))
-        home.ledger.remove_source("first")
+        home.ledger.sources.remove("first")
         sources.refuse_twin(home, second)

@@ -10,7 +10,8 @@ import pytest
 
 from ocelog.app.sources import row_of
 from ocelog.app.status import StreamStatus, lagging, stream_statuses, sweep_of, unpublished
-from ocelog.ledger.store import Ledger, LoopMark
+from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.rows.loops import LoopMark
 from ocelog.model import Checkpoint, Marks, NewPart, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.ports import Landing, Tally
 from ocelog.sources.wiz.settings import from_mapping
@@ -35,14 +36,14 @@ SWEEP = replace(LIVE, origin=Origin.SWEEP, by="createdAt", since=NOW - 1000 * HO
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", durable=False)
-    opened.add_source(row_of("prod", SETTINGS, {}))
+    opened.sources.add(row_of("prod", SETTINGS, {}))
     yield opened
     opened.close()
 
 
 def planned(ledger: Ledger, *slices: Slice) -> None:
-    before = ledger.marks("prod", "Wiz.Issues")
-    ledger.plan(before, replace(before, edge=NOW - HOUR), slices)
+    before = ledger.pulling.marks("prod", "Wiz.Issues")
+    ledger.pulling.plan(before, replace(before, edge=NOW - HOUR), slices)
 
 
 def standing(ledger: Ledger) -> StreamStatus:
@@ -57,11 +58,13 @@ def test_a_stream_that_never_began_is_new_and_needs_nobody(ledger: Ledger) -> No
 
 def test_a_table_that_is_not_published_is_told_with_the_reason_or_once_it_is_late(ledger: Ledger) -> None:
     landed = datetime.now(UTC)
-    ledger.plan(ledger.marks("prod", "Wiz.Issues"), Marks(source_id="prod", log_type="Wiz.Issues", edge=NOW), [LIVE])
-    slice_ = ledger.take("one", now=landed)
+    ledger.pulling.plan(
+        ledger.pulling.marks("prod", "Wiz.Issues"), Marks(source_id="prod", log_type="Wiz.Issues", edge=NOW), [LIVE]
+    )
+    slice_ = ledger.pulling.take("one", now=landed)
     assert slice_ is not None
     part = NewPart(table="wiz_issues", path="p", rows=3, bytes=9, min_cursor_us=0, max_cursor_us=0)
-    ledger.land(
+    ledger.pulling.land(
         Landing(
             claim=slice_.claim,
             source_id=slice_.source_id,
@@ -87,11 +90,11 @@ def test_a_table_that_is_not_published_is_told_with_the_reason_or_once_it_is_lat
     (told,) = late(1.2 * HOUR)
     assert told.startswith("wiz_issues: 1 parts (3 rows) wait since")
     assert told.endswith("Run: ocelog publish")
-    ledger.table_failed("wiz_issues", "publishing", "no room")
-    ledger.table_failed("wiz_issues", "publishing", "no room at all")
+    ledger.lake.table_failed("wiz_issues", "publishing", "no room")
+    ledger.lake.table_failed("wiz_issues", "publishing", "no room at all")
     told = late(timedelta(0))[0]
     assert re.fullmatch("wiz_issues: publishing fails since .*Z: no room at all", told)
-    ledger.table_well("wiz_issues", "publishing")
+    ledger.lake.table_well("wiz_issues", "publishing")
     assert late(timedelta(0)) == []
 
 
@@ -151,19 +154,19 @@ def test_parked_and_short_slices_need_a_person(ledger: Ledger) -> None:
 def test_a_refusal_needs_a_person_at_once_and_an_outage_only_when_it_lasts(ledger: Ledger) -> None:
     planned(ledger)
     said = {"text": "no", "todo": "do", "at_us": 0}
-    ledger.trouble("prod", "Wiz.Issues", kind="AccessRefusedError", **said)  # type: ignore[arg-type] # mixed on purpose
+    ledger.pulling.trouble("prod", "Wiz.Issues", kind="AccessRefusedError", **said)  # type: ignore[arg-type] # mixed on purpose
     assert (standing(ledger).state, standing(ledger).needs_attention) == ("broken", True)
-    ledger.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # likewise
+    ledger.pulling.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # likewise
     assert (standing(ledger).state, standing(ledger).needs_attention) == ("retrying", True)
-    ledger.well("prod", "Wiz.Issues")
+    ledger.pulling.well("prod", "Wiz.Issues")
     assert (standing(ledger).state, standing(ledger).needs_attention) == ("empty", False)
 
 
 def test_a_stream_is_live_once_a_record_came(ledger: Ledger) -> None:
     planned(ledger, LIVE)
-    slice_ = ledger.take("one", now=datetime.now(UTC))
+    slice_ = ledger.pulling.take("one", now=datetime.now(UTC))
     assert slice_ is not None
-    ledger.land(
+    ledger.pulling.land(
         Landing(
             claim=slice_.claim,
             source_id=slice_.source_id,
@@ -184,11 +187,11 @@ def test_a_stream_is_live_once_a_record_came(ledger: Ledger) -> None:
 def test_a_slice_that_fails_for_an_hour_needs_attention_whatever_its_neighbours_do(ledger: Ledger) -> None:
     planned(ledger, LIVE, replace(LIVE, since=NOW - 3 * HOUR))
     began = datetime.now(UTC)
-    slice_ = ledger.take("one", now=began)
+    slice_ = ledger.pulling.take("one", now=began)
     assert slice_ is not None
     failing = replace(slice_, checkpoint=Checkpoint(failures=1), reason="HTTP 500")
-    ledger.move(slice_, failing)
-    ledger.move(failing, replace(failing, checkpoint=Checkpoint(failures=2)))
+    ledger.pulling.move(slice_, failing)
+    ledger.pulling.move(failing, replace(failing, checkpoint=Checkpoint(failures=2)))
 
     def seen(later: timedelta) -> tuple[bool, list[str | None]]:
         (found,) = stream_statuses(ledger, datetime.now(UTC) + later)
@@ -198,29 +201,29 @@ def test_a_slice_that_fails_for_an_hour_needs_attention_whatever_its_neighbours_
     assert seen(-1_000 * HOUR) == (True, ["HTTP 500"]), "our clock was ahead when it began to fail"
     assert seen(1.1 * HOUR) == (True, ["HTTP 500"])
     # The other slice of the stream reads well: that says nothing about this one.
-    ledger.well("prod", "Wiz.Issues")
+    ledger.pulling.well("prod", "Wiz.Issues")
     assert seen(1.1 * HOUR)[0]
-    ledger.move(failing, replace(failing, checkpoint=Checkpoint(after="next")))
+    ledger.pulling.move(failing, replace(failing, checkpoint=Checkpoint(after="next")))
     assert seen(1.1 * HOUR) == (False, [])
 
 
 def test_while_a_source_is_paused_what_fails_is_named_with_how_to_go_on_and_needs_nobody(ledger: Ledger) -> None:
     planned(ledger, LIVE)
-    row, slice_ = ledger.source("prod"), ledger.take("one", now=datetime.now(UTC))
+    row, slice_ = ledger.sources.find("prod"), ledger.pulling.take("one", now=datetime.now(UTC))
     assert row is not None
     assert slice_ is not None
-    ledger.move(slice_, replace(slice_, checkpoint=Checkpoint(failures=1), reason="HTTP 500"))
+    ledger.pulling.move(slice_, replace(slice_, checkpoint=Checkpoint(failures=1), reason="HTTP 500"))
     said = {"text": "no", "todo": "Nothing: it is tried again.", "at_us": 0}
-    ledger.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # mixed
-    before = ledger.marks("prod", "Wiz.Issues")
-    ledger.plan(before, replace(before, offset=3 * HOUR), [])
-    ledger.save_source(replace(row, paused=True))
+    ledger.pulling.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # mixed
+    before = ledger.pulling.marks("prod", "Wiz.Issues")
+    ledger.pulling.plan(before, replace(before, offset=3 * HOUR), [])
+    ledger.sources.save(replace(row, paused=True))
     (found,) = stream_statuses(ledger, datetime.now(UTC) + 2 * HOUR)
     assert (found.state, found.needs_attention, found.clock_off) == ("paused", False, None)
     assert [each.reason for each in found.failing] == ["HTTP 500"]
     assert found.todo == found.resume
     assert (found.resume or "").endswith("ocelog source resume prod")
-    ledger.save_source(row)
+    ledger.sources.save(row)
     (found,) = stream_statuses(ledger, datetime.now(UTC) + 2 * HOUR)
     assert (found.needs_attention, found.clock_off, found.resume) == (True, 3 * HOUR, None)
     assert found.todo == said["todo"]
@@ -229,7 +232,7 @@ def test_while_a_source_is_paused_what_fails_is_named_with_how_to_go_on_and_need
 def test_an_outage_that_began_while_our_clock_was_ahead_needs_a_person(ledger: Ledger) -> None:
     test_a_stream_is_live_once_a_record_came(ledger)
     said = {"text": "no", "todo": "do", "at_us": 0}
-    ledger.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # mixed
+    ledger.pulling.trouble("prod", "Wiz.Issues", kind="SourceUnavailableError", **said)  # type: ignore[arg-type] # mixed
 
     def needs_attention(later: timedelta) -> bool:
         return stream_statuses(ledger, datetime.now(UTC) + later)[0].needs_attention
@@ -259,7 +262,7 @@ def test_a_sweep_is_counted_until_its_last_slice_is_drained() -> None:
 
 
 def test_a_stream_without_rows_of_its_own_is_shown_from_the_settings(ledger: Ledger) -> None:
-    assert ledger.marks("prod", "Wiz.Issues") == Marks(source_id="prod", log_type="Wiz.Issues")
+    assert ledger.pulling.marks("prod", "Wiz.Issues") == Marks(source_id="prod", log_type="Wiz.Issues")
     assert standing(ledger).source == "prod"
 
 
@@ -267,8 +270,8 @@ def test_a_stream_without_rows_of_its_own_is_shown_from_the_settings(ledger: Led
 def test_a_clock_that_is_off_by_more_than_a_minute_needs_attention(
     ledger: Ledger, ahead: int, shown: int | None
 ) -> None:
-    before = ledger.marks("prod", "Wiz.Issues")
-    ledger.plan(before, replace(before, edge=NOW - HOUR, offset=timedelta(seconds=ahead)), [])
+    before = ledger.pulling.marks("prod", "Wiz.Issues")
+    ledger.pulling.plan(before, replace(before, edge=NOW - HOUR, offset=timedelta(seconds=ahead)), [])
     found = standing(ledger)
     assert found.clock_off == (None if shown is None else timedelta(seconds=shown))
     assert found.needs_attention == (shown is not None)
@@ -279,16 +282,16 @@ def test_a_clock_that_was_set_back_since_the_last_look_is_not_said_to_be_off(
     ledger: Ledger, ahead: int, *, set_back: bool
 ) -> None:
     off = timedelta(days=-ahead)
-    before = ledger.marks("prod", "Wiz.Issues")
-    ledger.plan(before, replace(before, edge=NOW - HOUR, offset=off), [])
+    before = ledger.pulling.marks("prod", "Wiz.Issues")
+    ledger.pulling.plan(before, replace(before, edge=NOW - HOUR, offset=off), [])
     (found,) = stream_statuses(ledger, NOW if set_back else NOW - off)
     assert found.clock_off == (None if set_back else off)
 
 
 def test_a_total_that_is_off_needs_attention(ledger: Ledger) -> None:
     planned(ledger, LIVE)
-    slice_ = ledger.take("one", now=datetime.now(UTC))
+    slice_ = ledger.pulling.take("one", now=datetime.now(UTC))
     assert slice_ is not None
     assert (standing(ledger).total_off_by, standing(ledger).needs_attention) == (None, False)
-    ledger.save_stream_faults(slice_, StreamFaults(total_off_by=2, total_off_at=NOW))
+    ledger.pulling.save_stream_faults(slice_, StreamFaults(total_off_by=2, total_off_at=NOW))
     assert (standing(ledger).total_off_by, standing(ledger).needs_attention) == (2, True)

@@ -251,7 +251,9 @@ COLUMNS = pa.schema(
 
 
 def inferred(noted: Any) -> Slice:
-    return infer(replace(SLICE, origin=Origin.INFER), ledger=noted, lake=noted, columns=COLUMNS, source_label="s")
+    return infer(
+        replace(SLICE, origin=Origin.INFER), ledger=noted, suspects=noted, lake=noted, columns=COLUMNS, source_label="s"
+    )
 
 
 def test_an_inferred_version_says_so_keeps_its_time_and_has_no_status() -> None:

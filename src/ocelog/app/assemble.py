@@ -44,7 +44,7 @@ def maintenance(installation: Installation, *, trust_clock: bool = False) -> Mai
             )
     return Maintenance(
         installation.home.path,
-        installation.ledger,
+        installation.ledger.lake,
         schemas,
         grace=installation.settings.part_grace,
         retention=retention,
@@ -70,20 +70,20 @@ class Assembly:
     def __post_init__(self) -> None:
         home, ledger = self.installation.home.path, self.installation.ledger
         schemas = table_schemas()
-        self.lake = FileLake(home, ledger, schemas)
-        self.publisher = Publisher(home, ledger, schemas)
+        self.lake = FileLake(home, ledger.lake, schemas)
+        self.publisher = Publisher(home, ledger.lake, schemas)
 
     def streams(self) -> list[Stream]:
         """Return the streams of every source that is neither paused nor removed, rebuilt if its row or secret changed.
 
         A source whose settings do not hold has none, which is told once.
         """
-        rows = [row for row in self.installation.ledger.sources() if not row.paused]
+        rows = [row for row in self.installation.ledger.sources.listed() if not row.paused]
         gone = self._built.keys() - {row.id for row in rows}
         for source_id in gone:
             del self._built[source_id]
             self.damaged.pop(source_id, None)
-        secrets, key = self.installation.ledger.secret_marks(), self.installation.key_mark()
+        secrets, key = self.installation.ledger.sources.secret_marks(), self.installation.key_mark()
         for row in rows:
             secret = f"{key} {secrets.get(row.id)}"
             if row.id not in self._built or self._built[row.id][:2] != (row, secret):
@@ -111,7 +111,8 @@ class Assembly:
         puller = Puller(
             source=source,
             shaper=shaper_of(kind.log_type),
-            ledger=self.installation.ledger,
+            ledger=self.installation.ledger.pulling,
+            suspects=self.installation.ledger.sweeps,
             lake=self.lake,
             kind=kind,
             rejection_rows=rejection_rows,

@@ -25,8 +25,8 @@ from ocelog.lake.storage.disk import make_directory, refusal, sync_directory
 from ocelog.lake.upkeep.inspect import inspect
 from ocelog.lake.upkeep.relocate import begin_elsewhere, table_files
 from ocelog.lake.write.publish import Publisher
-from ocelog.ledger.open import absolute
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.database.open import absolute
+from ocelog.ledger.ledger import Ledger
 from ocelog.times import rfc3339
 
 _NOTE = "backup.json"
@@ -72,21 +72,21 @@ def back_up(  # noqa: C901, PLR0912, PLR0915 - the order of the steps is the rul
         kept = Ledger.open(f"sqlite:///{copy}", create=False)
         try:
             for table in table_schemas():
-                for part in kept.parts(table):
+                for part in kept.lake.parts(table):
                     try:
                         copied += _copy(home, folder, part.path, part.bytes)
                     except FileNotFoundError:
                         waiting.append((table, part.sequence, part.path))
                     else:
                         files[part.path] = part.bytes
-            for aside in kept.given_up(repaired=True):
+            for aside in kept.losses.listed(repaired=True):
                 # An earlier backup may hold the only whole copy of a part that was set aside: a repair lands it.
                 if aside.sequence is not None and aside.path not in files:
                     with suppress(FileNotFoundError, LakeDamagedError):
                         copied += _copy(home, folder, aside.path, aside.bytes)
                         files[aside.path] = (folder / aside.path).stat().st_size
             # Before anything of an earlier backup is replaced: a lake that is not mounted must not empty it.
-            check_lake(home, kept, table_schemas())
+            check_lake(home, kept.lake, table_schemas())
         finally:
             kept.close()
         states = TableStates(home)
@@ -299,8 +299,8 @@ def restore(  # noqa: C901, PLR0912 - the order of the steps is the rule
     ledger = Ledger.open(ledger_url or homes.default_ledger(real), create=False)
     try:
         ledger.outrun(_OUTRUN)
-        Publisher(real, ledger, table_schemas()).reconcile()
-        found = inspect(real, ledger, table_schemas())
+        Publisher(real, ledger.lake, table_schemas()).reconcile()
+        found = inspect(real, ledger.lake, table_schemas())
         if found:
             raise HomeError(f"The restored home is not complete: {found[0].text}")
         ViewsFile(real, table_schemas()).refresh()
@@ -315,7 +315,7 @@ def _refuse_used(ledger_url: str, begun: Path) -> None:
     """Refuse a ledger that holds anything, unless `begun` says that a restore to the same place has put it there."""
     ledger = Ledger.open(ledger_url)
     try:
-        used = bool(ledger.sources(removed=True))
+        used = bool(ledger.sources.listed(removed=True))
         place = ledger.url
     finally:
         ledger.close()

@@ -82,17 +82,17 @@ def to_measure(installation: Installation, streams: Sequence[Stream]) -> list[St
     """
     swept = {
         (each.source_id, each.log_type)
-        for each in installation.ledger.sweeps()
+        for each in installation.ledger.sweeps.listed()
         if each.stage is Stage.DONE and each.complete and each.measured_round < each.round
     }
     sources = {source_id for source_id, _ in swept}
-    measured, now = installation.ledger.measured_streams(), datetime.now(UTC)
+    measured, now = installation.ledger.sweeps.measured_streams(), datetime.now(UTC)
     old = {
         key
         for key, (measured_us, differs) in measured.items()
         if has_passed(_AGAIN_IF_DIFFERENT if differs else _AGAIN, since=from_us(measured_us), now=now)
     }
-    planned = installation.ledger.planning([stream.key for stream in streams if stream.key not in measured])
+    planned = installation.ledger.pulling.planning([stream.key for stream in streams if stream.key not in measured])
     first = {
         key
         for key, (marks, left) in planned.items()
@@ -121,7 +121,7 @@ def _measure(installation: Installation, streams: Sequence[Stream]) -> Iterator[
     """Measure streams of one source: the lake is asked once, or one by one if that fails for one of them."""
     spans = list[_Span]()
     for stream in streams:
-        marks = installation.ledger.marks(*stream.key)
+        marks = installation.ledger.pulling.marks(*stream.key)
         if marks.edge is None or marks.backfill_since is None:
             yield f"{stream.row.name} {stream.kind.log_type}: it was never pulled. Run: ocelog pull"
             continue
@@ -145,7 +145,7 @@ def _measure(installation: Installation, streams: Sequence[Stream]) -> Iterator[
         except OcelogError as error:
             yield f"{span.stream.row.name} {log_type}: {error}"
         else:
-            installation.ledger.measured(*span.stream.key, found)
+            installation.ledger.sweeps.measured(*span.stream.key, found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +200,7 @@ def _counted(stream: Stream, by: str, since: datetime, until: datetime, status: 
 
 def _in_lake(installation: Installation, spans: Sequence[_Span]) -> dict[str, dict[str, int]]:
     """Return how many records of each log type have each status."""
-    queries = Queries(installation.home.path, installation.ledger, table_schemas())
+    queries = Queries(installation.home.path, installation.ledger.lake, table_schemas())
     found = dict[str, dict[str, int]]()
     with queries.run(" UNION ALL ".join(map(_sql, spans)), limits=Limits(timeout=timedelta(minutes=9))) as answer:
         for batch in answer.batches:

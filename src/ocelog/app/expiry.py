@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from ocelog.errors import HomeError
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.units import about, write_instant
 
 CLOCK_OFF = timedelta(minutes=5)
@@ -20,9 +20,9 @@ def expiry_now(ledger: Ledger, now: datetime | None = None) -> datetime:
     so, or if they are too long ago to tell.
     """
     now = now or datetime.now(UTC)
-    sources = {row.id: row.name for row in ledger.sources() if not row.paused}
+    sources = {row.id: row.name for row in ledger.sources.listed() if not row.paused}
     edges = list[datetime]()
-    for stream in ledger.streams():
+    for stream in ledger.pulling.streams():
         marks = stream.marks
         if marks.edge is None or marks.source_id not in sources:
             continue

@@ -14,7 +14,7 @@ from ocelog.installation.home import Home
 from ocelog.installation.home_lock import Holder, holder
 from ocelog.installation.opening import Installation, read_key
 from ocelog.lake.upkeep.inspect import inspect
-from ocelog.ledger.loops import LoopMark
+from ocelog.ledger.rows.loops import LoopMark
 from ocelog.ledger.vault import COPIED
 from ocelog.model import REJECTIONS
 from ocelog.sandbox.kernel import offered
@@ -75,13 +75,13 @@ def overview(
     home, ledger = installation.home, installation.ledger
     streams = [each for each in stream_statuses(ledger) if source_id in (None, each.source_id)]
     who = _running(home)
-    loops = ledger.loop_marks()
+    loops = ledger.lake.loop_marks()
     tables, after = table_names(), installation.settings.publish_after
-    lake = [found.text for found in inspect(home.path, ledger, tables)] + lost_lines(ledger)
+    lake = [found.text for found in inspect(home.path, ledger.lake, tables)] + lost_lines(ledger)
     lake += [
         f"the purge of {row.name!r} was not finished, and its rows can still be queried. Go on with it: "
         f"ocelog source remove {row.id} --purge"
-        for row in ledger.sources(removed=True)
+        for row in ledger.sources.listed(removed=True)
         if row.purging
     ]
     return Overview(
@@ -92,7 +92,7 @@ def overview(
         not_published=unpublished(ledger, tables, publish_after=after, allowed=allowed, now=now),
         loops=loops,
         lagging=lagging(loops, allowed=allowed, now=now),
-        rejection_parts=ledger.unpublished(REJECTIONS)[0],
+        rejection_parts=ledger.lake.unpublished(REJECTIONS)[0],
         lake=lake,
         key=_key_trouble(installation, running=who is not None),
         sandbox=str(offered()),
@@ -103,7 +103,7 @@ def overview(
 def _key_trouble(installation: Installation, *, running: bool) -> str | None:
     """Say why no secret can be opened; None: the key is well, is not needed, or is not this user's to read."""
     place, ledger = installation.home, installation.ledger
-    sealed = any(ledger.secret_kept(row.id, SECRET_NAME) == COPIED for row in ledger.sources())
+    sealed = any(ledger.sources.secret_kept(row.id, SECRET_NAME) == COPIED for row in ledger.sources.listed())
     if not sealed or not homes.may_write(place.path):
         return None
     try:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ocelog.app.sweep_stages import advance
 from ocelog.dispatch.fair import StreamKey
 from ocelog.errors import LostFenceError
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import Kind, Marks, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.planner import Plan, plan, still_short
 from ocelog.pull.stream import Stream
@@ -33,13 +33,13 @@ def plan_due(
     something due. Return each stream's edge: up to where it asks for news now. One whose planning another has
     overtaken keeps the edge that it had.
     """
-    sweeping = {(each.source_id, each.log_type) for each in ledger.sweeps() if each.stage is not Stage.DONE}
+    sweeping = {(each.source_id, each.log_type) for each in ledger.sweeps.listed() if each.stage is not Stage.DONE}
     for stream in streams:
         if stream.key in sweeping:
             # Another that has carried on with it meanwhile did as well.
             with suppress(LostFenceError):
                 advance(ledger, stream)
-    found = ledger.planning([stream.key for stream in streams])
+    found = ledger.pulling.planning([stream.key for stream in streams])
     plans = list[Plan]()
     for stream in streams:
         marks, left = found[stream.key]
@@ -50,7 +50,7 @@ def plan_due(
     edges = {key: marks.edge for key, (marks, _) in found.items()}
     for start in range(0, len(plans), _AT_ONCE):
         some = plans[start : start + _AT_ONCE]
-        overtaken = ledger.plan_all([(each.before, each.after, each.slices) for each in some])
+        overtaken = ledger.pulling.plan_all([(each.before, each.after, each.slices) for each in some])
         edges |= {
             (each.after.source_id, each.after.log_type): each.after.edge
             for each in some
@@ -66,7 +66,7 @@ def forget_old(ledger: Ledger, stream: Stream) -> None:
     good; what shows where the source counts wrong; the past while some of it is still read; and the last that was read.
     """
     source_id, log_type = stream.key
-    slices = ledger.slices(source_id=source_id, log_type=log_type)
+    slices = ledger.pulling.slices(source_id=source_id, log_type=log_type)
     read = [each for each in slices if each.state in {SliceState.DRAINED, SliceState.RETIRED}]
     short = still_short(slices)
     until = stream.source.now() - REMEMBERED
@@ -79,7 +79,7 @@ def forget_old(ledger: Ledger, stream: Stream) -> None:
             slice_.by == each.by and slice_.since <= each.until and each.since <= slice_.until for each in short
         ) or (slice_.origin is Origin.BACKFILL and (shows_wrong_total or not past_is_read))
 
-    ledger.forget_slices(
+    ledger.pulling.forget_slices(
         [
             each.id
             for each in read[:-1]
@@ -92,22 +92,24 @@ def totals_are_right_again(ledger: Ledger, slice_: Slice) -> bool:
     """Forget that totals are off, if `slice_` is the last that shows all that was counted where they were; say so."""
     if slice_.state is not SliceState.DRAINED or slice_.checkpoint.met < (slice_.checkpoint.total or 0):
         return False
-    faults = ledger.stream_faults(slice_.source_id, slice_.log_type)
+    faults = ledger.pulling.stream_faults(slice_.source_id, slice_.log_type)
     if faults.total_off_at is None:
         return False
-    drained = ledger.slices(source_id=slice_.source_id, log_type=slice_.log_type, states={SliceState.DRAINED})
+    drained = ledger.pulling.slices(source_id=slice_.source_id, log_type=slice_.log_type, states={SliceState.DRAINED})
     seen = [replace(each, short_by=max(0, (each.checkpoint.total or 0) - each.checkpoint.met)) for each in drained]
     # Without any such slice nobody knows where they were off: they are forgotten after some hours.
     if not any(each.short_by for each in seen) or still_short(seen):
         return False
-    ledger.save_stream_faults(slice_, StreamFaults())
+    ledger.pulling.save_stream_faults(slice_, StreamFaults())
     return True
 
 
 def lacking(ledger: Ledger, stream: Stream) -> int:
     """Count the time ranges that were given up for now: parked, or shown short."""
     source_id, log_type = stream.key
-    found = ledger.slices(source_id=source_id, log_type=log_type, states={SliceState.DRAINED, SliceState.PARKED})
+    found = ledger.pulling.slices(
+        source_id=source_id, log_type=log_type, states={SliceState.DRAINED, SliceState.PARKED}
+    )
     return sum(each.state is SliceState.PARKED for each in found) + len(still_short(found))
 
 
@@ -125,12 +127,12 @@ def plan_time_range(ledger: Ledger, stream: Stream, stretch: TimeRange) -> None:
         since=since,
         until=until,
     )
-    drained = ledger.slices(source_id=source_id, log_type=log_type, states={SliceState.DRAINED})
+    drained = ledger.pulling.slices(source_id=source_id, log_type=log_type, states={SliceState.DRAINED})
     # What was short by another date, a sweep's, is made good only by asking by that date.
     short = [each.by for each in still_short(drained) if each.since < until and since < each.until]
     slices = [replace(blank, by=by) for by in dict.fromkeys((blank.by, *stream.kind.also_live_by, *short))]
-    marks = ledger.marks(source_id, log_type)
-    ledger.plan(marks, marks, slices)
+    marks = ledger.pulling.marks(source_id, log_type)
+    ledger.pulling.plan(marks, marks, slices)
 
 
 def lost_slices(

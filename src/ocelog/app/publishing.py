@@ -48,7 +48,9 @@ class PublishLoop:
         installation = self.work.assembly.installation
         self.maintenance = maintenance(installation)
         self._views = ViewsFile(installation.home.path, self.work.assembly.lake.schemas)
-        self._unpublishable = {each.table for each in installation.ledger.table_faults() if each.what == PUBLISHING}
+        self._unpublishable = {
+            each.table for each in installation.ledger.lake.table_faults() if each.what == PUBLISHING
+        }
 
     @property
     def name(self) -> str:
@@ -98,7 +100,7 @@ class PublishLoop:
     def is_time(self, table: str) -> bool:
         """Whether enough of `table` waits, or the oldest has waited for long enough."""
         installation = self.work.assembly.installation
-        count, _, waiting, oldest_us = installation.ledger.unpublished(table)
+        count, _, waiting, oldest_us = installation.ledger.lake.unpublished(table)
         if not count or oldest_us is None:
             return False
         if waiting >= installation.settings.publish_bytes:
@@ -124,9 +126,9 @@ class PublishLoop:
         with suppress(OcelogError):
             if reason is not None:
                 self._unpublishable.add(table)
-                ledger.table_failed(table, PUBLISHING, reason)
+                ledger.lake.table_failed(table, PUBLISHING, reason)
             elif table in self._unpublishable:
-                ledger.table_well(table, PUBLISHING)
+                ledger.lake.table_well(table, PUBLISHING)
                 self._unpublishable.discard(table)
                 log.info("publishing works again", table=table)
 
@@ -138,7 +140,7 @@ class PublishLoop:
         installation = self.work.assembly.installation
         home, ledger, grace = installation.home.path, installation.ledger, installation.settings.part_grace
         for work in (
-            lambda: clean(home, table, ledger, grace=grace),
+            lambda: clean(home, table, ledger.lake, grace=grace),
             lambda: remove_leftovers(home, table),
             lambda: self._told(self.maintenance.tend(table)),
         ):

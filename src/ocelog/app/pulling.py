@@ -18,8 +18,8 @@ from ocelog.app.planning import TimeRange, forget_old, plan_due, plan_time_range
 from ocelog.dispatch.fair import StreamKey, next_stream
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import LostFenceError, OcelogError, SourceThrottledError, TransientError
-from ocelog.ledger.slices import holder_of
-from ocelog.ledger.store import Due, Ledger
+from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.rows.slices import Due, holder_of
 from ocelog.model import SWEEPING, Origin, Slice, SliceState
 from ocelog.pull.puller import Drained
 from ocelog.pull.stream import Stream
@@ -103,7 +103,7 @@ class PullLoop:
             log.info("source taken up", source=names[source_id])
         assembly = self.work.assembly
         if self.work.only is None and not streams and (first or self._read_names) and not assembly.damaged:
-            if assembly.installation.ledger.sources():
+            if assembly.installation.ledger.sources.listed():
                 reason = "All sources are paused."
                 todo = "Go on with one of them in another terminal: ocelog source resume NAME"
             else:
@@ -211,11 +211,11 @@ class Reader:
         """
         throttled = {
             (row.marks.source_id, row.marks.log_type)
-            for row in self.ledger.streams()
+            for row in self.ledger.pulling.streams()
             if row.trouble_kind == SourceThrottledError.__name__
         }
         wanted = self._streams if streams is None else streams
-        self.ledger.hurry([key for key in wanted if key not in throttled], self.now())
+        self.ledger.pulling.hurry([key for key in wanted if key not in throttled], self.now())
 
     def go_round(self) -> float | None:
         """Plan what is due, and have threads read what is; return in how many seconds more will be due.
@@ -224,7 +224,7 @@ class Reader:
         """
         self._plan()
         ours = self.now()
-        due = self.ledger.due(ours)
+        due = self.ledger.pulling.due(ours)
         with self._lock:
             self._due = {key: each.rank for key, each in due.items() if each.rank is not None and self._is_ready(key)}
             self._due |= {
@@ -238,7 +238,7 @@ class Reader:
         """Return the slices of `stream` that are not read to their end."""
         source_id, log_type = stream.key
         unread = {SliceState.WAITING, SliceState.PARKED}
-        return self.ledger.slices(source_id=source_id, log_type=log_type, states=unread)
+        return self.ledger.pulling.slices(source_id=source_id, log_type=log_type, states=unread)
 
     def _plan(self) -> None:
         """Plan every stream whose poll is due, all of them in two transactions."""
@@ -317,7 +317,7 @@ class Reader:
                     del self._due[key]
                     return reading
             try:
-                reading.slice_ = self.ledger.take(
+                reading.slice_ = self.ledger.pulling.take(
                     self.holder, now=self.now(), sources=[key[0]], log_types=[key[1]], lease=stream.lease
                 )
             finally:
@@ -389,7 +389,7 @@ class Reader:
         finally:
             if reached.state is SliceState.WAITING:
                 with suppress(OcelogError):
-                    self.ledger.release(slice_)
+                    self.ledger.pulling.release(slice_)
                     if self._streams.get(stream.key, stream) is not stream:
                         self.hurry([stream.key])
 
@@ -412,7 +412,7 @@ class Reader:
         if drained.slice_.origin in SWEEPING:
             # It may have been the last one that its sweep waited for: carry on without waiting for the next poll.
             self._look_at.pop(stream.key, None)
-        if self.ledger.well(*stream.key) and self.troubles.pop(stream.key, None) is not None:
+        if self.ledger.pulling.well(*stream.key) and self.troubles.pop(stream.key, None) is not None:
             log.info("works again", **_names(stream, None))
 
     def _failed(self, stream: Stream, slice_: Slice, error: OcelogError, *, whole: bool) -> None:
@@ -441,7 +441,7 @@ class Reader:
         advice = todo(error, stream.row.id)
         log_failure("failed", error, **_names(stream, slice_), todo=advice)
         with suppress(OcelogError):
-            self.ledger.trouble(
+            self.ledger.pulling.trouble(
                 *stream.key,
                 kind=type(error).__name__,
                 text=str(error),

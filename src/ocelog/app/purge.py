@@ -17,7 +17,7 @@ def purge(installation: Installation, row: SourceRow) -> None:
     with held(home, f"ocelog source remove {row.id} --purge"):
         sources.begin_purge(installation, row)
         schemas = table_schemas()
-        publisher = Publisher(home.path, ledger, schemas)
+        publisher = Publisher(home.path, ledger.lake, schemas)
         for table in schemas:
             # All rows go through the table, so that one commit is the one place where they end.
             publisher.publish(table, force=True)
@@ -25,15 +25,17 @@ def purge(installation: Installation, row: SourceRow) -> None:
         # Before the ledger forgets which files those are.
         for path in _landed(installation, row.id):
             discard(home.path, path)
-        ledger.purge_source(row.id)
+        ledger.sources.purge(row.id)
         ViewsFile(home.path, schemas).refresh()
 
 
 def _landed(installation: Installation, source_id: str) -> list[str]:
     """Return every file in landing that holds records of a source: also those that were set aside, or never landed."""
     home, ledger = installation.home.path, installation.ledger
-    claims = set(ledger.claims_of(source_id))
+    claims = set(ledger.pulling.claims_of(source_id))
     found = [path for table in table_schemas() for path in parts_of_claims(home, table, claims)]
-    found += [part.path for table in table_schemas() for part in ledger.parts(table) if part.source_id == source_id]
-    aside = [lost for lost in ledger.given_up(repaired=True) if lost.sequence is not None]
+    found += [
+        part.path for table in table_schemas() for part in ledger.lake.parts(table) if part.source_id == source_id
+    ]
+    aside = [lost for lost in ledger.losses.listed(repaired=True) if lost.sequence is not None]
     return found + [lost.path for lost in aside if lost.source_id == source_id]

@@ -21,7 +21,7 @@ def ask(
     `trusted` is SQL of ours, or SQL that its owner vouches for: it runs even if the kernel cannot keep it in. Raises
     what `Queries.run` does.
     """
-    home, ledger = installation.home.path, lambda: installation.ledger
+    home, ledger = installation.home.path, lambda: installation.ledger.lake
     queries = Queries(home, ledger, table_schemas(), extras=ledger_tables(installation), saved=saved_views())
     with queries.run(sql, limits=limits, trusted=trusted) as answer:
         yield answer

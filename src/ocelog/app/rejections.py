@@ -18,7 +18,7 @@ from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.sql import literal
 from ocelog.lake.write.publish import Publisher
-from ocelog.ledger.slices import holder_of
+from ocelog.ledger.rows.slices import holder_of
 from ocelog.model import Claim, Origin, table_name
 from ocelog.pull.landing import WITHOUT_ERRORS, Lander
 from ocelog.pull.memory import Memory
@@ -86,8 +86,8 @@ def replay(installation: Installation) -> Replayed:
     """
     with held(installation.home, "ocelog rejections --replay"), _claims(installation) as claim:
         schemas = table_schemas()
-        Publisher(installation.home.path, installation.ledger, schemas).reconcile()
-        lake = FileLake(installation.home.path, installation.ledger, schemas)
+        Publisher(installation.home.path, installation.ledger.lake, schemas).reconcile()
+        lake = FileLake(installation.home.path, installation.ledger.lake, schemas)
         found = Replayed(tried=0, events=0, repeats=0, still_rejected=0, sent_with_errors=0)
         for everything in stored(installation):
             whole = [each for each in everything if each.whole]
@@ -105,11 +105,11 @@ def _claims(installation: Installation) -> Iterator[Callable[[str], Claim]]:
     """Return what takes the claim to replay a source's rejections; at the end of the block all are let go of."""
     ledger, taken = installation.ledger, dict[str, Claim]()
     # Whoever of this home held one before is gone: this process has its lock.
-    ledger.release_home(installation.home.id)
+    ledger.pulling.release_home(installation.home.id)
 
     def claim(source_id: str) -> Claim:
         if source_id not in taken:
-            taken[source_id] = ledger.take_claim(_REPLAY, source_id, holder_of(installation.home.id))
+            taken[source_id] = ledger.pulling.take_claim(_REPLAY, source_id, holder_of(installation.home.id))
         return taken[source_id]
 
     try:
@@ -117,7 +117,7 @@ def _claims(installation: Installation) -> Iterator[Callable[[str], Claim]]:
     finally:
         for each in taken.values():
             with suppress(OcelogError):
-                ledger.release_claim(each)
+                ledger.pulling.release_claim(each)
 
 
 def stored(installation: Installation) -> Iterator[list[Stored]]:
@@ -128,7 +128,7 @@ def stored(installation: Installation) -> Iterator[list[Stored]]:
 
 def _some_answers(installation: Installation) -> Iterator[tuple[str, str]]:
     """Yield first and last of as many answers in a row as are held at once; together they are all with rejections."""
-    queries = Queries(installation.home.path, installation.ledger, table_schemas())
+    queries = Queries(installation.home.path, installation.ledger.lake, table_schemas())
     with queries.run(_ANSWERS, limits=_LIMITS, trusted=True) as answer:
         rows = [row for batch in answer.batches for row in batch.to_pylist()]
     held, size = list[str](), 0
@@ -144,7 +144,7 @@ def _some_answers(installation: Installation) -> Iterator[tuple[str, str]]:
 
 def _between(installation: Installation, first: str, last: str) -> list[Stored]:
     """Return the rejected records from the answer `first` to the answer `last`, those of one answer side by side."""
-    queries = Queries(installation.home.path, installation.ledger, table_schemas())
+    queries = Queries(installation.home.path, installation.ledger.lake, table_schemas())
     sql = _STORED.format(first=literal(first), last=literal(last))
     with queries.run(sql, limits=_LIMITS, trusted=True) as answer:
         return [
@@ -178,7 +178,7 @@ def _land(installation: Installation, lake: FileLake, claim: Claim, records: Seq
     shaped = _shaper(first.log_type).shape(page.records)
     table = table_name(first.log_type)
     lander = Lander(
-        ledger=installation.ledger,
+        ledger=installation.ledger.pulling,
         lake=lake,
         kind=kind,
         table=table,

@@ -56,10 +56,10 @@ class Repair:
 def examine(installation: Installation) -> list[str]:
     """Read every file whole, and return what is lost or damaged, in sentences. Changes nothing."""
     home, ledger = installation.home.path, installation.ledger
-    found = [each.text for each in inspect(home, ledger, table_schemas(), content=True)]
+    found = [each.text for each in inspect(home, ledger.lake, table_schemas(), content=True)]
     return found + [
         f"{lost.table}: {lost.path} {lost.reason}; publishing has passed it. Run: ocelog repair"
-        for lost in ledger.given_up()
+        for lost in ledger.losses.listed()
     ]
 
 
@@ -75,7 +75,7 @@ def repair(installation: Installation, *, dry_run: bool) -> Repair:
     lost = _give_up_files(installation, done, unread)
     _plan_again(installation, done, lost if dry_run else ())
     if not dry_run and not done.left:
-        Publisher(installation.home.path, installation.ledger, table_schemas()).reconcile()
+        Publisher(installation.home.path, installation.ledger.lake, table_schemas()).reconcile()
     if not dry_run:
         ViewsFile(installation.home.path, table_schemas()).refresh()
     return done
@@ -109,20 +109,20 @@ def _mend_metadata(installation: Installation, done: Repair) -> frozenset[str]:
 
 def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: str, done: Repair) -> None:
     home, ledger = installation.home.path, installation.ledger
-    removed = ledger.removed_through(table)
+    removed = ledger.lake.removed_through(table)
     known = [each for each in tables.candidates(home, table) if each.ledger_id in {None, ledger.id}]
     base = next((each for each in known if each.whole and each.mark >= removed), None)
     mark = max([removed, *(each.mark for each in known)])
     if base is not None:
         done.lines.append(f"{table}: {_first(why)} Its newest whole metadata is {base.location.name}: it is used.")
         if not done.dry_run:
-            waiting = [part for part in ledger.parts(table) if part.sequence > base.mark]
+            waiting = [part for part in ledger.lake.parts(table) if part.sequence > base.mark]
             tables.go_back(home, table, str(base.location), waiting=waiting, sources=[*_sources(installation)])
-            ledger.unpublish(table, base.mark)
+            ledger.lake.unpublish(table, base.mark)
             # Rows that were too old for its retention may be back: they go at the next occasion.
             expire_soon(home, table)
         return
-    waiting = [part for part in ledger.parts(table) if part.sequence > mark]
+    waiting = [part for part in ledger.lake.parts(table) if part.sequence > mark]
     done.lines.append(
         f"{table}: {_first(why)} The table is made again from the data files that are there, each row once."
     )
@@ -130,7 +130,7 @@ def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: 
         return
     sources = [*_sources(installation)]
     made = tables.rebuild(home, table, schema, mark=(ledger.id, mark), waiting=waiting, sources=sources)
-    ledger.unpublish(table, mark)
+    ledger.lake.unpublish(table, mark)
     expire_soon(home, table)
     kept = sum(part.rows for part in waiting)
     again = f" {kept:,} more rows are still in landing, and are published again." if kept else ""
@@ -140,7 +140,7 @@ def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: 
         said = "how many there were is not known" if expected is None else f"there were {expected:,}"
         reason = f"of which {made.rows:,} rows were found again, and {said}"
         path = f"lake/warehouse/{NAMESPACE}/{table}/metadata"
-        ledger.note_lost(GivenUp(table=table, path=path, reason=reason, noticed_us=_now_us()))
+        ledger.losses.note(GivenUp(table=table, path=path, reason=reason, noticed_us=_now_us()))
     done.lines += [f"{table}: {text}: it is given up." for text in made.lost]
 
 
@@ -160,19 +160,19 @@ def _give_up_files(installation: Installation, done: Repair, unread: frozenset[s
     """
     home, ledger = installation.home.path, installation.ledger
     files, lost = dict[str, list[str]](), list[GivenUp]()
-    for found in inspect(home, ledger, table_schemas(), content=True):
+    for found in inspect(home, ledger.lake, table_schemas(), content=True):
         match found.file:
             case Part() as part:
                 done.lines.append(f"{found.table}: the part {part.path} {found.what}: it is given up.")
                 lost.append(lost_part(part, found.what))
                 if not done.dry_run:
-                    ledger.set_aside(lost[-1])
+                    ledger.lake.set_aside(lost[-1])
             case TableFile() as file:
                 done.lines.append(f"{found.table}: the data file {file.path} {found.what}: it is given up.")
                 files.setdefault(found.table, []).append(file.path)
                 lost.append(_lost_file(home, found.table, file, found.what))
                 if not done.dry_run:
-                    ledger.note_lost(lost[-1])
+                    ledger.losses.note(lost[-1])
             case None if "leftovers.json" not in found.text and found.table not in unread:
                 done.left.append(found.text)
     if not done.dry_run:
@@ -186,7 +186,7 @@ def _plan_again(  # noqa: C901 - the order of the steps is the rule
 ) -> None:
     """Land again what has come back, and plan to read again what has not."""
     home, ledger = installation.home.path, installation.ledger
-    lost = [*ledger.given_up(), *_returned(installation), *unrecorded]
+    lost = [*ledger.losses.listed(), *_returned(installation), *unrecorded]
     by_table = {table_name(log_type): kind for log_type, kind in kinds().items()}
     planned = set[TimeRange]()
     rejections_lost = False
@@ -231,7 +231,7 @@ def _plan_again(  # noqa: C901 - the order of the steps is the rule
         gone = _REJECTED if each.table == REJECTIONS else kind.gone if kind is not None else None
         done.for_good.add(gone or _VERSIONS)
         if not done.dry_run:
-            ledger.plan_lost([each.path], fresh)
+            ledger.losses.plan([each.path], fresh)
     if rejections_lost and not done.dry_run:
         # Last: by these counts it is told whose rejections they were.
         _count_rejections(installation)
@@ -240,8 +240,8 @@ def _plan_again(  # noqa: C901 - the order of the steps is the rule
 def _returned(installation: Installation) -> list[GivenUp]:
     """Return the parts that are whole again although their time range was planned: Wiz may not have had all of it."""
     home, ledger = installation.home.path, installation.ledger
-    landed = {part.path for table in table_schemas() for part in ledger.parts(table)}
-    planned = [each for each in ledger.given_up(repaired=True) if each.repaired_us is not None]
+    landed = {part.path for table in table_schemas() for part in ledger.lake.parts(table)}
+    planned = [each for each in ledger.losses.listed(repaired=True) if each.repaired_us is not None]
     aside = [each for each in planned if each.sequence is not None and each.path not in landed]
     return [each for each in aside if damage(home / each.path, each.bytes) is None]
 
@@ -251,7 +251,7 @@ def _sources(installation: Installation) -> dict[str, SourceRow]:
 
     A source that was removed is one of them: added again, it goes on where it stopped, so what it lost must be planned.
     """
-    return {row.id: row for row in installation.ledger.sources(removed=True) if not row.purging}
+    return {row.id: row for row in installation.ledger.sources.listed(removed=True) if not row.purging}
 
 
 def _stretch(slice_: Slice) -> TimeRange:
@@ -267,7 +267,7 @@ def _of_stretch(installation: Installation, lost: GivenUp, kind: Kind) -> list[S
     return [
         slice_
         for source_id in ids
-        for slice_ in lost_slices(ledger.marks(source_id, kind.log_type), kind, since=since, until=until)
+        for slice_ in lost_slices(ledger.pulling.marks(source_id, kind.log_type), kind, since=since, until=until)
     ]
 
 
@@ -281,7 +281,7 @@ def _of_rejections(installation: Installation, lost: GivenUp) -> tuple[list[Slic
     found = _BY_SLICE.match(Path(lost.path).name) if lost.sequence is not None else None
     if found is not None:
         number = int(found[1])
-        for each in ledger.slices():
+        for each in ledger.pulling.slices():
             if each.id == number and each.by in _dates(kinds()[each.log_type]):
                 again = Slice(
                     source_id=each.source_id,
@@ -294,7 +294,9 @@ def _of_rejections(installation: Installation, lost: GivenUp) -> tuple[list[Slic
                 return [again], True
     here = {source_id for source_id in _sources(installation) if lost.source_id in {None, source_id}}
     known = kinds()
-    streams = [each for each in ledger.streams() if each.marks.source_id in here and each.marks.log_type in known]
+    streams = [
+        each for each in ledger.pulling.streams() if each.marks.source_id in here and each.marks.log_type in known
+    ]
     rejecting = [each for each in streams if each.rejections] or streams
     return [slice_ for each in rejecting for slice_ in lost_slices(each.marks, known[each.marks.log_type])], False
 
@@ -307,19 +309,19 @@ def _forget_rejections(installation: Installation) -> None:
     """Forget rejections whose rows are nowhere, so that they land once more when they come again."""
     ledger = installation.ledger
     present = {row_id for row_id, _, _ in _rejections(installation)}
-    ledger.forget_rejections([key for key in ledger.rejection_keys() if key not in present])
+    ledger.losses.forget_rejections([key for key in ledger.losses.rejection_keys() if key not in present])
 
 
 def _count_rejections(installation: Installation) -> None:
     """Let `status` count the rejections that are there: those that are lost are counted when they come again."""
     found = Counter((source_id, log_type) for _, source_id, log_type in _rejections(installation))
-    installation.ledger.count_rejections(found)
+    installation.ledger.losses.count_rejections(found)
 
 
 def _rejections(installation: Installation) -> set[tuple[str, str, str]]:
     """Return row id, source and log type of every rejection that is there."""
     home, names = installation.home.path, ("p_row_id", "p_source_id", "p_log_type")
-    view = Views(home, installation.ledger).take(REJECTIONS)
+    view = Views(home, installation.ledger.lake).take(REJECTIONS)
     found = set[tuple[str, str, str]]()
     for path in [*(home / part.path for part in view.parts), *(Path(file.path) for file in view.files)]:
         with opened(path) as file:
@@ -334,7 +336,7 @@ def _readmit(installation: Installation, lost: GivenUp) -> None:
     with opened(home / lost.path) as file:
         rows = file.read(use_threads=False)
     names = rows.column("p_row_id").to_pylist()
-    there = FileLake(home, ledger, table_schemas()).rows(lost.table, set(names), ["p_row_id"])
+    there = FileLake(home, ledger.lake, table_schemas()).rows(lost.table, set(names), ["p_row_id"])
     fresh = rows.filter(pa.array([name not in there for name in names], pa.bool_()))
     part, source_id = None, lost.source_id or ""
     if fresh.num_rows == rows.num_rows:
@@ -349,10 +351,10 @@ def _readmit(installation: Installation, lost: GivenUp) -> None:
         )
     elif fresh.num_rows:
         # Under the name of a slice that is there: upkeep beside us takes no file of it for one that nobody will commit.
-        own = ledger.slices(source_id=source_id)
+        own = ledger.pulling.slices(source_id=source_id)
         prefix = f"{own[-1].id}-{own[-1].fence}" if own else "0-0"
         part = write_part(home, lost.table, f"{prefix}-{time.time_ns()}", fresh)
-    ledger.readmit(lost.path, part, source_id)
+    ledger.losses.readmit(lost.path, part, source_id)
     if part is None or part.path != lost.path:
         (home / lost.path).unlink(missing_ok=True)
 

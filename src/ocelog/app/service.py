@@ -109,7 +109,7 @@ class Service:
     def __post_init__(self) -> None:
         installation = self.assembly.installation
         # Whoever of this home held slices before is gone: this process has its lock.
-        installation.ledger.release_home(installation.home.id)
+        installation.ledger.pulling.release_home(installation.home.id)
         clear_abandoned(installation.home.path)
         self.assembly.publisher.reconcile()
         self._work = Work(assembly=self.assembly, stop=self.stop, threads=self.threads, monotonic=self.monotonic)

@@ -67,9 +67,9 @@ def find(installation: Installation, name: str, *, removed: bool = False) -> Sou
 
     Raises ConfigError with the nearest name.
     """
-    found = installation.ledger.source(unicodedata.normalize("NFC", name.strip()))
+    found = installation.ledger.sources.find(unicodedata.normalize("NFC", name.strip()))
     if found is None or (found.removed_us is not None and not removed):
-        known = [row.name for row in installation.ledger.sources()]
+        known = [row.name for row in installation.ledger.sources.listed()]
         raise ConfigError(f"There is no source {name!r}{suggest(name, known) or '. See: ocelog source list'}")
     return found
 
@@ -92,7 +92,7 @@ def resumes(installation: Installation, row: SourceRow) -> bool:
 
     Raises ConfigError if that one read another tenant, or lacks rows whose checkpoints are still there.
     """
-    before = installation.ledger.source(row.id)
+    before = installation.ledger.sources.find(row.id)
     if before is None or before.id != row.id or before.removed_us is None:
         return False
     if before.purging:
@@ -116,7 +116,7 @@ def resumes(installation: Installation, row: SourceRow) -> bool:
 def refuse_twin(installation: Installation, row: SourceRow) -> None:
     """Raise ConfigError if another source reads the same tenant with the same client id: each record would be twice."""
     settings = source_settings(row)
-    for other in installation.ledger.sources():
+    for other in installation.ledger.sources.listed():
         if other.id == row.id:
             continue
         try:
@@ -134,18 +134,18 @@ def add(installation: Installation, row: SourceRow, secret: GivenSecret) -> bool
     """Add a source; True: it was removed before, and goes on where it stopped. Raises ConfigError."""
     goes_on = resumes(installation, row)
     vault = installation.vault()
-    installation.ledger.add_source(replace(row, paused=True))
+    installation.ledger.sources.add(replace(row, paused=True))
     _keep(vault, row.id, secret)
-    installation.ledger.save_source(row)
+    installation.ledger.sources.save(row)
     return goes_on
 
 
 def begin_purge(installation: Installation, row: SourceRow) -> None:
     """Take `row` out of work for good: until its purge has come to its end, it cannot be added again."""
-    installation.ledger.remove_source(row.id)
-    removed = installation.ledger.source(row.id)
+    installation.ledger.sources.remove(row.id)
+    removed = installation.ledger.sources.find(row.id)
     if removed is not None:
-        installation.ledger.save_source(replace(removed, settings={**removed.settings, PURGING: True}))
+        installation.ledger.sources.save(replace(removed, settings={**removed.settings, PURGING: True}))
 
 
 def keep_secret(installation: Installation, row: SourceRow, secret: GivenSecret) -> None:
@@ -169,7 +169,7 @@ def refuse_other_tenant(installation: Installation, before: SourceRow, after: So
     """Raise ConfigError if an edit would mix another tenant's records into what was read of this one."""
     if source_settings(before).is_same_tenant(source_settings(after)):
         return
-    if not installation.ledger.slices(source_id=before.id):
+    if not installation.ledger.pulling.slices(source_id=before.id):
         return
     raise ConfigError(
         f"The source {before.name!r} has read another tenant, and their rows could not be told apart. Add the "
@@ -182,10 +182,10 @@ def sweep_again(installation: Installation, before: SourceRow, after: SourceRow)
     """Have open records swept once more if `after` sees records that `before` could not; True: it will be so."""
     if not shows_more(before, after) or not stream_settings(after).sweep:
         return False
-    for stream in installation.ledger.streams(after.id):
+    for stream in installation.ledger.pulling.streams(after.id):
         if stream.marks.swept_at is not None:
             wanted = replace(stream.marks, swept_at=None, sweep_round=stream.marks.sweep_round or 1)
-            installation.ledger.plan(stream.marks, wanted, [])
+            installation.ledger.pulling.plan(stream.marks, wanted, [])
     return True
 
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from ocelog import errors
 from ocelog.app.source_settings import damage, source_settings, stream_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
-from ocelog.ledger.loops import PUBLISH, LoopMark
-from ocelog.ledger.slices import LONGEST_WAITS
-from ocelog.ledger.store import Ledger, StreamRow
+from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.rows.loops import PUBLISH, LoopMark
+from ocelog.ledger.rows.slices import LONGEST_WAITS
+from ocelog.ledger.rows.streams import StreamRow
 from ocelog.model import ALL_LOGS, PUBLISHING, Marks, Origin, Slice, SliceState, SourceRow, TableFault, table_name
 from ocelog.pull.planner import complete_through, still_short
 from ocelog.pull.sweep import Sweep as SweepRound
@@ -136,8 +137,8 @@ def stream_statuses(ledger: Ledger, now: datetime | None = None) -> list[StreamS
     """Return how every stream of every source stands."""
     now = now or datetime.now(UTC)
     found = list[StreamStatus]()
-    for row in ledger.sources():
-        rows = {stream.marks.log_type: stream for stream in ledger.streams(row.id)}
+    for row in ledger.sources.listed():
+        rows = {stream.marks.log_type: stream for stream in ledger.pulling.streams(row.id)}
         error = damage(row)
         if error is None:
             log_types = source_settings(row).log_types
@@ -151,7 +152,7 @@ def stream_statuses(ledger: Ledger, now: datetime | None = None) -> list[StreamS
 
 def caught_up(ledger: Ledger, source_id: str, log_type: str) -> tuple[datetime | None, int]:
     """Return through when a stream is complete, and how many time ranges of its past are left to read."""
-    marks, slices = ledger.planning([(source_id, log_type)])[source_id, log_type]
+    marks, slices = ledger.pulling.planning([(source_id, log_type)])[source_id, log_type]
     return complete_through(marks, slices), sum(map(_is_of_the_past, slices))
 
 
@@ -168,9 +169,9 @@ def _broken(each: StreamStatus, error: ConfigError) -> StreamStatus:
 def sweeps(ledger: Ledger) -> dict[str, Sweep]:
     """Return, by `source log type`, the first sweeps that are not drained."""
     found = dict[str, Sweep]()
-    for row in (row for row in ledger.sources() if damage(row) is None):
+    for row in (row for row in ledger.sources.listed() if damage(row) is None):
         for log_type in source_settings(row).log_types:
-            sweep = sweep_of(ledger.slices(source_id=row.id, log_type=log_type))
+            sweep = sweep_of(ledger.pulling.slices(source_id=row.id, log_type=log_type))
             if sweep is not None:
                 found[f"{row.name} {log_type}"] = sweep
     return found
@@ -206,10 +207,10 @@ def unpublished(
     ledger: Ledger, tables: Iterable[str], *, publish_after: timedelta, allowed: timedelta, now: datetime
 ) -> list[Unpublished]:
     """Return the tables that cannot be published, or whose oldest part waits longer than it should by `allowed`."""
-    faults = {each.table: each for each in ledger.table_faults() if each.what == PUBLISHING}
+    faults = {each.table: each for each in ledger.lake.table_faults() if each.what == PUBLISHING}
     found = list[Unpublished]()
     for table in tables:
-        parts, rows, _, oldest_us = ledger.unpublished(table)
+        parts, rows, _, oldest_us = ledger.lake.unpublished(table)
         if oldest_us is None:
             continue
         oldest, fault = from_us(oldest_us), faults.get(table)
@@ -241,7 +242,7 @@ def lost_lines(ledger: Ledger, tables: Collection[str] | None = None) -> list[st
     `_current` and `all_logs` count as the tables below them.
     """
     lines = list[str]()
-    for lost in ledger.given_up():
+    for lost in ledger.losses.listed():
         named = tables is None or any(name in {lost.table, f"{lost.table}_current", ALL_LOGS} for name in tables)
         if named:
             rows = "an unknown number of" if lost.rows is None else f"{lost.rows:,}"
@@ -270,7 +271,7 @@ def sweep_of(slices: Sequence[Slice]) -> Sweep | None:
 def _stream_status(
     ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow | None, now: datetime
 ) -> StreamStatus:
-    slices = ledger.slices(source_id=row.id, log_type=log_type)
+    slices = ledger.pulling.slices(source_id=row.id, log_type=log_type)
     waiting = [each for each in slices if each.state is SliceState.WAITING]
     wait = LONGEST_WAITS[SliceState.PARKED]
     parked = tuple(
@@ -285,7 +286,7 @@ def _stream_status(
     failing = tuple(
         each for each in waiting if each.failing_since and has_passed(_PATIENCE, since=each.failing_since, now=now)
     )
-    swept = ledger.sweep(row.id, log_type)
+    swept = ledger.sweeps.newest(row.id, log_type)
     tired = tired or (swept is not None and swept.vanished)
     off = None if row.paused else _clock_off(marks, now)
     total_off = stream.total_off_by if stream is not None else None
@@ -353,7 +354,7 @@ def coverage(ledger: Ledger, source_id: str, log_type: str) -> tuple[Gap, ...]:
             in_lake=each.in_lake,
             measured=from_us(each.measured_us),
         )
-        for each in ledger.coverage(source_id, log_type)
+        for each in ledger.sweeps.coverage(source_id, log_type)
     )
 
 
@@ -406,7 +407,7 @@ def _eta(row: SourceRow, slices: Sequence[Slice], waiting: Sequence[Slice]) -> t
 
 
 def _waiting(ledger: Ledger, table: str) -> Waiting:
-    parts, rows, size, oldest_us = ledger.unpublished(table)
+    parts, rows, size, oldest_us = ledger.lake.unpublished(table)
     return Waiting(parts=parts, rows=rows, bytes=size, oldest=_instant(oldest_us))
 
 

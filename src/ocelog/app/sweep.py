@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from ocelog.app.sweep_stages import advance
 from ocelog.dispatch.heap import Heap
 from ocelog.errors import HaltError, LostFenceError, OcelogError, OperatorError, TransientError
-from ocelog.ledger.slices import holder_of
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.rows.slices import holder_of
 from ocelog.pull.planner import plan_sweep
 from ocelog.pull.stream import Stream
 from ocelog.pull.sweep import Stage, Sweep
@@ -32,9 +32,9 @@ class Swept:
 
 def want_sweep(ledger: Ledger, stream: Stream) -> int:
     """Have a running service sweep `stream` at its next poll; return the number that this sweep will have at least."""
-    marks = ledger.marks(*stream.key)
+    marks = ledger.pulling.marks(*stream.key)
     counted = marks.sweep_round or int(marks.swept_at is not None)
-    ledger.plan(marks, replace(marks, swept_at=None, sweep_round=counted), [])
+    ledger.pulling.plan(marks, replace(marks, swept_at=None, sweep_round=counted), [])
     return counted + 1
 
 
@@ -44,7 +44,7 @@ def run_sweep(ledger: Ledger, stream: Stream, *, home_id: str, threads: int, sto
     `home_id` is the home that this process holds. Raises OperatorError for a stream that was never pulled; what goes
     wrong later is in the result.
     """
-    marks = ledger.marks(*stream.key)
+    marks = ledger.pulling.marks(*stream.key)
     if marks.edge is None:
         raise OperatorError(f"{stream.row.name} {stream.kind.log_type} was never pulled. Run: ocelog pull")
     stream.source.hurry()
@@ -53,7 +53,7 @@ def run_sweep(ledger: Ledger, stream: Stream, *, home_id: str, threads: int, sto
     if advance(ledger, stream):
         counted = replace(marks, sweep_round=marks.sweep_round or int(marks.swept_at is not None))
         plan = plan_sweep(counted, stream.kind, stream.source.now())
-        ledger.plan(marks, plan.after, plan.slices)
+        ledger.pulling.plan(marks, plan.after, plan.slices)
     done, error, now_at = False, None, Stage.READING
     while not (done or error or stop()):
         error, read = _read_due(ledger, stream, home_id, threads, stop)
@@ -62,11 +62,11 @@ def run_sweep(ledger: Ledger, stream: Stream, *, home_id: str, threads: int, sto
         stage, now_at = now_at, _stage(ledger, stream)
         if not read and stage == now_at:
             break
-    return Swept(sweep=ledger.sweep(*stream.key), done=done, error=error)
+    return Swept(sweep=ledger.sweeps.newest(*stream.key), done=done, error=error)
 
 
 def _stage(ledger: Ledger, stream: Stream) -> Stage:
-    sweep = ledger.sweep(*stream.key)
+    sweep = ledger.sweeps.newest(*stream.key)
     return Stage.DONE if sweep is None else sweep.stage
 
 
@@ -80,7 +80,7 @@ def _read_due(
 
     def work() -> None:
         while not (errors or stop()):
-            slice_ = ledger.take(
+            slice_ = ledger.pulling.take(
                 holder,
                 now=datetime.now(UTC),
                 sources=[source_id],
@@ -95,7 +95,7 @@ def _read_due(
             except LostFenceError:
                 continue
             finally:
-                ledger.release(slice_)
+                ledger.pulling.release(slice_)
             with lock:
                 read.append(slice_.id)
                 if drained.error is not None:

@@ -2,7 +2,7 @@
 
 import time
 
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.ledger import Ledger
 from ocelog.pull.stream import Stream
 from ocelog.pull.sweep import Stage, next_step
 
@@ -14,13 +14,13 @@ def advance(ledger: Ledger, stream: Stream) -> bool:
     """
     if stream.kind.sweep_by is None:
         return True
-    sweep = ledger.sweep(*stream.key)
+    sweep = ledger.sweeps.newest(*stream.key)
     if sweep is None or sweep.stage is Stage.DONE:
         return True
-    outcome = ledger.sweep_outcome(sweep)
+    outcome = ledger.sweeps.outcome(sweep)
     if outcome is None:
         return False
-    suspects, now = ledger.suspects(sweep), stream.source.now()
+    suspects, now = ledger.sweeps.suspects(sweep), stream.source.now()
     step = next_step(sweep, outcome, suspects, kind=stream.kind, now=now, now_us=time.time_ns() // 1000)
-    ledger.step_sweep(sweep, step)
+    ledger.sweeps.step(sweep, step)
     return step.to.stage is Stage.DONE

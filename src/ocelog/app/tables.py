@@ -68,4 +68,4 @@ def lake_info(installation: Installation, table: str) -> LakeInfo:
             f"{table!r} is a view. DuckDB has it by IMPORT DATABASE {folder}; other engines have only the tables. "
             "How to write a _current view there: docs/lake.md"
         )
-    return engine_snippets.lake_info(installation.home.path, installation.ledger, table)
+    return engine_snippets.lake_info(installation.home.path, installation.ledger.lake, table)

@@ -46,7 +46,7 @@ def command(
             for stream in streams:
                 stream.source.hurry()
             failed = list(measure_each(installation, streams))
-        chosen = [each for each in installation.ledger.sources() if row is None or each.id == row.id]
+        chosen = [each for each in installation.ledger.sources.listed() if row is None or each.id == row.id]
         if not chosen:
             raise ConfigError("There is no source yet. Add one: ocelog source add")
         damaged = {each.id: error for each in chosen if (error := damage(each)) is not None}

@@ -72,7 +72,7 @@ def command(
 
 
 def _refuse_others(installation: Installation) -> None:
-    others = [row.name for row in installation.ledger.sources(removed=True) if row.name != _NAME]
+    others = [row.name for row in installation.ledger.sources.listed(removed=True) if row.name != _NAME]
     if others:
         raise HomeError(
             f"The home {installation.home.path} holds other sources ({show.harmless(others[0])!r}): the demo would mix "
@@ -87,11 +87,11 @@ def _add_source(installation: Installation, tenant: Tenant) -> None:
     )
     row = sources.row_of(_NAME, settings, {"poll": "5s"})
     secret = sources.GivenSecret(value=tenant.client_secret)
-    if installation.ledger.source(row.id) is None:
+    if installation.ledger.sources.find(row.id) is None:
         sources.add(installation, row, secret)
     else:
         sources.keep_secret(installation, row, secret)
-        installation.ledger.save_source(row)
+        installation.ledger.sources.save(row)
 
 
 def _pull(installation: Installation, stop: Stop) -> bool:

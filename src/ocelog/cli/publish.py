@@ -21,9 +21,9 @@ def command(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
         logs.configure(installation.settings, quiet=True)
         service = Service(assembly=Assembly(installation=installation, told=lambda _, __: None), stop=stop)
         ledger, tables = installation.ledger, service.assembly.lake.schemas
-        before = {table: ledger.unpublished(table) for table in tables}
+        before = {table: ledger.lake.unpublished(table) for table in tables}
         error = service.publish_all()
-        left = {table: ledger.unpublished(table)[0] for table in tables}
+        left = {table: ledger.lake.unpublished(table)[0] for table in tables}
     if error is not None:
         raise error
     rows = [

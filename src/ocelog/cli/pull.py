@@ -104,7 +104,7 @@ def _chosen(
 
 
 def _nothing(installation: Installation) -> str:
-    if not installation.ledger.sources():
+    if not installation.ledger.sources.listed():
         return "There is no source yet. Add one: ocelog source add"
     return "Nothing to pull: the sources are paused, or do not read that log type. See: ocelog source list"
 

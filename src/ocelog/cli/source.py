@@ -24,7 +24,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_(*, json: Json = False) -> None:
     """List the sources. One whose settings are damaged is marked, and stderr says what to do."""
     with opened(reading=True) as installation:
-        known = installation.ledger.sources()
+        known = installation.ledger.sources.listed()
     rows = [_line(row) for row in known]
     if not rows and not json:
         typer.echo("There is no source yet. Add one: ocelog source add")
@@ -38,7 +38,7 @@ def show_(name: Name, *, json: Json = False) -> None:
     """Show every setting of a source. Secrets are never shown."""
     with opened(reading=True) as installation:
         row = sources.find(installation, name)
-        kept = installation.ledger.secret_kept(row.id, SECRET_NAME)
+        kept = installation.ledger.sources.secret_kept(row.id, SECRET_NAME)
     settings, streams = source_settings(row), stream_settings(row)
     found: dict[str, Any] = {
         "name": row.name,
@@ -100,7 +100,7 @@ def remove(
         if purge:
             purging.ask_and_purge(installation, row, yes=yes)
         else:
-            installation.ledger.remove_source(row.id)
+            installation.ledger.sources.remove(row.id)
             typer.echo(
                 f"Removed {row.name!r}; its rows stay. If you add it again by that name, it goes on where it stopped."
             )
@@ -109,7 +109,7 @@ def remove(
 def _set_paused(name: str, *, paused: bool) -> None:
     with opened() as installation:
         row = sources.find(installation, name)
-        installation.ledger.save_source(sources.with_pause(row, paused=paused))
+        installation.ledger.sources.save(sources.with_pause(row, paused=paused))
 
 
 def _line(row: SourceRow) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def edit(
             prove(row, proof, "Nothing was changed; --no-check changes anyway.")
         if secret is not None:
             sources.keep_secret(installation, row, secret)
-        installation.ledger.save_source(row)
+        installation.ledger.sources.save(row)
         swept = sources.sweep_again(installation, before, row)
     typer.echo(f"Changed {row.name!r}.")
     if swept:
@@ -129,5 +129,5 @@ def rotate(name: Name, *, said: Said) -> None:
         health.demand([item for item in found if item.name in {"address", "token"}], "The old secret stays.")
         sources.keep_secret(installation, row, secret)
         if row != before:
-            installation.ledger.save_source(row)
+            installation.ledger.sources.save(row)
     typer.echo(f"{row.name!r} has its new secret. Now revoke the old one in {sources.product_of(row).title}.")

@@ -14,7 +14,7 @@ from ocelog.product import Product
 def free_name(installation: Installation, name: str) -> str:
     """Return `name` as it is kept. Raises ConfigError if a source has it already."""
     name = sources.clean_name(name)
-    taken = installation.ledger.source(sources.source_id(name))
+    taken = installation.ledger.sources.find(sources.source_id(name))
     if taken is not None and taken.removed_us is None:
         raise ConfigError(
             f"There is a source {taken.name!r} already: choose another name, or change that one. See: "

@@ -62,7 +62,7 @@ def command(
         streams, damaged = _chosen(installation, assembly, source, log_type)
         if accept:
             for stream in streams:
-                installation.ledger.accept_vanished(*stream.key)
+                installation.ledger.sweeps.accept_vanished(*stream.key)
         who = holder(installation.home)
         if who is not None and who.is_service:
             show.remark(
@@ -73,7 +73,8 @@ def command(
             with held(installation.home, "ocelog sweep"):
                 ledger, waiting = installation.ledger, {SliceState.WAITING}
                 bars.expect(
-                    streams, lambda one: ledger.slices(source_id=one.key[0], log_type=one.key[1], states=waiting)
+                    streams,
+                    lambda one: ledger.pulling.slices(source_id=one.key[0], log_type=one.key[1], states=waiting),
                 )
                 found = _until_accepted(streams, stop, lambda left: _sweep_here(installation, assembly, left, stop))
                 bars.finish(stream for stream, each in zip(streams, found, strict=True) if each.done)
@@ -122,7 +123,7 @@ def _chosen(
 
 
 def _nothing(installation: Installation, row: SourceRow | None) -> str:
-    rows = installation.ledger.sources() if row is None else [row]
+    rows = installation.ledger.sources.listed() if row is None else [row]
     if not rows:
         return "There is no source yet. Add one: ocelog source add"
     paused = [each for each in rows if each.paused]
@@ -133,14 +134,14 @@ def _nothing(installation: Installation, row: SourceRow | None) -> str:
 
 def _sweep_here(installation: Installation, assembly: Assembly, streams: Sequence[Stream], stop: Stop) -> list[Swept]:
     home_id, threads = installation.home.id, installation.settings.threads
-    installation.ledger.release_home(home_id)
+    installation.ledger.pulling.release_home(home_id)
     assembly.publisher.reconcile()
     found = list[Swept]()
     for stream in streams:
         try:
             swept = run_sweep(installation.ledger, stream, home_id=home_id, threads=threads, stop=stop)
         except OcelogError as error:
-            swept = Swept(sweep=installation.ledger.sweep(*stream.key), done=False, error=error)
+            swept = Swept(sweep=installation.ledger.sweeps.newest(*stream.key), done=False, error=error)
         found.append(swept)
     for table in {table_name(stream.kind.log_type) for stream in streams}:
         assembly.publisher.publish(table, force=True)
@@ -156,7 +157,7 @@ def _wait_for_service(installation: Installation, streams: Sequence[Stream], sto
     numbers = {stream.key: want_sweep(ledger, stream) for stream in streams}
 
     def ended(stream: Stream) -> Swept:
-        sweep = ledger.sweep(*stream.key)
+        sweep = ledger.sweeps.newest(*stream.key)
         done = sweep is not None and sweep.round >= numbers[stream.key] and sweep.stage is Stage.DONE
         return Swept(sweep=sweep, done=done)
 

@@ -12,8 +12,8 @@ from ocelog.lake.catalog.state import NAMESPACE, TableStates
 from ocelog.lake.read.view import checked_mark
 from ocelog.lake.upkeep.repair import candidates
 from ocelog.ledger import keys
-from ocelog.ledger.open import absolute
-from ocelog.ledger.store import Ledger
+from ocelog.ledger.database.open import absolute
+from ocelog.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,21 +95,21 @@ def _belongs(ledger: Ledger, real: Path, *, inside: bool) -> bool:
     """
     states, witnessed, missing = TableStates(real), False, False
     made = (real / "lake" / "warehouse" / NAMESPACE).glob("*")
-    for table in sorted({*ledger.tables(), *(path.name for path in made)}):
+    for table in sorted({*ledger.lake.tables(), *(path.name for path in made)}):
         try:
             theirs, mark = states.mark(table)
         except LakeDamagedError:
             # `ocelog repair` mends it, but needs a home first.
             found = [each for each in candidates(real, table) if each.ledger_id is not None]
-            theirs, mark = (found[0].ledger_id, ledger.removed_through(table)) if found else (None, 0)
+            theirs, mark = (found[0].ledger_id, ledger.lake.removed_through(table)) if found else (None, 0)
             if not found:
                 continue
-        checked_mark(table, (theirs, mark), ours=ledger.id, removed=ledger.removed_through(table))
-        parts = ledger.parts(table)
+        checked_mark(table, (theirs, mark), ours=ledger.id, removed=ledger.lake.removed_through(table))
+        parts = ledger.lake.parts(table)
         there = any((real / part.path).exists() for part in parts)
         witnessed = witnessed or theirs is not None or there
         missing = missing or (bool(parts) and not there)
-    if witnessed or not ledger.sources(removed=True):
+    if witnessed or not ledger.sources.listed(removed=True):
         return True
     return inside and not missing
 

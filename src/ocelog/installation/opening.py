@@ -13,7 +13,7 @@ from ocelog.installation.home import Home
 
 if TYPE_CHECKING:
     # Imported where they are used: they take most of the time that a short command takes.
-    from ocelog.ledger.store import Ledger
+    from ocelog.ledger.ledger import Ledger
     from ocelog.ledger.vault import Vault
 
 
@@ -70,7 +70,7 @@ def opened(path: Path | None = None, *, reading: bool = False, ledger_later: boo
 
 
 def _open_ledger(place: Home, *, reading: bool) -> "Ledger":
-    from ocelog.ledger.store import Ledger  # noqa: PLC0415 - see above
+    from ocelog.ledger.ledger import Ledger  # noqa: PLC0415 - see above
 
     if reading and not home.may_write(place.path):
         return Ledger.for_reading(place.ledger_url)

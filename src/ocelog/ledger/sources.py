@@ -1,7 +1,7 @@
-"""Which sources a person has set up."""
+"""Which sources a person has set up: the ledger as whoever sets them up uses it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -9,27 +9,90 @@ from sqlalchemy import Connection, Insert, RowMapping, Select, Text, Update, cas
 from sqlalchemy.exc import IntegrityError
 
 from ocelog.errors import ConfigError
-from ocelog.ledger import claims, counters, sweeps, tables
+from ocelog.ledger import tables, vault
+from ocelog.ledger.database.transactions import Database
+from ocelog.ledger.rows import claims, counters, sweeps
 from ocelog.model import SourceRow
 
 _s = tables.sources.c
 
 
-def add(tx: Connection, row: SourceRow) -> None:
-    """Add a source, or take up a removed one of the same id where it stopped. Raises ConfigError for a name in use."""
-    there = tx.execute(select(_s.removed_us).where(_s.id == row.id)).one_or_none()
-    if there is not None and there.removed_us is None:
-        raise _in_use(row)
-    if there is None:
-        _write(tx, insert(tables.sources).values(id=row.id, **_values(row)), row)
-    else:
-        _write(tx, update(tables.sources).where(_s.id == row.id).values(_values(row)), row)
+class SourceLedger:
+    """The sources that a person has set up."""
 
+    def __init__(self, database: Database, now_us: Callable[[], int]) -> None:
+        self._database = database
+        self._now_us = now_us
 
-def save(tx: Connection, row: SourceRow) -> None:
-    """Put `row` in the place of the source with its id. Raises ConfigError if there is none, or the name is used."""
-    if _write(tx, update(tables.sources).where(_s.id == row.id).values(_values(row)), row) != 1:
-        raise ConfigError(f"There is no source named {row.name!r} any more.")
+    def add(self, row: SourceRow) -> None:
+        """Add a source, or take up a removed one of the same id. Raises ConfigError for a name in use."""
+        with self._database.write() as tx:
+            there = tx.execute(select(_s.removed_us).where(_s.id == row.id)).one_or_none()
+            if there is not None and there.removed_us is None:
+                raise _in_use(row)
+            if there is None:
+                _write(tx, insert(tables.sources).values(id=row.id, **_values(row)), row)
+            else:
+                _write(tx, update(tables.sources).where(_s.id == row.id).values(_values(row)), row)
+
+    def save(self, row: SourceRow) -> None:
+        """Put `row` in the place of the source with its id. Raises ConfigError if there is none or its name is used."""
+        with self._database.write() as tx:
+            if _write(tx, update(tables.sources).where(_s.id == row.id).values(_values(row)), row) != 1:
+                raise ConfigError(f"There is no source named {row.name!r} any more.")
+
+    def find(self, id_or_name: str) -> SourceRow | None:
+        """Return the source of that id, else the one of that name; one that is set up goes before a removed one."""
+        with self._database.read() as tx:
+            found = _rows().where(or_(_s.id == id_or_name, _s.name == id_or_name))
+            rows = [_row_of(row) for row in tx.execute(found).mappings()]
+            return min(rows, key=lambda row: (row.removed_us is not None, row.id != id_or_name), default=None)
+
+    def listed(self, *, removed: bool = False) -> list[SourceRow]:
+        """Return the sources by the time of their adding; those that were removed only where asked for."""
+        with self._database.read() as tx:
+            found = _rows().order_by(_s.added_us, _s.id)
+            if not removed:
+                found = found.where(_s.removed_us.is_(None))
+            return [_row_of(row) for row in tx.execute(found).mappings()]
+
+    def remove(self, source_id: str) -> None:
+        """Take a source out of work. Its streams, slices and marks stay; its secrets go."""
+        with self._database.write() as tx:
+            gone = (
+                update(tables.sources)
+                .where(_s.id == source_id, _s.removed_us.is_(None))
+                .values(removed_us=self._now_us())
+            )
+            tx.execute(gone)
+            tx.execute(delete(tables.secrets).where(tables.secrets.c.source_id == source_id))
+
+    def purge(self, source_id: str) -> None:
+        """Delete all that the ledger knows of a source, once its part files are gone: which they were is forgotten too.
+
+        Counters stay, and so does what was removed: numbers that come again would be taken for landed.
+        """
+        with self._database.write() as tx:
+            # The order of locks is that of a landing: counters, stream, claim.
+            counters.hold_all(tx)
+            stream = tables.streams.c
+            tx.execute(select(stream.log_type).where(stream.source_id == source_id).with_for_update()).all()
+            tx.execute(delete(tables.slices).where(tables.slices.c.source_id == source_id))
+            sweeps.purge(tx, source_id)
+            claims.purge(tx, source_id)
+            for table in (tables.parts, tables.rejection_keys, tables.given_up, tables.secrets, tables.streams):
+                tx.execute(delete(table).where(table.c.source_id == source_id))
+            tx.execute(delete(tables.sources).where(_s.id == source_id))
+
+    def secret_kept(self, source_id: str, name: str) -> str | None:
+        """Say how a secret is kept; None: there is none. Never the secret."""
+        with self._database.read() as tx:
+            return vault.kept(tx, source_id, name)
+
+    def secret_marks(self) -> dict[str, str]:
+        """Return, by source id, what changes whenever a secret of it does. Never the secret."""
+        with self._database.read() as tx:
+            return vault.marks(tx)
 
 
 def _write(tx: Connection, statement: Insert | Update, row: SourceRow) -> int:
@@ -53,45 +116,6 @@ def _values(row: SourceRow) -> dict[str, Any]:
         "removed_us": row.removed_us,
         "added_us": row.added_us,
     }
-
-
-def get(tx: Connection, id_or_name: str) -> SourceRow | None:
-    """Return the source of that id, else the one of that name; one that is set up goes before a removed one."""
-    found = _rows().where(or_(_s.id == id_or_name, _s.name == id_or_name))
-    rows = [_row_of(row) for row in tx.execute(found).mappings()]
-    return min(rows, key=lambda row: (row.removed_us is not None, row.id != id_or_name), default=None)
-
-
-def listed(tx: Connection, *, removed: bool) -> list[SourceRow]:
-    """Return the sources by the time of their adding; those that were removed only if asked for."""
-    found = _rows().order_by(_s.added_us, _s.id)
-    if not removed:
-        found = found.where(_s.removed_us.is_(None))
-    return [_row_of(row) for row in tx.execute(found).mappings()]
-
-
-def remove(tx: Connection, source_id: str, at_us: int) -> None:
-    """Take a source out of work. Its streams, slices and marks stay; its secrets go."""
-    gone = update(tables.sources).where(_s.id == source_id, _s.removed_us.is_(None)).values(removed_us=at_us)
-    tx.execute(gone)
-    tx.execute(delete(tables.secrets).where(tables.secrets.c.source_id == source_id))
-
-
-def purge(tx: Connection, source_id: str) -> None:
-    """Delete all that the ledger knows of a source, once its part files are gone: which they were is forgotten too.
-
-    Counters stay, and so does what was removed: numbers that come again would be taken for landed.
-    """
-    # The order of locks is that of a landing: counters, stream, claim.
-    counters.hold_all(tx)
-    stream = tables.streams.c
-    tx.execute(select(stream.log_type).where(stream.source_id == source_id).with_for_update()).all()
-    tx.execute(delete(tables.slices).where(tables.slices.c.source_id == source_id))
-    sweeps.purge(tx, source_id)
-    claims.purge(tx, source_id)
-    for table in (tables.parts, tables.rejection_keys, tables.given_up, tables.secrets, tables.streams):
-        tx.execute(delete(table).where(table.c.source_id == source_id))
-    tx.execute(delete(tables.sources).where(_s.id == source_id))
 
 
 def _rows() -> Select[Any]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from ocelog.errors import HomeError
 from ocelog.ledger import tables
-from ocelog.ledger.transactions import Database
+from ocelog.ledger.database.transactions import Database
 from ocelog.secret import Secret
 
 KEY_BYTES = 32

@@ -314,6 +314,25 @@ class LandingLedger(Protocol):
         """Return those of `keys` that have landed before."""
         ...
 
+    def stream_faults(self, source_id: str, log_type: str) -> StreamFaults:
+        """Return what the source is known to get wrong in a stream."""
+        ...
+
+    def save_stream_faults(self, slice_: Slice, faults: StreamFaults) -> None:
+        """Remember `faults` of the totals in the stream of `slice_`."""
+        ...
+
+    def claim_whole(self, slice_: Slice, now: datetime, every: timedelta) -> datetime | None:
+        """Have `slice_` read as a whole now; if one that asks the same was within `every`, return when it may be.
+
+        Both times are by our clock.
+        """
+        ...
+
+
+class SuspectLedger(Protocol):
+    """The ledger as a sweep uses it: what it did not show. Every call is one transaction."""
+
     def suspect(self, slice_: Slice, missing: Sequence[Suspect]) -> None:
         """Keep the open records that `slice_` did not show, in the place of those it kept before. LostFenceError."""
         ...
@@ -332,21 +351,6 @@ class LandingLedger(Protocol):
 
     def cleared(self, slice_: Slice, record_ids: Sequence[str]) -> None:
         """Forget suspects that were dealt with. Raises LostFenceError."""
-        ...
-
-    def stream_faults(self, source_id: str, log_type: str) -> StreamFaults:
-        """Return what the source is known to get wrong in a stream."""
-        ...
-
-    def save_stream_faults(self, slice_: Slice, faults: StreamFaults) -> None:
-        """Remember `faults` of the totals in the stream of `slice_`."""
-        ...
-
-    def claim_whole(self, slice_: Slice, now: datetime, every: timedelta) -> datetime | None:
-        """Have `slice_` read as a whole now; if one that asks the same was within `every`, return when it may be.
-
-        Both times are by our clock.
-        """
         ...
 
 

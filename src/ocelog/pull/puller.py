@@ -15,7 +15,19 @@ from ocelog.model import Checkpoint, Kind, Origin, Slice, SliceState, Stamp, Str
 from ocelog.pull import isolation, narrowing, slices
 from ocelog.pull.landing import Lander, PageLanded, RejectionRows, rejected
 from ocelog.pull.memory import Memory
-from ocelog.pull.ports import Answer, Ask, CursorLost, Lake, LandingLedger, Page, Pages, Shaped, Shaper, Unusable
+from ocelog.pull.ports import (
+    Answer,
+    Ask,
+    CursorLost,
+    Lake,
+    LandingLedger,
+    Page,
+    Pages,
+    Shaped,
+    Shaper,
+    SuspectLedger,
+    Unusable,
+)
 from ocelog.pull.slices import Moved, Narrow, Next, Reading, Split
 from ocelog.pull.sweep import Judge, infer
 from ocelog.times import EPOCH, to_us
@@ -59,6 +71,7 @@ class Puller:
     source: Pages
     shaper: Shaper
     ledger: LandingLedger
+    suspects: SuspectLedger
     lake: Lake
     kind: Kind
     rejection_rows: RejectionRows
@@ -144,7 +157,7 @@ class _Work:
         self.largest_total = 0
         """Records that the source counted at most for this slice, in any reading of it."""
         table = table_name(slice_.log_type)
-        self.judge = Judge(ledger=puller.ledger, lake=puller.lake, kind=puller.kind)
+        self.judge = Judge(ledger=puller.suspects, lake=puller.lake, kind=puller.kind)
         self.lander = Lander(
             ledger=puller.ledger,
             lake=puller.lake,
@@ -291,6 +304,7 @@ class _Work:
         return infer(
             self.slice_,
             ledger=puller.ledger,
+            suspects=puller.suspects,
             lake=puller.lake,
             columns=puller.shaper.columns,
             source_label=puller.source_label,

@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any
 from ocelog.errors import LakeUnavailableError
 from ocelog.model import Kind, Origin, Slice, SliceState, table_name
 from ocelog.pull.planner import OVERLAP
-from ocelog.pull.ports import AGREEING_SWEEPS, Behind, Lake, Landing, LandingLedger, OpenRecords, Suspect, Tally
+from ocelog.pull.ports import (
+    AGREEING_SWEEPS,
+    Behind,
+    Lake,
+    Landing,
+    LandingLedger,
+    OpenRecords,
+    Suspect,
+    SuspectLedger,
+    Tally,
+)
 from ocelog.pull.versions import History
 from ocelog.times import from_us, to_us
 
@@ -242,7 +252,7 @@ def _slice(sweep: Sweep, origin: Origin, by: str, since: datetime, until: dateti
 class Judge:
     """Says, at the end of a slice that one process read whole, which open records it did not show."""
 
-    ledger: LandingLedger
+    ledger: SuspectLedger
     lake: Lake
     kind: Kind
     _asked_us: int = 0
@@ -310,16 +320,24 @@ class Judge:
         return found
 
 
-def infer(slice_: Slice, *, ledger: LandingLedger, lake: Lake, columns: "pa.Schema", source_label: str) -> Slice:
+def infer(  # noqa: PLR0913 - what, from where, to where
+    slice_: Slice,
+    *,
+    ledger: LandingLedger,
+    suspects: SuspectLedger,
+    lake: Lake,
+    columns: "pa.Schema",
+    source_label: str,
+) -> Slice:
     """Land an inferred version of each record that `slice_` is to infer, and return it drained. Raises LostFenceError.
 
     Only while the very version that was missed is still current: whatever landed meanwhile knows better. Each version
     keeps the version time of the one before; `p_observed_at` is when the source was asked and did not show it, so a
     record that returns is newer.
     """
-    while suspects := ledger.ready(slice_, _AT_ONCE):
-        slice_ = _infer_some(slice_, suspects, ledger, lake, columns, source_label)
-        ledger.cleared(slice_, [each.record_id for each in suspects])
+    while gone := suspects.ready(slice_, _AT_ONCE):
+        slice_ = _infer_some(slice_, gone, ledger, lake, columns, source_label)
+        suspects.cleared(slice_, [each.record_id for each in gone])
     drained = replace(slice_, state=SliceState.DRAINED)
     ledger.move(slice_, drained)
     return drained

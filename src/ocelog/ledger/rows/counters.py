@@ -6,8 +6,9 @@ databases hand out a number again once its row is deleted.
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from ocelog.ledger import loops, tables
-from ocelog.ledger.dialects import insert_missing
+from ocelog.ledger import tables
+from ocelog.ledger.database.dialects import insert_missing
+from ocelog.ledger.rows import loops
 
 _c = tables.counters.c
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 
-from ocelog.ledger import slices, streams, tables
+from ocelog.ledger import tables
+from ocelog.ledger.rows import slices, streams
 from ocelog.model import Origin, Slice, SliceState
 from ocelog.times import from_us, to_us
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, delete, func, select, update
 
 from ocelog.ledger import tables
-from ocelog.ledger.dialects import insert_missing
+from ocelog.ledger.database.dialects import insert_missing
 
 PUBLISH = "publish"
 """Its true mark is in the table itself, committed with the rows; the ledger's follows."""

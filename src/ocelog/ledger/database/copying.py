@@ -9,9 +9,9 @@ from sqlalchemy import Connection, delete, func, insert, select, text
 
 from ocelog.errors import HomeError
 from ocelog.ledger import tables
-from ocelog.ledger.faults import damaged, of_sqlite
-from ocelog.ledger.open import open_database
-from ocelog.ledger.transactions import Database
+from ocelog.ledger.database.faults import damaged, of_sqlite
+from ocelog.ledger.database.open import open_database
+from ocelog.ledger.database.transactions import Database
 
 _AT_ONCE = 1_000
 

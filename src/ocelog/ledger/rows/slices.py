@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
-from ocelog.ledger.dialects import bounded, later
+from ocelog.ledger.database.dialects import bounded, later
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from ocelog.pull.ports import LEASE
 from ocelog.times import CLOCKS_APART, from_us, to_us

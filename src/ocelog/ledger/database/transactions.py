@@ -17,8 +17,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from ocelog.errors import ConfigError
-from ocelog.ledger import reading
-from ocelog.ledger.faults import translated
+from ocelog.ledger.database import reading
+from ocelog.ledger.database.faults import translated
 
 _BUSY_SECONDS = 30
 _READS = "ocelog_reads"

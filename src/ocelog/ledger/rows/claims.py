@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
-from ocelog.ledger.dialects import bounded, insert_missing
+from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.model import Claim
 from ocelog.times import CLOCKS_APART
 

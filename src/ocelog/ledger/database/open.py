@@ -13,8 +13,8 @@ from sqlalchemy import Connection, inspect, text
 
 from ocelog.errors import ConfigError, HomeError
 from ocelog.ledger import tables
-from ocelog.ledger.faults import restore_command
-from ocelog.ledger.transactions import Database, connect
+from ocelog.ledger.database.faults import restore_command
+from ocelog.ledger.database.transactions import Database, connect
 from ocelog.redaction import without_password
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")

@@ -6,9 +6,10 @@ from itertools import islice
 from sqlalchemy import Connection, Row, RowMapping, bindparam, insert, select, update
 
 from ocelog.errors import LostFenceError
-from ocelog.ledger import claims, counters, slices, streams, tables
-from ocelog.ledger.dialects import bounded
-from ocelog.ledger.parts import part_of
+from ocelog.ledger import tables
+from ocelog.ledger.database.dialects import bounded
+from ocelog.ledger.rows import claims, counters, slices, streams
+from ocelog.ledger.rows.parts import part_of
 from ocelog.model import REJECTIONS, NewPart, Part
 from ocelog.pull.ports import Behind, Landed, Landing
 

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, func, select, update
 
 from ocelog.errors import LostFenceError
-from ocelog.ledger import slices as slice_rows
-from ocelog.ledger import sweeps, tables
-from ocelog.ledger.dialects import bounded, insert_missing
+from ocelog.ledger import tables
+from ocelog.ledger.database.dialects import bounded, insert_missing
+from ocelog.ledger.rows import slices as slice_rows
+from ocelog.ledger.rows import sweeps
 from ocelog.model import Covered, Marks, Origin, Slice, StreamFaults
 from ocelog.times import from_us, to_us
 

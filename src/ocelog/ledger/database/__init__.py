@@ -1,0 +1,1 @@
+"""How the ledger's database is opened, migrated, copied, and what its errors mean."""

@@ -1,0 +1,91 @@
+"""The database of everything but events: one class per port, over one database."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import select
+
+from ocelog.ledger import tables
+from ocelog.ledger.database.clocks import our_clock
+from ocelog.ledger.database.copying import copy_database, fill_database
+from ocelog.ledger.database.open import open_database, open_reading
+from ocelog.ledger.database.transactions import Database
+from ocelog.ledger.lake import PartLedger
+from ocelog.ledger.losses import LossLedger
+from ocelog.ledger.pulling import SliceLedger
+from ocelog.ledger.rows.outrun import outrun
+from ocelog.ledger.sources import SourceLedger
+from ocelog.ledger.sweeps import SweepLedger
+from ocelog.ledger.vault import Vault
+from ocelog.redaction import without_password
+from ocelog.times import to_us
+
+
+class Ledger:
+    """The database of everything but events, on SQLite or PostgreSQL, and its ports.
+
+    Every method of a port is one transaction, or one snapshot if it only reads, and any thread may call it. All raise
+    LedgerUnavailableError if the database does not answer, is busy or full, and HomeError if a person must act.
+
+    `now` is our clock: by it leases are extended, and landings are dated.
+    """
+
+    def __init__(self, database: Database, *, now: Callable[[], datetime] = our_clock) -> None:
+        def now_us() -> int:
+            return to_us(now())
+
+        with database.read() as tx:
+            self.id: str = tx.execute(select(tables.identity.c.id)).scalar_one()
+            """The random name that it got when it was made; the lake's marks carry it."""
+        self._database = database
+        self.sources = SourceLedger(database, now_us)
+        self.pulling = SliceLedger(database, now_us)
+        self.sweeps = SweepLedger(database)
+        self.lake = PartLedger(database, self.id, now_us)
+        self.losses = LossLedger(database, now_us)
+
+    @classmethod
+    def open(
+        cls, url: str, *, create: bool = True, durable: bool = True, now: Callable[[], datetime] = our_clock
+    ) -> "Ledger":
+        """Open the ledger at `sqlite:///PATH` or `postgresql://...`, migrated where that is due.
+
+        `create` makes one where none is. Not `durable` does not wait for the disk: for tests that open thousands.
+        `now` must be the clock by which slices are taken.
+        """
+        return cls(open_database(url, create=create, durable=durable), now=now)
+
+    @classmethod
+    def for_reading(cls, url: str) -> "Ledger":
+        """Open a ledger that this user may not write; whatever would change it raises HomeError."""
+        return cls(open_reading(url))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.close()
+
+    @property
+    def url(self) -> str:
+        """Where it is, without the password."""
+        return without_password(self._database.url.render_as_string(hide_password=False))
+
+    def __repr__(self) -> str:
+        return f"Ledger({self.url!r})"
+
+    def vault(self, key: bytes) -> Vault:
+        """Return the secrets, which `key` opens."""
+        return Vault(self._database, key)
+
+    def copy_to(self, path: Path) -> None:
+        """Write all that the ledger holds, as of one instant, into a new SQLite file. Raises HomeError."""
+        copy_database(self._database, path)
+
+    def fill_from(self, path: Path) -> None:
+        """Put the rows of a copy into this ledger, which is new, in the place of its own."""
+        fill_database(self._database, path)
+
+    def outrun(self, by: int) -> None:
+        """Raise every counter, fence and number of a slice or claim, as a ledger that was restored must be first."""
+        with self._database.write() as tx:
+            outrun(tx, by)

@@ -1,0 +1,92 @@
+"""What was lost of the lake, and whether its stretch is planned again: the ledger as repairing uses it.
+
+A part that publishing passes is not a row of `parts` any more, so that the mark vouches for nothing that is nowhere
+without a record here. Records stay: they say what the tables lack.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from sqlalchemy import RowMapping, delete, select, update
+
+from ocelog.ledger import tables
+from ocelog.ledger.database.transactions import Database
+from ocelog.ledger.rows import counters, landing, losses, slices, streams
+from ocelog.model import GivenUp, NewPart, Slice
+
+_g = tables.given_up.c
+
+
+class LossLedger:
+    """Lost files of the lake, and what is done about them."""
+
+    def __init__(self, database: Database, now_us: Callable[[], int]) -> None:
+        self._database = database
+        self._now_us = now_us
+
+    def note(self, lost: GivenUp) -> None:
+        """Remember a lost file; one that is known already, and not repaired, stays as it is."""
+        with self._database.write() as tx:
+            losses.note(tx, lost)
+
+    def listed(self, *, repaired: bool = False) -> list[GivenUp]:
+        """Return what was lost, the oldest first; what is repaired only if asked for."""
+        with self._database.read() as tx:
+            found = select(tables.given_up).order_by(_g.noticed_us, _g.path)
+            if not repaired:
+                found = found.where(_g.repaired_us.is_(None))
+            return [_given_up(row) for row in tx.execute(found).mappings()]
+
+    def plan(self, paths: Sequence[str], again: Sequence[Slice]) -> list[Slice]:
+        """Plan the slices that read lost stretches again, and note of `paths` that they are repaired."""
+        with self._database.write() as tx:
+            for source_id, log_type in sorted({(each.source_id, each.log_type) for each in again}):
+                streams.hold(tx, source_id, log_type)
+            for path in paths:
+                tx.execute(update(tables.given_up).where(_g.path == path).values(repaired_us=self._now_us()))
+            return slices.add(tx, again)
+
+    def readmit(self, path: str, part: NewPart | None, source_id: str) -> None:
+        """Land again, as `part`, what of a part that was set aside is not there yet (None: all of it is)."""
+        now_us = self._now_us()
+        with self._database.write() as tx:
+            if part is not None:
+                landing.add_part(tx, part, source_id, counters.hold(tx, part.table).last + 1, now_us)
+            tx.execute(update(tables.given_up).where(_g.path == path).values(repaired_us=now_us))
+
+    def rejection_keys(self) -> list[str]:
+        """Return the key of every rejection that has landed."""
+        with self._database.read() as tx:
+            return list(tx.execute(select(tables.rejection_keys.c.rejection_key)).scalars())
+
+    def forget_rejections(self, keys: Sequence[str]) -> None:
+        """Forget rejections whose rows are lost, so that they land once more if they come again."""
+        with self._database.write() as tx:
+            key = tables.rejection_keys.c.rejection_key
+            for start in range(0, len(keys), 500):
+                tx.execute(delete(tables.rejection_keys).where(key.in_(keys[start : start + 500])))
+
+    def count_rejections(self, found: Mapping[tuple[str, str], int]) -> None:
+        """Lower each stream's count of rejections to what was `found` of (source id, log type)."""
+        with self._database.write() as tx:
+            s = tables.streams.c
+            for source_id, log_type, counted in tx.execute(select(s.source_id, s.log_type, s.rejections)).all():
+                there = found.get((source_id, log_type), 0)
+                if there < counted:
+                    this = (s.source_id == source_id, s.log_type == log_type)
+                    tx.execute(update(tables.streams).where(*this).values(rejections=there))
+
+
+def _given_up(row: RowMapping) -> GivenUp:
+    return GivenUp(
+        table=row["table_name"],
+        path=row["path"],
+        reason=row["reason"],
+        noticed_us=row["noticed_us"],
+        sequence=row["sequence"],
+        source_id=row["source_id"],
+        rows=row["rows"],
+        bytes=row["bytes"],
+        min_cursor_us=row["min_cursor_us"],
+        max_cursor_us=row["max_cursor_us"],
+        repaired_us=row["repaired_us"],
+    )
