@@ -136,7 +136,7 @@ def test_a_query_reads_no_file_of_a_table_that_it_does_not_name(home: Home, tmp_
         )
         try:
             run.check("", [], [])
-            run.begin([str(home.data)], [], f"FROM read_parquet('{path}')", extras={}, wanted=[])
+            run.begin([str(home.data)], [], f"FROM read_parquet('{path}')", extras={})
         finally:
             run.close()
 

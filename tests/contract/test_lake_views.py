@@ -85,10 +85,10 @@ def test_each_is_there_before_anything_landed_with_the_columns_that_it_documents
     called = name if view.argument is None else f"{name}(now())"
     described = {one["column_name"]: one["column_type"] for one in ask(f"DESCRIBE SELECT * FROM {called}")}
     names = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
-    documented = {column.name: sql_type(column.type) for column in view.columns}
+    documented = {column.name: sql_type(column.type) for column in view.columns()}
     assert {column: names.get(kind, kind) for column, kind in described.items()} == documented
     assert list(described) == list(documented)
-    assert all((column.metadata or {})[b"doc"].endswith(b".") for column in view.columns)
+    assert all((column.metadata or {})[b"doc"].endswith(b".") for column in view.columns())
     assert ask(f"SELECT * FROM {called}") == []
 
 
@@ -197,6 +197,10 @@ def test_deleted_and_vanished_findings_are_told_apart_from_fixed_ones(ask: Ask, 
         finding("fixed", "RESOLVED", seen=4 * DAY, resolutionReason="FINDING_FIXED", **closed),
         finding("deleted", "RESOLVED", seen=4 * DAY, resolutionReason="OBJECT_DELETED", **closed),
         finding("no date", "RESOLVED", seen=4 * DAY, **closed | {"resolvedAt": None}),
+        finding("seen only", "OPEN", seen=2 * DAY),
+        finding("seen only", "RESOLVED", seen=5 * DAY),
+        finding("dated by a change", "OPEN", seen=2 * DAY),
+        finding("dated by a change", "RESOLVED", seen=5 * DAY, changed=3 * DAY),
         finding("another reason", "RESOLVED", seen=4 * DAY, resolutionReason="CUSTOM", **closed),
         finding("gone", "OPEN", seen=1),
         finding("gone", None, seen=4 * DAY, **GONE),
@@ -212,6 +216,8 @@ def test_deleted_and_vanished_findings_are_told_apart_from_fixed_ones(ask: Ask, 
         "fixed": ("fixed", instant(2 * DAY), "resolvedAt", 2),
         "deleted": ("deleted", instant(2 * DAY), "resolvedAt", 2),
         "no date": ("unknown", instant(3 * DAY), "updatedAt", 3),
+        "seen only": ("unknown", instant(5 * DAY), "seen", 5),
+        "dated by a change": ("unknown", instant(3 * DAY), "updatedAt", 3),
         "another reason": ("unknown", instant(2 * DAY), "resolvedAt", 2),
         "gone": ("gone", instant(4 * DAY), "sweep", 4),
     }
@@ -261,6 +267,32 @@ def test_the_past_is_the_version_of_then(
     severity = f"SELECT severity FROM {macro}('{{}}') WHERE id = 'b'"
     assert ask(severity.format(instant(24).isoformat())) == [{"severity": "LOW"}]
     assert ask(severity.format(instant(25).isoformat())) == [{"severity": "HIGH"}]
+
+
+@pytest.mark.parametrize(("macro", "table", "make"), [("issues_at", ISSUES, issue), ("findings_at", FINDINGS, finding)])
+def test_a_status_is_as_old_as_its_own_date_says(
+    ask: Ask, land: Callable[..., None], macro: str, table: str, make: Callable[..., dict[str, Any]]
+) -> None:
+    resolved = {"resolvedAt": instant(20), "statusChangedAt": instant(20)}
+    land(
+        table,
+        # Nobody looked for a while: resolved at 20, changed again at 90, and seen at 100.
+        make("missed", "OPEN", seen=10),
+        make("missed", "RESOLVED", seen=100, changed=90, **resolved),
+        # No other date moved when it was resolved.
+        make("unmoved", "OPEN", seen=10),
+        make("unmoved", "RESOLVED", seen=100, **resolved),
+        make("first seen late", "RESOLVED", seen=100, **resolved),
+        # The date is older than an answer that showed it open.
+        make("impossible", "OPEN", seen=30),
+        make("impossible", "RESOLVED", seen=100, changed=90, **resolved),
+    )
+    opened, closed = ("OPEN", "recorded"), ("RESOLVED", "dated")
+    ahead = ("OPEN", "assumed")
+    names = ("missed", "unmoved", "first seen late", "impossible")
+    assert states(ask, macro, 15) == dict(zip(names, (opened, opened, ahead, opened), strict=True))
+    assert states(ask, macro, 50) == dict(zip(names, (closed, closed, ("RESOLVED", "recorded"), opened), strict=True))
+    assert set(states(ask, macro, 100).values()) == {("RESOLVED", "recorded")}
 
 
 def test_before_the_first_pull_the_dates_of_an_issue_say_what_they_can(ask: Ask, land: Callable[..., None]) -> None:

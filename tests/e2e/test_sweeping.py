@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - the statements are the tests' own
 """A sweep brings what no other question shows: changes without a status change, and the end of what is gone."""
 
 import json
@@ -53,8 +54,14 @@ def ocelog(tmp_path: Path, tenant: Tenant) -> Ocelog:
 
 def state(ocelog: Ocelog, table: str, record_id: str) -> dict[str, Any]:
     columns = "status, severity, p_inferred, p_origin, p_version_time, p_observed_at"
-    (row,) = ocelog("query", f"SELECT {columns} FROM {table}_current WHERE id = '{record_id}'").lines  # noqa: S608
+    (row,) = ocelog("query", f"SELECT {columns} FROM {table}_current WHERE id = '{record_id}'").lines
     found: dict[str, Any] = row
+    return found
+
+
+def certainty(ocelog: Ocelog, what: str, record_id: str, at: str) -> list[dict[str, Any]]:
+    sql = f"SELECT status, certainty FROM {what}_at('{at}') WHERE id = '{record_id}'"
+    found: list[dict[str, Any]] = ocelog("query", sql).lines
     return found
 
 
@@ -83,6 +90,9 @@ def test_what_changes_unseen_is_brought_and_what_is_gone_is_closed_until_it_retu
     assert after["p_version_time"] == before["p_version_time"]
     assert after["p_observed_at"] > before["p_observed_at"]
     assert swept(ocelog)["Wiz.Issues"]["missing"] == 0, "what is inferred closed is missed no more"
+    assert certainty(ocelog, "issues", gone["id"], after["p_observed_at"]) == [{"status": None, "certainty": "gone"}]
+    assert certainty(ocelog, "issues", gone["id"], before["p_observed_at"])[0]["status"] == "OPEN"
+    assert ocelog("query", f"SELECT id FROM open_issues WHERE id = '{gone['id']}'").lines == []
 
     tenant("put", type="issues", record=gone)
     swept(ocelog)
@@ -102,6 +112,9 @@ def test_what_closed_unseen_lands_as_it_was_closed(tenant: Tenant, ocelog: Ocelo
     assert swept(ocelog)["Wiz.VulnerabilityFinding"]["missing"] == 0
     found = state(ocelog, "wiz_vulnerability_finding", closed["id"])
     assert (found["status"], found["p_inferred"]) == ("RESOLVED", None)
+    # Neither does resolvedAt say when: not before it was last seen open.
+    resolved = f"SELECT resolved, resolved_from FROM resolved_findings WHERE id = '{closed['id']}'"
+    assert ocelog("query", resolved).lines == [{"resolved": found["p_observed_at"], "resolved_from": "seen"}]
 
 
 def test_records_that_were_resolved_all_at_once_raise_no_alarm(tenant: Tenant, ocelog: Ocelog) -> None:

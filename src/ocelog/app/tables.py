@@ -47,7 +47,7 @@ def columns(table: str, home: Path | None = None) -> list[pa.Field]:
     """Return the columns of a table or view; those too that another engine added to the table in `home`."""
     schemas = table_schemas()
     if table in saved_views():
-        return list(saved_views()[table].columns)
+        return list(saved_views()[table].columns())
     if table in MEANINGS:
         return list(ledger_schemas()[table])
     if table != ALL_LOGS:

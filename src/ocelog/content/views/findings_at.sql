@@ -2,9 +2,11 @@
 -- each had then; the column certainty says how sure that is. Findings that were closed before the backfill began are not
 -- in the lake.
 WITH versions AS (
-  SELECT p_source_id, id, p_row_id, p_version_time, p_observed_at,
+  SELECT p_source_id, id, p_row_id, p_version_time, p_observed_at, p_inferred,
+    CASE WHEN status = 'RESOLVED' THEN resolvedAt END AS status_time,
     row_number() OVER record AS place,
-    lag(p_version_time) OVER record AS time_before
+    lag(p_version_time) OVER record AS time_before,
+    lag(p_observed_at) OVER record AS observed_before
   FROM wiz_vulnerability_finding
   WHERE p_row_id IS NOT NULL
   WINDOW record AS (
@@ -16,24 +18,35 @@ WITH versions AS (
 begun AS (
   SELECT *,
     CASE
-      WHEN time_before IS NULL OR p_version_time > time_before THEN least(p_version_time, p_observed_at)
+      WHEN p_inferred IS NULL AND (time_before IS NULL OR p_version_time > time_before)
+        THEN least(p_version_time, p_observed_at)
       ELSE p_observed_at
     END AS since
   FROM versions
 ),
+-- Its status may be older than that: by its own date, if that is later than when the version before was seen.
+told AS (
+  SELECT *,
+    if(p_inferred IS NULL AND status_time > observed_before, least(status_time, since), since) AS status_since
+  FROM begun
+),
 chosen AS (
   SELECT
-    arg_max(p_row_id, place) FILTER (WHERE since <= t::TIMESTAMPTZ) AS recorded,
+    arg_max(p_row_id, place) FILTER (WHERE status_since <= t::TIMESTAMPTZ) AS recorded,
+    arg_max(since, place) FILTER (WHERE status_since <= t::TIMESTAMPTZ) AS recorded_since,
     arg_min(p_row_id, place) AS earliest,
     min(p_observed_at) AS first_seen
-  FROM begun
+  FROM told
   GROUP BY p_source_id, id
 ),
 -- Of a record without a version from then, the earliest one: its dates say something about the time before it.
 dated AS (
   SELECT finding.*, first_seen, t::TIMESTAMPTZ AS asked_at,
     CASE
-      WHEN recorded IS NOT NULL THEN if(p_inferred IS NULL, 'recorded', 'gone')
+      WHEN p_inferred IS NOT NULL THEN if(recorded IS NULL, 'unknown', 'gone')
+      WHEN recorded_since > t::TIMESTAMPTZ THEN 'dated'
+      WHEN recorded IS NOT NULL
+        AND (status = 'RESOLVED' AND resolvedAt > t::TIMESTAMPTZ AND p_observed_at > t::TIMESTAMPTZ) IS NOT TRUE THEN 'recorded'
       WHEN firstDetectedAt IS NULL OR status IS NULL THEN 'unknown'
       WHEN status = 'RESOLVED' AND resolvedAt <= t::TIMESTAMPTZ THEN 'dated'
       WHEN status IN ('OPEN', 'IN_PROGRESS') OR (status = 'RESOLVED' AND resolvedAt > t::TIMESTAMPTZ) THEN 'assumed'

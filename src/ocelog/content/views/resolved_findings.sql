@@ -12,19 +12,28 @@ SELECT
   -- resolved TIMESTAMPTZ: When it was resolved, as well as that is known: see resolved_from.
   asked_at AS resolved,
   -- resolved_from VARCHAR: Where that date is from. resolvedAt: Wiz says so. updatedAt: Wiz gave no date; it was
-  --   resolved by then. sweep: Wiz no longer showed it then; it may have ended some days earlier.
-  CASE
-    WHEN p_inferred IS NOT NULL THEN 'sweep'
-    WHEN resolvedAt IS NOT NULL THEN 'resolvedAt'
-    ELSE 'updatedAt'
-  END AS resolved_from,
+  --   resolved by then. seen: nor did updatedAt move; it was seen as resolved then. sweep: Wiz no longer showed it then;
+  --   it may have ended some days earlier.
+  resolved_from,
   -- reason VARCHAR: Wiz's own word for the reason.
   resolutionReason AS reason,
 {finding_columns}
 FROM (
   SELECT *,
-    CASE WHEN p_inferred IS NOT NULL THEN p_observed_at ELSE coalesce(resolvedAt, updatedAt, p_observed_at) END
+    CASE
+      WHEN p_inferred IS NOT NULL THEN 'sweep'
+      WHEN resolvedAt IS NOT NULL THEN 'resolvedAt'
+      WHEN updatedAt > coalesce(last_seen_open, '-infinity'::TIMESTAMPTZ) THEN 'updatedAt'
+      ELSE 'seen'
+    END AS resolved_from,
+    CASE resolved_from WHEN 'resolvedAt' THEN resolvedAt WHEN 'updatedAt' THEN updatedAt ELSE p_observed_at END
       AS asked_at
   FROM wiz_vulnerability_finding_current
+  LEFT JOIN (
+    SELECT p_source_id AS open_source_id, id AS open_id, max(p_observed_at) AS last_seen_open
+    FROM wiz_vulnerability_finding
+    WHERE status <> 'RESOLVED'
+    GROUP BY ALL
+  ) ON open_source_id = p_source_id AND open_id = id
   WHERE status = 'RESOLVED' OR p_inferred IS NOT NULL
 )

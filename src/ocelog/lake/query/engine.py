@@ -67,7 +67,6 @@ class Run:
     _deadline: float = field(init=False)
     _temp_mb: int = field(init=False)
     _files: Sequence[str] = ()
-    _wanted: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         seconds = self.limits.timeout.total_seconds()
@@ -114,13 +113,12 @@ class Run:
         sql: str,
         *,
         extras: Mapping[str, pa.Table],
-        wanted: Sequence[str],
     ) -> pa.Schema:
         """Run the statements `creating`, which make the views, and begin to answer `sql`.
 
         Returns the columns of the answer. `extras` are small tables that are no files.
         """
-        self._files, self._wanted = files, wanted
+        self._files = files
         spec: dict[str, Any] = {
             "sql": sql,
             "files": list(files),
@@ -196,7 +194,9 @@ class Run:
         except EOFError:
             self._ended()
         except ValueError:
-            self._too_large()
+            raise QueryError(
+                f"A row of the answer is larger than {_LONGEST_FRAME // 1_000_000} MB: select less of it at once."
+            ) from None
         if frame.kind != "error":
             return frame
         try:
@@ -220,7 +220,7 @@ class Run:
         if refusal.kind == "memory" or "Out of Memory" in text or "bad_alloc" in text:
             return self._too_hungry()
         if any(each in text for each in ("Permission Error", "Permission denied", "Operation not permitted")):
-            return QueryError(f"The query asks for something outside the lake: {_first_line(text)}")
+            return QueryError(f"The query asks for something outside the lake: {text.strip().splitlines()[0]}")
         hint = "\n`ocelog tables T` lists the columns of a table." if text.startswith("Binder Error") else ""
         return QueryError(text.strip() + hint)
 
@@ -235,11 +235,6 @@ class Run:
         return QueryError(
             f"The query needs more than its {self.limits.memory_mb} MB of memory and {self._temp_mb} MB of disk{how}. "
             "Read fewer columns or a shorter time."
-        )
-
-    def _too_large(self) -> NoReturn:
-        raise QueryError(
-            f"A row of the answer is larger than {_LONGEST_FRAME // 1_000_000} MB: select less of it at once."
         )
 
     def _malformed(self) -> NoReturn:
@@ -272,7 +267,3 @@ def _stream(table: pa.Table) -> memoryview:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return memoryview(sink.getvalue())
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0]

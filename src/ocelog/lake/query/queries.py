@@ -145,7 +145,7 @@ class Queries:
                         missing[table] = f"{ALL_LOGS} lacks the table {table}: {error}"
                 paths = [path for listed in files.values() for path in listed]
                 extras = {name: self._extras[name].rows() for name in self._extras if name in wanted}
-                schema = run.begin(paths, self._sql(files, schemas, wanted), sql, extras=extras, wanted=wanted)
+                schema = run.begin(paths, self._sql(files, schemas, wanted), sql, extras=extras)
                 return _Begun(run=run, schema=schema, wanted=wanted, missing=missing)
             except LakeUnavailableError:
                 run.close()

@@ -1,5 +1,6 @@
 """Where a table is, what it holds, and how other engines read it."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,7 @@ def _spark(home: Path, table: str, warehouse: str) -> str:
     return note + " \\\n  ".join(
         (
             f"spark-sql --packages {','.join(_PACKAGES)}",
-            *(f"--conf {_shell(f'{name}={value}')}" for name, value in settings.items()),
+            *(f"--conf {shlex.quote(f'{name}={value}')}" for name, value in settings.items()),
             f'-e "SELECT count(*) FROM {CATALOG_NAME}.{NAMESPACE}.{table}"',
         )
     )
@@ -143,7 +144,3 @@ def _trino(home: Path, table: str, warehouse: str) -> str:
             f"# then: SELECT count(*) FROM {CATALOG_NAME}.{NAMESPACE}.{table};",
         )
     )
-
-
-def _shell(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"

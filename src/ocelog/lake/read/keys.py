@@ -48,7 +48,7 @@ class Keys:
     def narrowed(self, table: str, paths: Sequence[Path], column: str, values: Collection[str]) -> list[Path]:
         """Return those of `paths` that may hold one of `values`. Raises LakeUnavailableError if one is gone."""
         wanted = _hashed(values)
-        return [path for path in paths if _share(self._of(table, path, column), wanted)]
+        return [path for path in paths if pc.any(pc.is_in(self._of(table, path, column), value_set=wanted)).as_py()]
 
     def keep(self, table: str, paths: Collection[Path]) -> None:
         """Forget all other files of `table`: they are published, rewritten, or never landed."""
@@ -134,7 +134,3 @@ def _hashed(values: Collection[str | None]) -> pa.Array:
     texts = (value.encode("utf-8", "surrogatepass") for value in values if value is not None)
     hashes = array("I", map(crc32, texts))
     return pa.Array.from_buffers(pa.uint32(), len(hashes), [None, pa.py_buffer(hashes)])
-
-
-def _share(hashes: pa.Array, wanted: pa.Array) -> bool:
-    return bool(pc.any(pc.is_in(hashes, value_set=wanted)).as_py())

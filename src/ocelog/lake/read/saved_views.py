@@ -37,9 +37,14 @@ class SavedView:
     name: str
     argument: str | None
     meaning: str
-    columns: pa.Schema
-    """Each with what it means in its metadata under `doc`."""
     sql: str
+
+    def columns(self) -> pa.Schema:
+        """Return its columns, each with what it means in its metadata under `doc`."""
+        return pa.schema(
+            pa.field(name, _TYPES[kind], metadata={b"doc": _joined(doc).encode()})
+            for name, kind, doc in _COLUMN.findall(self.sql)
+        )
 
     def reads(self, names: Collection[str]) -> list[str]:
         """Return which of `names`, tables and views, it is made of."""
@@ -72,12 +77,8 @@ def _parse(file: Traversable, folder: Traversable) -> SavedView:
         return (folder / "columns" / f"{found[1]}.sql").read_text(encoding="utf-8").rstrip()
 
     sql = _FRAGMENT.sub(fragment, text[head.end() :]).strip()
-    columns = [
-        pa.field(name, _TYPES[kind], metadata={b"doc": _joined(doc).encode()})
-        for name, kind, doc in _COLUMN.findall(sql)
-    ]
     meaning = _joined(head[3]) if head[2] is None else f"Written as {head[1]}('2026-11-01 08:00Z'). {_joined(head[3])}"
-    return SavedView(name=head[1], argument=head[2], meaning=meaning, columns=pa.schema(columns), sql=sql)
+    return SavedView(name=head[1], argument=head[2], meaning=meaning, sql=sql)
 
 
 def _joined(lines: str) -> str:
