@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shaping import FINDINGS, ISSUES, STAMP, page, rows, shaper_of, tiny
+from shaping import FINDINGS, ISSUES, STAMP, TINY, page, rows, shaper_of, tiny
 
 AT = "2026-03-25T05:46:26.681576Z"
 WHOLE = {
@@ -137,6 +137,27 @@ def test_elements_are_matched_by_id_whatever_their_order() -> None:
         {"id": "2", "free": "5"},
         {"id": "3", "free": None},
         {"id": "1", "free": '{"z": 1}'},
+    ]
+
+
+def test_objects_in_lists_of_lists_are_matched_too() -> None:
+    element = "{type: array, element: {type: object, fields: [{name: id, type: string}, {name: size, type: int}]}}"
+    shaper = tiny(
+        TINY.replace("words, type: array, element: {type: string}", f"words, type: array, element: {element}")
+    )
+    record = {
+        **WHOLE,
+        "words": [[{"id": "1", "size": 1}, None, {"id": "2", "size": 2}], None, [{"id": "3", "size": 3}]],
+    }
+    lacking = {**record, "words": [[{"id": "2"}, {"id": "1"}], None, [{"id": "3"}], [{"id": "4"}]]}
+    (row,) = rows(shaper.shape(page([record])))
+    after = shaper.shape(page([lacking]))
+    after.fill(0, {"words[][].size"}, row)
+    assert rows(after)[0]["words"] == [
+        [{"id": "2", "size": 2}, {"id": "1", "size": 1}],
+        None,
+        [{"id": "3", "size": 3}],
+        [{"id": "4", "size": None}],
     ]
 
 

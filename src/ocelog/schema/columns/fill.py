@@ -18,7 +18,7 @@ _LIST = msgspec.json.Decoder(list[Raw])
 def fill_record(record: Record, layout: Layout, path: Sequence[str], row: Mapping[str, Any]) -> Record:
     """Return `record` with the value that `row`, a row of the lake by column, has at `path`.
 
-    Where the path goes through a list, elements are matched by their id, else by their place. An object that is null
+    If the path goes through a list, elements are matched by their id, else by their place. An object that is null
     on either side has nothing to give or to take.
     """
     name, *rest = path
@@ -33,13 +33,7 @@ def fill_record(record: Record, layout: Layout, path: Sequence[str], row: Mappin
             value = Raw(fill_json(bytes(present), rest, (before or "null").encode()))
         else:
             (value,) = layout.decoders[at](b"[%b]" % bytes(present))
-            if isinstance(value, list):
-                value = [
-                    fill_record(one, inner, rest, source) if one is not None and source else one
-                    for one, source in _sources(value, before or ())
-                ]
-            elif value is not None and before is not None:
-                value = fill_record(value, inner, rest, before)
+            value = _fill_objects(value, inner, rest, before)
         record = msgspec.structs.replace(record, **{attribute: _held(layout, at, value)})
     return record
 
@@ -56,12 +50,15 @@ def _held(layout: Layout, at: int, value: Any) -> Any:
     return value if layout.inner[at] is None else Raw(msgspec.json.encode(value))
 
 
-def _sources(present: Sequence[Any], before: Sequence[Any]) -> Iterator[tuple[Record, Mapping[str, Any] | None]]:
-    """Yield each of the objects `present` with the one of `before` that it takes values from, None if none is."""
-    by_id = {one["id"]: one for one in before if one and one.get("id") is not None}
-    if by_id:
-        return ((one, one and by_id.get(one.id)) for one in present)
-    return zip(present, chain(before, repeat(None)), strict=False)
+def _fill_objects(value: Any, layout: Layout, path: Sequence[str], before: Any) -> Any:
+    """Do the same for an object, or for those in a list."""
+    if value is None or before is None:
+        return value
+    if not isinstance(value, list):
+        return fill_record(value, layout, path, before)
+    by_id = {one["id"]: one for one in before if isinstance(one, Mapping) and one.get("id") is not None}
+    sources = [one and by_id.get(one.id) for one in value] if by_id else chain(before, repeat(None))
+    return [_fill_objects(one, layout, path, source) for one, source in zip(value, sources, strict=False)]
 
 
 def _from_row(type_: Type, inner: Layout | None, value: Any) -> Any:  # noqa: PLR0911  # one answer for each kind of field
@@ -91,8 +88,8 @@ def _from_row(type_: Type, inner: Layout | None, value: Any) -> Any:  # noqa: PL
 def fill_json(present: bytes, path: Sequence[str], before: bytes) -> bytes:
     """Return the JSON `present` with what `before` has at `path`; all else in it stays the text that came.
 
-    Lists on the way are gone through: their elements are matched by their id, else by their place. Where either side
-    has no object on the way, there is nothing to give or to take.
+    Lists on the way are gone through: their elements are matched by their id, else by their place. If either side has
+    no object on the way, there is nothing to give or to take.
     """
     match present[:1], before[:1]:
         case b"{", b"{":
