@@ -127,7 +127,7 @@ def test_free_json_in_a_list_is_the_same_however_it_is_written() -> None:
 def test_text_cannot_pass_for_the_hash_of_other_text() -> None:
     shaper = tiny()
     long = {"id": "x", "at": AT, "free": "y" * 1_500}
-    stands_for = CanonicalJson(unordered=False).written([json.dumps(long["free"]).encode()])[0]
+    stands_for = CanonicalJson(unordered=False).texts([json.dumps(long["free"]).encode()])[0]
     assert len(bytes(stands_for)) < 100
     assert version(shaper, long) != version(shaper, {**long, "free": bytes(stands_for).decode()})
 

@@ -9,26 +9,26 @@ import msgspec
 from ocelog.schema.decode.typed import NO_JSON
 
 _LONG = 1_024
-"""Canonical JSON beyond this stands in the hash as its own hash, which is remembered."""
+"""Longer canonical JSON stands in the hash as its own hash, which is remembered."""
 _MEMO_BYTES = 1_000_000
 
 
 class CanonicalJson:
-    """Free JSON in the one way that is hashed; what was seen is remembered, since tags and rules repeat a lot."""
+    """Writes free JSON in the one way that is hashed; remembers what it wrote, since tags and rules repeat a lot."""
 
     def __init__(self, *, unordered: bool) -> None:
         self._unordered = unordered
         self._memo: dict[bytes, msgspec.Raw] = {b"null": NO_JSON}
         self._bytes = 0
 
-    def written(self, texts: Sequence[bytes]) -> list[msgspec.Raw]:
+    def texts(self, texts: Sequence[bytes]) -> list[msgspec.Raw]:
         """Return what stands for each of `texts` in the hash: keys sorted, nulls left out, no spaces."""
         get = self._memo.get
         return [get(text) or self._write(text) for text in texts]
 
-    def written_list(self, texts: Sequence[bytes]) -> list[msgspec.Raw]:
-        """Return what stands for a list of `texts`: sorted if its order says nothing."""
-        found = self.written(texts)
+    def list_texts(self, texts: Sequence[bytes]) -> list[msgspec.Raw]:
+        """Return what stands for each in a list of `texts`; sorted if its order says nothing."""
+        found = self.texts(texts)
         return sorted(found, key=bytes) if self._unordered else found
 
     def _write(self, text: bytes) -> msgspec.Raw:

@@ -1,9 +1,10 @@
 """Which states of a record count as the same: a hash of all that a person would call a change."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import repeat
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -11,11 +12,8 @@ from msgspec import Raw
 from ocelog.model import Kind
 from ocelog.schema.columns.frame import Frame
 from ocelog.schema.decode.typed import NO_JSON, Layout
-from ocelog.schema.language.fields import Array, Json, LogSchema
+from ocelog.schema.language.fields import Array, Json, LogSchema, Type
 from ocelog.schema.versions.canonical import CanonicalJson
-
-_Member: TypeAlias = Callable[[Frame], Iterable[Any]]
-"""Returns one member of each object in a frame as it is hashed."""
 
 _encode = msgspec.json.Encoder().encode
 _encode_into = msgspec.json.Encoder().encode_into
@@ -62,70 +60,71 @@ class _Hashed:
     def __init__(
         self, layout: Layout, left_out: Collection[str], set_like: Collection[str] = (), path: str = ""
     ) -> None:
-        self._members: list[_Member] = []
+        self._members: list[_Member | None] = []
+        """None: null in every object."""
         declared: list[tuple[str, Any, Any]] = []
         for at, field in sorted(enumerate(layout.fields), key=lambda each: each[1].name):
-            null = layout.null(at)
+            name, inner, null = path + field.name, layout.inner[at], layout.null(at)
             always_written = field.required and null is None
-            if path + field.name in left_out:
-                if not always_written:
-                    continue
-                # As null, since the first release wrote it so.
-                self._members.append(lambda _: repeat(None))
+            if name not in left_out:
+                member = _Member(
+                    at=at,
+                    type=field.type,
+                    unordered=field.name in set_like,
+                    canonical=CanonicalJson(unordered=field.name in set_like),
+                    inner=None if inner is None else _Hashed(inner, left_out, path=f"{name}."),
+                )
+                self._members.append(member)
+            elif always_written:
+                # The first release wrote such a field as null, so all hashes have it.
+                self._members.append(None)
             else:
-                self._members.append(_member(layout, at, left_out, unordered=field.name in set_like, path=path))
+                continue
             declared.append((layout.attributes[at], Any, _NEVER if always_written else null))
-        self._struct = msgspec.defstruct(
-            "Hashed",
-            declared,
-            rename=dict(zip(layout.attributes, (field.name for field in layout.fields), strict=True)),
-            gc=False,
-            omit_defaults=True,
-        )
+        names = {attribute: field.name for attribute, field in zip(layout.attributes, layout.fields, strict=True)}
+        self._struct = msgspec.defstruct("Hashed", declared, rename=names, gc=False, omit_defaults=True)
 
     def objects(self, frame: Frame) -> Iterator[msgspec.Struct]:
         """Return what is hashed of each object in `frame`."""
         if not self._members:
             return repeat(self._struct(), len(frame.records))
-        return map(self._struct, *(member(frame) for member in self._members))
+        return map(
+            self._struct, *(repeat(None) if member is None else member.values(frame) for member in self._members)
+        )
 
 
-def _member(layout: Layout, at: int, left_out: Collection[str], *, unordered: bool, path: str) -> _Member:
-    """Return what writes the field at `at` in the one way that is hashed; `unordered`: its order says nothing."""
-    field, inner = layout.fields[at], layout.inner[at]
-    canonical = CanonicalJson(unordered=unordered)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Member:
+    """A field that counts."""
 
-    def json(frame: Frame) -> Iterable[Raw]:
-        texts = frame.texts(at)
-        return texts.expand(canonical.written(texts.distinct))
+    at: int
+    """Its place in the layout."""
+    type: Type
+    unordered: bool
+    """The order of a list says nothing."""
+    canonical: CanonicalJson
+    inner: _Hashed | None
+    """What counts of the objects in it."""
 
-    def json_lists(frame: Frame) -> Iterable[list[Raw] | None]:
-        return [one and canonical.written_list(list(map(bytes, one))) for one in frame.columns[at]]
-
-    def in_order(frame: Frame) -> Iterable[list[Any] | None]:
-        return map(_in_order, frame.columns[at])
-
-    match field.type:
-        case Json():
-            return json
-        case Array(element=Json()):
-            return json_lists
-        case Array() if inner is None and unordered:
-            return in_order
-        case _ if inner is None:
-            return lambda frame: frame.columns[at]
-
-    hashed = _Hashed(inner, left_out, path=f"{path}{field.name}.")
-
-    def objects(frame: Frame) -> Iterable[Raw]:
-        column = frame.objects[at]
-        values = column.regrouped(Raw(_encode(one)) for one in hashed.objects(column.frame))
-        if unordered:
-            values = list(map(_in_order, values))
-        return column.texts.expand([NO_JSON if one is None else Raw(_encode(one)) for one in values])
-
-    return objects
+    def values(self, frame: Frame) -> Iterable[Any]:
+        """Return the field of each object in `frame`, written in the one way that is hashed."""
+        if self.inner is not None:
+            column = frame.objects[self.at]
+            values = column.regrouped(Raw(_encode(one)) for one in self.inner.objects(column.frame))
+            if self.unordered:
+                values = list(map(_in_order, values))
+            return column.texts.expand([NO_JSON if one is None else Raw(_encode(one)) for one in values])
+        match self.type:
+            case Json():
+                texts = frame.texts(self.at)
+                return texts.expand(self.canonical.texts(texts.distinct))
+            case Array(element=Json()):
+                return [one and self.canonical.list_texts(list(map(bytes, one))) for one in frame.columns[self.at]]
+            case Array() if self.unordered:
+                return map(_in_order, frame.columns[self.at])
+            case _:
+                return frame.columns[self.at]
 
 
-def _in_order(items: list[Any] | None) -> list[Any] | None:
-    return sorted(items, key=_encode) if items and len(items) > 1 else items
+def _in_order(items: Any) -> Any:
+    return sorted(items, key=_encode) if isinstance(items, list) and len(items) > 1 else items
