@@ -35,7 +35,7 @@ class Shaper:
 
 
 def compile_shaper(schema: LogSchema, kind: Kind) -> Shaper:
-    """Compile `schema` with the peculiarities of its log type.
+    """Compile `schema` with what its log type's entry says.
 
     Raises ValueError if `kind` names fields that the schema does not have, or the schema has no required text `id`.
     """

@@ -40,7 +40,7 @@ _COLUMNS: Mapping[str, str] = {
 }
 
 MAX_VALUE = 2_048
-"""Longer texts are no indicators."""
+"""Longer texts are not indicators."""
 _EMAIL = r"[^\s@<>\"]+@[^\s@<>\"]+\.[^\s@<>\".]+"
 _MAYBE_IP = re.compile(r"[0-9a-fA-F.:]+")
 _END_OF_AUTHORITY = re.compile(r"[/\\?#]")

@@ -165,7 +165,7 @@ class Refill:
 
 
 def _read(raw: bytes, leaf: Layout, key: str) -> tuple[Any, Extra]:
-    """Return the value that a column holds for `raw`, None if none does; beside it, what of `raw` no column holds."""
+    """Return the value that a column holds for `raw`, None if none does, and what of `raw` no column holds."""
     over = Extra()
     (field,) = leaf.fields
     if _was_unreadable(raw):

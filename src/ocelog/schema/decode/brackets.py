@@ -29,7 +29,7 @@ class Members:
     """What can be told of an object's members."""
 
     texts: dict[str, bytes]
-    """Name -> value as it came, which may be no JSON; of a name that is there twice, the last."""
+    """Name -> value as it came, which may not be JSON; if a name is there twice, the last."""
     whole: bool
     """That is all of it: the object begins and ends as it should, and each piece has a name and a value."""
 
@@ -71,7 +71,7 @@ def split_object(text: bytes) -> Members:
 
 
 def _cut(text: bytes) -> tuple[list[bytes], bytes | None]:
-    """Return what lies between the commas of the list or object `text`; beside it what follows its end, None: no end.
+    """Return what lies between the commas of the list or object `text`, and what follows its end, None if it has none.
 
     A bracket that closes what is not open is passed over, and one that leaves others open closes those too: so what
     is wrong in one piece mostly ends with it.

@@ -40,7 +40,7 @@ class Mismatch(Exception):  # noqa: N818  # it never leaves the schema package: 
 def members(raw: bytes, path: str) -> Mapping[str, bytes | msgspec.Raw]:
     """Return the members of the object `raw`; of a name that is there twice, the last. Raises Mismatch.
 
-    Where something inside is not JSON, or nested too deep to be read, they still are what came: whoever reads a member
+    If something inside is not JSON, or nested too deep to be read, they still are what came: whoever reads a member
     finds what is wrong with it, and can say where.
     """
     try:
@@ -55,7 +55,7 @@ def members(raw: bytes, path: str) -> Mapping[str, bytes | msgspec.Raw]:
 
 
 def elements(raw: bytes, path: str) -> Sequence[bytes | msgspec.Raw]:
-    """Return the elements of the list `raw`; for those that are no JSON, see `members`. Raises Mismatch."""
+    """Return the elements of the list `raw`; for those that are not JSON, see `members`. Raises Mismatch."""
     try:
         return _LIST.decode(raw)
     except msgspec.ValidationError:

@@ -65,7 +65,7 @@ UNREADABLE = " (unreadable)"
 
 
 def read_record(raw: bytes, layout: Layout) -> tuple[Record, Extra]:
-    """Read one record; beside it, what no column holds.
+    """Read one record. Return it, and what of it no column holds.
 
     Raises Mismatch, and nothing else, whatever `raw` is.
     """

@@ -69,8 +69,8 @@ class Layout:
 def layout_of(fields: Sequence[Field], name: str = "Record") -> Layout:
     """Compile `fields` to structs.
 
-    Nobody changes a record once it is read: several columns, hashes and threads look at it. Unknown fields fail: they
-    are rare, and another reader takes care of them.
+    Records are frozen, since columns, hashes and rows are all made of the same ones. Unknown fields fail: they are
+    rare, and are read record by record.
     """
     inner = tuple(_inner(field.type, f"{name}_{attribute(field.name)}") for field in fields)
     members: list[tuple[str, Any, Any] | tuple[str, Any]] = []

@@ -28,7 +28,7 @@ INDICATORS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validate:
-    """What a text must be, beside being text. `ip` and `cidr` are any, ipv4 or ipv6; None asks for nothing."""
+    """What a text must be, in addition to being text. `ip` and `cidr` are any, ipv4 or ipv6; None asks for nothing."""
 
     allow: frozenset[str] | None = None
     deny: frozenset[str] = frozenset()
