@@ -9,18 +9,19 @@ from commands import Ocelog, simulator
 
 FORMER = """
 from dataclasses import replace
-from ocelog.app import assemble, log_types
+from ocelog.app import shaping
+from ocelog.app.log_types import SOURCES
 from ocelog.cli import main
-from ocelog.schema.language.packaged import packaged_schemas
-from ocelog.sources.wiz.streams import KINDS
+from ocelog.schema.language import packaged
 
-issues, kind = packaged_schemas()["Wiz.Issues"], KINDS["Wiz.Issues"]
+schemas, wiz = packaged.packaged_schemas(), SOURCES["wiz"]
+issues, kind = schemas["Wiz.Issues"], wiz.log_types["Wiz.Issues"]
 later = {"url", "assignee"}
 fewer = replace(issues, fields=tuple(field for field in issues.fields if field.name not in later))
 counted = tuple(name for name in kind.version_fields if not any(name in added for added in kind.later_fields))
 former = replace(kind, version_fields=counted, later_fields=())
-assemble.packaged_schemas = log_types.packaged_schemas = lambda: {**packaged_schemas(), "Wiz.Issues": fewer}
-assemble.KINDS = {**KINDS, "Wiz.Issues": former}
+shaping.packaged_schemas = packaged.packaged_schemas = lambda: {**schemas, "Wiz.Issues": fewer}
+SOURCES["wiz"] = replace(wiz, log_types={**wiz.log_types, "Wiz.Issues": former})
 main(["pull"])
 """
 """Pulls as a version of Ocelog did that knew fewer fields of issues."""
