@@ -20,7 +20,6 @@ import pytest
 
 from commands import Ocelog, Simulated, simulator
 
-ROOT = Path(__file__).parents[2]
 SMALL = ("--audit", "60", "--issues", "40", "--findings", "80")
 
 
@@ -105,7 +104,8 @@ def test_a_failure_is_logged_with_source_log_type_request_and_what_to_do(tmp_pat
 def test_it_starts_as_the_systemd_unit_says(tmp_path: Path, tenant: Simulated) -> None:
     unit = ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign] # systemd's names have capitals
-    text = (ROOT / "contrib" / "systemd" / "ocelog.service").read_text()
+    Ocelog(tmp_path / "nowhere")("service", "install", "--root", str(tmp_path / "machine"))
+    text = (tmp_path / "machine" / "etc" / "systemd" / "system" / "ocelog.service").read_text()
     unit.read_string(re.sub(r"^Environment=(\w+)=", r"Environment-\1=", text, flags=re.MULTILINE))
     service = unit["Service"]
     assert service["Restart"] == "on-failure"
@@ -120,7 +120,7 @@ def test_it_starts_as_the_systemd_unit_says(tmp_path: Path, tenant: Simulated) -
     # As systemd makes them: the folder is the service's own, and the file's bits say less than that.
     (credentials / "key").chmod(0o440)
     environment = {
-        name.removeprefix("Environment-"): value.replace("%S", str(state)).replace("%d", str(credentials))
+        name.removeprefix("Environment-"): value.replace("/var/lib", str(state)).replace("%d", str(credentials))
         for name, value in service.items()
         if name.startswith("Environment-")
     }
@@ -128,7 +128,7 @@ def test_it_starts_as_the_systemd_unit_says(tmp_path: Path, tenant: Simulated) -
 
     def command(line: str) -> list[str]:
         program, *arguments = shlex.split(line)
-        assert program == "/usr/local/bin/ocelog"
+        assert program == str(Path(sys.executable).with_name("ocelog"))
         return [sys.executable, "-m", "ocelog", *arguments]
 
     subprocess.run(command(service["ExecStartPre"]), env=environment, check=True, capture_output=True)

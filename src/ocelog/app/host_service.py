@@ -1,0 +1,297 @@
+"""How Ocelog becomes a service of this machine, and stops being one: units, user, folders and key, for systemd."""
+
+import grp
+import hashlib
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import NoReturn
+
+from ocelog.errors import ConfigError, HomeError
+from ocelog.ledger import keys
+
+USER = "ocelog"
+HOME = Path("/var/lib/ocelog")
+KEY = Path("/etc/ocelog/key")
+_SYSTEM_UNITS = Path("/etc/systemd/system")
+_SYSUSERS = Path("/etc/sysusers.d/ocelog.conf")
+_HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - named, not used
+"""Folders that ProtectHome= and PrivateTmp= keep from the service."""
+_SUM = re.compile(r"# Written by `ocelog service install`, sum (\w+)\. (?:[^\n]*)\n")
+_WANTS = {
+    "ocelog.service": {False: "multi-user.target.wants", True: "default.target.wants"},
+    "ocelog-upkeep.timer": {False: "timers.target.wants", True: "timers.target.wants"},
+    "ocelog-backup.timer": {False: "timers.target.wants", True: "timers.target.wants"},
+}
+"""Unit that is enabled -> where its link goes, for the machine and for a user."""
+
+
+@dataclass(slots=True, kw_only=True)
+class HostService:
+    """What is installed where. `lines` collects what was done, or would be in a `dry_run`."""
+
+    root: Path = Path("/")
+    """What stands for / on the machine that is set up, as with `systemctl --root`."""
+    for_user: bool = False
+    """For the user who calls, in place of the machine."""
+    program: Path
+    home: Path = HOME
+    backup: Path | None = None
+    """Where to back up to each night; None: nowhere."""
+    force: bool = False
+    """Replace units that a person has changed; theirs are moved aside."""
+    dry_run: bool = False
+    lines: list[str] = field(default_factory=list)
+    changed_by_hand: list[Path] = field(default_factory=list)
+    """Units that were left as they are, since a person has changed them."""
+
+    @property
+    def units(self) -> Path:
+        """The folder of the units."""
+        if self.for_user:
+            base = os.environ.get("XDG_CONFIG_HOME")
+            return self.at((Path(base) if base else Path.home() / ".config") / "systemd" / "user")
+        return self.at(_SYSTEM_UNITS)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the machine that is set up is this one, and systemd runs it."""
+        runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or "/nowhere") if self.for_user else Path("/run")
+        return self.root == Path("/") and (runtime / "systemd").is_dir() and Path("/run/systemd/system").is_dir()
+
+    def at(self, path: Path) -> Path:
+        """Return where `path` of the machine is that is set up."""
+        return self.root / path.relative_to("/")
+
+    def install(self, *, start: bool = True) -> None:
+        """Put everything in its place, and begin. Called again, change only what is missing or of an older Ocelog.
+
+        Raises ConfigError if the service could not run the program, or if this user may not install it.
+        """
+        if not self.for_user:
+            self._refuse_hidden_program()
+        self._refuse_no_permission()
+        if not self.for_user:
+            self._make_user()
+            self._make_folder(HOME, USER)
+            self._make_folder(KEY.parent, "root")
+            self._make_key()
+        if self.backup is not None:
+            self._make_folder(self.backup, None if self.for_user else USER)
+        wanted = [name for name in _names(user=self.for_user) if "backup" not in name or self.backup is not None]
+        for name in wanted:
+            self._write_unit(name)
+        for name in (name for name in wanted if name in _WANTS):
+            self._enable(name)
+        if self.is_live:
+            self._run(self._systemctl("daemon-reload"))
+            if start:
+                self._run(self._systemctl("restart", *(name for name in wanted if name in _WANTS)))
+
+    def uninstall(self) -> None:
+        """Stop the service and take its units away; its data, its key and its user stay."""
+        self._refuse_no_permission()
+        if self.is_live and any((self.units / name).exists() for name in _WANTS):
+            self._run(self._systemctl("stop", *(name for name in _WANTS if (self.units / name).exists())))
+        for name in _names(user=self.for_user):
+            path = self.units / name
+            link = self._link(name) if name in _WANTS else None
+            if link is not None and link.is_symlink():
+                self._do(f"Disable {name}", link.unlink)
+            if not path.exists():
+                continue
+            if _is_changed(path.read_text()) and not self.force:
+                self.changed_by_hand.append(path)
+                continue
+            self._do(f"Delete {path}", path.unlink)
+        if not self.for_user and self.at(_SYSUSERS).exists():
+            self._do(f"Delete {self.at(_SYSUSERS)}", self.at(_SYSUSERS).unlink)
+        if self.is_live:
+            self._run(self._systemctl("daemon-reload"))
+
+    def _refuse_hidden_program(self) -> None:
+        # The interpreter may lie elsewhere than the program, as with uv and pipx.
+        found = (self.program, Path(sys.executable).resolve(), Path(sys.base_prefix).resolve())
+        hidden = [each for each in found if str(each).startswith(tuple(f"{folder}/" for folder in _HIDDEN))]
+        if hidden and self.root == Path("/"):
+            raise ConfigError(
+                f"A service may not read {hidden[0]}: Ocelog must be installed where every user may read it. Type: "
+                "python3 -m venv /opt/ocelog && /opt/ocelog/bin/pip install ocelog, then: sudo /opt/ocelog/bin/ocelog "
+                "service install. Or install it for your user alone: ocelog service install --user"
+            )
+
+    def _refuse_no_permission(self) -> None:
+        if self.dry_run or self.for_user or self.root != Path("/") or os.geteuid() == 0:
+            return
+        raise ConfigError(
+            "Only root may install a service for the machine: type it after sudo. For your user alone: ocelog service "
+            "install --user. To see what it does: ocelog service install --dry-run"
+        )
+
+    def _make_user(self) -> None:
+        if self.root != Path("/"):
+            text = f'u {USER} - "Ocelog" {HOME} /usr/sbin/nologin\n'
+            path = self.at(_SYSUSERS)
+            if not path.exists():
+                self._do(f"Write {path}: it makes the user {USER} when that machine starts", lambda: _write(path, text))
+            return
+        with suppress(KeyError):
+            pwd.getpwnam(USER)
+            return
+        command = ["useradd", "--system", "--user-group", "--home-dir", str(HOME), "--no-create-home"]
+        self._run([*command, "--shell", "/usr/sbin/nologin", USER])
+
+    def _make_folder(self, path: Path, owner: str | None) -> None:
+        there = self.at(path)
+        if there.is_dir():
+            return
+
+        def make() -> None:
+            there.mkdir(parents=True)
+            there.chmod(0o700)
+            # Under another root the user is not there yet; systemd gives a state folder to its user when it starts.
+            with suppress(KeyError, PermissionError):
+                if owner is not None and self.root == Path("/"):
+                    os.chown(there, pwd.getpwnam(owner).pw_uid, grp.getgrnam(owner).gr_gid)
+
+        self._do(f"Make the folder {there}{f' of {owner}' if owner else ''}", make)
+
+    def _make_key(self) -> None:
+        path = self.at(KEY)
+        if keys.is_missing(path):
+            self._do(f"Make the key {path}: keep a copy of it, apart from backups", lambda: keys.make_key(path))
+
+    def _write_unit(self, name: str) -> None:
+        path, text = self.units / name, self._unit(name)
+        before = path.read_text() if path.exists() else None
+        if before == text:
+            self.lines.append(f"{path} is as it should be.")
+            return
+        if before is not None and _is_changed(before):
+            if not self.force:
+                self.changed_by_hand.append(path)
+                return
+            aside = path.with_name(f"{path.name}.before")
+            self._do(f"Move {path}, which was changed by hand, to {aside}", lambda: path.rename(aside))
+        self._do(f"{'Write' if before is None else 'Replace'} {path}", lambda: _write(path, text))
+
+    def _unit(self, name: str) -> str:
+        text = (files("ocelog.content") / "systemd" / _kind(user=self.for_user) / name).read_text(encoding="utf-8")
+        backup = self.backup or Path("/")
+        values = {
+            "PROGRAM": _quoted(str(self.program)).replace("$", "$$"),
+            "HOME_VARIABLE": _quoted(f"OCELOG_HOME={self.home}"),
+            "BACKUP_ARGUMENT": _quoted(str(backup)).replace("$", "$$"),
+            "BACKUP_PATH": _quoted(str(backup)),
+            "BACKUP": str(backup).replace("%", "%%"),
+        }
+        body = re.sub(r"@([A-Z_]+)@", lambda found: values[found.group(1)], text)
+        edit = f"systemctl {'--user ' if self.for_user else ''}edit {name}"
+        return f"# Written by `ocelog service install`, sum {_sum(body)}. Change it by: {edit}\n{body}"
+
+    def _link(self, name: str) -> Path:
+        return self.units / _WANTS[name][self.for_user] / name
+
+    def _enable(self, name: str) -> None:
+        link = self._link(name)
+        if link.is_symlink():
+            return
+        target = (self.units / name) if self.for_user else _SYSTEM_UNITS / name
+
+        def make() -> None:
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(target)
+
+        self._do(f"Enable {name}: {link}", make)
+
+    def _systemctl(self, *arguments: str) -> list[str]:
+        return ["systemctl", *(["--user"] if self.for_user else []), *arguments]
+
+    def _run(self, command: Sequence[str]) -> None:
+        def run() -> None:
+            found = shutil.which(command[0], path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin")
+            if found is None:
+                raise ConfigError(f"{command[0]} is not on this machine, which a service needs.")
+            done = subprocess.run([found, *command[1:]], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+            if done.returncode:
+                said = (done.stderr or done.stdout).strip()
+                raise ConfigError(f"`{' '.join(command)}` failed: {said or f'exit code {done.returncode}'}")
+
+        self._do(f"Run: {' '.join(command)}", run)
+
+    def _do(self, line: str, work: Callable[[], object]) -> None:
+        if not self.dry_run:
+            try:
+                work()
+            except OSError as error:
+                raise HomeError(f"{line}: {error.strerror} ({error.filename}).") from error
+        self.lines.append(line)
+
+
+def run_as_service(arguments: Sequence[str], program: Path) -> NoReturn:
+    """Become the user of the machine's service, with its home and key, and run `ocelog` with `arguments`.
+
+    Raises ConfigError if this is not root, or no service is installed.
+    """
+    try:
+        user = pwd.getpwnam(USER)
+    except KeyError:
+        raise ConfigError(f"There is no user {USER}: first type: sudo ocelog service install") from None
+    if os.geteuid() != 0:
+        raise ConfigError(f"Only root may act as the user {USER}: type it after sudo.")
+    environment = {
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        **{name: os.environ[name] for name in ("TERM", "LANG", "LC_ALL", "COLUMNS", "NO_COLOR") if name in os.environ},
+        "HOME": str(HOME),
+        "OCELOG_HOME": str(HOME),
+        # Read while this is root still, since nobody else may.
+        "OCELOG_KEY": KEY.read_text().strip() if KEY.exists() else "",
+    }
+    os.initgroups(USER, user.pw_gid)
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
+    os.chdir("/")
+    os.execve(program, [str(program), *arguments], environment)  # noqa: S606 - this program again
+
+
+def _kind(*, user: bool) -> str:
+    return "user" if user else "system"
+
+
+def _names(*, user: bool) -> list[str]:
+    folder = files("ocelog.content") / "systemd" / _kind(user=user)
+    return sorted(each.name for each in folder.iterdir() if each.name.endswith((".service", ".timer")))
+
+
+def _sum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _is_changed(text: str) -> bool:
+    """Tell whether a unit differs from what some release of Ocelog has written."""
+    found = _SUM.match(text)
+    return found is None or _sum(text[found.end() :]) != found.group(1)
+
+
+def _quoted(text: str) -> str:
+    """Write a word so that systemd takes it as it is; in a command, `$` must be doubled as well."""
+    escaped = text.replace("%", "%%")
+    if re.fullmatch(r"[\w./%$=:@+,-]+", escaped):
+        return escaped
+    return '"' + escaped.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(text)
+    draft.chmod(0o644)
+    draft.replace(path)

@@ -1,0 +1,173 @@
+"""`ocelog service`: everything in the very places that the units name, and nothing of a person's overwritten."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from commands import Ocelog
+from ocelog.app import host_service
+from ocelog.app.host_service import HostService
+from ocelog.errors import ConfigError
+
+PROGRAM = Path(sys.executable).with_name("ocelog")
+
+
+@pytest.fixture
+def ocelog(tmp_path: Path) -> Ocelog:
+    return Ocelog(tmp_path / "unused", HOME=str(tmp_path / "person"), XDG_CONFIG_HOME="", XDG_RUNTIME_DIR="")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    return tmp_path / "machine"
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): str(path.readlink()) if path.is_symlink() else path.read_text()
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def named_paths(unit: str) -> set[str]:
+    """Return the absolute paths that a unit names, but for those of the system."""
+    found = set(re.findall(r"(?<![\w.])/[\w./-]+", "\n".join(line for line in unit.splitlines() if "://" not in line)))
+    return {path for path in found if not path.startswith(str(PROGRAM))}
+
+
+def test_everything_is_where_the_units_look_for_it(ocelog: Ocelog, machine: Path) -> None:
+    done = ocelog("service", "install", "--root", str(machine), "--backup", "/srv/backup")
+    units = machine / "etc" / "systemd" / "system"
+    for name in ("ocelog.service", "ocelog-upkeep.service", "ocelog-backup.service"):
+        for path in named_paths((units / name).read_text()):
+            assert (machine / path.removeprefix("/")).exists(), (name, path)
+        assert f"Write {units / name}" in done.out
+    for link, unit in {
+        "multi-user.target.wants": "ocelog.service",
+        "timers.target.wants": "ocelog-upkeep.timer",
+    }.items():
+        assert (units / link / unit).readlink() == Path("/etc/systemd/system") / unit
+    assert (machine / "etc/ocelog").stat().st_mode & 0o777 == 0o700
+    assert (machine / "etc/ocelog/key").stat().st_mode & 0o777 == 0o600
+    assert re.fullmatch(r"[0-9a-f]{64}\n", (machine / "etc/ocelog/key").read_text())
+    assert (machine / "var/lib/ocelog").stat().st_mode & 0o777 == 0o700
+    assert "u ocelog " in (machine / "etc/sysusers.d/ocelog.conf").read_text()
+    assert f"sudo {PROGRAM} service exec source add" in done.out
+
+
+def test_once_more_changes_nothing_and_a_dry_run_never_does(ocelog: Ocelog, machine: Path) -> None:
+    dry = ocelog("service", "install", "--root", str(machine), "--dry-run")
+    assert not machine.exists()
+    assert "Would do: Make the key" in dry.out
+    did = ocelog("service", "install", "--root", str(machine))
+    assert [line.removeprefix("Would do: ") for line in dry.out.splitlines()] == did.out.splitlines()
+    before = contents(machine)
+    again = ocelog("service", "install", "--root", str(machine)).out
+    assert contents(machine) == before
+    assert "Make " not in again
+    ocelog("service", "uninstall", "--root", str(machine), "--dry-run")
+    assert contents(machine) == before
+
+
+def test_a_unit_that_was_changed_by_hand_is_neither_replaced_nor_deleted_without_a_word(
+    ocelog: Ocelog, machine: Path
+) -> None:
+    ocelog("service", "install", "--root", str(machine))
+    unit = machine / "etc" / "systemd" / "system" / "ocelog.service"
+    mine = unit.read_text().replace("RestartSec=10", "RestartSec=60")
+    unit.write_text(mine)
+    for command in ("install", "uninstall"):
+        refused = ocelog("service", command, "--root", str(machine), code=2).err
+        assert f"changed by hand: {unit}" in refused
+        assert f"ocelog service {command} --force" in refused
+        assert unit.read_text() == mine
+    ocelog("service", "install", "--root", str(machine), "--force")
+    assert unit.with_name("ocelog.service.before").read_text() == mine
+    assert "RestartSec=10" in unit.read_text()
+
+
+def test_a_unit_of_an_older_release_is_replaced(machine: Path) -> None:
+    service = HostService(root=machine, program=Path("/opt/old/bin/ocelog"))
+    service.install()
+    newer = HostService(root=machine, program=Path("/opt/ocelog/bin/ocelog"))
+    newer.install()
+    unit = service.units / "ocelog.service"
+    assert f"Replace {unit}" in newer.lines
+    assert "ExecStart=/opt/ocelog/bin/ocelog run\n" in unit.read_text()
+
+
+def test_uninstalling_leaves_data_and_key(ocelog: Ocelog, machine: Path) -> None:
+    ocelog("service", "install", "--root", str(machine), "--backup", "/srv/backup")
+    key = (machine / "etc/ocelog/key").read_text()
+    (machine / "var/lib/ocelog/ledger.db").write_text("rows")
+    done = ocelog("service", "uninstall", "--root", str(machine))
+    assert contents(machine) == {"etc/ocelog/key": key, "var/lib/ocelog/ledger.db": "rows"}
+    assert "The data is still in /var/lib/ocelog" in done.out
+    assert "No service is installed" in ocelog("service", "uninstall", "--root", str(machine)).out
+
+
+def test_a_user_has_one_of_their_own(ocelog: Ocelog, tmp_path: Path) -> None:
+    done = ocelog("service", "install", "--user")
+    units = tmp_path / "person" / ".config" / "systemd" / "user"
+    text = (units / "ocelog.service").read_text()
+    assert f"Environment=OCELOG_HOME={ocelog.home}\n" in text
+    assert "User=" not in text
+    assert (units / "default.target.wants" / "ocelog.service").resolve() == units / "ocelog.service"
+    assert "loginctl enable-linger" in done.out
+    ocelog("service", "uninstall", "--user")
+    assert contents(tmp_path / "person") == {}
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine")
+@pytest.mark.parametrize("backup", ["/srv/backup", "/srv/back up %d $HOME 'x'"])
+def test_systemd_finds_nothing_wrong_with_the_units(machine: Path, backup: str) -> None:
+    HostService(root=machine, program=PROGRAM, backup=Path(backup)).install()
+    units = sorted((machine / "etc/systemd/system").glob("ocelog*"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *map(str, units)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.stderr.strip(), done.returncode) == ("", 0)
+
+
+def test_the_units_let_queries_lock_themselves_in(machine: Path) -> None:
+    """Systemd 252 of Debian 12 knows no group of these calls, and would end whoever made one that is not listed."""
+    HostService(root=machine, program=PROGRAM).install()
+    for unit in (machine / "etc/systemd/system").glob("*.service"):
+        lines = unit.read_text().splitlines()
+        (allowed,) = (line for line in lines if line.startswith("SystemCallFilter="))
+        needed = {
+            "seccomp",
+            "landlock_create_ruleset",
+            "landlock_add_rule",
+            "landlock_restrict_self",
+            "@system-service",
+        }
+        assert needed <= set(allowed.partition("=")[2].split())
+        assert "SystemCallErrorNumber=EPERM" in lines
+
+
+def test_a_program_that_the_service_could_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_service.HostService, "_refuse_no_permission", lambda _: None)
+    service = HostService(program=Path("/root/.local/bin/ocelog"), dry_run=True)
+    with pytest.raises(ConfigError, match=r"may not read /root/.*python3 -m venv /opt/ocelog"):
+        service.install()
+
+
+def test_who_is_not_root_is_told_what_to_do(ocelog: Ocelog, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "no user ocelog" in ocelog("service", "exec", "source", "list", "--json", code=2).err
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(sys, "executable", "/opt/ocelog/bin/python")
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    monkeypatch.setattr(Path, "resolve", lambda self: self)
+    with pytest.raises(ConfigError, match="Only root may install"):
+        HostService(program=Path("/opt/ocelog/bin/ocelog")).install()
+
+
+def test_a_backup_folder_is_named_by_its_full_path(ocelog: Ocelog) -> None:
+    assert "full path" in ocelog("service", "install", "--dry-run", "--root", "/x", "--backup", "here", code=2).err
