@@ -2,7 +2,7 @@ import errno
 import os
 import zlib
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -78,36 +78,6 @@ def test_a_part_is_never_overwritten(lake: FileLake) -> None:
     with pytest.raises(LakeUnavailableError):
         lake.write(TABLE, "1-1-0", rows([row("a", 5)]))
     assert (lake.home / part.path).stat().st_size == part.bytes
-
-
-def test_an_empty_lake_holds_nothing(lake: FileLake) -> None:
-    loaded = lake.load(TABLE, "s1", since_us=0, until_us=None)
-    assert (list(loaded.known.ids), loaded.through) == ([], 0)
-
-
-def test_loading_gives_the_versions_of_a_stretch_with_both_ends(lake: FileLake, land: Land) -> None:
-    land(row("a", 1), row("b", 2), row("c", 3))
-    land(row("d", 4), row("e", 5))
-    loaded = lake.load(TABLE, "s1", since_us=us(2), until_us=us(4))
-    assert sorted(loaded.known.ids) == ["b", "c", "d"]
-    assert loaded.through == 2
-
-
-def test_loading_gives_all_that_tells_versions_apart(lake: FileLake, land: Land) -> None:
-    one = row("a", 1, p_version_time=instant(2), p_observed_at=instant(3))
-    land(one)
-    known = lake.load(TABLE, "s1", since_us=0, until_us=None).known
-    assert list(known.version_us) == [us(2)]
-    assert list(known.observed_us) == [us(3)]
-    assert list(known.row_ids) == [one["p_row_id"]]
-    assert list(known.versions) == [one["p_version"]]
-
-
-def test_loading_some_ids_gives_every_version_of_them(lake: FileLake, land: Land) -> None:
-    land(row("a", 1), row("b", 1))
-    land(row("a", 2), row("c", 2))
-    known = lake.load(TABLE, "s1", since_us=0, until_us=None, ids=["a", "c"]).known
-    assert sorted(known.ids) == ["a", "a", "c"]
 
 
 def test_ids_are_found_in_files_that_there_was_no_room_to_remember(
@@ -193,19 +163,6 @@ def test_a_view_taken_before_a_part_was_published_and_removed_is_taken_again(
     assert views == []
 
 
-def test_loading_keeps_to_one_source(lake: FileLake, land: Land) -> None:
-    land(row("a", 1))
-    land(row("a", 1, source="s2"), source="s2")
-    loaded = lake.load(TABLE, "s2", since_us=0, until_us=None)
-    assert len(loaded.known.ids) == 1
-    assert loaded.through == 2
-
-
-def test_parts_are_read_whole(lake: FileLake, ledger: MemoryLedger) -> None:
-    parts = [land_waiting(lake, ledger, row("a", 1)), land_waiting(lake, ledger, row("b", 2), row("c", 3))]
-    assert sorted(lake.read(parts, "s1").ids) == ["a", "b", "c"]
-
-
 def test_a_part_that_is_gone_says_load_anew_and_one_that_is_cut_is_damaged(
     lake: FileLake, ledger: MemoryLedger
 ) -> None:
@@ -219,28 +176,6 @@ def test_a_part_that_is_gone_says_load_anew_and_one_that_is_cut_is_damaged(
         lake.read([gone], "s1")
     with pytest.raises(LakeDamagedError, match="ocelog repair"):
         lake.read([cut], "s1")
-
-
-def test_rows_give_whole_values_by_row_id(lake: FileLake, land: Land) -> None:
-    one = row("a", 1, notes=[{"text": "x"}], severity="HIGH")
-    land(one, row("b", 1))
-    found = lake.rows(TABLE, [one["p_row_id"]], ["notes", "severity", "p_event_time"])
-    assert found == {one["p_row_id"]: {"notes": [{"text": "x"}], "severity": "HIGH", "p_event_time": instant(1)}}
-    assert isinstance(found[one["p_row_id"]]["p_event_time"], datetime)
-
-
-def test_a_column_that_an_older_part_lacks_is_none(lake: FileLake, land: Land) -> None:
-    one = row("a", 1)
-    del one["status"]
-    land(one, schema=ISSUES.remove(ISSUES.get_field_index("status")))
-    assert lake.rows(TABLE, [one["p_row_id"]], ["status"]) == {one["p_row_id"]: {"status": None}}
-
-
-def test_a_discarded_part_is_gone(lake: FileLake) -> None:
-    part = lake.write(TABLE, "1-1-0", rows([row("a", 1)]))
-    lake.discard(part)
-    lake.discard(part)
-    assert not (lake.home / part.path).exists()
 
 
 def test_orphans_go_only_when_their_holder_has_lost_the_slice(lake: FileLake, ledger: MemoryLedger) -> None:

@@ -169,7 +169,7 @@ class Pull:
         self.ledger.sources.add(
             SourceRow(id="s", name="s", kind="wiz", settings={}, paused=False, removed_us=None, added_us=0)
         )
-        self.lake = MemoryLake(self.ledger, lambda: None)
+        self.lake = MemoryLake(self.ledger.lake, lambda: None)
         self.puller = Puller(
             source=self.source,
             shaper=compile_shaper(packaged_schemas()[self.log_type], kind),
