@@ -1,8 +1,26 @@
-"""How a file is opened that a person, or another program, may have replaced by something else."""
+"""Files that a person, or another program, may have replaced by something else, and disks without room for more."""
 
 import errno
 import stat
 from pathlib import Path
+
+from ocelog.errors import LakeUnavailableError
+
+_FULL = {
+    errno.ENOSPC: "The disk is full",
+    errno.EDQUOT: "The disk quota is used up",
+    errno.EFBIG: "A limit on the size of files is reached (ulimit -f)",
+}
+
+
+def disk_full(error: OSError, what: Path | str) -> LakeUnavailableError | None:
+    """Return what to raise if `error` means that there is no room for `what`; None: it means something else."""
+    told = _FULL.get(error.errno or 0)
+    if told is None:
+        return None
+    return LakeUnavailableError(
+        f"{told}: {what} could not be written. Free some space and run it again.", code="disk_full"
+    )
 
 
 def check_regular(path: Path | str) -> None:

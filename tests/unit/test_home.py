@@ -187,7 +187,7 @@ def test_a_key_file_that_is_named_and_not_there_is_told_before_anything_is_made(
 
 
 def test_a_full_disk_can_be_tried_again_and_a_read_only_one_needs_a_person(tmp_path: Path) -> None:
-    with pytest.raises(LakeUnavailableError, match="is full: make room"), translated(tmp_path):
+    with pytest.raises(LakeUnavailableError, match="disk is full"), translated(tmp_path):
         raise OSError(28, "No space left on device")
     with pytest.raises(HomeError, match="mounted read-only"), translated(tmp_path):
         raise OSError(30, "Read-only file system")

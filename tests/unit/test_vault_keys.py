@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ocelog.errors import HomeError
+from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.ledger.keys import is_missing, make_key, parse_key, read_key
 from ocelog.secret import Secret
 
@@ -43,7 +43,7 @@ def test_a_key_that_a_full_disk_cut_short_leaves_nothing_behind(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(HomeError, match=r"No space left.*make room"):
+    with pytest.raises(LakeUnavailableError, match=r"The disk is full: the key .*Free some space"):
         make_key(tmp_path / "key")
     assert list(tmp_path.iterdir()) == []
 

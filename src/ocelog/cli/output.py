@@ -1,15 +1,13 @@
 """Whether what a command prints can be written, and in which encoding."""
 
-import errno
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 
-from ocelog.errors import ConfigError, LakeUnavailableError
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from ocelog.errors import ConfigError
+from ocelog.files import disk_full
 
 
 def prepare() -> None:
@@ -42,12 +40,11 @@ def written() -> Iterator[None]:
             sys.stdout.flush()
     except OSError as error:
         # What failed for lack of room elsewhere names its file, or was translated where it failed.
-        if error.errno not in _NO_ROOM or error.filename is not None:
+        full = disk_full(error, "the output") if error.filename is None else None
+        if full is None:
             raise
         drop()
-        raise LakeUnavailableError(
-            "The answer could not be written: no space left where stdout goes. Make room, then try again."
-        ) from error
+        raise full from error
 
 
 def drop() -> None:

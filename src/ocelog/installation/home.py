@@ -20,8 +20,8 @@ from typing import Any
 from urllib.parse import quote
 
 from ocelog import redaction
-from ocelog.errors import HomeError, LakeUnavailableError
-from ocelog.files import read_regular
+from ocelog.errors import HomeError
+from ocelog.files import disk_full, read_regular
 from ocelog.times import rfc3339
 
 VERSION = 1
@@ -244,9 +244,10 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        full = disk_full(error, path)
+        if full is not None:
+            raise full from error
         match error.errno:
-            case errno.ENOSPC | errno.EDQUOT:
-                raise LakeUnavailableError(f"The disk of {path} is full: make room, then try again.") from error
             case errno.EROFS:
                 raise HomeError(f"{path} is on a file system that is mounted read-only: mount it writable.") from error
             case errno.EACCES | errno.EPERM:

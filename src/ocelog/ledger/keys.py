@@ -1,6 +1,5 @@
 """Where the key of the secrets comes from, and who else could read it."""
 
-import errno
 import os
 import secrets
 import stat
@@ -8,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from ocelog.errors import HomeError
-from ocelog.files import check_regular
+from ocelog.files import check_regular, disk_full
 from ocelog.ledger.vault import KEY_BYTES
 
 MADE_ANEW = (
@@ -25,7 +24,8 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 def make_key(path: Path) -> bytes:
     """Make a random key in a new file that only this user may read: whole, or not at all.
 
-    Raises HomeError if there is a file already; an empty one, which a full disk may have left, is replaced.
+    Raises LakeUnavailableError if the disk is full, HomeError if there is a file already; an empty one, which a full
+    disk may have left, is replaced.
     """
     key = secrets.token_bytes(KEY_BYTES)
     try:
@@ -35,9 +35,9 @@ def make_key(path: Path) -> bytes:
     except FileExistsError as error:
         raise HomeError(f"There is already a key at {path}; it was not changed.") from error
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "make room on its disk" if full else "its folder must exist and be writable for this user"
-        raise HomeError(f"The key {path} cannot be written ({error.strerror}): {advice}, then try again.") from error
+        raise disk_full(error, f"the key {path}") or HomeError(
+            f"The key {path} cannot be written ({error.strerror}): its folder must exist and be writable for this user."
+        ) from error
     return key
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ocelog.errors import HomeError, LakeUnavailableError, OcelogError
+from ocelog.files import disk_full
 
 READ_ONLY = 0o444
 """Files of the lake never change: not even by a mistaken hand."""
@@ -14,10 +15,9 @@ READ_ONLY = 0o444
 
 def refusal(error: OSError, path: Path | str) -> OcelogError:
     """Say what `error` means: a full disk may pass, a disk that must not be written needs attention."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return LakeUnavailableError(
-            f"The disk is full: {path} could not be written. Free some space and run it again.", code="disk_full"
-        )
+    full = disk_full(error, path)
+    if full is not None:
+        return full
     if error.errno == errno.ENOENT:
         return LakeUnavailableError(f"{path} is missing. Run it again; if it stays so, run: ocelog repair")
     if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:

@@ -1,11 +1,13 @@
 """What the libraries of the lake raise, in our words."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
 
 from ocelog.errors import LakeDamagedError, LakeUnavailableError, OcelogError, SchemaError
+from ocelog.files import disk_full
 from ocelog.lake.storage.checksums import REPAIR
 from ocelog.lake.storage.disk import refusal
 
@@ -37,9 +39,13 @@ def _sorted_out(table: str, error: Exception) -> OcelogError | None:  # noqa: PL
                 f"{table}: another program committed first; nothing was appended. Run it again."
             )
         case DatabaseError():
-            if any(word in str(error.orig) for word in ("malformed", "not a database")):
+            # The name carries details behind the second underscore, such as SQLITE_READONLY_DBMOVED.
+            name = "_".join(str(getattr(error.orig, "sqlite_errorname", "")).split("_")[:2])
+            if name in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
                 return LakeDamagedError(f"{table}: the lake's catalog is damaged: {error.orig}. {REPAIR}")
-            if "readonly" in str(error.orig):
+            if name == "SQLITE_FULL":
+                return disk_full(OSError(errno.ENOSPC, str(error.orig)), "lake/catalog.db in the home")
+            if name == "SQLITE_READONLY":
                 return LakeUnavailableError(
                     f"{table}: the lake's catalog, lake/catalog.db in the home, may not be written: {error.orig}. Let "
                     "the owner of the home write the folder lake and what is in it (chmod, chattr -i, mount)."

@@ -95,7 +95,7 @@ def _of_postgresql(cause: BaseException | None, url: URL, place: str, *, lost: b
     if state in _UNFIT_STATES:
         return HomeError(f"The ledger {place}: {_UNFIT_STATES[state]} ({told}).")
     if state is not None and state[:2] in _LATER_CLASSES:
-        code = "disk_full" if state[:2] == "53" else None
+        code = "disk_full" if state == "53100" else None
         return LedgerUnavailableError(f"The ledger {place}: {_LATER_CLASSES[state[:2]]} ({told}).", code=code)
     if lost or (state is None and type(cause).__name__ in ("OperationalError", "InterfaceError")):
         return LedgerUnavailableError(
