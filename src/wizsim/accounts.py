@@ -44,7 +44,7 @@ def checked_scopes(given: Iterable[str]) -> tuple[str, ...]:
     scopes = tuple(given)
     for scope in scopes:
         if scope not in SCOPE_NAMES:
-            raise ValueError(f"no scope is called {shown(scope)}{did_you_mean(scope, SCOPE_NAMES)}")
+            raise ValueError(f"there is no scope {shown(scope)}{did_you_mean(scope, SCOPE_NAMES)}")
     return scopes
 
 

@@ -259,4 +259,4 @@ def _variables(sent: _Body) -> Json:
 
 
 def _no_question(wrong: Exception) -> Refusal:
-    return Refusal(f"the request is no GraphQL request: {wrong}", code="BAD_REQUEST", status=400)
+    return Refusal(f"the request is not a GraphQL request: {wrong}", code="BAD_REQUEST", status=400)

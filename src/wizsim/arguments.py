@@ -149,9 +149,11 @@ def _field(value: Any) -> str:
     if not isinstance(value, str) or not dot:
         raise ValueError(f"is written Type.name, such as Issue.dueAt, not {shown(value)}")
     if type_name not in fielded:
-        raise ValueError(f"names {shown(type_name)}, which is no type{_nearest(type_name, tuple(fielded))}")
+        raise ValueError(f"names {shown(type_name)}, which is not a type{_nearest(type_name, tuple(fielded))}")
     if name not in fielded[type_name]:
-        raise ValueError(f"names {shown(name)}, which {type_name} has not{did_you_mean(name, fielded[type_name])}")
+        raise ValueError(
+            f"names {shown(name)}, which {type_name} does not have{did_you_mean(name, fielded[type_name])}"
+        )
     return value
 
 
@@ -159,7 +161,7 @@ def _field_or_type(value: Any) -> str:
     if isinstance(value, str) and value and "." not in value:
         known = tuple(name for name in schema().type_map if not name.startswith("__"))
         if value not in known:
-            raise ValueError(f"names {shown(value)}, which is no type{_nearest(value, known)}")
+            raise ValueError(f"names {shown(value)}, which is not a type{_nearest(value, known)}")
         return value
     return str(_field(value))
 

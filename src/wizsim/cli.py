@@ -3,6 +3,7 @@
 import gc
 import inspect
 import json
+import math
 import socket
 import sys
 from contextlib import closing
@@ -45,6 +46,10 @@ def faults() -> None:
 
 def serve(**given: Any) -> None:
     """Serve a tenant. Prints its token URL, API URL, client id and client secret; how to administer it on stderr."""
+    for name, value in given.items():
+        # No bound keeps NaN out: it is neither below nor above any.
+        if isinstance(value, float) and math.isnan(value):
+            raise typer.BadParameter("nan is not a number here", param_hint=f"--{name.replace('_', '-')}")
     settings = Settings(**given)
     struck = _faults(settings)
     with _listener(settings) as listener, closing(_truth(settings)) as truth:
@@ -85,7 +90,7 @@ def _listener(settings: Settings) -> socket.socket:
         said = str(getattr(wrong, "strerror", None) or wrong).partition(" (")[0]
         place = f"{settings.host[:100]} port {settings.port}"
         raise typer.BadParameter(
-            f"cannot listen on {place}: {said}. Take an address of this machine and a port that is free (0 finds one)",
+            f"cannot listen on {place}: {said}. Use an address of this machine and a free port (0 finds one)",
             param_hint="--host/--port",
         ) from wrong
 

@@ -23,20 +23,20 @@ MEANINGS: Mapping[str, str] = {
     "forbidden": "403 with code FORBIDDEN_IP",
     "throttled": "429 with Retry-After (retry_after=1)",
     "throttled-silent": "429 without Retry-After",
-    "rate-limit": "200 whose errors say RATE_LIMIT_EXCEEDED",
+    "rate-limit": "200 with errors that say RATE_LIMIT_EXCEEDED",
     "server-error": "a 5xx (status=502), HTML as proxies write it",
     "redirect": "307 to another host (to=https://elsewhere.example/graphql; any URL, colons and all)",
     "heavy-page": "504 for pages above `above`=100 records; as=null: 200, data null and an internal error instead",
     "internal-error": "200, data null, `oops! an internal error has occurred` with a request id",
-    "partial": "errors beside data: a nullable field (field=) is null and named by a path; "
+    "partial": "errors in addition to data: a nullable field (field=) is null and named by a path; "
     "nth=K: in that record only, counted from 0; a page without it is whole",
-    "error-beside-data": "errors beside data that name no record, while nullable fields of all are null",
-    "bad-record": "one record (id=) that always errs: any page with it carries an error beside its data",
-    "bad-record-null": "one record (id=) that always errs: any page with it is data null",
-    "bad-record-answer": "one record (id=) that always errs: any page with it is answered as=500, 502, 503, 504, 400, "
+    "error-beside-data": "errors in addition to data that name no record, while nullable fields of all are null",
+    "bad-record": "one record (id=) that always fails: any page with it has an error in addition to its data",
+    "bad-record-null": "one record (id=) that always fails: any page with it has data null",
+    "bad-record-answer": "one record (id=) that always fails: any page with it is answered as=500, 502, 503, 504, 400, "
     "413, 422, or with 200, data null and as=forbidden, not-found, bad-input, or as=cut, garbled, timeout (seconds=60)",
-    "bad-stretch": "a stretch of the past that always errs: `seconds`=600 long, begun `ago`=7200 seconds before the "
-    "first request; whatever request meets it is answered as= (as of bad-record-answer; default 500)",
+    "bad-stretch": "a time range of the past that always fails: `seconds`=600 long, that began `ago`=7200 s before the "
+    "first request; any request that includes it is answered as= (as for bad-record-answer; default 500)",
     "dates-ignored": "date filters are ignored: records of all time are listed",
     "overcount": "totalCount is too high `by`=1; id=: only where that record is listed, as if it were counted twice",
     "hidden-records": "one record of `every`=100, or id=, is counted and never shown",
@@ -45,22 +45,22 @@ MEANINGS: Mapping[str, str] = {
     "cut-gzip": "as cut-json, in the middle of the gzip stream",
     "slow-body": "the body takes `seconds`=2 to come",
     "html": "200 with a page of HTML",
-    "cursor-repeated": "the end cursor is the one that was asked with",
+    "cursor-repeated": "the end cursor is the one of the request",
     "cursor-missing": "hasNextPage without a cursor",
     "cursor-foreign": "an end cursor of another listing, refused when used",
-    "cursor-forgotten": "a question with a cursor is refused: it has expired",
+    "cursor-forgotten": "a request with a cursor is refused: the cursor has expired",
     "empty-page": "no records, hasNextPage true, and a cursor that leads on",
     "overlap": "a page begins `by`=3 records before where the last one ended",
     "descending": "listings run backwards",
-    "shuffled": "listings come in no order of time",
+    "shuffled": "listings are in no order of time",
     "null-nodes": "the list of records is null",
     "null-entry": "the first record of the page is null",
     "odd-record": "the first record (or id=) holds a value that does not fit: kind=bad-timestamp, wrong-type, "
     "null-required, missing-required, huge-integer, nan, infinity, surrogate, invalid-utf8, duplicate-key, deep, long",
-    "absent-keys": "fields that are asked for and null are left out of their records as keys, with no error beside the "
-    "data; field=: that one, whatever it holds",
+    "absent-keys": "requested fields that are null are left out of their records, without an "
+    "error; field=: that field, whatever it holds",
     "hidden-field": 'field=Type.name is unknown: 400 `Cannot query field "name" on type "Type".`; type names hide too',
-    "refused-field": "field=Type.name needs scope=admin:all: null, with an error beside the data",
+    "refused-field": "field=Type.name needs scope=admin:all: null, with an error in addition to the data",
     "date-jump": "the Date header is `seconds`=3600 off",
 }
 """Every fault, and what a client meets."""
@@ -122,7 +122,7 @@ class Faults:
     def add(self, name: str, probability: float | str = 1.0, /, **given: Any) -> Fault:
         """Set a fault; `given` are `type`, `times` and the arguments of its own. Raises UnknownFaultError."""
         if not isinstance(name, str) or name not in MEANINGS:
-            raise UnknownFaultError(f"no fault is called {shown(name)}{did_you_mean(name, MEANINGS)}")
+            raise UnknownFaultError(f"there is no fault {shown(name)}{did_you_mean(name, MEANINGS)}")
         try:
             chance = arguments.probability(probability)
         except ValueError as wrong:
@@ -157,7 +157,7 @@ class Faults:
     def clear(self, name: str | None = None) -> None:
         """Take away the faults called `name`, or all. Raises UnknownFaultError."""
         if name is not None and name not in MEANINGS:
-            raise UnknownFaultError(f"no fault is called {shown(name)}{did_you_mean(name, MEANINGS)}")
+            raise UnknownFaultError(f"there is no fault {shown(name)}{did_you_mean(name, MEANINGS)}")
         with self._lock:
             self._set = [f for f in self._set if name not in {None, f.name}]
 

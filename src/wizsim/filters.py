@@ -172,7 +172,7 @@ class Filtering:
         try:
             edge = parse(value)
         except (TypeError, ValueError) as wrong:
-            raise bad_input(f"{name}.{how}: {value!r} is no RFC 3339 instant") from wrong
+            raise bad_input(f"{name}.{how}: {value!r} is not an RFC 3339 instant") from wrong
         if how == "after":
             edge -= self.after_inclusive
             return lambda found: any(v is not None and parse(v) > edge for v in found)

@@ -20,7 +20,7 @@ def parse(written: str) -> int:
     """Read RFC 3339 text; digits beyond microseconds are cut. Raises ValueError."""
     instant = datetime.fromisoformat(written)
     if instant.tzinfo is None:
-        raise ValueError(f"an instant needs an offset: {written!r}")
+        raise ValueError(f"a time needs a time zone: {written!r}")
     return (instant - EPOCH) // _MICROSECOND
 
 

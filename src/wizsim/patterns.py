@@ -22,7 +22,7 @@ def matcher(patterns: list[str]) -> Callable[[str], bool]:
         try:
             _holds(pattern, "")
         except ValueError as wrong:
-            raise bad_input(f"matchesRegex: {shown(pattern)} is no regular expression: {wrong}") from wrong
+            raise bad_input(f"matchesRegex: {shown(pattern)} is not a regular expression: {wrong}") from wrong
 
     @lru_cache(maxsize=10_000)
     def matches(value: str) -> bool:

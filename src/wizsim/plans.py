@@ -128,7 +128,7 @@ def _records(
         if name == "edges":
             edge = get_named_type(connection.fields["edges"].type)
             if not isinstance(edge, GraphQLObjectType):
-                raise TypeError(f"{edge} is no object type")
+                raise TypeError(f"{edge} is not an object type")
             deeper = compiler.fields(edge, [n.selection_set for n in nodes if n.selection_set])
             for inner, inner_nodes in deeper.items():
                 if inner_nodes[0].name.value == "node":

@@ -56,5 +56,5 @@ def object_type(name: str) -> GraphQLObjectType:
     """Return the object type called `name`, which must exist."""
     found = schema().type_map[name]
     if not isinstance(found, GraphQLObjectType):
-        raise TypeError(f"{name} is no object type")
+        raise TypeError(f"{name} is not an object type")
     return found

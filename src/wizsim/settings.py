@@ -34,12 +34,10 @@ class Settings:
     audit: Annotated[int, typer.Option(min=0, max=MOST_RECORDS, help="Audit entries at the start.")] = 500
     issues: Annotated[int, typer.Option(min=0, max=MOST_RECORDS, help="Issues at the start.")] = 300
     findings: Annotated[int, typer.Option(min=0, max=MOST_RECORDS, help="Vulnerability findings at the start.")] = 2_000
-    rate: Annotated[float, typer.Option(min=0, max=10_000, help="Changes a second.")] = 0.0
+    rate: Annotated[float, typer.Option(min=0, max=10_000, help="Changes per second.")] = 0.0
     late: Annotated[float, typer.Option(min=0, max=YEARS, help="Mean seconds until a change is seen.")] = 20.0
-    ties: Annotated[float, typer.Option(min=0, max=0.99, help="Share of records on the instant of another.")] = 0.0
-    latency: Annotated[float, typer.Option(min=0, max=600_000, help="Milliseconds that every answer is held back.")] = (
-        0.0
-    )
+    ties: Annotated[float, typer.Option(min=0, max=0.99, help="Share of records that have the time of another.")] = 0.0
+    latency: Annotated[float, typer.Option(min=0, max=600_000, help="Milliseconds before each answer.")] = 0.0
     limit: Annotated[
         float, typer.Option(min=0, max=10_000, help="Requests per second, token requests included; 0: no limit.")
     ] = 0.0
@@ -48,19 +46,25 @@ class Settings:
     fault: Annotated[list[str] | None, typer.Option(help="NAME[:PROBABILITY][:key=value]...; see `wizsim faults`.")] = (
         None
     )
-    fault_seed: Annotated[int | None, typer.Option(help="Seed of the faults' dice; the tenant's unless given.")] = None
+    fault_seed: Annotated[int | None, typer.Option(help="Seed of the faults; by default the tenant's.")] = None
     inclusive: Annotated[Inclusive, typer.Option(help="Edges of date filters that are inclusive.")] = Inclusive.NEITHER
-    tie_break: Annotated[bool, typer.Option("--tie-break", help="Cursors tell records of one instant apart.")] = False
+    tie_break: Annotated[bool, typer.Option("--tie-break", help="Cursors distinguish records of the same time.")] = (
+        False
+    )
     oldest_first: Annotated[
-        bool, typer.Option("--oldest-first", help="Listings that are asked for without an order begin with the oldest.")
+        bool, typer.Option("--oldest-first", help="Listings without an order begin with the oldest.")
     ] = False
-    page_cap: Annotated[int, typer.Option(min=1, max=MOST_RECORDS, help="Most issues or findings of a page.")] = 500
-    audit_page_cap: Annotated[int, typer.Option(min=1, max=MOST_RECORDS, help="Most audit entries of a page.")] = 5_000
-    page_cap_refuse: Annotated[bool, typer.Option("--page-cap-refuse", help="Refuse instead of clamping.")] = False
+    page_cap: Annotated[int, typer.Option(min=1, max=MOST_RECORDS, help="Maximum issues or findings per page.")] = 500
+    audit_page_cap: Annotated[int, typer.Option(min=1, max=MOST_RECORDS, help="Maximum audit entries per page.")] = (
+        5_000
+    )
+    page_cap_refuse: Annotated[
+        bool, typer.Option("--page-cap-refuse", help="Refuse larger pages instead of cutting them.")
+    ] = False
     max_count: Annotated[int, typer.Option(min=1, max=MOST_RECORDS, help="Where totalCount of findings stops.")] = (
         100_000
     )
-    token_lifetime: Annotated[int, typer.Option(min=1, max=YEARS, help="Seconds that a token holds.")] = 86_400
+    token_lifetime: Annotated[int, typer.Option(min=1, max=YEARS, help="Seconds that a token is valid.")] = 86_400
     scopes: Annotated[str, typer.Option(help="Scopes of the service account, separated by commas.")] = ",".join(
         DEFAULT_SCOPES
     )
@@ -68,7 +72,7 @@ class Settings:
         bool,
         typer.Option(
             "--resources-scope/--no-resources-scope",
-            help="Whether the resources of issues and findings need read:resources besides.",
+            help="Whether the resources of issues and findings also need read:resources.",
         ),
     ] = True
     projects: Annotated[
@@ -79,12 +83,14 @@ class Settings:
     clock_offset: Annotated[
         float, typer.Option(min=-YEARS, max=YEARS, help="Seconds that the tenant's clock is ahead of ours.")
     ] = 0.0
-    stepped: Annotated[bool, typer.Option("--stepped", help="Time moves by POST /admin/advance only.")] = False
+    stepped: Annotated[bool, typer.Option("--stepped", help="Time only moves by POST /admin/advance.")] = False
     admin_token: Annotated[
-        str | None, typer.Option(envvar="WIZSIM_ADMIN_TOKEN", help="Admin token; drawn unless given.")
+        str | None, typer.Option(envvar="WIZSIM_ADMIN_TOKEN", help="Admin token; random by default.")
     ] = None
-    json: Annotated[bool, typer.Option("--json", help="Say where it is as one JSON object, the admin too.")] = False
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the addresses as one JSON object, the admin token too.")
+    ] = False
     bare: Annotated[
         bool,
-        typer.Option("--bare", help="Say it as four bare lines: token URL, API URL, client id, client secret."),
+        typer.Option("--bare", help="Print four bare lines: token URL, API URL, client id, client secret."),
     ] = False

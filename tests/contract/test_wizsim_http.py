@@ -164,7 +164,7 @@ def test_an_admin_call_that_does_not_hold_is_refused_and_says_why(server: Server
     status, _, body = line.send("/admin/faults", '{"add": "thortled"}', headers)
     assert (status, json.loads(body)["error"]) == (
         400,
-        "POST /admin/faults: no fault is called 'thortled'; did you mean 'throttled'?",
+        "POST /admin/faults: there is no fault 'thortled'; did you mean 'throttled'?",
     )
     assert line.send("/admin/put", "x" * 5_000_000, headers)[0] == 413
     line.connection.close()
@@ -234,7 +234,7 @@ def test_the_command_hears_a_signal_from_its_first_line_on_and_ends_in_the_middl
         (["--scopes", "read:isues"], "did you mean 'read:issues'?"),
         (["--projects", "3,4"], "no project has the id '3'"),
         (["--port", "99999"], "--port"),
-        (["--port", "TAKEN"], "Address already in use. Take an address of this machine and a port that is free"),
+        (["--port", "TAKEN"], "Address already in use. Use an address of this machine and a free port"),
         (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1 port 0"),
         (["--host", "x" * 300], "cannot listen on"),
         (["--truth", "FOLDER"], "Is a directory. Name a file in a folder that exists"),

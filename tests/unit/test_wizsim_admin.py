@@ -29,9 +29,9 @@ def call(api: Api, method: str, name: str, **said: Any) -> Any:
         ("faults", "[]", "Expected `object`"),
         ("faults", '{"nope": 1}', "unknown field `nope`"),
         ("faults", '{"add": 3}', "`$.add`"),
-        ("faults", '{"add": {}}', "no fault is called None"),
+        ("faults", '{"add": {}}', "there is no fault None"),
         ("faults", '{"add": "thortled"}', "did you mean 'throttled'?"),
-        ("faults", '{"add": {"name": ["x"]}}', "no fault is called ['x']"),
+        ("faults", '{"add": {"name": ["x"]}}', "there is no fault ['x']"),
         (
             "faults",
             '{"add": {"name": "throttled", "probability": 2}}',

@@ -427,7 +427,7 @@ def test_an_argument_can_be_a_url(written: str, probability: float, times: int |
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("", "no fault is called ''"),
+        ("", "there is no fault ''"),
         ("thortled", "did you mean 'throttled'?"),
         ("throttled:", "probability is a number from 0 to 1, not ''"),
         ("throttled:lots", "probability is a number from 0 to 1, not 'lots'"),
