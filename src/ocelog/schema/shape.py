@@ -107,7 +107,7 @@ class Shaped:
     def _whole(self) -> Frame:
         """Return all events, with what was filled."""
         if self._frame is None:
-            self._frame = Frame(self._shaper.reader.layout, self._records)
+            self._frame = Frame(self._shaper.reader.layout, [*self._records])
         return self._frame
 
     def _standard(

@@ -30,8 +30,8 @@ class Fingerprints:
         if counted - names:
             raise ValueError(f"{schema.log_type} has no fields {', '.join(sorted(counted - names))}")
         self._id_alone = kind.version_fields is None
-        self._hashed = [
-            _Hashed(layout, (names - counted).union(kind.uncounted, *kind.later_fields[number:]), kind.set_like)
+        self._algorithms = [
+            _HashedObject(layout, (names - counted).union(kind.uncounted, *kind.later_fields[number:]), kind.set_like)
             for number in range(len(kind.later_fields) + 1)
         ]
         self.former = range(len(kind.later_fields), 0, -1)
@@ -42,19 +42,19 @@ class Fingerprints:
 
         The number of the algorithm is part of the hash (docs/adr/0025).
         """
-        number = len(self._hashed) if algorithm is None else algorithm
+        number = len(self._algorithms) if algorithm is None else algorithm
         prefix = str(number).encode()
         if self._id_alone:
             return [sha256(b"%b#%b" % (prefix, name.encode())).hexdigest()[:32] for name in frame.values("id")]
         buffer = bytearray(prefix)
         versions = []
-        for record in self._hashed[number - 1].objects(frame):
+        for record in self._algorithms[number - 1].objects(frame):
             _encode_into(record, buffer, len(prefix))
             versions.append(sha256(buffer).hexdigest()[:32])
         return versions
 
 
-class _Hashed:
+class _HashedObject:
     """Objects as they are hashed: what counts of them, in a struct of its own whose JSON is canonical."""
 
     def __init__(
@@ -72,7 +72,7 @@ class _Hashed:
                     type=field.type,
                     unordered=field.name in set_like,
                     canonical=CanonicalJson(unordered=field.name in set_like),
-                    inner=None if inner is None else _Hashed(inner, left_out, path=f"{name}."),
+                    inner=None if inner is None else _HashedObject(inner, left_out, path=f"{name}."),
                 )
                 self._members.append(member)
             elif always_written:
@@ -82,7 +82,7 @@ class _Hashed:
                 continue
             declared.append((layout.attributes[at], Any, _NEVER if always_written else null))
         names = {attribute: field.name for attribute, field in zip(layout.attributes, layout.fields, strict=True)}
-        self._struct = msgspec.defstruct("Hashed", declared, rename=names, gc=False, omit_defaults=True)
+        self._struct = msgspec.defstruct("HashedObject", declared, rename=names, gc=False, omit_defaults=True)
 
     def objects(self, frame: Frame) -> Iterator[msgspec.Struct]:
         """Return what is hashed of each object in `frame`."""
@@ -103,7 +103,7 @@ class _Member:
     unordered: bool
     """The order of a list says nothing."""
     canonical: CanonicalJson
-    inner: _Hashed | None
+    inner: _HashedObject | None
     """What counts of the objects in it."""
 
     def values(self, frame: Frame) -> Iterable[Any]:
