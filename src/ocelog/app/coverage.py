@@ -194,7 +194,7 @@ def _counted(stream: Stream, by: str, since: datetime, until: datetime, status: 
     )
     answer = stream.source.ask(ask)
     if not isinstance(answer, Page):
-        raise SourceUnavailableError(f"Wiz did not count {stream.kind.log_type}: {answer.reason}")
+        raise SourceUnavailableError(f"{stream.row.name}: {stream.kind.title} could not be counted: {answer.reason}")
     return answer
 
 

@@ -29,6 +29,12 @@ def source_settings(row: SourceRow) -> SourceSettings:
     raise _damaged(row, f"they do not say how {product.title} is reached")
 
 
+def product_title(row: SourceRow) -> str:
+    """Return whose logs a source reads, as their maker writes it."""
+    product = SOURCES.get(row.kind)
+    return row.kind if product is None else product.title
+
+
 def stream_settings(row: SourceRow) -> StreamSettings:
     """Read how far back and how often a source's streams are read. Raises ConfigError."""
     try:

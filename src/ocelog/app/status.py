@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ocelog import errors
-from ocelog.app.source_settings import damage, source_settings, stream_settings
+from ocelog.app.source_settings import damage, product_title, source_settings, stream_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows.loops import PUBLISH, LoopMark
@@ -71,7 +71,7 @@ class Gap:
 
     def __str__(self) -> str:
         more = "more than " if self.at_least else ""
-        return f"{self.status or 'all'}: {more}{self.at_source:,} at Wiz, {self.in_lake:,} in the lake"
+        return f"{self.status or 'all'}: {more}{self.at_source:,} at the source, {self.in_lake:,} in the lake"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +81,8 @@ class StreamStatus:
     source: str
     source_id: str
     log_type: str
+    product: str
+    """Whose logs these are, as its maker writes it."""
     state: str
     """new, paused, broken, retrying, catching up, live, or empty: live, but no record ever came."""
     needs_attention: bool
@@ -296,6 +298,7 @@ def _stream_status(
         source=row.name,
         source_id=row.id,
         log_type=log_type,
+        product=product_title(row),
         state=state,
         needs_attention=state == "broken"
         or bool(parked or short or off or total_off or (failing and not row.paused))

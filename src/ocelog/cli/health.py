@@ -38,7 +38,7 @@ def demand(items: Sequence[HealthItem], otherwise: str) -> None:
     if not failed:
         return
     if all(item.later for item in failed):
-        raise SourceUnavailableError(f"Wiz could not be checked just now: try again later. {otherwise}")
+        raise SourceUnavailableError(f"The source could not be checked just now: try again later. {otherwise}")
     raise ConfigError(f"This source does not work as it is set up. {otherwise}")
 
 

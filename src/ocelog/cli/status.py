@@ -163,16 +163,16 @@ def _remarks(each: StreamStatus) -> list[str]:  # noqa: C901 - one step for each
             lines.append(f"    To do: {each.resume}")
     if each.total_off_by:
         lines.append(
-            f"{name}: Wiz's totals are unreliable since {write_instant(each.total_off_since)}: they count up to "
-            f"{each.total_off_by} more records than Wiz returns, and a second reading with other page edges showed the "
-            "same records. Perhaps this account may not see the others: check its projects."
+            f"{name}: {each.product}'s totals are unreliable since {write_instant(each.total_off_since)}: they count "
+            f"up to {each.total_off_by} more records than it returns, and a second reading with other page edges showed "
+            "the same records. Perhaps this account may not see the others: check its projects."
         )
         lines.append("    To do: once the cause is gone, read the ranges again: ocelog pull --since 7d")
     if each.clock_off is not None:
         behind = "behind" if each.clock_off > timedelta(0) else "ahead of"
         lines.append(
-            f"{name}: this machine's clock is {about(abs(each.clock_off))} {behind} Wiz's. Nothing is missed, but ages "
-            "are wrong. Set it by NTP."
+            f"{name}: this machine's clock is {about(abs(each.clock_off))} {behind} {each.product}'s. Nothing is "
+            "missed, but ages are wrong. Set it by NTP."
         )
     if each.state == "empty":
         lines.append(
@@ -180,13 +180,14 @@ def _remarks(each: StreamStatus) -> list[str]:  # noqa: C901 - one step for each
         )
     for short in each.short:
         lines.append(
-            f"{name}: {short.short_by} records missing in {_stretch(short)}: Wiz reported more than it returned."
+            f"{name}: {short.short_by} records missing in {_stretch(short)}: {each.product} reported more than it "
+            "returned."
         )
         since, until = short.since.replace(microsecond=0), short.until.replace(microsecond=0) + timedelta(seconds=1)
         again = f"ocelog pull --since {write_instant(since)} --until {write_instant(until)}"
         lines.append(f"    To do: read it again: {again}")
     if each.refused:
-        lines.append(f"{name}: Wiz refuses these fields, new records lack them: {', '.join(each.refused)}")
+        lines.append(f"{name}: {each.product} refuses these fields, new records lack them: {', '.join(each.refused)}")
     if each.unknown_fields:
         lines.append(
             f"{name}: these fields have no column, or a value that no column can hold; they are kept in p_extra: "
