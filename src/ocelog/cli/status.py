@@ -164,8 +164,8 @@ def _remarks(each: StreamStatus) -> list[str]:  # noqa: C901 - one step for each
     if each.total_off_by:
         lines.append(
             f"{name}: {each.product}'s totals are unreliable since {write_instant(each.total_off_since)}: they count "
-            f"up to {each.total_off_by} more records than it returns, and a second reading with other page edges showed "
-            "the same records. Perhaps this account may not see the others: check its projects."
+            f"up to {each.total_off_by} more records than it returns, and a second reading with other page edges "
+            "showed the same records. Perhaps this account may not see the others: check its projects."
         )
         lines.append("    To do: once the cause is gone, read the ranges again: ocelog pull --since 7d")
     if each.clock_off is not None:
