@@ -229,7 +229,7 @@ def test_a_repair_does_not_bring_back_the_rows_of_a_purged_source(ocelog: Ocelog
         purge(installation, row)
     newest = max(warehouse(ocelog).glob("metadata/*.metadata.json"))
     overwrite(newest, b"{")
-    assert any("Its newest whole metadata is" in line for line in mend().lines)
+    assert any("Its newest intact metadata" in line for line in mend().lines)
     assert everything()["wiz_issues"] == []
 
 

@@ -196,7 +196,7 @@ def test_a_rejection_has_the_id_of_its_record_where_that_can_be_read(text: str, 
 def test_a_record_whose_id_says_nothing_is_a_rejection(name: str) -> None:
     rejection = one_rejection(json.dumps(whole(id=name)).encode())
     assert (rejection.path, rejection.record_id) == ("$.id", None)
-    assert "records are told apart by it" in rejection.expected
+    assert "it identifies the record" in rejection.expected
     assert rejection.found.startswith(f"a string, {json.dumps(name, ensure_ascii=False)[:60]}")
 
 

@@ -164,7 +164,7 @@ def _hangs(who: Holder | str | None, now: datetime) -> str | None:
         return None
     return (
         f"`{who.command}` (process {who.pid} on {who.host}) has given no sign of life for {about(silent)}: it hangs, "
-        "or was stopped, such as by SIGSTOP or a disk that does not answer. Restart it; nothing is lost."
+        "or was stopped (by SIGSTOP, or by a disk that does not answer). Restart it; nothing is lost."
     )
 
 

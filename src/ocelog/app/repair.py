@@ -114,7 +114,7 @@ def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: 
     base = next((each for each in known if each.whole and each.mark >= removed), None)
     mark = max([removed, *(each.mark for each in known)])
     if base is not None:
-        done.lines.append(f"{table}: {_first(why)} Its newest whole metadata is {base.location.name}: it is used.")
+        done.lines.append(f"{table}: {_first(why)} Its newest intact metadata, {base.location.name}, is used.")
         if not done.dry_run:
             waiting = [part for part in ledger.lake.parts(table) if part.sequence > base.mark]
             tables.go_back(home, table, str(base.location), waiting=waiting, sources=[*_sources(installation)])
@@ -196,7 +196,7 @@ def _plan_again(  # noqa: C901 - the order of the steps is the rule
             # Its purge goes on where it was killed, and takes this with it.
             continue
         if each.sequence is not None and damage(home / each.path, each.bytes) is None:
-            done.lines.append(f"{each.table}: the part {each.path} is back and whole: its rows land again.")
+            done.lines.append(f"{each.table}: the part {each.path} is back and intact: its rows land again.")
             if not done.dry_run:
                 _readmit(installation, each)
             continue

@@ -172,7 +172,7 @@ def refuse_other_tenant(installation: Installation, before: SourceRow, after: So
     if not installation.ledger.pulling.slices(source_id=before.id):
         return
     raise ConfigError(
-        f"The source {before.name!r} has read another tenant, and their rows could not be told apart. Add the "
+        f"The source {before.name!r} has read another tenant, and their rows could not be distinguished. Add the "
         "new one as a source of its own: ocelog source add. The old one keeps its rows, also when it is removed: "
         f"ocelog source remove {before.id}"
     )

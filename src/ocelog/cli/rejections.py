@@ -34,8 +34,8 @@ def command(
             show.table_or_json([asdict(found)], json=json)
             if found.sent_with_errors:
                 show.remark(
-                    f"{found.sent_with_errors} came with an error beside them and are not to be trusted. Ask for them "
-                    "anew: ocelog pull --since T --until T"
+                    f"{found.sent_with_errors} came with an error and cannot be trusted. Request them "
+                    "again: ocelog pull --since T --until T"
                 )
             return
         sql = _NEWEST.format(raw="raw" if json else "left(raw, 60)", limit="" if json else "LIMIT 101")

@@ -158,7 +158,7 @@ def open_home(path: Path, *, reading: bool = False) -> Home:
     For `reading`, any user is fit who may read it.
     """
     anew = (
-        f"run `ocelog init --home {shlex.quote(str(path))}`, which writes it anew from the ledger and the lake (for a "
+        f"run `ocelog init --home {shlex.quote(str(path))}`, which writes it again from the ledger and the lake (for a "
         "ledger on PostgreSQL, add --ledger URL)"
     )
     if not exists(path):

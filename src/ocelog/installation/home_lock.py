@@ -145,5 +145,5 @@ def _busy(home: Home) -> str:
     stop = f"systemctl stop ocelog, or kill {who.pid}" if who.command == "ocelog run" else f"kill {who.pid}"
     return (
         f"`{who.command}` holds the home {home.path} since {who.since} (process {who.pid} on {who.host}): "
-        f"wait for it to end, or stop it ({stop}). Other commands work beside it."
+        f"wait for it to end, or stop it ({stop}). Other commands work meanwhile."
     )

@@ -199,7 +199,7 @@ def _import_path(packages: Collection[str]) -> list[str]:
     for name in ("ocelog", *packages):
         spec = find_spec(name)
         if spec is None or spec.origin is None:
-            raise SandboxError(f"The package {name} is missing: install Ocelog anew.")
+            raise SandboxError(f"The package {name} is missing: reinstall Ocelog.")
         found.append(str(Path(spec.origin).resolve().parent.parent))
     return list(dict.fromkeys(found))
 

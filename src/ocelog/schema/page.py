@@ -44,7 +44,7 @@ class PageReader:
 
     def __init__(self, schema: LogSchema, kind: Kind) -> None:
         if not any(known.name == "id" and known.required and isinstance(known.type, Text) for known in schema.fields):
-            raise ValueError(f"{schema.log_type} needs a required string field `id`: records are told apart by it")
+            raise ValueError(f"{schema.log_type} needs a required string field `id`: it identifies the record")
         self.layout = layout_of(schema.fields, re.sub(r"\W", "_", schema.log_type))
         self._instants = InstantReader(schema, kind)
         self._decode = page_decoder(self.layout) if is_plain(schema.fields) else None

@@ -91,6 +91,6 @@ def foreign_mark(table: str, theirs: str, ours: str) -> str:
     """Say that a table was filled from another ledger."""
     return (
         f"The table {table} was published from the ledger {theirs}, but this home's ledger is {ours}: their parts "
-        "cannot be told apart. Put back the ledger that belongs to this lake (both must be from one backup), or "
+        "cannot be distinguished. Put back the ledger that belongs to this lake (both must be from one backup), or "
         "begin with an empty home."
     )

@@ -16,7 +16,7 @@ from ocelog.schema.language.fields import Array, Boolean, Integer, Json, Object,
 
 _PLAIN_NAME = re.compile(r"[\w-]+")
 LONGEST_NAME = 1_000
-_NAME = f"text of 1 to {LONGEST_NAME:,} characters, and not of spaces alone: records are told apart by it"
+_NAME = f"text of 1 to {LONGEST_NAME:,} characters, and not only spaces: it identifies the record"
 _INTEGER = re.compile(r"-?\d+", re.ASCII)
 _DIGITS = 19
 """Of the greatest number that 64 bits hold."""
