@@ -230,6 +230,12 @@ def test_without_a_pager_it_is_printed_whole(paged: Ocelog, sql: str, options: l
         assert "PAGED" not in person.shown
 
 
+def test_the_views_of_other_tools_are_promised_before_they_are_there(ocelog: Ocelog) -> None:
+    shown = ocelog("lake").out
+    assert "IMPORT DATABASE" in shown
+    assert "after the next pull: ocelog pull" in shown
+
+
 def test_nobody_is_waited_for_without_a_person_at_the_keyboard(paged: Ocelog) -> None:
     shown = on_a_terminal(paged, "query", ROWS)
     assert "59" in shown

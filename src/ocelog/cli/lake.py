@@ -1,6 +1,7 @@
 """`ocelog lake`: where the tables are, what is published, and how other engines read them."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +32,8 @@ def command(
         return
     typer.echo(f"Iceberg catalog: {found[0].catalog}")
     typer.echo(f"All tables and views, in DuckDB: IMPORT DATABASE {literal(found[0].views)};")
+    if not Path(found[0].views).exists():
+        typer.echo("It is there after the next pull: ocelog pull")
     show.table([_line(info) for info in found], whole_lines=True)
     if table is not None:
         _print_lines(found[0])
