@@ -38,7 +38,7 @@ def table(seeds: int) -> str:
     lines = [
         f"In {seeds} worlds:",
         "",
-        "| rule | worlds gone wrong | records lost | versions lost | doubles | wrong now | never ends | told | why |",
+        "| rule | worlds wrong | records lost | versions lost | doubles | wrong now | never ends | reported | why |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for title, each in totals.items():
