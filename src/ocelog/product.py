@@ -124,6 +124,8 @@ class Step:
     """Questions, LOG_TYPES or SECRET, in the order in which they are asked."""
     check: Callable[[Answers], None] = lambda _: None
     """Raises ConfigError if the answers of the step do not go together; it is asked again then."""
+    reach: Callable[[Answers], None] | None = None
+    """Raises SourceUnavailableError if what they name does not answer: it is asked again, and may be kept."""
 
 
 class Connector(Protocol):

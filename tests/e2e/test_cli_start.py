@@ -264,11 +264,11 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
             ("Read vulnerability findings?", "n"),
             ("Client ID: ", "nobody"),
             ("Client secret: ", tenant.client_secret),
-            ("all) [30d]: ", "long"),
-            ("all) [30d]: ", "all"),
             ("What now? [r]: ", "?"),
             ("What now? [r]: ", "i"),
-            ("Client ID: ", tenant.client_id),
+            ("Client ID [nobody]: ", tenant.client_id),
+            ("all) [30d]: ", "long"),
+            ("all) [30d]: ", "all"),
         )
         told += person.waits_for("Added 'prod'")
         assert person.process.wait(30) == 0
@@ -304,18 +304,81 @@ def test_what_wiz_refuses_may_be_kept_or_left_at_the_end_of_the_wizard(
                 ("Read vulnerability findings?", ""),
                 ("Client ID: ", tenant.client_id),
                 ("Client secret: ", "wrong-s3cret"),
-                ("all) [30d]: ", ""),
                 ("What now? [r]: ", last),
+                *([("all) [30d]: ", "")] if last == "k" else []),
             )
             person.waits_for({"q": "Nothing was saved.", "k": "Added 'prod'"}[last])
             assert person.process.wait(30) == {"q": 2, "k": 0}[last]
             assert len(ocelog("source", "list", "--json").json) == {"q": 0, "k": 1}[last]
 
 
+def test_an_address_that_does_not_answer_is_told_before_anything_else_is_asked(
+    ocelog: Ocelog, terminals: list[Terminal]
+) -> None:
+    ocelog("init")
+    dead = "http://127.0.0.1:9"
+    with simulator("--audit", "5", "--issues", "5", "--findings", "5") as tenant:
+        person = Terminal(ocelog, "source", "add", "wiz", "prod")
+        terminals.append(person)
+        told = person.answers(
+            ("from the token): ", "https://app.wiz.io/issues#open"),
+            ("from the token): ", f"{dead}/graphql"),
+            ("or a URL [cognito]: ", tenant.token_url),
+            # What was right is kept by pressing Enter.
+            (f"API Endpoint URL (- for none) [{dead}/graphql]: ", tenant.api_url),
+            (f"or a URL [{tenant.token_url}]: ", ""),
+            ("Read the audit log? [Y/n]: ", "n"),
+            ("Read issues? [Y/n]: ", ""),
+            ("Read vulnerability findings? [Y/n]: ", "n"),
+            ("(empty: all): ", ""),
+            ("Client ID: ", tenant.client_id),
+            ("Client secret: ", "wrong"),
+        )
+        # The account is tried before the last question.
+        told += person.waits_for("FAIL  token")
+        told += person.answers(
+            ("What now? [r]: ", "l"),
+            ("Read the audit log? [y/N]: ", ""),
+            ("Read issues? [Y/n]: ", ""),
+            ("Read vulnerability findings? [y/N]: ", ""),
+            ("What now? [r]: ", "s"),
+            ("Client secret: ", tenant.client_secret),
+            ("all) [30d]: ", ""),
+        )
+        person.waits_for("Added 'prod'")
+        assert person.process.wait(30) == 0
+    assert "app.wiz.io is Wiz's portal, where people log in, and not its API" in told
+    assert told.count("127.0.0.1 did not answer: ") == 1
+    shown = ocelog("source", "show", "prod", "--json").json
+    assert (shown["api_url"], shown["log_types"]) == (tenant.api_url, ["Wiz.Issues"])
+
+
+def test_who_insists_keeps_an_address_that_does_not_answer(ocelog: Ocelog, terminals: list[Terminal]) -> None:
+    ocelog("init")
+    dead = "http://127.0.0.1:9"
+    person = Terminal(ocelog, "source", "add", "wiz", "prod")
+    terminals.append(person)
+    person.answers(
+        ("from the token): ", f"{dead}/graphql"),
+        ("or a URL [cognito]: ", f"{dead}/token"),
+        (f"[{dead}/graphql]: ", ""),
+        (f"[{dead}/token]: ", ""),
+        ("Read the audit log?", ""),
+        ("Read issues?", ""),
+        ("Read vulnerability findings?", ""),
+        ("Client ID: ", "x"),
+        ("Client secret: ", "y"),
+        ("What now? [r]: ", "k"),
+        ("all) [30d]: ", ""),
+    )
+    person.waits_for("Added 'prod'")
+    assert person.process.wait(30) == 0
+
+
 @pytest.mark.parametrize("until", ["for example prod: ", "Client secret: "])
 def test_ctrl_c_at_a_prompt_ends_it_and_saves_nothing(ocelog: Ocelog, terminals: list[Terminal], until: str) -> None:
     ocelog("init")
-    person = Terminal(ocelog, "source", "add")
+    person = Terminal(ocelog, "source", "add", "--no-check")
     terminals.append(person)
     questions = (
         ("for example prod: ", "prod"),

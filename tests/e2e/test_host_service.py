@@ -169,5 +169,22 @@ def test_who_is_not_root_is_told_what_to_do(ocelog: Ocelog, monkeypatch: pytest.
         HostService(program=Path("/opt/ocelog/bin/ocelog")).install()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_a_command_runs_as_the_user_of_the_service_with_its_home_and_key(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("5e" * 32 + "\n")
+    code = (
+        "import sys; from pathlib import Path; from ocelog.app import host_service as it; "
+        f"it.USER, it.HOME, it.KEY = 'nobody', Path('/srv/home'), Path({str(key)!r}); "
+        "it.run_as_service(['-c', 'id -un; id -G; env'], Path('/bin/sh'))"
+    )
+    environment = {**os.environ, "OCELOG_KEY_FILE": "/x", "SECRET_OF_ROOT": "hush"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    user, groups, *variables = done.stdout.splitlines()
+    assert (user, "0" in groups.split()) == ("nobody", False)
+    assert {"OCELOG_HOME=/srv/home", f"OCELOG_KEY={'5e' * 32}", "HOME=/srv/home"} <= set(variables)
+    assert not [each for each in variables if each.startswith(("SECRET_OF_ROOT", "OCELOG_KEY_FILE"))]
+
+
 def test_a_backup_folder_is_named_by_its_full_path(ocelog: Ocelog) -> None:
     assert "full path" in ocelog("service", "install", "--dry-run", "--root", "/x", "--backup", "here", code=2).err

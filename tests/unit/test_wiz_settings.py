@@ -30,10 +30,70 @@ def _jwt(claims: object) -> str:
         (" https://api.eu1.app.wiz.io/graphql/ ", "cognito", "https://api.eu1.app.wiz.io/graphql"),
         ("https://proxy.example/wiz", "cognito", "https://proxy.example/wiz/graphql"),
         ("http://127.0.0.1:8080", "cognito", "http://127.0.0.1:8080/graphql"),
+        (" US1 ", "cognito", "https://api.us1.app.wiz.io/graphql"),
+        ("api.us1.app.wiz.io", "cognito", "https://api.us1.app.wiz.io/graphql"),
+        ("api.us1.app.wiz.io/graphql", "cognito", "https://api.us1.app.wiz.io/graphql"),
+        ("us1.app.wiz.io", "cognito", "https://api.us1.app.wiz.io/graphql"),
+        ("https://eu1.app.wiz.us/issues#open", "cognito", "https://api.eu1.app.wiz.us/graphql"),
     ],
 )
 def test_an_api_address_may_be_short_or_long(text: str, token: str, url: str) -> None:
     assert api_url(text, TOKEN_URLS[token]) == url
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("app.wiz.io", "app.wiz.io is Wiz's portal"),
+        ("https://app.wiz.io/issues?a=b#open", "app.wiz.io is Wiz's portal"),
+        ("https://APP.WIZ.US", "app.wiz.us is Wiz's portal"),
+        ("gov.wiz.io/login", "gov.wiz.io is Wiz's portal"),
+        ("https://auth.app.wiz.io/oauth/token", "auth.app.wiz.io gives tokens"),
+    ],
+)
+def test_what_is_not_the_api_is_called_by_its_name_and_the_api_is_shown(text: str, said: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"{said}.*Tenant Info; it looks like https://api\.us1\.app\.wiz\.io/graphql"
+    ):
+        api_url(text, COGNITO)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("COGNITO", "cognito"),
+        ("app.wiz.io", "cognito"),
+        ("https://app.wiz.io/settings?tab=x#y", "cognito"),
+        ("app.wiz.us", "fedramp"),
+        ("https://gov.wiz.io/", "govcloud"),
+        ("auth.app.wiz.io", "cognito"),
+        ("https://auth.wiz.io", "auth0"),
+        ("auth.app.wiz.us/oauth/token", "fedramp"),
+    ],
+)
+def test_a_cloud_is_known_by_where_people_log_in(text: str, name: str) -> None:
+    assert token_url(text) == TOKEN_URLS[name]
+
+
+def test_the_address_of_the_api_gives_no_tokens() -> None:
+    with pytest.raises(ConfigError, match=r"api\.us1\.app\.wiz\.us is the API.*is fedramp"):
+        token_url("https://api.us1.app.wiz.us/graphql")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "app.wiz.io.evil.example",
+        "https://app.wiz.io@evil.example/",
+        "app.wiz.io@evil.example",
+        "evilapp.wiz.io.x",
+        "wiz.io",
+    ],
+)
+def test_a_host_that_only_looks_like_one_of_wiz_is_not_completed(text: str) -> None:
+    for read in (token_url, lambda each: api_url(each, COGNITO)):
+        with pytest.raises(ConfigError):
+            read(text)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import typer
 from ocelog.app.sources import GivenSecret
 from ocelog.cli.secret_input import asked_secret
 from ocelog.cli.source_options import Said, written_backfill
-from ocelog.errors import ConfigError
+from ocelog.errors import ConfigError, SourceUnavailableError
 from ocelog.product import Answers, Product, Question, Step
 
 T = TypeVar("T")
@@ -31,14 +31,26 @@ def asked(prompt: str, check: Callable[[str], T], default: str | None = None, **
 
 
 def answered(said: Said, questions: Sequence[Question], step: Step) -> Said:
-    """Ask `questions` of `step`, again and again until the answers go together."""
+    """Ask `questions` of `step`, again and again until the answers go together, and what they name answers.
+
+    What was answered before is offered again. An address that does not answer is kept by whoever insists.
+    """
+    unreached: Answers | None = None
     while True:
+        before = answers_of(said)
         for question in questions:
-            said = _answered(said, question)
+            said = _answered(said, question, before)
+        answers = answers_of(said)
         try:
-            step.check(answers_of(said))
+            step.check(answers)
+            if step.reach is not None and not said.no_check and answers != unreached:
+                say("  Trying whether it answers ...")
+                step.reach(answers)
         except ConfigError as error:
             say(f"  {error}")
+        except SourceUnavailableError as error:
+            say(f"  {error} Correct it, or press Enter to keep it.")
+            unreached = answers
         else:
             return said
 
@@ -48,26 +60,39 @@ def answers_of(said: Said) -> Answers:
     return {**said.own, "log_types": said.log_type or []}
 
 
-def _answered(said: Said, question: Question) -> Said:
+def _answered(said: Said, question: Question, before: Answers) -> Said:
+    """Ask one question; what was answered `before` is its default, unless that followed from other answers."""
     own, answers = dict(said.own), answers_of(said)
     own.pop(question.option, None)
     if question.asked(answers):
         if question.before:
             say(question.before)
         default = None if question.default is None else question.default(answers)
-        value = asked(question.prompt, lambda text: question.read(text, answers), default, show_default=bool(default))
+        prompt, present = question.prompt, before.get(question.option)
+        may_be_unset = default == ""
+        if present is not None and (question.default is None or present != question.default(before)):
+            default = ", ".join(present) if isinstance(present, list) else str(present)
+            if may_be_unset:
+                prompt = f"{prompt.partition(' (')[0]} (- for none)"
+        value = asked(
+            prompt,
+            lambda text: question.read("" if may_be_unset and text == "-" else text, answers),
+            default,
+            show_default=bool(default),
+        )
         if value is not None:
             own[question.option] = value
     return replace(said, own=own)
 
 
 def log_types(said: Said, product: Product) -> Said:
-    """Ask what is read; say what an account needs for it."""
+    """Ask what is read, by default what was chosen before; say what an account needs for it."""
+    present = said.log_type or list(product.log_types)
     while True:
         chosen = [
             kind.log_type
             for kind in product.log_types.values()
-            if typer.confirm(f"Read {kind.title}?", default=True, err=True)
+            if typer.confirm(f"Read {kind.title}?", default=kind.log_type in present, err=True)
         ]
         if chosen:
             say(product.rights(chosen))

@@ -44,12 +44,14 @@ def ask(installation: Installation, product: Product, name: str | None, said: Sa
         try:
             row = new_row(installation, product, answers.name, answers.said)
             if not answers.said.no_check:
+                say("\nTrying the account ...")
                 prove(row, answers.secret, "Nothing is saved yet.")
         except OcelogError as error:
             say(f"\n{error}")
             answers = _corrected(product, answers, free)
         else:
-            return row, answers.secret
+            said = questions.backfill(answers.said)
+            return new_row(installation, product, answers.name, said), answers.secret
 
 
 def _asked(product: Product, name: str, said: Said) -> Answered:
@@ -68,7 +70,7 @@ def _asked(product: Product, name: str, said: Said) -> Answered:
                 said = questions.log_types(said, product)
             elif asking == SECRET:
                 secret = questions.secret()
-    return Answered(name=name, said=questions.backfill(said), secret=secret or questions.secret())
+    return Answered(name=name, said=said, secret=secret or questions.secret())
 
 
 def _corrected(product: Product, answers: Answered, free: Callable[[str], str]) -> Answered:
@@ -96,7 +98,10 @@ def _corrected(product: Product, answers: Answered, free: Callable[[str], str]) 
             f"change what is read ({', '.join(said.log_type or ())})",
             lambda: with_said(questions.log_types(said, product)),
         ),
-        "n": (f"change the name ({answers.name})", lambda: replace(answers, name=asked("Another name", free))),
+        "n": (
+            f"change the name ({answers.name})",
+            lambda: replace(answers, name=asked("Another name", free, default=answers.name)),
+        ),
         "k": (
             "keep it as it is, and correct it later: ocelog source edit NAME",
             lambda: with_said(replace(said, no_check=True)),

@@ -24,33 +24,76 @@ _API_DOMAINS = {
     "auth.app.wiz.us": "app.wiz.us",
     "auth.gov.wiz.io": "gov.wiz.io",
 }
+_PORTALS = {"app.wiz.io": "cognito", "app.wiz.us": "fedramp", "gov.wiz.io": "govcloud"}
+"""Where people log in -> which of TOKEN_URLS is that cloud's."""
+_TENANT_INFO = (
+    "The API endpoint URL is in Wiz under your user icon > Tenant Info; it looks like "
+    "https://api.us1.app.wiz.io/graphql. If you leave it out, it is read from the token."
+)
 _DATA_CENTRE = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 
 
 def token_url(text: str) -> str:
-    """Return the token endpoint that `text` means: a short name or a URL. Raises ConfigError."""
-    if text in TOKEN_URLS:
-        return TOKEN_URLS[text]
-    if "://" not in text:
+    """Return the token endpoint that `text` means: a short name, a URL, or where people log in to that cloud.
+
+    Raises ConfigError.
+    """
+    text = text.strip()
+    if text.lower() in TOKEN_URLS:
+        return TOKEN_URLS[text.lower()]
+    host = _host(text)
+    if host in _PORTALS:
+        return TOKEN_URLS[_PORTALS[host]]
+    if host is None:
         raise ConfigError(
             f"The token URL is one of {', '.join(TOKEN_URLS)} or a URL such as https://..., not {text!r}"
             f"{suggest(text, TOKEN_URLS) or '.'}"
         )
-    return _checked(text, "token URL")
+    domain = next((each for each in _PORTALS if host.startswith("api.") and host.endswith(f".{each}")), None)
+    if domain is not None:
+        raise ConfigError(
+            f"{host} is the API, which gives no tokens. The token URL of that cloud is {_PORTALS[domain]}."
+        )
+    if host in _API_DOMAINS and not urlsplit(_with_scheme(text)).path.strip("/"):
+        return next(url for url in TOKEN_URLS.values() if urlsplit(url).hostname == host)
+    return _checked(_with_scheme(text), "token URL")
 
 
 def api_url(text: str, token_endpoint: str) -> str:
-    """Return the API's endpoint that `text` means: a data center (us1) or a URL, with or without /graphql.
+    """Return the API's endpoint that `text` means: a data center (us1), its host, or a URL, with or without /graphql.
 
-    Raises ConfigError.
+    Raises ConfigError, which says what to give in the place of the portal or the token endpoint.
     """
-    if "://" not in text:
-        if not _DATA_CENTRE.fullmatch(text):
+    text = text.strip()
+    host = _host(text)
+    if host is None:
+        if not _DATA_CENTRE.fullmatch(text.lower()):
             raise ConfigError(f"The API URL is a data center such as us1, or a URL such as https://..., not `{text}`.")
-        return _in_data_centre(text, token_endpoint)
-    url = urlsplit(_checked(text, "API URL"))
+        return _in_data_centre(text.lower(), token_endpoint)
+    if host in _PORTALS:
+        raise ConfigError(f"{host} is Wiz's portal, where people log in, and not its API. {_TENANT_INFO}")
+    if host in _API_DOMAINS:
+        raise ConfigError(f"{host} gives tokens, and is not the API. {_TENANT_INFO}")
+    centre, _, domain = host.partition(".")
+    if domain in _PORTALS and _DATA_CENTRE.fullmatch(centre) and centre != "api":
+        return f"https://api.{centre}.{domain}/graphql"
+    url = urlsplit(_checked(_with_scheme(text), "API URL"))
     path = url.path.rstrip("/")
     return urlunsplit(url._replace(path=path if path.endswith("/graphql") else f"{path}/graphql"))
+
+
+def _host(text: str) -> str | None:
+    """Return the host that a URL names; without its scheme only a host of Wiz's. None: `text` is neither."""
+    try:
+        host = (urlsplit(_with_scheme(text)).hostname or "").rstrip(".")
+    except ValueError:
+        host = ""
+    of_wiz = host in _PORTALS or host in _API_DOMAINS or host.endswith(tuple(f".{each}" for each in _PORTALS))
+    return host if "://" in text or of_wiz else None
+
+
+def _with_scheme(text: str) -> str:
+    return text if "://" in text else f"https://{text}"
 
 
 def audience(token_endpoint: str) -> str:

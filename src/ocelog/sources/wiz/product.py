@@ -101,19 +101,31 @@ def _cloud_of(address: str) -> str:
 
 
 def _read_api_url(text: str, _: Answers) -> str | None:
-    if text:
-        endpoints.api_url(text, endpoints.TOKEN_URLS[_cloud_of(text)])
-    return text or None
+    if not text:
+        return None
+    meant = endpoints.api_url(text, endpoints.TOKEN_URLS[_cloud_of(text)])
+    # A data center alone is completed when the cloud is known.
+    return meant if "." in text else text.lower()
 
 
 def _read_token_url(text: str, _: Answers) -> str:
-    endpoints.token_url(text)
-    return text
+    meant = endpoints.token_url(text)
+    return next((name for name, url in endpoints.TOKEN_URLS.items() if url == meant), meant)
 
 
 def _check_addresses(answers: Answers) -> None:
     # Without an API URL the token names a data center, whichever.
     endpoints.api_url(answers.get("api_url") or "us1", endpoints.token_url(str(answers["token_url"])))
+
+
+def _reach_addresses(answers: Answers) -> None:
+    # Its HTTP client takes long to import.
+    from ocelog.sources.wiz.reach import demand_answer  # noqa: PLC0415
+
+    token = endpoints.token_url(str(answers["token_url"]))
+    demand_answer(token)
+    if answers.get("api_url"):
+        demand_answer(endpoints.api_url(answers["api_url"], token))
 
 
 def _read_projects(text: str, _: Answers) -> list[str] | None:
@@ -172,6 +184,7 @@ _STEPS = (
             ),
         ),
         check=_check_addresses,
+        reach=_reach_addresses,
     ),
     Step(
         title="a service account",
