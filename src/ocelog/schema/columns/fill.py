@@ -94,7 +94,14 @@ def fill_json(present: bytes, path: Sequence[str], before: bytes) -> bytes:
     match present[:1], before[:1]:
         case b"{", b"{":
             now, then = _OBJECT.decode(present), _OBJECT.decode(before)
-            _fill_member(now, path, then)
+            name, *rest = path
+            if rest:
+                if name in now and name in then:
+                    now[name] = Raw(fill_json(bytes(now[name]), rest, bytes(then[name])))
+            elif name in then:
+                now[name] = then[name]
+            else:
+                now.pop(name, None)
             return msgspec.json.encode(now)
         case b"[", b"[":
             items = _LIST.decode(present)
@@ -103,17 +110,6 @@ def fill_json(present: bytes, path: Sequence[str], before: bytes) -> bytes:
             return msgspec.json.encode(items)
         case _:
             return present
-
-
-def _fill_member(now: dict[str, Raw], path: Sequence[str], then: dict[str, Raw]) -> None:
-    name, *rest = path
-    if rest:
-        if name in now and name in then:
-            now[name] = Raw(fill_json(bytes(now[name]), rest, bytes(then[name])))
-    elif name in then:
-        now[name] = then[name]
-    else:
-        now.pop(name, None)
 
 
 def _json_pairs(present: Sequence[Raw], before: Sequence[Raw]) -> Iterator[tuple[int, Raw]]:
