@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -14,10 +14,13 @@ from ocelog.schema.decode.typed import NO_JSON, Layout, Record
 from ocelog.schema.decode.validity import check
 from ocelog.schema.language.fields import Array, Boolean, Integer, Json, Object, Real, Text, Timestamp, Type
 
+_Scalar: TypeAlias = Text | Integer | Real | Boolean | Timestamp
+
 _PLAIN_NAME = re.compile(r"[\w-]+")
 LONGEST_NAME = 1_000
 _NAME = f"text of 1 to {LONGEST_NAME:,} characters, and not only spaces: it identifies the record"
 _INTEGER = re.compile(r"-?\d+", re.ASCII)
+_BOOLEANS = {"true": True, "false": False}
 _DIGITS = 19
 """Of the greatest number that 64 bits hold."""
 
@@ -189,52 +192,50 @@ def _elements(raw: bytes, element: Type, inner: Layout | None, path: str, extra:
         yield value
 
 
-def _scalar(raw: bytes, type_: Text | Integer | Real | Boolean | Timestamp, path: str) -> Any:
-    wrong = Mismatch(path, _expected(type_), description(raw), unreadable=isinstance(type_, Timestamp) or too_deep(raw))
+def _scalar(raw: bytes, type_: _Scalar, path: str) -> Any:
     if raw[:1] in {b"{", b"["}:
-        raise wrong
-    if raw[:1] != b'"':
-        free_json(raw, path, wrong.expected)
+        raise _wrong(raw, type_, path)
+    if raw[:1] == b'"':
+        text = string(raw, path, _expected(type_)) if isinstance(type_, Text | Timestamp) else ""
+    else:
+        # A boolean or number is text as it is written.
+        text = free_json(raw, path, _expected(type_))
     match type_:
         case Text(validate=validate):
-            text = _text(raw, wrong)
             return text if validate is None else check(text, validate, path)
         case Timestamp(formats=formats):
-            when = instant(_text(raw, wrong), formats)
+            when = instant(text, formats)
             if when is None:
-                raise wrong
+                raise _wrong(raw, type_, path)
             return canonical(when)
         case Integer(bits=bits):
-            return _integer(raw, bits, wrong)
+            return _integer(raw, bits, path)
         case Real():
-            return _real(raw, wrong)
+            return _real(raw, path)
         case Boolean():
-            if raw not in {b"true", b"false"}:
-                raise wrong
-            return raw == b"true"
+            if text not in _BOOLEANS:
+                raise _wrong(raw, type_, path)
+            return _BOOLEANS[text]
 
 
-def _text(raw: bytes, wrong: Mismatch) -> str:
-    """Return a string's text, or a boolean or number as it is written."""
-    return string(raw, wrong.path, wrong.expected) if raw[:1] == b'"' else raw.decode()
-
-
-def _integer(raw: bytes, bits: int, wrong: Mismatch) -> int:
+def _integer(raw: bytes, bits: int, path: str) -> int:
     text = raw.decode("utf-8", "replace")
     if not _INTEGER.fullmatch(text):
-        raise wrong
+        raise _wrong(raw, Integer(bits=bits), path)
     if len(text.removeprefix("-")) > _DIGITS or not -(2 ** (bits - 1)) <= int(text) < 2 ** (bits - 1):
-        raise _too_large(wrong)
+        raise _wrong(raw, Integer(bits=bits), path, too_large=True)
     return int(text)
 
 
-def _real(raw: bytes, wrong: Mismatch) -> float:
+def _real(raw: bytes, path: str) -> float:
     try:
         return msgspec.json.decode(raw, type=float)
     except BROKEN:
         # JSON it is: `_scalar` has looked. Of numbers, only those beyond all bounds cannot be read.
-        raise _too_large(wrong) if raw[:1] in b"-0123456789" else wrong from None
+        raise _wrong(raw, Real(), path, too_large=raw[:1] in b"-0123456789") from None
 
 
-def _too_large(wrong: Mismatch) -> Mismatch:
-    return Mismatch(wrong.path, wrong.expected, wrong.found, unreadable=True)
+def _wrong(raw: bytes, type_: _Scalar, path: str, *, too_large: bool = False) -> Mismatch:
+    """Return what is wrong with `raw`; `too_large`: it is a number that no column can hold."""
+    unreadable = too_large or isinstance(type_, Timestamp) or too_deep(raw)
+    return Mismatch(path, _expected(type_), description(raw), unreadable=unreadable)
