@@ -228,7 +228,9 @@ class Reader:
         with self._lock:
             self._due = {key: each.rank for key, each in due.items() if each.rank is not None and self._is_ready(key)}
             self._due |= {
-                (source_id, _CLOCK): -1 for source_id in self._without_clock() if not self._rests((source_id, _CLOCK))
+                (source_id, _CLOCK): -1
+                for (source_id, _), stream in self._streams.items()
+                if not stream.source.primed and not self._rests((source_id, _CLOCK))
             }
         while (reading := self._claim()) is not None:
             self.threads.start(partial(self._work, reading))
@@ -270,9 +272,6 @@ class Reader:
             return now >= self._look_at.get(key, 0.0)
         # A stream of which many slices failed gets no further one before it has read some of them.
         return key not in self.asked and all(each.stream != key for each in list(self._running))
-
-    def _without_clock(self) -> set[str]:
-        return {key[0] for key, stream in self._streams.items() if not stream.source.primed}
 
     def _is_ready(self, key: StreamKey) -> bool:
         stream = self._streams.get(key)

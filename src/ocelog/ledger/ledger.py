@@ -49,9 +49,9 @@ class Ledger:
     def open(
         cls, url: str, *, create: bool = True, durable: bool = True, now: Callable[[], datetime] = our_clock
     ) -> "Ledger":
-        """Open the ledger at `sqlite:///PATH` or `postgresql://...`, migrated where that is due.
+        """Open the ledger at `sqlite:///PATH` or `postgresql://...`, migrated if that is due.
 
-        `create` makes one where none is. Not `durable` does not wait for the disk: for tests that open thousands.
+        `create` makes one if there is none. Not `durable` does not wait for the disk: for tests that open thousands.
         `now` must be the clock by which slices are taken.
         """
         return cls(open_database(url, create=create, durable=durable), now=now)

@@ -37,7 +37,7 @@ class SliceLedger:
             slices.split(tx, slice_, children, self._now_us())
 
     def park(self, slice_: Slice, to: Slice) -> None:
-        """Park `slice_` as `to`, or retire it where a parked slice of the same question covers it. LostFenceError."""
+        """Park `slice_` as `to`, or retire it if a parked slice that asks the same covers it. LostFenceError."""
         with self._database.write() as tx:
             parking.park(tx, slice_, to, self._now_us())
 
@@ -70,7 +70,7 @@ class SliceLedger:
             return streams.marks(tx, source_id, log_type)
 
     def plan(self, before: Marks, after: Marks, slices: Sequence[Slice]) -> list[Slice]:
-        """Add `slices` and save `after` together. Raises LostFenceError where the marks are not `before` any more."""
+        """Add `slices` and save `after` together. Raises LostFenceError if the marks are not `before` any more."""
         with self._database.write() as tx:
             return streams.plan(tx, before, after, slices)
 
@@ -199,7 +199,7 @@ class SliceLedger:
     def well(self, source_id: str, log_type: str) -> bool:
         """Forget what was wrong with a stream, unless a slice of it still waits after a failure; False: one does.
 
-        Writes only where there is something to forget.
+        Writes only if there is something to forget.
         """
         with self._database.read() as tx:
             if slices.failing(tx, source_id, log_type):

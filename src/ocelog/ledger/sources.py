@@ -49,7 +49,7 @@ class SourceLedger:
             return min(rows, key=lambda row: (row.removed_us is not None, row.id != id_or_name), default=None)
 
     def listed(self, *, removed: bool = False) -> list[SourceRow]:
-        """Return the sources by the time of their adding; those that were removed only where asked for."""
+        """Return the sources by the time of their adding; those that were removed only if asked for."""
         with self._database.read() as tx:
             found = _rows().order_by(_s.added_us, _s.id)
             if not removed:
@@ -125,7 +125,7 @@ def _rows() -> Select[Any]:
 
 
 def _settings(text: str) -> Mapping[str, object]:
-    """Read settings; none at all where they are damaged, which whoever reads single ones from them tells."""
+    """Read settings; none at all if they are damaged, which whoever reads single ones from them tells."""
     with suppress(ValueError, RecursionError):
         found = json.loads(text)
         return found if isinstance(found, dict) else {}

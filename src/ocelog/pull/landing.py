@@ -105,14 +105,11 @@ class Lander:
                 case Behind() as behind:
                     self._discard(landing)
                     known_rejections |= behind.known_rejections
-                    self._catch_up(behind)
+                    if behind.reload:
+                        self.memory.reload()
+                    elif behind.parts:
+                        self.memory.read(behind.parts)
         raise LakeUnavailableError(f"{self.table}: {_MAX_TRIES} landings in a row were overtaken by others; try again.")
-
-    def _catch_up(self, behind: Behind) -> None:
-        if behind.reload:
-            self.memory.reload()
-        elif behind.parts:
-            self.memory.read(behind.parts)
 
     def _landing(self, page: Page, found: "_Found", *, to: Slice | None) -> Landing:
         shaped = found.shaped

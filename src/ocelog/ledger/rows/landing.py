@@ -26,7 +26,9 @@ def land(tx: Connection, landing: Landing, now_us: int) -> Landed | Behind:
 
     Locks in one order everywhere, or two landings could wait for each other: counters by name, stream, claim.
     """
-    held = {table: counters.hold(tx, table) for table in sorted(_tables(landing))}
+    rejects = landing.rejections is not None or landing.rejection_keys
+    names = {landing.table, REJECTIONS} if rejects else {landing.table}
+    held = {table: counters.hold(tx, table) for table in sorted(names)}
     stream = streams.hold(tx, landing.source_id, landing.log_type)
     if stream is None:
         raise LostFenceError(f"{landing.source_id}: its {landing.log_type} is not there any more; nothing was landed.")
@@ -43,16 +45,11 @@ def land(tx: Connection, landing: Landing, now_us: int) -> Landed | Behind:
         if part is not None:
             number = add_part(tx, part, landing.source_id, held[part.table].last + 1, now_us)
             sequence = number if part is landing.part else sequence
-    _add_keys(tx, landing)
+    keys = [{"rejection_key": key, "source_id": landing.source_id} for key in landing.rejection_keys]
+    if keys:
+        tx.execute(insert(tables.rejection_keys), keys)
     _count(tx, landing, stream, now_us)
     return Landed(sequence=sequence)
-
-
-def _tables(landing: Landing) -> set[str]:
-    tables_ = {landing.table}
-    if landing.rejections is not None or landing.rejection_keys:
-        tables_.add(REJECTIONS)
-    return tables_
 
 
 def _behind(tx: Connection, landing: Landing, counter: Row[int, int]) -> Behind | None:
@@ -120,13 +117,6 @@ def add_part(tx: Connection, part: NewPart, source_id: str, sequence: int, now_u
     tx.execute(insert(tables.parts).values(values))
     counters.set_last(tx, part.table, sequence)
     return sequence
-
-
-def _add_keys(tx: Connection, landing: Landing) -> None:
-    source_id = landing.source_id
-    rows = [{"rejection_key": key, "source_id": source_id} for key in landing.rejection_keys]
-    if rows:
-        tx.execute(insert(tables.rejection_keys), rows)
 
 
 def known_rejections(tx: Connection, keys: Iterable[str]) -> frozenset[str]:

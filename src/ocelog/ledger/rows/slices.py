@@ -116,7 +116,7 @@ _NOW: ColumnElement[Any] = bindparam("now_us", type_=BigInteger())
 
 
 def _wanted(*, sources: bool, log_types: bool, sweeps_together: bool = False) -> ColumnElement[bool]:
-    """Hold where a slice may be taken `now_us`, of the `sources` and `log_types` that are given where these are."""
+    """Hold if a slice may be taken `now_us`, and is of the `sources` and `log_types` if these are given."""
     wanted = [_to_do(), _ready(sweeps_together=sweeps_together)]
     if sources:
         wanted.append(_s.source_id.in_(bindparam("sources", expanding=True)))
@@ -126,7 +126,7 @@ def _wanted(*, sources: bool, log_types: bool, sweeps_together: bool = False) ->
 
 
 def _to_do() -> ColumnElement[bool]:
-    """Hold where a slice is to be read and its source wants that."""
+    """Hold if a slice is to be read and its source wants that."""
     source = tables.sources.c
     resting = exists().where(source.id == _s.source_id, or_(source.paused, source.removed_us.is_not(None)))
     return and_(_s.state.in_([SliceState.WAITING, SliceState.PARKED]), ~resting)
@@ -137,7 +137,7 @@ def _rank() -> ColumnElement[int]:
 
 
 def _ready(*, sweeps_together: bool = False) -> ColumnElement[bool]:
-    """Hold where a slice is due `now_us` and nobody's, and nothing else of its source keeps it from being read."""
+    """Hold if a slice is due `now_us` and nobody's, and nothing else of its source keeps it from being read."""
     # A daily sweep may use only a share of its source's rate: one slice at a time is enough for that, and leaves the
     # other threads to news.
     other = tables.slices.alias()

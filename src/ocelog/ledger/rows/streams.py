@@ -47,7 +47,7 @@ class StreamRow:
 
 
 def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -> list[Slice]:
-    """Add `slices` and save `after`, where the stream's marks are `before`.
+    """Add `slices` and save `after`, if the stream's marks are `before`.
 
     Raises LostFenceError if another has planned meanwhile, or the source is gone: then nothing was planned.
     """
@@ -93,7 +93,7 @@ def _begun(tx: Connection, source_id: str, log_type: str) -> RowMapping | None:
 def marks(tx: Connection, source_id: str, log_type: str) -> Marks:
     """Return how far a stream's planning has come; all None if it has not begun."""
     row = tx.execute(_ONE, {"source": source_id, "type": log_type}).mappings().one_or_none()
-    return _blank(source_id, log_type) if row is None else marks_of(row)
+    return Marks(source_id=source_id, log_type=log_type) if row is None else marks_of(row)
 
 
 def listed(tx: Connection, source_id: str | None) -> list[StreamRow]:
@@ -171,10 +171,6 @@ def claim_whole(tx: Connection, slice_: Slice, now: datetime, every: timedelta) 
 
 def _this(source_id: str, log_type: str) -> ColumnElement[bool]:
     return and_(_s.source_id == source_id, _s.log_type == log_type)
-
-
-def _blank(source_id: str, log_type: str) -> Marks:
-    return Marks(source_id=source_id, log_type=log_type)
 
 
 def marks_of(row: RowMapping) -> Marks:

@@ -1,0 +1,68 @@
+"""What was lost of the lake is remembered, and put right once."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from bookkeeping.crashes import crash_everywhere
+from bookkeeping.records import NOW, TABLE, landing, part, rejecting, slice_of, taken
+from ocelog.ledger.ledger import Ledger
+from ocelog.model import GivenUp
+
+FILE = GivenUp(table=TABLE, path="lake/warehouse/x.parquet", reason="is missing", noticed_us=5)
+
+
+def test_a_lost_file_is_remembered_once_and_again_after_it_was_repaired(ledger: Ledger) -> None:
+    ledger.losses.note(FILE)
+    ledger.losses.note(replace(FILE, reason="is missing still", noticed_us=9))
+    assert ledger.losses.listed() == [FILE]
+    ledger.losses.plan([FILE.path], [])
+    assert ledger.losses.listed() == []
+    (repaired,) = ledger.losses.listed(repaired=True)
+    assert repaired.repaired_us is not None
+    ledger.losses.note(replace(FILE, noticed_us=20))
+    assert [each.noticed_us for each in ledger.losses.listed()] == [20]
+
+
+def test_stretches_are_planned_and_their_losses_noted_together(ledger: Ledger) -> None:
+    taken(ledger)
+    ledger.losses.note(FILE)
+    (again,) = ledger.losses.plan([FILE.path], [slice_of(since=NOW - timedelta(days=2))])
+    assert again in ledger.pulling.slices()
+    assert ledger.losses.listed() == []
+
+
+def test_a_crash_at_any_statement_of_planning_leaves_the_loss(ledger: Ledger) -> None:
+    taken(ledger)
+    ledger.losses.note(FILE)
+    assert crash_everywhere(ledger, lambda: ledger.losses.plan([FILE.path], [slice_of()])) >= 3
+
+
+def test_a_part_that_came_back_lands_under_a_number_of_its_own(ledger: Ledger) -> None:
+    ledger.pulling.land(landing(taken(ledger)))
+    (first,) = ledger.lake.parts(TABLE)
+    ledger.lake.set_aside(replace(FILE, path=first.path, sequence=1))
+    ledger.losses.readmit(first.path, part(), "acme")
+    assert [each.sequence for each in ledger.lake.parts(TABLE)] == [2]
+    assert ledger.losses.listed() == []
+    ledger.lake.set_aside(replace(FILE, path="another", sequence=9))
+    ledger.losses.readmit("another", None, "acme")
+    assert [each.sequence for each in ledger.lake.parts(TABLE)] == [2], "all of it is there"
+
+
+def test_rejections_whose_rows_are_lost_land_once_more(ledger: Ledger) -> None:
+    held = taken(ledger)
+    ledger.pulling.land(rejecting(held, ["kept", "lost"]))
+    assert sorted(ledger.losses.rejection_keys()) == ["kept", "lost"]
+    ledger.losses.forget_rejections(["lost", "never there"])
+    assert ledger.losses.rejection_keys() == ["kept"]
+    assert ledger.pulling.known_rejections(["kept", "lost"]) == {"kept"}
+
+
+def test_a_count_of_rejections_is_lowered_to_what_is_there_and_never_raised(ledger: Ledger) -> None:
+    held = taken(ledger)
+    stream = (held.source_id, held.log_type)
+    tally = replace(landing(held).tally, events=0, rejections=3)
+    ledger.pulling.land(rejecting(held, ["a", "b", "c"], tally=tally))
+    for there, counted in ((5, 3), (2, 2), (4, 2)):
+        ledger.losses.count_rejections({stream: there})
+        assert [each.rejections for each in ledger.pulling.streams()] == [counted]
