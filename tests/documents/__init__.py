@@ -14,7 +14,11 @@ from pathlib import Path
 from commands import PATIENCE, _forks
 
 DOCS = Path(__file__).parents[2] / "docs"
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+_COMMAND = re.compile(
+    # After a prompt, the times of cron, a variable, a folder.
+    r"(?:\$ )?(?:(?:[\d*/-]+ ){5} *)?(?:[A-Z_]+=\S+ )?(?:/\S+/)?((?:ocelog|wizsim|make) .*?)(?: &)?(?:\s+#.*)?"
+)
 _PROMPT = "$ "
 _EXIT = re.compile(r"\s+# exit code (\d+)$")
 _REDIRECTED = re.compile(r"(.*?) > (\S+)$")
@@ -50,16 +54,14 @@ def _steps(block: str) -> Iterator[Step]:
 
 
 def typed_commands(block: str) -> list[str]:
-    """Return the commands of `ocelog`, `wizsim` and `make` in a block, each on one line."""
+    """Return the commands of `ocelog`, `wizsim` and `make` in a block, each on one line, those of cron too."""
     found, lines = [], list[str]()
     for line in block.splitlines():
         lines.append(line)
         if _is_whole(lines):
-            command = re.fullmatch(
-                r"(?:\$ )?(?:[A-Z_]+=\S+ )?((?:ocelog|wizsim|make) .*?)(?: &)?(?:\s+#.*)?",
-                " ".join(each.removesuffix("\\").strip() for each in lines),
-            )
-            found += [command[1]] if command else []
+            command = _COMMAND.fullmatch(" ".join(each.removesuffix("\\").strip() for each in lines))
+            # `service exec` passes on what follows it.
+            found += [command[1].replace(" service exec ", " ")] if command else []
             lines = []
     return found
 
