@@ -6,12 +6,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from lakeside.ledger import MemoryLedger
 from lakeside.things import instant, row, rows
 from ocelog.app.log_types import table_schemas
 from ocelog.errors import QueryError
+from ocelog.lake.catalog.iceberg import opened_catalog
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Queries
 from ocelog.lake.read.saved_views import saved_views
@@ -48,13 +50,12 @@ def land(tmp_path: Path, ledger: MemoryLedger) -> Callable[..., None]:
     lake = FileLake(tmp_path, ledger, SCHEMAS)
 
     def land_rows(table: str, *listed: dict[str, Any]) -> None:
-        half = len(listed) // 2
+        schema, half = SCHEMAS[table], (len(listed) + 1) // 2
         for some in (listed[:half], listed[half:]):
-            if some:
-                schema = SCHEMAS[table]
-                known = [{name: value for name, value in one.items() if name in schema.names} for one in some]
+            known = [{name: value for name, value in one.items() if name in schema.names} for one in some]
+            if known:
                 ledger.land(lake.write(table, f"1-1-{ledger.counter(table)}", rows(known, schema)))
-            if some is listed[:half]:
+            if some == listed[:half]:
                 Publisher(tmp_path, ledger, SCHEMAS).publish(table, force=True)
 
     return land_rows
@@ -347,6 +348,19 @@ def test_before_the_first_pull_the_dates_of_a_finding_say_what_they_can(ask: Ask
     }
 
 
+def test_a_row_of_another_engine_is_open_but_has_no_past(tmp_path: Path, ask: Ask, land: Callable[..., None]) -> None:
+    land(ISSUES, issue("a", "OPEN", seen=1), issue("b", "OPEN", seen=1))
+    with opened_catalog(tmp_path) as catalog:
+        table = catalog.load_table(("ocelog", ISSUES))
+        for shape in ({"id": "theirs"}, {"id": "theirs too", "status": "OPEN"}, {"id": "a", "p_source_id": "s1"}):
+            columns = {"p_event_time": None} | shape
+            table.append(
+                pa.table({name: pa.array([value], SCHEMAS[ISSUES].field(name).type) for name, value in columns.items()})
+            )
+    assert sorted(one["id"] for one in ask("SELECT id FROM open_issues")) == ["a", "b", "theirs", "theirs too"]
+    assert states(ask, "issues_at", 5) == {"a": ("OPEN", "recorded"), "b": ("OPEN", "recorded")}
+
+
 def test_records_of_two_sources_stay_apart(ask: Ask, land: Callable[..., None]) -> None:
     land(
         ISSUES,
@@ -379,7 +393,7 @@ def test_without_an_instant_a_macro_looks_at_now(ask: Ask, land: Callable[..., N
 def test_only_the_tables_of_a_view_are_read(tmp_path: Path, ask: Ask, land: Callable[..., None]) -> None:
     land(ISSUES, issue("a", "OPEN", seen=1), issue("b", "OPEN", seen=1))
     land(FINDINGS, finding("a", "OPEN", seen=1))
-    for file in (tmp_path / "landing" / FINDINGS).glob("*.parquet"):
+    for file in (tmp_path / "lake" / "warehouse" / "ocelog" / FINDINGS).rglob("*.parquet"):
         file.unlink()
     assert len(ask("FROM open_issues")) == 2
     assert len(ask("FROM issues_at(now())")) == 2
