@@ -130,7 +130,7 @@ DOES: dict[str, tuple[str, int, str]] = {
     "pull --since X --until X": ("pull --since 2026-08-01 --until 2026-08-02", 0, "Wiz.Audit"),
     'query "SELECT count(*) FROM wiz_issues_current"': ("", 0, r"\d"),
     "publish": ("", 0, ""),
-    "sweep": ("", 0, "Wiz.Issues"),
+    "sweep": ("sweep prod --accept", 0, "Wiz.Issues"),
     "sweep X --accept": ("sweep prod --accept", 0, "Wiz.Issues"),
     "repair": ("", 0, "whole|nothing|Nothing"),
     "repair --yes": ("", 0, "whole|nothing|Nothing"),
