@@ -51,7 +51,7 @@ class Home:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    path = tmp_path / "Ann's home"
+    path = tmp_path / "Ann's home;\nof 2026"
     path.mkdir()
     return Home(path)
 

@@ -11,7 +11,7 @@ from ocelog.errors import OcelogError
 from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read.saved_views import saved_views
-from ocelog.lake.read.sql import CURRENT, all_logs_view, create_view, current_view, log_tables, view_of_files
+from ocelog.lake.read.sql import CURRENT, all_logs_view, create_view, current_view, literal, log_tables, view_of_files
 from ocelog.lake.storage.disk import disk_errors
 from ocelog.model import ALL_LOGS
 
@@ -51,7 +51,9 @@ class ViewsFile:
         definitions = "".join(statement for view in saved_views().values() for statement in view.create())
         shape = blake2b(f"{self._schemas}{definitions}".encode(), digest_size=8).hexdigest()
         lines = [f"-- {table}: {' '.join(source.split())}\n" for table, source in made_from.items()]
-        head = _NOTE.format(folder=f"'{views_folder(self._home)}'") + "".join([*lines, f"-- definitions: {shape}\n"])
+        # A comment ends with its line.
+        folder = literal(str(views_folder(self._home))).replace("\n", " ")
+        head = "".join([_NOTE.format(folder=folder), *lines, f"-- definitions: {shape}\n"])
         path = views_folder(self._home) / "schema.sql"
         with disk_errors(path):
             if path.is_file() and path.read_text("utf-8", "replace").startswith(head):
