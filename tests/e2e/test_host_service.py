@@ -1,15 +1,17 @@
 """`ocelog service`: everything in the very places that the units name, and nothing of a person's overwritten."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
 
-from commands import Ocelog
+from commands import Ocelog, callfilter
 from ocelog.app import host_service
 from ocelog.app.host_service import HostService
 from ocelog.errors import ConfigError
@@ -150,6 +152,27 @@ def test_the_units_let_queries_lock_themselves_in(machine: Path) -> None:
         }
         assert needed <= set(allowed.partition("=")[2].split())
         assert "SystemCallErrorNumber=EPERM" in lines
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None or find_library("seccomp") is None,
+    reason="systemd-analyze or libseccomp is not on this machine",
+)
+def test_queries_lock_themselves_in_under_the_calls_that_the_units_allow(machine: Path, tmp_path: Path) -> None:
+    """The list of calls is that of the systemd here; that of Debian 12 has no group with what locks a process in."""
+    HostService(root=machine, program=PROGRAM).install()
+    home = Ocelog(tmp_path / "home")
+    home("init")
+
+    def layers(*before: str) -> object:
+        done = subprocess.run(
+            [*before, PROGRAM, "config", "--json"], env=home.environment, capture_output=True, text=True, check=True
+        )
+        return next(each["value"] for each in json.loads(done.stdout) if each["setting"] == "SQL sandbox")
+
+    free = layers()
+    for unit in (machine / "etc/systemd/system").glob("*.service"):
+        assert layers(sys.executable, callfilter.__file__, str(unit)) == free
 
 
 def test_a_program_that_the_service_could_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
