@@ -76,7 +76,7 @@ def settings() -> Iterator[str]:
         f"Set a setting by its variable (`OCELOG_<NAME>`), or in `{config.FILE_NAME}` in the home, one per line: "
         "`threads: 8`. The variable goes first. `ocelog config` shows each value and where it comes from."
     )
-    yield _rows(("name", "variable", "in the file", "default", "meaning"), map(_setting, config.KNOWN))
+    yield _rows(("name", "variable", "in the file", "default", "meaning"), map(_setting, config.SETTINGS))
     yield (
         "`OCELOG_KEY` may hold the key that encrypts secrets, instead of a file. For proxies and certificates, the "
         "usual variables count: `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`."
@@ -84,7 +84,7 @@ def settings() -> Iterator[str]:
 
 
 def _setting(name: str) -> tuple[str, ...]:
-    known = config.KNOWN[name]
+    known = config.SETTINGS[name]
     default = "" if known.default is None else f"`{config.as_written(name, known.default)}`"
     return (f"`{name}`", f"`OCELOG_{name.upper()}`", "no" if known.only_environment else "yes", default, known.doc)
 

@@ -17,10 +17,10 @@ import wizsim.cli
 from documents import typed_commands
 from ocelog import errors
 from ocelog.cli.app import build
-from ocelog.installation.config import KNOWN, explain
+from ocelog.installation.config import SETTINGS, explain
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = "docs/reference/settings.md"
+SETTINGS_PAGE = "docs/reference/settings.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 WRITTEN = [page for page in PAGES if reference.NOTE not in page.read_text()]
 
@@ -79,11 +79,11 @@ def test_a_command_in_a_document_exists(page: str, command: str) -> None:
 
 
 def test_each_default_that_the_reference_prints_can_be_pasted_into_the_file(tmp_path: Path) -> None:
-    rows = re.findall(r"^\| `(\w+)` \| `\w+` \| yes \| `(.*?)` \|", (ROOT / SETTINGS).read_text(), re.MULTILINE)
-    assert {name for name, _ in rows} == {name for name, each in KNOWN.items() if not each.only_environment}
+    rows = re.findall(r"^\| `(\w+)` \| `\w+` \| yes \| `(.*?)` \|", (ROOT / SETTINGS_PAGE).read_text(), re.MULTILINE)
+    assert {name for name, _ in rows} == {name for name, each in SETTINGS.items() if not each.only_environment}
     (tmp_path / "config.yml").write_text("".join(f"{name}: {default}\n" for name, default in rows))
     found = {each.name: each for each in explain({"OCELOG_HOME": str(tmp_path)})}
-    assert {name: found[name].value for name, _ in rows} == {name: KNOWN[name].default for name, _ in rows}
+    assert {name: found[name].value for name, _ in rows} == {name: SETTINGS[name].default for name, _ in rows}
     assert {found[name].origin for name, _ in rows} == {str(tmp_path / "config.yml")}
 
 

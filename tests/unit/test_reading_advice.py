@@ -15,7 +15,7 @@ from ocelog.ledger.database import faults
 from ocelog.ledger.keys import read_key
 from ocelog.secret import Secret
 from ocelog.sources.wiz.answers import read_answer
-from ocelog.sources.wiz.exchange import Answered
+from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.streams import ROOTS
 from ocelog.sources.wiz.tokens import Tokens
@@ -23,7 +23,7 @@ from ocelog.sources.wiz.tokens import Tokens
 SETTINGS = from_mapping({"token_url": "cognito", "client_id": "client"})
 
 
-def never(url: str, content: bytes, headers: dict[str, str]) -> Answered:
+def never(url: str, content: bytes, headers: dict[str, str]) -> HttpAnswer:
     raise AssertionError(f"{url} was sent {content!r} with {headers}")
 
 
@@ -67,7 +67,7 @@ def test_what_passes_by_itself_needs_nobody() -> None:
 
 @pytest.mark.parametrize("status", [200, 400, 403])
 def test_a_proxy_that_answers_in_wiz_s_place_is_named(status: int) -> None:
-    page = Answered(status=status, headers={"content-type": "text/html"}, body=b"<html><title>Sign in</title></html>")
+    page = HttpAnswer(status=status, headers={"content-type": "text/html"}, body=b"<html><title>Sign in</title></html>")
     with pytest.raises(OcelogError, match="Sign in") as caught:
         read_answer(page, ROOTS["Wiz.Audit"], after=None, asked_us=0)
     assert "proxy or firewall" in todo(caught.value, "prod")

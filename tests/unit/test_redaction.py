@@ -15,7 +15,7 @@ from ocelog.errors import OcelogError
 from ocelog.redaction import MARK, Redactor
 from ocelog.secret import Secret
 from ocelog.sources.wiz.answers import read_answer, read_cheap
-from ocelog.sources.wiz.exchange import Answered
+from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.streams import ROOTS, Root
 from ocelog.sources.wiz.tokens import Tokens
@@ -82,32 +82,32 @@ def test_only_the_secret_goes() -> None:
     assert redactor("cut it short") == "cut it short"
 
 
-def _plain(status: int, text: str) -> Answered:
-    return Answered(status=status, headers={"content-type": f"text/plain; x={text}"}, body=text.encode())
+def _plain(status: int, text: str) -> HttpAnswer:
+    return HttpAnswer(status=status, headers={"content-type": f"text/plain; x={text}"}, body=text.encode())
 
 
-def _page(status: int, text: str) -> Answered:
-    return Answered(status=status, headers={}, body=f"<html><title>no {html.escape(text)}</title>".encode())
+def _page(status: int, text: str) -> HttpAnswer:
+    return HttpAnswer(status=status, headers={}, body=f"<html><title>no {html.escape(text)}</title>".encode())
 
 
-def _untitled(status: int, text: str) -> Answered:
-    return Answered(status=status, headers={"content-type": "text/html"}, body=f"<p>{html.escape(text)}".encode())
+def _untitled(status: int, text: str) -> HttpAnswer:
+    return HttpAnswer(status=status, headers={"content-type": "text/html"}, body=f"<p>{html.escape(text)}".encode())
 
 
-def _oauth(status: int, text: str) -> Answered:
+def _oauth(status: int, text: str) -> HttpAnswer:
     body = {"error": text[:40], "error_description": text}
-    return Answered(status=status, headers={}, body=json.dumps(body).encode())
+    return HttpAnswer(status=status, headers={}, body=json.dumps(body).encode())
 
 
-def _odd(status: int, text: str) -> Answered:
-    return Answered(status=status, headers={}, body=json.dumps({"data": {text: 5}, "errors": text}).encode())
+def _odd(status: int, text: str) -> HttpAnswer:
+    return HttpAnswer(status=status, headers={}, body=json.dumps({"data": {text: 5}, "errors": text}).encode())
 
 
-def _graphql(message: str, code: str) -> Callable[[int, str], Answered]:
-    def answer(status: int, text: str) -> Answered:
+def _graphql(message: str, code: str) -> Callable[[int, str], HttpAnswer]:
+    def answer(status: int, text: str) -> HttpAnswer:
         extensions = {"code": code.replace("TEXT", text), "requestId": text}
         error = {"message": message.replace("TEXT", text), "path": ["issuesV2", text], "extensions": extensions}
-        return Answered(status=status, headers={}, body=json.dumps({"data": None, "errors": [error]}).encode())
+        return HttpAnswer(status=status, headers={}, body=json.dumps({"data": None, "errors": [error]}).encode())
 
     return answer
 
@@ -148,7 +148,7 @@ def _told(call: Callable[[], Any]) -> str:
     after=st.sampled_from([None, "cursor"]),
 )
 def test_no_answer_of_either_endpoint_tells_a_secret(
-    secret: str, way: str, pad: int, kind: Callable[[int, str], Answered], status: int, root: Root, after: str | None
+    secret: str, way: str, pad: int, kind: Callable[[int, str], HttpAnswer], status: int, root: Root, after: str | None
 ) -> None:
     redactor = Redactor()
     redactor.learn(Secret(secret))

@@ -7,7 +7,7 @@ import pytest
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
 from ocelog.pull.ports import CursorLost, Page, Unusable
 from ocelog.sources.wiz.answers import FieldsRefused, Reply, TokenRefused, read_answer
-from ocelog.sources.wiz.exchange import Answered
+from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.streams import ROOTS, Root
 
 AUDIT, ISSUES, FINDINGS = (ROOTS[name] for name in ("Wiz.Audit", "Wiz.Issues", "Wiz.VulnerabilityFinding"))
@@ -21,7 +21,7 @@ OOPS = "oops! an internal error has occurred"
 def _read(body: object, *, status: int = 200, root: Root = ISSUES, after: str | None = None, **headers: str) -> Reply:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     names = {"x-request-id": "r-1"} | {name.replace("_", "-"): value for name, value in headers.items()}
-    return read_answer(Answered(status=status, headers=names, body=raw), root, after=after, asked_us=7)
+    return read_answer(HttpAnswer(status=status, headers=names, body=raw), root, after=after, asked_us=7)
 
 
 def _data(nodes: object, *, root: Root = ISSUES, has_next: bool = False, **more: object) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def test_retry_after_is_read_as_seconds_or_as_a_date_and_never_believed_for_more
     ],
 )
 def test_a_date_that_no_clock_shows_is_none(said: str, date: datetime | None) -> None:
-    assert Answered(status=200, headers={"date": said}, body=b"").date == date
+    assert HttpAnswer(status=200, headers={"date": said}, body=b"").date == date
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_data_null_is_of_no_use_and_says_why(data: Any) -> None:
 
 def test_the_request_id_is_taken_from_the_error_where_no_header_has_it() -> None:
     raw = json.dumps({"data": None, "errors": [_error(OOPS, "INTERNAL", requestId="from-error")]}).encode()
-    answer = read_answer(Answered(status=200, headers={}, body=raw), ISSUES, after=None, asked_us=0)
+    answer = read_answer(HttpAnswer(status=200, headers={}, body=raw), ISSUES, after=None, asked_us=0)
     assert isinstance(answer, Unusable)
     assert answer.request_id == "from-error"
 

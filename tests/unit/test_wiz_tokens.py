@@ -15,7 +15,7 @@ from ocelog.errors import (
     SourceUnavailableError,
 )
 from ocelog.secret import Secret
-from ocelog.sources.wiz.exchange import Answered
+from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.tokens import Tokens
 
@@ -31,10 +31,10 @@ class Endpoint:
         self.status, self.headers = status, {name.replace("_", "-"): value for name, value in headers.items()}
         self.body = {"access_token": "t", "expires_in": 86400} if body is None else body
 
-    def __call__(self, url: str, content: bytes, headers: dict[str, str]) -> Answered:
+    def __call__(self, url: str, content: bytes, headers: dict[str, str]) -> HttpAnswer:
         self.asked.append((url, parse_qs(content.decode()), headers))
         raw = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
-        return Answered(status=self.status, headers=self.headers, body=raw)
+        return HttpAnswer(status=self.status, headers=self.headers, body=raw)
 
 
 class Clock:

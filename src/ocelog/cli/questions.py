@@ -8,7 +8,7 @@ import typer
 
 from ocelog.app.sources import GivenSecret
 from ocelog.cli.secret_input import asked_secret
-from ocelog.cli.source_options import Said, written_backfill
+from ocelog.cli.source_options import SourceOptions, written_backfill
 from ocelog.errors import ConfigError, SourceUnavailableError
 from ocelog.product import Answers, Product, Question, Step
 
@@ -30,20 +30,20 @@ def asked(prompt: str, check: Callable[[str], T], default: str | None = None, **
             say(f"  {error}")
 
 
-def answered(said: Said, questions: Sequence[Question], step: Step) -> Said:
+def answered(chosen: SourceOptions, questions: Sequence[Question], step: Step) -> SourceOptions:
     """Ask `questions` of `step`, again and again until the answers go together, and what they name answers.
 
     What was answered before is offered again. An address that does not answer is kept by whoever insists.
     """
     unreached: Answers | None = None
     while True:
-        before = answers_of(said)
+        before = answers_of(chosen)
         for question in questions:
-            said = _answered(said, question, before)
-        answers = answers_of(said)
+            chosen = _answered(chosen, question, before)
+        answers = answers_of(chosen)
         try:
             step.check(answers)
-            if step.reach is not None and not said.no_check and answers != unreached:
+            if step.reach is not None and not chosen.no_check and answers != unreached:
                 say("  Trying whether it answers ...")
                 step.reach(answers)
         except ConfigError as error:
@@ -52,17 +52,17 @@ def answered(said: Said, questions: Sequence[Question], step: Step) -> Said:
             say(f"  {error} Correct it, or press Enter to keep it.")
             unreached = answers
         else:
-            return said
+            return chosen
 
 
-def answers_of(said: Said) -> Answers:
-    """Return what was said, by the name of the setting."""
-    return {**said.own, "log_types": said.log_type or []}
+def answers_of(chosen: SourceOptions) -> Answers:
+    """Return what was chosen, by the name of the setting."""
+    return {**chosen.own, "log_types": chosen.log_type or []}
 
 
-def _answered(said: Said, question: Question, before: Answers) -> Said:
+def _answered(chosen: SourceOptions, question: Question, before: Answers) -> SourceOptions:
     """Ask one question; what was answered `before` is its default, unless that followed from other answers."""
-    own, answers = dict(said.own), answers_of(said)
+    own, answers = dict(chosen.own), answers_of(chosen)
     own.pop(question.option, None)
     if question.asked(answers):
         if question.before:
@@ -82,21 +82,21 @@ def _answered(said: Said, question: Question, before: Answers) -> Said:
         )
         if value is not None:
             own[question.option] = value
-    return replace(said, own=own)
+    return replace(chosen, own=own)
 
 
-def log_types(said: Said, product: Product) -> Said:
+def log_types(chosen: SourceOptions, product: Product) -> SourceOptions:
     """Ask what is read, by default what was chosen before; say what an account needs for it."""
-    present = said.log_type or list(product.log_types)
+    present = chosen.log_type or list(product.log_types)
     while True:
-        chosen = [
+        wanted = [
             kind.log_type
             for kind in product.log_types.values()
             if typer.confirm(f"Read {kind.title}?", default=kind.log_type in present, err=True)
         ]
-        if chosen:
-            say(product.rights(chosen))
-            return replace(said, log_type=chosen)
+        if wanted:
+            say(product.rights(wanted))
+            return replace(chosen, log_type=wanted)
         say("  Nothing is left to read: choose at least one.")
 
 
@@ -109,8 +109,9 @@ def secret() -> GivenSecret:
             say(f"  {error}")
 
 
-def backfill(said: Said) -> Said:
+def backfill(chosen: SourceOptions) -> SourceOptions:
     """Ask how far back to read."""
     return replace(
-        said, backfill=asked("How far back to read (30d, 90d, all)", written_backfill, default=said.backfill or "30d")
+        chosen,
+        backfill=asked("How far back to read (30d, 90d, all)", written_backfill, default=chosen.backfill or "30d"),
     )

@@ -11,7 +11,7 @@ from ocelog.app.sources import GivenSecret, products
 from ocelog.cli import completion, health, show, wizard
 from ocelog.cli import source_options as options
 from ocelog.cli.secret_input import asked_secret
-from ocelog.cli.source_options import Said
+from ocelog.cli.source_options import SourceOptions
 from ocelog.cli.source_trial import new_row, prove, say_conflict
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
@@ -26,17 +26,17 @@ def add(
     kind: Annotated[str | None, typer.Argument(help=f"Whose logs: {' or '.join(products())}.")] = None,
     name: Annotated[str | None, typer.Argument(help="Any text: 'prod', '내 Wiz 로그'.")] = None,
     *,
-    said: Said,
+    chosen: SourceOptions,
 ) -> None:
     """Add a Wiz tenant. With no options on a terminal, it asks, and says at each step what to click in Wiz."""
     product = _product(kind, name)
     with opened() as installation:
         # A lost key is told before anything is asked.
         installation.vault()
-        if said.is_blank and wizard.somebody_is_there():
-            row, secret = wizard.ask(installation, product, name, said)
+        if chosen.is_blank and wizard.somebody_is_there():
+            row, secret = wizard.ask(installation, product, name, chosen)
         else:
-            row, secret = _described(installation, product, name, said)
+            row, secret = _described(installation, product, name, chosen)
         resumes = sources.add(installation, row, secret)
     typer.echo(f"Added {row.name!r}{' again' if resumes else ''} (id {row.id}).")
     typer.echo("Next: ocelog pull")
@@ -53,19 +53,19 @@ def _product(kind: str | None, name: str | None) -> Product:
 
 
 def _described(
-    installation: Installation, product: Product, name: str | None, said: Said
+    installation: Installation, product: Product, name: str | None, chosen: SourceOptions
 ) -> tuple[SourceRow, GivenSecret]:
     """Return the source that the options describe and its secret, proven if that is wanted."""
-    secret = said.secret()
-    missing = [each.flag for each in product.options if each.required and each.name not in said.own]
+    secret = chosen.secret()
+    missing = [each.flag for each in product.options if each.required and each.name not in chosen.own]
     if name is None:
         missing.insert(0, f"{product.name} NAME")
     if name is None or missing:
         raise ConfigError(f"Missing: {', '.join(missing)}. See: ocelog source add --help")
-    row = new_row(installation, product, name, said)
+    row = new_row(installation, product, name, chosen)
     secret = secret or asked_secret()
     say_conflict(row)
-    if not said.no_check:
+    if not chosen.no_check:
         prove(row, secret, "Nothing was saved; --no-check saves anyway.")
     return row, secret
 
@@ -75,25 +75,27 @@ def edit(
     name: Name,
     *,
     no_project: Annotated[bool, typer.Option("--no-project", help="Read every project again.")] = False,
-    said: Said,
+    chosen: SourceOptions,
 ) -> None:
     """Change a source; what you do not name stays as it is. A running service notices.
 
     --project and --log-type replace the whole list. A wider backfill reads only what is missing.
     """
     if no_project:
-        said = replace(said, own={**said.own, "projects": []})
-    if said.is_blank:
+        chosen = replace(chosen, own={**chosen.own, "projects": []})
+    if chosen.is_blank:
         raise ConfigError("No change was given, such as --poll 1m. See: ocelog source edit --help")
-    secret = said.secret()
+    secret = chosen.secret()
     with opened() as installation:
         before = sources.find(installation, name)
-        row = sources.edited(before, said.settings(sources.product_of(before), source_settings(before)), said.streams())
+        row = sources.edited(
+            before, chosen.settings(sources.product_of(before), source_settings(before)), chosen.streams()
+        )
         sources.refuse_other_tenant(installation, before, row)
-        if said.reaches_anew and not said.anyway:
+        if chosen.reaches_anew and not chosen.anyway:
             sources.refuse_twin(installation, row)
         say_conflict(row)
-        if not said.no_check and (secret is not None or said.reaches_anew):
+        if not chosen.no_check and (secret is not None or chosen.reaches_anew):
             proof = secret or GivenSecret(value=sources.reveal(installation, row))
             prove(row, proof, "Nothing was changed; --no-check changes anyway.")
         if secret is not None:
@@ -115,15 +117,15 @@ def edit(
     common=("client_secret_file", "client_secret_env", "client_secret_ref", "anyway"),
     wanted=lambda option: option.rotates,
 )
-def rotate(name: Name, *, said: Said) -> None:
+def rotate(name: Name, *, chosen: SourceOptions) -> None:
     """Replace the client secret, after checking that the new one works. Nothing is pulled again."""
-    secret = said.secret()
+    secret = chosen.secret()
     with opened() as installation:
         before = row = sources.find(installation, name)
         secret = secret or asked_secret("New client secret")
-        if said.own:
-            row = sources.edited(before, said.settings(sources.product_of(before), source_settings(before)), {})
-            if not said.anyway:
+        if chosen.own:
+            row = sources.edited(before, chosen.settings(sources.product_of(before), source_settings(before)), {})
+            if not chosen.anyway:
                 sources.refuse_twin(installation, row)
         found = sources.check(source_settings(row), secret.value, health.waiting)
         health.demand([item for item in found if item.name in {"address", "token"}], "The old secret stays.")

@@ -1,4 +1,4 @@
-"""What the options of `ocelog source add` and `edit` mean, said once for both."""
+"""What the options of `ocelog source add` and `edit` mean, in one place for both."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
@@ -38,8 +38,8 @@ SecretRef: TypeAlias = Annotated[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What was said on the command line, one field an option; None: not said."""
+class SourceOptions:
+    """What was chosen on the command line, one field per option; None: not chosen."""
 
     client_secret_file: SecretFile = None
     client_secret_env: SecretEnv = None
@@ -79,12 +79,12 @@ class Said:
     ] = False
 
     own: Mapping[str, Any] = field(default_factory=dict)
-    """What was said about the settings of the product, by their names: those of `Product.options`."""
+    """What was chosen about the settings of the product, by their names: those of `Product.options`."""
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was said about the tenant."""
-        return self == Said(no_check=self.no_check, anyway=self.anyway)
+        """Whether nothing was chosen about the tenant."""
+        return self == SourceOptions(no_check=self.no_check, anyway=self.anyway)
 
     @property
     def reaches_anew(self) -> bool:
@@ -99,7 +99,7 @@ class Said:
         )
 
     def settings(self, product: Product, before: SourceSettings | None) -> SourceSettings:
-        """Return `before`, or the defaults, with what was said. Raises ConfigError."""
+        """Return `before`, or the defaults, with what was chosen. Raises ConfigError."""
         flags = {each.name: each.flag for other in products().values() for each in other.options}
         options = {each.name: each for each in product.options}
         given = dict[str, Any]()
@@ -112,7 +112,7 @@ class Said:
         return product.choose(before, given)
 
     def streams(self) -> dict[str, Any]:
-        """Return what was said about how the streams are read. Raises ConfigError."""
+        """Return what was chosen about how the streams are read. Raises ConfigError."""
         chosen = {
             "backfill": None if self.backfill is None else written_backfill(self.backfill),
             "sweep": self.sweep,
@@ -125,26 +125,26 @@ class Said:
 def with_options(
     common: Collection[str] | None = None, wanted: Callable[[Option], bool] = lambda _: True
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return what gives a command options in the place of its parameter `said`.
+    """Return what gives a command options in the place of its parameter `chosen`.
 
-    These are the `wanted` ones of the products, and the fields of `Said` that are in `common` (None: all of them).
+    These are the `wanted` ones of the products, and the fields of `SourceOptions` in `common` (None: all of them).
     """
-    shared = [each for each in inspect.signature(Said).parameters.values() if each.name != "own"]
+    shared = [each for each in inspect.signature(SourceOptions).parameters.values() if each.name != "own"]
     shared = [each for each in shared if common is None or each.name in common]
     known = {each.name: each for product in products().values() for each in product.options if wanted(each)}
     theirs = [_parameter(each) for each in known.values()]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = [each for each in inspect.signature(command).parameters.values() if each.name != "said"]
+        own = [each for each in inspect.signature(command).parameters.values() if each.name != "chosen"]
 
         @wraps(command)
         def unfolded(**given: Any) -> None:
             values = {each.name: given.pop(each.name) for each in theirs}
-            said = Said(
+            chosen = SourceOptions(
                 **{each.name: given.pop(each.name) for each in shared},
                 own={name: value for name, value in values.items() if value is not None},
             )
-            command(**given, said=said)
+            command(**given, chosen=chosen)
 
         # Both are what typer reads.
         all_ = [*own, *theirs, *shared]

@@ -4,7 +4,7 @@ from ocelog.app import sources
 from ocelog.app.source_settings import source_settings
 from ocelog.app.sources import GivenSecret
 from ocelog.cli import health, show
-from ocelog.cli.source_options import Said
+from ocelog.cli.source_options import SourceOptions
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.model import SourceRow
@@ -23,11 +23,11 @@ def free_name(installation: Installation, name: str) -> str:
     return name
 
 
-def new_row(installation: Installation, product: Product, name: str, said: Said) -> SourceRow:
+def new_row(installation: Installation, product: Product, name: str, chosen: SourceOptions) -> SourceRow:
     """Return the source that would be added. Raises ConfigError if it may not be."""
-    row = sources.row_of(free_name(installation, name), said.settings(product, None), said.streams())
+    row = sources.row_of(free_name(installation, name), chosen.settings(product, None), chosen.streams())
     sources.resumes(installation, row)
-    if not said.anyway:
+    if not chosen.anyway:
         sources.refuse_twin(installation, row)
     return row
 

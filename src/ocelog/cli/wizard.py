@@ -8,7 +8,7 @@ from functools import partial
 from ocelog.app.sources import GivenSecret
 from ocelog.cli import questions
 from ocelog.cli.questions import asked, say
-from ocelog.cli.source_options import Said
+from ocelog.cli.source_options import SourceOptions
 from ocelog.cli.source_trial import free_name, new_row, prove
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
@@ -17,11 +17,11 @@ from ocelog.product import LOG_TYPES, SECRET, Product, Question, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class TenantAnswers:
     """All that adding a tenant needs."""
 
     name: str
-    said: Said
+    chosen: SourceOptions
     secret: GivenSecret
 
 
@@ -30,7 +30,9 @@ def somebody_is_there() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def ask(installation: Installation, product: Product, name: str | None, said: Said) -> tuple[SourceRow, GivenSecret]:
+def ask(
+    installation: Installation, product: Product, name: str | None, chosen: SourceOptions
+) -> tuple[SourceRow, GivenSecret]:
     """Ask for everything that adding a tenant needs, until it works or the person wants it saved as it is."""
     free = partial(free_name, installation)
     if name is not None:
@@ -39,22 +41,22 @@ def ask(installation: Installation, product: Product, name: str | None, said: Sa
         f"Adding a {product.title} tenant. Have {product.title} open in a browser, as a user who may make service "
         "accounts."
     )
-    answers = _asked(product, name or asked("A name for this tenant, for example prod", free), said)
+    answers = _asked(product, name or asked("A name for this tenant, for example prod", free), chosen)
     while True:
         try:
-            row = new_row(installation, product, answers.name, answers.said)
-            if not answers.said.no_check:
+            row = new_row(installation, product, answers.name, answers.chosen)
+            if not answers.chosen.no_check:
                 say("\nTrying the account ...")
                 prove(row, answers.secret, "Nothing is saved yet.")
         except OcelogError as error:
             say(f"\n{error}")
             answers = _corrected(product, answers, free)
         else:
-            said = questions.backfill(answers.said)
-            return new_row(installation, product, answers.name, said), answers.secret
+            chosen = questions.backfill(answers.chosen)
+            return new_row(installation, product, answers.name, chosen), answers.secret
 
 
-def _asked(product: Product, name: str, said: Said) -> Answered:
+def _asked(product: Product, name: str, chosen: SourceOptions) -> TenantAnswers:
     secret: GivenSecret | None = None
     for number, step in enumerate(product.steps, 1):
         say(f"\nStep {number}: {step.title}.\n{step.text}")
@@ -64,39 +66,39 @@ def _asked(product: Product, name: str, said: Said) -> Answered:
                 pending.append(asking)
                 continue
             if pending:
-                said = questions.answered(said, pending, step)
+                chosen = questions.answered(chosen, pending, step)
                 pending.clear()
             if asking == LOG_TYPES:
-                said = questions.log_types(said, product)
+                chosen = questions.log_types(chosen, product)
             elif asking == SECRET:
                 secret = questions.secret()
-    return Answered(name=name, said=said, secret=secret or questions.secret())
+    return TenantAnswers(name=name, chosen=chosen, secret=secret or questions.secret())
 
 
-def _corrected(product: Product, answers: Answered, free: Callable[[str], str]) -> Answered:
+def _corrected(product: Product, answers: TenantAnswers, free: Callable[[str], str]) -> TenantAnswers:
     """Ask what to do about answers that do not work, and change nothing but that."""
-    said = answers.said
+    chosen = answers.chosen
     asked_together = dict[str, tuple[Step, list[Question]]]()
     for step in product.steps:
         for question in step.questions:
-            if isinstance(question, Question) and question.asked(questions.answers_of(said)):
+            if isinstance(question, Question) and question.asked(questions.answers_of(chosen)):
                 asked_together.setdefault(question.letter, (step, []))[1].append(question)
 
-    def with_said(again: Said) -> Answered:
-        return replace(answers, said=again)
+    def with_choice(again: SourceOptions) -> TenantAnswers:
+        return replace(answers, chosen=again)
 
-    choices: dict[str, tuple[str, Callable[[], Answered]]] = {"r": ("try again", lambda: answers)}
+    choices: dict[str, tuple[str, Callable[[], TenantAnswers]]] = {"r": ("try again", lambda: answers)}
     for letter, (step, some) in asked_together.items():
-        values = ", ".join(str(said.own.get(each.option, each.unset)) for each in some)
+        values = ", ".join(str(chosen.own.get(each.option, each.unset)) for each in some)
         choices[letter] = (
             f"change {some[0].label} ({values})",
-            lambda step=step, some=some: with_said(questions.answered(said, some, step)),  # type: ignore[misc] # mypy
+            lambda step=step, some=some: with_choice(questions.answered(chosen, some, step)),  # type: ignore[misc] # mypy
         )
     choices |= {
         "s": ("change the client secret", lambda: replace(answers, secret=questions.secret())),
         "l": (
-            f"change what is read ({', '.join(said.log_type or ())})",
-            lambda: with_said(questions.log_types(said, product)),
+            f"change what is read ({', '.join(chosen.log_type or ())})",
+            lambda: with_choice(questions.log_types(chosen, product)),
         ),
         "n": (
             f"change the name ({answers.name})",
@@ -104,7 +106,7 @@ def _corrected(product: Product, answers: Answered, free: Callable[[str], str]) 
         ),
         "k": (
             "keep it as it is, and correct it later: ocelog source edit NAME",
-            lambda: with_said(replace(said, no_check=True)),
+            lambda: with_choice(replace(chosen, no_check=True)),
         ),
         "q": ("quit; nothing is saved", _quit),
     }
@@ -114,7 +116,7 @@ def _corrected(product: Product, answers: Answered, free: Callable[[str], str]) 
     return change()
 
 
-def _quit() -> Answered:
+def _quit() -> TenantAnswers:
     raise ConfigError("Nothing was saved.")
 
 

@@ -33,7 +33,7 @@ def _retention(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Every setting, read and checked; `KNOWN` says what each means."""
+    """Every setting, read and checked; `SETTINGS` says what each means."""
 
     home: Path
     key_file: Path | None
@@ -50,7 +50,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class SettingSpec:
     """How one setting is read."""
 
     default: object
@@ -59,53 +59,57 @@ class Known:
     only_environment: bool = False
 
 
-KNOWN: dict[str, Known] = {
-    "home": Known(
+SETTINGS: dict[str, SettingSpec] = {
+    "home": SettingSpec(
         default=None,
         read=_path,
         doc="Folder of the ledger, the lake and the key; ~/.local/share/ocelog if it is not set.",
         only_environment=True,
     ),
-    "key_file": Known(
+    "key_file": SettingSpec(
         default=None,
         read=_path,
         doc="File with the key that encrypts secrets, instead of `key` in the home.",
         only_environment=True,
     ),
-    "threads": Known(default=4, read=whole(1, 64), doc="How many time ranges of one stream may be read at once."),
-    "publish_bytes": Known(default=64_000_000, read=size, doc="Publish a table when this much waits, such as 64MB."),
-    "publish_after": Known(
+    "threads": SettingSpec(default=4, read=whole(1, 64), doc="How many time ranges of one stream may be read at once."),
+    "publish_bytes": SettingSpec(
+        default=64_000_000, read=size, doc="Publish a table when this much waits, such as 64MB."
+    ),
+    "publish_after": SettingSpec(
         default=timedelta(minutes=5),
         read=between(timedelta(seconds=1), timedelta(days=1)),
         doc="Publish a table when its oldest part has waited this long.",
     ),
-    "part_grace": Known(
+    "part_grace": SettingSpec(
         default=timedelta(minutes=10),
         # Longer than the longest query, or files would go away under it.
         read=between(timedelta(minutes=10), timedelta(days=7)),
         doc="Keep published part files this long, for queries that began before; at least 10m.",
     ),
-    "retention": Known(
+    "retention": SettingSpec(
         default="off",
         read=_retention,
         doc="Delete rows whose p_event_time is older than this, per table: `wiz_audit=400d, rejections=90d`; at least "
         "7d. The current version of an open issue or finding is never deleted.",
     ),
-    "query_timeout": Known(
+    "query_timeout": SettingSpec(
         default=timedelta(seconds=60),
         read=between(timedelta(seconds=1), timedelta(minutes=9)),
         doc="Interrupt a query after this long; at most 9m.",
     ),
-    "query_memory": Known(
+    "query_memory": SettingSpec(
         default=1_000_000_000, read=size, doc="Memory that a query may use, such as 1GB; the rest goes to disk."
     ),
-    "log_format": Known(
+    "log_format": SettingSpec(
         default="auto",
         read=choice("auto", "text", "json"),
         doc="auto: lines for people on a terminal, JSON elsewhere; text: lines everywhere.",
     ),
-    "log_level": Known(default="info", read=choice("debug", "info", "warning", "error"), doc="Minimum log level."),
-    "debug": Known(default=False, read=switch, doc="Show the traceback of an unexpected error."),
+    "log_level": SettingSpec(
+        default="info", read=choice("debug", "info", "warning", "error"), doc="Minimum log level."
+    ),
+    "debug": SettingSpec(default=False, read=switch, doc="Show the traceback of an unexpected error."),
 }
 
 
@@ -129,7 +133,7 @@ def as_written(name: str, value: object) -> str | None:
             return "yes" if value else "no"
         case timedelta():
             return write_duration(value)
-        case int() if KNOWN[name].read is size:
+        case int() if SETTINGS[name].read is size:
             return exact_size(value)
         case other:
             return str(other)
@@ -171,12 +175,12 @@ def explain(environment: Mapping[str, str] | None = None) -> list[Setting]:
     file = home / FILE_NAME
     written = _read_file(file)
     _refuse_unknown_variables(environment)
-    found = [_one(name, environment, written, file) for name in KNOWN]
+    found = [_one(name, environment, written, file) for name in SETTINGS]
     return [replace(each, value=home) if each.name == "home" else each for each in found]
 
 
 def _one(name: str, environment: Mapping[str, str], written: Mapping[str, str], file: Path) -> Setting:
-    known = KNOWN[name]
+    known = SETTINGS[name]
     variable = _PREFIX + name.upper()
     if environment.get(variable):
         text, origin = environment[variable], variable
@@ -217,8 +221,8 @@ def _read_file(path: Path) -> dict[str, str]:
 
 
 def _text(name: object, value: object, path: Path) -> str:
-    allowed = [each for each, known in KNOWN.items() if not known.only_environment]
-    if name in KNOWN and name not in allowed:
+    allowed = [each for each, known in SETTINGS.items() if not known.only_environment]
+    if name in SETTINGS and name not in allowed:
         raise ConfigError(f"{path}: {name} can only be set as {_PREFIX}{str(name).upper()}.")
     if name not in allowed:
         raise ConfigError(f"{path}: there is no setting {str(name)!r}{suggest(str(name), allowed)}")
@@ -229,7 +233,7 @@ def _text(name: object, value: object, path: Path) -> str:
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     """Refuse a variable that is nearly one of ours; others may be a person's own, for a secret perhaps."""
-    ours = [_PREFIX + name.upper() for name in KNOWN] + ["OCELOG_KEY"]
+    ours = [_PREFIX + name.upper() for name in SETTINGS] + ["OCELOG_KEY"]
     for name in environment:
         if name.startswith(_PREFIX) and name not in ours:
             meant = suggest(name, ours, cutoff=0.85)

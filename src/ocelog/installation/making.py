@@ -17,7 +17,7 @@ from ocelog.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class MadeHome:
     """What `make` did."""
 
     home: Home
@@ -29,7 +29,7 @@ class Made:
     """Whether only its home.json was written again."""
 
 
-def make(path: Path, *, ledger_url: str | None) -> Made:
+def make(path: Path, *, ledger_url: str | None) -> MadeHome:
     """Make a home at `path`, or complete one whose key or home.json is lost or damaged.
 
     Raises HomeError, also if the ledger is gone, or is not that of the lake in `path`.
@@ -44,7 +44,7 @@ def make(path: Path, *, ledger_url: str | None) -> Made:
             raise HomeError(f"{path} is a home already, with another ledger: choose another folder with --home.")
         Ledger.open(place.ledger_url, create=False).close()
         new_key, old_key = _make_key(place.key_file)
-        return Made(home=place, new=False, new_key=new_key, old_key=old_key)
+        return MadeHome(home=place, new=False, new_key=new_key, old_key=old_key)
     remains = home.has_remains(path)
     if ledger_url is None and (damaged or remains):
         _refuse_lost_ledger(path)
@@ -57,7 +57,7 @@ def make(path: Path, *, ledger_url: str | None) -> Made:
     if damaged:
         home.move_aside(real / "home.json")
     made = home.finish(real, ledger_url=ledger_url)
-    return Made(home=made, new=not remains, new_key=new_key, old_key=old_key, mended=remains)
+    return MadeHome(home=made, new=not remains, new_key=new_key, old_key=old_key, mended=remains)
 
 
 def _refuse_lost_ledger(path: Path) -> None:

@@ -17,7 +17,7 @@ from ocelog.sources.wiz.envelope import (
     UnknownShapeError,
     open_envelope,
 )
-from ocelog.sources.wiz.exchange import Answered
+from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.partial import failed_fields
 from ocelog.sources.wiz.streams import Root
 
@@ -62,7 +62,7 @@ Reply: TypeAlias = Answer | FieldsRefused | TokenRefused
 
 
 def read_answer(
-    answered: Answered, root: Root, *, after: str | None, asked_us: int, refused: frozenset[str] = frozenset()
+    answered: HttpAnswer, root: Root, *, after: str | None, asked_us: int, refused: frozenset[str] = frozenset()
 ) -> Reply:
     """Say what `answered` means as the answer to a request about `root`, asked with the cursor `after`.
 
@@ -102,7 +102,7 @@ def read_answer(
     return page
 
 
-def read_cheap(answered: Answered) -> TokenRefused | None:
+def read_cheap(answered: HttpAnswer) -> TokenRefused | None:
     """Say what `answered` means as the answer to a request that is about no log type; None if the API took it.
 
     Raises what `read_answer` does.
@@ -116,7 +116,7 @@ def read_cheap(answered: Answered) -> TokenRefused | None:
     return None
 
 
-def _token_refused(answered: Answered) -> TokenRefused:
+def _token_refused(answered: HttpAnswer) -> TokenRefused:
     page = answered.web_page
     shown = "" if page is None else f" with a web page{page}, which a proxy on the way may have sent"
     return TokenRefused(
@@ -124,7 +124,7 @@ def _token_refused(answered: Answered) -> TokenRefused:
     )
 
 
-def _shut_out(answered: Answered) -> AccessRefusedError:
+def _shut_out(answered: HttpAnswer) -> AccessRefusedError:
     try:
         errors = open_envelope(answered.body, "", answered.readable).errors
     except (GarbledError, UnknownShapeError):
@@ -134,7 +134,7 @@ def _shut_out(answered: Answered) -> AccessRefusedError:
     return AccessRefusedError(answered.told(f"Wiz refused even the smallest request (HTTP 403){what}. {todo}"))
 
 
-def _named(answered: Answered, envelope: Envelope) -> Answered:
+def _named(answered: HttpAnswer, envelope: Envelope) -> HttpAnswer:
     """Return `answered` with the request id that its errors carry, if its headers have none."""
     found = next((error.request_id for error in envelope.errors if error.request_id), None)
     if answered.request_id or found is None:
@@ -158,7 +158,7 @@ def _page(envelope: Envelope, *, asked_us: int, request_id: str | None, refused:
     )
 
 
-def _with_errors(answered: Answered, envelope: Envelope, page: Page | None, root: Root, after: str | None) -> Reply:
+def _with_errors(answered: HttpAnswer, envelope: Envelope, page: Page | None, root: Root, after: str | None) -> Reply:
     errors = envelope.errors
     request_id = answered.request_id
     codes = {error.code for error in errors}
@@ -196,7 +196,7 @@ def _denies(error: GraphError) -> bool:
     return error.code in _DENIED_CODES or (not error.code and bool(_DENIED.search(error.message)))
 
 
-def _refuse_if_denied(answered: Answered, errors: Sequence[GraphError], root: Root) -> None:
+def _refuse_if_denied(answered: HttpAnswer, errors: Sequence[GraphError], root: Root) -> None:
     denied = next((error for error in errors if _denies(error)), None)
     if denied is None and answered.status != 403:
         return
@@ -228,7 +228,7 @@ def _check_access(root: Root) -> str:
     )
 
 
-def _fail(answered: Answered, status: int) -> NoReturn:
+def _fail(answered: HttpAnswer, status: int) -> NoReturn:
     """Raise what an HTTP status means that comes with no GraphQL answer."""
     wait = answered.wait
     if status == 429:
@@ -245,7 +245,7 @@ def _fail(answered: Answered, status: int) -> NoReturn:
     raise ContractBrokenError(answered.told(f"The API URL answered HTTP {status}: check that it is the right one"))
 
 
-def _garbled(answered: Answered, root: Root, error: GarbledError) -> NoReturn:
+def _garbled(answered: HttpAnswer, root: Root, error: GarbledError) -> NoReturn:
     kind = answered.readable(answered.headers.get("content-type", "no content type").split(";")[0])
     came = (
         f"{len(answered.body)} bytes of {kind} that are not a complete GraphQL answer ({answered.readable(str(error))})"

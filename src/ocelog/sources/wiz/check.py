@@ -29,7 +29,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 8.0
 Found = TypeVar("Found")
 
 
-class Checked(Protocol):
+class CheckableSource(Protocol):
     """What is checked: one tenant as one service account sees it."""
 
     @property
@@ -55,7 +55,7 @@ class Checked(Protocol):
 class _Tries:
     """Calls that are tried again while Wiz is busy, until the check's patience is used up."""
 
-    def __init__(self, source: Checked, told: Callable[[str], None], sleep: Callable[[float], None]) -> None:
+    def __init__(self, source: CheckableSource, told: Callable[[str], None], sleep: Callable[[float], None]) -> None:
         self._told = told
         self._sleep = sleep
         # At a rate far below 1 the requests of a check alone take longer.
@@ -80,7 +80,7 @@ class _Tries:
 
 
 def check(
-    source: Checked,
+    source: CheckableSource,
     *,
     our_now: Callable[[], datetime] = lambda: datetime.now(UTC),
     told: Callable[[str], None] = lambda _: None,
@@ -101,7 +101,7 @@ def check(
     return [*items, *queries, *_projects(source, queries, denied), *_project_ids(source)]
 
 
-def _way_in(source: Checked, tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
+def _way_in(source: CheckableSource, tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
     try:
         tries.of(source.fetch_token)
     except AccessRefusedError as error:
@@ -114,7 +114,7 @@ def _way_in(source: Checked, tries: _Tries, our_now: Callable[[], datetime]) -> 
     yield from _address(source, tries, our_now)
 
 
-def _address(source: Checked, tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
+def _address(source: CheckableSource, tries: _Tries, our_now: Callable[[], datetime]) -> Iterator[HealthItem]:
     try:
         url = source.api_url()
     except OcelogError as error:
@@ -163,7 +163,7 @@ _THROTTLED = (
 )
 
 
-def _query(source: Checked, tries: _Tries, root: Root) -> tuple[HealthItem, AccessRefusedError | None]:
+def _query(source: CheckableSource, tries: _Tries, root: Root) -> tuple[HealthItem, AccessRefusedError | None]:
     """Ask for one record of the last day; return what was found, and the refusal if it was refused."""
     name = root.short
 
@@ -217,7 +217,7 @@ def _answered(root: Root, total: int | None, refused: frozenset[str]) -> HealthI
     )
 
 
-def _projects(source: Checked, queries: list[HealthItem], denied: Collection[str]) -> Iterator[HealthItem]:
+def _projects(source: CheckableSource, queries: list[HealthItem], denied: Collection[str]) -> Iterator[HealthItem]:
     """Report the log types without projects: they come whole or, to an account bound to some, not at all.
 
     Nothing is said of a binding unless Wiz denied access: an outage or a missing scope says nothing about it.
@@ -244,7 +244,7 @@ def _projects(source: Checked, queries: list[HealthItem], denied: Collection[str
             )
 
 
-def _project_ids(source: Checked) -> Iterator[HealthItem]:
+def _project_ids(source: CheckableSource) -> Iterator[HealthItem]:
     """Tell which projects nothing belongs to.
 
     The API answers for an id that no project has as for one without records, and nothing that the scopes of a log type
@@ -272,7 +272,7 @@ def _project_ids(source: Checked) -> Iterator[HealthItem]:
         yield HealthItem(name="project ids", state=HealthState.OK, text=f"each has records{untried}")
 
 
-def _count(source: Checked, root: Root, project: str) -> int | None:
+def _count(source: CheckableSource, root: Root, project: str) -> int | None:
     """Return how many records of `root` belong to `project`; None if that cannot be known: other items say why."""
     try:
         ask = Ask(

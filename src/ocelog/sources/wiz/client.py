@@ -16,7 +16,7 @@ from ocelog.errors import SourceUnavailableError
 from ocelog.sources.wiz.deadline import Deadline
 from ocelog.sources.wiz.endpoints import is_loopback
 from ocelog.sources.wiz.envelope import readable
-from ocelog.sources.wiz.exchange import Answered
+from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.opening import open_http
 from ocelog.sources.wiz.settings import WizSettings
 
@@ -54,7 +54,7 @@ class Client:
         self._opening = threading.Lock()
         self._closed = False
 
-    def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answered:
+    def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> HttpAnswer:
         """Send `content` and return the whole answer, whatever its status.
 
         Raises SourceUnavailableError; ConfigError if the CA file or the environment does not let anyone ask.
@@ -68,7 +68,7 @@ class Client:
             http.stream("POST", url, content=content, headers=dict(headers), extensions=extensions) as answer,
         ):
             heard = self._monotonic()
-            return Answered(
+            return HttpAnswer(
                 status=answer.status_code,
                 headers={name.lower(): value for name, value in answer.headers.items()},
                 body=self._read(answer, host),

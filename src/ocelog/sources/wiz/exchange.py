@@ -22,7 +22,7 @@ _REQUEST_ID_NAMES = ("x-request-id", "x-wiz-request-id", "x-amzn-requestid", "x-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class HttpAnswer:
     """One HTTP answer, with its body unpacked. Header names are in lower case."""
 
     status: int

@@ -31,7 +31,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class _QueryField:
     """One field or fragment of a query, and where it stands."""
 
     node: Any
@@ -77,7 +77,7 @@ def record_paths(text: str, root: Root) -> frozenset[str]:
     )
 
 
-def _parse(text: str, root: Root) -> tuple["SelectionSetNode", list[_Asked]]:
+def _parse(text: str, root: Root) -> tuple["SelectionSetNode", list[_QueryField]]:
     from graphql import OperationDefinitionNode, parse  # noqa: PLC0415 - 100 ms that most processes never need
 
     operation = parse(text).definitions[0]
@@ -86,18 +86,18 @@ def _parse(text: str, root: Root) -> tuple["SelectionSetNode", list[_Asked]]:
     return operation.selection_set, list(_walk(operation.selection_set, "Query", (), root))
 
 
-def _walk(chosen: "SelectionSetNode", owner: str | None, path: tuple[str, ...], root: Root) -> Iterator[_Asked]:
+def _walk(chosen: "SelectionSetNode", owner: str | None, path: tuple[str, ...], root: Root) -> Iterator[_QueryField]:
     from graphql import FieldNode, InlineFragmentNode  # noqa: PLC0415 - see _parse
 
     for node in chosen.selections:
         if isinstance(node, FieldNode):
             inner = (*path, (node.alias or node.name).value)
-            yield _Asked(node=node, name=node.name.value, owner=owner, path=inner)
+            yield _QueryField(node=node, name=node.name.value, owner=owner, path=inner)
             if node.selection_set is not None:
                 yield from _walk(node.selection_set, _type_at(inner, root), inner, root)
         elif isinstance(node, InlineFragmentNode) and node.type_condition is not None:
             member = node.type_condition.name.value
-            yield _Asked(node=node, name=None, owner=member, path=path)
+            yield _QueryField(node=node, name=None, owner=member, path=path)
             yield from _walk(node.selection_set, member, path, root)
 
 
@@ -107,7 +107,7 @@ def _type_at(path: tuple[str, ...], root: Root) -> str | None:
     return root.types.get(".".join(path[2:])) if len(path) > 2 else root.record_type
 
 
-def _refused_by(error: GraphError, asked: Sequence[_Asked]) -> list[_Asked]:
+def _refused_by(error: GraphError, asked: Sequence[_QueryField]) -> list[_QueryField]:
     """Return what `error` is about: by its place in the query, by its path in the answer, or by the names it gives."""
     fragment = _FRAGMENT.search(error.message)
     unknown = _UNKNOWN_FIELD.search(error.message)
@@ -126,7 +126,7 @@ def _refused_by(error: GraphError, asked: Sequence[_Asked]) -> list[_Asked]:
     return [found for found in candidates if found.owner == unknown[2]]
 
 
-def _check_dispensable(found: _Asked, error: GraphError, root: Root) -> None:
+def _check_dispensable(found: _QueryField, error: GraphError, root: Root) -> None:
     inside = found.path[1:2] == ("nodes",) and len(found.path) > 2
     if not inside and found.name is not None and found.path[-1] not in _COUNTS:
         raise ContractBrokenError(f"Wiz's API does not accept Ocelog's request for {root.title}: {error.message}")

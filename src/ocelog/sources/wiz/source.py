@@ -18,7 +18,7 @@ from ocelog.sources.wiz.answers import FieldsRefused, Reply, TokenRefused, read_
 from ocelog.sources.wiz.check import check
 from ocelog.sources.wiz.client import Client
 from ocelog.sources.wiz.endpoints import api_url_of
-from ocelog.sources.wiz.exchange import Answered
+from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.rate import Pace
 from ocelog.sources.wiz.selection import Selection, without
 from ocelog.sources.wiz.settings import WizSettings
@@ -189,7 +189,7 @@ class WizSource:
     def _address(self, token: Token) -> str:
         return self.settings.api_url or api_url_of(token.value.reveal(), self.settings.token_url)
 
-    def _post_for_token(self, url: str, content: bytes, headers: dict[str, str]) -> Answered:
+    def _post_for_token(self, url: str, content: bytes, headers: dict[str, str]) -> HttpAnswer:
         """Send a request for a token: it counts towards the rate, since it may go to the same limiter."""
         self._pace.wait(self._closed)
         answered = self._client.post(url, content, headers)
@@ -197,12 +197,12 @@ class WizSource:
             self._pace.complained(answered.wait)
         return answered
 
-    def _post(self, token: Token, query: str, variables: dict[str, Any]) -> Answered:
+    def _post(self, token: Token, query: str, variables: dict[str, Any]) -> HttpAnswer:
         headers = {"Authorization": f"Bearer {token.value.reveal()}", "Content-Type": "application/json"}
         content = msgspec.json.encode({"query": query, "variables": variables})
         return self._client.post(self._address(token), content, headers)
 
-    def _read(self, answered: Answered, root: Root, ask: Ask, asked_us: int, selection: Selection) -> Reply:
+    def _read(self, answered: HttpAnswer, root: Root, ask: Ask, asked_us: int, selection: Selection) -> Reply:
         try:
             reply = read_answer(answered, root, after=ask.after, asked_us=asked_us, refused=selection.refused)
         except SourceThrottledError as error:
@@ -216,7 +216,7 @@ class WizSource:
             self._tokens.accept()
         return reply
 
-    def _read_cheap(self, answered: Answered) -> TokenRefused | None:
+    def _read_cheap(self, answered: HttpAnswer) -> TokenRefused | None:
         """Let the clock hear `answered`, whatever else it says, as long as it is the API that says it."""
         try:
             refused = read_cheap(answered)
@@ -269,7 +269,7 @@ class WizSource:
             return kept.selection
         return Selection(text=root.document())
 
-    def _is_timely(self, answered: Answered, sent: float, asked_us: int) -> bool:
+    def _is_timely(self, answered: HttpAnswer, sent: float, asked_us: int) -> bool:
         """Let the clock hear `answered`; False when its Date does not fit the time at which it was asked.
 
         The clock is told when the answer came, not the middle of the exchange: a page can take minutes, and a clock

@@ -21,7 +21,7 @@ from ocelog.errors import (
 )
 from ocelog.redaction import Redactor
 from ocelog.secret import Secret
-from ocelog.sources.wiz.exchange import Answered
+from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.settings import WizSettings
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
@@ -47,13 +47,13 @@ class Token:
 class Post(Protocol):
     """Sends one POST."""
 
-    def __call__(self, url: str, content: bytes, headers: dict[str, str]) -> Answered:
+    def __call__(self, url: str, content: bytes, headers: dict[str, str]) -> HttpAnswer:
         """Return the answer, whatever its status."""
         ...
 
 
 # Decoding straight into a struct keeps the secret text out of any other object.
-class _Granted(msgspec.Struct):
+class _TokenAnswer(msgspec.Struct):
     access_token: str
     expires_in: float | Annotated[str, msgspec.Meta(pattern="^[0-9]{1,9}$")] | None = None
     """Seconds. Some servers write them as text."""
@@ -159,9 +159,9 @@ class Tokens:
         return secret.reveal()
 
 
-def _granted(answered: Answered) -> _Granted:
+def _granted(answered: HttpAnswer) -> _TokenAnswer:
     try:
-        granted = msgspec.json.decode(answered.body, type=_Granted)
+        granted = msgspec.json.decode(answered.body, type=_TokenAnswer)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         granted = None
     if granted is None or not _TOKEN.fullmatch(granted.access_token):
@@ -181,7 +181,7 @@ def _granted(answered: Answered) -> _Granted:
     return granted
 
 
-def _refuse(answered: Answered) -> NoReturn:
+def _refuse(answered: HttpAnswer) -> NoReturn:
     """Raise what a status other than 200 means."""
     status = answered.status
     if status == 429:
@@ -216,7 +216,7 @@ def _refuse(answered: Answered) -> NoReturn:
     raise ContractBrokenError(answered.told(f"The token URL answered HTTP {status}: check that it is the right one."))
 
 
-def _web_page(answered: Answered) -> str | None:
+def _web_page(answered: HttpAnswer) -> str | None:
     """Return what to say of an answer that is a web page, after the words `a web page`; None if it is none."""
     title = answered.web_page
     if title is None:
@@ -227,7 +227,7 @@ def _web_page(answered: Answered) -> str | None:
     )
 
 
-def _reason(answered: Answered) -> str:
+def _reason(answered: HttpAnswer) -> str:
     """Return what the answer says went wrong, such as `, invalid_grant: the account is expired`; bounded."""
     try:
         found = msgspec.json.decode(answered.body, type=dict[str, object])
