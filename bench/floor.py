@@ -24,7 +24,7 @@ def _type(field: Field) -> Any:
     return msgspec.Raw if isinstance(field.type, Json) else _python(field.type, field.name) | None
 
 
-def _python(type_: Type, name: str) -> Any:  # noqa: PLR0911  # one answer for each kind of field
+def _python(type_: Type, name: str) -> Any:  # one answer for each kind of field
     match type_:
         case Text(sent_as_boolean=True):
             return bool | str

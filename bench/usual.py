@@ -130,7 +130,7 @@ def _boolean_text(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def _annotation(type_: Type, name: str) -> Any:  # noqa: PLR0911  # one answer for each kind of field
+def _annotation(type_: Type, name: str) -> Any:  # one answer for each kind of field
     match type_:
         case Text(sent_as_boolean=True):
             return Annotated[str, pydantic.BeforeValidator(_boolean_text)]

@@ -46,7 +46,7 @@ def make_entry(rng: Random, estate: Estate, at: int) -> Json:
     )
 
 
-def entry(  # noqa: PLR0913 - what an entry says, all by name
+def entry(
     rng: Random, at: int, *, who: Json, action: str, kind: str, parameters: Json, status: str, source: str | None
 ) -> Json:
     """Return the entry of something that `who` did."""

@@ -45,7 +45,7 @@ def size_of(root: RootField, first: int | None, behaviour: Behaviour) -> int:
     return min(first, cap)
 
 
-def turn(  # noqa: PLR0913 - what a page depends on
+def turn(
     listing: Listing, size: int, after: str | None, *, tie_break: bool, faults: Mapping[str, Fault], mark: int
 ) -> Page:
     """Turn to the page after a cursor, as the faults of cursors have it. Raises Refusal."""

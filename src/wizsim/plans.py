@@ -95,7 +95,7 @@ def _root(compiler: Compiler, query: GraphQLObjectType, key: str, nodes: list[Fi
     return _field(key, name, nodes, render, show, wanted, (key, *path) if path else (), uses)
 
 
-def _field(  # noqa: PLR0913, PLR0917 - one place that fills the value in
+def _field(
     key: str,
     name: str,
     nodes: list[FieldNode],

@@ -32,7 +32,7 @@ def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
 class Server:
     """Serves `world` on loopback. Use as a context manager (a thread of its own), or call `serve`."""
 
-    def __init__(  # noqa: PLR0913 - what a server is made of, all by name
+    def __init__(
         self,
         world: World | None = None,
         *,

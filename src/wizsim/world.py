@@ -35,7 +35,7 @@ class World:
     before. The clock is stepped by `advance` unless another is given.
     """
 
-    def __init__(  # noqa: PLR0913 - the makings of a world, all by name
+    def __init__(
         self,
         *,
         seed: int = 0,

@@ -10,7 +10,7 @@ from ocelog.errors import (
 )
 
 
-def todo(error: OcelogError, source: str) -> str:  # noqa: PLR0911 - one answer a kind
+def todo(error: OcelogError, source: str) -> str:
     """Return what a person does about `error`, which befell a stream of `source`."""
     match error:
         case HaltError(__cause__=OperatorError()):

@@ -50,9 +50,7 @@ class BackedUp:
     with_key: bool
 
 
-def back_up(  # noqa: C901, PLR0912, PLR0915 - the order of the steps is the rule
-    installation: Installation, folder: Path, *, with_key: bool
-) -> BackedUp:
+def back_up(installation: Installation, folder: Path, *, with_key: bool) -> BackedUp:
     """Copy ledger, lake and settings into `folder`, which may hold an earlier backup of the same home.
 
     A service may run meanwhile. The ledger goes first: what it vouches for is then in its parts, or published by the
@@ -246,9 +244,7 @@ class Restored:
     has_key: bool
 
 
-def restore(  # noqa: C901, PLR0912 - the order of the steps is the rule
-    folder: Path, path: Path, *, ledger_url: str | None = None
-) -> Restored:
+def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Restored:
     """Make a home at `path`, which must be empty, of the backup in `folder`.
 
     The ledger goes into `ledger_url`, an empty database (None: into a file in the home), whichever kind of database it

@@ -181,9 +181,7 @@ def _give_up_files(installation: Installation, done: Repair, unread: frozenset[s
     return lost
 
 
-def _plan_again(  # noqa: C901 - the order of the steps is the rule
-    installation: Installation, done: Repair, unrecorded: Sequence[GivenUp]
-) -> None:
+def _plan_again(installation: Installation, done: Repair, unrecorded: Sequence[GivenUp]) -> None:
     """Land again what has come back, and plan to read again what has not."""
     home, ledger = installation.home.path, installation.ledger
     lost = [*ledger.losses.listed(), *_returned(installation), *unrecorded]

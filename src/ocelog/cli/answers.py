@@ -164,7 +164,7 @@ def _values(column: pa.Array) -> list[Any]:
         return [_value(each) for each in column]
 
 
-def _value(value: pa.Scalar) -> Any:  # noqa: C901, PLR0911 - one answer for each type
+def _value(value: pa.Scalar) -> Any:
     """Return a value as Python knows it, or else in the words of the engine."""
     if not value.is_valid:
         return None

@@ -73,7 +73,7 @@ class Lines:
         ]
         return "\n".join([*lines, *([] if exception is None else [exception])])
 
-    def _text(self, event: Mapping[str, Any]) -> str:  # noqa: C901, PLR0911, PLR0912 - one sentence for each event
+    def _text(self, event: Mapping[str, Any]) -> str:
         """Return what a person reads about `event`; empty: nothing."""
         table, source = event.get("table"), event.get("source")
         stream = " ".join(

@@ -32,7 +32,7 @@ class Output(StrEnum):
     PARQUET = "parquet"
 
 
-def command(  # noqa: PLR0913 - its options
+def command(
     sql: Annotated[str | None, typer.Argument(metavar="SQL", help="One SELECT, in DuckDB's SQL.")] = None,
     *,
     file: Annotated[Path | None, typer.Option("-f", "--file", help="Read the SQL from a file; - is stdin.")] = None,

@@ -84,7 +84,7 @@ def _indicators(type_: Type) -> list[str]:
             return []
 
 
-def type_name(type_: Type) -> str:  # noqa: PLR0911 - one answer a kind of field
+def type_name(type_: Type) -> str:
     """Return what the schema language calls `type_`."""
     match type_:
         case Text():

@@ -23,7 +23,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what there is 
 
 
 @app.command("install")
-def install(  # noqa: PLR0913 - its options
+def install(
     *,
     user: ForUser = False,
     root: Root = Path("/"),

@@ -142,7 +142,7 @@ def _details(each: StreamStatus) -> dict[str, Any]:
     }
 
 
-def _remarks(each: StreamStatus) -> list[str]:  # noqa: C901 - one step for each thing that can be told
+def _remarks(each: StreamStatus) -> list[str]:
     name = f"{each.source} {each.log_type}"
     lines = list[str]()
     if each.error is not None:

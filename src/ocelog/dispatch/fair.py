@@ -31,7 +31,7 @@ class Running(Protocol):
         ...
 
 
-def next_stream(  # noqa: PLR0913 - all that the decision is made of
+def next_stream(
     due: Mapping[StreamKey, int],
     running: Collection[Running],
     *,

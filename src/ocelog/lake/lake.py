@@ -63,7 +63,7 @@ class FileLake:
 
         return self._settled(table, read)
 
-    def load_open(  # noqa: PLR0913 - what, where, when
+    def load_open(
         self,
         table: str,
         source_id: str,

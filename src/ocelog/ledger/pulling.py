@@ -93,7 +93,7 @@ class SliceLedger:
                     overtaken.append(before)
         return overtaken
 
-    def take(  # noqa: PLR0913 - what to take, for whom, when
+    def take(
         self,
         holder: str,
         *,
@@ -189,9 +189,7 @@ class SliceLedger:
         with self._database.read() as tx:
             return streams.listed(tx, source_id)
 
-    def trouble(  # noqa: PLR0913 - what, where, when
-        self, source_id: str, log_type: str, *, kind: str, text: str, todo: str, at_us: int
-    ) -> None:
+    def trouble(self, source_id: str, log_type: str, *, kind: str, text: str, todo: str, at_us: int) -> None:
         """Remember what is wrong with a stream and what to do about it."""
         with self._database.write() as tx:
             streams.trouble(tx, (source_id, log_type), kind=kind, text=text, todo=todo, at_us=at_us)

@@ -55,7 +55,7 @@ class Plan:
     slices: tuple[Slice, ...]
 
 
-def plan(  # noqa: PLR0913 - what there is, and when
+def plan(
     marks: Marks,
     kind: Kind,
     settings: StreamSettings,

@@ -395,7 +395,7 @@ class Lake(Protocol):
         """
         ...
 
-    def load_open(  # noqa: PLR0913 - what, where, when
+    def load_open(
         self,
         table: str,
         source_id: str,

@@ -182,7 +182,7 @@ def full_size(checkpoint: Checkpoint, page_size: int) -> int:
     return least
 
 
-def after_page(  # noqa: PLR0913 - what came, how it is read, what is known
+def after_page(
     slice_: Slice,
     page: Page,
     reading: Reading,

@@ -124,7 +124,7 @@ class Step:
     """Every suspect is forgotten: two sweeps in a row must be complete."""
 
 
-def next_step(  # noqa: PLR0913 - how it stands, of what, when
+def next_step(
     sweep: Sweep, outcome: Outcome, suspects: Sequence[Suspect], *, kind: Kind, now: datetime, now_us: int
 ) -> Step:
     """Decide how `sweep` goes on whose slices of this stage have all ended.
@@ -320,7 +320,7 @@ class Judge:
         return found
 
 
-def infer(  # noqa: PLR0913 - what, from where, to where
+def infer(
     slice_: Slice,
     *,
     ledger: LandingLedger,
@@ -343,7 +343,7 @@ def infer(  # noqa: PLR0913 - what, from where, to where
     return drained
 
 
-def _infer_some(  # noqa: PLR0913, PLR0917 - what, from where, to where
+def _infer_some(
     slice_: Slice,
     suspects: Sequence[Suspect],
     ledger: LandingLedger,
@@ -393,7 +393,7 @@ def _is_still_gone(suspect: Suspect, history: History) -> bool:
     return row_id == suspect.row_id and observed_us <= suspect.absent_us
 
 
-def _closed_rows(  # noqa: PLR0913, PLR0917 - what, from where
+def _closed_rows(
     slice_: Slice,
     gone: Sequence[Suspect],
     history: History,

@@ -64,7 +64,7 @@ class _Begun:
 class Queries:
     """Answers queries over the tables of one home, each in a process of its own that can reach nothing else."""
 
-    def __init__(  # noqa: PLR0913 - where, of what, made how
+    def __init__(
         self,
         home: Path,
         ledger: LakeLedger | Callable[[], LakeLedger],

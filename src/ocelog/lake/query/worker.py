@@ -105,7 +105,7 @@ def _told_as_text(answer: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     return answer if written is None else written
 
 
-def _without_times(kind: Any, *, nested: bool) -> str | None:  # noqa: PLR0911 - one answer for each type
+def _without_times(kind: Any, *, nested: bool) -> str | None:
     """Write the type `kind` in SQL with texts in the place of such times; None: it has none."""
     match kind.id:
         case "time with time zone":

@@ -29,7 +29,7 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def sql_type(kind: pa.DataType) -> str:  # noqa: PLR0911 - one answer for each type
+def sql_type(kind: pa.DataType) -> str:
     """Name DuckDB's type for a column of the lake."""
     if pa.types.is_struct(kind):
         fields = (kind.field(index) for index in range(kind.num_fields))

@@ -29,7 +29,7 @@ def translated(table: str) -> Iterator[None]:
         raise found from error
 
 
-def _sorted_out(table: str, error: Exception) -> OcelogError | None:  # noqa: PLR0911 - one answer for each error
+def _sorted_out(table: str, error: Exception) -> OcelogError | None:
     from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError, ValidationError
     from sqlalchemy.exc import DatabaseError
 

@@ -54,7 +54,7 @@ class Tended:
 class Maintenance:
     """Keeps the tables of one home small. Safe beside whoever reads, publishes or commits, and killed anywhere."""
 
-    def __init__(  # noqa: PLR0913 - where, what, until when
+    def __init__(
         self,
         home: Path,
         ledger: LakeLedger,

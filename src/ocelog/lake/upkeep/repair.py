@@ -173,7 +173,7 @@ def _row_ids(home: Path, parts: Sequence[Part]) -> set[str]:
     return found
 
 
-def rebuild(  # noqa: PLR0913 - what a table is made of
+def rebuild(
     home: Path,
     table: str,
     schema: pa.Schema,

@@ -52,7 +52,7 @@ class _Found:
     """The files in its place."""
 
 
-def reshape(  # noqa: PLR0913 - where, what, how
+def reshape(
     home: Path,
     table: str,
     schema: pa.Schema,
@@ -119,7 +119,7 @@ def _every_group(path: Path) -> Iterator[pa.Table]:
             yield file.read_row_group(group, use_threads=False)
 
 
-def _reshape_file(  # noqa: PLR0913 - where, what, how
+def _reshape_file(
     home: Path, table: str, schema: pa.Schema, file: TableFile, refill: Refill, *, dry_run: bool
 ) -> _Found:
     """Put another file in the place of one, if something fits in it."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _MEMORY_MB = 1000
 
 
-def expire_rows(  # noqa: PLR0913 - where, what, until when
+def expire_rows(
     home: Path,
     table: str,
     schema: pa.Schema,

@@ -20,9 +20,7 @@ _PREFIX = "c"
 _c = tables.claims.c
 
 
-def take(  # noqa: PLR0913, PLR0917 - what, for whom, when
-    tx: Connection, work: str, source_id: str, holder: str, now_us: int, lease: timedelta
-) -> Claim:
+def take(tx: Connection, work: str, source_id: str, holder: str, now_us: int, lease: timedelta) -> Claim:
     """Hand the claim to `work` on a source to `holder`, under a new fence.
 
     Raises LostFenceError while another has it whose lease runs, and if the source is gone.

@@ -58,7 +58,7 @@ def due(tx: Connection, now_us: int) -> dict[tuple[str, str], Due]:
     return {(source_id, log_type): Due(rank=first, free_at=from_us(free)) for source_id, log_type, first, free in rows}
 
 
-def take(  # noqa: PLR0913 - what to take, for whom, when
+def take(
     tx: Connection,
     holder: str,
     *,

@@ -104,9 +104,7 @@ def listed(tx: Connection, source_id: str | None) -> list[StreamRow]:
     return [_row_of(row) for row in tx.execute(found).mappings()]
 
 
-def trouble(  # noqa: PLR0913 - what, where, when
-    tx: Connection, this: tuple[str, str], *, kind: str, text: str, todo: str, at_us: int
-) -> None:
+def trouble(tx: Connection, this: tuple[str, str], *, kind: str, text: str, todo: str, at_us: int) -> None:
     """Remember what is wrong with the stream `this` (source id, log type), begun or not, and what to do about it."""
     _begun(tx, *this)
     told = {"trouble": bounded(text), "trouble_kind": kind, "trouble_todo": bounded(todo), "trouble_us": at_us}

@@ -61,7 +61,7 @@ def _fill_objects(value: Any, layout: Layout, path: Sequence[str], before: Any) 
     return [_fill_objects(one, layout, path, source) for one, source in zip(value, sources, strict=False)]
 
 
-def _from_row(type_: Type, inner: Layout | None, value: Any) -> Any:  # noqa: PLR0911  # one answer for each kind of field
+def _from_row(type_: Type, inner: Layout | None, value: Any) -> Any:  # one answer for each kind of field
     if value is None:
         return None
     match type_:

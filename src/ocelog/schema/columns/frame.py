@@ -184,7 +184,7 @@ def _json(texts: DistinctTexts) -> pa.Array:
     return texts.expand_array(pa.array([None if text == b"null" else text for text in texts.distinct], pa.string()))
 
 
-def _flat(type_: Type, values: Sequence[Any]) -> pa.Array:  # noqa: PLR0911  # one answer for each kind of field
+def _flat(type_: Type, values: Sequence[Any]) -> pa.Array:  # one answer for each kind of field
     """Return values without objects in them in Arrow."""
     match type_:
         case Text():

@@ -137,7 +137,7 @@ def _arrow_field(field: Field) -> pa.Field:
     return pa.field(field.name, arrow_type(field.type), metadata=_doc(field.description))
 
 
-def arrow_type(type_: Type) -> pa.DataType:  # noqa: PLR0911  # one answer for each kind of field
+def arrow_type(type_: Type) -> pa.DataType:  # one answer for each kind of field
     """Return the Arrow type that holds values of `type_`."""
     match type_:
         case Text() | Json():

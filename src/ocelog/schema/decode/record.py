@@ -141,7 +141,7 @@ def _child(path: str, name: str) -> str:
     return f"{path}.{name}" if _PLAIN_NAME.fullmatch(name) else f"{path}[{msgspec.json.encode(name).decode()}]"
 
 
-def _expected(type_: Type) -> str:  # noqa: PLR0911  # one answer for each kind of field
+def _expected(type_: Type) -> str:  # one answer for each kind of field
     match type_:
         case Text():
             return "text"

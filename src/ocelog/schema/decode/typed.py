@@ -113,7 +113,7 @@ def _inner(type_: Type, name: str) -> Layout | None:
             return None
 
 
-def _python_type(type_: Type, layout: Layout | None) -> Any:  # noqa: PLR0911  # one answer for each kind of field
+def _python_type(type_: Type, layout: Layout | None) -> Any:  # one answer for each kind of field
     match type_:
         case Text(sent_as_boolean=True):
             return bool | str
