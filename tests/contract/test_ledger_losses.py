@@ -3,8 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from bookkeeping.crashes import crash_everywhere
 from bookkeeping.records import NOW, TABLE, landing, part, rejecting, slice_of, taken
+from ocelog.errors import LostFenceError
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import GivenUp
 
@@ -40,13 +43,27 @@ def test_a_crash_at_any_statement_of_planning_leaves_the_loss(ledger: Ledger) ->
 def test_a_part_that_came_back_lands_under_a_number_of_its_own(ledger: Ledger) -> None:
     ledger.pulling.land(landing(taken(ledger)))
     (first,) = ledger.lake.parts(TABLE)
+    claim = ledger.pulling.take_claim("repair", "acme", "home/one")
     ledger.lake.set_aside(replace(FILE, path=first.path, sequence=1))
-    ledger.losses.readmit(first.path, part(), "acme")
+    ledger.losses.readmit(first.path, part(), "acme", claim=claim)
     assert [each.sequence for each in ledger.lake.parts(TABLE)] == [2]
     assert ledger.losses.listed() == []
     ledger.lake.set_aside(replace(FILE, path="another", sequence=9))
-    ledger.losses.readmit("another", None, "acme")
+    ledger.losses.readmit("another", None, "acme", claim=claim)
     assert [each.sequence for each in ledger.lake.parts(TABLE)] == [2], "all of it is there"
+
+
+def test_who_has_lost_the_claim_of_a_repair_lands_nothing(ledger: Ledger) -> None:
+    ledger.pulling.land(landing(taken(ledger)))
+    (first,) = ledger.lake.parts(TABLE)
+    ledger.lake.set_aside(replace(FILE, path=first.path, sequence=1))
+    stale = ledger.pulling.take_claim("repair", "acme", "home/one")
+    ledger.pulling.release_home("home")
+    ledger.pulling.take_claim("repair", "acme", "home/two")
+    with pytest.raises(LostFenceError):
+        ledger.losses.readmit(first.path, part(), "acme", claim=stale)
+    assert ledger.lake.parts(TABLE) == []
+    assert len(ledger.losses.listed()) == 1
 
 
 def test_rejections_whose_rows_are_lost_land_once_more(ledger: Ledger) -> None:

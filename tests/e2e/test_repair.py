@@ -248,7 +248,7 @@ def test_a_part_that_is_back_after_it_was_given_up_and_planned_again_lands(ocelo
         # They were taken since, as a service takes them to read them again.
         ledger.execute("UPDATE slices SET fence = fence + 1")
     ocelog("upkeep")
-    assert any("is back and whole" in line for line in mend().lines)
+    assert any("is back and intact" in line for line in mend().lines)
     assert everything() == before
     assert pull().exit_code == 0
     assert everything() == before

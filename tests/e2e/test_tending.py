@@ -71,7 +71,10 @@ def land_again(service: Service, number: int) -> None:
     part = write_part(
         installation.home.path, TABLE, f"1-{10**6}-{number}", rows.set_column(place, "p_row_id", named).slice(0, 1)
     )
-    installation.ledger.losses.readmit("nothing", part, "sim")
+    pulling = installation.ledger.pulling
+    claim = pulling.take_claim("repair", "sim", "a test")
+    installation.ledger.losses.readmit("nothing", part, "sim", claim=claim)
+    pulling.release_claim(claim)
 
 
 def test_a_service_compacts_what_its_publishes_leave(service: Service) -> None:

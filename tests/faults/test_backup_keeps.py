@@ -33,7 +33,9 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
                 ("p_event_time", "p_cursor_time"), datetime(2026, 5, 4, tzinfo=UTC)
             )
             part = write_part(home, TABLE, f"1-1-{number}", pa.Table.from_pylist([given], schema=schemas[TABLE]))
-            ledger.losses.readmit("nothing", part, "acme")
+            claim = ledger.pulling.take_claim("repair", "acme", "a test")
+            ledger.losses.readmit("nothing", part, "acme", claim=claim)
+            ledger.pulling.release_claim(claim)
             if not number:
                 Publisher(home, ledger.lake, schemas).publish(TABLE, force=True)
         yield installation

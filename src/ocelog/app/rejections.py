@@ -2,23 +2,21 @@
 
 import base64
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import count, groupby
 
+from ocelog.app.claims import claims
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.shaping import shaper_of
-from ocelog.errors import OcelogError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.sql import literal
 from ocelog.lake.write.publish import Publisher
-from ocelog.ledger.rows.slices import holder_of
 from ocelog.model import Claim, Origin, table_name
 from ocelog.pull.landing import WITHOUT_ERRORS, Lander
 from ocelog.pull.memory import Memory
@@ -84,7 +82,7 @@ def replay(installation: Installation) -> Replayed:
     A record that came only together with an error is left alone: it would be a version that never was.
     Calling it twice lands nothing twice. The rejections stay in their table, as history.
     """
-    with held(installation.home, "ocelog rejections --replay"), _claims(installation) as claim:
+    with held(installation.home, "ocelog rejections --replay"), claims(installation, _REPLAY) as claim:
         schemas = table_schemas()
         Publisher(installation.home.path, installation.ledger.lake, schemas).reconcile()
         lake = FileLake(installation.home.path, installation.ledger.lake, schemas)
@@ -98,26 +96,6 @@ def replay(installation: Installation) -> Replayed:
                     some = records[start : start + _AT_ONCE]
                     found = _added(found, _land(installation, lake, claim(some[0].source_id), some))
     return found
-
-
-@contextmanager
-def _claims(installation: Installation) -> Iterator[Callable[[str], Claim]]:
-    """Return what takes the claim to replay a source's rejections; at the end of the block all are let go of."""
-    ledger, taken = installation.ledger, dict[str, Claim]()
-    # Whoever of this home held one before is gone: this process has its lock.
-    ledger.pulling.release_home(installation.home.id)
-
-    def claim(source_id: str) -> Claim:
-        if source_id not in taken:
-            taken[source_id] = ledger.pulling.take_claim(_REPLAY, source_id, holder_of(installation.home.id))
-        return taken[source_id]
-
-    try:
-        yield claim
-    finally:
-        for each in taken.values():
-            with suppress(OcelogError):
-                ledger.pulling.release_claim(each)
 
 
 def stored(installation: Installation) -> Iterator[list[Stored]]:

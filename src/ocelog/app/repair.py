@@ -3,7 +3,7 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
+from ocelog.app.claims import claims
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.planning import lost_slices
 from ocelog.errors import LakeDamagedError, OcelogError
@@ -28,7 +29,7 @@ from ocelog.lake.upkeep.maintenance import expire_soon
 from ocelog.lake.write.damage import lost_part
 from ocelog.lake.write.parts import cursor_range, write_part
 from ocelog.lake.write.publish import Publisher
-from ocelog.model import REJECTIONS, GivenUp, Kind, NewPart, Part, Slice, SourceRow, table_name
+from ocelog.model import REJECTIONS, Claim, GivenUp, Kind, NewPart, Part, Slice, SourceRow, table_name
 from ocelog.times import from_us
 
 TimeRange: TypeAlias = tuple[str, str, str, str | None, datetime, datetime]
@@ -73,7 +74,8 @@ def repair(installation: Installation, *, dry_run: bool) -> Repair:
     unread = _mend_metadata(installation, done)
     _mend_notes(installation, done)
     lost = _give_up_files(installation, done, unread)
-    _plan_again(installation, done, lost if dry_run else ())
+    with claims(installation, "repair") as claim:
+        _plan_again(installation, done, lost if dry_run else (), claim)
     if not dry_run and not done.left:
         Publisher(installation.home.path, installation.ledger.lake, table_schemas()).reconcile()
     if not dry_run:
@@ -181,7 +183,9 @@ def _give_up_files(installation: Installation, done: Repair, unread: frozenset[s
     return lost
 
 
-def _plan_again(installation: Installation, done: Repair, unrecorded: Sequence[GivenUp]) -> None:
+def _plan_again(
+    installation: Installation, done: Repair, unrecorded: Sequence[GivenUp], claim: Callable[[str], Claim]
+) -> None:
     """Land again what has come back, and plan to read again what has not."""
     home, ledger = installation.home.path, installation.ledger
     lost = [*ledger.losses.listed(), *_returned(installation), *unrecorded]
@@ -196,7 +200,7 @@ def _plan_again(installation: Installation, done: Repair, unrecorded: Sequence[G
         if each.sequence is not None and damage(home / each.path, each.bytes) is None:
             done.lines.append(f"{each.table}: the part {each.path} is back and intact: its rows land again.")
             if not done.dry_run:
-                _readmit(installation, each)
+                _readmit(installation, each, claim)
             continue
         kind = by_table.get(each.table)
         if kind is None:
@@ -328,7 +332,7 @@ def _rejections(installation: Installation) -> set[tuple[str, str, str]]:
     return found
 
 
-def _readmit(installation: Installation, lost: GivenUp) -> None:
+def _readmit(installation: Installation, lost: GivenUp, claim: Callable[[str], Claim]) -> None:
     """Land the rows of a part that is whole again, as far as they were not read again meanwhile."""
     home, ledger = installation.home.path, installation.ledger
     with opened(home / lost.path) as file:
@@ -336,7 +340,8 @@ def _readmit(installation: Installation, lost: GivenUp) -> None:
     names = rows.column("p_row_id").to_pylist()
     there = FileLake(home, ledger.lake, table_schemas()).rows(lost.table, set(names), ["p_row_id"])
     fresh = rows.filter(pa.array([name not in there for name in names], pa.bool_()))
-    part, source_id = None, lost.source_id or ""
+    source_id = lost.source_id or ""
+    part, mine = None, claim(source_id)
     if fresh.num_rows == rows.num_rows:
         least, most = cursor_range(rows)
         part = NewPart(
@@ -348,11 +353,8 @@ def _readmit(installation: Installation, lost: GivenUp) -> None:
             max_cursor_us=most,
         )
     elif fresh.num_rows:
-        # Under the name of a slice that is there: upkeep beside us takes no file of it for one that nobody will commit.
-        own = ledger.pulling.slices(source_id=source_id)
-        prefix = f"{own[-1].id}-{own[-1].fence}" if own else "0-0"
-        part = write_part(home, lost.table, f"{prefix}-{time.time_ns()}", fresh)
-    ledger.losses.readmit(lost.path, part, source_id)
+        part = write_part(home, lost.table, f"{mine.name}-{mine.fence}-{time.time_ns()}", fresh)
+    ledger.losses.readmit(lost.path, part, source_id, claim=mine)
     if part is None or part.path != lost.path:
         (home / lost.path).unlink(missing_ok=True)
 

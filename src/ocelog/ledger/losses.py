@@ -10,8 +10,8 @@ from sqlalchemy import RowMapping, delete, select, update
 
 from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import counters, landing, losses, slices, streams
-from ocelog.model import GivenUp, NewPart, Slice
+from ocelog.ledger.rows import claims, counters, landing, losses, slices, streams
+from ocelog.model import Claim, GivenUp, NewPart, Slice
 
 _g = tables.given_up.c
 
@@ -45,12 +45,18 @@ class LossLedger:
                 tx.execute(update(tables.given_up).where(_g.path == path).values(repaired_us=self._now_us()))
             return slices.add(tx, again)
 
-    def readmit(self, path: str, part: NewPart | None, source_id: str) -> None:
-        """Land again, as `part`, what of a part that was set aside is not there yet (None: all of it is)."""
+    def readmit(self, path: str, part: NewPart | None, source_id: str, *, claim: Claim) -> None:
+        """Land again, as `part`, what of a part that was set aside is not there yet (None: all of it is).
+
+        Raises LostFenceError if another holds the claim: then nothing was landed.
+        """
         now_us = self._now_us()
         with self._database.write() as tx:
+            # In the order of a landing: counters, then the claim.
+            last = 0 if part is None else counters.hold(tx, part.table).last
+            claims.hold(tx, claim, now_us)
             if part is not None:
-                landing.add_part(tx, part, source_id, counters.hold(tx, part.table).last + 1, now_us)
+                landing.add_part(tx, part, source_id, last + 1, now_us)
             tx.execute(update(tables.given_up).where(_g.path == path).values(repaired_us=now_us))
 
     def rejection_keys(self) -> list[str]:
