@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, cast
 
+from ocelog.files import check_regular
 from ocelog.times import EPOCH
 
 _DELETED = 2
@@ -88,7 +89,9 @@ def _records(path: str, kept: Callable[[dict[str, Any]], dict[str, Any]]) -> lis
     """Return the records of an Avro file, with what is `kept` of its schema: what is skipped costs a fifth."""
     from fastavro import reader  # noqa: PLC0415 - for those who read a table
 
-    with Path(path.removeprefix("file://")).open("rb") as file:
+    place = Path(path.removeprefix("file://"))
+    check_regular(place)
+    with place.open("rb") as file:
         schema = json.loads(reader(file).metadata["avro.schema"])
         file.seek(0)
         return cast("list[dict[str, Any]]", list(reader(file, reader_schema=kept(schema))))
