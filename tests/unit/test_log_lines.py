@@ -31,6 +31,14 @@ def test_a_failure_is_said_once_until_it_changes_or_is_over() -> None:
     assert said(lines, "failed", "error", **stream, code="access_refused", reason="refused") is not None
 
 
+def test_what_fails_every_stream_of_a_source_is_explained_once() -> None:
+    lines = Lines(on_terminal=False)
+    down = {"source": "prod", "code": "source_unavailable", "reason": "wiz.example did not answer", "todo": "Nothing."}
+    assert "did not answer To do: Nothing." in str(said(lines, "failed", "error", log_type="Wiz.Audit", **down))
+    assert str(said(lines, "failed", "error", log_type="Wiz.Issues", **down)).endswith("Z Wiz.Issues: the same.")
+    assert "did not answer" in str(said(lines, "failed", "error", log_type="Wiz.Issues", **{**down, "source": "lab"}))
+
+
 def test_an_event_without_a_sentence_of_its_own_still_says_all_it_knows() -> None:
     lines = Lines(on_terminal=False)
     assert said(lines, "disk is slow", "warning", table="wiz_issues", reason="3 s") == (

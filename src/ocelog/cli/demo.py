@@ -14,6 +14,7 @@ from ocelog.app.assemble import Assembly
 from ocelog.app.queries import ask
 from ocelog.app.service import Service
 from ocelog.cli import answers, logs, show
+from ocelog.cli.news import News
 from ocelog.cli.progress import progress
 from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
@@ -25,8 +26,6 @@ from ocelog.installation.home_lock import held
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
 from ocelog.model import table_name
-from ocelog.pull.puller import Step
-from ocelog.pull.stream import Stream
 
 _NAME = "demo"
 LANDED = """
@@ -67,7 +66,11 @@ def command(
             if not stop():
                 _show(installation, time.monotonic() - began)
             if not stop() and not exit_ and sys.stdout.isatty():
-                left_behind = not _keep_going(installation, stop)
+                typer.echo("\nThe tenant keeps changing, and Ocelog keeps reading, until Ctrl-C.")
+                logs.configure(installation.settings)
+                news = News(installation=installation)
+                assembly = Assembly(installation=installation, told=news.step)
+                left_behind = not Service(assembly=assembly, stop=stop, alive=news.tell).run()
     finish(0, at_once=left_behind)
 
 
@@ -152,15 +155,3 @@ def _ask(installation: Installation, title: str, sql: str) -> None:
     typer.echo(f"\n{title}:")
     with ask(installation, sql, trusted=True) as answer:
         answers.as_table(answer, counted=False)
-
-
-def _keep_going(installation: Installation, stop: Stop) -> bool:
-    typer.echo("\nThe tenant keeps changing, and Ocelog keeps reading, until Ctrl-C.")
-    return Service(assembly=Assembly(installation=installation, told=_tell), stop=stop).run()
-
-
-def _tell(stream: Stream, step: Step) -> None:
-    if step.landed is not None and step.landed.events:
-        now = time.strftime("%H:%M:%S")
-        events = step.landed.events
-        typer.echo(f"{now}  {stream.kind.log_type}: {events} new version{'' if events == 1 else 's'}")

@@ -24,8 +24,8 @@ class Lines:
     """Whether lines wrap between words, and carry no more than the time of day."""
     _sources: set[str] = field(default_factory=set)
     """Names of those that are read."""
-    _told: dict[tuple[str, ...], str] = field(default_factory=dict)
-    """Warnings and errors that were written, by event and what it is about."""
+    _told: dict[tuple[str, ...], tuple[str, str]] = field(default_factory=dict)
+    """Warnings and errors that were written, by event and what it is about: their code, or text, and their reason."""
 
     def __call__(self, _: object, __: str, event: MutableMapping[str, Any]) -> str:
         """Return what to print for `event`. Raises DropEvent if that is nothing."""
@@ -44,9 +44,12 @@ class Lines:
                 raise structlog.DropEvent
         elif event["level"] in {"warning", "error"}:
             # The text of a failure names its request, so that each try would be news.
-            what = str(event.get("code") or text)
-            if self._told.get((name, *about)) == what:
+            what = (str(event.get("code") or text), str(event.get("reason")))
+            if self._told.get((name, *about), ("",))[0] == what[0]:
                 raise structlog.DropEvent
+            if any(key[:2] == (name, about[0]) and told == what for key, told in self._told.items()):
+                # A source that is down fails each of its streams.
+                text = f"{self._stream(event)}: the same."
             self._told[name, *about] = what
         if not text:
             raise structlog.DropEvent
@@ -73,13 +76,15 @@ class Lines:
         ]
         return "\n".join([*lines, *([] if exception is None else [exception])])
 
+    def _stream(self, event: Mapping[str, Any]) -> str:
+        """Name the stream that an event is about; its source only if there are several."""
+        named = (event.get("source") if len(self._sources) > 1 else None, event.get("log_type"))
+        return " ".join(each for each in named if each is not None)
+
     def _text(self, event: Mapping[str, Any]) -> str:
         """Return what a person reads about `event`; empty: nothing."""
         table, source = event.get("table"), event.get("source")
-        stream = " ".join(
-            each for each in (source if len(self._sources) > 1 else None, event.get("log_type")) if each is not None
-        )
-        about = table or stream or source or event.get("loop") or "Ocelog"
+        about = table or self._stream(event) or source or event.get("loop") or "Ocelog"
         match event["event"]:
             case hidden if hidden in _HIDDEN:
                 return ""

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -57,7 +57,13 @@ def command(
         with_bars = sys.stderr.isatty()
         logs.configure(installation.settings, quiet=json or with_bars)
         with progress(quiet=json) as bars:
-            assembly = Assembly(installation=installation, told=bars.told if with_bars else _both(bars.told, logs.step))
+
+            def told(stream: Stream, step: Step) -> None:
+                bars.told(stream, step)
+                if not with_bars:
+                    logs.step(stream, step)
+
+            assembly = Assembly(installation=installation, told=told)
             streams, damaged = _chosen(installation, assembly, source, log_type)
             service = Service(assembly=assembly, stop=stop)
             bars.expect(streams, service.pulling.reader.left)
@@ -67,14 +73,6 @@ def command(
                 bars.finish(stream for stream in streams if stream.key not in left)
         _tell(bars, streams, pulled, stop, json=json)
     finish(3 if stop() else pulled.exit_code, at_once=pulled.left_behind)
-
-
-def _both(*heard: Callable[[Stream, Step], None]) -> Callable[[Stream, Step], None]:
-    def tell(stream: Stream, step: Step) -> None:
-        for each in heard:
-            each(stream, step)
-
-    return tell
 
 
 def finish(code: int, *, at_once: bool) -> None:
@@ -99,14 +97,12 @@ def _chosen(
     ]
     damaged = {source_id: error for source_id, error in assembly.damaged.items() if not ids or source_id in ids}
     if not streams and not damaged:
-        raise ConfigError(_nothing(installation))
+        if not installation.ledger.sources.listed():
+            raise ConfigError("There is no source yet. Add one: ocelog source add")
+        raise ConfigError(
+            "Nothing to pull: the sources are paused, or do not read that log type. See: ocelog source list"
+        )
     return streams, damaged
-
-
-def _nothing(installation: Installation) -> str:
-    if not installation.ledger.sources.listed():
-        return "There is no source yet. Add one: ocelog source add"
-    return "Nothing to pull: the sources are paused, or do not read that log type. See: ocelog source list"
 
 
 def _stretch(since: str | None, until: str | None) -> TimeRange | None:

@@ -186,7 +186,9 @@ def _tell(
     if json:
         show.as_json({"streams": rows, "damaged": {key: str(error) for key, error in damaged.items()}, "exit": code})
         return
-    show.table([{name: value for name, value in row.items() if name not in {"error", "note"}} for row in rows])
+    # When it ended is a moment ago; the instant would not fit beside the rest.
+    shown = [row | {"ended": row["ended"] != "no"} for row in rows]
+    show.table([{name: value for name, value in row.items() if name not in {"error", "note"}} for row in shown])
     for source_id, error in damaged.items():
         show.remark(f"{source_id}: {show.harmless(str(error))}")
     for row in rows:
