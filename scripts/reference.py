@@ -28,8 +28,8 @@ def commands() -> Iterator[str]:
     """Every command of `ocelog` with its arguments and options."""
     yield "# Commands"
     yield (
-        "Every command says the same with `--help`. Exit codes: 0 well, 1 unwell or unexpected, 2 action required, "
-        "3 the same may work later."
+        "Each command says the same with `--help`. Exit codes: 0: all is well. 1: something needs attention (from "
+        "`status`), or an unexpected error. 2: action required. 3: try again later."
     )
     yield from _command(typer.main.get_command(build(None, whole=True)), typer.Context, "ocelog", None)
 
@@ -38,15 +38,15 @@ def simulator() -> Iterator[str]:
     """Every command of `wizsim`, and every fault that it can have."""
     yield "# The simulator"
     yield (
-        "`wizsim` serves a Wiz tenant that does not exist: seeded, changing, and faulty where asked. "
-        "Anyone's GraphQL client can be pointed at it."
+        "`wizsim` serves a simulated Wiz tenant, to Ocelog or to any other client of Wiz's API. The same seed gives "
+        "the same tenant. It changes as fast as you say, and has the faults that you ask for."
     )
     yield from _command(typer.main.get_command(wizsim.cli.app), typer.Context, "wizsim", None)
     yield "## Faults"
     yield (
-        "Every fault also takes `type` (audit, issues, findings, token: only exchanges about it), `times` (strikes "
-        "left), and the seconds of the tenant's time `after` which it begins and `for` which it lasts, counted from "
-        "the first exchange. An outage of ten minutes: `server-error:for=600`. A clock that lies for three days: "
+        "Each fault also takes: `type` (only requests about audit, issues, findings or token), `times` (how often it "
+        "happens), `after` and `for` (when it begins and how long it lasts, in seconds of the tenant's time since the "
+        "first request). An outage of ten minutes: `server-error:for=600`. A clock that is wrong for three days: "
         "`date-jump:for=259200`. A refusal that is fixed an hour later: `forbidden:for=3600`."
     )
     yield _rows(("name", "what a client meets"), MEANINGS.items())
@@ -92,7 +92,7 @@ def _setting(name: str) -> tuple[str, ...]:
 def tables() -> Iterator[str]:
     """Every table and view with its columns."""
     yield "# Tables"
-    yield "Columns that begin with `p_` are ours; the others carry the names that Wiz gives them."
+    yield "Columns that begin with `p_` are added by Ocelog; the others have the names that Wiz gives them."
     yield _rows(("table", "holds"), ((f"`{name}`", meaning) for name, meaning in meanings().items()))
     for name in meanings():
         if not name.endswith(CURRENT):
