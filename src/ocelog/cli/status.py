@@ -30,8 +30,8 @@ def command(
 
     That is a stream that is refused, a time range that has failed for an hour, is parked or is short, totals that are
     unreliable, records that vanished all at once, data older than --max-lag, a service that hangs, a table that is not
-    published, a clock that is off, damaged settings, a damaged key or lake, lost rows, or little disk. Rejections are
-    shown, and leave it 0: they are kept whole, and nothing waits for them.
+    published, a loop that is behind, a clock that is off, damaged settings, a damaged key or lake, lost rows, or little
+    disk. Rejections are shown, and leave it 0: they are kept whole, and nothing waits for them.
     """
     with opened(reading=True) as installation:
         source = None
