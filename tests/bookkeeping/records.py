@@ -94,3 +94,8 @@ def begun(ledger: Ledger, **marks: object) -> Marks:
     after = replace(before, **marks)  # type: ignore[arg-type] # tests name fields
     ledger.pulling.plan(before, after, [])
     return after
+
+
+def next_due(ledger: Ledger, now: datetime = NOW) -> datetime | None:
+    """Return when something may be taken next; None: nothing is left to do."""
+    return min((each.free_at for each in ledger.pulling.due(now).values()), default=None)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bookkeeping.crashes import before_statement, crash_everywhere
-from bookkeeping.records import NOW, Clock, landing, planned, slice_of
+from bookkeeping.records import NOW, Clock, landing, next_due, planned, slice_of
 from ocelog.errors import LedgerUnavailableError, LostFenceError
 from ocelog.ledger.database import transactions
 from ocelog.ledger.ledger import Ledger
@@ -35,7 +35,7 @@ def _still_parked(ledger: Ledger) -> list[int]:
 def test_a_parked_slice_waits_with_its_reason_and_is_nobodys(ledger: Ledger) -> None:
     parked = _parked(ledger, slice_of())
     assert ledger.pulling.slices() == [parked]
-    assert ledger.pulling.next_due() == NOW + HOUR
+    assert next_due(ledger) == NOW + HOUR
 
 
 def test_a_stretch_that_is_parked_already_is_joined(ledger: Ledger) -> None:

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from bookkeeping.races import at_once, written
-from bookkeeping.records import ISSUES, NOW, Clock, landing, planned, slice_of, taken
+from bookkeeping.records import ISSUES, NOW, Clock, landing, next_due, planned, slice_of, taken
 from ocelog.errors import HaltError, SourceUnavailableError
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows.slices import LONGEST_WAITS, Due
@@ -65,7 +65,7 @@ def test_a_paused_or_removed_source_rests(ledger: Ledger) -> None:
     assert row is not None
     ledger.sources.save(replace(row, paused=True))
     assert ledger.pulling.take("one", now=NOW) is None
-    assert ledger.pulling.next_due() is None
+    assert next_due(ledger) is None
     ledger.sources.save(row)
     ledger.sources.remove("acme")
     assert ledger.pulling.take("one", now=NOW) is None
@@ -77,7 +77,7 @@ def test_a_slice_whose_holder_is_silent_is_handed_on(ledger: Ledger, clock: Cloc
     held = taken(ledger)
     clock.now = NOW + LEASE - timedelta(microseconds=1)
     assert ledger.pulling.take("two", now=clock.now) is None
-    assert ledger.pulling.next_due() == NOW + LEASE
+    assert next_due(ledger) == NOW + LEASE
     clock.now = NOW + LEASE
     handed = ledger.pulling.take("two", now=clock.now)
     assert handed == replace(held, fence=2)
@@ -105,7 +105,7 @@ def test_a_slice_that_is_done_has_no_holder(ledger: Ledger) -> None:
     held = taken(ledger)
     ledger.pulling.move(held, replace(held, state=SliceState.DRAINED))
     assert [found.state for found in ledger.pulling.slices()] == [SliceState.DRAINED]
-    assert ledger.pulling.next_due() is None
+    assert next_due(ledger) is None
     ledger.pulling.move(held, replace(held, state=SliceState.WAITING))
     assert ledger.pulling.take("two", now=NOW) is not None
 
@@ -148,7 +148,7 @@ def test_a_clock_that_was_ahead_makes_no_slice_wait_longer_than_it_may(
     assert held is not None
     ledger.pulling.move(held, replace(held, due_at=clock.now + longest, state=state))
     clock.now = NOW
-    assert ledger.pulling.next_due() == NOW
+    assert next_due(ledger) == NOW
     assert ledger.pulling.due(NOW)["late", ISSUES].free_at == NOW
     found = ledger.pulling.take("right", now=NOW)
     assert found is not None
@@ -173,7 +173,7 @@ def test_nobody_waits_for_a_lease_that_nobody_holds(ledger: Ledger) -> None:
     held = taken(ledger)
     ledger.pulling.release(held)
     ledger.pulling.move(held, replace(held, due_at=NOW))
-    assert ledger.pulling.next_due() == NOW
+    assert next_due(ledger) == NOW
     assert ledger.pulling.due(NOW)["acme", ISSUES] == Due(rank=0, free_at=NOW)
 
 
@@ -234,4 +234,4 @@ def test_slices_are_found_by_source_log_type_and_state(ledger: Ledger) -> None:
 
 def test_the_next_due_is_the_earliest_that_anybody_may_take(ledger: Ledger) -> None:
     planned(ledger, slice_of(due_at=NOW + HOUR), slice_of(due_at=NOW + 2 * HOUR, state=SliceState.PARKED))
-    assert ledger.pulling.next_due() == NOW + HOUR
+    assert next_due(ledger) == NOW + HOUR

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of
+from bookkeeping.records import ISSUES, NOW, Clock, next_due, planned, slice_of
 from ocelog.app.pulling import Reader
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
@@ -41,7 +41,7 @@ def hurried(ledger: Ledger, kind: str, failures: int, state: SliceState = SliceS
 def test_what_failed_is_tried_at_once(ledger: Ledger, error: type[Exception]) -> None:
     assert hurried(ledger, error.__name__, failures=1)
     # And nobody waits for a lease that nobody holds.
-    assert ledger.pulling.next_due() == NOW
+    assert next_due(ledger) == NOW
 
 
 def test_what_is_parked_is_tried_at_once(ledger: Ledger) -> None:

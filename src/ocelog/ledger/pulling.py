@@ -106,7 +106,7 @@ class SliceLedger:
         """Hand the most pressing slice that is due and free to `holder`, under a new fence; None: there is none.
 
         Live goes first, then sweep, then backfill, each from the newest; parked ones come last. Landing and moving
-        extend the lease. Where there is nothing to take, nothing is written.
+        extend the lease. If there is nothing to take, nothing is written.
         Of a source's daily sweeps one slice is read at a time, unless `sweeps_together`.
         """
         check_clocks(now, from_us(self._now_us()))
@@ -157,11 +157,6 @@ class SliceLedger:
         """Return what may be taken at `now`, and when more may be, by (source id, log type). Only reads."""
         with self._database.read() as tx:
             return slices.due(tx, to_us(now))
-
-    def next_due(self) -> datetime | None:
-        """Return when `take` may next find a slice, which may lie in the past; None: nothing is left to do."""
-        with self._database.read() as tx:
-            return slices.next_due(tx, self._now_us())
 
     def hurry(self, streams: Collection[tuple[str, str]], now: datetime) -> int:
         """Make due at `now` what waits after a failure, and what is parked; return how many slices that is."""

@@ -25,7 +25,9 @@ def write_part(home: Path, table: str, name: str, rows: pa.Table) -> NewPart:
 
     Raises LakeUnavailableError or HomeError; then no file is left.
     """
-    content = _encode(rows)
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, version="2.6", write_page_checksum=True, **part_options(rows))
+    content = memoryview(sink.getvalue())
     path = f"{LANDING}/{table}/{stamped(name, zlib.crc32(content))}"
     file = home / path
     try:
@@ -93,9 +95,3 @@ def remove_orphans(home: Path, table: str, ledger: LakeLedger) -> list[str]:
     for path in orphans:
         discard(home, path)
     return orphans
-
-
-def _encode(rows: pa.Table) -> memoryview:
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink, version="2.6", write_page_checksum=True, **part_options(rows))
-    return memoryview(sink.getvalue())

@@ -361,17 +361,6 @@ def names(tx: Connection, source_id: str) -> list[str]:
     return [str(number) for number in tx.execute(select(_s.id).where(_s.source_id == source_id)).scalars()]
 
 
-def next_due(tx: Connection, now_us: int) -> datetime | None:
-    """Return when `take` may next find a slice; None: there is nothing to do. It may lie in the past."""
-    found = tx.execute(_next_due(), {"now_us": now_us}).scalar_one()
-    return None if found is None else from_us(found)
-
-
-@cache
-def _next_due() -> Select[Any]:
-    return select(func.min(_free_at())).where(_to_do())
-
-
 def slice_of(row: RowMapping) -> Slice:
     """Read a row of the table as a value."""
     # A field that a newer program added to checkpoints may be there, and one that it dropped may be missing.
