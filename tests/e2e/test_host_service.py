@@ -92,13 +92,21 @@ def test_a_unit_that_was_changed_by_hand_is_neither_replaced_nor_deleted_without
     ocelog("service", "install", "--root", str(machine), "--force")
     assert unit.with_name("ocelog.service.before").read_text() == mine
     assert "RestartSec=10" in unit.read_text()
+    unit.write_text(mine)
+    ocelog("service", "uninstall", "--root", str(machine), "--force")
+    assert not unit.exists()
+    assert unit.with_name("ocelog.service.before").read_text() == mine
 
 
 def test_a_unit_of_an_older_release_is_replaced(machine: Path) -> None:
     service = HostService(root=machine, program=Path("/opt/old/bin/ocelog"))
     service.install()
+    service = HostService(root=machine, program=Path("/opt/old/bin/ocelog"), backup=Path("/srv/100% safe"))
+    service.install()
     newer = HostService(root=machine, program=Path("/opt/ocelog/bin/ocelog"))
     newer.install()
+    backup = (service.units / "ocelog-backup.service").read_text()
+    assert 'ExecStart=/opt/ocelog/bin/ocelog backup "/srv/100%% safe"\n' in backup
     unit = service.units / "ocelog.service"
     assert f"Replace {unit}" in newer.lines
     assert "ExecStart=/opt/ocelog/bin/ocelog run\n" in unit.read_text()

@@ -84,6 +84,7 @@ class HostService:
             self._make_folder(HOME, USER)
             self._make_folder(KEY.parent, "root")
             self._make_key()
+        self.backup = self.backup or self._backup_before()
         if self.backup is not None:
             self._make_folder(self.backup, None if self.for_user else USER)
         wanted = [name for name in _names(user=self.for_user) if "backup" not in name or self.backup is not None]
@@ -108,10 +109,12 @@ class HostService:
                 self._do(f"Disable {name}", link.unlink)
             if not path.exists():
                 continue
-            if _is_changed(path.read_text()) and not self.force:
+            if not _is_changed(path.read_text()):
+                self._do(f"Delete {path}", path.unlink)
+            elif self.force:
+                self._move_aside(path)
+            else:
                 self.changed_by_hand.append(path)
-                continue
-            self._do(f"Delete {path}", path.unlink)
         if not self.for_user and self.at(_SYSUSERS).exists():
             self._do(f"Delete {self.at(_SYSUSERS)}", self.at(_SYSUSERS).unlink)
         if self.is_live:
@@ -169,6 +172,20 @@ class HostService:
         if keys.is_missing(path):
             self._do(f"Make the key {path}: keep a copy of it, apart from backups", lambda: keys.make_key(path))
 
+    def _backup_before(self) -> Path | None:
+        """Return where an earlier call said to back up to."""
+        unit = self.units / "ocelog-backup.service"
+        found = (
+            re.search(r"^Description=Ocelog: back up to (.*)$", unit.read_text(), re.MULTILINE)
+            if unit.exists()
+            else None
+        )
+        return None if found is None else Path(found.group(1).replace("%%", "%"))
+
+    def _move_aside(self, path: Path) -> None:
+        aside = path.with_name(f"{path.name}.before")
+        self._do(f"Move {path}, which was changed by hand, to {aside}", lambda: path.rename(aside))
+
     def _write_unit(self, name: str) -> None:
         path, text = self.units / name, self._unit(name)
         before = path.read_text() if path.exists() else None
@@ -179,8 +196,7 @@ class HostService:
             if not self.force:
                 self.changed_by_hand.append(path)
                 return
-            aside = path.with_name(f"{path.name}.before")
-            self._do(f"Move {path}, which was changed by hand, to {aside}", lambda: path.rename(aside))
+            self._move_aside(path)
         self._do(f"{'Write' if before is None else 'Replace'} {path}", lambda: _write(path, text))
 
     def _unit(self, name: str) -> str:
