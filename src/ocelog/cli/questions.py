@@ -1,5 +1,7 @@
 """What the wizard asks about one tenant: each question is asked until its answer holds."""
 
+import shutil
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -15,9 +17,13 @@ from ocelog.product import Answers, Product, Question, Step
 T = TypeVar("T")
 
 
-def say(text: str) -> None:
-    """Say something that is not part of an answer."""
-    typer.echo(text, err=True)
+def say(text: str, indent: int = 0) -> None:
+    """Say something that is not part of an answer; lines wrap between words, `indent` beyond where they begin."""
+    width = shutil.get_terminal_size().columns
+    for line in text.split("\n"):
+        under = " " * (len(line) - len(line.lstrip()) + indent)
+        wrapped = textwrap.fill(line, width, subsequent_indent=under, break_long_words=False, break_on_hyphens=False)
+        typer.echo(wrapped, err=True)
 
 
 def asked(prompt: str, check: Callable[[str], T], default: str | None = None, **more: Any) -> T:
@@ -44,7 +50,7 @@ def answered(chosen: SourceOptions, questions: Sequence[Question], step: Step) -
         try:
             step.check(answers)
             if step.reach is not None and not chosen.no_check and answers != unreached:
-                say("  Trying whether it answers ...")
+                say("  Trying to connect ...")
                 step.reach(answers)
         except ConfigError as error:
             say(f"  {error}")

@@ -111,7 +111,7 @@ def _corrected(product: Product, answers: TenantAnswers, free: Callable[[str], s
         "q": ("quit; nothing is saved", _quit),
     }
     for letter, (meaning, _) in choices.items():
-        say(f"  {letter}  {meaning}")
+        say(f"  {letter}  {meaning}", indent=3)
     _, change = choices[asked("What now?", _one_of(choices), default="r")]
     return change()
 
