@@ -1,17 +1,19 @@
 """Whether each rule is kept by a test: leave the rule out of the code, and the tests named beside it must turn red.
 
 While nothing is left out they must be green. Each YAML file in tests/break is a list of breaks: `rule` (what is left
-out); `file`, `old` (text that occurs once in it) and `new` (what takes its place), or several such in `changes`;
+out); `in` (a file, or `FILE::function`); `code`, an expression or statements that occur there once, however they are
+laid out; `becomes`, what takes their place (nothing, if it is not there); or several of these three in `changes`;
 `tests` (pytest arguments); maybe `env`.
 """
 
+import ast
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,11 +34,13 @@ RED = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One text in one file, and what takes its place."""
+    """A piece of code in one place, and what takes its place."""
 
     file: str
-    old: str
-    new: str
+    function: str
+    """Dotted, as `Publisher.publish`; empty: the module."""
+    code: str
+    becomes: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,31 +77,83 @@ def read(folder: Path = FOLDER) -> list[Break]:
 
 
 def _parse(entry: dict[str, Any]) -> Break:
-    changes = entry.get("changes") or [{key: entry[key] for key in ("file", "old", "new")}]
+    changes = [_change(each) for each in entry.get("changes", [entry])]
     env = {name: str(value) for name, value in entry.get("env", {}).items()}
-    return Break(rule=entry["rule"], changes=[Change(**each) for each in changes], tests=entry["tests"], env=env)
+    return Break(rule=entry["rule"], changes=changes, tests=entry["tests"], env=env)
+
+
+def _change(entry: dict[str, Any]) -> Change:
+    file, _, function = entry["in"].partition("::")
+    return Change(file=file, function=function, code=entry["code"], becomes=entry.get("becomes", ""))
 
 
 def problems(each: Break, root: Path = ROOT) -> list[str]:
     """Say what keeps `each` from being carried out on the tree at `root`."""
-    found = [
-        f"{each.rule}: {change.file} holds the old text {count} times, not once"
-        for change in each.changes
-        if (count := _occurrences(root / change.file, change.old)) != 1
-    ]
+    found = list[str]()
+    for change in each.changes:
+        path = root / change.file
+        count = len(_places(ast.parse(path.read_text()), change)) if path.exists() else 0
+        if count != 1:
+            place = f"{change.file}::{change.function}" if change.function else change.file
+            found.append(f"{each.rule}: {place} holds the code {count} times, not once")
     files = {name.split("::")[0] for name in each.tests if not name.startswith("-") and ".py" in name}
     return found + [f"{each.rule}: there is no {name}" for name in sorted(files) if not (root / name).exists()]
-
-
-def _occurrences(path: Path, text: str) -> int:
-    return path.read_text().count(text) if path.exists() else 0
 
 
 def apply(each: Break, root: Path) -> None:
     """Leave the rule out of the tree at `root`."""
     for change in each.changes:
         path = root / change.file
-        path.write_text(path.read_text().replace(change.old, change.new))
+        tree = ast.parse(path.read_text())
+        (replace,) = _places(tree, change)
+        replace(ast.parse(change.becomes).body)
+        path.write_text(ast.unparse(ast.fix_missing_locations(tree)) + "\n")
+
+
+Replace = Callable[[list[ast.stmt]], None]
+
+
+def _places(tree: ast.Module, change: Change) -> list[Replace]:
+    """Return, for each place where the code of `change` stands in its function, what puts something else there."""
+    wanted = [ast.dump(each) for each in ast.parse(change.code).body]
+    inner = _function(tree, change.function.split(".") if change.function else [])
+    found, whole = list[Replace](), [each for each in ast.walk(tree) if isinstance(each, ast.Expr)]
+    for node in () if inner is None else ast.walk(inner):
+        for name, value in ast.iter_fields(node):
+            several = isinstance(value, list)
+            for at, child in enumerate(value if several else [value]):
+                if several and isinstance(child, ast.stmt):
+                    if [ast.dump(each) for each in value[at : at + len(wanted)]] == wanted:
+                        found.append(_for_statements(value, at, len(wanted)))
+                elif isinstance(child, ast.expr) and wanted == [ast.dump(ast.Expr(child))] and node not in whole:
+                    found.append(_for_expression(node, name, at if several else None))
+    return found
+
+
+def _function(tree: ast.AST, names: list[str]) -> ast.AST | None:
+    if not names:
+        return tree
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    inner = (each for each in ast.iter_child_nodes(tree) if isinstance(each, kinds) and each.name == names[0])
+    return next((found for each in inner if (found := _function(each, names[1:])) is not None), None)
+
+
+def _for_statements(body: list[ast.stmt], at: int, count: int) -> Replace:
+    def replace(by: list[ast.stmt]) -> None:
+        body[at : at + count] = by or [ast.Pass()]
+
+    return replace
+
+
+def _for_expression(node: ast.AST, name: str, at: int | None) -> Replace:
+    def replace(by: list[ast.stmt]) -> None:
+        value = by[0].value if by and isinstance(by[0], ast.Expr) else ast.Constant(None)
+        if at is None:
+            setattr(node, name, value)
+        else:
+            getattr(node, name)[at] = value
+
+    return replace
 
 
 def copy_tree(to: Path) -> None:

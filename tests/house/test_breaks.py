@@ -17,8 +17,8 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def a_break(old: str) -> breaks.Break:
-    change = breaks.Change(file="code.py", old=old, new="2")
+def a_break(code: str, function: str = "", becomes: str = "2") -> breaks.Break:
+    change = breaks.Change(file="code.py", function=function, code=code, becomes=becomes)
     return breaks.Break(rule="one is one", changes=[change], tests=["test_it.py"], env={})
 
 
@@ -48,11 +48,45 @@ def test_tests_that_do_not_end_are_not_red(tmp_path: Path) -> None:
     assert (found.red, found.last_line) == (False, "still running")
 
 
-def test_a_break_whose_text_is_gone_or_doubled_is_refused(tmp_path: Path) -> None:
+def test_a_break_whose_code_is_gone_or_doubled_is_refused(tmp_path: Path) -> None:
     write(tmp_path, NOTHING_FAILS)
     (tmp_path / "code.py").write_text("ONE = 1\nALSO = 1\n")
     assert "0 times" in breaks.problems(a_break("ONE = 3"), tmp_path)[0]
-    assert "2 times" in breaks.problems(a_break("= 1"), tmp_path)[0]
+    assert "2 times" in breaks.problems(a_break("1"), tmp_path)[0]
+    assert "0 times" in breaks.problems(a_break("ONE = 1", function="nowhere"), tmp_path)[0]
     assert breaks.problems(a_break("ONE = 1"), tmp_path) == []
-    breaks.apply(a_break("ONE = 1"), tmp_path)
-    assert (tmp_path / "code.py").read_text() == "2\nALSO = 1\n"
+
+
+CODE = """
+class A:
+    def one(self) -> int:
+        check(self,
+              now=True)  # however it is laid out
+        return max(1, 2)
+
+    def two(self) -> int:
+        check(self, now=True)
+        return max(1, 2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "becomes", "body"),
+    [
+        ("check(self, now=True)", "", "pass\n        return max(1, 2)"),
+        ("check(self, now=True)\nreturn max(1, 2)", "return 3", "return 3"),
+        ("max(1, 2)", "min(1, 2)", "check(self, now=True)\n        return min(1, 2)"),
+        ("True", "False", "check(self, now=False)\n        return max(1, 2)"),
+    ],
+)
+def test_a_break_changes_what_it_names_in_its_function_alone(
+    tmp_path: Path, code: str, becomes: str, body: str
+) -> None:
+    (tmp_path / "code.py").write_text(CODE)
+    write(tmp_path, NOTHING_FAILS)
+    each = a_break(code, function="A.one", becomes=becomes)
+    assert breaks.problems(each, tmp_path) == []
+    breaks.apply(each, tmp_path)
+    one, two = (tmp_path / "code.py").read_text().split("def two")
+    assert one.split("-> int:\n")[1].strip() == body
+    assert "check(self, now=True)\n        return max(1, 2)" in two
