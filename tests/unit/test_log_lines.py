@@ -31,6 +31,15 @@ def test_a_failure_is_said_once_until_it_changes_or_is_over() -> None:
     assert said(lines, "failed", "error", **stream, code="access_refused", reason="refused") is not None
 
 
+def test_that_nothing_is_read_is_said_each_time_it_becomes_so() -> None:
+    lines = Lines(on_terminal=False)
+    nothing = {"reason": "All sources are paused.", "todo": "Go on with one of them."}
+    assert said(lines, "nothing to read", "warning", **nothing) is not None
+    assert said(lines, "nothing to read", "warning", **nothing) is None
+    said(lines, "source taken up", source="prod")
+    assert said(lines, "nothing to read", "warning", **nothing) is not None
+
+
 def test_what_fails_every_stream_of_a_source_is_explained_once() -> None:
     lines = Lines(on_terminal=False)
     down = {"source": "prod", "code": "source_unavailable", "reason": "wiz.example did not answer", "todo": "Nothing."}

@@ -33,6 +33,8 @@ class Lines:
         match name:
             case "source taken up":
                 self._sources.add(event["source"])
+                # If all of them go again, that is news again.
+                self._told = {key: told for key, told in self._told.items() if key[0] != "nothing to read"}
                 self._forget("failed", event["source"])
             case "source left":
                 self._sources.discard(event["source"])
