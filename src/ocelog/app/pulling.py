@@ -204,7 +204,7 @@ class Reader:
         return fresh
 
     def hurry(self, streams: Collection[StreamKey] | None = None) -> None:
-        """Try at once what waits since a failure, and what is parked: somebody has mended it, perhaps.
+        """Try at once what waits since a failure, and what is parked: somebody may have fixed the cause.
 
         So it is if a person pulls by hand, or has changed a source or its secret. Without `streams` all are hurried.
         What the source asked to wait for is waited for.

@@ -86,7 +86,7 @@ def repair(installation: Installation, *, dry_run: bool) -> Repair:
 def _mend_metadata(installation: Installation, done: Repair) -> frozenset[str]:
     """Make every table readable: by a new catalog, by older metadata, or anew from its data files.
 
-    Return the tables that a dry run leaves unreadable, although they would be mended.
+    Return the tables that a dry run leaves unreadable, although they would be repaired.
     """
     home, schemas = installation.home.path, table_schemas()
     unread = set[str]()
@@ -158,7 +158,7 @@ def _mend_notes(installation: Installation, done: Repair) -> None:
 def _give_up_files(installation: Installation, done: Repair, unread: frozenset[str]) -> list[GivenUp]:
     """Take lost parts and data files out of what is there, each noted first, and return them.
 
-    What cannot be mended is told, unless it is of a table in `unread`.
+    What cannot be repaired is reported, unless it is of a table in `unread`.
     """
     home, ledger = installation.home.path, installation.ledger
     files, lost = dict[str, list[str]](), list[GivenUp]()

@@ -30,7 +30,7 @@ def command(
     path = home if home is not None else config.home_path()
     made = make(path, ledger_url=ledger)
     place = made.home.path
-    if made.mended:
+    if made.repaired:
         typer.echo(f"Wrote home.json again, from the ledger and the lake in this folder: {place}")
     else:
         typer.echo(f"{'Made the home' if made.new else 'There is a home already:'} {place}")

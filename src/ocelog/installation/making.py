@@ -25,7 +25,7 @@ class MadeHome:
     new_key: Path | None
     old_key: Path | None = None
     """Where an unusable key is now."""
-    mended: bool = False
+    repaired: bool = False
     """Whether only its home.json was written again."""
 
 
@@ -57,7 +57,7 @@ def make(path: Path, *, ledger_url: str | None) -> MadeHome:
     if damaged:
         home.move_aside(real / "home.json")
     made = home.finish(real, ledger_url=ledger_url)
-    return MadeHome(home=made, new=not remains, new_key=new_key, old_key=old_key, mended=remains)
+    return MadeHome(home=made, new=not remains, new_key=new_key, old_key=old_key, repaired=remains)
 
 
 def _refuse_lost_ledger(path: Path) -> None:

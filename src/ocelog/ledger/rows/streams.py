@@ -1,4 +1,4 @@
-"""How far each stream's planning has come, and how it fares."""
+"""How far each stream's planning has come, and its status."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
