@@ -92,7 +92,7 @@ def _program() -> Path:
     found = Path(sys.executable).with_name("ocelog")
     if not found.exists():
         raise ConfigError(
-            f"There is no program `ocelog` next to {sys.executable}: install Ocelog in a venv of its own."
+            f"There is no program `ocelog` next to {sys.executable}: install Ocelog in its own venv."
         )
     return found
 
