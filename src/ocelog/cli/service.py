@@ -91,9 +91,7 @@ def _program() -> Path:
     """Return the path of `ocelog` beside this interpreter, which is what a service can call."""
     found = Path(sys.executable).with_name("ocelog")
     if not found.exists():
-        raise ConfigError(
-            f"There is no program `ocelog` next to {sys.executable}: install Ocelog in its own venv."
-        )
+        raise ConfigError(f"There is no program `ocelog` next to {sys.executable}: install Ocelog in its own venv.")
     return found
 
 
