@@ -23,8 +23,8 @@ from lakeside.things import SCHEMAS, row, rows
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Queries
+from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.upkeep.maintenance import Maintenance
-from ocelog.lake.write.cleaning import clean
 from ocelog.lake.write.publish import Publisher
 
 # The statements are put together from constants.

@@ -12,7 +12,8 @@ from ocelog import errors
 from ocelog.app.tables import columns, meanings
 from ocelog.cli.app import build
 from ocelog.installation import config
-from ocelog.lake.read.sql import CURRENT, current_sql, sql_type
+from ocelog.lake.read.current import CURRENT, current_sql
+from ocelog.lake.read.sql import sql_type
 from ocelog.model import ALL_LOGS
 from ocelog.schema.language.packaged import packaged_schemas
 from wizsim.faults import MEANINGS

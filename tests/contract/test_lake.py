@@ -17,8 +17,8 @@ from ocelog.lake import lake as lake_module
 from ocelog.lake.lake import FileLake
 from ocelog.lake.read import keys
 from ocelog.lake.read.scan import opened
+from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.upkeep.maintenance import Maintenance
-from ocelog.lake.write.cleaning import clean
 from ocelog.lake.write.damage import lost_part
 from ocelog.lake.write.parts import remove_orphans
 from ocelog.lake.write.publish import Publisher
@@ -153,12 +153,12 @@ def test_a_view_taken_before_a_part_was_published_and_removed_is_taken_again(
     lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land_waiting(lake, ledger, row("a", 1))
-    taken = lake.views.take(TABLE)
+    taken = lake.snapshots.take(TABLE)
     Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
     clean(lake.home, TABLE, ledger, grace=timedelta(0))
     views = [taken]
-    take = lake.views.take
-    monkeypatch.setattr(lake, "views", SimpleNamespace(take=lambda name: views.pop() if views else take(name)))
+    take = lake.snapshots.take
+    monkeypatch.setattr(lake, "snapshots", SimpleNamespace(take=lambda name: views.pop() if views else take(name)))
     assert list(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["a"]
     assert views == []
 

@@ -31,7 +31,7 @@ from ocelog.lake.catalog.iceberg import opened_catalog
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Queries
-from ocelog.lake.read.sql import current_sql
+from ocelog.lake.read.current import current_sql
 from ocelog.lake.write.publish import Publisher
 from ocelog.pull.versions import History
 

@@ -13,7 +13,7 @@ from lakeside.ledger import MemoryLedger
 from lakeside.things import ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import LakeUnavailableError
 from ocelog.lake.lake import FileLake
-from ocelog.lake.write.cleaning import clean
+from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.write.damage import lost_part
 from ocelog.lake.write.publish import Publisher
 from ocelog.model import NewPart, Part

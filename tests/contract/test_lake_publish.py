@@ -22,12 +22,12 @@ from ocelog.lake.catalog.iceberg import opened_catalog
 from ocelog.lake.catalog.state import MARK, TableStates
 from ocelog.lake.lake import FileLake
 from ocelog.lake.read.engine_snippets import lake_info
-from ocelog.lake.read.view import check_lake
+from ocelog.lake.read.snapshot import check_lake
 from ocelog.lake.upkeep import purge
+from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.upkeep.purge import delete_rows
 from ocelog.lake.write import append as appending
 from ocelog.lake.write import datafiles
-from ocelog.lake.write.cleaning import clean
 from ocelog.lake.write.publish import DUE_BYTES, Publisher, due
 from ocelog.model import Part
 from ocelog.times import to_us

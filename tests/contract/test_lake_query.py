@@ -13,8 +13,8 @@ from lakeside.things import AUDIT, ISSUES, REJECTIONS, SCHEMAS, instant, row, ro
 from ocelog.errors import LakeDamagedError, OcelogError, QueryError
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
-from ocelog.lake.read.sql import current_sql
-from ocelog.lake.write.cleaning import clean
+from ocelog.lake.read.current import current_sql
+from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.write.publish import Publisher
 
 TABLE = "wiz_issues"
@@ -286,12 +286,12 @@ def test_a_part_that_goes_before_the_engine_has_it_is_read_from_the_table(
     lake: FileLake, ledger: MemoryLedger, queries: Queries, land: Land, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(row("a", 1))
-    stale = queries._views.take(TABLE)
+    stale = queries._snapshots.take(TABLE)
     Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
     clean(lake.home, TABLE, ledger, grace=timedelta(0))
     taken = [stale]
-    take = queries._views.take
-    monkeypatch.setattr(type(queries._views), "take", lambda _, table: taken.pop() if taken else take(table))
+    take = queries._snapshots.take
+    monkeypatch.setattr(type(queries._snapshots), "take", lambda _, table: taken.pop() if taken else take(table))
     assert ask("SELECT id FROM wiz_issues") == [{"id": "a"}]
 
 

@@ -297,7 +297,7 @@ def test_a_query_that_nobody_reads_on_is_over_when_its_time_is_up(home: Home) ->
 
 def test_a_file_outside_the_lake_that_another_engine_named_is_told(home: Home, tmp_path: Path) -> None:
     queries = Queries(home.path, home.ledger, SCHEMAS)
-    take: Callable[[str], Any] = queries._views.take
+    take: Callable[[str], Any] = queries._snapshots.take
     stranger = tmp_path / "elsewhere.parquet"
 
     class Views:
@@ -308,7 +308,7 @@ def test_a_file_outside_the_lake_that_another_engine_named_is_told(home: Home, t
             files = tuple(replace(file, path=str(stranger)) for file in view.files)
             return replace(view, state=replace(view.state, files=files))
 
-    queries._views = Views()  # type: ignore[assignment]
+    queries._snapshots = Views()  # type: ignore[assignment]
     with pytest.raises(HomeError, match="which another engine wrote outside the lake"), queries.run("FROM wiz_audit"):
         pass
 

@@ -327,11 +327,11 @@ def test_files_that_lack_rows_are_not_replaced(
 def test_whoever_reads_an_older_view_finds_its_files(lake: FileLake, ledger: MemoryLedger) -> None:
     for n in range(3):
         publish(lake, ledger, row(f"{n}", n))
-    view = lake.views.take(TABLE)
+    snapshot = lake.snapshots.take(TABLE)
     remove_leftovers(lake.home, TABLE)
     tend(lake, ledger)
     remove_leftovers(lake.home, TABLE)
-    read = [one for found in lake._rows(view, Wanted(), KEY_COLUMNS) for one in found.to_pylist()]
+    read = [one for found in lake._rows(snapshot, Wanted(), KEY_COLUMNS) for one in found.to_pylist()]
     assert len(read) == 3
 
 

@@ -10,19 +10,19 @@ from bookkeeping.records import NOW, TABLE, landing, taken
 from ocelog.ledger.database import open as opening
 from ocelog.ledger.database.transactions import connect
 from ocelog.ledger.ledger import Ledger
-from ocelog.ledger.rows import loops
-from ocelog.ledger.rows.loops import LoopMark
+from ocelog.ledger.rows import marks
+from ocelog.ledger.rows.marks import LoopMark
 from ocelog.times import to_us
 
 
 @pytest.fixture
 def judged(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> Callable[[int], None]:
     """Register a second loop, and return what moves its mark."""
-    monkeypatch.setattr(loops, "LOOPS", (loops.PUBLISH, "detect"))
+    monkeypatch.setattr(marks, "LOOPS", (marks.PUBLISH, "detect"))
 
     def advance(to: int) -> None:
         with ledger._database.write() as tx:
-            loops.advance(tx, "detect", TABLE, to)
+            marks.advance(tx, "detect", TABLE, to)
 
     return advance
 
@@ -66,7 +66,7 @@ def test_a_loop_that_is_no_more_keeps_nothing(
     _land(ledger, 2)
     judged(1)
     ledger.lake.published(TABLE, 2, at_us=1)
-    monkeypatch.setattr(loops, "LOOPS", (loops.PUBLISH,))
+    monkeypatch.setattr(marks, "LOOPS", (marks.PUBLISH,))
     assert _removable(ledger) == [1], "its mark stands until it is given up"
     ledger.lake.give_up_marks("detect")
     assert _removable(ledger) == [1, 2]
@@ -76,7 +76,7 @@ def test_a_loop_that_is_no_more_keeps_nothing(
 def test_a_loop_that_has_no_mark_yet_is_done_with_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     _land(ledger, 1)
     ledger.lake.published(TABLE, 1, at_us=1)
-    monkeypatch.setattr(loops, "LOOPS", (loops.PUBLISH, "detect"))
+    monkeypatch.setattr(marks, "LOOPS", (marks.PUBLISH, "detect"))
     assert _removable(ledger) == []
 
 

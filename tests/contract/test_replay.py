@@ -16,7 +16,7 @@ from ocelog.app.rejections import Replayed, Stored
 from ocelog.errors import LostFenceError
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
-from ocelog.lake.write.cleaning import clean
+from ocelog.lake.upkeep.cleaning import clean
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows.slices import holder_of
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from commands import Ocelog
-from ocelog.lake.write.cleaning import clean
+from ocelog.lake.upkeep.cleaning import clean
 from ocelog.ledger.ledger import Ledger
 from wizsim.clock import Clock
 from wizsim.server import Server

@@ -13,7 +13,7 @@ from bookkeeping.records import planned, slice_of
 from lakeside.things import SCHEMAS, row, rows
 from ocelog.lake.lake import KEY_COLUMNS, FileLake
 from ocelog.lake.read.scan import Wanted
-from ocelog.lake.write.cleaning import clean
+from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.database.clocks import our_clock
 from ocelog.ledger.ledger import Ledger
@@ -68,7 +68,7 @@ class Home:
     def shown(self, ledger: Ledger) -> list[str]:
         """Return the ids that a reader sees, from parts and table together."""
         lake = FileLake(self.path, ledger.lake, SCHEMAS)
-        view = lake.views.take(TABLE)
+        view = lake.snapshots.take(TABLE)
         return [name for found in lake._rows(view, Wanted(), KEY_COLUMNS) for name in found["id"].to_pylist()]
 
 

@@ -24,11 +24,11 @@ from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.lake import KEY_COLUMNS, FileLake
 from ocelog.lake.query.queries import Queries
 from ocelog.lake.read.scan import Wanted
-from ocelog.lake.read.view import View
-from ocelog.lake.upkeep import compaction
+from ocelog.lake.read.snapshot import Snapshot
+from ocelog.lake.upkeep import cleaning, compaction
+from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.upkeep.maintenance import Maintenance
-from ocelog.lake.write import append, cleaning, datafiles, parts
-from ocelog.lake.write.cleaning import clean
+from ocelog.lake.write import append, datafiles, parts
 from ocelog.lake.write.publish import Publisher
 
 TABLE = "wiz_issues"
@@ -77,7 +77,7 @@ class World:
     """If a list, each step before which something durable has changed since the step before."""
     _before: str = ""
     _quiet: bool = False
-    _held: tuple[View, list[str]] | None = None
+    _held: tuple[Snapshot, list[str]] | None = None
 
     def __post_init__(self) -> None:
         self.reader = FileLake(self.home, self.ledger, SCHEMAS)
@@ -148,7 +148,7 @@ class World:
             self._quiet = False
 
     def look(self) -> None:
-        """Read as a puller does: with what it remembers, from nothing, and from a view taken a step ago."""
+        """Read as a puller does: with what it remembers, from nothing, and from a snapshot taken a step ago."""
         for lake in (self.reader, FileLake(self.home, self.ledger, SCHEMAS)):
             found = lake.load(TABLE, "s1", since_us=0, until_us=None)
             assert sorted(found.known.ids) == sorted(self.expected), f"at step {self.step}"
@@ -157,11 +157,11 @@ class World:
         assert sorted(known.ids) == sorted(wanted)
         if self._held is not None:
             self._read_late(*self._held)
-        self._held = (self.reader.views.take(TABLE), list(self.expected))
+        self._held = (self.reader.snapshots.take(TABLE), list(self.expected))
 
-    def _read_late(self, view: View, expected: list[str]) -> None:
+    def _read_late(self, snapshot: Snapshot, expected: list[str]) -> None:
         try:
-            found = [one for table in self.reader._rows(view, Wanted(), KEY_COLUMNS) for one in table.to_pylist()]
+            found = [one for table in self.reader._rows(snapshot, Wanted(), KEY_COLUMNS) for one in table.to_pylist()]
         except LakeUnavailableError:
             return
         assert sorted(one["id"] for one in found) == sorted(expected)

@@ -18,7 +18,7 @@ from ocelog.files import read_regular
 from ocelog.installation import home as homes
 from ocelog.installation.opening import Installation
 from ocelog.lake.catalog.state import TableStates
-from ocelog.lake.read.view import check_lake
+from ocelog.lake.read.snapshot import check_lake
 from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.storage.checksums import damage, damaged, unreadable
 from ocelog.lake.storage.disk import make_directory, refusal, sync_directory

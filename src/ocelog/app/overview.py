@@ -14,7 +14,7 @@ from ocelog.installation.home import Home
 from ocelog.installation.home_lock import Holder, holder
 from ocelog.installation.opening import Installation, read_key
 from ocelog.lake.upkeep.inspect import inspect
-from ocelog.ledger.rows.loops import LoopMark
+from ocelog.ledger.rows.marks import LoopMark
 from ocelog.ledger.vault import COPIED
 from ocelog.model import REJECTIONS
 from ocelog.sandbox.kernel import offered

@@ -13,9 +13,9 @@ from ocelog.app.status import lost_lines
 from ocelog.errors import LedgerUnavailableError, OcelogError
 from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.storage.disk import disk_errors
+from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.upkeep.leftovers import remove_leftovers
 from ocelog.lake.upkeep.maintenance import Maintenance, Tended
-from ocelog.lake.write.cleaning import clean
 from ocelog.model import PUBLISHING
 from ocelog.times import from_us, has_passed
 

@@ -19,7 +19,7 @@ from ocelog.installation.opening import Installation
 from ocelog.lake.catalog.state import NAMESPACE, TableFile, TableStates
 from ocelog.lake.lake import FileLake
 from ocelog.lake.read.scan import opened
-from ocelog.lake.read.view import Views
+from ocelog.lake.read.snapshot import Snapshots
 from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.storage.checksums import damage
 from ocelog.lake.storage.leftovers_note import note_path, noted
@@ -323,9 +323,9 @@ def _count_rejections(installation: Installation) -> None:
 def _rejections(installation: Installation) -> set[tuple[str, str, str]]:
     """Return row id, source and log type of every rejection that is there."""
     home, names = installation.home.path, ("p_row_id", "p_source_id", "p_log_type")
-    view = Views(home, installation.ledger.lake).take(REJECTIONS)
+    snapshot = Snapshots(home, installation.ledger.lake).take(REJECTIONS)
     found = set[tuple[str, str, str]]()
-    for path in [*(home / part.path for part in view.parts), *(Path(file.path) for file in view.files)]:
+    for path in [*(home / part.path for part in snapshot.parts), *(Path(file.path) for file in snapshot.files)]:
         with opened(path) as file:
             rows = file.read(columns=list(names), use_threads=False)
             found.update(zip(*(rows.column(name).to_pylist() for name in names), strict=True))

@@ -8,7 +8,7 @@ from ocelog import errors
 from ocelog.app.source_settings import damage, product_title, source_settings, stream_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
 from ocelog.ledger.ledger import Ledger
-from ocelog.ledger.rows.loops import PUBLISH, LoopMark
+from ocelog.ledger.rows.marks import PUBLISH, LoopMark
 from ocelog.ledger.rows.slices import LONGEST_WAITS
 from ocelog.ledger.rows.streams import StreamRow
 from ocelog.model import ALL_LOGS, PUBLISHING, Marks, Origin, Slice, SliceState, SourceRow, TableFault, table_name

@@ -12,9 +12,10 @@ from ocelog.installation.opening import Installation
 from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read import engine_snippets
+from ocelog.lake.read.current import CURRENT, current_sql
 from ocelog.lake.read.engine_snippets import LakeInfo
 from ocelog.lake.read.saved_views import saved_views
-from ocelog.lake.read.sql import CURRENT, current_sql, literal, log_tables, sql_type
+from ocelog.lake.read.sql import literal, log_tables, sql_type
 from ocelog.lake.read.views_file import views_folder
 from ocelog.model import ALL_LOGS, REJECTIONS, table_name
 from ocelog.schema.language.packaged import packaged_schemas

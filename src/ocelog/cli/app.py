@@ -46,7 +46,7 @@ COMMANDS: dict[str, Command] = {
     "restore": Command(module="restore", summary="Make a home from a backup, at any path."),
     "repair": Command(module="repair", summary="Give up lost or damaged files, and read their records again."),
     "rejections": Command(module="rejections", summary="Show records that did not fit, or try them again."),
-    "service": Command(module="service", summary="Install, use and uninstall a service of systemd.", group=True),
+    "service": Command(module="host_service", summary="Install, use and uninstall a service of systemd.", group=True),
     "config": Command(module="settings", summary="Show each setting, its value, and where it came from."),
 }
 

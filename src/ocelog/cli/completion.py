@@ -40,7 +40,7 @@ def complete(answer: Callable[[], object]) -> NoReturn:
 
 def sources(incomplete: str) -> list[str]:  # noqa: ARG001 - typer's own filter takes what begins so
     """Return the name of each source, or its id if a shell would have to quote the name."""
-    from ocelog.app.names import source_names  # noqa: PLC0415 - for the shell only
+    from ocelog.app.completion import source_names  # noqa: PLC0415 - for the shell only
 
     return source_names()
 

@@ -9,7 +9,7 @@ from ocelog.errors import HomeError, LakeDamagedError
 from ocelog.installation import config, home
 from ocelog.installation.home import Home
 from ocelog.lake.catalog.state import NAMESPACE, TableStates
-from ocelog.lake.read.view import checked_mark
+from ocelog.lake.read.snapshot import checked_mark
 from ocelog.lake.upkeep.repair import candidates
 from ocelog.ledger import keys
 from ocelog.ledger.database.open import absolute

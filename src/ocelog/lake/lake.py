@@ -11,7 +11,7 @@ from ocelog.errors import LakeDamagedError, LakeUnavailableError
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.read.keys import Keys
 from ocelog.lake.read.scan import CURSOR, Wanted, scan
-from ocelog.lake.read.view import View, Views
+from ocelog.lake.read.snapshot import Snapshot, Snapshots
 from ocelog.lake.write.parts import discard, write_part
 from ocelog.model import Known, NewPart, Part
 from ocelog.pull.ports import Loaded, OpenRecords
@@ -23,7 +23,7 @@ _HEX = "^[0-9a-f]{32}$"
 _NO_VERSIONS = pa.table({name: pa.array([], pa.string()) for name in KEY_COLUMNS})
 _OPEN_COLUMNS = (*KEY_COLUMNS, "status")
 _MAX_VIEWS = 5
-"""A view goes stale when a publish and a removal, at least ten minutes apart, both pass while it is read."""
+"""A snapshot goes stale when a publish and a removal, at least ten minutes apart, both pass while it is read."""
 
 
 class FileLake:
@@ -32,7 +32,7 @@ class FileLake:
     def __init__(self, home: Path, ledger: LakeLedger, schemas: Mapping[str, pa.Schema]) -> None:
         self.home = home
         self.schemas = schemas
-        self.views = Views(home, ledger)
+        self.snapshots = Snapshots(home, ledger)
         self._keys = Keys(home)
 
     def write(self, table: str, name: str, rows: pa.Table) -> NewPart:
@@ -58,8 +58,8 @@ class FileLake:
             values=ids or (),
         )
 
-        def read(view: View) -> Loaded:
-            return Loaded(known=_known(self._rows(view, wanted, KEY_COLUMNS)), through=view.through)
+        def read(snapshot: Snapshot) -> Loaded:
+            return Loaded(known=_known(self._rows(snapshot, wanted, KEY_COLUMNS)), through=snapshot.through)
 
         return self._settled(table, read)
 
@@ -80,10 +80,10 @@ class FileLake:
         """
         wanted = Wanted(source_id=source_id, by=created, since_us=since_us, until_us=until_us)
 
-        def read(view: View) -> OpenRecords:
-            found = map(_versions, self._rows(view, wanted, _OPEN_COLUMNS))
+        def read(snapshot: Snapshot) -> OpenRecords:
+            found = map(_versions, self._rows(snapshot, wanted, _OPEN_COLUMNS))
             whole = [rows.select(_OPEN_COLUMNS) for rows in found if set(_OPEN_COLUMNS) <= set(rows.column_names)]
-            return _opened(whole, statuses, most, view.through)
+            return _opened(whole, statuses, most, snapshot.through)
 
         return self._settled(table, read)
 
@@ -97,44 +97,47 @@ class FileLake:
         wanted = Wanted(column="p_row_id", values=row_ids)
         names = ("p_row_id", *(name for name in columns if name != "p_row_id"))
 
-        def read(view: View) -> dict[str, dict[str, Any]]:
-            listed = [row for rows in self._rows(view, wanted, names) for row in rows.to_pylist()]
+        def read(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+            listed = [row for rows in self._rows(snapshot, wanted, names) for row in rows.to_pylist()]
             return {row["p_row_id"]: {name: row.get(name) for name in columns} for row in listed}
 
         return self._settled(table, read) if row_ids else {}
 
-    def _rows(self, view: View, wanted: Wanted, columns: Collection[str]) -> Iterator[pa.Table]:
-        for path in self._candidates(view, wanted):
+    def _rows(self, snapshot: Snapshot, wanted: Wanted, columns: Collection[str]) -> Iterator[pa.Table]:
+        for path in self._candidates(snapshot, wanted):
             yield from scan(path, wanted, tuple(columns))
 
-    def _candidates(self, view: View, wanted: Wanted) -> list[Path]:
-        """Return the files of `view` that may hold a wanted row."""
+    def _candidates(self, snapshot: Snapshot, wanted: Wanted) -> list[Path]:
+        """Return the files of `snapshot` that may hold a wanted row."""
         if wanted.by != CURSOR:
-            ours = [part for part in view.parts if wanted.source_id in {None, part.source_id}]
-            return [*(Path(file.path) for file in view.files), *(self.home / part.path for part in ours)]
-        files = [Path(file.path) for file in view.files if wanted.overlaps(file.min_cursor_us, file.max_cursor_us)]
+            ours = [part for part in snapshot.parts if wanted.source_id in {None, part.source_id}]
+            return [*(Path(file.path) for file in snapshot.files), *(self.home / part.path for part in ours)]
+        files = [Path(file.path) for file in snapshot.files if wanted.overlaps(file.min_cursor_us, file.max_cursor_us)]
         parts = [
             self.home / part.path
-            for part in view.parts
+            for part in snapshot.parts
             if wanted.source_id in {None, part.source_id} and wanted.overlaps(part.min_cursor_us, part.max_cursor_us)
         ]
         if wanted.column is None:
             return [*files, *parts]
-        everything = [*(Path(file.path) for file in view.files), *(self.home / part.path for part in view.parts)]
-        self._keys.keep(view.table, everything)
-        return self._keys.narrowed(view.table, [*files, *parts], wanted.column, wanted.values)
+        everything = [
+            *(Path(file.path) for file in snapshot.files),
+            *(self.home / part.path for part in snapshot.parts),
+        ]
+        self._keys.keep(snapshot.table, everything)
+        return self._keys.narrowed(snapshot.table, [*files, *parts], wanted.column, wanted.values)
 
-    def _settled(self, table: str, read: Callable[[View], T]) -> T:
-        """Read one view; if a file of it went away meanwhile, its rows are in a newer view."""
+    def _settled(self, table: str, read: Callable[[Snapshot], T]) -> T:
+        """Read one snapshot; if a file of it went away meanwhile, its rows are in a newer snapshot."""
         for _ in range(_MAX_VIEWS - 1):
             try:
-                return read(self.views.take(table))
+                return read(self.snapshots.take(table))
             except LakeUnavailableError:
                 continue
         try:
-            return read(self.views.take(table))
+            return read(self.snapshots.take(table))
         except LakeUnavailableError as error:
-            # View after view names it: it was not published meanwhile, it is lost.
+            # Snapshot after snapshot names it: it was not published meanwhile, it is lost.
             raise LakeDamagedError(str(error)) from error
 
 

@@ -7,8 +7,8 @@ from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select,
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import claims, counters, loops, losses
-from ocelog.ledger.rows.loops import LoopMark
+from ocelog.ledger.rows import claims, counters, losses, marks
+from ocelog.ledger.rows.marks import LoopMark
 from ocelog.ledger.rows.parts import part_of
 from ocelog.model import GivenUp, Part, TableFault
 from ocelog.times import from_us
@@ -69,7 +69,7 @@ class PartLedger:
             undated = or_(_p.published_us.is_(None), _p.published_us > at_us)
             fresh = and_(_p.table_name == table, _p.sequence <= through, undated)
             tx.execute(update(tables.parts).where(fresh).values(published_us=at_us))
-            loops.advance(tx, loops.PUBLISH, table, through)
+            marks.advance(tx, marks.PUBLISH, table, through)
 
     def unpublish(self, table: str, mark: int) -> None:
         """Let the parts above `mark`, to which the table went back, wait for being published again."""
@@ -77,7 +77,7 @@ class PartLedger:
             counters.hold(tx, table)
             above = (_p.table_name == table, _p.sequence > mark)
             tx.execute(update(tables.parts).where(*above).values(published_us=None))
-            loops.set_back(tx, loops.PUBLISH, table, mark)
+            marks.set_back(tx, marks.PUBLISH, table, mark)
 
     def unpublished(self, table: str) -> tuple[int, int, int, int | None]:
         """Return parts, rows and bytes that are not in the lake's table yet, and when the oldest of them landed."""
@@ -96,18 +96,18 @@ class PartLedger:
     def loop_marks(self) -> list[LoopMark]:
         """Return how far each loop has come in each table, and how much lies before it."""
         with self._database.read() as tx:
-            return loops.listed(tx)
+            return marks.listed(tx)
 
     def give_up_marks(self, loop: str) -> None:
         """Forget the marks of a loop that is no more: no part is kept for it."""
         with self._database.write() as tx:
-            loops.give_up(tx, loop)
+            marks.give_up(tx, loop)
 
     def removable(self, table: str, published_before_us: int) -> list[Part]:
         """Return the parts that every loop is done with, and that were published before an instant of our clock."""
         with self._database.read() as tx:
             old = and_(
-                _p.table_name == table, _p.published_us < published_before_us, _p.sequence <= loops.passed(tx, table)
+                _p.table_name == table, _p.published_us < published_before_us, _p.sequence <= marks.passed(tx, table)
             )
             return [
                 part_of(row) for row in tx.execute(select(tables.parts).where(old).order_by(_p.sequence)).mappings()
@@ -117,7 +117,7 @@ class PartLedger:
         """Delete the rows of parts, and remember how far that went; what a loop is not done with stays."""
         with self._database.write() as tx:
             counters.hold(tx, table)
-            passed = loops.passed(tx, table)
+            passed = marks.passed(tx, table)
             numbers = sorted(sequence for sequence in sequences if sequence <= passed)
             gone = list[int]()
             for start in range(0, len(numbers), _AT_ONCE):

@@ -13,9 +13,10 @@ from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, Que
 from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.query.engine import Guards, Limits, Run
+from ocelog.lake.read.current import CURRENT, current_view
 from ocelog.lake.read.saved_views import SavedView
-from ocelog.lake.read.sql import CURRENT, all_logs_view, create_view, current_view, log_tables, view_of_files
-from ocelog.lake.read.view import GRACE, View, Views
+from ocelog.lake.read.snapshot import GRACE, Snapshot, Snapshots
+from ocelog.lake.read.sql import all_logs_view, create_view, log_tables, view_of_files
 from ocelog.lake.storage.checksums import damaged
 from ocelog.lake.storage.scratch import temporary_directory
 from ocelog.lake.storage.verified import Verified
@@ -78,7 +79,7 @@ class Queries:
         self._schemas = schemas
         self._extras = extras or {}
         self._saved = saved or {}
-        self._views = Views(home, ledger)
+        self._snapshots = Snapshots(home, ledger)
         self._guards = guards or Guards()
         self._verified = Verified(home)
 
@@ -115,7 +116,7 @@ class Queries:
                 begun.run.close()
 
     def _begin(self, sql: str, limits: Limits, temporary: Path, *, trusted: bool) -> _Begun:
-        """Begin on a view of the lake; if a file goes away before the engine has it, on a newer one."""
+        """Begin on a snapshot of the lake; if a file goes away before the engine has it, on a newer one."""
         schemas = dict(self._schemas)
         for left in reversed(range(_TRIES)):
             run = Run(
@@ -133,10 +134,10 @@ class Queries:
                 wanted = self.names if read is None else self._with_sources(read)
                 for table in self._tables(wanted):
                     try:
-                        view = self._views.take(table)
-                        files[table] = self._files(view, last=not left)
+                        snapshot = self._snapshots.take(table)
+                        files[table] = self._files(snapshot, last=not left)
                         schemas[table] = with_table_columns(
-                            self._schemas[table], None if view.state is None else view.state.schema
+                            self._schemas[table], None if snapshot.state is None else snapshot.state.schema
                         )
                     except LakeDamagedError as error:
                         if table in wanted or table + CURRENT in wanted:
@@ -188,29 +189,29 @@ class Queries:
         saved = (self._saved[name] for name in wanted if name in self._saved)
         return found + [statement for each in saved for statement in each.create()]
 
-    def _files(self, view: View, *, last: bool) -> list[str]:
-        """Return the files of a view, each found to hold what was written; in the `last` one none may be gone.
+    def _files(self, snapshot: Snapshot, *, last: bool) -> list[str]:
+        """Return the files of a snapshot, each found to hold what was written; in the `last` one none may be gone.
 
         Raises HomeError for one that lies elsewhere: the query could not open it.
         """
-        found = [*(file.path for file in view.files), *(str(self._home / part.path) for part in view.parts)]
+        found = [*(file.path for file in snapshot.files), *(str(self._home / part.path) for part in snapshot.parts)]
         inside = tuple(f"{folder}/" for folder in self._folders())
         for path in found:
             if not path.startswith(inside) and not os.path.realpath(path).startswith(
                 tuple(f"{os.path.realpath(folder)}/" for folder in inside)
             ):
                 raise HomeError(
-                    f"The table {view.table} holds the file {path}, which another engine wrote outside the lake: have "
-                    f"that engine write it again below {self._home / 'lake' / 'warehouse'}."
+                    f"The table {snapshot.table} holds the file {path}, which another engine wrote outside the "
+                    f"lake: have that engine write it again below {self._home / 'lake' / 'warehouse'}."
                 )
-        sizes = {file.path: file.bytes for file in view.files}
-        sizes |= {str(self._home / part.path): part.bytes for part in view.parts}
+        sizes = {file.path: file.bytes for file in snapshot.files}
+        sizes |= {str(self._home / part.path): part.bytes for part in snapshot.parts}
         self._verified.check(sizes, may_be_gone=not last)
         return found
 
 
 def _refuse_lost(files: Mapping[str, list[str]]) -> None:
-    """Raise LakeDamagedError for a file that view after view has named, and that is not there."""
+    """Raise LakeDamagedError for a file that snapshot after snapshot has named, and that is not there."""
     for path in (path for paths in files.values() for path in paths):
         if not Path(path).exists():
             raise damaged(path, "is missing, although the lake names it")

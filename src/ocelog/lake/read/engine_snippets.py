@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ocelog.lake.catalog.state import CATALOG_NAME, NAMESPACE, catalog_path, catalog_uri
 from ocelog.lake.ports import LakeLedger
+from ocelog.lake.read.snapshot import Snapshots
 from ocelog.lake.read.sql import literal
-from ocelog.lake.read.view import Views
 from ocelog.lake.read.views_file import views_folder
 
 _SPARK = "3.5.6"
@@ -42,20 +42,20 @@ class LakeInfo:
 
 def lake_info(home: Path, ledger: LakeLedger, table: str) -> LakeInfo:
     """Describe `table` as of now."""
-    view = Views(home, ledger).take(table)
-    metadata = None if view.state is None else view.state.location
+    snapshot = Snapshots(home, ledger).take(table)
+    metadata = None if snapshot.state is None else snapshot.state.location
     return LakeInfo(
         table=table,
         catalog=str(catalog_path(home)),
         views=str(views_folder(home)),
         metadata=metadata,
-        published_through=0 if view.state is None else view.state.mark,
-        files=len(view.files),
-        rows=sum(file.rows for file in view.files),
-        bytes=sum(file.bytes for file in view.files),
-        waiting_parts=len(view.parts),
-        waiting_rows=sum(part.rows for part in view.parts),
-        waiting_bytes=sum(part.bytes for part in view.parts),
+        published_through=0 if snapshot.state is None else snapshot.state.mark,
+        files=len(snapshot.files),
+        rows=sum(file.rows for file in snapshot.files),
+        bytes=sum(file.bytes for file in snapshot.files),
+        waiting_parts=len(snapshot.parts),
+        waiting_rows=sum(part.rows for part in snapshot.parts),
+        waiting_bytes=sum(part.bytes for part in snapshot.parts),
         lines={} if metadata is None else _lines(home, table, metadata),
     )
 

@@ -10,8 +10,9 @@ import pyarrow as pa
 from ocelog.errors import OcelogError
 from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.catalog.state import TableStates
+from ocelog.lake.read.current import CURRENT, current_view
 from ocelog.lake.read.saved_views import saved_views
-from ocelog.lake.read.sql import CURRENT, all_logs_view, create_view, current_view, literal, log_tables, view_of_files
+from ocelog.lake.read.sql import all_logs_view, create_view, literal, log_tables, view_of_files
 from ocelog.lake.storage.disk import disk_errors
 from ocelog.model import ALL_LOGS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
 from ocelog.lake.catalog.state import TableFile
 from ocelog.lake.ports import LakeLedger
-from ocelog.lake.read.view import View, Views
+from ocelog.lake.read.snapshot import Snapshot, Snapshots
 from ocelog.lake.storage.checksums import damage, written_sum
 from ocelog.lake.storage.leftovers_note import note_path, noted
 from ocelog.lake.storage.verified import found_damaged
@@ -36,17 +36,17 @@ def inspect(
 
     Nothing raises but the ledger: each table is looked at for itself.
     """
-    views = Views(home, ledger)
+    snapshots = Snapshots(home, ledger)
     found, left = list[Damage](), None if content else most
     for table in tables:
         try:
-            view = views.take(table)
-            lost = list(_lost(home, view, content=content, most=left))
+            snapshot = snapshots.take(table)
+            lost = list(_lost(home, snapshot, content=content, most=left))
         except (LakeDamagedError, LakeUnavailableError, HomeError) as error:
             found.append(Damage(table=table, text=f"{table}: {error}"))
             continue
         found += lost
-        left = None if left is None else max(0, left - len(view.files) - len(view.parts))
+        left = None if left is None else max(0, left - len(snapshot.files) - len(snapshot.parts))
         note = note_path(home, table)
         if note.exists() and noted(note) is None:
             text = f"{table}: {note} is damaged. It only lists files to be deleted; a new one is started."
@@ -54,9 +54,9 @@ def inspect(
     return found
 
 
-def _lost(home: Path, view: View, *, content: bool, most: int | None) -> Iterator[Damage]:
-    named: list[tuple[Path, TableFile | Part]] = [(home / part.path, part) for part in view.parts]
-    named += [(Path(file.path), file) for file in view.files]
+def _lost(home: Path, snapshot: Snapshot, *, content: bool, most: int | None) -> Iterator[Damage]:
+    named: list[tuple[Path, TableFile | Part]] = [(home / part.path, part) for part in snapshot.parts]
+    named += [(Path(file.path), file) for file in snapshot.files]
     # Only a query, or a look at the content, sees a flipped bit.
     known = {} if content else found_damaged(home)
     for path, file in named[:most]:
@@ -67,12 +67,12 @@ def _lost(home: Path, view: View, *, content: bool, most: int | None) -> Iterato
 
                 what = undecodable(path)
         except HomeError as error:
-            yield Damage(table=view.table, text=f"{view.table}: {error}")
+            yield Damage(table=snapshot.table, text=f"{snapshot.table}: {error}")
             continue
         if what is not None:
             kind = "a part" if isinstance(file, Part) else "a data file"
             text = (
-                f"{view.table}: {path} {what}; {kind} of {file.rows:,} rows. Put it back from a backup, or run: "
+                f"{snapshot.table}: {path} {what}; {kind} of {file.rows:,} rows. Put it back from a backup, or run: "
                 "ocelog repair"
             )
-            yield Damage(table=view.table, text=text, file=file, what=what)
+            yield Damage(table=snapshot.table, text=text, file=file, what=what)

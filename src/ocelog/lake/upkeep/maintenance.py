@@ -12,13 +12,13 @@ import pyarrow as pa
 from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.lake.catalog.state import TableFile, TableState, TableStates
 from ocelog.lake.ports import LakeLedger
-from ocelog.lake.read.view import GRACE
+from ocelog.lake.read.snapshot import GRACE
 from ocelog.lake.storage.checksums import NOT_REGULAR, damage, damaged
 from ocelog.lake.storage.disk import disk_errors
+from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.upkeep.compaction import BUSY, QUIET, Policy, by_partition, groups, refusals, rewrite
 from ocelog.lake.upkeep.leftovers import remove_leftovers
 from ocelog.lake.upkeep.retention import expire_rows
-from ocelog.lake.write.cleaning import clean
 from ocelog.times import has_passed
 from ocelog.units import write_size
 

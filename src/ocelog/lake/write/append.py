@@ -21,7 +21,7 @@ from ocelog.lake.catalog.iceberg import (
     optional,
 )
 from ocelog.lake.catalog.state import MARK, NAMESPACE, parse_mark
-from ocelog.lake.read.view import foreign_mark
+from ocelog.lake.read.snapshot import foreign_mark
 from ocelog.lake.storage.faults import translated
 from ocelog.lake.write.datafiles import DataFiles, by_event_time
 from ocelog.model import Part

@@ -11,7 +11,7 @@ import pyarrow as pa
 from ocelog.errors import LakeDamagedError
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.ports import LakeLedger
-from ocelog.lake.read.view import checked_mark
+from ocelog.lake.read.snapshot import checked_mark
 from ocelog.lake.write.append import append
 from ocelog.lake.write.damage import sound_parts
 from ocelog.model import Part

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import insert_missing
-from ocelog.ledger.rows import loops
+from ocelog.ledger.rows import marks
 
 _c = tables.counters.c
 
@@ -19,7 +19,7 @@ def hold(tx: Connection, table: str) -> Row[int, int]:
     if row is None:
         insert_missing(tx, tables.counters, table_name=table, last=0, removed_through=0)
         row = tx.execute(_HELD, {"table": table}).one()
-        loops.begin(tx, table)
+        marks.begin(tx, table)
     return row
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.ports import LakeLedger
-from ocelog.lake.read.view import GRACE
+from ocelog.lake.read.snapshot import GRACE
 from ocelog.lake.write.parts import discard, remove_orphans
 
 
@@ -15,7 +15,7 @@ def clean(home: Path, table: str, ledger: LakeLedger, *, grace: timedelta = GRAC
 
     Returns how many files went. A part's file goes before its row: after a crash between the two the row is found
     again, while a file without a row would be found by no one. A reader that listed the part before meets a missing
-    file and takes a new view, where the table has its rows.
+    file and takes a new snapshot, where the table has its rows.
     """
     _, mark = TableStates(home).mark(table)
     old = ledger.removable(table, time.time_ns() // 1000 - grace // timedelta(microseconds=1))

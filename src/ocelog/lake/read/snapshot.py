@@ -15,7 +15,7 @@ GRACE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class Snapshot:
     """Every row exactly once, as of one instant."""
 
     table: str
@@ -31,20 +31,20 @@ class View:
         return self.state.files if self.state is not None else ()
 
 
-class Views:
-    """Takes consistent views of the tables of one home."""
+class Snapshots:
+    """Takes consistent snapshots of the tables of one home."""
 
     def __init__(self, home: Path, ledger: LakeLedger | Callable[[], LakeLedger]) -> None:
-        # A query on no table takes no view, and needs no ledger.
+        # A query on no table takes no snapshot, and needs no ledger.
         self._ledger = ledger if callable(ledger) else lambda: ledger
         self._states = TableStates(home)
 
-    def take(self, table: str) -> View:
-        """Return the present view of `table`.
+    def take(self, table: str) -> Snapshot:
+        """Return the present snapshot of `table`.
 
         The ledger's parts first, then the table: a part published in between is in both, and the mark drops it. The
-        other way round it would be in neither. A file of the view may still be removed before it is read: whoever
-        meets that takes a new view. Raises HomeError for a lake that another ledger filled, or that lacks rows.
+        other way round it would be in neither. A file of the snapshot may still be removed before it is read: whoever
+        meets that takes a new snapshot. Raises HomeError for a lake that another ledger filled, or that lacks rows.
         """
         ledger = self._ledger()
         removed = ledger.removed_through(table)
@@ -53,7 +53,7 @@ class Views:
         mark = checked_mark(
             table, (None, 0) if state is None else (state.ledger_id, state.mark), ours=ledger.id, removed=removed
         )
-        return View(
+        return Snapshot(
             table=table,
             state=state,
             parts=tuple(part for part in parts if part.sequence > mark),

@@ -6,7 +6,7 @@ import sqlite3
 from ocelog.errors import OcelogError
 from ocelog.installation import config
 from ocelog.installation.home import open_home
-from ocelog.ledger.names import read_source_names
+from ocelog.ledger.source_names import read_source_names
 
 _PLAIN = re.compile(r"[\w.@-]+")
 """What no shell takes apart, in any script."""
