@@ -9,25 +9,45 @@ from typing import Any
 import graphql
 import pyarrow as pa
 
+from ocelog.app.log_types import kinds
 from ocelog.model import table_name
 from ocelog.schema.columns.table import REJECTION_SCHEMA, arrow_schema, rejection_rows
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
-from ocelog.sources.wiz.streams import KINDS, ROOTS
+from ocelog.sources.wiz.streams import ROOTS
 from ocelog.times import rfc3339
 from shaping import STAMP
+from shaping.samples import sample_records
 
-FOLDER = Path(__file__).parents[1] / "golden"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "tests" / "golden"
+QUERIES = ROOT / "src" / "ocelog" / "sources" / "wiz"
 
 
 def golden_files() -> dict[str, str]:
-    """Return the text of every golden file, by name."""
+    """Return the text of every golden file, by name. Raises LookupError if a file is missing."""
+    schemas, entries = packaged_schemas(), kinds()
+    for log_type in schemas.keys() - entries.keys():
+        raise LookupError(
+            f"{log_type} has a schema but no entry: add it to LOG_TYPES in src/ocelog/sources/wiz/streams.py, or "
+            "to the log types of its product"
+        )
+    for log_type in entries.keys() - schemas.keys():
+        raise LookupError(f"{log_type} has an entry but no schema: add one below src/ocelog/content/schemas/")
     files = {"rejections.columns.txt": _columns(REJECTION_SCHEMA)}
-    for log_type, schema in packaged_schemas().items():
+    for log_type, schema in schemas.items():
         name = table_name(log_type)
         files[f"{name}.columns.txt"] = _columns(arrow_schema(schema))
-        files[f"{name}.query.txt"] = "".join(f"{path}\n" for path in _asked(ROOTS[log_type].document()))
-        files[f"{name}.page.json"] = _page(log_type, FOLDER / f"{name}.records.jsonl")
+        if log_type in ROOTS:
+            query = QUERIES / f"{entries[log_type].short}.graphql"
+            if not query.exists():
+                raise LookupError(f"{log_type} has no query: {query.relative_to(ROOT)} is missing (it goes by `short`)")
+            files[f"{name}.query.txt"] = "".join(f"{path}\n" for path in _asked(ROOTS[log_type].document()))
+        records = FOLDER / f"{name}.records.jsonl"
+        if not records.exists():
+            files[records.name] = sample_records(schema, entries[log_type])
+        text = files.get(records.name) or records.read_text(encoding="utf-8")
+        files[f"{name}.page.json"] = _page(log_type, text)
     return files
 
 
@@ -63,9 +83,9 @@ def _selected(selections: graphql.SelectionSetNode, prefix: str) -> Iterator[str
             yield from _selected(one.selection_set, f"{prefix}{condition}")
 
 
-def _page(log_type: str, records: Path) -> str:
-    raws = [line.encode() for line in records.read_text(encoding="utf-8").splitlines()]
-    shaped = compile_shaper(packaged_schemas()[log_type], KINDS[log_type]).shape(b"[" + b",".join(raws) + b"]")
+def _page(log_type: str, records: str) -> str:
+    raws = [line.encode() for line in records.splitlines()]
+    shaped = compile_shaper(packaged_schemas()[log_type], kinds()[log_type]).shape(b"[" + b",".join(raws) + b"]")
     events = shaped.table(range(len(shaped.ids)), [f"{at:032x}" for at in range(len(shaped.ids))], STAMP)
     keys = [f"{at:032x}" for at in range(len(shaped.rejections))]
     rejected = rejection_rows(shaped.rejections, log_type=log_type, keys=keys, stamp=STAMP)
