@@ -57,3 +57,11 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+_SLOWEST_FIRST = ("e2e", "faults", "house", "contract", "golden", "unit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run slow kinds of tests first, so that no worker still has a long one when the others are done."""
+    items.sort(key=lambda item: _SLOWEST_FIRST.index(item.path.parent.name))
