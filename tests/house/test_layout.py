@@ -55,6 +55,17 @@ def test_no_class_of_ours_is_subclassed_but_errors() -> None:
     assert found == []
 
 
+def test_what_changes_files_of_tables_keeps_the_views_for_other_tools_as_they_are() -> None:
+    reads_only = {"inspect", "leftovers"}
+    for path in sorted((ROOT / "src/ocelog/app").glob("*.py")):
+        text = path.read_text()
+        assert "ViewsFile" not in text or path.stem in {"other_tools", "publishing"}, path
+        # `assemble` makes the parts for others, and calls none of them.
+        upkeep = set(re.findall(r"ocelog\.lake\.upkeep(?:\.| import )(\w+)", text)) - reads_only
+        changes = ".publish(" in text or (upkeep and path.stem != "assemble")
+        assert not changes or "tables_change(" in text, path
+
+
 def test_settings_are_read_in_one_place() -> None:
     readers = {relative(path) for path in CODE if re.search(r"os\.environ|getenv", path.read_text())}
     assert {name for name in readers if name.startswith("src/ocelog/")} <= {

@@ -67,7 +67,7 @@ def test_a_service_publishes_what_waits_long_or_landed_while_our_clock_was_ahead
     assert [is_time(minutes) for minutes in (0, -4, -6, 43_200)] == [False, False, True, True]
 
 
-def test_a_pull_publishes_by_itself_between_pages() -> None:
+def test_a_pull_publishes_by_itself_between_pages(tmp_path: Path) -> None:
     seen: list[str] = []
 
     @contextmanager
@@ -81,7 +81,6 @@ def test_a_pull_publishes_by_itself_between_pages() -> None:
         return SimpleNamespace(parts=0)
 
     ledger = SimpleNamespace(
-        pulling=SimpleNamespace(release_home=lambda _: None),
         lake=SimpleNamespace(
             table_faults=list,
             table_failed=lambda *_: None,
@@ -93,10 +92,9 @@ def test_a_pull_publishes_by_itself_between_pages() -> None:
     )
     settings = SimpleNamespace(threads=1, publish_bytes=10_000, part_grace=None, retention="off")
     assembly: Any = SimpleNamespace(
-        installation=SimpleNamespace(
-            ledger=ledger, settings=settings, home=SimpleNamespace(path=Path("nowhere"), id="home")
-        ),
-        publisher=SimpleNamespace(reconcile=lambda: None, publish=publish),
+        installation=SimpleNamespace(ledger=ledger, settings=settings, home=SimpleNamespace(path=tmp_path, id="home")),
+        take_over=lambda: None,
+        publisher=SimpleNamespace(publish=publish),
         lake=SimpleNamespace(schemas={"wiz_issues": None}),
     )
     publishing = Service(assembly=assembly, stop=Stop()).publishing

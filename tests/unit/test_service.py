@@ -36,13 +36,13 @@ class Counting:
             raise self.error
 
 
-def service_of(*loops: Counting, stop: Stop) -> Service:
+def service_of(path: Path, *loops: Counting, stop: Stop) -> Service:
     ledger = Ledger.open("sqlite:///:memory:", durable=False)
     settings = SimpleNamespace(threads=1, retention="off", part_grace=None)
-    home = SimpleNamespace(id="home", path=Path("nowhere"))
+    home = SimpleNamespace(id="home", path=path)
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(ledger=ledger, home=home, settings=settings),
-        publisher=SimpleNamespace(reconcile=lambda: None),
+        take_over=lambda: None,
         lake=SimpleNamespace(schemas={}),
         streams=list,
     )
@@ -52,7 +52,9 @@ def service_of(*loops: Counting, stop: Stop) -> Service:
 
 
 @pytest.mark.parametrize("error", [LedgerUnavailableError("busy"), ValueError("a bug")])
-def test_a_loop_that_fails_is_told_and_stops_no_other(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_a_loop_that_fails_is_told_and_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     stop, waits = Stop(), list[float]()
     failing, working = Counting(name="failing", every=9, error=error), Counting(name="working", every=9)
 
@@ -64,13 +66,13 @@ def test_a_loop_that_fails_is_told_and_stops_no_other(monkeypatch: pytest.Monkey
     monkeypatch.setattr(Service, "_wait", wait)
     monkeypatch.setattr("time.sleep", lambda _: None)
     with capture_logs() as told:
-        service_of(failing, working, stop=stop)._run()
+        service_of(tmp_path, failing, working, stop=stop)._run()
     assert (len(failing.ran), len(working.ran)) == (3, 3)
     assert [each["loop"] for each in told if each["log_level"] == "error"] == ["failing"] * 3
     assert all(1 < seconds <= 2 for seconds in waits), "what failed is run again soon, but not at once"
 
 
-def test_a_service_waits_for_the_loop_that_is_due_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_waits_for_the_loop_that_is_due_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop, waits = Stop(), list[float]()
 
     def wait(_: Service, seconds: float) -> None:
@@ -79,14 +81,14 @@ def test_a_service_waits_for_the_loop_that_is_due_first(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Service, "_wait", wait)
     monkeypatch.setattr("time.sleep", lambda _: None)
-    service_of(Counting(name="often", every=3), Counting(name="rarely", every=60), stop=stop)._run()
+    service_of(tmp_path, Counting(name="often", every=3), Counting(name="rarely", every=60), stop=stop)._run()
     assert 2 < waits[0] <= 3
 
 
-def test_a_pull_ends_with_what_is_left_to_do_of_every_loop_also_if_one_fails() -> None:
+def test_a_pull_ends_with_what_is_left_to_do_of_every_loop_also_if_one_fails(tmp_path: Path) -> None:
     loops = [Counting(name=name, every=1) for name in ("one", "two", "three")]
     loops[1].error = ValueError("a bug")
     with capture_logs() as told:
-        service_of(*loops, stop=Stop()).pull([])
+        service_of(tmp_path, *loops, stop=Stop()).pull([])
     assert [loop.finished for loop in loops] == [1, 1, 1]
     assert [each["loop"] for each in told if each["log_level"] == "error"] == ["two"]

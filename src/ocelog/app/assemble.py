@@ -13,6 +13,7 @@ from ocelog.app.source_settings import SECRET_NAME, source_settings, stream_sett
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
+from ocelog.lake.storage.scratch import clear_abandoned
 from ocelog.lake.upkeep.maintenance import Maintenance
 from ocelog.lake.write.publish import Publisher
 from ocelog.model import Kind, SourceRow
@@ -72,6 +73,16 @@ class Assembly:
         schemas = table_schemas()
         self.lake = FileLake(home, ledger.lake, schemas)
         self.publisher = Publisher(home, ledger.lake, schemas)
+
+    def take_over(self) -> None:
+        """Begin where the last process of this home ended, or was killed; call this, holding the home, before it lands.
+
+        Raises HomeError for a lake that another ledger filled, or that lacks rows which were published.
+        """
+        # Whoever of this home held slices before is gone: this process has its lock.
+        self.installation.ledger.pulling.release_home(self.installation.home.id)
+        clear_abandoned(self.installation.home.path)
+        self.publisher.reconcile()
 
     def streams(self) -> list[Stream]:
         """Return the streams of every source that is neither paused nor removed, rebuilt if its row or secret changed.

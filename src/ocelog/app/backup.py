@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ocelog.app.log_types import table_schemas
+from ocelog.app.other_tools import tables_change
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
 from ocelog.files import read_regular
 from ocelog.installation import home as homes
 from ocelog.installation.opening import Installation
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read.snapshot import check_lake
-from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.storage.checksums import damage, damaged, unreadable
 from ocelog.lake.storage.disk import make_directory, refusal, sync_directory
 from ocelog.lake.upkeep.inspect import inspect
@@ -294,12 +294,12 @@ def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Resto
         copy.unlink()
     ledger = Ledger.open(ledger_url or homes.default_ledger(real), create=False)
     try:
-        ledger.outrun(_OUTRUN)
-        Publisher(real, ledger.lake, table_schemas()).reconcile()
-        found = inspect(real, ledger.lake, table_schemas())
-        if found:
-            raise HomeError(f"The restored home is not complete: {found[0].text}")
-        ViewsFile(real, table_schemas()).refresh()
+        with tables_change(real):
+            ledger.outrun(_OUTRUN)
+            Publisher(real, ledger.lake, table_schemas()).reconcile()
+            found = inspect(real, ledger.lake, table_schemas())
+            if found:
+                raise HomeError(f"The restored home is not complete: {found[0].text}")
     finally:
         ledger.close()
     homes.finish(real, ledger_url=ledger_url)

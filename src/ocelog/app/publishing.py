@@ -9,6 +9,7 @@ import structlog
 
 from ocelog.app.assemble import maintenance
 from ocelog.app.loop import Work, log_failure
+from ocelog.app.other_tools import tables_change, views_for_others
 from ocelog.app.status import lost_lines
 from ocelog.errors import LedgerUnavailableError, OcelogError
 from ocelog.lake.read.views_file import ViewsFile
@@ -47,7 +48,7 @@ class PublishLoop:
     def __post_init__(self) -> None:
         installation = self.work.assembly.installation
         self.maintenance = maintenance(installation)
-        self._views = ViewsFile(installation.home.path, self.work.assembly.lake.schemas)
+        self._views = views_for_others(installation.home.path)
         self._unpublishable = {
             each.table for each in installation.ledger.lake.table_faults() if each.what == PUBLISHING
         }
@@ -73,6 +74,15 @@ class PublishLoop:
 
     def publish(self, *, force: bool) -> None:
         """Publish each table, if it is time or `force`, and tend it; what goes wrong is logged, and kept as `error`."""
+
+        def publish_each() -> None:
+            with tables_change(self.work.assembly.installation.home.path, self._views):
+                self._publish_each(force=force)
+
+        # Each table tells of its own failures: what fails here is the file of the views.
+        self._try_upkeep("views for other tools", publish_each)
+
+    def _publish_each(self, *, force: bool) -> None:
         self.error = None
         installation = self.work.assembly.installation
         for table in self.work.assembly.lake.schemas:
@@ -95,7 +105,6 @@ class PublishLoop:
                 log.exception("bug in Ocelog", table=table)
             else:
                 self._tend(table)
-        self._try_upkeep("views for other tools", self._views.refresh)
 
     def is_time(self, table: str) -> bool:
         """Whether enough of `table` waits, or the oldest has waited for long enough."""

@@ -2,9 +2,9 @@
 
 from ocelog.app import sources
 from ocelog.app.log_types import table_schemas
+from ocelog.app.other_tools import tables_change
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
-from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.upkeep.purge import delete_rows
 from ocelog.lake.write.parts import discard, parts_of_claims
 from ocelog.lake.write.publish import Publisher
@@ -14,7 +14,7 @@ from ocelog.model import SourceRow
 def purge(installation: Installation, row: SourceRow) -> None:
     """Delete the source with its rows. Killed half-way, it can be called again."""
     home, ledger = installation.home, installation.ledger
-    with held(home, f"ocelog source remove {row.id} --purge"):
+    with held(home, f"ocelog source remove {row.id} --purge"), tables_change(home.path):
         sources.begin_purge(installation, row)
         schemas = table_schemas()
         publisher = Publisher(home.path, ledger.lake, schemas)
@@ -26,7 +26,6 @@ def purge(installation: Installation, row: SourceRow) -> None:
         for path in _landed(installation, row.id):
             discard(home.path, path)
         ledger.sources.purge(row.id)
-        ViewsFile(home.path, schemas).refresh()
 
 
 def _landed(installation: Installation, source_id: str) -> list[str]:

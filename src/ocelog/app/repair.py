@@ -4,6 +4,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from ocelog.app.claims import claims
 from ocelog.app.log_types import kinds, table_schemas
+from ocelog.app.other_tools import tables_change
 from ocelog.app.planning import lost_slices
 from ocelog.errors import LakeDamagedError, OcelogError
 from ocelog.installation.opening import Installation
@@ -20,7 +22,6 @@ from ocelog.lake.catalog.state import NAMESPACE, TableFile, TableStates
 from ocelog.lake.lake import FileLake
 from ocelog.lake.read.scan import opened
 from ocelog.lake.read.snapshot import Snapshots
-from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.storage.checksums import damage
 from ocelog.lake.storage.leftovers_note import note_path, noted
 from ocelog.lake.upkeep import repair as tables
@@ -71,15 +72,14 @@ def repair(installation: Installation, *, dry_run: bool) -> Repair:
     as repaired in the transaction that plans its time range.
     """
     done = Repair(dry_run=dry_run)
-    unread = _mend_metadata(installation, done)
-    _mend_notes(installation, done)
-    lost = _give_up_files(installation, done, unread)
-    with claims(installation, "repair") as claim:
-        _plan_again(installation, done, lost if dry_run else (), claim)
-    if not dry_run and not done.left:
-        Publisher(installation.home.path, installation.ledger.lake, table_schemas()).reconcile()
-    if not dry_run:
-        ViewsFile(installation.home.path, table_schemas()).refresh()
+    with nullcontext() if dry_run else tables_change(installation.home.path):
+        unread = _mend_metadata(installation, done)
+        _mend_notes(installation, done)
+        lost = _give_up_files(installation, done, unread)
+        with claims(installation, "repair") as claim:
+            _plan_again(installation, done, lost if dry_run else (), claim)
+        if not dry_run and not done.left:
+            Publisher(installation.home.path, installation.ledger.lake, table_schemas()).reconcile()
     return done
 
 

@@ -1,11 +1,12 @@
 """How values in p_extra get into columns that log schemas got later."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 from ocelog.app.log_types import table_schemas
+from ocelog.app.other_tools import tables_change
 from ocelog.errors import HomeError, OcelogError
 from ocelog.installation.opening import Installation
-from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.upkeep import reshape as lake_tables
 from ocelog.lake.upkeep.reshape import Reshaped
 from ocelog.model import table_name
@@ -42,16 +43,15 @@ def reshape_each(
     Return what was done, and what failed: first what needs attention.
     """
     done, failed = list[Reshaped](), list[OcelogError]()
-    for name in tables:
-        try:
-            done.append(reshape_table(installation, name, dry_run=dry_run, told=told))
-        except OcelogError as error:
-            failed.append(error)
-    if not dry_run:
-        try:
-            ViewsFile(installation.home.path, table_schemas()).refresh()
-        except OcelogError as error:
-            failed.append(error)
+    try:
+        with nullcontext() if dry_run else tables_change(installation.home.path):
+            for name in tables:
+                try:
+                    done.append(reshape_table(installation, name, dry_run=dry_run, told=told))
+                except OcelogError as error:
+                    failed.append(error)
+    except OcelogError as error:
+        failed.append(error)
     failed.sort(key=lambda error: not isinstance(error, HomeError))
     return done, failed
 

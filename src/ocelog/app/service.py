@@ -23,7 +23,6 @@ from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import ConfigError, OcelogError, TransientError
 from ocelog.installation import config
-from ocelog.lake.storage.scratch import clear_abandoned
 from ocelog.model import SliceState, table_name
 from ocelog.pull.stream import Stream
 
@@ -107,11 +106,7 @@ class Service:
     _failed: Exception | None = None
 
     def __post_init__(self) -> None:
-        installation = self.assembly.installation
-        # Whoever of this home held slices before is gone: this process has its lock.
-        installation.ledger.pulling.release_home(installation.home.id)
-        clear_abandoned(installation.home.path)
-        self.assembly.publisher.reconcile()
+        self.assembly.take_over()
         self._work = Work(assembly=self.assembly, stop=self.stop, threads=self.threads, monotonic=self.monotonic)
         self.pulling = PullLoop(self._work)
         self.publishing = PublishLoop(self._work)

@@ -1,33 +1,187 @@
-"""One sweep of a stream from start to end, for whoever asks for it by hand."""
+"""A sweep by hand: by the service if one runs, else here, stream by stream, until all is there that was asked for."""
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from ocelog.app.assemble import Assembly
+from ocelog.app.coverage import measure_each, to_measure
+from ocelog.app.loop import Work
+from ocelog.app.publishing import PublishLoop
+from ocelog.app.status import lost_lines
 from ocelog.app.sweep_stages import advance
 from ocelog.dispatch.heap import Heap
-from ocelog.errors import HaltError, LostFenceError, OcelogError, OperatorError, TransientError
+from ocelog.dispatch.threads import Stop
+from ocelog.errors import ConfigError, HaltError, LostFenceError, OcelogError, OperatorError, TransientError
+from ocelog.installation.home_lock import held, holder
+from ocelog.installation.opening import Installation
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows.slices import holder_of
+from ocelog.model import Slice, SliceState, table_name
 from ocelog.pull.planner import plan_sweep
 from ocelog.pull.stream import Stream
 from ocelog.pull.sweep import Stage, Sweep
 
 _GIVE_BACK_EVERY = 0.5
 """Seconds between two times that freed memory is given back."""
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at how far the service is."""
+_MOST_AGAIN = 20
+"""So many further sweeps one acceptance may take: the first ones close 50,000 records each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
-    """How a sweep by hand ended."""
+    """How the sweep of one stream ended."""
 
     sweep: Sweep | None
     done: bool
     """It came to its end; otherwise the service, or the next `ocelog sweep`, goes on with it."""
     error: OcelogError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 complete, 2 action required, 3 try later."""
+        if isinstance(self.error, TransientError):
+            return 3
+        if self.error is not None or (self.sweep is not None and self.sweep.vanished):
+            return 2
+        # The first sweep of a stream judges nothing, and is complete without it.
+        complete = self.sweep is not None and (self.sweep.complete or self.sweep.note is None)
+        return 0 if self.done and complete else 3
+
+    @property
+    def accepted_yet(self) -> bool:
+        """Whether a person said that records are gone of which not all are closed yet: another sweep closes more."""
+        well = self.done and self.error is None and self.sweep is not None
+        return well and self.sweep is not None and self.sweep.complete and self.sweep.accepted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepResult:
+    """How a sweep by hand ended."""
+
+    streams: Sequence[Swept]
+    """One for each stream that was asked for, in that order."""
+    damaged: Mapping[str, ConfigError] = field(default_factory=dict)
+    """Id of each wanted source whose settings cannot be read -> why."""
+    publishing: OcelogError | None = None
+    """Why what landed is not published; None: it is, or the service does it."""
+    lost: tuple[str, ...] = ()
+    """Which rows the tables of these streams lack, because the files that held them are lost, and what to do."""
+    not_measured: tuple[str, ...] = ()
+    """Why the coverage of a stream could not be measured afterwards."""
+    stopped: bool = False
+    """It was asked to stop before the end."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 complete and published, 2 action required, 3 try later."""
+        codes = {each.exit_code for each in self.streams}
+        if self.publishing is not None:
+            codes.add(3 if isinstance(self.publishing, TransientError) else 2)
+        if self.damaged or self.lost:
+            codes.add(2)
+        return 3 if self.stopped else next((each for each in (2, 3) if each in codes), 0)
+
+
+def sweep(
+    assembly: Assembly,
+    streams: Sequence[Stream],
+    *,
+    damaged: Mapping[str, ConfigError],
+    accept: bool,
+    stop: Stop,
+    begins: Callable[[bool], None],
+) -> SweepResult:
+    """Sweep `streams` from start to end, publish what landed, and measure; with a service running, wait until it has.
+
+    `accept`: records that vanished all at once are really gone. `begins` hears, before the work, whether the service
+    does it. Raises HomeError if another command holds the home, and what the ledger raises.
+    """
+    installation = assembly.installation
+    if accept:
+        for stream in streams:
+            installation.ledger.sweeps.accept_vanished(*stream.key)
+    who = holder(installation.home)
+    if who is not None and who.is_service:
+        begins(True)  # noqa: FBT003 - the one thing that it is told
+        found = _until_accepted(streams, stop, lambda left: _wait_for_service(installation, left, stop))
+        return SweepResult(streams=found, damaged=damaged, stopped=stop())
+    with held(installation.home, "ocelog sweep"):
+        begins(False)  # noqa: FBT003 - likewise
+        assembly.take_over()
+        publishing = PublishLoop(Work(assembly=assembly, stop=stop))
+
+        def sweep_here(left: Sequence[Stream]) -> list[Swept]:
+            found = [_sweep_one(installation, stream, stop) for stream in left]
+            if not stop():
+                publishing.finish()
+            return found
+
+        found = _until_accepted(streams, stop, sweep_here)
+        not_measured = list[str]()
+        if not stop():
+            read = {stream.row.id for stream in streams}
+            measured = to_measure(installation, [each for each in assembly.streams() if each.row.id in read])
+            not_measured = list(measure_each(installation, measured))
+        return SweepResult(
+            streams=found,
+            damaged=damaged,
+            publishing=publishing.error,
+            lost=tuple(lost_lines(installation.ledger, {table_name(each.kind.log_type) for each in streams})),
+            not_measured=tuple(not_measured),
+            stopped=stop(),
+        )
+
+
+def waiting_slices(installation: Installation, stream: Stream) -> list[Slice]:
+    """Return the slices of `stream` that are planned and not read to their end."""
+    source_id, log_type = stream.key
+    return installation.ledger.pulling.slices(source_id=source_id, log_type=log_type, states={SliceState.WAITING})
+
+
+def _until_accepted(
+    streams: Sequence[Stream], stop: Stop, sweep: Callable[[Sequence[Stream]], list[Swept]]
+) -> list[Swept]:
+    """Sweep `streams`, and again those of which not all is closed yet that a person said is gone."""
+    found = dict(zip((each.key for each in streams), sweep(streams), strict=True))
+    for _ in range(_MOST_AGAIN):
+        left = [each for each in streams if found[each.key].accepted_yet]
+        if not left or stop():
+            break
+        found |= zip((each.key for each in left), sweep(left), strict=True)
+    return [found[each.key] for each in streams]
+
+
+def _sweep_one(installation: Installation, stream: Stream, stop: Stop) -> Swept:
+    """Sweep one stream here; what goes wrong with it stops no other."""
+    ledger, home_id, threads = installation.ledger, installation.home.id, installation.settings.threads
+    try:
+        return run_sweep(ledger, stream, home_id=home_id, threads=threads, stop=stop)
+    except OcelogError as error:
+        return Swept(sweep=ledger.sweeps.newest(*stream.key), done=False, error=error)
+
+
+def _wait_for_service(installation: Installation, streams: Sequence[Stream], stop: Stop) -> list[Swept]:
+    ledger = installation.ledger
+    numbers = {stream.key: want_sweep(ledger, stream) for stream in streams}
+
+    def ended(stream: Stream) -> Swept:
+        newest = ledger.sweeps.newest(*stream.key)
+        done = newest is not None and newest.round >= numbers[stream.key] and newest.stage is Stage.DONE
+        return Swept(sweep=newest, done=done)
+
+    while not stop():
+        found = [ended(stream) for stream in streams]
+        if all(each.done for each in found) or holder(installation.home) is None:
+            return found
+        time.sleep(_LOOK_EVERY)
+    return [ended(stream) for stream in streams]
 
 
 def want_sweep(ledger: Ledger, stream: Stream) -> int:

@@ -1,13 +1,13 @@
 """Everything at once that a running service does little by little to keep the lake small."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from ocelog.app.assemble import maintenance
-from ocelog.app.log_types import table_schemas
+from ocelog.app.other_tools import tables_change
 from ocelog.errors import HomeError, LedgerUnavailableError, OcelogError
 from ocelog.installation.opening import Installation
-from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.upkeep.maintenance import Tended
 
 
@@ -32,19 +32,18 @@ def tend(
     Rows that are kept though they are older than their retention, since the clock may be wrong, are among the failures.
     """
     upkeep, found = maintenance(installation, trust_clock=trust_clock), Upkeep()
-    for table in tables:
-        try:
-            found.tables.append(upkeep.tend_whole(table, dry_run=dry_run, told=told))
-        except OcelogError as error:
-            found.failed.append(error)
-            if isinstance(error, LedgerUnavailableError):
-                # Every other table would wait as long for it.
-                break
-    if not dry_run:
-        try:
-            ViewsFile(installation.home.path, table_schemas()).refresh()
-        except OcelogError as error:
-            found.failed.append(error)
+    try:
+        with nullcontext() if dry_run else tables_change(installation.home.path):
+            for table in tables:
+                try:
+                    found.tables.append(upkeep.tend_whole(table, dry_run=dry_run, told=told))
+                except OcelogError as error:
+                    found.failed.append(error)
+                    if isinstance(error, LedgerUnavailableError):
+                        # Every other table would wait as long for it.
+                        break
+    except OcelogError as error:
+        found.failed.append(error)
     kept = dict.fromkeys(one.not_expired for one in found.tables)
     found.failed.extend(HomeError(reason) for reason in kept if reason is not None)
     found.failed.sort(key=lambda error: not isinstance(error, HomeError))

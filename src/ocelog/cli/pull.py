@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app import sources
 from ocelog.app.assemble import Assembly
-from ocelog.app.log_types import log_types, short_names
+from ocelog.app.log_types import short_names
 from ocelog.app.planning import TimeRange
+from ocelog.app.selection import select_streams
 from ocelog.app.service import Pulled, Service
 from ocelog.cli import completion, logs, show
 from ocelog.cli.progress import Progress, progress
@@ -20,7 +20,7 @@ from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import ConfigError, SourceThrottledError
 from ocelog.installation.home_lock import held
-from ocelog.installation.opening import Installation, opened
+from ocelog.installation.opening import opened
 from ocelog.pull.puller import Step
 from ocelog.pull.stream import Stream
 from ocelog.units import instant, write_instant
@@ -64,7 +64,7 @@ def command(
                     logs.step(stream, step)
 
             assembly = Assembly(installation=installation, told=told)
-            streams, damaged = _chosen(installation, assembly, source, log_type)
+            streams, damaged = select_streams(assembly, source or [], log_type or [])
             service = Service(assembly=assembly, stop=stop)
             bars.expect(streams, service.pulling.reader.left)
             pulled = service.pull(streams, stretch=stretch, damaged=damaged)
@@ -82,27 +82,6 @@ def finish(code: int, *, at_once: bool) -> None:
     if at_once:
         os._exit(code)
     raise typer.Exit(code)
-
-
-def _chosen(
-    installation: Installation, assembly: Assembly, only: Sequence[str] | None, names: Sequence[str] | None
-) -> tuple[list[Stream], dict[str, ConfigError]]:
-    """Return the streams that are wanted, and why wanted sources have none whose settings are damaged."""
-    ids = {sources.find(installation, name).id for name in only or ()}
-    wanted = set(log_types(names or ()))
-    streams = [
-        stream
-        for stream in assembly.streams()
-        if (not ids or stream.row.id in ids) and (not wanted or stream.kind.log_type in wanted)
-    ]
-    damaged = {source_id: error for source_id, error in assembly.damaged.items() if not ids or source_id in ids}
-    if not streams and not damaged:
-        if not installation.ledger.sources.listed():
-            raise ConfigError("There is no source yet. Add one: ocelog source add")
-        raise ConfigError(
-            "Nothing to pull: the sources are paused, or do not read that log type. See: ocelog source list"
-        )
-    return streams, damaged
 
 
 def _stretch(since: str | None, until: str | None) -> TimeRange | None:

@@ -1,0 +1,60 @@
+"""The file by which other tools read the lake names the present files, whichever command has changed them."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from commands import Ocelog, Simulated, simulator
+from ocelog.app.other_tools import views_for_others
+from ocelog.lake.read.views_file import views_folder
+
+ADMIN = "others"
+
+
+def is_written(home: Path) -> bool:
+    """Whether the file is there and as the tables are; it is deleted, so that the next command must write it."""
+    path = views_folder(home) / "schema.sql"
+    fresh = path.exists() and not views_for_others(home).refresh()
+    path.unlink(missing_ok=True)
+    return fresh
+
+
+def change(tenant: Simulated, type_: str) -> None:
+    """Give a record of the tenant another severity, which only a sweep shows."""
+
+    def ask(call: str, **values: Any) -> Any:
+        data = json.dumps(values).encode() if values else None
+        headers = {"Authorization": f"Bearer {ADMIN}"}
+        url = tenant.api_url.replace("/graphql", f"/admin/{call}")
+        with urlopen(Request(url, data=data, headers=headers)) as answer:  # noqa: S310 - loopback
+            return json.load(answer)
+
+    one = next(record for _, record in ask("current")[type_].values() if record["status"] == "OPEN")
+    ask("change", type=type_, id=one["id"], fields={"severity": "LOW" if one["severity"] != "LOW" else "HIGH"})
+
+
+def test_every_command_that_changes_tables_writes_it_anew(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    with simulator("--audit", "20", "--issues", "20", "--findings", "20", "--admin-token", ADMIN) as tenant:
+        ocelog.add(tenant, "prod")
+        ocelog("pull", "--json")
+        assert is_written(ocelog.home), "pull"
+        change(tenant, "issues")
+        ocelog("sweep", "--json")
+        assert is_written(ocelog.home), "sweep"
+        for command in (
+            ("publish",),
+            ("upkeep",),
+            ("reshape",),
+            ("repair", "--yes"),
+            ("source", "remove", "prod", "--purge", "--yes"),
+        ):
+            if command[0] == "repair":
+                next((ocelog.home / "lake/warehouse/ocelog/wiz_audit/data").rglob("*.parquet")).unlink()
+            ocelog(*command)
+            assert is_written(ocelog.home), command
+        ocelog("backup", str(tmp_path / "backup"))
+        ocelog("restore", str(tmp_path / "backup"), "--home", str(tmp_path / "restored"))
+        assert is_written(tmp_path / "restored"), "restore"
