@@ -1,4 +1,4 @@
-"""How people write durations, sizes, instants and choices, and how they like to read them."""
+"""How people write durations, sizes, instants, choices and lists, and how they like to read them."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from ocelog.suggest import suggest
 from ocelog.times import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -154,3 +154,9 @@ def instant(text: str, *, now: datetime) -> datetime:
 def write_instant(value: datetime | None) -> str | None:
     """Write `value` to the second as RFC 3339 with Z."""
     return None if value is None else rfc3339(value.replace(microsecond=0))
+
+
+def write_list(words: "Iterable[str]", last: str = "and") -> str:
+    """Write words as a sentence lists them: `a`, `a and b`, `a, b and c`."""
+    *before, end = [*words] or [""]
+    return f"{', '.join(before)} {last} {end}" if before else end

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ocelog.errors import ConfigError
 from ocelog.suggest import suggest
-from ocelog.units import about, duration, instant, size, write_duration, write_instant, write_size
+from ocelog.units import about, duration, instant, size, write_duration, write_instant, write_list, write_size
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 
@@ -59,3 +59,12 @@ def test_what_people_read_is_short() -> None:
 def test_the_nearest_name_is_offered_whatever_its_case() -> None:
     assert suggest("WIZ_isues", ["wiz_issues", "wiz_audit"]) == "; did you mean 'wiz_issues'?"
     assert suggest("zebra", ["wiz_issues"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "written"),
+    [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")],
+)
+def test_words_are_listed_as_in_a_sentence(words: list[str], written: str) -> None:
+    assert write_list(words) == written
+    assert write_list(words, "or") == written.replace(" and ", " or ")

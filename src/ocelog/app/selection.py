@@ -8,6 +8,7 @@ from ocelog.app.log_types import log_types, short_names
 from ocelog.errors import ConfigError
 from ocelog.model import SourceRow
 from ocelog.pull.stream import Stream
+from ocelog.units import write_list
 
 NO_SOURCE = "There is no source yet. Add one: ocelog source add"
 
@@ -43,6 +44,6 @@ def _nothing(rows: Sequence[SourceRow], *, swept: bool) -> str:
     if paused:
         return f"Nothing to {what}: {paused[0].name!r} is paused. Resume it: ocelog source resume {paused[0].id}"
     if swept:
-        open_ones = " and ".join(short_names(swept=True))
+        open_ones = write_list(short_names(swept=True))
         return f"Nothing to sweep: only {open_ones} have open records. See: ocelog source list"
     return "Nothing to pull: no source reads that log type. See: ocelog source list"

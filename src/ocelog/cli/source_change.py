@@ -17,18 +17,19 @@ from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
 from ocelog.model import SourceRow
 from ocelog.product import Product
+from ocelog.units import write_list
 
 Name = Annotated[str, typer.Argument(help="The source's name.", show_default=False, autocompletion=completion.sources)]
 
 
 @options.with_options()
 def add(
-    kind: Annotated[str | None, typer.Argument(help=f"Whose logs: {' or '.join(products())}.")] = None,
+    kind: Annotated[str | None, typer.Argument(help=f"Whose logs: {write_list(products(), 'or')}.")] = None,
     name: Annotated[str | None, typer.Argument(help="Any text: 'prod', '내 Wiz 로그'.")] = None,
     *,
     chosen: SourceOptions,
 ) -> None:
-    """Add a Wiz tenant. With no options on a terminal, it asks, and says at each step what to click in Wiz."""
+    """Add a source, such as a Wiz tenant. With no options on a terminal, it asks, and says what to click where."""
     product = _product(kind, name)
     with opened() as installation:
         # A lost key is told before anything is asked.
@@ -48,7 +49,7 @@ def _product(kind: str | None, name: str | None) -> Product:
     if kind is None or kind in known:
         return known[kind or first]
     # Whoever forgets the product puts the name in its place.
-    meant = f"ocelog source add {first} {kind}" if name is None else " or ".join(map(repr, known))
+    meant = f"ocelog source add {first} {kind}" if name is None else write_list(map(repr, known), "or")
     raise ConfigError(f"There is no kind of source {kind!r}; did you mean {meant}?")
 
 

@@ -11,6 +11,7 @@ from ocelog.app.upkeep import tend
 from ocelog.cli import completion, show
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
+from ocelog.units import write_list
 
 OUTPUTS = ("table", "json")
 
@@ -21,7 +22,7 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do.")] = False,
     trust_clock: Annotated[
         bool,
-        typer.Option("--trust-clock", help="Delete rows by this machine's clock, even if Wiz does not confirm it."),
+        typer.Option("--trust-clock", help="Delete rows by this machine's clock, even if no source confirms it."),
     ] = False,
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="|".join(OUTPUTS), autocompletion=lambda: list(OUTPUTS))
@@ -33,7 +34,7 @@ def command(
     older than their retention are kept, since this machine's clock may be wrong.
     """
     if output not in OUTPUTS:
-        raise ConfigError(f"--output is {' or '.join(OUTPUTS)}, not {output!r}.")
+        raise ConfigError(f"--output is {write_list(OUTPUTS, 'or')}, not {output!r}.")
     tables = table_names()
     if table is not None:
         check_table(table, tables)

@@ -18,6 +18,7 @@ from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.settings import WizSettings
 from ocelog.sources.wiz.streams import ROOTS, Root
 from ocelog.times import EPOCH
+from ocelog.units import write_list
 
 _CLOCKS_APART = timedelta(seconds=60)
 _MOST_PROJECTS = 20
@@ -223,7 +224,7 @@ def _projects(source: CheckableSource, queries: list[HealthItem], denied: Collec
     Nothing is said of a binding unless Wiz denied access: an outage or a missing scope says nothing about it.
     """
     failed = {item.name for item in queries if item.state is HealthState.FAIL}
-    limited = " and ".join(root.short for root in ROOTS.values() if root.project_filter is not None)
+    limited = write_list(root.short for root in ROOTS.values() if root.project_filter is not None)
     for root in (ROOTS[name] for name in source.settings.log_types if ROOTS[name].project_filter is None):
         if root.short in denied:
             yield HealthItem(

@@ -12,10 +12,12 @@ from ocelog.sources.wiz import endpoints
 from ocelog.sources.wiz.rate import Pace
 from ocelog.sources.wiz.settings import WizSettings, changed, from_mapping, read
 from ocelog.sources.wiz.streams import KINDS, ROOTS
+from ocelog.units import write_list
 
 _LONGEST_ID = 200
 _CLOUDS = {"app.wiz.us": "fedramp", "gov.wiz.io": "govcloud"}
-_LIMITED = " and ".join(root.short for root in ROOTS.values() if root.project_filter is not None)
+_LIMITED = write_list(root.short for root in ROOTS.values() if root.project_filter is not None)
+_WHOLE = write_list(root.title for root in ROOTS.values() if root.project_filter is None)
 
 _OPTIONS = (
     Option(
@@ -43,7 +45,7 @@ _OPTIONS = (
         name="projects",
         flag="--project",
         metavar="ID",
-        help=f"Only {_LIMITED} of this project (repeat for more). The audit log is not limited.",
+        help=f"Only {_LIMITED} of this project (repeat for more). All of {_WHOLE} is read.",
         many=True,
         reaches=True,
     ),
@@ -147,7 +149,7 @@ def _rights(log_types: Sequence[str]) -> str:
     scopes = ", ".join(["read:resources", *(root.scope for root in roots)])
     unlimited = [root.title for root in roots if root.project_filter is None]
     projects = (
-        f"leave empty. An account that is bound to projects cannot read {' and '.join(unlimited)}."
+        f"leave empty. An account that is bound to projects cannot read {write_list(unlimited)}."
         if unlimited
         else "leave empty, or choose those that Ocelog may see."
     )

@@ -13,6 +13,7 @@ from ocelog.product import SourceSettings
 from ocelog.sources.wiz.endpoints import api_url, audience, token_url
 from ocelog.sources.wiz.streams import MOST_RECORDS, ROOTS, SHORT_NAMES
 from ocelog.suggest import suggest
+from ocelog.units import write_list
 
 _MOST_PROJECTS = 500
 
@@ -80,7 +81,7 @@ class WizSettings:
             return None
         rest = " ".join(f"--log-type {root.short}" for root in ROOTS.values() if root.project_filter is not None)
         return (
-            f"Note: {' and '.join(root.title for root in whole)} cannot be limited to projects: all of it is read, and "
+            f"Note: {write_list(root.title for root in whole)} cannot be limited to projects: all of it is read, and "
             "a service account that is bound to projects cannot read it at all. Leave it out with "
             f"{rest}."
         )
