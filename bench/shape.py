@@ -131,7 +131,7 @@ def main() -> None:
     pa.set_io_thread_count(1)
     print(f"{'records/s':10}{'floor':>12}{'ours':>12}{'usual':>12}{'of floor':>12}{'x usual':>12}")
     with tempfile.TemporaryDirectory() as folder:
-        for short in SHORT_NAMES:
+        for short in ("audit", "issues", "findings"):
             print(f"{short:10}{Bench(short, Path(folder)).measure()}")
 
 

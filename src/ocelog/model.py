@@ -18,10 +18,6 @@ REJECTIONS = "rejections"
 """The table of records that do not fit their schema."""
 PUBLISHING = "publishing"
 """What may fail for a table."""
-PUBLISH = "publish"
-"""The loop that publishes. Its true mark is in the table itself, committed with the rows; the ledger's follows."""
-LOOPS = (PUBLISH,)
-"""Every loop that takes the parts of tables: a part stays until each of them is done with it."""
 PURGING = "purging"
 """Beside a source's settings, once the first of its rows may be deleted."""
 
@@ -101,7 +97,8 @@ class Kind:
     `version_fields`, or paths inside them such as `entitySnapshot.hostname`. What a release adds is a new entry at the
     end; an entry that was released never changes."""
     uncounted: frozenset[str] = frozenset()
-    """Paths inside the version fields whose change is none of the record's own, such as `projects.projectOwners`."""
+    """What may change without a new version: names of fields that are not in `version_fields`, and paths inside those
+    that are, such as `projects.projectOwners`."""
     statuses: tuple[str, ...] = ()
     """Every value of the field `status`; empty: records have none."""
     open_statuses: tuple[str, ...] = ()
@@ -295,20 +292,6 @@ class GivenUp:
     max_cursor_us: int | None = None
     repaired_us: int | None = None
     """When its time range was planned again; None: not yet."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopMark:
-    """How far a loop has come in a table, and what lies before it."""
-
-    loop: str
-    table: str
-    sequence: int
-    """The last part that it is done with; 0: it has not begun."""
-    parts: int
-    rows: int
-    oldest_us: int | None
-    """When the oldest of them landed; None: there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

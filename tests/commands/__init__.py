@@ -15,7 +15,8 @@ from commands.forks import Forks
 
 PATIENCE = 120
 """Seconds after which a command hangs."""
-
+SIMULATED = ("--log-type", "audit", "--log-type", "issues", "--log-type", "findings")
+"""The log types of which a simulated tenant has records, as options: there may be more."""
 
 _NOBODY = 65534
 # Root stays root by name, since Python may be in its own folder, but has no right that others lack: SECBIT_NOROOT.
@@ -150,8 +151,10 @@ class Ocelog:
                 os.chown(path, user, -1)
 
     def add(self, tenant: Simulated, name: str = "prod", *options: str, code: int = 0) -> Done:
-        """Add `tenant` as a source, at a rate that wastes no time."""
+        """Add `tenant` as a source, at a rate that wastes no time; of three log types, unless others are named."""
         arguments = ["source", "add", "wiz", name, *tenant.options, "--client-secret-file", "-", "--rate", "100"]
+        if "--log-type" not in options:
+            arguments += SIMULATED
         return self(*arguments, *options, stdin=tenant.client_secret + "\n", code=code)
 
     def count(self, table: str) -> int:

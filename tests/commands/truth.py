@@ -16,7 +16,7 @@ from wizsim.world import World
 
 EVER = ("--since", "2000-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z")
 """What a pull is given to read everything again."""
-_SHAPERS = {log_type: compile_shaper(schema, KINDS[log_type]) for log_type, schema in packaged_schemas().items()}
+_SHAPERS = {log_type: compile_shaper(packaged_schemas()[log_type], kind) for log_type, kind in KINDS.items()}
 
 
 def settle(world: World) -> None:

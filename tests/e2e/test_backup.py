@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from commands import Ocelog
+from commands import SIMULATED, Ocelog
 from ocelog.lake.upkeep.cleaning import clean
 from ocelog.ledger.ledger import Ledger
 from wizsim.clock import Clock
@@ -39,7 +39,7 @@ def ocelog(tmp_path: Path, tenant: Server) -> Ocelog:
     command(
         *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
         *("--client-id", tenant.client_id, "--client-secret-file", "-", "--no-check"),
-        *("--backfill", "all", "--rate", "200"),
+        *(*SIMULATED, "--backfill", "all", "--rate", "200"),
         stdin=tenant.client_secret + "\n",
     )
     return command

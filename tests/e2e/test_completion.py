@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from commands import Ocelog
+from ocelog.app.log_types import short_names
 from ocelog.cli.app import build
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
@@ -78,6 +79,7 @@ _OPTIONS = """
 import json, sys, typer
 from ocelog.cli import completion
 sys.meta_path.insert(0, completion._StandIns())
+from ocelog.app.log_types import short_names
 from ocelog.cli.app import build
 found = {}
 for name, command in typer.main.get_command(build(None, whole=True)).commands.items():
@@ -104,7 +106,7 @@ def test_options_are_offered(home: Path, command: str) -> None:
         ("ocelog pull --source 내", ["내-Wiz"]),
         ("ocelog source rotate prod-", ["prod-eu"]),
         ("ocelog sweep prod-", ["prod-eu"]),
-        ("ocelog pull --log-type ", ["audit", "issues", "findings"]),
+        ("ocelog pull --log-type ", short_names()),
         ("ocelog pull --log-type Wiz.I", ["Wiz.Issues"]),
         ("ocelog schema show iss", ["issues"]),
         ("ocelog tables wiz_a", ["wiz_audit", "wiz_audit_current"]),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import Ocelog
+from commands import SIMULATED, Ocelog
 from commands.amid import kill_after
 from commands.truth import EVER, differences, settle
 from wizsim.clock import Clock
@@ -31,7 +31,7 @@ def test_nothing_is_lost_or_doubled_however_often_the_process_is_killed(tmp_path
     ocelog(
         *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
         *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET"),
-        *("--backfill", "all", "--rate", "100", "--page-size", "15", "--poll", "1s"),
+        *(*SIMULATED, "--backfill", "all", "--rate", "100", "--page-size", "15", "--poll", "1s"),
     )
     landed, killed_at_work = set[str](), 0
     for _ in range(10 * KILLS):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import Ocelog
+from commands import SIMULATED, Ocelog
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from wizsim.clock import Clock
@@ -31,7 +31,7 @@ def ocelog(tmp_path: Path, tenant: Server) -> Ocelog:
     command(
         *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
         *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET"),
-        *("--backfill", "all", "--rate", "200"),
+        *(*SIMULATED, "--backfill", "all", "--rate", "200"),
     )
     return command
 

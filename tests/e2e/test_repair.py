@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commands import Ocelog
+from commands import SIMULATED, Ocelog
 from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import table_schemas
 from ocelog.app.purge import purge
@@ -36,7 +36,7 @@ def add(tenant: Server) -> list[str]:
     return [
         *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
         *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET", "--no-check"),
-        *("--backfill", "all", "--rate", "200"),
+        *(*SIMULATED, "--backfill", "all", "--rate", "200"),
     ]
 
 

@@ -7,6 +7,7 @@ import pytest
 from ocelog.errors import AccessRefusedError, ConfigError
 from ocelog.sources.wiz.endpoints import TOKEN_URLS, api_url, api_url_of, audience, is_loopback, token_url
 from ocelog.sources.wiz.settings import WizSettings, changed, from_mapping
+from ocelog.sources.wiz.streams import KINDS
 
 COGNITO = TOKEN_URLS["cognito"]
 GIVEN: dict[str, Any] = {"token_url": "cognito", "client_id": "c" * 53}
@@ -155,7 +156,7 @@ def test_settings_go_to_json_and_back() -> None:
 def test_what_is_left_out_has_its_default() -> None:
     settings = from_mapping(GIVEN)
     assert settings == WizSettings(token_url=COGNITO, client_id="c" * 53, audience="wiz-api")
-    assert (settings.rate, settings.page_size, len(settings.log_types), settings.api_url) == (3.0, 500, 3, None)
+    assert (settings.rate, settings.page_size, settings.log_types, settings.api_url) == (3.0, 500, (*KINDS,), None)
 
 
 @pytest.mark.parametrize(

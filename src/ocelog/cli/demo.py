@@ -48,8 +48,8 @@ def command(
 ) -> None:
     """See everything work on a simulated Wiz tenant, in .demo/home or OCELOG_HOME.
 
-    Reads all three log types, publishes them, asks some questions. On a terminal it then keeps the tenant changing and
-    reading until Ctrl-C.
+    Reads its audit log, issues and findings, publishes them, asks some questions. On a terminal it then keeps the
+    tenant changing and reading until Ctrl-C.
     """
     began = time.monotonic()
     require_simulator()
@@ -85,9 +85,10 @@ def _refuse_others(installation: Installation) -> None:
 
 def _add_source(installation: Installation, tenant: Tenant) -> None:
     """Add the source, or point the one of an earlier demo to the new simulator."""
-    settings = sources.products()["wiz"].choose(
-        None, {"token_url": tenant.token_url, "api_url": tenant.api_url, "client_id": tenant.client_id, "rate": 50.0}
-    )
+    given = {"token_url": tenant.token_url, "api_url": tenant.api_url, "client_id": tenant.client_id, "rate": 50.0}
+    # Those of which the simulator has records.
+    given["log_types"] = ["audit", "issues", "findings"]
+    settings = sources.products()["wiz"].choose(None, given)
     row = sources.row_of(_NAME, settings, {"poll": "5s"})
     secret = sources.GivenSecret(value=tenant.client_secret)
     if installation.ledger.sources.find(row.id) is None:
