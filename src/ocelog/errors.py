@@ -26,9 +26,9 @@ from datetime import timedelta
 
 CAUSES = {
     "disk_full": "The disk is full.",
-    "web_page": "A proxy or firewall answers in Wiz's place, with a web page.",
-    "scope_missing": "Wiz says which scope the service account lacks.",
-    "access_denied": "Wiz denies access, and does not say why.",
+    "web_page": "A proxy or firewall answers in the source's place, with a web page.",
+    "scope_missing": "The source says which scope the service account lacks.",
+    "access_denied": "The source denies access, and does not say why.",
 }
 """The codes of causes, and what each means."""
 

@@ -19,8 +19,8 @@ def todo(error: OcelogError, source: str) -> str:
             )
         case OcelogError(code="web_page"):
             return (
-                "Look at the proxy or firewall between this machine and Wiz: it seems to answer in Wiz's place, and "
-                f"must let both URLs of the source through. Then run: ocelog source check {source}"
+                "Look at the proxy or firewall between this machine and the source: it seems to answer in the source's "
+                f"place, and must let all URLs of the source through. Then run: ocelog source check {source}"
             )
         case AccessRefusedError():
             return f"Do what the message says, then run: ocelog source check {source}"

@@ -34,7 +34,7 @@ log = structlog.get_logger()
 def maintenance(installation: Installation, *, trust_clock: bool = False) -> Maintenance:
     """Return what keeps the tables of `installation` small. Raises ConfigError for a retention of an unknown table.
 
-    Rows expire by our clock as far as Wiz's bears it out, or whatever it says if told to `trust_clock`.
+    Rows expire by our clock as far as a source's bears it out, or whatever it says if told to `trust_clock`.
     """
     schemas = table_schemas()
     retention = per_table(installation.settings.retention)

@@ -1,4 +1,4 @@
-"""How many records Wiz counts, by status, beside how many the lake has; and the loop that measures it."""
+"""How many records each source counts, by status, beside how many the lake has; and the loop that measures it."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -108,7 +108,7 @@ def to_measure(installation: Installation, streams: Sequence[Stream]) -> list[St
 
 
 def measure_each(installation: Installation, streams: Sequence[Stream]) -> Iterator[str]:
-    """Count the records of `streams` at Wiz and in the lake, and keep the result; yield why one could not be counted.
+    """Count the records of `streams` at the source and in the lake, and keep them; yield what could not be counted.
 
     Open records are counted whatever their age; closed ones, and entries that have no status, since the backfill began,
     by the date that the backfill asks by, as far as the table's retention keeps them. All of them up to the last poll.
@@ -142,7 +142,7 @@ def _measure(installation: Installation, streams: Sequence[Stream]) -> Iterator[
     for span in spans:
         log_type = span.stream.kind.log_type
         try:
-            found = list(_at_wiz(span, in_lake.get(log_type, {})))
+            found = list(_at_source(span, in_lake.get(log_type, {})))
         except OcelogError as error:
             yield f"{span.stream.row.name} {log_type}: {error}"
         else:
@@ -158,7 +158,7 @@ class _Span:
     edge: datetime
 
 
-def _at_wiz(span: _Span, in_lake: Mapping[str, int]) -> Iterator[Coverage]:
+def _at_source(span: _Span, in_lake: Mapping[str, int]) -> Iterator[Coverage]:
     kind = span.stream.kind
     for status in kind.statuses or ("",):
         by, since = (kind.sweep_by, EPOCH) if status in kind.open_statuses else (kind.cursor_field, span.began)

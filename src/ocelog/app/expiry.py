@@ -7,14 +7,14 @@ from ocelog.ledger.ledger import Ledger
 from ocelog.units import about, write_instant
 
 CLOCK_OFF = timedelta(minutes=5)
-"""A clock that differs by more from Wiz's is wrong."""
+"""A clock that differs by more from a source's is wrong."""
 UNHEARD = timedelta(days=2)
-"""What was read from Wiz longer ago does not tell whether our clock is right now."""
+"""What was read from a source longer ago does not tell whether our clock is right now."""
 _KEPT = "Rows older than their retention are kept: "
 
 
 def expiry_now(ledger: Ledger, now: datetime | None = None) -> datetime:
-    """Return from which instant a retention is counted back: Wiz's when it last answered, and never later than ours.
+    """Return from when a retention is counted back: a source's time when it last answered, and never later than ours.
 
     Raises HomeError if this machine's clock is wrong, or may be: if the last answers of a source that is read say
     so, or if they are too long ago to tell.

@@ -25,8 +25,8 @@ _STREAMS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("complete_through", INSTANT, "Everything before this is read, except parked and incomplete time ranges."),
     ("lag_seconds", pa.int64(), "Age of the oldest time range that live reading has not read yet."),
     ("slices_left", pa.int64(), "Time ranges that are still to be read."),
-    ("parked", pa.int64(), "Time ranges on which Wiz always fails; they are tried again less and less often."),
-    ("short", pa.int64(), "Time ranges for which Wiz counted more records than it returned."),
+    ("parked", pa.int64(), "Time ranges on which the source always fails; they are tried again less and less often."),
+    ("short", pa.int64(), "Time ranges for which the source counted more records than it returned."),
     ("failing", pa.int64(), "Time ranges that have failed for more than an hour."),
     ("events", pa.int64(), "Rows that have landed since the stream began."),
     ("rejections", pa.int64(), "Records that did not fit the schema, since the stream began."),
@@ -34,9 +34,9 @@ _STREAMS: tuple[tuple[str, pa.DataType, str], ...] = (
     (
         "total_off_by",
         pa.int64(),
-        "How many records, at most, Wiz counts but does not return; null if its counts are right.",
+        "How many records, at most, the source counts but does not return; null if its counts are right.",
     ),
-    ("refused_fields", pa.list_(pa.string()), "Fields that Wiz refuses to this account: null in new records."),
+    ("refused_fields", pa.list_(pa.string()), "Fields that the source refuses to this account: null in new records."),
     ("error", pa.string(), "What went wrong last; null: nothing since the last success."),
     ("todo", pa.string(), "What to do about it."),
     ("error_at", INSTANT, "When it went wrong, by this machine's clock."),
@@ -48,10 +48,10 @@ _COVERAGE: tuple[tuple[str, pa.DataType, str], ...] = (
     ("source_id", pa.string(), "Its id, as in p_source_id."),
     ("log_type", pa.string(), "The log type, as in p_log_type."),
     ("status", pa.string(), "Status of the records; empty for a log type without statuses."),
-    ("at_wiz", pa.int64(), "How many records Wiz counted."),
-    ("at_least", pa.bool_(), "Whether Wiz stopped counting there: it has more."),
+    ("at_wiz", pa.int64(), "How many records the source counted."),
+    ("at_least", pa.bool_(), "Whether the source stopped counting there: it has more."),
     ("in_lake", pa.int64(), "How many records the lake had."),
-    ("difference", pa.int64(), "How many more Wiz counted than the lake had."),
+    ("difference", pa.int64(), "How many more the source counted than the lake had."),
     ("measured", INSTANT, "When that was measured."),
 )
 
@@ -67,7 +67,7 @@ def ledger_schemas() -> dict[str, pa.Schema]:
 
 MEANINGS = {
     "streams": "The status of each stream as `ocelog status` shows it: one row per source and log type.",
-    "coverage": "How many records Wiz counts and how many the lake has, as `ocelog coverage` measured them last.",
+    "coverage": "How many records a source counts and how many the lake has, as `ocelog coverage` measured last.",
 }
 
 

@@ -14,8 +14,9 @@ from ocelog.installation.home import Home
 from ocelog.installation.home_lock import Holder, holder
 from ocelog.installation.opening import Installation, read_key
 from ocelog.lake.upkeep.inspect import inspect
+from ocelog.ledger.rows.marks import LoopMark
 from ocelog.ledger.vault import COPIED
-from ocelog.model import REJECTIONS, LoopMark
+from ocelog.model import REJECTIONS
 from ocelog.sandbox.kernel import offered
 from ocelog.times import has_passed
 from ocelog.units import about, write_instant
@@ -114,7 +115,7 @@ def _key_trouble(installation: Installation, *, running: bool) -> str | None:
 
 
 def _stale(found: Sequence[StreamStatus], who: Holder | str | None, allowed: timedelta, now: datetime) -> list[str]:
-    """Return a line for each stream that is older than `allowed`, unless it is being read, or Wiz asks it to wait.
+    """Return a line for each stream that is older than `allowed`, unless it is being read, or told to wait.
 
     One that never began is as old as its source.
     """
@@ -147,7 +148,7 @@ def _stale(found: Sequence[StreamStatus], who: Holder | str | None, allowed: tim
 
 
 def _is_explained(each: StreamStatus, who: Holder | str | None, now: datetime) -> bool:
-    """Whether old data is just being read, or Wiz asks to wait; `needs_attention` says if that goes on for long."""
+    """Whether old data is just being read, or it was told to wait; `needs_attention` says if that goes on for long."""
     if not isinstance(who, Holder) or who.command not in _READERS or _hangs(who, now):
         return False
     if each.throttled:

@@ -240,7 +240,7 @@ def _plan_again(
 
 
 def _returned(installation: Installation) -> list[GivenUp]:
-    """Return the parts that are whole again although their time range was planned: Wiz may not have had all of it."""
+    """Return the parts that are whole again though their time range was planned: the source may not have had it all."""
     home, ledger = installation.home.path, installation.ledger
     landed = {part.path for table in table_schemas() for part in ledger.lake.parts(table)}
     planned = [each for each in ledger.losses.listed(repaired=True) if each.repaired_us is not None]

@@ -8,21 +8,10 @@ from ocelog import errors
 from ocelog.app.source_settings import damage, product_title, source_settings, stream_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
 from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.rows.marks import PUBLISH, LoopMark
 from ocelog.ledger.rows.slices import LONGEST_WAITS
 from ocelog.ledger.rows.streams import StreamRow
-from ocelog.model import (
-    ALL_LOGS,
-    PUBLISH,
-    PUBLISHING,
-    LoopMark,
-    Marks,
-    Origin,
-    Slice,
-    SliceState,
-    SourceRow,
-    TableFault,
-    table_name,
-)
+from ocelog.model import ALL_LOGS, PUBLISHING, Marks, Origin, Slice, SliceState, SourceRow, TableFault, table_name
 from ocelog.pull.planner import complete_through, still_short
 from ocelog.pull.sweep import Sweep as SweepRound
 from ocelog.times import CLOCKS_APART, from_us, has_passed
@@ -65,19 +54,19 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """How many records of one status Wiz counts, and how many the lake has."""
+    """How many records of one status the source counts, and how many the lake has."""
 
     status: str
     """Empty for a log type whose records have none."""
     at_source: int
     at_least: bool
-    """Wiz stopped counting there."""
+    """The source stopped counting there."""
     in_lake: int
     measured: datetime
 
     @property
     def difference(self) -> int:
-        """How many more Wiz counts than the lake has."""
+        """How many more the source counts than the lake has."""
         return self.at_source - self.in_lake
 
     def __str__(self) -> str:
@@ -109,7 +98,7 @@ class StreamStatus:
     reading: bool
     """News is planned and not read yet."""
     throttled: bool
-    """Wiz asks it to wait."""
+    """The source asks it to wait."""
     slices_left: int
     eta: timedelta | None
     parked: tuple[Slice, ...]
@@ -130,7 +119,7 @@ class StreamStatus:
     unknown_fields: dict[str, int]
     refused: tuple[str, ...]
     total_off_by: int | None
-    """Wiz counts up to so many records that it does not return; None: its counts are right, as far as is known."""
+    """The source counts up to so many records that it does not return; None: its counts are right, as far as known."""
     total_off_since: datetime | None
     """When that was first found."""
     clock_off: timedelta | None

@@ -1,4 +1,4 @@
-"""`ocelog coverage`: how many records Wiz counts, beside how many the lake has."""
+"""`ocelog coverage`: how many records each source counts, beside how many the lake has."""
 
 from typing import Annotated, Any
 
@@ -15,8 +15,8 @@ from ocelog.installation.opening import opened
 from ocelog.units import write_instant
 
 NORMAL = (
-    "A small difference is normal while records change: Wiz counts as of now, the lake knows what changed up to its "
-    "last poll. If it stays: ocelog sweep"
+    "A small difference is normal while records change: the source counts as of now, the lake knows what changed up "
+    "to its last poll. If it stays: ocelog sweep"
 )
 
 
@@ -28,11 +28,11 @@ def command(
     ] = False,
     output: Annotated[str, typer.Option("--output", "-o", metavar="table|json", help="How to print it.")] = "table",
 ) -> None:
-    """Compare what Wiz counts with the lake, per stream and status: exit 0 if all was counted, 2 or 3 if not.
+    """Compare what each source counts with the lake, per stream and status: exit 0 if all was counted, 2 or 3 if not.
 
     2 means action required, such as damaged settings. It is measured once the past is read and after each complete
-    sweep. Open records count whatever their age, closed ones and audit entries since the backfill began, as far as
-    their retention keeps them.
+    sweep. Open records count whatever their age; closed ones, and those without a status, since the backfill began, as
+    far as their retention keeps them.
     """
     if output not in {"table", "json"}:
         raise ConfigError(f"invalid -o {output}: use table or json.")

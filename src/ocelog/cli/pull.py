@@ -124,7 +124,7 @@ def _tell_what_is_left(names: Mapping[StreamKey, str], pulled: Pulled) -> None:
         told = pulled.troubles.get(left.stream)
         why = f": {show.harmless(left.reason)}" if left.reason and left.reason != str(told) else ""
         tries = [f"from {write_instant(left.due_at)} on"] if left.due_at else []
-        # What Wiz asked to wait for is waited for, by the next pull too.
+        # What the source asked to wait for is waited for, by the next pull too.
         if not (tries and isinstance(told, SourceThrottledError)):
             tries.append("by the next pull")
         again = f"tried again {', or '.join(tries)}"

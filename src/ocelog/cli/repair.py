@@ -24,8 +24,8 @@ def command(
     """Give up files of the lake that are lost or damaged, and plan to read their records again.
 
     Every file is read whole and compared with its checksum. If you have a backup, put files back from it first. Then
-    run `ocelog pull`: what Wiz still has comes back. --check and --dry-run work beside `ocelog run`; a repair needs it
-    to be stopped. Exit 1 if something is left that this command cannot repair.
+    run `ocelog pull`: what the source still has comes back. --check and --dry-run work beside `ocelog run`; a
+    repair needs it to be stopped. Exit 1 if something is left that this command cannot repair.
     """
     shown = frozenset[str]()
     if check:

@@ -12,7 +12,9 @@ from ocelog.installation.opening import opened
 from ocelog.model import SourceRow
 from ocelog.units import write_duration
 
-app = typer.Typer(help="Add, check, change and remove Wiz tenants.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Add, check, change and remove sources (Wiz tenants).", no_args_is_help=True, rich_markup_mode=None
+)
 Name = Annotated[str, typer.Argument(help="The source's name.", show_default=False, autocompletion=completion.sources)]
 app.command("add")(source_change.add)
 app.command("edit")(source_change.edit)
@@ -60,9 +62,9 @@ def show_(name: Name, *, json: Json = False) -> None:
 
 @app.command("check")
 def check(name: Name, *, json: Json = False) -> None:
-    """Send Wiz a small request per log type, and say what works.
+    """Send the source a small request per log type, and say what works.
 
-    Exit code 2: something needs attention. 3: Wiz is busy or down, and it may work later.
+    Exit code 2: something needs attention. 3: the source is busy or down, and it may work later.
     """
     with opened() as installation:
         row = sources.find(installation, name)

@@ -73,7 +73,7 @@ class SourceOptions:
     poll: Annotated[
         str | None, typer.Option("--poll", metavar="5m", help=f"How often to request new records. Default: {POLL}.")
     ] = None
-    no_check: Annotated[bool, typer.Option("--no-check", help="Save without checking with Wiz that it works.")] = False
+    no_check: Annotated[bool, typer.Option("--no-check", help="Save without checking that it works.")] = False
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Save even if another source reads the same tenant with this client id.")
     ] = False

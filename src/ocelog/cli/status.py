@@ -176,7 +176,7 @@ def _remarks(each: StreamStatus) -> list[str]:
         )
     if each.state == "empty":
         lines.append(
-            f"{name}: no record has ever come. Check its scopes and projects: ocelog source check {each.source_id}"
+            f"{name}: no record has ever come. Check what its account may read: ocelog source check {each.source_id}"
         )
     for short in each.short:
         lines.append(
@@ -199,17 +199,15 @@ def _remarks(each: StreamStatus) -> list[str]:
 
 
 def _swept(name: str, each: StreamStatus) -> list[str]:
-    """Tell of the daily sweep what needs attention, and in what the lake differs from what Wiz counts."""
+    """Tell of the daily sweep what needs attention, and in what the lake differs from what the source counts."""
     lines = list[str]()
     sweep = each.last_sweep
     if sweep is not None and sweep.note is not None:
         lines.append(f"{name}: {sweep.note}.")
     if sweep is not None and sweep.vanished:
-        lines.append(
-            f"    To do: check the service account's scopes and projects: ocelog source check {each.source_id}"
-        )
+        lines.append(f"    To do: check what its account may read: ocelog source check {each.source_id}")
         lines.append(f"    If these records are really gone: ocelog sweep {each.source_id} --accept")
-    # Wiz does not keep its audit log for ever: that it has fewer entries of it than the lake is no fault.
+    # No source keeps its logs for ever: that it has fewer entries than the lake is no fault.
     different = [gap for gap in each.coverage if gap.difference > 0 or (gap.difference and gap.status)]
     if different:
         listed = "; ".join(map(str, different))

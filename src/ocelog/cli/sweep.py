@@ -1,4 +1,4 @@
-"""`ocelog sweep`: compare all open records with what Wiz shows now."""
+"""`ocelog sweep`: compare all open records with what their source shows now."""
 
 import sys
 from collections.abc import Sequence

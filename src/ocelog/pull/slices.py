@@ -145,7 +145,7 @@ Next: TypeAlias = Moved | Split
 def ask_of(slice_: Slice, page_size: int) -> Ask:
     """Return the next request of `slice_`, widened by a second on both sides, never by more than its own length.
 
-    Whether Wiz's `after` and `before` are inclusive is unknown; repeats are dropped by version.
+    Whether a source's ends are inclusive is unknown; repeats are dropped by version.
     """
     widen = min(SECOND, slice_.until - slice_.since)
     return Ask(

@@ -62,7 +62,7 @@ _STANDARD: tuple[tuple[str, pa.DataType, str], ...] = (
     (
         "p_inferred",
         pa.string(),
-        "Null in a version that Wiz returned; inferred_closed if a sweep added it, as Wiz no longer returns it.",
+        "Null in a version that the source returned; inferred_closed if a sweep added it, as it is no longer returned.",
     ),
 )
 _EXTRA = (
@@ -90,7 +90,7 @@ _REJECTION_COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     (
         "unknown_fields",
         pa.list_(pa.string()),
-        "Fields that Wiz did not return with this record (refused, or failed in that answer); null if it returned all.",
+        "Fields that the source did not return with this record (refused, or failed in that answer); null: none.",
     ),
 )
 
