@@ -18,6 +18,10 @@ REJECTIONS = "rejections"
 """The table of records that do not fit their schema."""
 PUBLISHING = "publishing"
 """What may fail for a table."""
+PUBLISH = "publish"
+"""The loop that publishes. Its true mark is in the table itself, committed with the rows; the ledger's follows."""
+LOOPS = (PUBLISH,)
+"""Every loop that takes the parts of tables: a part stays until each of them is done with it."""
 PURGING = "purging"
 """Beside a source's settings, once the first of its rows may be deleted."""
 
@@ -292,6 +296,20 @@ class GivenUp:
     max_cursor_us: int | None = None
     repaired_us: int | None = None
     """When its time range was planned again; None: not yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopMark:
+    """How far a loop has come in a table, and what lies before it."""
+
+    loop: str
+    table: str
+    sequence: int
+    """The last part that it is done with; 0: it has not begun."""
+    parts: int
+    rows: int
+    oldest_us: int | None
+    """When the oldest of them landed; None: there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,10 @@ import pytest
 
 from bookkeeping.records import Clock
 from bookkeeping.server import Databases, postgresql_server
+from lakeside.loops import publishing_alone
 from ocelog.ledger.ledger import Ledger
+
+__all__ = ["publishing_alone"]
 
 
 @pytest.fixture(scope="session")

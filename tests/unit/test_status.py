@@ -11,8 +11,7 @@ import pytest
 from ocelog.app.sources import row_of
 from ocelog.app.status import StreamStatus, lagging, stream_statuses, sweep_of, unpublished
 from ocelog.ledger.ledger import Ledger
-from ocelog.ledger.rows.marks import LoopMark
-from ocelog.model import Checkpoint, Marks, NewPart, Origin, Slice, SliceState, StreamFaults
+from ocelog.model import Checkpoint, LoopMark, Marks, NewPart, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.ports import Landing, Tally
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.times import to_us

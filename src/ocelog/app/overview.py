@@ -14,9 +14,8 @@ from ocelog.installation.home import Home
 from ocelog.installation.home_lock import Holder, holder
 from ocelog.installation.opening import Installation, read_key
 from ocelog.lake.upkeep.inspect import inspect
-from ocelog.ledger.rows.marks import LoopMark
 from ocelog.ledger.vault import COPIED
-from ocelog.model import REJECTIONS
+from ocelog.model import REJECTIONS, LoopMark
 from ocelog.sandbox.kernel import offered
 from ocelog.times import has_passed
 from ocelog.units import about, write_instant

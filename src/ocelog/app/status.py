@@ -8,10 +8,21 @@ from ocelog import errors
 from ocelog.app.source_settings import damage, product_title, source_settings, stream_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
 from ocelog.ledger.ledger import Ledger
-from ocelog.ledger.rows.marks import PUBLISH, LoopMark
 from ocelog.ledger.rows.slices import LONGEST_WAITS
 from ocelog.ledger.rows.streams import StreamRow
-from ocelog.model import ALL_LOGS, PUBLISHING, Marks, Origin, Slice, SliceState, SourceRow, TableFault, table_name
+from ocelog.model import (
+    ALL_LOGS,
+    PUBLISH,
+    PUBLISHING,
+    LoopMark,
+    Marks,
+    Origin,
+    Slice,
+    SliceState,
+    SourceRow,
+    TableFault,
+    table_name,
+)
 from ocelog.pull.planner import complete_through, still_short
 from ocelog.pull.sweep import Sweep as SweepRound
 from ocelog.times import CLOCKS_APART, from_us, has_passed

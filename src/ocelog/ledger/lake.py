@@ -8,9 +8,8 @@ from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import claims, counters, losses, marks
-from ocelog.ledger.rows.marks import LoopMark
 from ocelog.ledger.rows.parts import part_of
-from ocelog.model import GivenUp, Part, TableFault
+from ocelog.model import PUBLISH, GivenUp, LoopMark, Part, TableFault
 from ocelog.times import from_us
 
 _AT_ONCE = 500
@@ -69,7 +68,7 @@ class PartLedger:
             undated = or_(_p.published_us.is_(None), _p.published_us > at_us)
             fresh = and_(_p.table_name == table, _p.sequence <= through, undated)
             tx.execute(update(tables.parts).where(fresh).values(published_us=at_us))
-            marks.advance(tx, marks.PUBLISH, table, through)
+            marks.advance(tx, PUBLISH, table, through)
 
     def unpublish(self, table: str, mark: int) -> None:
         """Let the parts above `mark`, to which the table went back, wait for being published again."""
@@ -77,7 +76,7 @@ class PartLedger:
             counters.hold(tx, table)
             above = (_p.table_name == table, _p.sequence > mark)
             tx.execute(update(tables.parts).where(*above).values(published_us=None))
-            marks.set_back(tx, marks.PUBLISH, table, mark)
+            marks.set_back(tx, PUBLISH, table, mark)
 
     def unpublished(self, table: str) -> tuple[int, int, int, int | None]:
         """Return parts, rows and bytes that are not in the lake's table yet, and when the oldest of them landed."""
@@ -98,10 +97,20 @@ class PartLedger:
         with self._database.read() as tx:
             return marks.listed(tx)
 
-    def give_up_marks(self, loop: str) -> None:
-        """Forget the marks of a loop that is no more: no part is kept for it."""
+    def mark(self, loop: str, table: str) -> int:
+        """Return the sequence of the last part of `table` that `loop` is done with; 0: it has not begun."""
+        with self._database.read() as tx:
+            return marks.mark(tx, loop, table)
+
+    def move_mark(self, loop: str, table: str, to: int) -> None:
+        """Note that `loop` is done with the parts up to `to`; a mark never goes back.
+
+        For a loop whose result is durable somewhere else. One that lands in the ledger has a port of its own, which
+        moves the mark in the transaction of its result, by `marks.advance`.
+        """
         with self._database.write() as tx:
-            marks.give_up(tx, loop)
+            counters.hold(tx, table)
+            marks.advance(tx, loop, table, to)
 
     def removable(self, table: str, published_before_us: int) -> list[Part]:
         """Return the parts that every loop is done with, and that were published before an instant of our clock."""

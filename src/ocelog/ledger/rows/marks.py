@@ -5,33 +5,14 @@ with. A mark is born 0 together with its table's counter, so that a loop meets t
 tables of an installation that is there already, the migration that brings a new loop says where it begins.
 """
 
-from dataclasses import dataclass
-
-from sqlalchemy import Connection, and_, delete, func, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import insert_missing
+from ocelog.model import LOOPS, LoopMark
 
-PUBLISH = "publish"
-"""Its true mark is in the table itself, committed with the rows; the ledger's follows."""
-LOOPS = (PUBLISH,)
-"""Every loop that takes parts. One that is left out here gives up its marks in a migration: `give_up`."""
 _m = tables.marks.c
 _p = tables.parts.c
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopMark:
-    """How far a loop has come in a table, and what lies before it."""
-
-    loop: str
-    table: str
-    sequence: int
-    """The last part that it is done with; 0: it has not begun."""
-    parts: int
-    rows: int
-    oldest_us: int | None
-    """When the oldest of them landed; None: there are none."""
 
 
 def begin(tx: Connection, table: str) -> None:
@@ -53,9 +34,9 @@ def set_back(tx: Connection, loop: str, table: str, to: int) -> None:
     tx.execute(update(tables.marks).where(this, _m.sequence > to).values(sequence=to))
 
 
-def give_up(tx: Connection, loop: str) -> None:
-    """Forget the marks of a loop that is no more: nothing is kept for it."""
-    tx.execute(delete(tables.marks).where(_m.loop == loop))
+def mark(tx: Connection, loop: str, table: str) -> int:
+    """Return the number of the last part of `table` that `loop` is done with."""
+    return tx.execute(select(_m.sequence).where(_m.loop == loop, _m.table_name == table)).scalar_one_or_none() or 0
 
 
 def passed(tx: Connection, table: str) -> int:
