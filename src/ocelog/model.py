@@ -326,6 +326,17 @@ class TableFault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoopFault:
+    """What does not work of a loop at the moment."""
+
+    loop: str
+    during: str
+    """Whether it failed when it looked for what is due, or at the work that it began."""
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """Versions that the lake and the landed parts hold: parallel columns, in no order."""
 

@@ -20,7 +20,7 @@ from ocelog.app.service import Pulled, Service
 from ocelog.app.status import lost_lines
 from ocelog.cli import upkeep
 from ocelog.dispatch.threads import Stop
-from ocelog.errors import LedgerUnavailableError
+from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
 from ocelog.lake.catalog.state import TableStates
@@ -141,6 +141,32 @@ def test_a_ledger_that_is_held_by_others_is_waited_for_once_and_not_for_each_tab
     with pytest.raises(LedgerUnavailableError):
         upkeep.command(None, output="json")
     assert len(waited) == 2
+
+
+class Failing:
+    """A loop that cannot do what is left, until it is mended."""
+
+    name = "detect"
+    error: Exception | None = HomeError("There are no rules. Add one.")
+
+    def run_due(self, now: float) -> float:
+        return now + 1
+
+    def finish(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+def test_a_loop_that_fails_is_told_by_status_until_it_works_again(pulled: Ocelog, service: Service) -> None:
+    failing = Failing()
+    service.loops.append(failing)
+    assert service.pull([]).exit_code == 2
+    assert "The loop 'detect' fails since" in pulled("status", code=1).out
+    (told,) = pulled("status", "--json", code=1).json["failing_loops"]
+    assert (told["loop"], told["error"]) == ("detect", "There are no rules. Add one.")
+    failing.error = None
+    service.pull([])
+    assert "The loop" not in pulled("status", code=None).out
 
 
 def test_a_part_that_is_given_up_is_told_by_the_service_and_by_each_pull(service: Service) -> None:

@@ -1,6 +1,8 @@
 """How the loops of a service take turns, and what a failure of one means for the others."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +12,7 @@ from structlog.testing import capture_logs
 
 from ocelog.app.service import Service
 from ocelog.dispatch.threads import Stop
-from ocelog.errors import LedgerUnavailableError
+from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.ledger.ledger import Ledger
 
 
@@ -92,3 +94,87 @@ def test_a_pull_ends_with_what_is_left_to_do_of_every_loop_also_if_one_fails(tmp
         service_of(tmp_path, *loops, stop=Stop()).pull([])
     assert [loop.finished for loop in loops] == [1, 1, 1]
     assert [each["loop"] for each in told if each["log_level"] == "error"] == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(HomeError("no room"), 2), (ValueError("a bug"), 2), (LedgerUnavailableError("busy"), 3)]
+)
+def test_a_pull_exits_by_what_a_loop_could_not_finish(tmp_path: Path, error: Exception, code: int) -> None:
+    service = service_of(tmp_path, Counting(name="detect", every=1, error=error), stop=Stop())
+    ledger = service.assembly.installation.ledger.lake
+    pulled = service.pull([])
+    assert pulled.exit_code == code
+    assert str(error) in str(pulled.failed["detect"])
+    (fault,) = ledger.loop_faults()
+    assert (fault.loop, str(error) in fault.reason) == ("detect", True)
+    service.loops = [Counting(name="detect", every=1)]
+    assert service.pull([]).exit_code == 0
+    assert ledger.loop_faults() == []
+
+
+def test_what_publishing_could_not_finish_is_told_by_publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = service_of(tmp_path, stop=Stop())
+    monkeypatch.setattr(type(service.publishing), "finish", lambda _: 1 / 0)
+    assert "ZeroDivisionError" in str(service.publish_all())
+
+
+def turns(service: Service, monkeypatch: pytest.MonkeyPatch, *rounds: Callable[[], None]) -> None:
+    """Run the service for so many rounds, each followed by one of `rounds`, once all threads have ended."""
+    left = list(rounds)
+
+    def wait(_: Service, __: float) -> None:
+        assert service.threads.join(timedelta(seconds=10))
+        left.pop(0)()
+        if not left:
+            service.stop.ask()
+
+    # The turns themselves are taken in the thread of the test, so that it can wait for all others.
+    monkeypatch.setattr(Service, "_wait", wait)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    service._run()
+
+
+@pytest.mark.parametrize("where", ["its turn", "its work"])
+def test_the_ledger_says_that_a_loop_of_the_service_fails_until_it_works_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    loop = Counting(name="detect", every=0)
+    service = service_of(tmp_path, loop, stop=Stop())
+    ledger, since = service.assembly.installation.ledger.lake, list[Any]()
+
+    if where == "its work":
+        monkeypatch.setattr(
+            Counting, "run_due", lambda self, now: (service._work.begin(self, self.finish) and now) or now + 1
+        )
+
+    def fails() -> None:
+        loop.error = HomeError("no rules")
+
+    def failed() -> None:
+        (fault,) = ledger.loop_faults()
+        assert (fault.loop, fault.reason) == ("detect", "no rules")
+        since.append(fault.since)
+
+    def mended() -> None:
+        failed()
+        assert since[0] == since[1]
+        loop.error = None
+
+    def works() -> None:
+        assert ledger.loop_faults() == []
+
+    def nothing() -> None:
+        """Let what was begun in one round be noted in the next."""
+
+    turns(service, monkeypatch, fails, nothing, failed, mended, nothing, nothing, works)
+
+
+def test_the_fault_of_a_loop_that_is_no_more_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = service_of(tmp_path, Counting(name="here", every=0), stop=Stop())
+    ledger = service.assembly.installation.ledger.lake
+    for loop in ("here", "gone"):
+        ledger.loop_failed(loop, "work", "broken")
+    ledger.table_failed("wiz_issues", "publishing", "no room")
+    turns(service, monkeypatch, lambda: None, lambda: None)
+    assert [fault.loop for fault in ledger.loop_faults()] == ["here"], "that it had a turn says nothing of its work"
+    assert [fault.table for fault in ledger.table_faults()] == ["wiz_issues"]

@@ -8,6 +8,7 @@ from typing import Protocol
 import structlog
 
 from ocelog.app.assemble import Assembly
+from ocelog.app.loop_faults import WORK, LoopFaults
 from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import OcelogError
@@ -19,7 +20,8 @@ log = structlog.get_logger()
 class Loop(Protocol):
     """One thing that a service does again and again: from a mark it takes the next piece, and lands result and mark.
 
-    It may be killed at any instruction and run again. What it raises is logged, and keeps no other loop from its work.
+    It may be killed at any instruction and run again. What it raises is logged, shown by `ocelog status` until the loop
+    works again, and keeps no other loop from its work.
     """
 
     @property
@@ -48,23 +50,27 @@ class Work:
     stop: Stop
     threads: Threads = field(default_factory=Threads)
     monotonic: Callable[[], float] = time.monotonic
+    faults: LoopFaults = field(init=False)
     only: set[StreamKey] | None = None
     """The streams that are wanted; None: all there are."""
+
+    def __post_init__(self) -> None:
+        self.faults = LoopFaults(self.assembly.installation.ledger)
 
     def streams(self) -> list[Stream]:
         """Return the streams that are wanted, as the ledger has them now."""
         return [stream for stream in self.assembly.streams() if self.only is None or stream.key in self.only]
 
     def begin(self, loop: Loop, job: Callable[[], None]) -> bool:
-        """Run `job` of `loop` in a thread, unless its last one has not ended yet; what it raises is logged."""
+        """Run `job` of `loop` in a thread, unless its last one has not ended yet; what it raises is noted."""
 
         def guarded() -> None:
             try:
                 job()
-            except OcelogError as error:
-                log_failure("failed", error, loop=loop.name)
-            except Exception:
-                log.exception("bug in Ocelog", loop=loop.name)
+            except Exception as error:  # noqa: BLE001 - told, and shown until it works again
+                self.faults.failed(loop.name, WORK, error)
+            else:
+                self.faults.worked(loop.name, WORK)
 
         return self.threads.start_once(loop.name, guarded)
 

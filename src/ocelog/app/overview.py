@@ -7,7 +7,15 @@ from datetime import datetime, timedelta
 
 from ocelog.app.log_types import table_names
 from ocelog.app.source_settings import SECRET_NAME
-from ocelog.app.status import StreamStatus, Unpublished, lagging, lost_lines, stream_statuses, unpublished
+from ocelog.app.status import (
+    StreamStatus,
+    Unpublished,
+    failing_loops,
+    lagging,
+    lost_lines,
+    stream_statuses,
+    unpublished,
+)
 from ocelog.errors import HomeError
 from ocelog.installation import home as homes
 from ocelog.installation.home import Home
@@ -15,7 +23,7 @@ from ocelog.installation.home_lock import Holder, holder
 from ocelog.installation.opening import Installation, read_key
 from ocelog.lake.upkeep.inspect import inspect
 from ocelog.ledger.vault import COPIED
-from ocelog.model import REJECTIONS, LoopMark
+from ocelog.model import REJECTIONS, LoopFault, LoopMark
 from ocelog.sandbox.kernel import offered
 from ocelog.times import has_passed
 from ocelog.units import about, write_instant
@@ -43,6 +51,8 @@ class Overview:
     not_published: Sequence[Unpublished]
     loops: Sequence[LoopMark]
     """How far each loop has come in each table."""
+    loop_faults: Sequence[LoopFault]
+    """What is wrong with loops that fail."""
     lagging: list[str]
     """A line for each loop that is behind in a table, other than publishing."""
     rejection_parts: int
@@ -63,8 +73,8 @@ class Overview:
     @property
     def well(self) -> bool:
         """Whether nothing needs attention."""
-        wrong = (self.key, self.lake, self.not_published, self.lagging, self.stale, self.hangs, self.disk_is_short)
-        return not any(wrong) and not any(each.needs_attention for each in self.streams)
+        wrong = (self.key, self.lake, self.not_published, self.loop_faults, self.lagging, self.stale, self.hangs)
+        return not any(wrong) and not self.disk_is_short and not any(each.needs_attention for each in self.streams)
 
 
 def overview(
@@ -90,6 +100,7 @@ def overview(
         stale=_stale(streams, who, allowed, now),
         not_published=unpublished(ledger, tables, publish_after=after, allowed=allowed, now=now),
         loops=loops,
+        loop_faults=failing_loops(ledger),
         lagging=lagging(loops, allowed=allowed, now=now),
         rejection_parts=ledger.lake.unpublished(REJECTIONS)[0],
         lake=lake,

@@ -13,7 +13,8 @@ import structlog
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import CoverageLoop
-from ocelog.app.loop import Loop, Work, log_failure
+from ocelog.app.loop import Loop, Work
+from ocelog.app.loop_faults import TURN, WORK
 from ocelog.app.planning import TimeRange, lacking
 from ocelog.app.publishing import PublishLoop
 from ocelog.app.pulling import PullLoop
@@ -37,6 +38,8 @@ _AFTER_FAILURE = 2.0
 _GLANCE = 0.1
 _MAIN = "loop"
 """The thread in which the loops take turns."""
+_FAULTS = "faults"
+"""The thread that notes in the ledger which loops fail."""
 log = structlog.get_logger()
 
 
@@ -66,6 +69,9 @@ class Pulled:
     damaged: Mapping[str, ConfigError] = field(default_factory=dict)
     """Id of each source whose settings cannot be read -> why."""
     publishing: OcelogError | None = None
+    """Why a table is not published."""
+    failed: Mapping[str, OcelogError] = field(default_factory=dict)
+    """Name of each loop that could not do what was left -> why."""
     lost: tuple[str, ...] = ()
     """Which rows the tables of these streams lack, because the files that held them are lost, and what to do."""
     left_behind: bool = False
@@ -79,7 +85,7 @@ class Pulled:
     @property
     def exit_code(self) -> int:
         """0 all read and published, 2 action required, 3 try later."""
-        errors = [*self.troubles.values(), *([self.publishing] if self.publishing else [])]
+        errors = [*self.troubles.values(), *self.failed.values(), *([self.publishing] if self.publishing else [])]
         if self.lacking or self.damaged or self.lost or any(not isinstance(error, TransientError) for error in errors):
             return 2
         return 3 if errors or self.waiting or self.unasked else 0
@@ -101,8 +107,6 @@ class Service:
     loops: list[Loop] = field(init=False)
     """All that it keeps doing. A new loop is one more entry."""
     _work: Work = field(init=False)
-    _failing: set[str] = field(default_factory=set)
-    """Names of the loops that failed when they were last run."""
     _failed: Exception | None = None
 
     def __post_init__(self) -> None:
@@ -124,10 +128,13 @@ class Service:
         return ended
 
     def _run(self) -> None:
+        self._work.faults.begin([loop.name for loop in self.loops])
         while not self.stop():
             began = self.monotonic()
             self.alive()
             again = min(self._run_due(loop) for loop in self.loops)
+            if self._work.faults.changed:
+                self.threads.start_once(_FAULTS, self._work.faults.flush)
             self._wait(max(TICK, again - self.monotonic()))
             time.sleep(max(0.0, began + TICK - self.monotonic()))
 
@@ -136,17 +143,11 @@ class Service:
         now = self.monotonic()
         try:
             again = loop.run_due(now)
-        except OcelogError as error:
-            self._failing.add(loop.name)
-            log_failure("failed", error, loop=loop.name)
-        except Exception:
-            log.exception("bug in Ocelog", loop=loop.name)
-        else:
-            if loop.name in self._failing:
-                self._failing.discard(loop.name)
-                log.info("works again", loop=loop.name)
-            return again
-        return now + _AFTER_FAILURE
+        except Exception as error:  # noqa: BLE001 - told, and shown until it works again
+            self._work.faults.failed(loop.name, TURN, error)
+            return now + _AFTER_FAILURE
+        self._work.faults.worked(loop.name, TURN)
+        return again
 
     def pull(
         self,
@@ -169,12 +170,15 @@ class Service:
         self._in_a_thread(self._pull)
         for loop in self.loops:
             self._finish(loop)
+        if not self.stop():
+            self._in_a_thread(self._work.faults.flush)
         if self.stop():
             # Nothing is asked of the ledger any more: it may be what hangs.
             return Pulled(
                 troubles=dict(reader.troubles),
                 damaged=damaged,
                 publishing=self.publishing.error,
+                failed=self._work.faults.errors,
                 left_behind=not self.threads.join(STOP_WITHIN),
             )
         ledger = self.assembly.installation.ledger
@@ -185,12 +189,14 @@ class Service:
             lacking=sum(lacking(ledger, stream) for stream in streams),
             damaged=damaged,
             publishing=self.publishing.error,
+            failed=self._work.faults.errors,
             lost=tuple(lost_lines(ledger, {table_name(stream.kind.log_type) for stream in streams})),
             left_behind=not self.threads.join(STOP_WITHIN),
         )
 
     def _pull(self) -> None:
         reader = self.pulling.reader
+        self._work.faults.begin([loop.name for loop in self.loops])
         reader.hurry()
         while not self.stop():
             # Asked before: what ends during the round, such as learning the API's clock, may leave something to plan.
@@ -200,6 +206,7 @@ class Service:
             busy = self.threads.others_than(_MAIN)
             if not busy and not was_busy and (seconds is None or seconds > PATIENCE.total_seconds()):
                 return
+            # Of all loops only publishing, so that what lands does not pile up. The others work once all is read.
             self._run_due(self.publishing)
             self._wait(TICK if busy else min(TICK, seconds or _GLANCE))
 
@@ -215,13 +222,22 @@ class Service:
         return [Left(stream=stream.key, slices=len(slices), reason=str(trouble) if trouble else reason, due_at=due)]
 
     def publish_all(self) -> OcelogError | None:
-        """Publish everything that waits; return what went wrong."""
+        """Publish everything that waits, which no other loop has a part in; return what went wrong."""
+        self._in_a_thread(lambda: self._work.faults.begin([loop.name for loop in self.loops]))
         self._finish(self.publishing)
-        return self.publishing.error
+        if not self.stop():
+            self._in_a_thread(self._work.faults.flush)
+        return self._work.faults.errors.get(self.publishing.name) or self.publishing.error
 
     def _finish(self, loop: Loop) -> None:
         """Have `loop` do what is left, in a thread, so that a signal is heard meanwhile."""
-        while not self.stop() and not self._work.begin(loop, loop.finish):
+
+        def finish() -> None:
+            loop.finish()
+            # Whatever was due is done.
+            self._work.faults.worked(loop.name, TURN, WORK)
+
+        while not self.stop() and not self._work.begin(loop, finish):
             self._wait(TICK)
         while not self.stop() and self.threads.others_than(_MAIN):
             self._wait(TICK)

@@ -14,6 +14,7 @@ from ocelog.model import (
     ALL_LOGS,
     PUBLISH,
     PUBLISHING,
+    LoopFault,
     LoopMark,
     Marks,
     Origin,
@@ -231,6 +232,14 @@ def unpublished(
         if fault is not None or has_passed(late, since=oldest, now=now):
             found.append(Unpublished(table=table, parts=parts, rows=rows, oldest=oldest, fault=fault))
     return found
+
+
+def failing_loops(ledger: Ledger) -> list[LoopFault]:
+    """Return what is wrong with loops, one line for each: what it has failed by for longest."""
+    found = dict[str, LoopFault]()
+    for each in sorted(ledger.lake.loop_faults(), key=lambda fault: fault.since):
+        found.setdefault(each.loop, each)
+    return list(found.values())
 
 
 def lagging(marks: Sequence[LoopMark], *, allowed: timedelta, now: datetime) -> list[str]:

@@ -108,7 +108,7 @@ def _pull(installation: Installation, stop: Stop) -> bool:
         bars.expect(streams, service.pulling.reader.left)
         pulled = service.pull(streams)
         bars.finish(stream for stream in streams if stream.key not in pulled.troubles)
-    for error in pulled.troubles.values():
+    for error in (*pulled.troubles.values(), *pulled.failed.values(), *filter(None, [pulled.publishing])):
         show.remark(str(error))
     return pulled.left_behind
 

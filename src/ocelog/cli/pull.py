@@ -110,7 +110,9 @@ def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop,
         if row["error"]:
             show.remark(f"{row['source']} {row['log_type']}: {show.harmless(str(row['error']))}")
     if pulled.publishing is not None:
-        show.remark(f"Publishing: {pulled.publishing}")
+        show.remark(f"Publishing: {show.harmless(str(pulled.publishing))}")
+    for loop, failure in pulled.failed.items():
+        show.remark(f"The loop {loop!r} failed: {show.harmless(str(failure))}")
     for line in pulled.lost:
         show.remark(show.harmless(line))
     if stop():
@@ -155,6 +157,8 @@ def _whole(rows: Sequence[dict[str, Any]], pulled: Pulled) -> dict[str, Any]:
         "waiting": waiting,
         "lacking": pulled.lacking,
         "damaged": damaged,
+        "publishing": None if pulled.publishing is None else str(pulled.publishing),
+        "failed": {loop: str(error) for loop, error in pulled.failed.items()},
         "lost": list(pulled.lost),
     }
 

@@ -30,8 +30,8 @@ def command(
 
     That is a stream that is refused, a time range that has failed for an hour, is parked or is short, totals that are
     unreliable, records that vanished all at once, data older than --max-lag, a service that hangs, a table that is not
-    published, a loop that is behind, a clock that is off, damaged settings, a damaged key or lake, lost rows, or little
-    disk. Rejections are shown, and leave it 0: they are kept whole, and nothing waits for them.
+    published, a loop that fails or is behind, a clock that is off, damaged settings, a damaged key or lake, lost rows,
+    or little disk. Rejections are shown, and leave it 0: they are kept whole, and nothing waits for them.
     """
     with opened(reading=True) as installation:
         source = None
@@ -52,7 +52,13 @@ def _print(found: Overview, *, details: bool) -> None:
     """Print the verdict first, then what needs attention, then the streams, then what is merely good to know."""
     urgent = [each for each in found.streams if each.needs_attention]
     lines = [line for each in urgent for line in _remarks(each)]
-    lines += [*found.stale, *(line for each in found.not_published for line in each.lines), *found.lagging]
+    lines += [*found.stale, *(line for each in found.not_published for line in each.lines)]
+    for fault in found.loop_faults:
+        lines.append(f"The loop {fault.loop!r} fails since {write_instant(fault.since)}: {fault.reason}")
+        lines.append(
+            "    To do: fix what the message says. A running service then tries again; otherwise run: ocelog pull"
+        )
+    lines += found.lagging
     if found.hangs:
         lines.append(f"Hanging: {found.hangs}")
     if found.key is not None:
@@ -242,6 +248,10 @@ def _whole(found: Overview) -> dict[str, Any]:
                 "oldest": None if each.oldest_us is None else write_instant(from_us(each.oldest_us)),
             }
             for each in found.loops
+        ],
+        "failing_loops": [
+            {"loop": each.loop, "failing_since": write_instant(each.since), "error": each.reason}
+            for each in found.loop_faults
         ],
         "stale": found.stale,
         "hangs": found.hangs,

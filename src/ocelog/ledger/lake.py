@@ -9,9 +9,11 @@ from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import claims, counters, losses, marks
 from ocelog.ledger.rows.parts import part_of
-from ocelog.model import PUBLISH, GivenUp, LoopMark, Part, TableFault
+from ocelog.model import PUBLISH, GivenUp, LoopFault, LoopMark, Part, TableFault
 from ocelog.times import from_us
 
+_NO_TABLE = ""
+"""Stands for a table where something is wrong with a loop as a whole."""
 _AT_ONCE = 500
 """Values in one IN list."""
 _p = tables.parts.c
@@ -197,7 +199,8 @@ class PartLedger:
     def table_faults(self) -> list[TableFault]:
         """Return what is wrong, by table."""
         with self._database.read() as tx:
-            rows = tx.execute(select(tables.table_faults).order_by(_t.table_name, _t.what))
+            of_tables = select(tables.table_faults).where(_t.table_name != _NO_TABLE)
+            rows = tx.execute(of_tables.order_by(_t.table_name, _t.what))
             return [
                 TableFault(
                     table=row.table_name,
@@ -207,4 +210,22 @@ class PartLedger:
                     last=from_us(row.last_us),
                 )
                 for row in rows
+            ]
+
+    def loop_failed(self, loop: str, during: str, reason: str) -> None:
+        """Note that a loop fails, and `during` what: one word; since when it fails stays."""
+        self.table_failed(_NO_TABLE, f"{loop} {during}", reason)
+
+    def loop_well(self, loop: str, during: str) -> None:
+        """Forget what was wrong with a loop."""
+        self.table_well(_NO_TABLE, f"{loop} {during}")
+
+    def loop_faults(self) -> list[LoopFault]:
+        """Return what is wrong with loops, by their names."""
+        with self._database.read() as tx:
+            of_loops = select(tables.table_faults).where(_t.table_name == _NO_TABLE)
+            named = [(row.what.rpartition(" "), row) for row in tx.execute(of_loops.order_by(_t.what))]
+            return [
+                LoopFault(loop=loop, during=during, reason=row.reason, since=from_us(row.since_us))
+                for (loop, _, during), row in named
             ]

@@ -188,7 +188,8 @@ given_up = Table(
     Column("repaired_us", BigInteger),
 )
 
-# What is wrong with a table at the moment; a row goes when the same thing works again.
+# What is wrong with a table at the moment, or with a loop (then the table is empty, and `what` begins with the loop's
+# name); a row goes when the same thing works again, or when the loop is no more.
 table_faults = Table(
     "table_faults",
     metadata,
