@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hostile import DAY, FINDINGS, SINCE, Api, Behaviour, Pull, Record, entry, finding, ids, issue, spread, wiz
-from ocelog.model import Origin, Slice, SliceState
+from ocelog.model import Origin, Slice, SliceState, StreamFaults
 from ocelog.pull import slices
 from ocelog.sources.wiz.streams import KINDS
 from ocelog.times import rfc3339
@@ -315,6 +315,22 @@ def test_a_total_that_is_too_high_costs_a_few_requests_a_day_whatever_it_says(li
         api.behave = None
         polls(pull, 1)
         assert pull.ledger.pulling.streams()[0].total_off_by is None
+
+
+@pytest.mark.parametrize(("days", "asks"), [(0, False), (2, True), (-30, True)])
+def test_what_is_known_of_totals_spares_requests_for_a_day(days: int, *, asks: bool) -> None:
+    def behave(_: dict[str, Any], nodes: list[Record], answer: dict[str, Any]) -> Answer:
+        del nodes
+        answer["data"]["vulnerabilityFindings"]["totalCount"] += 2 * slices.FULL_SLICE
+        return None
+
+    with pulling(spread(150, SINCE, UNTIL), behave) as (api, pull):
+        pull.plan(SINCE, UNTIL)
+        found = StreamFaults(total_off_by=3 * slices.FULL_SLICE, total_off_at=pull.now - days * DAY)
+        pull.ledger.pulling.save_stream_faults(pull.slices()[0], found)
+        pull.run()
+        assert pull.ids() == ids(api.records)
+        assert (api.asked[1]["first"] == 1) is asks, "before anything is split, a request where nothing can be"
 
 
 def polls(pull: Pull, count: int) -> None:

@@ -193,6 +193,17 @@ def test_a_total_that_is_known_to_be_wrong_costs_no_second_reading(faults: Strea
     assert next_.to.short_by == 0
 
 
+@pytest.mark.parametrize(
+    ("ago", "believed"),
+    [(timedelta(hours=23), True), (slices.DAY, False), (timedelta(0), True), (-timedelta(days=30), False)],
+    ids=["within a day", "a day ago", "just now", "by a clock that was ahead then"],
+)
+def test_totals_are_believed_to_be_wrong_for_a_day(ago: timedelta, *, believed: bool) -> None:
+    faults = StreamFaults(total_off_by=3, total_off_at=SINCE - ago)
+    assert slices.totals_are_off(faults, SINCE) is believed
+    assert moved(after(SLICE, page(total=4), ["a"], faults=faults, now=SINCE)).again is not believed
+
+
 def test_the_stream_is_told_short_once() -> None:
     faults = StreamFaults(total_off_by=1, total_off_at=SINCE - timedelta(days=2))
     first = Reading(resumed=False)

@@ -30,7 +30,7 @@ from ocelog.pull.ports import (
 )
 from ocelog.pull.slices import Moved, Narrow, Next, Reading, Split
 from ocelog.pull.sweep import Judge, infer
-from ocelog.times import EPOCH, to_us
+from ocelog.times import to_us
 
 Blames: TypeAlias = Literal["slice", "stream"]
 """What an error is about: this slice alone, so that its neighbours go on, or the whole stream, which should rest."""
@@ -313,8 +313,7 @@ class _Work:
     def _known_off(self) -> int:
         """Return by how much this stream's totals were too high within the last day."""
         known = self.puller.ledger.stream_faults(self.slice_.source_id, self.slice_.log_type)
-        fresh = self.puller.our_now() - (known.total_off_at or EPOCH) < slices.DAY
-        return known.total_off_by if fresh else 0
+        return known.total_off_by if slices.totals_are_off(known, self.puller.our_now()) else 0
 
     def _faults(self, ask: Ask) -> StreamFaults:
         """Return what the source gets wrong in this stream.
@@ -555,7 +554,7 @@ class _Work:
             return None
         return answer.total if isinstance(answer, Page) else None
 
-    def _go(self, after: Next | Narrow, *, request_id: str | None, note: str | None) -> None:
+    def _go(self, after: Next, *, request_id: str | None, note: str | None) -> None:
         ledger = self.puller.ledger
         match after:
             case Split(children=children):

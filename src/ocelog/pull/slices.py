@@ -18,7 +18,7 @@ from ocelog.model import Checkpoint, Narrowed, Origin, Slice, SliceState, Stream
 from ocelog.pull.cuts import cuts_between
 from ocelog.pull.isolation import TimeRange
 from ocelog.pull.ports import Ask, Page
-from ocelog.times import EPOCH, to_us
+from ocelog.times import EPOCH, has_passed, to_us
 
 SECOND = timedelta(seconds=1)
 FULL_SLICE = 10_000
@@ -230,7 +230,7 @@ def _end(slice_: Slice, reading: Reading, page_size: int, faults: StreamFaults, 
     checkpoint = replace(slice_.checkpoint, after=None, page_size=None, failures=0, met=0, total=None)
     drained = replace(checkpoint, met=len(reading.seen), total=reading.largest_total)
     done = Moved(to=replace(slice_, state=SliceState.DRAINED, checkpoint=drained, short_by=0, reason=None))
-    fresh = faults.total_off_at is not None and timedelta(0) <= now - faults.total_off_at < DAY
+    fresh = totals_are_off(faults, now)
     missing = reading.missing(faults.total_off_floor if fresh else 0)
     if not missing:
         beyond = len(reading.seen) > max(0, reading.largest_total - faults.total_off_floor)
@@ -256,6 +256,11 @@ def _end(slice_: Slice, reading: Reading, page_size: int, faults: StreamFaults, 
     if can_split(slice_):
         return at_instants(slice_, reading.instants, min(page_size, max(2, reading.largest_page)))
     return Narrow(otherwise=Moved(to=incomplete, exact=False))
+
+
+def totals_are_off(faults: StreamFaults, now: datetime) -> bool:
+    """Whether it is believed at our instant `now` that the totals of a stream are wrong: for a day."""
+    return faults.total_off_at is not None and not has_passed(DAY, since=faults.total_off_at, now=now)
 
 
 def lost_place(slice_: Slice, reason: str, *, page_size: int) -> Next:
