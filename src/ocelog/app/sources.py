@@ -15,6 +15,7 @@ from ocelog.ledger.vault import Vault
 from ocelog.model import PURGING, SourceRow
 from ocelog.product import Product, SourceSettings
 from ocelog.pull.clock import ApiClock
+from ocelog.pull.planner import sweep_wanted
 from ocelog.pull.ports import HealthItem
 from ocelog.secret import Secret
 from ocelog.sources.registry import SOURCES
@@ -184,8 +185,7 @@ def sweep_again(installation: Installation, before: SourceRow, after: SourceRow)
         return False
     for stream in installation.ledger.pulling.streams(after.id):
         if stream.marks.swept_at is not None:
-            wanted = replace(stream.marks, swept_at=None, sweep_round=stream.marks.sweep_round or 1)
-            installation.ledger.pulling.plan(stream.marks, wanted, [])
+            installation.ledger.pulling.plan(stream.marks, sweep_wanted(stream.marks), [])
     return True
 
 

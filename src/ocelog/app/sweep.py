@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ocelog.app.assemble import Assembly
@@ -22,7 +22,7 @@ from ocelog.installation.opening import Installation
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows.slices import holder_of
 from ocelog.model import Slice, SliceState, table_name
-from ocelog.pull.planner import plan_sweep
+from ocelog.pull.planner import plan_sweep, sweep_wanted
 from ocelog.pull.stream import Stream
 from ocelog.pull.sweep import Stage, Sweep
 
@@ -187,9 +187,9 @@ def _wait_for_service(installation: Installation, streams: Sequence[Stream], sto
 def want_sweep(ledger: Ledger, stream: Stream) -> int:
     """Have a running service sweep `stream` at its next poll; return the number that this sweep will have at least."""
     marks = ledger.pulling.marks(*stream.key)
-    counted = marks.sweep_round or int(marks.swept_at is not None)
-    ledger.pulling.plan(marks, replace(marks, swept_at=None, sweep_round=counted), [])
-    return counted + 1
+    wanted = sweep_wanted(marks)
+    ledger.pulling.plan(marks, wanted, [])
+    return wanted.sweep_round + 1
 
 
 def run_sweep(ledger: Ledger, stream: Stream, *, home_id: str, threads: int, stop: Callable[[], bool]) -> Swept:
@@ -205,8 +205,7 @@ def run_sweep(ledger: Ledger, stream: Stream, *, home_id: str, threads: int, sto
     stream.source.prime()
     # One that is read already, by a pull for example, may only have to be ended.
     if advance(ledger, stream):
-        counted = replace(marks, sweep_round=marks.sweep_round or int(marks.swept_at is not None))
-        plan = plan_sweep(counted, stream.kind, stream.source.now())
+        plan = plan_sweep(marks, stream.kind, stream.source.now())
         ledger.pulling.plan(marks, plan.after, plan.slices)
     done, error, now_at = False, None, Stage.READING
     while not (done or error or stop()):

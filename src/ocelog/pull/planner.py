@@ -100,9 +100,7 @@ def plan(
         slices += _past(marks, kind, since, until)
         after = replace(after, backfill_since=since)
     if kind.sweep_by is not None and settings.sweep and _sweep_is_due(marks, settings, now, waiting):
-        # A stream that was taken up by an older program may have swept, though no sweep was counted.
-        counted = replace(after, sweep_round=marks.sweep_round or (marks.swept_at is not None))
-        sweep = plan_sweep(counted, kind, now)
+        sweep = plan_sweep(after, kind, now)
         slices += sweep.slices
         after = sweep.after
     return Plan(before=marks, after=after, slices=tuple(slices)) if after != marks else None
@@ -110,9 +108,19 @@ def plan(
 
 def plan_sweep(marks: Marks, kind: Kind, now: datetime) -> Plan:
     """Return the next sweep of a stream that has begun, of all its open records."""
-    by, edge, number = kind.sweep_by or kind.created_field, marks.edge or now, marks.sweep_round + 1
+    by, edge, number = kind.sweep_by or kind.created_field, marks.edge or now, _sweeps_planned(marks) + 1
     slices = [replace(each, sweep_round=number) for each in _pieces(marks, Origin.SWEEP, by, EPOCH, edge)]
     return Plan(before=marks, after=replace(marks, swept_at=now, sweep_round=number), slices=tuple(slices))
+
+
+def sweep_wanted(marks: Marks) -> Marks:
+    """Return `marks` with a sweep due at the next poll: the one after those that were planned."""
+    return replace(marks, swept_at=None, sweep_round=_sweeps_planned(marks))
+
+
+def _sweeps_planned(marks: Marks) -> int:
+    """Return how many sweeps were planned: a program that did not count them yet may have planned the first."""
+    return marks.sweep_round or int(marks.swept_at is not None)
 
 
 def _sweep_is_due(marks: Marks, settings: StreamSettings, now: datetime, waiting: Collection[Slice]) -> bool:
