@@ -1,6 +1,5 @@
 """How an installation goes on when files of its lake are lost: what can be read stays, what cannot is read again."""
 
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -31,12 +30,11 @@ from ocelog.lake.write.damage import lost_part
 from ocelog.lake.write.parts import cursor_range, write_part
 from ocelog.lake.write.publish import Publisher
 from ocelog.model import REJECTIONS, Claim, GivenUp, Kind, NewPart, Part, Slice, SourceRow, table_name
+from ocelog.pull.part_names import part_name, read_part_name
 from ocelog.times import from_us
 
 TimeRange: TypeAlias = tuple[str, str, str, str | None, datetime, datetime]
 """What a slice asks for: source, log type, origin, date, and the ends."""
-_BY_SLICE = re.compile(r"(\d+)-(\d+)-")
-"""A part's name begins with the slice that it was landed for, and the fence of its holder."""
 _REJECTED = "rejected records that the source does not return any more"
 _VERSIONS = "earlier versions of records that have changed since"
 
@@ -276,13 +274,14 @@ def _of_stretch(installation: Installation, lost: GivenUp, kind: Kind) -> list[S
 def _of_rejections(installation: Installation, lost: GivenUp) -> tuple[list[Slice], bool]:
     """Return what reads the rejections of a lost file again, and whether it is just that.
 
-    A part names the slice that it was landed for. If that is not known any more, and for a data file, which holds the
-    rejections of many slices, it is the whole past of every stream that has rejected a record.
+    The name of a part says for which slice it was landed, unless that was a replay. If the slice is not known any more,
+    and for a data file, which holds the rejections of many slices, it is the whole past of every stream that has
+    rejected a record.
     """
     ledger = installation.ledger
-    found = _BY_SLICE.match(Path(lost.path).name) if lost.sequence is not None else None
-    if found is not None:
-        number = int(found[1])
+    found = read_part_name(Path(lost.path).name) if lost.sequence is not None else None
+    if found is not None and not found.kind:
+        number = found.number
         for each in ledger.pulling.slices():
             if each.id == number and each.by in _dates(kinds()[each.log_type]):
                 again = Slice(
@@ -353,7 +352,7 @@ def _readmit(installation: Installation, lost: GivenUp, claim: Callable[[str], C
             max_cursor_us=most,
         )
     elif fresh.num_rows:
-        part = write_part(home, lost.table, f"{mine.name}-{mine.fence}-{time.time_ns()}", fresh)
+        part = write_part(home, lost.table, part_name(mine, time.time_ns()), fresh)
     ledger.losses.readmit(lost.path, part, source_id, claim=mine)
     if part is None or part.path != lost.path:
         (home / lost.path).unlink(missing_ok=True)

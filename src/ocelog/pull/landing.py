@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ocelog.errors import LakeUnavailableError
 from ocelog.model import REJECTIONS, Claim, Kind, NewPart, Origin, Rejection, Slice, Stamp
 from ocelog.pull.memory import Memory
+from ocelog.pull.part_names import part_name
 from ocelog.pull.ports import (
     Ask,
     Behind,
@@ -159,7 +160,7 @@ class Lander:
         return self.lake.write(REJECTIONS, self._name(), rows)
 
     def _name(self) -> str:
-        return f"{self.claim.name}-{self.claim.fence}-{next(self.numbers)}"
+        return part_name(self.claim, next(self.numbers))
 
     def _discard(self, landing: Landing) -> None:
         for part in (landing.part, landing.rejections):

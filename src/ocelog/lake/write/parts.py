@@ -1,6 +1,5 @@
 """How a landed page becomes a durable Parquet file, and when that file may go."""
 
-import re
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -13,11 +12,10 @@ from ocelog.lake.ports import LakeLedger
 from ocelog.lake.storage.checksums import stamped
 from ocelog.lake.storage.disk import make_directory, refusal, sync_directory, write_new
 from ocelog.model import NewPart
+from ocelog.pull.part_names import PartName, read_claim_name, read_part_name
 from ocelog.schema.columns.table import part_options
 
 LANDING = "landing"
-_CLAIM = re.compile(r"(?P<claim>(?P<kind>[a-z]?)(?P<number>\d+))")
-_NAME = re.compile(_CLAIM.pattern + r"-(?P<fence>\d+)-\d+(?:\.[0-9a-f]{8})?\.parquet")
 
 
 def write_part(home: Path, table: str, name: str, rows: pa.Table) -> NewPart:
@@ -63,7 +61,7 @@ def parts_of_claims(home: Path, table: str, claims: Collection[str]) -> list[str
     return [
         f"{LANDING}/{table}/{name}"
         for name in names
-        if (found := _NAME.fullmatch(name)) is not None and found["claim"] in claims
+        if (found := read_part_name(name)) is not None and found.claim in claims
     ]
 
 
@@ -77,18 +75,19 @@ def remove_orphans(home: Path, table: str, ledger: LakeLedger) -> list[str]:
     names = sorted(file.name for file in (home / LANDING / table).glob("*.parquet"))
     landed, fences = ledger.landing_state(table)
     newest = dict[str, int]()
-    for known in map(_CLAIM.fullmatch, fences):
+    for known in map(read_claim_name, fences):
         if known is not None:
-            newest[known["kind"]] = max(newest.get(known["kind"], 0), int(known["number"]))
+            kind, number = known
+            newest[kind] = max(newest.get(kind, 0), number)
 
-    def has_lost(file: re.Match[str]) -> bool:
-        fence = fences.get(file["claim"])
-        return int(file["number"]) <= newest.get(file["kind"], 0) if fence is None else int(file["fence"]) < fence
+    def has_lost(file: PartName) -> bool:
+        fence = fences.get(file.claim)
+        return file.number <= newest.get(file.kind, 0) if fence is None else file.fence < fence
 
     orphans = [
         path
         for name in names
-        if (found := _NAME.fullmatch(name)) is not None
+        if (found := read_part_name(name)) is not None
         and has_lost(found)
         and (path := f"{LANDING}/{table}/{name}") not in landed
     ]
