@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select, update
 
 from ocelog.ledger import tables
+from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import claims, counters, losses, marks
@@ -14,8 +15,6 @@ from ocelog.times import from_us
 
 _NO_TABLE = ""
 """Stands for a table where something is wrong with a loop as a whole."""
-_AT_ONCE = 500
-"""Values in one IN list."""
 _p = tables.parts.c
 _g = tables.given_up.c
 _t = tables.table_faults.c
@@ -129,11 +128,10 @@ class PartLedger:
         with self._database.write() as tx:
             counters.hold(tx, table)
             passed = marks.passed(tx, table)
-            numbers = sorted(sequence for sequence in sequences if sequence <= passed)
             gone = list[int]()
-            for start in range(0, len(numbers), _AT_ONCE):
-                some = _p.sequence.in_(numbers[start : start + _AT_ONCE])
-                old = delete(tables.parts).where(_p.table_name == table, some, _p.published_us.is_not(None))
+            for some in batches(sorted(sequence for sequence in sequences if sequence <= passed)):
+                these = _p.sequence.in_(some)
+                old = delete(tables.parts).where(_p.table_name == table, these, _p.published_us.is_not(None))
                 gone += tx.execute(old.returning(_p.sequence)).scalars()
             if gone:
                 counters.raise_removed(tx, table, max(gone))
@@ -166,13 +164,8 @@ class PartLedger:
     def parts_whole(self, table: str, sequences: Collection[int]) -> None:
         """Forget that parts could not be read: they can be now."""
         with self._database.write() as tx:
-            numbers = sorted(sequences)
-            for start in range(0, len(numbers), 500):
-                these = (
-                    _p.table_name == table,
-                    _p.sequence.in_(numbers[start : start + 500]),
-                    _p.failures.is_not(None),
-                )
+            for some in batches(sorted(sequences)):
+                these = (_p.table_name == table, _p.sequence.in_(some), _p.failures.is_not(None))
                 tx.execute(update(tables.parts).where(*these).values(failures=None, failed_us=None))
 
     def set_aside(self, lost: GivenUp) -> None:

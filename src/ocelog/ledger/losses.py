@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlalchemy import RowMapping, delete, select, update
 
 from ocelog.ledger import tables
+from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import claims, counters, landing, losses, slices, streams
 from ocelog.model import Claim, GivenUp, NewPart, Slice
@@ -68,8 +69,8 @@ class LossLedger:
         """Forget rejections whose rows are lost, so that they land once more if they come again."""
         with self._database.write() as tx:
             key = tables.rejection_keys.c.rejection_key
-            for start in range(0, len(keys), 500):
-                tx.execute(delete(tables.rejection_keys).where(key.in_(keys[start : start + 500])))
+            for some in batches(keys):
+                tx.execute(delete(tables.rejection_keys).where(key.in_(some)))
 
     def count_rejections(self, found: Mapping[tuple[str, str], int]) -> None:
         """Lower each stream's count of rejections to what was `found` of (source id, log type)."""

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, RowMapping, and_, case, delete, func, insert,
 
 from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
+from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import slices
@@ -27,7 +28,6 @@ from ocelog.times import to_us
 _w = tables.sweeps.c
 _s = tables.suspects.c
 _slice = tables.slices.c
-_AT_ONCE = 500
 
 
 class SweepLedger:
@@ -195,8 +195,7 @@ class SweepLedger:
                         "absent_us": 0 if old is None else old.absent_us,
                     }
                 )
-            for start in range(0, len(rows), _AT_ONCE):
-                some = rows[start : start + _AT_ONCE]
+            for some in batches(rows):
                 # A record whose created date has changed may be a suspect of another stretch.
                 names = [row["record_id"] for row in some]
                 tx.execute(
@@ -280,8 +279,7 @@ def _take_back(tx: Connection, slice_: Slice, record_ids: Sequence[str]) -> None
 
 
 def _clear(tx: Connection, slice_: Slice, record_ids: Sequence[str]) -> None:
-    for start in range(0, len(record_ids), _AT_ONCE):
-        some = record_ids[start : start + _AT_ONCE]
+    for some in batches(record_ids):
         tx.execute(
             delete(tables.suspects).where(suspects_of(slice_.source_id, slice_.log_type), _s.record_id.in_(some))
         )

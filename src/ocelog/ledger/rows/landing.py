@@ -1,20 +1,18 @@
 """How rows and the checkpoint that vouches for them commit together, or not at all."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 
 from sqlalchemy import Connection, Row, RowMapping, bindparam, insert, select, update
 
 from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
+from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.rows import claims, counters, slices, streams
 from ocelog.ledger.rows.parts import part_of
 from ocelog.model import REJECTIONS, NewPart, Part
 from ocelog.pull.ports import Behind, Landed, Landing
 
-_AT_ONCE = 500
-"""Values in one IN list."""
 _MOST_NAMES = 500
 """Names of unknown fields that a stream remembers: a source that invents names must not fill the ledger."""
 _MOST_BEHIND = 10_000
@@ -122,8 +120,8 @@ def add_part(tx: Connection, part: NewPart, source_id: str, sequence: int, now_u
 def known_rejections(tx: Connection, keys: Iterable[str]) -> frozenset[str]:
     """Return those of `keys` that have landed before."""
     key = tables.rejection_keys.c.rejection_key
-    found, left = set[str](), iter(keys)
-    while some := list(islice(left, _AT_ONCE)):
+    found = set[str]()
+    for some in batches(keys):
         found.update(tx.execute(select(key).where(key.in_(some))).scalars())
     return frozenset(found)
 

@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
+from ocelog.ledger.database.batches import AT_ONCE, batches
 from ocelog.ledger.database.dialects import bounded, later
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from ocelog.pull.ports import LEASE
@@ -35,8 +36,6 @@ from ocelog.times import CLOCKS_APART, from_us, to_us
 
 LONGEST_WAITS = {SliceState.WAITING: timedelta(hours=1), SliceState.PARKED: timedelta(days=1)}
 """How long a slice may have to wait for its next try: what a source asked for at most, and a day for what is parked."""
-_AT_ONCE = 500
-"""Values in one IN list."""
 _CHECKPOINT_FIELDS = frozenset(field.name for field in fields(Checkpoint))
 _ORDER = {Origin.LIVE: 0, Origin.SWEEP: 1, Origin.VERIFY: 1, Origin.INFER: 1, Origin.BACKFILL: 2}
 _s = tables.slices.c
@@ -318,16 +317,13 @@ _FAILING_SINCE = select(_s.failing_us, _s.reason).where(_s.id == bindparam("slic
 def forget(tx: Connection, ids: Sequence[int]) -> int:
     """Delete those of these slices that were read to their end, or split."""
     ended = _s.state.in_([SliceState.DRAINED, SliceState.RETIRED])
-    return sum(
-        tx.execute(delete(tables.slices).where(ended, _s.id.in_(ids[start : start + _AT_ONCE]))).rowcount
-        for start in range(0, len(ids), _AT_ONCE)
-    )
+    return sum(tx.execute(delete(tables.slices).where(ended, _s.id.in_(some))).rowcount for some in batches(ids))
 
 
 def left(tx: Connection, sources: Collection[str]) -> dict[tuple[str, str], list[Slice]]:
     """Return the slices of some sources that are not read to their end, by (source id, log type)."""
     found = select(tables.slices).where(_s.state.in_([SliceState.WAITING, SliceState.PARKED])).order_by(_s.id)
-    if len(sources) <= _AT_ONCE:
+    if len(sources) <= AT_ONCE:
         found = found.where(_s.source_id.in_(sources))
     by_stream: dict[tuple[str, str], list[Slice]] = {}
     for row in tx.execute(found).mappings():
