@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any, cast
 
 from ocelog.files import check_regular
+from ocelog.lake.catalog.file_io import local_path
 from ocelog.times import EPOCH
 
 _DELETED = 2
@@ -89,7 +89,7 @@ def _records(path: str, kept: Callable[[dict[str, Any]], dict[str, Any]]) -> lis
     """Return the records of an Avro file, with what is `kept` of its schema: what is skipped costs a fifth."""
     from fastavro import reader  # noqa: PLC0415 - for those who read a table
 
-    place = Path(path.removeprefix("file://"))
+    place = local_path(path)
     check_regular(place)
     with place.open("rb") as file:
         schema = json.loads(reader(file).metadata["avro.schema"])

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, OcelogError
 from ocelog.files import read_regular
+from ocelog.lake.catalog.file_io import local_path
 from ocelog.lake.catalog.manifests import Entry, Manifest, read_entries, read_list
 from ocelog.lake.storage.checksums import damaged, read_error, unreadable
 
@@ -146,7 +147,7 @@ class TableStates:
             )
 
     def _inside(self, location: str) -> str:
-        path = Path(location.removeprefix("file://"))
+        path = local_path(location)
         if not path.is_relative_to(self._home):
             made = str(path).split("/lake/warehouse/", maxsplit=1)[0]
             raise HomeError(
@@ -209,7 +210,7 @@ def _load(location: str) -> dict[str, Any]:
 @contextmanager
 def readable(location: str) -> Iterator[None]:
     """Say which metadata file is lost or damaged if reading it raises anything within the block."""
-    path = location.removeprefix("file://")
+    path = local_path(location)
     try:
         yield
     except OcelogError:
@@ -235,7 +236,7 @@ def _table_file(table: str, file: Entry, manifest: Manifest, cursor_field: int) 
     if file.format != "PARQUET":
         raise HomeError(_foreign(table, f"holds a file that is not Parquet, {file.path}"))
     return TableFile(
-        path=file.path.removeprefix("file://"),
+        path=str(local_path(file.path)),
         rows=file.rows,
         bytes=file.size,
         min_cursor_us=_bound(file.lower, cursor_field),
