@@ -89,6 +89,8 @@ def test_a_script_is_answered_until_a_statement_fails(ocelog: Ocelog) -> None:
     stopped = ocelog("sql", "-o", "csv", stdin="SELECT 1 AS a;\nSELECT x;\nSELECT 3 AS a;", code=2)
     assert stopped.out == "a\n1\n"
     assert '"x" was not found' in stopped.err
+    for opened, says in (("SELECT 'a' || 'it's'", "unterminated string"), ("SELECT 1 /* all;", "unterminated /* comm")):
+        assert says in ocelog("sql", stdin=f"{opened};\n" + "SELECT 1;\n" * 50, code=2).err
     assert ocelog("sql", stdin="").out == ""
     assert "open_issues" in ocelog("sql", stdin=".tables\n").out
     assert not (ocelog.home / "sql_history").exists() or "SELECT 3" not in (ocelog.home / "sql_history").read_text()

@@ -20,18 +20,17 @@ _LONGEST = 1_000_000
 """Characters of a statement."""
 _TOKEN = re.compile(
     r"""
-    (?P<blank>\s+ | --[^\n]* | /\*.*?(?:\*/|\Z))
+    (?P<blank>\s+ | --[^\n]*)
   | (?P<end>;)
-  | (?<!\w)[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z)
-  | '(?:[^']|'')*(?:'|\Z)
-  | "(?:[^"]|"")*(?:"|\Z)
-  | (?P<tag>\$\w*\$).*?(?:(?P=tag)|\Z)
+  | (?P<opens>/\* | (?<!\w)[eE]' | ['"] | \$\w*\$)
   | \w+
   | .
     """,
     re.VERBOSE | re.DOTALL,
 )
-"""What a semicolon may hide in: texts, quoted names and comments."""
+"""`opens`: a semicolon may hide in texts, quoted names and comments."""
+_ESCAPED = re.compile(r"(?:[^'\\]|\\.|'')*+'", re.DOTALL)
+"""The rest of a text that began with E', in which a backslash hides a quote."""
 _LEAVING = frozenset({"exit", "quit", ".exit", ".quit", "\\q"})
 _HELP = """\
 Type a SELECT and end it with a semicolon; it may have many lines.
@@ -96,39 +95,92 @@ def command(
         _answer(text, options)
 
 
-def split(text: str) -> tuple[list[str], str]:
-    """Return the statements of `text` that end with a semicolon, without it, and what follows the last of them.
+class Splitter:
+    """Splits SQL that comes line by line into statements, each character looked at once however long a text is open."""
 
-    What holds nothing but blanks and comments is no statement.
-    """
-    found, begin, empty = list[str](), 0, True
-    for token in _TOKEN.finditer(text):
-        if token["end"] is not None:
-            found += [] if empty else [text[begin : token.start()].strip()]
-            begin, empty = token.end(), True
-        elif token["blank"] is None:
-            empty = False
-    return found, "" if empty else text[begin:]
+    def __init__(self) -> None:
+        self._pieces = list[str]()
+        self._open: str | None = None
+        """What began the text, quoted name or comment that is not closed yet."""
+        self._empty = True
+
+    def feed(self, lines: str) -> list[str]:
+        """Take whole lines and return the statements that end in them, without the semicolon.
+
+        What holds nothing but blanks and comments is no statement.
+        """
+        found, begin, at = list[str](), 0, 0
+        while at < len(lines):
+            if self._open is not None:
+                at = _closed(self._open, lines, at)
+                if at < 0:
+                    break
+                self._open = None
+                continue
+            token = _TOKEN.match(lines, at)
+            if token is None:
+                raise AssertionError("any character is a token")
+            at = token.end()
+            if token["end"] is not None:
+                self._pieces.append(lines[begin : token.start()])
+                found += [] if self._empty else ["".join(self._pieces).strip()]
+                self._pieces.clear()
+                begin, self._empty = at, True
+                continue
+            self._open = token["opens"]
+            if token["blank"] is None and self._open != "/*":
+                self._empty = False
+        self._pieces.append(lines[begin:])
+        if not self.unfinished:
+            self._pieces.clear()
+        return found
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a statement or a comment has begun and not ended."""
+        return not self._empty or self._open is not None
+
+    @property
+    def rest(self) -> str:
+        """What follows the last semicolon; empty if that is nothing but blanks and comments."""
+        return "".join(self._pieces)
+
+
+def _closed(opened: str, lines: str, at: int) -> int:
+    """Return where what `opened` began is over, -1 if not in these lines. A doubled quote opens the next at once."""
+    if opened in {"e'", "E'"}:
+        found = _ESCAPED.match(lines, at)
+        return -1 if found is None else found.end()
+    closing = "*/" if opened == "/*" else opened
+    place = lines.find(closing, at)
+    return -1 if place < 0 else place + len(closing)
+
+
+def split(text: str) -> tuple[list[str], str]:
+    """Return the statements of `text` that end with a semicolon, without it, and what follows the last of them."""
+    splitter = Splitter()
+    found = splitter.feed(text)
+    return found, splitter.rest
 
 
 def _statements(lines: Iterable[str]) -> Iterator[str]:
     """Yield each statement as soon as it is there, and at last what ends without a semicolon."""
-    left = ""
+    splitter, length = Splitter(), 0
     try:
         for line in lines:
-            if not left and line.strip().startswith((".", "\\")):
+            if not splitter.unfinished and line.strip().startswith((".", "\\")):
                 yield line.strip()
                 continue
-            left += line
-            if ";" in line:
-                found, left = split(left)
-                yield from found
-            if len(left) > _LONGEST:
+            found = splitter.feed(line)
+            yield from found
+            length = len(line) if found or not splitter.unfinished else length + len(line)
+            if length > _LONGEST and splitter.unfinished:
                 raise ConfigError(f"A statement is longer than {_LONGEST} characters: end each with a semicolon.")
     except UnicodeDecodeError:
         raise ConfigError("stdin is not UTF-8 text.") from None
-    found, left = split(f"{left}\n;")
-    yield from found
+    if splitter.unfinished:
+        # Also a text or comment that nothing closes: the engine says what is wrong with it.
+        yield splitter.rest.strip()
 
 
 def _answer(text: str, options: Options) -> None:
