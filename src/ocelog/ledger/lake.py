@@ -124,14 +124,17 @@ class PartLedger:
             ]
 
     def forget(self, table: str, sequences: Collection[int]) -> None:
-        """Delete the rows of parts, and remember how far that went; what a loop is not done with stays."""
+        """Delete the rows of parts, and remember how far that went; what a loop is not done with stays.
+
+        Publishing is one of the loops, so what is not published stays too.
+        """
         with self._database.write() as tx:
             counters.hold(tx, table)
             passed = marks.passed(tx, table)
             gone = list[int]()
             for some in batches(sorted(sequence for sequence in sequences if sequence <= passed)):
                 these = _p.sequence.in_(some)
-                old = delete(tables.parts).where(_p.table_name == table, these, _p.published_us.is_not(None))
+                old = delete(tables.parts).where(_p.table_name == table, these)
                 gone += tx.execute(old.returning(_p.sequence)).scalars()
             if gone:
                 counters.raise_removed(tx, table, max(gone))
