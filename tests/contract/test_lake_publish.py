@@ -27,7 +27,7 @@ from ocelog.lake.upkeep import purge
 from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.upkeep.purge import delete_rows
 from ocelog.lake.write import append as appending
-from ocelog.lake.write import datafiles
+from ocelog.lake.write import datafiles, publish
 from ocelog.lake.write.publish import DUE_BYTES, Publisher, due
 from ocelog.model import Part
 from ocelog.times import to_us
@@ -54,6 +54,21 @@ def land(
     lake: FileLake, ledger: MemoryLedger, *listed: dict[str, Any], table: str = TABLE, schema: pa.Schema = ISSUES
 ) -> Part:
     return ledger.land(lake.write(table, f"1-1-{ledger.counter(table)}", rows(listed, schema)))
+
+
+def test_what_waits_is_committed_in_pieces_of_bounded_size(
+    lake: FileLake, ledger: MemoryLedger, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landed, committed = [land(lake, ledger, row(f"{n}", n)) for n in range(5)], list[int]()
+    monkeypatch.setattr(publish, "_COMMIT_BYTES", 2 * max(each.bytes for each in landed))
+
+    def append(home: Path, table: str, schema: pa.Schema, parts: list[Part], *, ledger_id: str) -> int:
+        committed.append(len(parts))
+        return appending.append(home, table, schema, parts, ledger_id=ledger_id)
+
+    monkeypatch.setattr(publish, "append", append)
+    done = publisher.publish(TABLE, force=True)
+    assert (committed, done.parts, done.rows) == ([2, 2, 1], 5, 5)
 
 
 def polars(lake: FileLake, table: str, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:

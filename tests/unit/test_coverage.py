@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bookkeeping.records import ISSUES, NOW, slice_of, source_row
-from ocelog.app.coverage import to_measure
+from ocelog.app.coverage import CoverageLoop, to_measure
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Origin, Slice, SliceState
 from ocelog.pull.ports import Coverage
@@ -95,3 +95,19 @@ def test_a_complete_sweep_has_its_stream_measured_again_and_the_log_types_that_a
     assert due(ledger) == ([ISSUES, AUDIT] if complete else [])
     measure(ledger)
     assert due(ledger) == []
+
+
+def test_what_could_not_be_measured_is_tried_again_an_hour_later(ledger: Ledger) -> None:
+    past = begin(ledger, AUDIT)
+    ledger.pulling.move(past, replace(past, state=SliceState.DRAINED))
+    tried, now = list[float](), 0
+    work: Any = SimpleNamespace(
+        streams=lambda: STREAMS,
+        assembly=SimpleNamespace(installation=SimpleNamespace(ledger=ledger)),
+        # Nothing is measured, so that the stream stays due.
+        begin=lambda *_: not tried.append(now),  # type: ignore[func-returns-value] # None: True
+    )
+    loop = CoverageLoop(work)
+    for now in range(0, 8_000, 600):
+        loop.run_due(now)
+    assert tried == [0, 3_600, 7_200]

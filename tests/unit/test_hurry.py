@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bookkeeping.records import ISSUES, NOW, Clock, next_due, planned, slice_of
+from bookkeeping.records import ISSUES, NOW, Clock, next_due, planned, slice_of, taken
 from ocelog.app.pulling import Reader
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
@@ -54,3 +54,10 @@ def test_what_the_source_asked_to_wait_for_is_waited_for(ledger: Ledger) -> None
 
 def test_what_has_not_failed_itself_keeps_its_turn(ledger: Ledger) -> None:
     assert not hurried(ledger, AccessRefusedError.__name__, failures=0)
+
+
+def test_what_another_holds_is_left_to_it(ledger: Ledger) -> None:
+    held = taken(ledger)
+    ledger.pulling.move(held, replace(held, due_at=LATER, checkpoint=Checkpoint(failures=1)))
+    assert ledger.pulling.hurry([STREAM.key], NOW) == 0
+    assert ledger.pulling.slices()[0].due_at == LATER

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from ocelog.app.service import Service
+from ocelog.app.loop import Work
+from ocelog.app.service import Pulled, Service
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.ledger.ledger import Ledger
@@ -178,3 +179,16 @@ def test_the_fault_of_a_loop_that_is_no_more_is_forgotten(tmp_path: Path, monkey
     turns(service, monkeypatch, lambda: None, lambda: None)
     assert [fault.loop for fault in ledger.loop_faults()] == ["here"], "that it had a turn says nothing of its work"
     assert [fault.table for fault in ledger.table_faults()] == ["wiz_issues"]
+
+
+def test_tables_in_which_nothing_lands_are_tended_each_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publishing, begun = service_of(tmp_path, stop=Stop()).publishing, list[int]()
+    for now in range(0, 130, 5):
+        monkeypatch.setattr(Work, "begin", lambda *_, at=now: begun.append(at))
+        publishing.run_due(now)
+    assert begun == [0, 60, 120]
+
+
+def test_a_pull_that_could_not_ask_a_stream_says_try_later() -> None:
+    assert Pulled().exit_code == 0
+    assert Pulled(unasked=(("acme", "Wiz.Issues"),)).exit_code == 3
