@@ -1,5 +1,6 @@
 """The same commands with a ledger on PostgreSQL."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,6 +52,23 @@ def test_a_home_whose_ledger_is_a_server_is_made_filled_published_and_asked(
     other = Ocelog(tmp_path / "other")
     assert "belongs to another home already" in other("init", "--ledger", ledger_url, code=2).err
     assert "run `ocelog init`" in other("status", code=2).err
+
+
+def test_a_second_home_is_refused_a_ledger_although_nothing_has_landed_in_it(
+    tmp_path: Path, new_database: Callable[[], str], tenant: Simulated
+) -> None:
+    ledger_url = new_database()
+    first, second = Ocelog(tmp_path / "first"), Ocelog(tmp_path / "second")
+    first("init", "--ledger", ledger_url)
+    assert "belongs to another home already" in second("init", "--ledger", ledger_url, code=2).err
+    # Two homes that an older version has let share a ledger.
+    second("init", "--ledger", new_database())
+    note = second.home / "home.json"
+    note.write_text(note.read_text().replace(json.loads(note.read_text())["ledger"], ledger_url))
+    first.add(tenant, "prod", "--log-type", "issues", "--backfill", "all")
+    first("pull")
+    assert "belongs to another home" in second("repair", "--yes", code=2).err
+    assert first.count("wiz_issues") == 40
 
 
 def test_a_backup_made_beside_a_service_goes_on_in_another_database(

@@ -95,6 +95,11 @@ DOES: dict[str, tuple[str, int, str]] = {
     # As printed: (as typed here, exit code, what it says). X is what a program puts in.
     "init": ("", 0, "is a home already|Made|complete"),
     "init --home X": ("init --home FOLDER/other", 0, "Made the home"),
+    "init --home FOLDER --ledger URL": (
+        "init --home FOLDER/4 --ledger postgresql://127.0.0.1:1/x",
+        3,
+        "does not answer",
+    ),
     "init --home X --ledger URL": (
         "init --home FOLDER/3 --ledger postgresql://127.0.0.1:1/x",
         3,

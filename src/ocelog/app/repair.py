@@ -15,7 +15,7 @@ from ocelog.app.claims import claims
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.other_tools import tables_change
 from ocelog.app.planning import lost_slices
-from ocelog.errors import LakeDamagedError, OcelogError
+from ocelog.errors import HomeError, LakeDamagedError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.lake.catalog.state import NAMESPACE, TableFile, TableStates
 from ocelog.lake.lake import FileLake
@@ -67,8 +67,16 @@ def repair(installation: Installation, *, dry_run: bool) -> Repair:
     """Make every table whole again without what is lost, and plan the lost time ranges again.
 
     The home must be held. Killed at any point, it can be called again: a loss is noted before anything goes, and noted
-    as repaired in the transaction that plans its time range.
+    as repaired in the transaction that plans its time range. Raises HomeError for the ledger of another home: what is
+    missing here is there.
     """
+    place = installation.home
+    if installation.ledger.home not in (None, place.id):
+        raise HomeError(
+            f"The ledger {installation.ledger.url} belongs to another home than {place.path}, and the files that it "
+            "names are there, not missing. Nothing was changed. Use that home, or make one with a database of its own: "
+            "ocelog init --home FOLDER --ledger URL"
+        )
     done = Repair(dry_run=dry_run)
     with nullcontext() if dry_run else tables_change(installation.home.path):
         unread = _mend_metadata(installation, done)

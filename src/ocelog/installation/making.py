@@ -57,6 +57,11 @@ def make(path: Path, *, ledger_url: str | None) -> MadeHome:
     if damaged:
         home.move_aside(real / "home.json")
     made = home.finish(real, ledger_url=ledger_url)
+    ledger = Ledger.open(made.ledger_url, create=False)
+    try:
+        ledger.belong_to(made.id)
+    finally:
+        ledger.close()
     return MadeHome(home=made, new=not remains, new_key=new_key, old_key=old_key, repaired=remains)
 
 
@@ -90,7 +95,8 @@ def _make_ledger(url: str, real: Path, *, inside: bool) -> None:
 def _belongs(ledger: Ledger, real: Path, *, inside: bool) -> bool:
     """Tell whether `ledger` is new, or that of the folder `real`: its lake or its parts must say so.
 
-    A ledger `inside` the folder needs no such witness before it has landed anything. Raises HomeError for a lake of
+    One that notes another home is not new, though nothing has landed yet. A ledger `inside` the folder needs no such
+    witness before it has landed anything. Raises HomeError for a lake of
     another ledger, and for one that lacks what the ledger knows to be published.
     """
     states, witnessed, missing = TableStates(real), False, False
@@ -109,7 +115,7 @@ def _belongs(ledger: Ledger, real: Path, *, inside: bool) -> bool:
         there = any((real / part.path).exists() for part in parts)
         witnessed = witnessed or theirs is not None or there
         missing = missing or (bool(parts) and not there)
-    if witnessed or not ledger.sources.listed(removed=True):
+    if witnessed or (ledger.home is None and not ledger.sources.listed(removed=True)):
         return True
     return inside and not missing
 

@@ -74,7 +74,10 @@ def _open_ledger(place: Home, *, reading: bool) -> "Ledger":
 
     if reading and not home.may_write(place.path):
         return Ledger.for_reading(place.ledger_url)
-    return Ledger.open(place.ledger_url, create=False)
+    ledger = Ledger.open(place.ledger_url, create=False)
+    if ledger.home is None:
+        ledger.belong_to(place.id)
+    return ledger
 
 
 def read_key(settings: Settings, place: Home) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from ocelog.ledger import tables
 from ocelog.ledger.database.clocks import our_clock
@@ -36,8 +36,11 @@ class Ledger:
             return to_us(now())
 
         with database.read() as tx:
-            self.id: str = tx.execute(select(tables.identity.c.id)).scalar_one()
-            """The random name that it got when it was made; the lake's marks carry it."""
+            found = tx.execute(select(tables.identity.c.id, tables.identity.c.home)).one()
+        self.id: str = found.id
+        """The random name that it got when it was made; the lake's marks carry it."""
+        self.home: str | None = found.home
+        """The id of the home that it belongs to: only that folder has the files that it speaks of. None: not known."""
         self._database = database
         self.sources = SourceLedger(database, now_us)
         self.pulling = SliceLedger(database, now_us)
@@ -84,6 +87,12 @@ class Ledger:
     def fill_from(self, path: Path) -> None:
         """Put the rows of a copy into this ledger, which is new, in the place of its own."""
         fill_database(self._database, path)
+
+    def belong_to(self, home: str) -> None:
+        """Note which home the ledger is of, by its id."""
+        with self._database.write() as tx:
+            tx.execute(update(tables.identity).values(home=home))
+        self.home = home
 
     def outrun(self, by: int) -> None:
         """Raise every counter, fence and number of a slice or claim, as a ledger that was restored must be first."""

@@ -32,6 +32,7 @@ identity = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("created_us", BigInteger, nullable=False),
+    Column("home", Text),
 )
 
 sources = Table(

@@ -12,6 +12,8 @@ def outrun(tx: Connection, by: int) -> None:
     A ledger that is restored would else give out again what processes of its earlier life were given.
     """
     counters.hold_all(tx)
+    # The restored home is another one.
+    tx.execute(update(tables.identity).values(home=None))
     tx.execute(update(tables.counters).values(last=tables.counters.c.last + by))
     for claimed in (tables.slices, tables.claims):
         fence = claimed.c.fence + by
