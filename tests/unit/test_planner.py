@@ -221,6 +221,19 @@ def test_complete_through_is_the_oldest_instant_that_is_still_to_be_read() -> No
     assert complete_through(begun.after, begun.slices) == NOW - timedelta(days=30)
     parked = [replace(s, state=SliceState.PARKED) for s in begun.slices]
     assert complete_through(begun.after, parked) == NOW
+    read = [replace(s, id=n, state=SliceState.DRAINED) for n, s in enumerate(begun.slices, 1)]
+    assert complete_through(begun.after, read) == NOW
+
+
+def test_what_a_live_slice_reads_again_does_not_take_complete_through_back() -> None:
+    begun = planned(NEW, NOW)
+    hour, minute = timedelta(hours=1), timedelta(minutes=1)
+    first = replace(begun.slices[0], id=1, origin=Origin.LIVE, since=NOW - hour, until=NOW, state=SliceState.DRAINED)
+    again = replace(first, id=2, since=NOW - 5 * minute, until=NOW + 5 * minute, state=SliceState.WAITING)
+    later = replace(begun.after, edge=NOW + 5 * minute)
+    assert complete_through(later, [first, again]) == NOW
+    assert complete_through(later, [first, replace(again, state=SliceState.DRAINED)]) == NOW + 5 * minute
+    assert complete_through(later, [replace(first, state=SliceState.WAITING), again]) == NOW - hour
     assert complete_through(NEW, []) is None
 
 

@@ -24,7 +24,7 @@ from ocelog.model import (
     TableFault,
     table_name,
 )
-from ocelog.pull.planner import complete_through, still_short
+from ocelog.pull.planner import complete_through, still_short, unread_since
 from ocelog.pull.sweep import Sweep as SweepRound
 from ocelog.times import CLOCKS_APART, from_us, has_passed
 from ocelog.units import write_instant
@@ -166,7 +166,10 @@ def stream_statuses(ledger: Ledger, now: datetime | None = None) -> list[StreamS
 
 def caught_up(ledger: Ledger, source_id: str, log_type: str) -> tuple[datetime | None, int]:
     """Return through when a stream is complete, and how many time ranges of its past are left to read."""
-    marks, slices = ledger.pulling.planning([(source_id, log_type)])[source_id, log_type]
+    marks, slices = (
+        ledger.pulling.marks(source_id, log_type),
+        ledger.pulling.slices(source_id=source_id, log_type=log_type),
+    )
     return complete_through(marks, slices), sum(map(_is_of_the_past, slices))
 
 
@@ -326,7 +329,7 @@ def _stream_status(
         added=from_us(row.added_us),
         last_success=_instant(stream.last_success_us if stream else None),
         last_event=_instant(stream.last_event_us if stream else None),
-        complete_through=complete_through(marks, waiting),
+        complete_through=complete_through(marks, slices),
         lag=_lag(marks, slices, now),
         poll=stream_settings(row).poll if damage(row) is None else _NO_POLL,
         reading=any(each.origin is Origin.LIVE for each in waiting),
@@ -396,20 +399,11 @@ def _too_long(stream: StreamRow | None, now: datetime) -> bool:
 
 
 def _lag(marks: Marks, slices: Sequence[Slice], now: datetime) -> timedelta | None:
-    """Return how old the oldest news is that was not read.
-
-    Each live slice begins with what an earlier one has read, 5 minutes of it, once a day two days: that is there.
-    """
+    """Return how old the oldest news is that was not read."""
     if marks.edge is None:
         return None
-    live = [each for each in slices if each.origin is Origin.LIVE]
-    drained = [each for each in live if each.state is SliceState.DRAINED]
-    unread = [each for each in live if each.state is SliceState.WAITING]
-    starts = [
-        max([each.since, *(o.until for o in drained if o.id < each.id and o.by == each.by and o.until <= each.until)])
-        for each in unread
-    ]
-    return max(timedelta(0), now - min(starts, default=marks.edge))
+    news = [each for each in slices if each.origin is Origin.LIVE and each.state is SliceState.WAITING]
+    return max(timedelta(0), now - min(unread_since(news, slices), default=marks.edge))
 
 
 def _eta(row: SourceRow, slices: Sequence[Slice], waiting: Sequence[Slice]) -> timedelta | None:

@@ -1,5 +1,6 @@
 """`ocelog status`: a line a stream, and what needs attention."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,16 @@ from ocelog.model import Slice, SliceState
 from ocelog.pull.sweep import Sweep
 from ocelog.times import from_us
 from ocelog.units import about, duration, write_instant, write_size
+
+_COMPLETE = ("live", "empty")
+_OTHERWISE = {
+    "new": "not read yet",
+    "catching up": "catching up",
+    "retrying": "retrying",
+    "broken": "broken",
+    "paused": "paused",
+}
+"""How it is said in the verdict that a stream is in a state in which it is not complete."""
 
 
 def command(
@@ -66,7 +77,7 @@ def _print(found: Overview, *, details: bool) -> None:
     lines += [f"Lake: {line}" for line in found.lake]
     if found.disk_is_short:
         lines.append(f"Only {write_size(found.disk_free)} of disk are free: make room.")
-    typer.echo(_verdict(found.streams) if found.well else "Action required:")
+    typer.echo(_verdict(found.streams, datetime.now(UTC)) if found.well else "Action required:")
     for line in lines:
         show.paragraph(line)
     if found.streams:
@@ -86,25 +97,27 @@ def _print(found: Overview, *, details: bool) -> None:
     typer.echo(f"Disk free: {write_size(found.disk_free)}. SQL sandbox: {found.sandbox}")
 
 
-def _verdict(streams: Sequence[StreamStatus]) -> str:
-    """Say in one line that all is well, and up to when."""
+def _verdict(streams: Sequence[StreamStatus], now: datetime) -> str:
+    """Say in one line whether all that happened is here, and up to when; else how many streams are how far."""
     if not streams:
         return "There is no source yet. Add one: ocelog source add"
-    active = [each for each in streams if each.state != "paused"]
-    through = [each.complete_through for each in active if each.complete_through is not None]
-    paused = len(streams) - len(active)
-    rest = [f"{paused} paused"] if paused else []
-    reading = len(active) - len(through)
-    rest += [f"{reading} not read yet"] if reading else []
-    also = f" ({', '.join(rest)})" if rest else ""
+    through = [each.complete_through for each in streams if each.state in _COMPLETE and each.complete_through]
+    states = Counter(each.state for each in streams)
+    left = sum(each.slices_left for each in streams if each.state == "catching up")
+    ranges = f" ({left:,} time range{'' if left == 1 else 's'} left)"
+    rest = [
+        f"{states[state]} {said}{ranges if state == 'catching up' else ''}"
+        for state, said in _OTHERWISE.items()
+        if states[state]
+    ]
+    also = f"{', '.join(rest)}."
     if not through:
-        return f"Nothing is read yet{also}."
-    all_of_them = f"All {len(through)} streams are" if not rest else f"{len(through)} of {len(streams)} streams are"
-    if len(streams) == 1:
-        all_of_them = "The stream is"
-    oldest = max((each.lag for each in active if each.lag is not None), default=None)
-    ago = "" if oldest is None else f", {about(oldest)} ago"
-    return f"{all_of_them} complete through {write_instant(min(through))}{ago}{also}."
+        return f"{'No stream is' if len(streams) > 1 else 'The stream is not'} complete yet: {also}"
+    oldest = min(through)
+    complete = f"complete through {write_instant(oldest)}, {about(max(now - oldest, timedelta(0)))} ago"
+    if len(through) == len(streams):
+        return f"{'The stream is' if len(streams) == 1 else f'All {len(streams)} streams are'} {complete}."
+    return f"{len(through)} of {len(streams)} streams {'is' if len(through) == 1 else 'are'} {complete}; {also}"
 
 
 def _print_running(found: Overview) -> None:

@@ -8,7 +8,7 @@ for each range of offsets that may yet turn out to be true, up to which instant 
 somebody sets our clock, that looks like a lie of the API, and costs some reading.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -243,11 +243,23 @@ def _backfill_since(settings: StreamSettings, edge: datetime) -> datetime:
 def complete_through(marks: Marks, slices: Collection[Slice]) -> datetime | None:
     """Return the instant before which nothing is left to read, parked time ranges aside; None before the stream began.
 
-    `slices` are the stream's slices that are neither drained nor retired. Shown to people; no planner uses it, so one
-    slow slice never makes the live window grow.
+    `slices` are all of the stream's. Shown to people; no planner uses it, so one slow slice never makes the live window
+    grow.
     """
-    open_slices = (s for s in slices if s.state is SliceState.WAITING and s.origin not in SWEEPING)
-    return min((s.since for s in open_slices), default=marks.edge)
+    left = [s for s in slices if s.state is SliceState.WAITING and s.origin not in SWEEPING]
+    return min(unread_since(left, slices), default=marks.edge)
+
+
+def unread_since(left: Collection[Slice], slices: Collection[Slice]) -> Iterator[datetime]:
+    """Yield from when on each of `left` brings what no earlier one of `slices` has read.
+
+    A live slice begins with what is read already: 5 minutes of it, once a day two days.
+    """
+    read = [s for s in slices if s.origin is Origin.LIVE and s.state is SliceState.DRAINED]
+    for each in left:
+        earlier = read if each.origin is Origin.LIVE else []
+        ends = (s.until for s in earlier if s.id < each.id and s.by == each.by and s.until <= each.until)
+        yield max([each.since, *ends])
 
 
 def still_short(slices: Collection[Slice]) -> tuple[Slice, ...]:
