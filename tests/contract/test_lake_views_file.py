@@ -1,6 +1,8 @@
 """The one file by which other tools read tables and views, in an engine that knows nothing of Ocelog."""
 
 # ruff: noqa: S608 - the statements are the tests' own
+import errno
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from lakeside.ledger import MemoryLedger
 from lakeside.things import instant, row, rows
 from ocelog.app.log_types import table_schemas
-from ocelog.errors import OcelogError
+from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Queries
@@ -141,8 +143,34 @@ def test_a_damaged_table_keeps_no_other_out(home: Home) -> None:
     assert not home.views.refresh()
 
 
-def test_a_folder_that_may_not_be_written_is_told(home: Home) -> None:
-    (home.path / "lake").mkdir()
-    views_folder(home.path).write_text("in the way")
-    with pytest.raises(OcelogError, match="views"):
-        home.views.refresh()
+@pytest.mark.parametrize("name", ["", "schema.sql", "load.sql"])
+def test_what_is_in_the_way_is_told_until_it_is_moved_aside(home: Home, name: str) -> None:
+    home.publish(opened("a", 1))
+    place = views_folder(home.path) / name
+    if name:
+        place.mkdir(parents=True)
+        (views_folder(home.path) / ".draft-7").write_text("of a process that was killed")
+    else:
+        place.write_text("in the way")
+    for _ in range(2):
+        with pytest.raises(HomeError, match="cannot be written") as told:
+            home.views.refresh()
+    subprocess.run(["/bin/sh", "-c", str(told.value).partition("Move it aside: ")[2]], check=True)
+    assert home.views.refresh()
+    assert ids(home.stranger(), TABLE) == ["a"]
+    assert not list(views_folder(home.path).glob(".draft*"))
+
+
+def test_a_full_disk_leaves_no_draft(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.publish(opened("a", 1))
+
+    def half(self: Path, text: str, encoding: str) -> None:
+        self.write_bytes(text[:9].encode(encoding))
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_text", half)
+        with pytest.raises(LakeUnavailableError, match="The disk is full"):
+            home.views.refresh()
+    assert {each.name for each in views_folder(home.path).iterdir()} == {"load.sql"}
+    assert home.views.refresh()

@@ -232,7 +232,7 @@ def test_without_a_pager_it_is_printed_whole(paged: Ocelog, sql: str, options: l
 
 def test_the_views_of_other_tools_are_promised_before_they_are_there(ocelog: Ocelog) -> None:
     shown = ocelog("lake").out
-    assert "IMPORT DATABASE" in shown
+    assert "lake/views" in shown
     assert "after the next pull: ocelog pull" in shown
 
 

@@ -58,3 +58,26 @@ def test_every_command_that_changes_tables_writes_it_anew(tmp_path: Path) -> Non
         ocelog("backup", str(tmp_path / "backup"))
         ocelog("restore", str(tmp_path / "backup"), "--home", str(tmp_path / "restored"))
         assert is_written(tmp_path / "restored"), "restore"
+
+
+def test_views_that_cannot_be_written_are_told_until_they_are(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    folder = views_folder(ocelog.home)
+    with simulator("--audit", "20", "--issues", "0", "--findings", "0") as tenant:
+        ocelog.add(tenant, "prod", "--log-type", "audit", "--backfill", "all")
+        folder.write_text("x")
+        pulled = ocelog("pull", "--json", code=2)
+        assert "cannot be written" in json.loads(pulled.out)["failed"]["publish"]
+        assert ocelog("query", "SELECT count(*) AS n FROM wiz_audit").lines == [{"n": 20}]
+        assert json.loads(ocelog("lake", "--json").out)[0]["rows"] == 20, "publishing goes on"
+        assert "IMPORT DATABASE" not in ocelog("lake").out
+        told = " ".join(ocelog("status", code=1).out.split())
+        assert f"{folder} is not a folder" in told
+        (fault,) = json.loads(ocelog("status", "--json", code=1).out)["failing_loops"]
+        assert "Move it aside: mv " in fault["error"]
+        ocelog("sweep", code=2)
+        folder.unlink()
+        ocelog("publish")
+        ocelog("status")
+    assert "IMPORT DATABASE" in ocelog("lake").out

@@ -73,14 +73,13 @@ class PublishLoop:
         self.publish(force=True)
 
     def publish(self, *, force: bool) -> None:
-        """Publish each table, if it is time or `force`, and tend it; what goes wrong is logged, and kept as `error`."""
+        """Publish each table, if it is time or `force`, and tend it; what goes wrong is logged, and kept as `error`.
 
-        def publish_each() -> None:
-            with tables_change(self.work.assembly.installation.home.path, self._views):
-                self._publish_each(force=force)
-
-        # Each table tells of its own failures: what fails here is the file of the views.
-        self._try_upkeep("views for other tools", publish_each)
+        Raises OcelogError if the views for other tools cannot be written: then the loop fails, though the tables are
+        published.
+        """
+        with tables_change(self.work.assembly.installation.home.path, self._views):
+            self._publish_each(force=force)
 
     def _publish_each(self, *, force: bool) -> None:
         self.error = None

@@ -116,11 +116,17 @@ def sweep(
         begins(False)  # noqa: FBT003 - likewise
         assembly.take_over()
         publishing = PublishLoop(Work(assembly=assembly, stop=stop))
+        views_fail: OcelogError | None = None
 
         def sweep_here(left: Sequence[Stream]) -> list[Swept]:
+            nonlocal views_fail
             found = [_sweep_one(installation, stream, stop) for stream in left]
             if not stop():
-                publishing.finish()
+                try:
+                    publishing.finish()
+                    views_fail = None
+                except OcelogError as error:
+                    views_fail = error
             return found
 
         found = _until_accepted(streams, stop, sweep_here)
@@ -132,7 +138,7 @@ def sweep(
         return SweepResult(
             streams=found,
             damaged=damaged,
-            publishing=publishing.error,
+            publishing=publishing.error or views_fail,
             lost=tuple(lost_lines(installation.ledger, {table_name(each.kind.log_type) for each in streams})),
             not_measured=tuple(not_measured),
             stopped=stop(),

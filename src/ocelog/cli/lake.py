@@ -31,9 +31,10 @@ def command(
         show.as_json([asdict(info) for info in found])
         return
     typer.echo(f"Iceberg catalog: {found[0].catalog}")
-    typer.echo(f"All tables and views, in DuckDB: IMPORT DATABASE {literal(found[0].views)};")
-    if not Path(found[0].views).exists():
-        typer.echo("It is there after the next pull: ocelog pull")
+    if (Path(found[0].views) / "schema.sql").is_file():
+        typer.echo(f"All tables and views, in DuckDB: IMPORT DATABASE {literal(found[0].views)};")
+    else:
+        typer.echo(f"{found[0].views}, all tables and views for DuckDB, is there after the next pull: ocelog pull")
     show.table([_line(info) for info in found], whole_lines=True)
     if table is not None:
         _print_lines(found[0])

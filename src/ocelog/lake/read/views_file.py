@@ -1,13 +1,14 @@
 """The views of the lake as a file of SQL: one way in for other tools, while the files of the tables change."""
 
 import os
+import shlex
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
 
 import pyarrow as pa
 
-from ocelog.errors import OcelogError
+from ocelog.errors import HomeError, OcelogError
 from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read.current import CURRENT, current_view
@@ -27,6 +28,20 @@ _NOTE = """\
 def views_folder(home: Path) -> Path:
     """Return the folder that DuckDB imports: the views in `schema.sql`, and an empty `load.sql`, which it wants too."""
     return home / "lake" / "views"
+
+
+def _check_place(folder: Path, *files: Path) -> None:
+    """Raise HomeError if something else is in the place of the folder or of a file: no retry would help."""
+    for path, wanted, fits in [
+        (folder, "folder", folder.is_dir()),
+        *((file, "file", file.is_file()) for file in files),
+    ]:
+        if os.path.lexists(path) and not fits:
+            aside = shlex.quote(f"{path}.old")
+            raise HomeError(
+                f"{path} is not a {wanted}, so the views for other tools cannot be written. Tables are published and "
+                f"`ocelog query` works all the same. Move it aside: mv {shlex.quote(str(path))} {aside}"
+            )
 
 
 class ViewsFile:
@@ -56,15 +71,23 @@ class ViewsFile:
         folder = literal(str(views_folder(self._home))).replace("\n", " ")
         head = "".join([_NOTE.format(folder=folder), *lines, f"-- definitions: {shape}\n"])
         path = views_folder(self._home) / "schema.sql"
+        load = path.with_name("load.sql")
         with disk_errors(path):
-            if path.is_file() and path.read_text("utf-8", "replace").startswith(head):
+            _check_place(path.parent, path, load)
+            for left in path.parent.glob(".draft*"):
+                # Of a process that was killed: only the holder of the home writes here.
+                left.unlink(missing_ok=True)
+            if path.is_file() and load.is_file() and path.read_text("utf-8", "replace").startswith(head):
                 return False
             path.parent.mkdir(parents=True, exist_ok=True)
-            (path.parent / "load.sql").touch()
-            draft = path.with_name(f".draft-{os.getpid()}")
-            # Not synced: what a power failure leaves is compared again by the next process that publishes.
-            draft.write_text("\n".join([head, *(f"{statement};\n" for statement in self._statements())]), "utf-8")
-            draft.replace(path)
+            load.touch()
+            draft = path.with_name(".draft")
+            try:
+                # Not synced: what a power failure leaves is compared again by the next process that publishes.
+                draft.write_text("\n".join([head, *(f"{statement};\n" for statement in self._statements())]), "utf-8")
+                draft.replace(path)
+            finally:
+                draft.unlink(missing_ok=True)
         return True
 
     def _statements(self) -> list[str]:
