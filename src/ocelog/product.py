@@ -124,8 +124,11 @@ class Step:
     """Questions, LOG_TYPES or SECRET, in the order in which they are asked."""
     check: Callable[[Answers], None] = lambda _: None
     """Raises ConfigError if the answers of the step do not go together; it is asked again then."""
-    reach: Callable[[Answers], None] | None = None
-    """Raises SourceUnavailableError if what they name does not answer: it is asked again, and may be kept."""
+    reach: Callable[[str, Answers], None] | None = None
+    """Takes the name of an answered setting too; raises SourceUnavailableError if what it names does not answer.
+
+    It alone is asked again then, and may be kept.
+    """
 
 
 class Connector(Protocol):

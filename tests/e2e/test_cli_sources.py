@@ -105,7 +105,7 @@ def test_a_prompt_that_nobody_answers_needs_a_person(
     with pytest.raises(SystemExit) as ended:
         main(["source", "add"])
     assert ended.value.code == 2
-    assert "Aborted!" in capsys.readouterr().err
+    assert "Nothing was saved." in capsys.readouterr().err
 
 
 def test_a_second_source_of_the_name_is_refused(ocelog: Ocelog, tenant: Simulated) -> None:

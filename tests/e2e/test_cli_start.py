@@ -251,12 +251,16 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
         person = Terminal(ocelog, "source", "add", "--anyway")
         terminals.append(person)
         told = person.answers(
+            ("for example prod: ", "https://app.wiz.io"),
             ("for example prod: ", "taken"),
             ("for example prod: ", "prod"),
             ("from the token): ", "htp://api.us1.app.wiz.io"),
+            ("from the token): ", tenant.token_url),
             ("from the token): ", tenant.api_url),
             ("or a URL [cognito]: ", "cognto"),
+            ("or a URL [cognito]: ", "US1"),
             ("or a URL [cognito]: ", tenant.token_url),
+            ("Read the audit log? [Y/n]: ", "what"),
             ("Read the audit log? [Y/n]: ", "n"),
             ("Read issues?", "n"),
             ("Read vulnerability findings?", "n"),
@@ -281,6 +285,11 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
         "choose at least one",
         "FAIL token",
         "invalid duration 'long'",
+        "Or write all: then everything is read.",
+        "Type y for yes or n for no.",
+        "'US1' is a data center: it belongs to the question before (API Endpoint URL). Here, press Enter for cognito.",
+        "'https://app.wiz.io' looks like an address.",
+        "looks like a token URL (--token-url), and not like the API's.",
         "Type one of r, u, i, s, l, n, k, q.",
     ):
         assert told.count(mistake) == 1, mistake
@@ -306,9 +315,12 @@ def test_what_wiz_refuses_may_be_kept_or_left_at_the_end_of_the_wizard(
                 ("Read vulnerability findings?", ""),
                 ("Client ID: ", tenant.client_id),
                 ("Client secret: ", "wrong-s3cret"),
-                ("What now? [r]: ", last),
-                *([("all) [30d]: ", "")] if last == "k" else []),
             )
+            told = person.waits_for("What now? [r]: ")
+            assert "correct it later: ocelog source edit prod" in " ".join(told.split())
+            assert "NAME" not in told
+            person.types(last)
+            person.answers(*([("all) [30d]: ", "")] if last == "k" else []))
             person.waits_for({"q": "Nothing was saved.", "k": "Added 'prod'"}[last])
             assert person.process.wait(30) == {"q": 2, "k": 0}[last]
             assert len(ocelog("source", "list", "--json").json) == {"q": 0, "k": 1}[last]
@@ -328,7 +340,6 @@ def test_an_address_that_does_not_answer_is_told_before_anything_else_is_asked(
             ("or a URL [cognito]: ", tenant.token_url),
             # What was right is kept by pressing Enter.
             (f"API Endpoint URL (- for none) [{dead}/graphql]: ", tenant.api_url),
-            (f"or a URL [{tenant.token_url}]: ", ""),
             ("Read the audit log? [Y/n]: ", "n"),
             ("Read issues? [Y/n]: ", ""),
             ("Read vulnerability findings? [Y/n]: ", "n"),
@@ -351,7 +362,7 @@ def test_an_address_that_does_not_answer_is_told_before_anything_else_is_asked(
         assert person.process.wait(30) == 0
     told = " ".join(told.split())
     assert "app.wiz.io is Wiz's portal, where people log in, and not its API" in told
-    assert told.count("127.0.0.1 did not answer: ") == 1
+    assert told.count("The API Endpoint URL does not work: 127.0.0.1 did not answer: ") == 1
     shown = ocelog("source", "show", "prod", "--json").json
     assert (shown["api_url"], shown["log_types"]) == (tenant.api_url, ["Wiz.Issues"])
 
@@ -378,6 +389,50 @@ def test_who_insists_keeps_an_address_that_does_not_answer(ocelog: Ocelog, termi
     assert person.process.wait(30) == 0
 
 
+def test_the_token_url_alone_is_asked_again_if_it_alone_does_not_answer(
+    ocelog: Ocelog, terminals: list[Terminal]
+) -> None:
+    ocelog("init")
+    with simulator("--audit", "5", "--issues", "5", "--findings", "5") as tenant:
+        person = Terminal(ocelog, "source", "add", "wiz", "prod")
+        terminals.append(person)
+        told = person.answers(
+            ("from the token): ", tenant.api_url),
+            ("or a URL [cognito]: ", "http://127.0.0.1:9/token"),
+            ("[http://127.0.0.1:9/token]: ", tenant.token_url),
+        )
+        person.waits_for("Read the audit log?")
+    assert told.count("API Endpoint URL (") == 1
+    assert "The Token URL does not work: 127.0.0.1 did not answer" in told
+
+
+def test_a_tenant_that_is_read_already_is_told_behind_the_client_id_and_may_be_read_a_second_time(
+    ocelog: Ocelog, terminals: list[Terminal]
+) -> None:
+    ocelog("init")
+    with simulator("--audit", "5", "--issues", "5", "--findings", "5") as tenant:
+        ocelog.add(tenant, "prod", "--no-check")
+        person = Terminal(ocelog, "source", "add", "wiz", "again")
+        terminals.append(person)
+        person.answers(
+            ("from the token): ", tenant.api_url),
+            ("or a URL [cognito]: ", tenant.token_url),
+            ("Read the audit log?", ""),
+            ("Read issues?", ""),
+            ("Read vulnerability findings?", ""),
+            ("Client ID: ", tenant.client_id),
+        )
+        told = person.waits_for("What now?: ")
+        assert "The source 'prod' reads this tenant with this account already." in told
+        letters = [line.split()[0] for line in told.splitlines() if line.startswith("  ") and line[3:5] == "  "]
+        assert letters == ["u", "i", "a", "q"]
+        person.types("a")
+        person.answers(("Client secret: ", tenant.client_secret), ("all) [30d]: ", ""))
+        person.waits_for("Added 'again'")
+        assert person.process.wait(30) == 0
+    assert len(ocelog("source", "list", "--json").json) == 2
+
+
 @pytest.mark.parametrize("until", ["for example prod: ", "Client secret: "])
 def test_ctrl_c_at_a_prompt_ends_it_and_saves_nothing(ocelog: Ocelog, terminals: list[Terminal], until: str) -> None:
     ocelog("init")
@@ -402,7 +457,7 @@ def test_ctrl_c_at_a_prompt_ends_it_and_saves_nothing(ocelog: Ocelog, terminals:
         with suppress(subprocess.TimeoutExpired):
             person.process.wait(2)
             break
-    person.waits_for("Aborted!")
+    person.waits_for("Nothing was saved.")
     assert person.process.returncode == 2
     assert bool(before) == (until != "Client secret: ")
     assert termios.tcgetattr(person.master)[3] & termios.ECHO

@@ -7,6 +7,7 @@ from ocelog.errors import ConfigError
 from ocelog.model import REJECTIONS, Kind, table_name
 from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
+from ocelog.units import write_list
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +53,7 @@ def log_types(names: Collection[str]) -> list[str]:
     for name in names:
         meant = [full for full, kind in known.items() if name in (full, kind.short)]
         if not meant:
-            nearest = suggest(name, [*known, *short_names()])
-            raise ConfigError(f"There is no log type {name!r}{nearest}")
+            nearest = suggest(name, [*known, *short_names()]) or "."
+            raise ConfigError(f"There is no log type {name!r}{nearest} Log types: {write_list(short_names())}.")
         found += meant
     return list(dict.fromkeys(found))

@@ -22,6 +22,8 @@ from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
 
 _LONGEST_NAME = 200
+_ADDRESS = re.compile(r"\S*://|(?:www|app|api|auth|login)(?:\.[\w-]+){2,}", re.IGNORECASE)
+"""What a name begins with that is an address: a scheme, or a host such as `app.wiz.io`."""
 _PLAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 
@@ -39,6 +41,10 @@ def clean_name(text: str) -> str:
     name = unicodedata.normalize("NFC", text.strip())
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         raise ConfigError(f"A source's name is one line of 1 to {_LONGEST_NAME} characters.")
+    if _ADDRESS.match(name):
+        raise ConfigError(
+            f"{name!r} looks like an address. A source's name is what you call the tenant in Ocelog, such as prod."
+        )
     return name
 
 
@@ -114,21 +120,28 @@ def resumes(installation: Installation, row: SourceRow) -> bool:
     return True
 
 
-def refuse_twin(installation: Installation, row: SourceRow) -> None:
-    """Raise ConfigError if another source reads the same tenant with the same client id: each record would be twice."""
-    settings = source_settings(row)
+def twin(installation: Installation, settings: SourceSettings, own_id: str) -> SourceRow | None:
+    """Return another source than `own_id` that reads the same tenant with the same client id, None if none does."""
     for other in installation.ledger.sources.listed():
-        if other.id == row.id:
+        if other.id == own_id:
             continue
         try:
             theirs = source_settings(other)
         except ConfigError:
             continue
         if theirs.is_same_account(settings):
-            raise ConfigError(
-                f"The source {other.name!r} reads this tenant with this client id already, so each record would be "
-                f"stored twice. Change that one (ocelog source edit {other.id}), or add --anyway to insist."
-            )
+            return other
+    return None
+
+
+def refuse_twin(installation: Installation, row: SourceRow) -> None:
+    """Raise ConfigError if another source reads the same tenant with the same client id: each record would be twice."""
+    other = twin(installation, source_settings(row), row.id)
+    if other is not None:
+        raise ConfigError(
+            f"The source {other.name!r} reads this tenant with this client id already, so each record would be "
+            f"stored twice. Change that one (ocelog source edit {other.id}), or add --anyway to insist."
+        )
 
 
 def add(installation: Installation, row: SourceRow, secret: GivenSecret) -> bool:

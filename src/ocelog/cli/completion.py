@@ -45,6 +45,13 @@ def sources(incomplete: str) -> list[str]:  # noqa: ARG001 - typer's own filter 
     return source_names()
 
 
+def products(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
+    """Return the name of each product that has sources."""
+    from ocelog.app.sources import products as known  # noqa: PLC0415 - for the shell only
+
+    return list(known())
+
+
 def tables(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
     """Return the name of each table and view."""
     from ocelog.app.tables import meanings  # noqa: PLC0415 - for the shell only

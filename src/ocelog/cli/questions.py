@@ -1,5 +1,6 @@
 """What the wizard asks about one tenant: each question is asked until its answer holds."""
 
+import re
 import shutil
 import textwrap
 from collections.abc import Callable, Sequence
@@ -41,22 +42,32 @@ def answered(chosen: SourceOptions, questions: Sequence[Question], step: Step) -
 
     What was answered before is offered again. An address that does not answer is kept by whoever insists.
     """
-    unreached: Answers | None = None
+    asking, tried = list(questions), dict[str, Any]()
     while True:
         before = answers_of(chosen)
         for question in questions:
-            chosen = _answered(chosen, question, before)
+            # What followed from an answer follows from its correction, too.
+            follows = question.default is not None and before.get(question.option) == question.default(before)
+            if question in asking or (follows and question.default(answers_of(chosen)) != question.default(before)):  # type: ignore[misc] # mypy
+                chosen = _answered(chosen, question, before)
         answers = answers_of(chosen)
+        asking = list(questions)
         try:
             step.check(answers)
-            if step.reach is not None and not chosen.no_check and answers != unreached:
-                say("  Trying to connect ...")
-                step.reach(answers)
+            for question in questions:
+                value = answers.get(question.option)
+                if step.reach is None or chosen.no_check or not value or tried.get(question.option) == value:
+                    continue
+                asking = [question]
+                name = re.split(r" \(|:", question.prompt)[0]
+                say(f"  Trying the {name} ...")
+                step.reach(question.option, answers)
+                tried[question.option] = value
         except ConfigError as error:
             say(f"  {error}")
         except SourceUnavailableError as error:
-            say(f"  {error} Correct it, or press Enter to keep it.")
-            unreached = answers
+            say(f"  The {name} does not work: {error} Correct it, or press Enter to keep it.")
+            tried[question.option] = value
         else:
             return chosen
 
@@ -98,12 +109,23 @@ def log_types(chosen: SourceOptions, product: Product) -> SourceOptions:
         wanted = [
             kind.log_type
             for kind in product.log_types.values()
-            if typer.confirm(f"Read {kind.title}?", default=kind.log_type in present, err=True)
+            if yes_or_no(f"Read {kind.title}?", default=kind.log_type in present)
         ]
         if wanted:
             say(product.rights(wanted))
             return replace(chosen, log_type=wanted)
         say("  Nothing is left to read: choose at least one.")
+
+
+def yes_or_no(question: str, *, default: bool) -> bool:
+    """Ask until the answer is yes or no."""
+
+    def meant(text: str) -> bool:
+        if text.lower() not in ("y", "yes", "n", "no"):
+            raise ConfigError("Type y for yes or n for no.")
+        return text.lower() in ("y", "yes")
+
+    return asked(f"{question} {'[Y/n]' if default else '[y/N]'}", meant, "y" if default else "n", show_default=False)
 
 
 def secret() -> GivenSecret:
@@ -119,5 +141,9 @@ def backfill(chosen: SourceOptions) -> SourceOptions:
     """Ask how far back to read."""
     return replace(
         chosen,
-        backfill=asked("How far back to read (30d, 90d, all)", written_backfill, default=chosen.backfill or "30d"),
+        backfill=asked(
+            "How far back to read (30d, 90d, all)",
+            lambda text: written_backfill(text, option=""),
+            default=chosen.backfill or "30d",
+        ),
     )

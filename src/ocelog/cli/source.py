@@ -10,6 +10,7 @@ from ocelog.app.source_settings import SECRET_NAME, damage, source_settings, str
 from ocelog.cli import completion, health, purging, show, source_change
 from ocelog.installation.opening import opened
 from ocelog.model import SourceRow
+from ocelog.pull.ports import HealthState
 from ocelog.units import write_duration
 
 app = typer.Typer(
@@ -69,6 +70,8 @@ def check(name: Name, *, json: Json = False) -> None:
     with opened() as installation:
         row = sources.find(installation, name)
         items = sources.check(source_settings(row), sources.reveal(installation, row), health.waiting)
+    if any(item.name == "token" and item.state is HealthState.FAIL for item in items):
+        show.remark(f"To enter the client secret again: ocelog source rotate {row.id}")
     health.report(items, json=json)
 
 

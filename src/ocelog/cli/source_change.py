@@ -24,7 +24,10 @@ Name = Annotated[str, typer.Argument(help="The source's name.", show_default=Fal
 
 @options.with_options()
 def add(
-    kind: Annotated[str | None, typer.Argument(help=f"Whose logs: {write_list(products(), 'or')}.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(help=f"Whose logs: {write_list(products(), 'or')}.", autocompletion=completion.products),
+    ] = None,
     name: Annotated[str | None, typer.Argument(help="Any text: 'prod', '내 Wiz 로그'.")] = None,
     *,
     chosen: SourceOptions,

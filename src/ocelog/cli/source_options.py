@@ -162,9 +162,14 @@ def _parameter(option: Option) -> inspect.Parameter:
     return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=described)
 
 
-def written_backfill(text: str) -> str:
-    """Return how a backfill is kept: `all` or a duration. Raises ConfigError."""
-    return "all" if text.strip().lower() == "all" else write_duration(_duration("--backfill", text))
+def written_backfill(text: str, option: str = "--backfill: ") -> str:
+    """Return how a backfill is kept: `all` or a duration. Raises ConfigError, which begins with `option`."""
+    if text.strip().lower() == "all":
+        return "all"
+    try:
+        return write_duration(duration(text))
+    except ConfigError as error:
+        raise ConfigError(f"{option}{error} Or write all: then everything is read.") from error
 
 
 def _written_poll(text: str) -> str:

@@ -1,10 +1,14 @@
 """What `ocelog source add` asks on a terminal, in the order of the product's pages, and how answers are corrected."""
 
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NoReturn, TypeVar
 
+import typer
+
+from ocelog.app import sources
 from ocelog.app.sources import GivenSecret
 from ocelog.cli import questions
 from ocelog.cli.questions import asked, say
@@ -14,6 +18,8 @@ from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.model import SourceRow
 from ocelog.product import LOG_TYPES, SECRET, Product, Question, Step
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +39,21 @@ def somebody_is_there() -> bool:
 def ask(
     installation: Installation, product: Product, name: str | None, chosen: SourceOptions
 ) -> tuple[SourceRow, GivenSecret]:
-    """Ask for everything that adding a tenant needs, until it works or the person wants it saved as it is."""
+    """Ask for everything that adding a tenant needs, until it works or the person wants it saved as it is.
+
+    Raises ConfigError if the person leaves.
+    """
+    try:
+        return _ask(installation, product, name, chosen)
+    except (typer.Abort, KeyboardInterrupt):
+        # Behind ^C, which the terminal has shown.
+        say("")
+        raise ConfigError("Nothing was saved.") from None
+
+
+def _ask(
+    installation: Installation, product: Product, name: str | None, chosen: SourceOptions
+) -> tuple[SourceRow, GivenSecret]:
     free = partial(free_name, installation)
     if name is not None:
         name = free(name)
@@ -41,22 +61,52 @@ def ask(
         f"Adding a {product.title} tenant. Have {product.title} open in a browser, as a user who may make service "
         "accounts."
     )
-    answers = _asked(product, name or asked("A name for this tenant, for example prod", free), chosen)
+    name = name or asked("A name for this tenant, for example prod", free)
+    known = partial(_not_twice, installation, product, name)
+    answers = _asked(product, name, chosen, known)
     while True:
+        may_be_saved = False
         try:
+            answers = replace(answers, chosen=known(answers.chosen))
             row = new_row(installation, product, answers.name, answers.chosen)
+            may_be_saved = True
             if not answers.chosen.no_check:
                 say("\nTrying the account ...")
                 prove(row, answers.secret, "Nothing is saved yet.")
         except OcelogError as error:
             say(f"\n{error}")
-            answers = _corrected(product, answers, free)
+            answers = _corrected(product, answers, free, may_be_saved=may_be_saved)
         else:
             chosen = questions.backfill(answers.chosen)
             return new_row(installation, product, answers.name, chosen), answers.secret
 
 
-def _asked(product: Product, name: str, chosen: SourceOptions) -> TenantAnswers:
+def _not_twice(installation: Installation, product: Product, name: str, chosen: SourceOptions) -> SourceOptions:
+    """Return what was chosen, once no other source reads the same tenant as this account, or the person insists."""
+    while not chosen.anyway and all(each.name in chosen.own for each in product.options if each.required):
+        other = sources.twin(installation, chosen.settings(product, None), sources.source_id(name))
+        if other is None:
+            break
+        say(
+            f"\nThe source {other.name!r} reads this tenant with this account already. If it is read a second time, "
+            "each record is stored twice."
+        )
+        # Nothing else changes which account it is.
+        required = {each.name for each in product.options if each.required}
+        choices = {
+            letter: change
+            for letter, (options, change) in _changes(product, chosen).items()
+            if not required.isdisjoint(options)
+        }
+        choices["a"] = ("read it a second time anyway", partial(replace, chosen, anyway=True))
+        choices["q"] = (f"quit; nothing is saved. To change {other.name!r}: ocelog source edit {other.id}", _quit)
+        chosen = _decided(choices)
+    return chosen
+
+
+def _asked(
+    product: Product, name: str, chosen: SourceOptions, known: Callable[[SourceOptions], SourceOptions]
+) -> TenantAnswers:
     secret: GivenSecret | None = None
     for number, step in enumerate(product.steps, 1):
         say(f"\nStep {number}: {step.title}.\n{step.text}")
@@ -66,7 +116,7 @@ def _asked(product: Product, name: str, chosen: SourceOptions) -> TenantAnswers:
                 pending.append(asking)
                 continue
             if pending:
-                chosen = questions.answered(chosen, pending, step)
+                chosen = known(questions.answered(chosen, pending, step))
                 pending.clear()
             if asking == LOG_TYPES:
                 chosen = questions.log_types(chosen, product)
@@ -75,48 +125,69 @@ def _asked(product: Product, name: str, chosen: SourceOptions) -> TenantAnswers:
     return TenantAnswers(name=name, chosen=chosen, secret=secret or questions.secret())
 
 
-def _corrected(product: Product, answers: TenantAnswers, free: Callable[[str], str]) -> TenantAnswers:
-    """Ask what to do about answers that do not work, and change nothing but that."""
+def _corrected(
+    product: Product, answers: TenantAnswers, free: Callable[[str], str], *, may_be_saved: bool
+) -> TenantAnswers:
+    """Ask what to do about answers that do not work, and change nothing but that.
+
+    What may not be saved as it is, is neither tried again nor kept.
+    """
     chosen = answers.chosen
-    asked_together = dict[str, tuple[Step, list[Question]]]()
-    for step in product.steps:
-        for question in step.questions:
-            if isinstance(question, Question) and question.asked(questions.answers_of(chosen)):
-                asked_together.setdefault(question.letter, (step, []))[1].append(question)
 
-    def with_choice(again: SourceOptions) -> TenantAnswers:
-        return replace(answers, chosen=again)
+    def change_choice(change: Callable[[], SourceOptions]) -> TenantAnswers:
+        return replace(answers, chosen=change())
 
-    choices: dict[str, tuple[str, Callable[[], TenantAnswers]]] = {"r": ("try again", lambda: answers)}
-    for letter, (step, some) in asked_together.items():
-        values = ", ".join(str(chosen.own.get(each.option, each.unset)) for each in some)
-        choices[letter] = (
-            f"change {some[0].label} ({values})",
-            lambda step=step, some=some: with_choice(questions.answered(chosen, some, step)),  # type: ignore[misc] # mypy
-        )
+    choices: dict[str, tuple[str, Callable[[], TenantAnswers]]] = {}
+    if may_be_saved:
+        choices["r"] = ("try again", lambda: answers)
+    for letter, (_, (meaning, change)) in _changes(product, chosen).items():
+        choices[letter] = (meaning, partial(change_choice, change))
     choices |= {
         "s": ("change the client secret", lambda: replace(answers, secret=questions.secret())),
         "l": (
             f"change what is read ({', '.join(chosen.log_type or ())})",
-            lambda: with_choice(questions.log_types(chosen, product)),
+            lambda: change_choice(lambda: questions.log_types(chosen, product)),
         ),
         "n": (
             f"change the name ({answers.name})",
             lambda: replace(answers, name=asked("Another name", free, default=answers.name)),
         ),
-        "k": (
-            "keep it as it is, and correct it later: ocelog source edit NAME",
-            lambda: with_choice(replace(chosen, no_check=True)),
-        ),
-        "q": ("quit; nothing is saved", _quit),
     }
+    if may_be_saved:
+        choices["k"] = (
+            f"keep it as it is, and correct it later: ocelog source edit {sources.source_id(answers.name)}",
+            lambda: change_choice(lambda: replace(chosen, no_check=True)),
+        )
+    choices["q"] = ("quit; nothing is saved", _quit)
+    return _decided(choices, default="r" if may_be_saved else None)
+
+
+def _changes(
+    product: Product, chosen: SourceOptions
+) -> dict[str, tuple[set[str], tuple[str, Callable[[], SourceOptions]]]]:
+    """Return, by their letter, which settings are asked together, and how it is called and done to change them."""
+    asked_together = dict[str, tuple[Step, list[Question]]]()
+    for step in product.steps:
+        for question in step.questions:
+            if isinstance(question, Question) and question.asked(questions.answers_of(chosen)):
+                asked_together.setdefault(question.letter, (step, []))[1].append(question)
+    found = dict[str, tuple[set[str], tuple[str, Callable[[], SourceOptions]]]]()
+    for letter, (step, some) in asked_together.items():
+        values = ", ".join(str(chosen.own.get(each.option, each.unset)) for each in some)
+        meaning = f"change {some[0].label} ({values})"
+        found[letter] = ({each.option for each in some}, (meaning, partial(questions.answered, chosen, some, step)))
+    return found
+
+
+def _decided(choices: Mapping[str, tuple[str, Callable[[], T]]], default: str | None = None) -> T:
+    """Ask which of `choices` it shall be, and do it."""
     for letter, (meaning, _) in choices.items():
         say(f"  {letter}  {meaning}", indent=3)
-    _, change = choices[asked("What now?", _one_of(choices), default="r")]
+    _, change = choices[asked("What now?", _one_of(choices), default=default)]
     return change()
 
 
-def _quit() -> TenantAnswers:
+def _quit() -> NoReturn:
     raise ConfigError("Nothing was saved.")
 
 

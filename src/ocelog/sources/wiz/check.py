@@ -106,7 +106,7 @@ def _way_in(source: CheckableSource, tries: _Tries, our_now: Callable[[], dateti
     try:
         tries.of(source.fetch_token)
     except AccessRefusedError as error:
-        yield HealthItem(name="token", state=HealthState.FAIL, text=str(error), todo=_AS_IT_SAYS)
+        yield HealthItem(name="token", state=HealthState.FAIL, text=str(error), todo=_AS_WIZ_SAYS)
         return
     except OcelogError as error:
         yield _unreachable("the token URL", source.settings.token_url, error)
@@ -151,13 +151,13 @@ def _unreachable(what: str, url: str, error: OcelogError) -> HealthItem:
         case SourceUnavailableError():
             todo, later = "Check the URL, the network, HTTPS_PROXY and the CA file.", True
         case AccessRefusedError() | OperatorError():
-            todo = _AS_IT_SAYS
+            todo = _AS_WIZ_SAYS
         case _:
             todo = "Check the URL."
     return HealthItem(name="address", state=HealthState.FAIL, text=text, todo=todo, later=later)
 
 
-_AS_IT_SAYS = "Do what it says, or enter the client secret again (ocelog source rotate NAME); then check again."
+_AS_WIZ_SAYS = "Check the client ID, the client secret and the service account in Wiz; then try again."
 _THROTTLED = (
     "Try again in some minutes. If it goes on, send fewer requests (--rate 1). Other programs that use the same "
     "service account share its limit."
@@ -184,7 +184,7 @@ def _query(source: CheckableSource, tries: _Tries, root: Root) -> tuple[HealthIt
     try:
         answer = tries.of(ask)
     except AccessRefusedError as error:
-        todo = _AS_IT_SAYS
+        todo = _AS_WIZ_SAYS
         if error.code in ("scope_missing", "access_denied"):
             missing = error.code == "scope_missing"
             todo = f"{'Add' if missing else 'Check'} the scope {root.scope} in Wiz, or leave {name} out (--log-type)."

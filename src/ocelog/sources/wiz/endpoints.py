@@ -30,6 +30,8 @@ _TENANT_INFO = (
     "The API endpoint URL is in Wiz under your user icon > Tenant Info; it looks like "
     "https://api.us1.app.wiz.io/graphql. If you leave it out, it is read from the token."
 )
+_NAMED = ", ".join(name for name in TOKEN_URLS if name != "auth0")
+"""What is offered: Auth0 is taken, but no longer recommended."""
 _DATA_CENTRE = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 
 
@@ -45,8 +47,10 @@ def token_url(text: str) -> str:
     if host in _PORTALS:
         return TOKEN_URLS[_PORTALS[host]]
     if host is None:
+        if is_data_centre(text):
+            raise ConfigError(f"{text!r} is a data center, as --api-url takes it. The token URL is one of {_NAMED}.")
         raise ConfigError(
-            f"The token URL is one of {', '.join(TOKEN_URLS)} or a URL such as https://..., not {text!r}"
+            f"The token URL is one of {_NAMED} or a URL such as https://..., not {text!r}"
             f"{suggest(text, TOKEN_URLS) or '.'}"
         )
     domain = next((each for each in _PORTALS if host.startswith("api.") and host.endswith(f".{each}")), None)
@@ -56,7 +60,15 @@ def token_url(text: str) -> str:
         )
     if host in _API_DOMAINS and not urlsplit(_with_scheme(text)).path.strip("/"):
         return next(url for url in TOKEN_URLS.values() if urlsplit(url).hostname == host)
-    return _checked(_with_scheme(text), "token URL")
+    url = _checked(_with_scheme(text), "token URL")
+    if urlsplit(url).path.rstrip("/").endswith("/graphql"):
+        raise ConfigError(f"{text} looks like the API URL (--api-url). The token URL is one of {_NAMED}, or a URL.")
+    return url
+
+
+def is_data_centre(text: str) -> bool:
+    """Whether `text` looks like the name of a data center of Wiz's, such as us1."""
+    return re.fullmatch(r"[a-z]{2,8}-?\d{1,3}", text.strip().lower()) is not None
 
 
 def api_url(text: str, token_endpoint: str) -> str:
@@ -79,6 +91,8 @@ def api_url(text: str, token_endpoint: str) -> str:
         return f"https://api.{centre}.{domain}/graphql"
     url = urlsplit(_checked(_with_scheme(text), "API URL"))
     path = url.path.rstrip("/")
+    if path.endswith("/token"):
+        raise ConfigError(f"{text} looks like a token URL (--token-url), and not like the API's. {_TENANT_INFO}")
     return urlunsplit(url._replace(path=path if path.endswith("/graphql") else f"{path}/graphql"))
 
 

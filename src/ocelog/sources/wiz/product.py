@@ -110,7 +110,13 @@ def _read_api_url(text: str, _: Answers) -> str | None:
     return meant if "." in text else text.lower()
 
 
-def _read_token_url(text: str, _: Answers) -> str:
+def _read_token_url(text: str, answers: Answers) -> str:
+    if text.lower() not in endpoints.TOKEN_URLS and endpoints.is_data_centre(text):
+        cloud = _cloud_of(answers.get("api_url") or "")
+        raise ConfigError(
+            f"{text!r} is a data center: it belongs to the question before (API Endpoint URL). Here, press Enter for "
+            f"{cloud}."
+        )
     meant = endpoints.token_url(text)
     return next((name for name, url in endpoints.TOKEN_URLS.items() if url == meant), meant)
 
@@ -120,14 +126,12 @@ def _check_addresses(answers: Answers) -> None:
     endpoints.api_url(answers.get("api_url") or "us1", endpoints.token_url(str(answers["token_url"])))
 
 
-def _reach_addresses(answers: Answers) -> None:
+def _reach(option: str, answers: Answers) -> None:
     # Its HTTP client takes long to import.
     from ocelog.sources.wiz.reach import demand_answer  # noqa: PLC0415
 
     token = endpoints.token_url(str(answers["token_url"]))
-    demand_answer(token)
-    if answers.get("api_url"):
-        demand_answer(endpoints.api_url(answers["api_url"], token))
+    demand_answer(token if option == "token_url" else endpoints.api_url(answers["api_url"], token))
 
 
 def _read_projects(text: str, _: Answers) -> list[str] | None:
@@ -186,7 +190,7 @@ _STEPS = (
             ),
         ),
         check=_check_addresses,
-        reach=_reach_addresses,
+        reach=_reach,
     ),
     Step(
         title="a service account",
