@@ -118,7 +118,6 @@ DOES: dict[str, tuple[str, int, str]] = {
     "source edit --help": ("", 0, "--poll"),
     "source edit X --help": ("source edit prod --help", 0, "--poll"),
     "source edit X": ("source edit prod", 2, "No change was given"),
-    "source edit NAME": ("source edit prod", 2, "No change was given"),
     "source edit NAME --no-project": ("source edit prod --no-project", 0, "Saved|Nothing|Changed"),
     "source edit NAME --ca-file FILE": ("source edit prod --ca-file FOLDER/none.pem", 2, "none.pem is not there"),
     "source rotate X": ("source rotate prod", 2, "secret"),
