@@ -1,12 +1,14 @@
 """`ocelog rejections --replay`: a record that fits by now lands as it would have landed then, and once."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from commands import Ocelog, simulator
+from commands.terminal import bare_lines, on_a_terminal
 from ocelog.app import rejections as replaying
 from ocelog.app.rejections import Stored
 from ocelog.cli import main
@@ -137,3 +139,24 @@ def test_rejections_that_do_not_fit_into_memory_are_replayed_bit_by_bit(
     answers = [{each.page for each in batch} for batch in batches]
     assert all(answers[at].isdisjoint(answers[at + 1]) for at in range(len(answers) - 1))
     assert len({each.page[3] for batch in batches for each in batch}) > 3
+
+
+def test_the_reasons_fit_on_a_terminal_and_what_is_named_for_the_rest_works(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    odd = ("--fault", "odd-record:1:type=issues:kind=wrong-type")
+    with simulator("--audit", "0", "--issues", "4", "--findings", "0", *odd) as tenant:
+        ocelog.add(tenant, "prod", "--no-check", "--log-type", "issues", "--backfill", "all")
+        ocelog("pull")
+    lines = bare_lines(on_a_terminal(ocelog, "rejections"))
+    assert lines[0].split()[:3] == ["path", "expected", "found"]
+    assert max(map(len, lines[:2])) <= 80
+    shown = " ".join(lines)
+    assert "-o line shows every field" in shown
+    hidden = re.search(r"not fit: ([a-z_, ]+)\.", shown)
+    assert hidden is not None
+    whole = ocelog("rejections", "-o", "line").out
+    assert all(f"\n{name}:" in whole for name in hidden[1].split(", "))
+    raw = ocelog("rejections", "--json").json[0]["record"]
+    assert f"record: {raw}"[:200] in re.sub(r": +", ": ", whole)
+    assert "Give --json or -o, not both." in ocelog("rejections", "--json", "-o", "csv", code=2).err

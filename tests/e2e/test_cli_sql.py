@@ -40,6 +40,8 @@ def test_a_person_asks_stops_mistypes_and_leaves(ocelog: Ocelog) -> None:
             ("COPY (SELECT 1) TO '/tmp/x';", "Expected a SELECT"),
             (".tabels", "There is no command .tabels"),
             (".schema", "Which table?"),
+            (".tables open_issues", "Did you mean: .schema open_issues"),
+            (".mode lines", "did you mean 'line'"),
         ):
             shell.type(wrong)
             shell.until(says)
@@ -94,6 +96,17 @@ def test_a_script_is_answered_until_a_statement_fails(ocelog: Ocelog) -> None:
     assert ocelog("sql", stdin="").out == ""
     assert "open_issues" in ocelog("sql", stdin=".tables\n").out
     assert not (ocelog.home / "sql_history").exists() or "SELECT 3" not in (ocelog.home / "sql_history").read_text()
+
+
+def test_the_form_of_answers_is_chosen_within_the_shell(ocelog: Ocelog) -> None:
+    script = (
+        ".mode line\nSELECT 1 AS a, 2 AS bb;\n.mode csv\nSELECT 3 AS a;\n\\x\nSELECT 4 AS a;\n\\x off\nSELECT 5 AS a;\n"
+    )
+    done = ocelog("sql", "-o", "table", stdin=script)
+    assert done.out == "a:  1\nbb: 2\na\n3\na: 4\na\n5\n"
+    assert "Answers are written as: csv" in ocelog("sql", stdin=".mode csv\n.mode\n").err
+    many = ocelog("sql", "-o", "table", stdin="SELECT * FROM range(101);").err
+    assert ".mode ndjson writes all" in many
 
 
 def test_a_history_that_grew_too_large_keeps_its_newer_half(tmp_path: Path) -> None:

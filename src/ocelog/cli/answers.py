@@ -33,11 +33,12 @@ _PYTHON_DAYS = (719_162, 2_932_897)
 _TO_QUOTE = re.compile(r'[,"\r\n]')
 
 
-def as_table(answer: Answer, *, counted: bool = True, paged: bool = False) -> None:
+def as_table(answer: Answer, *, counted: bool = True, paged: bool = False, chosen_by: str = "-o") -> None:
     """Print the first 100 rows side by side, and (if `counted`) say how many there are.
 
     On a terminal only the columns that fit are shown, and the others are named; a single row that does not fit is
-    written as lines. If `paged`, what is longer than the screen goes through a pager.
+    written as lines. If `paged`, what is longer than the screen goes through a pager. `chosen_by` is what another form
+    is chosen by.
     """
     names = _names(answer.schema)
     found = list(islice(_rows(answer), _SHOWN + 1))
@@ -47,9 +48,9 @@ def as_table(answer: Answer, *, counted: bool = True, paged: bool = False) -> No
             _write_lines(names, found[0], write)
     if hidden and len(found) > 1:
         columns = "1 column does" if len(hidden) == 1 else f"{len(hidden)} columns do"
-        show.remark(f"{columns} not fit: {', '.join(hidden)}. -o line shows every field, one per line.")
+        show.remark(f"{columns} not fit: {', '.join(hidden)}. {chosen_by} line shows every field, one per line.")
     if len(found) > _SHOWN:
-        show.remark(f"{_counted(answer)}, the first {_SHOWN} of them shown; -o ndjson writes all.")
+        show.remark(f"{_counted(answer)}, the first {_SHOWN} of them shown; {chosen_by} ndjson writes all.")
     elif counted:
         show.remark(f"{len(found)} {'row' if len(found) == 1 else 'rows'}.")
 

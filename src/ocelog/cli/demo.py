@@ -155,4 +155,4 @@ def _program() -> str:
 def _ask(installation: Installation, title: str, sql: str) -> None:
     typer.echo(f"\n{title}:")
     with ask(installation, sql, trusted=True) as answer:
-        answers.as_table(answer, counted=False)
+        answers.as_table(answer, counted=False, chosen_by="In a query, -o")

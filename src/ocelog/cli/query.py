@@ -91,11 +91,13 @@ class Options:
     """How SQL is answered."""
 
     output: Output
-    timeout: timedelta | None
+    timeout: timedelta | None = None
     """None: as the settings say."""
     csv_safe: bool = False
-    paged: bool
-    unsafe: bool
+    paged: bool = True
+    unsafe: bool = False
+    chosen_by: str = "-o"
+    """What a person chooses `output` by."""
 
 
 def answer_sql(installation: Installation, sql: str, options: Options) -> None:
@@ -106,7 +108,7 @@ def answer_sql(installation: Installation, sql: str, options: Options) -> None:
     )
     bound_memory(limits.memory_mb)
     with ask(installation, sql, limits=limits, trusted=options.unsafe) as answer:
-        _write(answer, options)
+        write_answer(answer, options)
     for line in answer.missing:
         show.remark(line)
     if not answer.tables:
@@ -157,21 +159,25 @@ def chosen_timeout(text: str) -> timedelta:
     return found
 
 
-def chosen_output(word: str | None) -> Output:
-    """Read `-o`; None: a table on a terminal, else ndjson. Raises ConfigError with the nearest name."""
+def chosen_output(word: str | None, *, by: str = "-o") -> Output:
+    """Read what was given `by` -o or .mode; None: a table on a terminal, else ndjson.
+
+    Raises ConfigError with the nearest name.
+    """
     if word is None:
         return Output.TABLE if sys.stdout.isatty() else Output.NDJSON
     if word not in list(Output):
-        raise ConfigError(f"-o {word}: choose one of {', '.join(Output)}{suggest(word, map(str, Output))}")
+        raise ConfigError(f"{by} {word}: choose one of {', '.join(Output)}{suggest(word, map(str, Output))}")
     return Output(word)
 
 
-def _write(answer: Answer, options: Options) -> None:
+def write_answer(answer: Answer, options: Options) -> None:
+    """Print `answer` in the form that was chosen."""
     if options.output is not Output.TABLE:
         in_utf8()
     match options.output:
         case Output.TABLE:
-            answers.as_table(answer, paged=options.paged)
+            answers.as_table(answer, paged=options.paged, chosen_by=options.chosen_by)
         case Output.LINE:
             answers.as_lines(answer, paged=options.paged)
         case Output.JSON:

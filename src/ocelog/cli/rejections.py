@@ -7,12 +7,14 @@ import typer
 
 from ocelog.app.queries import ask
 from ocelog.app.rejections import replay
-from ocelog.cli import answers, show
+from ocelog.cli import show
+from ocelog.cli.query import Options, Output, chosen_output, write_answer
+from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 
 _NEWEST = """
-SELECT p_observed_at AS observed_at, p_source_label AS source, p_log_type AS log_type, record_id, path, expected, found,
-       {raw} AS record
+SELECT path, expected, found, p_source_label AS source, p_log_type AS log_type, record_id,
+       p_observed_at AS observed_at, {raw} AS record
 FROM rejections ORDER BY p_observed_at DESC, p_row_id {limit}
 """
 
@@ -23,24 +25,35 @@ def command(
         bool, typer.Option("--replay", help="Try them again, and land those that fit now; you may run it again.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print all of them as JSON, unshortened.")] = False,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="|".join(Output),
+            help="In all forms but a table: all of them, unshortened.",
+            autocompletion=lambda: list(Output),
+        ),
+    ] = None,
 ) -> None:
     """Show the newest records that did not fit their schema: where, what was expected, what was found.
 
     All of them, with the record as it came, are in the table `rejections`.
     """
+    if json and output is not None:
+        raise ConfigError("Give --json or -o, not both.")
+    form = Output.JSON if json else chosen_output(output or Output.TABLE)
     with opened(reading=not again) as installation:
         if again:
             found = replay(installation)
-            show.table_or_json([asdict(found)], json=json)
+            show.table_or_json([asdict(found)], json=form is Output.JSON)
             if found.sent_with_errors:
                 show.remark(
                     f"{found.sent_with_errors} came with an error and cannot be trusted. Request them "
                     "again: ocelog pull --since T --until T"
                 )
             return
-        sql = _NEWEST.format(raw="raw" if json else "left(raw, 60)", limit="" if json else "LIMIT 101")
+        short = form is Output.TABLE
+        sql = _NEWEST.format(raw="left(raw, 60)" if short else "raw", limit="LIMIT 101" if short else "")
         with ask(installation, sql, trusted=True) as answer:
-            if json:
-                answers.as_json(answer)
-            else:
-                answers.as_table(answer)
+            write_answer(answer, Options(output=form))

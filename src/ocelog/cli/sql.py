@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,7 @@ _HELP = """\
 Type a SELECT and end it with a semicolon; it may have many lines.
   .tables         list the tables and views
   .schema TABLE   list the columns of a table, and what each means
+  .mode FORM      write answers as table, line (a field per line), json, ndjson or csv; .mode alone says which
   .help           show this
   .exit           leave (or Ctrl-D)
 Tab completes names and words; the arrow keys bring back earlier lines, Ctrl-R searches them. Ctrl-C stops a query."""
@@ -87,12 +89,13 @@ def command(
         timeout=None if timeout is None else chosen_timeout(timeout),
         paged=not no_pager,
         unsafe=unsafe,
+        chosen_by=".mode",
     )
     if sys.stdin.isatty() and sys.stdout.isatty():
         _converse(options)
         return
     for text in _statements(sys.stdin):
-        _answer(text, options)
+        options = _answer(text, options)
 
 
 class Splitter:
@@ -183,8 +186,11 @@ def _statements(lines: Iterable[str]) -> Iterator[str]:
         yield splitter.rest.strip()
 
 
-def _answer(text: str, options: Options) -> None:
-    """Answer one statement, or a command that begins with a dot or a backslash, as people know them from elsewhere."""
+def _answer(text: str, options: Options) -> Options:
+    """Answer one statement, or a command that begins with a dot or a backslash, as people know them from elsewhere.
+
+    Returns how the next one is answered.
+    """
     if text.startswith((".", "\\")):
         name, _, rest = text.removesuffix(";").strip().partition(" ")
         match name, rest.strip():
@@ -194,14 +200,24 @@ def _answer(text: str, options: Options) -> None:
                 tables.command(table, json=False)
             case (".schema", _):
                 raise ConfigError("Which table? Such as: .schema open_findings")
+            case ((".tables" | "\\dt"), table):
+                raise ConfigError(f"{name} lists all tables. Did you mean: .schema {table}")
+            case (".mode", "") | ("\\x", "" | "on" | "off"):
+                if name == "\\x":
+                    line = rest == "on" or (rest == "" and options.output is not Output.LINE)
+                    options = replace(options, output=Output.LINE if line else Output.TABLE)
+                show.remark(f"Answers are written as: {options.output}")
+            case (".mode", form):
+                return replace(options, output=chosen_output(form, by=".mode"))
             case (".help" | "\\?" | "\\h", _):
                 typer.echo(_HELP)
             case _:
                 raise ConfigError(f"There is no command {name}. See: .help")
-        return
+        return options
     # Opened anew each time: settings and ledger may have changed since the last one.
     with opened(reading=True) as installation:
         answer_sql(installation, text, options)
+    return options
 
 
 def _converse(options: Options) -> None:
@@ -236,17 +252,17 @@ def _converse(options: Options) -> None:
             if text.removesuffix(";").strip().lower() in _LEAVING:
                 return
             for statement in [text] if text.startswith((".", "\\")) else split(text)[0]:
-                _try(statement, options)
+                options = _try(statement, options)
         except KeyboardInterrupt:
             continue
         except EOFError:
             return
 
 
-def _try(text: str, options: Options) -> None:
-    """Answer one statement or command, and say what goes wrong: nothing of that ends the shell."""
+def _try(text: str, options: Options) -> Options:
+    """Answer as `_answer` does, and say what goes wrong: nothing of that ends the shell."""
     try:
-        _answer(text, options)
+        options = _answer(text, options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         show.remark("Stopped.")
@@ -255,6 +271,7 @@ def _try(text: str, options: Options) -> None:
     except Exception as error:  # noqa: BLE001 - as in `main`: a bug costs one query
         first = (str(error).splitlines() or [""])[0][:300]
         show.remark(f"Unexpected {type(error).__name__}: {first}\nThis is a bug in Ocelog.")
+    return options
 
 
 def _is_whole(text: str) -> bool:
@@ -279,7 +296,7 @@ class Words:
         if text.startswith("."):
             # As far as the completer is concerned the dot is a word of its own.
             return [
-                *(f"{dot}{name}" for name in ("tables", "schema", "help", "exit") for dot in ("", ".")),
+                *(f"{dot}{name}" for name in ("tables", "schema", "mode", "help", "exit") for dot in ("", ".")),
                 *self._tables,
             ]
         named = [name for name in dict.fromkeys(re.findall(r"\w+", text)) if name in self._tables]
