@@ -87,7 +87,7 @@ def _ask(source: WizSource, short: str = "issues", **more: Any) -> Ask:
     kind = KINDS[SHORT_NAMES[short]]
     now = source.now()
     given: dict[str, Any] = {
-        "by": kind.created_field if short == "issues" else kind.cursor_field,
+        "by": (*kind.also_live_by, kind.cursor_field)[0],  # what has not changed yet has a date of its own
         "since": now - EVER,
         "until": now + timedelta(seconds=1),
         "open_only": False,
