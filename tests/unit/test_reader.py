@@ -262,7 +262,8 @@ def test_a_pull_goes_round_once_more_if_a_job_ends_during_a_round(ledger: Ledger
             home=SimpleNamespace(id="home", path=Path("nowhere")),
             settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
         ),
-        publisher=SimpleNamespace(reconcile=lambda: None),
+        publisher=SimpleNamespace(),
+        take_over=lambda: None,
         lake=SimpleNamespace(schemas=()),
         streams=list,
     )
@@ -296,7 +297,8 @@ def test_a_source_that_was_changed_is_tried_at_once_whatever_failed_before(ledge
             home=SimpleNamespace(id="home", path=Path("nowhere")),
             settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
         ),
-        publisher=SimpleNamespace(reconcile=lambda: None),
+        publisher=SimpleNamespace(),
+        take_over=lambda: None,
         lake=SimpleNamespace(schemas=()),
         streams=lambda: streams,
     )
@@ -322,7 +324,8 @@ def test_a_pull_says_why_it_left_something_by_what_failed_last(ledger: Ledger, n
             home=SimpleNamespace(id="home", path=Path("nowhere")),
             settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
         ),
-        publisher=SimpleNamespace(reconcile=lambda: None),
+        publisher=SimpleNamespace(),
+        take_over=lambda: None,
         lake=SimpleNamespace(schemas=()),
     )
     service = Service(assembly=assembly, stop=Stop())
@@ -384,7 +387,8 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
     settings = SimpleNamespace(threads=4, publish_bytes=1, publish_after=MINUTE, part_grace=MINUTE, retention="off")
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(ledger=ledger, home=home, settings=settings),
-        publisher=SimpleNamespace(reconcile=lambda: None),
+        publisher=SimpleNamespace(),
+        take_over=lambda: None,
         lake=SimpleNamespace(schemas=("wiz_audit", "wiz_issues", "wiz_vulnerability_finding", "rejections")),
         streams=lambda: ledger.sources.listed() and streams,
     )
