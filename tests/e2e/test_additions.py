@@ -1,10 +1,11 @@
-"""What CONTRIBUTING says is enough to add: a log type by three files, a product by a folder and a line.
+"""What CONTRIBUTING says is enough to add: a log type, a field, a product.
 
-A copy of the code gets exactly those, and is then used as a person uses it.
+A copy of the code gets exactly that, and is then used as a person uses it: `make golden`, tests, commands.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from textwrap import dedent, indent
 
 import pytest
 
+from ocelog.app.log_types import short_names
 from wizsim.server import Server
 from wizsim.world import World
 
@@ -89,6 +91,23 @@ COUNTS = """
         count(*) FILTER (WHERE status = 'OPEN') AS open
     FROM wiz_old_issues_current
 """
+
+FIELDS = """
+  - name: reopenedAt
+    type: timestamp
+    timeFormats: [rfc3339]
+    origin: ocelog
+    description: When it was opened again; null if it was not.
+  - name: hasCodeRemediation
+    type: boolean
+    origin: ocelog
+    description: Whether a change of code is proposed. A change of this alone makes no new row.
+"""
+LISTED = [
+    *("tests/golden", "tests/unit/test_schema_packaged.py", "tests/unit/test_schema_table.py"),
+    *("tests/unit/test_shape_versions.py", "tests/unit/test_wiz_streams.py", "tests/unit/test_wiz_settings.py"),
+]
+"""The tests that go over the log types. Those that need a tenant or a home are chosen by name."""
 
 LOGINS = """
 schema: Acme.Logins
@@ -264,22 +283,28 @@ class Copy:
 
     folder: Path
 
-    def _python(self, script: str, stdin: str = "") -> str:
+    def _python(self, *arguments: str, stdin: str = "") -> str:
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(map(str, (self.folder / "src", ROOT / "scripts", ROOT / "tests"))),
+            "PYTHONPATH": os.pathsep.join(map(str, (self.folder / each for each in ("src", "scripts", "tests")))),
             "OCELOG_HOME": str(self.folder / "home"),
             "OCELOG_TEST_SECRET": "sesame",
             "COLUMNS": "200",
         }
         done = subprocess.run(
-            [sys.executable, "-c", script], env=environment, input=stdin, capture_output=True, text=True, check=False
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def __call__(self, *commands: Sequence[str]) -> list[str]:
         """Run commands, each of which must end well, and return what they print."""
-        lines = self._python(DRIVER, json.dumps(commands)).splitlines()
+        lines = self._python("-c", DRIVER, stdin=json.dumps(commands)).splitlines()
         answers = [json.loads(line) for line in lines]
         for command, (code, out, err) in zip(commands, answers, strict=True):
             assert code == 0, f"{' '.join(command)}: {code}\n{out}{err}"
@@ -287,14 +312,23 @@ class Copy:
 
     def documents(self) -> str:
         """Return the reference as it would be written."""
-        return self._python("import reference; print(*reference.expected().values())")
+        return self._python("-c", "import reference; print(*reference.expected().values())")
+
+    def golden(self) -> None:
+        """Run `make golden`."""
+        self._python("scripts/golden.py")
+
+    def test(self, *tests: str) -> None:
+        """Run tests of the copy, which must be green."""
+        self._python("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", *tests)
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "src" / "ocelog", tmp_path / "src" / "ocelog", ignore=ignored)
-    shutil.copytree(ROOT / "src" / "wizsim", tmp_path / "src" / "wizsim", ignore=ignored)
+    for name in ("src", "scripts", "tests", "docs"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return Copy(folder=tmp_path)
 
 
@@ -315,13 +349,16 @@ def tenant() -> Iterator[Server]:
         yield server
 
 
-def test_a_log_type_is_a_schema_a_query_and_an_entry(copy: Copy, tenant: Server) -> None:
+def add_log_type(copy: Copy) -> None:
     code = copy.folder / "src" / "ocelog"
     put(code / "content" / "schemas" / "wiz" / "old_issues.yml", SCHEMA)
     put(code / "sources" / "wiz" / "old.graphql", QUERY)
     end = '\n)\n"""Every log type of Wiz.'
     change(code / "sources" / "wiz" / "streams.py", end, f"\n{indent(ENTRY.strip(), '    ')}{end}")
 
+
+def test_a_log_type_is_a_schema_a_query_and_an_entry(copy: Copy, tenant: Server) -> None:
+    add_log_type(copy)
     options = ["--token-url", tenant.token_url, "--api-url", tenant.api_url, "--client-id", tenant.client_id]
     (copy.folder / "secret").write_text(tenant.client_secret)
     options += ["--client-secret-file", str(copy.folder / "secret"), "--rate", "1000", "--backfill", "all"]
@@ -345,11 +382,31 @@ def test_a_log_type_is_a_schema_a_query_and_an_entry(copy: Copy, tenant: Server)
     assert {each["log_type"] for each in json.loads(streams)} == {"Wiz.OldIssues", "Wiz.Issues"}
     assert "When its status changed last." in columns
     assert "How bad it is." in fields
-    assert "audit|issues|findings|old" in help_
+    names = list(dict.fromkeys([*short_names(), "old"]))
+    assert "|".join(names) in help_
     documents = copy.documents()
     assert "Wiz.OldIssues" in documents
     assert "wiz_old_issues_current" in documents
-    assert "audit\\|issues\\|findings\\|old" in documents
+    assert "\\|".join(names) in documents
+
+
+def test_log_types_and_fields_leave_the_tests_green_after_make_golden(copy: Copy) -> None:
+    add_log_type(copy)
+    wiz, schema = copy.folder / "src/ocelog/sources/wiz", copy.folder / "src/ocelog/content/schemas/wiz/issues.yml"
+    (version,) = re.findall(r"^version: (\d+)$", schema.read_text(), re.MULTILINE)
+    change(schema, f"\nversion: {version}\n", f"\nversion: {int(version) + 1}\n")
+    schema.write_text(schema.read_text().rstrip("\n") + FIELDS)
+    change(wiz / "issues.graphql", "    nodes {\n      id\n", "    nodes {\n      id reopenedAt hasCodeRemediation\n")
+    change(wiz / "streams.py", "*_LATER_OF_ISSUES,\n            ),", '*_LATER_OF_ISSUES, "reopenedAt"),')
+    change(
+        wiz / "streams.py", "(frozenset(_LATER_OF_ISSUES),)", '(frozenset(_LATER_OF_ISSUES), frozenset({"reopenedAt"}))'
+    )
+    change(wiz / "streams.py", 'frozenset({"url",', 'frozenset({"url", "hasCodeRemediation",')
+    copy.golden()
+    copy.test(*LISTED)
+    copy.test(
+        "tests/contract/test_wiz_source.py", "tests/unit/test_reader.py", "-k", "old or every_item or idle_service"
+    )
 
 
 def test_a_product_is_a_folder_its_schemas_and_a_line(copy: Copy) -> None:
@@ -386,6 +443,8 @@ def test_a_product_is_a_folder_its_schemas_and_a_line(copy: Copy) -> None:
         ["status", "--json"],
         ["source", "add", "--help"],
     )
+    copy.golden()
+    copy.test(*LISTED)
     assert json.loads(listed)["file"] == str(logins)
     assert "logins.jsonl" in checked
     assert json.loads(found) == [{"person": "ann", "n": 3, "ip": "192.0.2.7"}]
