@@ -2,6 +2,9 @@
 
 import hmac
 
+ENTER_EACH_AGAIN = "enter each source's secret again: `ocelog source rotate NAME` for each NAME of `ocelog source list`"
+"""What to do under a new key."""
+
 
 class Secret:
     """A text that no repr, str, format or comparison gives away; `reveal` is the one way to it."""

@@ -248,7 +248,7 @@ def test_an_account_that_is_shut_out_is_not_told_of_some_log_type(connect: Conne
         assert "audit" not in str(caught.value)
     item = {item.name: item for item in connect().check()}["address"]
     assert item.state == "fail"
-    assert "ocelog source rotate NAME" in (item.todo or "")
+    assert "the client secret" in (item.todo or "")
 
 
 def test_an_answer_of_another_time_is_asked_again(source: WizSource, server: Server) -> None:

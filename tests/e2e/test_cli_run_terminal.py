@@ -29,7 +29,7 @@ def test_it_says_what_happens_in_lines_that_fit(tmp_path: Path) -> None:
         run.until("published ")
         ocelog("source", "pause", "prod")
         run.until("prod: no longer read, since it was paused or removed.")
-        run.until("All sources are paused. Go on with one of them in another")
+        run.until("All sources are paused. Go on in another")
         assert run.interrupt() == 0
         assert "Stopped." in run.shown
     lines = run.shown.splitlines()

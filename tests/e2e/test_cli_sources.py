@@ -53,6 +53,7 @@ def test_a_wrong_secret_saves_nothing_and_says_what_to_do(ocelog: Ocelog, tenant
     ocelog(*arguments, "--no-check", stdin="wrong-s3cret")
     checked = ocelog("source", "check", "prod", "--json", code=2).json
     assert [(item["name"], item["state"]) for item in checked] == [("token", "fail")]
+    assert "ocelog source rotate prod\n" in ocelog("source", "check", "prod", code=2).err
     assert checked[0]["todo"]
 
 
@@ -72,7 +73,7 @@ def test_a_wrong_secret_saves_nothing_and_says_what_to_do(ocelog: Ocelog, tenant
             ["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--backfill", "long"],
             "--backfill: invalid duration 'long'",
         ),
-        (["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--project", ""], "edit NAME --no-project"),
+        (["wiz", "prod", "--token-url", "cognito", "--client-id", "x", "--project", ""], "give --no-project"),
         (["wiz", "prod", "--token-url", "http://x.example/t", "--client-id", "x"], "must begin with https://"),
         (["wiz", "prod", "--client-secret-ref", "vault:x"], "file:PATH or env:VARIABLE"),
         (["wiz", "prod", "--client-secret-file", "a", "--client-secret-env", "B"], "one way only"),
@@ -174,7 +175,7 @@ def test_editing_keeps_what_is_not_named(ocelog: Ocelog, tenant: Simulated) -> N
         (["--page-size", "0"], "from 1 to 500 records, not 0."),
         (["--poll", "0"], "--poll: invalid duration '0'"),
         (["--poll", "0s"], "--poll 0s: choose something from 1s to 1d."),
-        (["--project", " "], "ocelog source edit NAME --no-project"),
+        (["--project", " "], "give --no-project"),
         ([], "No change was given"),
     ],
 )

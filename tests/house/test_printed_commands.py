@@ -118,13 +118,9 @@ DOES: dict[str, tuple[str, int, str]] = {
     "source edit --help": ("", 0, "--poll"),
     "source edit X --help": ("source edit prod --help", 0, "--poll"),
     "source edit X": ("source edit prod", 2, "No change was given"),
-    "source edit NAME --no-project": ("source edit prod --no-project", 0, "Saved|Nothing|Changed"),
-    "source edit NAME --ca-file FILE": ("source edit prod --ca-file FOLDER/none.pem", 2, "none.pem is not there"),
     "source rotate X": ("source rotate prod", 2, "secret"),
     "source rotate NAME": ("source rotate prod", 2, "secret"),
-    "source rotate NAME for each source": ("source rotate prod", 2, "secret"),
     "source resume X": ("source resume prod", 0, "Resumed"),
-    "source resume NAME": ("source resume prod", 0, "Resumed"),
     "coverage": ("", 0, "Wiz.Issues"),
     "coverage --measure": ("", 0, "Wiz.Issues"),
     "pull": ("", 0, "Wiz.Audit"),
@@ -191,3 +187,9 @@ def test_a_command_of_a_document_lacks_nothing() -> None:
     ]
     assert len(found) > 20
     assert {(page, each) for page, each in found if lacking_in(shlex.split(each)) is not None} == set()
+
+
+def test_a_message_about_one_source_names_it() -> None:
+    """NAME stands only in what is said once for each source."""
+    unnamed = {place for place, words in ALL if "NAME" in words.split()}
+    assert {place.partition(":")[0] for place in unnamed} == {"secret.py"}

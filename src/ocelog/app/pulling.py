@@ -24,6 +24,7 @@ from ocelog.model import SWEEPING, Origin, Slice, SliceState
 from ocelog.pull.puller import Drained
 from ocelog.pull.stream import Stream
 from ocelog.times import to_us
+from ocelog.units import write_list
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at whether sources were added, changed, paused or removed."""
@@ -103,9 +104,11 @@ class PullLoop:
             log.info("source taken up", source=names[source_id])
         assembly = self.work.assembly
         if self.work.only is None and not streams and (first or self._read_names) and not assembly.damaged:
-            if assembly.installation.ledger.sources.listed():
+            known = assembly.installation.ledger.sources.listed()
+            if known:
                 reason = "All sources are paused."
-                todo = "Go on with one of them in another terminal: ocelog source resume NAME"
+                resume = write_list((f"ocelog source resume {row.id}" for row in known), "or")
+                todo = f"Go on in another terminal: {resume}"
             else:
                 reason, todo = "There is no source yet.", "Add one in another terminal: ocelog source add"
             log.warning("nothing to read", reason=reason, todo=todo)

@@ -160,7 +160,7 @@ def stream_statuses(ledger: Ledger, now: datetime | None = None) -> list[StreamS
         else:
             # Which log types it reads is not known any more: those that it has read.
             stood = [_stream_status(ledger, row, log_type, stream, now) for log_type, stream in rows.items()]
-            found += [_broken(each, error) for each in stood or [_stream_status(ledger, row, "?", None, now)]]
+            found += [_broken(each, row.id, error) for each in stood or [_stream_status(ledger, row, "?", None, now)]]
     return found
 
 
@@ -177,10 +177,9 @@ def _is_of_the_past(each: Slice) -> bool:
     return each.state is SliceState.WAITING and each.origin is not Origin.LIVE and each.sweep_round <= 1
 
 
-def _broken(each: StreamStatus, error: ConfigError) -> StreamStatus:
-    return replace(
-        each, state="broken", needs_attention=True, error=str(error), todo="Do what the message says.", error_at=None
-    )
+def _broken(each: StreamStatus, source_id: str, error: ConfigError) -> StreamStatus:
+    todo = f"Do what the message says. To change its settings: ocelog source edit {source_id} --help"
+    return replace(each, state="broken", needs_attention=True, error=str(error), todo=todo, error_at=None)
 
 
 def sweeps(ledger: Ledger) -> dict[str, Sweep]:

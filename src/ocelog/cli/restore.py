@@ -7,6 +7,7 @@ import typer
 
 from ocelog.app.backup import restore
 from ocelog.installation import config
+from ocelog.secret import ENTER_EACH_AGAIN
 
 
 def command(
@@ -35,5 +36,5 @@ def command(
         typer.echo(
             f"The key is not in the backup: put it at {made.home / 'key'}, or set OCELOG_KEY or OCELOG_KEY_FILE."
         )
-        typer.echo("If it is lost: ocelog init, then ocelog source rotate NAME for each source.")
+        typer.echo(f"If it is lost: `ocelog init`, and {ENTER_EACH_AGAIN}.")
     typer.echo("To go on: ocelog pull")

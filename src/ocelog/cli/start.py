@@ -8,6 +8,7 @@ import typer
 from ocelog.cli import show
 from ocelog.installation import config
 from ocelog.installation.making import make
+from ocelog.secret import ENTER_EACH_AGAIN
 
 
 def command(
@@ -39,7 +40,7 @@ def command(
     if made.new_key is not None:
         typer.echo(f"Made the key {made.new_key}: it opens the secrets in the ledger. Keep a copy apart from backups.")
         if not made.new:
-            show.remark("It is a new key: enter each source's secret again with `ocelog source rotate NAME`.")
+            show.remark(f"It is a new key: {ENTER_EACH_AGAIN}.")
     if place != config.home_path().resolve():
         typer.echo(f"Set OCELOG_HOME={place} for every other command.")
     typer.echo("Next: ocelog source add")

@@ -9,10 +9,11 @@ from pathlib import Path
 from ocelog.errors import HomeError
 from ocelog.files import check_regular, disk_full
 from ocelog.ledger.vault import KEY_BYTES
+from ocelog.secret import ENTER_EACH_AGAIN
 
 MADE_ANEW = (
-    "Put the right one back; or make a new one with `ocelog init`, which renames this one, and enter the secrets "
-    "again: ocelog source rotate NAME. No data is lost."
+    "Put the right one back; or make a new one with `ocelog init`, which renames this one, and "
+    f"{ENTER_EACH_AGAIN}. No data is lost."
 )
 """What to do about the key of a home."""
 _GIVEN = "Put the right one back."
@@ -94,7 +95,7 @@ def read_key(path: Path, *, guarded: bool = False, otherwise: str = _GIVEN) -> b
     except OSError as error:
         raise HomeError(
             f"The key {path} cannot be read ({error.strerror}). Put it back; if it is lost, make a new one with "
-            "`ocelog init` and enter the secrets again: ocelog source rotate NAME. No data is lost."
+            f"`ocelog init`, and {ENTER_EACH_AGAIN}. No data is lost."
         ) from error
     if mode & _OTHERS and not guarded:
         raise HomeError(f"The key {path} may be read by other users (mode {mode:o}); type: chmod 600 {path}")

@@ -54,9 +54,9 @@ class Vault:
             this = (_t.source_id == source_id, _t.name == name)
             row = tx.execute(select(_t.sealed, _t.reference).where(*this)).one_or_none()
         if row is None:
-            raise HomeError(f"The ledger has no {name} for this source. {_ENTER_AGAIN}")
+            raise HomeError(f"The ledger has no {name} for this source. {_enter_again(source_id)}")
         if row.reference is not None:
-            return _read(row.reference)
+            return _read(row.reference, source_id)
         return self._unseal(source_id, name, row.sealed)
 
     def forget(self, source_id: str, name: str) -> None:
@@ -71,7 +71,9 @@ class Vault:
         try:
             plain = AESGCM(self._key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _row_name(source_id, name))
         except (InvalidTag, ValueError) as error:
-            raise HomeError(f"The key does not open this source's {name}: it is another key. {_ENTER_AGAIN}") from error
+            raise HomeError(
+                f"The key does not open this source's {name}: it is another key. {_enter_again(source_id)}"
+            ) from error
         return Secret(plain.decode())
 
 
@@ -107,10 +109,11 @@ def file_mark(place: str | Path | None) -> str:
     return "" if found is None else f"{found.st_ino}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
 
 
-_ENTER_AGAIN = (
-    "Put the right key back, or enter the secret again: ocelog source rotate NAME. No data is lost, and nothing is "
-    "pulled again."
-)
+def _enter_again(source_id: str) -> str:
+    return (
+        f"Put the right key back, or enter the secret again: ocelog source rotate {source_id}. No data is lost, and "
+        "nothing is pulled again."
+    )
 
 
 def _row_name(source_id: str, name: str) -> bytes:
@@ -134,26 +137,26 @@ def _check(reference: str) -> tuple[str, str]:
     return kind, place
 
 
-def _read(reference: str) -> Secret:
+def _read(reference: str, source_id: str) -> Secret:
     kind, place = _check(reference)
-    text = _from_file(place) if kind == "file" else os.environ.get(place, "")
+    text = _from_file(place, source_id) if kind == "file" else os.environ.get(place, "")
     text = text.strip("\r\n")
     if not text:
-        raise HomeError(f"{reference} holds no secret; set it, or name another: ocelog source rotate NAME.")
+        raise HomeError(f"{reference} holds no secret; set it, or name another: ocelog source rotate {source_id}.")
     return Secret(text)
 
 
-def _from_file(place: str) -> str:
+def _from_file(place: str, source_id: str) -> str:
     try:
         with Path(place).open("rb") as file:
             raw = file.read(_LONGEST + 1)
         if len(raw) > _LONGEST:
-            raise HomeError(f"{place} is too long for a secret; name another: ocelog source rotate NAME.")
+            raise HomeError(f"{place} is too long for a secret; name another: ocelog source rotate {source_id}.")
         return raw.decode()
     except OSError as error:
         raise HomeError(
             f"The secret's file {place} cannot be read ({error.strerror}); make it readable for this user, or name "
-            "another: ocelog source rotate NAME."
+            f"another: ocelog source rotate {source_id}."
         ) from error
     except UnicodeDecodeError:
-        raise HomeError(f"{place} is not UTF-8 text; name another: ocelog source rotate NAME.") from None
+        raise HomeError(f"{place} is not UTF-8 text; name another: ocelog source rotate {source_id}.") from None

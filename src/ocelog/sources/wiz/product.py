@@ -93,7 +93,7 @@ def _choose(before: SourceSettings | None, given: Mapping[str, Any]) -> WizSetti
     if not all(str(each).strip() for each in given.get("projects") or ()):
         raise ConfigError(
             "--project: an empty id names no project. Leave the option out to read all of them; for a source that "
-            "is limited to some: ocelog source edit NAME --no-project"
+            "is limited to some, give --no-project."
         )
     return changed(before, given) if isinstance(before, WizSettings) else from_mapping(given)
 

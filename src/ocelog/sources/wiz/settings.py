@@ -131,9 +131,7 @@ def changed(settings: WizSettings, changes: Mapping[str, Any]) -> WizSettings:
 def demand_ca_file(path: str) -> None:
     """Raise ConfigError if there is no such file."""
     if not Path(path).is_file():
-        raise ConfigError(
-            f"The CA file {path} is not there: put it back, or name another (ocelog source edit NAME --ca-file FILE)."
-        )
+        raise ConfigError(f"The CA file {path} is not there: put it back, or name another with --ca-file.")
 
 
 def _log_type(name: object) -> str:
