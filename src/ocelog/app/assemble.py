@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
@@ -16,6 +17,7 @@ from ocelog.lake.lake import FileLake
 from ocelog.lake.storage.scratch import clear_abandoned
 from ocelog.lake.upkeep.maintenance import Maintenance
 from ocelog.lake.write.publish import Publisher
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import Kind, SourceRow
 from ocelog.product import Connector, SourceSettings
 from ocelog.pull.clock import ApiClock
@@ -53,6 +55,11 @@ def maintenance(installation: Installation, *, trust_clock: bool = False) -> Mai
     )
 
 
+def publisher(home: Path, ledger: Ledger) -> Publisher:
+    """Return what publishes the tables of the home at this path, whose ledger is open."""
+    return Publisher(home, ledger.lake, table_schemas())
+
+
 @dataclass(slots=True, kw_only=True)
 class Assembly:
     """An open installation's lake, and its streams as the ledger has them now."""
@@ -72,7 +79,7 @@ class Assembly:
         home, ledger = self.installation.home.path, self.installation.ledger
         schemas = table_schemas()
         self.lake = FileLake(home, ledger.lake, schemas)
-        self.publisher = Publisher(home, ledger.lake, schemas)
+        self.publisher = publisher(home, ledger)
 
     def take_over(self) -> None:
         """Begin where the last process of this home ended, or was killed; call this, holding the home, before it lands.

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ocelog.app.assemble import publisher
 from ocelog.app.log_types import table_schemas
 from ocelog.app.other_tools import tables_change
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
@@ -24,7 +25,6 @@ from ocelog.lake.storage.checksums import damage, damaged, unreadable
 from ocelog.lake.storage.disk import make_directory, refusal, sync_directory
 from ocelog.lake.upkeep.inspect import inspect
 from ocelog.lake.upkeep.relocate import begin_elsewhere, table_files
-from ocelog.lake.write.publish import Publisher
 from ocelog.ledger.database.open import absolute
 from ocelog.ledger.ledger import Ledger
 from ocelog.times import rfc3339
@@ -296,7 +296,7 @@ def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Resto
     try:
         with tables_change(real):
             ledger.outrun(_OUTRUN)
-            Publisher(real, ledger.lake, table_schemas()).reconcile()
+            publisher(real, ledger).reconcile()
             found = inspect(real, ledger.lake, table_schemas())
             if found:
                 raise HomeError(f"The restored home is not complete: {found[0].text}")

@@ -1,13 +1,13 @@
 """How a source goes with every row of it."""
 
 from ocelog.app import sources
+from ocelog.app.assemble import publisher
 from ocelog.app.log_types import table_schemas
 from ocelog.app.other_tools import tables_change
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
 from ocelog.lake.upkeep.purge import delete_rows
 from ocelog.lake.write.parts import discard, parts_of_claims
-from ocelog.lake.write.publish import Publisher
 from ocelog.model import SourceRow
 
 
@@ -17,10 +17,10 @@ def purge(installation: Installation, row: SourceRow) -> None:
     with held(home, f"ocelog source remove {row.id} --purge"), tables_change(home.path):
         sources.begin_purge(installation, row)
         schemas = table_schemas()
-        publisher = Publisher(home.path, ledger.lake, schemas)
+        publishing = publisher(home.path, ledger)
         for table in schemas:
             # All rows go through the table, so that one commit is the one place where they end.
-            publisher.publish(table, force=True)
+            publishing.publish(table, force=True)
             delete_rows(home.path, table, row.id)
         # Before the ledger forgets which files those are.
         for path in _landed(installation, row.id):

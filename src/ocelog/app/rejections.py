@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from itertools import count, groupby
 
+from ocelog.app.assemble import publisher
 from ocelog.app.claims import claims
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.shaping import shaper_of
@@ -16,7 +17,6 @@ from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.sql import literal
-from ocelog.lake.write.publish import Publisher
 from ocelog.model import Claim, Origin, table_name
 from ocelog.pull.landing import WITHOUT_ERRORS, Lander
 from ocelog.pull.memory import Memory
@@ -84,7 +84,7 @@ def replay(installation: Installation) -> Replayed:
     """
     with held(installation.home, "ocelog rejections --replay"), claims(installation, _REPLAY) as claim:
         schemas = table_schemas()
-        Publisher(installation.home.path, installation.ledger.lake, schemas).reconcile()
+        publisher(installation.home.path, installation.ledger).reconcile()
         lake = FileLake(installation.home.path, installation.ledger.lake, schemas)
         found = Replayed(tried=0, events=0, repeats=0, still_rejected=0, sent_with_errors=0)
         for everything in stored(installation):

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
+from ocelog.app.assemble import publisher
 from ocelog.app.claims import claims
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.other_tools import tables_change
@@ -23,12 +24,11 @@ from ocelog.lake.read.scan import opened
 from ocelog.lake.read.snapshot import Snapshots
 from ocelog.lake.storage.checksums import damage
 from ocelog.lake.storage.leftovers_note import note_path, noted
-from ocelog.lake.upkeep import repair as tables
+from ocelog.lake.upkeep import repair as table_repair
 from ocelog.lake.upkeep.inspect import inspect
 from ocelog.lake.upkeep.maintenance import expire_soon
 from ocelog.lake.write.damage import lost_part
 from ocelog.lake.write.parts import cursor_range, write_part
-from ocelog.lake.write.publish import Publisher
 from ocelog.model import REJECTIONS, Claim, GivenUp, Kind, NewPart, Part, Slice, SourceRow, table_name
 from ocelog.pull.part_names import part_name, read_part_name
 from ocelog.times import from_us
@@ -85,7 +85,7 @@ def repair(installation: Installation, *, dry_run: bool) -> Repair:
         with claims(installation, "repair") as claim:
             _plan_again(installation, done, lost if dry_run else (), claim)
         if not dry_run and not done.left:
-            Publisher(installation.home.path, installation.ledger.lake, table_schemas()).reconcile()
+            publisher(installation.home.path, installation.ledger).reconcile()
     return done
 
 
@@ -96,12 +96,12 @@ def _mend_metadata(installation: Installation, done: Repair) -> frozenset[str]:
     """
     home, schemas = installation.home.path, table_schemas()
     unread = set[str]()
-    if not tables.catalog_is_whole(home):
+    if not table_repair.catalog_is_whole(home):
         done.lines.append("The catalog of the lake is damaged: a new one is made from the tables' metadata.")
         if done.dry_run:
             unread.update(schemas)
         else:
-            tables.begin_catalog(home, schemas)
+            table_repair.begin_catalog(home, schemas)
     for table, schema in schemas.items():
         try:
             TableStates(home).state(table)
@@ -118,14 +118,14 @@ def _mend_metadata(installation: Installation, done: Repair) -> frozenset[str]:
 def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: str, done: Repair) -> None:
     home, ledger = installation.home.path, installation.ledger
     removed = ledger.lake.removed_through(table)
-    known = [each for each in tables.candidates(home, table) if each.ledger_id in {None, ledger.id}]
+    known = [each for each in table_repair.candidates(home, table) if each.ledger_id in {None, ledger.id}]
     base = next((each for each in known if each.whole and each.mark >= removed), None)
     mark = max([removed, *(each.mark for each in known)])
     if base is not None:
         done.lines.append(f"{table}: {_first(why)} Its newest intact metadata, {base.location.name}, is used.")
         if not done.dry_run:
             waiting = [part for part in ledger.lake.parts(table) if part.sequence > base.mark]
-            tables.go_back(home, table, str(base.location), waiting=waiting, sources=[*_sources(installation)])
+            table_repair.go_back(home, table, str(base.location), waiting=waiting, sources=[*_sources(installation)])
             ledger.lake.unpublish(table, base.mark)
             # Rows that were too old for its retention may be back: they go at the next occasion.
             expire_soon(home, table)
@@ -137,7 +137,7 @@ def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: 
     if done.dry_run:
         return
     sources = [*_sources(installation)]
-    made = tables.rebuild(home, table, schema, mark=(ledger.id, mark), waiting=waiting, sources=sources)
+    made = table_repair.rebuild(home, table, schema, mark=(ledger.id, mark), waiting=waiting, sources=sources)
     ledger.lake.unpublish(table, mark)
     expire_soon(home, table)
     kept = sum(part.rows for part in waiting)
@@ -185,7 +185,7 @@ def _give_up_files(installation: Installation, done: Repair, unread: frozenset[s
                 done.left.append(found.text)
     if not done.dry_run:
         for table, paths in files.items():
-            tables.drop_files(home, table, set(paths))
+            table_repair.drop_files(home, table, set(paths))
     return lost
 
 
