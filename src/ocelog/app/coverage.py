@@ -79,7 +79,7 @@ def to_measure(installation: Installation, streams: Sequence[Stream]) -> list[St
     """Return those of `streams` that a sweep has read completely since they were last measured.
 
     Also those that were never measured, once all of their past has been read, and those that were long ago: something
-    may have been made good since. A log type that is never swept, such as audit, is measured with its source's others.
+    may have been read since. A log type that is never swept, such as audit, is measured with its source's others.
     """
     swept = {
         (each.source_id, each.log_type)

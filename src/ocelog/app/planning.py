@@ -128,7 +128,7 @@ def plan_time_range(ledger: Ledger, stream: Stream, stretch: TimeRange) -> None:
         until=until,
     )
     drained = ledger.pulling.slices(source_id=source_id, log_type=log_type, states={SliceState.DRAINED})
-    # What was short by another date, a sweep's, is made good only by asking by that date.
+    # What was short by another date, a sweep's, is found only by asking by that date.
     short = [each.by for each in still_short(drained) if each.since < until and since < each.until]
     slices = [replace(blank, by=by) for by in dict.fromkeys((blank.by, *stream.kind.also_live_by, *short))]
     marks = ledger.pulling.marks(source_id, log_type)

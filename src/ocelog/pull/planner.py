@@ -265,7 +265,7 @@ def unread_since(left: Collection[Slice], slices: Collection[Slice]) -> Iterator
 def still_short(slices: Collection[Slice]) -> tuple[Slice, ...]:
     """Return the slices that were drained short and have not been read again in full since.
 
-    `slices` are all of one stream. One is made good by later slices of the same request that cover it together.
+    `slices` are all of one stream. Later slices of the same request that cover one together replace it.
     """
     drained = [s for s in slices if s.state is SliceState.DRAINED]
     return tuple(s for s in drained if s.short_by and not _covered(s, [d for d in drained if d.id > s.id]))
@@ -274,7 +274,7 @@ def still_short(slices: Collection[Slice]) -> tuple[Slice, ...]:
 def _covered(slice_: Slice, later: Collection[Slice]) -> bool:
     reached = slice_.since
     for other in sorted(later, key=lambda s: s.since):
-        # A sweep asks for open records only, so it makes good nothing but a sweep.
+        # A sweep asks for open records only, so it replaces nothing but a sweep.
         asks = other.by == slice_.by and (other.origin is not Origin.SWEEP or slice_.origin is Origin.SWEEP)
         asks = asks and other.narrowed in (None, slice_.narrowed)
         if asks and not other.short_by and other.since <= reached:
