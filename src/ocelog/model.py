@@ -381,3 +381,41 @@ class Marks:
     """The last one holds for the present offset."""
     sweep_round: int = 0
     """How many sweeps were planned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """What one stream has to be read."""
+
+    rank: int | None
+    """How pressing the first is that may be taken now: 0 is live, then sweep, backfill, parked; None: there is none."""
+    free_at: datetime
+    """When the first slice is both due and nobody's. In the past without a rank: another slice keeps it waiting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRow:
+    """A stream's marks, its figures since it began, and what is wrong with it. Only lost rejections lower a count."""
+
+    marks: Marks
+    events: int
+    repeats: int
+    rejections: int
+    unknown_fields: Mapping[str, int]
+    """Fields that the schema does not have -> how many records carried them."""
+    refused: frozenset[str]
+    """Fields that this account may not ask for, by the last answer."""
+    last_success_us: int | None
+    """When something landed last, by our clock."""
+    last_event_us: int | None
+    trouble: str | None
+    """What went wrong last; None: nothing since the last success."""
+    trouble_kind: str | None
+    trouble_todo: str | None
+    trouble_us: int | None
+    total_off_by: int | None = None
+    """Its totals count up to this many records that the source does not show; None: they are right, as far as known."""
+    total_off_us: int | None = None
+    """When that was last confirmed, by our clock."""
+    total_off_since_us: int | None = None
+    """When it was first found."""

@@ -10,9 +10,8 @@ from bookkeeping.races import at_once, written
 from bookkeeping.records import ISSUES, NOW, Clock, landing, next_due, planned, slice_of, taken
 from ocelog.errors import HaltError, SourceUnavailableError
 from ocelog.ledger.ledger import Ledger
-from ocelog.ledger.rows.slices import LONGEST_WAITS, Due
-from ocelog.model import Checkpoint, Origin, Slice, SliceState
-from ocelog.pull.slices import parked, postponed
+from ocelog.model import Checkpoint, Due, Origin, Slice, SliceState
+from ocelog.pull.slices import LONGEST_WAITS, parked, postponed
 
 HOUR = timedelta(hours=1)
 LEASE = timedelta(minutes=10)

@@ -18,7 +18,7 @@ from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
 from ocelog.lake.upkeep.cleaning import clean
 from ocelog.ledger.ledger import Ledger
-from ocelog.ledger.rows.slices import holder_of
+from ocelog.ledger.pulling import holder_of
 
 OBSERVED = datetime(2026, 8, 2, tzinfo=UTC)
 RECORD = {"id": "late-1", "createdAt": "2026-08-01T00:00:00Z", "updatedAt": "2026-08-01T01:00:00Z", "status": "OPEN"}

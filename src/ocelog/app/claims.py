@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 
 from ocelog.errors import OcelogError
 from ocelog.installation.opening import Installation
-from ocelog.ledger.rows.slices import holder_of
+from ocelog.ledger.pulling import holder_of
 from ocelog.model import Claim
 
 

@@ -19,8 +19,8 @@ from ocelog.dispatch.fair import StreamKey, next_stream
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import LostFenceError, OcelogError, SourceThrottledError, TransientError
 from ocelog.ledger.ledger import Ledger
-from ocelog.ledger.rows.slices import Due, holder_of
-from ocelog.model import SWEEPING, Origin, Slice, SliceState
+from ocelog.ledger.pulling import holder_of
+from ocelog.model import SWEEPING, Due, Origin, Slice, SliceState
 from ocelog.pull.puller import Drained
 from ocelog.pull.stream import Stream
 from ocelog.times import to_us

@@ -8,8 +8,6 @@ from ocelog import errors
 from ocelog.app.source_settings import damage, product_title, source_settings, stream_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
 from ocelog.ledger.ledger import Ledger
-from ocelog.ledger.rows.slices import LONGEST_WAITS
-from ocelog.ledger.rows.streams import StreamRow
 from ocelog.model import (
     ALL_LOGS,
     PUBLISH,
@@ -21,10 +19,12 @@ from ocelog.model import (
     Slice,
     SliceState,
     SourceRow,
+    StreamRow,
     TableFault,
     table_name,
 )
 from ocelog.pull.planner import complete_through, still_short, unread_since
+from ocelog.pull.slices import LONGEST_WAITS
 from ocelog.pull.sweep import Sweep as SweepRound
 from ocelog.times import CLOCKS_APART, from_us, has_passed
 from ocelog.units import write_instant
@@ -34,6 +34,10 @@ _PATIENCE = timedelta(hours=1)
 
 
 _CLOCK_OFF = timedelta(minutes=1)
+"""A clock that differs by more from the source's is shown, so that a person sets it while nothing depends on it yet.
+
+Rows expire until it differs by `expiry.CLOCK_OFF`: a few minutes do not matter to a retention of days.
+"""
 _NO_POLL = timedelta(0)
 _LATE = timedelta(minutes=5)
 """By how much more than the settings say a table may be published late, whatever lag is allowed."""

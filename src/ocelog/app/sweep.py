@@ -20,7 +20,7 @@ from ocelog.errors import ConfigError, HaltError, LostFenceError, OcelogError, O
 from ocelog.installation.home_lock import held, holder
 from ocelog.installation.opening import Installation
 from ocelog.ledger.ledger import Ledger
-from ocelog.ledger.rows.slices import holder_of
+from ocelog.ledger.pulling import holder_of
 from ocelog.model import Slice, SliceState, table_name
 from ocelog.pull.planner import plan_sweep, sweep_wanted
 from ocelog.pull.stream import Stream

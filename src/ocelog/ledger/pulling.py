@@ -1,5 +1,7 @@
 """Streams, their slices, and who may land what: the ledger as pulling uses it."""
 
+import os
+import socket
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
@@ -7,11 +9,14 @@ from ocelog.errors import LostFenceError
 from ocelog.ledger.database.clocks import check_clocks
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import claims, landing, parking, slices, streams
-from ocelog.ledger.rows.slices import Due
-from ocelog.ledger.rows.streams import StreamRow
-from ocelog.model import Claim, Marks, Slice, SliceState, StreamFaults
+from ocelog.model import Claim, Due, Marks, Slice, SliceState, StreamFaults, StreamRow
 from ocelog.pull.ports import LEASE, Behind, Landed, Landing
 from ocelog.times import from_us, to_us
+
+
+def holder_of(home_id: str) -> str:
+    """Return who holds what this process reads: the home first, so that its next process can let go of it."""
+    return f"{home_id}/{socket.gethostname()}:{os.getpid()}"
 
 
 class SliceLedger:

@@ -1,9 +1,7 @@
 """Which slices there are, who holds them, and how they move, split and park."""
 
-import os
-import socket
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -30,25 +28,14 @@ from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import AT_ONCE, batches
 from ocelog.ledger.database.dialects import bounded, later
-from ocelog.model import Checkpoint, Origin, Slice, SliceState
+from ocelog.model import Checkpoint, Due, Origin, Slice, SliceState
 from ocelog.pull.ports import LEASE
+from ocelog.pull.slices import LONGEST_WAITS
 from ocelog.times import CLOCKS_APART, from_us, to_us
 
-LONGEST_WAITS = {SliceState.WAITING: timedelta(hours=1), SliceState.PARKED: timedelta(days=1)}
-"""How long a slice may have to wait for its next try: what a source asked for at most, and a day for what is parked."""
 _CHECKPOINT_FIELDS = frozenset(field.name for field in fields(Checkpoint))
 _ORDER = {Origin.LIVE: 0, Origin.SWEEP: 1, Origin.VERIFY: 1, Origin.INFER: 1, Origin.BACKFILL: 2}
 _s = tables.slices.c
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
-    """What one stream has to be read."""
-
-    rank: int | None
-    """How pressing the first is that may be taken now: 0 is live, then sweep, backfill, parked; None: there is none."""
-    free_at: datetime
-    """When the first slice is both due and nobody's. In the past without a rank: another slice keeps it waiting."""
 
 
 def due(tx: Connection, now_us: int) -> dict[tuple[str, str], Due]:
@@ -182,13 +169,11 @@ def release(tx: Connection, slice_: Slice) -> None:
     tx.execute(_MINE, {**mine, "holder": None, "leased_until_us": None})
 
 
-def holder_of(home_id: str) -> str:
-    """Return who holds what this process reads: the home first, so that its next process can let go of it."""
-    return f"{home_id}/{socket.gethostname()}:{os.getpid()}"
-
-
 def release_home(tx: Connection, home_id: str) -> None:
-    """Let go of the slices that holders of a home have; what others hold is theirs until its lease lapses."""
+    """Let go of the slices that holders of a home have; what others hold is theirs until its lease lapses.
+
+    A holder's name begins with its home.
+    """
     ours = _s.holder.startswith(f"{home_id}/", autoescape=True)
     tx.execute(update(tables.slices).where(ours).values(holder=None, leased_until_us=None))
 
@@ -263,9 +248,9 @@ _KEPT_FAILING = _KEPT.values(failing_us=case((_s.failing_us <= _NOW, _s.failing_
 
 
 def lost(slice_: Slice) -> LostFenceError:
-    """Return what a holder is told whose slice is another's by now, or gone."""
+    """Return what a holder is told whose slice another has taken, or is gone."""
     return LostFenceError(
-        f"Slice {slice_.id} of {slice_.log_type} has another holder than fence {slice_.fence} by now; "
+        f"Slice {slice_.id} of {slice_.log_type} was taken by another process (fence {slice_.fence} is outdated); "
         "nothing was landed or moved."
     )
 

@@ -1,7 +1,6 @@
 """How far each stream's planning has come, and its status."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,38 +11,10 @@ from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.ledger.rows import slices as slice_rows
 from ocelog.ledger.rows import sweeps
-from ocelog.model import Covered, Marks, Origin, Slice, StreamFaults
+from ocelog.model import Covered, Marks, Origin, Slice, StreamFaults, StreamRow
 from ocelog.times import from_us, to_us
 
 _s = tables.streams.c
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamRow:
-    """A stream's marks, its figures since it began, and what is wrong with it. Only lost rejections lower a count."""
-
-    marks: Marks
-    events: int
-    repeats: int
-    rejections: int
-    unknown_fields: Mapping[str, int]
-    """Fields that the schema does not have -> how many records carried them."""
-    refused: frozenset[str]
-    """Fields that this account may not ask for, by the last answer."""
-    last_success_us: int | None
-    """When something landed last, by our clock."""
-    last_event_us: int | None
-    trouble: str | None
-    """What went wrong last; None: nothing since the last success."""
-    trouble_kind: str | None
-    trouble_todo: str | None
-    trouble_us: int | None
-    total_off_by: int | None = None
-    """Its totals count up to this many records that the source does not show; None: they are right, as far as known."""
-    total_off_us: int | None = None
-    """When that was last confirmed, by our clock."""
-    total_off_since_us: int | None = None
-    """When it was first found."""
 
 
 def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -> list[Slice]:
