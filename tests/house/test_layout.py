@@ -4,8 +4,10 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,6 +66,33 @@ def test_what_changes_files_of_tables_keeps_the_views_for_other_tools_as_they_ar
         upkeep = set(re.findall(r"ocelog\.lake\.upkeep(?:\.| import )(\w+)", text)) - reads_only
         changes = ".publish(" in text or (upkeep and path.stem != "assemble")
         assert not changes or "tables_change(" in text, path
+
+
+def contracts() -> dict[str, dict[str, Any]]:
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    return {each["name"]: each for each in found}
+
+
+def faces() -> list[str]:
+    """Return the folders above app/: what people and programs see of it."""
+    layers = contracts()["Dependencies point down; the edges do not know each other"]["layers"]
+    return [face.strip() for layer in layers[: layers.index("app")] for face in layer.split("|")]
+
+
+def test_the_contract_of_faces_covers_each_of_them() -> None:
+    contract = contracts()["A face parses, calls and renders: what is done is in app/"]
+    assert contract["source_modules"] == [f"ocelog.{face}" for face in faces()]
+
+
+def test_no_face_reaches_for_the_ledger() -> None:
+    found = [
+        f"{relative(path)}:{node.lineno}: {ast.unparse(node)}"
+        for face in faces()
+        for path in sorted((ROOT / "src/ocelog" / face).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "ledger"
+    ]
+    assert found == [], "what is done with it is a use case: a function in app/"
 
 
 def test_settings_are_read_in_one_place() -> None:

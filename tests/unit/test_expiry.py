@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ocelog.app.expiry import expiry_now
-from ocelog.app.sources import row_of, with_pause
+from ocelog.app.sources import row_of
 from ocelog.errors import HomeError
 from ocelog.ledger.ledger import Ledger
 from ocelog.sources.wiz.settings import from_mapping
@@ -69,7 +69,7 @@ def test_what_a_source_said_that_is_not_read_any_more_does_not_count(ledger: Led
     planned(ledger, NOW, source="other")
     row = ledger.sources.find("prod")
     assert row is not None
-    ledger.sources.save(with_pause(row, paused=True))
+    ledger.sources.save(replace(row, paused=True))
     assert expiry_now(ledger, NOW) == NOW
     ledger.sources.save(row)
     ledger.sources.remove("prod")

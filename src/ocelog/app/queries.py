@@ -1,6 +1,6 @@
 """SQL on the lake and on what is known of it, as every face asks it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from ocelog.app.ledger_views import ledger_tables
@@ -9,7 +9,7 @@ from ocelog.installation.opening import Installation
 from ocelog.lake.query.queries import Answer, Limits, Queries
 from ocelog.lake.read.saved_views import saved_views
 
-__all__ = ["Answer", "Limits", "ask"]
+__all__ = ["Answer", "Limits", "ask", "remarks"]
 
 
 @contextmanager
@@ -25,3 +25,19 @@ def ask(
     queries = Queries(home, ledger, table_schemas(), extras=ledger_tables(installation), saved=saved_views())
     with queries.run(sql, limits=limits, trusted=trusted) as answer:
         yield answer
+
+
+def remarks(installation: Installation, tables: Collection[str]) -> list[str]:
+    """Return what whoever asks `tables` should know: which rows are lost, and which are not read yet."""
+    if not tables:
+        return []
+    # The ledger takes half of the time that a short query takes.
+    from ocelog.app.status import lost_lines, sweeps  # noqa: PLC0415 - see above
+
+    lines = lost_lines(installation.ledger, tables)
+    if any(name.endswith("_current") for name in tables):
+        lines += [
+            f"{stream}: the first sweep has read {sweep}. Until it is done, _current lacks the rest."
+            for stream, sweep in sweeps(installation.ledger).items()
+        ]
+    return lines

@@ -91,6 +91,17 @@ class Pulled:
         return 3 if errors or self.waiting or self.unasked else 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePublished:
+    """What `publish` brought into a table."""
+
+    table: str
+    parts: int
+    rows: int
+    left: int
+    """Parts that still wait."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Service:
     """The loops over one open assembly, whose home this process holds."""
@@ -228,6 +239,19 @@ class Service:
         if not self.stop():
             self._in_a_thread(self._work.faults.flush)
         return self._work.faults.errors.get(self.publishing.name) or self.publishing.error
+
+    def publish(self) -> list[TablePublished]:
+        """Publish everything that waits; return what came into each table. Raises what went wrong."""
+        ledger, tables = self.assembly.installation.ledger.lake, self.assembly.lake.schemas
+        before = {table: ledger.unpublished(table) for table in tables}
+        error = self.publish_all()
+        if error is not None:
+            raise error
+        left = {table: ledger.unpublished(table)[0] for table in tables}
+        return [
+            TablePublished(table=table, parts=before[table][0] - left[table], rows=before[table][1], left=left[table])
+            for table in tables
+        ]
 
     def _finish(self, loop: Loop) -> None:
         """Have `loop` do what is left, in a thread, so that a signal is heard meanwhile."""

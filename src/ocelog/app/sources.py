@@ -69,6 +69,16 @@ def product_of(row: SourceRow) -> Product:
     return SOURCES[source_settings(row).product]
 
 
+def listed(installation: Installation, *, removed: bool = False) -> list[SourceRow]:
+    """Return every source, those that were removed only if asked for."""
+    return installation.ledger.sources.listed(removed=removed)
+
+
+def secret_kept(installation: Installation, row: SourceRow) -> str | None:
+    """Return where the secret of a source is kept, None if there is none."""
+    return installation.ledger.sources.secret_kept(row.id, SECRET_NAME)
+
+
 def find(installation: Installation, name: str, *, removed: bool = False) -> SourceRow:
     """Return the source called `name` (or with that id), a removed one only if asked for.
 
@@ -200,11 +210,6 @@ def sweep_again(installation: Installation, before: SourceRow, after: SourceRow)
         if stream.marks.swept_at is not None:
             installation.ledger.pulling.plan(stream.marks, sweep_wanted(stream.marks), [])
     return True
-
-
-def with_pause(row: SourceRow, *, paused: bool) -> SourceRow:
-    """Return `row`, paused or not."""
-    return replace(row, paused=paused)
 
 
 def shows_more(before: SourceRow, after: SourceRow) -> bool:

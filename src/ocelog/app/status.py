@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from ocelog import errors
 from ocelog.app.source_settings import damage, product_title, source_settings, stream_settings
 from ocelog.errors import ConfigError, SourceThrottledError, TransientError
+from ocelog.installation.opening import Installation
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import (
     ALL_LOGS,
@@ -168,12 +169,10 @@ def stream_statuses(ledger: Ledger, now: datetime | None = None) -> list[StreamS
     return found
 
 
-def caught_up(ledger: Ledger, source_id: str, log_type: str) -> tuple[datetime | None, int]:
+def caught_up(installation: Installation, source_id: str, log_type: str) -> tuple[datetime | None, int]:
     """Return through when a stream is complete, and how many time ranges of its past are left to read."""
-    marks, slices = (
-        ledger.pulling.marks(source_id, log_type),
-        ledger.pulling.slices(source_id=source_id, log_type=log_type),
-    )
+    ledger = installation.ledger.pulling
+    marks, slices = ledger.marks(source_id, log_type), ledger.slices(source_id=source_id, log_type=log_type)
     return complete_through(marks, slices), sum(map(_is_of_the_past, slices))
 
 

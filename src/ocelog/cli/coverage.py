@@ -4,11 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app import sources
-from ocelog.app.assemble import Assembly
-from ocelog.app.coverage import measure_each
-from ocelog.app.source_settings import damage, source_settings
-from ocelog.app.status import Gap, coverage
+from ocelog.app.coverage_report import coverage_report
+from ocelog.app.status import Gap
 from ocelog.cli import completion, logs, show
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
@@ -36,40 +33,24 @@ def command(
     """
     if output not in {"table", "json"}:
         raise ConfigError(f"invalid -o {output}: use table or json.")
-    failed = list[str]()
     with opened(reading=not measure_now) as installation:
-        row = None if source is None else sources.find(installation, source)
         if measure_now:
             logs.configure(installation.settings, quiet=True)
-            assembly = Assembly(installation=installation, told=logs.step)
-            streams = [each for each in assembly.streams() if row is None or each.row.id == row.id]
-            for stream in streams:
-                stream.source.hurry()
-            failed = list(measure_each(installation, streams))
-        chosen = [each for each in installation.ledger.sources.listed() if row is None or each.id == row.id]
-        if not chosen:
-            raise ConfigError("There is no source yet. Add one: ocelog source add")
-        damaged = {each.id: error for each in chosen if (error := damage(each)) is not None}
-        found = [
-            (each, log_type, coverage(installation.ledger, each.id, log_type))
-            for each in chosen
-            if each.id not in damaged
-            for log_type in source_settings(each).log_types
-        ]
-    rows = [_row(each.name, log_type, gap) for each, log_type, gaps in found for gap in gaps]
-    lacking = [f"{each.name} {log_type}" for each, log_type, gaps in found if not gaps and not each.paused]
+        report = coverage_report(installation, source, measure_now=measure_now, told=logs.step)
+    rows = [_row(each.source.name, each.log_type, gap) for each in report.streams for gap in each.gaps]
+    lacking = [f"{each.source.name} {each.log_type}" for each in report.streams if each.is_lacking]
     if output == "json":
         show.as_json({"coverage": rows})
     else:
         show.table(rows)
-    for told in (*failed, *map(str, damaged.values())):
+    for told in (*report.failed, *map(str, report.damaged.values())):
         show.remark(show.harmless(told))
     if lacking:
         show.remark(f"Not measured yet: {', '.join(lacking)}. Measure now: ocelog coverage --measure")
     elif output == "table" and any(row["difference"] for row in rows):
         show.remark(NORMAL)
-    if damaged or failed or lacking:
-        raise typer.Exit(2 if damaged else 3)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
 
 
 def _row(source: str, log_type: str, gap: Gap) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ocelog.app import sources
 from ocelog.app.assemble import Assembly
 from ocelog.app.queries import ask
 from ocelog.app.service import Service
+from ocelog.app.source_changes import point_to
 from ocelog.cli import answers, logs, show
 from ocelog.cli.news import News
 from ocelog.cli.progress import progress
@@ -75,7 +76,7 @@ def command(
 
 
 def _refuse_others(installation: Installation) -> None:
-    others = [row.name for row in installation.ledger.sources.listed(removed=True) if row.name != _NAME]
+    others = [row.name for row in sources.listed(installation, removed=True) if row.name != _NAME]
     if others:
         raise HomeError(
             f"The home {installation.home.path} holds other sources ({show.harmless(others[0])!r}): the demo would mix "
@@ -90,12 +91,7 @@ def _add_source(installation: Installation, tenant: Tenant) -> None:
     given["log_types"] = ["audit", "issues", "findings"]
     settings = sources.products()["wiz"].choose(None, given)
     row = sources.row_of(_NAME, settings, {"poll": "5s"})
-    secret = sources.GivenSecret(value=tenant.client_secret)
-    if installation.ledger.sources.find(row.id) is None:
-        sources.add(installation, row, secret)
-    else:
-        sources.keep_secret(installation, row, secret)
-        installation.ledger.sources.save(row)
+    point_to(installation, row, sources.GivenSecret(value=tenant.client_secret))
 
 
 def _pull(installation: Installation, stop: Stop) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import typer
 
+from ocelog.app.source_changes import Listener
 from ocelog.cli import show
-from ocelog.errors import ConfigError, SourceUnavailableError
 from ocelog.pull.ports import HealthItem, HealthState
 
 _SIGNS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
@@ -27,24 +27,19 @@ def report(items: Sequence[HealthItem], *, json: bool) -> None:
         raise typer.Exit(_TRY_LATER if all(item.later for item in failed) else _ACTION_REQUIRED)
 
 
-def demand(items: Sequence[HealthItem], otherwise: str) -> None:
-    """Say on stderr what was found.
-
-    Raises ConfigError if something fails that needs attention, SourceUnavailableError if all that fails may work later.
-    """
+def found(items: Sequence[HealthItem]) -> None:
+    """Say on stderr what was found."""
     for item in items:
         show.remark(_lines(item))
-    failed = [item for item in items if item.state is HealthState.FAIL]
-    if not failed:
-        return
-    if all(item.later for item in failed):
-        raise SourceUnavailableError(f"The source could not be checked just now: try again later. {otherwise}")
-    raise ConfigError(f"This source does not work as it is set up. {otherwise}")
 
 
 def waiting(text: str) -> None:
     """Say on stderr that a check waits, and why."""
     show.remark(_filled(f"wait  {show.harmless(text)}", indent=6))
+
+
+LISTENER = Listener(waits=waiting, found=found, conflict=show.remark)
+"""Says on stderr how a check goes."""
 
 
 def _lines(item: HealthItem) -> str:

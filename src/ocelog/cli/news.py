@@ -51,7 +51,7 @@ class News:
         """Log what has landed. Called in each round of the service, in one thread."""
         for key in list(self._landed):
             try:
-                through, left = caught_up(self.installation.ledger, *key)
+                through, left = caught_up(self.installation, *key)
             except OcelogError:
                 # The service meets it too, and tells of it.
                 return

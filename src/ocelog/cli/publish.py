@@ -1,5 +1,6 @@
 """`ocelog publish`: move landed parts into the lake's tables now."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -20,16 +21,7 @@ def command(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
     with opened() as installation, held(installation.home, "ocelog publish"), listening(stop):
         logs.configure(installation.settings, quiet=True)
         service = Service(assembly=Assembly(installation=installation, told=lambda _, __: None), stop=stop)
-        ledger, tables = installation.ledger, service.assembly.lake.schemas
-        before = {table: ledger.lake.unpublished(table) for table in tables}
-        error = service.publish_all()
-        left = {table: ledger.lake.unpublished(table)[0] for table in tables}
-    if error is not None:
-        raise error
-    rows = [
-        {"table": table, "parts": before[table][0] - left[table], "rows": before[table][1], "left": left[table]}
-        for table in tables
-    ]
+        rows = [asdict(each) for each in service.publish()]
     show.table_or_json(rows, json=json)
     if stop():
         finish(3, at_once=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.queries import Answer, Limits, ask
+from ocelog.app.queries import Answer, Limits, ask, remarks
 from ocelog.cli import answers, show
 from ocelog.cli.limits import bound_memory
 from ocelog.cli.output import in_utf8
@@ -111,16 +111,8 @@ def answer_sql(installation: Installation, sql: str, options: Options) -> None:
         write_answer(answer, options)
     for line in answer.missing:
         show.remark(line)
-    if not answer.tables:
-        return
-    # The ledger takes half of the time that a short query takes.
-    from ocelog.app.status import lost_lines, sweeps  # noqa: PLC0415 - see above
-
-    for line in lost_lines(installation.ledger, answer.tables):
+    for line in remarks(installation, answer.tables):
         show.remark(line)
-    if any(name.endswith("_current") for name in answer.tables):
-        for stream, sweep in sweeps(installation.ledger).items():
-            show.remark(f"{stream}: the first sweep has read {sweep}. Until it is done, _current lacks the rest.")
 
 
 def _sql(sql: str | None, file: Path | None) -> str:

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app import sources
-from ocelog.app.source_settings import SECRET_NAME, damage, source_settings, stream_settings
+from ocelog.app import source_changes, sources
+from ocelog.app.source_settings import damage, source_settings, stream_settings
 from ocelog.cli import completion, health, purging, show, source_change
 from ocelog.installation.opening import opened
 from ocelog.model import SourceRow
@@ -27,7 +27,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_(*, json: Json = False) -> None:
     """List the sources. One whose settings are damaged is marked, and stderr says what to do."""
     with opened(reading=True) as installation:
-        known = installation.ledger.sources.listed()
+        known = sources.listed(installation)
     rows = [_line(row) for row in known]
     if not rows and not json:
         typer.echo("There is no source yet. Add one: ocelog source add")
@@ -41,7 +41,7 @@ def show_(name: Name, *, json: Json = False) -> None:
     """Show every setting of a source. Secrets are never shown."""
     with opened(reading=True) as installation:
         row = sources.find(installation, name)
-        kept = installation.ledger.sources.secret_kept(row.id, SECRET_NAME)
+        kept = sources.secret_kept(installation, row)
     settings, streams = source_settings(row), stream_settings(row)
     found: dict[str, Any] = {
         "name": row.name,
@@ -105,7 +105,7 @@ def remove(
         if purge:
             purging.ask_and_purge(installation, row, yes=yes)
         else:
-            installation.ledger.sources.remove(row.id)
+            source_changes.remove(installation, row)
             typer.echo(
                 f"Removed {row.name!r}; its rows stay. If you add it again by that name, it goes on where it stopped."
             )
@@ -113,8 +113,7 @@ def remove(
 
 def _set_paused(name: str, *, paused: bool) -> None:
     with opened() as installation:
-        row = sources.find(installation, name)
-        installation.ledger.sources.save(sources.with_pause(row, paused=paused))
+        source_changes.pause(installation, sources.find(installation, name), paused=paused)
 
 
 def _line(row: SourceRow) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from ocelog.app import sources
-from ocelog.app.source_settings import source_settings
+from ocelog.app.source_changes import described, prove, tell_conflict
+from ocelog.app.source_changes import edit as edit_source
+from ocelog.app.source_changes import rotate as rotate_secret
 from ocelog.app.sources import GivenSecret, products
 from ocelog.cli import completion, health, show, wizard
 from ocelog.cli import source_options as options
 from ocelog.cli.secret_input import asked_secret
 from ocelog.cli.source_options import SourceOptions
-from ocelog.cli.source_trial import new_row, prove, say_conflict
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
 from ocelog.model import SourceRow
@@ -66,11 +67,12 @@ def _described(
         missing.insert(0, f"{product.name} NAME")
     if name is None or missing:
         raise ConfigError(f"Missing: {', '.join(missing)}. See: ocelog source add --help")
-    row = new_row(installation, product, name, chosen)
+    change = chosen.change(secret)
+    row = described(installation, product, name, change)
     secret = secret or asked_secret()
-    say_conflict(row)
-    if not chosen.no_check:
-        prove(row, secret, "Nothing was saved; --no-check saves anyway.")
+    tell_conflict(row, health.LISTENER)
+    if change.check:
+        prove(row, secret.value, "Nothing was saved; --no-check saves anyway.", health.LISTENER)
     return row, secret
 
 
@@ -89,29 +91,15 @@ def edit(
         chosen = replace(chosen, own={**chosen.own, "projects": []})
     if chosen.is_blank:
         raise ConfigError("No change was given, such as --poll 1m. See: ocelog source edit --help")
-    secret = chosen.secret()
+    change = chosen.change(chosen.secret())
     with opened() as installation:
-        before = sources.find(installation, name)
-        row = sources.edited(
-            before, chosen.settings(sources.product_of(before), source_settings(before)), chosen.streams()
-        )
-        sources.refuse_other_tenant(installation, before, row)
-        if chosen.reaches_anew and not chosen.anyway:
-            sources.refuse_twin(installation, row)
-        say_conflict(row)
-        if not chosen.no_check and (secret is not None or chosen.reaches_anew):
-            proof = secret or GivenSecret(value=sources.reveal(installation, row))
-            prove(row, proof, "Nothing was changed; --no-check changes anyway.")
-        if secret is not None:
-            sources.keep_secret(installation, row, secret)
-        installation.ledger.sources.save(row)
-        swept = sources.sweep_again(installation, before, row)
-    typer.echo(f"Changed {row.name!r}.")
-    if swept:
+        done = edit_source(installation, sources.find(installation, name), change, health.LISTENER)
+    typer.echo(f"Changed {done.row.name!r}.")
+    if done.swept:
         show.remark(
             "Open records of the added projects are read by a sweep. To read closed ones too: ocelog pull --since 30d"
         )
-    elif sources.shows_more(before, row):
+    elif done.sees_more:
         show.remark(
             "Of the added projects, only what changes from now on is read. To read their past: ocelog pull --since 30d"
         )
@@ -125,15 +113,7 @@ def rotate(name: Name, *, chosen: SourceOptions) -> None:
     """Replace the client secret, after checking that the new one works. Nothing is pulled again."""
     secret = chosen.secret()
     with opened() as installation:
-        before = row = sources.find(installation, name)
+        before = sources.find(installation, name)
         secret = secret or asked_secret("New client secret")
-        if chosen.own:
-            row = sources.edited(before, chosen.settings(sources.product_of(before), source_settings(before)), {})
-            if not chosen.anyway:
-                sources.refuse_twin(installation, row)
-        found = sources.check(source_settings(row), secret.value, health.waiting)
-        health.demand([item for item in found if item.name in {"address", "token"}], "The old secret stays.")
-        sources.keep_secret(installation, row, secret)
-        if row != before:
-            installation.ledger.sources.save(row)
+        row = rotate_secret(installation, before, chosen.change(), secret, health.LISTENER)
     typer.echo(f"{row.name!r} has its new secret. Now revoke the old one in {sources.product_of(row).title}.")

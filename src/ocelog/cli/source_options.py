@@ -11,12 +11,13 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from ocelog.app.log_types import short_names
+from ocelog.app.source_changes import SourceChange
 from ocelog.app.source_settings import BACKFILL, POLL, SWEEP_EVERY
 from ocelog.app.sources import GivenSecret, products
 from ocelog.cli import completion
 from ocelog.cli.secret_input import given_secret
 from ocelog.errors import ConfigError
-from ocelog.product import Option, Product, SourceSettings
+from ocelog.product import Option
 from ocelog.units import duration, write_duration
 
 SecretFile: TypeAlias = Annotated[
@@ -86,32 +87,28 @@ class SourceOptions:
         """Whether nothing was chosen about the tenant."""
         return self == SourceOptions(no_check=self.no_check, anyway=self.anyway)
 
-    @property
-    def reaches_anew(self) -> bool:
-        """Whether something else is reached or read, which deserves a check."""
-        reaching = {each.name for product in products().values() for each in product.options if each.reaches}
-        return self.log_type is not None or not reaching.isdisjoint(self.own)
-
     def secret(self) -> GivenSecret | None:
         """Return the secret that was handed in, None if none was. Raises ConfigError."""
         return given_secret(
             file=self.client_secret_file, variable=self.client_secret_env, reference=self.client_secret_ref
         )
 
-    def settings(self, product: Product, before: SourceSettings | None) -> SourceSettings:
-        """Return `before`, or the defaults, with what was chosen. Raises ConfigError."""
-        flags = {each.name: each.flag for other in products().values() for each in other.options}
-        options = {each.name: each for each in product.options}
-        given = dict[str, Any]()
-        for name, value in self.own.items():
-            if name not in options:
-                raise ConfigError(f"{flags.get(name, name)} is not an option of a source of {product.title}.")
-            given[name] = str(Path(value).expanduser().absolute()) if options[name].is_file else value
-        if self.log_type:
-            given["log_types"] = self.log_type
-        return product.choose(before, given)
+    def change(self, secret: GivenSecret | None = None) -> SourceChange:
+        """Return what was chosen, with `secret`, as a change of a source. Raises ConfigError."""
+        files = {each.name for product in products().values() for each in product.options if each.is_file}
+        return SourceChange(
+            own={
+                name: str(Path(value).expanduser().absolute()) if name in files else value
+                for name, value in self.own.items()
+            },
+            log_types=self.log_type,
+            streams=self._streams(),
+            secret=secret,
+            check=not self.no_check,
+            anyway=self.anyway,
+        )
 
-    def streams(self) -> dict[str, Any]:
+    def _streams(self) -> dict[str, Any]:
         """Return what was chosen about how the streams are read. Raises ConfigError."""
         chosen = {
             "backfill": None if self.backfill is None else written_backfill(self.backfill),

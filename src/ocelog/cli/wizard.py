@@ -9,11 +9,11 @@ from typing import NoReturn, TypeVar
 import typer
 
 from ocelog.app import sources
+from ocelog.app.source_changes import described, free_name, prove
 from ocelog.app.sources import GivenSecret
-from ocelog.cli import questions
+from ocelog.cli import health, questions
 from ocelog.cli.questions import asked, say
 from ocelog.cli.source_options import SourceOptions
-from ocelog.cli.source_trial import free_name, new_row, prove
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.model import SourceRow
@@ -68,23 +68,23 @@ def _ask(
         may_be_saved = False
         try:
             answers = replace(answers, chosen=known(answers.chosen))
-            row = new_row(installation, product, answers.name, answers.chosen)
+            row = described(installation, product, answers.name, answers.chosen.change())
             may_be_saved = True
             if not answers.chosen.no_check:
                 say("\nTrying the account ...")
-                prove(row, answers.secret, "Nothing is saved yet.")
+                prove(row, answers.secret.value, "Nothing is saved yet.", health.LISTENER)
         except OcelogError as error:
             say(f"\n{error}")
             answers = _corrected(product, answers, free, may_be_saved=may_be_saved)
         else:
             chosen = questions.backfill(answers.chosen)
-            return new_row(installation, product, answers.name, chosen), answers.secret
+            return described(installation, product, answers.name, chosen.change()), answers.secret
 
 
 def _not_twice(installation: Installation, product: Product, name: str, chosen: SourceOptions) -> SourceOptions:
     """Return what was chosen, once no other source reads the same tenant as this account, or the person insists."""
     while not chosen.anyway and all(each.name in chosen.own for each in product.options if each.required):
-        other = sources.twin(installation, chosen.settings(product, None), sources.source_id(name))
+        other = sources.twin(installation, chosen.change().settings(product, None), sources.source_id(name))
         if other is None:
             break
         say(

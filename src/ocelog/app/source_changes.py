@@ -1,0 +1,170 @@
+"""How a source is added, changed, paused, removed and given a new secret: proven first, kept only if it works."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ocelog.app import sources
+from ocelog.app.source_settings import source_settings
+from ocelog.app.sources import GivenSecret, product_of, products
+from ocelog.errors import ConfigError, SourceUnavailableError
+from ocelog.installation.opening import Installation
+from ocelog.model import SourceRow
+from ocelog.product import Product, SourceSettings
+from ocelog.pull.ports import HealthItem, HealthState
+from ocelog.secret import Secret
+
+_ACCOUNT = ("address", "token")
+"""What a new secret must get right; the rest of a check is about what the account may read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceChange:
+    """What a person wants of a source; what is not named stays as it is, or is the default."""
+
+    own: Mapping[str, Any] = field(default_factory=dict)
+    """The product's options, by their names."""
+    log_types: Sequence[str] | None = None
+    streams: Mapping[str, Any] = field(default_factory=dict)
+    """How its streams are read: `backfill`, `poll`, and so on, as they are kept."""
+    secret: GivenSecret | None = None
+    check: bool = True
+    """Ask the tenant for a little of everything before anything is kept."""
+    anyway: bool = False
+    """Also if another source reads the same tenant with the same account."""
+
+    @property
+    def reaches_anew(self) -> bool:
+        """Whether something else is reached or read, which deserves a check."""
+        reaching = {each.name for product in products().values() for each in product.options if each.reaches}
+        return self.log_types is not None or not reaching.isdisjoint(self.own)
+
+    def settings(self, product: Product, before: SourceSettings | None) -> SourceSettings:
+        """Return `before`, or the defaults, with what is wanted. Raises ConfigError."""
+        flags = {each.name: each.flag for other in products().values() for each in other.options}
+        options = {each.name for each in product.options}
+        for name in self.own:
+            if name not in options:
+                raise ConfigError(f"{flags.get(name, name)} is not an option of a source of {product.title}.")
+        return product.choose(before, {**self.own, **({"log_types": self.log_types} if self.log_types else {})})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Who hears of a check while it goes on."""
+
+    waits: Callable[[str], None] = lambda _: None
+    """Of each wait, and why."""
+    found: Callable[[Sequence[HealthItem]], None] = lambda _: None
+    """Of all that was found, also if it works."""
+    conflict: Callable[[str], None] = lambda _: None
+    """How settings are at odds with each other, though they work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """What an edit came to."""
+
+    row: SourceRow
+    sees_more: bool
+    """It sees records, as of further projects, that it could not see before."""
+    swept: bool
+    """The open ones among them are read by a sweep."""
+
+
+def free_name(installation: Installation, name: str) -> str:
+    """Return `name` as it is kept. Raises ConfigError if a source has it already."""
+    name = sources.clean_name(name)
+    taken = installation.ledger.sources.find(sources.source_id(name))
+    if taken is not None and taken.removed_us is None:
+        raise ConfigError(
+            f"There is a source {taken.name!r} already: choose another name, or change that one. See: "
+            f"ocelog source edit {taken.id} --help"
+        )
+    return name
+
+
+def described(installation: Installation, product: Product, name: str, change: SourceChange) -> SourceRow:
+    """Return the source that would be added. Raises ConfigError if it may not be."""
+    row = sources.row_of(free_name(installation, name), change.settings(product, None), change.streams)
+    sources.resumes(installation, row)
+    if not change.anyway:
+        sources.refuse_twin(installation, row)
+    return row
+
+
+def prove(
+    row: SourceRow, secret: Secret, otherwise: str, listener: Listener, *, only: Collection[str] | None = None
+) -> None:
+    """Ask the tenant for a little of everything; `only`: what is found of these items counts.
+
+    Raises ConfigError if something fails that needs attention, SourceUnavailableError if all that fails may work later;
+    `otherwise` says what that means for what was to be kept.
+    """
+    items = sources.check(source_settings(row), secret, listener.waits)
+    items = [item for item in items if only is None or item.name in only]
+    listener.found(items)
+    failed = [item for item in items if item.state is HealthState.FAIL]
+    if failed and all(item.later for item in failed):
+        raise SourceUnavailableError(f"The source could not be checked just now: try again later. {otherwise}")
+    if failed:
+        raise ConfigError(f"This source does not work as it is set up. {otherwise}")
+
+
+def edit(installation: Installation, before: SourceRow, change: SourceChange, listener: Listener) -> Edited:
+    """Change a source; a running service notices. Nothing is changed if it raises ConfigError or what `prove` does."""
+    row = sources.edited(before, change.settings(product_of(before), source_settings(before)), change.streams)
+    sources.refuse_other_tenant(installation, before, row)
+    if change.reaches_anew and not change.anyway:
+        sources.refuse_twin(installation, row)
+    tell_conflict(row, listener)
+    if change.check and (change.secret is not None or change.reaches_anew):
+        secret = change.secret.value if change.secret is not None else sources.reveal(installation, row)
+        prove(row, secret, "Nothing was changed; --no-check changes anyway.", listener)
+    if change.secret is not None:
+        sources.keep_secret(installation, row, change.secret)
+    installation.ledger.sources.save(row)
+    swept = sources.sweep_again(installation, before, row)
+    return Edited(row=row, sees_more=sources.shows_more(before, row), swept=swept)
+
+
+def rotate(
+    installation: Installation, before: SourceRow, change: SourceChange, secret: GivenSecret, listener: Listener
+) -> SourceRow:
+    """Put `secret` in the place of the present one once it works, with the account's new id if that changes too."""
+    row = before
+    if change.own:
+        row = sources.edited(before, change.settings(product_of(before), source_settings(before)), {})
+        if not change.anyway:
+            sources.refuse_twin(installation, row)
+    prove(row, secret.value, "The old secret stays.", listener, only=_ACCOUNT)
+    sources.keep_secret(installation, row, secret)
+    if row != before:
+        installation.ledger.sources.save(row)
+    return row
+
+
+def pause(installation: Installation, row: SourceRow, *, paused: bool) -> None:
+    """Stop reading a source, or read it again from where it stopped."""
+    installation.ledger.sources.save(replace(row, paused=paused))
+
+
+def remove(installation: Installation, row: SourceRow) -> None:
+    """Stop reading a source and forget its secret; its rows stay, and if it is added again it goes on."""
+    installation.ledger.sources.remove(row.id)
+
+
+def point_to(installation: Installation, row: SourceRow, secret: GivenSecret) -> None:
+    """Add a source as it is, or have the one of that id be as this: of a tenant that is known to work."""
+    if installation.ledger.sources.find(row.id) is None:
+        sources.add(installation, row, secret)
+    else:
+        sources.keep_secret(installation, row, secret)
+        installation.ledger.sources.save(row)
+
+
+def tell_conflict(row: SourceRow, listener: Listener) -> None:
+    """Say how the settings of `row` are at odds with each other, though they work."""
+    conflict = source_settings(row).conflict()
+    if conflict is not None:
+        listener.conflict(conflict)
