@@ -175,9 +175,11 @@ def test_every_word_of_the_glossary_is_used_in_the_code_and_explained_once() -> 
 
 
 def test_decisions_are_numbered_and_say_what_would_change_our_mind() -> None:
-    decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    decisions = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
     numbers = [page.name[:4] for page in decisions]
     assert len(numbers) == len(set(numbers))
+    index = (ROOT / "docs" / "adr" / "README.md").read_text()
+    assert re.findall(r"\((\d{4}-[\w-]+\.md)\)", index) == [page.name for page in decisions]
     for page in decisions:
         text = page.read_text()
         assert text.startswith(f"# {int(page.name[:4])}. "), page.name

@@ -110,7 +110,7 @@ class Service:
     stop: Stop
     monotonic: Callable[[], float] = time.monotonic
     alive: Callable[[], None] = lambda: None
-    """Told in each round of `run` that the service goes on."""
+    """Called in each round of `run`: so that others see that the service goes on."""
     threads: Threads = field(default_factory=Threads)
     heap: Heap = field(default_factory=Heap)
     pulling: PullLoop = field(init=False)
