@@ -62,7 +62,15 @@ def test_a_range_of_a_paused_source_is_never_said_to_be_tried_again(ocelog: Ocel
         ledger.execute("UPDATE slices SET state = 'parked' WHERE id = 2")
         ledger.commit()
         try:
-            assert "it is tried again at" in ocelog("status", code=1).out
+            # Nothing runs, so nothing keeps such a promise.
+            told = ocelog("status", code=1).out
+            assert "tried again" not in told
+            assert "To do: run `ocelog pull` or `ocelog run`" in told
+            assert told.startswith("Action required:")
+            with held(homes.open_home(ocelog.home), "ocelog run"):
+                told = ocelog("status", code=1).out
+            assert "it is tried again at" in told
+            assert told.startswith("Needs attention, and is tried again by itself:")
             ocelog("source", "pause", "prod")
             told = ocelog("status", code=1).out
             assert "failing since" in told
@@ -77,6 +85,49 @@ def test_a_range_of_a_paused_source_is_never_said_to_be_tried_again(ocelog: Ocel
             again = "UPDATE slices SET state = ?, failing_us = ?, due_us = ? WHERE id = ?"
             ledger.executemany(again, [(*before, number) for number, *before in slices])
             ledger.commit()
+
+
+def test_what_ails_all_streams_of_a_source_is_said_once(ocelog: Ocelog) -> None:
+    with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger:
+        columns = "trouble, trouble_kind, trouble_todo, trouble_us, last_success_us"
+        before = ledger.execute(f"SELECT {columns}, log_type FROM streams").fetchall()  # noqa: S608 - the test's own
+        again = f"UPDATE streams SET ({columns}) = (?, ?, ?, ?, ?) WHERE log_type = ?"  # noqa: S608 - the test's own
+        todo = "Nothing yet: it is tried again. If it goes on, run: ocelog source check prod"
+        for at, row in enumerate(before):
+            text = f"x.test did not answer (Wiz request {at})"
+            ledger.execute(again, (text, "SourceUnavailableError", todo, 0, 0, row[-1]))
+        ledger.commit()
+        try:
+            told = ocelog("status", code=1).out
+        finally:
+            ledger.executemany(again, before)
+            ledger.commit()
+    assert told.count("did not answer") == told.count("To do: ") == 1
+    assert "prod Wiz.VulnerabilityFinding: the same as prod Wiz.Audit." in told
+    assert "tried again." not in told
+    assert "run `ocelog pull` or `ocelog run`. If it goes on, run: ocelog source check prod" in told
+
+
+@pytest.mark.parametrize(("in_lake", "explained"), [(38, True), (37, False)])
+def test_a_difference_that_rejections_explain_is_not_laid_to_changes(
+    ocelog: Ocelog, *, in_lake: int, explained: bool
+) -> None:
+    with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger:
+        kept = ledger.execute("SELECT source_id, log_type, status, at_source, in_lake FROM coverage").fetchall()
+        count = "UPDATE coverage SET at_source = ?, in_lake = ? WHERE log_type = 'Wiz.Audit'"
+        ledger.execute(count, (41, in_lake))
+        ledger.execute("UPDATE streams SET rejections = 3 WHERE log_type = 'Wiz.Audit'")
+        ledger.commit()
+        assert kept
+        try:
+            told = ocelog("status").out
+        finally:
+            ledger.execute("UPDATE streams SET rejections = 0")
+            where = "source_id = ?1 AND log_type = ?2 AND status = ?3"
+            ledger.executemany(f"UPDATE coverage SET at_source = ?4, in_lake = ?5 WHERE {where}", kept)  # noqa: S608 - the test's own
+            ledger.commit()
+    assert ("The difference is the 3 records that did not fit" in told) == explained
+    assert ("A few are normal while records change" in told) != explained
 
 
 def test_a_stream_that_never_delivered_is_not_shown_as_simply_fine(ocelog: Ocelog) -> None:

@@ -45,6 +45,9 @@ def test_what_fails_every_stream_of_a_source_is_explained_once() -> None:
     down = {"source": "prod", "code": "source_unavailable", "reason": "wiz.example did not answer", "todo": "Nothing."}
     assert "did not answer To do: Nothing." in str(said(lines, "failed", "error", log_type="Wiz.Audit", **down))
     assert str(said(lines, "failed", "error", log_type="Wiz.Issues", **down)).endswith("Z Wiz.Issues: the same.")
+    one, other = ({**down, "code": "busy", "reason": f"HTTP 500 (Wiz request {each})"} for each in ("a-1", "b-2"))
+    assert "HTTP 500" in str(said(lines, "failed", "error", log_type="Wiz.Audit", **one))
+    assert str(said(lines, "failed", "error", log_type="Wiz.Issues", **other)).endswith("Z Wiz.Issues: the same.")
     assert "did not answer" in str(said(lines, "failed", "error", log_type="Wiz.Issues", **{**down, "source": "lab"}))
 
 

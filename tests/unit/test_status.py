@@ -256,7 +256,7 @@ def test_a_sweep_is_counted_until_its_last_slice_is_drained() -> None:
     unknown = sweep_of([done, begun, SWEEP])
     assert unknown is not None
     assert unknown.total is None
-    assert str(unknown) == "40 open records so far, 2 slices left"
+    assert str(unknown) == "40 open records so far, 2 time ranges left"
     assert sweep_of([done, LIVE, replace(SWEEP, state=SliceState.RETIRED)]) is None
 
 

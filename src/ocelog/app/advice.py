@@ -9,6 +9,22 @@ from ocelog.errors import (
     TransientError,
 )
 
+_RETRIED = "Nothing yet: it is tried again."
+_SOON = "; it is tried again every few minutes."
+_BY_ITSELF = "It then goes on by itself, and nothing is lost."
+_WHILE_IDLE = {
+    _RETRIED: "Nothing is running, so nothing tries it again: run `ocelog pull` or `ocelog run`.",
+    _SOON: ", then run `ocelog pull` or `ocelog run`.",
+    _BY_ITSELF: "Then run `ocelog pull` or `ocelog run`. Nothing is lost.",
+}
+
+
+def while_idle(todo: str) -> str:
+    """Return what a person does instead of `todo` while nothing runs that would keep its promise to try again."""
+    for promise, instead in _WHILE_IDLE.items():
+        todo = todo.replace(promise, instead)
+    return todo
+
 
 def todo(error: OcelogError, source: str) -> str:
     """Return what a person does about `error`, which befell a stream of `source`."""
@@ -27,10 +43,10 @@ def todo(error: OcelogError, source: str) -> str:
         case HaltError():
             return f"Run: ocelog source check {source}. If it finds nothing wrong, please report the message."
         case OcelogError(code="disk_full"):
-            return "Free some space on that disk. It then goes on by itself, and nothing is lost."
+            return f"Free some space on that disk. {_BY_ITSELF}"
         case SourceUnavailableError():
-            return f"Nothing yet: it is tried again. If it goes on, run: ocelog source check {source}"
+            return f"{_RETRIED} If it goes on, run: ocelog source check {source}"
         case TransientError():
-            return "Nothing: it is tried again."
+            return _RETRIED
         case _:
-            return "Do what the message says; it is tried again every few minutes."
+            return f"Do what the message says{_SOON}"

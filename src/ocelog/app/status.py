@@ -66,7 +66,7 @@ class Sweep:
     def __str__(self) -> str:
         if self.total:
             return f"{self.met:,} of {self.total:,} open records ({100 * self.met // self.total}%)"
-        return f"{self.met:,} open records so far, {self.slices_left} slices left"
+        return f"{self.met:,} open records so far, {self.slices_left} time range{'s' * (self.slices_left != 1)} left"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

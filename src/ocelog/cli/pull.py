@@ -136,7 +136,8 @@ def _tell_what_is_left(names: Mapping[StreamKey, str], pulled: Pulled) -> None:
         if key not in pulled.troubles:
             show.remark(f"{names[key]}: too much is waiting, so nothing new was requested. Run it again.")
     if pulled.lacking:
-        show.remark(f"{pulled.lacking} time ranges are parked or incomplete. See: ocelog status")
+        many = "1 time range is" if pulled.lacking == 1 else f"{pulled.lacking} time ranges are"
+        show.remark(f"{many} parked or incomplete. See: ocelog status")
 
 
 def _whole(rows: Sequence[dict[str, Any]], pulled: Pulled) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """How answers are printed: tables for people, JSON for programs, remarks on stderr."""
 
 import json as json_format
+import re
 import sys
 import textwrap
 import unicodedata
@@ -218,6 +219,11 @@ def paragraph(text: str) -> None:
             text, Console().width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )
     typer.echo(text)
+
+
+def without_request(text: str) -> str:
+    """Return what an error says without the id of its request, which differs each time."""
+    return re.sub(r" \(\w+ request [^()]*\)", "", text)
 
 
 def fields(values: Mapping[str, Any]) -> None:

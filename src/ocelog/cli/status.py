@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ocelog.app import advice
 from ocelog.app.overview import Overview, overview
 from ocelog.app.status import StreamStatus, Unpublished
 from ocelog.cli import completion, show
@@ -62,7 +63,10 @@ def command(
 def _print(found: Overview, *, details: bool) -> None:
     """Print the verdict first, then what needs attention, then the streams, then what is merely good to know."""
     urgent = [each for each in found.streams if each.needs_attention]
-    lines = [line for each in urgent for line in _remarks(each)]
+    told, idle = dict[tuple[str | None, ...], str](), found.holder is None
+    lines = [line for each in urgent for line in _remarks(each, told, idle=idle)]
+    waits = not idle and all(_only_waits(each) for each in urgent)
+    of_streams = len(lines)
     lines += [*found.stale, *(line for each in found.not_published for line in each.lines)]
     for fault in found.loop_faults:
         lines.append(f"The loop {fault.loop!r} fails since {write_instant(fault.since)}: {fault.reason}")
@@ -77,7 +81,10 @@ def _print(found: Overview, *, details: bool) -> None:
     lines += [f"Lake: {line}" for line in found.lake]
     if found.disk_is_short:
         lines.append(f"Only {write_size(found.disk_free)} of disk are free: make room.")
-    typer.echo(_verdict(found.streams, datetime.now(UTC)) if found.well else "Action required:")
+    heading = (
+        "Needs attention, and is tried again by itself:" if waits and len(lines) == of_streams else "Action required:"
+    )
+    typer.echo(_verdict(found.streams, datetime.now(UTC)) if found.well else heading)
     for line in lines:
         show.paragraph(line)
     if found.streams:
@@ -87,7 +94,7 @@ def _print(found: Overview, *, details: bool) -> None:
         for each in found.streams:
             typer.echo("")
             show.fields(_details(each))
-    notes = [line for each in found.streams if not each.needs_attention for line in _remarks(each)]
+    notes = [line for each in found.streams if not each.needs_attention for line in _remarks(each, told, idle=idle)]
     if notes:
         typer.echo("")
     for line in notes:
@@ -151,7 +158,7 @@ def _details(each: StreamStatus) -> dict[str, Any]:
         "last success": write_instant(each.last_success),
         "last event": write_instant(each.last_event),
         "complete through": write_instant(each.complete_through),
-        "slices left": each.slices_left,
+        "time ranges left": each.slices_left,
         "done in": None if each.eta is None else f"about {about(each.eta)}",
         "parked": len(each.parked),
         "incomplete": len(each.short),
@@ -161,11 +168,27 @@ def _details(each: StreamStatus) -> dict[str, Any]:
     }
 
 
-def _remarks(each: StreamStatus) -> list[str]:
+def _only_waits(each: StreamStatus) -> bool:
+    """Whether all that a stream of a running service needs attention for is tried again, without a person."""
+    vanished = each.last_sweep is not None and each.last_sweep.vanished
+    others = each.resume or each.short or each.clock_off or each.total_off_by or vanished
+    return each.state != "broken" and not others
+
+
+def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idle: bool) -> list[str]:
+    """Return the lines about a stream; an error that another stream of its source has in `told` is not said again.
+
+    `idle`: nothing runs that would try anything again.
+    """
     name = f"{each.source} {each.log_type}"
     lines = list[str]()
     if each.error is not None:
-        lines += [f"{name}: {each.error} ({write_instant(each.error_at)})", f"    To do: {each.todo}"]
+        fault = (each.source_id, show.without_request(each.error), each.todo)
+        if (first := told.setdefault(fault, name)) != name:
+            lines.append(f"{name}: the same as {first}.")
+        else:
+            todo = advice.while_idle(each.todo) if idle and each.todo else each.todo
+            lines += [f"{name}: {each.error} ({write_instant(each.error_at)})", f"    To do: {todo}"]
     if each.sweep is not None:
         lines.append(
             f"{name}: the first sweep is not done: {each.sweep}. Until then _current lacks older open records."
@@ -173,7 +196,11 @@ def _remarks(each: StreamStatus) -> list[str]:
     lines += _swept(name, each)
     for parked in each.parked:
         lines.append(f"{name}: parked {_stretch(parked)}: {parked.reason}")
-        again = f"nothing at first; it is tried again at {write_instant(parked.due_at)}."
+        again = (
+            "run `ocelog pull` or `ocelog run`: nothing is running that would try it again."
+            if idle
+            else f"nothing yet; it is tried again at {write_instant(parked.due_at)}."
+        )
         lines.append(f"    To do: {each.resume or again}")
     for failing in each.failing:
         lines.append(f"{name}: failing since {write_instant(failing.failing_since)} {_stretch(failing)}")
@@ -230,10 +257,13 @@ def _swept(name: str, each: StreamStatus) -> list[str]:
     different = [gap for gap in each.coverage if gap.difference > 0 or (gap.difference and gap.status)]
     if different:
         listed = "; ".join(map(str, different))
-        lines.append(
-            f"{name}: counts differ: {listed} ({write_instant(different[0].measured)}). A few are normal "
-            "while records change. See: ocelog coverage"
-        )
+        missing = sum(gap.difference for gap in different)
+        why = "A few are normal while records change. See: ocelog coverage"
+        if each.rejections and missing == each.rejections and not any(gap.at_least for gap in different):
+            why = f"The difference is the {missing} records that did not fit. See: ocelog rejections"
+        elif each.rejections:
+            why = f"Records that did not fit are not in the lake (see: ocelog rejections). {why}"
+        lines.append(f"{name}: counts differ: {listed} ({write_instant(different[0].measured)}). {why}")
     return lines
 
 

@@ -81,7 +81,10 @@ def _tell(streams: Sequence[Stream], swept: SweepResult, *, json: bool) -> None:
     else:
         # When it ended is a moment ago; the instant would not fit beside the rest.
         shown = [row | {"ended": row["ended"] != "no"} for row in rows]
-        show.table([{name: value for name, value in row.items() if name not in {"error", "note"}} for row in shown])
+        heads = {"inferred closed": "closed"}
+        show.table(
+            [{heads.get(name, name): row[name] for name in row if name not in {"error", "note"}} for row in shown]
+        )
         for source_id, error in swept.damaged.items():
             show.remark(f"{source_id}: {show.harmless(str(error))}")
         for row in rows:

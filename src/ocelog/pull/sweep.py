@@ -160,7 +160,7 @@ def _ended_early(sweep: Sweep, outcome: Outcome, now_us: int) -> Step | None:
         why = (
             "the source's settings changed while it ran"
             if not outcome.same_settings
-            else f"{outcome.parked} time ranges are parked, {outcome.unjudged} are incomplete"
+            else f"time ranges: {outcome.parked} parked, {outcome.unjudged} incomplete"
         )
         note = f"the sweep was not complete ({why}), so no record was inferred closed"
         ended = replace(sweep, stage=Stage.DONE, finished_us=now_us, complete=False, note=note)
