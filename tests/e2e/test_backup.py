@@ -17,6 +17,7 @@ import pytest
 from commands import SIMULATED, Ocelog
 from ocelog.lake.upkeep.cleaning import clean
 from ocelog.ledger.ledger import Ledger
+from ocelog.model import LOOPS
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World
@@ -131,9 +132,11 @@ def test_a_second_backup_copies_only_what_is_new_and_a_damaged_one_is_refused(oc
     secret = ocelog.environment["WIZ_SECRET"].encode()
     assert not any(secret in path.read_bytes() for path in kept.rglob("*") if path.is_file())
     moved = elsewhere(ocelog, tmp_path / "other")
-    # As if the grace of ten minutes had passed, and then the disk of the lake was not mounted.
+    # As if every loop were done, the grace of ten minutes had passed, and then the disk of the lake was not mounted.
     with contextlib.closing(Ledger.open(f"sqlite:///{ocelog.home / 'ledger.db'}", create=False)) as ledger:
         for table in TABLES:
+            for loop in LOOPS:
+                ledger.lake.move_mark(loop, table, ledger.lake.counter(table))
             clean(ocelog.home, table, ledger.lake, grace=timedelta(0))
     before = {path for path in kept.rglob("*") if path.suffix in (".parquet", ".avro", ".json")}
     (ocelog.home / "lake").rename(tmp_path / "lake")

@@ -255,11 +255,11 @@ def test_a_pull_by_hand_asks_for_news_once_the_slices_that_waited_are_read(ledge
     assert reader.go_round() is None
 
 
-def test_a_pull_goes_round_once_more_if_a_job_ends_during_a_round(ledger: Ledger) -> None:
+def test_a_pull_goes_round_once_more_if_a_job_ends_during_a_round(tmp_path: Path, ledger: Ledger) -> None:
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(
             ledger=ledger,
-            home=SimpleNamespace(id="home", path=Path("nowhere")),
+            home=SimpleNamespace(id="home", path=tmp_path),
             settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
         ),
         publisher=SimpleNamespace(),
@@ -286,7 +286,9 @@ def test_a_pull_goes_round_once_more_if_a_job_ends_during_a_round(ledger: Ledger
     assert rounds == [0, 1]
 
 
-def test_a_source_that_was_changed_is_tried_at_once_whatever_failed_before(ledger: Ledger, now: Now) -> None:
+def test_a_source_that_was_changed_is_tried_at_once_whatever_failed_before(
+    tmp_path: Path, ledger: Ledger, now: Now
+) -> None:
     begun(ledger)
     planned(ledger, slice_of())
     drains = Drains(ledger=ledger, now=now, failing=lambda _: True, error=AccessRefusedError("no"), blames="stream")
@@ -294,7 +296,7 @@ def test_a_source_that_was_changed_is_tried_at_once_whatever_failed_before(ledge
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(
             ledger=ledger,
-            home=SimpleNamespace(id="home", path=Path("nowhere")),
+            home=SimpleNamespace(id="home", path=tmp_path),
             settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
         ),
         publisher=SimpleNamespace(),
@@ -314,14 +316,14 @@ def test_a_source_that_was_changed_is_tried_at_once_whatever_failed_before(ledge
     assert len(drains.read) == 2
 
 
-def test_a_pull_says_why_it_left_something_by_what_failed_last(ledger: Ledger, now: Now) -> None:
+def test_a_pull_says_why_it_left_something_by_what_failed_last(tmp_path: Path, ledger: Ledger, now: Now) -> None:
     begun(ledger)
     planned(ledger, slice_of(reason="Wiz refused, long ago", due_at=EPOCH))
     stream = stream_of(now, Drains(ledger=ledger, now=now, failing=lambda _: True))
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(
             ledger=ledger,
-            home=SimpleNamespace(id="home", path=Path("nowhere")),
+            home=SimpleNamespace(id="home", path=tmp_path),
             settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
         ),
         publisher=SimpleNamespace(),
@@ -375,7 +377,7 @@ def test_rests_grow_and_last_as_long_as_was_asked() -> None:
 
 
 def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_little(
-    ledger: Ledger, now: Now, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, ledger: Ledger, now: Now, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     minutes, streams = 6, []
     drains = Drains(ledger=ledger, now=now, failing=lambda _: False)
@@ -383,7 +385,7 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
         for log_type in ("Wiz.Audit", "Wiz.Issues", "Wiz.VulnerabilityFinding"):
             begun(ledger, f"source-{source}", log_type)
             streams.append(stream_of(now, drains, f"source-{source}", log_type))
-    home = SimpleNamespace(id="home", path=Path("nowhere"))
+    home = SimpleNamespace(id="home", path=tmp_path)
     settings = SimpleNamespace(threads=4, publish_bytes=1, publish_after=MINUTE, part_grace=MINUTE, retention="off")
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(ledger=ledger, home=home, settings=settings),

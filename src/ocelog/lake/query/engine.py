@@ -26,7 +26,6 @@ _MACHINE = ("/proc/self/cgroup", "/sys/fs/cgroup", "/proc/meminfo", "/sys/device
 """What the engine looks at whenever it starts, to learn how much of the machine is its."""
 _PLAIN = {pa.time64("us"): pa.int64(), pa.time64("ns"): pa.int64()}
 """Types whose values are checked as numbers."""
-_SPARE_FILES = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
