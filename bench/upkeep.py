@@ -80,7 +80,7 @@ def measured(home: Path, publishes: int) -> Cost:
 
     def publish(number: int, count: int) -> None:
         ledger.land(lake.write(TABLE, f"1-1-{number}", page(number, count)))
-        publisher.publish(TABLE, force=True)
+        publisher.publish(TABLE)
 
     for number in range(publishes):
         publish(number, ROWS // publishes)

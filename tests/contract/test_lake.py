@@ -46,7 +46,7 @@ def land(request: pytest.FixtureRequest, lake: FileLake, ledger: MemoryLedger) -
     def land_rows(*listed: dict[str, Any], source: str = "s1", schema: pa.Schema = ISSUES) -> Part:
         part = land_waiting(lake, ledger, *listed, source=source, schema=schema)
         if request.param != "waiting":
-            Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+            Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
         if request.param == "published, part gone":
             assert clean(lake.home, TABLE, ledger, grace=timedelta(0)) == 1
         return part
@@ -96,7 +96,7 @@ def test_the_ids_of_a_data_file_are_read_once_whoever_looks_for_them(
 ) -> None:
     for n in range(3):
         land_waiting(lake, ledger, row(f"a{n}", n), row("a", n))
-        Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+        Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
         clean(lake.home, TABLE, ledger, grace=timedelta(0))
     read: list[Path] = []
 
@@ -120,7 +120,7 @@ def test_what_a_power_failure_left_of_remembered_ids_hides_no_id(
     lake: FileLake, ledger: MemoryLedger, left: bytes | None
 ) -> None:
     land_waiting(lake, ledger, row("a", 1), row("b", 1))
-    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
     (remembered,) = remember(lake, ledger)
     content = remembered.read_bytes()
     remembered.write_bytes(content[:-8] + b"\0" * 8 if left is None else left)
@@ -154,7 +154,7 @@ def test_a_view_taken_before_a_part_was_published_and_removed_is_taken_again(
 ) -> None:
     land_waiting(lake, ledger, row("a", 1))
     taken = lake.snapshots.take(TABLE)
-    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
     clean(lake.home, TABLE, ledger, grace=timedelta(0))
     views = [taken]
     take = lake.snapshots.take

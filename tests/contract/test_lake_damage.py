@@ -51,7 +51,7 @@ def land(lake: FileLake, ledger: MemoryLedger, *names: str, table: str = TABLE) 
 
 
 def publish(lake: FileLake, ledger: MemoryLedger, table: str = TABLE) -> int:
-    return Publisher(lake.home, ledger, SCHEMAS).publish(table, force=True).rows
+    return Publisher(lake.home, ledger, SCHEMAS).publish(table).rows
 
 
 def ask(lake: FileLake, ledger: MemoryLedger, sql: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:

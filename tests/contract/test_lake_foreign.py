@@ -65,7 +65,7 @@ def lake(tmp_path: Path, ledger: MemoryLedger) -> FileLake:
 
 def publish(lake: FileLake, ledger: MemoryLedger, *listed: Mapping[str, Any]) -> None:
     ledger.land(lake.write(TABLE, f"1-1-{ledger.counter(TABLE)}", rows(listed, ISSUES)))
-    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
 
 
 def append_foreign(lake: FileLake, values: Mapping[str, Any]) -> None:

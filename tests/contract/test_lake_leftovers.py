@@ -33,7 +33,7 @@ def lake(tmp_path: Path, ledger: MemoryLedger) -> FileLake:
 
 def publish(lake: FileLake, ledger: MemoryLedger, *listed: dict[str, Any]) -> None:
     ledger.land(lake.write(TABLE, f"1-1-{ledger.counter(TABLE)}", rows(listed, ISSUES)))
-    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
 
 
 def snapshots(lake: FileLake) -> int:

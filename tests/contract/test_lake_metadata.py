@@ -27,7 +27,7 @@ def test_old_metadata_files_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     lake = FileLake(tmp_path, ledger, SCHEMAS)
     for number in range(8):
         ledger.land(lake.write(TABLE, f"1-1-{number}", rows([row(f"r{number}", number)])))
-        Publisher(tmp_path, ledger, SCHEMAS).publish(TABLE, force=True)
+        Publisher(tmp_path, ledger, SCHEMAS).publish(TABLE)
     assert len(list((table_location(tmp_path, TABLE) / "metadata").glob("*.metadata.json"))) == 4
 
 
@@ -38,7 +38,7 @@ def test_manifests_say_the_same_as_to_another_reader(tmp_path: Path) -> None:
     for table in (TABLE, "wiz_audit"):
         for number in range(6):
             ledger.land(lake.write(table, f"1-1-{number}", rows([row(f"r{number}", number * 1440)], SCHEMAS[table])))
-            Publisher(tmp_path, ledger, SCHEMAS).publish(table, force=True)
+            Publisher(tmp_path, ledger, SCHEMAS).publish(table)
         Maintenance(tmp_path, ledger, SCHEMAS).tend_whole(table)
         found = TableStates(tmp_path).state(table)
         assert found is not None

@@ -23,7 +23,6 @@ from simulation.lake import MemoryLake
 
 TABLE = "wiz_issues"
 OPEN = ("OPEN", "IN_PROGRESS")
-EVER_US = 2**62
 
 
 class Kept(Protocol):
@@ -47,7 +46,7 @@ class KeptInFiles:
     ledger: MemoryLedger
 
     def publish(self) -> None:
-        Publisher(self.lake.home, self.ledger, SCHEMAS).publish(TABLE, force=True)
+        Publisher(self.lake.home, self.ledger, SCHEMAS).publish(TABLE)
 
     def clean(self) -> None:
         clean(self.lake.home, TABLE, self.ledger, grace=timedelta(0))

@@ -2,7 +2,6 @@ import errno
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +27,7 @@ from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.upkeep.purge import delete_rows
 from ocelog.lake.write import append as appending
 from ocelog.lake.write import datafiles, publish
-from ocelog.lake.write.publish import DUE_BYTES, Publisher, due
+from ocelog.lake.write.publish import Publisher
 from ocelog.model import Part
 from ocelog.times import to_us
 
@@ -67,7 +66,7 @@ def test_what_waits_is_committed_in_pieces_of_bounded_size(
         return appending.append(home, table, schema, parts, ledger_id=ledger_id)
 
     monkeypatch.setattr(publish, "append", append)
-    done = publisher.publish(TABLE, force=True)
+    done = publisher.publish(TABLE)
     assert (committed, done.parts, done.rows) == ([2, 2, 1], 5, 5)
 
 
@@ -78,41 +77,8 @@ def polars(lake: FileLake, table: str, monkeypatch: pytest.MonkeyPatch) -> pl.Da
     return pl.scan_iceberg(location).collect()
 
 
-def part(size: int, landed_us: int) -> Part:
-    return Part(
-        table=TABLE,
-        sequence=1,
-        path="x",
-        rows=1,
-        bytes=size,
-        min_cursor_us=0,
-        max_cursor_us=0,
-        landed_us=landed_us,
-        source_id="s1",
-    )
-
-
-def test_publishing_is_due_when_much_waits_or_something_waits_long() -> None:
-    five_minutes = 300_000_000
-    assert not due([], five_minutes)
-    assert not due([part(1, 0)], five_minutes - 1)
-    assert due([part(1, 0)], five_minutes)
-    assert due([part(DUE_BYTES // 2, 10), part(DUE_BYTES // 2, 10)], 10)
-    a_day, ahead = 86_400_000_000, 30 * 86_400_000_000
-    assert due([part(1, ahead), part(1, a_day)], a_day), "it landed while our clock was a month ahead"
-    assert not due([part(1, a_day + five_minutes)], a_day), "another machine's clock may be a little ahead"
-
-
-def test_what_is_not_due_waits_unless_forced(publisher: Publisher, lake: FileLake, ledger: MemoryLedger) -> None:
-    fresh = lake.write(TABLE, "1-1-0", rows([row("a", 1)]))
-    ledger.land(fresh, landed_us=time.time_ns() // 1000)
-    assert (publisher.publish(TABLE).parts, publisher.publish(TABLE).waiting) == (0, 1)
-    done = publisher.publish(TABLE, force=True)
-    assert (done.parts, done.rows, done.through, done.waiting) == (1, 1, 1, 0)
-
-
 def test_publishing_nothing_makes_no_table(publisher: Publisher, lake: FileLake) -> None:
-    assert publisher.publish(TABLE, force=True).parts == 0
+    assert publisher.publish(TABLE).parts == 0
     assert TableStates(lake.home).location(TABLE) is None
 
 
@@ -189,7 +155,7 @@ def test_a_date_at_either_end_of_time_is_published_like_any_other(
         odd = row(f"odd {day}", 1) | {column: day}
         listed = [{k: v for k, v in one.items() if k in schema.names} for one in (row(f"plain {day}", 2), odd)]
         ledger.land(lake.write(table, f"1-1-{ledger.counter(table)}", rows(listed, schema)))
-        assert publisher.publish(table, force=True).rows == 2
+        assert publisher.publish(table).rows == 2
     seen = polars(lake, table, monkeypatch)
     assert seen.height == 8
     assert seen[column].max() == END_OF_TIME
@@ -315,7 +281,7 @@ def test_a_lake_of_another_ledger_is_refused(publisher: Publisher, lake: FileLak
     stranger = MemoryLedger(ledger_id="ledger-2")
     theirs = Publisher(lake.home, stranger, SCHEMAS)
     stranger.land(lake.write(TABLE, "1-2-0", rows([row("b", 1)])))
-    for refused in (theirs.reconcile, lambda: theirs.publish(TABLE, force=True)):
+    for refused in (theirs.reconcile, lambda: theirs.publish(TABLE)):
         with pytest.raises(HomeError, match="ledger-1"):
             refused()
     with pytest.raises(HomeError, match="ledger-1"):
@@ -480,9 +446,9 @@ def test_a_home_whose_path_is_odd_works(tmp_path: Path, ledger: MemoryLedger) ->
     lake = FileLake(home, ledger, SCHEMAS)
     land(lake, ledger, row("a", 1))
     publisher = Publisher(home, ledger, SCHEMAS)
-    assert publisher.publish(TABLE, force=True).rows == 1
+    assert publisher.publish(TABLE).rows == 1
     land(lake, ledger, row("b", 2))
-    assert publisher.publish(TABLE, force=True).rows == 1
+    assert publisher.publish(TABLE).rows == 1
     assert sorted(lake.load(TABLE, "s1", since_us=0, until_us=None).known.ids) == ["a", "b"]
     assert [path.name for path in tmp_path.iterdir()] == [home.name]
 
@@ -508,7 +474,7 @@ def test_purging_a_source_keeps_every_other_row_as_it_was(
     kept = lake.rows(TABLE, [one["p_row_id"] for one in mixed], ["notes"])
     assert [kept[one["p_row_id"]]["notes"] for one in mixed[1:]] == [None, [], [{"text": "x"}]]
     assert TableStates(lake.home).mark(TABLE) == ("ledger-1", 3)
-    assert publisher.publish(TABLE, force=True).parts == 0
+    assert publisher.publish(TABLE).parts == 0
 
 
 def test_a_purge_that_another_commit_overtakes_changes_nothing_and_works_the_next_time(
@@ -601,7 +567,7 @@ def test_a_part_published_and_removed_while_a_view_is_taken_is_in_the_view(
         with monkeypatch.context() as patched:
             patched.setattr(TableStates, "state", state)
             patched.setattr(MemoryLedger, "parts", parts)
-            if publisher.publish(TABLE, force=True).parts:
+            if publisher.publish(TABLE).parts:
                 clean(lake.home, TABLE, ledger, grace=timedelta(0))
 
     def state_then(self: TableStates, table: str) -> object:

@@ -34,7 +34,7 @@ def land(lake: FileLake, ledger: MemoryLedger, *names: str, source: str = "s1", 
     listed = rows([row(name, 1, source=source) for name in names], ISSUES)
     ledger.land(lake.write(TABLE, f"1-1-{ledger.counter(TABLE)}", listed))
     if publish:
-        Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+        Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
 
 
 def ids(lake: FileLake, ledger: MemoryLedger) -> list[str]:
@@ -74,7 +74,7 @@ def test_rows_that_wait_in_a_part_are_left_to_it(lake: FileLake, ledger: MemoryL
         path.unlink()
     assert made_anew(lake, ledger, 1) == 1
     assert ids(lake, ledger) == ["a", "b"]
-    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
     assert ids(lake, ledger) == ["a", "b"]
 
 
@@ -96,7 +96,7 @@ def test_the_newest_whole_metadata_is_found_and_named_again(lake: FileLake, ledg
     assert (found.mark, found.rows, found.whole) == (2, 2, True)
     point(lake.home, TABLE, str(found.location))
     assert ids(lake, ledger) == ["a", "b", "c"]
-    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
     assert TableStates(lake.home).mark(TABLE) == ("ledger-1", 3)
     assert ids(lake, ledger) == ["a", "b", "c"]
 

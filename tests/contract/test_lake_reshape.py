@@ -95,7 +95,7 @@ def publish(
     if placed.keep:
         rows = shaped.table(placed.keep, placed.row_ids, stamp)
         ledger.land(lake.write(TABLE, f"1-1-{ledger.counter(TABLE)}", rows))
-    Publisher(home, ledger, columns).publish(TABLE, force=True)
+    Publisher(home, ledger, columns).publish(TABLE)
 
 
 def publish_old(home: Path, ledger: MemoryLedger, *records: Mapping[str, Any]) -> None:

@@ -47,7 +47,7 @@ def publish(lake: FileLake, ledger: MemoryLedger, *listed: Mapping[str, Any], ta
     schema = SCHEMAS[table]
     fitting = [{name: value for name, value in one.items() if name in schema.names} for one in listed]
     ledger.land(lake.write(table, f"1-1-{ledger.counter(table)}", rows(fitting, schema)))
-    Publisher(lake.home, ledger, SCHEMAS).publish(table, force=True)
+    Publisher(lake.home, ledger, SCHEMAS).publish(table)
 
 
 def expire(lake: FileLake, ledger: MemoryLedger, table: str = TABLE, *, dry_run: bool = False) -> Tended:
@@ -203,5 +203,5 @@ def test_a_table_without_statuses_keeps_the_present_version(tmp_path: Path, ledg
     lake = FileLake(tmp_path, ledger, schemas)
     listed = [{k: v for k, v in one.items() if k in bare.names} for one in (version("a", 400), version("a", 300))]
     ledger.land(lake.write(TABLE, "1-1-0", rows(listed, bare)))
-    Publisher(tmp_path, ledger, schemas).publish(TABLE, force=True)
+    Publisher(tmp_path, ledger, schemas).publish(TABLE)
     assert Maintenance(tmp_path, ledger, schemas, retention={TABLE: KEPT}).tend_whole(TABLE).rows_expired == 1

@@ -50,7 +50,7 @@ def publish(
     lake: FileLake, ledger: MemoryLedger, *listed: Mapping[str, Any], table: str = TABLE, schema: pa.Schema = ISSUES
 ) -> None:
     ledger.land(lake.write(table, f"1-1-{ledger.counter(table)}", rows(listed, schema)))
-    Publisher(lake.home, ledger, SCHEMAS).publish(table, force=True)
+    Publisher(lake.home, ledger, SCHEMAS).publish(table)
 
 
 def files(lake: FileLake, table: str = TABLE) -> tuple[TableFile, ...]:
@@ -170,7 +170,7 @@ def test_the_mark_is_carried_on_and_publishing_goes_on(lake: FileLake, ledger: M
     assert snapshot is not None
     assert snapshot.summary is not None
     assert snapshot.summary[MARK] == "ledger-1:3"
-    assert Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True).parts == 0
+    assert Publisher(lake.home, ledger, SCHEMAS).publish(TABLE).parts == 0
     publish(lake, ledger, row("later", 1))
     assert len(content(lake)) == 4
 
@@ -429,6 +429,6 @@ def test_a_process_that_was_stopped_for_days_commits_no_file_that_was_taken_for_
     with monkeypatch.context() as patch:
         patch.setattr(append, "commit", days_later)
         with pytest.raises(LakeUnavailableError, match="stopped for days"):
-            Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
-    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE, force=True)
+            Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
+    Publisher(lake.home, ledger, SCHEMAS).publish(TABLE)
     assert len(content(lake)) == 3

@@ -56,7 +56,7 @@ def land(tmp_path: Path, ledger: MemoryLedger) -> Callable[..., None]:
             if known:
                 ledger.land(lake.write(table, f"1-1-{ledger.counter(table)}", rows(known, schema)))
             if some == listed[:half]:
-                Publisher(tmp_path, ledger, SCHEMAS).publish(table, force=True)
+                Publisher(tmp_path, ledger, SCHEMAS).publish(table)
 
     return land_rows
 

@@ -38,7 +38,7 @@ class Home:
     def publish(self, *listed: dict[str, Any], table: str = TABLE) -> None:
         name = f"1-1-{self.ledger.counter(table)}"
         self.ledger.land(self.lake.write(table, name, rows(listed, SCHEMAS[table])))
-        Publisher(self.path, self.ledger, SCHEMAS).publish(table, force=True)
+        Publisher(self.path, self.ledger, SCHEMAS).publish(table)
 
     def stranger(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect()

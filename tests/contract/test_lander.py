@@ -174,6 +174,6 @@ def test_an_audit_entry_whose_timestamp_is_corrected_stays_one_row(
 
     assert shown(10).events == 1
     if published:
-        Publisher(tmp_path, ledger.lake, table_schemas()).publish(table, force=True)
+        Publisher(tmp_path, ledger.lake, table_schemas()).publish(table)
     again = shown(20)
     assert (again.events, again.repeats) == (0, 1)

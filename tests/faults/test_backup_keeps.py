@@ -37,7 +37,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
             ledger.losses.readmit("nothing", part, "acme", claim=claim)
             ledger.pulling.release_claim(claim)
             if not number:
-                Publisher(home, ledger.lake, schemas).publish(TABLE, force=True)
+                Publisher(home, ledger.lake, schemas).publish(TABLE)
         yield installation
 
 

@@ -78,7 +78,7 @@ def land_twice(home: Home, ledger: Ledger) -> None:
 
 
 def publish(home: Home, ledger: Ledger) -> None:
-    Publisher(home.path, ledger.lake, SCHEMAS).publish(TABLE, force=True)
+    Publisher(home.path, ledger.lake, SCHEMAS).publish(TABLE)
 
 
 def publish_twice(home: Home, ledger: Ledger) -> None:
@@ -126,7 +126,7 @@ def survives(home: Home, disk: Disk, do: Callable[[Home, Ledger], None]) -> bool
         assert sorted(home.shown(reopened)) == sorted(home.vouched)
         # And life goes on.
         home.land(reopened, ["later"])
-        Publisher(home.path, reopened.lake, SCHEMAS).publish(TABLE, force=True)
+        Publisher(home.path, reopened.lake, SCHEMAS).publish(TABLE)
         assert sorted(home.shown(reopened)) == sorted(home.vouched)
         assert reopened.lake.unpublished(TABLE)[0] == 0
     finally:

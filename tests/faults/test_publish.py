@@ -97,7 +97,7 @@ class World:
         """Publish everything, in a process that has just begun."""
         publisher = Publisher(self.home, self.ledger, SCHEMAS)
         publisher.reconcile()
-        publisher.publish(TABLE, force=True)
+        publisher.publish(TABLE)
 
     def clean(self) -> None:
         """Remove what is published, without any grace: readers must cope."""

@@ -119,7 +119,7 @@ class PublishLoop:
         ledger = self.work.assembly.installation.ledger
         before = lost_lines(ledger, [table])
         with self.hold():
-            published = self.work.assembly.publisher.publish(table, force=True)
+            published = self.work.assembly.publisher.publish(table)
         self._note(table, None)
         for line in lost_lines(ledger, [table]):
             if line not in before:

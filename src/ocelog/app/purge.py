@@ -20,7 +20,7 @@ def purge(installation: Installation, row: SourceRow) -> None:
         publishing = publisher(home.path, ledger)
         for table in schemas:
             # All rows go through the table, so that one commit is the one place where they end.
-            publishing.publish(table, force=True)
+            publishing.publish(table)
             delete_rows(home.path, table, row.id)
         # Before the ledger forgets which files those are.
         for path in _landed(installation, row.id):

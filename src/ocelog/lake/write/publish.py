@@ -1,9 +1,8 @@
-"""How waiting parts become rows of an Iceberg table, each exactly once."""
+"""How waiting parts become rows of an Iceberg table, each exactly once. When it is time is told in app/publishing."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,10 +14,7 @@ from ocelog.lake.read.snapshot import checked_mark
 from ocelog.lake.write.append import append
 from ocelog.lake.write.damage import sound_parts
 from ocelog.model import Part
-from ocelog.times import has_passed
 
-DUE_BYTES = 64 * 1024 * 1024
-DUE_AGE = timedelta(minutes=5)
 _COMMIT_BYTES = 512 * 1024 * 1024
 """Parts in one commit; what waits beyond goes into the next."""
 
@@ -32,18 +28,6 @@ class Published:
     rows: int = 0
     through: int = 0
     """The table's mark now."""
-    waiting: int = 0
-    """Parts that stay where they are, because it is not time yet."""
-
-
-def due(waiting: Sequence[Part], now_us: int) -> bool:
-    """Tell whether it is time to publish: enough has come together, or the oldest has waited long enough."""
-    if not waiting:
-        return False
-    if sum(part.bytes for part in waiting) >= DUE_BYTES:
-        return True
-    now = now_us / 1_000_000
-    return any(has_passed(DUE_AGE, since=part.landed_us / 1_000_000, now=now) for part in waiting)
 
 
 class Publisher:
@@ -70,8 +54,8 @@ class Publisher:
             if self._ledger.counter(table) < mark:
                 self._ledger.raise_counter(table, mark)
 
-    def publish(self, table: str, *, force: bool = False) -> Published:
-        """Append what waits, if it is time or `force`.
+    def publish(self, table: str) -> Published:
+        """Append everything that waits; when it is time for that, `is_time` in app/publishing says.
 
         Raises LakeUnavailableError when another commit came first: nothing was appended, and the same call works.
         """
@@ -80,13 +64,9 @@ class Publisher:
         if any(part.sequence <= mark for part in parts):
             # Perhaps a crash came between a commit and the ledger's note of it; a note that is there stays.
             self._ledger.published(table, mark, _now_us())
-        waiting = [part for part in parts if part.sequence > mark]
-        if force or due(waiting, _now_us()):
-            # A commit on top of metadata that cannot be read would bury what is lost.
-            self._states.state(table)
-            waiting = sound_parts(self._home, self._ledger, waiting)
-        if not (due(waiting, _now_us()) or (force and waiting)):
-            return Published(table=table, through=mark, waiting=len(waiting))
+        # A commit on top of metadata that cannot be read would bury what is lost.
+        self._states.state(table)
+        waiting = sound_parts(self._home, self._ledger, [part for part in parts if part.sequence > mark])
         done = Published(table=table, through=mark)
         for some in _commits(waiting):
             rows = append(self._home, table, self._schemas[table], some, ledger_id=self._ledger.id)
@@ -109,7 +89,8 @@ def _commits(waiting: Sequence[Part]) -> Iterator[list[Part]]:
             yield some
             some = []
         some.append(part)
-    yield some
+    if some:
+        yield some
 
 
 def _now_us() -> int:
