@@ -19,7 +19,6 @@ _COMMAND = re.compile(
     # After a prompt, the times of cron, a variable, a folder.
     r"(?:\$ )?(?:(?:[\d*/-]+ ){5} *)?(?:[A-Z_]+=\S+ )?(?:/\S+/)?((?:ocelog|wizsim|make) .*?)(?: &)?(?:\s+#.*)?"
 )
-_PROMPT = "$ "
 _EXIT = re.compile(r"\s+# exit code (\d+)$")
 _REDIRECTED = re.compile(r"(.*?) > (\S+)$")
 

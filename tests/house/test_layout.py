@@ -68,6 +68,19 @@ def test_what_changes_files_of_tables_keeps_the_views_for_other_tools_as_they_ar
         assert not changes or "tables_change(" in text, path
 
 
+def test_no_private_name_of_a_module_is_unused() -> None:
+    found = list[str]()
+    for path in [*CODE, *sorted((ROOT / "tests").rglob("*.py"))]:
+        text = path.read_text()
+        for node in ast.parse(text).body:
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            names = [each.id for each in targets if isinstance(each, ast.Name)]
+            names += [node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+            unused = [name for name in names if name.startswith("_") and len(re.findall(rf"\b{name}\b", text)) == 1]
+            found += [f"{relative(path)}: {name}" for name in unused if not name.startswith("__")]
+    assert found == []
+
+
 def contracts() -> dict[str, dict[str, Any]]:
     found = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     return {each["name"]: each for each in found}

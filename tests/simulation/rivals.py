@@ -298,12 +298,3 @@ def _compare(
             found.wrong += 1
     found.doubles = sum(one[2] == next_[2] for versions in rows.values() for one, next_ in pairwise(versions))
     return found
-
-
-def seen_in(seeds: Sequence[int]) -> dict[str, Outcome]:
-    """Return what each rule comes to over `seeds`."""
-    table = {name: Outcome() for name in RULES}
-    for seed in seeds:
-        for name, rule in RULES.items():
-            table[name].add(play(rule, seed))
-    return table
