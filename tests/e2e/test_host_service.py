@@ -2,19 +2,22 @@
 
 import json
 import os
+import pwd
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
 
 from commands import Ocelog, callfilter
-from ocelog.app import host_service
+from ocelog.app import backup, host_service
 from ocelog.app.host_service import HostService
-from ocelog.errors import ConfigError
+from ocelog.errors import ConfigError, HomeError
 
 PROGRAM = Path(sys.executable).with_name("ocelog")
 
@@ -87,7 +90,7 @@ def test_a_unit_that_was_changed_by_hand_is_neither_replaced_nor_deleted_without
     for command in ("install", "uninstall"):
         refused = ocelog("service", command, "--root", str(machine), code=2).err
         assert f"changed by hand: {unit}" in refused
-        assert f"ocelog service {command} --force" in refused
+        assert f"ocelog service {command} --root {machine} --force\n" in refused
         assert unit.read_text() == mine
     ocelog("service", "install", "--root", str(machine), "--force")
     assert unit.with_name("ocelog.service.before").read_text() == mine
@@ -96,6 +99,12 @@ def test_a_unit_that_was_changed_by_hand_is_neither_replaced_nor_deleted_without
     ocelog("service", "uninstall", "--root", str(machine), "--force")
     assert not unit.exists()
     assert unit.with_name("ocelog.service.before").read_text() == mine
+    assert unit.with_name("ocelog.service.before-2").read_text() == mine
+    ocelog("service", "install", "--root", str(machine))
+    unit.write_text("other\n")
+    ocelog("service", "install", "--root", str(machine), "--force")
+    assert unit.with_name("ocelog.service.before").read_text() == mine
+    assert unit.with_name("ocelog.service.before-3").read_text() == "other\n"
 
 
 def test_a_unit_of_an_older_release_is_replaced(machine: Path) -> None:
@@ -103,6 +112,11 @@ def test_a_unit_of_an_older_release_is_replaced(machine: Path) -> None:
     service.install()
     service = HostService(root=machine, program=Path("/opt/old/bin/ocelog"), backup=Path("/srv/100% safe"))
     service.install()
+    described = service.units / "ocelog-backup.service"
+    older = described.read_text().replace("back up to /srv/100%% safe", "each night").partition("\n")[2]
+    described.write_text(
+        f"# Written by `ocelog service install`, sum {host_service._sum(older)}. Change it by: x\n{older}"
+    )
     newer = HostService(root=machine, program=Path("/opt/ocelog/bin/ocelog"))
     newer.install()
     backup = (service.units / "ocelog-backup.service").read_text()
@@ -219,3 +233,127 @@ def test_a_command_runs_as_the_user_of_the_service_with_its_home_and_key(tmp_pat
 
 def test_a_backup_folder_is_named_by_its_full_path(ocelog: Ocelog) -> None:
     assert "full path" in ocelog("service", "install", "--dry-run", "--root", "/x", "--backup", "here", code=2).err
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Yield a folder that stands for this machine's, where the user of the service is `nobody`."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        monkeypatch.setattr(host_service, "USER", "nobody")
+        monkeypatch.setattr(host_service, "HOME", folder / "home")
+        monkeypatch.setattr(host_service, "KEY", folder / "etc" / "key")
+        monkeypatch.setattr(host_service, "_SYSTEM_UNITS", folder / "units")
+        monkeypatch.setattr(host_service, "_HIDDEN", ())
+        monkeypatch.setattr(HostService, "is_live", property(lambda _: False))
+        yield folder
+
+
+def on(here: Path, to: Path | None = None) -> HostService:
+    return HostService(program=PROGRAM, home=here / "home", backup=to)
+
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders to other users")
+
+
+@AS_ROOT
+def test_a_backup_folder_that_the_service_may_not_write_is_refused_before_anything_changes(here: Path) -> None:
+    (here / "of root").mkdir(mode=0o755)
+    (here / "closed").mkdir(mode=0o700)
+    with pytest.raises(ConfigError, match=r"may not write .*of root, which belongs to root .mode 755.") as caught:
+        on(here, here / "of root").install()
+    typed = f"sudo {PROGRAM} service install --backup '{here}/of root/ocelog'"
+    assert typed in str(caught.value)
+    assert f"sudo chown -R nobody: '{here}/of root'" in str(caught.value)
+    with pytest.raises(ConfigError, match=r"may not enter .*closed"):
+        on(here, here / "closed" / "deep" / "er").install()
+    (here / "file").touch()
+    with pytest.raises(ConfigError, match="is not a folder"):
+        on(here, here / "file").install()
+    with pytest.raises(ConfigError, match="in each other"):
+        on(here, here / "home" / "backup").install()
+    assert {each.name for each in here.iterdir()} == {"of root", "closed", "file"}
+    on(here, here / "of root" / "ocelog").install()
+    assert (here / "of root" / "ocelog").owner() == "nobody"
+
+
+@AS_ROOT
+def test_a_backup_folder_of_the_service_is_taken_and_an_earlier_backup_of_root_is_not(here: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    (here / "bk").mkdir()
+    os.chown(here / "bk", nobody.pw_uid, nobody.pw_gid)
+    on(here, here / "bk").install()
+    (here / "bk" / "backup.json").touch()
+    with pytest.raises(ConfigError, match=r"chown -R nobody: .*bk"):
+        on(here).install()
+    os.chown(here / "bk" / "backup.json", nobody.pw_uid, nobody.pw_gid)
+    on(here).install()
+
+
+@AS_ROOT
+def test_a_folder_for_backups_can_be_reached_whatever_the_umask(here: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        on(here, here / "a" / "b").install()
+    finally:
+        os.umask(before)
+    assert subprocess.run(["test", "-w", here / "a" / "b"], user="nobody", check=False).returncode == 0
+
+
+@AS_ROOT
+def test_a_home_that_root_made_is_given_to_the_service_and_one_of_another_is_left(here: Path) -> None:
+    (here / "home" / "lake").mkdir(parents=True)
+    (here / "home" / "link").symlink_to(here / "elsewhere")
+    (here / "elsewhere").touch()
+    service = on(here)
+    service.install()
+    assert {each.owner() for each in (here / "home", here / "home" / "lake")} == {"nobody"}
+    assert (here / "elsewhere").owner() == "root"
+    assert f"Give {here}/home, and what is in it, to nobody" in service.lines
+    os.chown(here / "home", 1, 1)
+    with pytest.raises(ConfigError, match="belongs to daemon"):
+        on(here).install()
+    assert (here / "home").owner() == "daemon"
+
+
+def test_a_backup_folder_that_no_service_sees_is_refused(machine: Path) -> None:
+    for hidden in ("/home/ana/backup", "/run/user/1/b", "/tmp/b"):
+        with pytest.raises(ConfigError, match="may not see"):
+            HostService(root=machine, program=PROGRAM, backup=Path(hidden)).install()
+    assert not machine.exists()
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("systemd-tmpfiles") is None, reason="systemd-tmpfiles, which needs root"
+)
+def test_the_backup_folder_of_an_image_is_given_to_its_user_when_it_starts(machine: Path) -> None:
+    service = HostService(root=machine, program=PROGRAM, backup=Path("/srv/back up 100%"))
+    service.install()
+    assert any(str(PROGRAM) in each for each in service.left_to_do)
+    (machine / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nocelog:x:1234:1235::/:/bin/sh\n")
+    (machine / "etc/group").write_text("root:x:0:\nocelog:x:1235:\n")
+    subprocess.run(["systemd-tmpfiles", f"--root={machine}", "--create", "ocelog.conf"], check=True)
+    found = (machine / "srv/back up 100%").stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (1234, 1235, 0o700)
+    again = HostService(root=machine, program=PROGRAM)
+    again.install()
+    assert not [each for each in again.lines if each.startswith(("Make", "Write", "Replace"))]
+    (machine / "srv/other").mkdir()
+    with pytest.raises(ConfigError, match="is there already"):
+        HostService(root=machine, program=PROGRAM, backup=Path("/srv/other")).install()
+
+
+@AS_ROOT
+def test_a_backup_to_a_folder_of_another_user_asks_for_another_folder(here: Path) -> None:
+    (here / "bk").mkdir(mode=0o755)
+    if (pid := os.fork()) == 0:
+        code = 1
+        try:
+            os.setuid(pwd.getpwnam("nobody").pw_uid)
+            backup._refuse_unfit(here / "bk" / "new", here / "home", "id")
+        except HomeError as error:
+            code = 0 if "name another folder for the backup" in str(error) and "sudo -u" not in str(error) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

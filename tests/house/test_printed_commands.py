@@ -82,9 +82,7 @@ _ON_A_MACHINE = "it would change this machine; tests/e2e/test_host_service.py ru
 SHOWN_ELSEWHERE = {
     "service install": _ON_A_MACHINE,
     "service install --user": _ON_A_MACHINE,
-    "service install --force": _ON_A_MACHINE,
     "service install --dry-run": _ON_A_MACHINE,
-    "service uninstall --force": _ON_A_MACHINE,
     "run": "it goes on without end; tests/e2e/test_cli_run.py runs it",
     "demo": "tests/e2e/test_cli_start.py runs it",
     "source add": "without options it asks on a terminal; tests/e2e/test_cli_sources.py answers",

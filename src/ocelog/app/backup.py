@@ -141,7 +141,7 @@ def back_up(installation: Installation, folder: Path, *, with_key: bool) -> Back
 def _refuse_unfit(folder: Path, home: Path, ledger_id: str) -> None:
     if os.path.realpath(folder).startswith(os.path.realpath(home) + os.sep) or folder == home:
         raise HomeError(f"{folder} is inside the home: choose a folder elsewhere, best on another disk.")
-    with homes.translated(folder):
+    with homes.translated(folder), _permitted(folder):
         if not folder.is_dir():
             make_directory(folder, mode=0o700)
         if (folder / _NOTE).exists():
@@ -152,6 +152,20 @@ def _refuse_unfit(folder: Path, home: Path, ledger_id: str) -> None:
             raise HomeError(f"{folder} is not empty and holds no backup: name an empty folder.")
 
 
+@contextmanager
+def _permitted(folder: Path) -> Iterator[None]:
+    """Say what it means that `folder`, which is no home, cannot be used."""
+    try:
+        yield
+    except PermissionError as error:
+        raise HomeError(
+            f"This user may not read and write {error.filename or folder}: name another folder for the backup, or let "
+            "this user write that one."
+        ) from error
+    except (NotADirectoryError, FileExistsError) as error:
+        raise HomeError(f"{folder} is not a folder: name another for the backup.") from error
+
+
 def _is_ours(name: str) -> bool:
     """Tell whether a backup that was killed may have left a file of that name."""
     return name in {*_TREES, "lock", "key", "config.yml", "home.json"} or name.startswith(("ledger-", ".draft-"))
@@ -159,7 +173,7 @@ def _is_ours(name: str) -> bool:
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
-    with homes.translated(folder):
+    with homes.translated(folder), _permitted(folder):
         handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

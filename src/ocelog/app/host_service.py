@@ -1,11 +1,13 @@
 """How Ocelog becomes a service of this machine, and stops being one: units, user, folders and key, for systemd."""
 
-import grp
 import hashlib
+import itertools
 import os
 import pwd
 import re
+import shlex
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +25,9 @@ HOME = Path("/var/lib/ocelog")
 KEY = Path("/etc/ocelog/key")
 _SYSTEM_UNITS = Path("/etc/systemd/system")
 _SYSUSERS = Path("/etc/sysusers.d/ocelog.conf")
+_TMPFILES = Path("/etc/tmpfiles.d/ocelog.conf")
+_NOBODY = 65534
+"""Who may do what everybody may."""
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - named, not used
 """Folders that ProtectHome= and PrivateTmp= keep from the service."""
 _SUM = re.compile(r"# Written by `ocelog service install`, sum (\w+)\. (?:[^\n]*)\n")
@@ -52,6 +57,8 @@ class HostService:
     lines: list[str] = field(default_factory=list)
     changed_by_hand: list[Path] = field(default_factory=list)
     """Units that were left as they are, since a person has changed them."""
+    left_to_do: list[str] = field(default_factory=list)
+    """What else that machine needs, which is not done from here."""
 
     @property
     def units(self) -> Path:
@@ -71,22 +78,45 @@ class HostService:
         """Return where `path` of the machine is that is set up."""
         return self.root / path.relative_to("/")
 
+    def typed(self, verb: str, *options: str, backup: Path | None = None) -> str:
+        """Return what a person types to do `verb` to this very service."""
+        live = self.root == Path("/")
+        words = [] if self.for_user or not live else ["sudo"]
+        words += [str(self.program), "service", verb]
+        words += ["--user"] if self.for_user else []
+        words += [] if live else ["--root", str(self.root)]
+        words += [] if backup is None else ["--backup", str(backup)]
+        return shlex.join([*words, *options])
+
     def install(self, *, start: bool = True) -> None:
         """Put everything in its place, and begin. Called again, change only what is missing or of an older Ocelog.
 
-        Raises ConfigError if the service could not run the program, or if this user may not install it.
+        Raises ConfigError, before anything is changed, if the service could not run the program, use its home or write
+        the backup, or if this user may not install it.
         """
         if not self.for_user:
             self._refuse_hidden_program()
         self._refuse_no_permission()
+        before = self._backup_before()
+        self.backup = self.backup or before
+        if self.backup is not None:
+            self._refuse_unfit_backup(self.backup, before)
+        elif (self.units / "ocelog-backup.service").exists():
+            self.left_to_do.append(
+                f"{self.units / 'ocelog-backup.service'} is left as it was, since it does not say where it backs up "
+                f"to. To replace it: {self.typed('install', '--backup', 'DIR')}"
+            )
         if not self.for_user:
+            self._refuse_home_of_another()
             self._make_user()
             self._make_folder(HOME, USER)
+            self._give_home()
             self._make_folder(KEY.parent, "root")
             self._make_key()
-        self.backup = self.backup or self._backup_before()
         if self.backup is not None:
             self._make_folder(self.backup, None if self.for_user else USER)
+            if not self.for_user and self.root != Path("/"):
+                self._give_at_start(self.backup)
         wanted = [name for name in _names(user=self.for_user) if "backup" not in name or self.backup is not None]
         for name in wanted:
             self._write_unit(name)
@@ -115,8 +145,9 @@ class HostService:
                 self._move_aside(path)
             else:
                 self.changed_by_hand.append(path)
-        if not self.for_user and self.at(_SYSUSERS).exists():
-            self._do(f"Delete {self.at(_SYSUSERS)}", self.at(_SYSUSERS).unlink)
+        for path in map(self.at, (_SYSUSERS, _TMPFILES)):
+            if not self.for_user and path.exists():
+                self._do(f"Delete {path}", path.unlink)
         if self.is_live:
             self._run(self._systemctl("daemon-reload"))
 
@@ -124,7 +155,14 @@ class HostService:
         # The interpreter may lie elsewhere than the program, as with uv and pipx.
         found = (self.program, Path(sys.executable).resolve(), Path(sys.base_prefix).resolve())
         hidden = [each for each in found if str(each).startswith(tuple(f"{folder}/" for folder in _HIDDEN))]
-        if hidden and self.root == Path("/"):
+        if self.root != Path("/"):
+            if hidden or not self.at(self.program).exists():
+                why = f"which no service may read: {hidden[0]}" if hidden else "which is not in it"
+                self.left_to_do.append(
+                    f"The units run {self.program}, {why}. Install Ocelog in {self.root} before that machine starts, "
+                    "and type this with the `ocelog` of the same path, such as /opt/ocelog/bin/ocelog."
+                )
+        elif hidden:
             raise ConfigError(
                 f"A service may not read {hidden[0]}: Ocelog must be installed where every user may read it. Type: "
                 "python3 -m venv /opt/ocelog && /opt/ocelog/bin/pip install ocelog, then: sudo /opt/ocelog/bin/ocelog "
@@ -158,14 +196,119 @@ class HostService:
             return
 
         def make() -> None:
+            if owner is not None:
+                for above in reversed([each for each in there.parents if not each.exists()]):
+                    above.mkdir()
+                    # Whatever root's umask is: its user must get through.
+                    above.chmod(0o755)
             there.mkdir(parents=True)
             there.chmod(0o700)
-            # Under another root the user is not there yet; systemd gives a state folder to its user when it starts.
-            with suppress(KeyError, PermissionError):
-                if owner is not None and self.root == Path("/"):
-                    os.chown(there, pwd.getpwnam(owner).pw_uid, grp.getgrnam(owner).gr_gid)
+            if owner is not None and self.root == Path("/"):
+                user = pwd.getpwnam(owner)
+                os.chown(there, user.pw_uid, user.pw_gid)
 
-        self._do(f"Make the folder {there}{f' of {owner}' if owner else ''}", make)
+        # Under another root the user is not there yet; systemd gives a state folder to its user when it starts.
+        later = owner == USER and self.root != Path("/")
+        whose = f", which {owner} gets when that machine starts" if later else f" of {owner}" if owner else ""
+        self._do(f"Make the folder {there}{whose}", make)
+
+    def _refuse_home_of_another(self) -> None:
+        """Refuse a home that is neither root's nor the service's: what is in it is somebody's."""
+        if self.root != Path("/") or not HOME.is_dir() or HOME.stat().st_uid in {0, _user_id()}:
+            return
+        raise ConfigError(
+            f"The folder {HOME} belongs to {_owner(HOME)}, and the service runs as {USER}. Give it to root, which lets "
+            f"the service have it: sudo chown root {HOME}. Then type again: {self.typed('install', backup=self.backup)}"
+        )
+
+    def _give_home(self) -> None:
+        """Give a home that root has made to the service, as systemd does when the service starts."""
+        if self.root != Path("/") or not HOME.is_dir() or HOME.stat().st_uid == _user_id():
+            return
+
+        def give() -> None:
+            user = pwd.getpwnam(USER)
+            for folder, folders, names in os.walk(HOME):
+                for name in (*folders, *names):
+                    os.chown(Path(folder) / name, user.pw_uid, user.pw_gid, follow_symlinks=False)
+            HOME.chmod(0o700)
+            # Last: what is killed before is done again.
+            os.chown(HOME, user.pw_uid, user.pw_gid)
+
+        self._do(f"Give {HOME}, and what is in it, to {USER}", give)
+
+    def _give_at_start(self, folder: Path) -> None:
+        path, text = self.at(_TMPFILES), f"d {_quoted(str(folder))} 0700 {USER} {USER} -\n"
+        if not path.exists() or path.read_text() != text:
+            line = f"Write {path}: it gives {folder} to {USER} when that machine starts"
+            self._do(line, lambda: _write(path, text))
+
+    def _refuse_unfit_backup(self, folder: Path, before: Path | None) -> None:
+        """Refuse a folder that the service could not back up to; each night would fail, and nobody look."""
+        there = self.at(folder)
+        if not self.for_user:
+            seen = {str(folder), *([os.path.realpath(folder)] if self.root == Path("/") else [])}
+            if any(f"{each}/".startswith(tuple(f"{one}/" for one in _HIDDEN)) for each in seen):
+                raise ConfigError(
+                    f"A service may not see {folder}: name a folder elsewhere, such as --backup /srv/ocelog-backup"
+                )
+        if folder == self.home or folder.is_relative_to(self.home) or self.home.is_relative_to(folder):
+            raise ConfigError(f"{folder} and the home {self.home} are in each other: name a folder elsewhere.")
+        if there.exists() and not there.is_dir():
+            raise ConfigError(f"{there} is not a folder: name another.")
+        if self.root != Path("/"):
+            if there.exists() and folder != before and not self.for_user:
+                raise ConfigError(
+                    f"{there} is there already, and that machine decides who may write it. Name a folder that is not "
+                    f"there yet, which is then made: {self.typed('install', backup=folder / 'ocelog')}"
+                )
+            return
+        if os.geteuid() != 0 and not self.for_user:
+            self.lines.append(f"Whether {USER} may write {folder} is not checked, since only root can")
+            return
+        nearest = next(each for each in (there, *there.parents) if each.exists())
+        note = there / "backup.json"
+        if nearest != there:
+            fits = self._may(nearest, "-x")
+        else:
+            fits = self._may(there, "-w", "-x") and (
+                self.for_user or not note.exists() or note.stat().st_uid == _user_id()
+            )
+        who = "This user" if self.for_user else f"The service's user {USER}"
+        if not fits:
+            # `install` itself makes what is not there yet, as root.
+            inside = not self.for_user and nearest == there and not note.exists() and self._may(there, "-x")
+            ways = [f"name a folder in it, which is then made: {self.typed('install', backup=there / 'ocelog')}"]
+            ways = ways if inside else []
+            if not self.for_user and nearest == there and _user_id() is not None:
+                ways.append(f"give it to {USER}: sudo chown -R {USER}: {shlex.quote(str(there))}")
+            raise ConfigError(
+                f"{who} may not {'write' if nearest == there else 'enter'} {nearest}, which belongs to "
+                f"{_owner(nearest)} (mode {stat.S_IMODE(nearest.stat().st_mode):o}). Name a folder elsewhere"
+                f"{''.join(f'; or {each}' for each in ways)}"
+            )
+        if nearest == there and folder != before and not note.exists() and any(there.iterdir()):
+            raise ConfigError(f"{there} is not empty and holds no backup: name an empty folder, or one not there yet.")
+
+    def _may(self, path: Path, *tests: str) -> bool:
+        """Tell whether the user of the service (as long as there is none: anybody) passes the `tests` of `test`."""
+        words = [str(word) for each in tests for word in ("-a", each, path)][1:]
+        if self.for_user:
+            return subprocess.run(["test", *words], check=False).returncode == 0  # noqa: S603, S607 - ours
+        user_id, group, groups = _NOBODY, _NOBODY, list[int]()
+        with suppress(KeyError):
+            user = pwd.getpwnam(USER)
+            user_id, group, groups = user.pw_uid, user.pw_gid, os.getgrouplist(USER, user.pw_gid)
+        # The system itself is asked, since there is more than mode bits.
+        done = subprocess.run(  # noqa: S603 - ours
+            ["test", *words],  # noqa: S607 - see above
+            check=False,
+            user=user_id,
+            group=group,
+            extra_groups=groups,
+            cwd="/",
+        )
+        return done.returncode == 0
 
     def _make_key(self) -> None:
         path = self.at(KEY)
@@ -175,15 +318,19 @@ class HostService:
     def _backup_before(self) -> Path | None:
         """Return where an earlier call said to back up to."""
         unit = self.units / "ocelog-backup.service"
-        found = (
-            re.search(r"^Description=Ocelog: back up to (.*)$", unit.read_text(), re.MULTILINE)
-            if unit.exists()
-            else None
-        )
-        return None if found is None else Path(found.group(1).replace("%%", "%"))
+        # What it does, since each release may word its description in another way.
+        found = re.search(r"^ExecStart=.* backup (.+)$", unit.read_text(), re.MULTILINE) if unit.exists() else None
+        if found is None:
+            return None
+        text = found[1].strip()
+        if text.startswith('"') and text.endswith('"'):
+            text = re.sub(r"\\(.)", r"\1", text[1:-1])
+        path = Path(text.replace("%%", "%").replace("$$", "$"))
+        return path if path.is_absolute() else None
 
     def _move_aside(self, path: Path) -> None:
-        aside = path.with_name(f"{path.name}.before")
+        names = (f"{path.name}.before{'' if count == 1 else f'-{count}'}" for count in itertools.count(1))
+        aside = next(each for each in map(path.with_name, names) if not os.path.lexists(each))
         self._do(f"Move {path}, which was changed by hand, to {aside}", lambda: path.rename(aside))
 
     def _write_unit(self, name: str) -> None:
@@ -276,6 +423,21 @@ def run_as_service(arguments: Sequence[str], program: Path) -> NoReturn:
     os.setuid(user.pw_uid)
     os.chdir("/")
     os.execve(program, [str(program), *arguments], environment)  # noqa: S606 - this program again
+
+
+def _user_id() -> int | None:
+    try:
+        return pwd.getpwnam(USER).pw_uid
+    except KeyError:
+        return None
+
+
+def _owner(path: Path) -> str:
+    user_id = path.stat().st_uid
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        return f"user {user_id}"
 
 
 def _kind(*, user: bool) -> str:

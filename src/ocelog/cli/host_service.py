@@ -17,7 +17,10 @@ Root = Annotated[
     Path, typer.Option("--root", metavar="DIR", help="Set up the machine whose / is in this folder, such as an image.")
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Also replace or delete units that were changed by hand; they are moved aside.")
+    bool,
+    typer.Option(
+        "--force", help="Also replace or remove units that were changed by hand; yours are kept as NAME.before."
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do.")]
 
@@ -54,12 +57,16 @@ def install(
         service.install(start=start)
     finally:
         _tell(service)
-    _refuse_changed(service, "ocelog service install --force")
+    _refuse_changed(service, service.typed("install", *([] if start else ["--no-start"]), "--force", backup=backup))
+    for each in service.left_to_do:
+        show.remark(f"To do: {each}")
     if not service.is_live:
         when = "when you log in next" if user else "when that machine starts"
         show.remark(f"systemd was not told, since it does not run here: the service starts {when}.")
     prefix = "ocelog" if user else f"sudo {service.program} service exec"
-    typer.echo(f"Next, add a source: {prefix} source add")
+    if service.root == Path("/") and not (service.is_live and start):
+        typer.echo(f"Next, make its home: {prefix} init")
+    typer.echo(f"{'On that machine' if service.root != Path('/') else 'Next'}, add a source: {prefix} source add")
     if user:
         typer.echo("To keep it running while you are not logged in: loginctl enable-linger")
 
@@ -72,7 +79,7 @@ def uninstall(*, user: ForUser = False, root: Root = Path("/"), force: Force = F
         service.uninstall()
     finally:
         _tell(service)
-    _refuse_changed(service, "ocelog service uninstall --force")
+    _refuse_changed(service, service.typed("uninstall", "--force"))
     if not service.lines:
         typer.echo("No service is installed.")
     elif not user:
@@ -105,5 +112,5 @@ def _refuse_changed(service: HostService, command: str) -> None:
         listed = ", ".join(map(str, service.changed_by_hand))
         raise ConfigError(
             f"Left as they are, since they were changed by hand: {listed}. Put changes of yours into a drop-in "
-            f"(systemctl edit ocelog.service), then type it again with --force: {command}"
+            f"(systemctl {'--user ' if service.for_user else ''}edit ocelog.service), then type: {command}"
         )
