@@ -15,8 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from commands import Ocelog, simulator
+from commands import SIMULATED, Ocelog, simulator
+from ocelog.app.log_types import kinds
 from ocelog.cli import app, main
+
+FURTHER = [(f"Read {kind.title}?", "n") for kind in kinds().values() if kind.short not in SIMULATED]
+"""What the wizard asks about log types of which the simulator has no records."""
 
 
 @pytest.fixture
@@ -226,6 +230,7 @@ def test_adding_a_source_on_a_terminal_asks_in_the_order_of_the_vendors_page(
             ("Read the audit log? [Y/n]: ", "n"),
             ("Read issues?", "y"),
             ("Read vulnerability findings?", "y"),
+            *FURTHER,
             ("(empty: all): ", ""),
             ("Client ID: ", tenant.client_id),
             ("Client secret: ", tenant.client_secret),
@@ -264,9 +269,11 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
             ("Read the audit log? [Y/n]: ", "n"),
             ("Read issues?", "n"),
             ("Read vulnerability findings?", "n"),
+            *FURTHER,
             ("Read the audit log? [Y/n]: ", ""),
             ("Read issues?", ""),
             ("Read vulnerability findings?", "n"),
+            *FURTHER,
             ("Client ID: ", "nobody"),
             ("Client secret: ", tenant.client_secret),
             ("What now? [r]: ", "?"),
@@ -313,6 +320,7 @@ def test_what_wiz_refuses_may_be_kept_or_left_at_the_end_of_the_wizard(
                 ("Read the audit log?", ""),
                 ("Read issues?", ""),
                 ("Read vulnerability findings?", ""),
+                *FURTHER,
                 ("Client ID: ", tenant.client_id),
                 ("Client secret: ", "wrong-s3cret"),
             )
@@ -343,6 +351,7 @@ def test_an_address_that_does_not_answer_is_told_before_anything_else_is_asked(
             ("Read the audit log? [Y/n]: ", "n"),
             ("Read issues? [Y/n]: ", ""),
             ("Read vulnerability findings? [Y/n]: ", "n"),
+            *FURTHER,
             ("(empty: all): ", ""),
             ("Client ID: ", tenant.client_id),
             ("Client secret: ", "wrong"),
@@ -354,6 +363,7 @@ def test_an_address_that_does_not_answer_is_told_before_anything_else_is_asked(
             ("Read the audit log? [y/N]: ", ""),
             ("Read issues? [Y/n]: ", ""),
             ("Read vulnerability findings? [y/N]: ", ""),
+            *FURTHER,
             ("What now? [r]: ", "s"),
             ("Client secret: ", tenant.client_secret),
             ("all) [30d]: ", ""),
@@ -380,6 +390,7 @@ def test_who_insists_keeps_an_address_that_does_not_answer(ocelog: Ocelog, termi
         ("Read the audit log?", ""),
         ("Read issues?", ""),
         ("Read vulnerability findings?", ""),
+        *FURTHER,
         ("Client ID: ", "x"),
         ("Client secret: ", "y"),
         ("What now? [r]: ", "k"),
@@ -420,6 +431,7 @@ def test_a_tenant_that_is_read_already_is_told_behind_the_client_id_and_may_be_r
             ("Read the audit log?", ""),
             ("Read issues?", ""),
             ("Read vulnerability findings?", ""),
+            *FURTHER,
             ("Client ID: ", tenant.client_id),
         )
         told = person.waits_for("What now?: ")
@@ -445,6 +457,7 @@ def test_ctrl_c_at_a_prompt_ends_it_and_saves_nothing(ocelog: Ocelog, terminals:
         ("Read the audit log?", ""),
         ("Read issues?", ""),
         ("Read vulnerability findings?", ""),
+        *FURTHER,
         ("Client ID: ", "x"),
     )
     if until == "Client secret: ":
