@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bookkeeping.records import ISSUES, planned, slice_of
-from ocelog.app.sweep import _read_due
+from ocelog.app.sweep import SweepResult, _read_due
+from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Origin, Slice
 
@@ -40,3 +41,12 @@ def test_nobody_else_reads_what_a_sweep_by_hand_reads(ledger: Ledger) -> None:
     )
     _read_due(ledger, stream, "ours", 1, lambda: bool(free))
     assert [found is not None for found in free] == [False, False, True]
+
+
+def test_a_sweep_exits_by_what_keeps_its_rows_from_being_published() -> None:
+    def code(**found: Any) -> int:
+        return SweepResult(streams=(), **found).exit_code
+
+    assert code() == 0
+    assert code(publishing=HomeError("no room")) == code(lost=("a part",)) == 2
+    assert code(publishing=LedgerUnavailableError("busy")) == code(lost=("a part",), stopped=True) == 3
