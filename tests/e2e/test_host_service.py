@@ -17,7 +17,9 @@ import pytest
 from commands import Ocelog, callfilter
 from ocelog.app import backup, host_service
 from ocelog.app.host_service import HostService
+from ocelog.cli import show
 from ocelog.errors import ConfigError, HomeError
+from ocelog.installation import config
 
 PROGRAM = Path(sys.executable).with_name("ocelog")
 
@@ -221,7 +223,7 @@ def test_a_command_runs_as_the_user_of_the_service_with_its_home_and_key(tmp_pat
     code = (
         "import sys; from pathlib import Path; from ocelog.app import host_service as it; "
         f"it.USER, it.HOME, it.KEY = 'nobody', Path('/srv/home'), Path({str(key)!r}); "
-        "it.run_as_service(['-c', 'id -un; id -G; env'], Path('/bin/sh'))"
+        "it.run_as_service(['-c', 'id -un; id -G; env'], Path('/bin/sh'), {})"
     )
     environment = {**os.environ, "OCELOG_KEY_FILE": "/x", "SECRET_OF_ROOT": "hush"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
@@ -357,3 +359,21 @@ def test_a_backup_to_a_folder_of_another_user_asks_for_another_folder(here: Path
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_hints_under_exec_lead_back_to_the_home_of_the_service(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home", _OCELOG_TYPED_AS="sudo /opt/ocelog/bin/ocelog service exec")
+    typed = "sudo /opt/ocelog/bin/ocelog service exec"
+    assert f"run `{typed} init`" in ocelog("status", code=2).err
+    assert f"Next: {typed} source add\n" in ocelog("init").out
+    assert f"Add one: {typed} source add\n" in ocelog("source", "list").out
+
+
+def test_what_to_type_is_told_from_what_is_only_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "`ocelog run` is running. Run: ocelog run. Type `ocelog pull`, or /opt/bin/ocelog pull. An ocelog home."
+    assert show.as_typed(said) == said
+    monkeypatch.setenv(config.TYPED_AS, "X")
+    assert show.as_typed(said) == (
+        "`ocelog run` is running. Run: sudo systemctl start ocelog. Type `X pull`, "
+        "or /opt/bin/ocelog pull. An ocelog home."
+    )

@@ -10,7 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -399,8 +399,8 @@ class HostService:
         self.lines.append(line)
 
 
-def run_as_service(arguments: Sequence[str], program: Path) -> NoReturn:
-    """Become the user of the machine's service, with its home and key, and run `ocelog` with `arguments`.
+def run_as_service(arguments: Sequence[str], program: Path, variables: Mapping[str, str]) -> NoReturn:
+    """Become the user of the machine's service, with its home, its key and `variables`; run `ocelog` with `arguments`.
 
     Raises ConfigError if this is not root, or no service is installed.
     """
@@ -413,6 +413,7 @@ def run_as_service(arguments: Sequence[str], program: Path) -> NoReturn:
     environment = {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         **{name: os.environ[name] for name in ("TERM", "LANG", "LC_ALL", "COLUMNS", "NO_COLOR") if name in os.environ},
+        **variables,
         "HOME": str(HOME),
         "OCELOG_HOME": str(HOME),
         # Read while this is root still, since nobody else may.

@@ -21,7 +21,7 @@ def report(items: Sequence[HealthItem], *, json: bool) -> None:
         show.as_json([_plain(item) for item in items])
     else:
         for item in items:
-            typer.echo(_lines(item))
+            show.hint(_lines(item))
     failed = [item for item in items if item.state is HealthState.FAIL]
     if failed:
         raise typer.Exit(_TRY_LATER if all(item.later for item in failed) else _ACTION_REQUIRED)

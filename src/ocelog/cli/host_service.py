@@ -91,7 +91,8 @@ def exec_(
     words: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="Such as: source add, or status.")],
 ) -> None:
     """Run a command of `ocelog` as the service's user, on its home and with its key. Needs root."""
-    run_as_service(words, _program())
+    program = _program()
+    run_as_service(words, program, {config.TYPED_AS: f"sudo {program} service exec"})
 
 
 def _program() -> Path:

@@ -30,11 +30,11 @@ def command(
     if json:
         show.as_json([asdict(info) for info in found])
         return
-    typer.echo(f"Iceberg catalog: {found[0].catalog}")
+    show.hint(f"Iceberg catalog: {found[0].catalog}")
     if (Path(found[0].views) / "schema.sql").is_file():
-        typer.echo(f"All tables and views, in DuckDB: IMPORT DATABASE {literal(found[0].views)};")
+        show.hint(f"All tables and views, in DuckDB: IMPORT DATABASE {literal(found[0].views)};")
     else:
-        typer.echo(f"{found[0].views}, all tables and views for DuckDB, is there after the next pull: ocelog pull")
+        show.hint(f"{found[0].views}, all tables and views for DuckDB, is there after the next pull: ocelog pull")
     show.table([_line(info) for info in found], whole_lines=True)
     if table is not None:
         _print_lines(found[0])
@@ -54,8 +54,8 @@ def _line(info: LakeInfo) -> dict[str, Any]:
 
 def _print_lines(info: LakeInfo) -> None:
     if not info.lines:
-        typer.echo("\nNothing is published yet, so other engines see nothing: ocelog publish")
+        show.hint("\nNothing is published yet, so other engines see nothing: ocelog publish")
     for engine, text in info.lines.items():
-        typer.echo(f"\n# {engine}\n{text}")
+        show.hint(f"\n# {engine}\n{text}")
     if info.lines and info.table != REJECTIONS:
-        typer.echo(f"\n# {info.table}_current, in the SQL of any engine\n{current_sql(info.table)};")
+        show.hint(f"\n# {info.table}_current, in the SQL of any engine\n{current_sql(info.table)};")

@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from ocelog.cli.app import COMMANDS
 from ocelog.cli.output import in_utf8
 
 _PAGE = 120
@@ -235,4 +236,28 @@ def fields(values: Mapping[str, Any]) -> None:
 
 def remark(text: str) -> None:
     """Say something in addition to the answer, on stderr."""
-    typer.echo(harmless_lines(text), err=True)
+    typer.echo(as_typed(harmless_lines(text)), err=True)
+
+
+def hint(text: str) -> None:
+    """Print a line that may say what to type next."""
+    typer.echo(as_typed(text))
+
+
+def as_typed(text: str) -> str:
+    """Return `text` with its commands as the reader types them: `service exec` reads another home than its caller.
+
+    `ocelog run` in backticks is the process, not what to type.
+    """
+    from ocelog.installation.config import typed_as  # noqa: PLC0415 - only if there is something to say
+
+    prefix = typed_as()
+    if not prefix:
+        return text
+
+    def typed(found: re.Match[str]) -> str:
+        if found[1] == "run":
+            return "sudo systemctl start ocelog"
+        return f"{prefix} {found[1]}" if found[1] in COMMANDS and found[1] != "service" else found[0]
+
+    return re.sub(r"(?<![\w/.-])(?!(?<=`)ocelog run`)ocelog ([a-z]+)\b", typed, text)

@@ -30,7 +30,7 @@ def list_(*, json: Json = False) -> None:
         known = sources.listed(installation)
     rows = [_line(row) for row in known]
     if not rows and not json:
-        typer.echo("There is no source yet. Add one: ocelog source add")
+        show.hint("There is no source yet. Add one: ocelog source add")
     show.table_or_json(rows, json=json)
     for error in filter(None, map(damage, known)):
         show.remark(show.harmless(str(error)))
@@ -79,7 +79,7 @@ def check(name: Name, *, json: Json = False) -> None:
 def pause(name: Name) -> None:
     """Stop reading a source, until it is resumed."""
     _set_paused(name, paused=True)
-    typer.echo(f"Paused. Go on with: ocelog source resume {shlex.quote(name)}")
+    show.hint(f"Paused. Go on with: ocelog source resume {shlex.quote(name)}")
 
 
 @app.command("resume")

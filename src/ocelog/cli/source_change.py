@@ -44,7 +44,7 @@ def add(
             row, secret = _described(installation, product, name, chosen)
         resumes = sources.add(installation, row, secret)
     typer.echo(f"Added {row.name!r}{' again' if resumes else ''} (id {row.id}).")
-    typer.echo("Next: ocelog pull")
+    show.hint("Next: ocelog pull")
 
 
 def _product(kind: str | None, name: str | None) -> Product:

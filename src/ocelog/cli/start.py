@@ -43,4 +43,4 @@ def command(
             show.remark(f"It is a new key: {ENTER_EACH_AGAIN}.")
     if place != config.home_path().resolve():
         typer.echo(f"Set OCELOG_HOME={place} for every other command.")
-    typer.echo("Next: ocelog source add")
+    show.hint("Next: ocelog source add")

@@ -84,24 +84,24 @@ def _print(found: Overview, *, details: bool) -> None:
     heading = (
         "Needs attention, and is tried again by itself:" if waits and len(lines) == of_streams else "Action required:"
     )
-    typer.echo(_verdict(found.streams, datetime.now(UTC)) if found.well else heading)
+    show.hint(_verdict(found.streams, datetime.now(UTC)) if found.well else heading)
     for line in lines:
         show.paragraph(line)
     if found.streams:
-        typer.echo("")
+        show.hint("")
         show.table([_row(each) for each in found.streams], whole_lines=True)
     if details:
         for each in found.streams:
-            typer.echo("")
+            show.hint("")
             show.fields(_details(each))
     notes = [line for each in found.streams if not each.needs_attention for line in _remarks(each, told, idle=idle)]
     if notes:
-        typer.echo("")
+        show.hint("")
     for line in notes:
         show.paragraph(line)
-    typer.echo("")
+    show.hint("")
     _print_running(found)
-    typer.echo(f"Disk free: {write_size(found.disk_free)}. SQL sandbox: {found.sandbox}")
+    show.hint(f"Disk free: {write_size(found.disk_free)}. SQL sandbox: {found.sandbox}")
 
 
 def _verdict(streams: Sequence[StreamStatus], now: datetime) -> str:
@@ -130,14 +130,14 @@ def _verdict(streams: Sequence[StreamStatus], now: datetime) -> str:
 def _print_running(found: Overview) -> None:
     match found.holder:
         case None:
-            typer.echo("Nothing is running. Keep it going with: ocelog run")
+            show.hint("Nothing is running. Keep it going with: ocelog run")
         case str() as who:
-            typer.echo(f"Whether anything runs is {who}.")
+            show.hint(f"Whether anything runs is {who}.")
         case Holder() as who if who.is_service:
-            typer.echo(f"Running: {who.command}, since {who.since} (process {who.pid} on {who.host}).")
+            show.hint(f"Running: {who.command}, since {who.since} (process {who.pid} on {who.host}).")
         case Holder() as who:
             at_work = f"`{who.command}` is at work since {who.since} (process {who.pid} on {who.host})"
-            typer.echo(f"No service is running; {at_work}. To keep it going, then run: ocelog run")
+            show.hint(f"No service is running; {at_work}. To keep it going, then run: ocelog run")
 
 
 def _row(each: StreamStatus) -> dict[str, Any]:
