@@ -224,6 +224,26 @@ def test_deleted_and_vanished_findings_are_told_apart_from_fixed_ones(ask: Ask, 
     }
 
 
+def test_issues_that_ended_say_how_and_when_as_findings_do(ask: Ask, land: Callable[..., None]) -> None:
+    land(
+        ISSUES,
+        issue("fixed", "RESOLVED", seen=4 * DAY, resolutionReason="ISSUE_FIXED", resolvedAt=instant(2 * DAY)),
+        issue("deleted", "RESOLVED", seen=4 * DAY, resolutionReason="OBJECT_DELETED", resolvedAt=instant(2 * DAY)),
+        issue("gone", "OPEN", seen=1),
+        issue("gone", None, seen=4 * DAY, **GONE),
+        issue("rejected", "REJECTED", seen=1, resolutionReason="WONT_FIX"),
+        issue("reopened", "RESOLVED", seen=1, resolvedAt=instant(1)),
+        issue("reopened", "OPEN", seen=2, changed=2),
+    )
+    found = {one["id"]: one for one in ask("FROM resolved_issues")}
+    assert {key: (one["outcome"], one["resolved"], one["resolved_from"]) for key, one in found.items()} == {
+        "fixed": ("fixed", instant(2 * DAY), "resolvedAt"),
+        "deleted": ("deleted", instant(2 * DAY), "resolvedAt"),
+        "gone": ("gone", instant(4 * DAY), "sweep"),
+    }
+    assert found["fixed"]["age_days"] == 2
+
+
 def states(ask: Ask, macro: str, minute: float) -> dict[str, tuple[str | None, str]]:
     """Return status and certainty by id."""
     listed = ask(f"SELECT id, status, certainty FROM {macro}('{instant(minute).isoformat()}')")

@@ -141,6 +141,30 @@ def test_columns_that_do_not_fit_on_a_terminal_are_named_and_long_values_cut(oce
     assert re.search(r"\d\d:\d\d:\d\dZ$", bare_lines(few)[1]), "an instant is shown to the second"
 
 
+def test_of_whole_records_a_narrow_terminal_shows_when_who_and_how_bad(ocelog: Ocelog) -> None:
+    sql = (
+        "SELECT uuid() AS id, repeat('{} ', 40) AS note, NULL AS dueAt, now() AS timestamp, 'GraphSearch' AS action, "
+        "'FAILED' AS status, now() AS p_event_time, 'eve' AS p_any_usernames, uuid() AS p_row_id FROM range(2)"
+    )
+    lines = bare_lines(on_a_terminal(ocelog, "query", sql))
+    assert lines[0].split()[:4] == ["p_event_time", "p_any_usernames", "status", "action"]
+    assert "columns do not fit: note, dueAt, timestamp, p_row_id." in lines[3]
+    chosen = bare_lines(on_a_terminal(ocelog, "query", sql.replace("p_row_id", "b")))
+    assert chosen[0].split()[0] == "id", "who names columns has chosen their order"
+
+
+def test_what_lists_many_things_is_a_table_at_80_columns(ocelog: Ocelog) -> None:
+    for command in ("issues", "findings"):
+        lines = bare_lines(on_a_terminal(ocelog, "schema", "show", command))
+        assert lines[0].split() == ["field", "type", "description"]
+        assert max(map(len, lines)) <= 80
+    with conversation(ocelog, "config") as paged:
+        # More than the screen holds goes through a pager, which waits for a key.
+        paged.until("meaning")
+        paged.type("q")
+        assert paged.ended() == 0
+
+
 def test_one_wide_row_is_shown_field_by_field_whole(ocelog: Ocelog) -> None:
     many = ", ".join(f"'value-{n}' AS column_{n}" for n in range(20))
     sql = f"SELECT repeat('long ', 60) AS text, {many}, '\u202e' AS odd"

@@ -19,6 +19,8 @@ from ocelog.errors import ConfigError, QueryError
 from ocelog.times import rfc3339
 
 _SHOWN = 100
+_TELLING = ("p_event_time", "p_any_usernames", "severity", "status", "action")
+"""What of a whole record is shown first if not all of it fits: when, who, how bad."""
 _WIDEST = 200
 """Characters of a cell in a table."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -43,7 +45,9 @@ def as_table(answer: Answer, *, counted: bool = True, paged: bool = False, chose
     names = _names(answer.schema)
     found = list(islice(_rows(answer), _SHOWN + 1))
     with paging(wanted=paged) as write:
-        hidden = show.fitting_table(names, [list(map(_cell, row)) for row in found[:_SHOWN]], write)
+        # Nobody has chosen the columns of SELECT *.
+        first = _TELLING if "p_row_id" in names else ()
+        hidden = show.fitting_table(names, [list(map(_cell, row)) for row in found[:_SHOWN]], write, first=first)
         if hidden and len(found) == 1:
             _write_lines(names, found[0], write)
     if hidden and len(found) > 1:

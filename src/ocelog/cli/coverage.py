@@ -42,7 +42,9 @@ def command(
     if output == "json":
         show.as_json({"coverage": rows})
     else:
-        show.table(rows)
+        show.table([_shown(row) for row in rows])
+        if rows:
+            typer.echo(f"Measured at {min(row['measured'] for row in rows)} or later.")
     for told in (*report.failed, *map(str, report.damaged.values())):
         show.remark(show.harmless(told))
     if lacking:
@@ -64,3 +66,9 @@ def _row(source: str, log_type: str, gap: Gap) -> dict[str, Any]:
         "difference": gap.difference,
         "measured": write_instant(gap.measured),
     }
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a row fits on a terminal; when it was measured is said once."""
+    shown = {name: value for name, value in row.items() if name not in {"at_least", "measured"}}
+    return shown | {"at_wiz": f"over {row['at_wiz']}"} if row["at_least"] else shown

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 _DEFAULT = "less"
-_OPTIONS = "FRSX"
-"""Of less, if the reader has set none in LESS: leave what was shown on the screen, cut lines that are too long."""
+_OPTIONS = "FRX"
+"""Of less, if the reader has set none in LESS: leave what was shown on the screen, and if it fits, leave at once."""
 
 
 @contextmanager

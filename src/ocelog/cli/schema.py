@@ -42,7 +42,8 @@ def list_(*, json: Json_ = False) -> None:
         }
         for schema in packaged_schemas().values()
     ]
-    show.table_or_json(rows, json=json)
+    shown = [{name: value for name, value in row.items() if name != "version"} for row in rows]
+    show.table_or_json(rows if json else shown, json=json)
 
 
 @app.command("show")
@@ -51,9 +52,11 @@ def show_(
     *,
     json: Json_ = False,
 ) -> None:
-    """Show every field of a log type."""
+    """Show every field of a log type; --json also says which are required, their indicators, and their origin."""
     schema = packaged_schemas()[log_types([log_type])[0]]
-    show.table_or_json([_line(path, field) for path, field in leaves(schema.fields)], json=json)
+    rows = [_line(path, field) for path, field in leaves(schema.fields)]
+    shown = [{name: row[name] for name in ("field", "type", "description")} for row in rows]
+    show.table_or_json(rows if json else shown, json=json)
 
 
 @app.command("check")

@@ -1,6 +1,7 @@
 """How answers are printed: tables for people, JSON for programs, remarks on stderr."""
 
 import json as json_format
+import os
 import re
 import sys
 import textwrap
@@ -13,6 +14,7 @@ import typer
 
 from ocelog.cli.app import COMMANDS
 from ocelog.cli.output import in_utf8
+from ocelog.cli.pager import paging
 
 _PAGE = 120
 """Columns of what is printed if no terminal says how many it has."""
@@ -21,6 +23,10 @@ _LONGEST_CELL = 40
 """Columns of one value on a terminal."""
 _LEAST_CELL = 20
 """What is longer may be cut to so many columns if no more are left; what is not, such as an instant, is whole."""
+_SHORT = 30
+"""Columns of what is no uuid and no JSON, mostly."""
+_LEAST_PROSE = 16
+"""Columns of a last column of prose; longer words are broken."""
 _GAP = 2
 
 
@@ -29,7 +35,7 @@ def table_or_json(rows: Sequence[Mapping[str, Any]], *, json: bool) -> None:
     if json:
         as_json(list(rows))
     else:
-        table(rows)
+        table(rows, paged=True)
 
 
 def as_json(value: object) -> None:
@@ -39,20 +45,27 @@ def as_json(value: object) -> None:
     typer.echo("\n".join(map(harmless_json, text.split("\n"))) if sys.stdout.isatty() else text)
 
 
-def table(rows: Sequence[Mapping[str, Any]], *, whole_lines: bool = False) -> None:
+def table(rows: Sequence[Mapping[str, Any]], *, whole_lines: bool = False, paged: bool = False) -> None:
     """Print `rows` under their names, columns side by side; long cells wrap between words.
 
     On a terminal that is too narrow for that, each row is a list of its own, a line per column. Without a terminal
-    `whole_lines` keeps each row on one line, however long.
+    `whole_lines` keeps each row on one line, however long. If `paged`, what is longer than the screen goes through a
+    pager.
     """
-    if not rows:
-        return
+    if rows:
+        with paging(wanted=paged) as write:
+            _write_table(rows, write, whole_lines=whole_lines)
+
+
+def _write_table(rows: Sequence[Mapping[str, Any]], write: Callable[[str], object], *, whole_lines: bool) -> None:
     heads = [harmless(name) for name in rows[0]]
     cells = [[cell(value) for value in row.values()] for row in rows]
     numeric = [_is_numeric(values) for values in zip(*(row.values() for row in rows), strict=True)]
-    plain = None if sys.stdout.isatty() else _plain(heads, cells, numeric, _ENDLESS if whole_lines else _PAGE)
+    terminal = sys.stdout.isatty()
+    page = _ENDLESS if whole_lines else _page()
+    plain = None if terminal else _plain(heads, cells, numeric, page)
     if plain is not None:
-        typer.echo(plain, nl=False)
+        write(plain)
         return
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - see _drawn
     from rich.console import Console  # noqa: PLC0415 - see _drawn
@@ -61,8 +74,10 @@ def table(rows: Sequence[Mapping[str, Any]], *, whole_lines: bool = False) -> No
     widths = [max(map(cell_len, column)) for column in columns]
     # Not narrower than a word.
     least = [max(cell_len(word) for text in column for word in text.split() or [""]) for column in columns]
-    terminal = sys.stdout.isatty()
-    page = Console().width if terminal else _ENDLESS if whole_lines else _PAGE
+    if any(" " in text for text in columns[-1][1:]):
+        # One endless word in prose must not cost the whole table.
+        least[-1] = min(least[-1], _LEAST_PROSE)
+    page = Console().width if terminal else page
     room = page - _GAP * (len(columns) - 1)
     if terminal and sum(least) > room:
         width = min(max(map(cell_len, heads)), page // 2)
@@ -71,24 +86,37 @@ def table(rows: Sequence[Mapping[str, Any]], *, whole_lines: bool = False) -> No
                 lines = textwrap.wrap(
                     text, max(20, page - width - _GAP), break_long_words=False, break_on_hyphens=False
                 )
-                typer.echo(f"{set_cell_size(head, width)}  " + f"\n{' ' * (width + _GAP)}".join(lines))
-            typer.echo()
+                write(f"{set_cell_size(head, width)}  " + f"\n{' ' * (width + _GAP)}".join(lines) + "\n")
+            write("\n")
         return
     # rich narrows columns, too, but not to a least width and to the page at once: it would cut words.
     while sum(widths) > max(room, sum(least)):
         widest = max(range(len(widths)), key=lambda at: (widths[at] > least[at]) * widths[at])
         widths[widest] -= 1
     drawn = _drawn(heads, cells, numeric, widths=widths, page=page if terminal else _ENDLESS)
-    typer.echo(drawn if terminal else "\n".join(map(str.rstrip, drawn.splitlines())), nl=not terminal)
+    write(drawn if terminal else "".join(f"{line.rstrip()}\n" for line in drawn.splitlines()))
+
+
+def _page() -> int:
+    """Return how wide a table is that goes into a pipe: with `| head` it ends on a terminal, which may be narrow."""
+    try:
+        return min(_PAGE, os.get_terminal_size(2).columns or _PAGE)
+    except OSError:
+        return _PAGE
 
 
 def fitting_table(
-    names: Sequence[str], rows: Sequence[Sequence[Any]], write: Callable[[str], object] | None = None
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    write: Callable[[str], object] | None = None,
+    *,
+    first: Sequence[str] = (),
 ) -> list[str]:
     """Print `rows` under their names, on a terminal no more columns than fit beside each other; return the others.
 
     Long values are cut there. A single row of which columns do not fit is not printed. Elsewhere each row is whole.
-    `write` takes what is printed; by default it goes to stdout.
+    `write` takes what is printed; by default it goes to stdout. If not all fits and `first` names columns, they come
+    first, then those that are short, and at last what is empty or repeats another column.
     """
     write = write or sys.stdout.write
     heads, cells = [harmless(name) for name in names], [[cell(value) for value in row] for row in rows]
@@ -106,10 +134,21 @@ def fitting_table(
     room, kept, hidden = Console().width, list[int](), list[str]()
     longest = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
     cut = sum(longest) + _GAP * (len(longest) - 1) > room
-    for at, name in enumerate(names):
+    order = list(range(len(names)))
+    if cut and first:
+        ranks = {name: rank for rank, name in enumerate(first)}
+        seen = set[tuple[str, ...]]()
+        keys = dict[int, tuple[bool, int, bool]]()
+        for at in sorted(order, key=lambda at: ranks.get(names[at], len(ranks))):
+            values = tuple(row[at] for row in cells)
+            worthless = values in seen or set(values) == {"-"}
+            seen.add(values)
+            keys[at] = (worthless, ranks.get(names[at], len(ranks)), longest[at] > _SHORT)
+        order.sort(key=keys.__getitem__)
+    for at in order:
         width = min(_LONGEST_CELL, longest[at]) if cut else longest[at]
         if kept and room < min(width, _LEAST_CELL):
-            hidden.append(name)
+            hidden.append(names[at])
             continue
         width = min(width, room) if kept else width
         kept.append(at)
@@ -120,7 +159,7 @@ def fitting_table(
     if not (hidden and len(rows) == 1):
         shown = [[row[at] for at in kept] for row in cells]
         write(_drawn([heads[at] for at in kept], shown, [numeric[at] for at in kept]))
-    return hidden
+    return sorted(hidden, key=list(names).index)
 
 
 def _is_numeric(values: Iterable[Any]) -> bool:

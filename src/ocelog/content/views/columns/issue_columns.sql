@@ -1,6 +1,7 @@
   -- severity VARCHAR: INFORMATIONAL, LOW, MEDIUM, HIGH or CRITICAL.
   severity,
-  -- age_days BIGINT: Whole days since the issue was opened first; in issues_at, until t.
+  -- age_days BIGINT: Whole days since the issue was opened first; in issues_at until t, in resolved_issues until
+  --   resolved.
   floor((epoch(asked_at) - epoch(createdAt)) / 86400)::BIGINT AS age_days,
   -- resource VARCHAR: The name of the resource at risk.
   entitySnapshot.name AS resource,
