@@ -1,6 +1,7 @@
 """What is said where an answer cannot be written, or not in every character."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands import PATIENCE, Ocelog
+from commands.terminal import on_a_terminal
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 LATIN_1 = {"PYTHONIOENCODING": "latin-1"}
@@ -96,3 +98,27 @@ def test_a_table_shows_escaped_what_the_encoding_lacks(ocelog: Ocelog, encoding:
 def test_an_argument_that_is_no_utf_8_is_refused(ocelog: Ocelog, arguments: tuple[str | bytes, ...]) -> None:
     code, _, told = shell(ocelog, "", *arguments)
     assert (code, told) == (2, "ocelog: An argument is not valid UTF-8: type it again.\n")
+
+
+def test_errors_and_remarks_end_between_words_at_80_columns_and_are_whole_lines_in_a_file(ocelog: Ocelog) -> None:
+    ocelog("init")
+    for arguments in (
+        ("source", "add", "wiz", "https://app.wiz.io", "--token-url", "cognito", "--client-id", "x", "--no-check"),
+        ("source", "add", "other", "kind"),
+        ("pull", "--log-type", "vulns"),
+        ("init",),
+    ):
+        shown = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", on_a_terminal(ocelog, *arguments)).strip()
+        done = subprocess.run(
+            [sys.executable, "-m", "ocelog", *arguments],
+            check=False,
+            env=ocelog.environment,
+            capture_output=True,
+            text=True,
+        )
+        plain = (done.stdout + done.stderr).strip()
+        assert shown.split() == plain.split()
+        words = set(plain.split())
+        assert all(len(line) <= 80 or line.strip() in words for line in shown.splitlines()), shown
+        if any(len(line) > 80 for line in plain.splitlines()):
+            assert shown.count("\n") > plain.count("\n")

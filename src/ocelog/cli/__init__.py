@@ -9,7 +9,7 @@ from typer import Abort
 from ocelog.cli import output
 from ocelog.cli.app import ASKED_BY_A_SHELL, build, wanted_command
 from ocelog.cli.completion import complete
-from ocelog.cli.show import as_typed, harmless_lines
+from ocelog.cli.show import as_typed, fitted, harmless_lines
 from ocelog.errors import OcelogError, TransientError
 
 PERSON_MUST_ACT = 2
@@ -56,4 +56,4 @@ def _is_no_text(argument: str) -> bool:
 
 
 def _say(message: str) -> None:
-    print(f"ocelog: {as_typed(harmless_lines(message))}", file=sys.stderr)  # noqa: T201 - speaks before typer does
+    print(fitted(f"ocelog: {as_typed(harmless_lines(message))}", sys.stderr), file=sys.stderr)  # noqa: T201 - speaks before typer does

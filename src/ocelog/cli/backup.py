@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ocelog.app.backup import back_up
+from ocelog.cli import show
 from ocelog.installation.opening import opened
 from ocelog.units import write_size
 
@@ -23,6 +24,8 @@ def command(
     """
     with opened() as installation:
         done = back_up(installation, folder, with_key=with_key)
-    typer.echo(f"Backed up to {done.folder}: {done.files} files, {write_size(done.bytes)}, {done.copied} of them new.")
+    show.paragraph(
+        f"Backed up to {done.folder}: {done.files} files, {write_size(done.bytes)}, {done.copied} of them new."
+    )
     if not done.with_key:
-        typer.echo("The key is not in it. Keep a copy elsewhere, or enter each secret again after a restore.")
+        show.paragraph("The key is not in it. Keep a copy elsewhere, or enter each secret again after a restore.")

@@ -1,6 +1,5 @@
 """How what a check found is told."""
 
-import textwrap
 from collections.abc import Sequence
 
 import typer
@@ -49,15 +48,7 @@ def _lines(item: HealthItem) -> str:
 
 def _filled(text: str, *, indent: int) -> str:
     """Return `text` in lines of at most 80 columns. Addresses stay whole, so that they can be copied."""
-    return textwrap.fill(
-        text,
-        _COLUMNS,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-        replace_whitespace=False,
-        drop_whitespace=True,
-    )
+    return show.wrapped(text, _COLUMNS, indent=indent - (len(text) - len(text.lstrip())))
 
 
 def _plain(item: HealthItem) -> dict[str, object]:

@@ -65,10 +65,10 @@ def install(
         show.remark(f"systemd was not told, since it does not run here: the service starts {when}.")
     prefix = "ocelog" if user else f"sudo {service.program} service exec"
     if service.root == Path("/") and not (service.is_live and start):
-        typer.echo(f"Next, make its home: {prefix} init")
-    typer.echo(f"{'On that machine' if service.root != Path('/') else 'Next'}, add a source: {prefix} source add")
+        show.paragraph(f"Next, make its home: {prefix} init")
+    show.paragraph(f"{'On that machine' if service.root != Path('/') else 'Next'}, add a source: {prefix} source add")
     if user:
-        typer.echo("To keep it running while you are not logged in: loginctl enable-linger")
+        show.paragraph("To keep it running while you are not logged in: loginctl enable-linger")
 
 
 @app.command("uninstall")
@@ -81,9 +81,9 @@ def uninstall(*, user: ForUser = False, root: Root = Path("/"), force: Force = F
         _tell(service)
     _refuse_changed(service, service.typed("uninstall", "--force"))
     if not service.lines:
-        typer.echo("No service is installed.")
+        show.paragraph("No service is installed.")
     elif not user:
-        typer.echo(f"The data is still in {HOME}, and the key in /etc/ocelog. Their user is still there, too.")
+        show.paragraph(f"The data is still in {HOME}, and the key in /etc/ocelog. Their user is still there, too.")
 
 
 @app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -105,7 +105,7 @@ def _program() -> Path:
 
 def _tell(service: HostService) -> None:
     for line in service.lines:
-        typer.echo(f"Would do: {line}" if service.dry_run else line)
+        show.paragraph(f"Would do: {line}" if service.dry_run else line)
 
 
 def _refuse_changed(service: HostService, command: str) -> None:

@@ -30,9 +30,9 @@ def command(
     if json:
         show.as_json([asdict(info) for info in found])
         return
-    show.hint(f"Iceberg catalog: {found[0].catalog}")
+    typer.echo(f"Iceberg catalog: {found[0].catalog}")
     if (Path(found[0].views) / "schema.sql").is_file():
-        show.hint(f"All tables and views, in DuckDB: IMPORT DATABASE {literal(found[0].views)};")
+        typer.echo(f"All tables and views, in DuckDB: IMPORT DATABASE {literal(found[0].views)};")
     else:
         show.hint(f"{found[0].views}, all tables and views for DuckDB, is there after the next pull: ocelog pull")
     show.table([_line(info) for info in found], whole_lines=True)
@@ -56,6 +56,6 @@ def _print_lines(info: LakeInfo) -> None:
     if not info.lines:
         show.hint("\nNothing is published yet, so other engines see nothing: ocelog publish")
     for engine, text in info.lines.items():
-        show.hint(f"\n# {engine}\n{text}")
+        typer.echo(f"\n# {engine}\n{text}")
     if info.lines and info.table != REJECTIONS:
-        show.hint(f"\n# {info.table}_current, in the SQL of any engine\n{current_sql(info.table)};")
+        typer.echo(f"\n# {info.table}_current, in the SQL of any engine\n{current_sql(info.table)};")

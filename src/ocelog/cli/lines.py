@@ -1,7 +1,6 @@
 """What each log event says to a person: one readable line, and nothing that was said already."""
 
 import shutil
-import textwrap
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -68,13 +67,10 @@ class Lines:
             return f"{timestamp} {' '.join(text.split())}" + ("" if exception is None else f"\n{exception}")
         at = f"{datetime.fromisoformat(timestamp):%H:%M:%S}  "
         lines = [
-            textwrap.fill(
-                line,
+            show.wrapped(
+                f"{at if first else ' ' * len(at)}{line}",
                 max(40, shutil.get_terminal_size().columns),
-                initial_indent=at if first else " " * len(at),
-                subsequent_indent=" " * len(at),
-                break_long_words=False,
-                break_on_hyphens=False,
+                indent=len(at) if first else 0,
             )
             for first, line in zip([True, *[False] * text.count("\n")], text.split("\n"), strict=True)
         ]

@@ -3,6 +3,7 @@
 import typer
 
 from ocelog.app.purge import purge
+from ocelog.cli import show
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.model import SourceRow
@@ -13,7 +14,7 @@ def ask_and_purge(installation: Installation, row: SourceRow, *, yes: bool) -> N
     if not yes and not _confirmed(row.name):
         raise ConfigError("Nothing was deleted.")
     purge(installation, row)
-    typer.echo(f"Deleted {row.name!r} and its rows. Their files leave the disk within three days.")
+    show.paragraph(f"Deleted {row.name!r} and its rows. Their files leave the disk within three days.")
 
 
 def _confirmed(name: str) -> bool:

@@ -1,8 +1,7 @@
 """What the wizard asks about one tenant: each question is asked until its answer holds."""
 
 import re
-import shutil
-import textwrap
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 import typer
 
 from ocelog.app.sources import GivenSecret
+from ocelog.cli import show
 from ocelog.cli.secret_input import asked_secret
 from ocelog.cli.source_options import SourceOptions, written_backfill
 from ocelog.errors import ConfigError, SourceUnavailableError
@@ -20,17 +20,14 @@ T = TypeVar("T")
 
 def say(text: str, indent: int = 0) -> None:
     """Say something that is not part of an answer; lines wrap between words, `indent` beyond where they begin."""
-    width = shutil.get_terminal_size().columns
-    for line in text.split("\n"):
-        under = " " * (len(line) - len(line.lstrip()) + indent)
-        wrapped = textwrap.fill(line, width, subsequent_indent=under, break_long_words=False, break_on_hyphens=False)
-        typer.echo(wrapped, err=True)
+    typer.echo(show.fitted(text, sys.stderr, indent=indent), err=True)
 
 
-def asked(prompt: str, check: Callable[[str], T], default: str | None = None, **more: Any) -> T:
+def asked(prompt: str, check: Callable[[str], T], default: str | None = None) -> T:
     """Ask until `check` returns a value for what was typed; it raises ConfigError for what does not hold."""
+    shown = show.fitted(f"{prompt} [{default}]" if default else prompt, sys.stderr)
     while True:
-        text = str(typer.prompt(prompt, default=default, err=True, **more)).strip()
+        text = str(typer.prompt(shown, default=default, show_default=False, err=True)).strip()
         try:
             return check(text)
         except ConfigError as error:
@@ -95,7 +92,6 @@ def _answered(chosen: SourceOptions, question: Question, before: Answers) -> Sou
             prompt,
             lambda text: question.read("" if may_be_unset and text == "-" else text, answers),
             default,
-            show_default=bool(default),
         )
         if value is not None:
             own[question.option] = value
@@ -121,11 +117,11 @@ def yes_or_no(question: str, *, default: bool) -> bool:
     """Ask until the answer is yes or no."""
 
     def meant(text: str) -> bool:
-        if text.lower() not in ("y", "yes", "n", "no"):
+        if text.lower() not in ("", "y", "yes", "n", "no"):
             raise ConfigError("Type y for yes or n for no.")
-        return text.lower() in ("y", "yes")
+        return text.lower() in ("y", "yes") if text else default
 
-    return asked(f"{question} {'[Y/n]' if default else '[y/N]'}", meant, "y" if default else "n", show_default=False)
+    return asked(f"{question} {'[Y/n]' if default else '[y/N]'}", meant, "")
 
 
 def secret() -> GivenSecret:

@@ -35,7 +35,7 @@ def command(
             show.as_json({"damaged": found})
         else:
             for line in found or ["Every file that the ledger and the tables name is there and intact."]:
-                typer.echo(show.harmless(line))
+                show.paragraph(line)
         raise typer.Exit(1 if found else 0)
     if dry_run:
         # It only reads, so it works beside `ocelog run`.
@@ -75,16 +75,16 @@ def _tell(done: Repair, *, shown: frozenset[str], json: bool) -> None:
         return
     for line in done.lines:
         if line not in shown:
-            typer.echo(show.harmless(line))
+            show.paragraph(line)
     if shown:
-        typer.echo("Done, as listed above.")
+        show.paragraph("Done, as listed above.")
     for line in done.left:
-        typer.echo(show.harmless(f"Not repaired: {line}"))
+        show.paragraph(f"Not repaired: {line}")
     if not done.lines and not done.left:
-        typer.echo("Nothing is lost or damaged: there is nothing to repair.")
+        show.paragraph("Nothing is lost or damaged: there is nothing to repair.")
     if gone and not shown:
-        typer.echo(f"Cannot be recovered: {', '.join(gone)}.")
+        show.paragraph(f"Cannot be recovered: {', '.join(gone)}.")
     if done.dry_run and done.lines:
-        typer.echo("Nothing was changed. To do it: ocelog repair")
+        show.paragraph("Nothing was changed. To do it: ocelog repair")
     elif done.planned:
-        typer.echo("To read it now: ocelog pull")
+        show.paragraph("To read it now: ocelog pull")

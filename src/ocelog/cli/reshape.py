@@ -47,6 +47,6 @@ def command(
             ]
         )
     for other in failed[1:]:
-        typer.echo(str(other), err=True)
+        show.remark(str(other))
     if failed:
         raise failed[0]

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ocelog.app.backup import restore
+from ocelog.cli import show
 from ocelog.installation import config
 from ocelog.secret import ENTER_EACH_AGAIN
 
@@ -31,10 +32,10 @@ def command(
     Then `ocelog pull` goes on from where the backup was made. Stop the old home's service for good first.
     """
     made = restore(folder, home or config.home_path(), ledger_url=ledger)
-    typer.echo(f"Restored the backup of {made.created} to {made.home}: {made.files} files.")
+    show.paragraph(f"Restored the backup of {made.created} to {made.home}: {made.files} files.")
     if not made.has_key:
-        typer.echo(
+        show.paragraph(
             f"The key is not in the backup: put it at {made.home / 'key'}, or set OCELOG_KEY or OCELOG_KEY_FILE."
         )
-        typer.echo(f"If it is lost: `ocelog init`, and {ENTER_EACH_AGAIN}.")
-    typer.echo("To go on: ocelog pull")
+        show.paragraph(f"If it is lost: `ocelog init`, and {ENTER_EACH_AGAIN}.")
+    show.paragraph("To go on: ocelog pull")

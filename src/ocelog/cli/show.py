@@ -3,12 +3,13 @@
 import json as json_format
 import os
 import re
+import shutil
 import sys
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
@@ -28,6 +29,11 @@ _SHORT = 30
 _LEAST_PROSE = 16
 """Columns of a last column of prose; longer words are broken."""
 _GAP = 2
+_COPIED = re.compile(
+    r"`[^`]+`|(?:\bsudo )?(?:(?<!\S)\S*/)?(?<![\w.-])(?:ocelog|systemctl|loginctl)"
+    r"(?: (?:\"[^\"]*\"|'[^']*'|[^\s\"'`(),;]*[^\s\"'`(),;:.]))+"
+)
+"""A command within a sentence, up to where its clause ends, or what stands between backticks."""
 
 
 def table_or_json(rows: Sequence[Mapping[str, Any]], *, json: bool) -> None:
@@ -249,16 +255,32 @@ def _visible(each: str) -> bool:
 
 
 def paragraph(text: str) -> None:
-    """Print a line; on a terminal it wraps between words, with what is wrapped indented further than its beginning."""
-    text = harmless(text)
-    if sys.stdout.isatty():
-        from rich.console import Console  # noqa: PLC0415 - see above
+    """Print a line; on a terminal it is `wrapped`."""
+    typer.echo(fitted(as_typed(harmless(text)), sys.stdout))
 
-        indent = " " * (len(text) - len(text.lstrip()) + 4)
-        text = textwrap.fill(
-            text, Console().width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-        )
-    typer.echo(text)
+
+def fitted(text: str, stream: TextIO, *, indent: int = 4) -> str:
+    """Return `text` as it goes to `stream`: each of its lines `wrapped` if that is a terminal."""
+    if not stream.isatty():
+        return text
+    try:
+        own = os.get_terminal_size(stream.fileno())
+    except OSError:
+        own = os.terminal_size((80, 24))
+    columns = shutil.get_terminal_size(own).columns
+    # A terminal that does not know its size says 0.
+    return "\n".join(wrapped(line, columns if columns > indent else 80, indent=indent) for line in text.split("\n"))
+
+
+def wrapped(line: str, columns: int, *, indent: int) -> str:
+    """Return `line` in lines of at most `columns`, the further ones indented by `indent` more than its beginning.
+
+    Nothing that a person would copy is cut: neither a word, a path or an address, nor a command.
+    """
+    whole = _COPIED.sub(lambda found: found[0].replace(" ", "\0"), line)
+    further = " " * (len(line) - len(line.lstrip()) + indent)
+    filled = textwrap.fill(whole, columns, subsequent_indent=further, break_long_words=False, break_on_hyphens=False)
+    return filled.replace("\0", " ")
 
 
 def without_request(text: str) -> str:
@@ -274,13 +296,13 @@ def fields(values: Mapping[str, Any]) -> None:
 
 
 def remark(text: str) -> None:
-    """Say something in addition to the answer, on stderr."""
-    typer.echo(as_typed(harmless_lines(text)), err=True)
+    """Say something in addition to the answer, on stderr; on a terminal its lines are `wrapped`."""
+    typer.echo(fitted(as_typed(harmless_lines(text)), sys.stderr), err=True)
 
 
 def hint(text: str) -> None:
-    """Print a line that may say what to type next."""
-    typer.echo(as_typed(text))
+    """Print a line that may say what to type next; on a terminal its lines are `wrapped`."""
+    typer.echo(fitted(as_typed(text), sys.stdout))
 
 
 def as_typed(text: str) -> str:

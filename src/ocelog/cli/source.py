@@ -86,7 +86,7 @@ def pause(name: Name) -> None:
 def resume(name: Name) -> None:
     """Read a paused source again, from where it stopped."""
     _set_paused(name, paused=False)
-    typer.echo("Resumed. It is read on from where it stopped.")
+    show.paragraph("Resumed. It is read on from where it stopped.")
 
 
 @app.command("remove")
@@ -106,7 +106,7 @@ def remove(
             purging.ask_and_purge(installation, row, yes=yes)
         else:
             source_changes.remove(installation, row)
-            typer.echo(
+            show.paragraph(
                 f"Removed {row.name!r}; its rows stay. If you add it again by that name, it goes on where it stopped."
             )
 

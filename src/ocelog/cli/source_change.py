@@ -94,7 +94,7 @@ def edit(
     change = chosen.change(chosen.secret())
     with opened() as installation:
         done = edit_source(installation, sources.find(installation, name), change, health.LISTENER)
-    typer.echo(f"Changed {done.row.name!r}.")
+    show.paragraph(f"Changed {done.row.name!r}.")
     if done.swept:
         show.remark(
             "Open records of the added projects are read by a sweep. To read closed ones too: ocelog pull --since 30d"
@@ -116,4 +116,4 @@ def rotate(name: Name, *, chosen: SourceOptions) -> None:
         before = sources.find(installation, name)
         secret = secret or asked_secret("New client secret")
         row = rotate_secret(installation, before, chosen.change(), secret, health.LISTENER)
-    typer.echo(f"{row.name!r} has its new secret. Now revoke the old one in {sources.product_of(row).title}.")
+    show.paragraph(f"{row.name!r} has its new secret. Now revoke the old one in {sources.product_of(row).title}.")

@@ -32,13 +32,14 @@ def command(
     made = make(path, ledger_url=ledger)
     place = made.home.path
     if made.repaired:
-        typer.echo(f"Wrote home.json again, from the ledger and the lake in this folder: {place}")
+        show.paragraph(f"Wrote home.json again, from the ledger and the lake in this folder: {place}")
     else:
-        typer.echo(f"{'Made the home' if made.new else 'There is a home already:'} {place}")
+        show.paragraph(f"{'Made the home' if made.new else 'There is a home already:'} {place}")
     if made.old_key is not None:
         show.remark(f"The key in the home was not usable. It was moved aside: {made.old_key}")
     if made.new_key is not None:
-        typer.echo(f"Made the key {made.new_key}: it opens the secrets in the ledger. Keep a copy apart from backups.")
+        show.paragraph(f"Made the key {made.new_key}")
+        show.paragraph("It opens the secrets in the ledger. Keep a copy apart from backups.")
         if not made.new:
             show.remark(f"It is a new key: {ENTER_EACH_AGAIN}.")
     if place != config.home_path().resolve():

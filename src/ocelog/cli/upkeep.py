@@ -43,7 +43,7 @@ def command(
         found = tend(installation, tables, dry_run=dry_run, trust_clock=trust_clock, told=show.remark)
     for one in found.tables:
         for path, reason in one.left_alone.items():
-            typer.echo(f"{one.table}: {path} is left as it is: {reason}", err=True)
+            show.remark(f"{one.table}: {path} is left as it is: {reason}")
     rows = [asdict(one) for one in found.tables]
     if output == "json":
         show.as_json(rows)
@@ -51,6 +51,6 @@ def command(
         shown = [{**row, "left_alone": len(row["left_alone"])} for row in rows]
         show.table([{name: value for name, value in row.items() if name != "not_expired"} for row in shown])
     for other in found.failed[1:]:
-        typer.echo(str(other), err=True)
+        show.remark(str(other))
     if found.failed:
         raise found.failed[0]
