@@ -254,6 +254,27 @@ def test_without_a_pager_it_is_printed_whole(paged: Ocelog, sql: str, options: l
         assert "PAGED" not in person.shown
 
 
+@pytest.mark.parametrize("pager", ["less '", "exit 3", "/no/such/pager -x", "cat >&-; false"])
+@pytest.mark.parametrize("rows", [60, 9_000])
+def test_a_pager_that_fails_loses_no_line(ocelog: Ocelog, pager: str, rows: int) -> None:
+    with conversation(Ocelog(ocelog.home, PAGER=pager), "query", f"FROM range({rows})", "-o", "line") as person:
+        assert person.ended() == 0
+        assert "a bug" not in person.shown
+        assert re.findall(r"range: +(\d+)\n", person.shown) == [str(number) for number in range(rows)]
+
+
+def test_a_pager_may_be_a_line_for_a_shell(ocelog: Ocelog, tmp_path: Path) -> None:
+    marked = Ocelog(ocelog.home, PAGER=f"touch '{tmp_path}/p'; grep -c . | sed 's/^/COUNTED /'")
+    with conversation(marked, "query", ROWS) as person:
+        person.until("COUNTED 61")
+        assert person.ended() == 0
+    assert (tmp_path / "p").exists()
+
+
+def test_a_pager_is_not_looked_at_without_a_terminal(ocelog: Ocelog) -> None:
+    assert "1" in Ocelog(ocelog.home, PAGER="less '")("query", "SELECT 1", "-o", "table").out
+
+
 def test_the_views_of_other_tools_are_promised_before_they_are_there(ocelog: Ocelog) -> None:
     shown = ocelog("lake").out
     assert "lake/views" in shown
