@@ -92,7 +92,7 @@ def between(least: timedelta, most: timedelta) -> "Callable[[str], timedelta]":
     def read(text: str) -> timedelta:
         value = duration(text)
         if not least <= value <= most:
-            raise ConfigError(f"{text!r} is not between {least} and {most}.")
+            raise ConfigError(f"{text!r} is not between {write_duration(least)} and {write_duration(most)}.")
         return value
 
     return read
@@ -124,7 +124,7 @@ def switch(text: str) -> bool:
     """Read yes or no in one of their spellings. Raises ConfigError."""
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if text.lower() not in words:
-        raise ConfigError(f"{text!r} is neither true nor false.")
+        raise ConfigError(f"{text!r} is neither yes nor no.")
     return words[text.lower()]
 
 

@@ -229,3 +229,10 @@ def test_status_says_in_its_first_line_whether_all_is_well_and_fits_80_columns(o
     assert f"stream:            {source} Wiz." in details
     assert "rejections:        " in details
     assert f"did you mean '{source}'?" in ocelog("status", source[:-1], code=2).err
+
+
+@pytest.mark.parametrize("command", ["config", "status", "run"])
+def test_a_retention_of_no_table_is_refused_before_a_service_is_started(tmp_path: Path, command: str) -> None:
+    Ocelog(tmp_path / "home")("init")
+    wrong = Ocelog(tmp_path / "home", OCELOG_RETENTION="wiz_audi=400d")
+    assert "did you mean 'wiz_audit'" in wrong(command, code=2).err

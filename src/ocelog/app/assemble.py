@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from ocelog.app.expiry import expiry_now
-from ocelog.app.log_types import table_schemas
+from ocelog.app.log_types import retentions, table_schemas
 from ocelog.app.shaping import shaper_of
 from ocelog.app.source_settings import SECRET_NAME, source_settings, stream_settings
 from ocelog.errors import ConfigError
@@ -27,8 +27,6 @@ from ocelog.pull.puller import Puller, Step
 from ocelog.pull.stream import Stream
 from ocelog.schema.columns.table import rejection_rows
 from ocelog.sources.registry import SOURCES
-from ocelog.suggest import suggest
-from ocelog.units import per_table
 
 log = structlog.get_logger()
 
@@ -39,18 +37,12 @@ def maintenance(installation: Installation, *, trust_clock: bool = False) -> Mai
     Rows expire by our clock as far as a source's bears it out, or whatever it says if told to `trust_clock`.
     """
     schemas = table_schemas()
-    retention = per_table(installation.settings.retention)
-    for table in retention:
-        if table not in schemas:
-            raise ConfigError(
-                f"retention: there is no table {table!r}{suggest(table, schemas) or '. See: ocelog tables'}"
-            )
     return Maintenance(
         installation.home.path,
         installation.ledger.lake,
         schemas,
         grace=installation.settings.part_grace,
-        retention=retention,
+        retention=retentions(installation.settings.retention),
         now=(lambda: datetime.now(UTC)) if trust_clock else (lambda: expiry_now(installation.ledger)),
     )
 

@@ -7,9 +7,11 @@ from ocelog.errors import ConfigError
 from ocelog.model import REJECTIONS, Kind, table_name
 from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
-from ocelog.units import write_list
+from ocelog.units import per_table, write_list
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     import pyarrow as pa
 
 
@@ -26,6 +28,17 @@ def short_names(*, swept: bool = False) -> list[str]:
 def table_names() -> list[str]:
     """Return the name of every table."""
     return [*map(table_name, kinds()), REJECTIONS]
+
+
+def retentions(text: str) -> "dict[str, timedelta]":
+    """Read how long each table keeps its rows. Raises ConfigError, also for a table that does not exist."""
+    found, tables = per_table(text), table_names()
+    for table in found:
+        if table not in tables:
+            raise ConfigError(
+                f"retention: there is no table {table!r}{suggest(table, tables) or '. See: ocelog tables'}"
+            )
+    return found
 
 
 def table_schemas() -> "dict[str, pa.Schema]":

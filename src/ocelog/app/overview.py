@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ocelog.app.log_types import table_names
+from ocelog.app.log_types import retentions, table_names
 from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.status import (
     StreamStatus,
@@ -82,6 +82,8 @@ def overview(
 ) -> Overview:
     """Look at everything, or only at the streams of one source; data may be as old as `allowed`."""
     home, ledger = installation.home, installation.ledger
+    # A service refuses to start with it, and nothing else here would say so.
+    retentions(installation.settings.retention)
     streams = [each for each in stream_statuses(ledger) if source_id in (None, each.source_id)]
     who = _running(home)
     loops = ledger.lake.loop_marks()

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ocelog.app.log_types import retentions
 from ocelog.cli import show
 from ocelog.installation import config, home
 from ocelog.sandbox.child import describe
@@ -21,6 +22,10 @@ def command(
     """
     # Asked first: if the home is another user's, this names the owner.
     home.exists(config.home_path())
+    found = config.explain()
+    for each in found:
+        if each.name == "retention":
+            retentions(str(each.value))
     rows = [
         {
             "setting": each.name,
@@ -28,7 +33,7 @@ def command(
             "origin": each.origin,
             "meaning": each.doc,
         }
-        for each in config.explain()
+        for each in found
     ]
     rows.append(_key())
     rows.append(_ledger())

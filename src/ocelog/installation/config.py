@@ -18,6 +18,8 @@ from ocelog.units import between, choice, exact_size, per_table, size, switch, w
 
 FILE_NAME = "config.yml"
 _PREFIX = "OCELOG_"
+_LEAST_QUERY_MEMORY = 16_000_000
+"""Bytes."""
 _MAX_FILE = 1_000_000
 """Bytes; a larger configuration file is some other file."""
 
@@ -29,6 +31,13 @@ def _path(text: str) -> Path:
 def _retention(text: str) -> str:
     per_table(text)
     return text.strip()
+
+
+def _query_memory(text: str) -> int:
+    value = size(text)
+    if value < _LEAST_QUERY_MEMORY:
+        raise ConfigError(f"{text!r} is less than {exact_size(_LEAST_QUERY_MEMORY)}, with which most queries fail.")
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +108,9 @@ SETTINGS: dict[str, SettingSpec] = {
         doc="Interrupt a query after this long; at most 9m.",
     ),
     "query_memory": SettingSpec(
-        default=1_000_000_000, read=size, doc="Memory that a query may use, such as 1GB; the rest goes to disk."
+        default=1_000_000_000,
+        read=_query_memory,
+        doc="Memory that a query may use, such as 1GB; at least 16MB. The rest goes to disk.",
     ),
     "log_format": SettingSpec(
         default="auto",
@@ -133,7 +144,7 @@ def as_written(name: str, value: object) -> str | None:
             return "yes" if value else "no"
         case timedelta():
             return write_duration(value)
-        case int() if SETTINGS[name].read is size:
+        case int() if SETTINGS[name].read in {size, _query_memory}:
             return exact_size(value)
         case other:
             return str(other)
@@ -211,12 +222,19 @@ def _read_file(path: Path) -> dict[str, str]:
     try:
         # Every value is text, as in a variable: YAML's own types would read `off` as false.
         found = yaml.load(content, Loader=yaml.BaseLoader)  # noqa: S506 - it makes texts only
+        node = yaml.compose(content, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply: it must hold `name: value` lines.") from None
     if not found:
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{path} must hold `name: value` lines.")
+    names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{path}: {twice} is there more than once: keep one line of them.")
     return {name: _text(name, value, path) for name, value in found.items()}
 
 
