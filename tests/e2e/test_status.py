@@ -96,12 +96,17 @@ def test_what_ails_all_streams_of_a_source_is_said_once(ocelog: Ocelog) -> None:
         for at, row in enumerate(before):
             text = f"x.test did not answer (Wiz request {at})"
             ledger.execute(again, (text, "SourceUnavailableError", todo, 0, 0, row[-1]))
+        kept = ledger.execute("SELECT state, failing_us, reason, id FROM slices WHERE id = 1").fetchone()
+        failing = "UPDATE slices SET state = ?, failing_us = ?, reason = ? WHERE id = ?"
+        ledger.execute(failing, ("waiting", 0, "x.test did not answer (Wiz request 9)", 1))
         ledger.commit()
         try:
             told = ocelog("status", code=1).out
         finally:
             ledger.executemany(again, before)
+            ledger.execute(failing, kept)
             ledger.commit()
+    assert "failing since" in told
     assert told.count("did not answer") == told.count("To do: ") == 1
     assert "prod Wiz.VulnerabilityFinding: the same as prod Wiz.Audit." in told
     assert "tried again." not in told

@@ -204,7 +204,9 @@ def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idl
         lines.append(f"    To do: {each.resume or again}")
     for failing in each.failing:
         lines.append(f"{name}: failing since {write_instant(failing.failing_since)} {_stretch(failing)}")
-        lines.append(f"    {failing.reason or 'It does not get on; the log says more.'}")
+        reason = failing.reason or "It does not get on; the log says more."
+        if each.error is None or show.without_request(reason) != show.without_request(each.error):
+            lines.append(f"    {reason}")
         if each.resume:
             lines.append(f"    To do: {each.resume}")
     if each.total_off_by:
