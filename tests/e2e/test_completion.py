@@ -15,6 +15,7 @@ from ocelog.app.log_types import short_names
 from ocelog.cli.app import build
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
+from ocelog.ledger.source_names import read_source_names
 from ocelog.model import SourceRow
 
 
@@ -178,3 +179,9 @@ def test_a_fault_of_ours_is_not_shown_between_a_person_and_the_prompt(home: Path
     ocelog = Ocelog(home, _OCELOG_COMPLETE="complete_bash", COMP_WORDS="ocelog status ", COMP_CWORD="no number")
     done = ocelog(code=1)
     assert (done.out, done.err) == ("", "")
+
+
+def test_a_ledger_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ledger.db")
+    with pytest.raises(OSError, match="not a regular file"):
+        read_source_names(f"sqlite:///{tmp_path}/ledger.db")

@@ -32,6 +32,7 @@ from ocelog.lake.write.parts import cursor_range, write_part
 from ocelog.model import REJECTIONS, Claim, GivenUp, Kind, NewPart, Part, Slice, SourceRow, table_name
 from ocelog.pull.part_names import part_name, read_part_name
 from ocelog.times import from_us
+from ocelog.units import write_instant
 
 TimeRange: TypeAlias = tuple[str, str, str, str | None, datetime, datetime]
 """What a slice asks for: source, log type, origin, date, and the ends."""
@@ -233,7 +234,7 @@ def _plan_again(
         for slice_ in fresh:
             source = sources[slice_.source_id]
             when = "" if source.removed_us is None else f", once the source {source.name!r} is added again"
-            stretch = f"{slice_.since} to {slice_.until} by {slice_.by}"
+            stretch = f"{write_instant(slice_.since)} to {write_instant(slice_.until)} by {slice_.by}"
             done.lines.append(f"{each.table}: to be read again{when}: {stretch}.")
         done.planned += len(fresh)
         gone = _REJECTED if each.table == REJECTIONS else kind.gone if kind is not None else None

@@ -240,8 +240,8 @@ def harmless(text: str) -> str:
 
 
 def harmless_lines(text: str) -> str:
-    """Return `text` as `harmless` does, but with its lines as they are."""
-    return "\n".join(map(harmless, text.split("\n")))
+    """Return `text` as `harmless` does, but with its lines as they are, and tabs as blanks."""
+    return "\n".join(map(harmless, text.expandtabs(4).split("\n")))
 
 
 def harmless_json(text: str) -> str:

@@ -6,6 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from ocelog.files import check_regular
+
 _SOURCES = "SELECT id, name FROM sources WHERE removed_us IS NULL ORDER BY name"
 _WITHIN = 1.0
 """Seconds; who waits for more would rather type the name."""
@@ -19,6 +21,7 @@ def read_source_names(address: str) -> list[tuple[str, str]]:
     if not address.startswith("sqlite:///"):
         return _from_server(address)
     path = Path(unquote(address.removeprefix("sqlite:///")))
+    check_regular(path)
     # Without a writer beside it SQLite would make its index anew: but then nothing changes, which it may be told.
     at_rest = not path.with_name(f"{path.name}-wal").exists()
     address = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if at_rest else ''}"

@@ -25,6 +25,9 @@ DAMAGED = "damaged.json"
 _SAVE_EVERY = 2.0
 """Seconds: a query that is interrupted must not have compared in vain."""
 
+_LEFT_BEHIND = 3600.0
+"""Seconds after which nobody writes a draft any more."""
+
 
 class Verified:
     """Remembers in `tmp/verified.json` which files were compared, when, and what the disk said of them then."""
@@ -68,10 +71,7 @@ class Verified:
     def _note_damage(self, path: str, what: str, present: list[int]) -> None:
         """Remember what was found, for `ocelog status`; a reader of another's home may not."""
         known = {**_damages(self._damaged), path: [what, *present]}
-        with suppress(OSError):
-            draft = self._damaged.with_suffix(f".{time.monotonic_ns()}.draft")
-            draft.write_text(json.dumps(known))
-            draft.replace(self._damaged)
+        _write(self._damaged, known)
 
     def _load(self) -> dict[str, list[int]]:
         with suppress(OSError, ValueError):
@@ -85,10 +85,21 @@ class Verified:
         known = self._known or {}
         if len(known) > 2 * len(present) + 1_000:
             known = {path: each for path, each in known.items() if Path(path).exists()}
-        with suppress(OSError):
-            draft = self._note.with_suffix(f".{time.monotonic_ns()}.draft")
+        _write(self._note, known)
+
+
+def _write(note: Path, known: Mapping[str, object]) -> None:
+    """Write a note whole or not at all, and delete what a process that was killed has left of one."""
+    draft = note.with_suffix(f".{time.monotonic_ns()}.draft")
+    with suppress(OSError):
+        for left in note.parent.glob(f"{note.stem}.*.draft"):
+            if time.time() - left.stat().st_mtime > _LEFT_BEHIND:
+                left.unlink(missing_ok=True)
+        try:
             draft.write_text(json.dumps(known))
-            draft.replace(self._note)
+            draft.replace(note)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def found_damaged(home: Path) -> dict[str, str]:
