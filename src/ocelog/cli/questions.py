@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 def say(text: str, indent: int = 0) -> None:
     """Say something that is not part of an answer; lines wrap between words, `indent` beyond where they begin."""
-    typer.echo(show.fitted(text, sys.stderr, indent=indent), err=True)
+    typer.echo(show.fitted(show.as_typed(text), sys.stderr, indent=indent), err=True)
 
 
 def asked(prompt: str, check: Callable[[str], T], default: str | None = None) -> T:
