@@ -134,8 +134,9 @@ def test_columns_that_do_not_fit_on_a_terminal_are_named_and_long_values_cut(oce
     assert lines[1] == lines[2]
     assert lines[1].startswith(("long " * 8)[:39].rstrip() + "…")
     hidden = ", ".join(f"column_{n}" for n in range(4, 20))
-    assert lines[3] == f"16 columns do not fit: {hidden}. -o line shows every field, one per line."
-    assert lines[4] == "2 rows."
+    assert max(map(len, lines)) <= 80
+    told = " ".join(line.strip() for line in lines[3:])
+    assert told.startswith(f"16 columns do not fit: {hidden}. -o line shows every field, one per line. 2 rows.")
     few = on_a_terminal(ocelog, "query", "SELECT 'value-1' AS column_1, 2 AS b, now() AS c")
     assert re.search(r"column_1 +b +c", bare_lines(few)[0])
     assert re.search(r"\d\d:\d\d:\d\dZ$", bare_lines(few)[1]), "an instant is shown to the second"

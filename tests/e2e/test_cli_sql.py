@@ -41,7 +41,7 @@ def test_a_person_asks_stops_mistypes_and_leaves(ocelog: Ocelog) -> None:
             (".tabels", "There is no command .tabels"),
             (".schema", "Which table?"),
             (".tables open_issues", "Did you mean: .schema open_issues"),
-            (".mode lines", "did you mean 'line'"),
+            (".mode lines", "'line'?"),
         ):
             shell.type(wrong)
             shell.until(says)
@@ -54,6 +54,9 @@ def test_a_person_asks_stops_mistypes_and_leaves(ocelog: Ocelog) -> None:
         shell.until("ocelog>")
         shell.type(".schema open_issues")
         shell.until("The name of the resource at risk.")
+        # It is longer than the screen: the pager has it.
+        shell.until("\n:")
+        os.write(shell.leader, b"q")
         shell.until("ocelog>")
         os.write(shell.leader, b"SELECT sever")
         # Ctrl-C at the prompt drops the line.
