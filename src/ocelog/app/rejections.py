@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
 from itertools import count, groupby
 
 from ocelog.app.assemble import publisher
@@ -20,7 +19,7 @@ from ocelog.lake.read.sql import literal
 from ocelog.model import Claim, Origin, table_name
 from ocelog.pull.landing import WITHOUT_ERRORS, Lander
 from ocelog.pull.memory import Memory
-from ocelog.pull.ports import Ask, Page, Shaper
+from ocelog.pull.ports import Ask, Page
 from ocelog.schema.columns.table import rejection_rows
 from ocelog.times import EPOCH, from_us, to_us
 
@@ -153,7 +152,7 @@ def _land(installation: Installation, lake: FileLake, claim: Claim, records: Seq
         asked_us=to_us(first.observed_at),
         unknown={at: each.unknown for at, each in enumerate(records) if each.unknown},
     )
-    shaped = _shaper(first.log_type).shape(page.records)
+    shaped = shaper_of(first.log_type).shape(page.records)
     table = table_name(first.log_type)
     lander = Lander(
         ledger=installation.ledger.pulling,
@@ -177,11 +176,6 @@ def _land(installation: Installation, lake: FileLake, claim: Claim, records: Seq
         still_rejected=len(records) - landed.events - landed.repeats,
         sent_with_errors=0,
     )
-
-
-@cache
-def _shaper(log_type: str) -> Shaper:
-    return shaper_of(log_type)
 
 
 def _added(one: Replayed, other: Replayed) -> Replayed:
