@@ -8,37 +8,7 @@ WITH versions AS (
     lag(p_version_time) OVER record AS time_before,
     lag(p_observed_at) OVER record AS observed_before
   FROM wiz_vulnerability_finding
-  WHERE p_row_id IS NOT NULL
-  WINDOW record AS (
-    PARTITION BY p_source_id, id
-    ORDER BY p_version_time NULLS FIRST, p_observed_at NULLS FIRST, p_row_id
-  )
-),
--- A version holds since its version time. A change that did not move that time is only known since it was seen.
-begun AS (
-  SELECT *,
-    CASE
-      WHEN p_inferred IS NULL AND (time_before IS NULL OR p_version_time > time_before)
-        THEN least(p_version_time, p_observed_at)
-      ELSE p_observed_at
-    END AS since
-  FROM versions
-),
--- Its status may be older than that: by its own date, if that is later than when the version before was seen.
-told AS (
-  SELECT *,
-    if(p_inferred IS NULL AND status_time > observed_before, least(status_time, since), since) AS status_since
-  FROM begun
-),
-chosen AS (
-  SELECT
-    arg_max(p_row_id, place) FILTER (WHERE status_since <= t::TIMESTAMPTZ) AS recorded,
-    arg_max(since, place) FILTER (WHERE status_since <= t::TIMESTAMPTZ) AS recorded_since,
-    arg_min(p_row_id, place) AS earliest,
-    min(p_observed_at) AS first_seen
-  FROM told
-  GROUP BY p_source_id, id
-),
+{known_at}
 -- Of a record without a version from then, the earliest one: its dates say something about the time before it.
 dated AS (
   SELECT finding.*, first_seen, t::TIMESTAMPTZ AS asked_at,

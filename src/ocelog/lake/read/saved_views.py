@@ -74,7 +74,7 @@ def _parse(file: Traversable, folder: Traversable) -> SavedView:
         raise AssertionError(f"{file.name} does not begin with `-- {file.name.removesuffix('.sql')}: what it holds`")
 
     def fragment(found: re.Match[str]) -> str:
-        return (folder / "columns" / f"{found[1]}.sql").read_text(encoding="utf-8").rstrip()
+        return (folder / "shared" / f"{found[1]}.sql").read_text(encoding="utf-8").rstrip()
 
     sql = _FRAGMENT.sub(fragment, text[head.end() :]).strip()
     meaning = _joined(head[3]) if head[2] is None else f"Written as {head[1]}('2026-11-01 08:00Z'). {_joined(head[3])}"
