@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -32,35 +32,39 @@ class Output(StrEnum):
     PARQUET = "parquet"
 
 
+OutputOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="|".join(Output),
+        help="Default: a table on a terminal, else ndjson.",
+        autocompletion=lambda: list(Output),
+    ),
+]
+Timeout: TypeAlias = Annotated[
+    str | None, typer.Option("--timeout", metavar="60s", help="Interrupt a query after this long, at most 9m.")
+]
+NoPager: TypeAlias = Annotated[
+    bool, typer.Option("--no-pager", help="Print also what is longer than the screen, instead of through $PAGER.")
+]
+Unsafe: TypeAlias = Annotated[
+    bool,
+    typer.Option("--unsafe", help="Run SQL on another user's home even if this kernel has no seccomp to confine it."),
+]
+
+
 def command(
     sql: Annotated[str | None, typer.Argument(metavar="SQL", help="One SELECT, in DuckDB's SQL.")] = None,
     *,
     file: Annotated[Path | None, typer.Option("-f", "--file", help="Read the SQL from a file; - is stdin.")] = None,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="|".join(Output),
-            help="Default: a table on a terminal, else ndjson.",
-            autocompletion=lambda: list(Output),
-        ),
-    ] = None,
-    timeout: Annotated[
-        str | None, typer.Option("--timeout", metavar="60s", help="Interrupt it after this long, at most 9m.")
-    ] = None,
+    output: OutputOption = None,
+    timeout: Timeout = None,
     csv_safe: Annotated[
         bool, typer.Option("--csv-safe", help="In CSV, put ' before text that a spreadsheet would run as a formula.")
     ] = False,
-    no_pager: Annotated[
-        bool, typer.Option("--no-pager", help="Print also what is longer than the screen, instead of through $PAGER.")
-    ] = False,
-    unsafe: Annotated[
-        bool,
-        typer.Option(
-            "--unsafe", help="Run SQL on another user's home even if this kernel has no seccomp to confine it."
-        ),
-    ] = False,
+    no_pager: NoPager = False,
+    unsafe: Unsafe = False,
 ) -> None:
     """Ask the lake in SQL; what has landed is there at once, published or not. `ocelog tables` lists what there is.
 

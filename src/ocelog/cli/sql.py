@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
 import pyarrow as pa
 import typer
@@ -13,7 +12,17 @@ import typer
 from ocelog.app.tables import check_table, columns, meanings
 from ocelog.cli import show, tables
 from ocelog.cli.history import history_file
-from ocelog.cli.query import Options, Output, answer_sql, chosen_output, chosen_timeout
+from ocelog.cli.query import (
+    NoPager,
+    Options,
+    Output,
+    OutputOption,
+    Timeout,
+    Unsafe,
+    answer_sql,
+    chosen_output,
+    chosen_timeout,
+)
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import opened
 
@@ -56,28 +65,10 @@ regexp_matches regexp_extract regexp_replace split_part round generate_series ro
 
 def command(
     *,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="|".join(Output),
-            help="Default: a table on a terminal, else ndjson.",
-            autocompletion=lambda: list(Output),
-        ),
-    ] = None,
-    timeout: Annotated[
-        str | None, typer.Option("--timeout", metavar="60s", help="Interrupt a query after this long, at most 9m.")
-    ] = None,
-    no_pager: Annotated[
-        bool, typer.Option("--no-pager", help="Print also what is longer than the screen, instead of through $PAGER.")
-    ] = False,
-    unsafe: Annotated[
-        bool,
-        typer.Option(
-            "--unsafe", help="Run SQL on another user's home even if this kernel lacks seccomp to keep it in."
-        ),
-    ] = False,
+    output: OutputOption = None,
+    timeout: Timeout = None,
+    no_pager: NoPager = False,
+    unsafe: Unsafe = False,
 ) -> None:
     """Ask the lake in SQL, one query after the other, with history and completion.
 
