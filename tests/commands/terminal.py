@@ -48,6 +48,7 @@ class Conversation:
     process: "subprocess.Popen[bytes]"
     leader: int
     shown: str = ""
+    _raw: bytearray = field(default_factory=bytearray)
     _read: int = field(default=0)
 
     def until(self, text: str) -> str:
@@ -63,7 +64,7 @@ class Conversation:
             except OSError:
                 piece = b""
             assert piece, f"It ended without {text!r}:\n{self.shown}"
-            self.shown += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", piece.decode().replace("\r\n", "\n"))
+            self._take(piece)
         self._read = at + len(text)
         return self.shown[before : self._read]
 
@@ -84,8 +85,14 @@ class Conversation:
                 break
             if not piece:
                 break
-            self.shown += piece.decode().replace("\r\n", "\n")
+            self._take(piece)
         return self.process.wait(PATIENCE)
+
+    def _take(self, piece: bytes) -> None:
+        # Read anew as a whole: a piece may end within a character, a control sequence or the two ends of a line.
+        self._raw += piece
+        text = self._raw.decode(errors="ignore").replace("\r\n", "\n")
+        self.shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
 
 
 @contextmanager
