@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import shlex
 import shutil
@@ -149,6 +150,10 @@ def test_a_second_backup_copies_only_what_is_new_and_a_damaged_one_is_refused(oc
     assert "Nothing was changed" in moved("restore", str(kept), code=2).err
     assert not moved.home.exists()
     ocelog("backup", str(kept))
+    # Opening it would wait for ever.
+    os.mkfifo(kept / "key")
+    assert "key is not a regular file. Nothing was changed" in moved("restore", str(kept), code=2).err
+    (kept / "key").unlink()
     moved("restore", str(kept))
     assert "home at" in moved("restore", str(kept), code=2).err
     assert rows(moved) == rows(ocelog)

@@ -216,12 +216,19 @@ def _copy(source: Path, target: Path, name: str, size: int | None) -> int:
     return 1
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, for this user alone."""
+def _replace(path: Path, content: bytes | Path) -> None:
+    """Write a file whole or not at all, for this user alone: these bytes, or what another file holds.
+
+    That one may be larger than the memory.
+    """
     draft = path.with_name(f".draft-{path.name}")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
+        if isinstance(content, bytes):
+            file.write(content)
+        else:
+            with content.open("rb") as source:
+                shutil.copyfileobj(source, file)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
@@ -271,6 +278,9 @@ def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Resto
         what = damage(folder / name, size)
         if what is not None:
             raise HomeError(f"The backup {folder} is damaged: {name} {what}. Nothing was changed.")
+    for name in ("config.yml", "key"):
+        if (folder / name).exists() and (what := damage(folder / name)) is not None:
+            raise HomeError(f"The backup {folder} is damaged: {name} {what}. Nothing was changed.")
     if homes.exists(path):
         raise HomeError(f"There is a home at {path} already: name an empty folder with --home. Nothing was changed.")
     begun = path.expanduser().absolute() / "tmp" / _FILLING
@@ -290,11 +300,11 @@ def restore(folder: Path, path: Path, *, ledger_url: str | None = None) -> Resto
         begin_elsewhere(table, copy=folder, made_in=Path(note["home"]), metadata=metadata, home=real)
     for name in ("config.yml", "key"):
         if (folder / name).exists():
-            _replace(real / name, (folder / name).read_bytes())
+            _replace(real / name, folder / name)
     for each in real.glob("ledger.db*"):
         each.unlink()
     if ledger_url is None:
-        _replace(real / "ledger.db", (folder / note["ledger"]).read_bytes())
+        _replace(real / "ledger.db", folder / note["ledger"])
     else:
         _replace(begun, ledger_url.encode())
         copy = real / "tmp" / "ledger.db"
