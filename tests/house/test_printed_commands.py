@@ -104,6 +104,7 @@ DOES: dict[str, tuple[str, int, str]] = {
         "does not answer",
     ),
     "config": ("", 0, "publish_bytes"),
+    "sql": ("", 0, ""),
     "status": ("", 0, "complete through"),
     "tables": ("", 0, "wiz_issues_current"),
     "tables T": ("tables wiz_issues", 0, "severity"),

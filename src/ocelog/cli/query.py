@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from ocelog.app.queries import Answer, Limits, ask, remarks
+from ocelog.app.queries import MAX_LENGTH, Answer, Limits, ask, remarks
 from ocelog.cli import answers, show
 from ocelog.cli.limits import bound_memory
 from ocelog.cli.output import in_utf8
@@ -17,8 +17,6 @@ from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
 from ocelog.suggest import suggest
 from ocelog.units import duration
-
-_LONGEST = 1_000_000
 
 
 class Output(StrEnum):
@@ -130,13 +128,20 @@ def _sql(sql: str | None, file: Path | None) -> str:
         raise ConfigError('No SQL was given. An example: ocelog query "SELECT count(*) FROM wiz_issues_current"')
     try:
         if file is None:
-            return sys.stdin.read(_LONGEST + 1)
-        with file.open(encoding="utf-8") as opened_file:
-            return opened_file.read(_LONGEST + 1)
+            text = sys.stdin.read(MAX_LENGTH + 1)
+        else:
+            with file.open(encoding="utf-8") as opened_file:
+                text = opened_file.read(MAX_LENGTH + 1)
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError:
         raise ConfigError(f"{file or 'stdin'} is not UTF-8 text.") from None
+    if len(text) > MAX_LENGTH:
+        raise ConfigError(
+            f"The SQL in {file or 'stdin'} is longer than {MAX_LENGTH:,} characters, the most that one query may have. "
+            "To run several queries, end each with a semicolon and give them to: ocelog sql"
+        )
+    return text
 
 
 def _utf8(sql: str) -> str:

@@ -5,7 +5,6 @@ import sys
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -19,7 +18,10 @@ from ocelog.model import Rejection
 from ocelog.times import rfc3339
 
 _AT_ONCE = 500
-_LONGEST_LINE = 256 * 1024 * 1024
+_BYTES_AT_ONCE = 16 * 1024 * 1024
+"""Records are shaped together until they have so many bytes."""
+LONGEST_LINE = 64 * 1024 * 1024
+"""Bytes of a record."""
 
 
 def command(
@@ -39,7 +41,7 @@ def command(
     wanted = log_types([log_type])[0]
     events = rejections = 0
     with _opened(file) as lines:
-        for rows, rejected in shaped(_batches(lines), wanted, file):
+        for rows, rejected in shaped(batches(lines, file), wanted, file):
             events, rejections = events + len(rows), rejections + len(rejected)
             for found in (*({"event": row} for row in rows), *map(_rejected, rejected)):
                 typer.echo(json.dumps(found, ensure_ascii=False, default=_plain))
@@ -55,19 +57,26 @@ def _opened(file: str) -> BinaryIO:
         raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    at_start = True
-    while line := file.readline(_LONGEST_LINE):
-        if at_start:
-            line, at_start = line.removeprefix(BOM_UTF8), False
-        if line.strip():
-            yield line
-
-
-def _batches(lines: BinaryIO) -> Iterator[list[bytes]]:
-    kept = (line.strip() for line in _lines(lines))
-    while records := list(islice(kept, _AT_ONCE)):
-        yield records
+def batches(file: BinaryIO, name: str) -> Iterator[list[bytes]]:
+    """Yield the lines of `file`, without empty ones, some at a time. Raises ConfigError for one that is too long."""
+    found, size, number = list[bytes](), 0, 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise ConfigError(
+                f"{name}: line {number} is longer than {LONGEST_LINE // 1024**2} MB. Expected one record per line: of "
+                "a file that holds one JSON array, this makes lines: jq -c '.[]' FILE"
+            )
+        line = (line.removeprefix(BOM_UTF8) if number == 1 else line).strip()
+        if not line:
+            continue
+        found.append(line)
+        size += len(line)
+        if len(found) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield found
+            found, size = [], 0
+    if found:
+        yield found
 
 
 def _rejected(each: Rejection) -> dict[str, Any]:

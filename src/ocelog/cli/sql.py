@@ -2,13 +2,15 @@
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 import pyarrow as pa
 import typer
 
+from ocelog.app.queries import MAX_LENGTH
 from ocelog.app.tables import check_table, columns, meanings
 from ocelog.cli import show, tables
 from ocelog.cli.history import history_file
@@ -26,8 +28,6 @@ from ocelog.cli.query import (
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import opened
 
-_LONGEST = 1_000_000
-"""Characters of a statement."""
 _TOKEN = re.compile(
     r"""
     (?P<blank>\s+ | --[^\n]*)
@@ -85,7 +85,7 @@ def command(
     if sys.stdin.isatty() and sys.stdout.isatty():
         _converse(options)
         return
-    for text in _statements(sys.stdin):
+    for text in statements(sys.stdin):
         options = _answer(text, options)
 
 
@@ -157,19 +157,29 @@ def split(text: str) -> tuple[list[str], str]:
     return found, splitter.rest
 
 
-def _statements(lines: Iterable[str]) -> Iterator[str]:
-    """Yield each statement as soon as it is there, and at last what ends without a semicolon."""
+def statements(lines: TextIO) -> Iterator[str]:
+    """Yield each statement as soon as it is there, and at last what ends without a semicolon.
+
+    Raises ConfigError for a line or a statement that is too long: neither may fill the memory.
+    """
     splitter, length = Splitter(), 0
     try:
-        for line in lines:
+        while line := lines.readline(MAX_LENGTH + 1):
+            if len(line) > MAX_LENGTH:
+                raise ConfigError(
+                    f"A line on stdin is longer than {MAX_LENGTH:,} characters: begin a new line after each query, and "
+                    "end each query with a semicolon."
+                )
             if not splitter.unfinished and line.strip().startswith((".", "\\")):
                 yield line.strip()
                 continue
             found = splitter.feed(line)
             yield from found
             length = len(line) if found or not splitter.unfinished else length + len(line)
-            if length > _LONGEST and splitter.unfinished:
-                raise ConfigError(f"A statement is longer than {_LONGEST} characters: end each with a semicolon.")
+            if length > MAX_LENGTH and splitter.unfinished:
+                raise ConfigError(
+                    f"A query on stdin is longer than {MAX_LENGTH:,} characters: end each query with a semicolon."
+                )
     except UnicodeDecodeError:
         raise ConfigError("stdin is not UTF-8 text.") from None
     if splitter.unfinished:

@@ -84,7 +84,7 @@ def checked(sql: str, names: Collection[str], macros: Collection[str] = ()) -> S
     that is known here, every function on the list, every table one of the lake's or of the statement's own WITH.
     """
     if len(sql) > MAX_LENGTH:
-        raise QueryError(f"The statement is {len(sql)} characters long; at most {MAX_LENGTH} are read.")
+        raise QueryError(f"The statement has {len(sql):,} characters; at most {MAX_LENGTH:,} are read.")
     if "\0" in sql:
         raise QueryError("The statement contains a NUL character.")
     connection = duckdb.connect(":memory:")

@@ -57,9 +57,12 @@ _MAX_DEPTH = 32
 def read_schema(path: Path) -> LogSchema:
     """Read the log schema in `path`. Raises SchemaError, whose message opens with `file:line:`."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
+        with path.open("rb") as file:
+            # The size of a device, or of a pipe, is not known before.
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
             raise SchemaError(f"{path}:1: a schema file may have at most {_MAX_BYTES:,} bytes")
-        text = path.read_text(encoding="utf-8")
+        text = content.decode("utf-8")
     except OSError as error:
         raise SchemaError(f"{path}:1: the file cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
