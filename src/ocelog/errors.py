@@ -29,6 +29,7 @@ CAUSES = {
     "web_page": "A proxy or firewall answers in the source's place, with a web page.",
     "scope_missing": "The source says which scope the service account lacks.",
     "access_denied": "The source denies access, and does not say why.",
+    "secret_unreadable": "The client secret cannot be read: its key, or the place where it is kept, is unusable.",
 }
 """The codes of causes, and what each means."""
 

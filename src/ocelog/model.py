@@ -319,6 +319,8 @@ class TableFault:
     table: str
     what: str
     """What fails, such as PUBLISHING."""
+    code: str | None
+    """The code of the error; None: it was noted by a version that kept none. Likewise of a loop."""
     reason: str
     since: datetime
     last: datetime
@@ -332,6 +334,7 @@ class LoopFault:
     loop: str
     during: str
     """Whether it failed when it looked for what is due, or at the work that it began."""
+    code: str | None
     reason: str
     since: datetime
 
@@ -411,7 +414,11 @@ class StreamRow:
     trouble: str | None
     """What went wrong last; None: nothing since the last success."""
     trouble_kind: str | None
+    """The name of its class in `errors`."""
+    trouble_code: str | None
+    """Its code; None, with a trouble: it was noted by a version that stored what to do instead."""
     trouble_todo: str | None
+    """What such a version stored."""
     trouble_us: int | None
     total_off_by: int | None = None
     """Its totals count up to this many records that the source does not show; None: they are right, as far as known."""

@@ -109,6 +109,21 @@ def test_a_crash_at_any_statement_of_a_note_of_publishing_leaves_nothing_behind(
     assert crash_everywhere(ledger, lambda: ledger.lake.published(TABLE, 2, at_us=1)) >= 4
 
 
+def test_what_fails_is_kept_with_its_code_and_since_when_until_it_works(ledger: Ledger) -> None:
+    ledger.lake.table_failed(TABLE, "publishing", code="disk_full", reason="no room")
+    ledger.lake.loop_failed("detect", "work", code="unexpected", reason="a bug")
+    (before,) = ledger.lake.table_faults()
+    ledger.lake.table_failed(TABLE, "publishing", code="lake_damaged", reason="cut")
+    (after,) = ledger.lake.table_faults()
+    assert (before.code, before.reason, after.code, after.reason) == ("disk_full", "no room", "lake_damaged", "cut")
+    assert (after.table, after.what, after.since) == (TABLE, "publishing", before.since)
+    (loop,) = ledger.lake.loop_faults()
+    assert (loop.loop, loop.during, loop.code, loop.reason) == ("detect", "work", "unexpected", "a bug")
+    ledger.lake.table_well(TABLE, "publishing")
+    ledger.lake.loop_well("detect", "work")
+    assert (ledger.lake.table_faults(), ledger.lake.loop_faults()) == ([], [])
+
+
 def test_publishing_is_where_it_was_after_the_migration(address: str) -> None:
     database = connect(address, durable=False)
     part = (

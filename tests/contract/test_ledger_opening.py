@@ -1,5 +1,6 @@
 """A ledger is made, opened again, migrated after a copy, and refused where it is not ours to change."""
 
+import json
 import sqlite3
 import stat
 import subprocess
@@ -19,11 +20,14 @@ from sqlalchemy import inspect, text
 
 from bookkeeping.races import at_once, everything
 from bookkeeping.records import planned, slice_of
+from ocelog.app.sources import row_of
+from ocelog.app.status import stream_statuses
 from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError
 from ocelog.ledger import tables
 from ocelog.ledger.database import open as opening
 from ocelog.ledger.database.transactions import Database, connect
 from ocelog.ledger.ledger import Ledger
+from ocelog.sources.wiz.settings import from_mapping
 from ocelog.times import from_us
 
 
@@ -117,6 +121,38 @@ def test_a_stream_of_the_first_version_is_there_after_the_migration(bare: Databa
     assert (marks.edge, marks.offset, marks.covered) == (from_us(5), None, ())
     assert migrated.pulling.plan(marks, replace(marks, offset=timedelta(hours=1)), []) == []
     assert migrated.pulling.marks("acme", "Wiz.Issues").offset == timedelta(hours=1)
+    migrated.close()
+
+
+def test_what_was_wrong_before_errors_had_codes_is_still_told_as_it_was_stored(bare: Database, address: str) -> None:
+    with bare.write() as tx:
+        opening.migrate(tx, "0012")
+        settings = from_mapping({"token_url": "cognito", "client_id": "x", "log_types": ["issues"]})
+        tx.execute(
+            text(
+                "INSERT INTO sources (id, name, kind, settings, paused, added_us)"
+                " VALUES ('acme', 'acme', 'wiz', :settings, false, 0)"
+            ),
+            {"settings": json.dumps(row_of("acme", settings, {}).settings)},
+        )
+        tx.execute(
+            text(
+                "INSERT INTO streams (source_id, log_type, edge_us, events, repeats, rejections, unknown_fields,"
+                " refused, trouble, trouble_kind, trouble_todo, trouble_us) VALUES"
+                " ('acme', 'Wiz.Issues', 5, 7, 0, 0, '{}', '[]', 'no scope', 'AccessRefusedError', 'add it', 6)"
+            )
+        )
+        tx.execute(text("INSERT INTO table_faults VALUES ('wiz_issues', 'publishing', 'no room', 3, 4)"))
+    bare.close()
+    migrated = Ledger.open(address)
+    (told,) = stream_statuses(migrated)
+    assert (told.state, told.error, told.error_code, told.todo) == ("broken", "no scope", None, "add it")
+    assert [(each.code, each.reason) for each in migrated.lake.table_faults()] == [(None, "no room")]
+    kind = "SourceUnavailableError"
+    migrated.pulling.trouble("acme", "Wiz.Issues", kind=kind, code="source_unavailable", text="down", at_us=8)
+    (told,) = stream_statuses(migrated)
+    assert (told.error, told.error_code) == ("down", "source_unavailable")
+    assert "add it" not in str(told.todo)
     migrated.close()
 
 

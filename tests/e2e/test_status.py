@@ -89,19 +89,20 @@ def test_a_range_of_a_paused_source_is_never_said_to_be_tried_again(ocelog: Ocel
 
 def test_what_ails_all_streams_of_a_source_is_said_once(ocelog: Ocelog) -> None:
     with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger:
-        columns = "trouble, trouble_kind, trouble_todo, trouble_us, last_success_us"
+        columns = "trouble, trouble_kind, trouble_code, trouble_us, last_success_us"
         before = ledger.execute(f"SELECT {columns}, log_type FROM streams").fetchall()  # noqa: S608 - the test's own
         again = f"UPDATE streams SET ({columns}) = (?, ?, ?, ?, ?) WHERE log_type = ?"  # noqa: S608 - the test's own
-        todo = "Nothing yet: it is tried again. If it goes on, run: ocelog source check prod"
         for at, row in enumerate(before):
             text = f"x.test did not answer (Wiz request {at})"
-            ledger.execute(again, (text, "SourceUnavailableError", todo, 0, 0, row[-1]))
+            ledger.execute(again, (text, "SourceUnavailableError", "source_unavailable", 0, 0, row[-1]))
         kept = ledger.execute("SELECT state, failing_us, reason, id FROM slices WHERE id = 1").fetchone()
         failing = "UPDATE slices SET state = ?, failing_us = ?, reason = ? WHERE id = ?"
         ledger.execute(failing, ("waiting", 0, "x.test did not answer (Wiz request 9)", 1))
         ledger.commit()
         try:
             told = ocelog("status", code=1).out
+            (shown, _) = ocelog("status", "--json", code=1).json["streams"]
+            (row, _) = ocelog("query", "SELECT error_code, todo FROM streams").lines
         finally:
             ledger.executemany(again, before)
             ledger.execute(failing, kept)
@@ -111,6 +112,9 @@ def test_what_ails_all_streams_of_a_source_is_said_once(ocelog: Ocelog) -> None:
     assert "prod Wiz.VulnerabilityFinding: the same as prod Wiz.Audit." in told
     assert "tried again." not in told
     assert "run `ocelog pull` or `ocelog run`. If it goes on, run: ocelog source check prod" in told
+    assert row == {"error_code": shown["error_code"], "todo": shown["todo"]}
+    assert shown["error_code"] == "source_unavailable"
+    assert shown["todo"].startswith("Nothing is running"), "a program reads the same advice"
 
 
 @pytest.mark.parametrize(("in_lake", "explained"), [(38, True), (37, False)])
@@ -187,6 +191,7 @@ def test_publishing_that_fails_is_told_with_the_reason_until_it_works(tmp_path: 
     assert "ocelog publish" in told
     (failing,) = ocelog("status", "--json", code=1).json["not_published"]
     assert (failing["table"], bool(failing["error"]), failing["rows"] > 0) == ("wiz_audit", True, True)
+    assert failing["error_code"] == "lake_unavailable"
     (ocelog.home / "lake" / "warehouse").unlink()
     ocelog("publish")
     assert "publishing fails" not in ocelog("status").out

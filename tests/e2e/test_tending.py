@@ -130,7 +130,7 @@ def test_a_ledger_that_is_held_by_others_is_waited_for_once_and_not_for_each_tab
         waited.append(table)
         raise LedgerUnavailableError(f"{table}: another process has held it for too long; try again.")
 
-    def noted(*_: object) -> None:
+    def noted(*_: object, **__: object) -> None:
         waited.append("a note")
 
     monkeypatch.setattr(type(service.assembly.publisher), "publish", locked)

@@ -30,7 +30,7 @@ def hurried(ledger: Ledger, kind: str, failures: int, state: SliceState = SliceS
     """Whether a slice that waits for an hour is tried at once."""
     (slice_,) = planned(ledger, slice_of())
     ledger.pulling.move(slice_, replace(slice_, due_at=LATER, state=state, checkpoint=Checkpoint(failures=failures)))
-    ledger.pulling.trouble(*STREAM.key, kind=kind, text="what", todo="do", at_us=1)
+    ledger.pulling.trouble(*STREAM.key, kind=kind, code="try_later", text="what", at_us=1)
     reader = Reader(ledger=ledger, threads=Threads(), stop=Stop(), limit=1, home_id="home", now=lambda: NOW)
     reader.follow([STREAM])
     reader.hurry()

@@ -174,8 +174,8 @@ def test_the_fault_of_a_loop_that_is_no_more_is_forgotten(tmp_path: Path, monkey
     service = service_of(tmp_path, Counting(name="here", every=0), stop=Stop())
     ledger = service.assembly.installation.ledger.lake
     for loop in ("here", "gone"):
-        ledger.loop_failed(loop, "work", "broken")
-    ledger.table_failed("wiz_issues", "publishing", "no room")
+        ledger.loop_failed(loop, "work", code="unexpected", reason="broken")
+    ledger.table_failed("wiz_issues", "publishing", code="disk_full", reason="no room")
     turns(service, monkeypatch, lambda: None, lambda: None)
     assert [fault.loop for fault in ledger.loop_faults()] == ["here"], "that it had a turn says nothing of its work"
     assert [fault.table for fault in ledger.table_faults()] == ["wiz_issues"]

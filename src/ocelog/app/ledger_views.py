@@ -38,6 +38,7 @@ _STREAMS: tuple[tuple[str, pa.DataType, str], ...] = (
     ),
     ("refused_fields", pa.list_(pa.string()), "Fields that the source refuses to this account: null in new records."),
     ("error", pa.string(), "What went wrong last; null: nothing since the last success."),
+    ("error_code", pa.string(), "Its stable code, as in the reference of errors."),
     ("todo", pa.string(), "What to do about it."),
     ("error_at", INSTANT, "When it went wrong, by this machine's clock."),
 )
@@ -83,11 +84,10 @@ def ledger_tables(installation: Installation) -> dict[str, ExtraTable]:
 def _table(
     installation: Installation, schema: pa.Schema, rows: "Callable[[StreamStatus], list[dict[str, object]]]"
 ) -> pa.Table:
-    from ocelog.app.status import stream_statuses  # noqa: PLC0415 - see above
+    from ocelog.app.status import running, stream_statuses  # noqa: PLC0415 - see above
 
-    return pa.Table.from_pylist(
-        [row for each in stream_statuses(installation.ledger) for row in rows(each)], schema=schema
-    )
+    found = stream_statuses(installation.ledger, idle=running(installation.home) is None)
+    return pa.Table.from_pylist([row for each in found for row in rows(each)], schema=schema)
 
 
 def _coverage_rows(each: "StreamStatus") -> list[dict[str, object]]:
@@ -128,6 +128,7 @@ def _stream_rows(each: "StreamStatus") -> list[dict[str, object]]:
         "total_off_by": each.total_off_by,
         "refused_fields": list(each.refused),
         "error": each.error,
+        "error_code": each.error_code,
         "todo": each.todo,
         "error_at": each.error_at,
     }

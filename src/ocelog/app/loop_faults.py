@@ -79,13 +79,13 @@ class LoopFaults:
     def flush(self) -> None:
         """Write to the ledger what has changed. What it does not take is written the next time."""
         with self._lock:
-            failing = {key: str(error) for key, error in self._errors.items() if self._kept.get(key) != str(error)}
+            failing = {key: error for key, error in self._errors.items() if self._kept.get(key) != str(error)}
             well = self._well & self._kept.keys()
         with suppress(OcelogError):
-            for (loop, during), reason in failing.items():
-                self.ledger.lake.loop_failed(loop, during, reason)
+            for (loop, during), error in failing.items():
+                self.ledger.lake.loop_failed(loop, during, code=error.code, reason=str(error))
                 with self._lock:
-                    self._kept[loop, during] = reason
+                    self._kept[loop, during] = str(error)
             for loop, during in well:
                 self.ledger.lake.loop_well(loop, during)
                 with self._lock:

@@ -13,13 +13,13 @@ from ocelog.app.status import (
     failing_loops,
     lagging,
     lost_lines,
+    running,
     stream_statuses,
     unpublished,
 )
 from ocelog.errors import HomeError
 from ocelog.installation import home as homes
-from ocelog.installation.home import Home
-from ocelog.installation.home_lock import Holder, holder
+from ocelog.installation.home_lock import Holder
 from ocelog.installation.opening import Installation, read_key
 from ocelog.lake.upkeep.inspect import inspect
 from ocelog.ledger.vault import COPIED
@@ -84,8 +84,8 @@ def overview(
     home, ledger = installation.home, installation.ledger
     # A service refuses to start with it, and nothing else here would say so.
     retentions(installation.settings.retention)
-    streams = [each for each in stream_statuses(ledger) if source_id in (None, each.source_id)]
-    who = _running(home)
+    who = running(home)
+    streams = [each for each in stream_statuses(ledger, idle=who is None) if source_id in (None, each.source_id)]
     loops = ledger.lake.loop_marks()
     tables, after = table_names(), installation.settings.publish_after
     lake = [found.text for found in inspect(home.path, ledger.lake, tables)] + lost_lines(ledger)
@@ -178,11 +178,3 @@ def _hangs(who: Holder | str | None, now: datetime) -> str | None:
         f"`{who.command}` (process {who.pid} on {who.host}) has given no sign of life for {about(silent)}: it hangs, "
         "or was stopped (by SIGSTOP, or by a disk that does not answer). Restart it; nothing is lost."
     )
-
-
-def _running(home: Home) -> Holder | str | None:
-    """Return who holds the home; None: nobody; a text if this user may not see it."""
-    try:
-        return holder(home)
-    except HomeError:
-        return "unknown: the lock may not be read by this user"

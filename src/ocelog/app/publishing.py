@@ -96,11 +96,11 @@ class PublishLoop:
                 return
             except OcelogError as error:
                 self.error = error
-                self._note(table, str(error))
+                self._note(table, error)
                 log_failure("publish failed", error, table=table)
             except Exception as error:
                 self.error = OcelogError(f"{table}: a bug in Ocelog: {type(error).__name__}: {error}")
-                self._note(table, str(self.error))
+                self._note(table, self.error)
                 log.exception("bug in Ocelog", table=table)
             else:
                 self._tend(table)
@@ -127,14 +127,14 @@ class PublishLoop:
         if published.parts:
             log.info("published", table=table, rows=published.rows, parts=published.parts)
 
-    def _note(self, table: str, reason: str | None) -> None:
+    def _note(self, table: str, error: OcelogError | None) -> None:
         """Note for `ocelog status` why `table` is not published; None: it is again."""
         ledger = self.work.assembly.installation.ledger
         # The ledger may be what fails.
         with suppress(OcelogError):
-            if reason is not None:
+            if error is not None:
                 self._unpublishable.add(table)
-                ledger.lake.table_failed(table, PUBLISHING, reason)
+                ledger.lake.table_failed(table, PUBLISHING, code=error.code, reason=str(error))
             elif table in self._unpublishable:
                 ledger.lake.table_well(table, PUBLISHING)
                 self._unpublishable.discard(table)

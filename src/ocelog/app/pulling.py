@@ -440,14 +440,13 @@ class Reader:
 
     def _tell(self, stream: Stream, error: OcelogError, slice_: Slice | None) -> None:
         self.troubles[stream.key] = error
-        advice = todo(error, stream.row.id)
-        log_failure("failed", error, **_names(stream, slice_), todo=advice)
+        log_failure("failed", error, **_names(stream, slice_), todo=todo(error.code, stream.row.id))
         with suppress(OcelogError):
             self.ledger.pulling.trouble(
                 *stream.key,
                 kind=type(error).__name__,
+                code=error.code,
                 text=str(error),
-                todo=advice,
                 at_us=to_us(self.now()),
             )
 

@@ -5,8 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ocelog import errors
+from ocelog.app import advice
 from ocelog.app.source_settings import damage, product_title, source_settings, stream_settings
-from ocelog.errors import ConfigError, SourceThrottledError, TransientError
+from ocelog.errors import ConfigError, HomeError, SourceThrottledError, TransientError
+from ocelog.installation.home import Home
+from ocelog.installation.home_lock import Holder, holder
 from ocelog.installation.opening import Installation
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import (
@@ -146,27 +149,38 @@ class StreamStatus:
     look, which the next poll does anew.
     """
     error: str | None
+    error_code: str | None
+    """None, with an error: it was noted by a version that kept no codes."""
     todo: str | None
     error_at: datetime | None
     resume: str | None
     """How it goes on, if it is paused."""
 
 
-def stream_statuses(ledger: Ledger, now: datetime | None = None) -> list[StreamStatus]:
-    """Return how every stream of every source stands."""
+def stream_statuses(ledger: Ledger, now: datetime | None = None, *, idle: bool = False) -> list[StreamStatus]:
+    """Return how every stream of every source stands; `idle`: nothing runs that would try anything again."""
     now = now or datetime.now(UTC)
     found = list[StreamStatus]()
     for row in ledger.sources.listed():
-        rows = {stream.marks.log_type: stream for stream in ledger.pulling.streams(row.id)}
+        rows: dict[str, StreamRow | None] = {stream.marks.log_type: stream for stream in ledger.pulling.streams(row.id)}
         error = damage(row)
         if error is None:
             log_types = source_settings(row).log_types
-            found += [_stream_status(ledger, row, log_type, rows.get(log_type), now) for log_type in log_types]
+            found += [_stream_status(ledger, row, each, rows.get(each), now, idle=idle) for each in log_types]
         else:
             # Which log types it reads is not known any more: those that it has read.
-            stood = [_stream_status(ledger, row, log_type, stream, now) for log_type, stream in rows.items()]
-            found += [_broken(each, row.id, error) for each in stood or [_stream_status(ledger, row, "?", None, now)]]
+            read = rows or {"?": None}
+            stood = [_stream_status(ledger, row, each, stream, now, idle=idle) for each, stream in read.items()]
+            found += [_broken(each, row.id, error) for each in stood]
     return found
+
+
+def running(home: Home) -> Holder | str | None:
+    """Return who holds the home; None: nobody; a text if this user may not see it."""
+    try:
+        return holder(home)
+    except HomeError:
+        return "unknown: the lock may not be read by this user"
 
 
 def caught_up(installation: Installation, source_id: str, log_type: str) -> tuple[datetime | None, int]:
@@ -182,7 +196,15 @@ def _is_of_the_past(each: Slice) -> bool:
 
 def _broken(each: StreamStatus, source_id: str, error: ConfigError) -> StreamStatus:
     todo = f"Do what the message says. To change its settings: ocelog source edit {source_id} --help"
-    return replace(each, state="broken", needs_attention=True, error=str(error), todo=todo, error_at=None)
+    return replace(
+        each,
+        state="broken",
+        needs_attention=True,
+        error=str(error),
+        error_code=error.code,
+        todo=todo,
+        error_at=None,
+    )
 
 
 def sweeps(ledger: Ledger) -> dict[str, Sweep]:
@@ -296,7 +318,7 @@ def sweep_of(slices: Sequence[Slice]) -> Sweep | None:
 
 
 def _stream_status(
-    ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow | None, now: datetime
+    ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow | None, now: datetime, *, idle: bool
 ) -> StreamStatus:
     slices = ledger.pulling.slices(source_id=row.id, log_type=log_type)
     waiting = [each for each in slices if each.state is SliceState.WAITING]
@@ -317,7 +339,10 @@ def _stream_status(
     tired = tired or (swept is not None and swept.vanished)
     off = None if row.paused else _clock_off(marks, now)
     total_off = stream.total_off_by if stream is not None else None
-    todo = stream.trouble_todo if stream is not None else None
+    todo = None
+    if stream is not None and stream.trouble is not None:
+        code = stream.trouble_code
+        todo = stream.trouble_todo if code is None else advice.todo(code, row.id, idle=idle)
     resume = f"nothing is tried while it is paused; to go on: ocelog source resume {row.id}" if row.paused else None
     return StreamStatus(
         source=row.name,
@@ -353,6 +378,7 @@ def _stream_status(
         total_off_since=_instant(stream.total_off_since_us if stream else None),
         clock_off=off,
         error=stream.trouble if stream else None,
+        error_code=stream.trouble_code if stream else None,
         todo=resume or todo if todo else None,
         resume=resume,
         error_at=_instant(stream.trouble_us if stream else None),

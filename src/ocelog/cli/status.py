@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app import advice
 from ocelog.app.overview import Overview, overview
 from ocelog.app.status import StreamStatus, Unpublished
 from ocelog.cli import completion, show
@@ -187,8 +186,7 @@ def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idl
         if (first := told.setdefault(fault, name)) != name:
             lines.append(f"{name}: the same as {first}.")
         else:
-            todo = advice.while_idle(each.todo) if idle and each.todo else each.todo
-            lines += [f"{name}: {each.error} ({write_instant(each.error_at)})", f"    To do: {todo}"]
+            lines += [f"{name}: {each.error} ({write_instant(each.error_at)})", f"    To do: {each.todo}"]
     if each.sweep is not None:
         lines.append(
             f"{name}: the first sweep is not done: {each.sweep}. Until then _current lacks older open records."
@@ -295,7 +293,12 @@ def _whole(found: Overview) -> dict[str, Any]:
             for each in found.loops
         ],
         "failing_loops": [
-            {"loop": each.loop, "failing_since": write_instant(each.since), "error": each.reason}
+            {
+                "loop": each.loop,
+                "failing_since": write_instant(each.since),
+                "error": each.reason,
+                "error_code": each.code,
+            }
             for each in found.loop_faults
         ],
         "stale": found.stale,
@@ -315,6 +318,7 @@ def _plain_unpublished(each: Unpublished) -> dict[str, Any]:
         "oldest": write_instant(each.oldest),
         "failing_since": None if each.fault is None else write_instant(each.fault.since),
         "error": None if each.fault is None else each.fault.reason,
+        "error_code": None if each.fault is None else each.fault.code,
     }
 
 
@@ -357,6 +361,7 @@ def _plain(each: StreamStatus) -> dict[str, Any]:
         "total_off_since": write_instant(each.total_off_since),
         "clock_off_seconds": None if each.clock_off is None else int(each.clock_off.total_seconds()),
         "error": each.error,
+        "error_code": each.error_code,
         "todo": each.todo,
         "error_at": write_instant(each.error_at),
     }

@@ -178,12 +178,12 @@ class PartLedger:
             tx.execute(delete(tables.parts).where(_p.table_name == lost.table, _p.sequence == lost.sequence))
             losses.note(tx, lost)
 
-    def table_failed(self, table: str, what: str, reason: str) -> None:
-        """Note that `what` failed for `table` just now; since when it fails stays."""
+    def table_failed(self, table: str, what: str, *, code: str, reason: str) -> None:
+        """Note that `what` failed for `table` just now, by an error of this `code`; since when it fails stays."""
         now_us = self._now_us()
         with self._database.write() as tx:
             this = (_t.table_name == table, _t.what == what)
-            told = {"reason": bounded(reason), "last_us": now_us}
+            told = {"code": code, "reason": bounded(reason), "last_us": now_us}
             if tx.execute(update(tables.table_faults).where(*this).values(told)).rowcount == 0:
                 tx.execute(insert(tables.table_faults).values(table_name=table, what=what, since_us=now_us, **told))
 
@@ -201,6 +201,7 @@ class PartLedger:
                 TableFault(
                     table=row.table_name,
                     what=row.what,
+                    code=row.code,
                     reason=row.reason,
                     since=from_us(row.since_us),
                     last=from_us(row.last_us),
@@ -208,9 +209,9 @@ class PartLedger:
                 for row in rows
             ]
 
-    def loop_failed(self, loop: str, during: str, reason: str) -> None:
+    def loop_failed(self, loop: str, during: str, *, code: str, reason: str) -> None:
         """Note that a loop fails, and `during` what: one word; since when it fails stays."""
-        self.table_failed(_NO_TABLE, f"{loop} {during}", reason)
+        self.table_failed(_NO_TABLE, f"{loop} {during}", code=code, reason=reason)
 
     def loop_well(self, loop: str, during: str) -> None:
         """Forget what was wrong with a loop."""
@@ -222,6 +223,6 @@ class PartLedger:
             of_loops = select(tables.table_faults).where(_t.table_name == _NO_TABLE)
             named = [(row.what.rpartition(" "), row) for row in tx.execute(of_loops.order_by(_t.what))]
             return [
-                LoopFault(loop=loop, during=during, reason=row.reason, since=from_us(row.since_us))
+                LoopFault(loop=loop, during=during, code=row.code, reason=row.reason, since=from_us(row.since_us))
                 for (loop, _, during), row in named
             ]

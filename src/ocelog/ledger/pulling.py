@@ -189,10 +189,10 @@ class SliceLedger:
         with self._database.read() as tx:
             return streams.listed(tx, source_id)
 
-    def trouble(self, source_id: str, log_type: str, *, kind: str, text: str, todo: str, at_us: int) -> None:
-        """Remember what is wrong with a stream and what to do about it."""
+    def trouble(self, source_id: str, log_type: str, *, kind: str, code: str, text: str, at_us: int) -> None:
+        """Remember what is wrong with a stream: the name of an error's class, its code and its text."""
         with self._database.write() as tx:
-            streams.trouble(tx, (source_id, log_type), kind=kind, text=text, todo=todo, at_us=at_us)
+            streams.trouble(tx, (source_id, log_type), kind=kind, code=code, text=text, at_us=at_us)
 
     def well(self, source_id: str, log_type: str) -> bool:
         """Forget what was wrong with a stream, unless a slice of it still waits after a failure; False: one does.

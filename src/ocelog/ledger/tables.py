@@ -92,6 +92,7 @@ streams = Table(
     Column("total_off_us", BigInteger),
     Column("whole_readings", JSON, nullable=False, default=dict, server_default="{}"),
     Column("total_off_since_us", BigInteger),
+    Column("trouble_code", Text),
 )
 
 slices = Table(
@@ -199,6 +200,7 @@ table_faults = Table(
     Column("reason", Text, nullable=False),
     Column("since_us", BigInteger, nullable=False),
     Column("last_us", BigInteger, nullable=False),
+    Column("code", Text),
 )
 
 rejection_keys = Table(

@@ -75,11 +75,11 @@ def listed(tx: Connection, source_id: str | None) -> list[StreamRow]:
     return [_row_of(row) for row in tx.execute(found).mappings()]
 
 
-def trouble(tx: Connection, this: tuple[str, str], *, kind: str, text: str, todo: str, at_us: int) -> None:
-    """Remember what is wrong with the stream `this` (source id, log type), begun or not, and what to do about it."""
+def trouble(tx: Connection, this: tuple[str, str], *, kind: str, code: str, text: str, at_us: int) -> None:
+    """Remember what is wrong with the stream `this` (source id, log type), begun or not."""
     _begun(tx, *this)
-    told = {"trouble": bounded(text), "trouble_kind": kind, "trouble_todo": bounded(todo), "trouble_us": at_us}
-    tx.execute(update(tables.streams).where(_this(*this)).values(told))
+    told = {"trouble": bounded(text), "trouble_kind": kind, "trouble_code": code, "trouble_us": at_us}
+    tx.execute(update(tables.streams).where(_this(*this)).values(**told, trouble_todo=None))
 
 
 def is_ill(tx: Connection, source_id: str, log_type: str) -> bool:
@@ -90,7 +90,7 @@ def is_ill(tx: Connection, source_id: str, log_type: str) -> bool:
 def well(tx: Connection, source_id: str, log_type: str) -> None:
     """Forget what was wrong with a stream."""
     ill = and_(_this(source_id, log_type), _s.trouble.is_not(None))
-    told = {"trouble": None, "trouble_kind": None, "trouble_todo": None, "trouble_us": None}
+    told = dict.fromkeys(["trouble", "trouble_kind", "trouble_code", "trouble_todo", "trouble_us"])
     tx.execute(update(tables.streams).where(ill).values(told))
 
 
@@ -208,6 +208,7 @@ def _row_of(row: RowMapping) -> StreamRow:
         last_event_us=row["last_event_us"],
         trouble=row["trouble"],
         trouble_kind=row["trouble_kind"],
+        trouble_code=row["trouble_code"],
         trouble_todo=row["trouble_todo"],
         trouble_us=row["trouble_us"],
         total_off_by=row["total_off_by"],

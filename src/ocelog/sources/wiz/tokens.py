@@ -154,7 +154,8 @@ class Tokens:
         try:
             secret = self._secret()
         except OperatorError as error:
-            raise AccessRefusedError(f"The client secret could not be read: {error}") from error
+            told = f"The client secret could not be read: {error}"
+            raise AccessRefusedError(told, code="secret_unreadable") from error
         self._redactor.learn(secret)
         return secret.reveal()
 
@@ -242,9 +243,9 @@ def _reason(answered: HttpAnswer) -> str:
 def _again(error: OcelogError) -> OcelogError:
     """Return the same error for another thread: one object must not be raised by two."""
     if isinstance(error, SourceThrottledError | SourceUnavailableError):
-        return type(error)(str(error), retry_after=error.retry_after)
+        return type(error)(str(error), retry_after=error.retry_after, code=error.code)
     if isinstance(error, HaltError | OperatorError):
-        again = type(error)(str(error))
+        again = type(error)(str(error), code=error.code)
         again.__cause__ = error.__cause__
         return again
     return SourceUnavailableError(str(error))
