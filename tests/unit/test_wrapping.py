@@ -1,8 +1,13 @@
 """What a terminal of few columns is sent: lines that end between words, and nothing cut that a person would copy."""
 
-import pytest
+import io
+import re
 
-from ocelog.cli.show import wrapped
+import pytest
+from rich.cells import cell_len
+
+from commands.terminal import bare_lines
+from ocelog.cli.show import fitting_table, named_lines, table, wrapped
 
 COMMANDS = (
     "ocelog source edit 'my tenant' --client-id 0123456789abcdef --project 11111111-2222",
@@ -33,3 +38,49 @@ def test_further_lines_are_indented_and_no_word_is_cut() -> None:
 def test_a_sentence_behind_a_command_wraps_as_any_other() -> None:
     text = "Run `ocelog pull`, or ocelog status. " + "Words of a sentence. " * 10
     assert all(len(line) <= 40 for line in wrapped(text, 40, indent=4).split("\n"))
+
+
+WIDE = ("결제 서비스 운영 환경", "データ基盤 本番 環境", "✅ 배포 🚀 완료", "de\u0301ploye\u0301 re\u0301ussi")
+
+
+@pytest.mark.parametrize("name", WIDE)
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_line_of_wide_characters_is_no_wider_than_the_terminal_and_fills_it(name: str, columns: int) -> None:
+    text = f"Reading {name}: " + f"{name}, " * 20
+    lines = wrapped(text, columns, indent=4).split("\n")
+    assert all(columns - 16 < cell_len(line) <= columns for line in lines[:-1])
+    assert cell_len(lines[-1]) <= columns
+    assert " ".join(lines).split() == text.split()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("columns", [34, 60, 80])
+def test_tables_with_wide_characters_stay_within_the_terminal_and_their_columns_aligned(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    names = [*WIDE, "plain"]
+    rows = [{"name": name, "count": at, "note": f"{name} / {name} / {name}"} for at, name in enumerate(names)]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    for draw in (
+        lambda: table(rows),
+        lambda: fitting_table(list(rows[0]), [list(row.values()) for row in rows]),
+    ):
+        out = Terminal()
+        monkeypatch.setattr("sys.stdout", out)
+        draw()
+        lines = bare_lines(out.getvalue())
+        assert max(map(cell_len, lines)) <= columns, lines
+        numbers = [line[: found.end()] for line in lines if (found := re.search(r" \d(?=$|  )", line))]
+        assert len(numbers) == len(rows)
+        assert len(set(map(cell_len, numbers))) == 1, lines
+
+
+def test_values_begin_below_each_other_behind_names_of_wide_characters() -> None:
+    lines = list(named_lines(["이름", "count", "e\u0301"], [1, 2, 3]))
+    assert {cell_len(line) for line in lines} == {8}
+    assert [line[-2:] for line in lines] == [" 1", " 2", " 3"]

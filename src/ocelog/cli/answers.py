@@ -77,10 +77,8 @@ def as_lines(answer: Answer, *, paged: bool = False) -> None:
 
 
 def _write_lines(names: Sequence[str], row: Sequence[object], write: Callable[[str], object]) -> None:
-    heads = [show.harmless(f"{name}:") for name in names]
-    width = max(map(len, heads), default=0)
-    for head, value in zip(heads, row, strict=True):
-        write(f"{head:<{width}} {show.cell(_whole_cell(value))}\n")
+    for line in show.named_lines(names, map(_whole_cell, row)):
+        write(f"{line}\n")
 
 
 def as_json(answer: Answer) -> None:

@@ -7,7 +7,7 @@ import shutil
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, TextIO
 
@@ -29,6 +29,7 @@ _SHORT = 30
 _LEAST_PROSE = 16
 """Columns of a last column of prose; longer words are broken."""
 _GAP = 2
+_WORD = re.compile(r"[^ \t\n\r\f\v]+")
 _COPIED = re.compile(
     r"`[^`]+`|(?:\bsudo )?(?:(?<!\S)\S*/)?(?<![\w.-])(?:ocelog|systemctl|loginctl)"
     r"(?: (?:\"[^\"]*\"|'[^']*'|[^\s\"'`(),;]*[^\s\"'`(),;:.]))+"
@@ -89,9 +90,7 @@ def _write_table(rows: Sequence[Mapping[str, Any]], write: Callable[[str], objec
         width = min(max(map(cell_len, heads)), page // 2)
         for row in cells:
             for head, text in zip(heads, row, strict=True):
-                lines = textwrap.wrap(
-                    text, max(20, page - width - _GAP), break_long_words=False, break_on_hyphens=False
-                )
+                lines = _folded(text, max(20, page - width - _GAP))
                 write(f"{set_cell_size(head, width)}  " + f"\n{' ' * (width + _GAP)}".join(lines) + "\n")
             write("\n")
         return
@@ -279,8 +278,25 @@ def wrapped(line: str, columns: int, *, indent: int) -> str:
     """
     whole = _COPIED.sub(lambda found: found[0].replace(" ", "\0"), line)
     further = " " * (len(line) - len(line.lstrip()) + indent)
-    filled = textwrap.fill(whole, columns, subsequent_indent=further, break_long_words=False, break_on_hyphens=False)
-    return filled.replace("\0", " ")
+    return "\n".join(_folded(whole, columns, further=further)).replace("\0", " ")
+
+
+def _folded(text: str, columns: int, *, further: str = "") -> list[str]:
+    """Return `text` in lines that end between words, each but the first behind `further`; NUL is as wide as a blank."""
+    # The library counts characters, so each word is stood in for by one that has as many of them as columns.
+    stand_in = _WORD.sub(lambda word: "x" * max(1, cells(word[0].replace("\0", " "))), text)
+    words = iter(_WORD.findall(text))
+    lines = textwrap.wrap(stand_in, columns, subsequent_indent=further, break_long_words=False, break_on_hyphens=False)
+    return [re.sub("x+", lambda _: next(words), line) for line in lines]
+
+
+def cells(text: str) -> int:
+    """Return how many columns of a terminal `text` takes: two for Korean and emoji, none for a combining mark."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 - see _drawn
+
+    return cell_len(text)
 
 
 def without_request(text: str) -> str:
@@ -290,9 +306,16 @@ def without_request(text: str) -> str:
 
 def fields(values: Mapping[str, Any]) -> None:
     """Print each value on a line of its own, behind its name."""
-    width = max(map(len, values)) + 1
-    for name, value in values.items():
-        typer.echo(f"{name + ':':<{width}} {cell(value)}")
+    for line in named_lines(values, values.values()):
+        typer.echo(line)
+
+
+def named_lines(names: Iterable[str], values: Iterable[object]) -> Iterator[str]:
+    """Yield each value behind its name, the values below each other."""
+    heads = [harmless(f"{name}:") for name in names]
+    width = max(map(cells, heads), default=0)
+    for head, value in zip(heads, values, strict=True):
+        yield f"{head}{' ' * (width - cells(head))} {cell(value)}"
 
 
 def remark(text: str) -> None:
