@@ -30,7 +30,7 @@ def commands() -> Iterator[str]:
     yield "# Commands"
     yield (
         "Each command says the same with `--help`. Exit codes: 0: all is well. 1: something needs attention (from "
-        "`status`), or an unexpected error. 2: action required. 3: try again later."
+        "`status`), or an unexpected error. 2: action required. 3: try again later. 130: stopped by Ctrl-C."
     )
     yield from _command(typer.main.get_command(build(None, whole=True)), typer.Context, "ocelog", None)
 

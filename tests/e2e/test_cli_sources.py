@@ -1,5 +1,6 @@
 """A source's whole life at the command line."""
 
+import re
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog, Simulated, simulator
+from commands.terminal import conversation
 from ocelog.app import sources
 from ocelog.cli import main
 from ocelog.installation.making import make
@@ -64,7 +66,7 @@ def test_a_wrong_secret_saves_nothing_and_says_what_to_do(ocelog: Ocelog, tenant
         (["wix", "prod"], "no kind of source 'wix'; did you mean 'wiz'?"),
         (["prod"], "no kind of source 'prod'; did you mean ocelog source add wiz prod?"),
         (["wiz", "prod", "--token-url", "cognito", "--client-id", "x"], "no terminal to ask for the client secret"),
-        (["wiz", "prod", "--token-ulr", "cognito"], "No such option: --token-ulr (Possible options: --token-url)"),
+        (["wiz", "prod", "--token-ulr", "cognito"], "There is no option --token-ulr; did you mean '--token-url'?"),
         (["wiz", "a\nb", "--token-url", "cognito", "--client-id", "x"], "name is one line"),
         (["wiz", "prod", "--token-url", "cognto", "--client-id", "x"], "did you mean 'cognito'?"),
         (["wiz", "prod", "--token-url", "vendor", "--client-id", "x"], "not 'vendor'."),
@@ -256,6 +258,11 @@ def test_purging_asks_first_then_leaves_no_row_behind(ocelog: Ocelog, tenant: Si
     rows = ocelog.count("all_logs")
     assert "Nothing was deleted" in ocelog("source", "remove", "prod", "--purge", stdin="n\n", code=2).err
     assert "add --yes" in ocelog("source", "remove", "prod", "--purge", code=2).err
+    for question, command in (("[y/N]:", ("remove", "prod", "--purge")), ("New client secret:", ("rotate", "prod"))):
+        with conversation(ocelog, "source", *command) as person:
+            person.until(question)
+            assert person.interrupt() == 2
+            assert re.search(r"ocelog: Nothing was (deleted|changed): you stopped at the question\.", person.shown)
     ocelog("source", "remove", "prod", "--purge", "--yes")
     assert ocelog.count("all_logs") == rows // 2
     assert ocelog.count("all_logs WHERE p_source_id = 'prod'") == 0

@@ -4,12 +4,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from typer import Abort
+from typer import Abort, TyperException
 
 from ocelog.cli import output
 from ocelog.cli.app import ASKED_BY_A_SHELL, build, wanted_command
 from ocelog.cli.completion import complete
 from ocelog.cli.show import as_typed, fitted, harmless_lines
+from ocelog.cli.usage import explained, help_instead
 from ocelog.errors import OcelogError, TransientError
 
 PERSON_MUST_ACT = 2
@@ -17,7 +18,7 @@ TRY_LATER = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the `ocelog` command and exit: 0 well, 1 unexpected or unwell, 2 action required, 3 try later."""
+    """Run the `ocelog` command and exit: 0 well, 1 unexpected or unwell, 2 action required, 3 try later, 130 Ctrl-C."""
     # Read when Arrow is imported. Its own allocators keep what each thread ever had: 40 MB more in a pull.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -26,15 +27,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         output.prepare()
         with output.written():
-            build(wanted_command(given, os.environ))(args=given, prog_name="ocelog")
+            code = build(wanted_command(given, os.environ))(args=given, prog_name="ocelog", standalone_mode=False)
     except OcelogError as error:
         _say(str(error))
         sys.exit(TRY_LATER if isinstance(error, TransientError) else PERSON_MUST_ACT)
-    except SystemExit as ended:
-        # A prompt that got no answer: typer has said so, and would exit as if that were unexpected.
-        if isinstance(ended.__context__, Abort):
-            sys.exit(PERSON_MUST_ACT)
-        raise
+    except TyperException as error:
+        if (text := help_instead(error)) is not None:
+            print(text, file=sys.stderr)  # noqa: T201 - as a whole, and as wide as it is
+        else:
+            _say(explained(error, given))
+        sys.exit(PERSON_MUST_ACT)
+    except Abort:
+        # Whatever asks, asks before it changes something.
+        _say("Nothing was changed: you stopped at the question.")
+        sys.exit(PERSON_MUST_ACT)
     except BrokenPipeError:
         # Whoever read our output has left.
         output.drop()
@@ -48,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         first = (str(error).splitlines() or [""])[0][:300]
         _say(f"Unexpected {type(error).__name__}: {first}\nThis is a bug in Ocelog. OCELOG_DEBUG=1 shows where.")
         sys.exit(1)
+    sys.exit(code or 0)
 
 
 def _is_no_text(argument: str) -> bool:

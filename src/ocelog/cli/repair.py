@@ -6,7 +6,7 @@ import typer
 
 from ocelog.app.repair import Repair, examine, repair
 from ocelog.cli import show
-from ocelog.errors import ConfigError
+from ocelog.cli.consent import confirm
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
 
@@ -59,12 +59,11 @@ def _confirm(plan: Repair) -> None:
         show.remark(show.harmless(line))
     if plan.for_good:
         show.remark(f"Cannot be recovered: {', '.join(sorted(plan.for_good))}.")
-    try:
-        agreed = typer.confirm("Give up what is lost, and do this?", err=True)
-    except typer.Abort:
-        agreed = False
-    if not agreed:
-        raise ConfigError("Nothing was changed. To repair without being asked: ocelog repair --yes")
+    confirm(
+        "Give up what is lost, and do this?",
+        nothing="Nothing was changed",
+        unasked="To repair without being asked: ocelog repair --yes",
+    )
 
 
 def _tell(done: Repair, *, shown: frozenset[str], json: bool) -> None:

@@ -1,0 +1,39 @@
+"""What a person is told who named a command, an option or an argument that is not there, or left one out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from typer import TyperException
+
+from ocelog.cli.app import COMMANDS
+from ocelog.suggest import suggest
+
+
+def help_instead(error: TyperException) -> str | None:
+    """Return the help of a command that has commands of its own, if nothing more than its name was typed."""
+    context = getattr(error, "ctx", None)
+    return error.message if context is not None and error.message == context.get_help() else None
+
+
+def explained(error: TyperException, given: Sequence[str]) -> str:
+    """Return what is wrong with the arguments that were `given`, and which help says more, as one line."""
+    context: Any = getattr(error, "ctx", None)
+    if context is None:
+        command = COMMANDS.get(given[0]) if given else None
+        words = given[: 2 if command is not None and command.group else 1]
+        path = " ".join(["ocelog", *[each for each in words if not each.startswith("-")]])
+    else:
+        path = context.command_path
+    return f"{_what(error, context)} See: {path} --help"
+
+
+def _what(error: Any, context: Any) -> str:
+    if context is not None and hasattr(error, "possibilities"):
+        known = [name for each in context.command.params for name in each.opts]
+        return f"There is no option {error.option_name}{suggest(error.option_name, known) or '.'}"
+    if hasattr(error, "param_type") and error.param is not None:
+        argument = error.param.param_type_name == "argument"
+        name = error.param.metavar or error.param.name.upper()
+        return f"Missing {f'argument {name}' if argument else f'option {error.param.opts[0]} {name}'}."
+    text = " ".join(error.format_message().split())
+    return text if text.endswith((".", "?")) else f"{text}."
