@@ -17,9 +17,11 @@ import pytest
 from commands import Ocelog, callfilter
 from ocelog.app import backup, host_service
 from ocelog.app.host_service import HostService
-from ocelog.cli import show
+from ocelog.cli import show, typed
+from ocelog.cli.lines import Lines
 from ocelog.errors import ConfigError, HomeError
-from ocelog.installation import config
+from ocelog.installation import home as homes
+from ocelog.installation.home_lock import held
 
 PROGRAM = Path(sys.executable).with_name("ocelog")
 
@@ -361,19 +363,35 @@ def test_a_backup_to_a_folder_of_another_user_asks_for_another_folder(here: Path
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
-def test_hints_under_exec_lead_back_to_the_home_of_the_service(tmp_path: Path) -> None:
-    ocelog = Ocelog(tmp_path / "home", _OCELOG_TYPED_AS="sudo /opt/ocelog/bin/ocelog service exec")
-    typed = "sudo /opt/ocelog/bin/ocelog service exec"
-    assert f"run `{typed} init`" in ocelog("status", code=2).err
-    assert f"Next: {typed} source add\n" in ocelog("init").out
-    assert f"Add one: {typed} source add\n" in ocelog("source", "list").out
+def test_commands_that_are_printed_under_exec_lead_back_to_the_home_of_the_service(tmp_path: Path) -> None:
+    program = "sudo /opt/ocelog/bin/ocelog service exec"
+    ocelog = Ocelog(tmp_path / "home", _OCELOG_TYPED_AS=program)
+    assert f"run `{program} init`" in ocelog("status", code=2).err
+    assert f"Next: {program} source add\n" in ocelog("init").out
+    assert f"Add one: {program} source add\n" in ocelog("source", "list").out
+    assert "Keep it going with: sudo systemctl start ocelog\n" in ocelog("status").out
+    with held(homes.open_home(ocelog.home), "ocelog run"):
+        assert "Running: ocelog run, since" in ocelog("status").out, "that is the process, not what to type"
+    of_all, of_one = (" ".join(ocelog(*words, "--help").out.split()) for words in ((), ("repair",)))
+    assert f"With a tenant: {program} init, {program} source add" in of_all
+    assert f"Usage: {program} repair" in of_one
+    assert f"run `{program} pull`" in of_one
+    assert f"See: {program} status --help" in " ".join(ocelog("status", "--nonsense", code=2).err.split())
+    assert ocelog("query", "SELECT 'run: ocelog pull' AS text").lines == [{"text": "run: ocelog pull"}], "that is data"
 
 
-def test_what_to_type_is_told_from_what_is_only_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_to_type_is_told_from_what_is_only_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = "`ocelog run` is running. Run: ocelog run. Type `ocelog pull`, or /opt/bin/ocelog pull. An ocelog home."
-    assert show.as_typed(said) == said
-    monkeypatch.setenv(config.TYPED_AS, "X")
-    assert show.as_typed(said) == (
+    assert typed.as_typed(said) == said
+    monkeypatch.setenv(typed.TYPED_AS, "X")
+    as_typed = (
         "`ocelog run` is running. Run: sudo systemctl start ocelog. Type `X pull`, "
         "or /opt/bin/ocelog pull. An ocelog home."
     )
+    assert typed.as_typed(said) == as_typed
+    show.as_json({"streams": [{"todo": said, "events": 1}]})
+    assert json.loads(capsys.readouterr().out) == {"streams": [{"todo": as_typed, "events": 1}]}
+    event = {"event": "failed", "level": "error", "timestamp": "2026-08-01T12:00:00Z", "loop": "x", "reason": said}
+    assert Lines(on_terminal=False)(None, "error", event).endswith(as_typed)

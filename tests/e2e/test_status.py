@@ -65,7 +65,7 @@ def test_a_range_of_a_paused_source_is_never_said_to_be_tried_again(ocelog: Ocel
             # Nothing runs, so nothing keeps such a promise.
             told = ocelog("status", code=1).out
             assert "tried again" not in told
-            assert "To do: run `ocelog pull` or `ocelog run`" in told
+            assert "Run: ocelog pull, or to keep it going: ocelog run" in told
             assert told.startswith("Action required:")
             with held(homes.open_home(ocelog.home), "ocelog run"):
                 told = ocelog("status", code=1).out
@@ -111,7 +111,7 @@ def test_what_ails_all_streams_of_a_source_is_said_once(ocelog: Ocelog) -> None:
     assert told.count("did not answer") == told.count("To do: ") == 1
     assert "prod Wiz.VulnerabilityFinding: the same as prod Wiz.Audit." in told
     assert "tried again." not in told
-    assert "run `ocelog pull` or `ocelog run`. If it goes on, run: ocelog source check prod" in told
+    assert "Run: ocelog pull, or to keep it going: ocelog run. If it goes on, run: ocelog source check prod" in told
     assert row == {"error_code": shown["error_code"], "todo": shown["todo"]}
     assert shown["error_code"] == "source_unavailable"
     assert shown["todo"].startswith("Nothing is running"), "a program reads the same advice"

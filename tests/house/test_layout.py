@@ -114,6 +114,7 @@ def test_settings_are_read_in_one_place() -> None:
         "src/ocelog/installation/config.py",
         "src/ocelog/cli/__init__.py",  # does a shell ask for completions, a person for a traceback?
         "src/ocelog/app/host_service.py",  # where systemd looks for a user, and what a terminal is told
+        "src/ocelog/cli/typed.py",  # how `service exec` was typed
         "src/ocelog/cli/pager.py",  # PAGER, LESS and TERM, which are those of the terminal
         "src/ocelog/cli/secret_input.py",  # --client-secret-env
         "src/ocelog/ledger/vault.py",  # --client-secret-ref env:NAME

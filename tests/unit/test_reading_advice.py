@@ -56,7 +56,7 @@ def test_what_is_tried_again_says_so_while_something_runs_and_not_otherwise(kind
     assert "tried again" in todo(kind.code, "prod")
     while_idle = todo(kind.code, "prod", idle=True)
     assert "it is tried again" not in while_idle
-    assert "`ocelog pull` or `ocelog run`" in while_idle
+    assert "un: ocelog pull, or to keep it going: ocelog run" in while_idle
 
 
 @pytest.mark.parametrize("code", [*errors.CAUSES, *(kind.code for kind in descendants(OcelogError))])

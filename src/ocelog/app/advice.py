@@ -6,7 +6,7 @@ def todo(code: str, source: str, *, idle: bool = False) -> str:
 
     `idle`: nothing runs that would try again by itself.
     """
-    start = "run `ocelog pull` or `ocelog run`"
+    start = "ocelog pull, or to keep it going: ocelog run"
     match code:
         case "secret_unreadable":
             return (
@@ -22,7 +22,7 @@ def todo(code: str, source: str, *, idle: bool = False) -> str:
         case "contract_broken" | "stream_stopped":
             return f"Run: ocelog source check {source}. If it finds nothing wrong, please report the message."
         case "disk_full":
-            after = f"Then {start}. Nothing" if idle else "It then goes on by itself, and nothing"
+            after = f"Then run: {start}. Nothing" if idle else "It then goes on by itself, and nothing"
             return f"Free some space on that disk. {after} is lost."
         case (
             "source_unavailable"
@@ -33,11 +33,12 @@ def todo(code: str, source: str, *, idle: bool = False) -> str:
             | "try_later"
         ):
             wait = (
-                f"Nothing is running, so nothing tries it again: {start}."
+                f"Nothing is running, so nothing tries it again. Run: {start}."
                 if idle
                 else "Nothing yet: it is tried again."
             )
             check = f" If it goes on, run: ocelog source check {source}" if code == "source_unavailable" else ""
             return wait + check
         case _:
-            return f"Do what the message says{f', then {start}' if idle else '; it is tried again every few minutes'}."
+            after = f", then run: {start}." if idle else "; it is tried again every few minutes."
+            return f"Do what the message says{after}"

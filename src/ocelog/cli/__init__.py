@@ -5,11 +5,13 @@ import sys
 from collections.abc import Sequence
 
 from typer import Abort, TyperException
+from typer.main import get_command
 
 from ocelog.cli import output
 from ocelog.cli.app import ASKED_BY_A_SHELL, build, wanted_command
 from ocelog.cli.completion import complete
-from ocelog.cli.show import as_typed, fitted, harmless_lines
+from ocelog.cli.show import fitted, harmless_lines
+from ocelog.cli.typed import as_typed, help_as_typed, program
 from ocelog.cli.usage import explained, help_instead
 from ocelog.errors import OcelogError, TransientError
 
@@ -23,11 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     given = list(sys.argv[1:] if arguments is None else arguments)
     if ASKED_BY_A_SHELL in os.environ:
-        complete(lambda: build(wanted_command(given, os.environ))(args=given, prog_name="ocelog"))
+        complete(lambda: _run(given))
     try:
         output.prepare()
         with output.written():
-            code = build(wanted_command(given, os.environ))(args=given, prog_name="ocelog", standalone_mode=False)
+            code = _run(given)
     except OcelogError as error:
         _say(str(error))
         sys.exit(TRY_LATER if isinstance(error, TransientError) else PERSON_MUST_ACT)
@@ -55,6 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say(f"Unexpected {type(error).__name__}: {first}\nThis is a bug in Ocelog. OCELOG_DEBUG=1 shows where.")
         sys.exit(1)
     sys.exit(code or 0)
+
+
+def _run(given: Sequence[str]) -> int | None:
+    command = get_command(build(wanted_command(given, os.environ)))
+    if program() != "ocelog":
+        help_as_typed(command)
+    code: int | None = command(args=given, prog_name=program(), standalone_mode=False)
+    return code
 
 
 def _is_no_text(argument: str) -> bool:

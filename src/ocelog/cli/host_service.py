@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ocelog.app.host_service import HOME, HostService, run_as_service
-from ocelog.cli import show
+from ocelog.cli import show, typed
 from ocelog.errors import ConfigError
 from ocelog.installation import config
 
@@ -92,7 +92,7 @@ def exec_(
 ) -> None:
     """Run a command of `ocelog` as the service's user, on its home and with its key. Needs root."""
     program = _program()
-    run_as_service(words, program, {config.TYPED_AS: f"sudo {program} service exec"})
+    run_as_service(words, program, {typed.TYPED_AS: f"sudo {program} service exec"})
 
 
 def _program() -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from ocelog.cli import show
+from ocelog.cli import show, typed
 
 _HIDDEN = frozenset({"overtaken"})
 """Events that mean nothing to the person at the terminal; JSON has them."""
@@ -40,7 +40,7 @@ class Lines:
             case "source left":
                 self._sources.discard(event["source"])
                 self._forget("failed", event["source"])
-        text = self._text(event)
+        text = typed.as_typed(self._text(event))
         about = tuple(str(event.get(each)) for each in ("source", "log_type", "table", "loop"))
         if name in _OVER:
             if self._told.pop((_OVER[name], *about), None) is None:

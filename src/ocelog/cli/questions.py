@@ -12,6 +12,7 @@ from ocelog.app.sources import GivenSecret
 from ocelog.cli import show
 from ocelog.cli.secret_input import asked_secret
 from ocelog.cli.source_options import SourceOptions, written_backfill
+from ocelog.cli.typed import as_typed
 from ocelog.errors import ConfigError, SourceUnavailableError
 from ocelog.product import Answers, Product, Question, Step
 
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 def say(text: str, indent: int = 0) -> None:
     """Say something that is not part of an answer; lines wrap between words, `indent` beyond where they begin."""
-    typer.echo(show.fitted(show.as_typed(text), sys.stderr, indent=indent), err=True)
+    typer.echo(show.fitted(as_typed(text), sys.stderr, indent=indent), err=True)
 
 
 def asked(prompt: str, check: Callable[[str], T], default: str | None = None) -> T:

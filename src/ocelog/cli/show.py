@@ -13,9 +13,9 @@ from typing import Any, TextIO
 
 import typer
 
-from ocelog.cli.app import COMMANDS
 from ocelog.cli.output import in_utf8
 from ocelog.cli.pager import paging
+from ocelog.cli.typed import as_typed, values_as_typed
 
 _PAGE = 120
 """Columns of what is printed if no terminal says how many it has."""
@@ -46,9 +46,9 @@ def table_or_json(rows: Sequence[Mapping[str, Any]], *, json: bool) -> None:
 
 
 def as_json(value: object) -> None:
-    """Print `value` as one JSON document."""
+    """Print `value` as one JSON document; texts in it are messages of ours, not records."""
     in_utf8()
-    text = json_format.dumps(value, indent=2, ensure_ascii=False, default=str)
+    text = json_format.dumps(values_as_typed(value), indent=2, ensure_ascii=False, default=str)
     typer.echo("\n".join(map(harmless_json, text.split("\n"))) if sys.stdout.isatty() else text)
 
 
@@ -326,22 +326,3 @@ def remark(text: str) -> None:
 def hint(text: str) -> None:
     """Print a line that may say what to type next; on a terminal its lines are `wrapped`."""
     typer.echo(fitted(as_typed(text), sys.stdout))
-
-
-def as_typed(text: str) -> str:
-    """Return `text` with its commands as the reader types them: `service exec` reads another home than its caller.
-
-    `ocelog run` in backticks is the process, not what to type.
-    """
-    from ocelog.installation.config import typed_as  # noqa: PLC0415 - only if there is something to say
-
-    prefix = typed_as()
-    if not prefix:
-        return text
-
-    def typed(found: re.Match[str]) -> str:
-        if found[1] == "run":
-            return "sudo systemctl start ocelog"
-        return f"{prefix} {found[1]}" if found[1] in COMMANDS and found[1] != "service" else found[0]
-
-    return re.sub(r"(?<![\w/.-])(?!(?<=`)ocelog run`)ocelog ([a-z]+)\b", typed, text)

@@ -133,7 +133,8 @@ def _print_running(found: Overview) -> None:
         case str() as who:
             show.hint(f"Whether anything runs is {who}.")
         case Holder() as who if who.is_service:
-            show.hint(f"Running: {who.command}, since {who.since} (process {who.pid} on {who.host}).")
+            # Not a hint: its command is the process, not what to type.
+            typer.echo(f"Running: {who.command}, since {who.since} (process {who.pid} on {who.host}).")
         case Holder() as who:
             at_work = f"`{who.command}` is at work since {who.since} (process {who.pid} on {who.host})"
             show.hint(f"No service is running; {at_work}. To keep it going, then run: ocelog run")
@@ -195,7 +196,7 @@ def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idl
     for parked in each.parked:
         lines.append(f"{name}: parked {_stretch(parked)}: {parked.reason}")
         again = (
-            "run `ocelog pull` or `ocelog run`: nothing is running that would try it again."
+            "nothing is running that would try it again. Run: ocelog pull, or to keep it going: ocelog run"
             if idle
             else f"nothing yet; it is tried again at {write_instant(parked.due_at)}."
         )

@@ -259,15 +259,6 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
                 raise ConfigError(f"There is no setting {name!r}{meant}")
 
 
-TYPED_AS = "_OCELOG_TYPED_AS"
-"""The variable that says what a person types in place of `ocelog`."""
-
-
-def typed_as() -> str:
-    """Return what a person types in place of `ocelog`, if that is not `ocelog`; else nothing."""
-    return os.environ.get(TYPED_AS, "")
-
-
 def key_text(environment: Mapping[str, str] | None = None) -> Secret | None:
     """Return what OCELOG_KEY holds, None if it is not set."""
     environment = os.environ if environment is None else environment
