@@ -1,19 +1,27 @@
 """What a terminal of few columns is sent: lines that end between words, and nothing cut that a person would copy."""
 
 import io
+import os
 import re
+import sys
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
 from commands.terminal import bare_lines
+from ocelog.cli import settings
 from ocelog.cli.show import fitting_table, named_lines, table, wrapped
+from ocelog.installation.making import make
 
 COMMANDS = (
     "ocelog source edit 'my tenant' --client-id 0123456789abcdef --project 11111111-2222",
     "sudo /opt/ocelog/bin/ocelog service exec source add",
     "loginctl enable-linger",
     "ocelog pull --since 30d",
+    "mv /srv/ocelog/lake/views '/srv/ocelog/lake/views (old)'",
+    "sudo chown -R ocelog: /srv/ocelog",
+    "jq -c '.[]' FILE",
 )
 PLACES = ("https://api.us1.app.wiz.io/graphql", "/home/a-user/.local/share/ocelog/key", "--client-secret-file")
 
@@ -84,3 +92,23 @@ def test_values_begin_below_each_other_behind_names_of_wide_characters() -> None
     lines = list(named_lines(["이름", "count", "e\u0301"], [1, 2, 3]))
     assert {cell_len(line) for line in lines} == {8}
     assert [line[-2:] for line in lines] == [" 1", " 2", " 3"]
+
+
+@pytest.mark.parametrize("out", [Terminal, io.StringIO])
+@pytest.mark.parametrize("folder", ["home", "a-folder-with-a-rather-long-name/of-ocelog"])
+def test_the_settings_fit_80_columns_on_a_terminal_and_in_a_pipe_that_ends_on_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, out: type[io.StringIO], folder: str
+) -> None:
+    home = tmp_path / folder
+    make(home, ledger_url=None)
+    (home / "config.yml").write_text("threads: 3\n")
+    for name, value in {"OCELOG_HOME": home, "HOME": tmp_path, "COLUMNS": 80, "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr("os.get_terminal_size", lambda *_: os.terminal_size((80, 24)))
+    monkeypatch.setattr("sys.stdout", out())
+    settings.command(json=False)
+    lines = bare_lines(sys.stdout.getvalue())  # type: ignore[union-attr] # `out`
+    assert max(map(len, lines)) <= 80
+    assert any(f"~/{folder}" in line for line in lines)
+    assert any("config.yml" in line for line in lines)
+    assert (lines[0].split() == ["setting", "value", "origin", "meaning"]) == (folder == "home")

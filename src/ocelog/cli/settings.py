@@ -1,6 +1,8 @@
 """`ocelog config`: each setting, its value, and where it came from."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,7 +40,19 @@ def command(
     rows.append(_key())
     rows.append(_ledger())
     rows.append(_sandbox())
+    if not json:
+        rows = list(map(_shortened, rows))
     show.table_or_json(rows, json=json)
+
+
+def _shortened(row: Mapping[str, object]) -> dict[str, object]:
+    """Return a row as it fits on a terminal: the home as a shell writes it, and a file in it by its name."""
+    origin, value = str(row["origin"]), row["value"]
+    if row["setting"] == "home" and isinstance(value, str) and Path(value).is_relative_to(Path.home()):
+        value = str(Path("~") / Path(value).relative_to(Path.home()))
+    elif row["setting"] == "ledger" and origin == "default":
+        value = "ledger.db in the home"
+    return {**row, "value": value, "origin": Path(origin).name}
 
 
 def _plain(value: object) -> object:

@@ -31,8 +31,8 @@ _LEAST_PROSE = 16
 _GAP = 2
 _WORD = re.compile(r"[^ \t\n\r\f\v]+")
 _COPIED = re.compile(
-    r"`[^`]+`|(?:\bsudo )?(?:(?<!\S)\S*/)?(?<![\w.-])(?:ocelog|systemctl|loginctl)"
-    r"(?: (?:\"[^\"]*\"|'[^']*'|[^\s\"'`(),;]*[^\s\"'`(),;:.]))+"
+    r"`[^`]+`|(?:\bsudo )?(?:(?<!\S)\S*/)?(?<![\w.-])(?:ocelog|systemctl|loginctl|mv|chmod|chown|kill|jq|pip)"
+    r"(?: (?:\"[^\"]*\"|'[^']*'|\w+:(?= /)|[^\s\"'`(),;]*[^\s\"'`(),;:.]))+"
 )
 """A command within a sentence, up to where its clause ends, or what stands between backticks."""
 
@@ -55,9 +55,9 @@ def as_json(value: object) -> None:
 def table(rows: Sequence[Mapping[str, Any]], *, whole_lines: bool = False, paged: bool = False) -> None:
     """Print `rows` under their names, columns side by side; long cells wrap between words.
 
-    On a terminal that is too narrow for that, each row is a list of its own, a line per column. Without a terminal
-    `whole_lines` keeps each row on one line, however long. If `paged`, what is longer than the screen goes through a
-    pager.
+    On a terminal that is too narrow for that, each row is a list of its own, a line per column. So it is in a pipe if
+    stderr is such a terminal: the pipe may end there. Without a terminal `whole_lines` keeps each row on one line,
+    however long. If `paged`, what is longer than the screen goes through a pager.
     """
     if rows:
         with paging(wanted=paged) as write:
@@ -86,7 +86,7 @@ def _write_table(rows: Sequence[Mapping[str, Any]], write: Callable[[str], objec
         least[-1] = min(least[-1], _LEAST_PROSE)
     page = Console().width if terminal else page
     room = page - _GAP * (len(columns) - 1)
-    if terminal and sum(least) > room:
+    if (terminal or page < _PAGE) and sum(least) > room:
         width = min(max(map(cell_len, heads)), page // 2)
         for row in cells:
             for head, text in zip(heads, row, strict=True):
@@ -284,13 +284,13 @@ def wrapped(line: str, columns: int, *, indent: int) -> str:
 def _folded(text: str, columns: int, *, further: str = "") -> list[str]:
     """Return `text` in lines that end between words, each but the first behind `further`; NUL is as wide as a blank."""
     # The library counts characters, so each word is stood in for by one that has as many of them as columns.
-    stand_in = _WORD.sub(lambda word: "x" * max(1, cells(word[0].replace("\0", " "))), text)
+    stand_in = _WORD.sub(lambda word: "x" * max(1, displayed_width(word[0].replace("\0", " "))), text)
     words = iter(_WORD.findall(text))
     lines = textwrap.wrap(stand_in, columns, subsequent_indent=further, break_long_words=False, break_on_hyphens=False)
     return [re.sub("x+", lambda _: next(words), line) for line in lines]
 
 
-def cells(text: str) -> int:
+def displayed_width(text: str) -> int:
     """Return how many columns of a terminal `text` takes: two for Korean and emoji, none for a combining mark."""
     if text.isascii():
         return len(text)
@@ -313,9 +313,9 @@ def fields(values: Mapping[str, Any]) -> None:
 def named_lines(names: Iterable[str], values: Iterable[object]) -> Iterator[str]:
     """Yield each value behind its name, the values below each other."""
     heads = [harmless(f"{name}:") for name in names]
-    width = max(map(cells, heads), default=0)
+    width = max(map(displayed_width, heads), default=0)
     for head, value in zip(heads, values, strict=True):
-        yield f"{head}{' ' * (width - cells(head))} {cell(value)}"
+        yield f"{head}{' ' * (width - displayed_width(head))} {cell(value)}"
 
 
 def remark(text: str) -> None:
