@@ -3,17 +3,22 @@
 import json
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ocelog.schema import page as pages
 from ocelog.schema.columns.frame import Frame
 from ocelog.schema.language.parse import parse_schema
 from ocelog.schema.shape import Shaped, compile_shaper
 from shaping import STAMP, TINY, TINY_KIND, tiny
 
 SHAPER = tiny()
+SLOW = tiny()
+"""It reads every record member by member."""
+SLOW.reader._decode = SLOW.reader._decode_record = None
 
 texts = st.one_of(st.text(max_size=8), st.sampled_from(["a", "", "true", "1", "é", "\U0001f600", "\x7f\u2028"]))
 instants = st.sampled_from(
@@ -86,12 +91,16 @@ def whole(shaped: Any) -> Any:
 
 
 @settings(max_examples=150)
-@given(st.lists(records(), max_size=6), st.booleans(), st.booleans())
-def test_read_at_once_or_one_by_one_a_page_comes_to_the_same(drawn: Any, ascii_only: Any, spaces: Any) -> None:
+@given(st.lists(records(), max_size=6), st.booleans(), st.booleans(), st.sampled_from([1, 16]))
+def test_read_at_once_or_one_by_one_a_page_comes_to_the_same(
+    drawn: Any, ascii_only: Any, spaces: Any, few: Any
+) -> None:
     raws = [written(record, ascii_only=ascii_only, spaces=spaces) for record in drawn]
     page = b"[" + b" , ".join(raws) + b"]"
-    found = whole(SHAPER.shape(page))
-    assert found == whole(SHAPER.shape(raws))
+    with patch.object(pages, "_FEW", few):
+        found = whole(SHAPER.shape(page))
+        assert found == whole(SHAPER.shape(raws))
+    assert found == whole(SLOW.shape(page))
     assert found == whole(tiny().shape(page))
 
 

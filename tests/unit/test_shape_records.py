@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from ocelog.schema import page as pages
+from ocelog.schema.decode.record import read_record
 from shaping import AUDIT, FINDINGS, ISSUES, STAMP, page, rows, shaper_of, tiny
 
 AT = "2026-03-25T05:46:26.681576Z"
@@ -77,6 +79,53 @@ def test_a_real_page_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     shaper = shaper_of(ISSUES)
     monkeypatch.setattr(shaper.reader, "_one_by_one", lambda _: pytest.fail("read record by record"))
     assert shaper.shape(page([{"id": "a", "createdAt": AT, "projects": [None, {"id": "p"}]}])).ids == ["a"]
+
+
+ODD = {"a name of no string": {"id": None}, "an unknown field": {"new": 1}, "one in an object": {"who": {"new": 1}}}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("at", [0, 250, 499])
+def test_a_record_that_is_read_member_by_member_takes_few_others_with_it(
+    monkeypatch: pytest.MonkeyPatch, odd: str, at: int
+) -> None:
+    taken = list[bytes]()
+
+    def counted(raw: bytes, layout: Any) -> Any:
+        taken.append(raw)
+        return read_record(raw, layout)
+
+    monkeypatch.setattr(pages, "read_record", counted)
+    records = [whole(id=str(number), who={"id": "w"}) for number in range(500)]
+    records[at] |= ODD[odd]
+    shaped = tiny().shape(page(records))
+    assert len(taken) <= 16
+    assert len(shaped.ids) + len(shaped.rejections) == 500
+    extras = [row["p_extra"] for row in rows(shaped)]
+    assert len(extras) - extras.count(None) + len(shaped.rejections) == 1
+
+
+def test_pages_that_the_typed_reader_does_not_know_are_not_tried_in_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = list[int]()
+    shaper = tiny()
+    framed = shaper.reader._framed
+
+    def counted(events: Any) -> Any:
+        tried.append(len(events))
+        return framed(events)
+
+    monkeypatch.setattr(shaper.reader, "_framed", counted)
+    shaped = shaper.shape(page([whole(id=str(number), at="2026-03-25T05:46:26+00:00") for number in range(500)]))
+    assert len(shaped.ids) == 500
+    assert sum(tried) <= 5 * 500
+
+
+def test_texts_that_would_be_records_together_are_rejections_each() -> None:
+    raw = b'{"id":"x","at":"%b"}' % AT.encode()
+    for texts in ([raw, raw + b"," + raw], [raw[:8], raw[8:]], [raw[:-1], b"}," + raw], [raw + b"]", b"[" + raw]):
+        shaped = tiny().shape([*texts, raw])
+        assert len(shaped.ids) + len(shaped.rejections) == len(texts) + 1
+        assert [rejection.raw for rejection in shaped.rejections] == [text for text in texts if text != raw]
 
 
 def test_unknown_fields_are_kept_at_their_path_and_counted() -> None:

@@ -4,6 +4,7 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -15,11 +16,15 @@ from ocelog.schema.columns.instants import InstantReader, Instants
 from ocelog.schema.decode.brackets import any_too_deep, split_array
 from ocelog.schema.decode.mismatch import BROKEN, Mismatch
 from ocelog.schema.decode.record import LONGEST_NAME, Extra, read_record, readable_name
-from ocelog.schema.decode.typed import Record, is_plain, layout_of, page_decoder
+from ocelog.schema.decode.typed import Record, is_plain, layout_of, page_decoder, record_decoder
 from ocelog.schema.language.fields import Array, Json, LogSchema, Text
 
 _MAX_UNKNOWN_NAMES = 100
 """A hostile record must not name thousands of fields."""
+_FEW = 16
+"""So many records are sooner read member by member than split further."""
+_EVERYWHERE = 8
+"""If so many parts of a page fail and no other fits, all of its records have what the typed reader refuses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +52,12 @@ class PageReader:
             raise ValueError(f"{schema.log_type} needs a required string field `id`: it identifies the record")
         self.layout = layout_of(schema.fields, re.sub(r"\W", "_", schema.log_type))
         self._instants = InstantReader(schema, kind)
-        self._decode = page_decoder(self.layout) if is_plain(schema.fields) else None
+        plain = is_plain(schema.fields)
+        self._decode = page_decoder(self.layout) if plain else None
+        self._decode_record = record_decoder(self.layout) if plain else None
 
     def read(self, records: bytes | list[bytes]) -> DecodedPage:
-        """Read a page, all of it at once if every record fits, else record by record."""
+        """Read a page at once if every record fits, else record by record, and member by member those that do not."""
         if isinstance(records, list):
             return self._one_by_one(records)
         page = self._at_once(records)
@@ -66,6 +73,17 @@ class PageReader:
             return None
         try:
             events = self._decode(page)
+        except BROKEN:
+            return None
+        found = self._framed(events)
+        if found is None:
+            return None
+        frame, instants = found
+        return DecodedPage(frame=frame, instants=instants, positions=range(len(events)), seen=list(frame.values("id")))
+
+    def _framed(self, events: Sequence[Record]) -> tuple[Frame, Instants] | None:
+        """Return what typed records hold; None: what the typed reader has not looked at does not fit in one of them."""
+        try:
             frame = Frame(self.layout, events)
         except BROKEN:
             return None
@@ -75,9 +93,37 @@ class PageReader:
         if not named or _any_too_deep(frame):
             return None
         instants = self._instants.read(frame)
-        if instants is None:
-            return None
-        return DecodedPage(frame=frame, instants=instants, positions=range(len(events)), seen=list(ids))
+        return None if instants is None else (frame, instants)
+
+    def _typed(self, texts: Sequence[bytes]) -> dict[int, Record]:
+        """Return the records that fit the structs whole, by their position.
+
+        Each text is decoded alone, so that none can end in another. What the structs leave unread is looked at in many
+        records together: if it does not fit, in each half of them.
+        """
+        decoded = dict[int, Record]()
+        for position, text in enumerate(texts if self._decode_record is not None else ()):
+            with suppress(*BROKEN):
+                decoded[position] = self._decode_record(text)  # type: ignore[misc] # mypy forgets that it is there
+        found = dict[int, Record]()
+        groups = [list(decoded)]
+        while groups:
+            failed = list[list[int]]()
+            for group in groups:
+                events = [decoded[position] for position in group]
+                if _is_utf8(b",".join(texts[position] for position in group)) and self._framed(events) is not None:
+                    found.update(zip(group, events, strict=True))
+                else:
+                    failed.append(group)
+            if len(failed) == len(groups) >= _EVERYWHERE:
+                break
+            groups = [
+                half
+                for group in failed
+                if len(group) > _FEW
+                for half in (group[: len(group) // 2], group[len(group) // 2 :])
+            ]
+        return found
 
     def _one_by_one(self, texts: Sequence[bytes]) -> DecodedPage:
         events: list[Record] = []
@@ -86,7 +132,14 @@ class PageReader:
         rejections: list[Rejection] = []
         seen: list[str] = []
         names: Counter[str] = Counter()
+        typed = self._typed(texts)
         for position, raw in enumerate(texts):
+            if position in typed:
+                events.append(typed[position])
+                positions.append(position)
+                seen.append(typed[position].id)
+                extras.append(None)
+                continue
             try:
                 event, extra = read_record(raw, self.layout)
                 self._need_place(event, extra)

@@ -164,3 +164,8 @@ def _is_plain(type_: Type) -> bool:
 def page_decoder(layout: Layout) -> Callable[[bytes], list[Record]]:
     """Return what decodes a JSON array of records whole; it raises if a single one does not fit."""
     return msgspec.json.Decoder(list[layout.struct]).decode  # type: ignore[name-defined]  # a type made at run time
+
+
+def record_decoder(layout: Layout) -> Callable[[bytes], Record]:
+    """Return what decodes one record; it raises if that does not fit."""
+    return msgspec.json.Decoder(layout.struct).decode
