@@ -159,6 +159,7 @@ def test_what_lists_many_things_is_a_table_at_80_columns(ocelog: Ocelog) -> None
         lines = bare_lines(on_a_terminal(ocelog, "schema", "show", command))
         assert lines[0].split() == ["field", "type", "description"]
         assert max(map(len, lines)) <= 80
+    assert max(map(len, bare_lines(on_a_terminal(ocelog, "tables", "open_issues")))) <= 80
     with conversation(ocelog, "config") as paged:
         # More than the screen holds goes through a pager, which waits for a key.
         paged.until("meaning")

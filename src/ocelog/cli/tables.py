@@ -11,7 +11,7 @@ from ocelog.installation import config
 
 JSON_HINT = """\
 Free JSON, such as actionParameters, tags and p_extra, is text. To read a key:
-  entitySnapshot.tags->>'kubernetes.io/app'  a key as it is, dots and slashes too
+  entitySnapshot.tags->>'kubernetes.io/app'  a key as it is, even with dots
   p_extra->>'entitySnapshot.hostname'        the keys of p_extra are whole paths
   actionParameters->>'$.input.id'            a path: the key id inside of input
 In a comparison, put it in parentheses: (p_extra->>'url') = 'x'"""

@@ -87,7 +87,8 @@ def _lines(home: Path, table: str, metadata: str) -> dict[str, str]:
         "PyIceberg": _pyiceberg(home, table, warehouse),
         "ClickHouse": "\n".join(
             (
-                "-- pip install chdb, or clickhouse-local: start it in a folder above the lake: it reads no other.",
+                "-- pip install chdb, or clickhouse-local.",
+                "-- Start it in a folder above the lake: it reads no other.",
                 "-- A server reads only below its user_files_path.",
                 f"SELECT count() FROM icebergLocal({literal(f'{warehouse}/{NAMESPACE}/{table}/')});",
             )
@@ -119,7 +120,7 @@ def _spark(home: Path, table: str, warehouse: str) -> str:
         f"{catalog}.jdbc.schema-version": "V1",
         f"{catalog}.warehouse": warehouse,
     }
-    note = f"# pip install pyspark=={_SPARK}, and Java 17. For Spark 4.0 write iceberg-spark-runtime-4.0_2.13.\n"
+    note = f"# pip install pyspark=={_SPARK}, and Java 17.\n# For Spark 4.0 write iceberg-spark-runtime-4.0_2.13.\n"
     return note + " \\\n  ".join(
         (
             f"spark-sql --packages {','.join(_PACKAGES)}",
