@@ -64,8 +64,8 @@ def test_views_that_cannot_be_written_are_told_until_they_are(tmp_path: Path) ->
     ocelog = Ocelog(tmp_path / "home")
     ocelog("init")
     folder = views_folder(ocelog.home)
-    with simulator("--audit", "20", "--issues", "0", "--findings", "0") as tenant:
-        ocelog.add(tenant, "prod", "--log-type", "audit", "--backfill", "all")
+    with simulator("--audit", "20", "--issues", "5", "--findings", "0") as tenant:
+        ocelog.add(tenant, "prod", "--log-type", "audit", "--log-type", "issues", "--backfill", "all")
         folder.write_text("x")
         pulled = ocelog("pull", "--json", code=2)
         assert "cannot be written" in json.loads(pulled.out)["failed"]["publish"]
@@ -76,8 +76,15 @@ def test_views_that_cannot_be_written_are_told_until_they_are(tmp_path: Path) ->
         assert f"{folder} is not a folder" in told
         (fault,) = json.loads(ocelog("status", "--json", code=1).out)["failing_loops"]
         assert "Move it aside: mv " in fault["error"]
-        ocelog("sweep", code=2)
         folder.unlink()
         ocelog("publish")
+        ocelog("status")
+        folder.rename(f"{folder}.old")
+        folder.write_text("x")
+        assert "cannot be written" in json.loads(ocelog("sweep", "--json", code=2).out)["publishing"]
+        (fault,) = json.loads(ocelog("status", "--json", code=1).out)["failing_loops"]
+        assert (fault["loop"], fault["error_code"]) == ("publish", "home_unfit")
+        folder.unlink()
+        ocelog("sweep")
         ocelog("status")
     assert "IMPORT DATABASE" in ocelog("lake").out

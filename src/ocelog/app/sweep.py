@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import measure_each, to_measure
-from ocelog.app.loop import Work
-from ocelog.app.publishing import PublishLoop
+from ocelog.app.service import Service
 from ocelog.app.status import lost_lines
 from ocelog.app.sweep_stages import advance
 from ocelog.dispatch.heap import Heap
@@ -114,19 +113,14 @@ def sweep(
         return SweepResult(streams=found, damaged=damaged, stopped=stop())
     with held(installation.home, "ocelog sweep"):
         begins(False)  # noqa: FBT003 - likewise
-        assembly.take_over()
-        publishing = PublishLoop(Work(assembly=assembly, stop=stop))
-        views_fail: OcelogError | None = None
+        service = Service(assembly=assembly, stop=stop)
+        unpublished: OcelogError | None = None
 
         def sweep_here(left: Sequence[Stream]) -> list[Swept]:
-            nonlocal views_fail
+            nonlocal unpublished
             found = [_sweep_one(installation, stream, stop) for stream in left]
             if not stop():
-                try:
-                    publishing.finish()
-                    views_fail = None
-                except OcelogError as error:
-                    views_fail = error
+                unpublished = service.publish_all()
             return found
 
         found = _until_accepted(streams, stop, sweep_here)
@@ -138,7 +132,7 @@ def sweep(
         return SweepResult(
             streams=found,
             damaged=damaged,
-            publishing=publishing.error or views_fail,
+            publishing=unpublished,
             lost=tuple(lost_lines(installation.ledger, {table_name(each.kind.log_type) for each in streams})),
             not_measured=tuple(not_measured),
             stopped=stop(),
