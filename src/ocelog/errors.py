@@ -39,14 +39,25 @@ class OcelogError(Exception):
 
     `code` is stable, while messages may change: advice, JSON and docs go by it. Each class has a code of its own; if
     the cause decides what to do, the error has the cause's code, one of `CAUSES`.
+
+    `table` is what the message is about, and `todo` what to do, if they are known apart; whoever shows the error beside
+    the name of the table, or does by itself what there is to do, leaves them out.
     """
 
     code = "unexpected"
 
-    def __init__(self, message: str, *, code: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, code: str | None = None, table: str | None = None, todo: str | None = None
+    ) -> None:
+        self.what, self.table, self.todo = message, table, todo
+        super().__init__(self.beside(None))
         if code is not None:
             self.code = code
+
+    def beside(self, table: object) -> str:
+        """Return the message as it stands beside the name of `table`, which then need not be in it."""
+        message = f"{self.what} {self.todo}" if self.todo else self.what
+        return message if self.table in (None, table) else f"{self.table}: {message}"
 
 
 class OperatorError(OcelogError):
@@ -96,8 +107,16 @@ class TransientError(OcelogError):
 
     code = "try_later"
 
-    def __init__(self, message: str, *, retry_after: timedelta | None = None, code: str | None = None) -> None:
-        super().__init__(message, code=code)
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: timedelta | None = None,
+        code: str | None = None,
+        table: str | None = None,
+        todo: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, table=table, todo=todo)
         self.retry_after = retry_after
 
 

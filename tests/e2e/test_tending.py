@@ -20,7 +20,7 @@ from ocelog.app.service import Pulled, Service
 from ocelog.app.status import lost_lines
 from ocelog.cli import upkeep
 from ocelog.dispatch.threads import Stop
-from ocelog.errors import HomeError, LedgerUnavailableError
+from ocelog.errors import HomeError, LakeUnavailableError, LedgerUnavailableError
 from ocelog.installation.home_lock import held
 from ocelog.installation.opening import opened
 from ocelog.lake.catalog.state import TableStates
@@ -94,6 +94,26 @@ def no_space(*_: object, **__: object) -> None:
 
 def a_mistake(*_: object, **__: object) -> None:
     raise ValueError
+
+
+def test_a_table_is_named_apart_from_why_it_is_not_published(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(_: object, table: str, **__: object) -> None:
+        raise LakeUnavailableError("another process published first. Run it again.", table=table)
+
+    land_again(service, 200)
+    with monkeypatch.context() as patched, capture_logs() as told:
+        patched.setattr(type(service.assembly.publisher), "publish", late)
+        error = service.publish_all()
+    assert str(error).endswith(f"{error.table}: another process published first. Run it again.")  # type: ignore[union-attr] # there is one
+    faults = service.assembly.installation.ledger.lake.table_faults()
+    assert TABLE in {each.table for each in faults}
+    assert {(each.code, each.reason) for each in faults} == {
+        ("lake_unavailable", "another process published first. Run it again.")
+    }
+    logged = {each["reason"] for each in told if each["event"] == "publish failed"}
+    assert logged == {"another process published first. Run it again."}
+    assert service.publish_all() is None
+    assert service.assembly.installation.ledger.lake.table_faults() == []
 
 
 @pytest.mark.parametrize("wrong", [no_space, a_mistake])

@@ -68,6 +68,40 @@ def test_what_changes_files_of_tables_keeps_the_views_for_other_tools_as_they_ar
         assert not changes or "tables_change(" in text, path
 
 
+_MESSAGES = {"error", "message", "note", "reason", "text", "todo", "trouble", "what"}
+_TO_LOOK = {"count", "endswith", "find", "findall", "finditer", "fullmatch", "index", "match", "search", "startswith"}
+_TO_CUT = {"partition", "removeprefix", "replace", "rpartition", "split", "sub"}
+
+
+def _is_message(node: ast.expr) -> bool:
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in {"str", "repr"} and len(node.args) == 1:
+        return ast.unparse(node.args[0]).rpartition(".")[2] in {"cause", "error", "failure", "trouble", "wrong"}
+    return isinstance(node, ast.Attribute) and node.attr in _MESSAGES
+
+
+def test_nothing_is_decided_by_the_words_of_a_message() -> None:
+    theirs = {
+        "sources/wiz/answers.py": "Wiz's errors have no code that says it",
+        "sources/wiz/selection.py": "only the message says which field is meant",
+        "sources/wiz/client.py": "an error number is left out of what the system says",
+        "installation/config.py": "a message of YAML becomes one line",
+        "ledger/lake.py": "the name of a loop, which is no message",
+    }
+    found = list[str]()
+    for path in sorted((ROOT / "src/ocelog").rglob("*.py")):
+        if str(path.relative_to(ROOT / "src/ocelog")) in theirs:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            looked_at = list[ast.expr]()
+            if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
+                looked_at = node.comparators
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                looked_at = [node.func.value, *node.args] if node.func.attr in _TO_LOOK | _TO_CUT else []
+            if any(map(_is_message, looked_at)):
+                found.append(f"{relative(path)}:{node.lineno}: {ast.unparse(node)}")  # type: ignore[attr-defined] # both have
+    assert found == [], "go by the type of an error, its code, or a field of its own"
+
+
 def test_no_private_name_of_a_module_is_unused() -> None:
     found = list[str]()
     for path in [*CODE, *sorted((ROOT / "tests").rglob("*.py"))]:

@@ -77,4 +77,4 @@ class Work:
 
 def log_failure(event: str, error: OcelogError, **more: object) -> None:
     """Log `error` as what it says, without a traceback: it was raised on purpose."""
-    log.error(event, **more, error=type(error).__name__, code=error.code, reason=str(error))
+    log.error(event, **more, error=type(error).__name__, code=error.code, reason=error.beside(more.get("table")))

@@ -99,7 +99,7 @@ class PublishLoop:
                 self._note(table, error)
                 log_failure("publish failed", error, table=table)
             except Exception as error:
-                self.error = OcelogError(f"{table}: a bug in Ocelog: {type(error).__name__}: {error}")
+                self.error = OcelogError(f"a bug in Ocelog: {type(error).__name__}: {error}", table=table)
                 self._note(table, self.error)
                 log.exception("bug in Ocelog", table=table)
             else:
@@ -134,7 +134,7 @@ class PublishLoop:
         with suppress(OcelogError):
             if error is not None:
                 self._unpublishable.add(table)
-                ledger.lake.table_failed(table, PUBLISHING, code=error.code, reason=str(error))
+                ledger.lake.table_failed(table, PUBLISHING, code=error.code, reason=error.beside(table))
             elif table in self._unpublishable:
                 ledger.lake.table_well(table, PUBLISHING)
                 self._unpublishable.discard(table)
@@ -159,7 +159,8 @@ class PublishLoop:
             with disk_errors(self.work.assembly.installation.home.path):
                 work()
         except OcelogError as error:
-            log.warning("upkeep failed", table=table, error=type(error).__name__, code=error.code, reason=str(error))
+            reason = error.beside(table)
+            log.warning("upkeep failed", table=table, error=type(error).__name__, code=error.code, reason=reason)
         except Exception:
             log.exception("bug in Ocelog", table=table, during="upkeep")
 

@@ -107,7 +107,7 @@ def _mend_metadata(installation: Installation, done: Repair) -> frozenset[str]:
         try:
             TableStates(home).state(table)
         except LakeDamagedError as error:
-            _mend_table(installation, table, schema, str(error), done)
+            _mend_table(installation, table, schema, error.what, done)
             if done.dry_run:
                 unread.add(table)
         except OcelogError:
@@ -123,7 +123,7 @@ def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: 
     base = next((each for each in known if each.whole and each.mark >= removed), None)
     mark = max([removed, *(each.mark for each in known)])
     if base is not None:
-        done.lines.append(f"{table}: {_first(why)} Its newest intact metadata, {base.location.name}, is used.")
+        done.lines.append(f"{table}: {why} Its newest intact metadata, {base.location.name}, is used.")
         if not done.dry_run:
             waiting = [part for part in ledger.lake.parts(table) if part.sequence > base.mark]
             table_repair.go_back(home, table, str(base.location), waiting=waiting, sources=[*_sources(installation)])
@@ -132,9 +132,7 @@ def _mend_table(installation: Installation, table: str, schema: pa.Schema, why: 
             expire_soon(home, table)
         return
     waiting = [part for part in ledger.lake.parts(table) if part.sequence > mark]
-    done.lines.append(
-        f"{table}: {_first(why)} The table is made again from the data files that are there, each row once."
-    )
+    done.lines.append(f"{table}: {why} The table is made again from the data files that are there, each row once.")
     if done.dry_run:
         return
     sources = [*_sources(installation)]
@@ -182,7 +180,7 @@ def _give_up_files(installation: Installation, done: Repair, unread: frozenset[s
                 lost.append(_lost_file(home, found.table, file, found.what))
                 if not done.dry_run:
                     ledger.losses.note(lost[-1])
-            case None if "leftovers.json" not in found.text and found.table not in unread:
+            case None if not found.of_note and found.table not in unread:
                 done.left.append(found.text)
     if not done.dry_run:
         for table, paths in files.items():
@@ -382,11 +380,6 @@ def _lost_file(home: Path, table: str, file: TableFile, reason: str) -> GivenUp:
 
 def _relative(home: Path, path: str) -> str:
     return str(Path(path).relative_to(home)) if Path(path).is_relative_to(home) else path
-
-
-def _first(text: str) -> str:
-    """Return what is wrong without what to do about it: that is being done."""
-    return text.split(" Put it back", maxsplit=1)[0]
 
 
 def _now_us() -> int:

@@ -236,9 +236,8 @@ class Unpublished:
         others = "`ocelog query` sees them, other engines do not"
         if self.fault is None:
             return [f"{self.table}: {waits}, and nothing publishes them; {others}. Run: ocelog publish"]
-        reason = self.fault.reason.removeprefix(f"{self.table}: ")
         return [
-            f"{self.table}: publishing fails since {write_instant(self.fault.since)}: {reason}",
+            f"{self.table}: publishing fails since {write_instant(self.fault.since)}: {self.fault.reason}",
             f"    {waits}; {others}. No row is lost.",
             "    To do: fix what the message says. A running service then tries again; otherwise run: ocelog publish",
         ]

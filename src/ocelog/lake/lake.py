@@ -138,7 +138,7 @@ class FileLake:
             return read(self.snapshots.take(table))
         except LakeUnavailableError as error:
             # Snapshot after snapshot names it: it was not published meanwhile, it is lost.
-            raise LakeDamagedError(str(error)) from error
+            raise LakeDamagedError(error.what, table=error.table, todo=error.todo) from error
 
 
 def _opened(found: list[pa.Table], statuses: Collection[str], most: int, through: int) -> OpenRecords:

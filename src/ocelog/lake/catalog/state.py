@@ -114,17 +114,18 @@ class TableStates:
         try:
             connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)
             try:
-                row = connection.execute(
-                    "SELECT metadata_location FROM iceberg_tables"
-                    " WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?",
-                    (CATALOG_NAME, NAMESPACE, table),
-                ).fetchone()
+                made = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'iceberg_tables'").fetchone()
+                row = (
+                    made
+                    and connection.execute(
+                        "SELECT metadata_location FROM iceberg_tables"
+                        " WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?",
+                        (CATALOG_NAME, NAMESPACE, table),
+                    ).fetchone()
+                )
             finally:
                 connection.close()
         except sqlite3.DatabaseError as error:
-            if "no such table" in str(error):
-                self._refuse_lost(table)
-                return None
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
                 raise damaged(path, f"(the catalog of the lake) is damaged: {error}") from error
@@ -143,7 +144,8 @@ class TableStates:
             what = "does not name this table" if catalog_path(self._home).exists() else "is missing"
             # No backup holds it: a restore makes one for the new place.
             raise LakeDamagedError(
-                f"{catalog_path(self._home)} (the catalog of the lake) {what}, but {data} has files. Run: ocelog repair"
+                f"{catalog_path(self._home)} (the catalog of the lake) {what}, but {data} has files.",
+                todo="Run: ocelog repair",
             )
 
     def _inside(self, location: str) -> str:

@@ -216,11 +216,11 @@ class Run:
             return QueryError(text)
         if (gone := next((path for path in self._files if not Path(path).exists()), None)) is not None:
             return LakeUnavailableError(f"The lake changed while it was read: {gone} is gone. Run it again.")
-        if refusal.kind == "memory" or "Out of Memory" in text or "bad_alloc" in text:
+        if refusal.kind == "memory":
             return self._too_hungry()
-        if any(each in text for each in ("Permission Error", "Permission denied", "Operation not permitted")):
+        if refusal.kind == "forbidden":
             return QueryError(f"The query asks for something outside the lake: {text.strip().splitlines()[0]}")
-        hint = "\n`ocelog tables T` lists the columns of a table." if text.startswith("Binder Error") else ""
+        hint = "\n`ocelog tables T` lists the columns of a table." if refusal.kind == "binder" else ""
         return QueryError(text.strip() + hint)
 
     def _ended(self) -> NoReturn:

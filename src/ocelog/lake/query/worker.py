@@ -40,21 +40,37 @@ def main(channel: Channel, layers: Layers) -> None:
         frame = channel.receive()
         try:
             answer = worker.answer(frame)
-        except QueryError as error:
-            answer = _refusal("statement", error)
-        except FileNotFoundError as error:
-            answer = _refusal("gone", error)
-        except MemoryError as error:
-            answer = _refusal("memory", error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
-            answer = _refusal("engine", error)
+            answer = _refusal(error)
         if answer is not None:
             channel.send(*answer)
 
 
-def _refusal(kind: str, error: BaseException) -> tuple[str, bytes]:
+def _refusal(error: Exception) -> tuple[str, bytes]:
     text = str(error).encode("utf-8", "replace").decode()[:_LONGEST_TEXT]
-    return "error", json.dumps({"kind": kind, "text": text}).encode()
+    return "error", json.dumps({"kind": _kind(error, text), "text": text}).encode()
+
+
+def _kind(error: Exception, text: str) -> str:
+    """Say what kind of failure it is: statement, gone, memory, forbidden, binder, or else engine."""
+    match error:
+        case QueryError():
+            return "statement"
+        case FileNotFoundError():
+            return "gone"
+        case MemoryError() | duckdb.OutOfMemoryException():
+            return "memory"
+        case duckdb.PermissionException():
+            return "forbidden"
+        case duckdb.BinderException():
+            return "binder"
+    # What fails while rows are fetched comes through Arrow, which hands on nothing but DuckDB's text; and of what the
+    # kernel refuses DuckDB keeps no error number.
+    if "Out of Memory" in text or "bad_alloc" in text:
+        return "memory"
+    if any(each in text for each in ("Permission Error", "Permission denied", "Operation not permitted")):
+        return "forbidden"
+    return "engine"
 
 
 class _Worker:

@@ -77,7 +77,7 @@ def unreadable(path: Path | str) -> HomeError:
 
 def damaged(path: Path | str, what: str) -> LakeDamagedError:
     """Return the error for a file that the lake names and that is lost or damaged."""
-    return LakeDamagedError(f"{path} {what}. {REPAIR}")
+    return LakeDamagedError(f"{path} {what}.", todo=REPAIR)
 
 
 def read_error(path: Path | str, error: BaseException) -> LakeDamagedError | LakeUnavailableError | HomeError:

@@ -36,25 +36,26 @@ def _sorted_out(table: str, error: Exception) -> OcelogError | None:
     match error:
         case CommitFailedException() | TableAlreadyExistsError():
             return LakeUnavailableError(
-                f"{table}: another program committed first; nothing was appended. Run it again."
+                "another program committed first; nothing was appended. Run it again.", table=table
             )
         case DatabaseError():
             # The name carries details behind the second underscore, such as SQLITE_READONLY_DBMOVED.
             name = "_".join(str(getattr(error.orig, "sqlite_errorname", "")).split("_")[:2])
             if name in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
-                return LakeDamagedError(f"{table}: the lake's catalog is damaged: {error.orig}. {REPAIR}")
+                return LakeDamagedError(f"the lake's catalog is damaged: {error.orig}.", table=table, todo=REPAIR)
             if name == "SQLITE_FULL":
                 return disk_full(OSError(errno.ENOSPC, str(error.orig)), "lake/catalog.db in the home")
             if name == "SQLITE_READONLY":
                 return LakeUnavailableError(
-                    f"{table}: the lake's catalog, lake/catalog.db in the home, may not be written: {error.orig}. Let "
-                    "the owner of the home write the folder lake and what is in it (chmod, chattr -i, mount)."
+                    f"the lake's catalog, lake/catalog.db in the home, may not be written: {error.orig}. Let "
+                    "the owner of the home write the folder lake and what is in it (chmod, chattr -i, mount).",
+                    table=table,
                 )
-            return LakeUnavailableError(f"{table}: the lake's catalog cannot be used: {error.orig}. Run it again.")
+            return LakeUnavailableError(f"the lake's catalog cannot be used: {error.orig}. Run it again.", table=table)
         case FileNotFoundError():
-            return LakeDamagedError(f"{error.filename or error} is missing, although {table} names it. {REPAIR}")
+            return LakeDamagedError(f"{error.filename or error} is missing, although {table} names it.", todo=REPAIR)
         case pa.ArrowInvalid() | pa.ArrowNotImplementedError() | ValidationError():
-            return SchemaError(f"{table}: waiting rows do not fit the table: {error}.")
+            return SchemaError(f"waiting rows do not fit the table: {error}.", table=table)
         case OSError():
             return refusal(error, error.filename or table)
         case _:

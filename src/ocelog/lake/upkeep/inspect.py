@@ -27,6 +27,8 @@ class Damage:
     file: TableFile | Part | None = None
     """The data file or the part; None: what names the files of the table."""
     what: str = ""
+    of_note: bool = False
+    """It is the list of files to be deleted, which is started anew without anybody's help."""
 
 
 def inspect(
@@ -43,14 +45,14 @@ def inspect(
             snapshot = snapshots.take(table)
             lost = list(_lost(home, snapshot, content=content, most=left))
         except (LakeDamagedError, LakeUnavailableError, HomeError) as error:
-            found.append(Damage(table=table, text=f"{table}: {error}"))
+            found.append(Damage(table=table, text=f"{table}: {error.beside(table)}"))
             continue
         found += lost
         left = None if left is None else max(0, left - len(snapshot.files) - len(snapshot.parts))
         note = note_path(home, table)
         if note.exists() and noted(note) is None:
             text = f"{table}: {note} is damaged. It only lists files to be deleted; a new one is started."
-            found.append(Damage(table=table, text=text))
+            found.append(Damage(table=table, text=text, of_note=True))
     return found
 
 
@@ -67,7 +69,7 @@ def _lost(home: Path, snapshot: Snapshot, *, content: bool, most: int | None) ->
 
                 what = undecodable(path)
         except HomeError as error:
-            yield Damage(table=snapshot.table, text=f"{snapshot.table}: {error}")
+            yield Damage(table=snapshot.table, text=f"{snapshot.table}: {error.beside(snapshot.table)}")
             continue
         if what is not None:
             kind = "a part" if isinstance(file, Part) else "a data file"

@@ -64,7 +64,7 @@ def append(home: Path, table: str, schema: pa.Schema, parts: Sequence[Part], *, 
         def stage(loaded: "Table", transaction: "Transaction") -> "_SnapshotProducer[Any]":
             _check_mark(loaded, table, parts, ledger_id)
             if evolve(loaded, transaction, schema, paths).schema() != files.metadata.schema():
-                raise LakeUnavailableError(f"{table}: another program changed the columns. Run it again.")
+                raise LakeUnavailableError("another program changed the columns. Run it again.", table=table)
             mark = {MARK: f"{ledger_id}:{parts[-1].sequence}"}
             return transaction.update_snapshot(snapshot_properties=mark).merge_append()
 
@@ -78,7 +78,7 @@ def _check_mark(loaded: "Table", table: str, parts: Sequence[Part], ledger_id: s
     if theirs not in {None, ledger_id}:
         raise HomeError(foreign_mark(table, str(theirs), ledger_id))
     if mark >= parts[0].sequence:
-        raise LakeUnavailableError(f"{table}: another process published first. Run it again.")
+        raise LakeUnavailableError("another process published first. Run it again.", table=table)
 
 
 def evolve(
@@ -191,7 +191,7 @@ def replacing(
     """
     there = {task.file.file_path for task in loaded.scan().plan_files()}
     if any(file.file_path not in there for file in old):
-        raise LakeUnavailableError(f"{table}: another program committed first; nothing was changed. Run it again.")
+        raise LakeUnavailableError("another program committed first; nothing was changed. Run it again.", table=table)
     mark = {MARK: loaded.properties[MARK]} if MARK in loaded.properties else {}
     overwriting = transaction.update_snapshot(snapshot_properties=mark).overwrite()
     for file in old:

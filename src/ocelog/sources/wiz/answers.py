@@ -21,6 +21,8 @@ from ocelog.sources.wiz.exchange import HttpAnswer
 from ocelog.sources.wiz.partial import failed_fields
 from ocelog.sources.wiz.streams import Root
 
+# Wiz's own words, where its errors have no code, or one that says too little. Nobody else looks at them, except
+# `selection`, which reads out of the same messages which field or type is meant.
 _REFUSED = re.compile(
     r"cannot query field|unknown type|fragment .*cannot be spread|must (?:not )?have a selection", re.IGNORECASE
 )
