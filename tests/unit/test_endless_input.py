@@ -9,9 +9,10 @@ from threading import Thread
 
 import pytest
 
+from ocelog.app.backup import restore
 from ocelog.app.queries import MAX_LENGTH
 from ocelog.cli import query, shape, sql
-from ocelog.errors import ConfigError, SchemaError
+from ocelog.errors import ConfigError, HomeError, SchemaError
 from ocelog.schema.language.parse import read_schema
 
 
@@ -77,3 +78,12 @@ def test_a_schema_of_unknown_size_is_read_no_further_than_it_may_be_long() -> No
     finally:
         os.close(reading)
         writer.join()
+
+
+def test_a_backup_whose_note_is_vast_is_refused_unread(tmp_path: Path) -> None:
+    note = tmp_path / "backup.json"
+    note.touch()
+    # It takes no room on the disk.
+    os.truncate(note, 2 * 10**9)
+    with pytest.raises(HomeError, match=r"holds no complete backup: .*larger than 1 GB"):
+        restore(tmp_path, tmp_path / "home")

@@ -31,6 +31,8 @@ from ocelog.times import rfc3339
 
 _NOTE = "backup.json"
 _VERSION = 1
+_LONGEST_NOTE = 1_000_000_000
+"""Bytes; it names each file, in some 150 of them."""
 _OUTRUN = 1_000_000
 """Numbers and fences that processes may have been given since the backup was made; none of them must come again."""
 _TREES = ("landing", "lake")
@@ -243,6 +245,11 @@ def _prune(folder: Path, named: set[str]) -> None:
 
 
 def _read_note(folder: Path) -> Mapping[str, Any]:
+    if (folder / _NOTE).is_file() and (folder / _NOTE).stat().st_size > _LONGEST_NOTE:
+        raise HomeError(
+            f"{folder} holds no complete backup: {_NOTE} is larger than {_LONGEST_NOTE // 10**9} GB, so no backup "
+            "wrote it. Name another folder."
+        )
     try:
         note = json.loads(read_regular(folder / _NOTE))
         version = int(note["version"])
