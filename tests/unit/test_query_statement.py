@@ -3,7 +3,8 @@ import duckdb
 import pytest
 
 from ocelog.errors import QueryError
-from ocelog.lake.query.statement import MAX_LENGTH, checked, functions
+from ocelog.lake.query.limits import MAX_LENGTH
+from ocelog.lake.query.statement import checked, functions
 
 NAMES = ["wiz_audit", "wiz_issues", "all_logs"]
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from ocelog.app.ledger_views import ledger_tables
 from ocelog.app.log_types import table_schemas
 from ocelog.installation.opening import Installation
+from ocelog.lake.query.limits import MAX_LENGTH
 from ocelog.lake.query.queries import Answer, Limits, Queries
-from ocelog.lake.query.statement import MAX_LENGTH
 from ocelog.lake.read.saved_views import saved_views
 
 __all__ = ["MAX_LENGTH", "Answer", "Limits", "ask", "remarks"]

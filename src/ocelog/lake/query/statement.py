@@ -10,9 +10,9 @@ from typing import Any
 import duckdb
 
 from ocelog.errors import QueryError
+from ocelog.lake.query.limits import MAX_LENGTH
 from ocelog.suggest import suggest
 
-MAX_LENGTH = 1_000_000
 _READING = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 _PARTS = _READING | {
     *("EMPTY", "BASE_TABLE", "SUBQUERY", "JOIN", "TABLE_FUNCTION", "EXPRESSION_LIST", "PIVOT", "SHOW_REF"),
