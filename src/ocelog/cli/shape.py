@@ -41,7 +41,7 @@ def command(
     wanted = log_types([log_type])[0]
     events = rejections = 0
     with _opened(file) as lines:
-        for rows, rejected in shaped(batches(lines, file), wanted, file):
+        for rows, rejected in shaped(batches(lines, "stdin" if file == "-" else file), wanted, file):
             events, rejections = events + len(rows), rejections + len(rejected)
             for found in (*({"event": row} for row in rows), *map(_rejected, rejected)):
                 typer.echo(json.dumps(found, ensure_ascii=False, default=_plain))
