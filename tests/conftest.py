@@ -1,5 +1,6 @@
 """What holds for every test: no network but loopback, no settings but its own, and in CI the same chance each time."""
 
+import gc
 import ipaddress
 import os
 import socket
@@ -57,6 +58,17 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage look only at what tests make: what is imported by now stays to the end."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Let it look at everything again: some libraries complain of what is left at the end."""
+    gc.unfreeze()
 
 
 _SLOWEST_FIRST = ("e2e", "faults", "house", "contract", "golden", "unit")

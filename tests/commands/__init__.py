@@ -77,7 +77,8 @@ class Done:
 
 
 @cache
-def _forks() -> Forks:
+def fork_server() -> Forks:
+    """Return the process that forks, begun by the first that needs it."""
     return Forks()
 
 
@@ -85,8 +86,8 @@ def run(
     arguments: Sequence[str], environment: Mapping[str, str], stdin: str = ""
 ) -> "subprocess.CompletedProcess[str]":
     """Run `ocelog` to its end."""
-    if sys.platform == "linux" and _forks().fit(environment):
-        return _forks().run(arguments, environment=environment, stdin=stdin, timeout=PATIENCE)
+    if sys.platform == "linux" and fork_server().fit(environment):
+        return fork_server().run(arguments, environment=environment, stdin=stdin, timeout=PATIENCE)
     return subprocess.run(
         [sys.executable, "-m", "ocelog", *arguments],
         env=environment,

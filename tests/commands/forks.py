@@ -30,8 +30,11 @@ _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC", "ARROW_", "OPENBLAS_
 """Variables that Python and its libraries read as they begin: a fork would not notice another value."""
 # What the commands import only when they come to need it.
 _LATER = (
-    "ocelog.lake.upkeep.compaction",
+    "fastavro",
     "ocelog.app.service",
+    "ocelog.lake.upkeep.compaction",
+    "ocelog.sources.wiz.check",
+    "ocelog.sources.wiz.opening",
     "pyiceberg.catalog.sql",
     "pyiceberg.io.pyarrow",
     "pyiceberg.table.update.snapshot",

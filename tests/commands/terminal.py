@@ -12,33 +12,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from commands import PATIENCE, Ocelog
+from commands import PATIENCE, Ocelog, fork_server
 
 
 def on_a_terminal(ocelog: Ocelog, *arguments: str, columns: int = 80) -> str:
     """Run a command whose output goes to a terminal, and return what that was sent."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ocelog", *arguments],
-        env=ocelog.environment | {"COLUMNS": str(columns), "TERM": "xterm", "PYTHONUTF8": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=follower,
-        stderr=follower,
-    )
-    os.close(follower)
-    found = bytearray()
-    while True:
-        try:
-            piece = os.read(leader, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        found += piece
-    os.close(leader)
-    process.wait(60)
-    return found.decode().replace("\r\n", "\n")
+    environment = ocelog.environment | {"COLUMNS": str(columns), "TERM": "xterm"}
+    _, shown = fork_server().on_a_terminal(arguments, environment=environment, folder=Path.cwd(), timeout=PATIENCE)
+    return shown
 
 
 @dataclass(slots=True, kw_only=True)

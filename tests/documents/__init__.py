@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from commands import PATIENCE, _forks
+from commands import PATIENCE, fork_server
 
 DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
@@ -112,10 +112,10 @@ class Shell:
         if command.startswith("ocelog "):
             redirected = _REDIRECTED.fullmatch(command)
             if redirected is None:
-                return _forks().on_a_terminal(
+                return fork_server().on_a_terminal(
                     self._words(command)[1:], environment=self.environment, folder=self.folder, timeout=PATIENCE
                 )
-            done = _forks().run(
+            done = fork_server().run(
                 self._words(redirected[1])[1:], environment=self.environment, stdin="", timeout=PATIENCE
             )
             (self.folder / redirected[2]).write_text(done.stdout)

@@ -325,9 +325,9 @@ class Copy:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    ignored = shutil.ignore_patterns("__pycache__")
     for name in ("src", "scripts", "tests", "docs"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+        # With the times of the files, so that what is compiled beside them stays true.
+        shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return Copy(folder=tmp_path)
 
