@@ -19,8 +19,8 @@ def confirm(question: str, *, nothing: str, unasked: str) -> None:
     """
     terminal = sys.stdin.isatty()
     while True:
-        typer.echo(f"{show.fitted(f'{question} [y/N]:', sys.stderr)} ", nl=False, err=True)
         try:
+            typer.echo(f"{show.fitted(f'{question} [y/N]:', sys.stderr)} ", nl=False, err=True)
             text = sys.stdin.readline(_LONGEST)
         except KeyboardInterrupt:
             typer.echo(err=True)

@@ -34,7 +34,12 @@ def asked_secret(prompt: str = "Client secret") -> GivenSecret:
     """Ask for the secret on the terminal, unseen. Raises ConfigError if there is no terminal."""
     if not sys.stdin.isatty():
         raise ConfigError(f"There is no terminal to ask for the client secret on: give it with {WAYS}.")
-    return GivenSecret(value=_secret(typer.prompt(prompt, hide_input=True), "What you typed"))
+    try:
+        typed = typer.prompt(prompt, hide_input=True)
+    except KeyboardInterrupt:
+        # Before it has begun to read.
+        raise typer.Abort from None
+    return GivenSecret(value=_secret(typed, "What you typed"))
 
 
 def _referenced(reference: str) -> GivenSecret:
