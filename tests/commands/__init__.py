@@ -45,18 +45,10 @@ class Simulated:
 @contextmanager
 def simulator(*options: str) -> Iterator[Simulated]:
     """Serve a tenant within the block."""
-    command = [sys.executable, "-m", "wizsim", "serve", "--bare", "--port", "0", "--seed", "3"]
-    process = subprocess.Popen(
-        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    )
-    assert process.stdout is not None
-    try:
-        token_url, api_url, client_id, client_secret = (process.stdout.readline().split()[-1] for _ in range(4))
+    arguments = ["serve", "--bare", "--port", "0", "--seed", "3", *options]
+    with _simulators().running(arguments, environment=os.environ) as printed:
+        token_url, api_url, client_id, client_secret = (printed.readline().split()[-1] for _ in range(4))
         yield Simulated(token_url=token_url, api_url=api_url, client_id=client_id, client_secret=client_secret)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +72,11 @@ class Done:
 def fork_server() -> Forks:
     """Return the process that forks, begun by the first that needs it."""
     return Forks()
+
+
+@cache
+def _simulators() -> Forks:
+    return Forks("wizsim")
 
 
 def run(

@@ -17,11 +17,11 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn, TextIO
 
 import ocelog
 
@@ -43,13 +43,13 @@ _LATER = (
 
 
 class Forks:
-    """The process that forks, for whoever wants a command run."""
+    """The process that forks, for whoever wants `ocelog` run, or `wizsim`."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: Literal["ocelog", "wizsim"] = "ocelog") -> None:
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
+                [sys.executable, __file__, str(theirs.fileno()), program],
                 env=os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -103,6 +103,30 @@ class Forks:
             for reader in readers:
                 reader.join()
         return subprocess.CompletedProcess(["ocelog", *arguments], code, *said)
+
+    @contextmanager
+    def running(self, arguments: Sequence[str], *, environment: Mapping[str, str]) -> Iterator[TextIO]:
+        """Let the command run within the block, and yield what it prints; then it is killed."""
+        asked = json.dumps({"arguments": arguments, "environment": dict(environment), "folder": str(Path.cwd())})
+        with ExitStack() as stack:
+            shown, out = os.pipe()
+            printed = stack.enter_context(os.fdopen(shown, encoding="utf-8"))
+            ours, status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            stack.enter_context(ours)
+            with Path(os.devnull).open("r+b") as nothing:
+                socket.send_fds(
+                    self._line, [asked.encode()], [nothing.fileno(), out, nothing.fileno(), status.fileno()]
+                )
+            status.close()
+            os.close(out)
+            pid = int(ours.recv(_LONGEST) or _gone())
+            try:
+                yield printed
+            finally:
+                # It may have ended by itself.
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                ours.recv(_LONGEST)
 
     def on_a_terminal(
         self, arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path, timeout: float
@@ -206,10 +230,14 @@ def _become(asked: bytes, files: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    from ocelog.cli import app, main
+    main: Callable[[], object]
+    if sys.argv[2] == "wizsim":
+        from wizsim.cli import main
+    else:
+        from ocelog.cli import app, main
 
-    for name in (*(f"ocelog.cli.{command.module}" for command in app.COMMANDS.values()), *_LATER):
-        import_module(name)
+        for name in (*(f"ocelog.cli.{command.module}" for command in app.COMMANDS.values()), *_LATER):
+            import_module(name)
     threads = [(each / "comm").read_text().strip() for each in Path("/proc/self/task").iterdir()]
     # Arrow's allocator starts its own anew in each fork.
     if len(threads) - threads.count("jemalloc_bg_thd") != 1:

@@ -377,7 +377,7 @@ def test_a_dry_run_counts_files_that_are_rewritten_twice(
     planned = Maintenance(lake.home, ledger, SCHEMAS).tend_whole(TABLE, dry_run=True)
     done = tend(lake, ledger)
     assert (planned.files_after, planned.rewritten) == (done.files_after, done.rewritten)
-    assert done.rewritten > 13
+    assert (done.rewritten or 0) > 13
 
 
 def test_a_table_that_was_never_made_needs_nothing(lake: FileLake, ledger: MemoryLedger) -> None:
