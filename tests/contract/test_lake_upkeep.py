@@ -399,13 +399,13 @@ def test_a_disk_without_room_to_sort_is_told_and_nothing_is_rewritten(
 def test_files_stay_few_however_often_a_table_is_published(lake: FileLake, ledger: MemoryLedger) -> None:
     service = Maintenance(lake.home, ledger, SCHEMAS)
     most = 0
-    for n in range(70):
+    for n in range(45):
         publish(lake, ledger, row(f"{n}", n))
         while service.tend(TABLE).rewritten:
             pass
         most = max(most, len(files(lake)))
     assert most <= 11
-    assert len(content(lake)) == 70
+    assert len(content(lake)) == 45
     with opened_catalog(lake.home) as catalog:
         table = catalog.load_table(("ocelog", TABLE))
     assert len(table.snapshots()) <= append._RECENT + 3
