@@ -1,5 +1,6 @@
 """The first steps: help, init, the wizard, settings, the demo; and how errors look."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -162,6 +163,8 @@ class Terminal:
 
     def __init__(self, ocelog: Ocelog, *arguments: str) -> None:
         self.heard = ""
+        # A piece may end within a character.
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.master, slave = pty.openpty()
         environment = ocelog.environment | {"TERM": "dumb", "COLUMNS": "200"}
         self.process = subprocess.Popen(
@@ -183,7 +186,7 @@ class Terminal:
             assert time.monotonic() < end, self.heard
             if select.select([self.master], [], [], 1)[0]:
                 try:
-                    self.heard += os.read(self.master, 4096).decode()
+                    self.heard += self._decoder.decode(os.read(self.master, 4096))
                 except OSError:
                     break
         assert text in self.heard, self.heard
