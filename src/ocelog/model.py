@@ -404,6 +404,8 @@ class StreamRow:
     events: int
     repeats: int
     rejections: int
+    replayed: int
+    """How many of the rejections fit when they were replayed: these records are in the lake."""
     unknown_fields: Mapping[str, int]
     """Fields that the schema does not have -> how many records carried them."""
     refused: frozenset[str]

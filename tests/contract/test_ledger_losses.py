@@ -10,6 +10,7 @@ from bookkeeping.records import NOW, TABLE, landing, part, rejecting, slice_of, 
 from ocelog.errors import LostFenceError
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import GivenUp
+from ocelog.pull.ports import Coverage
 
 FILE = GivenUp(table=TABLE, path="lake/warehouse/x.parquet", reason="is missing", noticed_us=5)
 
@@ -83,3 +84,54 @@ def test_a_count_of_rejections_is_lowered_to_what_is_there_and_never_raised(ledg
     for there, counted in ((5, 3), (2, 2), (4, 2)):
         ledger.losses.count_rejections({stream: there})
         assert [each.rejections for each in ledger.pulling.streams()] == [counted]
+
+
+def test_a_replay_counts_what_fits_and_never_more_than_there_are(ledger: Ledger) -> None:
+    stream = rejected(ledger, 3)
+    assert counts(ledger) == (3, 0)
+    # The last two: of what has expired since, nothing is tried again, and it stays in the lake.
+    for fit, replayed in ((2, 2), (2, 2), (9, 3), (1, 3)):
+        ledger.losses.note_replay(*stream, fit=fit, landed=0)
+        assert counts(ledger) == (3, replayed)
+
+
+def test_a_replay_of_a_stream_that_is_gone_notes_nothing(ledger: Ledger) -> None:
+    stream = rejected(ledger, 3)
+    ledger.sources.purge("acme")
+    ledger.losses.note_replay(*stream, fit=2, landed=2)
+    assert ledger.pulling.streams() == []
+
+
+def test_rejections_that_are_lost_are_taken_for_replayed_ones(ledger: Ledger) -> None:
+    stream = rejected(ledger, 5)
+    ledger.losses.note_replay(*stream, fit=3, landed=3)
+    for there, replayed in ((4, 2), (4, 2), (1, 0)):
+        ledger.losses.count_rejections({stream: there})
+        assert counts(ledger) == (there, replayed)
+
+
+@pytest.mark.parametrize(("fit", "landed", "kept"), [(1, 0, True), (2, 0, False), (1, 1, False)])
+def test_a_coverage_that_was_measured_without_replayed_records_is_forgotten(
+    ledger: Ledger, *, fit: int, landed: int, kept: bool
+) -> None:
+    stream = rejected(ledger, 3)
+    ledger.losses.note_replay(*stream, fit=1, landed=1)
+    found = Coverage(status="OPEN", at_source=3, at_least=False, in_lake=2, since_us=0, measured_us=1)
+    other = (stream[0], "Wiz.Audit")
+    for each in (stream, other):
+        ledger.sweeps.measured(*each, [found])
+    ledger.losses.note_replay(*stream, fit=fit, landed=landed)
+    assert set(ledger.sweeps.measured_streams()) == ({stream, other} if kept else {other})
+
+
+def rejected(ledger: Ledger, number: int) -> tuple[str, str]:
+    """Land so many rejections; return source id and log type of their stream."""
+    held = taken(ledger)
+    tally = replace(landing(held).tally, events=0, rejections=number)
+    ledger.pulling.land(rejecting(held, [str(each) for each in range(number)], tally=tally))
+    return held.source_id, held.log_type
+
+
+def counts(ledger: Ledger) -> tuple[int, int]:
+    (stream,) = ledger.pulling.streams()
+    return stream.rejections, stream.replayed

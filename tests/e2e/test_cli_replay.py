@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from commands.terminal import bare_lines, on_a_terminal
 from ocelog.app import rejections as replaying
 from ocelog.app.rejections import Stored
 from ocelog.cli import main
-from ocelog.installation.opening import opened
+from ocelog.installation.opening import Installation, opened
 from wizsim.clock import Clock
 from wizsim.server import Server
 from wizsim.world import World
@@ -117,6 +119,55 @@ def test_a_record_that_came_only_with_an_error_is_not_landed_but_asked_for_anew(
         ocelog("pull", "--since", "2000-01-01", "--until", "2100-01-01")
     assert ocelog.count("wiz_issues_current") == 20
     assert ocelog.count("wiz_issues") == 20
+
+
+def test_records_that_a_replay_has_landed_are_not_said_to_be_missing_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World(seed=4, audit=0, issues=20, findings=0, clock=Clock.wall())
+    with Server(world) as server:
+        ocelog = Ocelog(tmp_path / "home", WIZ_SECRET=server.client_secret)
+        ocelog("init")
+        ocelog(
+            *("source", "add", "wiz", "sim", "--token-url", server.token_url, "--api-url", server.api_url),
+            *("--client-id", server.client_id, "--client-secret-env", "WIZ_SECRET"),
+            *("--log-type", "issues", "--backfill", "all", "--rate", "200"),
+        )
+        for record in sorted(world.current("issues"))[:2]:
+            server.faults.add("odd-record", id=record, kind="null-required", type="issues")
+        ocelog("pull")
+        server.faults.clear()
+        before = ocelog("status").out
+        assert "2 records did not fit" in before
+        assert "The difference is the 2 records that did not fit" in before
+
+        as_stored = replaying.stored
+
+        def one_fits(installation: Installation) -> Iterator[list[Stored]]:
+            for first, *others in as_stored(installation):
+                sound = {**json.loads(first.raw), "createdAt": RECORD["createdAt"]}
+                yield [replace(first, raw=json.dumps(sound).encode()), *others]
+
+        monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
+        monkeypatch.setattr(replaying, "stored", one_fits)
+        with pytest.raises(SystemExit) as ended:
+            main(["rejections", "--replay", "--json"])
+        assert not ended.value.code
+        (done,) = json.loads(capsys.readouterr().out)
+        assert (done["events"], done["still_rejected"]) == (1, 1)
+
+        after = ocelog("status").out
+        assert "1 records did not fit" in after
+        assert "counts differ" not in after, "measured without the record that is in the lake now"
+        (stream,) = ocelog("status", "--json").json["streams"]
+        assert (stream["rejections"], stream["still_rejected"], stream["coverage"]) == (2, 1, [])
+        (row,) = ocelog("query", "SELECT rejections, still_rejected FROM streams").lines
+        assert row == {"rejections": 2, "still_rejected": 1}
+        assert len(ocelog("query", "SELECT 1 FROM rejections").lines) == 2, "they stay as history"
+        ocelog("pull")
+    assert "The difference is the 1 records that did not fit" in ocelog("status").out
+    (stream,) = ocelog("status", "--json").json["streams"]
+    assert sum(each["in_lake"] for each in stream["coverage"]) == 19
 
 
 def test_rejections_that_do_not_fit_into_memory_are_replayed_bit_by_bit(

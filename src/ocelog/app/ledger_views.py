@@ -30,6 +30,7 @@ _STREAMS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("failing", pa.int64(), "Time ranges that have failed for more than an hour."),
     ("events", pa.int64(), "Rows that have landed since the stream began."),
     ("rejections", pa.int64(), "Records that did not fit the schema, since the stream began."),
+    ("still_rejected", pa.int64(), "Those of them that `ocelog rejections --replay` has not landed since."),
     ("unpublished_rows", pa.int64(), "Rows of the table that are not in the Iceberg table yet, of all sources."),
     (
         "total_off_by",
@@ -124,6 +125,7 @@ def _stream_rows(each: "StreamStatus") -> list[dict[str, object]]:
         "failing": len(each.failing),
         "events": each.events,
         "rejections": each.rejections,
+        "still_rejected": each.still_rejected,
         "unpublished_rows": each.waiting.rows,
         "total_off_by": each.total_off_by,
         "refused_fields": list(each.refused),

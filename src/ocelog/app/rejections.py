@@ -2,6 +2,7 @@
 
 import base64
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -79,13 +80,15 @@ def replay(installation: Installation) -> Replayed:
     """Shape every rejected record anew, and land those that fit now as they would have landed then.
 
     A record that came only together with an error is left alone: it would be a version that never was.
-    Calling it twice lands nothing twice. The rejections stay in their table, as history.
+    Calling it twice lands nothing twice. The rejections stay in their table, as history, and the ledger notes how many
+    of them fit once all were tried.
     """
     with held(installation.home, "ocelog rejections --replay"), claims(installation, _REPLAY) as claim:
         schemas = table_schemas()
         publisher(installation.home.path, installation.ledger).reconcile()
         lake = FileLake(installation.home.path, installation.ledger.lake, schemas)
         found = Replayed(tried=0, events=0, repeats=0, still_rejected=0, sent_with_errors=0)
+        fit, landed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         for everything in stored(installation):
             whole = [each for each in everything if each.whole]
             found = replace(found, sent_with_errors=found.sent_with_errors + len(everything) - len(whole))
@@ -93,7 +96,13 @@ def replay(installation: Installation) -> Replayed:
                 records = list(group)
                 for start in range(0, len(records), _AT_ONCE):
                     some = records[start : start + _AT_ONCE]
-                    found = _added(found, _land(installation, lake, claim(some[0].source_id), some))
+                    done = _land(installation, lake, claim(some[0].source_id), some)
+                    found = _added(found, done)
+                    stream = (some[0].source_id, some[0].log_type)
+                    fit[stream] += done.events + done.repeats
+                    landed[stream] += done.events
+        for stream in fit:
+            installation.ledger.losses.note_replay(*stream, fit=fit[stream], landed=landed[stream])
     return found
 
 

@@ -136,6 +136,9 @@ class StreamStatus:
     waiting: Waiting
     events: int
     rejections: int
+    """All that there were."""
+    still_rejected: int
+    """Those that are not in the lake: no replay has found that they fit by now."""
     unknown_fields: dict[str, int]
     refused: tuple[str, ...]
     total_off_by: int | None
@@ -371,6 +374,7 @@ def _stream_status(
         waiting=_waiting(ledger, table_name(log_type)),
         events=stream.events if stream else 0,
         rejections=stream.rejections if stream else 0,
+        still_rejected=max(0, stream.rejections - stream.replayed) if stream else 0,
         unknown_fields=dict(stream.unknown_fields) if stream else {},
         refused=tuple(sorted(stream.refused)) if stream else (),
         total_off_by=total_off,

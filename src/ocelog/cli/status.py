@@ -165,6 +165,7 @@ def _details(each: StreamStatus) -> dict[str, Any]:
         "unpublished parts": each.waiting.parts,
         "events": each.events,
         "rejections": each.rejections,
+        "still rejected": each.still_rejected,
     }
 
 
@@ -240,8 +241,8 @@ def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idl
             f"{name}: these fields have no column, or a value that no column can hold; they are kept in p_extra: "
             f"{', '.join(each.unknown_fields)}"
         )
-    if each.rejections:
-        lines.append(f"{name}: {each.rejections} records did not fit. See: ocelog rejections")
+    if each.still_rejected:
+        lines.append(f"{name}: {each.still_rejected} records did not fit. See: ocelog rejections")
     return lines
 
 
@@ -260,9 +261,9 @@ def _swept(name: str, each: StreamStatus) -> list[str]:
         listed = "; ".join(map(str, different))
         missing = sum(gap.difference for gap in different)
         why = "A few are normal while records change. See: ocelog coverage"
-        if each.rejections and missing == each.rejections and not any(gap.at_least for gap in different):
+        if each.still_rejected and missing == each.still_rejected and not any(gap.at_least for gap in different):
             why = f"The difference is the {missing} records that did not fit. See: ocelog rejections"
-        elif each.rejections:
+        elif each.still_rejected:
             why = f"Records that did not fit are not in the lake (see: ocelog rejections). {why}"
         lines.append(f"{name}: counts differ: {listed} ({write_instant(different[0].measured)}). {why}")
     return lines
@@ -356,6 +357,7 @@ def _plain(each: StreamStatus) -> dict[str, Any]:
         "unpublished": {"parts": each.waiting.parts, "rows": each.waiting.rows, "bytes": each.waiting.bytes},
         "events": each.events,
         "rejections": each.rejections,
+        "still_rejected": each.still_rejected,
         "unknown_fields": each.unknown_fields,
         "refused_fields": list(each.refused),
         "total_off_by": each.total_off_by,

@@ -73,14 +73,36 @@ class LossLedger:
                 tx.execute(delete(tables.rejection_keys).where(key.in_(some)))
 
     def count_rejections(self, found: Mapping[tuple[str, str], int]) -> None:
-        """Lower each stream's count of rejections to what was `found` of (source id, log type)."""
+        """Lower each stream's count of rejections to what was `found` of (source id, log type).
+
+        Which of them are lost is not known: they are taken for replayed ones, until the next replay tells.
+        """
         with self._database.write() as tx:
             s = tables.streams.c
-            for source_id, log_type, counted in tx.execute(select(s.source_id, s.log_type, s.rejections)).all():
+            counts = select(s.source_id, s.log_type, s.rejections, s.replayed)
+            for source_id, log_type, counted, replayed in tx.execute(counts).all():
                 there = found.get((source_id, log_type), 0)
                 if there < counted:
                     this = (s.source_id == source_id, s.log_type == log_type)
-                    tx.execute(update(tables.streams).where(*this).values(rejections=there))
+                    left = max(0, replayed - (counted - there))
+                    tx.execute(update(tables.streams).where(*this).values(rejections=there, replayed=left))
+
+    def note_replay(self, source_id: str, log_type: str, *, fit: int, landed: int) -> None:
+        """Note how many of a stream's rejections `fit` in a replay of all of them, and how many `landed` only then.
+
+        The number never falls: rejections that have expired were not tried, and what they became stays in the lake.
+        A coverage that was measured without these records is forgotten, so that it is measured again.
+        """
+        with self._database.write() as tx:
+            row = streams.hold(tx, source_id, log_type)
+            if row is None:
+                return
+            replayed = max(row["replayed"], min(fit, row["rejections"]))
+            if landed or replayed != row["replayed"]:
+                s, c = tables.streams.c, tables.coverage.c
+                this = (s.source_id == source_id, s.log_type == log_type)
+                tx.execute(update(tables.streams).where(*this).values(replayed=replayed))
+                tx.execute(delete(tables.coverage).where(c.source_id == source_id, c.log_type == log_type))
 
 
 def _given_up(row: RowMapping) -> GivenUp:

@@ -93,6 +93,7 @@ streams = Table(
     Column("whole_readings", JSON, nullable=False, default=dict, server_default="{}"),
     Column("total_off_since_us", BigInteger),
     Column("trouble_code", Text),
+    Column("replayed", BigInteger, nullable=False, default=0, server_default="0"),
 )
 
 slices = Table(

@@ -202,6 +202,7 @@ def _row_of(row: RowMapping) -> StreamRow:
         events=row["events"],
         repeats=row["repeats"],
         rejections=row["rejections"],
+        replayed=row["replayed"],
         unknown_fields=row["unknown_fields"],
         refused=frozenset(row["refused"]),
         last_success_us=row["last_success_us"],
