@@ -1,6 +1,7 @@
 """The views and macros that come with Ocelog, on rows of every kind."""
 
 # ruff: noqa: S608 - the statements are the tests' own
+import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -249,6 +250,24 @@ def states(ask: Ask, macro: str, minute: float) -> dict[str, tuple[str | None, s
     listed = ask(f"SELECT id, status, certainty FROM {macro}('{instant(minute).isoformat()}')")
     assert len({one["id"] for one in listed}) == len(listed)
     return {one["id"]: (one["status"], one["certainty"]) for one in listed}
+
+
+@pytest.mark.parametrize(("macro", "table", "make"), [("issues_at", ISSUES, issue), ("findings_at", FINDINGS, finding)])
+def test_a_column_of_any_name_may_be_the_instant(
+    ask: Ask, land: Callable[..., None], macro: str, table: str, make: Callable[..., dict[str, Any]]
+) -> None:
+    land(
+        table, make("a", "OPEN", seen=10), make("b", "OPEN", seen=30, **{"created" if table == ISSUES else "first": 30})
+    )
+    names = sorted({"t", "createdAt", "status", *re.findall(r" AS (\w+)", saved_views()[macro].sql)})
+    asked = ask(
+        " UNION ALL ".join(
+            f"SELECT '{name}' AS name, count(*) AS rows FROM "
+            f"(SELECT TIMESTAMPTZ '{instant(20).isoformat()}' AS {name}) AS theirs, {macro}({name})"
+            for name in names
+        )
+    )
+    assert {one["name"]: one["rows"] for one in asked} == dict.fromkeys(names, 1)
 
 
 @pytest.mark.parametrize(("macro", "table", "make"), [("issues_at", ISSUES, issue), ("findings_at", FINDINGS, finding)])

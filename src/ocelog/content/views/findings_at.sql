@@ -1,7 +1,10 @@
 -- findings_at(t): The vulnerability findings that existed at the instant t, one row per finding, with the status that
 -- each had then; the column certainty says how sure that is. Findings that were closed before the backfill began are not
 -- in the lake.
-WITH versions AS (
+WITH
+-- Where other columns are in reach, a column of the caller would be taken for one of ours of the same name.
+asked(asked_at) AS (SELECT t::TIMESTAMPTZ),
+versions AS (
   SELECT p_source_id, id, p_row_id, p_version_time, p_observed_at, p_inferred,
     CASE WHEN status = 'RESOLVED' THEN resolvedAt END AS status_time,
     row_number() OVER record AS place,
@@ -11,20 +14,21 @@ WITH versions AS (
 {known_at}
 -- Of a record without a version from then, the earliest one: its dates say something about the time before it.
 dated AS (
-  SELECT finding.*, first_seen, t::TIMESTAMPTZ AS asked_at,
+  SELECT finding.*, first_seen, asked_at,
     CASE
       WHEN p_inferred IS NOT NULL THEN if(recorded IS NULL, 'unknown', 'gone')
-      WHEN recorded_since > t::TIMESTAMPTZ THEN 'dated'
+      WHEN recorded_since > asked_at THEN 'dated'
       WHEN recorded IS NOT NULL
-        AND (status = 'RESOLVED' AND resolvedAt > t::TIMESTAMPTZ AND p_observed_at > t::TIMESTAMPTZ) IS NOT TRUE THEN 'recorded'
+        AND (status = 'RESOLVED' AND resolvedAt > asked_at AND p_observed_at > asked_at) IS NOT TRUE THEN 'recorded'
       WHEN firstDetectedAt IS NULL OR status IS NULL THEN 'unknown'
-      WHEN status = 'RESOLVED' AND resolvedAt <= t::TIMESTAMPTZ THEN 'dated'
-      WHEN status IN ('OPEN', 'IN_PROGRESS') OR (status = 'RESOLVED' AND resolvedAt > t::TIMESTAMPTZ) THEN 'assumed'
+      WHEN status = 'RESOLVED' AND resolvedAt <= asked_at THEN 'dated'
+      WHEN status IN ('OPEN', 'IN_PROGRESS') OR (status = 'RESOLVED' AND resolvedAt > asked_at) THEN 'assumed'
       ELSE 'unknown'
     END AS certainty
   FROM wiz_vulnerability_finding AS finding
   JOIN chosen ON finding.p_row_id = coalesce(recorded, earliest)
-  WHERE recorded IS NOT NULL OR firstDetectedAt IS NULL OR firstDetectedAt <= t::TIMESTAMPTZ
+  CROSS JOIN asked
+  WHERE recorded IS NOT NULL OR firstDetectedAt IS NULL OR firstDetectedAt <= asked_at
 )
 SELECT
 {finding_columns},

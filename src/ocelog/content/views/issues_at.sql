@@ -1,6 +1,9 @@
 -- issues_at(t): The issues that existed at the instant t, one row per issue, with the status that each had then; the
 -- column certainty says how sure that is. Issues that were closed before the backfill began are not in the lake.
-WITH versions AS (
+WITH
+-- Where other columns are in reach, a column of the caller would be taken for one of ours of the same name.
+asked(asked_at) AS (SELECT t::TIMESTAMPTZ),
+versions AS (
   SELECT p_source_id, id, p_row_id, p_version_time, p_observed_at, p_inferred,
     coalesce(statusChangedAt, resolvedAt) AS status_time,
     row_number() OVER record AS place,
@@ -10,21 +13,22 @@ WITH versions AS (
 {known_at}
 -- Of a record without a version from then, the earliest one: its dates say something about the time before it.
 dated AS (
-  SELECT issue.*, first_seen, t::TIMESTAMPTZ AS asked_at,
+  SELECT issue.*, first_seen, asked_at,
     CASE
       WHEN p_inferred IS NOT NULL THEN if(recorded IS NULL, 'unknown', 'gone')
-      WHEN recorded_since > t::TIMESTAMPTZ THEN 'dated'
+      WHEN recorded_since > asked_at THEN 'dated'
       WHEN recorded IS NOT NULL
-        AND (coalesce(statusChangedAt, resolvedAt) > t::TIMESTAMPTZ AND p_observed_at > t::TIMESTAMPTZ) IS NOT TRUE THEN 'recorded'
+        AND (coalesce(statusChangedAt, resolvedAt) > asked_at AND p_observed_at > asked_at) IS NOT TRUE THEN 'recorded'
       WHEN createdAt IS NULL OR status IS NULL THEN 'unknown'
-      WHEN coalesce(statusChangedAt, resolvedAt) <= t::TIMESTAMPTZ THEN 'dated'
+      WHEN coalesce(statusChangedAt, resolvedAt) <= asked_at THEN 'dated'
       WHEN statusChangedAt IS NULL AND status = 'OPEN' THEN 'dated'
       WHEN status = 'OPEN' OR coalesce(statusChangedAt, resolvedAt) IS NULL THEN 'unknown'
       ELSE 'assumed'
     END AS certainty
   FROM wiz_issues AS issue
   JOIN chosen ON issue.p_row_id = coalesce(recorded, earliest)
-  WHERE recorded IS NOT NULL OR createdAt IS NULL OR createdAt <= t::TIMESTAMPTZ
+  CROSS JOIN asked
+  WHERE recorded IS NOT NULL OR createdAt IS NULL OR createdAt <= asked_at
 )
 SELECT
 {issue_columns},

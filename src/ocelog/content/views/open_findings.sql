@@ -1,4 +1,4 @@
--- open_findings: Vulnerability findings that nothing says are closed, one row per finding, in columns without structs.
+-- open_findings: Vulnerability findings that are open now, one row per finding, in plain columns.
 SELECT
 {finding_columns}
 FROM wiz_vulnerability_finding_current, (SELECT now() AS asked_at)

@@ -1,5 +1,5 @@
--- open_issues: Issues that nothing says are closed, one row per issue, in columns without structs. Issues of Wiz do not
--- say whether the resource is exposed: open_findings does, by the same resource_id.
+-- open_issues: Issues that are open now, one row per issue, in plain columns. Wiz's issues do not say whether the
+-- resource is exposed: open_findings does, by the same resource_id.
 SELECT
 {issue_columns}
 FROM wiz_issues_current, (SELECT now() AS asked_at)

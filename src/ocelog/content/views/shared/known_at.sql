@@ -22,10 +22,10 @@ told AS (
 ),
 chosen AS (
   SELECT
-    arg_max(p_row_id, place) FILTER (WHERE status_since <= t::TIMESTAMPTZ) AS recorded,
-    arg_max(since, place) FILTER (WHERE status_since <= t::TIMESTAMPTZ) AS recorded_since,
+    arg_max(p_row_id, place) FILTER (WHERE status_since <= asked_at) AS recorded,
+    arg_max(since, place) FILTER (WHERE status_since <= asked_at) AS recorded_since,
     arg_min(p_row_id, place) AS earliest,
     min(p_observed_at) AS first_seen
-  FROM told
+  FROM told, asked
   GROUP BY p_source_id, id
 ),
