@@ -100,6 +100,25 @@ def test_an_argument_that_is_no_utf_8_is_refused(ocelog: Ocelog, arguments: tupl
     assert (code, told) == (2, "ocelog: An argument is not valid UTF-8: type it again.\n")
 
 
+def test_an_error_ends_a_command_at_once_if_a_thread_is_still_at_work() -> None:
+    program = """
+import atexit, threading
+from ocelog import cli
+from ocelog.dispatch.threads import Threads
+from ocelog.errors import LedgerUnavailableError
+
+def run(arguments):
+    Threads().start(threading.Event().wait)
+    raise LedgerUnavailableError("The disk is full.")
+
+atexit.register(print, "Python ends, and libraries complain.")
+cli._run = run
+cli.main([])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "ocelog: The disk is full.\n")
+
+
 def test_errors_and_remarks_end_between_words_at_80_columns_and_are_whole_lines_in_a_file(ocelog: Ocelog) -> None:
     ocelog("init")
     for arguments in (

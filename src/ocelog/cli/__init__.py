@@ -13,6 +13,7 @@ from ocelog.cli.completion import complete
 from ocelog.cli.show import fitted, harmless_lines
 from ocelog.cli.typed import as_typed, help_as_typed, program
 from ocelog.cli.usage import explained, help_instead
+from ocelog.dispatch import threads
 from ocelog.errors import OcelogError, TransientError
 
 PERSON_MUST_ACT = 2
@@ -32,7 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             code = _run(given)
     except OcelogError as error:
         _say(str(error))
-        sys.exit(TRY_LATER if isinstance(error, TransientError) else PERSON_MUST_ACT)
+        code = TRY_LATER if isinstance(error, TransientError) else PERSON_MUST_ACT
+        if threads.are_left():
+            # They are safe to end at any instruction.
+            sys.stderr.flush()
+            os._exit(code)
+        sys.exit(code)
     except TyperException as error:
         if (text := help_instead(error)) is not None:
             print(text, file=sys.stderr)  # noqa: T201 - as a whole, and as wide as it is

@@ -5,8 +5,17 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeAlias
+from weakref import WeakSet
 
 Job: TypeAlias = Callable[[], None]
+
+_begun = WeakSet[threading.Thread]()
+"""Every thread that a job was started in."""
+
+
+def are_left() -> bool:
+    """Whether a job still runs in this process. While Python ends, libraries complain of what it holds."""
+    return any(thread.is_alive() for thread in list(_begun))
 
 
 class Stop:
@@ -88,7 +97,9 @@ class Threads:
             )
 
     def _begin(self, job: Job, name: str | None) -> None:
-        threading.Thread(target=self._run, args=(job, name), name=name or "slice", daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(job, name), name=name or "slice", daemon=True)
+        _begun.add(thread)
+        thread.start()
 
     def _run(self, job: Job, name: str | None) -> None:
         try:
