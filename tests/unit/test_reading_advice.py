@@ -47,6 +47,12 @@ def test_what_wiz_refuses_and_what_nobody_knows_are_told_apart() -> None:
     assert "ocelog source check prod" in odd
 
 
+@pytest.mark.parametrize("code", ["access_refused", "scope_missing", "access_denied", "web_page"])
+def test_what_was_put_right_at_the_source_is_read_again_by_the_service_or_by_a_pull(code: str) -> None:
+    assert todo(code, "prod", idle=True).endswith("ocelog source check prod, and if all is well: ocelog pull")
+    assert "goes on within minutes" in todo(code, "prod")
+
+
 def descendants(kind: type[OcelogError]) -> list[type[OcelogError]]:
     return [kind, *(each for child in kind.__subclasses__() for each in descendants(child))]
 

@@ -7,6 +7,7 @@ def todo(code: str, source: str, *, idle: bool = False) -> str:
     `idle`: nothing runs that would try again by itself.
     """
     start = "ocelog pull, or to keep it going: ocelog run"
+    again = ", and if all is well: ocelog pull" if idle else ". If all is well, reading goes on within minutes."
     match code:
         case "secret_unreadable":
             return (
@@ -15,10 +16,10 @@ def todo(code: str, source: str, *, idle: bool = False) -> str:
         case "web_page":
             return (
                 "Look at the proxy or firewall between this machine and the source: it seems to answer in the source's "
-                f"place, and must let all URLs of the source through. Then run: ocelog source check {source}"
+                f"place, and must let all URLs of the source through. Then run: ocelog source check {source}" + again
             )
         case "access_refused" | "scope_missing" | "access_denied":
-            return f"Do what the message says, then run: ocelog source check {source}"
+            return f"Do what the message says, then run: ocelog source check {source}" + again
         case "contract_broken" | "stream_stopped":
             return f"Run: ocelog source check {source}. If it finds nothing wrong, please report the message."
         case "disk_full":
