@@ -76,6 +76,7 @@ def test_a_backup_made_during_a_pull_goes_on_elsewhere_with_nothing_lost_or_twic
     shutil.move(ocelog.home, tmp_path / "gone")
     told = moved("restore", str(tmp_path / "kept"))
     assert "key is not in the backup" in told.out
+    assert "OCELOG_HOME" not in told.out
     assert not (moved.home / "key").exists()
     shutil.copy(tmp_path / "gone" / "key", moved.home / "key")
     moved("pull", code=None)
@@ -180,5 +181,6 @@ def test_a_damaged_ledger_is_told_with_a_command_that_brings_the_home_back(
         err = ocelog(*arguments, code=2).err
         (command,) = re.findall(r"run `ocelog (restore DIR [^`]*)`", err)
     moved = elsewhere(ocelog, ocelog.home.with_name("home-restored"))
-    ocelog(*shlex.split(command.replace("DIR", shlex.quote(str(kept)))))
+    made = ocelog(*shlex.split(command.replace("DIR", shlex.quote(str(kept)))))
+    assert f"Set OCELOG_HOME={moved.home} for every other command." in " ".join(made.out.split())
     assert moved("source", "list", "--json").json[0]["name"] == "sim"

@@ -1,5 +1,6 @@
 """`ocelog restore`: make a home of a backup."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,8 @@ def command(
     """
     made = restore(folder, home or config.home_path(), ledger_url=ledger)
     show.paragraph(f"Restored the backup of {made.created} to {made.home}: {made.files} files.")
+    if Path(made.home).resolve() != config.home_path().resolve():
+        show.paragraph(f"Set OCELOG_HOME={shlex.quote(str(made.home))} for every other command.")
     if not made.has_key:
         show.paragraph(
             f"The key is not in the backup: put it at {made.home / 'key'}, or set OCELOG_KEY or OCELOG_KEY_FILE."

@@ -1,5 +1,6 @@
 """`ocelog init`: make a home."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -43,5 +44,5 @@ def command(
         if not made.new:
             show.remark(f"It is a new key: {ENTER_EACH_AGAIN}.")
     if place != config.home_path().resolve():
-        typer.echo(f"Set OCELOG_HOME={place} for every other command.")
+        typer.echo(f"Set OCELOG_HOME={shlex.quote(str(place))} for every other command.")
     show.hint("Next: ocelog source add")
