@@ -8,7 +8,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from ocelog.errors import HomeError, LedgerUnavailableError, OcelogError
+from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError, OcelogError
 from ocelog.redaction import Redactor
 from ocelog.secret import Secret
 
@@ -56,6 +56,9 @@ def translated(error: SQLAlchemyError, url: URL) -> OcelogError | SQLAlchemyErro
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
         return of_sqlite(cause, str(place)) or error
+    if error.statement is None and type(cause).__name__ == "ProgrammingError":
+        # The driver has not talked to a server yet: it can only complain of the address.
+        return ConfigError(f"The ledger's address is not one that can be used: {_told(cause, url)}.")
     return _of_postgresql(cause, url, str(place), lost=error.connection_invalidated) or error
 
 
@@ -87,11 +90,7 @@ def _unfit(name: str, place: str, told: str) -> HomeError:
 
 def _of_postgresql(cause: BaseException | None, url: URL, place: str, *, lost: bool) -> OcelogError | None:
     state = getattr(cause, "sqlstate", None)
-    redactor = Redactor()
-    for secret in (url.password, *(value for name, value in url.query.items() if "password" in name.lower())):
-        if isinstance(secret, str):
-            redactor.learn(Secret(secret), shortest=_SHORTEST_PASSWORD)
-    told = redactor(str(cause).strip()).splitlines()[0] if str(cause).strip() else type(cause).__name__
+    told = _told(cause, url)
     if state in _UNFIT_STATES:
         return HomeError(f"The ledger {place}: {_UNFIT_STATES[state]} ({told}).")
     if state is not None and state[:2] in _LATER_CLASSES:
@@ -103,3 +102,12 @@ def _of_postgresql(cause: BaseException | None, url: URL, place: str, *, lost: b
             f"are right ({told})."
         )
     return None
+
+
+def _told(cause: BaseException | None, url: URL) -> str:
+    """Return the first line of what the driver says, without a password of `url`."""
+    redactor = Redactor()
+    for secret in (url.password, *(value for name, value in url.query.items() if "password" in name.lower())):
+        if isinstance(secret, str):
+            redactor.learn(Secret(secret), shortest=_SHORTEST_PASSWORD)
+    return redactor(str(cause).strip()).splitlines()[0] if str(cause).strip() else type(cause).__name__
