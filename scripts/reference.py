@@ -16,12 +16,14 @@ from ocelog.lake.read.current import CURRENT, current_sql
 from ocelog.lake.read.sql import sql_type
 from ocelog.model import ALL_LOGS
 from ocelog.schema.language.packaged import packaged_schemas
+from ocelog.sources.wiz.streams import ROOTS
 from wizsim.faults import MEANINGS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FOLDER = DOCS / "reference"
 BEGIN, END = "<!-- current:begin -->\n", "<!-- current:end -->"
 CODES_BEGIN, CODES_END = "<!-- codes:begin -->\n", "<!-- codes:end -->"
+SCOPES_BEGIN, SCOPES_END = "<!-- scopes:begin -->\n", "<!-- scopes:end -->"
 NOTE = "<!-- Written by `make docs` from the code: change it there. -->"
 
 
@@ -30,7 +32,8 @@ def commands() -> Iterator[str]:
     yield "# Commands"
     yield (
         "Each command says the same with `--help`. Exit codes: 0: all is well. 1: something needs attention (from "
-        "`status`), or an unexpected error. 2: action required. 3: try again later. 130: stopped by Ctrl-C."
+        "`status`), or an unexpected error. 2: action required, also if you answer no, or press Ctrl-C at a question. "
+        "3: try again later. 130: stopped by Ctrl-C."
     )
     yield from _command(typer.main.get_command(build(None, whole=True)), typer.Context, "ocelog", None)
 
@@ -169,6 +172,14 @@ def with_codes(text: str) -> str:
     return f"{before}{CODES_BEGIN}{_rows(('code', 'exit code', 'error', 'means'), rows)}\n{CODES_END}{after}"
 
 
+def with_scopes(text: str) -> str:
+    """Return `text` (of set-up-wiz.md) with the present table of what each log type needs between its marks."""
+    rows = [(root.kind.log_type, f"`--log-type {root.kind.short}`", f"`{root.scope}`") for root in ROOTS.values()]
+    before, rest = text.split(SCOPES_BEGIN)
+    _, after = rest.split(SCOPES_END)
+    return f"{before}{SCOPES_BEGIN}{_rows(('log type', 'option', 'scope'), rows)}\n{SCOPES_END}{after}"
+
+
 def _first_line(documented: type) -> str:
     return (documented.__doc__ or "").split("\n")[0]
 
@@ -177,7 +188,12 @@ def expected() -> dict[Path, str]:
     """Return each page that is written from the code, whole or in part, with the text that it should have."""
     lake = DOCS / "lake.md"
     codes = FOLDER / "errors.md"
-    parts = {lake: with_current(lake.read_text()), codes: with_codes(codes.read_text())}
+    scopes = DOCS / "how-to" / "set-up-wiz.md"
+    parts = {
+        lake: with_current(lake.read_text()),
+        codes: with_codes(codes.read_text()),
+        scopes: with_scopes(scopes.read_text()),
+    }
     return {FOLDER / name: written(page) for name, page in PAGES.items()} | parts
 
 
