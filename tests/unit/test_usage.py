@@ -2,6 +2,7 @@
 
 import pytest
 
+from ocelog.app.log_types import short_names
 from ocelog.cli import main
 
 
@@ -16,7 +17,7 @@ from ocelog.cli import main
         ("source edit prod --poll", "Option '--poll' requires an argument. See: ocelog source edit --help"),
         ("pull --json=3", "Option '--json' does not take a value. See: ocelog pull --help"),
         ("source check", "Missing argument NAME. See: ocelog source check --help"),
-        ("shape x", "Missing option --log-type audit|issues|findings. See: ocelog shape --help"),
+        ("shape x", f"Missing option --log-type {'|'.join(short_names())}. See: ocelog shape --help"),
         ("pull x y", "Got unexpected extra argument(s) (x y). See: ocelog pull --help"),
         ("source add wiz a --rate x", "Invalid value for '--rate': 'x' is not a valid float. See: ocelog source add"),
     ],
