@@ -142,7 +142,7 @@ def test_the_sql_may_come_from_a_file_or_stdin(ocelog: Ocelog, tmp_path: Path) -
         ("COPY wiz_issues TO '/tmp/x.csv'", "Expected a SELECT"),
         ("SELECT * FROM read_text('/etc/passwd')", "outside the lake"),
         ("SELECT 1; SELECT 2", "found 2 statements"),
-        ("", "found 0 statements"),
+        ("", "Expected one SELECT, found no statement."),
     ],
 )
 def test_a_wrong_question_gets_an_answer_in_words(say: Inside, sql: str, says: str) -> None:

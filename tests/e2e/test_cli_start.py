@@ -100,6 +100,10 @@ def test_a_ledger_that_does_not_answer_leaves_no_home_behind(ocelog: Ocelog) -> 
     away = ocelog("init", "--ledger", "postgresql://me:s3cret@127.0.0.1:1/x", code=3)
     assert "s3cret" not in away.err
     assert not ocelog.home.exists()
+    mistyped = ocelog("init", "--ledger", "postgresql://me:s3cret@127.0.0.1:1/x?foo=bar", code=2)
+    assert 'The ledger\'s address is not one that can be used: invalid connection option "foo"' in mistyped.err
+    assert "s3cret" not in mistyped.err
+    assert not ocelog.home.exists()
     assert "run `ocelog init`" in ocelog("status", code=2).err
     ocelog("init")
 
@@ -297,7 +301,7 @@ def test_the_wizard_asks_again_for_what_was_wrong_and_keeps_the_other_answers(
         "invalid duration 'long'",
         "Or write all: then everything is read.",
         "Type y for yes or n for no.",
-        "'US1' is a data center: it belongs to the question before (API Endpoint URL). Here, press Enter for cognito.",
+        "'US1' is a data center: it belongs to the question before (API Endpoint URL). Here, type cognito.",
         "'https://app.wiz.io' looks like an address.",
         "looks like a token URL (--token-url), and not like the API's.",
         "Type one of r, u, i, s, l, n, k, q.",

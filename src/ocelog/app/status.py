@@ -91,7 +91,8 @@ class Gap:
 
     def __str__(self) -> str:
         more = "more than " if self.at_least else ""
-        return f"{self.status or 'all'}: {more}{self.at_source:,} at the source, {self.in_lake:,} in the lake"
+        whose = f"{self.status}: " if self.status else ""
+        return f"{whose}{more}{self.at_source:,} at the source, {self.in_lake:,} in the lake"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,6 +128,8 @@ def _verdict(streams: Sequence[StreamStatus], now: datetime) -> str:
 
 def _print_running(found: Overview) -> None:
     match found.holder:
+        case None if not found.streams:
+            pass
         case None:
             show.hint("Nothing is running. Keep it going with: ocelog run")
         case str() as who:
@@ -159,9 +161,9 @@ def _details(each: StreamStatus) -> dict[str, Any]:
         "last event": write_instant(each.last_event),
         "complete through": write_instant(each.complete_through),
         "time ranges left": each.slices_left,
-        "done in": None if each.eta is None else f"about {about(each.eta)}",
-        "parked": len(each.parked),
-        "incomplete": len(each.short),
+        **({} if each.eta is None else {"done in": f"about {about(each.eta)}"}),
+        **({"parked": len(each.parked)} if each.parked else {}),
+        **({"incomplete": len(each.short)} if each.short else {}),
         "unpublished parts": each.waiting.parts,
         "events": each.events,
         "rejections": each.rejections,

@@ -110,7 +110,8 @@ def checked(sql: str, names: Collection[str], macros: Collection[str] = ()) -> S
 def _check_kind(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
-        raise QueryError(f"Expected one SELECT, found {len(statements)} statements. Run them one by one.")
+        found = f"{len(statements)} statements. Run them one by one." if statements else "no statement."
+        raise QueryError(f"Expected one SELECT, found {found}")
     kind = statements[0].type.name
     if kind != "SELECT":
         raise QueryError(f"Expected a SELECT, found {kind}. Queries only read: nothing in the lake changes by them.")

@@ -114,8 +114,7 @@ def _read_token_url(text: str, answers: Answers) -> str:
     if text.lower() not in endpoints.TOKEN_URLS and endpoints.is_data_centre(text):
         cloud = _cloud_of(answers.get("api_url") or "")
         raise ConfigError(
-            f"{text!r} is a data center: it belongs to the question before (API Endpoint URL). Here, press Enter for "
-            f"{cloud}."
+            f"{text!r} is a data center: it belongs to the question before (API Endpoint URL). Here, type {cloud}."
         )
     meant = endpoints.token_url(text)
     return next((name for name, url in endpoints.TOKEN_URLS.items() if url == meant), meant)
@@ -150,7 +149,7 @@ def _may_have_projects(answers: Answers) -> bool:
 
 def _rights(log_types: Sequence[str]) -> str:
     roots = [ROOTS[name] for name in log_types]
-    scopes = ", ".join(["read:resources", *(root.scope for root in roots)])
+    scopes = ", ".join(dict.fromkeys(["read:resources", *(root.scope for root in roots)]))
     unlimited = [root.title for root in roots if root.project_filter is None]
     projects = (
         f"leave empty. An account that is bound to projects cannot read {write_list(unlimited)}."
