@@ -14,6 +14,7 @@ from commands.terminal import bare_lines, on_a_terminal
 from ocelog.app import rejections as replaying
 from ocelog.app.rejections import Stored
 from ocelog.cli import main
+from ocelog.errors import TransientError
 from ocelog.installation.opening import Installation, opened
 from wizsim.clock import Clock
 from wizsim.server import Server
@@ -57,6 +58,8 @@ def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_
         assert not ended.value.code
         results += json.loads(capsys.readouterr().out)
     assert [(each["tried"], each["events"], each["repeats"]) for each in results] == [(1, 1, 0), (1, 0, 1)]
+    measured = {each["log_type"] for each in ocelog("coverage", "-o", "json", code=3).json["coverage"]}
+    assert measured == {"Wiz.Audit", "Wiz.VulnerabilityFinding"}, "that of the issues lacks what has landed"
 
     (row,) = ocelog("query", "SELECT p_observed_at, p_origin, p_source_label FROM wiz_issues WHERE id = 'late-1'").lines
     assert row == {"p_observed_at": "2026-08-02T00:00:00Z", "p_origin": "live", "p_source_label": "prod"}
@@ -121,8 +124,9 @@ def test_a_record_that_came_only_with_an_error_is_not_landed_but_asked_for_anew(
     assert ocelog.count("wiz_issues") == 20
 
 
+@pytest.mark.parametrize("dies_first", [False, True])
 def test_records_that_a_replay_has_landed_are_not_said_to_be_missing_any_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, dies_first: bool
 ) -> None:
     world = World(seed=4, audit=0, issues=20, findings=0, clock=Clock.wall())
     with Server(world) as server:
@@ -148,13 +152,25 @@ def test_records_that_a_replay_has_landed_are_not_said_to_be_missing_any_more(
                 sound = {**json.loads(first.raw), "createdAt": RECORD["createdAt"]}
                 yield [replace(first, raw=json.dumps(sound).encode()), *others]
 
+        def dying(installation: Installation) -> Iterator[list[Stored]]:
+            yield from one_fits(installation)
+            raise TransientError("the disk is away")
+
         monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
+        if dies_first:
+            monkeypatch.setattr(replaying, "stored", dying)
+            with pytest.raises(SystemExit) as ended:
+                main(["rejections", "--replay"])
+            assert ended.value.code
+            capsys.readouterr()
+            assert "2 records did not fit" in ocelog("status").out
         monkeypatch.setattr(replaying, "stored", one_fits)
         with pytest.raises(SystemExit) as ended:
             main(["rejections", "--replay", "--json"])
         assert not ended.value.code
         (done,) = json.loads(capsys.readouterr().out)
-        assert (done["events"], done["still_rejected"]) == (1, 1)
+        assert (done["events"], done["repeats"]) == ((0, 1) if dies_first else (1, 0))
+        assert done["still_rejected"] == 1
 
         after = ocelog("status").out
         assert "1 records did not fit" in after
