@@ -369,7 +369,6 @@ def test_commands_that_are_printed_under_exec_lead_back_to_the_home_of_the_servi
     assert f"run `{program} init`" in ocelog("status", code=2).err
     assert f"Next: {program} source add\n" in ocelog("init").out
     assert f"Add one: {program} source add\n" in ocelog("source", "list").out
-    assert "Keep it going with: sudo systemctl start ocelog\n" in ocelog("status").out
     with held(homes.open_home(ocelog.home), "ocelog run"):
         assert "Running: ocelog run, since" in ocelog("status").out, "that is the process, not what to type"
     of_all, of_one = (" ".join(ocelog(*words, "--help").out.split()) for words in ((), ("repair",)))
