@@ -133,8 +133,14 @@ ORDERS: dict[str, Callable[[list[Record]], list[Record]]] = {
 }
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("bad", [{"v0"}, {"v179"}, {"v3", "v4", "v90", "v150"}], ids=["first", "last", "several"])
+SEVERAL = {"v3", "v4", "v90", "v150"}
+
+
+@pytest.mark.parametrize(
+    ("bad", "order"),
+    [({"v0"}, "no order"), ({"v179"}, "newest first"), *((SEVERAL, order) for order in ORDERS)],
+    ids=["first", "last", *(f"several, {order}" for order in ORDERS)],
+)
 @pytest.mark.parametrize("failure", ["500", "null, FORBIDDEN"])
 def test_so_it_is_wherever_they_are_and_in_whatever_order(failure: str, bad: set[str], order: str) -> None:
     with pulling(ORDERS[order](RECORDS), poisoned(bad, failure)) as (api, pull):

@@ -11,7 +11,7 @@ def test_bars_fit_a_terminal_of_80_columns_and_leave_a_table(tmp_path: Path) -> 
     ocelog = Ocelog(tmp_path / "home")
     ocelog("init")
     name = "a source with a name of [bold]many[/] words"
-    with simulator("--audit", "60", "--issues", "40", "--findings", "4000") as tenant:
+    with simulator("--audit", "60", "--issues", "40", "--findings", "1500") as tenant:
         ocelog.add(tenant, name)
         for command in ("pull", "sweep"):
             shown = on_a_terminal(ocelog, command)
