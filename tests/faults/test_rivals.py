@@ -31,7 +31,7 @@ def test_each_rule_costs_what_is_said_of_it() -> None:
 def test_ours_goes_wrong_in_none_of_them(tmp_path: Path) -> None:
     blank = tmp_path / "blank.db"
     Ledger.open(f"sqlite:///{blank}", durable=False).close()
-    assert [seed for seed in SEEDS[:8] if play_ours(seed, tmp_path, blank).bad] == []
+    assert [seed for seed in SEEDS if play_ours(seed, tmp_path, blank).bad] == []
 
 
 def test_the_page_on_reliability_names_every_rule() -> None:

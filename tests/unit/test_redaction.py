@@ -137,7 +137,7 @@ def _told(call: Callable[[], Any]) -> str:
     return " ".join(str(getattr(reply, name, "")) for name in ("reason", "request_id", "errors"))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     secret=SECRETS,
     way=st.sampled_from(["raw", "url", "json", "base64", "cut"]),

@@ -90,7 +90,7 @@ def whole(shaped: Any) -> Any:
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(st.lists(records(), max_size=6), st.booleans(), st.booleans(), st.sampled_from([1, 16]))
 def test_read_at_once_or_one_by_one_a_page_comes_to_the_same(
     drawn: Any, ascii_only: Any, spaces: Any, few: Any
@@ -104,7 +104,7 @@ def test_read_at_once_or_one_by_one_a_page_comes_to_the_same(
     assert found == whole(tiny().shape(page))
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(st.lists(records(), max_size=5))
 def test_every_record_is_an_event_or_a_rejection(drawn: Any) -> None:
     raws = [written(record, ascii_only=False, spaces=False) for record in drawn]
@@ -115,7 +115,7 @@ def test_every_record_is_an_event_or_a_rejection(drawn: Any) -> None:
     assert [drawn[at]["id"] for at in shaped.positions] == shaped.ids
 
 
-@settings(max_examples=90)
+@settings(max_examples=300)
 @given(st.binary(max_size=60) | st.text(alphabet='[]{}",:\\ue1nutrflsa-0 .', max_size=60).map(str.encode))
 def test_no_bytes_raise(noise: Any) -> None:
     for page in (noise, b"[" + noise + b"]", b'[{"id":"a","at":"2026-03-25T05:46:26Z"},' + noise + b"]"):
