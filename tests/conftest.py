@@ -1,10 +1,13 @@
 """What holds for every test: no network but loopback, no settings but its own, and in CI the same chance each time."""
 
+import atexit
 import gc
 import ipaddress
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from itertools import count
@@ -13,6 +16,9 @@ from typing import Any
 
 import hypothesis
 import pytest
+
+from commands.forks import collect_seldom
+from commands.sandboxed import fork_children
 
 hypothesis.settings.register_profile("here", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -34,6 +40,15 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
 
 
+def _say_no_more() -> None:
+    """Send nowhere what DuckDB's binding prints as its process ends: which of its functions Python has not freed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As early as this, it comes last; what pytest has to say it has said by then.
+    atexit.register(_say_no_more)
+
 FOREIGN_SETTINGS = ("OCELOG_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_")
 
 
@@ -51,6 +66,22 @@ def own_settings(monkeypatch: pytest.MonkeyPatch, no_homes: Iterator[Path]) -> N
         if name.upper().startswith(FOREIGN_SETTINGS):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_DATA_HOME", str(next(no_homes)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_children() -> Iterator[None]:
+    """Have sandboxed children forked."""
+    with pytest.MonkeyPatch.context() as patch:
+        if sys.platform == "linux":
+            fork_children(patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def whole_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have them begun where a test is about them."""
+    if request.node.get_closest_marker("whole_processes") is not None:
+        monkeypatch.setattr("ocelog.sandbox.child.subprocess", subprocess)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -77,8 +108,7 @@ def _is_loopback(host: str) -> bool:
 
 def pytest_collection_finish() -> None:
     """Let the collector of garbage look only at what tests make: what is imported by now stays to the end."""
-    gc.collect()
-    gc.freeze()
+    collect_seldom()
 
 
 def pytest_unconfigure() -> None:

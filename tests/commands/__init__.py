@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from commands import sandboxed
 from commands.forks import Forks
 
 PATIENCE = 120
@@ -68,10 +69,16 @@ class Done:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
-@cache
 def fork_server() -> Forks:
     """Return the process that forks, begun by the first that needs it."""
-    return Forks()
+    found = _commands()
+    found.children = sandboxed.line() if sandboxed.are_forked() else None
+    return found
+
+
+@cache
+def _commands() -> Forks:
+    return Forks(inherited=[sandboxed.line()])
 
 
 @cache
@@ -150,7 +157,7 @@ class Ocelog:
 
     def add(self, tenant: Simulated, name: str = "prod", *options: str, code: int = 0) -> Done:
         """Add `tenant` as a source, at a rate that wastes no time; of three log types, unless others are named."""
-        arguments = ["source", "add", "wiz", name, *tenant.options, "--client-secret-file", "-", "--rate", "100"]
+        arguments = ["source", "add", "wiz", name, *tenant.options, "--client-secret-file", "-", "--rate", "1000"]
         if "--log-type" not in options:
             arguments += SIMULATED
         return self(*arguments, *options, stdin=tenant.client_secret + "\n", code=code)

@@ -28,6 +28,9 @@ import ocelog
 _LONGEST = 1 << 20
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC", "ARROW_", "OPENBLAS_", "HOME", "PATH", "TZ")
 """Variables that Python and its libraries read as they begin: a fork would not notice another value."""
+# What a child of the sandbox sets before it imports a library: no thread may be there before it is locked in.
+_OF_LIBRARIES = {"ARROW_DEFAULT_MEMORY_POOL": "system", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+_TRUST = {"SSL_CERT_FILE", "SSL_CERT_DIR"}
 # What the commands import only when they come to need it.
 _LATER = (
     "fastavro",
@@ -43,23 +46,28 @@ _LATER = (
 
 
 class Forks:
-    """The process that forks, for whoever wants `ocelog` run, or `wizsim`."""
+    """The process that forks, for whoever wants `ocelog` run, or `wizsim`, or a child of the sandbox."""
 
-    def __init__(self, program: Literal["ocelog", "wizsim"] = "ocelog") -> None:
-        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def __init__(
+        self, program: Literal["ocelog", "wizsim", "sandboxed"] = "ocelog", inherited: Sequence[int] = ()
+    ) -> None:
+        """Begin it, and let its forks have the files `inherited`."""
+        self.line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno()), program],
-                env=os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system"},
+                env=os.environ | _OF_LIBRARIES,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *inherited],
             )
         self._early = _early(os.environ)
+        self.children: int | None = None
+        """The inherited line over which commands fork their sandboxed children; None: they begin them."""
         atexit.register(self._end)
 
     def _end(self) -> None:
-        self._line.close()
+        self.line.close()
         self._process.wait()
 
     def fit(self, environment: Mapping[str, str]) -> bool:
@@ -70,7 +78,7 @@ class Forks:
         self, arguments: Sequence[str], *, environment: Mapping[str, str], stdin: str, timeout: float
     ) -> "subprocess.CompletedProcess[str]":
         """Run `ocelog` with `arguments` to its end. Raises TimeoutExpired, and kills it, after `timeout` seconds."""
-        asked = json.dumps({"arguments": arguments, "environment": dict(environment), "folder": str(Path.cwd())})
+        asked = self._asked(arguments, environment, Path.cwd())
         with ExitStack() as stack:
             given, our_in = os.pipe()
             our_out, out = os.pipe()
@@ -78,7 +86,7 @@ class Forks:
             ours, status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             stack.enter_context(ours)
             try:
-                socket.send_fds(self._line, [asked.encode()], [given, out, err, status.fileno()])
+                socket.send_fds(self.line, [asked], [given, out, err, status.fileno()])
             finally:
                 status.close()
                 for each in (given, out, err):
@@ -104,19 +112,26 @@ class Forks:
                 reader.join()
         return subprocess.CompletedProcess(["ocelog", *arguments], code, *said)
 
+    def _asked(self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> bytes:
+        asked = {
+            "arguments": arguments,
+            "environment": dict(environment),
+            "folder": str(folder),
+            "children": self.children,
+        }
+        return json.dumps(asked).encode()
+
     @contextmanager
     def running(self, arguments: Sequence[str], *, environment: Mapping[str, str]) -> Iterator[TextIO]:
         """Let the command run within the block, and yield what it prints; then it is killed."""
-        asked = json.dumps({"arguments": arguments, "environment": dict(environment), "folder": str(Path.cwd())})
+        asked = self._asked(arguments, environment, Path.cwd())
         with ExitStack() as stack:
             shown, out = os.pipe()
             printed = stack.enter_context(os.fdopen(shown, encoding="utf-8"))
             ours, status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             stack.enter_context(ours)
             with Path(os.devnull).open("r+b") as nothing:
-                socket.send_fds(
-                    self._line, [asked.encode()], [nothing.fileno(), out, nothing.fileno(), status.fileno()]
-                )
+                socket.send_fds(self.line, [asked], [nothing.fileno(), out, nothing.fileno(), status.fileno()])
             status.close()
             os.close(out)
             pid = int(ours.recv(_LONGEST) or _gone())
@@ -132,11 +147,11 @@ class Forks:
         self, arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path, timeout: float
     ) -> tuple[int, str]:
         """Run `ocelog` in `folder`, its output on a terminal; return its exit code and what the terminal was sent."""
-        asked = json.dumps({"arguments": arguments, "environment": dict(environment), "folder": str(folder)})
+        asked = self._asked(arguments, environment, folder)
         leader, follower = pty.openpty()
         ours, status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, Path(os.devnull).open("rb") as nothing, os.fdopen(leader, "rb", buffering=0) as shown:
-            socket.send_fds(self._line, [asked.encode()], [nothing.fileno(), follower, follower, status.fileno()])
+            socket.send_fds(self.line, [asked], [nothing.fileno(), follower, follower, status.fileno()])
             status.close()
             os.close(follower)
             pid = int(ours.recv(_LONGEST) or _gone())
@@ -157,7 +172,7 @@ class Forks:
 def _early(environment: Mapping[str, str]) -> dict[str, str]:
     found = {name: value for name, value in environment.items() if name.startswith(_READ_AT_START)}
     # What each command sets if nobody has, and leaves in a process that has imported it, such as that of the tests.
-    return {"ARROW_DEFAULT_MEMORY_POOL": "system"} | found
+    return _OF_LIBRARIES | found
 
 
 def _gone() -> NoReturn:
@@ -227,23 +242,50 @@ def _become(asked: bytes, files: list[int]) -> None:
     os.environ.update(told["environment"])
     sys.argv = [str(Path(ocelog.__file__).with_name("__main__.py")), *told["arguments"]]
     sys.path[0] = told["folder"]
+    if told["children"] is not None:
+        import_module("commands.sandboxed").fork_children_over(told["children"])
+
+
+def _read_certificates() -> None:
+    """Have those of all authorities ready for every command: they take longer to read than most commands run."""
+    httpx2 = import_module("httpx2")
+    read = httpx2.create_ssl_context
+    for name in _TRUST:
+        os.environ.pop(name, None)
+    kept = read()
+    vars(httpx2)["create_ssl_context"] = lambda: read() if os.environ.keys() & _TRUST else kept
+
+
+def collect_seldom() -> None:
+    """Let the collector of garbage look at nothing that is there by now, and less often than its default."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 if __name__ == "__main__":
     main: Callable[[], object]
     if sys.argv[2] == "wizsim":
         from wizsim.cli import main
+    elif sys.argv[2] == "sandboxed":
+        import_module("ocelog.lake.query.worker")
+        from ocelog.sandbox.bootstrap import main
     else:
         from ocelog.cli import app, main
 
-        for name in (*(f"ocelog.cli.{command.module}" for command in app.COMMANDS.values()), *_LATER):
+        _read_certificates()
+        sys.path[0] = str(Path(__file__).resolve().parents[1])
+        for name in (
+            "commands.sandboxed",
+            *(f"ocelog.cli.{command.module}" for command in app.COMMANDS.values()),
+            *_LATER,
+        ):
             import_module(name)
     threads = [(each / "comm").read_text().strip() for each in Path("/proc/self/task").iterdir()]
     # Arrow's allocator starts its own anew in each fork.
     if len(threads) - threads.count("jemalloc_bg_thd") != 1:
         raise RuntimeError(f"An import began a thread, which no fork would have: {threads}.")
-    gc.collect()
-    gc.freeze()
+    collect_seldom()
     _become(*_serve(socket.socket(fileno=int(sys.argv[1]))))
     code: object = 0
     try:

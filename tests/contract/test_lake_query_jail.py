@@ -21,9 +21,12 @@ from ocelog.lake.query.queries import ExtraTable, Guards, Limits, Queries
 from ocelog.lake.write.publish import Publisher
 from ocelog.sandbox.kernel import Layers, landlock_version, seccomp_supported
 
-pytestmark = pytest.mark.skipif(
-    landlock_version() < 7 or not seccomp_supported(), reason="this kernel offers less than what is tested here"
-)
+pytestmark = [
+    pytest.mark.whole_processes,
+    pytest.mark.skipif(
+        landlock_version() < 7 or not seccomp_supported(), reason="this kernel offers less than what is tested here"
+    ),
+]
 
 EVERY = Layers(landlock=7, seccomp=True)
 DEBIAN_12 = Layers(landlock=2, seccomp=True)

@@ -25,9 +25,12 @@ ONLY_LANDLOCK = Layers(landlock=7, seccomp=False)
 NONE = Layers(landlock=0, seccomp=False)
 X86 = platform.machine() == "x86_64"
 
-pytestmark = pytest.mark.skipif(
-    landlock_version() < 7 or not seccomp_supported(), reason="this kernel offers less than what is tested here"
-)
+pytestmark = [
+    pytest.mark.whole_processes,
+    pytest.mark.skipif(
+        landlock_version() < 7 or not seccomp_supported(), reason="this kernel offers less than what is tested here"
+    ),
+]
 
 
 class Jail:

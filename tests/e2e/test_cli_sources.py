@@ -160,7 +160,7 @@ def test_editing_keeps_what_is_not_named(ocelog: Ocelog, tenant: Simulated) -> N
     ocelog("source", "edit", "prod", "--log-type", "issues", "--backfill", "all", "--no-sweep", "--project", "p1")
     shown = ocelog("source", "show", "prod", "--json").json
     assert (shown["log_types"], shown["backfill"], shown["sweep"]) == (["Wiz.Issues"], "all", False)
-    assert (shown["poll"], shown["rate"], shown["projects"]) == ("1m", 100.0, ["p1"])
+    assert (shown["poll"], shown["rate"], shown["projects"]) == ("1m", 1000.0, ["p1"])
     ocelog("source", "edit", "prod", "--no-project", "--sweep")
     shown = ocelog("source", "show", "prod", "--json").json
     assert (shown["projects"], shown["sweep"], shown["log_types"]) == ([], True, ["Wiz.Issues"])

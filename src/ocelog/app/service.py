@@ -279,8 +279,8 @@ class Service:
                 self._failed = error
 
         self.threads.start_once(_MAIN, guarded)
-        while self.threads.runs(_MAIN) and not self.stop():
-            time.sleep(_GLANCE)
+        while not self.threads.wait_for(_MAIN, _GLANCE) and not self.stop():
+            pass
         if self._failed is not None and not self.stop():
             raise self._failed
 

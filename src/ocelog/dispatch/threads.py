@@ -61,10 +61,10 @@ class Threads:
         with self._changed:
             return bool(self._running or self._named - {name})
 
-    def runs(self, name: str) -> bool:
-        """Whether the job called `name` runs."""
+    def wait_for(self, name: str, seconds: float) -> bool:
+        """Return when the job called `name` has ended (True), or after `seconds`; `wait` is told of its end, too."""
         with self._changed:
-            return name in self._named
+            return self._changed.wait_for(lambda: name not in self._named, timeout=seconds)
 
     def start(self, job: Job) -> None:
         """Run `job`."""
