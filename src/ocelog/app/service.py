@@ -74,8 +74,6 @@ class Pulled:
     """Name of each loop that could not do what was left -> why."""
     lost: tuple[str, ...] = ()
     """Which rows the tables of these streams lack, because the files that held them are lost, and what to do."""
-    left_behind: bool = False
-    """Threads still run: end the process without waiting for them."""
 
     @property
     def left(self) -> int:
@@ -127,16 +125,15 @@ class Service:
         self.publishing = PublishLoop(self._work)
         self.loops = [self.pulling, self.publishing, CoverageLoop(self._work)]
 
-    def run(self) -> bool:
-        """Keep everything going until stopped; True: all threads have ended."""
+    def run(self) -> None:
+        """Keep everything going until stopped; threads that hang are left behind."""
         log.info("started", home=str(self.assembly.installation.home.path))
         _notify("READY=1")
         self._in_a_thread(self._run)
         _notify("STOPPING=1")
         log.info("stopping")
-        ended = self.threads.join(STOP_WITHIN)
+        self.threads.join(STOP_WITHIN)
         log.info("stopped")
-        return ended
 
     def _run(self) -> None:
         self._work.faults.begin([loop.name for loop in self.loops])
@@ -183,6 +180,7 @@ class Service:
             self._finish(loop)
         if not self.stop():
             self._in_a_thread(self._work.faults.flush)
+        self.threads.join(STOP_WITHIN)
         if self.stop():
             # Nothing is asked of the ledger any more: it may be what hangs.
             return Pulled(
@@ -190,7 +188,6 @@ class Service:
                 damaged=damaged,
                 publishing=self.publishing.error,
                 failed=self._work.faults.errors,
-                left_behind=not self.threads.join(STOP_WITHIN),
             )
         ledger = self.assembly.installation.ledger
         return Pulled(
@@ -202,7 +199,6 @@ class Service:
             publishing=self.publishing.error,
             failed=self._work.faults.errors,
             lost=tuple(lost_lines(ledger, {table_name(stream.kind.log_type) for stream in streams})),
-            left_behind=not self.threads.join(STOP_WITHIN),
         )
 
     def _pull(self) -> None:
@@ -285,7 +281,7 @@ class Service:
             raise self._failed
 
     def _wait(self, seconds: float) -> None:
-        """Wait until a job has ended, or for so long; all that waits for threads waits here."""
+        """Wait until a job has ended, or for so long."""
         if self.threads.wait(seconds) or self.threads.reading:
             self.heap.give_back()
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from typer import Abort, TyperException
 from typer.main import get_command
@@ -33,12 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             code = _run(given)
     except OcelogError as error:
         _say(str(error))
-        code = TRY_LATER if isinstance(error, TransientError) else PERSON_MUST_ACT
-        if threads.are_left():
-            # They are safe to end at any instruction.
-            sys.stderr.flush()
-            os._exit(code)
-        sys.exit(code)
+        _end(TRY_LATER if isinstance(error, TransientError) else PERSON_MUST_ACT)
     except TyperException as error:
         if (text := help_instead(error)) is not None:
             print(text, file=sys.stderr)  # noqa: T201 - as a whole, and as wide as it is
@@ -62,7 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         first = (str(error).splitlines() or [""])[0][:300]
         _say(f"Unexpected {type(error).__name__}: {first}\nThis is a bug in Ocelog. OCELOG_DEBUG=1 shows where.")
         sys.exit(1)
-    sys.exit(code or 0)
+    _end(code or 0)
+
+
+def _end(code: int) -> NoReturn:
+    """Exit, without waiting for threads that are left behind: they are safe to end at any instruction."""
+    if threads.are_left():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run(given: Sequence[str]) -> int | None:

@@ -17,7 +17,6 @@ from ocelog.app.source_changes import point_to
 from ocelog.cli import answers, logs, show
 from ocelog.cli.news import News
 from ocelog.cli.progress import progress
-from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
 from ocelog.cli.simulator import Tenant, require_simulator, simulated_tenant
 from ocelog.dispatch.threads import Stop
@@ -63,7 +62,7 @@ def command(
         typer.echo("Starting a simulated Wiz tenant ...")
         with simulated_tenant() as tenant:
             _add_source(installation, tenant)
-            left_behind = _pull(installation, stop)
+            _pull(installation, stop)
             if not stop():
                 _show(installation, time.monotonic() - began)
             if not stop() and not exit_ and sys.stdout.isatty():
@@ -71,8 +70,7 @@ def command(
                 logs.configure(installation.settings)
                 news = News(installation=installation)
                 assembly = Assembly(installation=installation, told=news.step)
-                left_behind = not Service(assembly=assembly, stop=stop, alive=news.tell).run()
-    finish(0, at_once=left_behind)
+                Service(assembly=assembly, stop=stop, alive=news.tell).run()
 
 
 def _refuse_others(installation: Installation) -> None:
@@ -94,8 +92,8 @@ def _add_source(installation: Installation, tenant: Tenant) -> None:
     point_to(installation, row, sources.GivenSecret(value=tenant.client_secret))
 
 
-def _pull(installation: Installation, stop: Stop) -> bool:
-    """Read and publish everything; True: threads are left behind."""
+def _pull(installation: Installation, stop: Stop) -> None:
+    """Read and publish everything."""
     typer.echo("Reading its audit log, issues and vulnerability findings ...")
     with progress(quiet=False) as bars:
         assembly = Assembly(installation=installation, told=bars.told)
@@ -106,7 +104,6 @@ def _pull(installation: Installation, stop: Stop) -> bool:
         bars.finish(stream for stream in streams if stream.key not in pulled.troubles)
     for error in (*pulled.troubles.values(), *pulled.failed.values(), *filter(None, [pulled.publishing])):
         show.remark(str(error))
-    return pulled.left_behind
 
 
 def _show(installation: Installation, seconds: float) -> None:

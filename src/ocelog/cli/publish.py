@@ -8,7 +8,6 @@ import typer
 from ocelog.app.assemble import Assembly
 from ocelog.app.service import Service
 from ocelog.cli import logs, show
-from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import held
@@ -24,4 +23,4 @@ def command(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
         rows = [asdict(each) for each in service.publish()]
     show.table_or_json(rows, json=json)
     if stop():
-        finish(3, at_once=True)
+        raise typer.Exit(3)

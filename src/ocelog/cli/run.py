@@ -4,7 +4,6 @@ from ocelog.app.assemble import Assembly
 from ocelog.app.service import Service
 from ocelog.cli import logs
 from ocelog.cli.news import News
-from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import SERVICE, held
@@ -28,5 +27,4 @@ def command() -> None:
                 news.tell()
 
         assembly = Assembly(installation=installation, told=logs.step if news is None else news.step)
-        ended = Service(assembly=assembly, stop=stop, alive=alive).run()
-    finish(0, at_once=not ended)
+        Service(assembly=assembly, stop=stop, alive=alive).run()
