@@ -68,7 +68,7 @@ def test_views_that_cannot_be_written_are_told_until_they_are(tmp_path: Path) ->
         ocelog.add(tenant, "prod", "--log-type", "audit", "--log-type", "issues", "--backfill", "all")
         folder.write_text("x")
         pulled = ocelog("pull", "--json", code=2)
-        assert "cannot be written" in json.loads(pulled.out)["failed"]["publish"]
+        assert "cannot be written" in json.loads(pulled.out)["failed"]["publish"]["error"]
         assert ocelog("query", "SELECT count(*) AS n FROM wiz_audit").lines == [{"n": 20}]
         assert json.loads(ocelog("lake", "--json").out)[0]["rows"] == 20, "publishing goes on"
         assert "IMPORT DATABASE" not in ocelog("lake").out
@@ -81,7 +81,7 @@ def test_views_that_cannot_be_written_are_told_until_they_are(tmp_path: Path) ->
         ocelog("status")
         folder.rename(f"{folder}.old")
         folder.write_text("x")
-        assert "cannot be written" in json.loads(ocelog("sweep", "--json", code=2).out)["publishing"]
+        assert "cannot be written" in json.loads(ocelog("sweep", "--json", code=2).out)["publishing"]["error"]
         (fault,) = json.loads(ocelog("status", "--json", code=1).out)["failing_loops"]
         assert (fault["loop"], fault["error_code"]) == ("publish", "home_unfit")
         folder.unlink()

@@ -67,7 +67,7 @@ def certainty(ocelog: Ocelog, what: str, record_id: str, at: str) -> list[dict[s
 
 
 def swept(ocelog: Ocelog, code: int = 0) -> dict[str, dict[str, Any]]:
-    return {row["log type"]: row for row in ocelog("sweep", "--json", code=code).json["streams"]}
+    return {row["log_type"]: row for row in ocelog("sweep", "--json", code=code).json["streams"]}
 
 
 def test_what_changes_unseen_is_brought_and_what_is_gone_is_closed_until_it_returns(
@@ -79,13 +79,13 @@ def test_what_changes_unseen_is_brought_and_what_is_gone_is_closed_until_it_retu
     tenant("remove", type="issues", id=gone["id"])
     rows = ocelog.count("wiz_issues")
     first = swept(ocelog)["Wiz.Issues"]
-    assert (first["complete"], first["missing"], first["inferred closed"]) == (True, 1, 0)
+    assert (first["complete"], first["missing"], first["inferred_closed"]) == (True, 1, 0)
     assert state(ocelog, "wiz_issues", changed["id"])["severity"] == severity
     assert ocelog.count("wiz_issues") == rows + 1, "what is unchanged must not land again"
     before = state(ocelog, "wiz_issues", gone["id"])
     assert before["status"] == "OPEN"
 
-    assert swept(ocelog)["Wiz.Issues"]["inferred closed"] == 1
+    assert swept(ocelog)["Wiz.Issues"]["inferred_closed"] == 1
     after = state(ocelog, "wiz_issues", gone["id"])
     assert (after["status"], after["p_inferred"], after["p_origin"]) == (None, "inferred_closed", "sweep")
     assert after["p_version_time"] == before["p_version_time"]
@@ -152,7 +152,7 @@ def test_a_sweep_names_the_pause_and_the_damage_of_a_source(tenant: Tenant, ocel
         ledger.execute("UPDATE sources SET paused = 0, settings = '{}' WHERE id = 'other'")
     found = ocelog("sweep", "--json", code=2).json
     assert {row["source"] for row in found["streams"]} == {"prod"}
-    assert "settings of the source 'other' are damaged" in found["damaged"]["other"]
+    assert "settings of the source 'other' are damaged" in found["damaged"]["other"]["error"]
     assert "are damaged" in ocelog("sweep", "other", code=2).err
     measured = ocelog("coverage", "--measure", code=2)
     assert "prod" in measured.out
@@ -219,11 +219,11 @@ def test_an_account_that_lost_access_closes_nothing_until_a_person_says_so(tenan
         tenant("remove", type="findings", id=each["id"])
     for _ in range(2):
         found = swept(ocelog, code=2)["Wiz.VulnerabilityFinding"]
-        assert (found["missing"], found["inferred closed"]) == (25, 0)
+        assert (found["missing"], found["inferred_closed"]) == (25, 0)
     told = ocelog("status", code=1).out
     assert "SOURCE_PERMISSIONS_CHECKS" in told
     assert "ocelog sweep prod --accept" in told
     assert state(ocelog, "wiz_vulnerability_finding", gone[0]["id"])["status"] == "OPEN"
     accepted = ocelog("sweep", "prod", "--accept", "--json").json["streams"]
-    assert {row["log type"]: row["inferred closed"] for row in accepted}["Wiz.VulnerabilityFinding"] == 25
+    assert {row["log_type"]: row["inferred_closed"] for row in accepted}["Wiz.VulnerabilityFinding"] == 25
     assert "SOURCE_PERMISSIONS_CHECKS" not in ocelog("status", code=None).out

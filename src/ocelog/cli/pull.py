@@ -1,6 +1,5 @@
 """`ocelog pull`: read what is due, publish it, and end."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -72,16 +71,7 @@ def command(
                 left = {*pulled.troubles, *pulled.unasked, *(each.stream for each in pulled.waiting)}
                 bars.finish(stream for stream in streams if stream.key not in left)
         _tell(bars, streams, pulled, stop, json=json)
-    finish(3 if stop() else pulled.exit_code, at_once=pulled.left_behind)
-
-
-def finish(code: int, *, at_once: bool) -> None:
-    """Exit; `at_once` if threads are left behind, which would keep the process alive."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if at_once:
-        os._exit(code)
-    raise typer.Exit(code)
+    raise typer.Exit(3 if stop() else pulled.exit_code)
 
 
 def _stretch(since: str | None, until: str | None) -> TimeRange | None:
@@ -97,7 +87,7 @@ def _stretch(since: str | None, until: str | None) -> TimeRange | None:
 
 
 def _tell(bars: Progress, streams: Sequence[Stream], pulled: Pulled, stop: Stop, *, json: bool) -> None:
-    rows = [bars.summary(stream) | _error(stream, pulled) for stream in streams]
+    rows = [bars.summary(stream) | show.error(pulled.troubles.get(stream.key)) for stream in streams]
     if json:
         show.as_json(_whole(rows, pulled) | {"exit": 3 if stop() else pulled.exit_code})
     else:
@@ -151,19 +141,13 @@ def _whole(rows: Sequence[dict[str, Any]], pulled: Pulled) -> dict[str, Any]:
         }
         for left in pulled.waiting
     ]
-    damaged = {source_id: str(error) for source_id, error in pulled.damaged.items()}
     return {
         "streams": rows,
         "left": pulled.left,
         "waiting": waiting,
         "lacking": pulled.lacking,
-        "damaged": damaged,
-        "publishing": None if pulled.publishing is None else str(pulled.publishing),
-        "failed": {loop: str(error) for loop, error in pulled.failed.items()},
+        "damaged": {source_id: show.error(error) for source_id, error in pulled.damaged.items()},
+        "publishing": show.error(pulled.publishing),
+        "failed": {loop: show.error(error) for loop, error in pulled.failed.items()},
         "lost": list(pulled.lost),
     }
-
-
-def _error(stream: Stream, pulled: Pulled) -> dict[str, str | None]:
-    error = pulled.troubles.get(stream.key)
-    return {"error": None, "error_code": None} if error is None else {"error": str(error), "error_code": error.code}

@@ -16,6 +16,7 @@ import typer
 from ocelog.cli.output import in_utf8
 from ocelog.cli.pager import paging
 from ocelog.cli.typed import as_typed, values_as_typed
+from ocelog.errors import OcelogError
 
 _PAGE = 120
 """Columns of what is printed if no terminal says how many it has."""
@@ -50,6 +51,11 @@ def as_json(value: object) -> None:
     in_utf8()
     text = json_format.dumps(values_as_typed(value), indent=2, ensure_ascii=False, default=str)
     typer.echo("\n".join(map(harmless_json, text.split("\n"))) if sys.stdout.isatty() else text)
+
+
+def error(found: OcelogError | None) -> dict[str, str | None]:
+    """Return what JSON says of an error: its text and its code."""
+    return {"error": None if found is None else str(found), "error_code": None if found is None else found.code}
 
 
 def table(rows: Sequence[Mapping[str, Any]], *, whole_lines: bool = False, paged: bool = False) -> None:

@@ -12,7 +12,6 @@ from ocelog.app.selection import select_streams
 from ocelog.app.sweep import SweepResult, Swept, sweep, waiting_slices
 from ocelog.cli import completion, logs, show
 from ocelog.cli.progress import progress
-from ocelog.cli.pull import finish
 from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop
 from ocelog.installation.opening import opened
@@ -63,7 +62,7 @@ def command(
         swept = sweep(assembly, streams, damaged=damaged, accept=accept, stop=stop, begins=begins)
         bars.finish(stream for stream, each in zip(streams, swept.streams, strict=True) if each.done)
     _tell(streams, swept, json=json)
-    finish(swept.exit_code, at_once=False)
+    raise typer.Exit(swept.exit_code)
 
 
 def _tell(streams: Sequence[Stream], swept: SweepResult, *, json: bool) -> None:
@@ -72,8 +71,8 @@ def _tell(streams: Sequence[Stream], swept: SweepResult, *, json: bool) -> None:
         show.as_json(
             {
                 "streams": rows,
-                "damaged": {key: str(error) for key, error in swept.damaged.items()},
-                "publishing": None if swept.publishing is None else str(swept.publishing),
+                "damaged": {key: show.error(error) for key, error in swept.damaged.items()},
+                "publishing": show.error(swept.publishing),
                 "lost": list(swept.lost),
                 "exit": swept.exit_code,
             }
@@ -81,15 +80,13 @@ def _tell(streams: Sequence[Stream], swept: SweepResult, *, json: bool) -> None:
     else:
         # When it ended is a moment ago; the instant would not fit beside the rest.
         shown = [row | {"ended": row["ended"] != "no"} for row in rows]
-        heads = {"inferred closed": "closed"}
-        show.table(
-            [{heads.get(name, name): row[name] for name in row if name not in {"error", "note"}} for row in shown]
-        )
+        heads, told_below = {"inferred_closed": "closed"}, {"error", "error_code", "note"}
+        show.table([{heads.get(name, name): row[name] for name in row if name not in told_below} for row in shown])
         for source_id, error in swept.damaged.items():
             show.remark(f"{source_id}: {show.harmless(str(error))}")
         for row in rows:
             for remark in filter(None, (row["error"], row["note"])):
-                show.remark(f"{row['source']} {row['log type']}: {show.harmless(str(remark))}")
+                show.remark(f"{row['source']} {row['log_type']}: {show.harmless(str(remark))}")
         if swept.publishing is not None:
             show.remark(f"Publishing: {show.harmless(str(swept.publishing))}")
         for line in swept.lost:
@@ -102,14 +99,14 @@ def _row(stream: Stream, swept: Swept) -> dict[str, Any]:
     sweep = swept.sweep
     return {
         "source": stream.row.name,
-        "log type": stream.kind.log_type,
+        "log_type": stream.kind.log_type,
         "ended": _ended(sweep) if swept.done else "no",
         "complete": None if sweep is None else sweep.complete,
         "seen": None if sweep is None else sweep.seen,
         "missing": None if sweep is None else sweep.missing,
-        "inferred closed": None if sweep is None else sweep.inferred,
+        "inferred_closed": None if sweep is None else sweep.inferred,
         "note": None if sweep is None else sweep.note,
-        "error": None if swept.error is None else str(swept.error),
+        **show.error(swept.error),
     }
 
 
