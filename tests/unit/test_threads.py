@@ -1,0 +1,39 @@
+"""How the end of a job is noticed: by whoever waits for that job, and by whoever waits for any, each once."""
+
+from collections.abc import Callable
+from threading import Event
+
+from ocelog.dispatch.threads import Threads
+
+PATIENCE = 60.0
+
+
+def job() -> tuple[Callable[[], None], Callable[[], None]]:
+    """Return a job, and what lets it end."""
+    may_end = Event()
+
+    def wait() -> None:
+        may_end.wait()
+
+    return wait, may_end.set
+
+
+def test_who_waits_for_one_job_takes_its_end_from_nobody() -> None:
+    threads, (waits, end) = Threads(), job()
+    assert threads.start_once("one", waits)
+    assert not threads.start_once("one", waits)
+    assert not threads.wait_for("one", 0.0)
+    end()
+    assert threads.wait_for("one", PATIENCE)
+    assert threads.wait(0.0), "the end of the job was taken"
+    assert not threads.wait(0.0), "it was told twice"
+
+
+def test_the_end_of_another_job_is_not_waited_for() -> None:
+    threads, (waits, end) = Threads(), job()
+    threads.start(waits)
+    assert threads.wait_for("one", PATIENCE)
+    assert threads.others_than("one")
+    end()
+    assert threads.wait(PATIENCE)
+    assert not threads.others_than("one")
