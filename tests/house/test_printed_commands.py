@@ -33,13 +33,14 @@ def _text(node: ast.expr) -> str:
 
 def _texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Yield the texts of a module but its docstrings, f-strings as one."""
-    inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+    nodes = list(ast.walk(tree))
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
-    alone = {id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented) and _is_text(node)}  # type: ignore[attr-defined] # found by _is_text
-    for node in ast.walk(tree):
+    apart = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+    apart |= {id(node.body[0].value) for node in nodes if isinstance(node, documented) and _is_text(node)}  # type: ignore[attr-defined] # found by _is_text
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             yield node.lineno, _text(node)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not {id(node)} & (inner | alone):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in apart:
             yield node.lineno, node.value
 
 
