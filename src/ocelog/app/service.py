@@ -21,14 +21,12 @@ from ocelog.app.pulling import PullLoop
 from ocelog.app.status import lost_lines
 from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.heap import Heap
-from ocelog.dispatch.threads import Stop, Threads
+from ocelog.dispatch.threads import STOP_WITHIN, Stop, Threads
 from ocelog.errors import ConfigError, OcelogError, TransientError
 from ocelog.installation import config
 from ocelog.model import SliceState, table_name
 from ocelog.pull.stream import Stream
 
-STOP_WITHIN = timedelta(seconds=2.5)
-"""What has not ended by then is left behind; it is safe to kill."""
 PATIENCE = timedelta(seconds=10)
 """A pull waits so long for slices to be tried again, and leaves those that must wait longer to the next one."""
 TICK = 0.5
@@ -116,7 +114,6 @@ class Service:
     loops: list[Loop] = field(init=False)
     """All that it keeps doing. A new loop is one more entry."""
     _work: Work = field(init=False)
-    _failed: Exception | None = None
 
     def __post_init__(self) -> None:
         self.assembly.take_over()
@@ -263,22 +260,7 @@ class Service:
             self._wait(TICK)
 
     def _in_a_thread(self, job: Callable[[], None]) -> None:
-        """Run `job` until it ends or is asked to, and raise what it raised.
-
-        The main thread must hear signals, so nothing that may hang is done in it, the ledger included.
-        """
-
-        def guarded() -> None:
-            try:
-                job()
-            except Exception as error:  # noqa: BLE001 - raised below
-                self._failed = error
-
-        self.threads.start_once(_MAIN, guarded)
-        while not self.threads.wait_for(_MAIN, _GLANCE) and not self.stop():
-            pass
-        if self._failed is not None and not self.stop():
-            raise self._failed
+        self.threads.run(_MAIN, job, self.stop)
 
     def _wait(self, seconds: float) -> None:
         """Wait until a job has ended, or for so long."""

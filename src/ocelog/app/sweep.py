@@ -13,8 +13,9 @@ from ocelog.app.coverage import measure_each, to_measure
 from ocelog.app.service import Service
 from ocelog.app.status import lost_lines
 from ocelog.app.sweep_stages import advance
+from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.heap import Heap
-from ocelog.dispatch.threads import Stop
+from ocelog.dispatch.threads import STOP_WITHIN, Stop, Threads
 from ocelog.errors import ConfigError, HaltError, LostFenceError, OcelogError, OperatorError, TransientError
 from ocelog.installation.home_lock import held, holder
 from ocelog.installation.opening import Installation
@@ -100,8 +101,37 @@ def sweep(
     """Sweep `streams` from start to end, publish what landed, and measure; with a service running, wait until it has.
 
     `accept`: records that vanished all at once are really gone. `begins` hears, before the work, whether the service
-    does it. Raises HomeError if another command holds the home, and what the ledger raises.
+    does it. It is asked to stop by `stop`: what hangs then is left behind. Raises HomeError if another command holds
+    the home, and what the ledger raises.
     """
+    found = dict[StreamKey, Swept]()
+    ended = list[SweepResult]()
+    threads = Threads()
+    threads.run(
+        "sweep",
+        lambda: ended.append(
+            _sweep(assembly, streams, found, damaged=damaged, accept=accept, stop=stop, begins=begins)
+        ),
+        stop,
+    )
+    threads.join(STOP_WITHIN)
+    if ended:
+        return ended[0]
+    # Nothing is asked of the ledger any more: it may be what hangs.
+    return SweepResult(streams=_in_order(streams, found), damaged=damaged, stopped=True)
+
+
+def _sweep(
+    assembly: Assembly,
+    streams: Sequence[Stream],
+    found: dict[StreamKey, Swept],
+    *,
+    damaged: Mapping[str, ConfigError],
+    accept: bool,
+    stop: Stop,
+    begins: Callable[[bool], None],
+) -> SweepResult:
+    """Do so, and note in `found` how the sweep of each stream has ended as soon as it has."""
     installation = assembly.installation
     if accept:
         for stream in streams:
@@ -109,31 +139,32 @@ def sweep(
     who = holder(installation.home)
     if who is not None and who.is_service:
         begins(True)  # noqa: FBT003 - the one thing that it is told
-        found = _until_accepted(streams, stop, lambda left: _wait_for_service(installation, left, stop))
-        return SweepResult(streams=found, damaged=damaged, stopped=stop())
+        _until_accepted(streams, stop, found, lambda left: _wait_for_service(installation, left, stop, found))
+        return SweepResult(streams=_in_order(streams, found), damaged=damaged, stopped=stop())
     with held(installation.home, "ocelog sweep"):
         begins(False)  # noqa: FBT003 - likewise
         service = Service(assembly=assembly, stop=stop)
         unpublished: OcelogError | None = None
 
-        def sweep_here(left: Sequence[Stream]) -> list[Swept]:
+        def sweep_here(left: Sequence[Stream]) -> None:
             nonlocal unpublished
-            found = [_sweep_one(installation, stream, stop) for stream in left]
+            for stream in left:
+                found[stream.key] = _sweep_one(installation, stream, stop)
             if not stop():
                 unpublished = service.publish_all()
-            return found
 
-        found = _until_accepted(streams, stop, sweep_here)
-        not_measured = list[str]()
+        _until_accepted(streams, stop, found, sweep_here)
+        not_measured, lost = list[str](), tuple[str, ...]()
         if not stop():
             read = {stream.row.id for stream in streams}
             measured = to_measure(installation, [each for each in assembly.streams() if each.row.id in read])
             not_measured = list(measure_each(installation, measured))
+            lost = tuple(lost_lines(installation.ledger, {table_name(each.kind.log_type) for each in streams}))
         return SweepResult(
-            streams=found,
+            streams=_in_order(streams, found),
             damaged=damaged,
             publishing=unpublished,
-            lost=tuple(lost_lines(installation.ledger, {table_name(each.kind.log_type) for each in streams})),
+            lost=lost,
             not_measured=tuple(not_measured),
             stopped=stop(),
         )
@@ -145,17 +176,23 @@ def waiting_slices(installation: Installation, stream: Stream) -> list[Slice]:
     return installation.ledger.pulling.slices(source_id=source_id, log_type=log_type, states={SliceState.WAITING})
 
 
+def _in_order(streams: Sequence[Stream], found: Mapping[StreamKey, Swept]) -> list[Swept]:
+    return [found.get(stream.key, Swept(sweep=None, done=False)) for stream in streams]
+
+
 def _until_accepted(
-    streams: Sequence[Stream], stop: Stop, sweep: Callable[[Sequence[Stream]], list[Swept]]
-) -> list[Swept]:
+    streams: Sequence[Stream],
+    stop: Stop,
+    found: Mapping[StreamKey, Swept],
+    sweep: Callable[[Sequence[Stream]], None],
+) -> None:
     """Sweep `streams`, and again those of which not all is closed yet that a person said is gone."""
-    found = dict(zip((each.key for each in streams), sweep(streams), strict=True))
+    sweep(streams)
     for _ in range(_MOST_AGAIN):
-        left = [each for each in streams if found[each.key].accepted_yet]
+        left = [each for each in streams if each.key in found and found[each.key].accepted_yet]
         if not left or stop():
             break
-        found |= zip((each.key for each in left), sweep(left), strict=True)
-    return [found[each.key] for each in streams]
+        sweep(left)
 
 
 def _sweep_one(installation: Installation, stream: Stream, stop: Stop) -> Swept:
@@ -167,7 +204,9 @@ def _sweep_one(installation: Installation, stream: Stream, stop: Stop) -> Swept:
         return Swept(sweep=ledger.sweeps.newest(*stream.key), done=False, error=error)
 
 
-def _wait_for_service(installation: Installation, streams: Sequence[Stream], stop: Stop) -> list[Swept]:
+def _wait_for_service(
+    installation: Installation, streams: Sequence[Stream], stop: Stop, found: dict[StreamKey, Swept]
+) -> None:
     ledger = installation.ledger
     numbers = {stream.key: want_sweep(ledger, stream) for stream in streams}
 
@@ -176,12 +215,11 @@ def _wait_for_service(installation: Installation, streams: Sequence[Stream], sto
         done = newest is not None and newest.round >= numbers[stream.key] and newest.stage is Stage.DONE
         return Swept(sweep=newest, done=done)
 
-    while not stop():
-        found = [ended(stream) for stream in streams]
-        if all(each.done for each in found) or holder(installation.home) is None:
-            return found
+    while True:
+        found |= {stream.key: ended(stream) for stream in streams}
+        if all(found[stream.key].done for stream in streams) or holder(installation.home) is None or stop():
+            return
         time.sleep(_LOOK_EVERY)
-    return [ended(stream) for stream in streams]
 
 
 def want_sweep(ledger: Ledger, stream: Stream) -> int:

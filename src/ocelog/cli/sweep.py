@@ -91,6 +91,8 @@ def _tell(streams: Sequence[Stream], swept: SweepResult, *, json: bool) -> None:
             show.remark(f"Publishing: {show.harmless(str(swept.publishing))}")
         for line in swept.lost:
             show.remark(show.harmless(line))
+    if swept.stopped:
+        show.remark("Stopped. What has landed stays; the next sweep goes on from there.")
     for reason in swept.not_measured:
         show.remark(f"Coverage not measured: {show.harmless(reason)}")
 

@@ -9,6 +9,11 @@ from weakref import WeakSet
 
 Job: TypeAlias = Callable[[], None]
 
+STOP_WITHIN = timedelta(seconds=2.5)
+"""How long jobs have to end once a stop was asked for. Then they are left behind; it is safe to kill them."""
+_GLANCE = 0.1
+"""Seconds between two looks at whether a stop was asked for."""
+
 _begun = WeakSet[threading.Thread]()
 """Every thread that a job was started in."""
 
@@ -80,6 +85,25 @@ class Threads:
             self._named.add(name)
         self._begin(job, name)
         return True
+
+    def run(self, name: str, job: Job, stop: Stop) -> None:
+        """Run `job`, called `name`, until it ends or a stop is asked for; raise what it raised before that.
+
+        The main thread must hear signals: what may hang, the ledger included, is run by this.
+        """
+        failed = list[Exception]()
+
+        def guarded() -> None:
+            try:
+                job()
+            except Exception as error:  # noqa: BLE001 - raised below
+                failed.append(error)
+
+        self.start_once(name, guarded)
+        while not self.wait_for(name, _GLANCE) and not stop():
+            pass
+        if failed and not stop():
+            raise failed[0]
 
     def wait(self, seconds: float) -> bool:
         """Return when a job has ended since the last wait (True), or after `seconds`."""

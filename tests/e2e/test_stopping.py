@@ -1,0 +1,53 @@
+"""A stop is heard whatever hangs: the command ends within seconds, says so, and what has landed stays."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from commands import Ocelog, simulator
+
+WITHIN = 60.0
+"""Seconds, on a machine however busy; a command that is not stopped waits for hours."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", ["pull", "sweep"])
+def test_a_stop_is_heard_while_the_source_does_not_answer(tmp_path: Path, command: str, number: signal.Signals) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    with simulator("--audit", "0", "--issues", "20", "--findings", "0") as tenant:
+        ocelog.add(tenant, "prod", "--log-type", "issues")
+        ocelog("pull")
+    rows = ocelog.count("wiz_issues")
+    with socket.create_server(("127.0.0.1", urlsplit(tenant.api_url).port or 0)) as silent:
+        process = ocelog.start(command, "--json")
+        connection, _ = silent.accept()
+        with connection:
+            process.send_signal(number)
+            out, err = process.communicate(timeout=WITHIN)
+    assert process.returncode == 3, err
+    assert '"exit": 3' in out
+    assert "Stopped. What has landed stays" in err
+    assert "Traceback" not in err
+    assert ocelog.count("wiz_issues") == rows > 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
+def test_a_log_that_cannot_be_written_stops_no_service(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    with simulator("--audit", "0", "--issues", "20", "--findings", "0") as tenant, Path("/dev/full").open("w") as full:
+        ocelog.add(tenant, "prod", "--log-type", "issues")
+        process = subprocess.Popen([sys.executable, "-m", "ocelog", "run"], env=ocelog.environment, stderr=full)
+        deadline = time.monotonic() + WITHIN
+        while ocelog.count("wiz_issues") == 0 and process.poll() is None:
+            assert time.monotonic() < deadline
+        process.terminate()
+        assert process.wait(WITHIN) == 0
+    assert ocelog.count("wiz_issues") > 0
