@@ -3,6 +3,7 @@
 import sqlite3
 from urllib.parse import quote_plus
 
+import psycopg
 import pytest
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError
@@ -82,6 +83,13 @@ def test_what_a_server_reports_says_what_to_do(sqlstate: str, kind: type[OcelogE
 
 def test_a_server_that_is_gone_is_named() -> None:
     error = translated(_from_server(None, lost=True), SERVER)
+    assert type(error) is LedgerUnavailableError
+    assert "db.example/ledger does not answer" in str(error)
+
+
+@pytest.mark.parametrize("kind", [psycopg.OperationalError, psycopg.errors.ConnectionTimeout, psycopg.InterfaceError])
+def test_a_server_that_does_not_answer_at_all_is_named(kind: type[psycopg.Error]) -> None:
+    error = translated(DBAPIError(None, None, kind("connection timeout expired")), SERVER)
     assert type(error) is LedgerUnavailableError
     assert "db.example/ledger does not answer" in str(error)
 

@@ -96,7 +96,8 @@ def _of_postgresql(cause: BaseException | None, url: URL, place: str, *, lost: b
     if state is not None and state[:2] in _LATER_CLASSES:
         code = "disk_full" if state == "53100" else None
         return LedgerUnavailableError(f"The ledger {place}: {_LATER_CLASSES[state[:2]]} ({told}).", code=code)
-    if lost or (state is None and type(cause).__name__ in ("OperationalError", "InterfaceError")):
+    kinds = {each.__name__ for each in type(cause).__mro__}
+    if lost or (state is None and kinds & {"OperationalError", "InterfaceError"}):
         return LedgerUnavailableError(
             f"The ledger {place} does not answer: check that the server runs and that user, password and database "
             f"are right ({told})."
