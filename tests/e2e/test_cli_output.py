@@ -53,6 +53,14 @@ def test_a_full_disk_behind_stdout_is_named(ocelog: Ocelog, arguments: tuple[str
     assert "could not be written. Free some space" in err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
+def test_a_full_disk_behind_stderr_changes_no_exit_code(ocelog: Ocelog) -> None:
+    assert shell(ocelog, "2>/dev/full", "query", "SELECT 1 AS one")[:2] == (0, b'{"one": 1}\n')
+    assert shell(ocelog, "2>/dev/full", "query", "SELEKT")[0] == 2
+    assert shell(ocelog, "2>/dev/full", "no-such-command")[0] == 2
+    assert shell(ocelog, ">/dev/full 2>/dev/full", "query", "SELECT 1")[0] == 3
+
+
 @pytest.mark.parametrize("arguments", [("query", "SELECT 1"), ("status",)])
 def test_a_closed_stdout_is_named(ocelog: Ocelog, arguments: tuple[str, ...]) -> None:
     code, _, err = shell(ocelog, ">&-", *arguments)

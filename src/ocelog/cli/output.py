@@ -4,10 +4,14 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import TYPE_CHECKING
 
 from ocelog.errors import ConfigError
 from ocelog.files import disk_full
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def prepare() -> None:
@@ -17,11 +21,27 @@ def prepare() -> None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123 - as long as the process
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - as long as the process
+    own = sys.__stderr__
+    if own is not None and sys.stderr is own:
+        told = BufferedWriter(_Told(own.fileno(), "w", closefd=False))
+        sys.stderr = TextIOWrapper(told, encoding=own.encoding, line_buffering=True)
     if sys.stdout is None:
         raise ConfigError("stdout is closed: leave it open, or send it to a file or to /dev/null.")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+class _Told(FileIO):
+    """Takes what is told to people and to the log. A full disk costs that, and never the work that it is about."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if disk_full(error, "the log") is None:
+                raise
+            return memoryview(data).nbytes
 
 
 def in_utf8() -> None:
