@@ -166,6 +166,7 @@ def with_codes(text: str) -> str:
         for kind, code in kinds.items()
         for each in kind.__subclasses__()
     ]
+    rows.append((f"`{errors.OperatorError.code}`", "2", "any other", _first_line(errors.OperatorError)))
     rows += [(f"`{cause}`", "", "the cause of one of these", meaning) for cause, meaning in errors.CAUSES.items()]
     before, rest = text.split(CODES_BEGIN)
     _, after = rest.split(CODES_END)
