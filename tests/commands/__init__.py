@@ -72,13 +72,13 @@ class Done:
 def fork_server() -> Forks:
     """Return the process that forks, begun by the first that needs it."""
     found = _commands()
-    found.children = sandboxed.line() if sandboxed.are_forked() else None
+    found.children = sandboxed.descriptor() if sandboxed.are_forked() else None
     return found
 
 
 @cache
 def _commands() -> Forks:
-    return Forks(inherited=[sandboxed.line()])
+    return Forks(inherited=[sandboxed.descriptor()])
 
 
 @cache

@@ -101,10 +101,10 @@ class Forks:
                 reader.start()
             with suppress(BrokenPipeError), os.fdopen(our_in, "w", encoding="utf-8") as writer:
                 writer.write(stdin)
-            pid = int(ours.recv(_LONGEST) or _gone())
+            pid = int(ours.recv(_LONGEST) or gone())
             ours.settimeout(timeout)
             try:
-                code = int(ours.recv(_LONGEST) or _gone())
+                code = int(ours.recv(_LONGEST) or gone())
             except TimeoutError:
                 os.kill(pid, signal.SIGKILL)
                 raise subprocess.TimeoutExpired(["ocelog", *arguments], timeout) from None
@@ -134,7 +134,7 @@ class Forks:
                 socket.send_fds(self.line, [asked], [nothing.fileno(), out, nothing.fileno(), status.fileno()])
             status.close()
             os.close(out)
-            pid = int(ours.recv(_LONGEST) or _gone())
+            pid = int(ours.recv(_LONGEST) or gone())
             try:
                 yield printed
             finally:
@@ -154,7 +154,7 @@ class Forks:
             socket.send_fds(self.line, [asked], [nothing.fileno(), follower, follower, status.fileno()])
             status.close()
             os.close(follower)
-            pid = int(ours.recv(_LONGEST) or _gone())
+            pid = int(ours.recv(_LONGEST) or gone())
             ours.settimeout(timeout)
             found = bytearray()
             # Linux ends a terminal that nobody has open any more with an error.
@@ -162,7 +162,7 @@ class Forks:
                 while piece := shown.read(65536):
                     found += piece
             try:
-                code = int(ours.recv(_LONGEST) or _gone())
+                code = int(ours.recv(_LONGEST) or gone())
             except TimeoutError:
                 os.kill(pid, signal.SIGKILL)
                 raise subprocess.TimeoutExpired(["ocelog", *arguments], timeout) from None
@@ -175,7 +175,7 @@ def _early(environment: Mapping[str, str]) -> dict[str, str]:
     return _OF_LIBRARIES | found
 
 
-def _gone() -> NoReturn:
+def gone() -> NoReturn:
     raise ChildProcessError("The process that forks commands is gone; what it said is on this process's stderr.")
 
 

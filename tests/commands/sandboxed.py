@@ -16,7 +16,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from commands.forks import Forks
+from commands.forks import Forks, gone
 from ocelog.sandbox import child
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def fork_children(patch: "pytest.MonkeyPatch") -> None:
     patch.setattr("ocelog.sandbox.child.subprocess", _forking(_forks().line))
 
 
-def line() -> int:
-    """Return the line to the process that forks."""
+def descriptor() -> int:
+    """Return the descriptor of the line to the process that forks."""
     return _forks().line.fileno()
 
 
@@ -78,7 +78,7 @@ class _Child:
         finally:
             for each in theirs:
                 os.close(each)
-        self.pid = int(self._status.recv(_LONGEST))
+        self.pid = int(self._status.recv(_LONGEST) or gone())
 
     def poll(self) -> int | None:
         return self._ended(socket.MSG_DONTWAIT)
@@ -96,6 +96,6 @@ class _Child:
     def _ended(self, flags: int) -> int | None:
         if self.returncode is None:
             with suppress(BlockingIOError):
-                self.returncode = int(self._status.recv(_LONGEST, flags))
+                self.returncode = int(self._status.recv(_LONGEST, flags) or gone())
                 self._status.close()
         return self.returncode

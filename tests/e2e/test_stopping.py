@@ -27,10 +27,13 @@ def test_a_stop_is_heard_while_the_source_does_not_answer(tmp_path: Path, comman
     rows = ocelog.count("wiz_issues")
     with socket.create_server(("127.0.0.1", urlsplit(tenant.api_url).port or 0)) as silent:
         process = ocelog.start(command, "--json")
-        connection, _ = silent.accept()
-        with connection:
-            process.send_signal(number)
-            out, err = process.communicate(timeout=WITHIN)
+        try:
+            connection, _ = silent.accept()
+            with connection:
+                process.send_signal(number)
+                out, err = process.communicate(timeout=WITHIN)
+        finally:
+            process.kill()
     assert process.returncode == 3, err
     assert '"exit": 3' in out
     assert "Stopped. What has landed stays" in err
@@ -45,9 +48,12 @@ def test_a_log_that_cannot_be_written_stops_no_service(tmp_path: Path) -> None:
     with simulator("--audit", "0", "--issues", "20", "--findings", "0") as tenant, Path("/dev/full").open("w") as full:
         ocelog.add(tenant, "prod", "--log-type", "issues")
         process = subprocess.Popen([sys.executable, "-m", "ocelog", "run"], env=ocelog.environment, stderr=full)
-        deadline = time.monotonic() + WITHIN
-        while ocelog.count("wiz_issues") == 0 and process.poll() is None:
-            assert time.monotonic() < deadline
-        process.terminate()
-        assert process.wait(WITHIN) == 0
+        try:
+            deadline = time.monotonic() + WITHIN
+            while ocelog.count("wiz_issues") == 0 and process.poll() is None:
+                assert time.monotonic() < deadline
+            process.terminate()
+            assert process.wait(WITHIN) == 0
+        finally:
+            process.kill()
     assert ocelog.count("wiz_issues") > 0

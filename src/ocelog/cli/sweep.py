@@ -44,7 +44,7 @@ def command(
     before found with any status are marked as inferred_closed. If `ocelog run` is running, it does the work, within the
     share of the rate that sweeps may use; otherwise this command does, at the whole rate.
     """
-    stop = Stop()
+    stop, left_to_service = Stop(), False
     with_bars = sys.stderr.isatty()
     with opened() as installation, listening(stop), progress(quiet=json) as bars:
         logs.configure(installation.settings, quiet=json or with_bars)
@@ -52,6 +52,8 @@ def command(
         streams, damaged = select_streams(assembly, [source] if source else [], log_type or [], swept=True)
 
         def begins(by_service: bool) -> None:  # noqa: FBT001 - as it is called
+            nonlocal left_to_service
+            left_to_service = by_service
             if by_service:
                 show.remark(
                     "`ocelog run` is running: it sweeps at its next poll. This waits for it; Ctrl-C does not stop it."
@@ -62,6 +64,9 @@ def command(
         swept = sweep(assembly, streams, damaged=damaged, accept=accept, stop=stop, begins=begins)
         bars.finish(stream for stream, each in zip(streams, swept.streams, strict=True) if each.done)
     _tell(streams, swept, json=json)
+    if swept.stopped:
+        goes_on = "`ocelog run` goes on with the sweep." if left_to_service else "The next sweep goes on from there."
+        show.remark(f"Stopped. What has landed stays. {goes_on}")
     raise typer.Exit(swept.exit_code)
 
 
@@ -91,8 +96,6 @@ def _tell(streams: Sequence[Stream], swept: SweepResult, *, json: bool) -> None:
             show.remark(f"Publishing: {show.harmless(str(swept.publishing))}")
         for line in swept.lost:
             show.remark(show.harmless(line))
-    if swept.stopped:
-        show.remark("Stopped. What has landed stays; the next sweep goes on from there.")
     for reason in swept.not_measured:
         show.remark(f"Coverage not measured: {show.harmless(reason)}")
 

@@ -89,7 +89,7 @@ class Threads:
     def run(self, name: str, job: Job, stop: Stop) -> None:
         """Run `job`, called `name`, until it ends or a stop is asked for; raise what it raised before that.
 
-        The main thread must hear signals: what may hang, the ledger included, is run by this.
+        The main thread must hear signals, so it runs by this whatever may hang, the ledger included.
         """
         failed = list[Exception]()
 

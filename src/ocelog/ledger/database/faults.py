@@ -96,6 +96,7 @@ def _of_postgresql(cause: BaseException | None, url: URL, place: str, *, lost: b
     if state is not None and state[:2] in _LATER_CLASSES:
         code = "disk_full" if state == "53100" else None
         return LedgerUnavailableError(f"The ledger {place}: {_LATER_CLASSES[state[:2]]} ({told}).", code=code)
+    # By name: psycopg need not be installed. An error of a connection is a kind of one of these.
     kinds = {each.__name__ for each in type(cause).__mro__}
     if lost or (state is None and kinds & {"OperationalError", "InterfaceError"}):
         return LedgerUnavailableError(
