@@ -41,6 +41,29 @@ def test_a_stop_is_heard_while_the_source_does_not_answer(tmp_path: Path, comman
     assert ocelog.count("wiz_issues") == rows > 0
 
 
+def test_a_sweep_that_is_left_to_the_service_says_who_goes_on_with_it(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    with simulator("--audit", "0", "--issues", "20", "--findings", "0") as tenant:
+        ocelog.add(tenant, "prod", "--log-type", "issues")
+        ocelog("pull")
+    with socket.create_server(("127.0.0.1", urlsplit(tenant.api_url).port or 0)) as silent:
+        service, waiting = ocelog.start("run"), None
+        try:
+            silent.accept()[0].close()
+            waiting = ocelog.start("sweep")
+            assert waiting.stderr is not None
+            assert "is running: it sweeps at its next poll" in waiting.stderr.readline()
+            waiting.send_signal(signal.SIGINT)
+            _, err = waiting.communicate(timeout=WITHIN)
+        finally:
+            for process in filter(None, (service, waiting)):
+                process.kill()
+                process.communicate()
+    assert waiting.returncode == 3
+    assert "Stopped. What has landed stays. `ocelog run` goes on with the sweep." in " ".join(err.split())
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
 def test_a_log_that_cannot_be_written_stops_no_service(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
