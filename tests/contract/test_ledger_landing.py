@@ -177,6 +177,16 @@ def test_a_landing_adds_to_the_figures_of_its_stream(ledger: Ledger) -> None:
     assert ledger.pulling.streams()[0].refused == frozenset()
 
 
+def test_the_latest_observation_of_a_source_is_that_of_any_landing(ledger: Ledger) -> None:
+    held = taken(ledger)
+    assert ledger.sources.observed_us("acme") == 0
+    ledger.pulling.land(landing(held, tally=Tally(observed_us=70)))
+    ledger.pulling.land(landing(held, None, None, tally=Tally(observed_us=60)))
+    ledger.pulling.land(landing(held, None, None, tally=Tally()))
+    assert ledger.sources.observed_us("acme") == 70
+    assert ledger.sources.observed_us("other") == 0
+
+
 def test_a_source_that_invents_field_names_does_not_fill_the_ledger(ledger: Ledger) -> None:
     held = taken(ledger)
     for start in (0, 400):

@@ -156,7 +156,9 @@ class Simulation:
     def source(self) -> WorldSource:
         """Return the API as a new process sees it."""
         boot = self.world.now - self.rng.randrange(0, 10**12)
-        source = WorldSource(self.world, ApiClock(lambda: (self.world.now - boot) / 1_000_000), self.pause)
+        stamped_us = self.ledger.sources.observed_us(SOURCE)
+        clock = ApiClock(lambda: (self.world.now - boot) / 1_000_000, stamped_us=stamped_us)
+        source = WorldSource(self.world, clock, self.pause)
         source.prime()
         return source
 

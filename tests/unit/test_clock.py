@@ -111,3 +111,23 @@ def test_one_late_answer_does_not_move_the_median() -> None:
     clock = started(hand)
     assert clock.hear(NOON - timedelta(seconds=40), hand())
     assert clock.now() == NOON
+
+
+def test_stamps_go_on_after_those_of_the_process_before() -> None:
+    hand = Hand()
+    before = to_us(NOON) + 900_000
+    clock = ApiClock(hand, stamped_us=before)
+    for _ in range(3):
+        # The same second, cut to its beginning.
+        clock.hear(NOON, hand())
+    assert (clock.stamp(), clock.stamp()) == (before + 1, before + 2)
+    hand.seconds += 5
+    assert clock.stamp() == to_us(NOON + timedelta(seconds=5))
+
+
+def test_stamps_of_a_process_that_was_lied_to_hold_nobody_up() -> None:
+    hand = Hand()
+    clock = ApiClock(hand, stamped_us=to_us(NOON + timedelta(hours=2)))
+    for _ in range(3):
+        clock.hear(NOON, hand())
+    assert clock.stamp() == to_us(NOON)

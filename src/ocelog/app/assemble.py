@@ -105,10 +105,11 @@ class Assembly:
         try:
             settings, product, read = source_settings(row), SOURCES[row.kind], stream_settings(row)
             # The clock stays when settings change: what it stamps must grow for as long as this process lives.
-            clock = self._clocks.setdefault(row.id, ApiClock())
+            if row.id not in self._clocks:
+                self._clocks[row.id] = ApiClock(stamped_us=self.installation.ledger.sources.observed_us(row.id))
             connector = self._connectors.setdefault(row.kind, product.connector())
             vault = self.installation.vault
-            source = connector.connect(row.id, settings, lambda: vault().get(row.id, SECRET_NAME), clock)
+            source = connector.connect(row.id, settings, lambda: vault().get(row.id, SECRET_NAME), self._clocks[row.id])
         except ConfigError as error:
             self.damaged[row.id] = error
             log.error("source left out", source=row.name, error=type(error).__name__, reason=str(error))  # noqa: TRY400 - told, not traced

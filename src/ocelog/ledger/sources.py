@@ -5,7 +5,21 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, Insert, RowMapping, Select, Text, Update, cast, delete, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Insert,
+    RowMapping,
+    Select,
+    Text,
+    Update,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from ocelog.errors import ConfigError
@@ -88,6 +102,13 @@ class SourceLedger:
         """Say how a secret is kept; None: there is none. Never the secret."""
         with self._database.read() as tx:
             return vault.kept(tx, source_id, name)
+
+    def observed_us(self, source_id: str) -> int:
+        """Return when the last answer that landed was asked for, in microseconds by the source's clock; 0: none has."""
+        with self._database.read() as tx:
+            stream = tables.streams.c
+            last = tx.execute(select(func.max(stream.observed_us)).where(stream.source_id == source_id)).scalar()
+            return last or 0
 
     def secret_marks(self) -> dict[str, str]:
         """Return, by source id, what changes whenever a secret of it does. Never the secret."""

@@ -94,6 +94,7 @@ streams = Table(
     Column("total_off_since_us", BigInteger),
     Column("trouble_code", Text),
     Column("replayed", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("observed_us", BigInteger),
 )
 
 slices = Table(

@@ -14,6 +14,8 @@ _NEEDED = 3
 """So many differences must agree before they are believed."""
 _AGREE = timedelta(seconds=5) // timedelta(microseconds=1)
 _OFF = timedelta(seconds=60) // timedelta(microseconds=1)
+_BEHIND = timedelta(seconds=2) // timedelta(microseconds=1)
+"""So far two clocks of one API can be apart: the second that each `Date` is cut by, and as much for the network."""
 
 
 class ApiClock:
@@ -23,16 +25,19 @@ class ApiClock:
     than the network's jitter. It never steps back, except when three answers in a row agree that it was wrong by over a
     minute: a clock that stood still until the API had caught up with a lie would ask for nothing for as long.
     Thread-safe.
+
+    `stamped_us` is the last stamp that the process before this one used, in microseconds: stamps go on after it, for
+    clocks of two processes are up to a second apart, and what is seen later must sort later.
     """
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic, *, stamped_us: int = 0) -> None:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._differences: deque[int] = deque(maxlen=5)
         self._strangers: deque[int] = deque(maxlen=_NEEDED)
         self._started = False
         self._last_now = 0
-        self._last_stamp = 0
+        self._last_stamp = stamped_us
 
     @property
     def started(self) -> bool:
@@ -89,6 +94,9 @@ class ApiClock:
             return False
         self._differences = deque(self._strangers, maxlen=5)
         self._strangers.clear()
-        self._last_now = self._last_stamp = 0
+        self._last_now = 0
         self._started = True
+        if self._last_stamp > self._now() + _BEHIND:
+            # It came from a clock that was lied to.
+            self._last_stamp = 0
         return True

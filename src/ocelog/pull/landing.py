@@ -142,6 +142,7 @@ class Lander:
                 rejections=len(found.rejections),
                 unknown_fields=shaped.unknown_fields,
                 last_event_us=shaped.last_event_us,
+                observed_us=page.asked_us,
                 refused=page.refused,
             ),
         )

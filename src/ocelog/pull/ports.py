@@ -207,6 +207,8 @@ class Tally:
     rejections: int = 0
     unknown_fields: Mapping[str, int] = field(default_factory=dict)
     last_event_us: int | None = None
+    observed_us: int | None = None
+    """When the answer was asked for, by the source's clock; None: no answer in this landing."""
     refused: frozenset[str] | None = None
     """Fields that the last answer could not be asked for; None: no answer in this landing."""
 

@@ -139,6 +139,8 @@ def _count(tx: Connection, landing: Landing, stream: RowMapping, now_us: int) ->
         "last_event_us": max(latest, default=None),
         "last_success_us": now_us,
     }
+    if tally.observed_us is not None:
+        values["observed_us"] = max(stream["observed_us"] or 0, tally.observed_us)
     if tally.unknown_fields:
         values["unknown_fields"] = _summed(stream["unknown_fields"], tally.unknown_fields)
     if tally.refused is not None:
