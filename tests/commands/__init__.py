@@ -69,16 +69,10 @@ class Done:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+@cache
 def fork_server() -> Forks:
     """Return the process that forks, begun by the first that needs it."""
-    found = _commands()
-    found.children = sandboxed.descriptor() if sandboxed.are_forked() else None
-    return found
-
-
-@cache
-def _commands() -> Forks:
-    return Forks(inherited=[sandboxed.descriptor()])
+    return Forks(children=sandboxed.descriptor())
 
 
 @cache
@@ -86,21 +80,9 @@ def _simulators() -> Forks:
     return Forks("wizsim")
 
 
-def run(
-    arguments: Sequence[str], environment: Mapping[str, str], stdin: str = ""
-) -> "subprocess.CompletedProcess[str]":
-    """Run `ocelog` to its end."""
-    if sys.platform == "linux" and fork_server().fit(environment):
-        return fork_server().run(arguments, environment=environment, stdin=stdin, timeout=PATIENCE)
-    return subprocess.run(
-        [sys.executable, "-m", "ocelog", *arguments],
-        env=environment,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+def _is_forked(environment: Mapping[str, str]) -> bool:
+    """Tell whether a command is a fork under `environment`, in the test that runs."""
+    return sys.platform == "linux" and sandboxed.are_forked() and fork_server().fit(environment)
 
 
 class Ocelog:
@@ -122,7 +104,31 @@ class Ocelog:
 
     def __call__(self, *arguments: str, stdin: str = "", code: int | None = 0) -> Done:
         """Run a command to its end; it must exit with `code` (None: with any)."""
-        done = run(arguments, self.environment, stdin=stdin)
+        return self._run(arguments, ("-m", "ocelog"), stdin=stdin, code=code, without_privileges=False)
+
+    def _run(
+        self, arguments: Sequence[str], start: Sequence[str], *, stdin: str, code: int | None, without_privileges: bool
+    ) -> Done:
+        """Run a command, by `start` if it is a whole process."""
+        done: subprocess.CompletedProcess[str]
+        if _is_forked(self.environment):
+            done = fork_server().run(
+                arguments,
+                environment=self.environment,
+                stdin=stdin,
+                timeout=PATIENCE,
+                without_privileges=without_privileges,
+            )
+        else:
+            done = subprocess.run(
+                [sys.executable, *start, *arguments],
+                env=self.environment,
+                input=stdin,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+            )
         assert "Traceback" not in done.stderr, done.stderr
         assert code is None or done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)
@@ -141,14 +147,9 @@ class Ocelog:
 
     def without_privileges(self, *arguments: str, code: int | None = 0) -> Done:
         """Run a command so that the modes of files hold for it, even if we are root."""
-        start = ("-c", _WITHOUT_PRIVILEGES) if os.geteuid() == 0 else ("-m", "ocelog")
-        command = [sys.executable, *start, *arguments]
-        done = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        assert code is None or done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+        root = os.geteuid() == 0
+        start = ("-c", _WITHOUT_PRIVILEGES) if root else ("-m", "ocelog")
+        return self._run(arguments, start, stdin="", code=code, without_privileges=root)
 
     def _belongs_to(self, user: int) -> None:
         for path in (self.home, *self.home.rglob("*")):

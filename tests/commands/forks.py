@@ -1,11 +1,12 @@
 """Runs commands as forks of one process that has imported what they all need.
 
 Imports are most of what a short command costs. A fork is a process like any other, with pipes, an environment, a folder
-and an exit code of its own; only the imports are shared, and not undone at its end. Commands that are sent signals, or
-belong to another user, are started as a person starts them: see `Ocelog.start` and `Ocelog.as_reader`.
+and an exit code of its own; only the imports are shared, and not undone at its end. Tests marked `whole_processes` have
+their commands started as a person starts them.
 """
 
 import atexit
+import ctypes
 import gc
 import json
 import os
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, NoReturn, TextIO
+from typing import Literal, NoReturn, Self, TextIO
 
 import ocelog
 
@@ -49,9 +50,9 @@ class Forks:
     """The process that forks, for whoever wants `ocelog` run, or `wizsim`, or a child of the sandbox."""
 
     def __init__(
-        self, program: Literal["ocelog", "wizsim", "sandboxed"] = "ocelog", inherited: Sequence[int] = ()
+        self, program: Literal["ocelog", "wizsim", "sandboxed"] = "ocelog", children: int | None = None
     ) -> None:
-        """Begin it, and let its forks have the files `inherited`."""
+        """Begin it; its forks may have their sandboxed children forked over the line `children`."""
         self.line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -59,11 +60,10 @@ class Forks:
                 env=os.environ | _OF_LIBRARIES,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno(), *inherited],
+                pass_fds=[theirs.fileno(), *(() if children is None else [children])],
             )
         self._early = _early(os.environ)
-        self.children: int | None = None
-        """The inherited line over which commands fork their sandboxed children; None: they begin them."""
+        self._children = children
         atexit.register(self._end)
 
     def _end(self) -> None:
@@ -74,99 +74,202 @@ class Forks:
         """Tell whether a fork runs under `environment` as a process that was begun with it does."""
         return _early(environment) == self._early
 
-    def run(
-        self, arguments: Sequence[str], *, environment: Mapping[str, str], stdin: str, timeout: float
-    ) -> "subprocess.CompletedProcess[str]":
-        """Run `ocelog` with `arguments` to its end. Raises TimeoutExpired, and kills it, after `timeout` seconds."""
-        asked = self._asked(arguments, environment, Path.cwd())
-        with ExitStack() as stack:
-            given, our_in = os.pipe()
+    def start(
+        self,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        stdin: bool = False,
+        children: bool = False,
+        without_privileges: bool = False,
+    ) -> "Fork":
+        """Begin `ocelog` with `arguments` in pipes, without stdin unless wanted.
+
+        With `children`, it has its sandboxed children forked; `without_privileges`, it has no right that only root has.
+        """
+        with ExitStack() as theirs, ExitStack() as stack:
             our_out, out = os.pipe()
             our_err, err = os.pipe()
-            ours, status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            stack.enter_context(ours)
-            try:
-                socket.send_fds(self.line, [asked], [given, out, err, status.fileno()])
-            finally:
-                status.close()
-                for each in (given, out, err):
-                    os.close(each)
-            heard = [stack.enter_context(os.fdopen(each, encoding="utf-8")) for each in (our_out, our_err)]
-            said = ["", ""]
-            readers = [
-                threading.Thread(target=lambda at=at: said.__setitem__(at, heard[at].read()), daemon=True)
-                for at in range(2)
-            ]
-            for reader in readers:
-                reader.start()
-            with suppress(BrokenPipeError), os.fdopen(our_in, "w", encoding="utf-8") as writer:
-                writer.write(stdin)
-            pid = int(ours.recv(_LONGEST) or gone())
-            ours.settimeout(timeout)
-            try:
-                code = int(ours.recv(_LONGEST) or gone())
-            except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(["ocelog", *arguments], timeout) from None
-            for reader in readers:
-                reader.join()
-        return subprocess.CompletedProcess(["ocelog", *arguments], code, *said)
+            given, our_in = os.pipe() if stdin else (os.open(os.devnull, os.O_RDONLY), None)
+            for each in (given, out, err):
+                theirs.callback(os.close, each)
+            stdout, stderr = (stack.enter_context(os.fdopen(each, encoding="utf-8")) for each in (our_out, our_err))
+            writer = None if our_in is None else stack.enter_context(os.fdopen(our_in, "w", encoding="utf-8"))
+            pid, status = self._fork(
+                arguments,
+                environment,
+                (given, out, err),
+                children=self._children if children else None,
+                without_privileges=without_privileges,
+            )
+            stack.pop_all()
+        return Fork(list(arguments), pid, status, stdin=writer, stdout=stdout, stderr=stderr)
 
-    def _asked(self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> bytes:
-        asked = {
-            "arguments": arguments,
-            "environment": dict(environment),
-            "folder": str(folder),
-            "children": self.children,
-        }
-        return json.dumps(asked).encode()
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        stdin: str = "",
+        timeout: float,
+        without_privileges: bool = False,
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run `ocelog` with `arguments` to its end. Raises TimeoutExpired, and kills it, after `timeout` seconds."""
+        # The process that forks sandboxed children has all privileges, and so would they.
+        with self.start(
+            arguments,
+            environment=environment,
+            stdin=True,
+            children=not without_privileges,
+            without_privileges=without_privileges,
+        ) as fork:
+            try:
+                out, err = fork.communicate(stdin, timeout=timeout)
+            except subprocess.TimeoutExpired:
+                fork.kill()
+                raise
+            return subprocess.CompletedProcess(fork.args, fork.wait(), out, err)
 
     @contextmanager
     def running(self, arguments: Sequence[str], *, environment: Mapping[str, str]) -> Iterator[TextIO]:
         """Let the command run within the block, and yield what it prints; then it is killed."""
-        asked = self._asked(arguments, environment, Path.cwd())
-        with ExitStack() as stack:
-            shown, out = os.pipe()
-            printed = stack.enter_context(os.fdopen(shown, encoding="utf-8"))
-            ours, status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            stack.enter_context(ours)
-            with Path(os.devnull).open("r+b") as nothing:
-                socket.send_fds(self.line, [asked], [nothing.fileno(), out, nothing.fileno(), status.fileno()])
-            status.close()
-            os.close(out)
-            pid = int(ours.recv(_LONGEST) or gone())
+        shown, out = os.pipe()
+        with os.fdopen(shown, encoding="utf-8") as printed, Path(os.devnull).open("r+b") as nothing:
+            try:
+                pid, status = self._fork(arguments, environment, (nothing.fileno(), out, nothing.fileno()))
+            finally:
+                os.close(out)
+            fork = Fork(list(arguments), pid, status)
             try:
                 yield printed
             finally:
-                # It may have ended by itself.
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-                ours.recv(_LONGEST)
+                fork.kill()
+                fork.wait()
 
     def on_a_terminal(
         self, arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path, timeout: float
     ) -> tuple[int, str]:
         """Run `ocelog` in `folder`, its output on a terminal; return its exit code and what the terminal was sent."""
-        asked = self._asked(arguments, environment, folder)
         leader, follower = pty.openpty()
-        ours, status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours, Path(os.devnull).open("rb") as nothing, os.fdopen(leader, "rb", buffering=0) as shown:
-            socket.send_fds(self.line, [asked], [nothing.fileno(), follower, follower, status.fileno()])
-            status.close()
-            os.close(follower)
-            pid = int(ours.recv(_LONGEST) or gone())
-            ours.settimeout(timeout)
+        with Path(os.devnull).open("rb") as nothing, os.fdopen(leader, "rb", buffering=0) as shown:
+            try:
+                files = (nothing.fileno(), follower, follower)
+                pid, status = self._fork(arguments, environment, files, folder=folder, children=self._children)
+            finally:
+                os.close(follower)
+            fork = Fork(list(arguments), pid, status)
             found = bytearray()
             # Linux ends a terminal that nobody has open any more with an error.
             with suppress(OSError):
                 while piece := shown.read(65536):
                     found += piece
             try:
-                code = int(ours.recv(_LONGEST) or gone())
-            except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(["ocelog", *arguments], timeout) from None
+                code = fork.wait(timeout)
+            except subprocess.TimeoutExpired:
+                fork.kill()
+                raise
         return code, found.decode().replace("\r\n", "\n")
+
+    def _fork(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        files: tuple[int, int, int],
+        *,
+        folder: Path | None = None,
+        children: int | None = None,
+        without_privileges: bool = False,
+    ) -> tuple[int, socket.socket]:
+        """Have a process forked with `files` as stdin, stdout and stderr; return it, and who tells its exit code."""
+        asked = {
+            "arguments": arguments,
+            "environment": dict(environment),
+            "folder": str(folder or Path.cwd()),
+            "children": children,
+            "without_privileges": without_privileges,
+        }
+        ours, status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with status:
+            socket.send_fds(self.line, [json.dumps(asked).encode()], [*files, status.fileno()])
+        return int(ours.recv(_LONGEST) or gone()), ours
+
+
+class Fork:
+    """As much of a `Popen` as the tests use."""
+
+    def __init__(
+        self,
+        args: list[str],
+        pid: int,
+        status: socket.socket,
+        *,
+        stdin: TextIO | None = None,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+    ) -> None:
+        self.args = ["ocelog", *args]
+        self.pid = pid
+        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self.returncode: int | None = None
+        self._status = status
+        self._readers = list[threading.Thread]()
+        self._said = ["", ""]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in filter(None, (self.stdin, self.stdout, self.stderr)):
+            each.close()
+        self.wait()
+
+    def poll(self) -> int | None:
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code, negative if a signal ended it. Raises TimeoutExpired after `timeout` seconds."""
+        if self.returncode is None:
+            self._status.settimeout(timeout)
+            try:
+                self.returncode = int(self._status.recv(_LONGEST) or gone())
+            except (TimeoutError, BlockingIOError):
+                raise subprocess.TimeoutExpired(self.args, timeout or 0) from None
+            self._status.close()
+        return self.returncode
+
+    def communicate(self, given: str = "", timeout: float | None = None) -> tuple[str, str]:
+        """Write `given` to its stdin, and return what it says on stdout and stderr until its end."""
+        if not self._readers:
+            for at, heard in enumerate((self.stdout, self.stderr)):
+                if heard is not None and not heard.closed:
+                    self._readers.append(threading.Thread(target=self._hear, args=(at, heard), daemon=True))
+                    self._readers[-1].start()
+        if self.stdin is not None:
+            with suppress(BrokenPipeError), self.stdin:
+                self.stdin.write(given)
+        self.wait(timeout)
+        for reader in self._readers:
+            reader.join()
+        return self._said[0], self._said[1]
+
+    def _hear(self, at: int, heard: TextIO) -> None:
+        with heard:
+            self._said[at] = heard.read()
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal; one that has ended hears none."""
+        if self.poll() is None:
+            # It may have ended since.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 def _early(environment: Mapping[str, str]) -> dict[str, str]:
@@ -242,8 +345,23 @@ def _become(asked: bytes, files: list[int]) -> None:
     os.environ.update(told["environment"])
     sys.argv = [str(Path(ocelog.__file__).with_name("__main__.py")), *told["arguments"]]
     sys.path[0] = told["folder"]
+    if told["without_privileges"]:
+        _drop_privileges()
     if told["children"] is not None:
         import_module("commands.sandboxed").fork_children_over(told["children"])
+
+
+def _drop_privileges() -> None:
+    """Stay root by name, since Python may be in root's own folder, with no right that others lack; so do programs."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    securebits, noroot_and_locked, ambient, clear_all = 28, 3, 47, 4
+    header, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    if (
+        libc.prctl(securebits, noroot_and_locked, 0, 0, 0)
+        or libc.prctl(ambient, clear_all, 0, 0, 0)
+        or libc.capset(header, none)
+    ):
+        raise OSError(ctypes.get_errno(), "The privileges cannot be dropped.")
 
 
 def _read_certificates() -> None:

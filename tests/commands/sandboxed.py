@@ -56,7 +56,8 @@ def _forking(line: socket.socket) -> SimpleNamespace:
     def begin(command: Sequence[str], *, stderr: int, cwd: str, env: dict[str, str], **_: Any) -> _Child:
         if stderr != subprocess.DEVNULL:
             raise AssertionError
-        return _Child(line, {"arguments": command[1:], "environment": env, "folder": cwd, "children": None})
+        asked = {"arguments": command[1:], "environment": env, "folder": cwd, "children": None}
+        return _Child(line, asked | {"without_privileges": False})
 
     return SimpleNamespace(Popen=begin, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)
 

@@ -58,6 +58,7 @@ def test_a_reader_asks_and_looks_and_changes_nothing(shared: Ocelog) -> None:
     assert files(shared.home) == before
 
 
+@pytest.mark.whole_processes
 def test_a_reader_sees_what_a_writer_has_just_committed(shared: Ocelog) -> None:
     writer = Ledger.open(f"sqlite:///{shared.home}/ledger.db", create=False)
     try:
