@@ -17,7 +17,8 @@ demo: setup ## Pull from a simulated Wiz tenant, publish, query.
 	@$(BIN)/ocelog demo
 
 test: setup ## Run every test.
-	@$(PYTHON) -m pytest -n $(JOBS) --dist worksteal
+	@# What is compiled is kept, also where Python is told not to: each worker would compile every test anew.
+	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -n $(JOBS) --dist worksteal
 
 check: setup ## Style, types, layers.
 	$(BIN)/ruff check

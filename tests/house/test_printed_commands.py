@@ -4,6 +4,7 @@ import ast
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,15 @@ def _is_text(node: Any) -> bool:
     return bool(node.body) and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant)
 
 
-def printed() -> Iterator[tuple[str, str]]:
+@cache
+def printed() -> list[tuple[str, str]]:
+    """Return where a command is printed, and which."""
+    found = list[tuple[str, str]]()
     for path in sorted(SOURCE.rglob("*.py")):
         for line, text in _texts(ast.parse(path.read_text())):
-            for found in PRINTED.finditer(text):
-                if found[1].strip() not in NO_COMMANDS:
-                    yield f"{path.relative_to(SOURCE)}:{line}", found[1].strip()
+            commands = (each[1].strip() for each in PRINTED.finditer(text))
+            found += [(f"{path.relative_to(SOURCE)}:{line}", each) for each in commands if each not in NO_COMMANDS]
+    return found
 
 
 def lacking_in(words: list[str]) -> str | None:
@@ -78,7 +82,6 @@ def lacking_in(words: list[str]) -> str | None:
     return f"it needs {wanted[len(given)]!r}" if len(given) < len(wanted) else None
 
 
-ALL = list(printed())
 _ON_A_MACHINE = "it would change this machine; tests/e2e/test_host_service.py runs it on another"
 SHOWN_ELSEWHERE = {
     "service install": _ON_A_MACHINE,
@@ -149,19 +152,19 @@ DOES: dict[str, tuple[str, int, str]] = {
 
 
 def test_commands_are_found_in_the_messages() -> None:
-    assert len(ALL) > 50
+    assert len(printed()) > 50
     assert lacking_in(["source", "resume"]) == "it needs 'name'"
     assert lacking_in(["source", "resum", "X"]) == "there is no command 'resum'"
     assert lacking_in(["pull", "--sinc"]) == "there is no option --sinc"
 
 
 def test_a_printed_command_lacks_nothing() -> None:
-    assert {(at, command): why for at, command in ALL if (why := lacking_in(command.split())) is not None} == {}
+    assert {(at, command): why for at, command in printed() if (why := lacking_in(command.split())) is not None} == {}
 
 
 def test_each_printed_command_does_what_its_message_says(tmp_path: Path) -> None:
     known = DOES.keys() | SHOWN_ELSEWHERE.keys()
-    assert {command for _, command in ALL} == known, "say in DOES what a new command does"
+    assert {command for _, command in printed()} == known, "say in DOES what a new command does"
     ocelog = Ocelog(tmp_path / "home", COLUMNS="200")
     ocelog("init")
     wrong = {}
@@ -191,5 +194,5 @@ def test_a_command_of_a_document_lacks_nothing() -> None:
 
 def test_a_message_about_one_source_names_it() -> None:
     """NAME stands only in what is said once for each source."""
-    unnamed = {place for place, words in ALL if "NAME" in words.split()}
+    unnamed = {place for place, words in printed() if "NAME" in words.split()}
     assert {place.partition(":")[0] for place in unnamed} == {"secret.py"}
