@@ -107,16 +107,20 @@ def check_partitions(loaded: "Table", table: str) -> None:
 
 
 def _create(catalog: "SqlCatalog", home: Path, table: str, schema: pa.Schema, named: str) -> None:
-    creation = catalog.create_table_transaction(
+    from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
+    from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, PartitionSpec
+    from pyiceberg.schema import assign_fresh_schema_ids
+
+    columns = assign_fresh_schema_ids(_pyarrow_to_schema_without_ids(optional(schema)))
+    name, transform = _partition(traits_of(schema).partition)
+    cut = PartitionField(columns.find_field("p_event_time").field_id, PARTITION_FIELD_ID_START, transform, name)
+    catalog.create_table(
         (NAMESPACE, named),
-        schema=optional(schema),
+        schema=columns,
         location=str(table_location(home, table)),
+        partition_spec=PartitionSpec(cut),
         properties=PROPERTIES,
     )
-    name, transform = _partition(traits_of(schema).partition)
-    with creation.update_spec() as spec:
-        spec.add_field("p_event_time", transform, name)
-    creation.commit_transaction()
 
 
 def _partition(by: Literal["day", "month"]) -> "tuple[str, Transform[int, int]]":
