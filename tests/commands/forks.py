@@ -34,11 +34,16 @@ _OF_LIBRARIES = {"ARROW_DEFAULT_MEMORY_POOL": "system", "JE_ARROW_MALLOC_CONF": 
 _TRUST = {"SSL_CERT_FILE", "SSL_CERT_DIR"}
 # What the commands import only when they come to need it.
 _LATER = (
+    "cryptography.hazmat.primitives.ciphers.aead",
+    "encodings.idna",
     "fastavro",
+    "importlib.readers",
     "ocelog.app.service",
+    "ocelog.content",
     "ocelog.lake.upkeep.compaction",
     "ocelog.sources.wiz.check",
     "ocelog.sources.wiz.opening",
+    "ocelog.sources.wiz.source",
     "pyiceberg.catalog.sql",
     "pyiceberg.io.pyarrow",
     "pyiceberg.table.update.snapshot",
@@ -374,6 +379,15 @@ def _read_certificates() -> None:
     vars(httpx2)["create_ssl_context"] = lambda: read() if os.environ.keys() & _TRUST else kept
 
 
+def _read_schemas() -> None:
+    """Have the log types ready, too."""
+    from ocelog.app.log_types import kinds  # noqa: PLC0415 - the process that forks `wizsim` has no use for it
+    from ocelog.app.shaping import shaper_of  # noqa: PLC0415 - see above
+
+    for name in kinds():
+        shaper_of(name)
+
+
 def collect_seldom() -> None:
     """Let the collector of garbage look at nothing that is there by now, and less often than its default."""
     gc.collect()
@@ -399,6 +413,7 @@ if __name__ == "__main__":
             *_LATER,
         ):
             import_module(name)
+        _read_schemas()
     threads = [(each / "comm").read_text().strip() for each in Path("/proc/self/task").iterdir()]
     # Arrow's allocator starts its own anew in each fork.
     if len(threads) - threads.count("jemalloc_bg_thd") != 1:
