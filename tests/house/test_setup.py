@@ -36,6 +36,19 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
             wheel.writestr(name, text)
     return "tiny-1-py3-none-any.whl"
 """
+PIP = """
+import sys
+match sys.argv[1:]:
+    case ["--version"]:
+        pass
+    case ["install", *options, "--require-hashes", "-r", lock]:
+        sys.exit("no such package" if "==" in open(lock).read() else 0)
+    case ["install", *options, "--no-deps", "--no-build-isolation", "-e", "."]:
+        pass
+    case other:
+        sys.exit(f"Who would ask {other}?")
+"""
+"""What is asked of pip. To install the real one, and have it find nothing to do, is most of what a test would cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +57,9 @@ class Machine:
 
     tree: Path
     commands: Path
-    pip: Path
-    """Where pip is, to be linked to: to install it takes most of what a new environment costs."""
 
     def has_python(self, name: str = "python3", path: Path | None = None) -> None:
-        """Put a Python there, with `path` as its PYTHONPATH, that links new environments to a pip."""
+        """Put a Python there, with `path` as its PYTHONPATH, whose environments have a pip that only looks."""
         packages = f"lib/python3.{sys.version_info.minor}/site-packages"
         self.has(
             name,
@@ -56,7 +67,7 @@ class Machine:
             {f"export PYTHONPATH={path}" if path else ""}
             case "$*" in
             "-m venv --clear "*)
-                {REAL_PYTHON} -m venv --without-pip --clear "$4" && exec ln -s {self.pip}/pip* "$4/{packages}";;
+                {REAL_PYTHON} -m venv --without-pip --clear "$4" && exec cp {self.commands}/pip.py "$4/{packages}";;
             *)
                 exec {REAL_PYTHON} "$@";;
             esac
@@ -82,15 +93,8 @@ class Machine:
         return shadow
 
 
-@pytest.fixture(scope="module")
-def pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("pip") / "venv"
-    subprocess.run([REAL_PYTHON, "-m", "venv", made], check=True)
-    return made / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
-
-
 @pytest.fixture
-def machine(tmp_path: Path, pip: Path) -> Machine:
+def machine(tmp_path: Path) -> Machine:
     tree, commands = tmp_path / "a tree", tmp_path / "commands"
     (tree / "scripts").mkdir(parents=True)
     commands.mkdir()
@@ -99,7 +103,8 @@ def machine(tmp_path: Path, pip: Path) -> Machine:
     (tree / "tiny.py").write_text(TINY_BACKEND)
     (tree / "requirements.lock").write_text("# nothing\n")
     (tree / "requirements-bench.lock").write_text("# nothing either\n")
-    found = Machine(tree=tree, commands=commands, pip=pip)
+    (commands / "pip.py").write_text(PIP)
+    found = Machine(tree=tree, commands=commands)
     found.has("uv", "exit 1")
     found.has_python()
     found.has("apt-get", f'echo "$@" >>{commands}/asked; exit 100')
@@ -107,7 +112,7 @@ def machine(tmp_path: Path, pip: Path) -> Machine:
 
 
 def test_a_first_run_makes_the_environment_and_a_second_does_nothing(machine: Machine) -> None:
-    machine.has("python3", f'exec {REAL_PYTHON} "$@"')
+    machine.has("python3", f'exec {REAL_PYTHON} "$@"')  # which brings the real pip
     first = machine.set_up()
     assert first.returncode == 0, first.stderr
     python = machine.tree / ".venv" / "bin" / "python"
