@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from commands import sandboxed
-from commands.forks import Forks
+from commands.forks import Fork, Forks
 
 PATIENCE = 120
 """Seconds after which a command hangs."""
 SIMULATED = ("--log-type", "audit", "--log-type", "issues", "--log-type", "findings")
 """The log types of which a simulated tenant has records, as options: there may be more."""
+
+Process = Fork | subprocess.Popen[str]
+"""A command that runs."""
 
 _NOBODY = 65534
 # Root stays root by name, since Python may be in its own folder, but has no right that others lack: SECBIT_NOROOT.
@@ -80,9 +83,13 @@ def _simulators() -> Forks:
     return Forks("wizsim")
 
 
-def _is_forked(environment: Mapping[str, str]) -> bool:
-    """Tell whether a command is a fork under `environment`, in the test that runs."""
-    return sys.platform == "linux" and sandboxed.are_forked() and fork_server().fit(environment)
+def _may_fork(environment: Mapping[str, str]) -> bool:
+    return sys.platform == "linux" and fork_server().fit(environment)
+
+
+def is_forked(environment: Mapping[str, str]) -> bool:
+    """Tell whether what a test is about, such as a command that it stops, is a fork under `environment`."""
+    return sandboxed.are_forked() and _may_fork(environment)
 
 
 class Ocelog:
@@ -92,14 +99,17 @@ class Ocelog:
         self.home = home
         self.environment = os.environ | {"OCELOG_HOME": str(home)} | environment
 
-    def start(self, *arguments: str, **more: Any) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str) -> Process:
+        """Begin a command without stdin; its sandboxed children are its own."""
+        if is_forked(self.environment):
+            return fork_server().start(arguments, environment=self.environment)
         return subprocess.Popen(
             [sys.executable, "-m", "ocelog", *arguments],
             env=self.environment,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **more,
         )
 
     def __call__(self, *arguments: str, stdin: str = "", code: int | None = 0) -> Done:
@@ -111,7 +121,7 @@ class Ocelog:
     ) -> Done:
         """Run a command, by `start` if it is a whole process."""
         done: subprocess.CompletedProcess[str]
-        if _is_forked(self.environment):
+        if is_forked(self.environment) if without_privileges else _may_fork(self.environment):
             done = fork_server().run(
                 arguments,
                 environment=self.environment,

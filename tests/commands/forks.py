@@ -1,12 +1,13 @@
 """Runs commands as forks of one process that has imported what they all need.
 
 Imports are most of what a short command costs. A fork is a process like any other, with pipes, an environment, a folder
-and an exit code of its own; only the imports are shared, and not undone at its end. Tests marked `whole_processes` have
-their commands started as a person starts them.
+and an exit code of its own; only the imports are shared, and not undone at its end. Commands that
+tests marked `whole_processes` are about are started as a person starts them.
 """
 
 import atexit
 import ctypes
+import fcntl
 import gc
 import json
 import os
@@ -16,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -175,6 +177,12 @@ class Forks:
                 raise
         return code, found.decode().replace("\r\n", "\n")
 
+    def at_a_terminal(self, arguments: Sequence[str], *, environment: Mapping[str, str], follower: int) -> "Fork":
+        """Begin `ocelog` in a session of its own, at the terminal whose end for programs is `follower`."""
+        files = (follower, follower, follower)
+        pid, status = self._fork(arguments, environment, files, children=self._children, own_terminal=True)
+        return Fork(list(arguments), pid, status)
+
     def _fork(
         self,
         arguments: Sequence[str],
@@ -184,6 +192,7 @@ class Forks:
         folder: Path | None = None,
         children: int | None = None,
         without_privileges: bool = False,
+        own_terminal: bool = False,
     ) -> tuple[int, socket.socket]:
         """Have a process forked with `files` as stdin, stdout and stderr; return it, and who tells its exit code."""
         asked = {
@@ -192,6 +201,7 @@ class Forks:
             "folder": str(folder or Path.cwd()),
             "children": children,
             "without_privileges": without_privileges,
+            "own_terminal": own_terminal,
         }
         ours, status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with status:
@@ -339,12 +349,16 @@ def _become(asked: bytes, files: list[int]) -> None:
     for at, each in enumerate(files):
         os.dup2(each, at)
         os.close(each)
+    told = json.loads(asked)
+    if told["own_terminal"]:
+        os.setsid()
+        # Ctrl-C that is typed there becomes a signal.
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     # Python finds out what kind of file it has as it opens it.
     sys.stdin, sys.stdout, sys.stderr = (
         open(at, mode, encoding=old.encoding, errors=old.errors, closefd=False, buffering=buffering)  # noqa: SIM115
         for at, (old, mode, buffering) in enumerate(((sys.stdin, "r", -1), (sys.stdout, "w", -1), (sys.stderr, "w", 1)))
     )
-    told = json.loads(asked)
     os.chdir(told["folder"])
     os.environ.clear()
     os.environ.update(told["environment"])

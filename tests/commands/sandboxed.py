@@ -57,7 +57,7 @@ def _forking(line: socket.socket) -> SimpleNamespace:
         if stderr != subprocess.DEVNULL:
             raise AssertionError
         asked = {"arguments": command[1:], "environment": env, "folder": cwd, "children": None}
-        return _Child(line, asked | {"without_privileges": False})
+        return _Child(line, asked | {"without_privileges": False, "own_terminal": False})
 
     return SimpleNamespace(Popen=begin, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import Ocelog
+from commands import Ocelog, Process
 from commands.children import child_of, gone
 from commands.terminal import bare_lines, conversation, on_a_terminal
 
@@ -31,15 +31,17 @@ def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
 
 
 @pytest.fixture
-def asking(ocelog: Ocelog) -> Iterator["subprocess.Popen[str]"]:
+def asking(ocelog: Ocelog) -> Iterator[Process]:
     process = ocelog.start("query", ENDLESS)
     yield process
     process.kill()
     process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_the_process_of_a_query_ends_with_its_command(asking: "subprocess.Popen[str]", number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.whole_processes)]
+)
+def test_the_process_of_a_query_ends_with_its_command(asking: Process, number: signal.Signals) -> None:
     child = child_of(asking.pid)
     asking.send_signal(number)
     assert gone(child)

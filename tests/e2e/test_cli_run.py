@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from commands import Ocelog, Simulated, simulator
+from commands import Ocelog, Process, Simulated, simulator
 
 SMALL = ("--audit", "60", "--issues", "40", "--findings", "80")
 
@@ -30,7 +30,7 @@ def tenant() -> Iterator[Simulated]:
 
 
 @contextmanager
-def ended(process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]:
+def ended(process: Process) -> Iterator[Process]:
     """Make sure that the process is gone after the block."""
     try:
         yield process
@@ -39,7 +39,7 @@ def ended(process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]
         process.communicate()
 
 
-def heard(process: "subprocess.Popen[str]", event: str, **wanted: Any) -> dict[str, Any]:
+def heard(process: Process, event: str, **wanted: Any) -> dict[str, Any]:
     """Read the log until `event` is in it, with these values."""
     assert process.stderr is not None
     for line in process.stderr:
@@ -49,11 +49,11 @@ def heard(process: "subprocess.Popen[str]", event: str, **wanted: Any) -> dict[s
     raise AssertionError(f"The log ended without {event!r}.")
 
 
-def stopped(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> tuple[int, float]:
+def stopped(process: Process, number: int = signal.SIGTERM) -> tuple[int, float]:
     began = time.monotonic()
     process.send_signal(number)
     process.communicate(timeout=30)
-    return process.returncode, time.monotonic() - began
+    return process.wait(), time.monotonic() - began
 
 
 def test_a_source_added_beside_the_service_is_taken_up_followed_paused_and_left(

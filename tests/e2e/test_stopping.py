@@ -16,8 +16,15 @@ WITHIN = 60.0
 """Seconds, on a machine however busy; a command that is not stopped waits for hours."""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("command", ["pull", "sweep"])
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        pytest.param("pull", signal.SIGINT, marks=pytest.mark.whole_processes),
+        ("pull", signal.SIGTERM),
+        ("sweep", signal.SIGINT),
+        ("sweep", signal.SIGTERM),
+    ],
+)
 def test_a_stop_is_heard_while_the_source_does_not_answer(tmp_path: Path, command: str, number: signal.Signals) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog("init")
@@ -48,16 +55,17 @@ def test_a_sweep_that_is_left_to_the_service_says_who_goes_on_with_it(tmp_path: 
         ocelog.add(tenant, "prod", "--log-type", "issues")
         ocelog("pull")
     with socket.create_server(("127.0.0.1", urlsplit(tenant.api_url).port or 0)) as silent:
-        service, waiting = ocelog.start("run"), None
+        begun = [ocelog.start("run")]
         try:
             silent.accept()[0].close()
             waiting = ocelog.start("sweep")
+            begun.append(waiting)
             assert waiting.stderr is not None
             assert "is running: it sweeps at its next poll" in waiting.stderr.readline()
             waiting.send_signal(signal.SIGINT)
             _, err = waiting.communicate(timeout=WITHIN)
         finally:
-            for process in filter(None, (service, waiting)):
+            for process in begun:
                 process.kill()
                 process.communicate()
     assert waiting.returncode == 3
