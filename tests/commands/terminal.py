@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from commands import PATIENCE, Ocelog, fork_server
+from commands import PATIENCE, Ocelog, Process, fork_server, is_forked
 
 
 def on_a_terminal(ocelog: Ocelog, *arguments: str, columns: int = 80) -> str:
@@ -28,7 +28,7 @@ def on_a_terminal(ocelog: Ocelog, *arguments: str, columns: int = 80) -> str:
 class Conversation:
     """A command at a terminal: what it printed so far, and what it is told."""
 
-    process: "subprocess.Popen[bytes]"
+    process: Process
     leader: int
     shown: str = ""
     _raw: bytearray = field(default_factory=bytearray)
@@ -81,23 +81,36 @@ class Conversation:
 @contextmanager
 def conversation(ocelog: Ocelog, *arguments: str, columns: int = 80) -> Iterator[Conversation]:
     """Run a command with a terminal of its own as stdin, stdout and stderr within the block."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ocelog", *arguments],
-        env=ocelog.environment | {"COLUMNS": str(columns), "TERM": "xterm", "PYTHONUTF8": "1"},
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one system call, no lock
-    )
-    os.close(follower)
+    process, leader = at_a_terminal(ocelog, *arguments, COLUMNS=str(columns), TERM="xterm")
     try:
         yield Conversation(process=process, leader=leader)
     finally:
         process.kill()
         process.wait()
         os.close(leader)
+
+
+def at_a_terminal(ocelog: Ocelog, *arguments: str, **environment: str) -> tuple[Process, int]:
+    """Begin a command with a terminal of its own as stdin, stdout and stderr; return the terminal's other end too."""
+    environment = ocelog.environment | environment
+    leader, follower = pty.openpty()
+    try:
+        if is_forked(environment):
+            return fork_server().at_a_terminal(arguments, environment=environment, follower=follower), leader
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ocelog", *arguments],
+            env=environment | {"PYTHONUTF8": "1"},
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            text=True,
+            start_new_session=True,
+            # Ctrl-C that is typed there becomes a signal.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one system call, no lock
+        )
+        return process, leader
+    finally:
+        os.close(follower)
 
 
 def bare_lines(shown: str) -> list[str]:

@@ -1,9 +1,7 @@
 """The first steps: help, init, the wizard, settings, the demo; and how errors look."""
 
 import codecs
-import fcntl
 import os
-import pty
 import select
 import shlex
 import subprocess
@@ -17,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from commands import SIMULATED, Ocelog, simulator
+from commands.terminal import at_a_terminal
 from ocelog.app.log_types import kinds
 from ocelog.cli import app, main
 
@@ -169,19 +168,7 @@ class Terminal:
         self.heard = ""
         # A piece may end within a character.
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self.master, slave = pty.openpty()
-        environment = ocelog.environment | {"TERM": "dumb", "COLUMNS": "200"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ocelog", *arguments],
-            env=environment,
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-            # Its terminal in earnest: Ctrl-C that is typed there becomes a signal.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no thread forks here
-        )
-        os.close(slave)
+        self.process, self.master = at_a_terminal(ocelog, *arguments, TERM="dumb", COLUMNS="200")
 
     def waits_for(self, text: str) -> str:
         """Return what was shown until `text`."""
@@ -223,6 +210,7 @@ def terminals() -> Iterator[list[Terminal]]:
         terminal.close()
 
 
+@pytest.mark.whole_processes
 def test_adding_a_source_on_a_terminal_asks_in_the_order_of_the_vendors_page(
     ocelog: Ocelog, terminals: list[Terminal]
 ) -> None:
