@@ -109,6 +109,16 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the collector of garbage still while tests are read: nearly all that is made then stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_finish() -> None:
     """Let the collector of garbage look only at what tests make: what is imported by now stays to the end."""
     collect_seldom()

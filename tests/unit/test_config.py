@@ -44,7 +44,7 @@ def test_a_variable_goes_before_the_file_and_the_file_before_the_default(tmp_pat
         ("debug: maybe", "'maybe' is neither yes nor no"),
         ("query_memory: 1B", "'1B' is less than 16MB"),
         ("threads: 3\nlog_level: info\nthreads: 4", "threads is there more than once"),
-        ("[" * 3000, "nested too deeply"),
+        ("[" * 1000, "nested too deeply"),
         ("- threads", "must hold `name: value` lines"),
         ("threads: {", "is not YAML"),
         ("7: 8", "there is no setting '7'"),

@@ -20,7 +20,8 @@ class Endless(io.RawIOBase):
     """Repeats a few bytes for ever, and counts what is taken."""
 
     def __init__(self, repeated: bytes) -> None:
-        self._repeated = repeated
+        self._period = len(repeated)
+        self._repeated = memoryview(repeated * (2**16 // len(repeated) + 2))
         self.taken = 0
 
     def readable(self) -> bool:
@@ -29,9 +30,9 @@ class Endless(io.RawIOBase):
     def readinto(self, buffer: "memoryview[int]") -> int:  # type: ignore[override]
         if self.taken > 3 * shape.LONGEST_LINE:
             raise AssertionError("what never ends was read on and on")
-        size = len(buffer)
-        at = self.taken % len(self._repeated)
-        buffer[:] = (self._repeated * (size // len(self._repeated) + 2))[at : at + size]
+        at = self.taken % self._period
+        size = min(len(buffer), len(self._repeated) - at)
+        buffer[:size] = self._repeated[at : at + size]
         self.taken += size
         return size
 
