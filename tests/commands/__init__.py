@@ -79,6 +79,12 @@ def fork_server() -> Forks:
 
 
 @cache
+def completions() -> Forks:
+    """Return the process that forks commands which complete what a person types."""
+    return Forks("completion")
+
+
+@cache
 def _simulators() -> Forks:
     return Forks("wizsim")
 

@@ -1,8 +1,8 @@
 """Runs commands as forks of one process that has imported what they all need.
 
 Imports are most of what a short command costs. A fork is a process like any other, with pipes, an environment, a folder
-and an exit code of its own; only the imports are shared, and not undone at its end. Commands that
-tests marked `whole_processes` are about are started as a person starts them.
+and an exit code of its own; only the imports are shared, and not undone at its end. In tests marked `whole_processes`,
+the commands that the test is about are started as a person starts them.
 """
 
 import atexit
@@ -57,7 +57,7 @@ class Forks:
     """The process that forks, for whoever wants `ocelog` run, or `wizsim`, or a child of the sandbox."""
 
     def __init__(
-        self, program: Literal["ocelog", "wizsim", "sandboxed"] = "ocelog", children: int | None = None
+        self, program: Literal["ocelog", "completion", "wizsim", "sandboxed"] = "ocelog", children: int | None = None
     ) -> None:
         """Begin it; its forks may have their sandboxed children forked over the line `children`."""
         self.line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -204,9 +204,13 @@ class Forks:
             "own_terminal": own_terminal,
         }
         ours, status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with status:
+        with status, ExitStack() as stack:
+            stack.enter_context(ours)
             socket.send_fds(self.line, [json.dumps(asked).encode()], [*files, status.fileno()])
-        return int(ours.recv(_LONGEST) or gone()), ours
+            status.close()
+            pid = int(ours.recv(_LONGEST) or gone())
+            stack.pop_all()
+        return pid, ours
 
 
 class Fork:
@@ -416,6 +420,14 @@ if __name__ == "__main__":
     elif sys.argv[2] == "sandboxed":
         import_module("ocelog.lake.query.worker")
         from ocelog.sandbox.bootstrap import main
+    elif sys.argv[2] == "completion":
+        from ocelog.cli import completion, main
+        from ocelog.cli.app import build
+
+        # A shell is answered without what the commands work with.
+        sys.meta_path.insert(0, completion._StandIns())
+        build(None, whole=True)
+        import_module("ocelog.app.completion")
     else:
         from ocelog.cli import app, main
 
