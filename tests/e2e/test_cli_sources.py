@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog, Simulated, simulator
+from commands.kept import Kept
 from commands.terminal import conversation
 from ocelog.app import sources
 from ocelog.cli import main
@@ -28,6 +29,21 @@ def ocelog(tmp_path: Path) -> Ocelog:
     made = Ocelog(tmp_path / "home")
     made("init")
     return made
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory, tenant: Simulated) -> Kept:
+    made = Ocelog(tmp_path_factory.mktemp("sources") / "home")
+    made("init")
+    made.add(tenant)
+    made("pull")
+    return Kept(made)
+
+
+@pytest.fixture
+def pulled(once: Kept) -> Ocelog:
+    """Put back a home whose source `prod` was pulled."""
+    return once.again()
 
 
 def test_a_source_of_any_name_is_added_shown_and_listed_without_its_secret(ocelog: Ocelog, tenant: Simulated) -> None:
@@ -124,16 +140,14 @@ def test_the_audit_log_and_projects_are_said_not_to_go_together(ocelog: Ocelog, 
     assert "audit log" not in one.err
 
 
-def test_rotating_proves_the_new_secret_before_the_old_one_goes(ocelog: Ocelog, tenant: Simulated) -> None:
-    ocelog.add(tenant)
-    ocelog("pull")
-    refused = ocelog("source", "rotate", "prod", "--client-secret-file", "-", stdin="wrong-s3cret", code=2)
+def test_rotating_proves_the_new_secret_before_the_old_one_goes(pulled: Ocelog, tenant: Simulated) -> None:
+    refused = pulled("source", "rotate", "prod", "--client-secret-file", "-", stdin="wrong-s3cret", code=2)
     assert "The old secret stays" in refused.err
-    ocelog("source", "check", "prod")
-    ocelog("source", "rotate", "prod", "--client-secret-file", "-", stdin=tenant.client_secret)
-    rows = ocelog.count("wiz_issues")
-    ocelog("pull")
-    assert ocelog.count("wiz_issues") == rows
+    pulled("source", "check", "prod")
+    pulled("source", "rotate", "prod", "--client-secret-file", "-", stdin=tenant.client_secret)
+    rows = pulled.count("wiz_issues")
+    pulled("pull")
+    assert pulled.count("wiz_issues") == rows
 
 
 def test_a_referenced_secret_is_read_anew_each_time(tmp_path: Path, tenant: Simulated) -> None:
@@ -215,17 +229,15 @@ def test_a_paused_source_is_not_read_and_goes_on_where_it_stopped(ocelog: Ocelog
     assert ocelog.count("wiz_issues") > 0
 
 
-def test_a_removed_source_keeps_its_rows_and_resumes_without_doubles(ocelog: Ocelog, tenant: Simulated) -> None:
-    ocelog.add(tenant)
-    ocelog("pull")
-    rows = ocelog.count("all_logs")
-    assert "its rows stay" in ocelog("source", "remove", "prod").out
-    assert ocelog("source", "list", "--json").json == []
-    assert ocelog.count("all_logs") == rows
-    assert "again (id" in ocelog.add(tenant).out
-    again = ocelog("pull", "--json").json
+def test_a_removed_source_keeps_its_rows_and_resumes_without_doubles(pulled: Ocelog, tenant: Simulated) -> None:
+    rows = pulled.count("all_logs")
+    assert "its rows stay" in pulled("source", "remove", "prod").out
+    assert pulled("source", "list", "--json").json == []
+    assert pulled.count("all_logs") == rows
+    assert "again (id" in pulled.add(tenant).out
+    again = pulled("pull", "--json").json
     assert sum(stream["new"] for stream in again["streams"]) == 0
-    assert ocelog.count("all_logs") == rows
+    assert pulled.count("all_logs") == rows
 
 
 def test_another_tenant_does_not_take_up_a_removed_one(ocelog: Ocelog, tenant: Simulated) -> None:
@@ -271,19 +283,17 @@ def test_purging_asks_first_then_leaves_no_row_behind(ocelog: Ocelog, tenant: Si
     assert ocelog.count("all_logs") == rows
 
 
-def test_a_lost_key_means_entering_the_secret_again_and_no_lost_data(ocelog: Ocelog, tenant: Simulated) -> None:
-    ocelog.add(tenant)
-    ocelog("pull")
-    rows = ocelog.count("all_logs")
-    (ocelog.home / "key").unlink()
-    lost = ocelog("pull", code=2)
+def test_a_lost_key_means_entering_the_secret_again_and_no_lost_data(pulled: Ocelog, tenant: Simulated) -> None:
+    rows = pulled.count("all_logs")
+    (pulled.home / "key").unlink()
+    lost = pulled("pull", code=2)
     assert "ocelog source rotate" in lost.err
-    assert ocelog.count("all_logs") == rows
-    assert "enter each source's secret again" in ocelog("init").err
-    assert "another key" in ocelog("source", "check", "prod", code=2).err
-    ocelog("source", "rotate", "prod", "--client-secret-file", "-", stdin=tenant.client_secret)
-    ocelog("pull")
-    assert ocelog.count("all_logs") == rows
+    assert pulled.count("all_logs") == rows
+    assert "enter each source's secret again" in pulled("init").err
+    assert "another key" in pulled("source", "check", "prod", code=2).err
+    pulled("source", "rotate", "prod", "--client-secret-file", "-", stdin=tenant.client_secret)
+    pulled("pull")
+    assert pulled.count("all_logs") == rows
 
 
 def test_widening_the_backfill_reads_only_what_is_missing(ocelog: Ocelog, tenant: Simulated) -> None:

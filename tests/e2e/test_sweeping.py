@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 
 from commands import Ocelog, Simulated, simulator
+from commands.kept import Kept
 from ocelog.times import rfc3339
 
 ADMIN = "sweeping"
@@ -33,24 +33,48 @@ class Tenant:
         with urlopen(Request(url, data=data, headers=headers)) as answer:  # noqa: S310 - loopback
             return json.load(answer)
 
+    def records(self) -> dict[str, dict[str, Any]]:
+        current = self("current")
+        return {type_: {id_: record for id_, (_, record) in found.items()} for type_, found in current.items()}
+
     def opened(self, type_: str) -> list[dict[str, Any]]:
-        records = [record for _, record in self("current")[type_].values()]
+        records = self.records()[type_].values()
         return sorted((each for each in records if each["status"] == "OPEN"), key=lambda each: each["id"])
 
 
-@pytest.fixture
-def tenant() -> Iterator[Tenant]:
-    with simulator(*SIZE) as simulated:
-        yield Tenant(simulated)
+@pytest.fixture(scope="module")
+def simulated() -> Iterator[Simulated]:
+    with simulator(*SIZE) as found:
+        yield found
 
 
 @pytest.fixture
-def ocelog(tmp_path: Path, tenant: Tenant) -> Ocelog:
-    ocelog = Ocelog(tmp_path / "home")
+def tenant(simulated: Simulated) -> Iterator[Tenant]:
+    """Let a test change the tenant, and change it back."""
+    tenant = Tenant(simulated)
+    before = tenant.records()
+    yield tenant
+    for type_, now in tenant.records().items():
+        for id_ in now.keys() - before[type_].keys():
+            tenant("remove", type=type_, id=id_)
+        for id_, record in before[type_].items():
+            if now.get(id_) != record:
+                tenant("put", type=type_, record=record)
+    assert tenant.records() == before
+
+
+@pytest.fixture(scope="module")
+def pulled(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> Kept:
+    ocelog = Ocelog(tmp_path_factory.mktemp("sweeping") / "home")
     ocelog("init")
-    ocelog.add(tenant.simulated, "prod", "--log-type", "issues", "--log-type", "findings")
+    ocelog.add(simulated, "prod", "--log-type", "issues", "--log-type", "findings")
     ocelog("pull", "--json")
-    return ocelog
+    return Kept(ocelog)
+
+
+@pytest.fixture
+def ocelog(pulled: Kept) -> Ocelog:
+    return pulled.again()
 
 
 def state(ocelog: Ocelog, table: str, record_id: str) -> dict[str, Any]:
