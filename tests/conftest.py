@@ -82,7 +82,7 @@ def forked_children() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def whole_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have them begun where a test is about them."""
+    """Begin the commands and the sandboxed children that a marked test is about, instead of forking them."""
     if request.node.get_closest_marker("whole_processes") is not None:
         monkeypatch.setattr("ocelog.sandbox.child.subprocess", subprocess)
 

@@ -126,7 +126,7 @@ class Ocelog:
         self, arguments: Sequence[str], start: Sequence[str], *, stdin: str, code: int | None, without_privileges: bool
     ) -> Done:
         """Run a command, by `start` if it is a whole process."""
-        done: subprocess.CompletedProcess[str]
+        # What one does without privileges is what its test is about.
         if is_forked(self.environment) if without_privileges else _may_fork(self.environment):
             done = fork_server().run(
                 arguments,
