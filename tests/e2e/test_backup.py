@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from commands import SIMULATED, Ocelog
+from commands.kept import Kept
 from ocelog.lake.upkeep.cleaning import clean
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import LOOPS
@@ -34,9 +35,8 @@ def tenant() -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def ocelog(tmp_path: Path, tenant: Server) -> Ocelog:
-    command = Ocelog(tmp_path / "home", WIZ_SECRET=tenant.client_secret)
+def added(home: Path, tenant: Server) -> Ocelog:
+    command = Ocelog(home, WIZ_SECRET=tenant.client_secret)
     command("init")
     command(
         *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
@@ -45,6 +45,27 @@ def ocelog(tmp_path: Path, tenant: Server) -> Ocelog:
         stdin=tenant.client_secret + "\n",
     )
     return command
+
+
+@pytest.fixture
+def ocelog(tmp_path: Path, tenant: Server) -> Ocelog:
+    return added(tmp_path / "home", tenant)
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory, tenant: Server) -> Kept:
+    command = added(tmp_path_factory.mktemp("backup") / "home", tenant)
+    older = command.home.with_name("older.db")
+    with sqlite3.connect(command.home / "ledger.db") as source, sqlite3.connect(older) as target:
+        source.backup(target)
+    command("pull", code=None)
+    return Kept(command)
+
+
+@pytest.fixture
+def pulled(once: Kept, tenant: Server) -> Ocelog:
+    """Put back a home whose source was read; beside it is `older.db`, its ledger from before."""
+    return once.again(WIZ_SECRET=tenant.client_secret)
 
 
 def rows(ocelog: Ocelog) -> dict[str, list[Any]]:
@@ -90,25 +111,21 @@ def _texts(home: Path) -> Iterator[str]:
         yield path.read_text()
 
 
-def test_a_ledger_that_is_older_than_its_lake_lands_nothing_twice(ocelog: Ocelog, tmp_path: Path) -> None:
-    with sqlite3.connect(ocelog.home / "ledger.db") as source, sqlite3.connect(tmp_path / "older.db") as target:
-        source.backup(target)
-    ocelog("pull", code=None)
-    truth = rows(ocelog)
+def test_a_ledger_that_is_older_than_its_lake_lands_nothing_twice(pulled: Ocelog) -> None:
+    truth = rows(pulled)
     assert truth["rejections"]
-    for path in ocelog.home.glob("ledger.db*"):
+    for path in pulled.home.glob("ledger.db*"):
         path.unlink()
-    shutil.copy(tmp_path / "older.db", ocelog.home / "ledger.db")
-    ocelog("pull", code=None)
-    assert rows(ocelog) == truth
+    shutil.copy(pulled.home.with_name("older.db"), pulled.home / "ledger.db")
+    pulled("pull", code=None)
+    assert rows(pulled) == truth
 
 
-def test_restoring_raises_what_an_earlier_process_may_have_been_given(ocelog: Ocelog, tmp_path: Path) -> None:
-    ocelog("pull", code=None)
-    ocelog("backup", str(tmp_path / "kept"), "--with-key")
-    moved = elsewhere(ocelog, tmp_path / "other")
+def test_restoring_raises_what_an_earlier_process_may_have_been_given(pulled: Ocelog, tmp_path: Path) -> None:
+    pulled("backup", str(tmp_path / "kept"), "--with-key")
+    moved = elsewhere(pulled, tmp_path / "other")
     moved("restore", str(tmp_path / "kept"))
-    assert (moved.home / "key").read_bytes() == (ocelog.home / "key").read_bytes()
+    assert (moved.home / "key").read_bytes() == (pulled.home / "key").read_bytes()
 
     def ask(home: Path, sql: str) -> list[tuple[int, ...]]:
         with sqlite3.connect(home / "ledger.db") as ledger:
@@ -119,45 +136,44 @@ def test_restoring_raises_what_an_earlier_process_may_have_been_given(ocelog: Oc
         "SELECT last FROM counters ORDER BY table_name",
         "SELECT seq FROM sqlite_sequence WHERE name = 'slices'",
     ):
-        assert ask(moved.home, sql) == [(number + 1_000_000,) for (number,) in ask(ocelog.home, sql)], sql
+        assert ask(moved.home, sql) == [(number + 1_000_000,) for (number,) in ask(pulled.home, sql)], sql
     assert ask(moved.home, "SELECT count(*) FROM slices WHERE holder IS NOT NULL") == [(0,)]
 
 
-def test_a_second_backup_copies_only_what_is_new_and_a_damaged_one_is_refused(ocelog: Ocelog, tmp_path: Path) -> None:
-    ocelog("pull", code=None)
+def test_a_second_backup_copies_only_what_is_new_and_a_damaged_one_is_refused(pulled: Ocelog, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
-    ocelog("backup", str(kept))
-    assert "0 of them new" in ocelog("backup", str(kept)).out
+    pulled("backup", str(kept))
+    assert "0 of them new" in pulled("backup", str(kept)).out
     names = json.loads((kept / "backup.json").read_text())["files"]
     there = {str(path.relative_to(kept)) for tree in ("lake", "landing") for path in (kept / tree).rglob("*.*")}
     assert {name for name in there if (kept / name).is_file()} == set(names)
-    secret = ocelog.environment["WIZ_SECRET"].encode()
+    secret = pulled.environment["WIZ_SECRET"].encode()
     assert not any(secret in path.read_bytes() for path in kept.rglob("*") if path.is_file())
-    moved = elsewhere(ocelog, tmp_path / "other")
+    moved = elsewhere(pulled, tmp_path / "other")
     # As if every loop were done, the grace of ten minutes had passed, and then the disk of the lake was not mounted.
-    with contextlib.closing(Ledger.open(f"sqlite:///{ocelog.home / 'ledger.db'}", create=False)) as ledger:
+    with contextlib.closing(Ledger.open(f"sqlite:///{pulled.home / 'ledger.db'}", create=False)) as ledger:
         for table in TABLES:
             for loop in LOOPS:
                 ledger.lake.move_mark(loop, table, ledger.lake.counter(table))
-            clean(ocelog.home, table, ledger.lake, grace=timedelta(0))
+            clean(pulled.home, table, ledger.lake, grace=timedelta(0))
     before = {path for path in kept.rglob("*") if path.suffix in (".parquet", ".avro", ".json")}
-    (ocelog.home / "lake").rename(tmp_path / "lake")
-    assert "the lake is missing" in ocelog("backup", str(kept), code=2).err
+    (pulled.home / "lake").rename(tmp_path / "lake")
+    assert "the lake is missing" in pulled("backup", str(kept), code=2).err
     assert {path for path in kept.rglob("*") if path.suffix in (".parquet", ".avro", ".json")} == before
-    (tmp_path / "lake").rename(ocelog.home / "lake")
+    (tmp_path / "lake").rename(pulled.home / "lake")
     victim = next(kept.rglob("data/**/*.parquet"))
     victim.chmod(0o644)
     victim.write_bytes(b"")
     assert "Nothing was changed" in moved("restore", str(kept), code=2).err
     assert not moved.home.exists()
-    ocelog("backup", str(kept))
+    pulled("backup", str(kept))
     # Opening it would wait for ever.
     os.mkfifo(kept / "key")
     assert "key is not a regular file. Nothing was changed" in moved("restore", str(kept), code=2).err
     (kept / "key").unlink()
     moved("restore", str(kept))
     assert "home at" in moved("restore", str(kept), code=2).err
-    assert rows(moved) == rows(ocelog)
+    assert rows(moved) == rows(pulled)
 
 
 @pytest.mark.parametrize("damage", ["a page", "all of it"])

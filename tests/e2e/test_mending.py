@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands import SIMULATED, Ocelog
+from commands.kept import Kept
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from wizsim.clock import Clock
@@ -18,22 +19,50 @@ from wizsim.world import World
 EVERYTHING = ["read:resources", "admin:audit", "read:issues", "read:vulnerabilities"]
 
 
-@pytest.fixture
-def tenant() -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
     with Server(World(seed=4, audit=20, issues=20, findings=20, clock=Clock.wall())) as server:
         yield server
 
 
 @pytest.fixture
-def ocelog(tmp_path: Path, tenant: Server) -> Ocelog:
-    command = Ocelog(tmp_path / "home", WIZ_SECRET=tenant.client_secret)
+def tenant(server: Server) -> Iterator[Server]:
+    """Let a test set faults and rights, and set them back."""
+    before = server.accounts.all()[0].scopes
+    yield server
+    server.faults.clear()
+    server.accounts.replace(server.client_id, scopes=before)
+
+
+@pytest.fixture(scope="module")
+def added(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Kept:
+    command = Ocelog(tmp_path_factory.mktemp("added") / "home", WIZ_SECRET=server.client_secret)
     command("init")
     command(
-        *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
-        *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET"),
+        *("source", "add", "wiz", "sim", "--token-url", server.token_url, "--api-url", server.api_url),
+        *("--client-id", server.client_id, "--client-secret-env", "WIZ_SECRET"),
         *(*SIMULATED, "--backfill", "all", "--rate", "200"),
     )
-    return command
+    return Kept(command)
+
+
+@pytest.fixture(scope="module")
+def once(added: Kept, server: Server) -> Kept:
+    command = added.again(WIZ_SECRET=server.client_secret)
+    command("pull")
+    return Kept(command)
+
+
+@pytest.fixture
+def ocelog(added: Kept, tenant: Server) -> Ocelog:
+    """Put back a home with a source that has read nothing."""
+    return added.again(WIZ_SECRET=tenant.client_secret)
+
+
+@pytest.fixture
+def pulled(once: Kept, tenant: Server) -> Ocelog:
+    """Put back a home whose source was read."""
+    return once.again(WIZ_SECRET=tenant.client_secret)
 
 
 def count(ocelog: Ocelog, table: str) -> int:
@@ -128,9 +157,8 @@ def test_damaged_settings_of_one_source_are_told_and_the_others_work(ocelog: Oce
     ocelog("pull")
 
 
-def test_a_pull_after_an_outage_asks_for_news_too(ocelog: Ocelog) -> None:
-    ocelog("pull")
-    ledger = Ledger.open(f"sqlite:///{ocelog.home}/ledger.db")
+def test_a_pull_after_an_outage_asks_for_news_too(pulled: Ocelog) -> None:
+    ledger = Ledger.open(f"sqlite:///{pulled.home}/ledger.db")
     marks = ledger.pulling.marks("sim", "Wiz.Audit")
     assert marks.edge is not None
     failed = Slice(
@@ -145,7 +173,7 @@ def test_a_pull_after_an_outage_asks_for_news_too(ocelog: Ocelog) -> None:
     )
     # As a long outage leaves it: so many wait that the planner plans no more.
     ledger.pulling.plan(marks, marks, [failed] * 20)
-    ocelog("pull")
+    pulled("pull")
     edge = ledger.pulling.marks("sim", "Wiz.Audit").edge
     assert edge is not None
     assert edge > marks.edge
@@ -155,14 +183,13 @@ def test_a_pull_after_an_outage_asks_for_news_too(ocelog: Ocelog) -> None:
 
 @pytest.mark.parametrize("fault", [("throttled", {"retry_after": 60}), ("server-error", {})])
 def test_a_pull_that_leaves_slices_says_so_exits_3_and_parks_none(
-    ocelog: Ocelog, tenant: Server, fault: tuple[str, dict[str, int]]
+    pulled: Ocelog, tenant: Server, fault: tuple[str, dict[str, int]]
 ) -> None:
-    ocelog("pull")
     tenant.faults.add(fault[0], type="issues", **fault[1])
-    left = ocelog("pull", "--json", code=3)
+    left = pulled("pull", "--json", code=3)
     assert "left, tried again from" in left.err
     assert left.json["left"] > 0
     # Where Wiz asks to wait, the other log types of the source wait too.
     assert "Wiz.Issues" in {waiting["log_type"] for waiting in left.json["waiting"]}
     # The API is to blame, and no time range: an empty one fails too.
-    assert [stream["parked"] for stream in ocelog("status", "--json", code=None).json["streams"]] == [[], [], []]
+    assert [stream["parked"] for stream in pulled("status", "--json", code=None).json["streams"]] == [[], [], []]
