@@ -1,8 +1,10 @@
 """Somebody who may read a home, and not write it."""
 
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,33 @@ def shared(ocelog: Ocelog) -> Iterator[Ocelog]:
 
 def files(home: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_uid, path.stat().st_mode) for path in home.rglob("*")}
+
+
+def leave_amid_a_write(catalog: Path) -> None:
+    """Leave what `kill -9` leaves of a commit: the file changed, and the journal that takes the change back."""
+    journal = catalog.with_name(catalog.name + "-journal")
+    with closing(sqlite3.connect(catalog, isolation_level=None)) as connection:
+        # So small a cache that changes are written before the commit.
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE iceberg_tables SET metadata_location = 'nowhere'")
+        connection.execute("CREATE TABLE half AS SELECT zeroblob(100000) AS written")
+        left = catalog.read_bytes(), journal.read_bytes()
+        connection.execute("ROLLBACK")
+    assert left[0] != catalog.read_bytes()
+    for path, content in zip((catalog, journal), left, strict=True):
+        path.write_bytes(content)
+
+
+def test_a_catalog_that_a_killed_process_left_amid_a_write_is_brought_back(shared: Ocelog) -> None:
+    rows, catalog = shared.count("wiz_issues"), shared.home / "lake" / "catalog.db"
+    leave_amid_a_write(catalog)
+    catalog.with_name("catalog.db-journal").chmod(0o644)
+    said = shared.as_reader("query", "SELECT count(*) AS rows FROM wiz_issues", code=2).err
+    assert "was left amid a write" in said
+    assert "`ocelog status`" in said
+    assert "All 3 streams" in shared("status").out
+    assert shared.as_reader("query", "SELECT count(*) AS rows FROM wiz_issues").lines == [{"rows": rows}]
 
 
 def test_a_reader_asks_and_looks_and_changes_nothing(shared: Ocelog) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from struct import unpack
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, OcelogError
@@ -21,6 +21,9 @@ NAMESPACE = "ocelog"
 CATALOG_NAME = "ocelog"
 MARK = "ocelog.published-through"
 """Table property `<ledger id>:<sequence>`. A property, because a snapshot summary goes with the next foreign commit."""
+
+_HALF_WRITTEN = "half written"
+"""Stands for the location of a table's metadata, which is an absolute path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,19 +115,9 @@ class TableStates:
         if not path.is_file():
             raise damaged(path, "(the catalog of the lake) is not a regular file")
         try:
-            connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)
-            try:
-                made = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'iceberg_tables'").fetchone()
-                row = (
-                    made
-                    and connection.execute(
-                        "SELECT metadata_location FROM iceberg_tables"
-                        " WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?",
-                        (CATALOG_NAME, NAMESPACE, table),
-                    ).fetchone()
-                )
-            finally:
-                connection.close()
+            row = _row(path, table, mode="ro")
+            if row is _HALF_WRITTEN:
+                row = _row(path, table, mode="rw")
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
@@ -132,10 +125,15 @@ class TableStates:
             if code == sqlite3.SQLITE_CANTOPEN and not os.access(path, os.R_OK):
                 raise unreadable(path) from error
             raise LakeUnavailableError(f"{path}: {error}. Run it again.") from error
+        if row is _HALF_WRITTEN:
+            raise HomeError(
+                f"{path} (the catalog of the lake) was left amid a write, by a process that was killed: its owner must "
+                "run a command first, such as `ocelog status`."
+            )
         if row is None:
             self._refuse_lost(table)
             return None
-        return self._inside(row[0])
+        return self._inside(row)
 
     def _refuse_lost(self, table: str) -> None:
         """Refuse a table that the catalog does not name although its files are there: the catalog was lost."""
@@ -195,6 +193,30 @@ class TableStates:
             yield from known
         # Only those of the present snapshot: each publish adds one.
         self._manifests[table] = now
+
+
+def _row(path: Path, table: str, *, mode: Literal["ro", "rw"]) -> str | None:
+    """Return where the catalog says that the metadata of `table` is, None if it names none.
+
+    _HALF_WRITTEN: whoever wrote the catalog was killed amid a commit, whose journal must be rolled back first. SQLite
+    does so by itself if it may write.
+    """
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=10)
+    try:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'iceberg_tables'").fetchone():
+            return None
+        found = connection.execute(
+            "SELECT metadata_location FROM iceberg_tables"
+            " WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?",
+            (CATALOG_NAME, NAMESPACE, table),
+        ).fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK:
+            return _HALF_WRITTEN
+        raise
+    finally:
+        connection.close()
+    return found and str(found[0])
 
 
 def _load(location: str) -> dict[str, Any]:
