@@ -39,15 +39,7 @@ class Conversation:
         before, ends = self._read, time.monotonic() + PATIENCE
         while (at := self.shown.find(text, self._read)) < 0:
             assert time.monotonic() < ends, f"{text!r} never came:\n{self.shown}"
-            ready, _, _ = select.select([self.leader], [], [], 1.0)
-            if not ready:
-                continue
-            try:
-                piece = os.read(self.leader, 65536)
-            except OSError:
-                piece = b""
-            assert piece, f"It ended without {text!r}:\n{self.shown}"
-            self._take(piece)
+            assert self._go_on() is not False, f"It ended without {text!r}:\n{self.shown}"
         self._read = at + len(text)
         return self.shown[before : self._read]
 
@@ -59,17 +51,33 @@ class Conversation:
         os.write(self.leader, b"\x03")
         return self.ended()
 
-    def ended(self) -> int:
-        """Read what else comes, and return the exit code."""
+    def ended(self, *, press: bytes = b"") -> int:
+        """Read what else comes, and return the exit code.
+
+        Presses a key once a second until it ends, as a person would: between two prompts a terminal swallows some.
+        """
+        ends = time.monotonic() + PATIENCE
         while True:
-            try:
-                piece = os.read(self.leader, 65536)
-            except OSError:
-                break
-            if not piece:
-                break
+            if press:
+                os.write(self.leader, press)
+            came = True
+            while came:
+                came = self._go_on()
+            if came is False:
+                return self.process.wait(PATIENCE)
+            assert time.monotonic() < ends, f"It did not end:\n{self.shown}"
+
+    def _go_on(self) -> bool | None:
+        """Read what comes within a second: whether the terminal is still open, None if nothing came."""
+        if not select.select([self.leader], [], [], 1.0)[0]:
+            return None
+        try:
+            piece = os.read(self.leader, 65536)
+        except OSError:
+            piece = b""
+        if piece:
             self._take(piece)
-        return self.process.wait(PATIENCE)
+        return bool(piece)
 
     def _take(self, piece: bytes) -> None:
         # Read anew as a whole: a piece may end within a character, a control sequence or the two ends of a line.

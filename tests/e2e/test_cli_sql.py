@@ -67,8 +67,7 @@ def test_a_person_asks_stops_mistypes_and_leaves(ocelog: Ocelog) -> None:
         os.write(shell.leader, b"\x03")
         shell.until("FROM open_issues WHERE entity")
         shell.until("ocelog>")
-        os.write(shell.leader, b"\x04")
-        assert shell.ended() == 0
+        assert shell.ended(press=b"\x04") == 0
     history = ocelog.home / "sql_history"
     assert history.stat().st_mode & 0o777 == 0o600
     assert "+FROM wiz_issues; -- all of them\n" in history.read_text()
