@@ -212,8 +212,10 @@ def test_records_of_the_second_of_one_that_fails_land_up_to_it() -> None:
 RECORDS_AT_90 = SINCE + DAY
 
 
-@pytest.mark.parametrize("bad", ["v1000", "v1150", "v1299"])
-@pytest.mark.parametrize("ignored", [set[str](), {"firstSeenAt", "firstDetectedAt"}, {"firstSeenAt", "status"}])
+@pytest.mark.parametrize(
+    ("bad", "ignored"),
+    [("v1150", set[str]()), ("v1299", {"firstSeenAt", "firstDetectedAt"}), ("v1000", {"firstSeenAt", "status"})],
+)
 def test_a_crowd_in_one_second_with_one_record_that_fails_is_split_by_another_filter(
     bad: str, ignored: set[str]
 ) -> None:

@@ -195,7 +195,7 @@ EVENTS = st.sampled_from(["crash", "crash", "rival", "foreign", "land", "tend"])
 
 
 @settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -8,7 +8,7 @@ import pytest
 from ocelog.ledger.ledger import Ledger
 from simulation.run import run
 
-SEEDS = int(os.environ.get("OCELOG_SEEDS", "60"))
+SEEDS = int(os.environ.get("OCELOG_SEEDS", "40"))
 FIRST = int(os.environ.get("OCELOG_FIRST_SEED", "0"))
 GROUP = 10
 
