@@ -62,7 +62,7 @@ class Conversation:
                 os.write(self.leader, press)
             came = True
             while came:
-                came = self._go_on()
+            came: bool | None = True
             if came is False:
                 return self.process.wait(PATIENCE)
             assert time.monotonic() < ends, f"It did not end:\n{self.shown}"
