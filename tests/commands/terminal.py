@@ -60,9 +60,9 @@ class Conversation:
         while True:
             if press:
                 os.write(self.leader, press)
-            came = True
-            while came:
             came: bool | None = True
+            while came:
+                came = self._go_on()
             if came is False:
                 return self.process.wait(PATIENCE)
             assert time.monotonic() < ends, f"It did not end:\n{self.shown}"
