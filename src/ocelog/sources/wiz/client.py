@@ -50,7 +50,7 @@ class Client:
         self._redact = redact
         self._monotonic = monotonic
         self._deadline = Deadline(settings.total_seconds, monotonic)
-        self._opened: dict[bool, httpx2.Client] = {}
+        self._opened: dict[tuple[bool, bool], httpx2.Client] = {}
         self._opening = threading.Lock()
         self._closed = False
 
@@ -60,7 +60,7 @@ class Client:
         Raises SourceUnavailableError; ConfigError if the CA file or the environment does not let anyone ask.
         """
         host = urlsplit(url).hostname or url
-        http = self._http(near=is_loopback(urlsplit(url).hostname))
+        http = self._http(near=is_loopback(urlsplit(url).hostname), plain=urlsplit(url).scheme == "http")
         self._deadline.begin(host)
         extensions = {"trace": self._trace}
         with (
@@ -88,18 +88,18 @@ class Client:
             for http in self._opened.values():
                 http.close()
 
-    def _http(self, *, near: bool) -> httpx2.Client:
-        """Return the client for this machine (`near`) or for others, opened when first needed.
+    def _http(self, *, near: bool, plain: bool) -> httpx2.Client:
+        """Return the client for this machine (`near`) or for others, without or with TLS, opened when first needed.
 
         What was in its way (a CA file, a variable) may have been fixed by the next request.
         """
         with self._opening:
             if self._closed:
                 raise SourceUnavailableError("The source was closed.")
-            if near not in self._opened:
-                self._opened[near] = open_http(self._settings, user_agent(), near=near)
-                self._deadline.bound(self._opened[near])
-            return self._opened[near]
+            if (http := self._opened.get((near, plain))) is None:
+                http = self._opened[near, plain] = open_http(self._settings, user_agent(), near=near, plain=plain)
+                self._deadline.bound(http)
+            return http
 
     def _read(self, answer: httpx2.Response, host: str) -> bytes:
         """Return the unpacked body, counted while it comes: a few bytes may unpack to more than memory holds."""
