@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands import Ocelog, simulator
+from commands.kept import Kept
 from commands.terminal import bare_lines, on_a_terminal
 from ocelog.app import rejections as replaying
 from ocelog.app.rejections import Stored
@@ -31,14 +32,65 @@ RECORD = {
 }
 
 
-def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    command = Ocelog(tmp_path_factory.mktemp("replay") / "home")
+    command("init")
     with simulator("--audit", "5", "--issues", "20", "--findings", "5") as tenant:
-        ocelog.add(tenant, "prod", "--no-check", "--backfill", "all")
-        ocelog("pull")
+        command.add(tenant, "prod", "--no-check", "--backfill", "all")
+        command("pull")
+    return Kept(command)
+
+
+@pytest.fixture
+def pulled(once: Kept) -> Ocelog:
+    """Put back a home whose source was read, and nothing rejected."""
+    return once.again()
+
+
+@pytest.fixture(scope="module")
+def rejected(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
+    """Make a home that has rejected all it read, two records of an answer; who asks for it only reads there."""
+    command = Ocelog(tmp_path_factory.mktemp("rejected") / "home")
+    command("init")
+    odd = ("--fault", "odd-record:1:type=issues:kind=wrong-type")
+    with simulator("--audit", "0", "--issues", "16", "--findings", "0", *odd) as tenant:
+        command.add(tenant, "o'neill", "--no-check", "--log-type", "issues", "--backfill", "all", "--page-size", "2")
+        command("pull")
+    return command
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server(World(seed=4, audit=0, issues=20, findings=0, clock=Clock.wall())) as server:
+        yield server
+
+
+def added(home: Path, server: Server) -> Ocelog:
+    command = Ocelog(home, WIZ_SECRET=server.client_secret)
+    command("init")
+    command(
+        *("source", "add", "wiz", "sim", "--token-url", server.token_url, "--api-url", server.api_url),
+        *("--client-id", server.client_id, "--client-secret-env", "WIZ_SECRET"),
+        *("--log-type", "issues", "--backfill", "all", "--rate", "200"),
+    )
+    return command
+
+
+@pytest.fixture(scope="module")
+def lacking_two(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Kept:
+    command = added(tmp_path_factory.mktemp("lacking") / "home", server)
+    for record in sorted(server.world.current("issues"))[:2]:
+        server.faults.add("odd-record", id=record, kind="null-required", type="issues")
+    command("pull")
+    server.faults.clear()
+    return Kept(command)
+
+
+def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_seen(
+    pulled: Ocelog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ocelog = pulled
     kept = Stored(
         source_id="prod",
         source_label="prod",
@@ -68,13 +120,9 @@ def test_a_record_that_fits_by_now_lands_once_under_the_instant_at_which_it_was_
 
 
 def test_a_field_that_was_refused_when_a_record_was_rejected_takes_the_value_of_the_version_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    pulled: Ocelog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
-    with simulator("--audit", "0", "--issues", "5", "--findings", "0") as tenant:
-        ocelog.add(tenant, "prod", "--no-check", "--log-type", "issues", "--backfill", "all")
-        ocelog("pull")
+    ocelog = pulled
     notes = [{"id": "n1", "text": "known"}]
     first = {**RECORD, "notes": notes, "dueAt": "2026-09-01T00:00:00Z"}
     later = {**RECORD, "updatedAt": "2026-08-01T02:00:00Z", "status": "RESOLVED", "notes": None, "dueAt": None}
@@ -102,99 +150,79 @@ def test_a_field_that_was_refused_when_a_record_was_rejected_takes_the_value_of_
     assert (row["status"], json.loads(row["notes"]), row["dueAt"]) == ("RESOLVED", notes, None)
 
 
-def test_a_record_that_came_only_with_an_error_is_not_landed_but_asked_for_anew(tmp_path: Path) -> None:
-    world = World(seed=4, audit=0, issues=20, findings=0, clock=Clock.wall())
-    with Server(world) as server:
-        ocelog = Ocelog(tmp_path / "home", WIZ_SECRET=server.client_secret)
-        ocelog("init")
-        ocelog(
-            *("source", "add", "wiz", "sim", "--token-url", server.token_url, "--api-url", server.api_url),
-            *("--client-id", server.client_id, "--client-secret-env", "WIZ_SECRET"),
-            *("--log-type", "issues", "--backfill", "all", "--rate", "200"),
-        )
-        server.faults.add("bad-record", id=min(world.current("issues")))
-        ocelog("pull")
-        server.faults.clear()
-        tried = ocelog("rejections", "--replay", "--json")
-        assert tried.json == [{"tried": 0, "events": 0, "repeats": 0, "still_rejected": 0, "sent_with_errors": 1}]
-        assert "ocelog pull --since" in tried.err
-        assert ocelog.count("wiz_issues") == 19
-        ocelog("pull", "--since", "2000-01-01", "--until", "2100-01-01")
+def test_a_record_that_came_only_with_an_error_is_not_landed_but_asked_for_anew(tmp_path: Path, server: Server) -> None:
+    ocelog = added(tmp_path / "home", server)
+    server.faults.add("bad-record", id=min(server.world.current("issues")))
+    ocelog("pull")
+    server.faults.clear()
+    tried = ocelog("rejections", "--replay", "--json")
+    assert tried.json == [{"tried": 0, "events": 0, "repeats": 0, "still_rejected": 0, "sent_with_errors": 1}]
+    assert "ocelog pull --since" in tried.err
+    assert ocelog.count("wiz_issues") == 19
+    ocelog("pull", "--since", "2000-01-01", "--until", "2100-01-01")
     assert ocelog.count("wiz_issues_current") == 20
     assert ocelog.count("wiz_issues") == 20
 
 
 @pytest.mark.parametrize("dies_first", [False, True])
 def test_records_that_a_replay_has_landed_are_not_said_to_be_missing_any_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, dies_first: bool
+    lacking_two: Kept,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    dies_first: bool,
 ) -> None:
-    world = World(seed=4, audit=0, issues=20, findings=0, clock=Clock.wall())
-    with Server(world) as server:
-        ocelog = Ocelog(tmp_path / "home", WIZ_SECRET=server.client_secret)
-        ocelog("init")
-        ocelog(
-            *("source", "add", "wiz", "sim", "--token-url", server.token_url, "--api-url", server.api_url),
-            *("--client-id", server.client_id, "--client-secret-env", "WIZ_SECRET"),
-            *("--log-type", "issues", "--backfill", "all", "--rate", "200"),
-        )
-        for record in sorted(world.current("issues"))[:2]:
-            server.faults.add("odd-record", id=record, kind="null-required", type="issues")
-        ocelog("pull")
-        server.faults.clear()
-        before = ocelog("status").out
-        assert "2 records did not fit" in before
-        assert "The difference is the 2 records that did not fit" in before
+    ocelog = lacking_two.again(WIZ_SECRET=server.client_secret)
+    before = ocelog("status").out
+    assert "2 records did not fit" in before
+    assert "The difference is the 2 records that did not fit" in before
 
-        as_stored = replaying.stored
+    as_stored = replaying.stored
 
-        def one_fits(installation: Installation) -> Iterator[list[Stored]]:
-            for first, *others in as_stored(installation):
-                sound = {**json.loads(first.raw), "createdAt": RECORD["createdAt"]}
-                yield [replace(first, raw=json.dumps(sound).encode()), *others]
+    def one_fits(installation: Installation) -> Iterator[list[Stored]]:
+        for first, *others in as_stored(installation):
+            sound = {**json.loads(first.raw), "createdAt": RECORD["createdAt"]}
+            yield [replace(first, raw=json.dumps(sound).encode()), *others]
 
-        def dying(installation: Installation) -> Iterator[list[Stored]]:
-            yield from one_fits(installation)
-            raise TransientError("the disk is away")
+    def dying(installation: Installation) -> Iterator[list[Stored]]:
+        yield from one_fits(installation)
+        raise TransientError("the disk is away")
 
-        monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
-        if dies_first:
-            monkeypatch.setattr(replaying, "stored", dying)
-            with pytest.raises(SystemExit) as ended:
-                main(["rejections", "--replay"])
-            assert ended.value.code
-            capsys.readouterr()
-            assert "2 records did not fit" in ocelog("status").out
-        monkeypatch.setattr(replaying, "stored", one_fits)
+    monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
+    if dies_first:
+        monkeypatch.setattr(replaying, "stored", dying)
         with pytest.raises(SystemExit) as ended:
-            main(["rejections", "--replay", "--json"])
-        assert not ended.value.code
-        (done,) = json.loads(capsys.readouterr().out)
-        assert (done["events"], done["repeats"]) == ((0, 1) if dies_first else (1, 0))
-        assert done["still_rejected"] == 1
+            main(["rejections", "--replay"])
+        assert ended.value.code
+        capsys.readouterr()
+        assert "2 records did not fit" in ocelog("status").out
+    monkeypatch.setattr(replaying, "stored", one_fits)
+    with pytest.raises(SystemExit) as ended:
+        main(["rejections", "--replay", "--json"])
+    assert not ended.value.code
+    (done,) = json.loads(capsys.readouterr().out)
+    assert (done["events"], done["repeats"]) == ((0, 1) if dies_first else (1, 0))
+    assert done["still_rejected"] == 1
 
-        after = ocelog("status").out
-        assert "1 records did not fit" in after
-        assert "counts differ" not in after, "measured without the record that is in the lake now"
-        (stream,) = ocelog("status", "--json").json["streams"]
-        assert (stream["rejections"], stream["still_rejected"], stream["coverage"]) == (2, 1, [])
-        (row,) = ocelog("query", "SELECT rejections, still_rejected FROM streams").lines
-        assert row == {"rejections": 2, "still_rejected": 1}
-        assert len(ocelog("query", "SELECT 1 FROM rejections").lines) == 2, "they stay as history"
-        ocelog("pull")
+    after = ocelog("status").out
+    assert "1 records did not fit" in after
+    assert "counts differ" not in after, "measured without the record that is in the lake now"
+    (stream,) = ocelog("status", "--json").json["streams"]
+    assert (stream["rejections"], stream["still_rejected"], stream["coverage"]) == (2, 1, [])
+    (row,) = ocelog("query", "SELECT rejections, still_rejected FROM streams").lines
+    assert row == {"rejections": 2, "still_rejected": 1}
+    assert len(ocelog("query", "SELECT 1 FROM rejections").lines) == 2, "they stay as history"
+    ocelog("pull")
     assert "The difference is the 1 records that did not fit" in ocelog("status").out
     (stream,) = ocelog("status", "--json").json["streams"]
     assert sum(each["in_lake"] for each in stream["coverage"]) == 19
 
 
 def test_rejections_that_do_not_fit_into_memory_are_replayed_bit_by_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rejected: Ocelog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
-    odd = ("--fault", "odd-record:1:type=issues:kind=wrong-type")
-    with simulator("--audit", "0", "--issues", "40", "--findings", "0", *odd) as tenant:
-        ocelog.add(tenant, "o'neill", "--no-check", "--log-type", "issues", "--backfill", "all", "--page-size", "2")
-        ocelog("pull")
+    ocelog = rejected
     monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
     monkeypatch.setattr(replaying, "_MOST_BYTES", 4_000)
     with opened() as installation:
@@ -208,13 +236,8 @@ def test_rejections_that_do_not_fit_into_memory_are_replayed_bit_by_bit(
     assert len({each.page[3] for batch in batches for each in batch}) > 3
 
 
-def test_the_reasons_fit_on_a_terminal_and_what_is_named_for_the_rest_works(tmp_path: Path) -> None:
-    ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
-    odd = ("--fault", "odd-record:1:type=issues:kind=wrong-type")
-    with simulator("--audit", "0", "--issues", "4", "--findings", "0", *odd) as tenant:
-        ocelog.add(tenant, "prod", "--no-check", "--log-type", "issues", "--backfill", "all")
-        ocelog("pull")
+def test_the_reasons_fit_on_a_terminal_and_what_is_named_for_the_rest_works(rejected: Ocelog) -> None:
+    ocelog = rejected
     lines = bare_lines(on_a_terminal(ocelog, "rejections"))
     assert lines[0].split()[:3] == ["path", "expected", "found"]
     assert max(map(len, lines[:2])) <= 80
