@@ -1,9 +1,6 @@
 """What a service does to its tables after publishing, and how that goes wrong without costing anything else."""
 
-import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +8,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pytest
+import time_machine
 from structlog.testing import capture_logs
 
 from commands import Ocelog
@@ -18,7 +16,7 @@ from ocelog.app import publishing
 from ocelog.app.assemble import Assembly
 from ocelog.app.service import Pulled, Service
 from ocelog.app.status import lost_lines
-from ocelog.cli import upkeep
+from ocelog.cli import main, upkeep
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import HomeError, LakeUnavailableError, LedgerUnavailableError
 from ocelog.installation.home_lock import held
@@ -224,32 +222,23 @@ def test_a_service_says_once_why_it_keeps_old_rows(service: Service) -> None:
             ledger.execute("UPDATE streams SET edge_us = ?", (edge,))
 
 
-AHEAD = """
-import sys, time_machine
-from datetime import UTC, datetime, timedelta
-with time_machine.travel(datetime.now(UTC) + timedelta(days=3700)):
-    from ocelog.cli import main
-    main(sys.argv[1:])
-"""
+def test_upkeep_keeps_old_rows_while_the_clock_is_years_ahead_and_ends_with_2(
+    pulled: Ocelog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, ahead = pulled.count(TABLE), datetime.now(UTC) + timedelta(days=3700)
+    monkeypatch.setenv("OCELOG_HOME", str(pulled.home))
+    monkeypatch.setenv("OCELOG_RETENTION", f"{TABLE}=3650d")
 
-
-def test_upkeep_keeps_old_rows_while_the_clock_is_years_ahead_and_ends_with_2(pulled: Ocelog) -> None:
-    rows = pulled.count(TABLE)
-
-    def tended(*options: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-c", AHEAD, "upkeep", *options],
-            env={**os.environ, **pulled.environment, "OCELOG_RETENTION": f"{TABLE}=3650d"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def tended(*options: str) -> tuple[int, str]:
+        with time_machine.travel(ahead), pytest.raises(SystemExit) as ended:
+            main(["upkeep", *options])
+        return int(ended.value.code or 0), capsys.readouterr().err
 
     for options in ((), ("--dry-run",), ("-o", "json")):
-        done = tended(*options)
-        assert done.returncode == 2, done.stderr
-        assert "Rows older than their retention are kept" in done.stderr
-        assert f"says {datetime.now(UTC) + timedelta(days=3700):%Y}" in done.stderr
+        code, told = tended(*options)
+        assert code == 2, told
+        assert "Rows older than their retention are kept" in told
+        assert f"says {ahead:%Y}" in told
     assert pulled.count(TABLE) == rows
-    assert tended("--trust-clock").returncode == 0
+    assert tended("--trust-clock")[0] == 0
     assert pulled.count(TABLE) == 0
