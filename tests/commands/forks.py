@@ -89,13 +89,15 @@ class Forks:
         stdin: bool = False,
         children: bool = False,
         without_privileges: bool = False,
+        onto: str | None = None,
     ) -> "Fork":
         """Begin `ocelog` with `arguments` in pipes, without stdin unless wanted.
 
-        With `children`, it has its sandboxed children forked; `without_privileges`, it has no right that only root has.
+        Its stdout is the file `onto`, if there is one. With `children`, it has its sandboxed children forked;
+        `without_privileges`, it has no right that only root has.
         """
         with ExitStack() as theirs, ExitStack() as stack:
-            our_out, out = os.pipe()
+            our_out, out = os.pipe() if onto is None else (os.open(os.devnull, os.O_RDONLY), os.open(onto, os.O_WRONLY))
             our_err, err = os.pipe()
             given, our_in = os.pipe() if stdin else (os.open(os.devnull, os.O_RDONLY), None)
             for each in (given, out, err):
@@ -120,6 +122,7 @@ class Forks:
         stdin: str = "",
         timeout: float,
         without_privileges: bool = False,
+        onto: str | None = None,
     ) -> "subprocess.CompletedProcess[str]":
         """Run `ocelog` with `arguments` to its end. Raises TimeoutExpired, and kills it, after `timeout` seconds."""
         # The process that forks sandboxed children has all privileges, and so would they.
@@ -129,6 +132,7 @@ class Forks:
             stdin=True,
             children=not without_privileges,
             without_privileges=without_privileges,
+            onto=onto,
         ) as fork:
             try:
                 out, err = fork.communicate(stdin, timeout=timeout)

@@ -3,7 +3,6 @@
 import codecs
 import os
 import select
-import shlex
 import subprocess
 import sys
 import termios
@@ -483,23 +482,31 @@ def test_a_pull_on_a_terminal_draws_bars(ocelog: Ocelog, terminals: list[Termina
         assert person.process.wait(60) == 0
 
 
-def test_the_demo_shows_everything_and_each_command_that_it_names_runs(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "OCELOG_HOME"}
-    command = [sys.executable, "-m", "ocelog", "demo"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+def test_the_demo_shows_everything_and_each_command_that_it_names_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    nowhere = Ocelog(tmp_path)
+    del nowhere.environment["OCELOG_HOME"]
+    shown = nowhere("demo").out
     assert (tmp_path / ".demo" / "home" / "home.json").exists()
     for title in ("What landed", "Open critical findings", "Who did the most in Wiz", "Try next"):
-        assert title in done.stdout
-    assert "CVE-" in done.stdout
-    lines = [line.strip() for line in done.stdout.split("Try next:")[1].splitlines() if line.strip()]
-    assert len(lines) >= 4
-    for line in lines:
-        tried = subprocess.run(
-            ["/bin/sh", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert tried.returncode == 0, f"{line}\n{tried.stderr}"
-        assert tried.stdout, line
-    assert "OCELOG_HOME=.demo/home" in shlex.split(lines[0])
+        assert title in shown
+    assert "CVE-" in shown
+    first, *others = [line.strip() for line in shown.split("Try next:")[1].splitlines() if line.strip()]
+    assert len(others) >= 3
+    pasted = subprocess.run(
+        ["/bin/sh", "-c", first], env=nowhere.environment, capture_output=True, text=True, check=False
+    )
+    assert pasted.returncode == 0, f"{first}\n{pasted.stderr}"
+    assert pasted.stdout, first
+    beginning = ["OCELOG_HOME=.demo/home", sys.executable, "-m", "ocelog"]
+    for line in others:
+        as_the_shell_reads = ["/bin/sh", "-c", f"printf '%s\\0' {line}"]
+        read = subprocess.run(as_the_shell_reads, capture_output=True, text=True, check=True).stdout
+        words = read.removesuffix("\0").split("\0")
+        assert words[:4] == beginning
+        assert Ocelog(Path(".demo/home"))(*words[4:]).out, line
 
 
 def test_the_demo_does_not_mix_with_real_sources(ocelog: Ocelog) -> None:
