@@ -21,7 +21,7 @@ def new_database() -> Iterator[Callable[[], str]]:
 
 @pytest.fixture(scope="module")
 def tenant() -> Iterator[Simulated]:
-    with simulator("--audit", "60", "--issues", "40", "--findings", "80") as simulated:
+    with simulator("--audit", "20", "--issues", "10", "--findings", "20") as simulated:
         yield simulated
 
 
@@ -34,7 +34,7 @@ def test_a_home_whose_ledger_is_a_server_is_made_filled_published_and_asked(
     assert not (ocelog.home / "ledger.db").exists()
     ocelog.add(tenant, "prod", "--backfill", "all")
     ocelog("pull")
-    assert ocelog.count("all_logs") == 180
+    assert ocelog.count("all_logs") == 50
     ocelog("source", "remove", "prod")
     assert "again (id" in ocelog.add(tenant).out
     assert sum(stream["new"] for stream in ocelog("pull", "--json").json["streams"]) == 0
@@ -47,7 +47,7 @@ def test_a_home_whose_ledger_is_a_server_is_made_filled_published_and_asked(
     assert "--ledger URL" in ocelog("init", code=2).err
     assert not (ocelog.home / "ledger.db").exists()
     assert "Wrote home.json again" in ocelog("init", "--ledger", ledger_url).out
-    assert ocelog.count("all_logs") == 180
+    assert ocelog.count("all_logs") == 50
 
     other = Ocelog(tmp_path / "other")
     assert "belongs to another home already" in other("init", "--ledger", ledger_url, code=2).err
@@ -65,10 +65,10 @@ def test_a_second_home_is_refused_a_ledger_although_nothing_has_landed_in_it(
     second("init", "--ledger", new_database())
     note = second.home / "home.json"
     note.write_text(note.read_text().replace(json.loads(note.read_text())["ledger"], ledger_url))
-    first.add(tenant, "prod", "--log-type", "issues", "--backfill", "all")
+    first.add(tenant, "prod", "--log-type", "audit", "--backfill", "all")
     first("pull")
     assert "belongs to another home" in second("repair", "--yes", code=2).err
-    assert first.count("wiz_issues") == 40
+    assert first.count("wiz_audit") == 20
 
 
 def test_a_backup_made_beside_a_service_goes_on_in_another_database(
@@ -76,7 +76,7 @@ def test_a_backup_made_beside_a_service_goes_on_in_another_database(
 ) -> None:
     ocelog, moved, kept = Ocelog(tmp_path / "home"), Ocelog(tmp_path / "moved"), str(tmp_path / "kept")
     ocelog("init", "--ledger", new_database())
-    ocelog.add(tenant, "prod", "--backfill", "all", "--page-size", "20", "--poll", "1s")
+    ocelog.add(tenant, "prod", "--backfill", "all", "--page-size", "5", "--poll", "1s")
     with ocelog.start("run") as service:
         assert service.stderr is not None
         assert any('"event": "landed"' in line for line in service.stderr)
@@ -91,4 +91,4 @@ def test_a_backup_made_beside_a_service_goes_on_in_another_database(
     assert not (moved.home / "ledger.db").exists()
     every = " UNION ALL ".join(f"SELECT p_row_id FROM {table}" for table in TABLES)  # noqa: S608 - ours
     rows = [line["p_row_id"] for line in moved("query", every, "-o", "ndjson").lines]
-    assert (len(rows), len(set(rows))) == (180, 180)
+    assert (len(rows), len(set(rows))) == (50, 50)

@@ -9,7 +9,7 @@ import pytest
 
 from commands import Ocelog, Simulated, simulator
 
-SMALL = ("--audit", "60", "--issues", "40", "--findings", "80")
+SMALL = ("--audit", "20", "--issues", "10", "--findings", "30")
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +32,9 @@ def test_pulling_reads_everything_publishes_it_and_a_second_time_finds_nothing_n
     first = ocelog("pull", "--json").json
     assert (first["exit"], first["left"]) == (0, 0)
     found = {stream["log_type"]: stream["new"] for stream in first["streams"]}
-    assert found == {"Wiz.Audit": 60, "Wiz.Issues": 40, "Wiz.VulnerabilityFinding": 80}
+    assert found == {"Wiz.Audit": 20, "Wiz.Issues": 10, "Wiz.VulnerabilityFinding": 30}
     assert sum(stream["new"] for stream in ocelog("pull", "--json").json["streams"]) == 0
-    assert ocelog.count("all_logs") == 180
+    assert ocelog.count("all_logs") == 60
 
     stand = ocelog("status", "--json").json
     assert stand["running"] is None
@@ -43,7 +43,7 @@ def test_pulling_reads_everything_publishes_it_and_a_second_time_finds_nothing_n
     assert all(stream["complete_through"].endswith("Z") for stream in stand["streams"])
     assert all(stream["lag_seconds"] < 300 for stream in stand["streams"])
     published = {info["table"]: info for info in ocelog("lake", "--json").json}
-    assert published["wiz_issues"]["rows"] == 40
+    assert published["wiz_issues"]["rows"] == 10
     assert "Nothing is running" in ocelog("status").out
 
 
@@ -92,7 +92,7 @@ def test_without_a_source_or_a_home_it_says_what_comes_first(tmp_path: Path) -> 
 
 def test_a_tenant_that_is_away_means_try_later_and_costs_nothing(ocelog: Ocelog) -> None:
     with simulator(*SMALL) as tenant:
-        ocelog.add(tenant)
+        ocelog.add(tenant, "prod", "--log-type", "audit", "--log-type", "issues")
         ocelog("pull")
     rows = ocelog.count("all_logs")
     away = ocelog("pull", code=3)
@@ -124,9 +124,9 @@ def test_a_log_type_that_is_refused_does_not_stop_the_others(ocelog: Ocelog) -> 
 
 def test_a_short_trouble_is_sat_out(ocelog: Ocelog) -> None:
     with simulator(*SMALL, "--fault", "server-error:1:type=issues:times=2") as tenant:
-        ocelog.add(tenant, "prod", "--no-check", "--backfill", "all")
+        ocelog.add(tenant, "prod", "--no-check", "--log-type", "issues", "--backfill", "all")
         ocelog("pull")
-        assert ocelog.count("wiz_issues") == 40
+        assert ocelog.count("wiz_issues") == 10
         assert {stream["error"] for stream in ocelog("status", "--json").json["streams"]} == {None}
 
 
@@ -136,9 +136,9 @@ def test_tokens_that_are_refused_every_now_and_then_cost_nothing(ocelog: Ocelog,
         ocelog.add(tenant, "prod", "--no-check", "--backfill", "all", "--rate", "200", "--page-size", "5")
         pulled = ocelog("pull", "--json").json
         assert {stream["log_type"]: stream["new"] for stream in pulled["streams"]} == {
-            "Wiz.Audit": 60,
-            "Wiz.Issues": 40,
-            "Wiz.VulnerabilityFinding": 80,
+            "Wiz.Audit": 20,
+            "Wiz.Issues": 10,
+            "Wiz.VulnerabilityFinding": 30,
         }
 
 
@@ -157,7 +157,7 @@ def test_findings_that_share_an_instant_are_all_found_with_few_answers(ocelog: O
 
 def test_records_that_do_not_fit_are_kept_and_shown(ocelog: Ocelog) -> None:
     with simulator(*SMALL, "--fault", "odd-record:1:type=issues:kind=wrong-type") as tenant:
-        ocelog.add(tenant, "prod", "--no-check", "--backfill", "all")
+        ocelog.add(tenant, "prod", "--no-check", "--log-type", "issues", "--backfill", "all")
         pulled = ocelog("pull", "--json").json
         (issues,) = (stream for stream in pulled["streams"] if stream["log_type"] == "Wiz.Issues")
         assert issues["rejections"] > 0

@@ -20,7 +20,7 @@ from ocelog.sources.wiz.settings import from_mapping
 
 @pytest.fixture(scope="module")
 def tenant() -> Iterator[Simulated]:
-    with simulator("--audit", "60", "--issues", "40", "--findings", "80") as found:
+    with simulator("--audit", "40", "--issues", "15", "--findings", "20") as found:
         yield found
 
 
@@ -155,9 +155,10 @@ def test_a_referenced_secret_is_read_anew_each_time(tmp_path: Path, tenant: Simu
     file.write_text(tenant.client_secret)
     ocelog = Ocelog(tmp_path / "home", WIZ_SECRET=tenant.client_secret)
     ocelog("init")
-    ocelog("source", "add", "wiz", "by-file", *tenant.options, "--client-secret-ref", f"file:{file}")
-    ocelog("source", "add", "wiz", "by-variable", *tenant.options, "--client-secret-ref", "env:WIZ_SECRET", "--anyway")
-    ocelog("source", "add", "wiz", "copied", *tenant.options, "--client-secret-env", "WIZ_SECRET", "--anyway")
+    options = (*tenant.options, "--rate", "1000", "--anyway")
+    ocelog("source", "add", "wiz", "by-file", *options, "--client-secret-ref", f"file:{file}")
+    ocelog("source", "add", "wiz", "by-variable", *options, "--client-secret-ref", "env:WIZ_SECRET")
+    ocelog("source", "add", "wiz", "copied", *options, "--client-secret-env", "WIZ_SECRET")
     kept = [
         ocelog("source", "show", name, "--json").json["client_secret"] for name in ("by-file", "by-variable", "copied")
     ]
@@ -220,13 +221,13 @@ def test_an_edit_that_would_break_the_source_changes_nothing(ocelog: Ocelog, ten
 
 
 def test_a_paused_source_is_not_read_and_goes_on_where_it_stopped(ocelog: Ocelog, tenant: Simulated) -> None:
-    ocelog.add(tenant)
+    ocelog.add(tenant, "prod", "--log-type", "audit")
     ocelog("source", "pause", "prod")
     assert "paused" in ocelog("pull", code=2).err
     assert {stream["state"] for stream in ocelog("status", "--json").json["streams"]} == {"paused"}
     ocelog("source", "resume", "prod")
     ocelog("pull")
-    assert ocelog.count("wiz_issues") > 0
+    assert ocelog.count("wiz_audit") > 0
 
 
 def test_a_removed_source_keeps_its_rows_and_resumes_without_doubles(pulled: Ocelog, tenant: Simulated) -> None:
@@ -251,7 +252,7 @@ def test_another_tenant_does_not_take_up_a_removed_one(ocelog: Ocelog, tenant: S
 
 
 def test_a_source_is_not_moved_to_another_tenant_once_it_was_read(ocelog: Ocelog, tenant: Simulated) -> None:
-    ocelog.add(tenant)
+    ocelog.add(tenant, "prod", "--log-type", "audit")
     other = tenant.api_url.replace("127.0.0.1", "localhost")
     ocelog("source", "edit", "prod", "--api-url", other, "--no-check")
     ocelog("source", "edit", "prod", "--api-url", tenant.api_url)
@@ -264,8 +265,9 @@ def test_a_source_is_not_moved_to_another_tenant_once_it_was_read(ocelog: Ocelog
 
 
 def test_purging_asks_first_then_leaves_no_row_behind(ocelog: Ocelog, tenant: Simulated) -> None:
-    ocelog.add(tenant, "prod")
-    ocelog.add(tenant, "twin", "--anyway")
+    two_tables = ("--log-type", "audit", "--log-type", "findings", "--anyway")
+    ocelog.add(tenant, "prod", *two_tables)
+    ocelog.add(tenant, "twin", *two_tables)
     ocelog("pull")
     rows = ocelog.count("all_logs")
     assert "Nothing was deleted" in ocelog("source", "remove", "prod", "--purge", stdin="n\n", code=2).err
@@ -278,7 +280,7 @@ def test_purging_asks_first_then_leaves_no_row_behind(ocelog: Ocelog, tenant: Si
     ocelog("source", "remove", "prod", "--purge", "--yes")
     assert ocelog.count("all_logs") == rows // 2
     assert ocelog.count("all_logs WHERE p_source_id = 'prod'") == 0
-    ocelog.add(tenant, "prod", "--anyway")
+    ocelog.add(tenant, "prod", *two_tables)
     ocelog("pull")
     assert ocelog.count("all_logs") == rows
 

@@ -47,6 +47,13 @@ def added(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Kept:
 
 
 @pytest.fixture(scope="module")
+def audit_added(added: Kept, server: Server) -> Kept:
+    command = added.again(WIZ_SECRET=server.client_secret)
+    command("source", "edit", "sim", "--log-type", "audit")
+    return Kept(command)
+
+
+@pytest.fixture(scope="module")
 def once(added: Kept, server: Server) -> Kept:
     command = added.again(WIZ_SECRET=server.client_secret)
     command("pull")
@@ -57,6 +64,12 @@ def once(added: Kept, server: Server) -> Kept:
 def ocelog(added: Kept, tenant: Server) -> Ocelog:
     """Put back a home with a source that has read nothing."""
     return added.again(WIZ_SECRET=tenant.client_secret)
+
+
+@pytest.fixture
+def audit_alone(audit_added: Kept, tenant: Server) -> Ocelog:
+    """Put back a home with a source of one log type that has read nothing."""
+    return audit_added.again(WIZ_SECRET=tenant.client_secret)
 
 
 @pytest.fixture
@@ -86,11 +99,11 @@ def test_a_pull_tries_at_once_what_was_refused_and_is_mended(ocelog: Ocelog, ten
 
 
 @pytest.fixture
-def broken(ocelog: Ocelog, tenant: Server, tmp_path: Path) -> Path:
+def broken(audit_alone: Ocelog, tenant: Server, tmp_path: Path) -> Path:
     """Add a second source beside `sim`, and return its CA file, which is gone."""
     file = tmp_path / "ca.pem"
     file.touch()
-    ocelog(
+    audit_alone(
         *("source", "add", "wiz", "gone", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
         *(
             "--client-id",
@@ -110,12 +123,15 @@ def broken(ocelog: Ocelog, tenant: Server, tmp_path: Path) -> Path:
     return file
 
 
-def test_a_ca_file_that_vanished_stops_its_own_source_alone_and_status_names_it(ocelog: Ocelog, broken: Path) -> None:
+def test_a_ca_file_that_vanished_stops_its_own_source_alone_and_status_names_it(
+    audit_alone: Ocelog, broken: Path
+) -> None:
+    ocelog = audit_alone
     assert "gone" in ocelog("source", "list").out
     ocelog("pull", "--source", "sim")
     pulled = ocelog("pull", code=2)
     assert f"The CA file {broken} is not there" in pulled.err
-    assert count(ocelog, "wiz_issues_current") == 20
+    assert count(ocelog, "wiz_audit") == 20
     unwell = [row for row in ocelog("status", "--json", code=None).json["streams"] if row["error"]]
     assert {row["source"] for row in unwell} == {"gone"}
     assert str(broken) in unwell[0]["error"]
@@ -140,13 +156,14 @@ def test_a_running_service_tells_a_bad_environment_once_a_log_type(ocelog: Ocelo
 @pytest.mark.parametrize(
     "settings", ["not JSON at all", "[]", "{}", '{"wiz": {"token_url": "cognito", "log_types": 5}}']
 )
-def test_damaged_settings_of_one_source_are_told_and_the_others_work(ocelog: Ocelog, settings: str) -> None:
+def test_damaged_settings_of_one_source_are_told_and_the_others_work(audit_alone: Ocelog, settings: str) -> None:
+    ocelog = audit_alone
     with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger, ledger:
         columns = "id, name, kind, settings, paused, added_us"
         ledger.execute(f"INSERT INTO sources ({columns}) VALUES ('bad', 'bad', 'wiz', ?, 0, 1)", [settings])  # noqa: S608
     pulled = ocelog("pull", code=2)
     assert "The settings of the source 'bad' are damaged" in pulled.err
-    assert count(ocelog, "wiz_issues_current") == 20
+    assert count(ocelog, "wiz_audit") == 20
     ocelog("pull", "--source", "sim")
     states = {row["source"]: row["state"] for row in ocelog("status", "--json", code=1).json["streams"]}
     assert states == {"bad": "broken", "sim": "live"}

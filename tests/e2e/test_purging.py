@@ -19,12 +19,14 @@ def test_a_purge_that_was_killed_half_way_is_finished_before_the_name_is_added_a
 ) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog("init")
-    with simulator("--audit", "60", "--issues", "40", "--findings", "80") as tenant:
+    with simulator("--audit", "20", "--issues", "10", "--findings", "0") as tenant:
         _purge_twice(ocelog, tenant, monkeypatch)
 
 
 def _purge_twice(ocelog: Ocelog, tenant: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
-    ocelog.add(tenant, "prod")
+    # The rows of the first are deleted before it is killed, those of the second are not.
+    two_tables = ("--log-type", "audit", "--log-type", "issues")
+    ocelog.add(tenant, "prod", *two_tables)
     ocelog("pull")
     rows = ocelog.count("all_logs")
     monkeypatch.setenv("OCELOG_HOME", str(ocelog.home))
@@ -45,7 +47,7 @@ def _purge_twice(ocelog: Ocelog, tenant: Simulated, monkeypatch: pytest.MonkeyPa
     assert ocelog.count("all_logs") == 0
     # Not even where no reader looks for them: a part file is a copy of records that were to be deleted.
     assert list((ocelog.home / "landing").rglob("*.parquet")) == []
-    ocelog.add(tenant, "prod")
+    ocelog.add(tenant, "prod", *two_tables)
     ocelog("pull")
     assert ocelog.count("all_logs") == rows
 
@@ -53,7 +55,7 @@ def _purge_twice(ocelog: Ocelog, tenant: Simulated, monkeypatch: pytest.MonkeyPa
 def test_a_purge_leaves_no_file_of_its_source_in_landing_whether_or_not_anything_names_it(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog("init")
-    with simulator("--audit", "20", "--issues", "20", "--findings", "20") as tenant:
+    with simulator("--audit", "5", "--issues", "5", "--findings", "5") as tenant:
         ocelog.add(tenant, "kept")
         ocelog("pull")
         others = set((ocelog.home / "landing").rglob("*.parquet"))
@@ -80,8 +82,8 @@ def test_a_purge_that_is_killed_before_the_ledger_forgets_has_deleted_every_file
 ) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog("init")
-    with simulator("--audit", "20", "--issues", "20", "--findings", "20") as tenant:
-        ocelog.add(tenant, "prod")
+    with simulator("--audit", "10", "--issues", "10", "--findings", "0") as tenant:
+        ocelog.add(tenant, "prod", "--log-type", "audit", "--log-type", "issues")
         ocelog("pull")
 
     def killed(*_: object) -> None:
