@@ -265,9 +265,9 @@ def test_a_source_is_not_moved_to_another_tenant_once_it_was_read(ocelog: Ocelog
 
 
 def test_purging_asks_first_then_leaves_no_row_behind(ocelog: Ocelog, tenant: Simulated) -> None:
-    two_tables = ("--log-type", "audit", "--log-type", "findings", "--anyway")
-    ocelog.add(tenant, "prod", *two_tables)
-    ocelog.add(tenant, "twin", *two_tables)
+    audit_alone = ("--log-type", "audit", "--anyway")
+    ocelog.add(tenant, "prod", *audit_alone)
+    ocelog.add(tenant, "twin", *audit_alone)
     ocelog("pull")
     rows = ocelog.count("all_logs")
     assert "Nothing was deleted" in ocelog("source", "remove", "prod", "--purge", stdin="n\n", code=2).err
@@ -280,7 +280,7 @@ def test_purging_asks_first_then_leaves_no_row_behind(ocelog: Ocelog, tenant: Si
     ocelog("source", "remove", "prod", "--purge", "--yes")
     assert ocelog.count("all_logs") == rows // 2
     assert ocelog.count("all_logs WHERE p_source_id = 'prod'") == 0
-    ocelog.add(tenant, "prod", *two_tables)
+    ocelog.add(tenant, "prod", *audit_alone)
     ocelog("pull")
     assert ocelog.count("all_logs") == rows
 

@@ -473,8 +473,8 @@ def test_ctrl_c_at_a_prompt_ends_it_and_saves_nothing(ocelog: Ocelog, terminals:
 
 def test_a_pull_on_a_terminal_draws_bars(ocelog: Ocelog, terminals: list[Terminal]) -> None:
     ocelog("init")
-    with simulator("--audit", "20", "--issues", "5", "--findings", "5") as tenant:
-        ocelog.add(tenant, "prod", "--no-check")
+    with simulator("--audit", "20", "--issues", "0", "--findings", "0") as tenant:
+        ocelog.add(tenant, "prod", "--no-check", "--log-type", "audit")
         person = Terminal(ocelog, "pull")
         terminals.append(person)
         person.waits_for("prod Wiz.Audit")

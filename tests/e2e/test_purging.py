@@ -55,18 +55,15 @@ def _purge_twice(ocelog: Ocelog, tenant: Simulated, monkeypatch: pytest.MonkeyPa
 def test_a_purge_leaves_no_file_of_its_source_in_landing_whether_or_not_anything_names_it(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog("init")
-    with simulator("--audit", "5", "--issues", "5", "--findings", "5") as tenant:
-        ocelog.add(tenant, "kept")
+    with simulator("--audit", "20", "--issues", "0", "--findings", "0") as tenant:
+        ocelog.add(tenant, "kept", "--log-type", "audit", "--backfill", "all")
         ocelog("pull")
         others = set((ocelog.home / "landing").rglob("*.parquet"))
-        ocelog.add(tenant, "prod", "--anyway")
+        ocelog.add(tenant, "prod", "--log-type", "audit", "--backfill", "all", "--anyway")
         ocelog("pull")
     with opened(ocelog.home) as installation:
         ledger = installation.ledger
-        aside, repaired, landed = (
-            next(part for part in ledger.lake.parts(table) if part.source_id == "prod")
-            for table in ("wiz_audit", "wiz_issues", "wiz_vulnerability_finding")
-        )
+        aside, repaired, landed, *_ = (part for part in ledger.lake.parts("wiz_audit") if part.source_id == "prod")
         for part in (aside, repaired):
             ledger.lake.set_aside(lost_part(part, "is missing"))
         ledger.losses.plan([repaired.path], [])
