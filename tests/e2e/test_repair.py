@@ -25,6 +25,7 @@ from wizsim.server import Server
 from wizsim.world import World
 
 TABLES = ("wiz_audit", "wiz_issues", "wiz_vulnerability_finding")
+Everything = dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
@@ -57,19 +58,38 @@ def made(tmp_path_factory: pytest.TempPathFactory, tenant: Server) -> Ocelog:
     return command
 
 
+def put_back(made: Ocelog) -> None:
+    shutil.rmtree(made.home)
+    shutil.copytree(made.home.with_name("copy"), made.home)
+
+
+def set_up(monkeypatch: pytest.MonkeyPatch, made: Ocelog) -> None:
+    for name in ("OCELOG_HOME", "WIZ_SECRET"):
+        monkeypatch.setenv(name, made.environment[name])
+
+
 @pytest.fixture
 def ocelog(made: Ocelog, monkeypatch: pytest.MonkeyPatch) -> Ocelog:
     """Put the home back as it was."""
-    shutil.rmtree(made.home)
-    shutil.copytree(made.home.with_name("copy"), made.home)
-    for name in ("OCELOG_HOME", "WIZ_SECRET"):
-        monkeypatch.setenv(name, made.environment[name])
+    put_back(made)
+    set_up(monkeypatch, made)
     return made
 
 
-def everything() -> dict[str, list[dict[str, Any]]]:
+@pytest.fixture(scope="module")
+def before(made: Ocelog) -> Everything:
+    """Return everything that the home holds before it is damaged."""
+    put_back(made)
+    with pytest.MonkeyPatch.context() as patch:
+        set_up(patch, made)
+        found = everything()
+    assert all(found.values())
+    return found
+
+
+def everything() -> Everything:
     """Return the ids of each table with the version that is current; no row may be there twice."""
-    found: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
+    found: Everything = {table: [] for table in TABLES}
     # One process answers both for every table.
     sql = " UNION ALL ".join(
         f"SELECT '{table}' AS of, id, max_by(p_version, p_version_time) AS version, "  # noqa: S608 - our own names
@@ -184,8 +204,9 @@ DAMAGES: list[Callable[[Ocelog], None]] = [
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_after_repair_and_pull_everything_is_there_once(ocelog: Ocelog, damage: Callable[[Ocelog], None]) -> None:
-    before = everything()
+def test_after_repair_and_pull_everything_is_there_once(
+    before: Everything, ocelog: Ocelog, damage: Callable[[Ocelog], None]
+) -> None:
     damage(ocelog)
     assert any("ocelog repair" in line for line in check())
     assert mend(dry_run=True).lines
@@ -215,8 +236,9 @@ def test_the_command_asks_first_and_status_names_what_is_lost(ocelog: Ocelog) ->
     assert "there and intact" in ocelog("repair", "--check").out
 
 
-def test_what_a_removed_source_lost_is_read_again_once_it_is_added_again(ocelog: Ocelog, tenant: Server) -> None:
-    before = everything()
+def test_what_a_removed_source_lost_is_read_again_once_it_is_added_again(
+    before: Everything, ocelog: Ocelog, tenant: Server
+) -> None:
     ocelog("source", "remove", "sim", "--yes")
     lost_data(ocelog)
     done = mend()
@@ -238,8 +260,7 @@ def test_a_repair_does_not_bring_back_the_rows_of_a_purged_source(ocelog: Ocelog
     assert everything()["wiz_issues"] == []
 
 
-def test_a_part_that_is_back_after_it_was_given_up_and_planned_again_lands(ocelog: Ocelog) -> None:
-    before = everything()
+def test_a_part_that_is_back_after_it_was_given_up_and_planned_again_lands(before: Everything, ocelog: Ocelog) -> None:
     shutil.rmtree(ocelog.home)
     shutil.copytree(ocelog.home.with_name("just pulled"), ocelog.home)
     lost_metadata_folder(ocelog)
@@ -290,8 +311,7 @@ def misfit(tenant: Server) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def with_rejection(made: Ocelog, tenant: Server) -> Path:
     """Return a copy of a home that has rejected a record."""
-    shutil.rmtree(made.home)
-    shutil.copytree(made.home.with_name("copy"), made.home)
+    put_back(made)
     with misfit(tenant):
         made("pull", "--since", "2000-01-01", "--log-type", "issues")
     made("publish")
@@ -345,8 +365,7 @@ def test_a_dry_run_works_beside_a_service_and_a_repair_says_how_to_stop_it(ocelo
         assert f"systemctl stop ocelog, or kill {os.getpid()}" in ocelog("repair", "--yes", code=2).err
 
 
-def test_rows_that_are_still_in_landing_are_told_when_a_table_is_made_anew(ocelog: Ocelog) -> None:
-    before = everything()
+def test_rows_that_are_still_in_landing_are_told_when_a_table_is_made_anew(before: Everything, ocelog: Ocelog) -> None:
     shutil.rmtree(ocelog.home)
     shutil.copytree(ocelog.home.with_name("just pulled"), ocelog.home)
     lost_metadata_folder(ocelog)
@@ -412,8 +431,7 @@ def piped(path: Path) -> None:
     os.mkfifo(path)
 
 
-def test_a_named_pipe_in_place_of_any_file_is_damage_and_is_not_opened(ocelog: Ocelog) -> None:
-    before = everything()
+def test_a_named_pipe_in_place_of_any_file_is_damage_and_is_not_opened(before: Everything, ocelog: Ocelog) -> None:
     newest = max(warehouse(ocelog, "wiz_audit").glob("metadata/*.json"))
     piped(newest)
     for path in warehouse(ocelog, "wiz_issues").glob("metadata/snap-*.avro"):
