@@ -1,13 +1,17 @@
 """How a table is made anew from its data files, and how files leave it."""
 
-from collections.abc import Sequence
+import errno
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from lakeside.ledger import MemoryLedger
 from lakeside.things import ISSUES, SCHEMAS, row, rows
-from ocelog.errors import LakeDamagedError
+from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
+from ocelog.files import read_regular
 from ocelog.lake.catalog.state import TableStates, catalog_path
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Queries
@@ -166,6 +170,119 @@ def test_a_new_catalog_keeps_the_damaged_one_beside_it(lake: FileLake, ledger: M
     assert [path.read_bytes() for path in (lake.home / "lake").glob("catalog.db.damaged-*")] == [b"garbage"]
     point(lake.home, TABLE, str(candidates(lake.home, TABLE)[0].location))
     assert ids(lake, ledger) == ["a"]
+
+
+@contextmanager
+def committing(lake: FileLake) -> Iterator[sqlite3.Connection]:
+    """Hold the catalog as another engine does amid a commit."""
+    with closing(sqlite3.connect(catalog_path(lake.home), isolation_level=None)) as engine:
+        engine.execute("BEGIN EXCLUSIVE")
+        engine.execute("UPDATE iceberg_tables SET previous_metadata_location = metadata_location")
+        yield engine
+        engine.execute("COMMIT")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody wait for a locked catalog."""
+    connect = sqlite3.connect
+    for module in (sqlite3, sqlite3.dbapi2):
+        monkeypatch.setattr(module, "connect", lambda *args, **more: connect(*args, **(more | {"timeout": 0})))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_catalog_that_another_engine_holds_is_not_damaged(lake: FileLake, ledger: MemoryLedger) -> None:
+    land(lake, ledger, "a")
+    said = r"catalog\.db .*database is locked.* Run it again"
+    with committing(lake), pytest.raises(LakeUnavailableError, match=said):
+        catalog_is_whole(lake.home)
+    assert catalog_is_whole(lake.home)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_catalog_is_not_replaced_under_an_engine_that_commits(lake: FileLake, ledger: MemoryLedger) -> None:
+    land(lake, ledger, "a")
+    with committing(lake):
+        before = catalog_path(lake.home).stat().st_ino
+        with pytest.raises(LakeUnavailableError, match="database is locked"):
+            begin_catalog(lake.home, SCHEMAS)
+        with pytest.raises(LakeUnavailableError, match="database is locked"):
+            point(lake.home, TABLE, str(candidates(lake.home, TABLE)[0].location))
+    assert [path.name for path in (lake.home / "lake").glob("catalog.db*")] == ["catalog.db"]
+    assert catalog_path(lake.home).stat().st_ino == before
+    assert ids(lake, ledger) == ["a"]
+
+
+def test_no_engine_can_commit_while_a_catalog_is_replaced(
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(lake, ledger, "a")
+    rename, refused = Path.rename, list[str]()
+
+    def renamed(path: Path, target: Path) -> Path:
+        with closing(sqlite3.connect(path, timeout=0)) as engine, pytest.raises(sqlite3.OperationalError) as found:
+            engine.execute("BEGIN IMMEDIATE")
+        refused.append(found.value.sqlite_errorname)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    begin_catalog(lake.home, SCHEMAS)
+    assert refused == ["SQLITE_BUSY"]
+    assert ids(lake, ledger) == ["a"]
+
+
+class FailingDisk(sqlite3.Connection):
+    """A connection that fails with the code `fails`, such as one that SQLite gives if the disk does."""
+
+    fails: str
+
+    def execute(self, *_: object) -> sqlite3.Cursor:
+        error = sqlite3.OperationalError(f"fails with {self.fails}")
+        error.sqlite_errorcode, error.sqlite_errorname = getattr(sqlite3, self.fails), self.fails
+        raise error
+
+
+@pytest.mark.parametrize("code", ["SQLITE_IOERR_READ", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_NOMEM", "SQLITE_BUSY"])
+def test_a_disk_that_fails_just_now_is_no_damage(
+    code: str, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(lake, ledger, "a")
+    connect = sqlite3.connect
+    monkeypatch.setattr(FailingDisk, "fails", code, raising=False)
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **more: connect(*args, **(more | {"factory": FailingDisk})))
+    for ask in (lambda: catalog_is_whole(lake.home), lambda: begin_catalog(lake.home, SCHEMAS)):
+        with pytest.raises(LakeUnavailableError, match=f"fails with {code}"):
+            ask()
+    monkeypatch.undo()
+    assert [path.name for path in (lake.home / "lake").glob("catalog.db*")] == ["catalog.db"]
+    assert ids(lake, ledger) == ["a"]
+
+
+@pytest.mark.parametrize("spoil", ["DROP TABLE iceberg_tables", "ALTER TABLE iceberg_tables RENAME TO lost"])
+def test_a_catalog_without_its_table_is_damaged(spoil: str, lake: FileLake, ledger: MemoryLedger) -> None:
+    land(lake, ledger, "a")
+    with closing(sqlite3.connect(catalog_path(lake.home))) as connection:
+        connection.execute(spoil)
+    assert not catalog_is_whole(lake.home)
+    begin_catalog(lake.home, SCHEMAS)
+    assert catalog_is_whole(lake.home)
+
+
+def test_metadata_that_may_not_be_read_is_not_passed_over_for_older_metadata(
+    lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(lake, ledger, "a")
+    land(lake, ledger, "b")
+    newest = candidates(lake.home, TABLE)[0].location
+
+    def refused(path: Path) -> bytes:
+        if path == newest:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read_regular(path)
+
+    monkeypatch.setattr(repair, "read_regular", refused)
+    with pytest.raises(HomeError, match="may not be read by this user"):
+        candidates(lake.home, TABLE)
 
 
 def test_a_lost_file_leaves_its_table_and_the_mark_stays(lake: FileLake, ledger: MemoryLedger) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from struct import unpack
@@ -21,9 +21,6 @@ NAMESPACE = "ocelog"
 CATALOG_NAME = "ocelog"
 MARK = "ocelog.published-through"
 """Table property `<ledger id>:<sequence>`. A property, because a snapshot summary goes with the next foreign commit."""
-
-_HALF_WRITTEN = "half written"
-"""Stands for the location of a table's metadata, which is an absolute path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,21 +112,15 @@ class TableStates:
         if not path.is_file():
             raise damaged(path, "(the catalog of the lake) is not a regular file")
         try:
-            row = _row(path, table, mode="ro")
-            if row is _HALF_WRITTEN:
+            try:
+                row = _row(path, table, mode="ro")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                    raise
+                # SQLite rolls the journal of a killed writer back by itself, if it may write.
                 row = _row(path, table, mode="rw")
         except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-                raise damaged(path, f"(the catalog of the lake) is damaged: {error}") from error
-            if code == sqlite3.SQLITE_CANTOPEN and not os.access(path, os.R_OK):
-                raise unreadable(path) from error
-            raise LakeUnavailableError(f"{path}: {error}. Run it again.") from error
-        if row is _HALF_WRITTEN:
-            raise HomeError(
-                f"{path} (the catalog of the lake) was left amid a write, by a process that was killed: its owner must "
-                "run a command first, such as `ocelog status`."
-            )
+            raise catalog_error(path, error) from error
         if row is None:
             self._refuse_lost(table)
             return None
@@ -195,14 +186,29 @@ class TableStates:
         self._manifests[table] = now
 
 
-def _row(path: Path, table: str, *, mode: Literal["ro", "rw"]) -> str | None:
-    """Return where the catalog says that the metadata of `table` is, None if it names none.
+def catalog_connection(path: Path, *, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
+    """Open the catalog at `path`, which is there, and wait for the commit of another engine."""
+    return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=10)
 
-    _HALF_WRITTEN: whoever wrote the catalog was killed amid a commit, whose journal must be rolled back first. SQLite
-    does so by itself if it may write.
-    """
-    connection = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=10)
-    try:
+
+def catalog_error(path: Path, error: sqlite3.Error) -> OcelogError:
+    """Sort what SQLite said about the catalog at `path`: only a damaged one is a LakeDamagedError."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return damaged(path, f"(the catalog of the lake) is damaged: {error}")
+    if code & 0xFF == sqlite3.SQLITE_CANTOPEN and not os.access(path, os.R_OK):
+        return unreadable(path)
+    if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+        return HomeError(
+            f"{path} (the catalog of the lake) was left amid a write, by a process that was killed: its owner must "
+            "run a command first, such as `ocelog status`."
+        )
+    return LakeUnavailableError(f"{path} (the catalog of the lake): {error}. Run it again.")
+
+
+def _row(path: Path, table: str, *, mode: Literal["ro", "rw"]) -> str | None:
+    """Return where the catalog says that the metadata of `table` is, None if it names none."""
+    with closing(catalog_connection(path, mode=mode)) as connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'iceberg_tables'").fetchone():
             return None
         found = connection.execute(
@@ -210,12 +216,6 @@ def _row(path: Path, table: str, *, mode: Literal["ro", "rw"]) -> str | None:
             " WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?",
             (CATALOG_NAME, NAMESPACE, table),
         ).fetchone()
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK:
-            return _HALF_WRITTEN
-        raise
-    finally:
-        connection.close()
     return found and str(found[0])
 
 

@@ -1,6 +1,7 @@
 """What the libraries of the lake raise, in our words."""
 
 import errno
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,20 +39,21 @@ def _sorted_out(table: str, error: Exception) -> OcelogError | None:
             return LakeUnavailableError(
                 "another program committed first; nothing was appended. Run it again.", table=table
             )
-        case DatabaseError():
+        case DatabaseError() | sqlite3.DatabaseError():
+            told = error if isinstance(error, sqlite3.DatabaseError) else error.orig
             # The name carries details behind the second underscore, such as SQLITE_READONLY_DBMOVED.
-            name = "_".join(str(getattr(error.orig, "sqlite_errorname", "")).split("_")[:2])
+            name = "_".join(str(getattr(told, "sqlite_errorname", "")).split("_")[:2])
             if name in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
-                return LakeDamagedError(f"the lake's catalog is damaged: {error.orig}.", table=table, todo=REPAIR)
+                return LakeDamagedError(f"the lake's catalog is damaged: {told}.", table=table, todo=REPAIR)
             if name == "SQLITE_FULL":
-                return disk_full(OSError(errno.ENOSPC, str(error.orig)), "lake/catalog.db in the home")
+                return disk_full(OSError(errno.ENOSPC, str(told)), "lake/catalog.db in the home")
             if name == "SQLITE_READONLY":
                 return LakeUnavailableError(
-                    f"the lake's catalog, lake/catalog.db in the home, may not be written: {error.orig}. Let "
+                    f"the lake's catalog, lake/catalog.db in the home, may not be written: {told}. Let "
                     "the owner of the home write the folder lake and what is in it (chmod, chattr -i, mount).",
                     table=table,
                 )
-            return LakeUnavailableError(f"the lake's catalog cannot be used: {error.orig}. Run it again.", table=table)
+            return LakeUnavailableError(f"the lake's catalog cannot be used: {told}. Run it again.", table=table)
         case FileNotFoundError():
             return LakeDamagedError(f"{error.filename or error} is missing, although {table} names it.", todo=REPAIR)
         case pa.ArrowInvalid() | pa.ArrowNotImplementedError() | ValidationError():

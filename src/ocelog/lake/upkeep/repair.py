@@ -9,7 +9,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,16 @@ from ocelog.files import read_regular
 from ocelog.lake.catalog.conform import conform, covers
 from ocelog.lake.catalog.file_io import local_path
 from ocelog.lake.catalog.iceberg import file_schema, open_table, opened_catalog, optional, table_location
-from ocelog.lake.catalog.state import CATALOG_NAME, MARK, NAMESPACE, TableStates, catalog_path, parse_mark
+from ocelog.lake.catalog.state import (
+    CATALOG_NAME,
+    MARK,
+    NAMESPACE,
+    TableStates,
+    catalog_connection,
+    catalog_error,
+    catalog_path,
+    parse_mark,
+)
 from ocelog.lake.read.scan import opened, undecodable
 from ocelog.lake.storage.checksums import damage, unreadable
 from ocelog.lake.storage.faults import translated
@@ -64,7 +73,11 @@ class Rebuilt:
 
 
 def catalog_is_whole(home: Path) -> bool:
-    """Tell whether the catalog can be read, or was never made. Raises HomeError if this user may not read it."""
+    """Tell whether the catalog can be read, or was never made.
+
+    Raises HomeError if this user may not read it, and LakeUnavailableError if another engine holds it or the disk
+    fails: that is not damage.
+    """
     path = catalog_path(home)
     if path.exists() and not os.access(path, os.R_OK, effective_ids=True):
         raise unreadable(path)
@@ -73,43 +86,80 @@ def catalog_is_whole(home: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        with closing(sqlite3.connect(path)) as connection:
+        with closing(catalog_connection(path, mode="rw")) as connection:
             (answer,) = connection.execute("PRAGMA quick_check").fetchone()
             connection.execute("SELECT count(*) FROM iceberg_tables").fetchone()
-    except sqlite3.DatabaseError:
-        return False
+    except sqlite3.DatabaseError as error:
+        if _is_damage(error):
+            return False
+        raise catalog_error(path, error) from error
     return bool(answer == "ok")
 
 
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    # SQLITE_ERROR: the table is missing, or is another one.
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code == sqlite3.SQLITE_ERROR or code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
 def begin_catalog(home: Path, tables: Collection[str]) -> None:
-    """Make a new catalog of the tables that can still be told from the damaged one, which is kept beside it."""
+    """Make a new catalog of the tables that can still be told from the damaged one, which is kept beside it.
+
+    Raises LakeUnavailableError, before anything changes, if another engine holds the damaged one.
+    """
     path = catalog_path(home)
-    named = dict[str, str]()
-    if path.is_file():
-        with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(path)) as connection:
-            for name, location in connection.execute("SELECT table_name, metadata_location FROM iceberg_tables"):
-                named[name] = location
-    # Its journal would be taken for that of the new one.
-    kept = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    for each in path.parent.glob(f"{path.name}*"):
-        if ".damaged-" not in each.name:
-            each.rename(each.with_name(f"{each.name}.damaged-{kept}"))
+    with _held(path) as named:
+        # Its journal would be taken for that of the new one.
+        kept = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        for each in path.parent.glob(f"{path.name}*"):
+            if ".damaged-" not in each.name:
+                each.rename(each.with_name(f"{each.name}.damaged-{kept}"))
     with opened_catalog(home) as catalog:
         catalog.create_namespace_if_not_exists(NAMESPACE)
     for table in tables:
         location = named.get(table)
         if isinstance(location, str) and location.startswith(str(table_location(home, table))):
-            with suppress(OcelogError):
+            try:
                 TableStates(home).read_at(table, location)
-                point(home, table, location)
+            except OcelogError:
+                continue
+            point(home, table, location)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Let no other engine commit within the block, and yield where the metadata of each table is said to be.
+
+    Of a file that is not a database any more, nothing can be read and nothing can be held.
+    """
+    named = dict[str, Any]()
+    if not path.is_file():
+        yield named
+        return
+    with closing(catalog_connection(path, mode="rw")) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+            for name, location in connection.execute("SELECT table_name, metadata_location FROM iceberg_tables"):
+                named[name] = location
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise catalog_error(path, error) from error
+        yield named
 
 
 def candidates(home: Path, table: str) -> list[Candidate]:
-    """Return the metadata files of a table that can be parsed, the newest first."""
+    """Return the metadata files of a table that can be parsed, the newest first.
+
+    Raises HomeError if this user may not read one.
+    """
     found = list[Candidate]()
     for path in (table_location(home, table) / "metadata").glob("*.metadata.json"):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            metadata: Mapping[str, Any] = json.loads(read_regular(path))
+            try:
+                metadata: Mapping[str, Any] = json.loads(read_regular(path))
+            except PermissionError as error:
+                # It may be the newest.
+                raise unreadable(path) from error
             ledger_id, mark = parse_mark(metadata["properties"].get(MARK))
             try:
                 state = TableStates(home).read_at(table, str(path))
@@ -133,9 +183,9 @@ def candidates(home: Path, table: str) -> list[Candidate]:
 
 def point(home: Path, table: str, location: str, *, named: str | None = None) -> None:
     """Let the catalog name `location` as the metadata of `table`, in one transaction; of its draft, if so `named`."""
-    with opened_catalog(home) as catalog:
+    with translated(table), opened_catalog(home) as catalog:
         catalog.create_namespace_if_not_exists(NAMESPACE)
-    with closing(sqlite3.connect(catalog_path(home))) as connection, connection:
+    with translated(table), closing(catalog_connection(catalog_path(home), mode="rw")) as connection, connection:
         names = (table, table + _DRAFT) if named is None else (named, named)
         connection.execute(
             "DELETE FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name IN (?, ?)",
@@ -158,7 +208,7 @@ def go_back(home: Path, table: str, location: str, *, waiting: Sequence[Part], s
     draft = table + _DRAFT
     point(home, table, location, named=draft)
     gone = keep_rows(home, table, sources=sources, without=_row_ids(home, waiting), named=draft)
-    with opened_catalog(home) as catalog:
+    with translated(table), opened_catalog(home) as catalog:
         made = catalog.load_table((NAMESPACE, draft)).metadata_location
     point(home, table, str(local_path(made)))
     return gone
@@ -198,7 +248,7 @@ def rebuild(
             lost.append(f"{path} {what}")
     with translated(table), opened_catalog(home) as catalog:
         draft = table + _DRAFT
-        with closing(sqlite3.connect(catalog_path(home))) as connection, connection:
+        with closing(catalog_connection(catalog_path(home), mode="rw")) as connection, connection:
             connection.execute("DELETE FROM iceberg_tables WHERE table_name = ?", (draft,))
         loaded = open_table(catalog, home, table, schema, named=draft)
         with loaded.transaction() as widening:
