@@ -9,7 +9,10 @@ def main() -> None:
         from wizsim import cli  # noqa: PLC0415 - its imports are what may be missing
     except ModuleNotFoundError as missing:
         if missing.name in {"graphql", "starlette", "uvicorn"}:
-            sys.exit("wizsim: a simulated tenant needs more packages. Type: pip install 'ocelog[demo]'")
+            sys.exit(
+                "wizsim: a simulated tenant needs more packages. Type in the checkout: uv tool install '.[demo]' "
+                "(or with pip: pip install '.[demo]')"
+            )
         raise
     cli.main()
 

@@ -93,9 +93,13 @@ def test_a_ledger_of_an_older_version_can_be_migrated_from_the_wheel(wheel: Path
 @pytest.mark.parametrize(
     ("missing", "command", "says"),
     [
-        ("uvicorn", ("ocelog", "demo"), "pip install 'ocelog[demo]'"),
-        ("graphql", ("wizsim", "serve"), "pip install 'ocelog[demo]'"),
-        ("psycopg", ("ocelog", "init", "--ledger", "postgresql://u@127.0.0.1:9/d"), "pip install 'ocelog[postgresql]'"),
+        ("uvicorn", ("ocelog", "demo"), "uv tool install '.[demo]' (or with pip: pip install '.[demo]')"),
+        ("graphql", ("wizsim", "serve"), "uv tool install '.[demo]' (or with pip: pip install '.[demo]')"),
+        (
+            "psycopg",
+            ("ocelog", "init", "--ledger", "postgresql://u@127.0.0.1:9/d"),
+            "uv tool install '.[postgresql]' (or with pip: pip install '.[postgresql]')",
+        ),
     ],
 )
 def test_a_command_names_the_extra_that_it_lacks(

@@ -192,6 +192,41 @@ def test_a_command_of_a_document_lacks_nothing() -> None:
     assert {(page, each) for page, each in found if lacking_in(shlex.split(each)) is not None} == set()
 
 
+FROM_AN_INDEX = re.compile(
+    r"(?<!un)install\s+(?:-\S+\s+)*[\"'`]?ocelog(?![-\w.]*\.whl)\b|\b(?:uvx|pipx run)\s+ocelog\b|\bocelog\["
+)
+"""Ocelog taken from a package index, where nothing says that whoever offers that name is us."""
+
+
+def offered() -> Iterator[tuple[str, str]]:
+    """Yield each text that tells a person, or a program, how to install: messages, pages, scripts."""
+    tree = DOCS.parent
+    for folder in ("src", "scripts"):
+        for path in sorted((tree / folder).rglob("*.py")):
+            yield from (
+                (f"{path.relative_to(tree)}:{line}", text) for line, text in _texts(ast.parse(path.read_text()))
+            )
+    others = [*tree.glob("*.md"), *DOCS.rglob("*.md"), *tree.glob("scripts/*.sh"), tree / "Makefile"]
+    others += [path for folder in (".ci", ".github") for path in (tree / folder).rglob("*") if path.is_file()]
+    others += [path for path in (tree / "src").rglob("*") if path.suffix in {".sql", ".yml", ".service"}]
+    yield from ((str(path.relative_to(tree)), path.read_text()) for path in sorted(others))
+
+
+def test_nobody_is_told_to_install_ocelog_from_an_index() -> None:
+    assert {at: found[0] for at, text in offered() if (found := FROM_AN_INDEX.search(text)) is not None} == {}
+
+
+def test_advice_to_install_from_an_index_would_be_noticed() -> None:
+    wrong = ("pip install ocelog", "pip install -U 'ocelog[demo]'", "pipx install\nocelog", "the extra ocelog[demo]")
+    right = (
+        "pip install .",
+        "uv tool uninstall ocelog",
+        "pip install ocelog-0.1.0-py3-none-any.whl",
+        "service install",
+    )
+    assert [each for each in (*wrong, *right) if FROM_AN_INDEX.search(each)] == list(wrong)
+
+
 def test_a_message_about_one_source_names_it() -> None:
     """NAME stands only in what is said once for each source."""
     unnamed = {place for place, words in printed() if "NAME" in words.split()}

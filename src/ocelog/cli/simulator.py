@@ -28,7 +28,10 @@ class Tenant:
 def require_simulator() -> None:
     """Raise ConfigError if the packages that a simulated tenant needs are not installed."""
     if any(find_spec(package) is None for package in _NEEDS):
-        raise ConfigError("The demo needs a simulated tenant, which is not installed. Type: pip install 'ocelog[demo]'")
+        raise ConfigError(
+            "The demo needs a simulated tenant, which is not installed. Type in the checkout: uv tool install "
+            "'.[demo]' (or with pip: pip install '.[demo]')"
+        )
 
 
 @contextmanager

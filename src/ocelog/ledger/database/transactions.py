@@ -159,7 +159,10 @@ def _begin(connection: Connection) -> None:
 
 def _postgresql(url: URL, *, durable: bool) -> Database:
     if find_spec("psycopg") is None:
-        raise ConfigError("A ledger on PostgreSQL needs its driver. Type: pip install 'ocelog[postgresql]'")
+        raise ConfigError(
+            "A ledger on PostgreSQL needs its driver. Type in the checkout: uv tool install '.[postgresql]' (or with "
+            "pip: pip install '.[postgresql]')"
+        )
     limits = _POSTGRES_LIMITS if durable else f"{_POSTGRES_LIMITS} -c synchronous_commit=off"
     options = " ".join(filter(None, (limits, str(url.query.get("options", "")))))
     engine = create_engine(
