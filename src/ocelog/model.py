@@ -247,6 +247,8 @@ class Stamp:
     observed_us: int
     """The API's clock when the request was sent; strictly grows within a process."""
     parsed_us: int
+    each_observed_us: Sequence[int] | None = None
+    """What the rows say instead, one after the other; None: they all say `observed_us`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

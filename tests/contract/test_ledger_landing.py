@@ -180,11 +180,20 @@ def test_a_landing_adds_to_the_figures_of_its_stream(ledger: Ledger) -> None:
 def test_the_latest_observation_of_a_source_is_that_of_any_landing(ledger: Ledger) -> None:
     held = taken(ledger)
     assert ledger.sources.observed_us("acme") == 0
-    ledger.pulling.land(landing(held, tally=Tally(observed_us=70)))
-    ledger.pulling.land(landing(held, None, None, tally=Tally(observed_us=60)))
+    ledger.pulling.land(landing(held, tally=Tally(observed_us=70, answered_us=80)))
+    ledger.pulling.land(landing(held, None, None, tally=Tally(observed_us=60, answered_us=80)))
     ledger.pulling.land(landing(held, None, None, tally=Tally()))
     assert ledger.sources.observed_us("acme") == 70
     assert ledger.sources.observed_us("other") == 0
+
+
+def test_an_observation_by_a_clock_that_lied_does_not_count_once_the_clock_is_right(ledger: Ledger) -> None:
+    held, minute = taken(ledger), 60_000_000
+    ledger.pulling.land(landing(held, tally=Tally(observed_us=9 * minute, answered_us=9 * minute)))
+    ledger.pulling.land(landing(held, None, None, tally=Tally(observed_us=7 * minute, answered_us=8 * minute)))
+    assert ledger.sources.observed_us("acme") == 9 * minute
+    ledger.pulling.land(landing(held, None, None, tally=Tally(observed_us=7 * minute, answered_us=8 * minute - 1)))
+    assert ledger.sources.observed_us("acme") == 7 * minute
 
 
 def test_a_source_that_invents_field_names_does_not_fill_the_ledger(ledger: Ledger) -> None:

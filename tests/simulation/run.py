@@ -33,7 +33,6 @@ from simulation.liveness import ALL_WITHIN, HEALTHY_WITHIN, RETRIED_WITHIN, Mete
 from simulation.world import (
     GHOST,
     KIND,
-    LIES,
     OPEN,
     PAGE,
     SCHEMA,
@@ -280,8 +279,8 @@ class Simulation:
 
     def change_unseen(self) -> None:
         """Let some things vanish or change, then some of those return and others vanish: two sweeps must tell."""
-        # Beyond every date that the API ever claimed, so that what is seen now is newer.
-        self.world.advance(120_000_000 + max(LIES))
+        # An hour later: what the API claimed of dates further ahead is known for a lie, and what is seen now is newer.
+        self.world.advance(3_720_000_000)
         for share in (0.3, 0.5):
             self.world.change_unseen(share)
             # Each of them must be complete: a stretch that is still parked from before keeps one from that.
@@ -290,8 +289,8 @@ class Simulation:
 
     def read_again(self) -> None:
         """Read all of the past once more."""
-        # Beyond every date that the API ever claimed, so that what is seen now is newer.
-        self.world.advance(120_000_000 + max(LIES))
+        # An hour later: what the API claimed of dates further ahead is known for a lie, and what is seen now is newer.
+        self.world.advance(3_720_000_000)
         now = self.source()._clock.now()
         marks = self.ledger.pulling.marks(SOURCE, KIND.log_type)
         again = [

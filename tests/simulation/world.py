@@ -322,7 +322,8 @@ class WorldSource:
             answer = self._answer(ask, asked_us)
             if self.hear():
                 self._yield()
-                return answer
+                now_us = to_us(self._clock.now())
+                return replace(answer, answered_us=now_us) if isinstance(answer, Page) else answer
         raise SourceUnavailableError("the Date jumps")
 
     def _answer(self, ask: Ask, asked_us: int) -> Answer:

@@ -14,8 +14,6 @@ _NEEDED = 3
 """So many differences must agree before they are believed."""
 _AGREE = timedelta(seconds=5) // timedelta(microseconds=1)
 _OFF = timedelta(seconds=60) // timedelta(microseconds=1)
-_BEHIND = timedelta(seconds=2) // timedelta(microseconds=1)
-"""So far two clocks of one API can be apart: the second that each `Date` is cut by, and as much for the network."""
 
 
 class ApiClock:
@@ -27,7 +25,7 @@ class ApiClock:
     Thread-safe.
 
     `stamped_us` is the last stamp that the process before this one used, in microseconds: stamps go on after it, for
-    clocks of two processes are up to a second apart, and what is seen later must sort later.
+    clocks of two processes are up to a minute apart, and what is seen later must sort later.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, *, stamped_us: int = 0) -> None:
@@ -96,7 +94,7 @@ class ApiClock:
         self._strangers.clear()
         self._last_now = 0
         self._started = True
-        if self._last_stamp > self._now() + _BEHIND:
-            # It came from a clock that was lied to.
+        if self._last_stamp > self._now() + _OFF:
+            # It came from a clock that was lied to; by less, two of an API that answers from several may be apart.
             self._last_stamp = 0
         return True

@@ -94,7 +94,7 @@ class Lander:
         for _ in range(_MAX_TRIES):
             self.memory.cover(ask, shaped, predecessors=bool(page.refused or page.unknown))
             self._fill_unknown(page, shaped)
-            placed = self.memory.history.place(shaped, page.asked_us)
+            placed = self.memory.history.place(shaped, page.asked_us, page.answered_us)
             fresh = {key: rejection for key, rejection in rejections.items() if key not in known_rejections}
             landing = self._landing(page, _Found(shaped, placed, fresh), to=to)
             match self.ledger.land(landing):
@@ -129,7 +129,7 @@ class Lander:
             log_type=self.kind.log_type,
             to=to,
             table=self.table,
-            part=self._write(shaped, found.placed, stamp),
+            part=self._write(shaped, found.placed, replace(stamp, each_observed_us=found.placed.new.observed_us)),
             page_min_us=-_EVER_US if anywhen else min(shaped.cursor_us, default=None),
             page_max_us=_EVER_US if anywhen else max(shaped.cursor_us, default=None),
             loaded_through=self.memory.through,
@@ -142,7 +142,8 @@ class Lander:
                 rejections=len(found.rejections),
                 unknown_fields=shaped.unknown_fields,
                 last_event_us=shaped.last_event_us,
-                observed_us=page.asked_us,
+                observed_us=None if page.answered_us is None else page.asked_us,
+                answered_us=page.answered_us,
                 refused=page.refused,
             ),
         )
@@ -188,7 +189,9 @@ class Lander:
         for event, position in enumerate(shaped.positions):
             paths = page.refused | page.unknown.get(position, frozenset())
             if paths:
-                before = self.memory.history.before(shaped.ids[event], shaped.version_us[event], page.asked_us)
+                before = self.memory.history.before(
+                    shaped.ids[event], shaped.version_us[event], page.asked_us, page.answered_us
+                )
                 if before is not None:
                     wanted[event] = (before, paths)
         columns = {path.split(".")[0] for _, paths in wanted.values() for path in paths}

@@ -53,6 +53,8 @@ class Page:
     """The source stopped counting at `total`."""
     asked_us: int
     """The API's clock when the request was sent."""
+    answered_us: int | None = None
+    """The API's clock when the answer had come; None: it came some other time, such as a record that is replayed."""
     request_id: str | None = None
     refused: frozenset[str] = frozenset()
     """Dotted paths that this account may not ask for: unknown in every record of the page."""
@@ -208,7 +210,9 @@ class Tally:
     unknown_fields: Mapping[str, int] = field(default_factory=dict)
     last_event_us: int | None = None
     observed_us: int | None = None
-    """When the answer was asked for, by the source's clock; None: no answer in this landing."""
+    """When the answer was asked for, by the source's clock; None: no answer of now in this landing."""
+    answered_us: int | None = None
+    """When it had come, by the same clock."""
     refused: frozenset[str] | None = None
     """Fields that the last answer could not be asked for; None: no answer in this landing."""
 

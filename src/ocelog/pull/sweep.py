@@ -49,6 +49,8 @@ _SECOND = timedelta(seconds=1)
 _AT_ONCE = 500
 _MAX_TRIES = 50
 _EVER_US = 2**62
+_LIED_US = 3_600_000_000
+"""From being asked for to being judged a record takes less."""
 
 
 class Stage(StrEnum):
@@ -389,8 +391,8 @@ def _is_still_gone(suspect: Suspect, history: History) -> bool:
     if newest is None:
         return False
     _, observed_us, row_id, _ = newest
-    # While the API's clock lied ahead, rows got an instant that is still to come: nothing sorts behind them until then.
-    return row_id == suspect.row_id and observed_us <= suspect.absent_us
+    # A version that was seen since is there again. An instant that far off came from a clock that lied.
+    return row_id == suspect.row_id and not suspect.absent_us < observed_us <= suspect.absent_us + _LIED_US
 
 
 def _closed_rows(
@@ -418,11 +420,17 @@ def _closed_rows(
                 "p_source_label": source_label,
                 "p_version": version,
                 "p_row_id": history.free_name(each.record_id, version),
-                "p_observed_at": from_us(each.absent_us),
+                "p_observed_at": from_us(max(each.absent_us, _newest_us(each, history) + 1)),
                 "p_parse_time": parsed_at,
             }
         )
     return pa.Table.from_pylist(rows, schema=columns)
+
+
+def _newest_us(suspect: Suspect, history: History) -> int:
+    """Return when the version was seen that is inferred closed."""
+    newest = history.newest(suspect.record_id)
+    return suspect.absent_us if newest is None else newest[1]
 
 
 def closed_version(version: str) -> str:

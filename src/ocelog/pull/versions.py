@@ -13,6 +13,8 @@ from ocelog.pull.ports import Shaped
 
 Entry: TypeAlias = tuple[int, int, str, str]
 """(version time, p_observed_at, p_row_id, p_version): versions of one id sort in this order."""
+AHEAD_US = 60_000_000
+"""An instant so far ahead of the source's clock was taken from a clock that lied: none is that far from the others."""
 _ENTRY = Struct("<qq16s16s")
 """An entry at rest: row ids and versions are 32 hex digits."""
 
@@ -76,10 +78,10 @@ class History:
             packed = pack(version_us, observed_us, read(name), read(version))
             self._by_id[record_id] = self._by_id.get(record_id, b"") + packed
 
-    def before(self, record_id: str, version_us: int, observed_us: int) -> str | None:
-        """Return the row id of the version just before that place, None if there is none."""
+    def before(self, record_id: str, version_us: int, observed_us: int, now_us: int | None = None) -> str | None:
+        """Return the row id of the version just before the place of one that is observed; None if there is none."""
         entries = sorted(self._entries(record_id))
-        at = bisect_left(entries, (version_us, observed_us, "", ""))
+        at = bisect_left(entries, (version_us, _behind_lies(entries, version_us, observed_us, now_us), "", ""))
         return entries[at - 1][2] if at else None
 
     def newest(self, record_id: str) -> Entry | None:
@@ -108,10 +110,12 @@ class History:
             (version_us, observed_us, name.hex(), version.hex()) for version_us, observed_us, name, version in packed
         ]
 
-    def place(self, shaped: Shaped, observed_us: int) -> Placed:
+    def place(self, shaped: Shaped, observed_us: int, now_us: int | None = None) -> Placed:
         """Compare each event with its neighbours in the order of versions; drop it if it equals either of them.
 
         Not "if ever seen": A, B, A is three versions. Not "only the one before": an older state may come late.
+        `now_us` is the source's clock, or None if the events are not of now. What is of now is newer than a version
+        that bears an instant still to come.
         """
         if self._by_id.keys().isdisjoint(shaped.ids) and len({*shaped.ids}) == len(shaped.ids):
             return self._all_new(shaped, observed_us)
@@ -121,7 +125,8 @@ class History:
         columns = zip(shaped.ids, shaped.version_us, shaped.versions, strict=True)
         for index, (record_id, version_us, version) in enumerate(columns):
             entries = fresh.get(record_id) or self._entries(record_id)
-            entry = (version_us, observed_us, next(self._free_names(record_id, version, entries)), version)
+            seen_us = _behind_lies(entries, version_us, observed_us, now_us)
+            entry = (version_us, seen_us, next(self._free_names(record_id, version, entries)), version)
             around = _neighbours(entry, entries)
             # The hash of a row from before an upgrade lacks the fields that came with it. What they were then nobody
             # knows, so they make no change.
@@ -152,6 +157,14 @@ class History:
             if name not in taken:
                 yield name
             k += 1
+
+
+def _behind_lies(entries: Collection[Entry], version_us: int, observed_us: int, now_us: int | None) -> int:
+    """Return `observed_us`, or an instant behind those that a clock which lied gave to versions of the same time."""
+    if now_us is None:
+        return observed_us
+    lies = (seen_us + 1 for at_us, seen_us, _, _ in entries if at_us == version_us and seen_us > now_us + AHEAD_US)
+    return max(lies, default=observed_us)
 
 
 def _neighbours(entry: Entry, entries: Collection[Entry]) -> set[str]:

@@ -125,7 +125,9 @@ class Shaped:
             event.fill_null(parsed) if event.null_count else event,
             _take(instants.cursor, picked),
             _take(instants.version, picked),
-            pa.repeat(pa.scalar(stamp.observed_us, INSTANT), rows),
+            pa.repeat(pa.scalar(stamp.observed_us, INSTANT), rows)
+            if stamp.each_observed_us is None
+            else pa.array(stamp.each_observed_us, INSTANT),
             pa.repeat(parsed, rows),
             pa.repeat(pa.scalar(stamp.origin.value), rows),
             pa.repeat(pa.scalar(stamp.source_id), rows),

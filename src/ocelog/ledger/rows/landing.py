@@ -12,6 +12,7 @@ from ocelog.ledger.rows import claims, counters, slices, streams
 from ocelog.ledger.rows.parts import part_of
 from ocelog.model import REJECTIONS, NewPart, Part
 from ocelog.pull.ports import Behind, Landed, Landing
+from ocelog.pull.versions import AHEAD_US
 
 _MOST_NAMES = 500
 """Names of unknown fields that a stream remembers: a source that invents names must not fill the ledger."""
@@ -139,8 +140,11 @@ def _count(tx: Connection, landing: Landing, stream: RowMapping, now_us: int) ->
         "last_event_us": max(latest, default=None),
         "last_success_us": now_us,
     }
-    if tally.observed_us is not None:
-        values["observed_us"] = max(stream["observed_us"] or 0, tally.observed_us)
+    if tally.observed_us is not None and tally.answered_us is not None:
+        last_us = stream["observed_us"] or 0
+        # One that is far ahead came from a clock that lied: the next process goes on from what is true now.
+        lied = last_us > tally.answered_us + AHEAD_US
+        values["observed_us"] = tally.observed_us if lied else max(last_us, tally.observed_us)
     if tally.unknown_fields:
         values["unknown_fields"] = _summed(stream["unknown_fields"], tally.unknown_fields)
     if tally.refused is not None:

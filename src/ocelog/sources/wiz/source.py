@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 
 from ocelog.errors import AccessRefusedError, ContractBrokenError, SourceThrottledError, SourceUnavailableError
 from ocelog.pull.clock import ApiClock
-from ocelog.pull.ports import Answer, Ask, HealthItem
+from ocelog.pull.ports import Answer, Ask, HealthItem, Page, Unusable
 from ocelog.redaction import Redactor
 from ocelog.secret import Secret
 from ocelog.sources.wiz.answers import FieldsRefused, Reply, TokenRefused, read_answer, read_cheap
@@ -92,7 +92,7 @@ class WizSource:
             if ask.background and not self._hurried:
                 self._background.wait(self._closed)
             self._pace.wait(self._closed, patient=ask.suspect)
-            sent, asked_us = self._monotonic(), self.clock.stamp()
+            sent, now_us, asked_us = self._monotonic(), to_us(self.clock.now()), self.clock.stamp()
             answered = self._post(token, selection.text, variables)
             reply = self._read(answered, root, ask, asked_us, selection)
             match reply:
@@ -104,8 +104,8 @@ class WizSource:
                     kept = _Kept(selection=without(selection, errors, root), until=self._monotonic() + _FORGET_SECONDS)
                     self._pruned[root.kind.log_type] = kept
                 case answer:
-                    if self._is_timely(answered, sent, asked_us):
-                        return answer
+                    if self._is_timely(answered, sent, now_us):
+                        return self._dated(answer)
             refused.clear()
         raise SourceUnavailableError(
             f"Wiz did not answer about {root.title} with anything usable, {_MOST_TRIES} times in a row."
@@ -268,6 +268,16 @@ class WizSource:
         if kept is not None and self._monotonic() < kept.until:
             return kept.selection
         return Selection(text=root.document())
+
+    def _dated(self, answer: Answer) -> Answer:
+        """Return `answer` with what time it is for the API, now that it has come."""
+        match answer:
+            case Page():
+                return replace(answer, answered_us=to_us(self.clock.now()))
+            case Unusable(page=Page() as page):
+                return replace(answer, page=replace(page, answered_us=to_us(self.clock.now())))
+            case _:
+                return answer
 
     def _is_timely(self, answered: HttpAnswer, sent: float, asked_us: int) -> bool:
         """Let the clock hear `answered`; False when its Date does not fit the time at which it was asked.
