@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -128,6 +129,31 @@ def test_what_changes_unseen_is_brought_and_what_is_gone_is_closed_until_it_retu
     ]
     asked = ocelog("query", "SELECT log_type, status, in_lake FROM coverage").lines
     assert sorted(told) == sorted((row["log_type"], row["status"], row["in_lake"]) for row in asked)
+
+
+def test_what_was_read_while_the_date_lied_is_outdone_and_closed_once_it_is_right(
+    tenant: Tenant, simulated: Simulated, tmp_path: Path
+) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    tenant("faults", add="date-jump:seconds=31536000")
+    ocelog.add(simulated, "prod", "--log-type", "issues", "--backfill", "all")
+    ocelog("pull", "--json")
+    tenant("faults", clear=True)
+    changed, gone = tenant.opened("issues")[:2]
+    severity = "LOW" if changed["severity"] != "LOW" else "HIGH"
+    tenant("change", type="issues", id=changed["id"], fields={"severity": severity})
+    tenant("remove", type="issues", id=gone["id"])
+    swept(ocelog)
+    assert state(ocelog, "wiz_issues", changed["id"])["severity"] == severity
+    swept(ocelog)
+    assert state(ocelog, "wiz_issues", gone["id"])["p_inferred"] == "inferred_closed"
+    rows = ocelog.count("wiz_issues")
+    tenant("put", type="issues", record=gone)
+    swept(ocelog)
+    assert state(ocelog, "wiz_issues", gone["id"])["status"] == "OPEN"
+    assert ocelog.count("wiz_issues") == rows + 1
+    assert swept(ocelog)["Wiz.Issues"]["missing"] == 0
 
 
 def test_what_closed_unseen_lands_as_it_was_closed(tenant: Tenant, ocelog: Ocelog) -> None:

@@ -125,6 +125,15 @@ def test_stamps_go_on_after_those_of_the_process_before() -> None:
     assert clock.stamp() == to_us(NOON + timedelta(seconds=5))
 
 
+def test_stamps_go_on_also_where_the_servers_of_an_api_are_almost_a_minute_apart() -> None:
+    hand = Hand()
+    before = to_us(NOON + timedelta(seconds=60))
+    clock = ApiClock(hand, stamped_us=before)
+    for _ in range(3):
+        clock.hear(NOON, hand())
+    assert clock.stamp() == before + 1
+
+
 def test_stamps_of_a_process_that_was_lied_to_hold_nobody_up() -> None:
     hand = Hand()
     clock = ApiClock(hand, stamped_us=to_us(NOON + timedelta(hours=2)))

@@ -22,7 +22,7 @@ from ocelog.pull.sweep import (
     vanished,
 )
 from ocelog.sources.wiz.streams import KINDS
-from ocelog.times import to_us
+from ocelog.times import from_us, to_us
 
 BORN = datetime(2026, 3, 1, tzinfo=UTC)
 SWEEP = Sweep(
@@ -267,10 +267,17 @@ def test_an_inferred_version_says_so_keeps_its_time_and_has_no_status() -> None:
     assert noted.suspects == []
 
 
-def test_nothing_is_inferred_about_a_row_that_was_landed_while_the_clock_lied_ahead() -> None:
-    noted = Noted(suspect("a", row_id="a" * 32, absent_us=0))
+def test_a_row_that_was_landed_while_the_clock_lied_ahead_is_closed_just_behind_it() -> None:
+    noted = Noted(suspect("a", row_id="a" * 32, absent_us=-3_600_000_000))
+    inferred(noted)
+    (row,) = noted.written
+    assert row["p_observed_at"] == from_us(2), "before it, every second sweep would infer it anew"
+
+
+def test_a_row_that_was_landed_while_a_sweep_was_judged_is_not_inferred_closed() -> None:
+    noted = Noted(suspect("a", row_id="a" * 32, absent_us=1 - 3_600_000_000))
     assert inferred(noted).state is SliceState.DRAINED
-    assert (noted.landings, noted.suspects) == ([], []), "it would be inferred anew by every second sweep"
+    assert (noted.landings, noted.suspects) == ([], [])
 
 
 def test_what_has_changed_since_it_was_missed_is_not_inferred_closed() -> None:

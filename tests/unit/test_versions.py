@@ -46,6 +46,23 @@ def test_a_version_that_is_there_is_dropped() -> None:
     assert land(history, 2, ("i", 10, "A")).keep == []
 
 
+def test_what_is_seen_now_is_newer_than_what_a_lying_clock_dated() -> None:
+    history, minute = blank(), 60_000_000
+    land(history, 9 * minute, ("i", 10, "A"), ("j", 10, "A"), ("k", 11, "A"))
+    now = history.place(Events.of(("i", 10, "B"), ("j", 10, "A"), ("k", 10, "B"), ("l", 10, "B")), 7, 8 * minute - 1)
+    assert now.keep == [0, 2, 3]
+    assert now.new.observed_us == (9 * minute + 1, 7, 7), "behind a lie of the same version time only"
+    assert history.before("i", 10, 7, 8 * minute - 1) == history.newest("i")[2]  # type: ignore[index]
+    history.commit(now)
+    assert land(history, 8 * minute, ("i", 10, "B")).new.observed_us == (8 * minute,), "of another time: as it was seen"
+
+
+def test_an_instant_that_another_process_may_have_given_is_no_lie() -> None:
+    history, minute = blank(), 60_000_000
+    land(history, 9 * minute, ("i", 10, "A"))
+    assert history.place(Events.of(("i", 10, "B")), 7, 8 * minute).new.observed_us == (7,)
+
+
 def test_a_row_from_before_an_upgrade_is_repeated_by_its_record_and_by_nothing_else() -> None:
     history = blank()
     land(history, 1, ("i", 10, "old A"))

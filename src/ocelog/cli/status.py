@@ -221,8 +221,9 @@ def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idl
     if each.clock_off is not None:
         behind = "behind" if each.clock_off > timedelta(0) else "ahead of"
         lines.append(
-            f"{name}: this machine's clock is {about(abs(each.clock_off))} {behind} {each.product}'s. Nothing is "
-            "missed, but ages are wrong. Set it by NTP."
+            f"{name}: this machine's clock is {about(abs(each.clock_off))} {behind} {each.product}'s: one of them is "
+            "wrong. Nothing is missed, but ages are wrong. If it is this machine's, set it by NTP; if not, rows that "
+            "land meanwhile bear a wrong p_observed_at."
         )
     if each.state == "empty":
         lines.append(

@@ -136,7 +136,7 @@ def _address(source: CheckableSource, tries: _Tries, our_now: Callable[[], datet
             name="clock",
             state=HealthState.WARN,
             text=f"this machine's clock is {seconds} Wiz's. Ocelog uses Wiz's: nothing is missed, but ages are wrong.",
-            todo="Synchronize this machine's clock (NTP).",
+            todo="Synchronize this machine's clock (NTP), unless it is right.",
         )
 
 
