@@ -1,9 +1,40 @@
 """How a secret travels through the program without being shown by accident."""
 
 import hmac
+import os
+import re
+from pathlib import Path
 
 ENTER_EACH_AGAIN = "enter each source's secret again: `ocelog source rotate NAME` for each NAME of `ocelog source list`"
 """What to do under a new key."""
+
+
+_LONGEST_WORD = 30
+"""Characters: what people call things is shorter, and what a machine makes up as a secret is longer."""
+
+
+def may_be_shown(text: str) -> bool:
+    """Tell whether an error may repeat what was given: a URL, or no word so long that it may be a secret.
+
+    Secrets are pasted where something else belongs, and errors end up in logs and tickets.
+    """
+    return "://" in text or all(len(word) <= _LONGEST_WORD for word in re.split(r"[\s/.]+", text))
+
+
+def shown(text: str) -> str:
+    """Return what was given as an error may repeat it."""
+    return repr(text) if may_be_shown(text) else hidden(text)
+
+
+def hidden(text: str) -> str:
+    """Return what stands in an error for something that was given and may be a secret."""
+    return f"'...' ({len(text)} characters, not shown: perhaps a secret)"
+
+
+def shown_path(path: Path | str) -> str:
+    """Return a path as an error may repeat it: what is there is a name, and what is not there may be a secret."""
+    missing = [each.name for each in (Path(path), *Path(path).parents) if not os.path.exists(each)]  # noqa: PTH110 - any text
+    return str(path) if all(map(may_be_shown, missing)) else hidden(str(path))
 
 
 class Secret:

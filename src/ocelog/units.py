@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ocelog.errors import ConfigError
+from ocelog.secret import shown
 from ocelog.suggest import suggest
 from ocelog.times import rfc3339
 
@@ -20,7 +21,9 @@ def duration(text: str) -> timedelta:
     """Read `30s`, `5m`, `24h`, `30d`, `2w`. Raises ConfigError."""
     found = re.fullmatch(r"([0-9]{1,10})([smhdw])", text.strip().lower())
     if found is None:
-        raise ConfigError(f"invalid duration {text!r}: write a number and a unit, such as 30s, 5m, 24h, 30d or 2w.")
+        raise ConfigError(
+            f"invalid duration {shown(text)}: write a number and a unit, such as 30s, 5m, 24h, 30d or 2w."
+        )
     seconds = int(found[1]) * _UNITS[found[2]]
     if seconds > _LONGEST.total_seconds():
         raise ConfigError(f"{text!r} is longer than a hundred years.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ocelog.errors import ConfigError
 from ocelog.model import REJECTIONS, Kind, table_name
+from ocelog.secret import shown
 from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
 from ocelog.units import per_table, write_list
@@ -67,6 +68,6 @@ def log_types(names: Collection[str]) -> list[str]:
         meant = [full for full, kind in known.items() if name in (full, kind.short)]
         if not meant:
             nearest = suggest(name, [*known, *short_names()]) or "."
-            raise ConfigError(f"There is no log type {name!r}{nearest} Log types: {write_list(short_names())}.")
+            raise ConfigError(f"There is no log type {shown(name)}{nearest} Log types: {write_list(short_names())}.")
         found += meant
     return list(dict.fromkeys(found))

@@ -17,7 +17,7 @@ from ocelog.product import Product, SourceSettings
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import sweep_wanted
 from ocelog.pull.ports import HealthItem
-from ocelog.secret import Secret
+from ocelog.secret import Secret, shown
 from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
 
@@ -87,7 +87,7 @@ def find(installation: Installation, name: str, *, removed: bool = False) -> Sou
     found = installation.ledger.sources.find(unicodedata.normalize("NFC", name.strip()))
     if found is None or (found.removed_us is not None and not removed):
         known = [row.name for row in installation.ledger.sources.listed()]
-        raise ConfigError(f"There is no source {name!r}{suggest(name, known) or '. See: ocelog source list'}")
+        raise ConfigError(f"There is no source {shown(name)}{suggest(name, known) or '. See: ocelog source list'}")
     return found
 
 

@@ -1,6 +1,7 @@
 """How a person hands in a secret: a file, stdin, a variable, a reference, or typed unseen."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import typer
 
 from ocelog.app.sources import GivenSecret
 from ocelog.errors import ConfigError
-from ocelog.secret import Secret
+from ocelog.secret import Secret, hidden, may_be_shown, shown_path
 
 _LONGEST = 65_536
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 WAYS = (
     "--client-secret-file FILE (- is stdin), --client-secret-env VARIABLE or --client-secret-ref file:PATH|env:VARIABLE"
 )
@@ -53,21 +55,23 @@ def _referenced(reference: str) -> GivenSecret:
 
 
 def _from_file(place: str) -> Secret:
+    told = "stdin" if place == "-" else shown_path(place)
     try:
         if place == "-":
             raw = sys.stdin.buffer.read(_LONGEST + 1)
         else:
             with Path(place).expanduser().open("rb") as file:
                 raw = file.read(_LONGEST + 1)
-        return _secret(raw.decode(), "stdin" if place == "-" else place)
+        return _secret(raw.decode(), told)
     except OSError as error:
-        raise ConfigError(f"The client secret's file {place} cannot be read: {error.strerror}.") from error
+        raise ConfigError(f"The client secret's file {told} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError:
-        raise ConfigError(f"The client secret in {place} is not UTF-8 text.") from None
+        raise ConfigError(f"The client secret in {told} is not UTF-8 text.") from None
 
 
 def _from_variable(name: str) -> Secret:
-    return _secret(os.environ.get(name, ""), f"The variable {name}")
+    is_name = _VARIABLE.fullmatch(name) is not None and all(map(may_be_shown, name.split("_")))
+    return _secret(os.environ.get(name, ""), f"The variable {name if is_name else hidden(name)}")
 
 
 def _secret(text: str, origin: str) -> Secret:

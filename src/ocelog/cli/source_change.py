@@ -18,6 +18,7 @@ from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
 from ocelog.model import SourceRow
 from ocelog.product import Product
+from ocelog.secret import may_be_shown, shown
 from ocelog.units import write_list
 
 Name = Annotated[str, typer.Argument(help="The source's name.", show_default=False, autocompletion=completion.sources)]
@@ -53,8 +54,9 @@ def _product(kind: str | None, name: str | None) -> Product:
     if kind is None or kind in known:
         return known[kind or first]
     # Whoever forgets the product puts the name in its place.
-    meant = f"ocelog source add {first} {kind}" if name is None else write_list(map(repr, known), "or")
-    raise ConfigError(f"There is no kind of source {kind!r}; did you mean {meant}?")
+    is_name = name is None and may_be_shown(kind)
+    meant = f"ocelog source add {first} {kind}" if is_name else write_list(map(repr, known), "or")
+    raise ConfigError(f"There is no kind of source {shown(kind)}; did you mean {meant}?")
 
 
 def _described(

@@ -6,6 +6,7 @@ from typing import Any
 from typer import TyperException
 
 from ocelog.cli.app import COMMANDS
+from ocelog.secret import hidden, may_be_shown
 from ocelog.suggest import suggest
 
 
@@ -24,7 +25,12 @@ def explained(error: TyperException, given: Sequence[str]) -> str:
         path = " ".join(["ocelog", *[each for each in words if not each.startswith("-")]])
     else:
         path = context.command_path
-    return f"{_what(error, context)} See: {path} --help"
+    what = _what(error, context)
+    for each in sorted(given, key=len, reverse=True):
+        word = each.partition("=")[2] if each.startswith("--") and "=" in each else each
+        if not may_be_shown(word):
+            what = what.replace(repr(word), hidden(word)).replace(word, hidden(word))
+    return f"{what} See: {path} --help"
 
 
 def _what(error: Any, context: Any) -> str:

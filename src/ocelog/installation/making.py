@@ -14,6 +14,7 @@ from ocelog.lake.upkeep.repair import candidates
 from ocelog.ledger import keys
 from ocelog.ledger.database.open import absolute
 from ocelog.ledger.ledger import Ledger
+from ocelog.secret import shown_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +125,8 @@ def _check_key_file(path: Path | None) -> None:
     """Refuse a key file that is named and not there: it is the person's own, and none is made in its place."""
     if path is not None and config.key_text() is None and not path.is_file():
         raise HomeError(
-            f"OCELOG_KEY_FILE names {path}, and no such file is there: put the key there, or unset OCELOG_KEY_FILE to "
-            "have a key made in the home. Nothing was changed."
+            f"OCELOG_KEY_FILE names {shown_path(path)}, and no such file is there: put the key there, or unset "
+            "OCELOG_KEY_FILE to have a key made in the home. Nothing was changed."
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ocelog.errors import HomeError
 from ocelog.files import check_regular, disk_full
 from ocelog.ledger.vault import KEY_BYTES
-from ocelog.secret import ENTER_EACH_AGAIN
+from ocelog.secret import ENTER_EACH_AGAIN, shown_path
 
 MADE_ANEW = (
     "Put the right one back; or make a new one with `ocelog init`, which renames this one, and "
@@ -94,8 +94,8 @@ def read_key(path: Path, *, guarded: bool = False, otherwise: str = _GIVEN) -> b
             raw = file.read(_LONGEST)
     except OSError as error:
         raise HomeError(
-            f"The key {path} cannot be read ({error.strerror}). Put it back; if it is lost, make a new one with "
-            f"`ocelog init`, and {ENTER_EACH_AGAIN}. No data is lost."
+            f"The key {shown_path(path)} cannot be read ({error.strerror}). Put it back; if it is lost, make a new "
+            f"one with `ocelog init`, and {ENTER_EACH_AGAIN}. No data is lost."
         ) from error
     if mode & _OTHERS and not guarded:
         raise HomeError(f"The key {path} may be read by other users (mode {mode:o}); type: chmod 600 {path}")

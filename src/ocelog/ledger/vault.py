@@ -133,7 +133,7 @@ def _delete(tx: Connection, source_id: str, name: str) -> None:
 def _check(reference: str) -> tuple[str, str]:
     kind, _, place = reference.partition(":")
     if kind not in ("file", "env") or not place:
-        raise HomeError(f"A secret's reference is file:PATH or env:VARIABLE, not {reference[:80]!r}.")
+        raise HomeError("A secret's reference is file:PATH or env:VARIABLE.")
     return kind, place
 
 

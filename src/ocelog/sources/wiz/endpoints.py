@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from ocelog.errors import AccessRefusedError, ConfigError
+from ocelog.secret import shown
 from ocelog.suggest import suggest
 
 TOKEN_URLS = {
@@ -32,7 +33,7 @@ _TENANT_INFO = (
 )
 _NAMED = ", ".join(name for name in TOKEN_URLS if name != "auth0")
 """What is offered: Auth0 is taken, but no longer recommended."""
-_DATA_CENTRE = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+_DATA_CENTRE = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
 
 
 def token_url(text: str) -> str:
@@ -50,7 +51,7 @@ def token_url(text: str) -> str:
         if is_data_centre(text):
             raise ConfigError(f"{text!r} is a data center, as --api-url takes it. The token URL is one of {_NAMED}.")
         raise ConfigError(
-            f"The token URL is one of {_NAMED} or a URL such as https://..., not {text!r}"
+            f"The token URL is one of {_NAMED} or a URL such as https://..., not {shown(text)}"
             f"{suggest(text, TOKEN_URLS) or '.'}"
         )
     domain = next((each for each in _PORTALS if host.startswith("api.") and host.endswith(f".{each}")), None)
@@ -80,7 +81,9 @@ def api_url(text: str, token_endpoint: str) -> str:
     host = _host(text)
     if host is None:
         if not _DATA_CENTRE.fullmatch(text.lower()):
-            raise ConfigError(f"The API URL is a data center such as us1, or a URL such as https://..., not `{text}`.")
+            raise ConfigError(
+                f"The API URL is a data center such as us1, or a URL such as https://..., not {shown(text)}."
+            )
         return _in_data_centre(text.lower(), token_endpoint)
     if host in _PORTALS:
         raise ConfigError(f"{host} is Wiz's portal, where people log in, and not its API. {_TENANT_INFO}")
@@ -159,7 +162,8 @@ def _checked(text: str, what: str) -> str:
         url = urlsplit(text.strip())
         host, _ = url.hostname, url.port
     except ValueError as error:
-        raise ConfigError(f"The {what} is not a URL: {error}.") from error
+        # What Python says repeats a part of it, which may be a password.
+        raise ConfigError(f"The {what} must be a URL such as https://host/path.") from error
     if url.scheme not in ("http", "https") or not host:
         raise ConfigError(f"The {what} must be a URL such as https://host/path.")
     if url.scheme == "http" and not is_loopback(host):

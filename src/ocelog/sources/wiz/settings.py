@@ -10,6 +10,7 @@ import msgspec
 
 from ocelog.errors import ConfigError
 from ocelog.product import SourceSettings
+from ocelog.secret import shown, shown_path
 from ocelog.sources.wiz.endpoints import api_url, audience, token_url
 from ocelog.sources.wiz.streams import MOST_RECORDS, ROOTS, SHORT_NAMES
 from ocelog.suggest import suggest
@@ -131,14 +132,16 @@ def changed(settings: WizSettings, changes: Mapping[str, Any]) -> WizSettings:
 def demand_ca_file(path: str) -> None:
     """Raise ConfigError if there is no such file."""
     if not Path(path).is_file():
-        raise ConfigError(f"The CA file {path} is not there: put it back, or name another with --ca-file.")
+        raise ConfigError(f"The CA file {shown_path(path)} is not there: put it back, or name another with --ca-file.")
 
 
 def _log_type(name: object) -> str:
     log_type = SHORT_NAMES.get(str(name), str(name))
     if log_type not in ROOTS:
         meant = suggest(str(name), [*SHORT_NAMES, *ROOTS])
-        raise ConfigError(f"Wiz has no log type {name!r}{meant or ': it has ' + ', '.join(SHORT_NAMES) + '.'}")
+        raise ConfigError(
+            f"Wiz has no log type {shown(str(name))}{meant or ': it has ' + ', '.join(SHORT_NAMES) + '.'}"
+        )
     return log_type
 
 
