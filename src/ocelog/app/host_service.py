@@ -165,7 +165,7 @@ class HostService:
         elif hidden:
             raise ConfigError(
                 f"A service may not read {hidden[0]}: Ocelog must be installed where every user may read it. Type, "
-                "in the checkout: sudo python3 -m venv /opt/ocelog && sudo /opt/ocelog/bin/pip install ., then: sudo "
+                "in the checkout: `sudo python3 -m venv /opt/ocelog && sudo /opt/ocelog/bin/pip install .`, then: sudo "
                 "/opt/ocelog/bin/ocelog service install. Or install it for your user alone: ocelog service install "
                 "--user"
             )

@@ -32,7 +32,7 @@ _LEAST_PROSE = 16
 _GAP = 2
 _WORD = re.compile(r"[^ \t\n\r\f\v]+")
 _COPIED = re.compile(
-    r"`[^`]+`|(?:\bsudo )?(?:(?<!\S)\S*/)?(?<![\w.-])(?:ocelog|systemctl|loginctl|mv|chmod|chown|kill|jq|pip)"
+    r"`[^`]+`|(?:\bsudo )?(?:(?<!\S)\S*/)?(?<![\w.-])(?:ocelog|systemctl|loginctl|mv|chmod|chown|kill|jq|pip|uv)"
     r"(?: (?:\"[^\"]*\"|'[^']*'|\w+:(?= /)|[^\s\"'`(),;]*[^\s\"'`(),;:.]))+"
 )
 """A command within a sentence, up to where its clause ends, or what stands between backticks."""
