@@ -29,19 +29,21 @@ app = typer.Typer(
 )
 
 
+_FAULTS_WRITTEN = """
+Written as NAME[:PROBABILITY][:key=value]..., such as
+  throttled:0.1:retry_after=5:type=issues:times=3
+Every fault takes type=, times=, and after= and for= (seconds of the tenant's
+time), such as server-error:for=600. A value runs to the next :key= or to the
+end: redirect:to=https://elsewhere.example:8443/graphql"""
+
+
 @app.command()
 def faults() -> None:
     """List the faults: what each is called and what a client meets."""
     width = max(map(len, MEANINGS))
     for name, meaning in MEANINGS.items():
         typer.echo(f"{name:<{width}}  {meaning}")
-    typer.echo(
-        "\nWritten as NAME[:PROBABILITY][:key=value]..., such as throttled:0.1:retry_after=5:type=issues:times=3"
-    )
-    typer.echo(
-        "Every fault takes type=, times=, and after= and for= (seconds of the tenant's time): server-error:for=600"
-    )
-    typer.echo("A value runs to the next :key= or to the end: redirect:to=https://elsewhere.example:8443/graphql")
+    typer.echo(_FAULTS_WRITTEN)
 
 
 def serve(**given: Any) -> None:
