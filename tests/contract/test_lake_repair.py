@@ -1,10 +1,12 @@
 """How a table is made anew from its data files, and how files leave it."""
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -12,9 +14,12 @@ from lakeside.ledger import MemoryLedger
 from lakeside.things import ISSUES, SCHEMAS, row, rows
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError
 from ocelog.files import read_regular
+from ocelog.lake.catalog import state
 from ocelog.lake.catalog.state import TableStates, catalog_path
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Queries
+from ocelog.lake.read import scan
+from ocelog.lake.storage import checksums
 from ocelog.lake.upkeep import repair
 from ocelog.lake.upkeep.inspect import inspect
 from ocelog.lake.upkeep.purge import delete_rows
@@ -283,6 +288,29 @@ def test_metadata_that_may_not_be_read_is_not_passed_over_for_older_metadata(
     monkeypatch.setattr(repair, "read_regular", refused)
     with pytest.raises(HomeError, match="may not be read by this user"):
         candidates(lake.home, TABLE)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_process_that_has_run_out_of_something_finds_no_damage(
+    number: int, lake: FileLake, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(lake, ledger, "a")
+    (file,) = folder(lake).rglob("data/**/*.parquet")
+
+    def refused(path: Path) -> NoReturn:
+        raise OSError(number, os.strerror(number), str(path))
+
+    for module, name in ((repair, "read_regular"), (state, "read_regular"), (checksums, "file_sum")):
+        monkeypatch.setattr(module, name, refused)
+    monkeypatch.setattr(scan, "check_regular", refused)
+    for look in (
+        lambda: candidates(lake.home, TABLE),
+        lambda: TableStates(lake.home).state(TABLE),
+        lambda: checksums.damage(file),
+        lambda: scan.undecodable(file),
+    ):
+        with pytest.raises(LakeUnavailableError, match=f"{os.strerror(number)}. Run it again"):
+            look()
 
 
 def test_a_lost_file_leaves_its_table_and_the_mark_stays(lake: FileLake, ledger: MemoryLedger) -> None:

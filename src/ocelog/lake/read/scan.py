@@ -70,7 +70,10 @@ def opened(path: Path) -> Iterator[pq.ParquetFile]:
 
 
 def undecodable(path: Path) -> str | None:
-    """Say what is wrong with a file without a checksum of its own, as far as reading it shows."""
+    """Say what is wrong with a file without a checksum of its own, as far as reading it shows.
+
+    Raises LakeUnavailableError if this process has run out of memory or open files.
+    """
     try:
         with opened(path) as file:
             for group in range(file.num_row_groups):
@@ -78,6 +81,8 @@ def undecodable(path: Path) -> str | None:
     except LakeDamagedError:
         return "cannot be decoded"
     except LakeUnavailableError:
+        if path.exists():
+            raise
         return "is missing"
     return None
 

@@ -1,5 +1,6 @@
 """How a file of the lake proves that it still holds the bytes that were written."""
 
+import errno
 import os
 import re
 import stat
@@ -14,6 +15,8 @@ NOT_REGULAR = "is not a regular file"
 _UNREADABLE = "cannot be read"
 _SUM = re.compile(r"\.([0-9a-f]{8})\.parquet")
 _PIECE = 1 << 20
+_RUN_OUT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What this process or this machine has run out of says nothing about the file."""
 
 
 def stamped(name: str, crc: int) -> str:
@@ -39,8 +42,8 @@ def file_sum(path: Path) -> int:
 def damage(path: Path, size: int | None = None, *, content: bool = True) -> str | None:
     """Say what is wrong with a file; None: it is there, has `size` bytes, and holds what was written.
 
-    The content is read only if asked for, and if the name has a checksum. Raises HomeError if this user may not read
-    it, which is not damage.
+    The content is read only if asked for, and if the name has a checksum. What is not damage is raised: HomeError if
+    this user may not read it, LakeUnavailableError if this process has run out of memory or open files.
     """
     try:
         found = path.stat()
@@ -58,6 +61,8 @@ def damage(path: Path, size: int | None = None, *, content: bool = True) -> str 
     except PermissionError as error:
         raise unreadable(path) from error
     except OSError as error:
+        if error.errno in _RUN_OUT:
+            raise read_error(path, error) from error
         return f"{_UNREADABLE} ({error.strerror or error})"
     return None
 
@@ -81,12 +86,14 @@ def damaged(path: Path | str, what: str) -> LakeDamagedError:
 
 
 def read_error(path: Path | str, error: BaseException) -> LakeDamagedError | LakeUnavailableError | HomeError:
-    """Sort what reading `path` raised: gone (perhaps only published meanwhile), forbidden, or damaged."""
+    """Sort what reading `path` raised: gone (perhaps only published meanwhile), forbidden, damaged, or ours."""
     match error:
         case FileNotFoundError():
             return LakeUnavailableError(f"{path} is missing. Run it again; if it stays so, run: ocelog repair")
         case PermissionError():
             return unreadable(path)
+        case OSError() if error.errno in _RUN_OUT:
+            return LakeUnavailableError(f"{path} cannot be read: {os.strerror(error.errno or 0)}. Run it again.")
         case _:
             told = (str(error).splitlines() or [type(error).__name__])[0]
             return damaged(path, f"cannot be read: {told[:200].rstrip('.')}")

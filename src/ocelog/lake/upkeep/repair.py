@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ocelog.errors import OcelogError
+from ocelog.errors import LakeDamagedError, LakeUnavailableError, OcelogError
 from ocelog.files import read_regular
 from ocelog.lake.catalog.conform import conform, covers
 from ocelog.lake.catalog.file_io import local_path
@@ -34,7 +34,7 @@ from ocelog.lake.catalog.state import (
     parse_mark,
 )
 from ocelog.lake.read.scan import opened, undecodable
-from ocelog.lake.storage.checksums import damage, unreadable
+from ocelog.lake.storage.checksums import damage, read_error, unreadable
 from ocelog.lake.storage.faults import translated
 from ocelog.lake.upkeep.purge import keep_rows
 from ocelog.lake.write.append import commit, replacing
@@ -150,20 +150,27 @@ def _held(path: Path) -> Iterator[Mapping[str, Any]]:
 def candidates(home: Path, table: str) -> list[Candidate]:
     """Return the metadata files of a table that can be parsed, the newest first.
 
-    Raises HomeError if this user may not read one.
+    Raises HomeError if this user may not read one, LakeUnavailableError if this process has run out of memory or open
+    files.
     """
     found = list[Candidate]()
     for path in (table_location(home, table) / "metadata").glob("*.metadata.json"):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             try:
                 metadata: Mapping[str, Any] = json.loads(read_regular(path))
-            except PermissionError as error:
-                # It may be the newest.
-                raise unreadable(path) from error
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                # What is not damaged may be the newest.
+                if not isinstance(sorted_out := read_error(path, error), LakeDamagedError):
+                    raise sorted_out from error
+                raise
             ledger_id, mark = parse_mark(metadata["properties"].get(MARK))
             try:
                 state = TableStates(home).read_at(table, str(path))
                 whole = all(Path(file.path).exists() for file in state.files)
+            except LakeUnavailableError:
+                raise
             except (OcelogError, StopIteration, RuntimeError):
                 whole = False
             current = metadata.get("current-snapshot-id")
