@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ocelog.errors import LakeDamagedError, LakeUnavailableError, OcelogError
+from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, OcelogError
 from ocelog.files import read_regular
 from ocelog.lake.catalog.conform import conform, covers
 from ocelog.lake.catalog.file_io import local_path
@@ -105,10 +105,18 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
 def begin_catalog(home: Path, tables: Collection[str]) -> None:
     """Make a new catalog of the tables that can still be told from the damaged one, which is kept beside it.
 
-    Raises LakeUnavailableError, before anything changes, if another engine holds the damaged one.
+    Raises LakeUnavailableError, before anything changes, if another engine holds the damaged one, or
+    this process has run out of memory or open files.
     """
     path = catalog_path(home)
+    sound = dict[str, str]()
     with _held(path) as named:
+        for table in tables:
+            location = named.get(table)
+            if isinstance(location, str) and location.startswith(str(table_location(home, table))):
+                with suppress(LakeDamagedError, HomeError):
+                    TableStates(home).read_at(table, location)
+                    sound[table] = location
         # Its journal would be taken for that of the new one.
         kept = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         for each in path.parent.glob(f"{path.name}*"):
@@ -116,14 +124,8 @@ def begin_catalog(home: Path, tables: Collection[str]) -> None:
                 each.rename(each.with_name(f"{each.name}.damaged-{kept}"))
     with opened_catalog(home) as catalog:
         catalog.create_namespace_if_not_exists(NAMESPACE)
-    for table in tables:
-        location = named.get(table)
-        if isinstance(location, str) and location.startswith(str(table_location(home, table))):
-            try:
-                TableStates(home).read_at(table, location)
-            except OcelogError:
-                continue
-            point(home, table, location)
+    for table, location in sound.items():
+        point(home, table, location)
 
 
 @contextmanager
