@@ -1,0 +1,177 @@
+"""How a path into an event is written, and followed: `user.name`, `$.events[*].parameters[?(@.name == 'x')].value`.
+
+This is the part of JSONPath that data models and simple detections use. Names are found whatever their case, as
+everywhere in an event.
+"""
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ocelog.detect.event import Plain, find
+
+_STEP = re.compile(
+    r"""
+      (?P<deep>\.\.)(?P<deep_name>[^.\[\]*]+)
+    | \.?\*(?P<every_name>)
+    | \.?(?P<name>[^.\[\]*'"?()]+)
+    | \[(?P<index>-?\d{1,6})\]
+    | \[\*\](?P<every>)
+    | \[(?P<quoted>'[^']*'|"[^"]*")\]
+    | \[\?\(?(?P<filter>@[^\[\]]*?)\)?\]
+    """,
+    re.VERBOSE,
+)
+_TEST = re.compile(
+    r"""\s*@\.?(?P<path>[^=!<>\s]*)\s*(?:(?P<op>==|!=|<=|>=|<|>|=)\s*(?P<value>'[^']*'|"[^"]*"|[^\s'"]+)\s*)?"""
+)
+_OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
+_WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None}
+_MAX_STEPS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    name: str
+
+    def follow(self, value: Plain) -> Iterable[Plain]:
+        there, inner = find(value, self.name)
+        return (inner,) if there else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    at: int
+
+    def follow(self, value: Plain) -> Iterable[Plain]:
+        return (value[self.at],) if type(value) is list and -len(value) <= self.at < len(value) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Every:
+    def follow(self, value: Plain) -> Iterable[Plain]:
+        if type(value) is dict:
+            return value.values()
+        return value if type(value) is list else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Anywhere:
+    name: str
+
+    def follow(self, value: Plain) -> Iterable[Plain]:
+        there, inner = find(value, self.name)
+        if there:
+            yield inner
+        for child in _Every().follow(value):
+            yield from self.follow(child)
+
+
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    tests: "tuple[tuple[Path, str | None, Any], ...]"
+
+    def follow(self, value: Plain) -> Iterable[Plain]:
+        return [item for item in _Every().follow(value) if all(_passes(item, *test) for test in self.tests)]
+
+
+_Step: TypeAlias = _Name | _Index | _Every | _Anywhere | _Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path, ready to be followed."""
+
+    text: str
+    steps: tuple[_Step, ...]
+
+    def __call__(self, data: Plain) -> list[Plain]:
+        """Return every value that the path leads to in `data`."""
+        values = [data]
+        for step in self.steps:
+            values = [inner for value in values for inner in step.follow(value)]
+        return values
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it leads to one value at most."""
+        return all(isinstance(step, _Name | _Index) for step in self.steps)
+
+    def read(self, data: Plain) -> tuple[bool, Plain]:
+        """Return whether there is anything at the path, and what: a list, if the path may lead to several values."""
+        found = self(data)
+        if self.is_single:
+            return (True, found[0]) if found else (False, None)
+        return bool(found), found
+
+
+def of_names(names: Iterable[str]) -> Path:
+    """Return the path through `names`, which are taken as they are."""
+    steps = tuple(_Name(name) for name in names)
+    return Path(".".join(step.name for step in steps), steps)
+
+
+def parse_path(text: str) -> Path:
+    """Read `text` as a path. Raises ValueError, whose message says what cannot be read."""
+    rest = text.strip()
+    rest = rest[1:] if rest == "$" or rest.startswith(("$.", "$[")) else rest
+    steps: list[_Step] = []
+    at = 0
+    while at < len(rest):
+        found = _STEP.match(rest, at)
+        if found is None or len(steps) == _MAX_STEPS:
+            raise ValueError(f"the path {text[:80]!r} cannot be read from {rest[at : at + 40]!r} on")
+        steps.append(_step(found))
+        at = found.end()
+    if not steps:
+        raise ValueError("the path is empty")
+    return Path(text, tuple(steps))
+
+
+def _step(found: re.Match[str]) -> _Step:
+    parts = {key: part for key, part in found.groupdict().items() if part is not None}
+    if "deep" in parts:
+        return _Anywhere(parts["deep_name"].strip())
+    if "name" in parts:
+        return _Name(parts["name"].strip())
+    if "index" in parts:
+        return _Index(int(parts["index"]))
+    if "quoted" in parts:
+        return _Name(parts["quoted"][1:-1])
+    if "filter" in parts:
+        return _Filter(tuple(_test(one) for one in re.split(r"&&?", parts["filter"])))
+    return _Every()
+
+
+def _test(text: str) -> tuple[Path, str | None, Any]:
+    if (found := _TEST.fullmatch(text)) is None or not found["path"]:
+        raise ValueError(f"the filter {text[:80]!r} cannot be read")
+    return parse_path(found["path"]), found["op"], _literal(found["value"]) if found["op"] else None
+
+
+def _literal(text: str) -> Any:
+    if text[0] in "'\"":
+        return text[1:-1]
+    if text in _WORDS:
+        return _WORDS[text]
+    return float(text) if "." in text else int(text)
+
+
+def _passes(item: Plain, path: Path, name: str | None, value: Any) -> bool:
+    found = path(item)
+    if name is None:
+        return bool(found)
+    try:
+        return any(_OPERATORS[name](one, value) for one in found)
+    except TypeError:
+        return False
