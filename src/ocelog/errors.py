@@ -6,6 +6,7 @@ OcelogError
 │   ├── HomeError
 │   ├── LakeDamagedError
 │   ├── QueryError
+│   ├── RuleFileError
 │   ├── SandboxError
 │   └── SchemaError
 ├── TransientError
@@ -88,6 +89,12 @@ class QueryError(OperatorError):
     """A query is wrong, not allowed, or takes too much."""
 
     code = "query_invalid"
+
+
+class RuleFileError(OperatorError):
+    """A file of rules is wrong; the message opens with `file:line:`."""
+
+    code = "rule_file_invalid"
 
 
 class SandboxError(OperatorError):
