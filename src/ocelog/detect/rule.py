@@ -1,0 +1,333 @@
+"""What a checkout of rules consists of: rules of each kind, and what they stand on, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from ocelog.detect.conditions import Expression
+from ocelog.detect.paths import Path
+
+
+class Severity(StrEnum):
+    """How bad it is, from the least to the worst."""
+
+    INFO = "INFO"
+    LOW = "LOW"
+    MEDIUM = "MEDIUM"
+    HIGH = "HIGH"
+    CRITICAL = "CRITICAL"
+
+
+class Kind(StrEnum):
+    """What asks the question, and of what."""
+
+    RULE = "rule"
+    SCHEDULED_RULE = "scheduled_rule"
+    CORRELATION_RULE = "correlation_rule"
+
+
+class Status(StrEnum):
+    """How far a rule has come; packs leave out those that are not stable."""
+
+    STABLE = "stable"
+    EXPERIMENTAL = "experimental"
+    DEPRECATED = "deprecated"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A line of a file; `file` is relative to the root of the checkout."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mock:
+    """What a name of the rule's module answers during a test."""
+
+    name: str
+    answer: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleTest:
+    """An event, and what the rule must say of it."""
+
+    name: str
+    expected: bool
+    log: Mapping[str, Any]
+    mocks: tuple[Mock, ...] = ()
+    destinations: tuple[str, ...] | None = None
+    """Where the alert must go; None: the test does not say."""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DynamicSeverity:
+    """The severity that the first of these whose conditions are all true gives."""
+
+    severity: Severity
+    conditions: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextEntry:
+    """A key of an alert's context, and what stands there: the value at a path, or always the same."""
+
+    name: str
+    path: Path | None = None
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What every rule says of itself and of its alerts, whatever its kind."""
+
+    id: str
+    enabled: bool = True
+    severity: Severity = Severity.INFO
+    display_name: str = ""
+    description: str = ""
+    reference: str = ""
+    runbook: str = ""
+    dedup_minutes: int = 60
+    threshold: int = 1
+    tags: tuple[str, ...] = ()
+    reports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    summary_attributes: tuple[str, ...] = ()
+    output_ids: tuple[str, ...] = ()
+    create_alert: bool = True
+    """False: a signal, whose matches are kept and tell nobody."""
+    status: Status = Status.STABLE
+    place: Place
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.display_name or self.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A question about one event, or about one row of a scheduled query: in Python, or as match expressions."""
+
+    kind: Kind
+    about: About
+    log_types: tuple[str, ...] = ()
+    scheduled_queries: tuple[str, ...] = ()
+    file: str | None = None
+    """Its Python file, relative to the root of the checkout."""
+    detection: Expression | None = None
+    """What a simple detection asks."""
+    inline_filters: Expression | None = None
+    dynamic_severities: tuple[DynamicSeverity, ...] = ()
+    alert_title: str = ""
+    alert_context: tuple[ContextEntry, ...] = ()
+    group_by: tuple[Path, ...] = ()
+    base: str | None = None
+    """The rule that it is derived from."""
+    tests: tuple[RuleTest, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Its name for programs."""
+        return self.about.id
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return self.about.place
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether it is a simple detection: match expressions, and no Python."""
+        return self.detection is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """A rule that takes another's logic, and replaces some of its fields whole."""
+
+    id: str
+    base: str
+    about: Mapping[str, Any]
+    """Fields of About."""
+    rule: Mapping[str, Any]
+    """Fields of Rule."""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When something runs: by a cron expression in UTC, or every so many minutes."""
+
+    cron: str | None = None
+    rate_minutes: int | None = None
+    timeout_minutes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A rule whose matches a correlation wants, or wants not to be there."""
+
+    id: str
+    rule: str
+    least: int = 1
+    absent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """What two steps of a sequence must have in common, and how soon the second must follow."""
+
+    id: str
+    start: str
+    end: str
+    within_minutes: int | None = None
+    match: tuple[tuple[str, str], ...] = ()
+    """Fields of the first and of the second that must have a value in common."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correlation:
+    """Which matches of other rules belong together."""
+
+    steps: tuple[Step, ...]
+    is_sequence: bool
+    transitions: tuple[Transition, ...] = ()
+    criteria: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    """Of a group: name -> (step, field), all of which must have a value in common."""
+    least_steps: int | None = None
+    """Of a group: how many of its steps are enough; None: all."""
+    lookback_minutes: int = 15
+    newest_first: bool = False
+    schedule: Schedule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleOutput:
+    """The matches of one step in a test: field -> value -> when, in seconds."""
+
+    step: str
+    matches: Mapping[str, Mapping[str, tuple[float, ...]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrelationTest:
+    """Matches, and whether the correlation must find something in them."""
+
+    name: str
+    expected: bool
+    outputs: tuple[RuleOutput, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrelationRule:
+    """A question about the matches of other rules."""
+
+    about: About
+    correlations: tuple[Correlation, ...]
+    tests: tuple[CorrelationTest, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Its name for programs."""
+        return self.about.id
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return self.about.place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """SQL that is saved by name, and run by hand or on a schedule."""
+
+    name: str
+    sql: Mapping[str, str]
+    """Dialect -> text; the dialect is `sql` for plain SQL, else `athena`, `snowflake`, `databricks`."""
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    lookback_seconds: int | None = None
+    schedule: Schedule | None = None
+    enabled: bool = True
+    email: Mapping[str, Any] = field(default_factory=dict)
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Global:
+    """A helper module; rules import it by its id."""
+
+    id: str
+    file: str
+    description: str = ""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelMapping:
+    """A field of the unified data model, and where a log type keeps it."""
+
+    name: str
+    path: Path | None = None
+    method: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataModel:
+    """Where log types keep the fields of the unified data model."""
+
+    id: str
+    enabled: bool
+    log_types: tuple[str, ...]
+    mappings: tuple[ModelMapping, ...]
+    file: str | None = None
+    display_name: str = ""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """Rules, helpers and queries that are turned on together."""
+
+    id: str
+    ids: tuple[str, ...]
+    display_name: str = ""
+    description: str = ""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupTable:
+    """Rows that rules look up by their primary key."""
+
+    name: str
+    enabled: bool
+    primary_key: str
+    file: str | None = None
+    """None: the rows come from outside, and are not in the checkout."""
+    selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Log type -> paths whose values are looked up, so that p_enrichment has the rows."""
+    description: str = ""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotRun:
+    """What is in a checkout and is not run, with the reason."""
+
+    kind: str
+    id: str
+    reason: str
+    place: Place
+
+
+Item: TypeAlias = Rule | Derived | CorrelationRule | Query | Global | DataModel | Pack | LookupTable | NotRun

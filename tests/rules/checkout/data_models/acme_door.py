@@ -1,0 +1,2 @@
+def event_type(event):
+    return {"OPEN": "door_opened"}.get(event.get("state"))
