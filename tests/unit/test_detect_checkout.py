@@ -1,0 +1,200 @@
+from pathlib import Path
+
+import pytest
+
+from ocelog.detect.checkout import find_root, read_checkout
+from ocelog.detect.rule import Severity
+from ocelog.errors import RuleFileError
+
+CHECKOUT = Path(__file__).parents[1] / "rules" / "checkout"
+
+
+def write(root: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = root / name.replace("__", "/").replace("_DOT_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def rule(name: str, more: str = "Filename: x.py\nLogTypes: [X]\nEnabled: true\nSeverity: Low") -> str:
+    return f"AnalysisType: rule\nRuleID: {name}\n{more}\n"
+
+
+@pytest.mark.parametrize("inside", [".", "rules", "rules/door", "rules/door/opened.yml", "packs/acme.yml"])
+def test_the_root_of_a_checkout_is_found_upward(inside: str) -> None:
+    assert find_root(CHECKOUT / inside) == CHECKOUT
+
+
+def test_a_folder_that_looks_like_no_checkout_is_its_own_root(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    assert find_root(folder) == folder
+    (tmp_path / ".git").mkdir()
+    assert find_root(folder) == tmp_path
+
+
+def test_everything_in_a_checkout_is_found() -> None:
+    found = read_checkout(CHECKOUT)
+    assert sorted(found.rules) == [
+        "Acme.Door.Forced",
+        "Acme.Door.Located",
+        "Acme.Door.Modelled",
+        "Acme.Door.Morning",
+        "Acme.Door.Nightly",
+        "Acme.Door.Opened",
+        "Acme.Door.Trial",
+    ]
+    assert sorted(found.correlations) == ["Acme.Door.ForcedAfter", "Acme.Door.Unanswered"]
+    assert sorted(found.queries) == ["Query.Acme.Doors", "Query.Acme.Saved"]
+    assert {name: one.file for name, one in found.globals.items()} == {
+        "door_helpers": "global_helpers/door_words.py",
+        "door_config": "global_helpers/door_config.py",
+    }
+    assert list(found.models) == ["Acme.Door"]
+    assert found.rows["badges"] == {"17": {"badge": "17", "name": "Ada"}, "18": {"badge": "18", "name": "Bo"}}
+    assert found.rows["away"] == "they come from outside the checkout"
+    assert [one.id for one in found.not_run] == ["Acme.Bucket", "Acme.Prompt"]
+    assert found.problems == ()
+
+
+def test_a_pack_leaves_out_what_is_experimental_or_deprecated() -> None:
+    found = read_checkout(CHECKOUT)
+    assert found.members(found.packs["Acme.Doors"]) == ("Acme.Door.Opened", "door_helpers")
+
+
+def test_part_of_a_checkout_stands_on_the_whole_of_it() -> None:
+    found = read_checkout(CHECKOUT / "rules/door/morning.yml")
+    assert list(found.rules) == ["Acme.Door.Morning"]
+    assert set(found.globals) == {"door_helpers", "door_config"}
+    assert list(found.models) == ["Acme.Door"]
+    assert set(found.tables) == {"badges", "away"}
+    assert (found.correlations, found.queries, found.packs, found.not_run) == ({}, {}, {}, ())
+
+
+def test_the_python_of_a_rule_stands_for_its_file() -> None:
+    assert list(read_checkout(CHECKOUT / "rules/door/opened.py").rules) == ["Acme.Door.Opened"]
+
+
+def test_a_derived_rule_has_its_bases_logic_and_fields_but_those_it_replaces() -> None:
+    found = read_checkout(CHECKOUT).rules["Acme.Door.Morning"]
+    assert found.file == "rules/door/opened.py"
+    assert (found.base, found.log_types) == ("Acme.Door.Opened", ("Acme.Door",))
+    assert (found.about.severity, found.about.dedup_minutes) == (Severity.LOW, 720)
+    assert found.about.name == "A door was opened in the morning"
+    assert found.about.description == "Someone opened a door."
+    assert found.inline_filters is not None
+    assert [test.name for test in found.tests] == ["In the morning", "In the evening"]
+    assert found.place.file == "rules/door/morning.yml"
+
+
+def test_an_override_replaces_its_field_whole(tmp_path: Path) -> None:
+    base = rule("A", "Filename: x.py\nLogTypes: [X]\nEnabled: true\nSeverity: Low\nTags: [a, b]\nReports: {M: [x]}")
+    base += "Tests: [{Name: n, ExpectedResult: true, Log: {}}]"
+    derived = rule("B", "BaseDetection: A\nTags: [c]\nReports: {N: [y]}\nEnabled: false")
+    twice = rule("C", "BaseDetection: B\nSeverity: High")
+    found = read_checkout(write(tmp_path, a_DOT_yml=base, b_DOT_yml=derived, c_DOT_yml=twice)).rules
+    assert (found["B"].about.tags, found["B"].about.reports) == (("c",), {"N": ("y",)})
+    assert (found["B"].about.enabled, found["A"].about.enabled) == (False, True)
+    assert (found["C"].about.tags, found["C"].about.severity) == (("c",), Severity.HIGH)
+    assert found["C"].base == "B"
+    # A test of the base says what the base must do.
+    assert (len(found["A"].tests), found["B"].tests) == (1, ())
+
+
+def test_the_base_of_a_base_is_found_elsewhere_in_the_checkout(tmp_path: Path) -> None:
+    write(tmp_path, packs__x_DOT_txt="", rules__a_DOT_yml=rule("A"), other__b_DOT_yml=rule("B", "BaseDetection: A"))
+    write(tmp_path, mine__c_DOT_yml=rule("C", "BaseDetection: B"))
+    found = read_checkout(tmp_path / "mine")
+    assert list(found.rules) == ["C"]
+    assert found.rules["C"].file == "rules/x.py"
+
+
+@pytest.mark.parametrize(
+    ("files", "rule_id", "message"),
+    [
+        ({"a_DOT_yml": rule("A", "BaseDetection: Acn")}, "A", "a.yml:1: there is no rule 'Acn' to derive from"),
+        ({"a_DOT_yml": rule("A", "BaseDetection: A")}, "A", "derived from itself"),
+        (
+            {"a_DOT_yml": rule("A", "BaseDetection: B"), "b_DOT_yml": rule("B", "BaseDetection: A")},
+            "A",
+            "derived from itself",
+        ),
+        ({"a_DOT_yml": rule("A"), "b_DOT_yml": rule("A")}, "A", "b.yml:1: the id 'A' is taken by a.yml"),
+        ({"a_DOT_yml": rule("A", "Enabled: 5")}, "A", "a.yml:"),
+        ({"a_DOT_yml": "RuleID: A\nEnabled: true"}, "A", "`AnalysisType` is missing"),
+        ({"a_DOT_yml": "AnalysisType: [\n"}, "a.yml", "this is not YAML"),
+    ],
+)
+def test_a_file_that_is_wrong_is_a_problem_and_the_others_are_read(
+    tmp_path: Path, files: dict[str, str], rule_id: str, message: str
+) -> None:
+    found = read_checkout(write(tmp_path, good_DOT_yml=rule("Good"), **files))
+    assert "Good" in found.rules
+    assert any(one.id == rule_id and message in one.message for one in found.problems)
+
+
+def test_a_rule_may_be_written_as_json(tmp_path: Path) -> None:
+    text = '{"AnalysisType": "rule", "RuleID": "J", "Enabled": true, "Severity": "Low", "LogTypes": ["X"],'
+    text += ' "Filename": "x"}'
+    assert list(read_checkout(write(tmp_path, j_DOT_yml=text)).rules) == ["J"]
+
+
+def test_files_that_are_no_rules_are_left_alone(tmp_path: Path) -> None:
+    write(tmp_path, _DOT_hidden__a_DOT_yml=rule("A"), node_modules__b_DOT_yml=rule("B"), ci_DOT_yml="on: [push]")
+    (tmp_path / "binary.yml").write_bytes(b"AnalysisType: rule\n\xff")
+    found = read_checkout(tmp_path)
+    assert found.rules == {}
+    assert [one.message for one in found.problems] == ["binary.yml:1: the file is not UTF-8 text (byte 19)"]
+
+
+def test_no_file_outside_the_checkout_is_read(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.py"
+    secret.write_text("x = 1")
+    root = tmp_path / "checkout"
+    write(root, a_DOT_yml=rule("A"), b_DOT_yml=rule("B", "Filename: l.py\nLogTypes: [X]\nEnabled: true\nSeverity: Low"))
+    (root / "l.py").symlink_to(secret)
+    (root / "c.yml").symlink_to(write(tmp_path, c_DOT_yml=rule("C")) / "c.yml")
+    found = read_checkout(root)
+    assert found.sources == {}
+    assert set(found.rules) == {"A", "B"}
+    assert [one.message for one in found.problems] == ["c.yml:1: the file lies outside the checkout"]
+
+
+def test_the_first_enabled_data_model_of_a_log_type_is_taken(tmp_path: Path) -> None:
+    model = "AnalysisType: datamodel\nDataModelID: {}\nEnabled: {}\nLogTypes: [X]\nMappings: []\n"
+    write(tmp_path, a_DOT_yml=model.format("A", "false"), c_DOT_yml=model.format("C", "true"))
+    write(tmp_path, b_DOT_yml=model.format("B", "true"))
+    assert {name: one.id for name, one in read_checkout(tmp_path).models.items()} == {"X": "B"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rows"),
+    [
+        ("r.csv", "id,v\n1,a\n2,b\n", {"1": {"id": "1", "v": "a"}, "2": {"id": "2", "v": "b"}}),
+        (
+            "r.jsonl",
+            '{"id": 1, "v": "a"}\n\n{"id": 2, "v": null}\n',
+            {"1": {"id": 1, "v": "a"}, "2": {"id": 2, "v": None}},
+        ),
+        ("r.json", '[{"id": 1}]', {"1": {"id": 1}}),
+        ("r.jsonl", '{"v": "a"}\n', "row 1 has no 'id', the primary key of 'T'"),
+        ("r.json", "{}", "expected a list of rows"),
+        ("r.json", "{", "Expecting"),
+    ],
+)
+def test_lookup_tables_are_read_from_files(tmp_path: Path, name: str, text: str, rows: object) -> None:
+    table = f"AnalysisType: lookup_table\nLookupName: T\nEnabled: true\nFilename: {name}\nSchema: S\n"
+    write(tmp_path, t_DOT_yml=table + "LogTypeMap: {PrimaryKey: id, AssociatedLogTypes: []}")
+    (tmp_path / name).write_text(text)
+    found = read_checkout(tmp_path)
+    if isinstance(rows, str):
+        assert rows in str(found.rows["T"])
+        assert rows in found.problems[0].message
+    else:
+        assert found.rows["T"] == rows
+
+
+def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RuleFileError, match="no such file or folder"):
+        read_checkout(tmp_path / "nowhere")
