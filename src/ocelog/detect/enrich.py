@@ -1,0 +1,53 @@
+"""What lookup tables add to an event: rows in `p_enrichment`, by table and by the path whose value was looked up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ocelog.detect.checkout import Checkout
+from ocelog.detect.paths import Path, parse_path
+
+ENRICHMENT = "p_enrichment"
+_MOST_ROWS = 100
+"""An event may hold very many values at one path."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """A path of a log type, and the table in which its values are looked up."""
+
+    table: str
+    path: Path
+    rows: Mapping[str, Any]
+
+
+def selectors(checkout: Checkout, log_type: str | None) -> tuple[Selector, ...]:
+    """Return what is looked up in each event of `log_type`."""
+    found: list[Selector] = []
+    for table in checkout.tables.values():
+        rows = checkout.rows.get(table.name)
+        if log_type is None or rows is None or isinstance(rows, str):
+            continue
+        paths = map(parse_path, table.selectors.get(log_type, ()))
+        found += [Selector(table=table.name, path=path, rows=rows) for path in paths]
+    return tuple(found)
+
+
+def enriched(data: dict[str, Any], wanted: tuple[Selector, ...]) -> dict[str, Any]:
+    """Return `data` with the rows that `wanted` finds; what it says in `p_enrichment` by itself goes before them."""
+    added: dict[str, dict[str, Any]] = {}
+    for selector in wanted:
+        rows = _rows(selector, data)
+        if rows:
+            added.setdefault(selector.table, {})[selector.path.text] = rows[0] if len(rows) == 1 else rows
+    if not added:
+        return data
+    given = data.get(ENRICHMENT)
+    return {**data, ENRICHMENT: {**added, **given} if isinstance(given, dict) else added}
+
+
+def _rows(selector: Selector, data: dict[str, Any]) -> list[dict[str, Any]]:
+    values = [each for value in selector.path(data) for each in (value if isinstance(value, list) else [value])]
+    keys = dict.fromkeys(str(value) for value in values if isinstance(value, str | int | float))
+    found = [(key, selector.rows[key]) for key in list(keys)[:_MOST_ROWS] if key in selector.rows]
+    return [{**row, "p_match": key} for key, row in found]

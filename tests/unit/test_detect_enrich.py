@@ -1,0 +1,45 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocelog.detect.checkout import read_checkout
+from ocelog.detect.evaluate import RuleSet
+
+CHECKOUT = Path(__file__).parents[1] / "rules" / "checkout"
+RULES = RuleSet(read_checkout(CHECKOUT))
+ADA = {"badge": "17", "name": "Ada", "p_match": "17"}
+BO = {"badge": "18", "name": "Bo", "p_match": "18"}
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        ({"badge": "17"}, {"badges": {"badge": ADA}}),
+        ({"BADGE": 17}, {"badges": {"badge": ADA}}),
+        ({"badge": ["17", "18", "17", "19"]}, {"badges": {"badge": [ADA, BO]}}),
+        ({"badge": "19"}, None),
+        ({"badge": None}, None),
+        ({}, None),
+        ({"badge": "17", "p_enrichment": {"badges": 1}}, {"badges": 1}),
+        ({"badge": "17", "p_enrichment": {"more": 1}}, {"badges": {"badge": ADA}, "more": 1}),
+    ],
+)
+def test_an_event_has_the_rows_of_what_is_looked_up_for_its_log_type(data: dict[str, Any], found: Any) -> None:
+    before = dict(data)
+    assert RULES.event(data, "Acme.Door").get("p_enrichment") == found
+    assert RULES.event(data, "Other.Door") == data
+    assert RULES.event(data, None) == data
+    assert data == before
+
+
+def test_only_enabled_rules_of_a_log_type_are_asked() -> None:
+    assert sorted(one.rule.id for one in RULES.of_log_type("Acme.Door")) == [
+        "Acme.Door.Forced",
+        "Acme.Door.Located",
+        "Acme.Door.Modelled",
+        "Acme.Door.Morning",
+        "Acme.Door.Opened",
+    ]
+    assert [one.rule.id for one in RULES.of_log_type("Other.Door")] == ["Acme.Door.Modelled"]
+    assert RULES.of_log_type("Nothing") == []
