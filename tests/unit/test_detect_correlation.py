@@ -1,0 +1,289 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocelog.detect.correlation import Found, StepMatch, correlate, run_test
+from ocelog.detect.parse import parse_item
+from ocelog.detect.rule import Correlation, CorrelationRule
+
+HEAD = "AnalysisType: correlation_rule\nRuleID: C\nEnabled: true\nSeverity: Low\nDetection:\n"
+SCHEDULE = "Schedule: {RateMinutes: 5}"
+MINUTE = 60.0
+
+
+def correlation(text: str) -> Correlation:
+    found = parse_item(f"{HEAD}  - {{{text}, {SCHEDULE}}}\n", "c.yml")
+    assert isinstance(found, CorrelationRule)
+    return found.correlations[0]
+
+
+def match(step: str, minute: float, **values: Any) -> StepMatch:
+    sets = {name: frozenset(value if isinstance(value, list) else [value]) for name, value in values.items()}
+    return StepMatch(step=step, at=minute * MINUTE, id=f"{step}{minute}", values=sets)
+
+
+def found(text: str, *matches: StepMatch, now: float | None = None) -> list[list[str]]:
+    """Return the ids of the members of each finding."""
+    each = correlate(correlation(text), matches, now=None if now is None else now * MINUTE)
+    return [[one.id for one in finding.members] for finding in each]
+
+
+PAIR = "Sequence: [{ID: a, RuleID: A}, {ID: b, RuleID: B}], LookbackWindowMinutes: 60"
+LINKED = PAIR + ", Transitions: [{From: a, To: b, WithinTimeFrameMinutes: 10, Match: [{From: u, To: v}]}]"
+
+
+def test_a_sequence_finds_the_second_after_the_first() -> None:
+    assert found(PAIR, match("a", 0), match("b", 5)) == [["a0", "b5"]]
+    assert found(PAIR, match("a", 5), match("b", 0)) == []
+    assert found(PAIR, match("a", 5), match("b", 5)) == [["a5", "b5"]]
+    assert found(PAIR, match("a", 0)) == []
+    assert found(PAIR, match("b", 0)) == []
+
+
+def test_the_steps_of_a_sequence_must_agree_in_the_matched_fields() -> None:
+    assert found(LINKED, match("a", 0, u="x"), match("b", 5, v="x")) == [["a0", "b5"]]
+    assert found(LINKED, match("a", 0, u="x"), match("b", 5, v="y")) == []
+    assert found(LINKED, match("a", 0, u="x"), match("b", 5, u="x")) == []
+    assert found(LINKED, match("a", 0, u=["x", "y"]), match("b", 5, v=["y", "z"])) == [["a0", "b5"]]
+
+
+def test_the_second_must_follow_within_the_time_frame() -> None:
+    assert found(LINKED, match("a", 0, u="x"), match("b", 10, v="x")) == [["a0", "b10"]]
+    assert found(LINKED, match("a", 0, u="x"), match("b", 10.1, v="x")) == []
+
+
+def test_everything_must_lie_within_the_lookback_window() -> None:
+    assert found(PAIR, match("a", 0), match("b", 60)) == [["a0", "b60"]]
+    assert found(PAIR, match("a", 0), match("b", 61)) == []
+
+
+def test_what_is_found_says_what_it_has_in_common() -> None:
+    (one,) = correlate(correlation(LINKED), [match("a", 0, u="x"), match("b", 5, v="x")])
+    assert one == Found(members=(match("a", 0), match("b", 5)), values={"v": "x"})
+
+
+def test_a_finding_per_value() -> None:
+    each = [match("a", 0, u="x"), match("b", 5, v="x"), match("a", 1, u="y"), match("b", 6, v="y")]
+    assert found(LINKED, *each) == [["a0", "b5"], ["a1", "b6"]]
+
+
+COUNTED = LINKED.replace("RuleID: A", "RuleID: A, MinMatchCount: 3")
+
+
+def test_enough_matches_of_the_first_step_must_come_before_the_second() -> None:
+    before = [match("a", at, u="x") for at in (0, 2, 4)]
+    assert found(COUNTED, *before, match("b", 5, v="x")) == [["a0", "a2", "a4", "b5"]]
+    assert found(COUNTED, *before[1:], match("b", 5, v="x")) == []
+    assert found(COUNTED, *before[1:], match("a", 6, u="x"), match("b", 5, v="x")) == []
+    assert found(COUNTED, *before[1:], match("a", 3, u="y"), match("b", 5, v=["x", "y"])) == []
+    assert found(COUNTED, *before, match("b", 11, v="x")) == []
+
+
+def test_enough_matches_of_the_last_step_must_share_a_value() -> None:
+    text = LINKED.replace("RuleID: B", "RuleID: B, MinMatchCount: 2")
+    first = match("a", 0, u=["x", "y"])
+    assert found(text, first, match("b", 1, v="x"), match("b", 2, v="x")) == [["a0", "b1", "b2"]]
+    assert found(text, first, match("b", 1, v="x"), match("b", 2, v="y")) == []
+    assert found(text, first, match("b", 1, v="x")) == []
+
+
+THREE = """Sequence: [{ID: a, RuleID: A}, {ID: b, RuleID: B}, {ID: c, RuleID: C}], LookbackWindowMinutes: 60,
+  Transitions: [{From: a, To: b, Match: [{On: u}]}, {From: b, To: c, Match: [{On: u}]}]"""
+
+
+def test_a_sequence_of_three_needs_each_step() -> None:
+    each = [match("a", 0, u="x"), match("b", 1, u="x"), match("c", 2, u="x")]
+    assert found(THREE, *each) == [["a0", "b1", "c2"]]
+    assert found(THREE, each[0], each[2]) == []
+    assert found(THREE, each[0], match("b", 3, u="x"), each[2]) == []
+    assert found(THREE, each[0], match("b", 1, u="y"), match("c", 2, u="y")) == []
+
+
+def test_a_sequence_of_three_lies_within_the_lookback_window() -> None:
+    assert found(THREE, match("a", 0, u="x"), match("b", 30, u="x"), match("c", 60, u="x")) == [["a0", "b30", "c60"]]
+    assert found(THREE, match("a", 0, u="x"), match("b", 30, u="x"), match("c", 61, u="x")) == []
+
+
+def test_a_transition_may_reach_back_over_a_step() -> None:
+    text = THREE.replace(
+        "Transitions: [", "Transitions: [{From: a, To: c, WithinTimeFrameMinutes: 5, Match: [{On: w}]}, "
+    )
+    a, b = match("a", 0, u="x", w=1), match("b", 1, u="x")
+    assert found(text, a, b, match("c", 5, u="x", w=1)) == [["a0", "b1", "c5"]]
+    assert found(text, a, b, match("c", 5, u="x", w=2)) == []
+    assert found(text, a, b, match("c", 6, u="x", w=1)) == []
+
+
+def test_a_step_may_be_repeated_to_count_it() -> None:
+    text = """Sequence: [{ID: a, RuleID: A, MinMatchCount: 3}], LookbackWindowMinutes: 60,
+      Transitions: [{From: a, To: a, WithinTimeFrameMinutes: 10, Match: [{On: u}]}]"""
+    assert found(text, *[match("a", at, u="x") for at in (0, 5, 10)]) == [["a0", "a5", "a10"]]
+    assert found(text, *[match("a", at, u="x") for at in (0, 5, 11)]) == []
+    assert found(text, match("a", 0, u="x"), match("a", 1, u="y"), match("a", 2, u="x")) == []
+
+
+AFTER = LINKED.replace("RuleID: B", "RuleID: B, Absence: true")
+
+
+def test_a_last_step_that_must_be_absent() -> None:
+    assert found(AFTER, match("a", 0, u="x")) == [["a0"]]
+    assert found(AFTER, match("a", 0, u="x"), match("b", 5, v="x")) == []
+    assert found(AFTER, match("a", 0, u="x"), match("b", 5, v="y")) == [["a0"]]
+    assert found(AFTER, match("a", 0, u="x"), match("b", 11, v="x")) == [["a0"]]
+    assert found(AFTER, match("a", 6, u="x"), match("b", 5, v="x")) == [["a6"]]
+
+
+def test_nothing_is_absent_before_its_time_is_over() -> None:
+    assert found(AFTER, match("a", 0, u="x"), now=9) == []
+    assert found(AFTER, match("a", 0, u="x"), now=10) == [["a0"]]
+
+
+def test_a_first_step_that_must_be_absent() -> None:
+    text = LINKED.replace("RuleID: A", "RuleID: A, Absence: true")
+    assert found(text, match("b", 5, v="x")) == [["b5"]]
+    assert found(text, match("a", 0, u="x"), match("b", 5, v="x")) == []
+    assert found(text, match("a", 0, u="y"), match("b", 5, v="x")) == [["b5"]]
+    assert found(text, match("a", 6, u="x"), match("b", 5, v="x")) == [["b5"]]
+
+
+def test_a_step_between_two_that_must_be_absent_joins_them() -> None:
+    text = THREE.replace("RuleID: B", "RuleID: B, Absence: true")
+    a, c = match("a", 0, u="x"), match("c", 2, u="x")
+    assert found(text, a, c) == [["a0", "c2"]]
+    assert found(text, a, match("c", 2, u="y")) == []
+    assert found(text, a, match("b", 1, u="x"), c) == []
+    assert found(text, a, match("b", 1, u="y"), c) == [["a0", "c2"]]
+    assert found(text, a, match("b", 3, u="x"), c) == [["a0", "c2"]]
+
+
+def test_transitions_by_way_of_a_step_that_must_be_absent_add_up() -> None:
+    text = """Sequence: [{ID: a, RuleID: A}, {ID: b, RuleID: B, Absence: true}, {ID: c, RuleID: C}],
+      LookbackWindowMinutes: 60, Transitions: [
+      {From: a, To: b, WithinTimeFrameMinutes: 5, Match: [{From: u, To: v}]},
+      {From: b, To: c, WithinTimeFrameMinutes: 5, Match: [{From: v, To: w}, {From: other, To: z}]}]"""
+    assert found(text, match("a", 0, u="x"), match("c", 10, w="x")) == [["a0", "c10"]]
+    assert found(text, match("a", 0, u="x"), match("c", 11, w="x")) == []
+    assert found(text, match("a", 0, u="x"), match("c", 10, w="y")) == []
+
+
+GROUP = """Group: [{ID: a, RuleID: A, MinMatchCount: 2}, {ID: b, RuleID: B}], LookbackWindowMinutes: 30,
+  MatchCriteria: {who: [{GroupID: a, Match: u}, {GroupID: b, Match: v}]}"""
+
+
+def test_a_group_takes_its_steps_in_any_order() -> None:
+    each = [match("a", 5, u="x"), match("a", 9, u="x"), match("b", 7, v="x")]
+    assert found(GROUP, *each) == [["a5", "b7", "a9"]]
+    assert found(GROUP, *each[1:]) == []
+    assert found(GROUP, *each[:2]) == []
+    assert found(GROUP, *each[:2], match("b", 7, v="y")) == []
+    assert found(GROUP, *each[:2], match("b", 36, v="x")) == []
+    assert found(GROUP, *each[:2], match("b", 35, v="x")) == [["a5", "a9", "b35"]]
+
+
+def test_a_group_without_criteria_takes_any_values() -> None:
+    text = "Group: [{ID: a, RuleID: A}, {ID: b, RuleID: B}]"
+    assert found(text, match("a", 0), match("b", 15)) == [["a0", "b15"]]
+    assert found(text, match("a", 0), match("b", 16)) == []
+
+
+def test_a_group_may_be_content_with_some_of_its_steps() -> None:
+    text = "Group: [{ID: a, RuleID: A}, {ID: b, RuleID: B}, {ID: c, RuleID: C}], MinMatchCount: 2"
+    assert found(text, match("a", 0), match("c", 1)) == [["a0", "c1"]]
+    assert found(text, match("a", 0), match("a", 1)) == []
+
+
+def test_every_criterion_of_a_group_must_hold_for_the_same_matches() -> None:
+    text = """Group: [{ID: a, RuleID: A}, {ID: b, RuleID: B}],
+      MatchCriteria: {who: [{GroupID: a, Match: u}, {GroupID: b, Match: u}],
+                      where: [{GroupID: a, Match: w}, {GroupID: b, Match: w}]}"""
+    (one,) = correlate(correlation(text), [match("a", 0, u="x", w="p"), match("b", 1, u="x", w="p")])
+    assert one.values == {"who": "x", "where": "p"}
+    assert found(text, match("a", 0, u="x", w="p"), match("b", 1, u="x", w="q")) == []
+    crossed = [match("a", 0, u="x", w="p"), match("b", 1, u="x", w="q"), match("b", 2, u="y", w="p")]
+    assert found(text, *crossed) == []
+
+
+def test_a_group_has_no_match_of_a_step_that_must_be_absent() -> None:
+    text = """Group: [{ID: a, RuleID: A}, {ID: b, RuleID: B, Absence: true}], LookbackWindowMinutes: 30,
+      MatchCriteria: {who: [{GroupID: a, Match: u}, {GroupID: b, Match: v}]}"""
+    assert found(text, match("a", 40, u="x")) == [["a40"]]
+    for at in (20, 40, 60):
+        assert found(text, match("a", 40, u="x"), match("b", at, v="x")) == []
+        assert found(text, match("a", 40, u="x"), match("b", at, v="y")) == [["a40"]]
+    for at in (9, 71):
+        assert found(text, match("a", 40, u="x"), match("b", at, v="x")) == [["a40"]]
+    assert found(text, match("a", 40, u="x"), now=69) == []
+    assert found(text, match("a", 40, u="x"), now=70) == [["a40"]]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("{u: {x: [0, 2, 4]}}", "{v: {x: [5]}}", True),
+        ("{u: {x: [0, 2], y: [4]}}", "{v: {x: [5]}}", False),
+        ('{u: {x: ["2026-03-01T10:00:00Z", "2026-03-01 10:01:00", "2026-03-01T11:02:00+01:00"]}}',
+         '{v: {x: ["2026-03-01T10:05:00Z"]}}', True),
+        ("{u: {x: [0, 2, 4]}}", "{}", False),
+        # The same instant under two fields is one match.
+        ("{u: {x: [0, 2]}, w: {z: [0, 2]}}", "{v: {x: [5]}}", False),
+    ],
+)  # fmt: skip
+def test_the_outputs_of_rules_in_a_test_are_matches(first: str, second: str, expected: bool) -> None:
+    text = f"{HEAD}  - {{{COUNTED}, {SCHEDULE}}}\nTests:\n  - Name: n\n    ExpectedResult: true\n    RuleOutputs:\n"
+    text += f"      - {{ID: a, Matches: {first}}}\n      - {{ID: b, Matches: {second}}}\n"
+    rule = parse_item(text, "c.yml")
+    assert isinstance(rule, CorrelationRule)
+    assert run_test(rule.correlations, rule.tests[0]) is expected
+
+
+def test_many_matches_are_correlated_in_reasonable_time() -> None:
+    many = [match("a", at / 100, u=str(at % 500)) for at in range(5000)]
+    many += [match("b", at / 100, v=str(at % 500)) for at in range(5000)]
+    assert len(correlate(correlation(COUNTED), many)) == 500
+
+
+TIMES = st.lists(st.tuples(st.integers(0, 40), st.sampled_from("xy")), max_size=6, unique=True)
+LEAST, WITHIN, LOOKBACK = st.integers(1, 3), st.integers(1, 20), st.integers(15, 30)
+
+
+def matches_of(step: str, times: list[tuple[int, str]]) -> list[StepMatch]:
+    return [
+        StepMatch(step=step, at=at * MINUTE, id=f"{at}{value}", values={"u": frozenset(value)}) for at, value in times
+    ]
+
+
+@given(TIMES, TIMES, LEAST, WITHIN, LOOKBACK)
+def test_a_sequence_finds_what_a_naive_search_finds(
+    first: list[tuple[int, str]], second: list[tuple[int, str]], least: int, within: int, lookback: int
+) -> None:
+    text = f"""Sequence: [{{ID: a, RuleID: A, MinMatchCount: {least}}}, {{ID: b, RuleID: B}}],
+      LookbackWindowMinutes: {lookback},
+      Transitions: [{{From: a, To: b, WithinTimeFrameMinutes: {within}, Match: [{{On: u}}]}}]"""
+    naive = {
+        value
+        for at, value in second
+        if sum(other == value and 0 <= at - before <= min(within, lookback) for before, other in first) >= least
+    }
+    each = correlate(correlation(text), [*matches_of("a", first), *matches_of("b", second)])
+    assert {one.values["u"] for one in each} == naive
+
+
+@given(TIMES, TIMES, LEAST, LOOKBACK)
+def test_a_group_finds_what_a_naive_search_finds(
+    first: list[tuple[int, str]], second: list[tuple[int, str]], least: int, lookback: int
+) -> None:
+    text = f"""Group: [{{ID: a, RuleID: A, MinMatchCount: {least}}}, {{ID: b, RuleID: B}}],
+      LookbackWindowMinutes: {lookback}, MatchCriteria: {{u: [{{GroupID: a, Match: u}}, {{GroupID: b, Match: u}}]}}"""
+
+    def inside(times: list[tuple[int, str]], value: str, start: int) -> int:
+        return sum(other == value and start <= at <= start + lookback for at, other in times)
+
+    naive = {
+        value
+        for value in "xy"
+        if any(inside(first, value, at) >= least and inside(second, value, at) >= 1 for at in range(41))
+    }
+    each = correlate(correlation(text), [*matches_of("a", first), *matches_of("b", second)])
+    assert {one.values["u"] for one in each} == naive
