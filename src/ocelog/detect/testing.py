@@ -1,0 +1,134 @@
+"""Whether the rules of a checkout pass their own tests."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock, patch
+
+from ocelog.detect.checkout import Checkout, read_checkout
+from ocelog.detect.correlation import run_test
+from ocelog.detect.evaluate import Detector, RuleSet, Verdict
+from ocelog.detect.event import Plain
+from ocelog.detect.rule import Kind, RuleTest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A test that failed, or, without a test, a file that does not read."""
+
+    rule: str
+    test: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What was not run."""
+
+    rule: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What came of the tests of a checkout."""
+
+    rules: int
+    tests: int
+    passed: int
+    failed: tuple[Failure, ...] = ()
+    not_run: tuple[Left, ...] = ()
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return it in the shape that `ocelog rules test --json` prints."""
+        return {
+            "rules": self.rules,
+            "tests": self.tests,
+            "passed": self.passed,
+            "failed": [{"rule": one.rule, "test": one.test, "why": one.why} for one in self.failed],
+            "not_run": [{"rule": one.rule, "why": one.why} for one in self.not_run],
+        }
+
+
+def run(path: Path) -> Report:
+    """Run the tests of the rules in `path`, a folder or a file of a checkout.
+
+    Runs their Python in this process: call it in one that may do nothing else. Raises RuleFileError if there is nothing
+    at `path`.
+    """
+    return run_tests(read_checkout(path))
+
+
+def run_tests(checkout: Checkout) -> Report:
+    """Run the tests of the rules of `checkout`, in this process."""
+    rules = RuleSet(checkout)
+    failed = [Failure(rule=one.id, test=None, why=one.message) for one in checkout.problems]
+    tests = passed = 0
+    for name, detector in rules.detectors.items():
+        if detector.fault is not None and not detector.rule.tests:
+            failed.append(Failure(rule=name, test=None, why=str(detector.fault)))
+        for test in detector.rule.tests:
+            tests += 1
+            if why := run_rule_test(rules, detector, test):
+                failed.append(Failure(rule=name, test=test.name, why=why))
+            else:
+                passed += 1
+    for correlation in checkout.correlations.values():
+        for each in correlation.tests:
+            tests += 1
+            if run_test(correlation.correlations, each) is each.expected:
+                passed += 1
+            else:
+                why = (
+                    "expected something to be found, found nothing" if each.expected else "expected nothing to be found"
+                )
+                failed.append(Failure(rule=correlation.id, test=each.name, why=why))
+    broken = {one.id for one in checkout.problems} - set(checkout.rules) - set(checkout.correlations)
+    return Report(
+        rules=len(checkout.rules) + len(checkout.correlations) + len(broken),
+        tests=tests,
+        passed=passed,
+        failed=tuple(failed),
+        not_run=tuple(Left(rule=one.id, why=one.reason) for one in checkout.not_run),
+    )
+
+
+def run_rule_test(rules: RuleSet, detector: Detector, test: RuleTest) -> str | None:
+    """Run one test. Return why it failed; None if it passed."""
+    if detector.fault is not None:
+        return str(detector.fault)
+    log_type = test.log.get("p_log_type") if detector.rule.kind is Kind.RULE else None
+    event = rules.event(dict(test.log), log_type if isinstance(log_type, str) else None)
+    mocks = {mock.name: MagicMock(return_value=mock.answer) for mock in test.mocks}
+    if not mocks:
+        return judged(detector.judge(event), test)
+    missing = [name for name in mocks if detector.module is None or not hasattr(detector.module, name)]
+    if missing:
+        return f"the mock {missing[0]!r} names nothing in the rule's module"
+    try:
+        with patch.multiple(detector.module, **mocks):
+            detector.refresh()
+            return judged(detector.judge(event), test)
+    finally:
+        detector.refresh()
+
+
+def judged(verdict: Verdict, test: RuleTest) -> str | None:
+    """Return why `verdict` is not what `test` expects; None if it is."""
+    return next(_differences(verdict, test), None)
+
+
+def _differences(verdict: Verdict, test: RuleTest) -> Iterator[str]:
+    if verdict.error is not None:
+        yield str(verdict.error)
+    elif verdict.matched is not test.expected:
+        yield f"expected the rule to return {test.expected}, and it returned {verdict.matched}"
+    if not verdict.matched:
+        return
+    for fault in verdict.raised:
+        yield str(fault)
+    if test.destinations is not None:
+        found: Plain = sorted(verdict.destinations or ())
+        if found != sorted(test.destinations):
+            yield f"expected the destinations {sorted(test.destinations)}, found {found}"
