@@ -58,8 +58,8 @@ class Refill:
             for at, extra in enumerate(extras)
             if extra is not None
             and any(
-                bytes(raw) != b"null" and (path := _path(key)) is not None and self._leaf(path) is not None
-                for key, raw in _texts(extra).items()
+                bytes(raw) != b"null" and (path := extra_path(key)) is not None and self._leaf(path) is not None
+                for key, raw in extra_texts(extra).items()
             )
         ]
 
@@ -114,12 +114,12 @@ class Refill:
 
     def _refill_row(self, row: dict[str, Any]) -> list[Path]:
         """Refill `row` in place, and return the paths of the values that it got."""
-        texts = _texts(row[EXTRA])
+        texts = extra_texts(row[EXTRA])
         moved: list[Path] = []
         empty: list[str] = []
         left = Extra()
         for key, raw in texts.items():
-            path = _path(key)
+            path = extra_path(key)
             leaf = None if path is None else self._leaf(path)
             if path is None or leaf is None:
                 continue
@@ -207,7 +207,8 @@ def _as_objects(rows: pa.Table, places: Sequence[int]) -> Sequence[dict[str, Any
     return found
 
 
-def _texts(extra: str) -> dict[str, msgspec.Raw]:
+def extra_texts(extra: str) -> dict[str, msgspec.Raw]:
+    """Return the JSON texts that a p_extra keeps, by their keys."""
     try:
         return _EXTRAS.decode(extra)
     except BROKEN:
@@ -215,8 +216,8 @@ def _texts(extra: str) -> dict[str, msgspec.Raw]:
         return {}
 
 
-def _path(key: str) -> Path | None:
-    """Take a key of p_extra apart; None: it is not a path."""
+def extra_path(key: str) -> Path | None:
+    """Take a key of p_extra apart, such as `projects[0].owner`; None: it is not a path."""
     steps: list[str | int] = []
     at = 1 if key.startswith("$[") else 0
     while at < len(key):

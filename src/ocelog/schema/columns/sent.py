@@ -1,0 +1,163 @@
+"""How rows look as the records that the source sent: what rules read."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from ocelog.schema.columns.refill import EXTRA, Path, extra_path, extra_texts
+from ocelog.schema.decode.mismatch import BROKEN
+from ocelog.schema.language.fields import Array, Json, LogSchema, Object, Text, Timestamp, Type
+
+_MISSING: Any = object()
+_BOOLEANS: Mapping[Any, Any] = {"true": True, "false": False}
+_DECODE = msgspec.json.Decoder().decode
+
+
+class SentRows:
+    """Rows of one log type, column by column; a column becomes Python values when it is first asked for.
+
+    Field names, nesting and free JSON are those of the record; instants are texts such as 2026-03-25T05:46:26.681576Z;
+    what `p_extra` keeps is back in its place. The p_ columns follow. A field that the record lacked is null: a row does
+    not know the difference. So is what was too deep or too large to keep.
+    """
+
+    def __init__(self, schema: LogSchema, rows: pa.RecordBatch | pa.Table) -> None:
+        self._rows = rows
+        self._types = {field.name: field.type for field in schema.fields}
+        self._columns = dict[str, list[Any]]()
+        self._extra = self._extras()
+        present = [name for name in rows.schema.names if name != EXTRA]
+        self.names: tuple[str, ...] = (*present, *(name for name in self._extra if name not in present))
+        """Every column, and each field without one that some row has."""
+        self._known = frozenset(self.names)
+        self._sparse = self._known.difference(present)
+
+    def __len__(self) -> int:
+        return int(self._rows.num_rows)
+
+    def __iter__(self) -> "Iterator[SentRow]":
+        return (SentRow(self, at) for at in range(len(self)))
+
+    def row(self, at: int) -> "SentRow":
+        """Return one row."""
+        return SentRow(self, at)
+
+    def column(self, name: str) -> list[Any]:
+        """Return the values of a column, in the order of the rows. Raises KeyError."""
+        found = self._columns.get(name)
+        if found is None:
+            found = self._columns[name] = self._load(name)
+        return found
+
+    def _load(self, name: str) -> list[Any]:
+        if name not in self._known:
+            raise KeyError(name)
+        if name in self._sparse:
+            values = [_MISSING] * len(self)
+        else:
+            column = self._rows.column(name)
+            values = _values(self._types.get(name), _whole(column))
+        for at, path, raw in self._extra.get(name, ()):
+            _put(values, (at, *path), raw)
+        return values
+
+    def _extras(self) -> dict[str, list[tuple[int, Path, bytes]]]:
+        """Return what p_extra keeps, by the name of the top-level field: row, path below that field, JSON."""
+        found = dict[str, list[tuple[int, Path, bytes]]]()
+        if EXTRA not in self._rows.schema.names:
+            return found
+        column = self._rows.column(EXTRA)
+        if column.null_count == len(column):
+            return found
+        for at, text in enumerate(column.to_pylist()):
+            for key, raw in extra_texts(text).items() if text is not None else ():
+                path = extra_path(key)
+                if path is not None and isinstance(path[0], str):
+                    found.setdefault(path[0], []).append((at, path[1:], bytes(raw)))
+        return found
+
+
+class SentRow(Mapping[str, Any]):
+    """One row as the record that the source sent."""
+
+    __slots__ = ("_at", "_rows")
+
+    def __init__(self, rows: SentRows, at: int) -> None:
+        self._rows = rows
+        self._at = at
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._rows.column(name)[self._at]
+        if value is _MISSING:
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._rows.names if self._rows.column(name)[self._at] is not _MISSING)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _put(values: list[Any], path: tuple[int | str, ...], raw: bytes) -> None:
+    """Put the JSON `raw` at `path` into `values`, if what holds it is there and its place is free."""
+    try:
+        value = _DECODE(raw)
+    except BROKEN:
+        return
+    holder: Any = values
+    *above, last = path
+    for step in above:
+        try:
+            holder = holder[step]
+        except (LookupError, TypeError):
+            return
+    if isinstance(holder, dict):
+        free = holder.get(last) is None
+    else:
+        free = isinstance(last, int) and isinstance(holder, list) and holder[last : last + 1] in ([None], [_MISSING])
+    if free:
+        holder[last] = value
+
+
+def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _values(type_: Type | None, column: pa.Array) -> list[Any]:  # one answer for each kind of field
+    """Return a column as Python values; `type_` None: it is one of the p_ columns."""
+    match type_:
+        case Text(sent_as_boolean=True):
+            return [_BOOLEANS.get(value, value) for value in column.to_pylist()]
+        case Json():
+            return _each(_DECODE, column.to_pylist())
+        case Array(element=element):
+            items = iter(_values(element, column.flatten()))
+            # Of a null list there is nothing below.
+            return [None if size is None else list(islice(items, size)) for size in column.value_lengths().to_pylist()]
+        case Object(fields=fields):
+            names = [field.name for field in column.type]
+            types = {field.name: field.type for field in fields}
+            below = [_values(types.get(name), inner) for name, inner in zip(names, column.flatten(), strict=True)]
+            rows = [dict(zip(names, values, strict=True)) for values in zip(*below, strict=True)]
+            if column.null_count:
+                return [row if there else None for row, there in zip(rows, column.is_valid().to_pylist(), strict=True)]
+            return rows
+        case Timestamp():
+            return _each(_canonical, column.cast(pa.string()).to_pylist())
+        case None if pa.types.is_timestamp(column.type):
+            return _each(_canonical, column.cast(pa.string()).to_pylist())
+        case _:
+            return list(column.to_pylist())
+
+
+def _each(make: Callable[[str], Any], texts: list[str | None]) -> list[Any]:
+    return [None if text is None else make(text) for text in texts]
+
+
+def _canonical(text: str) -> str:
+    """Return an instant as Arrow writes it (2026-03-25 05:46:26.681000Z) in the form that versions are told by."""
+    return f"{text[:10]}T{text[11:-1].rstrip('0').rstrip('.') if '.' in text else text[11:-1]}Z"
