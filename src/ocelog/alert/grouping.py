@@ -1,0 +1,149 @@
+"""Which alert a match joins, and whether people are told of it now.
+
+A group is what a rule calls one thing: a rule and a dedup string. Its first match opens a window, which does not slide:
+what matches within it joins the same alert, the first match after it opens the next. A rule with a threshold tells of
+an alert only once so many of its matches lie close enough together by event time.
+"""
+
+from bisect import insort
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from hashlib import blake2b
+
+MOST_KEPT = 10_000
+"""Matches whose event times a group remembers while its threshold is not reached; above it they are only counted."""
+_US = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grouping:
+    """How a rule groups its matches."""
+
+    rule: str
+    period: timedelta
+    """DedupPeriodMinutes."""
+    threshold: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joining:
+    """What grouping needs of a match."""
+
+    row_id: str
+    dedup: str
+    event_us: int
+    """Event time; an event time ahead of the clock counts as now."""
+    unique: str | None = None
+    """What the rule's unique() returned: a threshold counts distinct ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """How far one group has come: its newest window, and what is told of that."""
+
+    window: int = 0
+    """How many windows were opened."""
+    opened_us: int = 0
+    """When the newest was, by our clock."""
+    matches: int = 0
+    """Matches in it."""
+    told: bool = False
+    """Whether its alert was told of: the threshold was reached."""
+    kept: tuple[tuple[int, str], ...] = ()
+    """Event time and what the threshold counts by, in the order of time, of matches in a window that is not told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """Where a match went."""
+
+    alert: str
+    group: Group
+    """The group with the match in it."""
+    opens: bool
+    """Whether it is the first of its alert."""
+    tells: bool
+    """Whether people are told of the alert by this match."""
+
+
+def group_key(rule: str, dedup: str) -> str:
+    """Return the key of a group: 32 hex digits, whatever the dedup string holds."""
+    return _hash("group", rule, dedup)
+
+
+def alert_id(rule: str, dedup: str, window: int) -> str:
+    """Return the id of the alert of one window of a group: the same whenever that is computed."""
+    return _hash("alert", rule, dedup, str(window))
+
+
+def match_id(rule: str, row_id: str) -> str:
+    """Return the id of a match: a rule matches a row once, however often it is judged."""
+    return _hash("match", rule, row_id)
+
+
+def _hash(*parts: str) -> str:
+    made = blake2b(digest_size=16)
+    for part in parts:
+        text = part.encode("utf-8", "surrogatepass")
+        made.update(len(text).to_bytes(8, "big"))
+        made.update(text)
+    return made.hexdigest()
+
+
+def is_open(group: Group, period: timedelta, now_us: int) -> bool:
+    """Whether a match at `now_us` joins the newest window.
+
+    One that was opened further ahead of the clock than it lasts is over: a clock that was set back mutes nothing.
+    """
+    lasts = period // _US
+    return group.window > 0 and group.opened_us - lasts <= now_us < group.opened_us + lasts
+
+
+def join(grouping: Grouping, group: Group, match: Joining, now_us: int) -> Joined:
+    """Return where `match` goes, which is not in the group yet."""
+    opens = not is_open(group, grouping.period, now_us)
+    if opens:
+        group = Group(window=group.window + 1, opened_us=now_us)
+    told = group.told
+    kept = group.kept
+    if not told:
+        kept, told = _counted(grouping, group, match, now_us)
+    after = replace(group, matches=group.matches + 1, told=told, kept=() if told else kept)
+    return Joined(
+        alert=alert_id(grouping.rule, match.dedup, after.window),
+        group=after,
+        opens=opens,
+        tells=told and not group.told,
+    )
+
+
+def _counted(grouping: Grouping, group: Group, match: Joining, now_us: int) -> tuple[tuple[tuple[int, str], ...], bool]:
+    """Return the event times with that of `match`, and whether the threshold is reached."""
+    if grouping.threshold <= 1:
+        return (), True
+    times = list(group.kept)
+    insort(times, (min(match.event_us, now_us), match.row_id if match.unique is None else _hash(match.unique)))
+    if len(times) > MOST_KEPT:
+        # So many that they need not be told apart: those that were dropped were earlier than all that are left.
+        return tuple(times[-MOST_KEPT:]), group.matches + 1 >= grouping.threshold
+    return tuple(times), _most_at_once(times, grouping.period // _US, grouping.threshold)
+
+
+def _most_at_once(times: Iterable[tuple[int, str]], lasts: int, threshold: int) -> bool:
+    """Whether some stretch of `lasts` microseconds holds `threshold` distinct values."""
+    window = list[tuple[int, str]]()
+    inside = dict[str, int]()
+    first = 0
+    for at, value in times:
+        window.append((at, value))
+        inside[value] = inside.get(value, 0) + 1
+        while at - window[first][0] >= lasts:
+            gone = window[first][1]
+            first += 1
+            inside[gone] -= 1
+            if not inside[gone]:
+                del inside[gone]
+        if len(inside) >= threshold:
+            return True
+    return False

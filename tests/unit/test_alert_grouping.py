@@ -1,0 +1,96 @@
+"""Which matches share an alert, and when it is told: against a count of every stretch."""
+
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocelog.alert.grouping import Group, Grouping, Joined, Joining, alert_id, join, match_id
+
+MINUTE = 60_000_000
+HOUR = timedelta(hours=1)
+T0 = 1_780_000_000_000_000
+
+
+def play(grouping: Grouping, matches: list[tuple[int, int, str | None]]) -> list[Joined]:
+    """Join matches, given as (our clock, event time, unique) in minutes, one after the other."""
+    group, found = Group(), list[Joined]()
+    for number, (now, event, unique) in enumerate(matches):
+        match = Joining(row_id=str(number), dedup="d", event_us=T0 + event * MINUTE, unique=unique)
+        found.append(join(grouping, group, match, T0 + now * MINUTE))
+        group = found[-1].group
+    return found
+
+
+def test_a_window_does_not_slide() -> None:
+    found = play(Grouping(rule="r", period=HOUR), [(0, 0, None), (59, 59, None), (60, 60, None), (119, 0, None)])
+    assert [each.opens for each in found] == [True, False, True, False]
+    assert [each.tells for each in found] == [True, False, True, False]
+    assert [each.alert for each in found] == [alert_id("r", "d", window) for window in (1, 1, 2, 2)]
+
+
+def test_a_clock_that_was_set_back_mutes_nothing() -> None:
+    found = play(Grouping(rule="r", period=HOUR), [(500, 0, None), (100, 0, None), (110, 0, None)])
+    assert [each.opens for each in found] == [True, True, False]
+    # By less than a period: the window that is open goes on.
+    assert [each.opens for each in play(Grouping(rule="r", period=HOUR), [(50, 0, None), (10, 0, None)])] == [
+        True,
+        False,
+    ]
+
+
+def test_a_backlog_that_is_judged_in_a_minute_fakes_no_threshold() -> None:
+    rule = Grouping(rule="r", period=HOUR, threshold=3)
+    assert not any(each.tells for each in play(rule, [(0, -1000 + 31 * number, None) for number in range(20)]))
+    assert [each.tells for each in play(rule, [(0, -900, None), (0, -10, None), (0, -880, None), (0, -845, None)])] == [
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_what_is_dated_in_the_future_counts_as_now() -> None:
+    rule = Grouping(rule="r", period=HOUR, threshold=2)
+    assert [each.tells for each in play(rule, [(0, 9_999, None), (1, 0, None)])] == [False, True]
+
+
+def test_distinct_values_reach_a_threshold() -> None:
+    rule = Grouping(rule="r", period=HOUR, threshold=2)
+    assert [each.tells for each in play(rule, [(0, 0, "a"), (1, 1, "a"), (2, 2, "b"), (3, 3, "c")])] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+@given(
+    st.integers(1, 4),
+    st.lists(st.tuples(st.integers(0, 90), st.integers(-200, 90), st.none() | st.sampled_from("abc")), max_size=12).map(
+        sorted
+    ),
+)
+def test_an_alert_is_told_once_and_only_if_some_stretch_holds_enough(
+    threshold: int, matches: list[tuple[int, int, Any]]
+) -> None:
+    rule = Grouping(rule="r", period=HOUR, threshold=threshold)
+    found = play(rule, matches)
+    for alert in {each.alert for each in found}:
+        mine = [number for number, each in enumerate(found) if each.alert == alert]
+        told = [number for number in mine if found[number].tells]
+        assert len(told) <= 1
+        for upto in mine:
+            seen = [
+                (min(matches[number][1], matches[number][0]), matches[number][2] or f"row {number}")
+                for number in mine
+                if number <= upto
+            ]
+            most = max(len({value for at, value in seen if begin <= at < begin + 60}) for begin, _ in seen)
+            assert (most >= threshold) == (told != [] and told[0] <= upto)
+
+
+def test_ids_are_told_apart_whatever_their_parts_hold() -> None:
+    assert match_id("a", "bc") != match_id("ab", "c")
+    assert alert_id("a", "b\udc80", 1) != alert_id("a", "b", 1)
