@@ -1,0 +1,1 @@
+"""Rules at work, in processes that may do nothing else."""
