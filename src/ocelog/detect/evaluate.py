@@ -7,6 +7,7 @@ Nothing here knows of processes: whoever calls bounds time and memory.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -327,9 +328,15 @@ class RuleSet:
         self._checkout = checkout
         self._around: dict[str | None, Surroundings] = {}
         self._selectors: dict[str | None, tuple[Selector, ...]] = {}
-        self.detectors: Mapping[str, Detector] = {
-            name: Detector(rule, self._modules) for name, rule in checkout.rules.items()
-        }
+
+    @cached_property
+    def detectors(self) -> Mapping[str, Detector]:
+        """Every rule by its id. Runs the Python of all of them when it is first asked for."""
+        return {name: self.load(rule) for name, rule in self._checkout.rules.items()}
+
+    def load(self, rule: Rule) -> Detector:
+        """Return one rule of the checkout, ready to be asked. Runs its Python."""
+        return Detector(rule, self._modules)
 
     def of_log_type(self, log_type: str) -> list[Detector]:
         """Return the enabled rules of `log_type`."""

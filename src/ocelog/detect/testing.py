@@ -1,7 +1,8 @@
 """Whether the rules of a checkout pass their own tests."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock, patch
@@ -10,7 +11,7 @@ from ocelog.detect.checkout import Checkout, read_checkout
 from ocelog.detect.correlation import run_test
 from ocelog.detect.evaluate import Detector, RuleSet, Verdict
 from ocelog.detect.event import Plain
-from ocelog.detect.rule import Kind, RuleTest
+from ocelog.detect.rule import CorrelationRule, CorrelationTest, Kind, RuleTest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,47 +52,68 @@ class Report:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One thing to try: a test, or, without one, that a rule loads at all."""
+
+    rule: str
+    test: str | None
+    run: Callable[[], str | None]
+    """Tries it in this process, and returns why it failed; None: it passed."""
+
+
+def trials(checkout: Checkout) -> Iterator[Trial]:
+    """Yield what there is to try, the same in the same order each time; no Python of a rule runs before its trial."""
+    rules = RuleSet(checkout)
+    for name, rule in checkout.rules.items():
+        load = cache(partial(rules.load, rule))
+        yield Trial(rule=name, test=None, run=partial(_loads, load))
+        for test in rule.tests:
+            yield Trial(rule=name, test=test.name, run=partial(_passes, rules, load, test))
+    for name, correlation in checkout.correlations.items():
+        for each in correlation.tests:
+            yield Trial(rule=name, test=each.name, run=partial(_finds, correlation, each))
+
+
+def _loads(load: Callable[[], Detector]) -> str | None:
+    """Say what is wrong with a rule that has no tests to say it."""
+    detector = load()
+    return str(detector.fault) if detector.fault is not None and not detector.rule.tests else None
+
+
+def _passes(rules: RuleSet, load: Callable[[], Detector], test: RuleTest) -> str | None:
+    return run_rule_test(rules, load(), test)
+
+
+def _finds(correlation: CorrelationRule, test: CorrelationTest) -> str | None:
+    if run_test(correlation.correlations, test) is test.expected:
+        return None
+    return "expected something to be found, found nothing" if test.expected else "expected nothing to be found"
+
+
+def report(checkout: Checkout, outcomes: Iterable[tuple[str, str | None, str | None]]) -> Report:
+    """Return what came of all trials: of each the rule, the test, and why it failed."""
+    told = list(outcomes)
+    failed = [Failure(rule=one.id, test=None, why=one.message) for one in checkout.problems]
+    failed += [Failure(rule=rule, test=test, why=why) for rule, test, why in told if why is not None]
+    broken = {one.id for one in checkout.problems} - set(checkout.rules) - set(checkout.correlations)
+    return Report(
+        rules=len(checkout.rules) + len(checkout.correlations) + len(broken),
+        tests=sum(test is not None for _, test, _ in told),
+        passed=sum(test is not None and why is None for _, test, why in told),
+        failed=tuple(failed),
+        not_run=tuple(Left(rule=one.id, why=one.reason) for one in checkout.not_run),
+    )
+
+
 def run(path: Path) -> Report:
     """Run the tests of the rules in `path`, a folder or a file of a checkout.
 
     Runs their Python in this process: call it in one that may do nothing else. Raises RuleFileError if there is nothing
     at `path`.
     """
-    return run_tests(read_checkout(path))
-
-
-def run_tests(checkout: Checkout) -> Report:
-    """Run the tests of the rules of `checkout`, in this process."""
-    rules = RuleSet(checkout)
-    failed = [Failure(rule=one.id, test=None, why=one.message) for one in checkout.problems]
-    tests = passed = 0
-    for name, detector in rules.detectors.items():
-        if detector.fault is not None and not detector.rule.tests:
-            failed.append(Failure(rule=name, test=None, why=str(detector.fault)))
-        for test in detector.rule.tests:
-            tests += 1
-            if why := run_rule_test(rules, detector, test):
-                failed.append(Failure(rule=name, test=test.name, why=why))
-            else:
-                passed += 1
-    for correlation in checkout.correlations.values():
-        for each in correlation.tests:
-            tests += 1
-            if run_test(correlation.correlations, each) is each.expected:
-                passed += 1
-            else:
-                why = (
-                    "expected something to be found, found nothing" if each.expected else "expected nothing to be found"
-                )
-                failed.append(Failure(rule=correlation.id, test=each.name, why=why))
-    broken = {one.id for one in checkout.problems} - set(checkout.rules) - set(checkout.correlations)
-    return Report(
-        rules=len(checkout.rules) + len(checkout.correlations) + len(broken),
-        tests=tests,
-        passed=passed,
-        failed=tuple(failed),
-        not_run=tuple(Left(rule=one.id, why=one.reason) for one in checkout.not_run),
-    )
+    checkout = read_checkout(path)
+    return report(checkout, ((trial.rule, trial.test, trial.run()) for trial in trials(checkout)))
 
 
 def run_rule_test(rules: RuleSet, detector: Detector, test: RuleTest) -> str | None:
