@@ -185,7 +185,7 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
 
 
 @contextmanager
-def file_progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+def file_progress(*, quiet: bool, of_what: str = "files") -> Iterator[Callable[[str, int, int], None]]:
     """Return what is told of a table how many of its files are done, and shows it as `progress` does."""
     if quiet or not sys.stderr.isatty():
         yield lambda _, __, ___: None
@@ -196,9 +196,16 @@ def file_progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         def tell(table: str, done: int, of: int) -> None:
             if table not in tasks:
                 tasks[table] = bars.add_task(_name(table), bar="", counts="")
-            bars.update(tasks[table], bar=_bar(done / of if of else 1.0), counts=f"{done:,} of {of:,} files")
+            bars.update(tasks[table], bar=_bar(done / of if of else 1.0), counts=f"{done:,} of {of:,} {of_what}")
 
         yield tell
+
+
+@contextmanager
+def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Return what is told how many of how many are done, and shows it as `progress` does."""
+    with file_progress(quiet=quiet, of_what=what) as tell:
+        yield lambda done, of: tell(what, done, of)
 
 
 def _name(text: str) -> str:

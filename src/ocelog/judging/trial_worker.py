@@ -39,7 +39,7 @@ def _try_all(channel: Channel, checkout: Checkout, known: frozenset[int]) -> Non
     for number, trial in enumerate(found):
         if number not in known:
             _send(channel, "begin", {"number": number})
-            _send(channel, "done", {"number": number, "why": trial.run()})
+            _send(channel, "done", {"why": trial.run()})
     _send(channel, "end", report(checkout, ()).as_json())
 
 

@@ -18,6 +18,7 @@ from ocelog.sandbox.kernel import EVERY, Layers
 
 _READS_WITHIN = 120.0
 """Seconds in which a checkout must be read: some thousand files."""
+_SAYS_ELSE = "wrote something else than the outcome of a test"
 _LONGEST = 1_000
 """Characters of what is wrong with a test."""
 _ASKED = msgspec.json.Encoder()
@@ -37,7 +38,6 @@ class _Begun(msgspec.Struct):
 
 
 class _Done(msgspec.Struct):
-    number: int
     why: str | None
 
 
@@ -110,8 +110,8 @@ class Trials:
     def _go_on(self) -> _End | None:
         """Run what is left in one child, as far as that comes; return what it says at its end, None if it is lost."""
         child = Child(spec=self._spec(), only=self.only)
-        at: int | None = None
-        began = bool(self._found)
+        last: int | None = None
+        runs = False
         try:
             if not child.layers.seccomp:
                 raise SandboxError(
@@ -128,17 +128,15 @@ class Trials:
                         raise RuleFileError(_read(frame, _Refused).why)
                     case "found":
                         self._take(_read(frame, _Found))
-                        began = True
-                    case "begin":
-                        at = _read(frame, _Begun).number
-                    case "done":
-                        done = _read(frame, _Done)
-                        self._note(done.number, done.why)
-                        at = None
-                    case "end":
+                    case "begin" if not runs:
+                        last, runs = _read(frame, _Begun).number, True
+                    case "done" if runs and last is not None:
+                        self._note(last, _read(frame, _Done).why)
+                        runs = False
+                    case "end" if not runs:
                         return _read(frame, _End)
                     case _:
-                        why = "wrote something else than the outcome of a test"
+                        why = _SAYS_ELSE
                         break
         except TimeoutError:
             why = f"took longer than {self.allowance.seconds:g} s"
@@ -146,12 +144,13 @@ class Trials:
             child.close()
             why = _ending(child.exit_code)
         except (ValueError, msgspec.MsgspecError):
-            why = "wrote something else than the outcome of a test"
+            why = _SAYS_ELSE
         finally:
             child.close()
-        if at is None or not began:
+        # What comes between two tests was written by the one before.
+        if last is None:
             raise RuleFileError(f"{self.path}: the process that reads and tests its rules {why}.")
-        self._lose(at, why)
+        self._lose(last, why)
         return None
 
     def _spec(self) -> Spec:
