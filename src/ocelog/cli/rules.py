@@ -13,7 +13,7 @@ app = typer.Typer(help="Test detection rules.", no_args_is_help=True, rich_marku
 
 
 @app.command("test")
-def test_(
+def run_tests(
     path: Annotated[Path, typer.Argument(help="A folder of rules, or the YAML file of one.")] = Path(),
     *,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
