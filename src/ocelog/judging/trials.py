@@ -126,10 +126,10 @@ class Trials:
                 match frame.kind:
                     case "refused":
                         raise RuleFileError(_read(frame, _Refused).why)
-                    case "found":
+                    case "found" if last is None:
                         self._take(_read(frame, _Found))
                     case "begin" if not runs:
-                        last, runs = _read(frame, _Begun).number, True
+                        last, runs = self._fresh(_read(frame, _Begun).number), True
                     case "done" if runs and last is not None:
                         self._note(last, _read(frame, _Done).why)
                         runs = False
@@ -173,9 +173,13 @@ class Trials:
             raise RuleFileError(f"{self.path}: files changed while their tests ran. Run them again.")
         self._found = found.trials
 
-    def _note(self, number: int, why: str | None) -> None:
-        if not 0 <= number < len(self._found):
+    def _fresh(self, number: int) -> int:
+        """Return the number of a trial that is to be run. Raises ValueError: what a rule writes must not go on for ever."""
+        if not 0 <= number < len(self._found) or number in self._outcomes:
             raise ValueError(number)
+        return number
+
+    def _note(self, number: int, why: str | None) -> None:
         self._outcomes[number] = None if why is None else why[:_LONGEST]
         self.told(len(self._outcomes), len(self._found))
 
