@@ -174,7 +174,7 @@ class Trials:
         self._found = found.trials
 
     def _fresh(self, number: int) -> int:
-        """Return the number of a trial that is to be run. Raises ValueError: what a rule writes must not go on for ever."""
+        """Return the number of a trial that is to be run. Raises ValueError: a rule must not keep writing for ever."""
         if not 0 <= number < len(self._found) or number in self._outcomes:
             raise ValueError(number)
         return number
