@@ -26,6 +26,16 @@ PURGING = "purging"
 """Beside a source's settings, once the first of its rows may be deleted."""
 
 
+class Severity(StrEnum):
+    """How bad it is, from the least to the worst."""
+
+    INFO = "INFO"
+    LOW = "LOW"
+    MEDIUM = "MEDIUM"
+    HIGH = "HIGH"
+    CRITICAL = "CRITICAL"
+
+
 def table_name(log_type: str) -> str:
     """Name the lake table of `log_type`: Wiz.VulnerabilityFinding lands in wiz_vulnerability_finding."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", log_type).replace(".", "_").lower()

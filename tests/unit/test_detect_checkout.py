@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from ocelog.detect.checkout import find_root, read_checkout
-from ocelog.detect.rule import Severity
 from ocelog.errors import RuleFileError
+from ocelog.model import Severity
 
 CHECKOUT = Path(__file__).parents[1] / "rules" / "checkout"
 

@@ -7,7 +7,8 @@ from ocelog.detect.evaluate import NO_MATCH, Detector, Verdict
 from ocelog.detect.event import Event
 from ocelog.detect.modules import Modules
 from ocelog.detect.parse import parse_item
-from ocelog.detect.rule import Rule, Severity
+from ocelog.detect.rule import Rule
+from ocelog.model import Severity
 
 RULE = """
 AnalysisType: rule

@@ -7,6 +7,7 @@ import pytest
 from ocelog.detect import rule as values
 from ocelog.detect.parse import parse_item
 from ocelog.errors import RuleFileError
+from ocelog.model import Severity
 
 CHECKOUT = Path(__file__).parents[1] / "rules" / "checkout"
 RULE = """
@@ -44,7 +45,7 @@ def test_every_field_of_a_rule_is_read() -> None:
         "rules/door/opened.py",
     )
     assert found.log_types == ("Acme.Door",)
-    assert about.severity is values.Severity.MEDIUM
+    assert about.severity is Severity.MEDIUM
     assert (about.dedup_minutes, about.threshold) == (720, 1)
     assert about.reports == {"MITRE ATT&CK": ("TA0001:T1078",)}
     assert (about.tags, about.output_ids, about.summary_attributes) == (("doors",), ("night-shift",), ("person",))
@@ -74,7 +75,7 @@ def test_a_simple_detection_has_match_expressions_and_no_python() -> None:
     found = item((CHECKOUT / "simple/forced.yml").read_text())
     assert found.is_simple
     assert found.file is None
-    assert found.dynamic_severities[0].severity is values.Severity.CRITICAL
+    assert found.dynamic_severities[0].severity is Severity.CRITICAL
     assert [one.name for one in found.alert_context] == ["who"]
     assert [path.text for path in found.group_by] == ["address"]
 
@@ -88,7 +89,7 @@ def test_a_derived_rule_holds_only_what_it_replaces() -> None:
     found = item("AnalysisType: rule\nRuleID: D\nBaseDetection: A.B\nSeverity: High\nTags: [x]\n")
     assert isinstance(found, values.Derived)
     assert (found.id, found.base) == ("D", "A.B")
-    assert found.about == {"severity": values.Severity.HIGH, "tags": ("x",)}
+    assert found.about == {"severity": Severity.HIGH, "tags": ("x",)}
 
 
 def test_a_correlation_rule_is_read() -> None:

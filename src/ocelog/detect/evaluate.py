@@ -16,7 +16,8 @@ from ocelog.detect.enrich import Selector, enriched, selectors
 from ocelog.detect.event import Event, EventList, ModelField, Surroundings, data_of, to_plain
 from ocelog.detect.modules import Fault, Modules
 from ocelog.detect.paths import Path, parse_path
-from ocelog.detect.rule import DataModel, Kind, Rule, Severity
+from ocelog.detect.rule import DataModel, Kind, Rule
+from ocelog.model import Severity
 
 _T = TypeVar("_T")
 _MOST_CHARACTERS = 1_000

@@ -31,11 +31,11 @@ from ocelog.detect.rule import (
     RuleOutput,
     RuleTest,
     Schedule,
-    Severity,
     Status,
     Step,
     Transition,
 )
+from ocelog.model import Severity
 
 _ABOUT = (
     "AnalysisType",

@@ -7,16 +7,7 @@ from typing import Any, TypeAlias
 
 from ocelog.detect.conditions import Expression
 from ocelog.detect.paths import Path
-
-
-class Severity(StrEnum):
-    """How bad it is, from the least to the worst."""
-
-    INFO = "INFO"
-    LOW = "LOW"
-    MEDIUM = "MEDIUM"
-    HIGH = "HIGH"
-    CRITICAL = "CRITICAL"
+from ocelog.model import Severity
 
 
 class Kind(StrEnum):
