@@ -95,6 +95,7 @@ streams = Table(
     Column("trouble_code", Text),
     Column("replayed", BigInteger, nullable=False, default=0, server_default="0"),
     Column("observed_us", BigInteger),
+    Column("onboarded_us", BigInteger),
 )
 
 slices = Table(
@@ -157,6 +158,8 @@ marks = Table(
     Column("loop", Text, primary_key=True),
     Column("table_name", Text, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
+    # Rows of the part after it that the loop is done with, too.
+    Column("row", BigInteger, nullable=False, default=0, server_default="0"),
 )
 
 parts = Table(
@@ -260,4 +263,230 @@ coverage = Table(
     Column("in_lake", BigInteger, nullable=False),
     Column("since_us", BigInteger, nullable=False),
     Column("measured_us", BigInteger, nullable=False),
+)
+
+# Folders and checkouts of rules that a person registered.
+rule_folders = Table(
+    "rule_folders",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("path", Text, nullable=False),
+    Column("network", Boolean, nullable=False),
+    Column("unprotected", Boolean, nullable=False),
+    Column("packs", JSON, nullable=False),
+    Column("added_us", BigInteger, nullable=False),
+)
+
+# What a person decided about a rule, or its failures brought about; a rule without a row is as its file says.
+rule_states = Table(
+    "rule_states",
+    metadata,
+    Column("rule_id", Text, primary_key=True),
+    Column("enabled", Boolean),
+    Column("suspended_us", BigInteger),
+    Column("reason", Text),
+    Column("changed_us", BigInteger, nullable=False),
+)
+
+# Matches that have landed: a rule matches a row once, however often it is judged. A row goes after some weeks: only
+# what is judged again can meet it, and a replay asks the lake too.
+match_keys = Table(
+    "match_keys",
+    metadata,
+    Column("match_id", Text, primary_key=True),
+    Column("source_id", Text, nullable=False),
+    Column("matched_us", BigInteger, nullable=False),
+    Index("ix_match_keys_matched", "matched_us"),
+)
+
+# What a rule calls one thing, and its newest window. A row goes some time after its window is over.
+alert_groups = Table(
+    "alert_groups",
+    metadata,
+    Column("group_key", Text, primary_key=True),
+    Column("rule_id", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("window", BigInteger, nullable=False),
+    Column("opened_us", BigInteger, nullable=False),
+    Column("lasts_us", BigInteger, nullable=False),
+    Column("matches", BigInteger, nullable=False),
+    Column("told", Boolean, nullable=False),
+    Column("kept", JSON, nullable=False),
+    Index("ix_alert_groups_opened", "opened_us"),
+)
+
+# How many alerts each rule opened in each hour. A row goes the day after.
+alert_limits = Table(
+    "alert_limits",
+    metadata,
+    Column("rule_id", Text, primary_key=True),
+    Column("hour_us", BigInteger, primary_key=True),
+    Column("alerts", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+
+# An alert stays until it has been closed or resolved for longer than alerts are kept, or its source is purged.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("runbook", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("rule_id", Text, nullable=False),
+    Column("rule_name", Text, nullable=False),
+    Column("rule_revision", Text, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("dedup", Text, nullable=False),
+    Column("log_type", Text),
+    Column("source_id", Text),
+    Column("source_label", Text),
+    # Of an alert that lives with a record.
+    Column("record_id", Text),
+    Column("record_version", Text),
+    Column("link", Text),
+    # Channels that the rule named; null: those that are subscribed.
+    Column("destinations", JSON(none_as_null=True)),
+    Column("context", JSON, nullable=False),
+    Column("matches", BigInteger, nullable=False),
+    Column("told", Boolean, nullable=False),
+    Column("told_severity", Text),
+    Column("told_us", BigInteger),
+    Column("visible", Boolean, nullable=False),
+    Column("known", Boolean, nullable=False),
+    Column("opened_us", BigInteger, nullable=False),
+    Column("updated_us", BigInteger, nullable=False),
+    Column("first_event_us", BigInteger),
+    Column("last_event_us", BigInteger),
+    Column("ended_us", BigInteger),
+    Column("acknowledged_us", BigInteger),
+    Column("assignee", Text),
+    Column("close_reason", Text),
+    Index("ix_alerts_record", "record_id"),
+    Index("ix_alerts_updated", "updated_us"),
+    Index("ix_alerts_rule", "rule_id", "status"),
+    Index("ix_alerts_source", "source_id"),
+)
+
+# The timeline of an alert: it goes with it.
+alert_events = Table(
+    "alert_events",
+    metadata,
+    Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("alert_id", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("ix_alert_events_alert", "alert_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+# What is left to tell: one row for a thing that happened to an alert and a channel that hears of it. It goes when that
+# is delivered, given up or merged into a later one; `deliveries` keeps what came of it.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("alert_id", Text, nullable=False),
+    Column("channel_id", Text, nullable=False),
+    Column("happened", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("tries", BigInteger, nullable=False),
+    Column("tried_us", BigInteger),
+    Column("fence", BigInteger, nullable=False),
+    Column("merged", BigInteger, nullable=False),
+    Column("failed", Boolean, nullable=False),
+    Index("ix_outbox_channel", "channel_id", "due_us"),
+    Index("ix_outbox_alert", "alert_id", "channel_id", "id"),
+    # A number names a delivery at its receiver: it must never come again.
+    sqlite_autoincrement=True,
+)
+
+# Each attempt to deliver, with the far end's answer: it goes with its alert.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("outbox_id", BigInteger, nullable=False),
+    Column("alert_id", Text, nullable=False),
+    Column("channel_id", Text, nullable=False),
+    Column("happened", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("delivered", Boolean, nullable=False),
+    Column("final", Boolean, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("merged", BigInteger, nullable=False),
+    Index("ix_deliveries_alert", "alert_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("routes", JSON, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("added_us", BigInteger, nullable=False),
+)
+
+channel_secrets = Table(
+    "channel_secrets",
+    metadata,
+    Column("channel_id", Text, ForeignKey("channels.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("sealed", LargeBinary),
+    Column("reference", Text),
+)
+
+# What was passed without being judged: until it is replayed or dismissed.
+unjudged = Table(
+    "unjudged",
+    metadata,
+    Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("table_name", Text, nullable=False),
+    Column("rule_id", Text, nullable=False),
+    Column("source_id", Text, nullable=False),
+    Column("first_row_id", Text, nullable=False),
+    Column("first_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("noted_us", BigInteger, nullable=False),
+    Index("ix_unjudged_rule", "table_name", "rule_id"),
+    sqlite_autoincrement=True,
+)
+
+# What tells nobody for a while: suppressions by rule and values, and maintenance windows. A row goes when its time is
+# long over.
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("rule_id", Text),
+    Column("fields", JSON, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger, nullable=False),
+    Column("added_us", BigInteger, nullable=False),
+)
+
+# When what runs on a schedule was due last.
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("fired_us", BigInteger, nullable=False),
 )

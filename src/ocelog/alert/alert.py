@@ -1,0 +1,102 @@
+"""What an alert is: matches grouped for a person, with how far people and channels have come with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ocelog.alert.notice import AlertStatus, AlertType, Happened
+from ocelog.model import Severity
+
+ENDED = frozenset({AlertStatus.CLOSED, AlertStatus.RESOLVED})
+"""Statuses of alerts at which nobody has to look any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """An alert as the ledger has it. Instants are microseconds since 1970, by our clock; those of events by the source's.
+
+    Texts are as rules and sources wrote them: hostile, perhaps.
+    """
+
+    id: str
+    """Of a window: by rule, dedup string and window. Of a record: by rule, source and record."""
+    revision: int = 0
+    """Counts its changes; 0: the ledger does not have it yet."""
+    type: AlertType = AlertType.ALERT
+    status: AlertStatus = AlertStatus.OPEN
+    severity: Severity
+    title: str
+    description: str = ""
+    runbook: str = ""
+    reference: str = ""
+    rule_id: str
+    """Of a system error, its kind, such as SOURCE_NO_DATA."""
+    rule_name: str = ""
+    rule_revision: str = ""
+    tags: tuple[str, ...] = ()
+    dedup: str = ""
+    log_type: str | None = None
+    source_id: str | None = None
+    source_label: str | None = None
+    record_id: str | None = None
+    """The record that it lives with; None: it belongs to a window of time."""
+    record_version: str | None = None
+    """Row id of the version of the record that moved it last."""
+    link: str | None = None
+    """The record's own page at the source."""
+    destinations: tuple[str, ...] | None = None
+    """Ids of the channels that the rule named; None: those that are subscribed."""
+    context: Mapping[str, Any] = field(default_factory=dict)
+    """What alert_context() returned for the first match."""
+    matches: int = 0
+    told: bool = False
+    """Whether people were to hear of it: the threshold was reached, it is news, and nothing suppressed it."""
+    told_severity: Severity | None = None
+    """The worst that people were told of, since it was opened or reopened last."""
+    told_us: int | None = None
+    """When they were told last."""
+    visible: bool = True
+    """Whether the source still shows the record."""
+    known: bool = False
+    """It was there when its source or its rule was new: nobody was told."""
+    opened_us: int
+    """When it was opened, or reopened last."""
+    updated_us: int
+    """When it changed last, or a match joined it."""
+    first_event_us: int | None = None
+    last_event_us: int | None = None
+    ended_us: int | None = None
+    """When it was closed or resolved."""
+    acknowledged_us: int | None = None
+    """When somebody took notice: by a status, an assignee or a comment."""
+    assignee: str | None = None
+    close_reason: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody has to look at it."""
+        return self.status not in ENDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineEntry:
+    """One thing that happened to an alert."""
+
+    alert_id: str
+    at_us: int
+    who: str
+    """A person, or `ocelog`."""
+    what: str
+    """One word, such as opened, escalated, assigned, comment."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """What is to be told of an alert through one channel: an entry of the outbox, once the ledger has it."""
+
+    alert_id: str
+    channel_id: str
+    happened: Happened
+    note: str = ""
+    due_us: int

@@ -1,0 +1,120 @@
+"""How alerts, their timeline and what is to be told of them lie in the ledger."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+
+from ocelog.alert.alert import Alert, Telling, TimelineEntry
+from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.ledger import tables
+from ocelog.ledger.database.batches import batches
+from ocelog.ledger.database.dialects import bounded
+from ocelog.model import Severity
+
+_a = tables.alerts.c
+_NAMES = tuple(found.name for found in fields(Alert))
+_TEXTS = frozenset({"title", "description", "runbook", "reference", "rule_name", "link", "assignee", "source_label"})
+
+
+def alert_of(row: RowMapping) -> Alert:
+    """Read a row of `alerts` as a value."""
+    values: dict[str, Any] = {name: row[name] for name in _NAMES}
+    values["type"], values["status"] = AlertType(row["type"]), AlertStatus(row["status"])
+    values["severity"] = Severity(row["severity"])
+    values["told_severity"] = None if row["told_severity"] is None else Severity(row["told_severity"])
+    values["tags"] = tuple(row["tags"])
+    values["destinations"] = None if row["destinations"] is None else tuple(row["destinations"])
+    return Alert(**values)
+
+
+def columns_of(alert: Alert) -> dict[str, Any]:
+    """Return what `alerts` holds of a value; texts are cut to what both databases can hold."""
+    values: dict[str, Any] = {name: getattr(alert, name) for name in _NAMES}
+    values |= {name: bounded(values[name]) for name in _TEXTS}
+    values["tags"] = list(alert.tags)
+    values["destinations"] = None if alert.destinations is None else list(alert.destinations)
+    values["context"] = clean(alert.context)
+    return values
+
+
+def clean(value: Any) -> Any:
+    """Return JSON without what PostgreSQL or UTF-8 cannot hold in a text: NUL and lone surrogates."""
+    match value:
+        case str():
+            return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+        case Mapping():
+            return {clean(str(name)): clean(below) for name, below in value.items()}
+        case list() | tuple():
+            return [clean(below) for below in value]
+        case _:
+            return value
+
+
+def of_ids(tx: Connection, ids: Collection[str], *, hold: bool = False) -> dict[str, Alert]:
+    """Return the alerts with these ids, by id; `hold` takes their rows until the transaction ends."""
+    found = dict[str, Alert]()
+    for some in batches(sorted(ids)):
+        statement = select(tables.alerts).where(_a.id.in_(some)).order_by(_a.id)
+        rows = tx.execute(statement.with_for_update() if hold else statement)
+        found |= {row["id"]: alert_of(row) for row in rows.mappings()}
+    return found
+
+
+def save(tx: Connection, alert: Alert) -> bool:
+    """Save a change of an alert; False: it changed since this revision of it was read, and nothing was saved."""
+    values = columns_of(alert) | {"revision": alert.revision + 1}
+    if alert.revision == 0:
+        if tx.execute(select(_a.id).where(_a.id == alert.id)).first() is not None:
+            return False
+        tx.execute(insert(tables.alerts).values(values))
+        return True
+    this = (_a.id == alert.id, _a.revision == alert.revision)
+    return tx.execute(update(tables.alerts).where(*this).values(values)).rowcount == 1
+
+
+def add_to_timeline(tx: Connection, entries: Iterable[TimelineEntry]) -> None:
+    """Add what happened, in this order."""
+    rows = [
+        {
+            "alert_id": each.alert_id,
+            "at_us": each.at_us,
+            "who": bounded(each.who),
+            "what": each.what,
+            "detail": bounded(each.detail),
+        }
+        for each in entries
+    ]
+    if rows:
+        tx.execute(insert(tables.alert_events), rows)
+
+
+def add_tellings(tx: Connection, tellings: Sequence[Telling], now_us: int) -> None:
+    """Put what is to be told into the outbox, in this order."""
+    rows = [
+        {
+            "alert_id": each.alert_id,
+            "channel_id": each.channel_id,
+            "happened": each.happened.value,
+            "note": bounded(each.note),
+            "created_us": now_us,
+            "due_us": each.due_us,
+            "tries": 0,
+            "tried_us": None,
+            "fence": 0,
+            "merged": 1,
+            "failed": False,
+        }
+        for each in tellings
+    ]
+    if rows:
+        tx.execute(insert(tables.outbox), rows)
+
+
+def forget(tx: Connection, ids: Collection[str]) -> None:
+    """Delete alerts with all that belongs to them."""
+    for some in batches(sorted(ids)):
+        for table in (tables.outbox, tables.deliveries, tables.alert_events):
+            tx.execute(delete(table).where(table.c.alert_id.in_(some)))
+        tx.execute(delete(tables.alerts).where(_a.id.in_(some)))
