@@ -13,7 +13,7 @@ ENDED = frozenset({AlertStatus.CLOSED, AlertStatus.RESOLVED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """An alert as the ledger has it. Instants are microseconds since 1970, by our clock; those of events by the source's.
+    """An alert as the ledger has it. Instants are microseconds since 1970 by our clock; of events, by the source's.
 
     Texts are as rules and sources wrote them: hostile, perhaps.
     """
