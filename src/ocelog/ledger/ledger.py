@@ -15,6 +15,7 @@ from ocelog.ledger.lake import PartLedger
 from ocelog.ledger.losses import LossLedger
 from ocelog.ledger.pulling import SliceLedger
 from ocelog.ledger.rows.outrun import outrun
+from ocelog.ledger.rules import RuleLedger
 from ocelog.ledger.sources import SourceLedger
 from ocelog.ledger.sweeps import SweepLedger
 from ocelog.ledger.vault import Vault
@@ -47,6 +48,7 @@ class Ledger:
         self.sweeps = SweepLedger(database)
         self.lake = PartLedger(database, self.id, now_us)
         self.losses = LossLedger(database, now_us)
+        self.rules = RuleLedger(database, now_us)
 
     @classmethod
     def open(

@@ -1,0 +1,112 @@
+"""Which folders of rules there are, and which of their rules run, with the reason of each decision."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+from ocelog.detect.checkout import Checkout
+from ocelog.detect.rule import CorrelationRule, Query, Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleFolder:
+    """A folder or checkout of rules that is judged by."""
+
+    id: str
+    name: str
+    path: str
+    """Absolute."""
+    network: bool = False
+    """Whether its Python may use the network."""
+    unprotected: bool = False
+    """Whether its Python runs also if this machine cannot confine it (`--unsafe`)."""
+    packs: Mapping[str, bool] = field(default_factory=dict)
+    """Packs that a person turned on or off; of the others each rule's file decides."""
+    added_us: int = 0
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it comes with Ocelog."""
+        return self.id == BUILT_IN.id
+
+
+BUILT_IN = RuleFolder(id="wiz", name="wiz", path=str(files("ocelog.content").joinpath("rules", "wiz")))
+"""The rules that come with Ocelog: always there, before all others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleState:
+    """What a person decided about a rule, or its failures brought about."""
+
+    rule_id: str
+    enabled: bool | None = None
+    """None: nobody decided; packs and the rule's file do."""
+    suspended_us: int | None = None
+    """Since when it is not asked, as it kept failing; None: it is asked."""
+    reason: str = ""
+    """Why it is suspended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Whether a rule runs, and why."""
+
+    runs: bool
+    why: str
+
+
+Decided = Rule | CorrelationRule | Query
+
+
+def decisions(checkout: Checkout, folder: RuleFolder, states: Mapping[str, RuleState]) -> dict[str, Decision]:
+    """Return of each rule and scheduled query of a folder whether it runs; a suspended one counts as one that does.
+
+    What a person said of the rule itself decides, then a pack that is on, then one that is off, then its file.
+    """
+    on = _packs_of(checkout, (name for name, wanted in folder.packs.items() if wanted))
+    off = _packs_of(checkout, (name for name, wanted in folder.packs.items() if not wanted))
+    return {name: _decide(name, one, states.get(name), on.get(name), off.get(name)) for name, one in _decided(checkout)}
+
+
+def enabled_rules(checkout: Checkout, folder: RuleFolder, states: Mapping[str, RuleState]) -> dict[str, str]:
+    """Return the rules of a folder that run, suspended ones too, and why each does."""
+    rules = checkout.rules.keys() | checkout.correlations.keys()
+    return {name: one.why for name, one in decisions(checkout, folder, states).items() if one.runs and name in rules}
+
+
+def shadowed(folders: Sequence[tuple[RuleFolder, Checkout]]) -> dict[str, dict[str, str]]:
+    """Return, by id of a folder, each rule there that does not run, as a folder before it has one of that id: which."""
+    first = dict[str, RuleFolder]()
+    found = dict[str, dict[str, str]]()
+    for folder, checkout in folders:
+        found[folder.id] = {
+            name: first[name].name for name, _ in _decided(checkout) if first.setdefault(name, folder).id != folder.id
+        }
+    return found
+
+
+def _decided(checkout: Checkout) -> Iterator[tuple[str, Decided]]:
+    yield from checkout.rules.items()
+    yield from checkout.correlations.items()
+    yield from ((name, one) for name, one in checkout.queries.items() if one.schedule is not None)
+
+
+def _packs_of(checkout: Checkout, packs: Iterable[str]) -> dict[str, str]:
+    """Return each member of `packs`, with the first pack that it is in."""
+    found = dict[str, str]()
+    for name in sorted(packs):
+        if (pack := checkout.packs.get(name)) is not None:
+            for member in checkout.members(pack):
+                found.setdefault(member, name)
+    return found
+
+
+def _decide(name: str, one: Decided, state: RuleState | None, on: str | None, off: str | None) -> Decision:
+    if state is not None and state.enabled is not None:
+        return Decision(runs=state.enabled, why=f"ocelog rules {'enable' if state.enabled else 'disable'} {name}")
+    if on is not None:
+        return Decision(runs=True, why=f"the pack {on} is enabled")
+    if off is not None:
+        return Decision(runs=False, why=f"the pack {off} is disabled")
+    enabled = one.enabled if isinstance(one, Query) else one.about.enabled
+    return Decision(runs=enabled, why=f"`Enabled: {str(enabled).lower()}` in its file")

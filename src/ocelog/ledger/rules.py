@@ -1,0 +1,134 @@
+"""Which folders of rules a person registered, and what is decided of single rules: the ledger as judging uses it.
+
+A rule without a row is as its file says. A row goes with the folder of its rule, or once it says nothing any more.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState
+from ocelog.errors import ConfigError
+from ocelog.ledger import tables
+from ocelog.ledger.database.batches import batches
+from ocelog.ledger.database.dialects import bounded, insert_missing
+from ocelog.ledger.database.transactions import Database
+
+_f = tables.rule_folders.c
+_s = tables.rule_states.c
+
+
+class RuleLedger:
+    """Folders of rules, and the states of rules."""
+
+    def __init__(self, database: Database, now_us: Callable[[], int]) -> None:
+        self._database = database
+        self._now_us = now_us
+
+    def folders(self) -> list[RuleFolder]:
+        """Return the folders: the built-in one, then the others in the order in which they were registered."""
+        with self._database.read() as tx:
+            rows = tx.execute(select(tables.rule_folders).order_by(_f.added_us, _f.id)).mappings()
+            found = {row["id"]: _folder(row) for row in rows}
+        built_in = found.pop(BUILT_IN.id, BUILT_IN)
+        return [built_in, *found.values()]
+
+    def add(self, folder: RuleFolder) -> None:
+        """Register a folder. Raises ConfigError if its name or its path is registered already."""
+        if folder.name == BUILT_IN.name:
+            raise _name_in_use(folder.name)
+        with self._database.write() as tx:
+            there = tx.execute(select(_f.name).where(_f.path == folder.path)).scalar()
+            if there is not None:
+                raise ConfigError(f"{folder.path} is registered already, as {there!r}.")
+            try:
+                tx.execute(insert(tables.rule_folders).values(id=folder.id, added_us=self._now_us(), **_values(folder)))
+            except IntegrityError as error:
+                raise _name_in_use(folder.name) from error
+
+    def turn_packs(self, folder_id: str, packs: Mapping[str, bool]) -> None:
+        """Turn packs of a folder on or off. Raises ConfigError if there is no such folder any more."""
+        with self._database.write() as tx:
+            if folder_id == BUILT_IN.id:
+                insert_missing(tx, tables.rule_folders, id=BUILT_IN.id, added_us=0, **_values(BUILT_IN))
+            here = _f.id == folder_id
+            before = tx.execute(select(_f.packs).where(here).with_for_update()).scalar_one_or_none()
+            if before is None:
+                raise ConfigError("This folder of rules is not registered any more.")
+            tx.execute(update(tables.rule_folders).where(here).values(packs={**before, **packs}))
+
+    def remove(self, folder_id: str, rules: Collection[str]) -> None:
+        """Forget a folder, and what was decided of its `rules`."""
+        with self._database.write() as tx:
+            tx.execute(delete(tables.rule_folders).where(_f.id == folder_id))
+            for some in batches(sorted(rules)):
+                tx.execute(delete(tables.rule_states).where(_s.rule_id.in_(some)))
+
+    def states(self) -> dict[str, RuleState]:
+        """Return what is decided of rules, by their ids."""
+        with self._database.read() as tx:
+            rows = tx.execute(select(tables.rule_states).order_by(_s.rule_id)).mappings()
+            return {row["rule_id"]: _state(row) for row in rows}
+
+    def enable(self, rules: Collection[str], *, enabled: bool | None) -> None:
+        """Note that a person turned rules on or off; None: packs and files decide again.
+
+        A rule that was suspended is asked again.
+        """
+        with self._database.write() as tx:
+            for rule in sorted(rules):
+                self._note(tx, rule, enabled=enabled, suspended_us=None, reason=None)
+            idle = and_(_s.enabled.is_(None), _s.suspended_us.is_(None))
+            tx.execute(delete(tables.rule_states).where(idle))
+
+    def suspend(self, rule: str, reason: str) -> bool:
+        """Ask a rule no more, until a person enables it; return whether it was asked until now."""
+        with self._database.write() as tx:
+            this = and_(_s.rule_id == rule, _s.suspended_us.is_not(None))
+            if tx.execute(select(_s.rule_id).where(this)).first() is not None:
+                return False
+            self._note(tx, rule, suspended_us=self._now_us(), reason=bounded(reason))
+            return True
+
+    def _note(self, tx: Connection, rule: str, **values: object) -> None:
+        changed = {**values, "changed_us": self._now_us()}
+        insert_missing(tx, tables.rule_states, rule_id=rule, **changed)
+        tx.execute(update(tables.rule_states).where(_s.rule_id == rule).values(changed))
+
+
+def _name_in_use(name: str) -> ConfigError:
+    return ConfigError(f"There is a folder of rules named {name!r} already; choose another with --name.")
+
+
+def _values(folder: RuleFolder) -> dict[str, Any]:
+    return {
+        "name": folder.name,
+        "path": folder.path,
+        "network": folder.network,
+        "unprotected": folder.unprotected,
+        "packs": dict(folder.packs),
+    }
+
+
+def _folder(row: RowMapping) -> RuleFolder:
+    return RuleFolder(
+        id=row["id"],
+        name=row["name"],
+        # It moves with each installation of the program.
+        path=BUILT_IN.path if row["id"] == BUILT_IN.id else row["path"],
+        network=row["network"],
+        unprotected=row["unprotected"],
+        packs=row["packs"],
+        added_us=row["added_us"],
+    )
+
+
+def _state(row: RowMapping) -> RuleState:
+    return RuleState(
+        rule_id=row["rule_id"],
+        enabled=row["enabled"],
+        suspended_us=row["suspended_us"],
+        reason=row["reason"] or "",
+    )

@@ -1,0 +1,77 @@
+"""Which rules of a folder run: what a person said of the rule, then packs, then its file."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ocelog.detect.checkout import Checkout, read_checkout
+from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState, decisions, enabled_rules, shadowed
+
+CHECKOUT = Path(__file__).parents[1] / "rules" / "checkout"
+FOLDER = RuleFolder(id="mine", name="mine", path=str(CHECKOUT))
+
+
+@pytest.fixture(scope="module")
+def checkout() -> Checkout:
+    return read_checkout(CHECKOUT)
+
+
+def state(rule: str, *, enabled: bool | None) -> dict[str, RuleState]:
+    return {rule: RuleState(rule_id=rule, enabled=enabled)}
+
+
+def test_rules_run_that_are_enabled_in_their_files(checkout: Checkout) -> None:
+    enabled = enabled_rules(checkout, FOLDER, {})
+    every = {name: one.about.enabled for name, one in checkout.rules.items()}
+    every |= {name: one.about.enabled for name, one in checkout.correlations.items()}
+    assert set(enabled) == {name for name, wanted in every.items() if wanted}
+    assert set(enabled.values()) == {"`Enabled: true` in its file"}
+    assert set(enabled) != set(every)
+
+
+def test_a_pack_turns_its_members_on_and_off(checkout: Checkout) -> None:
+    pack = next(iter(checkout.packs.values()))
+    members = {one for one in checkout.members(pack) if one in checkout.rules or one in checkout.correlations}
+    on = enabled_rules(checkout, replace(FOLDER, packs={pack.id: True, "no such pack": True}), {})
+    off = enabled_rules(checkout, replace(FOLDER, packs={pack.id: False}), {})
+    assert members
+    assert members <= on.keys()
+    assert all(pack.id in on[one] for one in members)
+    assert not members & off.keys()
+
+
+def test_what_a_person_said_of_a_rule_goes_before_its_pack_and_its_file(checkout: Checkout) -> None:
+    pack = next(iter(checkout.packs.values()))
+    member = next(one for one in checkout.members(pack) if one in checkout.rules)
+    on, off = (replace(FOLDER, packs={pack.id: wanted}) for wanted in (True, False))
+    assert member in enabled_rules(checkout, off, state(member, enabled=True))
+    assert member not in enabled_rules(checkout, on, state(member, enabled=False))
+    assert member in enabled_rules(checkout, on, state(member, enabled=None))
+
+
+def test_a_suspended_rule_still_counts_as_one_that_runs(checkout: Checkout) -> None:
+    name = next(iter(enabled_rules(checkout, FOLDER, {})))
+    suspended = {name: RuleState(rule_id=name, suspended_us=1, reason="took too long")}
+    assert name in enabled_rules(checkout, FOLDER, suspended)
+
+
+def test_scheduled_queries_are_decided_as_rules_are_and_are_none(checkout: Checkout) -> None:
+    scheduled = {name for name, one in checkout.queries.items() if one.schedule}
+    assert scheduled
+    assert scheduled <= decisions(checkout, FOLDER, {}).keys()
+    assert not scheduled & enabled_rules(checkout, FOLDER, {}).keys()
+
+
+def test_of_two_rules_of_one_id_the_one_in_the_first_folder_runs(checkout: Checkout) -> None:
+    theirs = replace(FOLDER, id="theirs", name="theirs")
+    found = shadowed([(FOLDER, checkout), (theirs, checkout)])
+    assert found["mine"] == {}
+    assert found["theirs"].keys() == decisions(checkout, theirs, {}).keys()
+    assert set(found["theirs"].values()) == {"mine"}
+
+
+def test_the_built_in_folder_lies_in_the_package() -> None:
+    assert Path(BUILT_IN.path).parts[-3:] == ("content", "rules", "wiz")
+    assert BUILT_IN.is_built_in
+    assert not FOLDER.is_built_in
