@@ -1,0 +1,223 @@
+"""What people are told of a stream: which system errors are open, which are over, and what is told again."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from ocelog.health.settings import AlarmSettings
+from ocelog.health.stream import AlarmState, Facts, Memory, State, Trouble, still_rejecting
+from ocelog.model import Severity
+from ocelog.times import has_passed
+from ocelog.units import about, write_instant
+
+
+class ErrorType(StrEnum):
+    """The system errors that are about a source."""
+
+    NO_DATA = "SOURCE_NO_DATA"
+    PERMISSIONS = "SOURCE_PERMISSIONS_CHECKS"
+    CLASSIFICATION = "SOURCE_CLASSIFICATION_FAILURES"
+    """Records do not fit their schema."""
+    PROCESSING = "SOURCE_LOG_PROCESSING_ERRORS"
+    """What the source answers cannot be landed."""
+    SCANNING = "SOURCE_SCANNING_ERRORS"
+    """The source cannot be read, or not all of it."""
+
+
+class Turn(StrEnum):
+    """What has become of a system error."""
+
+    OPENED = "opened"
+    REPEATED = "repeated"
+    RECOVERED = "recovered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamName:
+    """Which stream is meant, for people and for programs."""
+
+    source: str
+    source_id: str
+    log_type: str
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.log_type}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenError:
+    """A system error that people were told of, and that is not over."""
+
+    stream: StreamName
+    type: ErrorType
+    opened: datetime
+    told: datetime
+    """When people were told last, by our clock."""
+    times: int = 1
+    """How often they were."""
+    text: str = ""
+
+    @property
+    def key(self) -> str:
+        """What names it as long as it lasts, and again when it comes back."""
+        return error_key(self.type, self.stream.source_id, self.stream.log_type)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorNotice:
+    """One thing to tell: a system error that is opened, repeated, or over."""
+
+    turn: Turn
+    error: OpenError
+    """As it is from now on; of one that is over, as it was."""
+    title: str
+    text: str
+    severity: Severity = Severity.CRITICAL
+
+
+class SystemErrors(Protocol):
+    """Whoever takes care that people are told. Told twice of the same thing, it tells them once."""
+
+    def raise_(self, notice: ErrorNotice) -> None:
+        """Tell people of a system error, or again. Its key and when it was opened name it."""
+        ...
+
+    def resolve(self, notice: ErrorNotice) -> None:
+        """Tell people that a system error is over."""
+        ...
+
+
+class _Verdict(StrEnum):
+    WRONG = "wrong"
+    WELL = "well"
+    UNKNOWN = "unknown"
+    """What is open stays so, and nothing is opened."""
+
+
+def error_key(type_: ErrorType, source_id: str, log_type: str) -> str:
+    """Name a system error of one stream."""
+    return f"{type_}:{source_id}:{log_type}"
+
+
+def notices(
+    stream: StreamName, facts: Facts, memory: Memory, settings: AlarmSettings, before: Mapping[ErrorType, OpenError]
+) -> list[ErrorNotice]:
+    """Return what is to be told of a stream now, if `before` is what people know of."""
+    told = list[ErrorNotice]()
+    for type_ in ErrorType:
+        verdict, text = _judged(type_, facts, memory, settings)
+        if verdict is _Verdict.UNKNOWN or (type_ is ErrorType.NO_DATA and _keeps_quiet(settings, facts.now)):
+            # What changes meanwhile is told by how it is when the quiet hours are over.
+            continue
+        old = before.get(type_)
+        if verdict is _Verdict.WELL:
+            if old is not None:
+                told.append(_recovered(old, facts.now, text))
+        elif old is None:
+            new = OpenError(stream=stream, type=type_, opened=facts.now, told=facts.now, text=text)
+            told.append(ErrorNotice(turn=Turn.OPENED, error=new, title=_title(new), text=text))
+        elif (
+            type_ is ErrorType.NO_DATA
+            and settings.repeat is not None
+            and has_passed(settings.repeat, since=old.told, now=facts.now)
+        ):
+            again = replace(old, told=facts.now, times=old.times + 1, text=text)
+            told.append(ErrorNotice(turn=Turn.REPEATED, error=again, title=_title(again), text=text))
+    return told
+
+
+def left_behind(
+    before: Collection[OpenError], streams: Collection[tuple[str, str]], now: datetime
+) -> list[ErrorNotice]:
+    """Return what is to be told of errors whose source was removed, or does not read their log type any more."""
+    return [
+        _recovered(each, now, "It is not read any more.")
+        for each in before
+        if (each.stream.source_id, each.stream.log_type) not in streams
+    ]
+
+
+def _keeps_quiet(settings: AlarmSettings, now: datetime) -> bool:
+    return settings.quiet_hours is not None and settings.quiet_hours.cover(now)
+
+
+def _recovered(error: OpenError, now: datetime, text: str) -> ErrorNotice:
+    lasted = max(now - error.opened, timedelta(0))
+    title = f"{error.stream}: {_OVER[error.type]}"
+    return ErrorNotice(turn=Turn.RECOVERED, error=error, title=title, text=f"{text} It lasted {about(lasted)}.".strip())
+
+
+_WHAT = {
+    ErrorType.NO_DATA: "no events",
+    ErrorType.PERMISSIONS: "access refused",
+    ErrorType.CLASSIFICATION: "records do not fit their schema",
+    ErrorType.PROCESSING: "records cannot be stored",
+    ErrorType.SCANNING: "cannot be read",
+}
+_OVER = {
+    ErrorType.NO_DATA: "events come again",
+    ErrorType.PERMISSIONS: "access is granted again",
+    ErrorType.CLASSIFICATION: "records fit again",
+    ErrorType.PROCESSING: "records are stored again",
+    ErrorType.SCANNING: "is read again",
+}
+
+
+def _title(error: OpenError) -> str:
+    return f"{error.stream}: {_WHAT[error.type]}"
+
+
+def _judged(type_: ErrorType, facts: Facts, memory: Memory, settings: AlarmSettings) -> tuple[_Verdict, str]:
+    """Say whether a system error is there, and what is told of it."""
+    if facts.paused:
+        return _Verdict.UNKNOWN, ""
+    match type_:
+        case ErrorType.NO_DATA:
+            return _silence(facts, memory, settings)
+        case ErrorType.PERMISSIONS:
+            if facts.trouble is Trouble.FORBIDDEN:
+                return _Verdict.WRONG, facts.trouble_text
+            if facts.vanished is not None:
+                return _Verdict.WRONG, facts.vanished
+            return (_Verdict.WELL if facts.trouble is None else _Verdict.UNKNOWN), ""
+        case ErrorType.CLASSIFICATION:
+            if still_rejecting(facts, memory):
+                return _Verdict.WRONG, (
+                    f"{facts.still_rejected} records do not fit their schema. They are kept as they came. See: "
+                    "ocelog rejections"
+                )
+            text = "" if facts.still_rejected else "All records that did not fit were brought in since."
+            return _Verdict.WELL, text or "No further record has been rejected for a day."
+        case ErrorType.PROCESSING:
+            if facts.trouble is Trouble.PROCESSING:
+                return _Verdict.WRONG, facts.trouble_text
+            return (_Verdict.WELL if facts.trouble is None else _Verdict.UNKNOWN), ""
+        case ErrorType.SCANNING:
+            if facts.trouble is Trouble.BROKEN or facts.tired:
+                return _Verdict.WRONG, facts.trouble_text
+            if facts.unreadable:
+                return _Verdict.WRONG, facts.unreadable_text
+            return (_Verdict.WELL if facts.trouble is None else _Verdict.UNKNOWN), ""
+
+
+def _silence(facts: Facts, memory: Memory, settings: AlarmSettings) -> tuple[_Verdict, str]:
+    if settings.after is None:
+        return _Verdict.WELL, "The alarm was turned off."
+    match memory.alarm:
+        case AlarmState.ALARM:
+            last = "No event has ever come."
+            if facts.received is not None:
+                last = f"The last event came at {write_instant(facts.received.ours)}."
+            rejected = f" {facts.still_rejected} records did not fit their schema." if facts.still_rejected else ""
+            return _Verdict.WRONG, (
+                f"No event has come for {about(memory.silence)}, though the source answers each request and nothing "
+                f"is left to read. {last}{rejected} Check that the tenant still writes this log and that the account "
+                "may see all of it."
+            )
+        case AlarmState.OK:
+            quiet = memory.state is State.QUIET
+            return _Verdict.WELL, "The source counts exactly what the lake has." if quiet else ""
+        case _:
+            return _Verdict.UNKNOWN, ""
