@@ -401,10 +401,10 @@ outbox = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("due_us", BigInteger, nullable=False),
     Column("tries", BigInteger, nullable=False),
+    # When it was tried first.
     Column("tried_us", BigInteger),
-    Column("fence", BigInteger, nullable=False),
-    Column("merged", BigInteger, nullable=False),
-    Column("failed", Boolean, nullable=False),
+    # Number of the telling with which it is under way: that of the newest of the entries that go together.
+    Column("handed", BigInteger),
     Index("ix_outbox_channel", "channel_id", "due_us"),
     Index("ix_outbox_alert", "alert_id", "channel_id", "id"),
     # A number names a delivery at its receiver: it must never come again.
@@ -422,13 +422,18 @@ deliveries = Table(
     Column("happened", Text, nullable=False),
     Column("at_us", BigInteger, nullable=False),
     Column("delivered", Boolean, nullable=False),
+    # Whether it is not tried again.
     Column("final", Boolean, nullable=False),
     Column("answer", Text, nullable=False),
+    Column("code", Text),
+    # How many entries went together.
     Column("merged", BigInteger, nullable=False),
     Index("ix_deliveries_alert", "alert_id", "id"),
+    Index("ix_deliveries_channel", "channel_id", "at_us"),
     sqlite_autoincrement=True,
 )
 
+# Where alerts are sent, who delivers there now, and how that goes.
 channels = Table(
     "channels",
     metadata,
@@ -436,9 +441,21 @@ channels = Table(
     Column("name", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
     Column("settings", JSON, nullable=False),
-    Column("routes", JSON, nullable=False),
+    Column("routing", JSON, nullable=False),
     Column("paused", Boolean, nullable=False),
     Column("added_us", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("holder", Text),
+    Column("lease_us", BigInteger),
+    Column("leased_until_us", BigInteger),
+    # Tries that failed since the last that did not.
+    Column("failures", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("failing_us", BigInteger),
+    # Nothing is tried before; when that was decided.
+    Column("rests_until_us", BigInteger),
+    Column("rests_since_us", BigInteger),
+    Column("trouble", Text),
+    Column("trouble_code", Text),
 )
 
 channel_secrets = Table(

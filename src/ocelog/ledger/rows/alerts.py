@@ -101,10 +101,6 @@ def add_tellings(tx: Connection, tellings: Sequence[Telling], now_us: int) -> No
             "created_us": now_us,
             "due_us": each.due_us,
             "tries": 0,
-            "tried_us": None,
-            "fence": 0,
-            "merged": 1,
-            "failed": False,
         }
         for each in tellings
     ]
