@@ -198,3 +198,17 @@ def test_lookup_tables_are_read_from_files(tmp_path: Path, name: str, text: str,
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RuleFileError, match="no such file or folder"):
         read_checkout(tmp_path / "nowhere")
+
+
+def test_no_alert_lives_with_a_record_that_never_changes(tmp_path: Path) -> None:
+    lives = "\nAlertLivesWithRecord: true"
+    files = {f"{name}.yml": rule(name) + lives for name in ("a", "b")} | {
+        "c.yml": rule("c").replace("[X]", "[Y]") + lives
+    }
+    root = write(tmp_path, **files, **{"d.yml": rule("d").replace("[X]", "[Y]")})
+    found = read_checkout(root, {"X"})
+    assert set(found.rules) == {"a", "b", "d"}
+    assert [(one.id, "records of Y never change; those of X do" in one.message) for one in found.problems] == [
+        ("c", True)
+    ]
+    assert read_checkout(root).problems == ()

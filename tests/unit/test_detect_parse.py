@@ -210,3 +210,30 @@ def test_policies_and_scheduled_prompts_are_not_run_and_say_why() -> None:
     assert (policy.kind, policy.id) == ("policy", "P")
     assert "cloud resources" in policy.reason
     assert "AI service" in item("AnalysisType: scheduled_prompt\nPromptName: N").reason
+
+
+RECORD = RULE + "AlertLivesWithRecord: true\n"
+
+
+def test_an_alert_may_live_with_its_record() -> None:
+    assert item(RECORD).about.lives_with_record
+    assert not item(RECORD.replace("true\n", "false\n")).about.lives_with_record
+    assert not item(RULE).about.lives_with_record
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (RECORD + "GroupBy: [id]\n", "each record has its own alert"),
+        (RECORD + "Threshold: 2\n", "each record has its own alert"),
+        (RECORD.replace("rule\n", "scheduled_rule\n", 1) + "ScheduledQueries: [Q]\n", "a row of a query is no record"),
+        (
+            "AnalysisType: rule\nRuleID: D\nBaseDetection: B\nAlertLivesWithRecord: true\n",
+            "takes `AlertLivesWithRecord` from its base",
+        ),
+        (CORRELATION + "AlertLivesWithRecord: true\n", "unknown key 'AlertLivesWithRecord'"),
+    ],
+)
+def test_what_cannot_live_with_a_record_is_refused(text: str, why: str) -> None:
+    with pytest.raises(RuleFileError, match=re.escape(why)):
+        item(text)

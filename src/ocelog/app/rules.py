@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from ocelog.app.log_types import kinds
 from ocelog.detect.testing import Failure, Left, Report
 from ocelog.errors import RuleFileError
 from ocelog.installation.config import home_path
@@ -19,4 +20,5 @@ def try_rules(path: Path, *, told: Callable[[int, int], None]) -> Report:
     """
     if not path.exists():
         raise RuleFileError(f"There is nothing at {path}: name a folder of rules, or one rule's YAML file.")
-    return Trials(path=path, keep_out=(str(home_path()),), told=told).run()
+    changing = tuple(name for name, kind in kinds().items() if kind.version_fields is not None)
+    return Trials(path=path, changing=changing, keep_out=(str(home_path()),), told=told).run()

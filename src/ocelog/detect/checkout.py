@@ -8,7 +8,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -104,15 +104,34 @@ def find_root(path: Path) -> Path:
     return start
 
 
-def read_checkout(path: Path) -> Checkout:
+def read_checkout(path: Path, changing: Collection[str] | None = None) -> Checkout:
     """Read the rules in `path`, a folder or a file, and what they stand on from all of their checkout.
 
     Raises RuleFileError if there is nothing at `path`. A file that is wrong is a problem of the result, and the others
     are read.
+
+    `changing`: log types whose records change. A rule whose alerts are to live with the records of another is a
+    problem; None: that is not looked at.
     """
     if not path.exists():
         raise RuleFileError(f"{path}:1: there is no such file or folder")
-    return _Reader(path).read()
+    found = _Reader(path).read()
+    return found if changing is None else _without_fixed_records(found, changing)
+
+
+def _without_fixed_records(checkout: Checkout, changing: Collection[str]) -> Checkout:
+    """Take out rules whose alerts are to live with records that never change: such alerts would never end."""
+    problems = []
+    for rule in checkout.rules.values():
+        fixed = [one for one in rule.log_types if one not in changing]
+        if rule.about.lives_with_record and fixed:
+            problem = f"{rule.place}: `AlertLivesWithRecord`: records of {fixed[0]} never change"
+            if changing:
+                problem += f"; those of {' and '.join(sorted(changing))} do"
+            problems.append(Problem(id=rule.id, message=problem))
+    wrong = {one.id for one in problems}
+    kept = {name: rule for name, rule in checkout.rules.items() if name not in wrong}
+    return replace(checkout, rules=kept, problems=(*checkout.problems, *problems))
 
 
 class _Reader:

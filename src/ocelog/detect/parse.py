@@ -70,6 +70,7 @@ _RULE = (
     "AlertContext",
     "GroupBy",
     "BaseDetection",
+    "AlertLivesWithRecord",
 )
 _MOST_MINUTES = 60 * 24 * 365
 _DIALECTS: Mapping[str, str] = {
@@ -142,6 +143,7 @@ def _about_fields(top: NodeMapping) -> dict[str, Any]:
         "SummaryAttributes": ("summary_attributes", _texts),
         "OutputIds": ("output_ids", _texts),
         "CreateAlert": ("create_alert", Node.truth),
+        "AlertLivesWithRecord": ("lives_with_record", Node.truth),
         "Status": ("status", _status),
     }
     for key, (name, reader) in read.items():
@@ -203,6 +205,8 @@ def _rule(top: NodeMapping) -> Item:
         raise top.wrong("`LogTypes` is missing")
     if "scheduled_queries" in fields:
         raise top.needs("ScheduledQueries").wrong("only a scheduled_rule has `ScheduledQueries`")
+    if about.lives_with_record:
+        _check_lives_with_record(top)
     return Rule(
         kind=Kind.RULE,
         about=about,
@@ -212,8 +216,19 @@ def _rule(top: NodeMapping) -> Item:
     )
 
 
+def _check_lives_with_record(top: NodeMapping) -> None:
+    """Refuse what contradicts one alert per record, which is opened and resolved by the record's own states."""
+    excluded = "and `AlertLivesWithRecord` exclude each other: each record has its own alert"
+    if (group := top.get("GroupBy")) is not None:
+        raise group.wrong(f"`GroupBy` {excluded}")
+    if (threshold := top.get("Threshold")) is not None and threshold.whole(0, 1_000_000) > 1:
+        raise threshold.wrong(f"`Threshold` {excluded}")
+
+
 def _scheduled_rule(top: NodeMapping) -> Rule:
     top.only(_RULE)
+    if (lives := top.get("AlertLivesWithRecord")) is not None:
+        raise lives.wrong("only a rule has `AlertLivesWithRecord`: a row of a query is no record")
     fields = _rule_fields(top)
     if not fields.get("scheduled_queries"):
         raise top.wrong("`ScheduledQueries` is missing")
@@ -224,7 +239,7 @@ def _scheduled_rule(top: NodeMapping) -> Rule:
 
 def _derived(top: NodeMapping, base: str) -> Derived:
     fields = _rule_fields(top)
-    for fixed in ("LogTypes", "Filename"):
+    for fixed in ("LogTypes", "Filename", "AlertLivesWithRecord"):
         if (node := top.get(fixed)) is not None:
             raise node.wrong(f"a derived rule takes `{fixed}` from its base; it cannot replace it")
     return Derived(id=top.needs("RuleID").filled(), base=base, about=_about_fields(top), rule=fields, place=_place(top))

@@ -94,6 +94,8 @@ class About:
     output_ids: tuple[str, ...] = ()
     create_alert: bool = True
     """False: a signal, whose matches are kept and tell nobody."""
+    lives_with_record: bool = False
+    """Whether each record has one alert, which is resolved and reopened with it; nothing is grouped."""
     status: Status = Status.STABLE
     place: Place
 

@@ -26,7 +26,7 @@ def main(channel: Channel, _layers: Layers) -> None:
     """Try the rules of one path."""
     asked = json.loads(channel.receive().payload)
     try:
-        checkout = read_checkout(Path(asked["path"]))
+        checkout = read_checkout(Path(asked["path"]), asked["changing"])
     except OcelogError as error:
         _send(channel, "refused", {"why": str(error)})
         return

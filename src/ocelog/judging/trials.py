@@ -78,6 +78,8 @@ class Trials:
     """
 
     path: Path
+    changing: tuple[str, ...] | None = None
+    """Log types whose records change, so that an alert can live with one; None: that is not looked at."""
     keep_out: tuple[str, ...] = ()
     """Folders with secrets: a checkout that holds one of them is refused."""
     told: Callable[[int, int], None] = lambda _done, _of: None
@@ -117,7 +119,7 @@ class Trials:
                 raise SandboxError(
                     "Rules are not run: this kernel has no seccomp, without which they could do whatever you can."
                 )
-            asked = {"path": str(self.path.resolve()), "known": list(self._outcomes)}
+            asked = {"path": str(self.path.resolve()), "known": list(self._outcomes), "changing": self.changing}
             within = time.monotonic() + _READS_WITHIN
             child.send("try", _ASKED.encode(asked), deadline=within)
             while True:
