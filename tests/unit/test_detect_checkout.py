@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from ocelog.detect.checkout import find_root, read_checkout
+from ocelog.detect.bundle import find_root
+from ocelog.detect.checkout import read_checkout
 from ocelog.errors import RuleFileError
 from ocelog.model import Severity
 

@@ -1,19 +1,16 @@
-"""What a folder or a checkout of rules holds, with the helpers and data models that its rules stand on.
-
-Files are read, never written. Links to folders are not followed, and no file outside the checkout is read.
-"""
+"""What a folder or a checkout of rules holds, with the helpers and data models that its rules stand on."""
 
 import csv
 import io
 import json
-import os
+import posixpath
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from ocelog.detect.document import MAX_BYTES
+from ocelog.detect.bundle import STOOD_ON, Bundle, kind_of, read_bundle
 from ocelog.detect.parse import parse_item
 from ocelog.detect.rule import (
     CorrelationRule,
@@ -32,19 +29,7 @@ from ocelog.detect.rule import (
 from ocelog.errors import RuleFileError
 from ocelog.suggest import suggest
 
-_MARKS = ("global_helpers", "data_models", "packs", ".panther_settings.yml")
-"""What only the root of a checkout has."""
-_SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
-_KIND = re.compile(r"""^(?:\{[ \t]*)?["']?AnalysisType["']?[ \t]*:[ \t]*["']?(\w+)""", re.MULTILINE)
-_LIKELY = re.compile(
-    r"""^(?:\{[ \t]*)?["']?(AnalysisType|RuleID|GlobalID|DataModelID|PackID|LookupName|QueryName)["']?[ \t]*:""",
-    re.MULTILINE,
-)
-_STOOD_ON = frozenset({"global", "datamodel", "lookup_table"})
-"""Kinds that rules need, wherever in the checkout they are."""
-_MAX_FILES = 50_000
 _MAX_ROWS = 200_000
-_MAX_TABLE_BYTES = 64_000_000
 
 
 class _Placed(Protocol):
@@ -84,6 +69,8 @@ class Checkout:
     problems: tuple[Problem, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     """Python file -> its text."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Python file -> why its text is not here."""
 
     def members(self, pack: Pack) -> tuple[str, ...]:
         """Return the ids that `pack` turns on: all that it lists but rules that are experimental or deprecated."""
@@ -91,17 +78,12 @@ class Checkout:
         statuses |= {one.id: one.about.status for one in self.correlations.values()}
         return tuple(one for one in pack.ids if statuses.get(one, Status.STABLE) is Status.STABLE)
 
-
-def find_root(path: Path) -> Path:
-    """Return the root of the checkout that `path` lies in: the nearest folder that looks like one, else `path`."""
-    start = path.resolve()
-    start = start if start.is_dir() else start.parent
-    for folder in (start, *start.parents):
-        if any((folder / mark).exists() for mark in _MARKS):
-            return folder
-        if (folder / ".git").exists():
-            return folder
-    return start
+    @property
+    def shared_files(self) -> tuple[str, ...]:
+        """The files that any rule may stand on: helpers, data models and lookup tables."""
+        every: list[Global | DataModel | LookupTable] = [*self.globals.values(), *self.models.values()]
+        every += self.tables.values()
+        return tuple(sorted({name for one in every for name in (one.place.file, one.file) if name is not None}))
 
 
 def read_checkout(path: Path, changing: Collection[str] | None = None) -> Checkout:
@@ -113,9 +95,12 @@ def read_checkout(path: Path, changing: Collection[str] | None = None) -> Checko
     `changing`: log types whose records change. A rule whose alerts are to live with the records of another is a
     problem; None: that is not looked at.
     """
-    if not path.exists():
-        raise RuleFileError(f"{path}:1: there is no such file or folder")
-    found = _Reader(path).read()
+    return parse_checkout(read_bundle(path), changing)
+
+
+def parse_checkout(bundle: Bundle, changing: Collection[str] | None = None) -> Checkout:
+    """Read the rules of a bundle, as `read_checkout` does."""
+    found = _Reader(bundle).read()
     return found if changing is None else _without_fixed_records(found, changing)
 
 
@@ -134,25 +119,65 @@ def _without_fixed_records(checkout: Checkout, changing: Collection[str]) -> Che
     return replace(checkout, rules=kept, problems=(*checkout.problems, *problems))
 
 
+def keep_good(bundle: Bundle, before: Bundle) -> tuple[Bundle, tuple[Problem, ...]]:
+    """Put the files of `before` in the place of those that do not read any more, and say which these are, and why.
+
+    Compiles Python and runs none; that alone is for a process that may do nothing else.
+    """
+    wrong = {file: why for file, why in bundle.refused.items() if file in before.files}
+    for file, content in bundle.files.items():
+        if content != before.files.get(file, content) and (why := problem_of(file, content)) is not None:
+            wrong[file] = why
+    files = {**bundle.files, **{file: before.files[file] for file in wrong}}
+    refused = {file: why for file, why in bundle.refused.items() if file not in wrong}
+    kept = replace(bundle, files=dict(sorted(files.items())), refused=refused)
+    return kept, tuple(Problem(id=file, message=why) for file, why in sorted(wrong.items()))
+
+
+def problem_of(file: str, content: bytes) -> str | None:
+    """Say why a file does not read; None if it does. Compiles Python, and runs none."""
+    try:
+        text = content.decode("utf-8-sig")
+        match posixpath.splitext(file)[1].lower():
+            case ".py":
+                compile(text, file, "exec", dont_inherit=True)
+            case ".yml" | ".yaml":
+                parse_item(text, file)
+            case suffix:
+                for _ in _parsed_rows(suffix, text):
+                    pass
+    except RuleFileError as error:
+        return str(error)
+    except SyntaxError as error:
+        return f"{file}:{error.lineno or 1}: {error.msg}"
+    except UnicodeDecodeError as error:
+        return f"{file}:1: the file is not UTF-8 text (byte {error.start})"
+    except (ValueError, csv.Error, RecursionError, MemoryError) as error:
+        return f"{file}:1: {error or type(error).__name__}"
+    return None
+
+
 class _Reader:
-    def __init__(self, path: Path) -> None:
-        self._root = find_root(path)
-        self._scope = _described_by(path.resolve())
-        self._problems: list[Problem] = []
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._problems: list[Problem] = [
+            Problem(id=file, message=why)
+            for file, why in bundle.refused.items()
+            if file.endswith((".yml", ".yaml")) and bundle.holds(file)
+        ]
         self._sources: dict[str, str] = {}
+        self._refused: dict[str, str] = dict(bundle.refused)
 
     def read(self) -> Checkout:
         mine: list[Item] = []
         stood_on: list[Item] = []
-        elsewhere: list[tuple[Path, str]] = []
-        for file in self._files():
-            in_scope = file.is_relative_to(self._scope)
-            if (text := self._text(file, report=in_scope)) is None:
+        elsewhere: list[tuple[str, str]] = []
+        for file in self._bundle.files:
+            in_scope = self._bundle.holds(file)
+            if not file.endswith((".yml", ".yaml")) or (text := self._text(file, report=in_scope)) is None:
                 continue
-            kind = found[1] if (found := _KIND.search(text)) else None
-            if kind is None and not (in_scope and _LIKELY.search(text)):
-                continue
-            if in_scope or kind in _STOOD_ON:
+            kind = kind_of(text)
+            if in_scope or kind in STOOD_ON:
                 (mine if in_scope else stood_on).extend(self._items(file, text, report=in_scope))
             elif kind == "rule":
                 elsewhere.append((file, text))
@@ -160,40 +185,28 @@ class _Reader:
             stood_on += self._bases(derived, [*mine, *stood_on], elsewhere)
         return self._assemble(mine, stood_on)
 
-    def _files(self) -> Iterator[Path]:
-        count = 0
-        for folder, folders, names in os.walk(self._root):
-            folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
-            for name in sorted(names):
-                if name.endswith((".yml", ".yaml")) and not name.startswith("."):
-                    count += 1
-                    if count > _MAX_FILES:
-                        raise RuleFileError(f"{self._root}:1: holds more than {_MAX_FILES:,} YAML files")
-                    yield Path(folder, name)
-
-    def _name(self, file: Path) -> str:
-        return file.relative_to(self._root).as_posix()
-
-    def _text(self, file: Path, *, report: bool, most: int = MAX_BYTES) -> str | None:
-        name = self._name(file)
+    def _text(self, file: str, *, report: bool) -> str | None:
+        """Return what is in `file`; None if it is not in the bundle, or is not text."""
+        if (content := self._bundle.files.get(file)) is None:
+            return None
         try:
-            return _read_text(self._root, file, name, most)
-        except RuleFileError as error:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            self._refused[file] = f"{file}:1: the file is not UTF-8 text (byte {error.start})"
             if report:
-                self._problems.append(Problem(id=name, message=str(error)))
+                self._problems.append(Problem(id=file, message=self._refused[file]))
             return None
 
-    def _items(self, file: Path, text: str, *, report: bool) -> list[Item]:
-        name = self._name(file)
+    def _items(self, file: str, text: str, *, report: bool) -> list[Item]:
         try:
-            return [parse_item(text, name)]
+            return [parse_item(text, file)]
         except RuleFileError as error:
             if report:
                 found = re.search(r"""^["']?RuleID["']?[ \t]*:[ \t]*["']?([^"'\n#]+)""", text, re.MULTILINE)
-                self._problems.append(Problem(id=found[1].strip() if found else name, message=str(error)))
+                self._problems.append(Problem(id=found[1].strip() if found else file, message=str(error)))
             return []
 
-    def _bases(self, derived: Derived, known: list[Item], elsewhere: list[tuple[Path, str]]) -> list[Item]:
+    def _bases(self, derived: Derived, known: list[Item], elsewhere: list[tuple[str, str]]) -> list[Item]:
         """Return the rules that `derived` takes its logic from, as far as they are not in `known`."""
         found = list[Item]()
         seen = set[str]()
@@ -227,10 +240,10 @@ class _Reader:
             *(one.file for one in globals_.values()),
             *(one.file for one in models.values()),
         }:
-            if file is not None and (source := self._text(self._root / file, report=False)) is not None:
+            if file is not None and (source := self._text(file, report=False)) is not None:
                 self._sources[file] = source
         return Checkout(
-            root=self._root,
+            root=self._bundle.root,
             rules=rules,
             correlations=self._by_id([one for one in mine if isinstance(one, CorrelationRule)], lambda one: one.id),
             queries=self._by_id([one for one in mine if isinstance(one, Query)], lambda one: one.name),
@@ -242,6 +255,7 @@ class _Reader:
             not_run=tuple(one for one in mine if isinstance(one, NotRun)),
             problems=tuple(self._problems),
             sources=self._sources,
+            refused=self._refused,
         )
 
     def _by_id(self, items: Iterable[_T], id_of: Callable[[_T], str]) -> dict[str, _T]:
@@ -272,8 +286,10 @@ class _Reader:
                 return None
         for derived in reversed(chain):
             about = replace(rule.about, **{**derived.about, "id": derived.id, "place": derived.place})
+            files = (*rule.base_files, rule.place.file)
             # Its base's tests say what the base must do.
-            rule = replace(rule, about=about, base=derived.base, **{"tests": (), **derived.rule})
+            fields = {"tests": (), **derived.rule}
+            rule = replace(rule, about=about, base=derived.base, base_files=files, **fields)
         return rule
 
     def _rows(self, table: LookupTable) -> Mapping[str, Any] | str:
@@ -281,39 +297,15 @@ class _Reader:
             return "it is not enabled"
         if table.file is None:
             return "they come from outside the checkout"
-        file = self._root / table.file
-        text = self._text(file, report=False, most=_MAX_TABLE_BYTES)
+        text = self._text(table.file, report=False)
         if text is None:
             return f"{table.file} cannot be read"
         try:
-            return _keyed(_parsed_rows(file.suffix.lower(), text), table)
+            return _keyed(_parsed_rows(posixpath.splitext(table.file)[1].lower(), text), table)
         except (ValueError, csv.Error) as error:
             problem = f"{table.file}: {error}"
             self._problems.append(Problem(id=table.name, message=problem))
             return problem
-
-
-def _described_by(path: Path) -> Path:
-    """Return the YAML file beside a Python file, which says what it is; any other path as it is."""
-    beside = [path.with_suffix(suffix) for suffix in (".yml", ".yaml")] if path.suffix == ".py" else []
-    return next((one for one in beside if one.exists()), path)
-
-
-def _read_text(root: Path, file: Path, name: str, most: int) -> str:
-    try:
-        if not file.resolve().is_relative_to(root):
-            raise RuleFileError(f"{name}:1: the file lies outside the checkout")
-        with file.open("rb") as opened:
-            # The size of a device, or of a pipe, is not known before.
-            content = opened.read(most + 1)
-        text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise RuleFileError(f"{name}:1: the file cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise RuleFileError(f"{name}:1: the file is not UTF-8 text (byte {error.start})") from error
-    if len(content) > most:
-        raise RuleFileError(f"{name}:1: has more than {most:,} bytes")
-    return text
 
 
 def _parsed_rows(suffix: str, text: str) -> Iterable[Any]:

@@ -38,16 +38,20 @@ _MOST_CHARACTERS = 1_000
 class Modules:
     """The Python files of a checkout, ready to be loaded."""
 
-    def __init__(self, sources: Mapping[str, str], helpers: Mapping[str, str]) -> None:
-        """Take the text of each file, and the file of each helper by its id."""
+    def __init__(
+        self, sources: Mapping[str, str], helpers: Mapping[str, str], refused: Mapping[str, str] | None = None
+    ) -> None:
+        """Take the text of each file, the file of each helper by its id, and why the text of others is not here."""
         self._sources = sources
+        self._refused = refused or {}
         self._helpers = helpers
         self._codes: dict[str, CodeType] = {}
 
     def load(self, file: str) -> ModuleType | Fault:
         """Load `file` as a module of its own, or return why it cannot be."""
         if file not in self._sources:
-            return Fault(function="setup", type="FileNotFoundError", message=f"there is no file {file}")
+            why = self._refused.get(file, f"there is no file {file}")
+            return Fault(function="setup", type="FileNotFoundError", message=why)
         try:
             return _Loading(self).module(_stem(file), file)
         except BaseException as error:  # noqa: BLE001  # SystemExit too is the rule's fault, not ours

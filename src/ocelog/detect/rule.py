@@ -124,6 +124,8 @@ class Rule:
     group_by: tuple[Path, ...] = ()
     base: str | None = None
     """The rule that it is derived from."""
+    base_files: tuple[str, ...] = ()
+    """YAML files of the rules that it is derived from."""
     tests: tuple[RuleTest, ...] = ()
 
     @property

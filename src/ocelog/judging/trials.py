@@ -1,6 +1,5 @@
 """How the tests of rules are run: in a child that may read their checkout, and do nothing else."""
 
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ocelog.detect.checkout import find_root
+from ocelog.detect.bundle import find_root
 from ocelog.detect.testing import Failure, Left, Report
 from ocelog.errors import RuleFileError, SandboxError
 from ocelog.sandbox.channel import Frame
@@ -143,8 +142,7 @@ class Trials:
         except TimeoutError:
             why = f"took longer than {self.allowance.seconds:g} s"
         except EOFError:
-            child.close()
-            why = _ending(child.exit_code)
+            why = child.describe_end()
         except (ValueError, msgspec.MsgspecError):
             why = _SAYS_ELSE
         finally:
@@ -200,16 +198,3 @@ class Trials:
 
 def _read(frame: Frame, kind: type[_Said]) -> _Said:
     return msgspec.json.decode(frame.payload, type=kind)
-
-
-def _ending(code: int | None) -> str:
-    """Say how a child ended that should not have."""
-    match code:
-        case None:
-            return "stopped answering"
-        case 0:
-            return "ended itself"
-        case _ if code < 0:
-            return f"was ended by {signal.Signals(-code).name}: it took too much, or did what rules may not"
-        case _:
-            return f"ended itself with code {code}"

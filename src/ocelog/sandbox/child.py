@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -46,6 +47,8 @@ class Spec:
     """Files and folders that it may read once it is locked in."""
     scratch: str | None = None
     """Folder that it may write in, emptied by whoever lent it. Without Landlock it may not."""
+    network: bool = False
+    """Whether it may talk to other machines."""
     libraries: bool = False
     """Whether it imports more, or loads time zones, once it is locked in."""
     keep_out: tuple[str, ...] = ()
@@ -156,6 +159,24 @@ class Child:
     def exit_code(self) -> int | None:
         """How it ended, a signal as a negative number; None: it runs."""
         return self._process.poll()
+
+    def describe_end(self) -> str:
+        """End the child if it still runs, and say how it ended that should not have."""
+        self.close()
+        match self._process.returncode:
+            case 0:
+                return "ended itself"
+            case code if code < 0:
+                # Most signals of real time have no name.
+                name = signal.Signals(-code).name if -code in {*signal.Signals} else f"signal {-code}"
+                return f"was ended by {name}: it took too much, or did what it may not"
+            case code:
+                return f"ended itself with code {code}"
+
+    def kill(self) -> None:
+        """End the child, whatever it does, from whatever thread; whoever waits for an answer hears EOFError."""
+        if self._process.poll() is None:
+            self._process.kill()
 
     def close(self) -> None:
         """End the child, whatever it does, and wait for its end."""

@@ -1,0 +1,162 @@
+"""Which files a folder of rules consists of, read once: whoever looks at the rules then needs no folder any more.
+
+A bundle holds the YAML files that say what there is, and the Python and the tables that these name; nothing else that
+lies in the folder. Links to folders are not followed, and no file outside the checkout is read.
+"""
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from ocelog.detect.document import MAX_BYTES
+from ocelog.errors import RuleFileError
+from ocelog.files import check_regular
+
+_MARKS = ("global_helpers", "data_models", "packs", ".panther_settings.yml")
+"""What only the root of a checkout has."""
+_SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
+_KIND = re.compile(r"""^(?:\{[ \t]*)?["']?AnalysisType["']?[ \t]*:[ \t]*["']?(\w+)""", re.MULTILINE)
+_LIKELY = re.compile(
+    r"""^(?:\{[ \t]*)?["']?(AnalysisType|RuleID|GlobalID|DataModelID|PackID|LookupName|QueryName)["']?[ \t]*:""",
+    re.MULTILINE,
+)
+_NAMED = re.compile(r"""["']?Filename["']?[ \t]*:[ \t]*["']?([^"'\n]+)""")
+STOOD_ON = frozenset({"global", "datamodel", "lookup_table"})
+"""Kinds that rules need, wherever in the checkout they are."""
+_MAX_FILES = 50_000
+_MAX_WHOLE = 512_000_000
+_MAX_TABLE = 64_000_000
+_MOST: Mapping[str, int] = {".py": MAX_BYTES, ".csv": _MAX_TABLE, ".json": _MAX_TABLE, ".jsonl": _MAX_TABLE}
+"""By the end of its name: bytes that a file may have which a YAML file names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """The files of a folder of rules, and those of the rest of its checkout that they may stand on."""
+
+    root: Path
+    """What the names of files are relative to."""
+    scope: str = "."
+    """Which folder, or which file, has the rules that are wanted."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """By name, sorted."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Files that were not read, and why; the reason opens with `file:line:`."""
+
+    def revision(self) -> str:
+        """Return what tells these files from any others: 32 hex digits."""
+        return revision_of({"": self.scope.encode(), **self.files})
+
+    def holds(self, file: str) -> bool:
+        """Whether `file` is one of those that are wanted, and not only stood on."""
+        return self.scope in {".", file} or file.startswith(f"{self.scope}/")
+
+
+def revision_of(files: Mapping[str, bytes]) -> str:
+    """Return what tells `files` from any others: 32 hex digits."""
+    found = sha256()
+    for name, content in sorted(files.items()):
+        found.update(f"{len(name.encode())} {len(content)} {name}".encode())
+        found.update(content)
+    return found.hexdigest()[:32]
+
+
+def kind_of(text: str) -> str | None:
+    """Return the AnalysisType that a YAML file seems to have; None if it seems to be no file of rules."""
+    found = _KIND.search(text)
+    return found[1] if found else None
+
+
+def find_root(path: Path) -> Path:
+    """Return the root of the checkout that `path` lies in: the nearest folder that looks like one, else `path`."""
+    start = path.resolve()
+    start = start if start.is_dir() else start.parent
+    for folder in (start, *start.parents):
+        if any((folder / mark).exists() for mark in _MARKS):
+            return folder
+        if (folder / ".git").exists():
+            return folder
+    return start
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read the files of the rules in `path`, a folder or a file, and what they may stand on in their checkout.
+
+    Raises RuleFileError if there is nothing at `path`, or too much. A file that cannot be read is one that is refused.
+    """
+    if not path.exists():
+        raise RuleFileError(f"{path}:1: there is no such file or folder")
+    root, wanted = find_root(path), _described_by(path.resolve())
+    found = Bundle(root=root, scope=wanted.relative_to(root).as_posix())
+    files, refused, size = dict[str, bytes](), dict[str, str](), 0
+    named = list[str]()
+    for name in _yaml_files(root):
+        content = _read(root, name, MAX_BYTES, refused)
+        if content is None:
+            continue
+        text = content.decode("utf-8", "replace")
+        kind = kind_of(text)
+        if kind in STOOD_ON or kind == "rule" or (found.holds(name) and (kind or _LIKELY.search(text))):
+            files[name] = content
+            named += _named_in(text, posixpath.dirname(name))
+            size += len(content)
+    for name in dict.fromkeys(named):
+        most = _MOST.get(posixpath.splitext(name)[1].lower())
+        if most is not None and name not in files and os.path.lexists(root / name):
+            content = _read(root, name, most, refused)
+            if content is not None:
+                files[name] = content
+                size += len(content)
+        if size > _MAX_WHOLE:
+            raise RuleFileError(f"{root}:1: its rules and tables have more than {_MAX_WHOLE:,} bytes")
+    return Bundle(root=root, scope=found.scope, files=dict(sorted(files.items())), refused=refused)
+
+
+def _described_by(path: Path) -> Path:
+    """Return the YAML file beside a Python file, which says what it is; any other path as it is."""
+    beside = [path.with_suffix(suffix) for suffix in (".yml", ".yaml")] if path.suffix == ".py" else []
+    return next((one for one in beside if one.exists()), path)
+
+
+def _yaml_files(root: Path) -> Iterator[str]:
+    count = 0
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
+        for name in sorted(names):
+            if name.endswith((".yml", ".yaml")) and not name.startswith("."):
+                count += 1
+                if count > _MAX_FILES:
+                    raise RuleFileError(f"{root}:1: holds more than {_MAX_FILES:,} YAML files")
+                yield Path(folder, name).relative_to(root).as_posix()
+
+
+def _named_in(text: str, folder: str) -> Iterator[str]:
+    """Yield what may be the names of files in `text`, each relative to the root; what is not there is not read."""
+    for found in _NAMED.findall(text):
+        for name in dict.fromkeys((found, found.partition(" #")[0], found.partition(",")[0], found.partition("}")[0])):
+            path = posixpath.normpath(posixpath.join(folder, name.strip()))
+            if not path.startswith(("..", "/")):
+                yield path
+
+
+def _read(root: Path, name: str, most: int, refused: dict[str, str]) -> bytes | None:
+    file = root / name
+    try:
+        if not file.resolve().is_relative_to(root):
+            refused[name] = f"{name}:1: the file lies outside the checkout"
+            return None
+        check_regular(file)
+        with file.open("rb") as opened:
+            content = opened.read(most + 1)
+    except (OSError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+        refused[name] = f"{name}:1: the file cannot be read: {why}"
+        return None
+    if len(content) > most:
+        refused[name] = f"{name}:1: has more than {most:,} bytes"
+        return None
+    return content
