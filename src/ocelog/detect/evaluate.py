@@ -209,8 +209,8 @@ class _Match:
         if len(text) > _MOST_CHARACTERS:
             self._notes.append(f"{name}: cut to {_MOST_CHARACTERS:,} characters")
             text = text[: _MOST_CHARACTERS - len(_CUT)] + _CUT
-        # Half of a pair of surrogates would fail those who write the text down.
-        return text.encode("utf-8", "replace").decode("utf-8")
+        valid: str = _valid(text)
+        return valid
 
     def _title(self) -> str | None:
         """Return the title; empty if title() answered nothing, None if there is none to ask."""
@@ -292,17 +292,31 @@ class _Match:
             return {}
         try:
             plain = to_plain(context)
-            length = len(json.dumps(plain, allow_nan=False))
+            text = json.dumps(plain, allow_nan=False)
+            if "\\ud" in text:
+                plain = _valid(plain)
         except BaseException as error:  # noqa: BLE001  # NaN, a strange thing, a mapping that raises, a circle
             return self._no_context(f"it cannot be written as JSON: {self._modules.fault('', error).message}")
-        if length > _MOST_CONTEXT:
-            return self._no_context(f"it has {length:,} characters; at most {_MOST_CONTEXT:,} are kept")
+        if len(text) > _MOST_CONTEXT:
+            return self._no_context(f"it has {len(text):,} characters; at most {_MOST_CONTEXT:,} are kept")
         found: Mapping[str, Any] = plain
         return found
 
     def _no_context(self, problem: str) -> Mapping[str, Any]:
         self._notes.append(f"alert_context: {problem}")
         return {"_error": f"alert_context: {problem}"[:_MOST_CHARACTERS]}
+
+
+def _valid(value: Any) -> Any:
+    """Return `value`, plain, without halves of pairs of surrogates, which would fail those who write the text down."""
+    match value:
+        case str():
+            return str.encode(value, "utf-8", "replace").decode()
+        case dict():
+            return {_valid(key): _valid(item) for key, item in value.items()}
+        case list():
+            return [_valid(item) for item in value]
+    return value
 
 
 def _filled(template: str, data: Any) -> str:
@@ -325,7 +339,7 @@ class RuleSet:
 
     def __init__(self, checkout: Checkout) -> None:
         helpers = {one.id: one.file for one in checkout.globals.values()}
-        self._modules = Modules(checkout.sources, helpers)
+        self._modules = Modules(checkout.sources, helpers, checkout.refused)
         self._checkout = checkout
         self._around: dict[str | None, Surroundings] = {}
         self._selectors: dict[str | None, tuple[Selector, ...]] = {}

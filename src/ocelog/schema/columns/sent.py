@@ -45,6 +45,14 @@ class SentRows:
         """Return one row."""
         return SentRow(self, at)
 
+    def dicts(self) -> list[dict[str, Any]]:
+        """Return all rows as dictionaries of their own."""
+        names = self.names
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*map(self.column, names), strict=True)]
+        if self._sparse:
+            return [{name: value for name, value in row.items() if value is not _MISSING} for row in rows]
+        return rows
+
     def column(self, name: str) -> list[Any]:
         """Return the values of a column, in the order of the rows. Raises KeyError."""
         found = self._columns.get(name)
@@ -100,6 +108,13 @@ class SentRow(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def plain_rows(rows: pa.RecordBatch | pa.Table) -> list[dict[str, Any]]:
+    """Return rows of no log type as dictionaries; instants are texts, as in those of a log type."""
+    names = rows.schema.names
+    columns = [_values(None, _whole(rows.column(at))) for at in range(len(names))]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _put(values: list[Any], path: tuple[int | str, ...], raw: bytes) -> None:
