@@ -1,0 +1,266 @@
+"""What runs in the child that judges events: the rules of one folder, with nothing in reach but what the parent sends.
+
+The parent sends `load` (a bundle) and hears what it holds. Then come, in whatever order it needs: `piece` (rows, and
+how they are shown to rules), `model` and `setup` (run the Python of a data model, or of a rule, for the first time),
+and `judge` (one rule on some rows of the piece). Each is answered before the next is sent, by a frame of the same name
+with the same number: so the parent knows on which rule, and on which rows, a child was that ended or hangs.
+"""
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+# Nothing here needs it, and it would begin threads before the process is locked in.
+sys.modules["numpy"] = None  # type: ignore[assignment]
+
+import msgspec  # noqa: E402 - see above
+import pyarrow as pa  # noqa: E402
+
+from ocelog.detect.bundle import Bundle, revision_of  # noqa: E402
+from ocelog.detect.checkout import Checkout, Problem, keep_good, parse_checkout, problem_of  # noqa: E402
+from ocelog.detect.evaluate import NO_MATCH, Detector, RuleSet, Verdict  # noqa: E402
+from ocelog.detect.event import Event, to_plain  # noqa: E402
+from ocelog.detect.modules import Fault  # noqa: E402
+from ocelog.detect.rule import About, Rule  # noqa: E402
+from ocelog.judging.wire import LONGEST_MESSAGE, LONGEST_NAME, LONGEST_TEXT, WireLoaded, WireRule  # noqa: E402
+from ocelog.sandbox.channel import Channel, Frame  # noqa: E402
+from ocelog.sandbox.kernel import Layers  # noqa: E402
+from ocelog.schema.columns.sent import SentRows, plain_rows  # noqa: E402
+from ocelog.schema.language.packaged import packaged_schemas  # noqa: E402
+
+for _name in ("dateutil.parser", "dateutil.tz"):
+    import_module(_name)
+
+SLICE_SECONDS = 0.5
+"""After so long a rule's answer is sent, however far it got."""
+_ANSWER_BYTES = 4 << 20
+NO_PYTHON = "Python of rules is not run: this kernel has no seccomp, without which it could do whatever you can"
+_now = time.monotonic
+
+
+class Load(msgspec.Struct):
+    """A bundle, and what was good before where that is different."""
+
+    scope: str
+    files: dict[str, bytes]
+    refused: dict[str, str]
+    before: dict[str, bytes]
+    without: dict[str, str]
+    """Python files that are not run, and why."""
+    python: bool
+    """Whether any is."""
+    check: bool
+    """Whether to look at once for what is wrong with Python that has not run yet."""
+    nonce: int
+
+
+class Piece(msgspec.Struct):
+    """Rows that the rules will be asked about."""
+
+    nonce: int
+    log_type: str | None
+    channels: dict[str, str] | None
+    content: memoryview
+    """An Arrow stream, or, if `plain`, a JSON list of objects."""
+    plain: bool
+
+
+class Ready(msgspec.Struct):
+    """What is to be made ready: a rule by its id, or the data model of a log type."""
+
+    nonce: int
+    name: str
+
+
+class Ask(msgspec.Struct):
+    """A rule, and the rows of the piece that it is asked about: from `first` up to `last`, which is not one of them."""
+
+    nonce: int
+    rule: str
+    first: int
+    last: int
+
+
+def main(channel: Channel, _layers: Layers) -> None:
+    """Judge what the parent sends, until the parent is gone."""
+    gc.set_threshold(50_000, 20, 100)
+    worker = _Worker()
+    while True:
+        frame = channel.receive()
+        try:
+            answer = worker.answer(frame)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
+            channel.send("failed", json.dumps({"why": _cut(f"failed: {type(error).__name__}: {error}")}).encode())
+        else:
+            channel.send(*answer)
+
+
+class _Worker:
+    """What has been sent so far."""
+
+    def __init__(self) -> None:
+        self._checkout = Checkout(root=Path(), rules={})
+        self._rules = RuleSet(self._checkout)
+        self._detectors = dict[str, Detector]()
+        self._events = list[Event]()
+        self._channels: Mapping[str, str] | None = None
+
+    def answer(self, frame: Frame) -> tuple[str, bytes]:
+        match frame.kind:
+            case "load":
+                return "load", self._load(msgspec.msgpack.decode(frame.payload, type=Load))
+            case "piece":
+                piece = msgspec.msgpack.decode(frame.payload, type=Piece)
+                self._events = []
+                self._channels = piece.channels
+                event = self._rules.event
+                self._events = [event(row, piece.log_type) for row in _rows(piece)]
+                return "piece", msgspec.json.encode({"nonce": piece.nonce, "rows": len(self._events)})
+            case "setup":
+                ready = msgspec.msgpack.decode(frame.payload, type=Ready)
+                detector = self._detectors[ready.name] = self._rules.load(self._checkout.rules[ready.name])
+                return "setup", _written({"nonce": ready.nonce, "fault": _fault(detector.fault)})
+            case "model":
+                ready = msgspec.msgpack.decode(frame.payload, type=Ready)
+                self._rules.event({}, ready.name)
+                return "model", _written({"nonce": ready.nonce, "fault": None})
+            case _:
+                return "judge", self._judge(msgspec.msgpack.decode(frame.payload, type=Ask))
+
+    def _load(self, load: Load) -> bytes:
+        given = Bundle(root=Path(), scope=load.scope, files=load.files, refused=load.refused)
+        bundle, kept = keep_good(given, replace(given, files={**load.files, **load.before}, refused={}))
+        checkout = parse_checkout(bundle)
+        without = load.without if load.python else dict.fromkeys(checkout.sources, NO_PYTHON)
+        self._checkout = replace(
+            checkout,
+            sources={file: text for file, text in checkout.sources.items() if file not in without},
+            refused={**checkout.refused, **without},
+        )
+        self._rules = RuleSet(self._checkout)
+        self._detectors = {}
+        self._events = []
+        shared = checkout.shared_files
+        problems = list(checkout.problems)
+        if load.check:
+            found = ((file, problem_of(file, bundle.files[file])) for file in checkout.sources)
+            problems += [Problem(id=file, message=why) for file, why in found if why is not None]
+        loaded = WireLoaded(
+            nonce=load.nonce,
+            rules=[_described(rule, shared, bundle.files) for rule in checkout.rules.values()],
+            shared=list(shared),
+            models={log_type: model.file for log_type, model in checkout.models.items() if model.file is not None},
+            correlations=[replace(one, tests=()) for one in checkout.correlations.values()],
+            queries=list(checkout.queries.values()),
+            packs=list(checkout.packs.values()),
+            not_run=list(checkout.not_run),
+            problems=problems,
+            kept=list(kept),
+        )
+        gc.collect()
+        gc.freeze()
+        return msgspec.json.encode(loaded)
+
+    def _judge(self, ask: Ask) -> bytes:
+        detector = self._detectors[ask.rule]
+        judge, events, channels = detector.judge, self._events, self._channels
+        matches, failures, size = list[dict[str, Any]](), list[dict[str, Any]](), 0
+        until, at = _now() + SLICE_SECONDS, ask.first
+        while at < ask.last:
+            verdict = judge(events[at], channels)
+            at += 1
+            if verdict is not NO_MATCH:
+                if verdict.error is not None:
+                    fault = _fault(verdict.error)
+                    if failures and failures[-1]["last"] == at - 1 and _alike(failures[-1]["fault"], fault):
+                        failures[-1]["last"] = at
+                    else:
+                        failures.append({"first": at - 1, "last": at, "fault": fault})
+                        size += len(str(fault))
+                elif verdict.matched:
+                    matches.append(_match(at - 1, verdict, detector.rule.about))
+                    size += len(str(matches[-1]))
+            if size > _ANSWER_BYTES or _now() > until:
+                break
+        return _written({"nonce": ask.nonce, "last": at, "matches": matches, "failures": failures})
+
+
+def _rows(piece: Piece) -> list[dict[str, Any]]:
+    if piece.plain:
+        rows: list[dict[str, Any]] = msgspec.json.decode(piece.content, type=list[dict[str, Any]])
+        return rows
+    table = pa.ipc.open_stream(pa.py_buffer(piece.content)).read_all()
+    schema = packaged_schemas().get(piece.log_type) if piece.log_type is not None else None
+    if schema is not None:
+        return SentRows(schema, table).dicts()
+    return [{name: to_plain(value) for name, value in row.items()} for row in plain_rows(table)]
+
+
+def _described(rule: Rule, shared: tuple[str, ...], contents: Mapping[str, bytes]) -> WireRule:
+    files = dict.fromkeys((rule.place.file, *rule.base_files, *((rule.file,) if rule.file else ())))
+    stands_on = [*files, *(shared if rule.file else (name for name in shared if not name.endswith(".py")))]
+    return WireRule(
+        about=rule.about,
+        kind=rule.kind,
+        log_types=rule.log_types,
+        scheduled_queries=rule.scheduled_queries,
+        base=rule.base,
+        has_python=rule.file is not None,
+        files=tuple(files),
+        revision=revision_of({name: contents[name] for name in stands_on if name in contents}),
+    )
+
+
+def _match(row: int, verdict: Verdict, about: About) -> dict[str, Any]:
+    match: dict[str, Any] = {
+        "row": row,
+        "title": _cut(verdict.title),
+        "severity": verdict.severity,
+        "dedup": _cut(verdict.dedup),
+        "context": verdict.context,
+    }
+    for name in ("description", "reference", "runbook"):
+        text = getattr(verdict, name)
+        if text != getattr(about, name):
+            match[name] = _cut(text)
+    if verdict.destinations is not None:
+        match["destinations"] = verdict.destinations
+    if verdict.unique is not None:
+        match["unique"] = _cut(verdict.unique)
+    if verdict.raised:
+        match["raised"] = [_fault(fault) for fault in verdict.raised]
+    if verdict.notes:
+        match["notes"] = [_cut(note) for note in verdict.notes]
+    return match
+
+
+def _fault(fault: Fault | None) -> dict[str, Any] | None:
+    if fault is None:
+        return None
+    return {
+        "function": _cut(fault.function, LONGEST_NAME),
+        "type": _cut(fault.type, LONGEST_NAME),
+        "message": _cut(fault.message, LONGEST_MESSAGE),
+        "is_fatal": fault.is_fatal,
+    }
+
+
+def _alike(one: dict[str, Any], other: dict[str, Any] | None) -> bool:
+    """Whether two faults are told as one: rule errors are grouped by where they come from, and by their type."""
+    return other is not None and one["function"] == other["function"] and one["type"] == other["type"]
+
+
+def _cut(text: str, most: int = LONGEST_TEXT) -> str:
+    # Half of a pair of surrogates would fail those who write the text down.
+    return text[:most].encode("utf-8", "replace").decode()
+
+
+def _written(answer: Mapping[str, Any]) -> bytes:
+    # Not by msgspec, which refuses whole numbers that are longer than 64 bits.
+    return json.dumps(answer).encode()
