@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from ocelog.detect.bundle import STOOD_ON, Bundle, kind_of, read_bundle
 from ocelog.detect.parse import parse_item
 from ocelog.detect.rule import (
+    About,
     CorrelationRule,
     DataModel,
     Derived,
@@ -35,6 +36,11 @@ _MAX_ROWS = 200_000
 class _Placed(Protocol):
     @property
     def place(self) -> Place: ...
+
+
+class _WithAbout(Protocol):
+    @property
+    def about(self) -> About: ...
 
 
 _T = TypeVar("_T", bound=_Placed)
@@ -74,9 +80,7 @@ class Checkout:
 
     def members(self, pack: Pack) -> tuple[str, ...]:
         """Return the ids that `pack` turns on: all that it lists but rules that are experimental or deprecated."""
-        statuses: dict[str, Status] = {one.id: one.about.status for one in self.rules.values()}
-        statuses |= {one.id: one.about.status for one in self.correlations.values()}
-        return tuple(one for one in pack.ids if statuses.get(one, Status.STABLE) is Status.STABLE)
+        return members(pack, (*self.rules.values(), *self.correlations.values()))
 
     @property
     def shared_files(self) -> tuple[str, ...]:
@@ -84,6 +88,12 @@ class Checkout:
         every: list[Global | DataModel | LookupTable] = [*self.globals.values(), *self.models.values()]
         every += self.tables.values()
         return tuple(sorted({name for one in every for name in (one.place.file, one.file) if name is not None}))
+
+
+def members(pack: Pack, rules: Iterable[_WithAbout]) -> tuple[str, ...]:
+    """Return the ids that `pack` turns on, if these are all rules that there are."""
+    unstable = {one.about.id for one in rules if one.about.status is not Status.STABLE}
+    return tuple(one for one in pack.ids if one not in unstable)
 
 
 def read_checkout(path: Path, changing: Collection[str] | None = None) -> Checkout:

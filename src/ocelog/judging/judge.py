@@ -5,13 +5,13 @@ rule's rows one by one, so that it is known which row it was; behind it the rule
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
 from ocelog.detect.bundle import Bundle
-from ocelog.detect.checkout import Problem
+from ocelog.detect.checkout import Problem, members
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.modules import Fault
 from ocelog.detect.rule import About, CorrelationRule, Kind, NotRun, Pack, Query
@@ -87,6 +87,10 @@ class Loaded:
     layers: Layers
     """What keeps the rules in."""
 
+    def members(self, pack: Pack) -> tuple[str, ...]:
+        """Return the ids that `pack` turns on, as `Checkout.members` does."""
+        return members(pack, (*self.rules.values(), *self.correlations.values()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
@@ -141,12 +145,14 @@ class Judge:
         allowance: Allowance | None = None,
         network: bool = False,
         unsafe: bool = False,
+        changing: Collection[str] | None = None,
         keep_out: Sequence[str] = (),
         only: Layers = EVERY,
     ) -> None:
         """Say what rules may do: use the `network`; run, `unsafe`, where the kernel lacks seccomp.
 
-        `keep_out` are folders with secrets. `only` is for tests: as if the kernel offered no more than these layers.
+        `changing` are log types whose records change (see `read_checkout`), and `keep_out` folders with secrets. `only`
+        is for tests: as if the kernel offered no more than these layers.
         """
         self._allowance = allowance or Allowance()
         self._child = LoadedChild(
@@ -154,6 +160,7 @@ class Judge:
             call_seconds=self._allowance.call_seconds,
             network=network,
             unsafe=unsafe,
+            changing=None if changing is None else tuple(changing),
             keep_out=tuple(keep_out),
             only=only,
         )

@@ -57,6 +57,7 @@ class Load(msgspec.Struct):
     """Whether any is."""
     check: bool
     """Whether to look at once for what is wrong with Python that has not run yet."""
+    changing: tuple[str, ...] | None
     nonce: int
 
 
@@ -136,7 +137,7 @@ class _Worker:
     def _load(self, load: Load) -> bytes:
         given = Bundle(root=Path(), scope=load.scope, files=load.files, refused=load.refused)
         bundle, kept = keep_good(given, replace(given, files={**load.files, **load.before}, refused={}))
-        checkout = parse_checkout(bundle)
+        checkout = parse_checkout(bundle, load.changing)
         without = load.without if load.python else dict.fromkeys(checkout.sources, NO_PYTHON)
         self._checkout = replace(
             checkout,

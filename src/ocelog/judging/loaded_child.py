@@ -82,6 +82,7 @@ class LoadedChild:
     call_seconds: float
     network: bool
     unsafe: bool
+    changing: tuple[str, ...] | None
     keep_out: tuple[str, ...]
     only: Layers
     bundle: Bundle | None = None
@@ -208,6 +209,7 @@ class LoadedChild:
             "without": without,
             "python": self.unsafe or child.layers.seccomp,
             "check": check,
+            "changing": self.changing,
         }
         return self._exchange("load", message, WireLoaded, _LOADS_WITHIN), child.layers
 
