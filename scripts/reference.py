@@ -10,6 +10,8 @@ import typer
 import wizsim.cli
 from ocelog import errors
 from ocelog.app.tables import columns, meanings
+from ocelog.channels.kind import Setting
+from ocelog.channels.registry import CHANNELS
 from ocelog.cli.app import build
 from ocelog.installation import config
 from ocelog.lake.read.current import CURRENT, current_sql
@@ -119,12 +121,44 @@ def schemas() -> Iterator[str]:
     yield _rows(("log type", "describes"), ((each.log_type, each.description or "") for each in found))
 
 
+def channels() -> Iterator[str]:
+    """Every kind of channel, and what is set for one."""
+    yield "# Channels"
+    yield (
+        "A channel is where alerts are sent. Each try is bounded: 10 seconds to connect, 30 in all. TLS is verified, "
+        "and redirects are not followed. An address must be public, unless `allow_private` is set; an address from "
+        "which a cloud gives credentials to its machines is never connected to. `HTTPS_PROXY` and `NO_PROXY` are "
+        "honoured, though nothing that goes to this machine passes a proxy."
+    )
+    yield (
+        "If the far end says no for good (such as 401, 404 or a redirect), the message is not sent again before you "
+        "change something. If it is rate-limiting or down (408, 425, 429, 5xx, no answer), it is sent again later, not "
+        "before the time that Retry-After asks for, and after an hour at most."
+    )
+    yield (
+        "Secrets are kept encrypted, and are never shown. What rules and records write is sent as text: "
+        "[how](../channels.md)."
+    )
+    for kind in CHANNELS.values():
+        yield f"## {kind.name}"
+        yield f"{kind.title}."
+        rows = [(f"`{each.name}`", _needs(each), each.help, f"`{each.example}`") for each in kind.settings]
+        if rows:
+            yield _rows(("setting", "", "meaning", "example"), rows)
+
+
+def _needs(setting: Setting) -> str:
+    words = ["required"] * setting.required + ["secret"] * setting.secret
+    return ", ".join(words if setting.default is None else [*words, f"default {setting.default}"])
+
+
 PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
     "commands.md": commands,
     "settings.md": settings,
     "tables.md": tables,
     "log-types.md": schemas,
     "simulator.md": simulator,
+    "channels.md": channels,
 }
 
 

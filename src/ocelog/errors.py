@@ -2,6 +2,7 @@
 
 OcelogError
 ├── OperatorError
+│   ├── ChannelRefusedError
 │   ├── ConfigError
 │   ├── HomeError
 │   ├── LakeDamagedError
@@ -10,6 +11,7 @@ OcelogError
 │   ├── SandboxError
 │   └── SchemaError
 ├── TransientError
+│   ├── ChannelUnavailableError
 │   ├── LakeUnavailableError
 │   ├── LedgerUnavailableError
 │   ├── LostFenceError
@@ -30,6 +32,7 @@ CAUSES = {
     "web_page": "A proxy or firewall answers in the source's place, with a web page.",
     "scope_missing": "The source says which scope the service account lacks.",
     "access_denied": "The source denies access, and does not say why.",
+    "address_forbidden": "The address leads to a private network or to this machine, which the channel does not allow.",
     "secret_unreadable": "The client secret cannot be read: its key, or the place where it is kept, is unusable.",
 }
 """The codes of causes, and what each means."""
@@ -65,6 +68,12 @@ class OperatorError(OcelogError):
     """A person must change something before the same call can work."""
 
     code = "action_required"
+
+
+class ChannelRefusedError(OperatorError):
+    """A channel will never take the message: its address, its secret or what it may do is wrong."""
+
+    code = "channel_refused"
 
 
 class ConfigError(OperatorError):
@@ -125,6 +134,12 @@ class TransientError(OcelogError):
     ) -> None:
         super().__init__(message, code=code, table=table, todo=todo)
         self.retry_after = retry_after
+
+
+class ChannelUnavailableError(TransientError):
+    """A channel could not take a message just now: it did not answer, is rate-limiting, or answered that it is down."""
+
+    code = "channel_unavailable"
 
 
 class LakeUnavailableError(TransientError):

@@ -24,6 +24,10 @@ NO_COMMANDS = {"X", "backup"}
 """A version, and a command that is only named: the help of `ocelog restore` says what wrote the folder."""
 
 
+TO_COME = {"alerts show X"}
+"""Commands that messages name before they are there. Whoever adds one takes it out of here: a test demands it."""
+
+
 def _text(node: ast.expr) -> str:
     if isinstance(node, ast.JoinedStr):
         return "".join(_text(each) for each in node.values)
@@ -56,7 +60,8 @@ def printed() -> list[tuple[str, str]]:
     for path in sorted(SOURCE.rglob("*.py")):
         for line, text in _texts(ast.parse(path.read_text())):
             commands = (each[1].strip() for each in PRINTED.finditer(text))
-            found += [(f"{path.relative_to(SOURCE)}:{line}", each) for each in commands if each not in NO_COMMANDS]
+            left_out = NO_COMMANDS | TO_COME
+            found += [(f"{path.relative_to(SOURCE)}:{line}", each) for each in commands if each not in left_out]
     return found
 
 
@@ -156,6 +161,10 @@ def test_commands_are_found_in_the_messages() -> None:
     assert lacking_in(["source", "resume"]) == "it needs 'name'"
     assert lacking_in(["source", "resum", "X"]) == "there is no command 'resum'"
     assert lacking_in(["pull", "--sinc"]) == "there is no option --sinc"
+
+
+def test_what_is_to_come_is_not_there_yet() -> None:
+    assert {command for command in TO_COME if lacking_in(command.split()) is None} == set()
 
 
 def test_a_printed_command_lacks_nothing() -> None:

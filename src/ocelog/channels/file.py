@@ -1,0 +1,120 @@
+"""A file as a channel: one JSON line for each notice, for a log collector."""
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocelog.alert.notice import Notice
+from ocelog.channels.kind import ChannelKind, Setting, Values
+from ocelog.channels.payload import canonical, payload
+from ocelog.channels.ports import Receipt
+from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError
+from ocelog.secret import hidden, shown, shown_path
+
+_EXAMPLE = "/var/log/ocelog/alerts.jsonl"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonFile:
+    """Appends to a file, which it makes if it is not there, for its owner alone. It never rotates it."""
+
+    path: Path
+    home: Path
+
+    @property
+    def address(self) -> str:
+        """Nothing here is a secret."""
+        return shown_path(self.path)
+
+    def send(self, notice: Notice) -> Receipt:
+        """Append one line, and wait until the disk has it."""
+        line = canonical(payload(notice)) + b"\n"
+        try:
+            descriptor = self._open()
+            try:
+                self._append(descriptor, line)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise self._failed(error) from error
+        return Receipt(status="written", text=f"{len(line)} bytes")
+
+    def _open(self) -> int:
+        # A link in a folder above may have been laid since the channel was set up.
+        if is_inside(self.path, self.home):
+            raise ChannelRefusedError(f"{self.address} lies in Ocelog's home: name a file elsewhere.")
+        try:
+            return os.open(self.path, _FLAGS)
+        except FileNotFoundError:
+            descriptor = os.open(self.path, _FLAGS | os.O_CREAT, 0o600)
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return descriptor
+
+    def _append(self, descriptor: int, line: bytes) -> None:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            raise ChannelRefusedError(f"{self.address} is not a regular file of its own: name another.")
+        if found.st_size and os.pread(descriptor, 1, found.st_size - 1) != b"\n":
+            # What broke off, such as when the disk was full, must not spoil this line too.
+            line = b"\n" + line
+        if os.write(descriptor, line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+
+    def _failed(self, error: OSError) -> ChannelRefusedError | ChannelUnavailableError:
+        if error.errno in _FULL:
+            return ChannelUnavailableError(
+                f"The disk is full: {self.address} could not be written. Free some space.", code="disk_full"
+            )
+        if error.errno in {errno.ELOOP, errno.ENXIO, errno.EISDIR}:
+            return ChannelRefusedError(f"{self.address} is a link, a folder or a pipe: name a regular file.")
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}:
+            return ChannelRefusedError(f"{self.address} cannot be written: {error.strerror}.")
+        return ChannelUnavailableError(f"{self.address} could not be written: {error.strerror}.")
+
+
+def is_inside(path: Path, home: Path) -> bool:
+    """Whether a file lies in Ocelog's home, links in the folders above it followed."""
+    return path.parent.resolve().is_relative_to(home.resolve())
+
+
+def _build(values: Values) -> JsonFile:
+    text = values.text("path", example=_EXAMPLE)
+    path = Path(text)
+    if not path.is_absolute() or "\0" in text:
+        given = hidden(text) if "://" in text else shown(text)
+        raise ConfigError(f"The path of a file channel begins with a slash, such as {_EXAMPLE}, not {given}.")
+    if not path.parent.is_dir():
+        raise ConfigError(f"The folder {shown_path(path.parent)} is not there: make it, or name a file elsewhere.")
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise ConfigError(
+            f"{shown_path(path)} is not a regular file: a link, a folder, a pipe or a device is not written."
+        )
+    if is_inside(path, values.home):
+        raise ConfigError(
+            f"{shown_path(path)} lies in Ocelog's home, which holds nothing but its own files: name a file elsewhere."
+        )
+    return JsonFile(path=path, home=values.home)
+
+
+FILE = ChannelKind(
+    name="file",
+    title="File: one JSON line for each message",
+    settings=(
+        Setting(
+            name="path",
+            help="file to append to, outside Ocelog's home",
+            example=_EXAMPLE,
+            required=True,
+        ),
+    ),
+    build=_build,
+)

@@ -1,0 +1,166 @@
+"""What a kind of channel is to those who set one up: its settings, which of them are secrets, and how it is built."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ocelog.channels.http_post import HttpPost, Reach
+from ocelog.channels.ports import Channel
+from ocelog.errors import ConfigError
+from ocelog.redaction import Redactor
+from ocelog.secret import Secret, hidden, shown, shown_path
+from ocelog.suggest import suggest
+from ocelog.units import switch
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_OURS = frozenset(
+    {"connection", "content-length", "content-type", "host", "idempotency-key", "ocelog-signature", "transfer-encoding"}
+)
+_MOST_HEADERS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One thing that a person sets for a channel."""
+
+    name: str
+    help: str
+    example: str
+    secret: bool = False
+    """It is kept encrypted, and never shown."""
+    required: bool = False
+    default: str | None = None
+    many: bool = False
+    """It maps names to values, such as headers. As text: `Name: value`, one a line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Values:
+    """What a channel is set to, and where it may not write. Errors name the channel's kind, and repeat no secret."""
+
+    kind: str
+    given: Mapping[str, Any]
+    home: Path
+    reach: Reach = field(default_factory=Reach)
+    """For tests: how addresses are found, and how long a try may take."""
+
+    def text(self, name: str, *, example: str) -> str:
+        """Return a setting that must be there. Raises ConfigError."""
+        found = self.optional(name)
+        if not found:
+            raise ConfigError(f"A {self.kind} channel needs {name}, such as {example}")
+        return found
+
+    def optional(self, name: str) -> str | None:
+        """Return a setting that may be left out."""
+        found = self.given.get(name)
+        return None if found is None else str(found).strip() or None
+
+    def switch(self, name: str) -> bool:
+        """Return whether a setting says yes. Raises ConfigError."""
+        found = self.given.get(name)
+        if found is None or isinstance(found, bool):
+            return bool(found)
+        try:
+            return switch(str(found).strip())
+        except ConfigError:
+            raise ConfigError(f"{name} is yes or no, not {shown(str(found))}.") from None
+
+    def url(self, name: str, *, example: str) -> str:
+        """Return an address over HTTP, checked. Raises ConfigError, which does not repeat what may hold a secret."""
+        text = self.text(name, example=example)
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError:
+            parts, port = urlsplit(""), None
+        wrong = None
+        if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+            wrong = f"is not an address such as {example}"
+        elif not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
+            wrong = "has characters that no address has: write them as %20 and the like, and the host as xn--"
+        elif parts.username is not None or parts.password is not None:
+            wrong = "holds a user name or password: put them into a header"
+        elif parts.scheme == "http" and not self.switch("allow_private"):
+            wrong = "must begin with https://: over http:// everyone on the way reads alerts and secrets"
+        if wrong is not None:
+            raise ConfigError(f"The {name} of a {self.kind} channel {wrong}. Given was {hidden(text)}.")
+        return text
+
+    def headers(self, name: str) -> dict[str, str]:
+        """Return headers of a person's own, checked. Raises ConfigError, which repeats no value."""
+        found = self.given.get(name) or {}
+        if isinstance(found, str):
+            pairs = [line.partition(":") for line in found.splitlines() if line.strip()]
+            if any(not colon for _, colon, _ in pairs):
+                raise ConfigError(f"{name} has one header a line, such as X-Team: security.")
+            found = {key.strip(): value.strip() for key, _, value in pairs}
+        if not isinstance(found, Mapping) or len(found) > _MOST_HEADERS:
+            raise ConfigError(
+                f"{name} maps at most {_MOST_HEADERS} names of headers to values, such as X-Team: security."
+            )
+        checked = dict[str, str]()
+        for key, value in found.items():
+            if not isinstance(key, str) or not _HEADER_NAME.fullmatch(key):
+                raise ConfigError(f"{name} has a name that no header can have: {hidden(str(key))}.")
+            if key.lower() in _OURS:
+                raise ConfigError(f"{name} must not set {key}: Ocelog sends that header itself.")
+            if not isinstance(value, str) or not value.isascii() or not value.isprintable() or len(value) > 8_000:
+                raise ConfigError(f"The value of the header {key} must be one line of plain ASCII.")
+            checked[key] = value
+        return checked
+
+    def reaching(self) -> Reach:
+        """Return what the channel may reach. Raises ConfigError if there is no such CA file."""
+        ca_file = self.optional("ca_file")
+        if ca_file is not None and not Path(ca_file).is_file():
+            raise ConfigError(f"The CA file {shown_path(ca_file)} is not there.")
+        return replace(self.reach, allow_private=self.switch("allow_private"), ca_file=ca_file)
+
+    def http(self, *secrets: str) -> HttpPost:
+        """Return how the channel sends over HTTP; `secrets` are taken out of what comes back. Raises ConfigError."""
+        redact = Redactor()
+        for each in secrets:
+            redact.learn(Secret(each))
+        return HttpPost(reach=self.reaching(), redact=redact)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelKind:
+    """A way to reach people or programs. One entry in `CHANNELS`."""
+
+    name: str
+    title: str
+    settings: tuple[Setting, ...]
+    build: Callable[[Values], Channel]
+    """Raises ConfigError."""
+
+
+def check_names(kind: ChannelKind, given: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a setting that the kind does not have, with the nearest that it has."""
+    known = [each.name for each in kind.settings]
+    for name in given:
+        if name not in known:
+            raise ConfigError(
+                f"A {kind.name} channel has no setting {shown(str(name))}{suggest(str(name), known) or '.'} "
+                f"It has {', '.join(known)}."
+            )
+
+
+REACHING = (
+    Setting(
+        name="allow_private",
+        help="allow addresses of private networks and of this machine, and http:// without TLS",
+        example="yes",
+        default="no",
+    ),
+    Setting(
+        name="ca_file",
+        help="file with certificate authorities to trust in addition to the system's",
+        example="/etc/ssl/company.pem",
+    ),
+)
+"""What every channel that connects to an address has."""

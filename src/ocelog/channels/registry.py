@@ -1,0 +1,72 @@
+"""Which kinds of channels there are, and how one is built from what a person sets: the only list of them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ocelog.channels.file import FILE
+from ocelog.channels.http_post import Reach
+from ocelog.channels.kind import ChannelKind, Values, check_names
+from ocelog.channels.ports import Channel
+from ocelog.channels.stdout import STDOUT
+from ocelog.channels.webhook import WEBHOOK
+from ocelog.errors import ConfigError
+from ocelog.secret import Secret, shown
+from ocelog.suggest import suggest
+
+CHANNELS: Mapping[str, ChannelKind] = {kind.name: kind for kind in (WEBHOOK, STDOUT, FILE)}
+
+
+def find_kind(name: str) -> ChannelKind:
+    """Return the kind of that name. Raises ConfigError with the nearest."""
+    if (found := CHANNELS.get(name.strip().lower())) is not None:
+        return found
+    raise ConfigError(
+        f"There is no kind of channel {shown(name)}{suggest(name, CHANNELS) or '.'} There are {', '.join(CHANNELS)}."
+    )
+
+
+def separate(kind: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], Secret | None]:
+    """Part what a person gave: settings that may be shown, and the secrets, as one to keep. Raises ConfigError.
+
+    The two are what `parse` takes.
+    """
+    found = find_kind(kind)
+    check_names(found, given)
+    kept = {name: value for name, value in given.items() if value is not None}
+    secret = {each.name: kept.pop(each.name) for each in found.settings if each.secret and each.name in kept}
+    return kept, Secret(json.dumps(secret)) if secret else None
+
+
+def parse(
+    kind: str, settings: Mapping[str, Any], secret: Secret | None, *, home: Path, reach: Reach | None = None
+) -> Channel:
+    """Return the channel that is set so; nothing is sent yet. `reach` is for tests.
+
+    Raises ConfigError, which says what is wrong and gives an example, and repeats no secret.
+    """
+    found = find_kind(kind)
+    check_names(found, settings)
+    hidden = {each.name for each in found.settings if each.secret}
+    for name in settings:
+        if name in hidden:
+            raise ConfigError(
+                f"{name} of a {found.name} channel is a secret: it is not among the settings that are shown."
+            )
+    given = {**settings, **_secrets(secret)}
+    check_names(found, given)
+    return found.build(Values(kind=found.name, given=given, home=home, reach=reach or Reach()))
+
+
+def _secrets(secret: Secret | None) -> dict[str, Any]:
+    if secret is None:
+        return {}
+    try:
+        found = json.loads(secret.reveal())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        # Not chained: the error would show what it could not read.
+        raise ConfigError("The secret of the channel is not as it was kept: enter it again.") from None
+    return found

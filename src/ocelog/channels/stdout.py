@@ -1,0 +1,55 @@
+"""The standard output as a channel: one line for each notice, for whoever collects what a service prints."""
+
+import os
+import select
+import threading
+from dataclasses import dataclass
+
+from ocelog.alert.notice import Notice
+from ocelog.channels.kind import ChannelKind, Values
+from ocelog.channels.message import headline, shown_link
+from ocelog.channels.ports import Receipt
+from ocelog.channels.text import cut
+from ocelog.errors import ChannelUnavailableError
+
+_LONGEST = 2_000
+_WAITS = 10.0
+"""Seconds until there must be room: a reader that is stuck must not stop deliveries."""
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stdout:
+    """Writes to a descriptor of this process."""
+
+    descriptor: int = 1
+    waits: float = _WAITS
+
+    @property
+    def address(self) -> str:
+        """Nothing here is a secret."""
+        return "stdout"
+
+    def send(self, notice: Notice) -> Receipt:
+        """Write one line: what a pipe takes at once, so that it is never cut in two."""
+        page = shown_link(notice.link)
+        # An identifier is written so that nothing in it is a second field.
+        told = [headline(notice), f"alert={''.join(filter(str.isalnum, notice.alert_id))}", *([page] if page else [])]
+        line = cut(" ".join(told), _LONGEST // 2).encode("utf-8")[:_LONGEST] + b"\n"
+        with _ONE_AT_A_TIME:
+            try:
+                ready = select.poll()
+                ready.register(self.descriptor, select.POLLOUT)
+                if not ready.poll(self.waits * 1000):
+                    raise ChannelUnavailableError("Nobody reads the standard output.")
+                os.write(self.descriptor, line)
+            except OSError as error:
+                raise ChannelUnavailableError(f"The standard output cannot be written: {error.strerror}.") from error
+        return Receipt(status="written")
+
+
+def _build(_: Values) -> Stdout:
+    return Stdout()
+
+
+STDOUT = ChannelKind(name="stdout", title="Standard output: one line for each message", settings=(), build=_build)
