@@ -122,6 +122,10 @@ class Kind:
     split_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Filters with few values, by which one second is split if the source does not show all of it: all their values."""
 
+    actor_fields: tuple[str, ...] = ()
+    """Where a record may name the account that caused it, that account's own id first. The last name of a path may be
+    that of a member of free JSON. Empty: reading the source leaves no records there."""
+
     @property
     def closed_statuses(self) -> tuple[str, ...]:
         """Those of records that are closed."""
@@ -425,6 +429,11 @@ class StreamRow:
     last_success_us: int | None
     """When something landed last, by our clock."""
     last_event_us: int | None
+    """The latest instant of an event, no later than it was observed. What our own account caused does not count."""
+    received_us: int | None
+    """When the newest event that counts was received, by our clock; None: none ever was."""
+    received_source_us: int | None
+    """The same instant, by the source's clock."""
     trouble: str | None
     """What went wrong last; None: nothing since the last success."""
     trouble_kind: str | None

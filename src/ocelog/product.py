@@ -38,6 +38,11 @@ class SourceSettings(Protocol):
         """How many records are requested at once."""
         ...
 
+    @property
+    def account_names(self) -> tuple[str, ...]:
+        """What records of the tenant may call the account that reads it, such as its client id."""
+        ...
+
     def to_mapping(self) -> dict[str, Any]:
         """Return plain JSON values: what the product's `read` reads."""
         ...

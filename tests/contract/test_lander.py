@@ -1,6 +1,7 @@
 """Landing on the real ledger and the real lake: what is kept beside the rows, and what is deleted again."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,11 +18,12 @@ from ocelog.ledger.ledger import Ledger
 from ocelog.model import REJECTIONS, Origin, Slice, SourceRow, table_name
 from ocelog.pull.landing import Lander, PageLanded
 from ocelog.pull.memory import Memory
+from ocelog.pull.own_account import OwnAccount
 from ocelog.pull.ports import Behind, Landed, Landing, LandingLedger, Page
 from ocelog.pull.slices import ask_of
 from ocelog.schema.columns.table import rejection_rows
 from ocelog.sources.wiz.streams import KINDS
-from ocelog.times import from_us, rfc3339
+from ocelog.times import from_us, rfc3339, to_us
 from shaping import AUDIT, ISSUES, shaper_of
 
 KIND = KINDS["Wiz.Issues"]
@@ -100,6 +102,82 @@ def test_only_the_record_whose_field_failed_takes_it_from_the_version_before(led
     failed = landed({"a": None, "b": None}, asked_us=2, unknown={0: frozenset({"dueAt"})})
     assert (failed.events, failed.repeats) == (1, 1), "that b has none is a change, that a's failed is not"
     assert landed({"a": day, "b": None}, asked_us=3).repeats == 2
+
+
+def received(ledger: Ledger) -> tuple[int | None, int | None, int | None]:
+    (stream,) = ledger.pulling.streams()
+    return stream.last_event_us, stream.received_us, stream.received_source_us
+
+
+DAY_US = 86_400_000_000
+
+
+@pytest.mark.parametrize("origin", [Origin.LIVE, Origin.BACKFILL, Origin.SWEEP])
+def test_what_was_received_when_goes_by_clocks_and_no_date_in_the_future_counts(
+    ledger: Ledger, lake: FileLake, origin: Origin
+) -> None:
+    now_us, slice_ = time.time_ns() // 1000, slice_of(ledger)
+
+    def land(name: str, created: str, **more: Any) -> None:
+        shown = page(json.dumps([{"id": name, "createdAt": created}]).encode(), asked_us=now_us, **more)
+        shaped = shaper_of(ISSUES).shape(shown.records)
+        landing = replace(lander(ledger.pulling, lake, slice_), origin=origin)
+        landing.land(shown, ask_of(slice_, 500), shaped, to=slice_)
+
+    land("replayed", "2001-01-01T00:00:00Z")
+    assert received(ledger)[1:] == (None, None), "a record that is replayed was not received now"
+    land("old", "2001-01-01T00:00:00Z", answered_us=now_us)
+    _, ours, source = received(ledger)
+    assert ours is not None
+    assert source is not None
+    if origin is Origin.LIVE:
+        assert (source, abs(ours - now_us) < DAY_US) == (now_us, True), "news is received when it is read"
+    else:
+        assert source == to_us(datetime(2001, 1, 1, tzinfo=UTC)), "the past was there before"
+        assert abs((now_us - ours) - (now_us - source)) < DAY_US
+    before = received(ledger)
+    land("old", "2001-01-01T00:00:00Z", answered_us=now_us + 1)
+    assert received(ledger) == before, "a repeat is no event"
+    land("future", "2999-01-01T00:00:00Z", answered_us=now_us + 2)
+    last, ours, source = received(ledger)
+    assert (last, source) == (now_us + 2, now_us + 2)
+    assert ours is not None
+    assert abs(ours - now_us) < DAY_US
+
+
+def test_what_our_own_account_caused_is_no_sign_of_life(ledger: Ledger, lake: FileLake) -> None:
+    now_us = time.time_ns() // 1000
+    kind = next(kind for kind in KINDS.values() if kind.actor_fields)
+    marks, table = ledger.pulling.marks("s", kind.log_type), table_name(kind.log_type)
+    plain = Slice(
+        source_id="s",
+        log_type=kind.log_type,
+        origin=Origin.LIVE,
+        by=kind.cursor_field,
+        since=from_us(0),
+        until=from_us(10**15),
+    )
+    (slice_,) = ledger.pulling.plan(marks, marks, [plain])
+    own = OwnAccount(kind, ["ours"])
+    landing = replace(
+        lander(ledger.pulling, lake, slice_),
+        kind=kind,
+        table=table,
+        memory=Memory(lake, table, "s", kind, by=slice_.by),
+        own=own,
+    )
+
+    def land(*actors: str) -> tuple[int | None, int | None, int | None]:
+        stamps = {"timestamp": f"2020-01-0{len(actors)}T00:00:00Z", "action": "X"}
+        entries = [{"id": f"{name}{len(actors)}", "serviceAccount": {"id": name}, **stamps} for name in actors]
+        shown = page(json.dumps(entries).encode(), asked_us=now_us, answered_us=now_us)
+        landed = landing.land(shown, ask_of(slice_, 500), shaper_of(kind).shape(shown.records), to=slice_)
+        assert landed.events == len(actors), "it lands all the same"
+        return received(ledger)
+
+    assert land("ours") == (None, None, None)
+    last, _, source = land("ours", "theirs")
+    assert (last, source) == (to_us(datetime(2020, 1, 2, tzinfo=UTC)), now_us)
 
 
 def test_a_part_that_did_not_land_is_deleted(tmp_path: Path, ledger: Ledger, lake: FileLake) -> None:

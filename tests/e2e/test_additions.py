@@ -176,6 +176,10 @@ class AcmeSettings:
     def product(self) -> str:
         return "acme"
 
+    @property
+    def account_names(self) -> tuple[str, ...]:
+        return ()
+
     def to_mapping(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -371,6 +371,22 @@ def test_what_is_not_read_any_more_is_over() -> None:
     assert left_behind(list(world.known.values()), {("prod", "Wiz.Audit")}, world.true) == []
 
 
+def test_the_rate_is_that_of_the_last_hours() -> None:
+    world, events = World(), 0
+    assert world.memory.rate(0, START) is None
+    for _ in range(4 * 60):
+        events += 2
+        world.facts = replace(world.facts, events=events)
+        world.run(MINUTE)
+    assert world.memory.rate(events, world.true) == pytest.approx(120, rel=0.02)
+    for _ in range(3):
+        world.run(HOUR)
+    assert world.memory.rate(events, world.true) == 0
+    world.ours = -DAY
+    world.run(MINUTE)
+    assert world.memory.rate(events, world.now().ours) is None, "our clock was set back"
+
+
 STEP = st.tuples(
     st.sampled_from(["events", "silence", "down", "suspended", "paused", "our clock", "their clock"]),
     st.integers(10, 30 * 60),

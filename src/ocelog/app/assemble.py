@@ -21,6 +21,7 @@ from ocelog.ledger.ledger import Ledger
 from ocelog.model import Kind, SourceRow
 from ocelog.product import Connector, SourceSettings
 from ocelog.pull.clock import ApiClock
+from ocelog.pull.own_account import OwnAccount
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.ports import Source
 from ocelog.pull.puller import Puller, Step
@@ -128,6 +129,7 @@ class Assembly:
             kind=kind,
             rejection_rows=rejection_rows,
             source_label=row.name,
+            own=OwnAccount(kind, settings.account_names),
             page_size=settings.page_size,
             told=lambda step: self.told(stream, step),
         )

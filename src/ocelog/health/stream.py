@@ -20,6 +20,9 @@ REJECTED_WITHIN = timedelta(days=1)
 """Records that did not fit are told of for so long after the last one came."""
 _READING = timedelta(minutes=15)
 """What reading the news of one poll may take until the poll is not fresh any more."""
+_COUNTED_EVERY = timedelta(hours=1)
+_LEAST_HOURS = 0.25
+"""In less time than that nobody can tell how many come in an hour."""
 _NOTHING = timedelta(0)
 
 
@@ -94,6 +97,8 @@ class Facts:
     """What the sweep says, after which too many records were gone at once."""
     counts_equal: bool = False
     """A sweep read all open records, and the source then counted as many as the lake has, and more than none."""
+    events: int = 0
+    """All that have landed."""
     rejections: int = 0
     """All that there were."""
     still_rejected: int = 0
@@ -143,6 +148,14 @@ class Memory:
     """How many records had not fit."""
     rejected_at: datetime | None = None
     """When there were more of them last, by our clock."""
+    counted: tuple[tuple[datetime, int], ...] = ()
+    """How many events had landed, at one or two instants of our clock that lie an hour apart or more."""
+
+    def rate(self, events: int, now: datetime) -> float | None:
+        """Return how many events have landed per hour, of late; None: nobody has looked for long enough."""
+        began, before = self.counted[0] if self.counted else (now, events)
+        hours = (now - began) / _COUNTED_EVERY
+        return None if hours < _LEAST_HOURS else max(0, events - before) / hours
 
 
 def first_look(now: datetime) -> Memory:
@@ -173,6 +186,7 @@ def look(facts: Facts, settings: AlarmSettings, before: Memory) -> Memory:
         received=received,
         rejections=facts.rejections,
         rejected_at=facts.now if more else before.rejected_at,
+        counted=_counted(facts, before.counted),
     )
 
 
@@ -181,6 +195,13 @@ def still_rejecting(facts: Facts, memory: Memory) -> bool:
     if not facts.still_rejected or memory.rejected_at is None:
         return False
     return not has_passed(REJECTED_WITHIN, since=memory.rejected_at, now=facts.now)
+
+
+def _counted(facts: Facts, before: tuple[tuple[datetime, int], ...]) -> tuple[tuple[datetime, int], ...]:
+    now = (facts.now, facts.events)
+    if not before or facts.now < before[-1][0]:
+        return (now,)
+    return before if facts.now - before[-1][0] < _COUNTED_EVERY else (before[-1], now)
 
 
 def _passed(since: Seen, until: Seen) -> timedelta:

@@ -11,6 +11,7 @@ from ocelog.ledger.database.clocks import our_clock
 from ocelog.ledger.database.copying import copy_database, fill_database
 from ocelog.ledger.database.open import open_database, open_reading
 from ocelog.ledger.database.transactions import Database
+from ocelog.ledger.health import HealthLedger
 from ocelog.ledger.lake import PartLedger
 from ocelog.ledger.losses import LossLedger
 from ocelog.ledger.pulling import SliceLedger
@@ -46,6 +47,7 @@ class Ledger:
         self.sources = SourceLedger(database, now_us)
         self.pulling = SliceLedger(database, now_us)
         self.sweeps = SweepLedger(database)
+        self.health = HealthLedger(database)
         self.lake = PartLedger(database, self.id, now_us)
         self.losses = LossLedger(database, now_us)
         self.rules = RuleLedger(database, now_us)

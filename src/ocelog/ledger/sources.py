@@ -94,7 +94,8 @@ class SourceLedger:
             tx.execute(delete(tables.slices).where(tables.slices.c.source_id == source_id))
             sweeps.purge(tx, source_id)
             claims.purge(tx, source_id)
-            for table in (tables.parts, tables.rejection_keys, tables.given_up, tables.secrets, tables.streams):
+            known = (tables.parts, tables.rejection_keys, tables.given_up, tables.health, tables.system_errors)
+            for table in (*known, tables.secrets, tables.streams):
                 tx.execute(delete(table).where(table.c.source_id == source_id))
             tx.execute(delete(tables.sources).where(_s.id == source_id))
 

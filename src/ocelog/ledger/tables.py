@@ -96,6 +96,8 @@ streams = Table(
     Column("replayed", BigInteger, nullable=False, default=0, server_default="0"),
     Column("observed_us", BigInteger),
     Column("onboarded_us", BigInteger),
+    Column("received_us", BigInteger),
+    Column("received_source_us", BigInteger),
 )
 
 slices = Table(
@@ -506,4 +508,42 @@ schedules = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("fired_us", BigInteger, nullable=False),
+)
+
+# How each stream was when the loop of health looked at it last. `counted` is how many rows had landed at some instants,
+# from which the rate follows.
+health = Table(
+    "health",
+    metadata,
+    Column("source_id", Text, primary_key=True),
+    Column("log_type", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("since_us", BigInteger, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("alarm", Text, nullable=False),
+    Column("alarm_since_us", BigInteger, nullable=False),
+    Column("silence_us", BigInteger, nullable=False),
+    Column("polled_us", BigInteger),
+    Column("polled_source_us", BigInteger),
+    Column("received_us", BigInteger),
+    Column("received_source_us", BigInteger),
+    Column("rejections", BigInteger, nullable=False),
+    Column("rejected_us", BigInteger),
+    Column("counted", JSON, nullable=False),
+)
+
+# System errors of streams that people were told of. A row goes when people were told that it is over.
+system_errors = Table(
+    "system_errors",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("source_id", Text, nullable=False),
+    Column("log_type", Text, nullable=False),
+    Column("source_name", Text, nullable=False),
+    Column("opened_us", BigInteger, nullable=False),
+    Column("told_us", BigInteger, nullable=False),
+    Column("times", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Index("ix_system_errors_source", "source_id"),
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ocelog.errors import LakeUnavailableError
 from ocelog.model import REJECTIONS, Claim, Kind, NewPart, Origin, Rejection, Slice, Stamp
 from ocelog.pull.memory import Memory
+from ocelog.pull.own_account import OwnAccount
 from ocelog.pull.part_names import part_name
 from ocelog.pull.ports import (
     Ask,
@@ -77,6 +78,8 @@ class Lander:
     origin: Origin
     rejection_rows: RejectionRows
     memory: Memory
+    own: OwnAccount | None = None
+    """None: nothing that lands was caused by whoever reads it."""
     numbers: "count[int]" = field(default_factory=count)
     """Tells apart the files that one holder writes."""
 
@@ -121,6 +124,9 @@ class Lander:
             observed_us=page.asked_us,
             parsed_us=time.time_ns() // 1000,
         )
+        own = self.own.caused(shaped) if self.own is not None else frozenset[int]()
+        seen_us = page.asked_us if page.answered_us is None else page.answered_us
+        last_us = shaped.latest_event_us(own)
         # An unknown field takes the value of the version just before, whose dates may be any.
         anywhen = bool(shaped.cursor_us) and bool(page.refused or page.unknown)
         return Landing(
@@ -141,12 +147,25 @@ class Lander:
                 repeats=len(shaped.ids) - len(found.placed.keep),
                 rejections=len(found.rejections),
                 unknown_fields=shaped.unknown_fields,
-                last_event_us=shaped.last_event_us,
+                # One date in the future must not make the stream look alive until then.
+                last_event_us=None if last_us is None else min(last_us, seen_us),
+                received_us=self._received_us(page, shaped, [at for at in found.placed.keep if at not in own]),
                 observed_us=None if page.answered_us is None else page.asked_us,
                 answered_us=page.answered_us,
                 refused=page.refused,
             ),
         )
+
+    def _received_us(self, page: Page, shaped: Shaped, new: Sequence[int]) -> int | None:
+        """Return when the newest of these events was received, by the source's clock.
+
+        News is received when it is read. The past was there before: it is as old as it says.
+        """
+        if page.answered_us is None or not new:
+            return None
+        if self.origin is Origin.LIVE:
+            return page.answered_us
+        return min(max(shaped.version_us[at] for at in new), page.answered_us)
 
     def _write(self, shaped: Shaped, placed: Placed, stamp: Stamp) -> NewPart | None:
         if not placed.keep:
@@ -214,6 +233,14 @@ class _OnlyRejections:
     positions: Sequence[int] = ()
     unknown_fields: Mapping[str, int] = field(default_factory=dict)
     last_event_us: int | None = None
+
+    def texts(self, path: str) -> Sequence[str | None]:  # noqa: ARG002 - as `Shaped` has it
+        """Return nothing: there are no events."""
+        return ()
+
+    def latest_event_us(self, besides: Collection[int]) -> int | None:  # noqa: ARG002 - as `Shaped` has it
+        """Return nothing: there are no events."""
+        return None
 
     def fill(self, event: int, paths: Collection[str], row: Mapping[str, Any]) -> None:
         """Never called: there are no events."""

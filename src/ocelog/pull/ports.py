@@ -164,6 +164,7 @@ class Shaped(Protocol):
     unknown_fields: Mapping[str, int]
     """Fields that the schema does not have -> how many records carried them."""
     last_event_us: int | None
+    """The latest time of an event, whatever it says."""
     positions: Sequence[int]
     """Each event's position in the page."""
 
@@ -175,6 +176,14 @@ class Shaped(Protocol):
     @property
     def old_versions(self) -> Sequence[Sequence[str]]:
         """What `versions` were by each former algorithm of the hash: rows from before an upgrade are compared by it."""
+        ...
+
+    def texts(self, path: str) -> Sequence[str | None]:
+        """Return the text at `path` of each event; None if there is none. Its last step may lead into free JSON."""
+        ...
+
+    def latest_event_us(self, besides: Collection[int]) -> int | None:
+        """Return the latest time of an event other than those; None if none has a time of its own."""
         ...
 
     def fill(self, event: int, paths: Collection[str], row: Mapping[str, Any]) -> None:
@@ -209,6 +218,9 @@ class Tally:
     rejections: int = 0
     unknown_fields: Mapping[str, int] = field(default_factory=dict)
     last_event_us: int | None = None
+    """The latest time of an event that counts, no later than it was observed."""
+    received_us: int | None = None
+    """When the newest event was received that is new and counts, by the source's clock; None: there is none."""
     observed_us: int | None = None
     """When the answer was asked for, by the source's clock; None: no answer of now in this landing."""
     answered_us: int | None = None

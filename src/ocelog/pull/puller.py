@@ -15,6 +15,7 @@ from ocelog.model import Checkpoint, Kind, Origin, Slice, SliceState, Stamp, Str
 from ocelog.pull import isolation, narrowing, slices
 from ocelog.pull.landing import Lander, PageLanded, RejectionRows, rejected
 from ocelog.pull.memory import Memory
+from ocelog.pull.own_account import OwnAccount
 from ocelog.pull.ports import (
     Answer,
     Ask,
@@ -76,6 +77,8 @@ class Puller:
     kind: Kind
     rejection_rows: RejectionRows
     source_label: str
+    own: OwnAccount | None = None
+    """The account that reads; None: its records do not name it."""
     page_size: int = 500
     told: Callable[[Step], None] = _ignore
     our_now: Callable[[], datetime] = _our_clock
@@ -168,6 +171,7 @@ class _Work:
             source_label=puller.source_label,
             origin=slice_.origin,
             rejection_rows=puller.rejection_rows,
+            own=puller.own,
             memory=Memory(
                 puller.lake, table, slice_.source_id, puller.kind, by=slice_.by, sweeps=slice_.origin is Origin.SWEEP
             ),

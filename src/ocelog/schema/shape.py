@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,7 +15,7 @@ from ocelog.schema.columns.instants import microseconds
 from ocelog.schema.columns.table import row_schema
 from ocelog.schema.decode.timestamps import INSTANT
 from ocelog.schema.decode.typed import Record
-from ocelog.schema.language.fields import LogSchema
+from ocelog.schema.language.fields import Json, LogSchema, leaves
 from ocelog.schema.page import DecodedPage, PageReader
 from ocelog.schema.versions.fingerprint import Fingerprints
 
@@ -28,6 +29,7 @@ class Shaper:
         self.reader = PageReader(schema, kind)
         self.fingerprints = Fingerprints(schema, self.reader.layout, kind)
         self.indicators = IndicatorColumns(schema)
+        self.free_json = {path for path, found in leaves(schema.fields) if isinstance(found.type, Json)}
 
     def shape(self, records: bytes | list[bytes]) -> "Shaped":
         """Decode a page. A record that does not fit never costs another; nothing raises."""
@@ -80,6 +82,22 @@ class Shaped:
             found = [fingerprints.of(frame, algorithm) for algorithm in fingerprints.former]
             self._old_versions = list(zip(*found, strict=True)) if found else [()] * len(self.ids)
         return self._old_versions
+
+    def texts(self, path: str) -> list[str | None]:
+        """Return the text at `path` of each event; None if there is none. Its last step may lead into free JSON."""
+        parent, _, member = path.rpartition(".")
+        if parent in self._shaper.free_json:
+            wanted, texts = f'"{member}"'.encode(), map(bytes, self._page.frame.values(parent))
+            return [_member(text, member) if wanted in text else None for text in texts]
+        return [value if isinstance(value, str) else None for value in self._page.frame.values(path)]
+
+    def latest_event_us(self, besides: Collection[int]) -> int | None:
+        """Return the latest time of an event other than those; None if none has a time of its own."""
+        if not besides:
+            return self.last_event_us
+        others = pa.array([at for at in range(len(self.ids)) if at not in besides], pa.int64())
+        latest: int | None = pc.max(self._page.instants.event.take(others).cast(pa.int64())).as_py()
+        return latest
 
     def fill(self, event: int, paths: Collection[str], row: Mapping[str, Any]) -> None:
         """Give `event` the values that `row` (a version just before it, by column) has at `paths`."""
@@ -134,6 +152,16 @@ class Shaped:
             pa.repeat(pa.scalar(stamp.source_label), rows),
             pa.nulls(rows, pa.string()),
         ]
+
+
+def _member(text: bytes, name: str) -> str | None:
+    """Return a text that free JSON has under `name`, if it is an object."""
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    value = found.get(name) if isinstance(found, dict) else None
+    return value if isinstance(value, str) else None
 
 
 def _take(array: pa.Array, picked: pa.Array | None) -> pa.Array:

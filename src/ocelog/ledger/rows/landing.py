@@ -145,6 +145,12 @@ def _count(tx: Connection, landing: Landing, stream: RowMapping, now_us: int) ->
         # One that is far ahead came from a clock that lied: the next process goes on from what is true now.
         lied = last_us > tally.answered_us + AHEAD_US
         values["observed_us"] = tally.observed_us if lied else max(last_us, tally.observed_us)
+    if tally.received_us is not None and tally.answered_us is not None:
+        received_us = now_us - max(0, tally.answered_us - tally.received_us)
+        known_us = stream["received_us"]
+        # What lies ahead was noted by a clock that was wrong then.
+        if known_us is None or known_us > now_us or received_us > known_us:
+            values |= {"received_us": received_us, "received_source_us": tally.received_us}
     if tally.unknown_fields:
         values["unknown_fields"] = _summed(stream["unknown_fields"], tally.unknown_fields)
     if tally.refused is not None:

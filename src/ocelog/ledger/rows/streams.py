@@ -207,6 +207,8 @@ def _row_of(row: RowMapping) -> StreamRow:
         refused=frozenset(row["refused"]),
         last_success_us=row["last_success_us"],
         last_event_us=row["last_event_us"],
+        received_us=row["received_us"],
+        received_source_us=row["received_source_us"],
         trouble=row["trouble"],
         trouble_kind=row["trouble_kind"],
         trouble_code=row["trouble_code"],

@@ -51,6 +51,11 @@ class WizSettings:
         """As `SOURCES` names it."""
         return "wiz"
 
+    @property
+    def account_names(self) -> tuple[str, ...]:
+        """What audit entries may call the service account."""
+        return (self.client_id,)
+
     def to_mapping(self) -> dict[str, Any]:
         """Return plain JSON values: what `read` reads."""
         return dict(msgspec.to_builtins(self))

@@ -1,0 +1,124 @@
+"""How each stream was when somebody looked last, and which errors people know of: the ledger as health uses it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import RowMapping, delete, insert, select
+
+from ocelog.health.stream import AlarmState, Memory, Seen, State
+from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName
+from ocelog.ledger import tables
+from ocelog.ledger.database.dialects import bounded
+from ocelog.ledger.database.transactions import Database
+from ocelog.times import from_us, to_us
+
+_h, _e = tables.health.c, tables.system_errors.c
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class HealthLedger:
+    """What is remembered of each stream, and the system errors that are open. Fits SystemErrors."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def remembered(self) -> dict[tuple[str, str], Memory]:
+        """Return what is remembered, by source id and log type."""
+        with self._database.read() as tx:
+            rows = tx.execute(select(tables.health)).mappings()
+            return {(row["source_id"], row["log_type"]): _memory_of(row) for row in rows}
+
+    def remember(self, memories: Mapping[tuple[str, str], Memory]) -> None:
+        """Keep what is remembered of these streams, in the place of what was."""
+        if not memories:
+            return
+        with self._database.write() as tx:
+            for (source_id, log_type), memory in sorted(memories.items()):
+                tx.execute(delete(tables.health).where(_h.source_id == source_id, _h.log_type == log_type))
+                values = {"source_id": source_id, "log_type": log_type, **_columns(memory)}
+                tx.execute(insert(tables.health).values(values))
+
+    def open_errors(self) -> list[OpenError]:
+        """Return the system errors that people know of, the oldest first."""
+        with self._database.read() as tx:
+            rows = tx.execute(select(tables.system_errors).order_by(_e.opened_us, _e.key)).mappings()
+            return [_error_of(row) for row in rows]
+
+    def raise_(self, notice: ErrorNotice) -> None:
+        """Note a system error as open, or as told again."""
+        error = notice.error
+        values = {
+            "key": error.key,
+            "type": error.type.value,
+            "source_id": error.stream.source_id,
+            "log_type": error.stream.log_type,
+            "source_name": bounded(error.stream.source),
+            "opened_us": to_us(error.opened),
+            "told_us": to_us(error.told),
+            "times": error.times,
+            "text": bounded(error.text),
+        }
+        with self._database.write() as tx:
+            tx.execute(delete(tables.system_errors).where(_e.key == error.key))
+            tx.execute(insert(tables.system_errors).values(values))
+
+    def resolve(self, notice: ErrorNotice) -> None:
+        """Forget a system error that is over."""
+        with self._database.write() as tx:
+            tx.execute(delete(tables.system_errors).where(_e.key == notice.error.key))
+
+
+def _memory_of(row: RowMapping) -> Memory:
+    return Memory(
+        state=State(row["state"]),
+        since=from_us(row["since_us"]),
+        why=row["why"],
+        alarm=AlarmState(row["alarm"]),
+        alarm_since=from_us(row["alarm_since_us"]),
+        silence=timedelta(microseconds=row["silence_us"]),
+        polled=_seen(row["polled_us"], row["polled_source_us"]),
+        received=_seen(row["received_us"], row["received_source_us"]),
+        rejections=row["rejections"],
+        rejected_at=None if row["rejected_us"] is None else from_us(row["rejected_us"]),
+        counted=tuple((from_us(at_us), events) for at_us, events in row["counted"]),
+    )
+
+
+def _columns(memory: Memory) -> dict[str, Any]:
+    return {
+        "state": memory.state.value,
+        "since_us": to_us(memory.since),
+        "why": bounded(memory.why),
+        "alarm": memory.alarm.value,
+        "alarm_since_us": to_us(memory.alarm_since),
+        "silence_us": memory.silence // _MICROSECOND,
+        "polled_us": None if memory.polled is None else to_us(memory.polled.ours),
+        "polled_source_us": None if memory.polled is None else to_us(memory.polled.source),
+        "received_us": None if memory.received is None else to_us(memory.received.ours),
+        "received_source_us": None if memory.received is None else to_us(memory.received.source),
+        "rejections": memory.rejections,
+        "rejected_us": None if memory.rejected_at is None else to_us(memory.rejected_at),
+        "counted": _counted(memory.counted),
+    }
+
+
+def _counted(counted: Sequence[tuple[datetime, int]]) -> list[list[int]]:
+    return [[to_us(at), events] for at, events in counted]
+
+
+def _seen(ours_us: int | None, source_us: int | None) -> Seen | None:
+    if ours_us is None or source_us is None:
+        return None
+    return Seen(ours=from_us(ours_us), source=from_us(source_us))
+
+
+def _error_of(row: RowMapping) -> OpenError:
+    return OpenError(
+        stream=StreamName(source=row["source_name"], source_id=row["source_id"], log_type=row["log_type"]),
+        type=ErrorType(row["type"]),
+        opened=from_us(row["opened_us"]),
+        told=from_us(row["told_us"]),
+        times=row["times"],
+        text=row["text"],
+    )
