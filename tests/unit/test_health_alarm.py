@@ -226,13 +226,13 @@ def test_what_is_broken_or_forbidden_raises_its_own_and_no_alarm(trouble: Troubl
 def test_what_is_retried_is_broken_only_after_an_hour() -> None:
     world = World()
     world.run(HOUR, every=HOUR)
-    world.facts = replace(world.facts, trouble=Trouble.RETRYING, trouble_text="busy", trouble_for=5 * MINUTE)
+    world.facts = replace(world.facts, trouble=Trouble.RETRYING, trouble_text="busy")
     world.run(10 * MINUTE)
     assert (world.told, world.memory.state) == ([], State.HEALTHY)
-    world.facts = replace(world.facts, trouble_for=HOUR)
+    world.facts = replace(world.facts, tired=True)
     world.run(MINUTE)
     assert (world.turns, world.memory.state) == ([(Turn.OPENED, ErrorType.SCANNING)], State.BROKEN)
-    world.facts = replace(world.facts, trouble_for=MINUTE)
+    world.facts = replace(world.facts, tired=False)
     world.run(MINUTE)
     assert len(world.told) == 1, "it may fail again any moment"
     world.facts = replace(world.facts, trouble=None)
@@ -349,10 +349,12 @@ def test_time_ranges_that_cannot_be_read_are_told_and_mute_no_alarm() -> None:
 def test_a_range_of_news_that_is_parked_makes_the_stream_broken() -> None:
     world = World()
     world.run(HOUR, every=HOUR)
-    world.answers = False
-    world.facts = replace(world.facts, unreadable=1)
+    world.facts = replace(world.facts, unreadable=1, news_unreadable=1)
     world.run(HOUR)
-    assert world.memory.state is State.BROKEN
+    assert [world.memory.state] == [State.BROKEN]
+    world.facts = replace(world.facts, news_unreadable=0)
+    world.run(2 * DAY)
+    assert [world.memory.state] == [State.SILENT], "one that is parked for good must not hide it"
 
 
 def test_records_that_vanish_at_once_are_a_matter_of_permissions() -> None:

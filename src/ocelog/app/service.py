@@ -13,6 +13,7 @@ import structlog
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import CoverageLoop
+from ocelog.app.health import HealthLoop
 from ocelog.app.loop import Loop, Work
 from ocelog.app.loop_faults import TURN, WORK
 from ocelog.app.planning import TimeRange, lacking
@@ -120,7 +121,8 @@ class Service:
         self._work = Work(assembly=self.assembly, stop=self.stop, threads=self.threads, monotonic=self.monotonic)
         self.pulling = PullLoop(self._work)
         self.publishing = PublishLoop(self._work)
-        self.loops = [self.pulling, self.publishing, CoverageLoop(self._work)]
+        # Health is looked at last: a pull ends with it, once all is read and counted.
+        self.loops = [self.pulling, self.publishing, CoverageLoop(self._work), HealthLoop(self._work)]
 
     def run(self) -> None:
         """Keep everything going until stopped; threads that hang are left behind."""

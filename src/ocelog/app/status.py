@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 from ocelog import errors
 from ocelog.app import advice
 from ocelog.app.source_settings import damage, product_title, source_settings, stream_settings
+from ocelog.app.stream_health import PATIENCE, alarm_settings, facts_of, is_of_the_past, is_tired
 from ocelog.errors import ConfigError, HomeError, SourceThrottledError, TransientError
+from ocelog.health.settings import AlarmSettings
+from ocelog.health.stream import AlarmState, Facts, Memory, first_look, look
 from ocelog.installation.home import Home
 from ocelog.installation.home_lock import Holder, holder
 from ocelog.installation.opening import Installation
@@ -28,14 +31,11 @@ from ocelog.model import (
     table_name,
 )
 from ocelog.pull.planner import complete_through, still_short, unread_since
+from ocelog.pull.ports import Coverage
 from ocelog.pull.slices import LONGEST_WAITS
 from ocelog.pull.sweep import Sweep as SweepRound
 from ocelog.times import CLOCKS_APART, from_us, has_passed
 from ocelog.units import write_instant
-
-_PATIENCE = timedelta(hours=1)
-"""What fails for longer without a success needs attention, though it is tried again."""
-
 
 _CLOCK_OFF = timedelta(minutes=1)
 """A clock that differs by more from the source's is shown, so that a person sets it while nothing depends on it yet.
@@ -107,10 +107,20 @@ class StreamStatus:
     state: str
     """new, paused, broken, retrying, catching up, live, or empty: live, but no record ever came."""
     needs_attention: bool
+    facts: Facts
+    """What is known of how it is."""
+    health: Memory
+    """How it is by that, after it was as the ledger remembers."""
+    alarm: AlarmSettings
+    """When people are told that no event comes."""
     added: datetime
     """When its source was added."""
     last_success: datetime | None
     last_event: datetime | None
+    last_received: datetime | None
+    """When the newest event was received that our own account did not cause, by our clock."""
+    rate: float | None
+    """How many events land in an hour, of late; None: nobody has looked for long enough."""
     complete_through: datetime | None
     lag: timedelta | None
     """How old the oldest time range is that live reading lacks; what it reads again is there."""
@@ -164,17 +174,23 @@ class StreamStatus:
 def stream_statuses(ledger: Ledger, now: datetime | None = None, *, idle: bool = False) -> list[StreamStatus]:
     """Return how every stream of every source stands; `idle`: nothing runs that would try anything again."""
     now = now or datetime.now(UTC)
-    found = list[StreamStatus]()
+    found, remembered = list[StreamStatus](), ledger.health.remembered()
     for row in ledger.sources.listed():
         rows: dict[str, StreamRow | None] = {stream.marks.log_type: stream for stream in ledger.pulling.streams(row.id)}
         error = damage(row)
         if error is None:
             log_types = source_settings(row).log_types
-            found += [_stream_status(ledger, row, each, rows.get(each), now, idle=idle) for each in log_types]
+            found += [
+                _stream_status(ledger, row, each, rows.get(each), remembered.get((row.id, each)), now, idle=idle)
+                for each in log_types
+            ]
         else:
             # Which log types it reads is not known any more: those that it has read.
             read = rows or {"?": None}
-            stood = [_stream_status(ledger, row, each, stream, now, idle=idle) for each, stream in read.items()]
+            stood = [
+                _stream_status(ledger, row, each, stream, remembered.get((row.id, each)), now, idle=idle)
+                for each, stream in read.items()
+            ]
             found += [_broken(each, row.id, error) for each in stood]
     return found
 
@@ -191,11 +207,7 @@ def caught_up(installation: Installation, source_id: str, log_type: str) -> tupl
     """Return through when a stream is complete, and how many time ranges of its past are left to read."""
     ledger = installation.ledger.pulling
     marks, slices = ledger.marks(source_id, log_type), ledger.slices(source_id=source_id, log_type=log_type)
-    return complete_through(marks, slices), sum(map(_is_of_the_past, slices))
-
-
-def _is_of_the_past(each: Slice) -> bool:
-    return each.state is SliceState.WAITING and each.origin is not Origin.LIVE and each.sweep_round <= 1
+    return complete_through(marks, slices), sum(map(is_of_the_past, slices))
 
 
 def _broken(each: StreamStatus, source_id: str, error: ConfigError) -> StreamStatus:
@@ -321,7 +333,14 @@ def sweep_of(slices: Sequence[Slice]) -> Sweep | None:
 
 
 def _stream_status(
-    ledger: Ledger, row: SourceRow, log_type: str, stream: StreamRow | None, now: datetime, *, idle: bool
+    ledger: Ledger,
+    row: SourceRow,
+    log_type: str,
+    stream: StreamRow | None,
+    before: Memory | None,
+    now: datetime,
+    *,
+    idle: bool,
 ) -> StreamStatus:
     slices = ledger.pulling.slices(source_id=row.id, log_type=log_type)
     waiting = [each for each in slices if each.state is SliceState.WAITING]
@@ -334,11 +353,15 @@ def _stream_status(
     short = still_short(slices)
     marks = stream.marks if stream is not None else Marks(source_id=row.id, log_type=log_type)
     state = _state(row, stream, waiting)
-    tired = state == "retrying" and _too_long(stream, now)
+    tired = state == "retrying" and is_tired(row, stream, now)
     failing = tuple(
-        each for each in waiting if each.failing_since and has_passed(_PATIENCE, since=each.failing_since, now=now)
+        each for each in waiting if each.failing_since and has_passed(PATIENCE, since=each.failing_since, now=now)
     )
     swept = ledger.sweeps.newest(row.id, log_type)
+    counts = ledger.sweeps.coverage(row.id, log_type)
+    facts = facts_of(row, stream, slices, swept=swept, counts=counts, short=short, failing=failing, now=now)
+    alarm = alarm_settings(row, log_type)
+    health = look(facts, alarm, before or first_look(now))
     tired = tired or (swept is not None and swept.vanished)
     off = None if row.paused else _clock_off(marks, now)
     total_off = stream.total_off_by if stream is not None else None
@@ -355,10 +378,16 @@ def _stream_status(
         state=state,
         needs_attention=state == "broken"
         or bool(parked or short or off or total_off or (failing and not row.paused))
-        or tired,
+        or tired
+        or health.alarm is AlarmState.ALARM,
+        facts=facts,
+        health=health,
+        alarm=alarm,
         added=from_us(row.added_us),
         last_success=_instant(stream.last_success_us if stream else None),
         last_event=_instant(stream.last_event_us if stream else None),
+        last_received=_instant(stream.received_us if stream else None),
+        rate=health.rate(facts.events, now),
         complete_through=complete_through(marks, slices),
         lag=_lag(marks, slices, now),
         poll=stream_settings(row).poll if damage(row) is None else _NO_POLL,
@@ -371,7 +400,7 @@ def _stream_status(
         failing=failing,
         sweep=sweep_of(slices),
         last_sweep=swept,
-        coverage=coverage(ledger, row.id, log_type),
+        coverage=_gaps(counts),
         waiting=_waiting(ledger, table_name(log_type)),
         events=stream.events if stream else 0,
         rejections=stream.rejections if stream else 0,
@@ -397,13 +426,17 @@ def _state(row: SourceRow, stream: StreamRow | None, waiting: Sequence[Slice]) -
         return "retrying" if isinstance(kind, type) and issubclass(kind, TransientError) else "broken"
     if stream is None or stream.marks.edge is None:
         return "new"
-    if any(map(_is_of_the_past, waiting)):
+    if any(map(is_of_the_past, waiting)):
         return "catching up"
     return "live" if stream.events or stream.repeats or stream.rejections else "empty"
 
 
 def coverage(ledger: Ledger, source_id: str, log_type: str) -> tuple[Gap, ...]:
     """Return what was last measured of a stream, by status."""
+    return _gaps(ledger.sweeps.coverage(source_id, log_type))
+
+
+def _gaps(counts: Sequence[Coverage]) -> tuple[Gap, ...]:
     return tuple(
         Gap(
             status=each.status,
@@ -412,7 +445,7 @@ def coverage(ledger: Ledger, source_id: str, log_type: str) -> tuple[Gap, ...]:
             in_lake=each.in_lake,
             measured=from_us(each.measured_us),
         )
-        for each in ledger.sweeps.coverage(source_id, log_type)
+        for each in counts
     )
 
 
@@ -422,12 +455,6 @@ def _clock_off(marks: Marks, now: datetime) -> timedelta | None:
     # The edge is the API's instant of the last look.
     set_back = marks.edge is not None and marks.edge - marks.offset > now + CLOCKS_APART
     return None if set_back else marks.offset
-
-
-def _too_long(stream: StreamRow | None, now: datetime) -> bool:
-    if stream is None or stream.last_success_us is None:
-        return True
-    return has_passed(_PATIENCE, since=from_us(stream.last_success_us), now=now)
 
 
 def _lag(marks: Marks, slices: Sequence[Slice], now: datetime) -> timedelta | None:

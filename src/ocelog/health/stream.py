@@ -14,8 +14,6 @@ from ocelog.health.settings import AlarmSettings
 from ocelog.times import CLOCKS_APART, has_passed, rfc3339
 from ocelog.units import about
 
-PATIENCE = timedelta(hours=1)
-"""What fails for longer without a success is broken, though it is tried again."""
 REJECTED_WITHIN = timedelta(days=1)
 """Records that did not fit are told of for so long after the last one came."""
 _READING = timedelta(minutes=15)
@@ -83,8 +81,8 @@ class Facts:
     paused: bool = False
     trouble: Trouble | None = None
     trouble_text: str = ""
-    trouble_for: timedelta = _NOTHING
-    """How long ago something last went well, or it was added."""
+    tired: bool = False
+    """Whether what is tried again has failed for too long."""
     polled: Seen | None = None
     """Up to here it was asked for news and all answers were read; None: never."""
     received: Seen | None = None
@@ -93,6 +91,8 @@ class Facts:
     """Time ranges of its past that are still to be read."""
     unreadable: int = 0
     """Time ranges that are parked, that have failed for long, or that the source showed less of than it counts."""
+    news_unreadable: int = 0
+    """Those of them that are parked or failing, and are of the last day."""
     vanished: str | None = None
     """What the sweep says, after which too many records were gone at once."""
     counts_equal: bool = False
@@ -108,11 +108,6 @@ class Facts:
         """What is told of them."""
         many = "1 time range" if self.unreadable == 1 else f"{self.unreadable} time ranges"
         return f"{many} cannot be read, or not completely. See: ocelog status"
-
-    @property
-    def tired(self) -> bool:
-        """Whether what is tried again has failed for too long."""
-        return self.trouble is Trouble.RETRYING and self.trouble_for >= PATIENCE
 
     @property
     def fresh(self) -> bool:
@@ -228,7 +223,7 @@ def _state(facts: Facts, settings: AlarmSettings, silence: timedelta) -> tuple[S
         return State.FORBIDDEN, facts.vanished
     if facts.polled is None:
         return State.CATCHING_UP, "It was not read yet."
-    if not facts.fresh and facts.unreadable:
+    if facts.news_unreadable:
         return State.BROKEN, facts.unreadable_text
     if not facts.fresh:
         return State.CATCHING_UP, f"What happened since {rfc3339(facts.polled.source)} was not read yet."

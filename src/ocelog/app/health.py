@@ -1,0 +1,114 @@
+"""The loop that looks at how every stream is, and has people told of what is wrong with one, and when it is over."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+
+from ocelog.app.loop import Work, log_failure
+from ocelog.app.status import stream_statuses
+from ocelog.errors import OcelogError
+from ocelog.health.telling import (
+    ErrorNotice,
+    ErrorType,
+    OpenError,
+    StreamName,
+    SystemErrors,
+    Turn,
+    left_behind,
+    notices,
+)
+from ocelog.ledger.ledger import Ledger
+
+_LOOK_EVERY = 60.0
+"""Seconds between two looks."""
+_SHARE = 50
+"""A look that took long is followed by a rest so many times as long: hundreds of streams must not keep a core busy."""
+log = structlog.get_logger()
+
+
+class LoggedErrors:
+    """Tells of system errors in the log. Fits SystemErrors."""
+
+    def raise_(self, notice: ErrorNotice) -> None:
+        """Log that a system error is there."""
+        log.error("system error", **_fields(notice), turn=notice.turn.value, reason=notice.text)
+
+    def resolve(self, notice: ErrorNotice) -> None:
+        """Log that a system error is over."""
+        log.info("system error is over", **_fields(notice), reason=notice.text)
+
+
+@dataclass(slots=True)
+class HealthLoop:
+    """Looks at every stream each minute, remembers how it is, and tells what is to be told."""
+
+    work: Work
+    errors: SystemErrors = field(default_factory=LoggedErrors)
+    """Who tells people."""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """Our clock."""
+    _look_at: float = float("-inf")
+
+    @property
+    def name(self) -> str:
+        """What the loop is called in the log."""
+        return "health"
+
+    def run_due(self, now: float) -> float:
+        """Begin to look at the streams if that is due."""
+        if now >= self._look_at and self.work.begin(self, self._look):
+            self._look_at = now + _LOOK_EVERY
+        return max(self._look_at, now + 1)
+
+    def finish(self) -> None:
+        """Look at the streams as a pull leaves them."""
+        self._look()
+
+    def _look(self) -> None:
+        began = time.monotonic()
+        look_at_streams(self.work.assembly.installation.ledger, self.errors, self.now())
+        took = time.monotonic() - began
+        self._look_at = max(self._look_at, self.work.monotonic() + _SHARE * took)
+
+
+def look_at_streams(ledger: Ledger, errors: SystemErrors, now: datetime) -> None:
+    """Look at every stream once, have `errors` tell what is to be told, and remember all that.
+
+    What was told is noted only afterwards: after a crash between the two it is told again, under the same key.
+    """
+    known = ledger.health.open_errors()
+    by_stream = defaultdict[tuple[str, str], dict[ErrorType, OpenError]](dict)
+    for error in known:
+        by_stream[error.stream.source_id, error.stream.log_type][error.type] = error
+    remembered, found = ledger.health.remembered(), stream_statuses(ledger, now)
+    told = list[ErrorNotice]()
+    for each in found:
+        name = StreamName(source=each.source, source_id=each.source_id, log_type=each.log_type)
+        told += notices(name, each.facts, each.health, each.alarm, by_stream[each.source_id, each.log_type])
+    told += left_behind(known, {(each.source_id, each.log_type) for each in found}, now)
+    for notice in told:
+        try:
+            _tell(ledger, errors, notice)
+        except OcelogError as error:
+            # It is told at the next look; the others are told now.
+            log_failure("not told", error, **_fields(notice))
+    looked = {(each.source_id, each.log_type): each.health for each in found}
+    ledger.health.remember({key: memory for key, memory in looked.items() if remembered.get(key) != memory})
+
+
+def _tell(ledger: Ledger, errors: SystemErrors, notice: ErrorNotice) -> None:
+    if notice.turn is Turn.RECOVERED:
+        errors.resolve(notice)
+        ledger.health.resolve(notice)
+    else:
+        errors.raise_(notice)
+        ledger.health.raise_(notice)
+
+
+def _fields(notice: ErrorNotice) -> dict[str, str]:
+    error = notice.error
+    return {"source": error.stream.source, "log_type": error.stream.log_type, "type": error.type.value}

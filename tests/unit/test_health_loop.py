@@ -1,0 +1,278 @@
+"""What people are told of streams as the ledger has them, look by look."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ocelog.app.health import HealthLoop, look_at_streams
+from ocelog.app.loop import Work
+from ocelog.app.sources import row_of
+from ocelog.app.status import StreamStatus, stream_statuses
+from ocelog.dispatch.threads import Stop
+from ocelog.errors import LedgerUnavailableError
+from ocelog.health.stream import AlarmState, State
+from ocelog.health.telling import ErrorNotice
+from ocelog.ledger.ledger import Ledger
+from ocelog.model import Origin, Slice, SliceState
+from ocelog.pull.ports import Coverage, Landing, Tally
+from ocelog.pull.sweep import Stage, Step
+from ocelog.sources.wiz.settings import from_mapping
+from ocelog.times import to_us
+
+START = datetime(2026, 8, 1, 12, tzinfo=UTC)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+ISSUES = "Wiz.Issues"
+KEY = ("prod", ISSUES)
+SETTINGS = from_mapping({"token_url": "cognito", "client_id": "x", "log_types": ["issues"]})
+
+
+@dataclass
+class Told:
+    """Tells nobody, and can fail."""
+
+    notices: list[str] = field(default_factory=list)
+    fails: bool = False
+
+    def raise_(self, notice: ErrorNotice) -> None:
+        if self.fails:
+            raise LedgerUnavailableError("busy")
+        self.notices.append(f"{notice.turn} {notice.error.type}")
+
+    def resolve(self, notice: ErrorNotice) -> None:
+        self.raise_(notice)
+
+
+class TimedLedger:
+    """A ledger with a source, on a clock that a test sets."""
+
+    def __init__(self, path: Path) -> None:
+        self.now, self.told = START, Told()
+        self.ledger = Ledger.open(f"sqlite:///{path / 'ledger.db'}", durable=False, now=lambda: self.now)
+        self.ledger.sources.add(replace(row_of("prod", SETTINGS, {}), added_us=to_us(START)))
+
+    def poll(self, *, event: bool = False, state: SliceState = SliceState.DRAINED) -> None:
+        """Ask for news, and read it to its end if `state` is drained."""
+        before = self.ledger.pulling.marks(*KEY)
+        live = Slice(
+            source_id="prod",
+            log_type=ISSUES,
+            origin=Origin.LIVE,
+            by="statusChangedAt",
+            since=before.edge or START,
+            until=self.now,
+        )
+        (planned,) = self.ledger.pulling.plan(
+            before, replace(before, edge=self.now, offset=timedelta(0)), [replace(live, state=state)]
+        )
+        if event:
+            now_us = to_us(self.now)
+            self.ledger.pulling.land(
+                Landing(
+                    claim=planned.claim,
+                    source_id="prod",
+                    log_type=ISSUES,
+                    to=planned,
+                    table="wiz_issues",
+                    part=None,
+                    page_min_us=None,
+                    page_max_us=None,
+                    loaded_through=0,
+                    loaded=(),
+                    tally=Tally(events=1, received_us=now_us, answered_us=now_us),
+                )
+            )
+
+    def look(self) -> list[str]:
+        """Return what was told by this look."""
+        self.told.notices.clear()
+        look_at_streams(self.ledger, self.told, self.now)
+        return list(self.told.notices)
+
+    def passes(self, length: timedelta) -> list[str]:
+        """Poll and look every five minutes, as nothing happens."""
+        end, told = self.now + length, list[str]()
+        while self.now < end:
+            self.now += 30 * MINUTE
+            self.poll()
+            told += self.look()
+        return told
+
+    @property
+    def status(self) -> StreamStatus:
+        (found,) = stream_statuses(self.ledger, self.now)
+        return found
+
+
+@pytest.fixture
+def timed(tmp_path: Path) -> Iterator[TimedLedger]:
+    made = TimedLedger(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def test_silence_is_told_once_and_status_says_the_same(timed: TimedLedger) -> None:
+    timed.poll(event=True)
+    assert timed.look() == []
+    assert timed.passes(23 * HOUR) == []
+    assert timed.passes(2 * HOUR) == ["opened SOURCE_NO_DATA"]
+    status = timed.status
+    assert (status.health.state, status.health.alarm, status.needs_attention) == (State.SILENT, AlarmState.ALARM, True)
+    assert status.health == timed.ledger.health.remembered()[KEY], "status and the loop have one function"
+    assert [error.type for error in timed.ledger.health.open_errors()] == ["SOURCE_NO_DATA"]
+    timed.now += 5 * MINUTE
+    timed.poll(event=True)
+    assert timed.look() == ["recovered SOURCE_NO_DATA"]
+    assert timed.ledger.health.open_errors() == []
+    assert timed.status.last_received == timed.now
+
+
+def test_a_look_is_remembered_across_processes_and_what_was_not_read_decides_nothing(timed: TimedLedger) -> None:
+    timed.poll(event=True)
+    timed.look()
+    timed.now += 3 * 24 * HOUR
+    assert timed.look() == [], "nobody has asked since"
+    assert timed.status.health.state is State.CATCHING_UP
+    timed.poll(state=SliceState.WAITING)
+    assert timed.look() == [], "what was asked is not read yet"
+    (waiting,) = timed.ledger.pulling.slices(states={SliceState.WAITING})
+    timed.ledger.pulling.move(waiting, replace(waiting, state=SliceState.DRAINED))
+    assert timed.look() == ["opened SOURCE_NO_DATA"]
+
+
+def test_what_could_not_be_told_is_told_at_the_next_look(timed: TimedLedger) -> None:
+    timed.poll(event=True)
+    timed.look()
+    timed.told.fails = True
+    assert timed.passes(25 * HOUR) == []
+    assert timed.ledger.health.open_errors() == []
+    timed.told.fails = False
+    assert timed.look() == ["opened SOURCE_NO_DATA"]
+    assert timed.look() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "state", "told"),
+    [
+        ("AccessRefusedError", "scope_missing", State.FORBIDDEN, "SOURCE_PERMISSIONS_CHECKS"),
+        ("AccessRefusedError", "secret_unreadable", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
+        ("AccessRefusedError", "web_page", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
+        ("ContractBrokenError", "contract_broken", State.BROKEN, "SOURCE_SCANNING_ERRORS"),
+        ("OcelogError", "unexpected", State.BROKEN, "SOURCE_LOG_PROCESSING_ERRORS"),
+        ("LakeDamagedError", "lake_damaged", State.BROKEN, "SOURCE_LOG_PROCESSING_ERRORS"),
+        ("SourceUnavailableError", "source_unavailable", State.HEALTHY, None),
+        ("LakeUnavailableError", "disk_full", State.HEALTHY, None),
+    ],
+)
+def test_each_trouble_has_its_own_state_and_its_own_error(
+    timed: TimedLedger, kind: str, code: str, state: State, told: str | None
+) -> None:
+    timed.poll(event=True)
+    timed.look()
+    timed.ledger.pulling.trouble(*KEY, kind=kind, code=code, text="why", at_us=to_us(timed.now))
+    assert timed.look() == ([f"opened {told}"] if told else [])
+    assert (timed.status.health.state, timed.status.health.why) == (state, "why")
+    timed.ledger.pulling.well(*KEY)
+    assert timed.look() == ([f"recovered {told}"] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("SourceUnavailableError", "SOURCE_SCANNING_ERRORS"),
+        ("LakeUnavailableError", "SOURCE_LOG_PROCESSING_ERRORS"),
+    ],
+)
+def test_what_fails_for_an_hour_is_broken(timed: TimedLedger, kind: str, told: str) -> None:
+    timed.poll(event=True)
+    timed.ledger.pulling.trouble(*KEY, kind=kind, code="x", text="why", at_us=to_us(timed.now))
+    timed.now += 59 * MINUTE
+    assert timed.look() == []
+    timed.now += MINUTE
+    assert timed.look() == [f"opened {told}"]
+
+
+def test_a_paused_or_removed_source_is_told_of_no_more(timed: TimedLedger) -> None:
+    timed.poll(event=True)
+    timed.look()
+    assert timed.passes(25 * HOUR) == ["opened SOURCE_NO_DATA"]
+    row = timed.ledger.sources.find("prod")
+    assert row is not None
+    timed.ledger.sources.save(replace(row, paused=True))
+    timed.now += 48 * HOUR
+    assert (timed.look(), timed.status.health.state) == ([], State.PAUSED)
+    timed.ledger.sources.remove("prod")
+    assert timed.look() == ["recovered SOURCE_NO_DATA"]
+
+
+def _swept(timed: TimedLedger) -> None:
+    before = timed.ledger.pulling.marks(*KEY)
+    timed.ledger.pulling.plan(before, replace(before, swept_at=timed.now, sweep_round=2), [])
+    sweep = timed.ledger.sweeps.newest(*KEY)
+    assert sweep is not None
+    done = replace(sweep, stage=Stage.DONE, complete=True, complete_us=to_us(timed.now), finished_us=to_us(timed.now))
+    timed.ledger.sweeps.step(sweep, Step(to=done))
+
+
+def _measured(timed: TimedLedger, at_source: int, in_lake: int) -> None:
+    count = Coverage(
+        status="OPEN",
+        at_source=at_source,
+        at_least=False,
+        in_lake=in_lake,
+        since_us=0,
+        measured_us=to_us(timed.now),
+    )
+    timed.ledger.sweeps.measured(*KEY, [count])
+
+
+@pytest.mark.parametrize(
+    ("at_source", "in_lake", "state"),
+    [(3, 3, State.QUIET), (4, 3, State.SILENT), (0, 0, State.SILENT)],
+    ids=["nothing is missing", "one is missing", "there is nothing at all"],
+)
+def test_equal_counts_after_a_sweep_make_a_stream_quiet(
+    timed: TimedLedger, at_source: int, in_lake: int, state: State
+) -> None:
+    timed.poll(event=True)
+    timed.look()
+    told = timed.passes(12 * HOUR)
+    _swept(timed)
+    _measured(timed, at_source, in_lake)
+    told += timed.passes(13 * HOUR)
+    assert timed.status.health.state is state
+    assert told == ([] if state is State.QUIET else ["opened SOURCE_NO_DATA"])
+    if state is State.QUIET:
+        assert timed.passes(72 * HOUR) == ["opened SOURCE_NO_DATA"], "what was counted days ago proves nothing"
+
+
+def test_a_source_may_have_its_own_alarm_and_one_that_is_damaged_is_on_as_by_default(timed: TimedLedger) -> None:
+    row = timed.ledger.sources.find("prod")
+    assert row is not None
+    timed.ledger.sources.save(replace(row, settings={**row.settings, "no_events": {"after": "1h"}}))
+    timed.poll(event=True)
+    timed.look()
+    assert timed.passes(2 * HOUR) == ["opened SOURCE_NO_DATA"]
+    for damaged in ({"after": "never"}, "x", {"quiet_hours": "22:00-07:00 Europe/Atlantis"}):
+        timed.ledger.sources.save(replace(row, settings={**row.settings, "no_events": damaged}))
+        assert timed.status.alarm.after == 24 * HOUR
+
+
+def test_the_loop_looks_each_minute_and_at_the_end_of_a_pull(timed: TimedLedger) -> None:
+    assembly: Any = SimpleNamespace(installation=SimpleNamespace(ledger=timed.ledger))
+    work = Work(assembly=assembly, stop=Stop(), monotonic=lambda: 0.0)
+    loop = HealthLoop(work, timed.told, lambda: timed.now)
+    assert loop.name == "health"
+    assert loop.run_due(0.0) >= 1.0
+    assert work.threads.join(timedelta(seconds=10))
+    assert KEY in timed.ledger.health.remembered()
+    assert loop.run_due(1.0) >= 60.0, "it rests"
+    timed.poll(event=True)
+    timed.now += HOUR
+    timed.poll()
+    loop.finish()
+    assert timed.ledger.health.remembered()[KEY].polled is not None
