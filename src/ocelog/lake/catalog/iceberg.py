@@ -16,7 +16,7 @@ from ocelog.lake.storage.disk import make_directory
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
     from pyiceberg.schema import Schema
-    from pyiceberg.table import Table
+    from pyiceberg.table import Table, Transaction
     from pyiceberg.transforms import Transform
     from pyiceberg.types import IcebergType
 
@@ -89,10 +89,16 @@ def open_table(
         loaded = catalog.load_table((NAMESPACE, name))
     except NoSuchTableError:
         catalog.create_namespace_if_not_exists(NAMESPACE)
-        _create(catalog, home, table, schema, name)
-        loaded = catalog.load_table((NAMESPACE, name))
+        loaded = _create(catalog, home, table, schema, name)
     check_partitions(loaded, table)
     return loaded
+
+
+def change(loaded: "Table") -> "Transaction":
+    """Begin a change of `loaded`; nothing is there before it is committed."""
+    from ocelog.lake.catalog.changing import Change
+
+    return Change(loaded)
 
 
 def check_partitions(loaded: "Table", table: str) -> None:
@@ -106,7 +112,7 @@ def check_partitions(loaded: "Table", table: str) -> None:
         )
 
 
-def _create(catalog: "SqlCatalog", home: Path, table: str, schema: pa.Schema, named: str) -> None:
+def _create(catalog: "SqlCatalog", home: Path, table: str, schema: pa.Schema, named: str) -> "Table":
     from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
     from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, PartitionSpec
     from pyiceberg.schema import assign_fresh_schema_ids
@@ -114,7 +120,7 @@ def _create(catalog: "SqlCatalog", home: Path, table: str, schema: pa.Schema, na
     columns = assign_fresh_schema_ids(_pyarrow_to_schema_without_ids(optional(schema)))
     name, transform = _partition(traits_of(schema).partition)
     cut = PartitionField(columns.find_field("p_event_time").field_id, PARTITION_FIELD_ID_START, transform, name)
-    catalog.create_table(
+    return catalog.create_table(
         (NAMESPACE, named),
         schema=columns,
         location=str(table_location(home, table)),

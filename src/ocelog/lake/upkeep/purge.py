@@ -69,8 +69,7 @@ def _delete(
     """Rewrite the files that hold rows for which `is_gone` is true; those that are damaged stay, if `tolerant`."""
     with translated(table), opened_catalog(home) as catalog:
         loaded = catalog.load_table((NAMESPACE, named or table))
-        transaction = loaded.transaction()
-        files = DataFiles(table, transaction.table_metadata)
+        files = DataFiles(table, loaded.metadata)
         old: list[DataFile] = []
         deleted = 0
         try:

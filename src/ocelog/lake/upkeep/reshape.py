@@ -11,7 +11,7 @@ import pyarrow as pa
 from ocelog.errors import HomeError, LakeUnavailableError
 from ocelog.lake.catalog.conform import conform
 from ocelog.lake.catalog.file_io import local_path
-from ocelog.lake.catalog.iceberg import check_partitions, file_schema, opened_catalog
+from ocelog.lake.catalog.iceberg import change, check_partitions, file_schema, opened_catalog
 from ocelog.lake.catalog.state import NAMESPACE, TableFile, TableStates
 from ocelog.lake.read.scan import opened
 from ocelog.lake.storage.faults import translated
@@ -131,7 +131,7 @@ def _reshape_file(
         if not old:
             raise LakeUnavailableError(f"{table}: another program committed first; nothing was changed. Run it again.")
         # The table lacks the new columns if nothing was published since the upgrade.
-        files = DataFiles(table, evolve(loaded, loaded.transaction(), schema), max_column_chunks=_COLUMN_CHUNKS)
+        files = DataFiles(table, evolve(loaded, change(loaded), schema), max_column_chunks=_COLUMN_CHUNKS)
         columns = file_schema(files.metadata.schema())
         # Counted first: a file in which nothing fits is not written at all.
         rows, values = 0, Counter[str]()

@@ -15,6 +15,7 @@ from ocelog.lake.catalog.iceberg import (
     MERGE_COUNT,
     PROPERTIES,
     SNAPSHOT_AGE,
+    change,
     file_schema,
     open_table,
     opened_catalog,
@@ -52,7 +53,7 @@ def append(home: Path, table: str, schema: pa.Schema, parts: Sequence[Part], *, 
     with translated(table), opened_catalog(home) as catalog:
         loaded = open_table(catalog, home, table, schema)
         _check_mark(loaded, table, parts, ledger_id)
-        files = DataFiles(table, evolve(loaded, loaded.transaction(), schema, paths))
+        files = DataFiles(table, evolve(loaded, change(loaded), schema, paths))
         try:
             for chunk in map(by_event_time, _chunks(paths, files.schema)):
                 files.append(chunk)
@@ -86,8 +87,7 @@ def evolve(
 ) -> "TableMetadata":
     """Add the columns that the log schema or a part has and the table lacks; return the metadata that has them.
 
-    Nothing is ever taken away. A transaction makes its metadata anew each time that it is asked: twice the cost of a
-    commit, unless it is asked only if there is something new.
+    Nothing is ever taken away.
     """
     metadata = loaded.metadata
     for wanted in (optional(schema), *{str(s): s for s in map(pq.read_schema, paths)}.values()):
@@ -146,7 +146,7 @@ def commit(
 
     for left in reversed(range(_TRIES)):
         loaded = catalog.load_table((NAMESPACE, named or files.table))
-        transaction = loaded.transaction()
+        transaction = change(loaded)
         producer = None
         try:
             producer = stage(loaded, transaction)
