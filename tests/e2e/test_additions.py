@@ -400,9 +400,9 @@ def test_log_types_and_fields_leave_the_tests_green_after_make_golden(copy: Copy
     change(schema, f"\nversion: {version}\n", f"\nversion: {int(version) + 1}\n")
     schema.write_text(schema.read_text().rstrip("\n") + FIELDS)
     change(wiz / "issues.graphql", "    nodes {\n      id\n", "    nodes {\n      id reopenedAt hasCodeRemediation\n")
-    change(wiz / "streams.py", "*_LATER_OF_ISSUES,\n            ),", '*_LATER_OF_ISSUES, "reopenedAt"),')
+    change(wiz / "streams.py", '"validatedAsExploitable",\n            ),', '"validatedAsExploitable", "reopenedAt"),')
     change(
-        wiz / "streams.py", "(frozenset(_LATER_OF_ISSUES),)", '(frozenset(_LATER_OF_ISSUES), frozenset({"reopenedAt"}))'
+        wiz / "streams.py", '({"validatedAsExploitable"}))', '({"validatedAsExploitable"}), frozenset({"reopenedAt"}))'
     )
     change(wiz / "streams.py", 'frozenset({"url",', 'frozenset({"url", "hasCodeRemediation",')
     copy.golden()
