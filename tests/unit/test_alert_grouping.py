@@ -11,6 +11,7 @@ from ocelog.alert.grouping import Group, Grouping, Joined, Joining, alert_id, jo
 MINUTE = 60_000_000
 HOUR = timedelta(hours=1)
 T0 = 1_780_000_000_000_000
+MATCH = Joining(row_id="1", dedup="d", event_us=T0)
 
 
 def play(grouping: Grouping, matches: list[tuple[int, int, str | None]]) -> list[Joined]:
@@ -27,7 +28,18 @@ def test_a_window_does_not_slide() -> None:
     found = play(Grouping(rule="r", period=HOUR), [(0, 0, None), (59, 59, None), (60, 60, None), (119, 0, None)])
     assert [each.opens for each in found] == [True, False, True, False]
     assert [each.tells for each in found] == [True, False, True, False]
-    assert [each.alert for each in found] == [alert_id("r", "d", window) for window in (1, 1, 2, 2)]
+    windows = [T0 // 1_000_000 + second for second in (0, 0, 3600, 3600)]
+    assert [each.alert for each in found] == [alert_id("r", "d", window) for window in windows]
+
+
+def test_a_window_never_has_the_number_of_one_before() -> None:
+    # Opened twice in a second, and by a clock that was set back.
+    opened = [join(Grouping(rule="r", period=timedelta(0)), Group(window=7, opened_us=0), MATCH, now) for now in (1, 0)]
+    assert [each.group.window for each in opened] == [8, 8]
+    # Forgotten meanwhile.
+    first = join(Grouping(rule="r", period=HOUR), Group(), MATCH, T0)
+    later = join(Grouping(rule="r", period=HOUR), Group(), MATCH, T0 + 60 * MINUTE)
+    assert first.group.window < later.group.window
 
 
 def test_a_clock_that_was_set_back_mutes_nothing() -> None:

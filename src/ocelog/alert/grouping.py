@@ -43,7 +43,7 @@ class Group:
     """How far one group has come: its newest window, and what is told of that."""
 
     window: int = 0
-    """How many windows were opened."""
+    """Number of the newest: greater than all before, also than those of a group that was forgotten meanwhile."""
     opened_us: int = 0
     """When the newest was, by our clock."""
     matches: int = 0
@@ -104,7 +104,7 @@ def join(grouping: Grouping, group: Group, match: Joining, now_us: int) -> Joine
     """Return where `match` goes, which is not in the group yet."""
     opens = not is_open(group, grouping.period, now_us)
     if opens:
-        group = Group(window=group.window + 1, opened_us=now_us)
+        group = Group(window=max(group.window + 1, now_us // 1_000_000), opened_us=now_us)
     told = group.told
     kept = group.kept
     if not told:
