@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import select, update
 
 from ocelog.ledger import tables
+from ocelog.ledger.alerts import AlertLedger
 from ocelog.ledger.database.clocks import our_clock
 from ocelog.ledger.database.copying import copy_database, fill_database
 from ocelog.ledger.database.open import open_database, open_reading
@@ -51,6 +52,7 @@ class Ledger:
         self.lake = PartLedger(database, self.id, now_us)
         self.losses = LossLedger(database, now_us)
         self.rules = RuleLedger(database, now_us)
+        self.alerts = AlertLedger(database, now_us)
 
     @classmethod
     def open(

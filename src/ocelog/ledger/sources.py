@@ -22,10 +22,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from ocelog.alert.changes import resolve
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import claims, counters, sweeps
+from ocelog.ledger.rows import alert_changes, claims, counters, sweeps
 from ocelog.model import SourceRow
 
 _s = tables.sources.c
@@ -71,7 +72,7 @@ class SourceLedger:
             return [_row_of(row) for row in tx.execute(found).mappings()]
 
     def remove(self, source_id: str) -> None:
-        """Take a source out of work. Its streams, slices and marks stay; its secrets go."""
+        """Take a source out of work: its secrets go, its alerts are resolved; its streams, slices and marks stay."""
         with self._database.write() as tx:
             gone = (
                 update(tables.sources)
@@ -80,6 +81,8 @@ class SourceLedger:
             )
             tx.execute(gone)
             tx.execute(delete(tables.secrets).where(tables.secrets.c.source_id == source_id))
+            open_ids = alert_changes.open_ids(tx, tables.alerts.c.source_id == source_id)
+            alert_changes.change(tx, open_ids, resolve("its source was removed"), self._now_us())
 
     def purge(self, source_id: str) -> None:
         """Delete all that the ledger knows of a source, once its part files are gone: which they were is forgotten too.
@@ -94,6 +97,7 @@ class SourceLedger:
             tx.execute(delete(tables.slices).where(tables.slices.c.source_id == source_id))
             sweeps.purge(tx, source_id)
             claims.purge(tx, source_id)
+            alert_changes.purge(tx, source_id)
             known = (tables.parts, tables.rejection_keys, tables.given_up, tables.health, tables.system_errors)
             for table in (*known, tables.secrets, tables.streams):
                 tx.execute(delete(table).where(table.c.source_id == source_id))

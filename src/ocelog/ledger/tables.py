@@ -372,6 +372,9 @@ alerts = Table(
     Column("close_reason", Text),
     Index("ix_alerts_record", "record_id"),
     Index("ix_alerts_updated", "updated_us"),
+    Index("ix_alerts_opened", "opened_us", "id"),
+    Index("ix_alerts_status", "status", "severity"),
+    Index("ix_alerts_ended", "ended_us"),
     Index("ix_alerts_rule", "rule_id", "status"),
     Index("ix_alerts_source", "source_id"),
 )

@@ -15,7 +15,9 @@ from ocelog.model import Severity
 
 _a = tables.alerts.c
 _NAMES = tuple(found.name for found in fields(Alert))
-_TEXTS = frozenset({"title", "description", "runbook", "reference", "rule_name", "link", "assignee", "source_label"})
+_TEXTS = frozenset(
+    {"title", "description", "runbook", "reference", "rule_name", "dedup", "link", "assignee", "source_label"}
+)
 
 
 def alert_of(row: RowMapping) -> Alert:

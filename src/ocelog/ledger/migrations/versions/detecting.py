@@ -108,9 +108,12 @@ def upgrade() -> None:
         sa.Column("close_reason", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_alerts"),
     )
+    op.create_index("ix_alerts_ended", "alerts", ["ended_us"])
+    op.create_index("ix_alerts_opened", "alerts", ["opened_us", "id"])
     op.create_index("ix_alerts_record", "alerts", ["record_id"])
     op.create_index("ix_alerts_rule", "alerts", ["rule_id", "status"])
     op.create_index("ix_alerts_source", "alerts", ["source_id"])
+    op.create_index("ix_alerts_status", "alerts", ["status", "severity"])
     op.create_index("ix_alerts_updated", "alerts", ["updated_us"])
     op.create_table(
         "alert_events",

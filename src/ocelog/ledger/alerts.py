@@ -1,0 +1,327 @@
+"""Alerts as people work with them: the ledger as whoever lists, changes, suppresses and forgets them uses it."""
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Select,
+    Table,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from ocelog.alert.alert import ENDED, Alert, TimelineEntry
+from ocelog.alert.changes import Act, resolve
+from ocelog.alert.listing import AlertDetails, AlertFilter, Attempt, Waiting
+from ocelog.alert.notice import Happened
+from ocelog.alert.suppressing import Suppression
+from ocelog.ledger import tables
+from ocelog.ledger.database.dialects import bounded
+from ocelog.ledger.database.transactions import Database
+from ocelog.ledger.rows import alert_changes
+from ocelog.ledger.rows import alerts as rows
+from ocelog.model import Severity
+
+MATCH_KEYS_KEPT = timedelta(days=30)
+"""How long it is known which matches have landed: what is judged again later asks the lake."""
+COUNTS_KEPT = timedelta(days=1)
+"""How long a window that is over, and what a rule opened in an hour, are kept."""
+SUPPRESSIONS_KEPT = timedelta(days=90)
+"""How long a suppression that is over is still listed."""
+_AT_ONCE = 500
+"""Rows that one transaction deletes: others write between two of them."""
+_US = timedelta(microseconds=1)
+_a = tables.alerts.c
+_e = tables.alert_events.c
+_s = tables.suppressions.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """How much was too old, and is deleted."""
+
+    alerts: int
+    groups: int
+    limits: int
+    match_keys: int
+    suppressions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAlerts:
+    """How many alerts somebody has to look at."""
+
+    told: Mapping[Severity, int]
+    """Those that people were to hear of, by severity."""
+    untold: int
+    """Others: below a threshold, suppressed, or known from the start."""
+
+
+class AlertLedger:
+    """The alerts, and what people do with them."""
+
+    def __init__(self, database: Database, now_us: Callable[[], int]) -> None:
+        self._database = database
+        self._now_us = now_us
+
+    def listed(self, wanted: AlertFilter, *, limit: int, after: tuple[int, str] | None = None) -> list[Alert]:
+        """Return alerts, the newest first; `after` is `opened_us` and `id` of the last of the page before."""
+        found = select(tables.alerts).where(*_filter(wanted)).order_by(_a.opened_us.desc(), _a.id.desc())
+        if after is not None:
+            opened_us, alert_id = after
+            found = found.where(or_(_a.opened_us < opened_us, and_(_a.opened_us == opened_us, _a.id < alert_id)))
+        with self._database.read() as tx:
+            return [rows.alert_of(row) for row in tx.execute(found.limit(limit)).mappings()]
+
+    def count(self, wanted: AlertFilter) -> int:
+        """Return how many alerts are as wanted."""
+        with self._database.read() as tx:
+            return tx.execute(select(func.count()).select_from(tables.alerts).where(*_filter(wanted))).scalar_one()
+
+    def open(self) -> OpenAlerts:
+        """Return how many alerts are not over."""
+        with self._database.read() as tx:
+            counted = (
+                select(_a.severity, _heard(), func.count())
+                .where(_a.status.not_in([each.value for each in ENDED]))
+                .group_by(_a.severity, _heard())
+            )
+            told, untold = dict[Severity, int](), 0
+            for severity, heard, count in tx.execute(counted):
+                if heard:
+                    told[Severity(severity)] = count
+                else:
+                    untold += count
+        return OpenAlerts(told=told, untold=untold)
+
+    def ids(self, prefix: str, *, limit: int) -> list[str]:
+        """Return ids that begin with `prefix`, some hexadecimal digits."""
+        with self._database.read() as tx:
+            # In every collation digits come before letters.
+            like = (_a.id >= prefix, _a.id < f"{prefix}g")
+            return list(tx.execute(select(_a.id).where(*like).order_by(_a.id).limit(limit)).scalars())
+
+    def details(self, alert_id: str) -> AlertDetails | None:
+        """Return an alert with its timeline and what came of telling it; None: there is none (any more)."""
+        with self._database.read() as tx:
+            alert = rows.of_ids(tx, [alert_id]).get(alert_id)
+            if alert is None:
+                return None
+            events = select(tables.alert_events).where(_e.alert_id == alert_id).order_by(_e.id)
+            deliveries, outbox = tables.deliveries, tables.outbox
+            attempts = _with_channel(deliveries).where(deliveries.c.alert_id == alert_id).order_by(deliveries.c.id)
+            waiting = _with_channel(outbox).where(outbox.c.alert_id == alert_id).order_by(outbox.c.id)
+            return AlertDetails(
+                alert=alert,
+                timeline=[_entry_of(row) for row in tx.execute(events).mappings()],
+                attempts=[_attempt_of(row) for row in tx.execute(attempts).mappings()],
+                waiting=[_waiting_of(row) for row in tx.execute(waiting).mappings()],
+            )
+
+    def timeline(self, *, limit: int, after: int = 0) -> list[tuple[int, TimelineEntry]]:
+        """Return entries of all timelines, each with its number, behind the number `after`."""
+        with self._database.read() as tx:
+            found = select(tables.alert_events).where(_e.id > after).order_by(_e.id).limit(limit)
+            return [(row["id"], _entry_of(row)) for row in tx.execute(found).mappings()]
+
+    def change(self, ids: Collection[str], act: Act) -> list[tuple[Alert, bool]]:
+        """Change alerts: all of them, or none if that raises. Return each as it is now, and whether it changed.
+
+        Channels that were told of an alert hear of it. Raises ConfigError if an alert is gone.
+        """
+        with self._database.write() as tx:
+            return alert_changes.change(tx, ids, act, self._now_us())
+
+    def resend(self, ids: Collection[str], act: Act, channels: Mapping[str, Sequence[str]]) -> list[tuple[Alert, bool]]:
+        """Tell of alerts once more, each through its `channels` (ids of them), as `change`."""
+        with self._database.write() as tx:
+            now_us = self._now_us()
+            changed = alert_changes.change(tx, ids, act, now_us)
+            for alert, _ in changed:
+                to = channels[alert.id]
+                again = alert_changes.tellings_of(alert.id, to, Happened.RESENT, "", now_us)
+                rows.add_tellings(tx, again, now_us)
+            return changed
+
+    def told_channels(self, alert_id: str) -> list[str]:
+        """Return the ids of the channels that were told of an alert, or are about to be."""
+        with self._database.read() as tx:
+            return alert_changes.told_channels(tx, [alert_id]).get(alert_id, [])
+
+    def end_rules(self, rule_ids: Collection[str], why: str) -> int:
+        """Resolve the alerts of rules that live with a record: nothing else would any more. Return how many.
+
+        For rules that were disabled, removed or renamed.
+        """
+        with self._database.write() as tx:
+            ids = alert_changes.open_ids(tx, and_(_a.rule_id.in_(list(rule_ids)), _a.record_id.is_not(None)))
+            return len(alert_changes.change(tx, ids, resolve(why), self._now_us()))
+
+    def suppress(self, suppression: Suppression) -> None:
+        """Add a suppression."""
+        with self._database.write() as tx:
+            tx.execute(insert(tables.suppressions).values(_suppression_columns(suppression)))
+
+    def suppressions(self, *, over: bool = False) -> list[Suppression]:
+        """Return the suppressions, by when they begin; those that are over only if asked for."""
+        with self._database.read() as tx:
+            found = select(tables.suppressions).order_by(_s.since_us, _s.id)
+            if not over:
+                found = found.where(_s.until_us > self._now_us())
+            return [_suppression_of(row) for row in tx.execute(found).mappings()]
+
+    def end_suppression(self, suppression_id: str) -> bool:
+        """End a suppression now; False: it is over already."""
+        with self._database.write() as tx:
+            now_us = self._now_us()
+            this = (_s.id == suppression_id, _s.until_us > now_us)
+            return tx.execute(update(tables.suppressions).where(*this).values(until_us=now_us)).rowcount == 1
+
+    def forget(self, *, ended_before_us: int, now_us: int) -> Forgotten:
+        """Delete what is too old, some of it at a time: alerts that ended before an instant, and all counts.
+
+        `now_us` is an instant by which it is known to be old: not a clock that may be wrong.
+        """
+
+        def before(kept: timedelta) -> int:
+            return now_us - kept // _US
+
+        groups = tables.alert_groups.c
+        limits, match_keys = tables.alert_limits.c, tables.match_keys.c
+        return Forgotten(
+            alerts=self._forget_alerts(ended_before_us),
+            groups=self._delete(tables.alert_groups, groups.opened_us + groups.lasts_us < before(COUNTS_KEPT)),
+            limits=self._delete(tables.alert_limits, limits.hour_us < before(COUNTS_KEPT)),
+            match_keys=self._delete(tables.match_keys, match_keys.matched_us < before(MATCH_KEYS_KEPT)),
+            suppressions=self._delete(tables.suppressions, _s.until_us < before(SUPPRESSIONS_KEPT)),
+        )
+
+    def _forget_alerts(self, ended_before_us: int) -> int:
+        count = 0
+        while True:
+            with self._database.write() as tx:
+                old = and_(_a.status.in_([each.value for each in ENDED]), _a.ended_us < ended_before_us)
+                ids = tx.execute(select(_a.id).where(old).order_by(_a.ended_us).limit(_AT_ONCE).with_for_update())
+                found = list(ids.scalars())
+                rows.forget(tx, found)
+            count += len(found)
+            if len(found) < _AT_ONCE:
+                return count
+
+    def _delete(self, table: Table, old: ColumnElement[bool]) -> int:
+        keys = list(table.primary_key.columns)
+        count = 0
+        while True:
+            some = select(*keys).where(old).limit(_AT_ONCE)
+            with self._database.write() as tx:
+                gone = tx.execute(delete(table).where(tuple_(*keys).in_(some))).rowcount
+            count += gone
+            if gone < _AT_ONCE:
+                return count
+
+
+def _heard() -> ColumnElement[bool]:
+    """Hold for what people were to hear of, or have taken notice of."""
+    return or_(_a.told, _a.acknowledged_us.is_not(None))
+
+
+def _filter(wanted: AlertFilter) -> list[ColumnElement[bool]]:
+    found = list[ColumnElement[bool]]()
+    for column, values in (
+        (_a.status, wanted.statuses),
+        (_a.severity, wanted.severities),
+        (_a.type, wanted.types),
+        (_a.source_id, wanted.source_ids),
+    ):
+        if values:
+            found.append(column.in_(sorted(str(each) for each in values)))
+    for column, value in ((_a.log_type, wanted.log_type), (_a.record_id, wanted.record_id)):
+        if value is not None:
+            found.append(column == value)
+    if wanted.rule is not None:
+        found.append(_like(_a.rule_id, wanted.rule))
+    if wanted.assignee is not None:
+        found.append(_a.assignee == wanted.assignee if wanted.assignee else _a.assignee.is_(None))
+    if wanted.since_us is not None:
+        found.append(_a.opened_us >= wanted.since_us)
+    if wanted.text is not None:
+        texts = (_a.title, _a.description, _a.dedup, _a.rule_id, _a.rule_name)
+        found.append(or_(*(column.icontains(wanted.text, autoescape=True) for column in texts)))
+    if not wanted.untold:
+        found.append(_heard())
+    return found
+
+
+def _like(column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
+    escaped = re.sub(r"([\\\\%_])", r"\\\1", pattern).replace("*", "%")
+    return column.ilike(escaped, escape="\\")
+
+
+def _with_channel(table: Table) -> Select[Any]:
+    """Select rows with the name of their channel, or its id if that was removed."""
+    channels = tables.channels.c
+    name = func.coalesce(channels.name, table.c.channel_id).label("channel")
+    return select(table, name).outerjoin(tables.channels, channels.id == table.c.channel_id)
+
+
+def _entry_of(row: RowMapping) -> TimelineEntry:
+    return TimelineEntry(
+        alert_id=row["alert_id"], at_us=row["at_us"], who=row["who"], what=row["what"], detail=row["detail"]
+    )
+
+
+def _attempt_of(row: RowMapping) -> Attempt:
+    return Attempt(
+        at_us=row["at_us"],
+        channel=row["channel"],
+        happened=row["happened"],
+        delivered=row["delivered"],
+        final=row["final"],
+        answer=row["answer"],
+    )
+
+
+def _waiting_of(row: RowMapping) -> Waiting:
+    return Waiting(
+        channel=row["channel"],
+        happened=row["happened"],
+        due_us=row["due_us"],
+        tries=row["tries"],
+    )
+
+
+def _suppression_columns(suppression: Suppression) -> dict[str, Any]:
+    return {
+        "id": suppression.id,
+        "rule_id": bounded(suppression.rule),
+        "fields": {name: list(map(bounded, values)) for name, values in suppression.fields.items()},
+        "owner": bounded(suppression.owner),
+        "reason": bounded(suppression.reason),
+        "since_us": suppression.since_us,
+        "until_us": suppression.until_us,
+        "added_us": suppression.added_us,
+    }
+
+
+def _suppression_of(row: RowMapping) -> Suppression:
+    return Suppression(
+        id=row["id"],
+        rule=row["rule_id"],
+        fields={name: tuple(values) for name, values in row["fields"].items()},
+        owner=row["owner"],
+        reason=row["reason"],
+        since_us=row["since_us"],
+        until_us=row["until_us"],
+        added_us=row["added_us"],
+    )

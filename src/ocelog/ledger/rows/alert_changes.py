@@ -1,0 +1,85 @@
+"""What changes of alerts have in common, whoever makes them: a person, or the end of a rule or a source."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from sqlalchemy import ColumnElement, Connection, delete, select, union
+
+from ocelog.alert.alert import ENDED, Alert, Telling
+from ocelog.alert.changes import Act
+from ocelog.alert.grouping import group_key
+from ocelog.alert.notice import Happened
+from ocelog.errors import ConfigError, LedgerUnavailableError
+from ocelog.ledger import tables
+from ocelog.ledger.database.batches import batches
+from ocelog.ledger.rows import alerts
+
+_a = tables.alerts.c
+
+
+def change(tx: Connection, ids: Collection[str], act: Act, now_us: int) -> list[tuple[Alert, bool]]:
+    """Change alerts, and tell the channels that were told of them. Return each as it is now, and whether it changed.
+
+    They are held in the order of their ids: two that change the same ones take turns. Raises ConfigError if one is
+    gone; then, or if `act` raises, the transaction must not be committed.
+    """
+    found = alerts.of_ids(tx, ids, hold=True)
+    gone = sorted(set(ids) - set(found))
+    if gone:
+        raise ConfigError(f"There is no alert {gone[0]} any more. See: ocelog alerts list")
+    changes = {key: act(alert, now_us) for key, alert in found.items()}
+    channels = told_channels(tx, [key for key, each in changes.items() if each is not None and each.happened])
+    tellings = list[Telling]()
+    for made in filter(None, changes.values()):
+        if not alerts.save(tx, made.alert):
+            raise LedgerUnavailableError(f"The alert {made.alert.id} changed at just that moment: try again.")
+        if made.happened is not None:
+            tellings += tellings_of(made.alert.id, channels.get(made.alert.id, ()), made.happened, made.note, now_us)
+    alerts.add_to_timeline(tx, (made.entry for made in changes.values() if made is not None))
+    alerts.add_tellings(tx, tellings, now_us)
+    return [(found[key] if made is None else made.alert, made is not None) for key, made in changes.items()]
+
+
+def tellings_of(
+    alert_id: str, channels: Iterable[str], happened: Happened, note: str, now_us: int
+) -> Sequence[Telling]:
+    """Return what is to be told now of one alert, through each channel."""
+    return [
+        Telling(alert_id=alert_id, channel_id=channel, happened=happened, note=note, due_us=now_us)
+        for channel in channels
+    ]
+
+
+def told_channels(tx: Connection, ids: Collection[str]) -> dict[str, list[str]]:
+    """Return which channels were told of alerts, or are about to be, by the alert's id; not those that are removed."""
+    found = dict[str, list[str]]()
+    there = select(tables.channels.c.id)
+    for some in batches(sorted(ids)):
+        told = union(
+            *(
+                select(table.c.alert_id, table.c.channel_id).where(
+                    table.c.alert_id.in_(some), table.c.channel_id.in_(there)
+                )
+                for table in (tables.deliveries, tables.outbox)
+            )
+        )
+        for alert_id, channel_id in tx.execute(told.order_by("alert_id", "channel_id")):
+            found.setdefault(alert_id, []).append(channel_id)
+    return found
+
+
+def open_ids(tx: Connection, which: ColumnElement[bool]) -> list[str]:
+    """Return the ids of the alerts that are `which` and not over."""
+    open_ = _a.status.not_in([each.value for each in ENDED])
+    return list(tx.execute(select(_a.id).where(which, open_).order_by(_a.id)).scalars())
+
+
+def purge(tx: Connection, source_id: str) -> None:
+    """Delete the alerts of a source with all that belongs to them, which matches it has, and what was not judged."""
+    found = tx.execute(select(_a.id, _a.rule_id, _a.dedup).where(_a.source_id == source_id).with_for_update()).all()
+    alerts.forget(tx, [each.id for each in found])
+    # Another source's match would join an alert that is gone, of which nobody would hear.
+    groups = tables.alert_groups
+    for keys in batches(sorted({group_key(each.rule_id, each.dedup) for each in found})):
+        tx.execute(delete(groups).where(groups.c.group_key.in_(keys)))
+    for table in (tables.match_keys, tables.unjudged):
+        tx.execute(delete(table).where(table.c.source_id == source_id))

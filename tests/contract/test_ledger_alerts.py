@@ -1,0 +1,278 @@
+"""Alerts are listed, changed by people, kept quiet and forgotten; whatever happens to them is on their timeline."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from sqlalchemy import func, insert, select
+
+from bookkeeping.alerts import DAY_US, HOUR_US, NOW_US, alert_of, channel, opened, told
+from bookkeeping.crashes import crash_everywhere
+from bookkeeping.races import at_once
+from bookkeeping.records import Clock, source_row
+from ocelog.alert import changes
+from ocelog.alert.alert import Alert
+from ocelog.alert.changes import CloseReason
+from ocelog.alert.grouping import group_key
+from ocelog.alert.listing import AlertFilter
+from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.alert.suppressing import Suppression
+from ocelog.errors import ConfigError
+from ocelog.ledger import tables
+from ocelog.ledger.ledger import Ledger
+from ocelog.model import Severity
+from ocelog.times import from_us
+
+
+def found(ledger: Ledger, **wanted: object) -> list[int]:
+    listed = ledger.alerts.listed(AlertFilter(**wanted), limit=100)  # type: ignore[arg-type] # tests name fields
+    assert ledger.alerts.count(AlertFilter(**wanted)) == len(listed)  # type: ignore[arg-type] # tests name fields
+    return [int(each.id, 16) for each in listed]
+
+
+def now(ledger: Ledger, alert: Alert) -> Alert:
+    details = ledger.alerts.details(alert.id)
+    assert details is not None
+    return details.alert
+
+
+def timeline(ledger: Ledger, alert: Alert) -> list[tuple[str, str, str]]:
+    details = ledger.alerts.details(alert.id)
+    assert details is not None
+    return [(each.who, each.what, each.detail) for each in details.timeline]
+
+
+def rows(ledger: Ledger, table: str) -> int:
+    with ledger._database.read() as tx:
+        return tx.execute(select(func.count()).select_from(tables.metadata.tables[table])).scalar_one()
+
+
+def test_alerts_are_found_by_what_a_person_knows_of_them(ledger: Ledger) -> None:
+    opened(
+        ledger,
+        alert_of(1, severity=Severity.LOW, title="100% of _it_ is Öffentlich"),
+        alert_of(2, type=AlertType.SYSTEM_ERROR, rule_id="SOURCE_NO_DATA", log_type=None),
+        alert_of(3, status=AlertStatus.CLOSED, ended_us=NOW_US, assignee="ann"),
+        alert_of(4, source_id="other", record_id="i-7", status=AlertStatus.TRIAGED),
+        alert_of(5, told=False),
+        alert_of(6, told=False, acknowledged_us=NOW_US),
+    )
+    assert found(ledger) == [6, 4, 3, 2, 1]
+    assert found(ledger, untold=True) == [6, 5, 4, 3, 2, 1]
+    assert found(ledger, statuses=frozenset({AlertStatus.OPEN, AlertStatus.TRIAGED})) == [6, 4, 2, 1]
+    assert found(ledger, severities=frozenset({Severity.LOW})) == [1]
+    assert found(ledger, types=frozenset({AlertType.SYSTEM_ERROR})) == [2]
+    assert found(ledger, rule="wiz.*.public") == [6, 4, 3, 1]
+    assert found(ledger, rule="SOURCE_NO_DATA") == [2]
+    assert found(ledger, rule="SOURCE?NO?DATA") == []
+    assert found(ledger, source_ids=frozenset({"other"})) == [4]
+    assert found(ledger, log_type="Wiz.Issues", record_id="i-7") == [4]
+    assert found(ledger, assignee="ann") == [3]
+    assert found(ledger, assignee="") == [6, 4, 2, 1]
+    assert found(ledger, since_us=alert_of(4).opened_us) == [6, 4]
+    assert found(ledger, text="100% of _IT_") == [1]
+    assert found(ledger, text="bucket-4") == [4]
+    assert found(ledger, text="%") == [1]
+
+
+def test_pages_of_alerts_hold_each_once(ledger: Ledger) -> None:
+    same = alert_of(1).opened_us
+    opened(ledger, *(alert_of(n, opened_us=same if n < 5 else same + n) for n in range(1, 9)))
+    seen, after = list[str](), None
+    while page := ledger.alerts.listed(AlertFilter(), limit=3, after=after):
+        seen += [each.id for each in page]
+        after = (page[-1].opened_us, page[-1].id)
+    assert [int(each, 16) for each in seen] == [8, 7, 6, 5, 4, 3, 2, 1]
+
+
+def test_an_alert_is_named_by_how_its_id_begins(ledger: Ledger) -> None:
+    one, other = replace(alert_of(1), id="abc" + "0" * 29), replace(alert_of(2), id="abf" + "9" * 29)
+    opened(ledger, one, other)
+    assert ledger.alerts.ids("abc", limit=2) == [one.id]
+    assert ledger.alerts.ids("ab", limit=5) == [one.id, other.id]
+    assert ledger.alerts.ids("ab", limit=1) == [one.id]
+    assert ledger.alerts.ids(other.id, limit=5) == [other.id]
+    assert ledger.alerts.ids("b", limit=5) == []
+
+
+def test_a_change_is_on_the_timeline_and_told_to_those_who_were_told(ledger: Ledger) -> None:
+    first, second, gone = channel(ledger, "first"), channel(ledger, "second"), "id-removed"
+    alert, quiet = alert_of(1), alert_of(2)
+    opened(ledger, alert, told=[first, gone])
+    opened(ledger, quiet)
+    with ledger._database.write() as tx:
+        attempt = {"outbox_id": 9, "alert_id": alert.id, "happened": "opened", "at_us": 1, "answer": "200"}
+        values = {"channel_id": second, "delivered": True, "final": True, "merged": 1}
+        tx.execute(insert(tables.deliveries).values(attempt | values))
+    act = changes.close(CloseReason.BENIGN, "planned", who="ann")
+    assert [changed for _, changed in ledger.alerts.change([alert.id, quiet.id], act)] == [True, True]
+    assert timeline(ledger, alert) == [("ocelog", "opened", ""), ("ann", "closed", "benign: planned")]
+    assert told(ledger, alert.id)[2:] == [
+        (first, "closed", "by ann: benign: planned"),
+        (second, "closed", "by ann: benign: planned"),
+    ]
+    assert told(ledger, quiet.id) == []
+    assert now(ledger, alert).status is AlertStatus.CLOSED
+    assert [changed for _, changed in ledger.alerts.change([alert.id], changes.close(CloseReason.BENIGN, who="b"))] == [
+        False
+    ]
+    assert len(timeline(ledger, alert)) == 2
+
+
+def test_a_change_happens_whole_or_not_at_all(ledger: Ledger) -> None:
+    opened(ledger, alert_of(1), alert_of(2), told=[channel(ledger, "first")])
+    ids = [alert_of(1).id, alert_of(2).id]
+    assert crash_everywhere(ledger, lambda: ledger.alerts.change(ids, changes.triage(who="ann"))) > 4
+
+
+def test_of_several_alerts_all_change_or_none(ledger: Ledger) -> None:
+    opened(ledger, alert_of(1), alert_of(2, status=AlertStatus.RESOLVED, ended_us=NOW_US))
+    with pytest.raises(ConfigError, match="reopen"):
+        ledger.alerts.change([alert_of(1).id, alert_of(2).id], changes.triage(who="ann"))
+    with pytest.raises(ConfigError, match="any more"):
+        ledger.alerts.change([alert_of(1).id, alert_of(3).id], changes.triage(who="ann"))
+    assert now(ledger, alert_of(1)).status is AlertStatus.OPEN
+
+
+def test_changes_at_the_same_time_take_turns(ledger: Ledger, other: Ledger) -> None:
+    opened(ledger, alert_of(1), alert_of(2))
+    ids = [alert_of(1).id, alert_of(2).id]
+    calls = list[Callable[[], object]]()
+    for n, (at, order) in enumerate([(ledger, ids), (other, ids[::-1])] * 5):
+        calls.append(partial(at.alerts.change, order, changes.comment(f"no. {n}", who="ann")))
+    outcomes = at_once(calls)
+    assert all(isinstance(each, list) for each in outcomes), outcomes
+    for alert in (alert_of(1), alert_of(2)):
+        assert sorted(detail for _, what, detail in timeline(ledger, alert) if what == "comment") == [
+            f"no. {n}" for n in range(10)
+        ]
+        assert now(ledger, alert).revision == 11
+
+
+def test_an_alert_is_told_again_if_a_person_wants_that(ledger: Ledger) -> None:
+    to, other = channel(ledger, "first"), channel(ledger, "second")
+    opened(ledger, alert_of(1, told=False), told=[to, other])
+    name = alert_of(1).id
+    assert ledger.alerts.told_channels(name) == [to, other]
+    ledger.alerts.resend([name], changes.resend("first", who="ann"), {name: [to]})
+    assert told(ledger, name) == [(to, "opened", ""), (other, "opened", ""), (to, "resent", "")]
+    assert timeline(ledger, alert_of(1))[-1] == ("ann", "resent", "first")
+    assert now(ledger, alert_of(1)).told
+    details = ledger.alerts.details(name)
+    assert details is not None
+    assert [each.channel for each in details.waiting] == ["first", "second", "first"]
+
+
+def test_open_alerts_are_counted_by_severity(ledger: Ledger) -> None:
+    low = Severity.LOW
+    opened(ledger, alert_of(1), alert_of(2, severity=low), alert_of(3, severity=low, status=AlertStatus.TRIAGED))
+    opened(ledger, alert_of(4, told=False), alert_of(5, severity=low, status=AlertStatus.RESOLVED, ended_us=1))
+    counted = ledger.alerts.open()
+    assert (counted.told, counted.untold) == ({Severity.HIGH: 1, low: 2}, 1)
+
+
+def test_a_source_that_is_removed_ends_its_alerts(ledger: Ledger) -> None:
+    ledger.sources.add(source_row("acme"))
+    to = channel(ledger, "first")
+    opened(ledger, alert_of(1), alert_of(2, source_id="other"), told=[to])
+    opened(ledger, alert_of(3, status=AlertStatus.CLOSED, ended_us=1, close_reason="benign"))
+    crash_everywhere(ledger, lambda: ledger.sources.remove("acme"))
+    assert now(ledger, alert_of(1)).status is AlertStatus.RESOLVED
+    assert timeline(ledger, alert_of(1))[-1] == ("ocelog", "resolved", "its source was removed")
+    assert told(ledger, alert_of(1).id)[-1] == (to, "resolved", "by ocelog: its source was removed")
+    assert now(ledger, alert_of(2)).status is AlertStatus.OPEN
+    assert now(ledger, alert_of(3)).status is AlertStatus.CLOSED
+
+
+def test_a_rule_that_is_off_ends_its_alerts_of_records(ledger: Ledger) -> None:
+    opened(ledger, alert_of(1, record_id="i-1"), alert_of(2), alert_of(3, record_id="i-1", rule_id="another"))
+    assert ledger.alerts.end_rules(["Wiz.Issue.Public", "gone"], "its rule was disabled") == 1
+    assert [now(ledger, alert_of(n)).status for n in (1, 2, 3)] == ["RESOLVED", "OPEN", "OPEN"]
+
+
+def test_a_purge_leaves_nothing_of_a_source(ledger: Ledger) -> None:
+    ledger.sources.add(source_row("acme"))
+    to = channel(ledger, "first")
+    opened(ledger, alert_of(1, context={"secret": "x"}), alert_of(2, source_id="other"), told=[to])
+    ledger.alerts.change([alert_of(1).id], changes.comment("seen", who="ann"))
+    with ledger._database.write() as tx:
+        for number, source_id in enumerate(("acme", "other"), 1):
+            alert = alert_of(number)
+            attempt = {"outbox_id": number, "alert_id": alert.id, "happened": "opened", "at_us": 1, "answer": "200"}
+            values = {"channel_id": to, "delivered": True, "final": True, "merged": 1}
+            tx.execute(insert(tables.deliveries).values(attempt | values))
+            match = {"match_id": f"m{number}", "source_id": source_id, "matched_us": 1}
+            tx.execute(insert(tables.match_keys).values(match))
+            passed = {"table_name": "wiz_issues", "rule_id": "r", "source_id": source_id, "first_row_id": "1"}
+            span = {"first_us": 1, "last_us": 1, "rows": 1, "reason": "slow", "noted_us": 1}
+            tx.execute(insert(tables.unjudged).values(passed | span))
+            key = group_key(alert.rule_id, alert.dedup)
+            group = {"group_key": key, "rule_id": alert.rule_id, "revision": 1, "window": 1, "opened_us": 1}
+            tx.execute(
+                insert(tables.alert_groups).values(group | {"lasts_us": 1, "matches": 1, "told": True, "kept": []})
+            )
+    crash_everywhere(ledger, lambda: ledger.sources.purge("acme"))
+    assert ledger.alerts.details(alert_of(1).id) is None
+    assert ledger.alerts.details(alert_of(2).id) is not None
+    for table in ("alerts", "alert_events", "outbox", "deliveries", "match_keys", "unjudged", "alert_groups"):
+        assert rows(ledger, table) == 1, table
+
+
+def test_alerts_are_forgotten_once_they_ended_long_ago(ledger: Ledger) -> None:
+    to = channel(ledger, "first")
+    ended = {"status": AlertStatus.CLOSED, "ended_us": NOW_US - 10}
+    opened(ledger, *(alert_of(n, **ended) for n in range(1, 4)), told=[to])
+    opened(ledger, alert_of(4, status=AlertStatus.RESOLVED, ended_us=NOW_US), alert_of(5), told=[to])
+    done = ledger.alerts.forget(ended_before_us=NOW_US, now_us=NOW_US)
+    assert done.alerts == 3
+    assert found(ledger) == [5, 4]
+    assert rows(ledger, "alert_events") == rows(ledger, "outbox") == 2
+    # One that was reopened is open, however old its end was.
+    ledger.alerts.change([alert_of(4).id], changes.reopen(who="ann"))
+    assert ledger.alerts.forget(ended_before_us=2 * NOW_US, now_us=NOW_US).alerts == 0
+
+
+def test_counts_are_forgotten_once_nothing_can_meet_them(ledger: Ledger) -> None:
+    days = 30
+    with ledger._database.write() as tx:
+        for n in range(1, 1201):
+            key = {"match_id": f"m{n}", "source_id": "s", "matched_us": NOW_US - days * DAY_US - (n < 1101)}
+            tx.execute(insert(tables.match_keys).values(key))
+        for number, opened_us in enumerate((NOW_US - DAY_US - 2 * HOUR_US - 1, NOW_US - DAY_US - 2 * HOUR_US)):
+            group = {"group_key": str(number), "rule_id": "r", "revision": 1, "window": 1, "opened_us": opened_us}
+            more = {"lasts_us": 2 * HOUR_US, "matches": 1, "told": True, "kept": []}
+            tx.execute(insert(tables.alert_groups).values(group | more))
+            hour = {"rule_id": "r", "hour_us": NOW_US - DAY_US - 1 + number, "alerts": 1, "revision": 1}
+            tx.execute(insert(tables.alert_limits).values(hour))
+    for number in range(2):
+        ledger.alerts.suppress(suppression(str(number), until_us=NOW_US - 90 * DAY_US - 1 + number))
+    done = ledger.alerts.forget(ended_before_us=0, now_us=NOW_US)
+    assert (done.match_keys, done.groups, done.limits, done.suppressions) == (1100, 1, 1, 1)
+    assert rows(ledger, "match_keys") == 100
+    assert rows(ledger, "alert_groups") == rows(ledger, "alert_limits") == rows(ledger, "suppressions") == 1
+
+
+def suppression(name: str, **more: object) -> Suppression:
+    values = {"rule": None, "owner": "ann", "reason": "known", "since_us": 1, "until_us": NOW_US + 1, "added_us": 1}
+    return Suppression(id=name, **values | more)  # type: ignore[arg-type] # tests name fields
+
+
+def test_a_suppression_lasts_until_its_end_or_until_it_is_ended(ledger: Ledger, clock: Clock) -> None:
+    whole = suppression("whole", rule="r*", fields={"severity": ("LOW", "INFO")}, since_us=NOW_US)
+    ledger.alerts.suppress(whole)
+    ledger.alerts.suppress(suppression("over", until_us=NOW_US))
+    assert ledger.alerts.suppressions() == [whole]
+    assert [each.id for each in ledger.alerts.suppressions(over=True)] == ["over", "whole"]
+    assert not ledger.alerts.end_suppression("over")
+    assert not ledger.alerts.end_suppression("none")
+    assert ledger.alerts.end_suppression("whole")
+    assert ledger.alerts.suppressions() == []
+    clock.now = from_us(NOW_US - 1)
+    assert [each.until_us for each in ledger.alerts.suppressions()] == [NOW_US, NOW_US]
+
+
+def test_hostile_texts_are_kept_as_far_as_both_databases_can(ledger: Ledger) -> None:
+    opened(ledger, alert_of(1, dedup="a\x00b", title="\ud800", context={"x\x00": "\udfff"}))
+    ledger.alerts.change([alert_of(1).id], changes.assign("a\x00", who="\x00"))
+    assert now(ledger, alert_of(1)).dedup == "a\ufffdb"
