@@ -192,6 +192,10 @@ def test_editing_keeps_what_is_not_named(ocelog: Ocelog, tenant: Simulated) -> N
         (["--page-size", "0"], "from 1 to 500 records, not 0."),
         (["--poll", "0"], "--poll: invalid duration '0'"),
         (["--poll", "0s"], "--poll 0s: choose something from 1s to 1d."),
+        (["--no-events-after", "10m"], "--no-events-after: '10m' is not between 15m and 30d."),
+        (["--no-events-after", "audti=6h"], "There is no log type"),
+        (["--no-events-repeat", "often"], "--no-events-repeat: invalid duration 'often'"),
+        (["--no-events-quiet-hours", "22:00-07:00 Europe/Berlim"], "did you mean 'Europe/Berlin'?"),
         (["--project", " "], "give --no-project"),
         ([], "No change was given"),
     ],
@@ -212,6 +216,31 @@ def test_an_edit_to_what_cannot_be_says_what_can(
         main(["source", "edit", "prod", *arguments])
     assert ended.value.code == 2
     assert says in capsys.readouterr().err
+
+
+def test_the_no_events_alarm_is_set_for_all_log_types_or_for_one(ocelog: Ocelog, tenant: Simulated) -> None:
+    ocelog.add(tenant, "prod", "--no-events-after", "6h", "--no-events-after", "audit=off")
+
+    def shown() -> dict[str, dict[str, object]]:
+        found: dict[str, dict[str, object]] = ocelog("source", "show", "prod", "--json").json["no_events"]
+        return found
+
+    assert {name: each["after"] for name, each in shown().items()} == {
+        "Wiz.Audit": "off",
+        "Wiz.Issues": "6h",
+        "Wiz.VulnerabilityFinding": "6h",
+    }
+    quiet = ["--no-events-quiet-hours", "22:00-07:00 Europe/Berlin", "--no-events-even-if-quiet"]
+    ocelog("source", "edit", "prod", "--no-events-repeat", "issues=1d", *quiet)
+    assert shown()["Wiz.Issues"] == {
+        "after": "6h",
+        "repeat": "1d",
+        "quiet_hours": "22:00-07:00 Europe/Berlin",
+        "even_if_quiet": True,
+    }
+    ocelog("source", "edit", "prod", "--no-events-after", "audit=default", "--no-events-after", "default")
+    assert {each["after"] for each in shown().values()} == {"1d"}
+    assert shown()["Wiz.Audit"]["repeat"] == "off"
 
 
 def test_an_edit_that_would_break_the_source_changes_nothing(ocelog: Ocelog, tenant: Simulated) -> None:

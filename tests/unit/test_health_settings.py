@@ -5,7 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ocelog.errors import ConfigError
-from ocelog.health.settings import AlarmSettings, read_after, read_alarm, read_quiet_hours, read_repeat, written
+from ocelog.health.settings import (
+    AlarmSettings,
+    changed,
+    read_after,
+    read_alarm,
+    read_quiet_hours,
+    read_repeat,
+    written,
+)
 
 HOUR = timedelta(hours=1)
 
@@ -25,6 +33,15 @@ def test_a_log_type_may_differ_from_its_source() -> None:
     assert (audit.after, issues.after, other.after) == (None, 6 * HOUR, 6 * HOUR)
     assert (issues.repeat, issues.even_if_quiet, other.repeat) == (24 * HOUR, True, None)
     assert audit.quiet_hours == issues.quiet_hours == read_quiet_hours("22:00-07:00 Asia/Seoul")
+
+
+def test_a_change_leaves_what_it_does_not_name_and_a_default_is_not_kept() -> None:
+    kept = changed({}, {None: {"after": "6h", "repeat": "1d"}, "Wiz.Audit": {"after": "off"}})
+    assert kept == {"after": "6h", "repeat": "1d", "log_types": {"Wiz.Audit": {"after": "off"}}}
+    kept = changed(kept, {None: {"after": None, "even_if_quiet": True}})
+    assert kept == {"repeat": "1d", "even_if_quiet": True, "log_types": {"Wiz.Audit": {"after": "off"}}}
+    assert changed(kept, {"Wiz.Audit": {"after": None}}) == {"repeat": "1d", "even_if_quiet": True}
+    assert changed({"log_types": "damaged"}, {None: {"after": "1h"}}) == {"after": "1h"}
 
 
 @pytest.mark.parametrize("text", ["14m", "31d", "0s", "6 hours", "", "-1h"])

@@ -7,7 +7,9 @@ from typing import Any
 from ocelog.app import sources
 from ocelog.app.source_settings import source_settings
 from ocelog.app.sources import GivenSecret, product_of, products
+from ocelog.app.stream_health import NO_EVENTS
 from ocelog.errors import ConfigError, SourceUnavailableError
+from ocelog.health.settings import changed
 from ocelog.installation.opening import Installation
 from ocelog.model import SourceRow
 from ocelog.product import Product, SourceSettings
@@ -27,6 +29,8 @@ class SourceChange:
     log_types: Sequence[str] | None = None
     streams: Mapping[str, Any] = field(default_factory=dict)
     """How its streams are read: `backfill`, `poll`, and so on, as they are kept."""
+    no_events: Mapping[str | None, Mapping[str, object]] = field(default_factory=dict)
+    """How its no-events alarms are set, as they are kept, by log type; None: for all of them."""
     secret: GivenSecret | None = None
     check: bool = True
     """Ask the tenant for a little of everything before anything is kept."""
@@ -38,6 +42,13 @@ class SourceChange:
         """Whether something else is reached or read, which deserves a check."""
         reaching = {each.name for product in products().values() for each in product.options if each.reaches}
         return self.log_types is not None or not reaching.isdisjoint(self.own)
+
+    def kept(self, before: SourceRow | None) -> dict[str, Any]:
+        """Return what is kept beside the product's settings, in the place of what `before` has."""
+        if not self.no_events:
+            return dict(self.streams)
+        kept = None if before is None else before.settings.get(NO_EVENTS)
+        return {**self.streams, NO_EVENTS: changed(kept if isinstance(kept, Mapping) else {}, self.no_events)}
 
     def settings(self, product: Product, before: SourceSettings | None) -> SourceSettings:
         """Return `before`, or the defaults, with what is wanted. Raises ConfigError."""
@@ -86,7 +97,7 @@ def free_name(installation: Installation, name: str) -> str:
 
 def described(installation: Installation, product: Product, name: str, change: SourceChange) -> SourceRow:
     """Return the source that would be added. Raises ConfigError if it may not be."""
-    row = sources.row_of(free_name(installation, name), change.settings(product, None), change.streams)
+    row = sources.row_of(free_name(installation, name), change.settings(product, None), change.kept(None))
     sources.resumes(installation, row)
     if not change.anyway:
         sources.refuse_twin(installation, row)
@@ -113,7 +124,8 @@ def prove(
 
 def edit(installation: Installation, before: SourceRow, change: SourceChange, listener: Listener) -> Edited:
     """Change a source; a running service notices. Nothing is changed if it raises ConfigError or what `prove` does."""
-    row = sources.edited(before, change.settings(product_of(before), source_settings(before)), change.streams)
+    settings = change.settings(product_of(before), source_settings(before))
+    row = sources.edited(before, settings, change.kept(before))
     sources.refuse_other_tenant(installation, before, row)
     if change.reaches_anew and not change.anyway:
         sources.refuse_twin(installation, row)

@@ -7,7 +7,9 @@ import typer
 
 from ocelog.app import source_changes, sources
 from ocelog.app.source_settings import damage, source_settings, stream_settings
+from ocelog.app.stream_health import alarm_settings
 from ocelog.cli import completion, health, purging, show, source_change
+from ocelog.health.settings import AFTER, EVEN_IF_QUIET, QUIET_HOURS, REPEAT, written
 from ocelog.installation.opening import opened
 from ocelog.model import SourceRow
 from ocelog.pull.ports import HealthState
@@ -54,6 +56,7 @@ def show_(name: Name, *, json: Json = False) -> None:
         "sweep": streams.sweep,
         "sweep_every": write_duration(streams.sweep_every),
         "poll": write_duration(streams.poll),
+        "no_events": {log_type: _alarm(row, log_type) for log_type in settings.log_types},
     }
     if json:
         show.as_json(found)
@@ -109,6 +112,16 @@ def remove(
             show.paragraph(
                 f"Removed {row.name!r}; its rows stay. If you add it again by that name, it goes on where it stopped."
             )
+
+
+def _alarm(row: SourceRow, log_type: str) -> dict[str, Any]:
+    alarm = alarm_settings(row, log_type)
+    return {
+        AFTER: written(alarm.after),
+        REPEAT: written(alarm.repeat),
+        QUIET_HOURS: written(alarm.quiet_hours),
+        EVEN_IF_QUIET: alarm.even_if_quiet,
+    }
 
 
 def _set_paused(name: str, *, paused: bool) -> None:

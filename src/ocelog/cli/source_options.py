@@ -10,13 +10,23 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from ocelog.app.log_types import short_names
+from ocelog.app.log_types import log_types, short_names
 from ocelog.app.source_changes import SourceChange
 from ocelog.app.source_settings import BACKFILL, POLL, SWEEP_EVERY
 from ocelog.app.sources import GivenSecret, products
 from ocelog.cli import completion
 from ocelog.cli.secret_input import given_secret
 from ocelog.errors import ConfigError
+from ocelog.health.settings import (
+    AFTER,
+    EVEN_IF_QUIET,
+    QUIET_HOURS,
+    REPEAT,
+    read_after,
+    read_quiet_hours,
+    read_repeat,
+    written,
+)
 from ocelog.product import Option
 from ocelog.units import duration, write_duration
 
@@ -74,6 +84,34 @@ class SourceOptions:
     poll: Annotated[
         str | None, typer.Option("--poll", metavar="5m", help=f"How often to request new records. Default: {POLL}.")
     ] = None
+    no_events_after: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--no-events-after",
+            metavar="24h|off",
+            help="Raise an alarm if no event has come for so long, 15m to 30d. Default: 24h. For one log type: "
+            "audit=6h, and audit=default to undo that.",
+        ),
+    ] = None
+    no_events_repeat: Annotated[
+        list[str] | None,
+        typer.Option("--no-events-repeat", metavar="6h|off", help="Tell of it again as often. Default: off."),
+    ] = None
+    no_events_quiet_hours: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--no-events-quiet-hours",
+            metavar="HOURS",
+            help="Tell of it only after these hours: '22:00-07:00 Europe/Berlin', or off.",
+        ),
+    ] = None
+    no_events_even_if_quiet: Annotated[
+        bool | None,
+        typer.Option(
+            "--no-events-even-if-quiet/--no-events-unless-quiet",
+            help="Whether to raise it also if a sweep has shown that nothing is missing. Default: no.",
+        ),
+    ] = None
     no_check: Annotated[bool, typer.Option("--no-check", help="Save without checking that it works.")] = False
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Save even if another source reads the same tenant with this client id.")
@@ -103,6 +141,7 @@ class SourceOptions:
             },
             log_types=self.log_type,
             streams=self._streams(),
+            no_events=self._no_events(),
             secret=secret,
             check=not self.no_check,
             anyway=self.anyway,
@@ -117,6 +156,28 @@ class SourceOptions:
             "poll": None if self.poll is None else _written_poll(self.poll),
         }
         return {name: value for name, value in chosen.items() if value is not None}
+
+    def _no_events(self) -> dict[str | None, dict[str, object]]:
+        """Return what was chosen about the no-events alarms, by log type; None: for all. Raises ConfigError."""
+        found = dict[str | None, dict[str, object]]()
+        for name, option, given, read in (
+            (AFTER, "--no-events-after", self.no_events_after, read_after),
+            (REPEAT, "--no-events-repeat", self.no_events_repeat, read_repeat),
+            (QUIET_HOURS, "--no-events-quiet-hours", self.no_events_quiet_hours, read_quiet_hours),
+        ):
+            for text in given or ():
+                first, equals, rest = text.partition("=")
+                value = (rest if equals else first).strip()
+                try:
+                    which = list[str | None](log_types([first.strip()])) if equals else [None]
+                    kept = None if value == "default" else written(read(value))
+                except ConfigError as error:
+                    raise ConfigError(f"{option}: {error}") from error
+                for log_type in which:
+                    found.setdefault(log_type, {})[name] = kept
+        if self.no_events_even_if_quiet is not None:
+            found.setdefault(None, {})[EVEN_IF_QUIET] = self.no_events_even_if_quiet
+        return found
 
 
 def with_options(

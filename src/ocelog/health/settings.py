@@ -14,6 +14,7 @@ from ocelog.units import duration, write_duration
 SHORTEST, LONGEST = timedelta(minutes=15), timedelta(days=30)
 AFTER, REPEAT, QUIET_HOURS, EVEN_IF_QUIET = "after", "repeat", "quiet_hours", "even_if_quiet"
 """What the settings are called where they are kept."""
+_LOG_TYPES = "log_types"
 _OFF = "off"
 
 
@@ -65,7 +66,7 @@ def read_alarm(kept: Mapping[str, object], log_type: str) -> AlarmSettings:
     `kept` has settings for every log type, and under `log_types` those that differ for one.
     """
     chosen = dict(kept)
-    apart = chosen.pop("log_types", None)
+    apart = chosen.pop(_LOG_TYPES, None)
     own = apart.get(log_type) if isinstance(apart, Mapping) else None
     if isinstance(own, Mapping):
         chosen |= own
@@ -77,6 +78,24 @@ def read_alarm(kept: Mapping[str, object], log_type: str) -> AlarmSettings:
     if QUIET_HOURS in chosen:
         found = replace(found, quiet_hours=read_quiet_hours(str(chosen[QUIET_HOURS])))
     return replace(found, even_if_quiet=bool(chosen.get(EVEN_IF_QUIET, False)))
+
+
+def changed(kept: Mapping[str, object], changes: Mapping[str | None, Mapping[str, object]]) -> dict[str, object]:
+    """Return what a source keeps with `changes`, by log type (None: for all); a value of None is the default again."""
+    found = {name: value for name, value in kept.items() if name != _LOG_TYPES}
+    apart = kept.get(_LOG_TYPES)
+    own: dict[str, dict[str, object]] = {}
+    if isinstance(apart, Mapping):
+        own = {name: dict(value) for name, value in apart.items() if isinstance(value, Mapping)}
+    for log_type, values in changes.items():
+        (found if log_type is None else own.setdefault(log_type, {})).update(values)
+    found = {name: value for name, value in found.items() if value is not None}
+    kept_apart = {
+        log_type: {name: value for name, value in values.items() if value is not None}
+        for log_type, values in own.items()
+    }
+    kept_apart = {log_type: values for log_type, values in kept_apart.items() if values}
+    return {**found, _LOG_TYPES: kept_apart} if kept_apart else found
 
 
 def read_after(text: str) -> timedelta | None:
