@@ -167,11 +167,18 @@ def test_status_looks_at_the_lake(ocelog: Ocelog, tmp_path: Path) -> None:
 
 def test_sql_shows_what_status_shows(ocelog: Ocelog) -> None:
     told = {each["log_type"]: each for each in ocelog("status", "--json").json["streams"]}
-    found = ocelog("query", "SELECT log_type, state, needs_attention, events, last_event FROM streams ORDER BY 1").lines
+    health = "health, health_why, no_events_alarm, silent_seconds, last_received"
+    found = ocelog(
+        "query",
+        f"SELECT log_type, state, needs_attention, events, last_event, {health} FROM streams ORDER BY 1",  # noqa: S608 - names of columns
+    ).lines
     assert [row["log_type"] for row in found] == sorted(told)
     for row in found:
         shown = told[row["log_type"]]
         assert (row["state"], row["needs_attention"]) == (shown["state"], shown["needs_attention"])
+        for name in ("health", "health_why", "no_events_alarm", "silent_seconds"):
+            assert row[name] == shown[name], name
+        assert (row["last_received"] or "")[:19] == (shown["last_received"] or "")[:19]
         assert (row["events"], (row["last_event"] or "")[:19]) == (shown["events"], (shown["last_event"] or "")[:19])
     joined = "SELECT s.source, count(*) AS rows FROM wiz_audit w JOIN streams s ON s.source_id = w.p_source_id"
     (counted,) = ocelog("query", f"{joined} WHERE s.log_type = 'Wiz.Audit' GROUP BY ALL").lines

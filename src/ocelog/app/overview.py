@@ -18,6 +18,7 @@ from ocelog.app.status import (
     unpublished,
 )
 from ocelog.errors import HomeError
+from ocelog.health.telling import OpenError
 from ocelog.installation import home as homes
 from ocelog.installation.home_lock import Holder
 from ocelog.installation.opening import Installation, read_key
@@ -64,6 +65,8 @@ class Overview:
     sandbox: str
     """How SQL is kept in on this kernel."""
     disk_free: int
+    system_errors: Sequence[OpenError]
+    """What people were told of that is not over."""
 
     @property
     def disk_is_short(self) -> bool:
@@ -109,6 +112,7 @@ def overview(
         key=_key_trouble(installation, running=who is not None),
         sandbox=str(offered()),
         disk_free=homes.free_bytes(home),
+        system_errors=[each for each in ledger.health.open_errors() if source_id in (None, each.stream.source_id)],
     )
 
 

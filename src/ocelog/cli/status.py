@@ -11,14 +11,17 @@ import typer
 from ocelog.app.overview import Overview, overview
 from ocelog.app.status import StreamStatus, Unpublished
 from ocelog.cli import completion, show
+from ocelog.health.stream import AlarmState, State
 from ocelog.installation.home_lock import Holder
 from ocelog.installation.opening import opened
 from ocelog.model import Slice, SliceState
 from ocelog.pull.sweep import Sweep
 from ocelog.times import from_us
-from ocelog.units import about, duration, write_instant, write_size
+from ocelog.units import about, duration, write_duration, write_instant, write_size
 
 _COMPLETE = ("live", "empty")
+_SAYS_MORE = frozenset({State.SILENT, State.QUIET, State.FORBIDDEN})
+"""States of health that say more of a stream than how far it is read."""
 _OTHERWISE = {
     "new": "not read yet",
     "catching up": "catching up",
@@ -39,10 +42,11 @@ def command(
 ) -> None:
     """Show the status of every stream: exit 0 if all is well, 1 if something needs attention.
 
-    That is a stream that is refused, a time range that has failed for an hour, is parked or is short, totals that are
-    unreliable, records that vanished all at once, data older than --max-lag, a service that hangs, a table that is not
-    published, a loop that fails or is behind, a clock that is off, damaged settings, a damaged key or lake, lost rows,
-    or little disk. Rejections are shown, and leave it 0: they are kept whole, and nothing waits for them.
+    That is a stream that is refused, or silent for longer than its alarm allows, a time range that has failed for an
+    hour, is parked or is short, totals that are unreliable, records that vanished all at once, data older than
+    --max-lag, a service that hangs, a table that is not published, a loop that fails or is behind, a clock that is off,
+    damaged settings, a damaged key or lake, lost rows, or little disk. Rejections are shown, and leave it 0: they are
+    kept whole, and nothing waits for them.
     """
     with opened(reading=True) as installation:
         source = None
@@ -147,7 +151,7 @@ def _row(each: StreamStatus) -> dict[str, Any]:
     return {
         "source": each.source,
         "log type": each.log_type,
-        "state": each.state,
+        "state": each.health.state.value if each.health.state in _SAYS_MORE else each.state,
         "complete through": through,
         "lag": None if each.lag is None else about(each.lag),
     }
@@ -157,6 +161,11 @@ def _details(each: StreamStatus) -> dict[str, Any]:
     return {
         "stream": f"{each.source} {each.log_type}",
         "state": each.state,
+        "health": f"{each.health.state} since {write_instant(each.health.since)}",
+        **({"why": each.health.why} if each.health.why else {}),
+        "no-events alarm": _alarm(each),
+        "last received": write_instant(each.last_received),
+        **({} if each.rate is None else {"events per hour": f"{each.rate:,.1f}"}),
         "last success": write_instant(each.last_success),
         "last event": write_instant(each.last_event),
         "complete through": write_instant(each.complete_through),
@@ -171,10 +180,21 @@ def _details(each: StreamStatus) -> dict[str, Any]:
     }
 
 
+def _alarm(each: StreamStatus) -> str:
+    """Say how the no-events alarm is and what it is set to."""
+    settings = each.alarm
+    if settings.after is None:
+        return "off"
+    again = f", again every {write_duration(settings.repeat)}" if settings.repeat else ""
+    hours = f", not within {settings.quiet_hours}" if settings.quiet_hours else ""
+    return f"{each.health.alarm}, after {write_duration(settings.after)}{again}{hours}"
+
+
 def _only_waits(each: StreamStatus) -> bool:
     """Whether all that a stream of a running service needs attention for is tried again, without a person."""
     vanished = each.last_sweep is not None and each.last_sweep.vanished
     others = each.resume or each.short or each.clock_off or each.total_off_by or vanished
+    others = others or each.health.alarm is AlarmState.ALARM
     return each.state != "broken" and not others
 
 
@@ -224,6 +244,12 @@ def _remarks(each: StreamStatus, told: dict[tuple[str | None, ...], str], *, idl
             f"{name}: this machine's clock is {about(abs(each.clock_off))} {behind} {each.product}'s: one of them is "
             "wrong. Nothing is missed, but ages are wrong. If it is this machine's, set it by NTP; if not, rows that "
             "land meanwhile bear a wrong p_observed_at."
+        )
+    if each.health.state is State.SILENT and each.state != "empty" and each.error is None:
+        lines.append(f"{name}: silent. {each.health.why}")
+        lines.append(
+            f"    To do: see whether the tenant still writes it, and run: ocelog source check {each.source_id}. If so "
+            f"little happens there: ocelog source edit {each.source_id} --no-events-after 7d"
         )
     if each.state == "empty":
         lines.append(
@@ -306,6 +332,18 @@ def _whole(found: Overview) -> dict[str, Any]:
             }
             for each in found.loop_faults
         ],
+        "system_errors": [
+            {
+                "type": each.type.value,
+                "source": each.stream.source,
+                "log_type": each.stream.log_type,
+                "opened": write_instant(each.opened),
+                "told": write_instant(each.told),
+                "times_told": each.times,
+                "text": each.text,
+            }
+            for each in found.system_errors
+        ],
         "stale": found.stale,
         "hangs": found.hangs,
         "key_error": found.key,
@@ -333,6 +371,14 @@ def _plain(each: StreamStatus) -> dict[str, Any]:
         "log_type": each.log_type,
         "state": each.state,
         "needs_attention": each.needs_attention,
+        "health": each.health.state.value,
+        "health_since": write_instant(each.health.since),
+        "health_why": each.health.why,
+        "no_events_alarm": each.health.alarm.value,
+        "no_events_alarm_since": write_instant(each.health.alarm_since),
+        "silent_seconds": int(each.health.silence.total_seconds()),
+        "last_received": write_instant(each.last_received),
+        "events_per_hour": None if each.rate is None else round(each.rate, 2),
         "last_success": write_instant(each.last_success),
         "last_event": write_instant(each.last_event),
         "complete_through": write_instant(each.complete_through),
