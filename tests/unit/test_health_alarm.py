@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocelog.health.settings import AlarmSettings, read_quiet_hours
+from ocelog.health.settings import AlarmSettings
 from ocelog.health.stream import AlarmState, Facts, Memory, Seen, State, Trouble, first_look, look
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn, left_behind, notices
+from ocelog.quiet_hours import read_quiet_hours
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

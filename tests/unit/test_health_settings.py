@@ -5,15 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ocelog.errors import ConfigError
-from ocelog.health.settings import (
-    AlarmSettings,
-    changed,
-    read_after,
-    read_alarm,
-    read_quiet_hours,
-    read_repeat,
-    written,
-)
+from ocelog.health.settings import AlarmSettings, changed, read_after, read_alarm, read_repeat, written
+from ocelog.quiet_hours import read_quiet_hours
 
 HOUR = timedelta(hours=1)
 

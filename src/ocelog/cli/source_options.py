@@ -17,17 +17,9 @@ from ocelog.app.sources import GivenSecret, products
 from ocelog.cli import completion
 from ocelog.cli.secret_input import given_secret
 from ocelog.errors import ConfigError
-from ocelog.health.settings import (
-    AFTER,
-    EVEN_IF_QUIET,
-    QUIET_HOURS,
-    REPEAT,
-    read_after,
-    read_quiet_hours,
-    read_repeat,
-    written,
-)
+from ocelog.health.settings import AFTER, EVEN_IF_QUIET, QUIET_HOURS, REPEAT, read_after, read_repeat, written
 from ocelog.product import Option
+from ocelog.quiet_hours import read_quiet_hours
 from ocelog.units import duration, write_duration
 
 SecretFile: TypeAlias = Annotated[

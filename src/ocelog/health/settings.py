@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from datetime import timedelta
 
 from ocelog.errors import ConfigError
-from ocelog.secret import shown
-from ocelog.suggest import suggest
+from ocelog.quiet_hours import QuietHours, read_quiet_hours
 from ocelog.units import duration, write_duration
 
 SHORTEST, LONGEST = timedelta(minutes=15), timedelta(days=30)
@@ -16,30 +13,6 @@ AFTER, REPEAT, QUIET_HOURS, EVEN_IF_QUIET = "after", "repeat", "quiet_hours", "e
 """What the settings are called where they are kept."""
 _LOG_TYPES = "log_types"
 _OFF = "off"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuietHours:
-    """When nobody is told: from one time of day to another, by the clocks of a time zone, each day."""
-
-    start: time
-    end: time
-    """Not after `start`: of the next day."""
-    zone: str
-
-    def cover(self, now: datetime) -> bool:
-        """Whether `now` lies in them. An hour that a day has twice counts twice, one that it lacks not at all."""
-        zone = _zone(self.zone)
-        if zone is None:
-            # A time zone that this machine does not know any more must not mute the alarm.
-            return False
-        at = now.astimezone(zone).time()
-        if self.start < self.end:
-            return self.start <= at < self.end
-        return at >= self.start or at < self.end
-
-    def __str__(self) -> str:
-        return f"{self.start:%H:%M}-{self.end:%H:%M} {self.zone}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,30 +81,6 @@ def read_repeat(text: str) -> timedelta | None:
     return _bounded(text, "To be told once, write off.")
 
 
-def read_quiet_hours(text: str) -> QuietHours | None:
-    """Read `22:00-07:00 Europe/Berlin`, or `off`. Raises ConfigError."""
-    if text.strip().lower() == _OFF:
-        return None
-    hours, _, zone = text.strip().partition(" ")
-    first, dash, last = hours.partition("-")
-    start, end, zone = _time(first), _time(last), zone.strip()
-    if not dash or start is None or end is None or not zone:
-        raise ConfigError(
-            f"invalid quiet hours {shown(text)}: write two times of day and a time zone, such as "
-            "'22:00-07:00 Europe/Berlin', or off."
-        )
-    if start == end:
-        raise ConfigError(
-            f"the quiet hours {text!r} would never end, or never begin: choose two different times, or off."
-        )
-    if _zone(zone) is None:
-        raise ConfigError(
-            f"there is no time zone {shown(zone)}{suggest(zone, available_timezones()) or '.'} It is written as in "
-            "the IANA database: Europe/Berlin, Asia/Seoul, America/New_York, UTC."
-        )
-    return QuietHours(start=start, end=end, zone=zone)
-
-
 def written(value: timedelta | QuietHours | None) -> str:
     """Return how a setting is kept, as the function that reads it takes it."""
     if value is None:
@@ -147,24 +96,4 @@ def _bounded(text: str, otherwise: str) -> timedelta | None:
         raise ConfigError(
             f"{text!r} is not between {write_duration(SHORTEST)} and {write_duration(LONGEST)}. {otherwise}"
         )
-    return found
-
-
-def _time(text: str) -> time | None:
-    hours, colon, minutes = text.partition(":")
-    digits = f"{hours}{minutes}"
-    if not colon or len(minutes) != 2 or not 1 <= len(hours) <= 2 or not (digits.isascii() and digits.isdigit()):
-        return None
-    return time(int(hours), int(minutes)) if int(hours) < 24 and int(minutes) < 60 else None
-
-
-@lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo | None:
-    """Return a time zone; None: this machine knows none of that name."""
-    try:
-        found = ZoneInfo(name)
-        datetime.now(UTC).astimezone(found)
-    except (OSError, ValueError, KeyError):
-        # ZoneInfoNotFoundError is a KeyError; a name such as `../x` a ValueError, a folder's an OSError.
-        return None
     return found
