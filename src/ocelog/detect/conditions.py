@@ -188,6 +188,8 @@ _OF_PARTS: Mapping[str, Callable[[int, int], bool]] = {
     "OnlyOne": _OF_ELEMENTS["OnlyOneElement"],
     "None": _OF_ELEMENTS["NoElement"],
 }
+COMBINATIONS = frozenset(_OF_PARTS)
+"""Keys under which several expressions stand."""
 SHORT: Mapping[str, str] = {
     "==": "Equals",
     "!=": "DoesNotEqual",

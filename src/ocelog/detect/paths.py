@@ -107,6 +107,16 @@ class Path:
         """Whether it leads to one value at most."""
         return all(isinstance(step, _Name | _Index) for step in self.steps)
 
+    @property
+    def outline(self) -> tuple[str | None, ...]:
+        """The names on the way, None for a step to the elements of a list; it ends where the path leads anywhere."""
+        found = list[str | None]()
+        for step in self.steps:
+            if isinstance(step, _Anywhere):
+                break
+            found.append(step.name if isinstance(step, _Name) else None)
+        return tuple(found)
+
     def read(self, data: Plain) -> tuple[bool, Plain]:
         """Return whether there is anything at the path, and what: a list, if the path may lead to several values."""
         found = self(data)

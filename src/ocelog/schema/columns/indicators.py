@@ -39,6 +39,8 @@ _COLUMNS: Mapping[str, str] = {
     "p_any_mac_addresses": "MAC addresses in the row.",
 }
 
+ANY_COLUMNS = tuple(_COLUMNS)
+"""Those that there can be; a table has the ones that its schema's indicators feed."""
 MAX_VALUE = 2_048
 """Longer texts are not indicators."""
 _EMAIL = r"[^\s@<>\"]+@[^\s@<>\"]+\.[^\s@<>\".]+"

@@ -1,0 +1,227 @@
+"""Whether the rules of a checkout name only what exists: log types, fields, queries, rules and channels.
+
+No rule runs for it: fields are found in match expressions, and in the Python of a rule where it reads its event by
+names that are written there. What a log schema leaves open is taken as it is, and so is a log type that others have.
+"""
+
+import ast
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ocelog.detect.checkout import Checkout
+from ocelog.detect.conditions import COMBINATIONS, parse_key
+from ocelog.detect.document import Node, parse
+from ocelog.detect.fields import MissingField, Steps, event_type, follow
+from ocelog.detect.paths import parse_path
+from ocelog.detect.python_fields import destinations, field_reads
+from ocelog.detect.rule import CorrelationRule, Place, Rule
+from ocelog.errors import RuleFileError
+from ocelog.schema.language.fields import Array, Json, LogSchema, Type
+from ocelog.suggest import suggest
+
+_PRODUCTS = """
+AlphaSOC Amazon Anthropic Apache AppOmni Asana Atlassian Auth0 AWS Axonius Azure Bitwarden Box CarbonBlack Censys
+CiscoUmbrella Claude Cloudflare Crowdstrike Custom Docker Dropbox Duo Envoy Fastly Fluentd GCP GitHub GitLab
+Gravitational GreyNoise GSuite Heroku HuggingFace IPInfo Jamf Jamfpro Juniper Kandji Lacework LastPass Linux Material
+Microsoft365 MicrosoftGraph MongoDB Netskope Nginx Notion OCSF Okta OneLogin OnePassword OpenAI Orca OSSEC Osquery
+PagerDuty PaloAlto Panther Proofpoint PushSecurity Qualys Rapid7 Rippling Salesforce Semgrep SentinelOne Slack
+Snowflake Snyk Sophos Sublime Suricata Sysdig Syslog Tailscale Teleport Tenable Thinkst ThinkstCanary Tines Tor
+Tracebit TrailDiscover Vercel Windows Workday Zeek Zendesk Zoom ZScaler Zscaler
+"""
+_OTHER_PRODUCTS = frozenset(_PRODUCTS.split())
+"""Products that Panther has log types of, besides those of ours."""
+_ALSO = frozenset({"Wiz.IssuesWebhook", "Wiz.Detections"})
+"""Log types of our products that Panther has; those that are read here have a schema."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongName:
+    """A name in a rule that nothing has."""
+
+    rule: str
+    place: Place
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What there is to name."""
+
+    schemas: Mapping[str, LogSchema]
+    """By log type."""
+    rules: Collection[str] = ()
+    """In other folders."""
+    channels: Collection[str] | None = None
+    """Names and ids; None: that is not known here."""
+
+    def is_elsewhere(self, log_type: str) -> bool:
+        """Whether events of `log_type` exist, but no source here has them."""
+        if log_type in self.schemas:
+            return False
+        return log_type in _ALSO or log_type.partition(".")[0] in _OTHER_PRODUCTS
+
+    def unknown(self, log_type: str) -> str | None:
+        """Say that there is no such log type; None: there is one, here or elsewhere."""
+        if log_type in self.schemas or self.is_elsewhere(log_type):
+            return None
+        products = {f"{one}.{log_type.partition('.')[2]}" for one in _OTHER_PRODUCTS}
+        known = [*self.schemas, *_ALSO]
+        return f"there is no log type {log_type!r}{suggest(log_type, known) or suggest(log_type, products, cutoff=0.9)}"
+
+
+def check(checkout: Checkout, names: Names) -> list[WrongName]:
+    """Return every name in the rules of `checkout` that does not exist, in the order of their places."""
+    found = [wrong for rule in checkout.rules.values() for wrong in _Checking(checkout, names, rule).run()]
+    rules = {*checkout.rules, *names.rules}
+    for correlation in checkout.correlations.values():
+        found += _correlation(correlation, rules)
+    return sorted(dict.fromkeys(found), key=lambda one: (one.place, one.rule))
+
+
+def _correlation(correlation: CorrelationRule, rules: Collection[str]) -> Iterator[WrongName]:
+    for each in correlation.correlations:
+        for step in each.steps:
+            if step.rule not in rules:
+                why = f"there is no rule {step.rule!r}{suggest(step.rule, rules)}"
+                yield WrongName(rule=correlation.id, place=correlation.place, why=why)
+
+
+@dataclass(slots=True)
+class _Checking:
+    """One rule, while it is checked."""
+
+    checkout: Checkout
+    names: Names
+    rule: Rule
+    _events: list[Type] = field(default_factory=list)
+    """Events of its log types; a field must be in one of them."""
+
+    def run(self) -> Iterator[WrongName]:
+        types = [self.names.schemas[one] for one in self.rule.log_types if one in self.names.schemas]
+        is_open = len(types) < len(self.rule.log_types) or not types
+        self._events = [Json()] if is_open else [event_type(one) for one in types]
+        try:
+            file = self.checkout.root / self.rule.place.file
+            top = parse(file.read_text("utf-8-sig"), self.rule.place.file).mapping()
+        except (OSError, ValueError, RuleFileError):
+            # It was read a moment ago: whoever changes it now will check it again.
+            return
+        for name, (_, node) in top.pairs():
+            if not node.is_null:
+                yield from self._key(name, node)
+        if self.rule.file is not None and self.rule.base is None:
+            yield from self._python(self.rule.file)
+
+    def _key(self, name: str, node: Node) -> Iterator[WrongName]:
+        match name:
+            case "LogTypes":
+                for item in _listed(node):
+                    if (why := self.names.unknown(item.text())) is not None:
+                        yield self._wrong(item, why)
+            case "ScheduledQueries":
+                for item in _listed(node):
+                    if item.text() not in self.checkout.queries:
+                        nearest = suggest(item.text(), self.checkout.queries)
+                        yield self._wrong(item, f"there is no query {item.text()!r}{nearest}")
+            case "OutputIds":
+                for item in _listed(node):
+                    if (why := self._no_channel(item.text())) is not None:
+                        yield self._wrong(item, why)
+            case "Detection" | "InlineFilters":
+                yield from self._expressions(node, self._events)
+            case "DynamicSeverities":
+                for item in node.items():
+                    yield from self._expressions(item.mapping().needs("Conditions"), self._events)
+            case "GroupBy":
+                for item in node.items():
+                    yield from self._specifier(item) if item.is_mapping else self._path(item, item.text())
+            case "AlertContext":
+                for item in node.items():
+                    yield from self._specifier(item.mapping().needs("KeyValue"))
+            case "AlertTitle":
+                for piece in node.text().split("{")[1:]:
+                    inner, closed, _ = piece.partition("}")
+                    if closed:
+                        yield from self._path(node, inner)
+
+    def _expressions(self, node: Node, events: list[Type]) -> Iterator[WrongName]:
+        if node.is_list:
+            for item in node.items():
+                yield from self._expressions(item, events)
+            return
+        entry = node.mapping()
+        combined = [value for name, (_, value) in entry.pairs() if name in COMBINATIONS]
+        for value in combined:
+            yield from self._expressions(value, events)
+        if combined:
+            return
+        yield from self._specifier(node, events)
+        for key in ("Value", "Values"):
+            for operand in _listed(compared) if (compared := entry.get(key)) is not None else ():
+                if operand.is_mapping:
+                    yield from self._specifier(operand, events)
+        if (below := entry.get("Expressions")) is not None and (path := parse_key(entry)) is not None:
+            elements = [_element(follow(one, path.outline)) for one in events]
+            yield from self._expressions(below, elements)
+
+    def _specifier(self, node: Node, events: list[Type] | None = None) -> Iterator[WrongName]:
+        """Check the key that a mapping names, if it names one."""
+        if node.is_mapping and (path := parse_key(node.mapping())) is not None:
+            yield from self._field(node, path.outline, events)
+
+    def _path(self, node: Node, text: str) -> Iterator[WrongName]:
+        yield from self._field(node, parse_path(text).outline)
+
+    def _field(self, node: Node, steps: Steps, events: list[Type] | None = None) -> Iterator[WrongName]:
+        if (missing := _missing(self._events if events is None else events, steps)) is not None:
+            yield self._wrong(node, str(missing))
+
+    def _wrong(self, node: Node, why: str) -> WrongName:
+        return WrongName(rule=self.rule.id, place=Place(node.origin, node.line), why=why)
+
+    def _no_channel(self, name: str) -> str | None:
+        known = self.names.channels
+        if known is None or name in known:
+            return None
+        return f"there is no destination {name!r}{suggest(name, known)}"
+
+    def _python(self, file: str) -> Iterator[WrongName]:
+        text = self.checkout.sources.get(file)
+        if text is None:
+            yield WrongName(rule=self.rule.id, place=self.rule.place, why=f"the file {file!r} cannot be read")
+            return
+        try:
+            tree = ast.parse(text, file)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            line = (error.lineno if isinstance(error, SyntaxError) else None) or 1
+            why = f"this is not Python: {error.msg if isinstance(error, SyntaxError) else error}"
+            yield WrongName(rule=self.rule.id, place=Place(file, line), why=why)
+            return
+        for read in field_reads(tree):
+            missing = _missing(self._events, read.steps, crosses_lists=read.crosses_lists)
+            if missing is not None:
+                yield WrongName(rule=self.rule.id, place=Place(file, read.line), why=str(missing))
+        for line, name in destinations(tree):
+            if (why := self._no_channel(name)) is not None:
+                yield WrongName(rule=self.rule.id, place=Place(file, line), why=why)
+
+
+def _listed(node: Node) -> list[Node]:
+    return node.items() if node.is_list else [node]
+
+
+def _element(found: Type | MissingField | None) -> Type:
+    """Return what each element of a list is; what is no list stands for one of it."""
+    if found is None or isinstance(found, MissingField):
+        return Json()
+    return found.element if isinstance(found, Array) else found
+
+
+def _missing(events: list[Type], steps: Steps, *, crosses_lists: bool = False) -> MissingField | None:
+    """Return what none of `events` has; None: one has it, or is open."""
+    found = [follow(one, steps, crosses_lists=crosses_lists) for one in events]
+    missing = [one for one in found if isinstance(one, MissingField)]
+    return missing[0] if len(missing) == len(found) else None

@@ -1,0 +1,194 @@
+"""A rule that names what does not exist is told so, with its line and the nearest name."""
+
+from pathlib import Path
+
+import pytest
+
+from ocelog.detect.checking import Names, check
+from ocelog.detect.checkout import read_checkout
+from ocelog.schema.language.packaged import packaged_schemas
+
+NAMES = Names(schemas=packaged_schemas(), channels={"pager", "night-shift"})
+IS_A_LIST = "'projects' is a list; use [*] or deep_walk() to reach its elements"
+HEAD = "AnalysisType: rule\nRuleID: Mine\nEnabled: true\nSeverity: High\n"
+
+
+def wrong(folder: Path, yaml: str = "Filename: mine.py\n", python: str = "", log_types: str = "Wiz.Audit") -> list[str]:
+    """Return what is wrong with a rule of `yaml` and `python`."""
+    (folder / "mine.yml").write_text(f"{HEAD}LogTypes: [{log_types}]\n{yaml}")
+    (folder / "mine.py").write_text(python or "def rule(event):\n    return True\n")
+    checkout = read_checkout(folder)
+    assert checkout.problems == ()
+    return [str(each) for each in check(checkout, NAMES)]
+
+
+def simple(expressions: str) -> str:
+    return f"Detection:\n{expressions}"
+
+
+@pytest.mark.parametrize(
+    ("log_type", "said"),
+    [
+        ("Wiz.Audit", None),
+        ("Wiz.Detections", None),
+        ("AWS.CloudTrail", None),
+        ("Custom.Door", None),
+        ("Wiz.Audits", "there is no log type 'Wiz.Audits'; did you mean 'Wiz.Audit'?"),
+        ("Oktta.SystemLog", "there is no log type 'Oktta.SystemLog'; did you mean 'Okta.SystemLog'?"),
+        ("Acme.Door", "there is no log type 'Acme.Door'"),
+    ],
+)
+def test_log_types_are_those_here_and_those_that_others_have(tmp_path: Path, log_type: str, said: str | None) -> None:
+    assert wrong(tmp_path, log_types=log_type) == ([] if said is None else [f"mine.yml:5: {said}"])
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("KeyPath: action", None),
+        ("Key: ACTION", None),
+        ("DeepKey: [user, id]", None),
+        ("KeyPath: actionParameters.anything.at.all", None),
+        ("KeyPath: p_any_emails", None),
+        ("KeyPath: p_enrichment.badges.id", None),
+        ("KeyPath: actoin", "there is no field 'actoin'; did you mean 'action'?"),
+        ("DeepKey: [user, nmae]", "there is no field 'user.nmae'; did you mean 'name'?"),
+        ("KeyPath: action.id", "there is no field 'action.id': 'action' has no fields below it"),
+        ("KeyPath: p_sorce_id", "there is no field 'p_sorce_id'; did you mean 'p_source_id'?"),
+    ],
+)
+def test_the_keys_of_match_expressions_are_fields(tmp_path: Path, key: str, said: str | None) -> None:
+    found = wrong(tmp_path, simple(f"  - Any:\n      - {key}\n        Condition: Exists\n"))
+    assert found == ([] if said is None else [f"mine.yml:8: {said}"])
+
+
+def test_fields_are_found_wherever_a_rule_may_name_them(tmp_path: Path) -> None:
+    yaml = """\
+Detection:
+  - KeyPath: action
+    Condition: Equals
+    Value: {KeyPath: first}
+InlineFilters:
+  - {KeyPath: second, Condition: Exists}
+DynamicSeverities:
+  - ChangeTo: Low
+    Conditions: [{KeyPath: third, Condition: Exists}]
+AlertTitle: "By {fourth} with {action}"
+AlertContext:
+  - {KeyName: a, KeyValue: {KeyPath: fifth}}
+  - {KeyName: b, KeyValue: always}
+GroupBy:
+  - sixth
+  - KeyPath: seventh
+OutputIds: [pager, pagger]
+"""
+    found = wrong(tmp_path, yaml)
+    assert [each.partition("; ")[0] for each in found] == [
+        "mine.yml:9: there is no field 'first'",
+        "mine.yml:11: there is no field 'second'",
+        "mine.yml:14: there is no field 'third'",
+        "mine.yml:15: there is no field 'fourth'",
+        "mine.yml:17: there is no field 'fifth'",
+        "mine.yml:20: there is no field 'sixth'",
+        "mine.yml:21: there is no field 'seventh'",
+        "mine.yml:22: there is no destination 'pagger'",
+    ]
+
+
+def test_the_elements_of_a_list_have_fields_of_their_own(tmp_path: Path) -> None:
+    yaml = """\
+Detection:
+  - KeyPath: projects
+    Condition: AnyElement
+    Expressions:
+      - {KeyPath: name, Condition: Exists}
+      - {KeyPath: nmae, Condition: Exists}
+  - {KeyPath: "projects[*].slgu", Condition: Exists}
+  - {KeyPath: projects.name, Condition: Exists}
+"""
+    assert wrong(tmp_path, yaml, log_types="Wiz.Issues") == [
+        "mine.yml:11: there is no field 'nmae'; did you mean 'name'?",
+        "mine.yml:12: there is no field 'projects[].slgu'; did you mean 'slug'?",
+        "mine.yml:13: there is no field 'projects.name': " + IS_A_LIST,
+    ]
+
+
+def test_the_python_of_a_rule_reads_fields(tmp_path: Path) -> None:
+    python = """\
+def rule(event):
+    user = event.get("user") or {}
+    if event.deep_get("user", "nmae", default="") or user.get("idd"):
+        return event["acton"] == "Login"
+    return event.deep_walk("user", "name") == event.get("actionParameters", {}).get("any").get("thing")
+
+
+def title(event):
+    word = "constructed" + event.get("whatever" if event else "x", "")
+    return word + event.get("requestIdd", "").upper()
+
+
+def helper(other):
+    return other.get("not an event")
+
+
+def destinations(_):
+    return ["pager", "nihgt-shift"]
+"""
+    assert wrong(tmp_path, python=python) == [
+        "mine.py:3: there is no field 'user.nmae'; did you mean 'name'?",
+        "mine.py:3: there is no field 'user.idd'; did you mean 'id'?",
+        "mine.py:4: there is no field 'acton'; did you mean 'action'?",
+        "mine.py:10: there is no field 'requestIdd'; did you mean 'requestId'?",
+        "mine.py:18: there is no destination 'nihgt-shift'; did you mean 'night-shift'?",
+    ]
+
+
+def test_loops_and_walks_lead_into_lists(tmp_path: Path) -> None:
+    python = """\
+def rule(event):
+    for project in event.get("projects", []):
+        if project.get("nmae"):
+            return True
+    names = [each.get("slug") for each in event.get("projects", [])]
+    return bool(names or event.deep_walk("projects", "slgu") or event["projects"][0]["id"])
+
+
+def dedup(event):
+    event = event.to_dict()
+    return event.get("this is not looked at")
+"""
+    assert wrong(tmp_path, python=python, log_types="Wiz.Issues") == [
+        "mine.py:3: there is no field 'projects[].nmae'; did you mean 'name'?",
+        "mine.py:6: there is no field 'projects[].slgu'; did you mean 'slug'?",
+    ]
+
+
+def test_a_field_of_one_of_the_log_types_will_do_and_those_of_others_are_not_known(tmp_path: Path) -> None:
+    exists = simple("  - {KeyPath: dueAt, Condition: Exists}\n")
+    assert wrong(tmp_path, exists, log_types="Wiz.Audit, Wiz.Issues") == []
+    assert wrong(tmp_path, exists, log_types="Wiz.Audit, AWS.CloudTrail") == []
+    assert len(wrong(tmp_path, exists)) == 1
+
+
+def test_python_that_does_not_compile_is_told_with_its_line(tmp_path: Path) -> None:
+    assert wrong(tmp_path, python="def rule(event):\n    return (\n") == [
+        "mine.py:2: this is not Python: '(' was never closed"
+    ]
+
+
+def test_queries_and_rules_that_are_named_exist(tmp_path: Path) -> None:
+    head = HEAD.replace("AnalysisType: rule", "AnalysisType: scheduled_rule")
+    (tmp_path / "mine.yml").write_text(f"{head}Filename: mine.py\nScheduledQueries:\n  - Nightly\n")
+    (tmp_path / "mine.py").write_text("def rule(event):\n    return event.get('doors') > 3\n")
+    (tmp_path / "both.yml").write_text(
+        "AnalysisType: correlation_rule\nRuleID: Both\nEnabled: true\nSeverity: Low\nDetection:\n"
+        "  - Group:\n      - {ID: a, RuleID: Mine}\n      - {ID: b, RuleID: Theris}\n"
+        "    Schedule: {RateMinutes: 15, TimeoutMinutes: 5}\n"
+    )
+    checkout = read_checkout(tmp_path)
+    assert checkout.problems == ()
+    found = [str(each) for each in check(checkout, Names(schemas=packaged_schemas(), rules={"Theirs"}))]
+    assert found == [
+        "both.yml:1: there is no rule 'Theris'; did you mean 'Theirs'?",
+        "mine.yml:7: there is no query 'Nightly'",
+    ]
