@@ -54,6 +54,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_rules_packs_and_folders_of_rules_are_offered(home: Path) -> None:
+    assert offered(home, "ocelog rules list w") == ["wiz"]
+    assert "Ocelog.Wiz.Policies.RuleDeleted" in offered(home, "ocelog rules show Ocelog.Wiz.Pol")
+    assert "Ocelog.Wiz.Policies" in offered(home, "ocelog rules disable Ocelog.Wiz.Pol")
+    assert "Ocelog.Wiz.Policies" not in offered(home, "ocelog rules show Ocelog.Wiz.Pol")
+
+
 def test_every_option_of_every_command_is_known_without_what_the_commands_work_with() -> None:
     done = subprocess.run([sys.executable, "-c", _OPTIONS], capture_output=True, text=True, check=True)
     with_stand_ins, libraries = json.loads(done.stdout)

@@ -119,6 +119,8 @@ DOES: dict[str, tuple[str, int, str]] = {
     "tables T": ("tables wiz_issues", 0, "severity"),
     "rejections": ("", 0, ""),
     "rejections --replay": ("", 0, "still_rejected"),
+    "rules list": ("", 0, "wiz"),
+    "rules show ID": ("rules show Ocelog.Wiz.Policies.RuleDeleted", 0, "runbook"),
     "source list": ("", 0, "prod"),
     "source check X": ("source check prod", 0, "granted"),
     "source add --help": ("", 0, "--client-id"),

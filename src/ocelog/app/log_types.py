@@ -21,6 +21,11 @@ def kinds() -> dict[str, Kind]:
     return {name: kind for product in SOURCES.values() for name, kind in product.log_types.items()}
 
 
+def changing() -> tuple[str, ...]:
+    """Return the log types whose records change."""
+    return tuple(name for name, kind in kinds().items() if kind.version_fields is not None)
+
+
 def short_names(*, swept: bool = False) -> list[str]:
     """Return what people type for each log type, or for those that are swept."""
     return list(dict.fromkeys(kind.short for kind in kinds().values() if kind.sweep_by is not None or not swept))

@@ -41,7 +41,7 @@ COMMANDS: dict[str, Command] = {
     "tables": Command(module="tables", summary="List the tables, or the columns of one."),
     "lake": Command(module="lake", summary="Show where the tables are and how other engines read them."),
     "schema": Command(module="schema", summary="List, show and check log schemas.", group=True),
-    "rules": Command(module="rules", summary="Test detection rules.", group=True),
+    "rules": Command(module="rules", summary="Register, list, check and test detection rules.", group=True),
     "shape": Command(module="shape", summary="Show which events and rejections the records in a file become."),
     "backup": Command(module="backup", summary="Back up everything, even while the service runs."),
     "restore": Command(module="restore", summary="Make a home from a backup, at any path."),

@@ -73,6 +73,27 @@ def log_types(incomplete: str) -> Sequence[str]:
     return [*short_names(), *(kinds() if incomplete else ())]
 
 
+def rule_folders(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
+    """Return the name of each registered folder of rules."""
+    from ocelog.app.completion import rule_folder_names  # noqa: PLC0415 - for the shell only
+
+    return rule_folder_names()
+
+
+def rules(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
+    """Return the id of each rule."""
+    from ocelog.app.completion import rule_ids  # noqa: PLC0415 - for the shell only
+
+    return rule_ids("RuleID", "QueryName")
+
+
+def rules_and_packs(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
+    """Return the id of each rule and of each pack."""
+    from ocelog.app.completion import rule_ids  # noqa: PLC0415 - for the shell only
+
+    return rule_ids("RuleID", "QueryName", "PackID")
+
+
 class _StandIns(MetaPathFinder, Loader):
     """Imports a module that stands in for one that takes long."""
 

@@ -5,35 +5,41 @@ from typing import Annotated
 
 import typer
 
-from ocelog.app.rules import Report, try_rules
-from ocelog.cli import show
+from ocelog.app import rules
+from ocelog.app.rules import Checked, Report
+from ocelog.cli import rule_folders, show
 from ocelog.cli.progress import count_progress
+from ocelog.units import write_list
 
-app = typer.Typer(help="Test detection rules.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Register, list, check and test detection rules.", no_args_is_help=True, rich_markup_mode=None)
+app.command("add")(rule_folders.add)
+app.command("remove")(rule_folders.remove)
+app.command("list")(rule_folders.list_)
+app.command("show")(rule_folders.show_)
+app.command("enable")(rule_folders.enable)
+app.command("disable")(rule_folders.disable)
+Where = Annotated[Path, typer.Argument(help="A folder of rules, or the YAML file of one.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("test")
-def run_tests(
-    path: Annotated[Path, typer.Argument(help="A folder of rules, or the YAML file of one.")] = Path(),
-    *,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+def run_tests(path: Where = Path(), *, json: Json = False) -> None:
     """Run the tests that rules bring along, in the format of panther-analysis; exit 1 if one fails.
 
     Global helpers and data models are found from the checkout that the path lies in. The rules run in a process of
     their own that can read only their checkout, and can neither write nor use the network. Files are never changed.
     """
     with count_progress("tests", quiet=json) as told:
-        report = try_rules(path, told=told)
+        report = rules.run_tests(path, told=told)
     if json:
         show.as_json(report.as_json())
     else:
-        _show(report)
+        _show_tests(report)
     if report.failed:
         raise typer.Exit(1)
 
 
-def _show(report: Report) -> None:
+def _show_tests(report: Report) -> None:
     if report.failed:
         show.table([{"rule": each.rule, "test": each.test or "", "why": each.why} for each in report.failed])
     for left in report.not_run:
@@ -42,3 +48,44 @@ def _show(report: Report) -> None:
         f"{report.passed:,} of {report.tests:,} tests of {report.rules:,} rules passed"
         + (f"; {len(report.failed):,} failures." if report.failed else ".")
     )
+
+
+@app.command("check")
+def check(path: Where = Path(), *, json: Json = False) -> None:
+    """Find names in rules that nothing has: log types, fields, queries, rules and destinations; exit 1 if there is one.
+
+    Fields are those of the log schemas. In Python, they are found where a rule reads its event by names that are
+    written there, such as event.deep_get("user", "name"). Nothing runs, and files are never changed.
+    """
+    others, channels = rule_folders.names_here(path)
+    checked = rules.check_rules(path, rules=others, channels=channels)
+    if json:
+        show.as_json(
+            {
+                "rules": checked.rules,
+                "problems": [
+                    *({"rule": rule, "file": None, "line": None, "why": why} for rule, why in checked.unreadable),
+                    *(
+                        {"rule": one.rule, "file": one.place.file, "line": one.place.line, "why": one.why}
+                        for one in checked.wrong
+                    ),
+                ],
+                "no_source": checked.elsewhere,
+            }
+        )
+    else:
+        _show_checked(checked)
+    if checked.wrong or checked.unreadable:
+        raise typer.Exit(1)
+
+
+def _show_checked(checked: Checked) -> None:
+    for _, why in checked.unreadable:
+        show.paragraph(why)
+    for one in checked.wrong:
+        show.paragraph(f"{rule_folders.near(checked.root / one.place.file)}:{one.place.line}: {one.why}")
+    if checked.elsewhere:
+        several = {name: len(about) for name, about in checked.elsewhere.items()}
+        show.remark("No such source here: " + write_list([f"{name} ({count:,})" for name, count in several.items()]))
+    found = len(checked.wrong) + len(checked.unreadable)
+    show.paragraph(f"{checked.rules:,} rules checked: " + (f"{found:,} problems." if found else "no problem."))

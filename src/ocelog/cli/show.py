@@ -122,12 +122,14 @@ def fitting_table(
     write: Callable[[str], object] | None = None,
     *,
     first: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> list[str]:
     """Print `rows` under their names, on a terminal no more columns than fit beside each other; return the others.
 
     Long values are cut there. A single row of which columns do not fit is not printed. Elsewhere each row is whole.
     `write` takes what is printed; by default it goes to stdout. If not all fits and `first` names columns, they come
-    first, then those that are short, and at last what is empty or repeats another column.
+    first, then those that are short, and at last what is empty or repeats another column. Columns in `whole` are not
+    cut as long as they fit.
     """
     write = write or sys.stdout.write
     heads, cells = [harmless(name) for name in names], [[cell(value) for value in row] for row in rows]
@@ -157,7 +159,7 @@ def fitting_table(
             keys[at] = (worthless, ranks.get(names[at], len(ranks)), longest[at] > _SHORT)
         order.sort(key=keys.__getitem__)
     for at in order:
-        width = min(_LONGEST_CELL, longest[at]) if cut else longest[at]
+        width = longest[at] if names[at] in whole or not cut else min(_LONGEST_CELL, longest[at])
         if kept and room < min(width, _LEAST_CELL):
             hidden.append(names[at])
             continue

@@ -7,6 +7,8 @@ names that are written there. What a log schema leaves open is taken as it is, a
 import ast
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 
 from ocelog.detect.checkout import Checkout
 from ocelog.detect.conditions import COMBINATIONS, parse_key
@@ -19,19 +21,13 @@ from ocelog.errors import RuleFileError
 from ocelog.schema.language.fields import Array, Json, LogSchema, Type
 from ocelog.suggest import suggest
 
-_PRODUCTS = """
-AlphaSOC Amazon Anthropic Apache AppOmni Asana Atlassian Auth0 AWS Axonius Azure Bitwarden Box CarbonBlack Censys
-CiscoUmbrella Claude Cloudflare Crowdstrike Custom Docker Dropbox Duo Envoy Fastly Fluentd GCP GitHub GitLab
-Gravitational GreyNoise GSuite Heroku HuggingFace IPInfo Jamf Jamfpro Juniper Kandji Lacework LastPass Linux Material
-Microsoft365 MicrosoftGraph MongoDB Netskope Nginx Notion OCSF Okta OneLogin OnePassword OpenAI Orca OSSEC Osquery
-PagerDuty PaloAlto Panther Proofpoint PushSecurity Qualys Rapid7 Rippling Salesforce Semgrep SentinelOne Slack
-Snowflake Snyk Sophos Sublime Suricata Sysdig Syslog Tailscale Teleport Tenable Thinkst ThinkstCanary Tines Tor
-Tracebit TrailDiscover Vercel Windows Workday Zeek Zendesk Zoom ZScaler Zscaler
-"""
-_OTHER_PRODUCTS = frozenset(_PRODUCTS.split())
-"""Products that Panther has log types of, besides those of ours."""
-_ALSO = frozenset({"Wiz.IssuesWebhook", "Wiz.Detections"})
-"""Log types of our products that Panther has; those that are read here have a schema."""
+
+@cache
+def other_log_types() -> frozenset[str]:
+    """Return what exists and is not read here: products, all of whose log types are meant, and whole log types."""
+    text = files("ocelog.content").joinpath("other_log_types.txt").read_text("utf-8")
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return frozenset(name for line in lines for name in line.split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +57,15 @@ class Names:
         """Whether events of `log_type` exist, but no source here has them."""
         if log_type in self.schemas:
             return False
-        return log_type in _ALSO or log_type.partition(".")[0] in _OTHER_PRODUCTS
+        return not other_log_types().isdisjoint((log_type, log_type.partition(".")[0]))
 
     def unknown(self, log_type: str) -> str | None:
         """Say that there is no such log type; None: there is one, here or elsewhere."""
         if log_type in self.schemas or self.is_elsewhere(log_type):
             return None
-        products = {f"{one}.{log_type.partition('.')[2]}" for one in _OTHER_PRODUCTS}
-        known = [*self.schemas, *_ALSO]
-        return f"there is no log type {log_type!r}{suggest(log_type, known) or suggest(log_type, products, cutoff=0.9)}"
+        others = {one if "." in one else f"{one}.{log_type.partition('.')[2]}" for one in other_log_types()}
+        nearest = suggest(log_type, self.schemas) or suggest(log_type, others, cutoff=0.9)
+        return f"there is no log type {log_type!r}{nearest}"
 
 
 def check(checkout: Checkout, names: Names) -> list[WrongName]:
@@ -196,17 +192,17 @@ class _Checking:
         try:
             tree = ast.parse(text, file)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            line = (error.lineno if isinstance(error, SyntaxError) else None) or 1
+            at = (error.lineno if isinstance(error, SyntaxError) else None) or 1
             why = f"this is not Python: {error.msg if isinstance(error, SyntaxError) else error}"
-            yield WrongName(rule=self.rule.id, place=Place(file, line), why=why)
+            yield WrongName(rule=self.rule.id, place=Place(file, at), why=why)
             return
         for read in field_reads(tree):
             missing = _missing(self._events, read.steps, crosses_lists=read.crosses_lists)
             if missing is not None:
                 yield WrongName(rule=self.rule.id, place=Place(file, read.line), why=str(missing))
         for line, name in destinations(tree):
-            if (why := self._no_channel(name)) is not None:
-                yield WrongName(rule=self.rule.id, place=Place(file, line), why=why)
+            if (unknown := self._no_channel(name)) is not None:
+                yield WrongName(rule=self.rule.id, place=Place(file, line), why=unknown)
 
 
 def _listed(node: Node) -> list[Node]:

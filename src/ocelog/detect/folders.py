@@ -65,7 +65,7 @@ def decisions(checkout: Checkout, folder: RuleFolder, states: Mapping[str, RuleS
     """
     on = _packs_of(checkout, (name for name, wanted in folder.packs.items() if wanted))
     off = _packs_of(checkout, (name for name, wanted in folder.packs.items() if not wanted))
-    return {name: _decide(name, one, states.get(name), on.get(name), off.get(name)) for name, one in _decided(checkout)}
+    return {name: _decide(one, states.get(name), on.get(name), off.get(name)) for name, one in _decided(checkout)}
 
 
 def enabled_rules(checkout: Checkout, folder: RuleFolder, states: Mapping[str, RuleState]) -> dict[str, str]:
@@ -101,9 +101,9 @@ def _packs_of(checkout: Checkout, packs: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _decide(name: str, one: Decided, state: RuleState | None, on: str | None, off: str | None) -> Decision:
+def _decide(one: Decided, state: RuleState | None, on: str | None, off: str | None) -> Decision:
     if state is not None and state.enabled is not None:
-        return Decision(runs=state.enabled, why=f"ocelog rules {'enable' if state.enabled else 'disable'} {name}")
+        return Decision(runs=state.enabled, why=f"{'enabled' if state.enabled else 'disabled'} by a person")
     if on is not None:
         return Decision(runs=True, why=f"the pack {on} is enabled")
     if off is not None:

@@ -1,0 +1,302 @@
+"""Folders of rules: registered, listed, and which of their rules run."""
+
+import os
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from uuid import uuid4
+
+from ocelog.app.log_types import changing
+from ocelog.detect.checking import Names
+from ocelog.detect.checkout import Checkout, read_checkout
+from ocelog.detect.folders import Decided, Decision, RuleFolder, RuleState, decisions, shadowed
+from ocelog.detect.rule import CorrelationRule, NotRun, Rule
+from ocelog.errors import ConfigError, RuleFileError
+from ocelog.installation.opening import Installation
+from ocelog.schema.language.packaged import packaged_schemas
+from ocelog.secret import shown
+from ocelog.suggest import suggest
+
+_LONGEST_NAME = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFolder:
+    """A registered folder, and what is in it now."""
+
+    folder: RuleFolder
+    checkout: Checkout | None
+    """None: it cannot be read."""
+    why: str = ""
+    """Why it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedRule:
+    """A rule, or a scheduled query, of a folder, and whether it runs."""
+
+    folder: RuleFolder
+    root: Path
+    """What the place of its file is relative to."""
+    id: str
+    item: Decided
+    decision: Decision
+    state: RuleState | None
+    shadowed_by: str | None
+    """The folder whose rule of this id runs instead."""
+    without_source: tuple[str, ...]
+    """Log types of it that no source here has."""
+    packs: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """What it is."""
+        match self.item:
+            case Rule(kind=kind):
+                return str(kind)
+            case CorrelationRule():
+                return "correlation_rule"
+            case _:
+                return "scheduled_query"
+
+    @property
+    def log_types(self) -> tuple[str, ...]:
+        """What it looks at, if that is events."""
+        return self.item.log_types if isinstance(self.item, Rule) else ()
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether it is not asked, as it kept failing."""
+        return self.state is not None and self.state.suspended_us is not None
+
+    @property
+    def status(self) -> str:
+        """In a word or two whether it is asked."""
+        if self.shadowed_by is not None:
+            return "shadowed"
+        if not self.decision.runs:
+            return "off"
+        if self.is_suspended:
+            return "suspended"
+        if self.log_types and len(self.without_source) == len(self.log_types):
+            return "no source"
+        return "on"
+
+    @property
+    def why(self) -> str:
+        """Why it is so."""
+        match self.status:
+            case "shadowed":
+                return f"the folder {self.shadowed_by} has a rule of this id, and comes first"
+            case "suspended":
+                return self.state.reason if self.state is not None else ""
+            case "no source":
+                return "no such source here"
+            case _:
+                return self.decision.why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedFolder:
+    """A registered folder and its rules."""
+
+    folder: RuleFolder
+    rules: tuple[ListedRule, ...] = ()
+    not_run: tuple[NotRun, ...] = ()
+    problems: tuple[str, ...] = ()
+    """Files that do not read, or the folder itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turned:
+    """What was turned on or off."""
+
+    rules: tuple[str, ...]
+    packs: tuple[str, ...]
+
+
+def register(
+    installation: Installation, path: Path, *, name: str | None = None, network: bool = False, unsafe: bool = False
+) -> ListedFolder:
+    """Register the rules at `path`, and return what is there. Raises ConfigError if that holds no rules."""
+    root = path.expanduser().resolve()
+    if not root.is_dir():
+        raise ConfigError(f"{shown(str(path))} is not a folder. Name a folder or a checkout with rules.")
+    checkout = read_checkout(root, changing())
+    if not (checkout.rules or checkout.correlations or checkout.queries or checkout.problems):
+        raise ConfigError(f"There are no rules in {shown(str(path))}: no YAML file there has an `AnalysisType`.")
+    folder = RuleFolder(
+        id=uuid4().hex,
+        name=_checked_name(root.name if name is None else name),
+        path=str(root),
+        network=network,
+        unprotected=unsafe,
+    )
+    installation.ledger.rules.add(folder)
+    return next(each for each in listed(installation) if each.folder.id == folder.id)
+
+
+def _checked_name(text: str) -> str:
+    name = unicodedata.normalize("NFC", text.strip())
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise ConfigError(f"The name of a folder of rules is one line of 1 to {_LONGEST_NAME} characters: give --name.")
+    return name
+
+
+def unregister(installation: Installation, name: str) -> RuleFolder:
+    """Forget a folder, and what was decided of its rules; its files stay. Raises ConfigError."""
+    folder = find_folder(installation, name)
+    if folder.is_built_in:
+        raise ConfigError(
+            f"The folder {folder.name!r} comes with Ocelog and stays. Turn its rules or packs off instead."
+        )
+    others = set[str]()
+    mine = set[str]()
+    for each in read_folders(installation):
+        found = {rule for rule, _ in _items(each.checkout)} if each.checkout else set[str]()
+        (mine if each.folder.id == folder.id else others).update(found)
+    installation.ledger.rules.remove(folder.id, mine - others)
+    return folder
+
+
+def find_folder(installation: Installation, name: str) -> RuleFolder:
+    """Return the folder of that name. Raises ConfigError with the nearest name."""
+    folders = {each.name: each for each in installation.ledger.rules.folders()}
+    if (found := folders.get(unicodedata.normalize("NFC", name.strip()))) is not None:
+        return found
+    nearest = suggest(name, folders) or ". See: ocelog rules list"
+    raise ConfigError(f"There is no folder of rules {shown(name)}{nearest}")
+
+
+def read_folders(installation: Installation) -> list[ReadFolder]:
+    """Read every registered folder; one that cannot be read says why."""
+    return [_read(folder) for folder in installation.ledger.rules.folders()]
+
+
+def _read(folder: RuleFolder) -> ReadFolder:
+    try:
+        return ReadFolder(folder=folder, checkout=read_checkout(Path(folder.path), changing()))
+    except (RuleFileError, OSError) as error:
+        return ReadFolder(folder=folder, checkout=None, why=str(error))
+
+
+def listed(installation: Installation) -> list[ListedFolder]:
+    """Return every folder with its rules, and of each whether it runs and why."""
+    folders = read_folders(installation)
+    states = installation.ledger.rules.states()
+    names = Names(schemas=packaged_schemas())
+    behind = shadowed([(each.folder, each.checkout) for each in folders if each.checkout is not None])
+    return [_listed(each, states, names, behind.get(each.folder.id, {})) for each in folders]
+
+
+def _listed(read: ReadFolder, states: Mapping[str, RuleState], names: Names, behind: Mapping[str, str]) -> ListedFolder:
+    checkout = read.checkout
+    if checkout is None:
+        return ListedFolder(folder=read.folder, problems=(read.why,))
+    decided = decisions(checkout, read.folder, states)
+    packs = {name: set(pack.ids) for name, pack in checkout.packs.items()}
+    rules = [
+        ListedRule(
+            folder=read.folder,
+            root=checkout.root,
+            id=name,
+            item=item,
+            decision=decided[name],
+            state=states.get(name),
+            shadowed_by=behind.get(name),
+            without_source=tuple(one for one in item.log_types if one not in names.schemas)
+            if isinstance(item, Rule)
+            else (),
+            packs=tuple(pack for pack, members in packs.items() if name in members),
+        )
+        for name, item in _items(checkout)
+    ]
+    return ListedFolder(
+        folder=read.folder,
+        rules=tuple(sorted(rules, key=lambda one: one.id)),
+        not_run=checkout.not_run,
+        problems=tuple(one.message for one in checkout.problems),
+    )
+
+
+def _items(checkout: Checkout) -> Iterable[tuple[str, Decided]]:
+    yield from checkout.rules.items()
+    yield from checkout.correlations.items()
+    yield from ((name, one) for name, one in checkout.queries.items() if one.schedule is not None)
+
+
+def find_rule(installation: Installation, name: str) -> ListedRule:
+    """Return the rule of that id that runs, or would. Raises ConfigError with the nearest id."""
+    every = [rule for folder in listed(installation) for rule in folder.rules]
+    for rule in every:
+        if rule.id == name:
+            return rule
+    nearest = suggest(name, [rule.id for rule in every]) or ". See: ocelog rules list"
+    raise ConfigError(f"There is no rule {shown(name)}{nearest}")
+
+
+def turn(installation: Installation, wanted: Sequence[str], *, on: bool) -> Turned:
+    """Turn rules and packs on or off, each named by its id, or rules by a pattern such as `Acme.*`.
+
+    What a pack or a rule's file says already is not noted as a person's decision, so that the file decides later too.
+    Raises ConfigError if one of `wanted` means nothing; then nothing is changed.
+    """
+    checkouts = {each.folder.id: each.checkout for each in read_folders(installation) if each.checkout is not None}
+    known = {name for checkout in checkouts.values() for name, _ in _items(checkout)}
+    packs = {name for checkout in checkouts.values() for name in checkout.packs}
+    rules, turned = set[str](), list[str]()
+    for name in wanted:
+        if name in packs and name not in known:
+            turned.append(name)
+        else:
+            rules |= _matching(name, known, packs)
+    for folder_id, checkout in checkouts.items():
+        if mine := {name: on for name in turned if name in checkout.packs}:
+            installation.ledger.rules.turn_packs(folder_id, mine)
+    _decide(installation, checkouts, rules, on=on)
+    return Turned(rules=tuple(sorted(rules)), packs=tuple(turned))
+
+
+def _matching(pattern: str, known: Collection[str], packs: Collection[str]) -> set[str]:
+    found = {pattern} if pattern in known else {name for name in known if fnmatchcase(name, pattern)}
+    if not found:
+        nearest = suggest(pattern, [*known, *packs]) or ". See: ocelog rules list"
+        raise ConfigError(f"There is no rule or pack {shown(pattern)}{nearest}")
+    return found
+
+
+def _decide(installation: Installation, checkouts: Mapping[str, Checkout], rules: set[str], *, on: bool) -> None:
+    said = dict[str, bool]()
+    for folder in installation.ledger.rules.folders():
+        if (checkout := checkouts.get(folder.id)) is not None:
+            for name, one in decisions(checkout, folder, {}).items():
+                said.setdefault(name, one.runs)
+    agreed = {name for name in rules if said.get(name) is on}
+    if agreed:
+        installation.ledger.rules.enable(agreed, enabled=None)
+    if others := rules - agreed:
+        installation.ledger.rules.enable(others, enabled=on)
+
+
+def names_here(installation: Installation, *, besides: Path) -> tuple[frozenset[str], frozenset[str] | None]:
+    """Return the rules of the folders that do not hold `besides`, and names and ids of channels; None: not known."""
+    mine = besides.resolve()
+    found = set[str]()
+    for each in read_folders(installation):
+        if each.checkout is not None and not mine.is_relative_to(each.checkout.root):
+            found |= {name for name, _ in _items(each.checkout)}
+    return frozenset(found), None
+
+
+def file_of(rule: ListedRule) -> str:
+    """Return where a rule stands, as a person here would name the file."""
+    place = rule.item.place
+    return f"{near(rule.root / place.file)}:{place.line}"
+
+
+def near(path: Path) -> str:
+    """Return `path` as it is named from the current folder, if it lies in it."""
+    here = Path(os.path.realpath(Path.cwd()))
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
