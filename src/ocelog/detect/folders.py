@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Protocol, TypeAlias
 
-from ocelog.detect.checkout import Checkout
-from ocelog.detect.rule import CorrelationRule, Query, Rule
+from ocelog.detect.rule import About, CorrelationRule, Pack, Query, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +55,48 @@ class Decision:
     why: str
 
 
-Decided = Rule | CorrelationRule | Query
+Decided: TypeAlias = Rule | CorrelationRule | Query
+"""What runs or does not."""
 
 
-def decisions(checkout: Checkout, folder: RuleFolder, states: Mapping[str, RuleState]) -> dict[str, Decision]:
+class Described(Protocol):
+    """A rule, as far as it says of itself whether it is enabled."""
+
+    @property
+    def about(self) -> About:
+        """What it says of itself."""
+        ...
+
+
+class Contents(Protocol):
+    """What is in a folder: a checkout, or what a judge says that it has loaded."""
+
+    @property
+    def rules(self) -> Mapping[str, Described]:
+        """Rules by id."""
+        ...
+
+    @property
+    def correlations(self) -> Mapping[str, CorrelationRule]:
+        """Correlation rules by id."""
+        ...
+
+    @property
+    def queries(self) -> Mapping[str, Query]:
+        """Queries by name."""
+        ...
+
+    @property
+    def packs(self) -> Mapping[str, Pack]:
+        """Packs by id."""
+        ...
+
+    def members(self, pack: Pack) -> tuple[str, ...]:
+        """Return the ids that `pack` turns on."""
+        ...
+
+
+def decisions(checkout: Contents, folder: RuleFolder, states: Mapping[str, RuleState]) -> dict[str, Decision]:
     """Return of each rule and scheduled query of a folder whether it runs; a suspended one counts as one that does.
 
     What a person said of the rule itself decides, then a pack that is on, then one that is off, then its file.
@@ -68,13 +106,13 @@ def decisions(checkout: Checkout, folder: RuleFolder, states: Mapping[str, RuleS
     return {name: _decide(one, states.get(name), on.get(name), off.get(name)) for name, one in _decided(checkout)}
 
 
-def enabled_rules(checkout: Checkout, folder: RuleFolder, states: Mapping[str, RuleState]) -> dict[str, str]:
+def enabled_rules(checkout: Contents, folder: RuleFolder, states: Mapping[str, RuleState]) -> dict[str, str]:
     """Return the rules of a folder that run, suspended ones too, and why each does."""
     rules = checkout.rules.keys() | checkout.correlations.keys()
     return {name: one.why for name, one in decisions(checkout, folder, states).items() if one.runs and name in rules}
 
 
-def shadowed(folders: Sequence[tuple[RuleFolder, Checkout]]) -> dict[str, dict[str, str]]:
+def shadowed(folders: Sequence[tuple[RuleFolder, Contents]]) -> dict[str, dict[str, str]]:
     """Return, by id of a folder, each rule there that does not run, as a folder before it has one of that id: which."""
     first = dict[str, RuleFolder]()
     found = dict[str, dict[str, str]]()
@@ -85,13 +123,13 @@ def shadowed(folders: Sequence[tuple[RuleFolder, Checkout]]) -> dict[str, dict[s
     return found
 
 
-def _decided(checkout: Checkout) -> Iterator[tuple[str, Decided]]:
+def _decided(checkout: Contents) -> Iterator[tuple[str, Described | Query]]:
     yield from checkout.rules.items()
     yield from checkout.correlations.items()
     yield from ((name, one) for name, one in checkout.queries.items() if one.schedule is not None)
 
 
-def _packs_of(checkout: Checkout, packs: Iterable[str]) -> dict[str, str]:
+def _packs_of(checkout: Contents, packs: Iterable[str]) -> dict[str, str]:
     """Return each member of `packs`, with the first pack that it is in."""
     found = dict[str, str]()
     for name in sorted(packs):
@@ -101,7 +139,7 @@ def _packs_of(checkout: Checkout, packs: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _decide(one: Decided, state: RuleState | None, on: str | None, off: str | None) -> Decision:
+def _decide(one: Described | Query, state: RuleState | None, on: str | None, off: str | None) -> Decision:
     if state is not None and state.enabled is not None:
         return Decision(runs=state.enabled, why=f"{'enabled' if state.enabled else 'disabled'} by a person")
     if on is not None:
