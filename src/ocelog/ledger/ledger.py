@@ -8,10 +8,12 @@ from sqlalchemy import select, update
 
 from ocelog.ledger import tables
 from ocelog.ledger.alerts import AlertLedger
+from ocelog.ledger.channels import ChannelLedger
 from ocelog.ledger.database.clocks import our_clock
 from ocelog.ledger.database.copying import copy_database, fill_database
 from ocelog.ledger.database.open import open_database, open_reading
 from ocelog.ledger.database.transactions import Database
+from ocelog.ledger.delivery import DeliveryLedger
 from ocelog.ledger.health import HealthLedger
 from ocelog.ledger.lake import PartLedger
 from ocelog.ledger.losses import LossLedger
@@ -20,7 +22,7 @@ from ocelog.ledger.rows.outrun import outrun
 from ocelog.ledger.rules import RuleLedger
 from ocelog.ledger.sources import SourceLedger
 from ocelog.ledger.sweeps import SweepLedger
-from ocelog.ledger.vault import Vault
+from ocelog.ledger.vault import CHANNELS, Vault
 from ocelog.redaction import without_password
 from ocelog.times import to_us
 
@@ -51,6 +53,8 @@ class Ledger:
         self.health = HealthLedger(database)
         self.lake = PartLedger(database, self.id, now_us)
         self.losses = LossLedger(database, now_us)
+        self.channels = ChannelLedger(database, now_us)
+        self.delivery = DeliveryLedger(database, now_us)
         self.rules = RuleLedger(database, now_us)
         self.alerts = AlertLedger(database, now_us)
 
@@ -83,8 +87,12 @@ class Ledger:
         return f"Ledger({self.url!r})"
 
     def vault(self, key: bytes) -> Vault:
-        """Return the secrets, which `key` opens."""
+        """Return the secrets of sources, which `key` opens."""
         return Vault(self._database, key)
+
+    def channel_vault(self, key: bytes) -> Vault:
+        """Return the secrets of channels, which `key` opens."""
+        return Vault(self._database, key, CHANNELS)
 
     def copy_to(self, path: Path) -> None:
         """Write all that the ledger holds, as of one instant, into a new SQLite file. Raises HomeError."""

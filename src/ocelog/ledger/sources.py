@@ -106,7 +106,7 @@ class SourceLedger:
     def secret_kept(self, source_id: str, name: str) -> str | None:
         """Say how a secret is kept; None: there is none. Never the secret."""
         with self._database.read() as tx:
-            return vault.kept(tx, source_id, name)
+            return vault.kept(tx, source_id).get(name)
 
     def observed_us(self, source_id: str) -> int:
         """Return when the last answer that landed was asked for, in microseconds by the source's clock; 0: none has."""

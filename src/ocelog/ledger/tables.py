@@ -406,8 +406,8 @@ outbox = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("due_us", BigInteger, nullable=False),
     Column("tries", BigInteger, nullable=False),
-    # When it was tried first.
-    Column("tried_us", BigInteger),
+    # When it was decided that it waits until then; null: when it was made.
+    Column("waits_since_us", BigInteger),
     # Number of the telling with which it is under way: that of the newest of the entries that go together.
     Column("handed", BigInteger),
     Index("ix_outbox_channel", "channel_id", "due_us"),

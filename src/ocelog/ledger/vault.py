@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
 
 from ocelog.errors import HomeError
 from ocelog.ledger import tables
@@ -18,86 +20,128 @@ _LONGEST = 65_536
 """Bytes of a referenced secret: more is a mistaken path."""
 COPIED = "copied in, encrypted"
 """How a secret is kept that is sealed in the ledger."""
-_t = tables.secrets.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Whose secrets are kept in a table."""
+
+    table: Table
+    owner: str
+    """The column with the id of what a secret belongs to."""
+    noun: str
+    enter: Callable[[str], str]
+    """Returns the command that a secret of an owner is entered with again."""
+    bound_to: tuple[str, ...] = ()
+    """What a sealed secret is bound to, besides its owner and its name."""
+
+    def this(self, owner: str, name: str) -> ColumnElement[bool]:
+        """Return which row holds a secret."""
+        return (self.table.c[self.owner] == owner) & (self.table.c.name == name)
+
+    def row_name(self, owner: str, name: str) -> bytes:
+        """Bind a sealed secret to its row, so that one copied into another row does not open."""
+        return json.dumps([*self.bound_to, owner, name]).encode()
+
+    def enter_again(self, owner: str) -> str:
+        """Say what to do if a secret cannot be read."""
+        return f"enter the secret again: {self.enter(owner)}"
+
+
+SOURCES = Place(
+    table=tables.secrets, owner="source_id", noun="source", enter=lambda owner: f"ocelog source rotate {owner}"
+)
+CHANNELS = Place(
+    table=tables.channel_secrets,
+    owner="channel_id",
+    noun="channel",
+    enter=lambda owner: f"ocelog channel edit {owner}",
+    bound_to=("channel",),
+)
 
 
 class Vault:
-    """The secrets of all sources. A repr shows neither key nor secrets."""
+    """The secrets of all sources, or of all channels. A repr shows neither key nor secrets."""
 
-    __slots__ = ("_database", "_key")
+    __slots__ = ("_database", "_key", "_place")
 
-    def __init__(self, database: Database, key: bytes) -> None:
+    def __init__(self, database: Database, key: bytes, place: Place = SOURCES) -> None:
         if len(key) != KEY_BYTES:
             raise HomeError(f"The key must have {KEY_BYTES} bytes; this one has {len(key)}.")
         self._database = database
         self._key = key
+        self._place = place
 
-    def put(self, source_id: str, name: str, secret: Secret) -> None:
+    def put(self, owner: str, name: str, secret: Secret) -> None:
         """Seal a copy of `secret` in the place of what was there."""
         # Imported where it is used: it takes 10 ms, and most commands need no secret.
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
 
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = nonce + AESGCM(self._key).encrypt(nonce, secret.reveal().encode(), _row_name(source_id, name))
-        with self._database.write() as tx:
-            _replace(tx, source_id, name, {"sealed": sealed})
+        sealed = nonce + AESGCM(self._key).encrypt(nonce, secret.reveal().encode(), self._place.row_name(owner, name))
+        self._replace(owner, name, {"sealed": sealed})
 
-    def put_reference(self, source_id: str, name: str, reference: str) -> None:
+    def put_reference(self, owner: str, name: str, reference: str) -> None:
         """Remember only where the secret is: `file:PATH` or `env:VARIABLE`. Raises HomeError for anything else."""
         _check(reference)
-        with self._database.write() as tx:
-            _replace(tx, source_id, name, {"reference": reference})
+        self._replace(owner, name, {"reference": reference})
 
-    def get(self, source_id: str, name: str) -> Secret:
+    def get(self, owner: str, name: str) -> Secret:
         """Return a secret; a referenced one is read now. Raises HomeError with what to do if that fails."""
         with self._database.read() as tx:
-            this = (_t.source_id == source_id, _t.name == name)
-            row = tx.execute(select(_t.sealed, _t.reference).where(*this)).one_or_none()
+            row = tx.execute(select(self._place.table).where(self._place.this(owner, name))).one_or_none()
         if row is None:
-            raise HomeError(f"The ledger has no {name} for this source. {_enter_again(source_id)}")
+            raise HomeError(f"The ledger has no {name} for this {self._place.noun}. {self._told(owner)}")
         if row.reference is not None:
-            return _read(row.reference, source_id)
-        return self._unseal(source_id, name, row.sealed)
+            return _read(row.reference, self._place, owner)
+        return self._unseal(owner, name, row.sealed)
 
-    def forget(self, source_id: str, name: str) -> None:
+    def forget(self, owner: str, name: str) -> None:
         """Delete a secret, or where it is."""
         with self._database.write() as tx:
-            _delete(tx, source_id, name)
+            tx.execute(delete(self._place.table).where(self._place.this(owner, name)))
 
-    def _unseal(self, source_id: str, name: str, sealed: bytes) -> Secret:
+    def _replace(self, owner: str, name: str, values: dict[str, object]) -> None:
+        with self._database.write() as tx:
+            tx.execute(delete(self._place.table).where(self._place.this(owner, name)))
+            tx.execute(insert(self._place.table).values({self._place.owner: owner, "name": name, **values}))
+
+    def _unseal(self, owner: str, name: str, sealed: bytes) -> Secret:
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see above
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
 
+        row_name = self._place.row_name(owner, name)
         try:
-            plain = AESGCM(self._key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _row_name(source_id, name))
+            plain = AESGCM(self._key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], row_name)
         except (InvalidTag, ValueError) as error:
             raise HomeError(
-                f"The key does not open this source's {name}: it is another key. {_enter_again(source_id)}"
+                f"The key does not open this {self._place.noun}'s {name}: it is another key. {self._told(owner)}"
             ) from error
         return Secret(plain.decode())
 
-
-def kept(tx: Connection, source_id: str, name: str) -> str | None:
-    """Say how a secret is kept, which needs no key: the reference to it, or that it is a copy; None: there is none."""
-    this = (_t.source_id == source_id, _t.name == name)
-    row = tx.execute(select(_t.reference).where(*this)).one_or_none()
-    return None if row is None else row.reference or COPIED
+    def _told(self, owner: str) -> str:
+        return f"Put the right key back, or {self._place.enter_again(owner)}. No data is lost, nothing is pulled again."
 
 
-def marks(tx: Connection) -> dict[str, str]:
-    """Return, by source id, what changes whenever a secret of it is put in the place of another; needs no key.
+def kept(tx: Connection, owner: str, place: Place = SOURCES) -> dict[str, str]:
+    """Say by its name how each secret is kept, which needs no key: the reference to it, or that it is a copy."""
+    found = select(place.table).where(place.table.c[place.owner] == owner).order_by(place.table.c.name)
+    return {row.name: row.reference or COPIED for row in tx.execute(found)}
+
+
+def marks(tx: Connection, place: Place = SOURCES) -> dict[str, str]:
+    """Return, by owner, what changes whenever a secret of it is put in the place of another; needs no key.
 
     For a secret that is left in a file, also when that file changes. Never anything of a secret.
     """
     found = dict[str, str]()
-    for row in tx.execute(_MARKS):
-        kept_as = row.reference or hashlib.blake2b(row.sealed or b"", digest_size=16).hexdigest()
-        place = row.reference.removeprefix("file:") if (row.reference or "").startswith("file:") else None
-        found[row.source_id] = f"{found.get(row.source_id, '')} {row.name}={kept_as} {file_mark(place)}"
+    columns = place.table.c
+    for row in tx.execute(select(place.table).order_by(columns[place.owner], columns.name)).mappings():
+        owner, reference = row[place.owner], row["reference"] or ""
+        kept_as = reference or hashlib.blake2b(row["sealed"] or b"", digest_size=16).hexdigest()
+        file = reference.removeprefix("file:") if reference.startswith("file:") else None
+        found[owner] = f"{found.get(owner, '')} {row['name']}={kept_as} {file_mark(file)}"
     return found
-
-
-_MARKS = select(_t.source_id, _t.name, _t.sealed, _t.reference).order_by(_t.source_id, _t.name)
 
 
 def file_mark(place: str | Path | None) -> str:
@@ -109,27 +153,6 @@ def file_mark(place: str | Path | None) -> str:
     return "" if found is None else f"{found.st_ino}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
 
 
-def _enter_again(source_id: str) -> str:
-    return (
-        f"Put the right key back, or enter the secret again: ocelog source rotate {source_id}. No data is lost, and "
-        "nothing is pulled again."
-    )
-
-
-def _row_name(source_id: str, name: str) -> bytes:
-    """Bind a sealed secret to its row, so that one copied into another row does not open."""
-    return json.dumps([source_id, name]).encode()
-
-
-def _replace(tx: Connection, source_id: str, name: str, values: dict[str, object]) -> None:
-    _delete(tx, source_id, name)
-    tx.execute(insert(tables.secrets).values(source_id=source_id, name=name, **values))
-
-
-def _delete(tx: Connection, source_id: str, name: str) -> None:
-    tx.execute(delete(tables.secrets).where(_t.source_id == source_id, _t.name == name))
-
-
 def _check(reference: str) -> tuple[str, str]:
     kind, _, place = reference.partition(":")
     if kind not in ("file", "env") or not place:
@@ -137,26 +160,26 @@ def _check(reference: str) -> tuple[str, str]:
     return kind, place
 
 
-def _read(reference: str, source_id: str) -> Secret:
-    kind, place = _check(reference)
-    text = _from_file(place, source_id) if kind == "file" else os.environ.get(place, "")
+def _read(reference: str, place: Place, owner: str) -> Secret:
+    kind, path = _check(reference)
+    another = f"name another: {place.enter(owner)}"
+    text = _from_file(path, another) if kind == "file" else os.environ.get(path, "")
     text = text.strip("\r\n")
     if not text:
-        raise HomeError(f"{reference} holds no secret; set it, or name another: ocelog source rotate {source_id}.")
+        raise HomeError(f"{reference} holds no secret; set it, or {another}.")
     return Secret(text)
 
 
-def _from_file(place: str, source_id: str) -> str:
+def _from_file(place: str, another: str) -> str:
     try:
         with Path(place).open("rb") as file:
             raw = file.read(_LONGEST + 1)
         if len(raw) > _LONGEST:
-            raise HomeError(f"{place} is too long for a secret; name another: ocelog source rotate {source_id}.")
+            raise HomeError(f"{place} is too long for a secret; {another}.")
         return raw.decode()
     except OSError as error:
         raise HomeError(
-            f"The secret's file {place} cannot be read ({error.strerror}); make it readable for this user, or name "
-            f"another: ocelog source rotate {source_id}."
+            f"The secret's file {place} cannot be read ({error.strerror}); make it readable to this user, or {another}."
         ) from error
     except UnicodeDecodeError:
-        raise HomeError(f"{place} is not UTF-8 text; name another: ocelog source rotate {source_id}.") from None
+        raise HomeError(f"{place} is not UTF-8 text; {another}.") from None

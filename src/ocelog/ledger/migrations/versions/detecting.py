@@ -137,7 +137,7 @@ def upgrade() -> None:
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.Column("due_us", sa.BigInteger(), nullable=False),
         sa.Column("tries", sa.BigInteger(), nullable=False),
-        sa.Column("tried_us", sa.BigInteger()),
+        sa.Column("waits_since_us", sa.BigInteger()),
         sa.Column("handed", sa.BigInteger()),
         sa.PrimaryKeyConstraint("id", name="pk_outbox"),
         sqlite_autoincrement=True,

@@ -1,0 +1,304 @@
+"""What is sent to a channel next, as which message, and what follows from how that went: no I/O of its own.
+
+Entries of one alert go in their order, as one message that shows the alert as it is now: whatever waited meanwhile is
+in it. What cannot be delivered is tried again, ever more rarely, and then given up, which is an alert of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from math import ceil
+from typing import TypeAlias
+
+from ocelog.alert.alert import Alert
+from ocelog.alert.grouping import alert_id
+from ocelog.alert.notice import AlertStatus, AlertType, Happened, Notice
+from ocelog.alert.routing import RANKS, ChannelRow
+from ocelog.model import Severity
+
+MOST_TRIES = 10
+GIVES_UP_AFTER = timedelta(hours=24)
+MOST_IN_DIGEST = 500
+"""Alerts that one digest stands for."""
+_NAMED_IN_DIGEST = 50
+"""Those of them that a channel is given."""
+_TRY_AGAIN = tuple(timedelta(minutes=minutes) for minutes in (0.5, 1, 4, 15, 60, 2 * 60, 4 * 60, 8 * 60, 8 * 60))
+"""How long after each try the next one comes: 10 within a day."""
+LONGEST_ASKED = timedelta(hours=1)
+"""A far end may ask to wait for so long; an alert does not wait longer because of it."""
+RESTS_FROM = 3
+"""Tries that fail one after the other until it is the channel that fails, and not a message: it rests then."""
+_RESTS_FIRST = timedelta(seconds=30)
+_RESTS_LONGEST = timedelta(minutes=15)
+_HOUR = timedelta(hours=1)
+_US = timedelta(microseconds=1)
+_LONGEST_NOTE = 1_000
+DELIVERY_ERROR = "ALERT_DELIVERY"
+"""The system error that a channel cannot be reached, or that there is none."""
+_TELLS_ENDS_ONLY = frozenset({Happened.ACKNOWLEDGED, Happened.RESOLVED, Happened.CLOSED, Happened.NOT_VISIBLE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that happened to an alert, and that a channel is to hear of."""
+
+    id: int
+    alert_id: str
+    happened: Happened
+    note: str = ""
+    created_us: int
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handed:
+    """What goes to a channel as one message: entries of one alert, or of several as a digest."""
+
+    number: int
+    """Of the newest of its entries: handed out again after a crash, it is the same."""
+    channel: ChannelRow
+    entries: Mapping[str, Sequence[Entry]]
+    """By alert, each in its order."""
+    alerts: Mapping[str, Alert]
+    """As they are now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Nothing is to be sent before."""
+
+    until_us: int | None
+    """None: not before something changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """The far end took it."""
+
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponed:
+    """It did not work this time."""
+
+    answer: str
+    code: str
+    retry_after: timedelta | None = None
+    """How long the far end asked to wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The far end will not take it, however often it is sent."""
+
+    answer: str
+    code: str
+
+
+Outcome: TypeAlias = Delivered | Postponed | Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What a channel's rate limit leaves."""
+
+    from_us: int
+    """When the next message may go."""
+    single: bool
+    """Whether it may be about one alert, though others wait: there is room for more."""
+
+
+def allowance(sent_us: Sequence[int], per_hour: int | None, now_us: int) -> Allowance:
+    """Return when the next message may go, if `sent_us` went before, in this order.
+
+    Half of the messages of an hour may go at once. The others are shared out over it, each for all that waits: so there
+    are never more than `per_hour` within an hour, and nothing waits for long. Instants ahead of the clock do not count.
+    """
+    if per_hour is None:
+        return Allowance(from_us=now_us, single=True)
+    hour_us = _HOUR // _US
+    recent = [us for us in sent_us if now_us - hour_us < us <= now_us]
+    at_once = ceil(per_hour / 2)
+    if len(recent) < at_once:
+        return Allowance(from_us=now_us, single=at_once - len(recent) > 1)
+    shared = per_hour - at_once
+    from_us = recent[-1] + (hour_us // shared if shared else hour_us)
+    if len(recent) >= per_hour:
+        from_us = max(from_us, recent[-per_hour] + hour_us)
+    return Allowance(from_us=from_us, single=False)
+
+
+def try_again(tries: int, retry_after: timedelta | None, jitter: float) -> timedelta:
+    """Return how long to wait after the try with this number; `jitter` is drawn from 0 to 1."""
+    planned = _TRY_AGAIN[min(tries, len(_TRY_AGAIN)) - 1] * (1 - jitter / 5)
+    return max(planned, min(retry_after or timedelta(0), LONGEST_ASKED))
+
+
+def rest(failures: int, retry_after: timedelta | None) -> timedelta:
+    """Return how long a channel rests after so many tries that failed one after the other."""
+    asked = min(retry_after or timedelta(0), LONGEST_ASKED)
+    if failures < RESTS_FROM:
+        return asked
+    own: timedelta = _RESTS_FIRST * 2 ** min(failures - RESTS_FROM, 10)
+    return max(asked, min(own, _RESTS_LONGEST))
+
+
+def gives_up(entry: Entry, failures: int, failing_us: int, now_us: int) -> bool:
+    """Whether `entry`, with its tries until now, is not tried again.
+
+    A channel that fails for a day is tried with one message in the place of all: what has waited as long goes with it.
+    """
+    day_us = GIVES_UP_AFTER // _US
+    failed_for_a_day = failures >= MOST_TRIES and now_us - failing_us >= day_us
+    return entry.tries >= MOST_TRIES or (failed_for_a_day and now_us - entry.created_us >= day_us)
+
+
+def tells_ends_only(entries: Sequence[Entry]) -> bool:
+    """Whether all that there is to tell is of no use to who never heard of the alert."""
+    return all(each.happened in _TELLS_ENDS_ONLY for each in entries)
+
+
+def notice_of(handed: Handed, key: str, now_us: int) -> Notice:
+    """Return the message: of one alert as it is now, or a digest of several."""
+    if len(handed.entries) == 1:
+        ((name, entries),) = handed.entries.items()
+        return _notice(handed.alerts[name], entries, key)
+    told = [
+        _notice(handed.alerts[name], entries, f"{key}-{number}")
+        for number, (name, entries) in enumerate(handed.entries.items())
+    ]
+    told.sort(key=lambda each: (each.happened.ends, -RANKS[each.severity]))
+    over = sum(each.happened.ends for each in told)
+    return Notice(
+        key=key,
+        alert_id=f"digest-{handed.number}",
+        happened=Happened.DIGEST,
+        severity=max((each.severity for each in told), key=RANKS.__getitem__),
+        title=f"{len(told)} alerts" + (f", {over} of them over" if over else ""),
+        matches=sum(each.matches for each in told),
+        opened_us=now_us,
+        merged=len(told),
+        digest=tuple(told[:_NAMED_IN_DIGEST]),
+    )
+
+
+def _notice(alert: Alert, entries: Sequence[Entry], key: str) -> Notice:
+    notes = dict.fromkeys(each.note for each in entries if each.note)
+    return Notice(
+        key=key,
+        alert_id=alert.id,
+        happened=_happened(alert, [each.happened for each in entries]),
+        type=alert.type,
+        status=alert.status,
+        severity=alert.severity,
+        title=alert.title,
+        description=alert.description,
+        runbook=alert.runbook,
+        reference=alert.reference,
+        rule_id=alert.rule_id,
+        rule_name=alert.rule_name,
+        rule_revision=alert.rule_revision,
+        tags=alert.tags,
+        log_type=alert.log_type,
+        source=alert.source_label,
+        link=alert.link,
+        matches=alert.matches,
+        opened_us=alert.opened_us,
+        context=alert.context,
+        note="; ".join(notes)[-_LONGEST_NOTE:],
+        merged=len(entries),
+    )
+
+
+def _happened(alert: Alert, happenings: Sequence[Happened]) -> Happened:
+    """Return what a message that stands for all of `happenings` says: what is true of the alert now."""
+    if alert.status is AlertStatus.RESOLVED:
+        return Happened.RESOLVED
+    if alert.status is AlertStatus.CLOSED:
+        return Happened.CLOSED
+    # It is open, so what was over meanwhile is over no more.
+    going_on = [each for each in happenings if not each.ends]
+    for first in (Happened.OPENED, Happened.REOPENED, Happened.ESCALATED):
+        if first in going_on:
+            return first
+    if not alert.visible and Happened.NOT_VISIBLE in going_on:
+        return Happened.NOT_VISIBLE
+    news = [each for each in going_on if each not in {Happened.RESENT, Happened.NOT_VISIBLE}]
+    if news:
+        return news[-1]
+    # Told late that it was over, when it is open again: whoever opened it again tells that after this.
+    return going_on[-1] if going_on else Happened.REOPENED
+
+
+def failure_id(channel_id: str) -> str:
+    """Return the id of the alert that a channel cannot be reached; of none that takes an alert, for an empty one."""
+    return alert_id(DELIVERY_ERROR, channel_id, 0)
+
+
+def failed(
+    before: Alert | None, channel: ChannelRow, answer: str, messages: int, now_us: int
+) -> tuple[Alert, Happened | None]:
+    """Return the alert that messages to `channel` were given up, and what is told of it: None, if people know."""
+    made = _system_error(
+        channel.id,
+        title=f"Alerts do not reach {channel.name}",
+        description=f"What was to be sent to the channel {channel.name} ({channel.kind}) was given up. The last answer "
+        f"was: {answer}",
+        runbook=f"See what the far end says: ocelog channel test {channel.id}\n"
+        f"Once it works, send again what was given up: ocelog channel resend {channel.id}",
+        now_us=now_us,
+    )
+    return _raised(before, made, messages, now_us)
+
+
+def unrouted(before: Alert | None, example: Alert, alerts: int, now_us: int) -> tuple[Alert, Happened | None]:
+    """Return the alert that no channel takes some alerts, such as `example`, and what is told of it."""
+    made = _system_error(
+        "",
+        title="No channel takes some of the alerts",
+        description="Nobody is told of some alerts, since no channel is subscribed to them. One of them is of the rule "
+        f"{example.rule_id}, {example.severity}, {example.type}: {example.id}",
+        runbook="See what each channel takes: ocelog channel list\nAdd one that takes these: ocelog channel add",
+        now_us=now_us,
+    )
+    return _raised(before, made, alerts, now_us)
+
+
+def _system_error(channel_id: str, *, title: str, description: str, runbook: str, now_us: int) -> Alert:
+    return Alert(
+        id=failure_id(channel_id),
+        type=AlertType.SYSTEM_ERROR,
+        severity=Severity.CRITICAL,
+        title=title,
+        description=description[:_LONGEST_NOTE],
+        runbook=runbook,
+        rule_id=DELIVERY_ERROR,
+        rule_name=DELIVERY_ERROR,
+        dedup=channel_id,
+        opened_us=now_us,
+        updated_us=now_us,
+    )
+
+
+def _raised(before: Alert | None, made: Alert, more: int, now_us: int) -> tuple[Alert, Happened | None]:
+    told = replace(made, matches=more, told=True, told_severity=made.severity, told_us=now_us)
+    if before is None:
+        return told, Happened.OPENED
+    if before.is_open:
+        joined = replace(before, matches=before.matches + more, description=made.description, updated_us=now_us)
+        return joined, None
+    again = replace(
+        told,
+        revision=before.revision,
+        matches=before.matches + more,
+    )
+    if before.told_us is not None and abs(now_us - before.told_us) < _HOUR // _US:
+        # It comes and goes: people know.
+        return replace(again, told_us=before.told_us), None
+    return again, Happened.REOPENED
+
+
+def recovered(before: Alert, now_us: int) -> Alert:
+    """Return the alert that a channel cannot be reached, once it can."""
+    return replace(before, status=AlertStatus.RESOLVED, ended_us=now_us, updated_us=now_us)

@@ -1,0 +1,127 @@
+"""Which channels a person has set up, and how they are: the ledger as whoever sets them up uses it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Insert, Update, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ocelog.alert.routing import ChannelRow
+from ocelog.errors import ConfigError
+from ocelog.ledger import tables, vault
+from ocelog.ledger.database.transactions import Database
+from ocelog.ledger.rows import channels, outbox
+
+_c = tables.channels.c
+_d = tables.deliveries.c
+_o = tables.outbox.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelStatus:
+    """How a channel is."""
+
+    channel: ChannelRow
+    failures: int
+    """Tries that failed since the last that did not."""
+    failing_us: int | None
+    """Since when they do."""
+    trouble: str | None
+    """What the far end, or the way there, said last."""
+    trouble_code: str | None
+    rests_until_us: int | None
+    waiting: int
+    """Entries of the outbox."""
+    delivered_us: int | None
+    """When the last message got there."""
+    given_up: int
+    """Alerts of which the newest message was given up."""
+    secrets: dict[str, str] = field(default_factory=dict)
+    """Name of each secret -> how it is kept."""
+
+
+class ChannelLedger:
+    """The channels that a person has set up."""
+
+    def __init__(self, database: Database, now_us: Callable[[], int]) -> None:
+        self._database = database
+        self._now_us = now_us
+
+    def listed(self) -> list[ChannelRow]:
+        """Return every channel, by the time of its adding."""
+        with self._database.read() as tx:
+            return channels.listed(tx)
+
+    def find(self, id_or_name: str) -> ChannelRow | None:
+        """Return the channel of that id, else the one of that name."""
+        with self._database.read() as tx:
+            this = select(tables.channels).where(or_(_c.id == id_or_name, _c.name == id_or_name))
+            rows = [channels.channel_of(row) for row in tx.execute(this).mappings()]
+            return min(rows, key=lambda row: row.id != id_or_name, default=None)
+
+    def add(self, channel: ChannelRow) -> None:
+        """Add a channel. Raises ConfigError for a name or an id in use."""
+        with self._database.write() as tx:
+            values = {"id": channel.id, "added_us": channel.added_us, "failures": 0, "fence": 0}
+            _write(tx, insert(tables.channels).values(values | channels.columns_of(channel)), channel)
+
+    def save(self, channel: ChannelRow) -> None:
+        """Put `channel` in the place of the one with its id; what failed before is tried again at once.
+
+        Raises ConfigError if there is none, or its name is used.
+        """
+        again: dict[str, Any] = {"failures": 0, **dict.fromkeys(("failing_us", "rests_since_us", "rests_until_us"))}
+        with self._database.write() as tx:
+            changed = update(tables.channels).where(_c.id == channel.id).values(channels.columns_of(channel) | again)
+            if _write(tx, changed, channel) != 1:
+                raise ConfigError(f"There is no channel named {channel.name!r} any more.")
+            outbox.wake(tx, channel.id, self._now_us())
+
+    def remove(self, channel_id: str) -> int:
+        """Forget a channel with its secrets; what waits goes to those that take it now. Returns how much that was."""
+        with self._database.write() as tx:
+            # Whoever delivers there just now notes nothing any more.
+            tx.execute(select(_c.id).where(_c.id == channel_id).with_for_update()).all()
+            tx.execute(delete(tables.channel_secrets).where(tables.channel_secrets.c.channel_id == channel_id))
+            tx.execute(delete(tables.channels).where(_c.id == channel_id))
+            return outbox.reroute(tx, channel_id, channels.listed(tx), self._now_us())
+
+    def statuses(self) -> list[ChannelStatus]:
+        """Return how each channel is, by the time of its adding."""
+        with self._database.read() as tx:
+            rows = tx.execute(select(tables.channels).order_by(_c.added_us, _c.id)).mappings().all()
+            counted = select(_o.channel_id, func.count()).group_by(_o.channel_id)
+            waiting: dict[str, int] = dict(tx.execute(counted).all())
+            reached = select(_d.channel_id, func.max(_d.at_us)).where(_d.delivered).group_by(_d.channel_id)
+            delivered: dict[str, int] = dict(tx.execute(reached).all())
+            given_up = outbox.given_up(tx)
+            return [
+                ChannelStatus(
+                    channel=channels.channel_of(row),
+                    failures=row["failures"],
+                    failing_us=row["failing_us"],
+                    trouble=row["trouble"],
+                    trouble_code=row["trouble_code"],
+                    rests_until_us=row["rests_until_us"],
+                    waiting=waiting.get(row["id"], 0),
+                    delivered_us=delivered.get(row["id"]),
+                    given_up=len(given_up.get(row["id"], ())),
+                    secrets=vault.kept(tx, row["id"], vault.CHANNELS),
+                )
+                for row in rows
+            ]
+
+    def secrets_kept(self, channel_id: str) -> dict[str, str]:
+        """Say by its name how each secret of a channel is kept. Never the secret."""
+        with self._database.read() as tx:
+            return vault.kept(tx, channel_id, vault.CHANNELS)
+
+
+def _write(tx: Connection, statement: Insert | Update, channel: ChannelRow) -> int:
+    try:
+        return tx.execute(statement).rowcount
+    except IntegrityError as error:
+        raise ConfigError(
+            f"There is a channel named {channel.name!r} already; choose another name, or edit that one."
+        ) from error

@@ -1,0 +1,458 @@
+"""What is delivered next, by whom, and what came of it: the ledger as delivering uses it."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from random import random
+
+from sqlalchemy import Connection, RowMapping, delete, exists, func, or_, select, update
+
+from ocelog.alert import delivering
+from ocelog.alert.alert import Alert, Telling, TimelineEntry
+from ocelog.alert.delivering import (
+    DELIVERY_ERROR,
+    MOST_IN_DIGEST,
+    RESTS_FROM,
+    Delivered,
+    Entry,
+    Handed,
+    Outcome,
+    Postponed,
+    Wait,
+    allowance,
+    gives_up,
+    tells_ends_only,
+)
+from ocelog.alert.notice import AlertStatus, Happened
+from ocelog.alert.routing import ChannelRow, channels_for, is_unrouted
+from ocelog.ledger import tables
+from ocelog.ledger.database.dialects import bounded
+from ocelog.ledger.database.transactions import Database
+from ocelog.ledger.rows import alerts, channels, outbox
+from ocelog.model import Claim, Severity
+from ocelog.times import from_us, has_passed, to_us
+
+LEASE = timedelta(minutes=5)
+"""Longer than any attempt takes: two processes must not send one message at once."""
+_OCELOG = "ocelog"
+_US = timedelta(microseconds=1)
+_a = tables.alerts.c
+_c = tables.channels.c
+_d = tables.deliveries.c
+_o = tables.outbox.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What waits for a channel."""
+
+    channel: ChannelRow
+    due_us: int
+    """When the first of it is due, as far as it is not held up by quiet hours or a rate limit."""
+    newest: int
+    """Number of the newest entry: another one, and there is more to tell."""
+
+
+class DeliveryLedger:
+    """The outbox, handed to whoever delivers it, and what came of that.
+
+    One holder at a time delivers to a channel. What is handed out stays in the outbox until its outcome is noted: the
+    next holder is handed the same again, under the same number.
+    """
+
+    def __init__(self, database: Database, now_us: Callable[[], int], *, jitter: Callable[[], float] = random) -> None:
+        self._database = database
+        self._now_us = now_us
+        self._jitter = jitter
+
+    def waiting(self) -> list[Waiting]:
+        """Return what waits, by channel, but for channels that are paused. Only reads."""
+        now_us = self._now_us()
+        with self._database.read() as tx:
+            found = {row["channel_id"]: row for row in outbox.waiting(tx, now_us)}
+            if not found:
+                return []
+            rows = tx.execute(select(tables.channels).where(_c.id.in_(found), ~_c.paused)).mappings()
+            return [
+                Waiting(
+                    channel=channels.channel_of(row),
+                    due_us=max(found[row["id"]]["due_us"], _rests_until(row, now_us) or 0),
+                    newest=found[row["id"]]["newest"],
+                )
+                for row in rows
+            ]
+
+    def take(self, channel_id: str, holder: str, *, lease: timedelta = LEASE) -> Claim | None:
+        """Hand a channel to `holder`; None: another delivers there, or it is gone. Each step extends the lease."""
+        with self._database.write() as tx:
+            return channels.take(tx, channel_id, holder, self._now_us(), lease)
+
+    def release(self, claim: Claim) -> None:
+        """Let go of a channel, unless another holder has it by now."""
+        with self._database.write() as tx:
+            channels.release(tx, claim)
+
+    def release_home(self, home_id: str) -> None:
+        """Let go of what processes of a home hold: for whoever has its lock, so that they must be gone."""
+        with self._database.write() as tx:
+            channels.release_home(tx, home_id)
+
+    def hand(self, claim: Claim) -> Handed | Wait:
+        """Return what is to be sent to a channel now, or how long nothing is. Raises LostFenceError.
+
+        What was handed out before, and of which no outcome was noted, comes first, and as it was.
+        """
+        now_us = self._now_us()
+        with self._database.write() as tx:
+            row = channels.hold(tx, claim, now_us)
+            channel = channels.channel_of(row)
+            rests_us = _rests_until(row, now_us)
+            if channel.paused or rests_us is not None:
+                return Wait(until_us=None if channel.paused else rests_us)
+            under_way = outbox.handed(tx, channel.id)
+            if under_way is not None:
+                return _handed(tx, channel, *under_way)
+            return _next(tx, channel, now_us)
+
+    def settle(self, claim: Claim, handed: Handed, outcome: Outcome) -> None:
+        """Note what came of an attempt. Raises LostFenceError: then nothing was noted, and it is sent once more."""
+        now_us = self._now_us()
+        with self._database.write() as tx:
+            row = channels.hold(tx, claim, now_us)
+            if isinstance(outcome, Delivered):
+                self._delivered(tx, row, handed, outcome, now_us)
+            elif isinstance(outcome, Postponed):
+                self._postponed(tx, row, handed, outcome, now_us)
+            else:
+                entries = [each for own in handed.entries.values() for each in own]
+                outbox.drop(tx, entries)
+                _note(tx, handed.number, handed.channel.id, handed.entries, outcome, handed.entries, now_us)
+                _failing(tx, row, outcome.answer, outcome.code, now_us, rests=None)
+                _given_up(tx, handed.channel, handed.alerts, outcome.answer, len(entries), now_us)
+
+    def _delivered(self, tx: Connection, row: RowMapping, handed: Handed, outcome: Delivered, now_us: int) -> None:
+        outbox.drop(tx, [each for own in handed.entries.values() for each in own])
+        outbox.note(
+            tx,
+            handed.number,
+            handed.channel.id,
+            handed.entries,
+            delivered=True,
+            final=handed.entries,
+            answer=outcome.answer,
+            code=None,
+            now_us=now_us,
+        )
+        if row["failures"]:
+            _well(tx, handed.channel.id)
+            if row["failures"] >= RESTS_FROM:
+                # It was the channel that failed, so what waits need not wait for its own next try.
+                outbox.wake(tx, handed.channel.id, now_us)
+        _recovered(tx, handed.channel, now_us)
+
+    def _postponed(self, tx: Connection, row: RowMapping, handed: Handed, outcome: Postponed, now_us: int) -> None:
+        failures = row["failures"] + 1
+        rest_us = delivering.rest(failures, outcome.retry_after) // _US
+        failing_us = _failing(tx, row, outcome.answer, outcome.code, now_us, rests=rest_us)
+        jitter = self._jitter()
+        going_on, ended, final = list[Entry](), dict[str, list[Entry]](), list[str]()
+        for name, own in handed.entries.items():
+            tried = [replace(each, tries=each.tries + 1) for each in own]
+            over = [each for each in tried if gives_up(each, failures, failing_us, now_us)]
+            going_on += [each for each in tried if each not in over]
+            if over:
+                ended[name] = over
+            if len(over) == len(tried):
+                final.append(name)
+        waits = {each.tries: delivering.try_again(each.tries, outcome.retry_after, jitter) for each in going_on}
+        outbox.postpone(tx, going_on, {tries: now_us + wait // _US for tries, wait in waits.items()}, now_us)
+        _note(tx, handed.number, handed.channel.id, handed.entries, outcome, final, now_us)
+        if ended:
+            self._abandon(tx, handed, ended, outcome, failures, failing_us, now_us)
+
+    def _abandon(
+        self,
+        tx: Connection,
+        handed: Handed,
+        ended: Mapping[str, Sequence[Entry]],
+        outcome: Postponed,
+        failures: int,
+        failing_us: int,
+        now_us: int,
+    ) -> None:
+        """Give up entries, and with them what has waited as long for the same channel, untried."""
+        channel_id = handed.channel.id
+        waited = {
+            name: over
+            for name, own in outbox.old(tx, channel_id, now_us - delivering.GIVES_UP_AFTER // _US).items()
+            if (over := [each for each in own if gives_up(each, failures, failing_us, now_us)])
+        }
+        _note(tx, handed.number, channel_id, waited, outcome, waited, now_us)
+        entries = [each for own in (*ended.values(), *waited.values()) for each in own]
+        outbox.drop(tx, entries)
+        gone = {name: alert for name, alert in handed.alerts.items() if name in ended} | alerts.of_ids(tx, waited)
+        _given_up(tx, handed.channel, gone, outcome.answer, len(entries), now_us)
+
+    def adopt(self) -> int:
+        """Hand what waits for channels that are gone to those that take it, and return how many entries that was.
+
+        What is about alerts that are gone is forgotten.
+        """
+        now_us = self._now_us()
+        channel_there = exists().where(_c.id == _o.channel_id)
+        alert_there = exists().where(_a.id == _o.alert_id)
+        with self._database.read() as tx:
+            if tx.execute(select(_o.id).where(or_(~channel_there, ~alert_there)).limit(1)).first() is None:
+                return 0
+        with self._database.write() as tx:
+            tx.execute(delete(tables.outbox).where(~alert_there))
+            others = channels.listed(tx)
+            gone = tx.execute(select(_o.channel_id).where(~channel_there).distinct()).scalars()
+            return sum(outbox.reroute(tx, each, others, now_us) for each in sorted(gone))
+
+    def escalate(self) -> int:
+        """Tell channels of what nobody has acknowledged for as long as they say; return of how many alerts."""
+        now_us = self._now_us()
+        with self._database.read() as tx:
+            wanted = [each for each in channels.listed(tx) if each.routing.escalate_after is not None]
+            found = [(each, name) for each in wanted for name in _unacknowledged(tx, each, now_us)]
+        done = 0
+        for channel, name in found:
+            with self._database.write() as tx:
+                # It may have been acknowledged or told since.
+                alert = alerts.of_ids(tx, [name], hold=True).get(name)
+                if alert is None or name not in _unacknowledged(tx, channel, now_us, only=name):
+                    continue
+                after = channel.routing.escalate_after or timedelta(0)
+                note = f"nobody acknowledged it within {after // timedelta(minutes=1)} minutes"
+                telling = Telling(
+                    alert_id=name, channel_id=channel.id, happened=Happened.ESCALATED, note=note, due_us=now_us
+                )
+                alerts.add_tellings(tx, [telling], now_us)
+                told = f"to {channel.name}: {note}"
+                alerts.add_to_timeline(
+                    tx, [TimelineEntry(alert_id=name, at_us=now_us, who=_OCELOG, what="escalated", detail=told)]
+                )
+                done += 1
+        return done
+
+    def watch_routes(self, since_us: int) -> int:
+        """Raise a system error for alerts that no channel takes, if they changed at `since_us` or later.
+
+        Returns from when on to look the next time.
+        """
+        now_us = self._now_us()
+        with self._database.read() as tx:
+            there = channels.listed(tx)
+            # Without a channel nobody expects to be told.
+            found = _untold(tx, since_us) if there else []
+            newest = tx.execute(select(func.max(_a.updated_us))).scalar() or 0
+            nowhere = [each for each in found if is_unrouted(each, there)]
+        if nowhere:
+            with self._database.write() as tx:
+                name = delivering.failure_id("")
+                before = alerts.of_ids(tx, [name], hold=True).get(name)
+                # An alert changes more often than it is opened: those that are known are not counted again.
+                new = [each for each in nowhere if before is None or each.opened_us > before.updated_us]
+                if new:
+                    after, happened = delivering.unrouted(before, new[0], len(new), now_us)
+                    _raise(tx, after, happened, there, now_us)
+        return min(newest, now_us)
+
+    def resend(self, channel_id: str) -> int:
+        """Put into the outbox again what was given up for a channel, and has not reached it since; return how many."""
+        now_us = self._now_us()
+        with self._database.write() as tx:
+            again = outbox.given_up(tx, channel_id).get(channel_id, ())
+            alerts.add_tellings(
+                tx,
+                [
+                    Telling(alert_id=each, channel_id=channel_id, happened=Happened.RESENT, due_us=now_us)
+                    for each in again
+                ],
+                now_us,
+            )
+            return len(again)
+
+
+def _rests_until(row: RowMapping, now_us: int) -> int | None:
+    """Return until when a channel rests; a clock that is before it began to was set back, and ends that."""
+    until_us, since_us = row["rests_until_us"], row["rests_since_us"]
+    if until_us is None or not since_us <= now_us < until_us:
+        return None
+    return int(until_us)
+
+
+def _next(tx: Connection, channel: ChannelRow, now_us: int) -> Handed | Wait:
+    """Choose what is sent next."""
+    routing, severity, quiet_until_us = channel.routing, None, None
+    if routing.quiet_hours is not None and routing.quiet_hours.cover(from_us(now_us)):
+        quiet_until_us = to_us(routing.quiet_hours.end_after(from_us(now_us)))
+        if not routing.critical_pierces:
+            return Wait(until_us=quiet_until_us)
+        severity = Severity.CRITICAL
+    sent = [] if routing.per_hour is None else outbox.sent_within_hour(tx, channel.id, now_us)
+    allowed = allowance(sent, routing.per_hour, now_us)
+    if allowed.from_us > now_us:
+        return Wait(until_us=allowed.from_us)
+    most = 1 if allowed.single else MOST_IN_DIGEST
+    while names := outbox.heads(tx, channel.id, now_us, most=most, severity=severity):
+        entries = outbox.of_alerts(tx, channel.id, names)
+        unheard = {name: own for name, own in entries.items() if _is_for_nobody(tx, channel, name, own)}
+        outbox.drop(tx, [each for own in unheard.values() for each in own])
+        entries = {name: own for name, own in entries.items() if name not in unheard}
+        if entries:
+            number = max(each.id for own in entries.values() for each in own)
+            outbox.hand(tx, [each for own in entries.values() for each in own], number)
+            return _handed(tx, channel, number, entries)
+    return Wait(until_us=quiet_until_us)
+
+
+def _is_for_nobody(tx: Connection, channel: ChannelRow, name: str, entries: Sequence[Entry]) -> bool:
+    """Whether it is over before a channel that hears only of what nobody acknowledges has heard of it."""
+    escalates = channel.routing.escalate_after is not None
+    return escalates and tells_ends_only(entries) and not outbox.heard(tx, channel.id, name)
+
+
+def _handed(tx: Connection, channel: ChannelRow, number: int, entries: Mapping[str, Sequence[Entry]]) -> Handed:
+    return Handed(number=number, channel=channel, entries=entries, alerts=alerts.of_ids(tx, entries))
+
+
+def _note(
+    tx: Connection,
+    number: int,
+    channel_id: str,
+    entries: Mapping[str, Sequence[Entry]],
+    outcome: Outcome,
+    final: Collection[str],
+    now_us: int,
+) -> None:
+    code = None if isinstance(outcome, Delivered) else outcome.code
+    outbox.note(
+        tx,
+        number,
+        channel_id,
+        entries,
+        delivered=False,
+        final=final,
+        answer=outcome.answer,
+        code=code,
+        now_us=now_us,
+    )
+
+
+def _failing(tx: Connection, row: RowMapping, answer: str, code: str, now_us: int, *, rests: int | None) -> int:
+    """Note that a try at a channel failed, and return since when all do."""
+    since_us = row["failing_us"]
+    if since_us is None or since_us > now_us:
+        since_us = now_us
+    values = {
+        "failures": row["failures"] + 1,
+        "failing_us": since_us,
+        "rests_since_us": now_us if rests else None,
+        "rests_until_us": now_us + rests if rests else None,
+        "trouble": bounded(answer),
+        "trouble_code": code,
+    }
+    tx.execute(update(tables.channels).where(_c.id == row["id"]).values(values))
+    return int(since_us)
+
+
+def _well(tx: Connection, channel_id: str) -> None:
+    blank = dict.fromkeys(("failing_us", "rests_since_us", "rests_until_us", "trouble", "trouble_code"))
+    tx.execute(update(tables.channels).where(_c.id == channel_id).values(failures=0, **blank))
+
+
+def _given_up(
+    tx: Connection, channel: ChannelRow, gone: Mapping[str, Alert], answer: str, messages: int, now_us: int
+) -> None:
+    """Raise a system error through the other channels; none for messages that were about such an error."""
+    if all(each.rule_id == DELIVERY_ERROR for each in gone.values()):
+        return
+    name = delivering.failure_id(channel.id)
+    before = alerts.of_ids(tx, [name], hold=True).get(name)
+    after, happened = delivering.failed(before, channel, answer, messages, now_us)
+    _raise(tx, after, happened, [each for each in channels.listed(tx) if each.id != channel.id], now_us)
+
+
+def _recovered(tx: Connection, channel: ChannelRow, now_us: int) -> None:
+    """Resolve the system error that a channel cannot be reached."""
+    name = delivering.failure_id(channel.id)
+    before = alerts.of_ids(tx, [name], hold=True).get(name)
+    if before is not None and before.is_open:
+        others = [each for each in channels.listed(tx) if each.id != channel.id]
+        _raise(tx, delivering.recovered(before, now_us), Happened.RESOLVED, others, now_us)
+
+
+def _raise(tx: Connection, alert: Alert, happened: Happened | None, takers: Sequence[ChannelRow], now_us: int) -> None:
+    """Save a system error, and have `takers` told what happened to it."""
+    alerts.save(tx, alert)
+    if happened is None:
+        return
+    alerts.add_to_timeline(
+        tx, [TimelineEntry(alert_id=alert.id, at_us=now_us, who=_OCELOG, what=happened.value, detail=alert.description)]
+    )
+    alerts.add_tellings(
+        tx,
+        [
+            Telling(alert_id=alert.id, channel_id=each, happened=happened, due_us=now_us)
+            for each in channels_for(alert, takers)
+        ],
+        now_us,
+    )
+
+
+def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: str | None = None) -> list[str]:
+    """Return the alerts that a channel is to hear of because nobody has acknowledged them."""
+    after, route = channel.routing.escalate_after, channel.routing.route
+    if after is None:
+        return []
+    # Whether it is long enough ago is looked at below, where a clock that was set back is seen.
+    wanted = select(tables.alerts).where(
+        _a.status == AlertStatus.OPEN.value,
+        _a.told,
+        _a.visible,
+        _a.acknowledged_us.is_(None),
+        or_(_a.opened_us <= now_us - after // _US, _a.opened_us > now_us),
+        ~exists().where(_o.alert_id == _a.id, _o.channel_id == channel.id),
+        ~exists().where(_d.alert_id == _a.id, _d.channel_id == channel.id, _d.at_us >= _a.opened_us),
+    )
+    if route.severities:
+        # As `takes` has it; this only leaves out most of the others.
+        wanted = wanted.where(or_(_a.severity.in_(route.severities), _a.told_severity.in_(route.severities)))
+    if only is not None:
+        wanted = wanted.where(_a.id == only)
+    found = [alerts.alert_of(row) for row in tx.execute(wanted.order_by(_a.opened_us, _a.id)).mappings()]
+    first_told = (
+        select(_d.alert_id, func.min(_d.at_us))
+        .join(tables.alerts, _a.id == _d.alert_id)
+        .where(_d.delivered, _d.at_us >= _a.opened_us, _d.alert_id.in_([each.id for each in found]))
+        .group_by(_d.alert_id)
+    )
+    told: dict[str, int] = dict(tx.execute(first_told).all()) if found else {}
+    now = from_us(now_us)
+    there = channels.listed(tx)
+    return [
+        each.id
+        for each in found
+        if route.takes(each)
+        # A rule that names its channels is told to those alone.
+        and not (each.destinations is not None and channel.id not in channels_for(_ended(each), there))
+        and has_passed(after, since=from_us(told.get(each.id, each.told_us or each.opened_us)), now=now)
+    ]
+
+
+def _ended(alert: Alert) -> Alert:
+    return replace(alert, status=AlertStatus.RESOLVED)
+
+
+def _untold(tx: Connection, since_us: int) -> list[Alert]:
+    """Return alerts that people should hear of, and that were put into the outbox for no channel."""
+    found = select(tables.alerts).where(
+        _a.updated_us >= since_us,
+        _a.told,
+        _a.rule_id != DELIVERY_ERROR,
+        ~exists().where(_o.alert_id == _a.id),
+        ~exists().where(_d.alert_id == _a.id),
+    )
+    return [alerts.alert_of(row) for row in tx.execute(found.order_by(_a.opened_us, _a.id)).mappings()]

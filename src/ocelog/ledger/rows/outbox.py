@@ -1,0 +1,235 @@
+"""What is left to tell: entries of the outbox as they lie in the ledger, and what became of them."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from ocelog.alert.alert import Telling
+from ocelog.alert.delivering import Entry
+from ocelog.alert.notice import Happened
+from ocelog.alert.routing import ChannelRow, channels_for
+from ocelog.ledger import tables
+from ocelog.ledger.database.batches import batches
+from ocelog.ledger.database.dialects import bounded
+from ocelog.ledger.rows import alerts
+from ocelog.model import Severity
+
+_o = tables.outbox.c
+_a = tables.alerts.c
+_d = tables.deliveries.c
+_older = tables.outbox.alias("older")
+_HOUR_US = timedelta(hours=1) // timedelta(microseconds=1)
+
+
+def entry_of(row: RowMapping) -> Entry:
+    """Read a row of `outbox` as a value."""
+    return Entry(
+        id=row["id"],
+        alert_id=row["alert_id"],
+        happened=Happened(row["happened"]),
+        note=row["note"],
+        created_us=row["created_us"],
+        tries=row["tries"],
+    )
+
+
+def _is_due(now_us: int) -> ColumnElement[bool]:
+    # It waits from one instant until another: a clock that is before both was set back, and holds up nothing.
+    return or_(_o.due_us <= now_us, func.coalesce(_o.waits_since_us, _o.created_us) > now_us)
+
+
+def heads(tx: Connection, channel_id: str, now_us: int, *, most: int, severity: Severity | None = None) -> list[str]:
+    """Return the alerts of which the oldest entry for a channel is due, by those entries; of one severity, if given."""
+    is_oldest = ~exists().where(
+        _older.c.alert_id == _o.alert_id, _older.c.channel_id == _o.channel_id, _older.c.id < _o.id
+    )
+    found = (
+        select(_o.alert_id)
+        .join(tables.alerts, _a.id == _o.alert_id)
+        .where(_o.channel_id == channel_id, _is_due(now_us), is_oldest)
+        .order_by(_o.id)
+        .limit(most)
+    )
+    if severity is not None:
+        found = found.where(_a.severity == severity.value)
+    return list(tx.execute(found).scalars())
+
+
+def handed(tx: Connection, channel_id: str) -> tuple[int, dict[str, list[Entry]]] | None:
+    """Return the oldest message to a channel that is under way, with its entries by alert; None: none is."""
+    number = tx.execute(select(func.min(_o.handed)).where(_o.channel_id == channel_id)).scalar()
+    if number is None:
+        return None
+    # An alert that was deleted meanwhile took its entries along.
+    found = select(tables.outbox).where(_o.channel_id == channel_id, _o.handed == number).order_by(_o.id)
+    return number, _by_alert(tx.execute(found).mappings())
+
+
+def of_alerts(tx: Connection, channel_id: str, ids: Collection[str]) -> dict[str, list[Entry]]:
+    """Return all entries of alerts for a channel, by alert, in the order of `ids`."""
+    found = dict[str, list[Entry]]()
+    for some in batches(ids):
+        this = select(tables.outbox).where(_o.channel_id == channel_id, _o.alert_id.in_(some)).order_by(_o.id)
+        found |= _by_alert(tx.execute(this).mappings())
+    return {name: found[name] for name in ids if name in found}
+
+
+def _by_alert(rows: Iterable[RowMapping]) -> dict[str, list[Entry]]:
+    found = dict[str, list[Entry]]()
+    for row in rows:
+        found.setdefault(row["alert_id"], []).append(entry_of(row))
+    return found
+
+
+def hand(tx: Connection, entries: Iterable[Entry], number: int) -> None:
+    """Note that `entries` are under way as one message."""
+    for some in batches([each.id for each in entries]):
+        tx.execute(update(tables.outbox).where(_o.id.in_(some)).values(handed=number))
+
+
+def drop(tx: Connection, entries: Iterable[Entry]) -> None:
+    """Delete entries that are done with."""
+    for some in batches([each.id for each in entries]):
+        tx.execute(delete(tables.outbox).where(_o.id.in_(some)))
+
+
+def postpone(tx: Connection, entries: Iterable[Entry], due: Mapping[int, int], now_us: int) -> None:
+    """Let `entries` wait until what `due` says by their numbers of tries, no longer under way."""
+    for each in entries:
+        later = {"tries": each.tries, "due_us": due[each.tries], "waits_since_us": now_us, "handed": None}
+        tx.execute(update(tables.outbox).where(_o.id == each.id).values(later))
+
+
+def wake(tx: Connection, channel_id: str, now_us: int) -> None:
+    """Make due what waits to be tried again."""
+    waits = and_(_o.channel_id == channel_id, _o.tries > 0, _o.handed.is_(None))
+    tx.execute(update(tables.outbox).where(waits).values(due_us=now_us, waits_since_us=now_us))
+
+
+def old(tx: Connection, channel_id: str, created_until_us: int) -> dict[str, list[Entry]]:
+    """Return, by alert, what has waited for a channel since before an instant, and is not under way."""
+    waits = (_o.channel_id == channel_id, _o.created_us <= created_until_us, _o.handed.is_(None))
+    return _by_alert(tx.execute(select(tables.outbox).where(*waits).order_by(_o.id)).mappings())
+
+
+def note(
+    tx: Connection,
+    number: int,
+    channel_id: str,
+    entries: Mapping[str, Sequence[Entry]],
+    *,
+    delivered: bool,
+    final: Collection[str],
+    answer: str,
+    code: str | None,
+    now_us: int,
+) -> None:
+    """Keep what came of one attempt, for each alert that it was about; `final` are those that are not tried again."""
+    rows: list[dict[str, Any]] = [
+        {
+            "outbox_id": number,
+            "alert_id": name,
+            "channel_id": channel_id,
+            "happened": own[-1].happened.value,
+            "at_us": now_us,
+            "delivered": delivered,
+            "final": name in final,
+            "answer": bounded(answer),
+            "code": code,
+            "merged": len(own),
+        }
+        for name, own in entries.items()
+    ]
+    # An alert that was deleted meanwhile takes nothing with it any more.
+    there = set[str]()
+    for some in batches(entries):
+        there.update(tx.execute(select(_a.id).where(_a.id.in_(some))).scalars())
+    if there:
+        tx.execute(insert(tables.deliveries), [row for row in rows if row["alert_id"] in there])
+
+
+def sent_within_hour(tx: Connection, channel_id: str, now_us: int) -> list[int]:
+    """Return when a channel took a message, in the last hour, in order."""
+    found = (
+        select(func.max(_d.at_us))
+        .where(_d.channel_id == channel_id, _d.delivered, _d.at_us > now_us - _HOUR_US, _d.at_us <= now_us)
+        .group_by(_d.outbox_id)
+    )
+    return sorted(tx.execute(found).scalars())
+
+
+def heard(tx: Connection, channel_id: str, name: str) -> bool:
+    """Whether a channel may have heard of an alert: something was sent there, whatever came of it."""
+    found = select(_d.id).where(_d.alert_id == name, _d.channel_id == channel_id).limit(1)
+    return tx.execute(found).first() is not None
+
+
+def given_up(tx: Connection, channel_id: str | None = None) -> dict[str, list[str]]:
+    """Return, by channel, the alerts of which the newest message was given up, and no other waits."""
+    newest = select(func.max(_d.id).label("id")).group_by(_d.channel_id, _d.alert_id)
+    if channel_id is not None:
+        newest = newest.where(_d.channel_id == channel_id)
+    last = newest.subquery()
+    found = (
+        select(_d.channel_id, _d.alert_id)
+        .join(last, last.c.id == _d.id)
+        .where(
+            _d.final,
+            ~_d.delivered,
+            ~exists().where(_o.alert_id == _d.alert_id, _o.channel_id == _d.channel_id),
+            exists().where(_a.id == _d.alert_id),
+        )
+        .order_by(_d.id)
+    )
+    by_channel = dict[str, list[str]]()
+    for channel, name in tx.execute(found):
+        by_channel.setdefault(channel, []).append(name)
+    return by_channel
+
+
+def waiting(tx: Connection, now_us: int) -> list[RowMapping]:
+    """Return, for each channel that something waits for: how many entries, the first that is due, the newest."""
+    due = case((_is_due(now_us), now_us), else_=_o.due_us)
+    found = select(
+        _o.channel_id,
+        func.min(due).label("due_us"),
+        func.max(_o.id).label("newest"),
+        func.count().label("entries"),
+    ).group_by(_o.channel_id)
+    return list(tx.execute(found).mappings())
+
+
+def reroute(tx: Connection, channel_id: str, others: Sequence[ChannelRow], now_us: int) -> int:
+    """Hand what waits for a channel that is gone to those that take it now, and return how many entries that were."""
+    rows = list(tx.execute(select(tables.outbox).where(_o.channel_id == channel_id).order_by(_o.id)).mappings())
+    entries = _by_alert(rows)
+    found = alerts.of_ids(tx, entries)
+    again = list[Telling]()
+    for name, alert in found.items():
+        takers = set(channels_for(alert, others))
+        there = set(tx.execute(select(_o.channel_id).where(_o.alert_id == name)).scalars())
+        told = set(tx.execute(select(_d.channel_id).where(_d.alert_id == name)).scalars())
+        # Who was told of it already, or is to be, need not hear it twice.
+        again += [
+            Telling(alert_id=name, channel_id=taker, happened=each.happened, note=each.note, due_us=now_us)
+            for taker in sorted(takers - there - told)
+            for each in entries[name]
+        ]
+    tx.execute(delete(tables.outbox).where(_o.channel_id == channel_id))
+    alerts.add_tellings(tx, again, now_us)
+    return len(rows)

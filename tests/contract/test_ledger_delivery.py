@@ -1,0 +1,456 @@
+"""What is delivered next, in which order, and what becomes of it: on both databases."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from bookkeeping.crashes import crash_everywhere
+from bookkeeping.records import Clock
+from ocelog.alert.alert import Alert, Telling
+from ocelog.alert.delivering import Delivered, Handed, Postponed, Refused, Wait, failure_id, notice_of
+from ocelog.alert.notice import AlertStatus, AlertType, Happened
+from ocelog.alert.routing import ChannelRow, Route, Routing
+from ocelog.errors import LostFenceError
+from ocelog.ledger import tables
+from ocelog.ledger.delivery import DeliveryLedger
+from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.rows import alerts
+from ocelog.model import Claim, Severity
+from ocelog.quiet_hours import QuietHours, read_quiet_hours
+from ocelog.times import to_us
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+LATER = Postponed(answer="503", code="channel_unavailable")
+
+
+def channel(name: str = "ops", **how: object) -> ChannelRow:
+    return ChannelRow(id=name, name=name, kind="file", routing=Routing(**how), added_us=1)  # type: ignore[arg-type] # as the test gives it
+
+
+class Desk:
+    """Alerts and channels of one ledger, with short ways to change them."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self.ledger, self.clock = ledger, clock
+        self.delivery = DeliveryLedger(ledger._database, lambda: to_us(clock()), jitter=lambda: 0.0)
+
+    @property
+    def now_us(self) -> int:
+        return to_us(self.clock())
+
+    def tell(self, name: str, happened: Happened, *channels: str, **changes: object) -> Alert:
+        """Change an alert, and put into the outbox what happened."""
+        with self.ledger._database.write() as tx:
+            before = alerts.of_ids(tx, [name]).get(name) or Alert(
+                id=name,
+                severity=Severity.HIGH,
+                title=f"about {name}",
+                rule_id="r",
+                told=True,
+                told_us=self.now_us,
+                opened_us=self.now_us,
+                updated_us=self.now_us,
+            )
+            assert alerts.save(tx, replace(before, updated_us=self.now_us, **changes))  # type: ignore[arg-type] # as the test gives it
+            tellings = [
+                Telling(alert_id=name, channel_id=each, happened=happened, due_us=self.now_us) for each in channels
+            ]
+            alerts.add_tellings(tx, tellings, self.now_us)
+            return alerts.of_ids(tx, [name])[name]
+
+    def take(self, channel_id: str = "ops") -> Claim:
+        claim = self.delivery.take(channel_id, "home/one")
+        assert claim is not None
+        return claim
+
+    def hand(self, claim: Claim) -> Handed:
+        handed = self.delivery.hand(claim)
+        assert isinstance(handed, Handed)
+        return handed
+
+    def happened(self, claim: Claim) -> list[tuple[str, Happened, int]]:
+        """Deliver all that is due; return (alert, what happened, entries) of each message."""
+        found = list[tuple[str, Happened, int]]()
+        while isinstance(handed := self.delivery.hand(claim), Handed):
+            notice = notice_of(handed, str(handed.number), self.now_us)
+            found.append((notice.alert_id, notice.happened, notice.merged))
+            self.delivery.settle(claim, handed, Delivered(answer="200"))
+        return found
+
+    def alert(self, name: str) -> Alert | None:
+        with self.ledger._database.read() as tx:
+            return alerts.of_ids(tx, [name]).get(name)
+
+    def attempts(self) -> list[tuple[str, str, bool, bool]]:
+        """Return (alert, channel, delivered, final) of each attempt."""
+        d = tables.deliveries.c
+        with self.ledger._database.read() as tx:
+            rows = tx.execute(select(d.alert_id, d.channel_id, d.delivered, d.final).order_by(d.id))
+            return [tuple(row) for row in rows]
+
+    def waiting(self) -> list[tuple[str, str, str]]:
+        """Return (alert, channel, what happened) of each entry of the outbox."""
+        o = tables.outbox.c
+        with self.ledger._database.read() as tx:
+            return [tuple(row) for row in tx.execute(select(o.alert_id, o.channel_id, o.happened).order_by(o.id))]
+
+
+@pytest.fixture
+def desk(ledger: Ledger, clock: Clock) -> Desk:
+    return Desk(ledger, clock)
+
+
+def test_what_waits_for_one_alert_is_one_message_that_shows_it_as_it_is_now(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    desk.tell("a", Happened.OPENED, "ops")
+    desk.tell("b", Happened.OPENED, "ops")
+    desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    claim = desk.take()
+    assert desk.happened(claim) == [("a", Happened.RESOLVED, 2), ("b", Happened.OPENED, 1)]
+    assert desk.delivery.hand(claim) == Wait(until_us=None)
+    assert desk.attempts() == [("a", "ops", True, True), ("b", "ops", True, True)]
+
+
+def test_a_message_that_was_handed_out_is_handed_out_again_as_it_was(desk: Desk, other: Ledger) -> None:
+    desk.ledger.channels.add(channel())
+    desk.tell("a", Happened.OPENED, "ops")
+    first = desk.hand(desk.take())
+    desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    # The process was killed; the next one of its home lets go of what it held.
+    other.delivery.release_home("home")
+    claim = desk.take()
+    again = desk.hand(claim)
+    assert again.number == first.number
+    assert [each.happened for each in again.entries["a"]] == [Happened.OPENED]
+    desk.delivery.settle(claim, again, Delivered())
+    assert desk.happened(claim) == [("a", Happened.RESOLVED, 1)]
+
+
+def test_who_has_lost_a_channel_notes_nothing(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    desk.tell("a", Happened.OPENED, "ops")
+    stale = desk.take()
+    handed = desk.hand(stale)
+    assert desk.delivery.take("ops", "elsewhere/two") is None
+    clock.now += HOUR
+    fresh = desk.delivery.take("ops", "elsewhere/two")
+    assert fresh is not None
+    with pytest.raises(LostFenceError):
+        desk.delivery.settle(stale, handed, Delivered())
+    with pytest.raises(LostFenceError):
+        desk.delivery.hand(stale)
+    desk.delivery.release(stale)
+    assert desk.delivery.take("ops", "third/three") is None
+    assert desk.hand(fresh).number == handed.number
+
+
+def test_a_lease_of_a_clock_that_was_ahead_is_over(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    clock.now += timedelta(days=300)
+    desk.take()
+    clock.now -= timedelta(days=300)
+    assert desk.delivery.take("ops", "elsewhere/two") is not None
+
+
+def test_what_fails_waits_longer_each_time_and_is_given_up_after_ten_tries_within_a_day(
+    desk: Desk, clock: Clock
+) -> None:
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("boss", route=Route(types=frozenset({AlertType.SYSTEM_ERROR}))))
+    desk.tell("a", Happened.OPENED, "ops")
+    claim, began, waits = desk.take(), clock.now, list[timedelta]()
+    for _ in range(10):
+        failed = clock.now
+        desk.delivery.settle(claim, desk.hand(claim), LATER)
+        waits_still = any(each.channel.id == "ops" for each in desk.delivery.waiting())
+        while waits_still and isinstance(wait := desk.delivery.hand(claim), Wait):
+            clock.now += timedelta(seconds=10)
+            assert wait.until_us is None or wait.until_us > to_us(failed)
+        waits.append(clock.now - failed)
+    assert waits == [*sorted(waits[:-1]), timedelta(0)]
+    assert timedelta(hours=18) < clock.now - began <= timedelta(hours=24)
+    assert desk.attempts() == [("a", "ops", False, False)] * 9 + [("a", "ops", False, True)]
+    error = desk.alert(failure_id("ops"))
+    assert error is not None
+    assert (error.type, error.severity, error.rule_id, error.matches) == (
+        AlertType.SYSTEM_ERROR,
+        Severity.CRITICAL,
+        "ALERT_DELIVERY",
+        1,
+    )
+    assert desk.waiting() == [(error.id, "boss", "opened")]
+
+
+def test_one_system_error_tells_of_a_channel_however_much_is_given_up_and_is_over_once_it_works(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("boss"))
+    claim = desk.take()
+    for name in ("a", "b", "c"):
+        desk.tell(name, Happened.OPENED, "ops")
+        desk.delivery.settle(claim, desk.hand(claim), Refused(answer="401", code="channel_refused"))
+    assert [each for each in desk.waiting() if each[1] == "boss"] == [(failure_id("ops"), "boss", "opened")]
+    error = desk.alert(failure_id("ops"))
+    assert error is not None
+    assert error.matches == 3
+    desk.tell("d", Happened.OPENED, "ops")
+    assert desk.happened(claim) == [("d", Happened.OPENED, 1)]
+    assert desk.happened(desk.take("boss")) == [(failure_id("ops"), Happened.RESOLVED, 2)]
+
+
+def test_errors_of_delivery_bring_about_no_errors_of_delivery(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("boss"))
+    desk.tell("a", Happened.OPENED, "ops")
+    claim = desk.take()
+    desk.delivery.settle(claim, desk.hand(claim), Refused(answer="401", code="channel_refused"))
+    boss = desk.take("boss")
+    desk.delivery.settle(boss, desk.hand(boss), Refused(answer="404", code="channel_refused"))
+    assert desk.alert(failure_id("boss")) is None
+    assert desk.waiting() == []
+
+
+def test_a_far_end_that_asks_to_wait_is_left_alone_for_at_most_an_hour(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    desk.tell("a", Happened.OPENED, "ops")
+    desk.tell("b", Happened.OPENED, "ops")
+    claim = desk.take()
+    busy = replace(LATER, retry_after=timedelta(hours=7))
+    desk.delivery.settle(claim, desk.hand(claim), busy)
+    assert desk.delivery.hand(claim) == Wait(until_us=to_us(clock.now + HOUR))
+    clock.now += HOUR
+    assert desk.happened(claim) == [("a", Happened.OPENED, 1), ("b", Happened.OPENED, 1)]
+
+
+def test_a_channel_that_fails_is_tried_with_one_message_until_it_works_and_then_told_all(
+    desk: Desk, clock: Clock
+) -> None:
+    desk.ledger.channels.add(channel())
+    for number in range(8):
+        desk.tell(f"a{number}", Happened.OPENED, "ops")
+    claim = desk.take()
+    tried = 0
+    while isinstance(handed := desk.delivery.hand(claim), Handed):
+        desk.delivery.settle(claim, handed, LATER)
+        tried += 1
+    assert tried == 3
+    clock.now += MINUTE
+    handed = desk.hand(claim)
+    desk.delivery.settle(claim, handed, Delivered())
+    assert len(desk.happened(claim)) == 7
+
+
+def test_what_has_waited_for_a_channel_that_failed_for_a_day_goes_together(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("boss"))
+    for number in range(40):
+        desk.tell(f"a{number}", Happened.OPENED, "ops")
+    claim, began = desk.take(), clock.now
+    while any(each[1] == "ops" for each in desk.waiting()) and clock.now < began + timedelta(hours=30):
+        if isinstance(handed := desk.delivery.hand(claim), Handed):
+            desk.delivery.settle(claim, handed, LATER)
+        clock.now += MINUTE
+    assert clock.now - began < timedelta(hours=25)
+    assert {name for name, _, _, final in desk.attempts() if final} == {f"a{number}" for number in range(40)}
+    error = desk.alert(failure_id("ops"))
+    assert error is not None
+    assert error.matches == 40
+    assert desk.waiting() == [(error.id, "boss", "opened")]
+
+
+NIGHT = read_quiet_hours("00:00-23:00 UTC")
+
+
+@pytest.mark.parametrize("night", [NIGHT])
+def test_quiet_hours_hold_back_all_but_what_is_critical(desk: Desk, clock: Clock, night: QuietHours) -> None:
+    assert night.cover(clock.now)
+    desk.ledger.channels.add(channel(quiet_hours=night))
+    desk.tell("a", Happened.OPENED, "ops")
+    desk.tell("b", Happened.OPENED, "ops", severity=Severity.CRITICAL)
+    claim = desk.take()
+    assert desk.happened(claim) == [("b", Happened.OPENED, 1)]
+    until = to_us(night.end_after(clock.now))
+    assert desk.delivery.hand(claim) == Wait(until_us=until)
+    desk.tell("a", Happened.ESCALATED, "ops")
+    clock.now = night.end_after(clock.now)
+    assert desk.happened(claim) == [("a", Happened.OPENED, 2)]
+
+
+def test_critical_alerts_wait_if_a_person_wants_that(desk: Desk) -> None:
+    desk.ledger.channels.add(channel(quiet_hours=NIGHT, critical_pierces=False))
+    desk.tell("b", Happened.OPENED, "ops", severity=Severity.CRITICAL)
+    assert isinstance(desk.delivery.hand(desk.take()), Wait)
+
+
+def test_above_its_rate_limit_a_channel_is_sent_a_digest(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel(per_hour=4))
+    for number in range(10):
+        desk.tell(f"a{number}", Happened.OPENED, "ops")
+    claim = desk.take()
+    told = desk.happened(claim)
+    assert [(happened, merged) for _, happened, merged in told] == [(Happened.OPENED, 1), (Happened.DIGEST, 9)]
+    desk.tell("b", Happened.OPENED, "ops")
+    assert desk.delivery.hand(claim) == Wait(until_us=to_us(clock.now + HOUR / 2))
+    desk.tell("c", Happened.OPENED, "ops")
+    clock.now += HOUR / 2
+    assert desk.happened(claim) == [(f"digest-{12}", Happened.DIGEST, 2)]
+    assert len({attempt[0] for attempt in desk.attempts()}) == 12
+
+
+def test_a_digest_whose_process_was_killed_is_the_same_digest(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel(per_hour=1))
+    desk.tell("a", Happened.OPENED, "ops")
+    desk.tell("b", Happened.OPENED, "ops")
+    first = desk.hand(desk.take())
+    desk.tell("c", Happened.OPENED, "ops")
+    clock.now += HOUR
+    again = desk.hand(desk.take())
+    assert (again.number, list(again.entries)) == (first.number, ["a", "b"])
+
+
+def test_a_paused_channel_is_sent_nothing_and_then_how_things_are(desk: Desk, clock: Clock) -> None:
+    paused = replace(channel(), paused=True)
+    desk.ledger.channels.add(paused)
+    desk.tell("a", Happened.OPENED, "ops")
+    assert desk.delivery.waiting() == []
+    assert desk.delivery.hand(desk.take()) == Wait(until_us=None)
+    clock.now += timedelta(days=9)
+    desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    desk.ledger.channels.save(replace(paused, paused=False))
+    assert [each.channel.id for each in desk.delivery.waiting()] == ["ops"]
+    assert desk.happened(desk.take()) == [("a", Happened.RESOLVED, 2)]
+
+
+def test_a_clock_that_was_set_back_holds_up_nothing(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel(per_hour=1))
+    desk.tell("a", Happened.OPENED, "ops")
+    desk.tell("b", Happened.OPENED, "ops")
+    claim = desk.take()
+    desk.delivery.settle(claim, desk.hand(claim), replace(LATER, retry_after=HOUR))
+    assert isinstance(desk.delivery.hand(claim), Wait)
+    clock.now -= MINUTE
+    assert desk.happened(claim) == [(f"digest-{2}", Happened.DIGEST, 2)]
+    clock.now -= MINUTE
+    desk.tell("c", Happened.OPENED, "ops")
+    assert desk.happened(claim) == [("c", Happened.OPENED, 1)]
+
+
+def test_what_waits_for_a_removed_channel_goes_to_those_that_take_it(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("low", route=Route(severities=frozenset({Severity.LOW}))))
+    desk.ledger.channels.add(channel("high", route=Route(severities=frozenset({Severity.HIGH}))))
+    desk.ledger.channels.add(channel("all"))
+    desk.tell("a", Happened.OPENED, "ops", "all")
+    assert desk.ledger.channels.remove("ops") == 1
+    assert desk.waiting() == [("a", "all", "opened"), ("a", "high", "opened")]
+    # Whoever judged when the channel was still there.
+    desk.tell("b", Happened.OPENED, "ops")
+    assert desk.delivery.adopt() == 1
+    assert desk.waiting()[2:] == [("b", "all", "opened"), ("b", "high", "opened")]
+    assert desk.delivery.adopt() == 0
+
+
+def test_what_is_removed_while_it_is_delivered_is_noted_by_nobody(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    desk.tell("a", Happened.OPENED, "ops")
+    claim = desk.take()
+    handed = desk.hand(claim)
+    desk.ledger.channels.remove("ops")
+    with pytest.raises(LostFenceError):
+        desk.delivery.settle(claim, handed, Delivered())
+
+
+def test_what_nobody_acknowledges_is_told_to_another_channel_and_so_is_its_end(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("boss", escalate_after=30 * MINUTE))
+    for name in ("a", "b", "c", "d"):
+        desk.tell(name, Happened.OPENED, "ops")
+    claim = desk.take()
+    desk.happened(claim)
+    desk.tell("b", Happened.ACKNOWLEDGED, "ops", "boss", acknowledged_us=desk.now_us)
+    desk.tell("c", Happened.RESOLVED, "ops", "boss", status=AlertStatus.RESOLVED)
+    assert desk.delivery.escalate() == 0
+    clock.now += 30 * MINUTE
+    assert desk.delivery.escalate() == 2
+    assert desk.delivery.escalate() == 0
+    boss = desk.take("boss")
+    assert desk.happened(boss) == [("a", Happened.ESCALATED, 1), ("d", Happened.ESCALATED, 1)]
+    clock.now += HOUR
+    assert desk.delivery.escalate() == 0
+    desk.tell("a", Happened.RESOLVED, "boss", status=AlertStatus.RESOLVED)
+    assert desk.happened(boss) == [("a", Happened.RESOLVED, 1)]
+    clock.now += MINUTE
+    desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN, opened_us=desk.now_us, told_us=desk.now_us)
+    clock.now += HOUR
+    assert desk.delivery.escalate() == 1
+
+
+def test_an_alert_that_no_channel_takes_is_told_of_once(desk: Desk, clock: Clock) -> None:
+    desk.tell("a", Happened.OPENED)
+    assert desk.delivery.watch_routes(0) == desk.now_us
+    assert desk.alert(failure_id("")) is None, "without channels nobody expects to be told"
+    errors = Route(types=frozenset({AlertType.SYSTEM_ERROR}))
+    desk.ledger.channels.add(channel(route=errors))
+    clock.now += MINUTE
+    since_us = desk.delivery.watch_routes(0)
+    assert desk.waiting() == [(failure_id(""), "ops", "opened")]
+    clock.now += MINUTE
+    desk.tell("b", Happened.OPENED)
+    desk.tell("c", Happened.OPENED, "ops")
+    desk.tell("e", Happened.OPENED, destinations=())
+    desk.delivery.watch_routes(since_us)
+    desk.delivery.watch_routes(since_us)
+    error = desk.alert(failure_id(""))
+    assert error is not None
+    assert error.matches == 2
+    assert len(desk.waiting()) == 2
+
+
+def test_what_was_given_up_is_sent_again_by_hand(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    claim = desk.take()
+    refused = Refused(answer="401", code="channel_refused")
+    for name in ("a", "b"):
+        desk.tell(name, Happened.OPENED, "ops")
+        desk.delivery.settle(claim, desk.hand(claim), refused)
+    assert [(each.given_up, each.failures, each.trouble) for each in desk.ledger.channels.statuses()] == [(2, 2, "401")]
+    assert desk.delivery.resend("ops") == 2
+    assert desk.delivery.resend("ops") == 0
+    assert desk.happened(claim) == [("a", Happened.RESENT, 1), ("b", Happened.RESENT, 1)]
+    assert [(each.given_up, each.failures, each.trouble) for each in desk.ledger.channels.statuses()] == [(0, 0, None)]
+
+
+def test_a_crash_leaves_either_all_of_a_step_or_nothing(desk: Desk, ledger: Ledger) -> None:
+    desk.ledger.channels.add(channel(per_hour=1))
+    desk.ledger.channels.add(channel("boss"))
+    for name in ("a", "b"):
+        desk.tell(name, Happened.OPENED, "ops")
+    claim = desk.take()
+    assert crash_everywhere(ledger, lambda: desk.hand(claim)) > 2
+    handed = desk.hand(claim)
+    refused = Refused(answer="401", code="channel_refused")
+    assert crash_everywhere(ledger, lambda: desk.delivery.settle(claim, handed, refused)) > 5
+    assert crash_everywhere(ledger, lambda: desk.delivery.resend("ops")) > 0
+    again = desk.hand(claim)
+    assert crash_everywhere(ledger, lambda: desk.delivery.settle(claim, again, Delivered())) > 5
+
+
+def test_two_processes_never_have_one_channel_at_once(desk: Desk, open_ledger: Callable[[], Ledger]) -> None:
+    desk.ledger.channels.add(channel())
+    desk.tell("a", Happened.OPENED, "ops")
+    found = [open_ledger().delivery.take("ops", f"home/{number}") for number in range(3)]
+    assert [each is not None for each in found] == [True, False, False]
+
+
+def test_what_is_deleted_meanwhile_is_not_noted(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    desk.tell("a", Happened.OPENED, "ops")
+    claim = desk.take()
+    handed = desk.hand(claim)
+    with desk.ledger._database.write() as tx:
+        alerts.forget(tx, ["a"])
+    desk.delivery.settle(claim, handed, Delivered())
+    assert (desk.attempts(), desk.waiting()) == ([], [])
