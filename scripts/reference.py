@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from ocelog.app.tables import columns, meanings
 from ocelog.channels.kind import Setting
 from ocelog.channels.registry import CHANNELS
 from ocelog.cli.app import build
+from ocelog.detect.checkout import read_checkout
+from ocelog.detect.rule import CorrelationRule, Rule
 from ocelog.installation import config
 from ocelog.lake.read.current import CURRENT, current_sql
 from ocelog.lake.read.sql import sql_type
@@ -26,6 +29,7 @@ FOLDER = DOCS / "reference"
 BEGIN, END = "<!-- current:begin -->\n", "<!-- current:end -->"
 CODES_BEGIN, CODES_END = "<!-- codes:begin -->\n", "<!-- codes:end -->"
 SCOPES_BEGIN, SCOPES_END = "<!-- scopes:begin -->\n", "<!-- scopes:end -->"
+_DEFAULT_PACK = "Ocelog.Wiz.Default"
 NOTE = "<!-- Written by `make docs` from the code: change it there. -->"
 
 
@@ -152,11 +156,53 @@ def _needs(setting: Setting) -> str:
     return ", ".join(words if setting.default is None else [*words, f"default {setting.default}"])
 
 
+def rules() -> Iterator[str]:
+    """Every rule of our pack, by theme."""
+    checkout = read_checkout(Path(str(files("ocelog.content") / "rules" / "wiz")))
+    every: dict[str, Rule | CorrelationRule] = {**checkout.rules, **checkout.correlations}
+    on = sum(rule.about.enabled for rule in every.values())
+    yield "# Rules for Wiz"
+    yield (
+        f"Ocelog brings {len(every)} rules for Wiz; {on} of them, those that are quiet in most tenants, are on by "
+        f"default (the pack `{_DEFAULT_PACK}`). Each theme is a pack of its own. The rules are files in the folder "
+        "`content/rules/wiz` of the package, in the format of panther-analysis; each has tests, and a runbook. Copy "
+        "one under a name of your own to change it."
+    )
+    yield (
+        "*Told* says how: *per record* is one alert for each issue or finding, which is resolved and opened again with "
+        "it; *signal* tells nobody, and is there for other rules; *by query* looks every some hours at what was read; "
+        "*correlation* looks at the matches of other rules."
+    )
+    for pack in checkout.packs.values():
+        if pack.id != _DEFAULT_PACK:
+            yield f"## {pack.display_name}"
+            yield f"Pack `{pack.id}`. {' '.join(pack.description.split())}"
+            shown = (every[one] for one in sorted(pack.ids) if one in every)
+            yield _rows(("rule", "tells", "severity", "told", "on"), map(_rule, shown))
+
+
+def _rule(rule: Rule | CorrelationRule) -> tuple[str, ...]:
+    about = rule.about
+    if isinstance(rule, CorrelationRule):
+        told = "correlation"
+    elif rule.scheduled_queries:
+        told = "by query"
+    elif about.lives_with_record:
+        told = "per record"
+    elif not about.create_alert:
+        told = "signal"
+    else:
+        told = f"{about.threshold} in {about.dedup_minutes} min" if about.threshold > 1 else "per actor or record"
+    name = about.id.rpartition(".")[2]
+    return (f"`{name}`", about.description, about.severity.capitalize(), told, "yes" if about.enabled else "")
+
+
 PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
     "commands.md": commands,
     "settings.md": settings,
     "tables.md": tables,
     "log-types.md": schemas,
+    "rules-wiz.md": rules,
     "simulator.md": simulator,
     "channels.md": channels,
 }
