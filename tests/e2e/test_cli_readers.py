@@ -128,3 +128,10 @@ def test_whoever_publishes_clears_what_a_killed_query_left(ocelog: Ocelog) -> No
     (ocelog.home / "tmp" / "query-killed").mkdir()
     ocelog("publish")
     assert list((ocelog.home / "tmp").glob("query-*")) == []
+
+
+def test_whoever_may_only_read_sees_alerts_and_changes_none(shared: Ocelog) -> None:
+    assert "There are no such alerts." in shared.as_reader("alerts", "list").out
+    refused = shared.as_reader("alerts", "mute", "--for", "1h", "--reason", "x", "--as", "ann", code=2)
+    assert "belongs to" in refused.err
+    assert "Nothing is kept quiet." in shared.as_reader("alerts", "suppressions").out

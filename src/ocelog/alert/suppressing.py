@@ -14,6 +14,8 @@ from ocelog.alert.notice import AlertType
 from ocelog.errors import ConfigError
 from ocelog.model import Severity
 from ocelog.suggest import suggest
+from ocelog.times import from_us
+from ocelog.units import write_instant
 
 LONGEST = timedelta(days=366)
 """How long a suppression may last, and how far ahead it may begin: what is quiet for longer belongs in the rule."""
@@ -43,6 +45,13 @@ class Suppression:
     since_us: int
     until_us: int
     added_us: int
+
+    @property
+    def why(self) -> str:
+        """What the timeline of an alert says that it keeps quiet."""
+        until = write_instant(from_us(self.until_us))
+        what = "maintenance" if self.rule is None else "suppression"
+        return f"{what} {self.id} of {self.owner} until {until}: {self.reason}"
 
     def is_active(self, now_us: int) -> bool:
         """Whether it applies at `now_us`. One that begins ahead of a clock that was set back mutes nothing."""

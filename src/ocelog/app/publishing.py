@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from ocelog.app.alert_expiry import forget_old_alerts
 from ocelog.app.assemble import maintenance
 from ocelog.app.loop import Work, log_failure
 from ocelog.app.other_tools import tables_change, views_for_others
@@ -23,6 +24,7 @@ from ocelog.times import from_us, has_passed
 _LOOK_EVERY = 5.0
 """Seconds between two looks at whether a table wants to be published."""
 _CLEAN_EVERY = 60.0
+_FORGET_EVERY = 3600.0
 log = structlog.get_logger()
 
 
@@ -39,6 +41,7 @@ class PublishLoop:
     _views: ViewsFile = field(init=False)
     _looked_at: float = float("-inf")
     _cleaned_at: float = float("-inf")
+    _forgot_at: float = float("-inf")
     _unpublishable: set[str] = field(init=False)
     """Tables of which the ledger says that publishing fails."""
     _left_alone: set[str] = field(default_factory=set)
@@ -80,6 +83,10 @@ class PublishLoop:
         """
         with tables_change(self.work.assembly.installation.home.path, self._views):
             self._publish_each(force=force)
+        now = self.work.monotonic()
+        if force or now >= self._forgot_at + _FORGET_EVERY:
+            self._forgot_at = now
+            self._try_upkeep("alerts", lambda: forget_old_alerts(self.work.assembly.installation))
 
     def _publish_each(self, *, force: bool) -> None:
         self.error = None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+from ocelog.app.alert_expiry import forget_old_alerts
 from ocelog.app.assemble import maintenance
 from ocelog.app.other_tools import tables_change
 from ocelog.errors import HomeError, LedgerUnavailableError, OcelogError
@@ -27,7 +28,7 @@ def tend(
     trust_clock: bool,
     told: Callable[[str], None],
 ) -> Upkeep:
-    """Tend each table by itself: a failure of one keeps no other from it.
+    """Tend each table by itself, and the alerts: a failure of one keeps no other from it.
 
     Rows that are kept though they are older than their retention, since the clock may be wrong, are among the failures.
     """
@@ -44,6 +45,11 @@ def tend(
                         break
     except OcelogError as error:
         found.failed.append(error)
+    if not dry_run:
+        try:
+            forget_old_alerts(installation, trust_clock=trust_clock)
+        except OcelogError as error:
+            found.failed.append(error)
     kept = dict.fromkeys(one.not_expired for one in found.tables)
     found.failed.extend(HomeError(reason) for reason in kept if reason is not None)
     found.failed.sort(key=lambda error: not isinstance(error, HomeError))

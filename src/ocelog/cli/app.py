@@ -42,6 +42,7 @@ COMMANDS: dict[str, Command] = {
     "lake": Command(module="lake", summary="Show where the tables are and how other engines read them."),
     "schema": Command(module="schema", summary="List, show and check log schemas.", group=True),
     "rules": Command(module="rules", summary="Register, list, check and test detection rules.", group=True),
+    "alerts": Command(module="alerts", summary="List alerts, work with them, keep some quiet.", group=True),
     "shape": Command(module="shape", summary="Show which events and rejections the records in a file become."),
     "backup": Command(module="backup", summary="Back up everything, even while the service runs."),
     "restore": Command(module="restore", summary="Make a home from a backup, at any path."),

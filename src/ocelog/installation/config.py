@@ -51,6 +51,8 @@ class Settings:
     publish_after: timedelta
     part_grace: timedelta
     retention: str
+    alert_retention: timedelta
+    user: str | None
     query_timeout: timedelta
     query_memory: int
     log_format: str
@@ -101,6 +103,17 @@ SETTINGS: dict[str, SettingSpec] = {
         read=_retention,
         doc="Delete rows whose p_event_time is older than this, per table: `wiz_audit=400d, rejections=90d`; at least "
         "7d. The current version of an open issue or finding is never deleted.",
+    ),
+    "alert_retention": SettingSpec(
+        default=timedelta(days=365),
+        read=between(timedelta(days=7), timedelta(days=36_500)),
+        doc="Delete alerts this long after they were closed or resolved, with their timeline; at least 7d.",
+    ),
+    "user": SettingSpec(
+        default=None,
+        read=str.strip,
+        doc="Who works with alerts, as their timeline shows it; the login name if it is not set.",
+        only_environment=True,
     ),
     "query_timeout": SettingSpec(
         default=timedelta(seconds=60),

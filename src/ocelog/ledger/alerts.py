@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -88,6 +88,15 @@ class AlertLedger:
         """Return how many alerts are as wanted."""
         with self._database.read() as tx:
             return tx.execute(select(func.count()).select_from(tables.alerts).where(*_filter(wanted))).scalar_one()
+
+    def count_untold(self, wanted: AlertFilter) -> int:
+        """Return how many further alerts are as wanted, of which nobody was to hear."""
+        return self.count(replace(wanted, untold=True)) - self.count(replace(wanted, untold=False))
+
+    def rule_ids(self) -> list[str]:
+        """Return the ids of the rules that alerts are of, and the kinds of system errors."""
+        with self._database.read() as tx:
+            return list(tx.execute(select(_a.rule_id).distinct().order_by(_a.rule_id)).scalars())
 
     def open(self) -> OpenAlerts:
         """Return how many alerts are not over."""

@@ -1,0 +1,248 @@
+"""What a person can do with alerts: find them, work with them, send them again, and keep some quiet for a while."""
+
+import getpass
+import re
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+from ocelog.alert.alert import Alert
+from ocelog.alert.changes import LONGEST_NAME, LONGEST_TEXT, Act
+from ocelog.alert.listing import AlertDetails, AlertFilter
+from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.alert.suppressing import LONGEST, Suppression, conditions, like
+from ocelog.app import sources
+from ocelog.app.log_types import log_types
+from ocelog.errors import ConfigError
+from ocelog.installation.opening import Installation
+from ocelog.model import Severity
+from ocelog.suggest import suggest
+from ocelog.times import to_us
+from ocelog.units import instant, write_duration, write_list
+
+OPEN = frozenset({AlertStatus.OPEN, AlertStatus.TRIAGED})
+"""What somebody has to look at."""
+_SEE = "See: ocelog alerts list"
+_LONGEST_ID = 32
+_SHOWN = 5
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Alerts as a person asked for them."""
+
+    alerts: Sequence[Alert]
+    more: bool
+    """Whether there are others behind the last."""
+    untold: int
+    """How many others would be among them, of which nobody was to hear."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """An alert after a person wanted something of it."""
+
+    alert: Alert
+    changed: bool
+    """Not so if it was like this already."""
+
+
+def word(kind: type[_Word], text: str) -> _Word:
+    """Return the member of `kind` that a person means. Raises ConfigError with the nearest."""
+    words = {each.value.casefold(): each for each in kind}
+    found = words.get(text.strip().replace("-", "_").casefold())
+    if found is None:
+        nearest = suggest(text, [each.value for each in kind]) or "."
+        expected = write_list([each.value for each in kind], "or")
+        raise ConfigError(f"{text!r} is not known{nearest} Expected {expected}.")
+    return found
+
+
+def wanted(
+    installation: Installation,
+    *,
+    statuses: Collection[str] = (),
+    severities: Collection[str] = (),
+    types: Collection[str] = (),
+    rule: str | None = None,
+    source_names: Collection[str] = (),
+    log_type: str | None = None,
+    assignee: str | None = None,
+    since: str | None = None,
+    text: str | None = None,
+    everything: bool = False,
+    untold: bool = False,
+) -> AlertFilter:
+    """Return which alerts a person means; those that are open, unless they ask for a status or for `everything`.
+
+    Raises ConfigError with the nearest name.
+    """
+    chosen = frozenset(word(AlertStatus, each) for each in statuses)
+    return AlertFilter(
+        statuses=chosen or (frozenset() if everything else OPEN),
+        severities=frozenset(word(Severity, each) for each in severities),
+        types=frozenset(word(AlertType, each) for each in types),
+        rule=rule,
+        source_ids=frozenset(sources.find(installation, each, removed=True).id for each in source_names),
+        log_type=None if log_type is None else log_types([log_type])[0],
+        assignee=assignee,
+        since_us=None if since is None else to_us(instant(since, now=datetime.now(UTC))),
+        text=text,
+        untold=untold or everything,
+    )
+
+
+def listed(installation: Installation, wanted: AlertFilter, *, limit: int, after: str | None = None) -> Found:
+    """Return alerts, the newest first; `after` names the last of the page before. Raises ConfigError."""
+    ledger = installation.ledger.alerts
+    last = None
+    if after is not None:
+        before = details(installation, [after])[0].alert
+        last = (before.opened_us, before.id)
+    found = ledger.listed(wanted, limit=limit + 1, after=last)
+    untold = 0 if wanted.untold else ledger.count_untold(wanted)
+    return Found(alerts=found[:limit], more=len(found) > limit, untold=untold)
+
+
+def details(installation: Installation, given: Collection[str]) -> list[AlertDetails]:
+    """Return all there is about alerts, named by how their ids begin. Raises ConfigError."""
+    ledger = installation.ledger.alerts
+    found = [(name, ledger.details(name)) for name in _ids(installation, given)]
+    for name, each in found:
+        if each is None:
+            raise ConfigError(f"There is no alert {name} any more. {_SEE}")
+    return [each for _, each in found if each is not None]
+
+
+def change(installation: Installation, given: Collection[str], act: Act) -> list[Changed]:
+    """Change alerts, all of them or none. Raises ConfigError."""
+    done = installation.ledger.alerts.change(_ids(installation, given), act)
+    return [Changed(alert=alert, changed=changed) for alert, changed in done]
+
+
+def person(installation: Installation, given: str | None) -> str:
+    """Return who works with alerts: as given, else OCELOG_USER, else the login name. Raises ConfigError."""
+    name = given or installation.settings.user
+    if not name:
+        try:
+            name = getpass.getuser()
+        except (OSError, KeyError, ImportError):
+            raise ConfigError("This user has no login name. Say who you are: --as NAME, or OCELOG_USER=NAME.") from None
+    return one_line(name, "A name", LONGEST_NAME)
+
+
+def one_line(text: str, what: str, longest: int) -> str:
+    """Return `text` as it is kept. Raises ConfigError."""
+    text = text.strip()
+    if not text or len(text) > longest or not text.isprintable():
+        raise ConfigError(f"{what} is one line of 1 to {longest:,} characters.")
+    return text
+
+
+def _ids(installation: Installation, given: Collection[str]) -> list[str]:
+    ledger = installation.ledger.alerts
+    return list(dict.fromkeys(_named("alert", each, lambda start: ledger.ids(start, limit=_SHOWN)) for each in given))
+
+
+def _named(what: str, given: str, beginning: Callable[[str], Sequence[str]]) -> str:
+    """Return the id that begins as given. Raises ConfigError, with those that may be meant."""
+    start = given.strip().lower()
+    see = _SEE if what == "alert" else "See: ocelog alerts suppressions"
+    if not re.fullmatch(rf"[0-9a-f]{{1,{_LONGEST_ID}}}", start):
+        raise ConfigError(
+            f"{given!r} is not the id of an {what}: that is up to {_LONGEST_ID} of 0 to 9 and a to f. {see}"
+            if what == "alert"
+            else f"{given!r} is not the id of a {what}. {see}"
+        )
+    found = beginning(start)
+    if len(found) == 1 or start in found:
+        return start if start in found else found[0]
+    if found:
+        raise ConfigError(
+            f"More than one {what} begins with {given!r}: {', '.join(each[:12] for each in found[:_SHOWN])}. Type more "
+            "of the id."
+        )
+    for length in range(len(start) - 1, 3, -1):
+        near = beginning(start[:length])
+        if near:
+            raise ConfigError(
+                f"No {what} begins with {given!r}; did you mean {near[0][: max(10, len(start))]!r}? {see}"
+            )
+    raise ConfigError(f"No {what} begins with {given!r}. {see}")
+
+
+# What is kept quiet.
+
+
+def suppress(
+    installation: Installation,
+    rule: str | None,
+    *,
+    where: Collection[str],
+    source_names: Collection[str] = (),
+    lasts: timedelta | None,
+    until: str | None,
+    since: str | None,
+    owner: str,
+    reason: str,
+) -> Suppression:
+    """Tell nobody of some alerts for a while; None for `rule` is a maintenance window. Raises ConfigError."""
+    now = datetime.now(UTC)
+    begins = now if since is None else instant(since, now=now)
+    if (lasts is None) == (until is None):
+        raise ConfigError("Say how long: either --for, such as --for 7d, or --until with a time.")
+    ends = begins + lasts if lasts is not None else instant(until or "", now=now)
+    if since is not None and begins < now:
+        raise ConfigError(f"--from {since} is past: leave it out to begin now.")
+    if ends <= max(begins, now):
+        raise ConfigError("It would end before it begins: choose a later --until.")
+    if ends - begins > LONGEST or begins - now > LONGEST:
+        raise ConfigError(
+            f"A suppression lasts at most {write_duration(LONGEST)}, and begins within that time. What is never to be "
+            "told is better disabled in its rule."
+        )
+    if rule is not None:
+        rule = one_line(rule, "A rule's id", LONGEST_NAME)
+    fields = conditions(where)
+    if source_names:
+        ids = [sources.find(installation, each, removed=True).id for each in source_names]
+        fields["source"] = [*fields.get("source", []), *ids]
+    made = Suppression(
+        id=secrets.token_hex(4),
+        rule=rule,
+        fields=fields,
+        owner=one_line(owner, "An owner", LONGEST_NAME),
+        reason=one_line(reason, "A reason", LONGEST_TEXT),
+        since_us=to_us(begins),
+        until_us=to_us(ends),
+        added_us=to_us(now),
+    )
+    installation.ledger.alerts.suppress(made)
+    return made
+
+
+def unknown_rule(installation: Installation, rule: str) -> str | None:
+    """Say that no alert so far is of such a rule, with the nearest that one is of; None: there are some."""
+    known = installation.ledger.alerts.rule_ids()
+    if any(like(rule, each) for each in known):
+        return None
+    return f"No alert so far is of a rule {rule!r}{suggest(rule, known) or '.'}"
+
+
+def suppressions(installation: Installation, *, over: bool = False) -> list[Suppression]:
+    """Return what is kept quiet, or will be; what is over only if asked for."""
+    return installation.ledger.alerts.suppressions(over=over)
+
+
+def end_suppressions(installation: Installation, given: Collection[str]) -> Mapping[str, bool]:
+    """End suppressions now, named by how their ids begin; return by id whether that changed something."""
+    ledger = installation.ledger.alerts
+    known = [each.id for each in ledger.suppressions(over=True)]
+    ids = [
+        _named("suppression", each, lambda start: [name for name in known if name.startswith(start)]) for each in given
+    ]
+    return {name: ledger.end_suppression(name) for name in dict.fromkeys(ids)}

@@ -1,0 +1,548 @@
+"""`ocelog alerts`: what needs somebody, and what people do about it."""
+
+import json as json_format
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from ocelog.alert import changes
+from ocelog.alert.alert import Alert
+from ocelog.alert.changes import Act, CloseReason
+from ocelog.alert.listing import AlertDetails
+from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.alert.suppressing import Suppression
+from ocelog.app import alerts as use
+from ocelog.cli import completion, output, show
+from ocelog.errors import ConfigError
+from ocelog.installation.opening import opened
+from ocelog.model import Severity
+from ocelog.times import from_us, rfc3339
+from ocelog.units import about, duration, write_instant
+
+app = typer.Typer(
+    help="List alerts, work with them, keep some quiet.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    epilog="An alert is named by its id, or by how that begins: as many characters as tell it from others.",
+)
+_SHORT = 10
+"""Characters of an id that are shown in a list."""
+_MOST = 10_000
+Ids = Annotated[list[str], typer.Argument(help="Ids of alerts, or how they begin.", metavar="ID...")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+As = Annotated[
+    str | None, typer.Option("--as", metavar="NAME", help="Who you are. By default OCELOG_USER, or your login name.")
+]
+Comment = Annotated[str, typer.Option("--comment", metavar="TEXT", help="What else there is to say, for the timeline.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="FIELD=VALUE",
+        help="Only alerts with this value; * stands for anything. Fields: severity, type, source, log_type, title, "
+        "dedup, record_id, context.NAME. Repeat it: values of one field are alternatives.",
+    ),
+]
+Lasts = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="How long, such as 4h or 7d.")]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Until when, instead of --for.")]
+From = Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when. By default, from now.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: others will ask.")]
+Owner = Annotated[str | None, typer.Option("--owner", metavar="NAME", help="Whom to ask about it. By default, you.")]
+
+
+@app.command("list")
+def list_(
+    *,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="|".join(each.lower() for each in AlertStatus),
+            help="By default those that are open or triaged.",
+            autocompletion=lambda: [each.lower() for each in AlertStatus],
+        ),
+    ] = None,
+    severity: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="|".join(each.lower() for each in Severity),
+            autocompletion=lambda: [each.lower() for each in Severity],
+        ),
+    ] = None,
+    type_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            metavar="|".join(each.lower() for each in AlertType),
+            autocompletion=lambda: [each.lower() for each in AlertType],
+        ),
+    ] = None,
+    rule: Annotated[
+        str | None, typer.Option(metavar="RULE", help="Id of a rule; * stands for anything. Or SOURCE_NO_DATA, ...")
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Source.", autocompletion=completion.sources)
+    ] = None,
+    log_type: Annotated[str | None, typer.Option(metavar="LOG_TYPE", autocompletion=completion.log_types)] = None,
+    assignee: Annotated[str | None, typer.Option(metavar="NAME", help="Who looks after it.")] = None,
+    unassigned: Annotated[bool, typer.Option("--unassigned", help="Those that nobody looks after.")] = False,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Opened since then: 7d, or 2026-08-01T00:00:00Z.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Part of the title, description, dedup string or rule.")
+    ] = None,
+    untold: Annotated[
+        bool,
+        typer.Option(
+            "--untold", help="Also what nobody was to hear of: suppressed, below a threshold, or known from the start."
+        ),
+    ] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Whatever their status is, and --untold.")] = False,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=_MOST, help="How many at most.")] = 50,
+    after: Annotated[str | None, typer.Option(metavar="ID", help="Those behind this one: the next page.")] = None,
+    json: Json = False,
+) -> None:
+    """List alerts, the newest first: those that are open, if nothing else is asked for."""
+    if assignee is not None and unassigned:
+        raise ConfigError("Give --assignee or --unassigned, not both.")
+    with opened(reading=True) as installation:
+        wanted = use.wanted(
+            installation,
+            statuses=status or (),
+            severities=severity or (),
+            types=type_ or (),
+            rule=rule,
+            source_names=source or (),
+            log_type=log_type,
+            assignee="" if unassigned else assignee,
+            since=since,
+            text=text,
+            everything=all_,
+            untold=untold,
+        )
+        found = use.listed(installation, wanted, limit=limit, after=after)
+    if json:
+        _print_json([as_json(each) for each in found.alerts])
+    elif found.alerts:
+        show.table([_line(each) for each in found.alerts], paged=True)
+    else:
+        show.paragraph("There are no such alerts.")
+    if found.untold and not json:
+        show.remark(f"{found.untold:,} more of which nobody was to hear: add --untold to see them.")
+    if found.more:
+        show.remark(f"There are more: add --after {found.alerts[-1].id[:_SHORT]} for the next ones.")
+
+
+@app.command("show")
+def show_(ids: Ids, *, json: Json = False) -> None:
+    """Show all there is about alerts: what matched, what to do, what happened since, and who was told."""
+    with opened(reading=True) as installation:
+        found = use.details(installation, ids)
+    if json:
+        _print_json([_details_json(each) for each in found])
+        return
+    for number, each in enumerate(found):
+        if number:
+            typer.echo()
+        _show(each)
+
+
+@app.command("assign")
+def assign(
+    ids: Ids,
+    *,
+    to: Annotated[str | None, typer.Option(metavar="NAME", help="Who looks after it. By default, you.")] = None,
+    nobody: Annotated[bool, typer.Option("--nobody", help="Nobody in particular.")] = False,
+    as_: As = None,
+    json: Json = False,
+) -> None:
+    """Say who looks after alerts: you, or another."""
+    if nobody and to is not None:
+        raise ConfigError("Give --to or --nobody, not both.")
+
+    def act(who: str) -> Act:
+        return changes.assign(None if nobody else use.one_line(to or who, "A name", changes.LONGEST_NAME), who=who)
+
+    _change(ids, act, as_, json=json)
+
+
+@app.command("comment")
+def comment(
+    ids: Ids,
+    *,
+    text: Annotated[str, typer.Option("--text", "-m", metavar="TEXT", help="What you found.")],
+    as_: As = None,
+    json: Json = False,
+) -> None:
+    """Write something down about alerts, on their timeline."""
+    _change(ids, lambda who: changes.comment(text, who=who), as_, json=json)
+
+
+@app.command("triage")
+def triage(ids: Ids, *, as_: As = None, json: Json = False) -> None:
+    """Say that alerts are being looked at."""
+    _change(ids, lambda who: changes.triage(who=who), as_, json=json)
+
+
+@app.command("close")
+def close(
+    ids: Ids,
+    *,
+    reason: Annotated[
+        str,
+        typer.Option(
+            metavar="REASON",
+            help=f"{', '.join(CloseReason)}.",
+            autocompletion=lambda: [each.value for each in CloseReason],
+        ),
+    ],
+    comment: Comment = "",
+    as_: As = None,
+    json: Json = False,
+) -> None:
+    """Say what alerts were, and that nobody has to look at them any more.
+
+    Channels that were told of them are told of this. The alert of a record opens again only if its severity rises, or
+    if the record was resolved and is open again.
+    """
+    _change(ids, lambda who: changes.close(use.word(CloseReason, reason), comment, who=who), as_, json=json)
+
+
+@app.command("reopen")
+def reopen(ids: Ids, *, comment: Comment = "", as_: As = None, json: Json = False) -> None:
+    """Open alerts again that were closed or resolved."""
+    _change(ids, lambda who: changes.reopen(comment, who=who), as_, json=json)
+
+
+@app.command("suppress")
+def suppress(
+    rule: Annotated[str, typer.Argument(help="Id of a rule; * stands for anything. Or a system error by its name.")],
+    *,
+    reason: Reason,
+    where: Where = None,
+    lasts: Lasts = None,
+    until: Until = None,
+    since: From = None,
+    owner: Owner = None,
+    as_: As = None,
+    json: Json = False,
+) -> None:
+    """Tell nobody of what a rule finds, for a while; with --where only of some.
+
+    The alerts are kept. What was kept quiet is not told when the time is over, unless it gets worse. That the rule
+    fails is told all the same.
+    """
+    _suppress(rule, reason, where or [], [], lasts, until, since, owner, as_, json=json)
+
+
+@app.command("mute")
+def mute(
+    *,
+    reason: Reason,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only alerts of this source.", autocompletion=completion.sources),
+    ] = None,
+    where: Where = None,
+    lasts: Lasts = None,
+    until: Until = None,
+    since: From = None,
+    owner: Owner = None,
+    as_: As = None,
+    json: Json = False,
+) -> None:
+    """Plan a maintenance window: nobody is told of any alert, or of none of a source.
+
+    It covers all rules, rules that fail, and system errors.
+    """
+    _suppress(None, reason, where or [], source or [], lasts, until, since, owner, as_, json=json)
+
+
+@app.command("suppressions")
+def suppressions(
+    *, all_: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False, json: Json = False
+) -> None:
+    """List what is kept quiet, by whom, until when and why."""
+    with opened(reading=True) as installation:
+        found = use.suppressions(installation, over=all_)
+    if json:
+        _print_json([_suppression_json(each) for each in found])
+    elif found:
+        now = datetime.now(UTC)
+        show.table([_suppression_line(each, now) for each in found], paged=True)
+    else:
+        show.paragraph("Nothing is kept quiet.")
+
+
+@app.command("unsuppress")
+def unsuppress(
+    ids: Annotated[list[str], typer.Argument(help="Ids from: ocelog alerts suppressions", metavar="ID...")],
+    *,
+    json: Json = False,
+) -> None:
+    """End suppressions and maintenance windows now."""
+    with opened() as installation:
+        ended = use.end_suppressions(installation, ids)
+    if json:
+        _print_json([{"id": name, "changed": changed} for name, changed in ended.items()])
+        return
+    for name, changed in ended.items():
+        show.paragraph(f"{name}: ended." if changed else f"{name}: it was over already.")
+
+
+def _change(ids: Sequence[str], act: Any, given: str | None, *, json: bool) -> None:
+    with opened() as installation:
+        done = use.change(installation, ids, act(use.person(installation, given)))
+    _print_changed(done, json=json)
+
+
+def _print_changed(done: Sequence[use.Changed], *, json: bool) -> None:
+    if json:
+        _print_json([{"changed": each.changed, **as_json(each.alert)} for each in done])
+        return
+    show.table(
+        [
+            {
+                "id": each.alert.id[:_SHORT],
+                "changed": each.changed,
+                "status": each.alert.status.lower(),
+                "assignee": each.alert.assignee,
+                "title": each.alert.title,
+            }
+            for each in done
+        ]
+    )
+
+
+def _suppress(
+    rule: str | None,
+    reason: str,
+    where: Sequence[str],
+    source_names: Sequence[str],
+    lasts: str | None,
+    until: str | None,
+    since: str | None,
+    owner: str | None,
+    given: str | None,
+    *,
+    json: bool,
+) -> None:
+    with opened() as installation:
+        made = use.suppress(
+            installation,
+            rule,
+            where=where,
+            source_names=source_names,
+            lasts=None if lasts is None else duration(lasts),
+            until=until,
+            since=since,
+            owner=owner or use.person(installation, given),
+            reason=reason,
+        )
+        unknown = None if rule is None else use.unknown_rule(installation, rule)
+    if json:
+        _print_json(_suppression_json(made))
+    else:
+        begins = f"from {_seconds(made.since_us)} " if since is not None else ""
+        show.paragraph(f"{_covered(made)}: nobody is told {begins}until {_seconds(made.until_us)}.")
+        show.hint(f"To end it earlier: ocelog alerts unsuppress {made.id}")
+    if unknown is not None:
+        show.remark(unknown)
+
+
+# How alerts look.
+
+
+def as_json(alert: Alert) -> dict[str, Any]:
+    """Return an alert as programs read it."""
+    return {
+        "id": alert.id,
+        "type": alert.type.value,
+        "status": alert.status.value,
+        "severity": alert.severity.value,
+        "title": alert.title,
+        "description": alert.description,
+        "runbook": alert.runbook,
+        "reference": alert.reference,
+        "rule_id": alert.rule_id,
+        "rule_name": alert.rule_name,
+        "rule_revision": alert.rule_revision,
+        "tags": list(alert.tags),
+        "dedup": alert.dedup,
+        "log_type": alert.log_type,
+        "source": alert.source_label,
+        "source_id": alert.source_id,
+        "record_id": alert.record_id,
+        "visible": alert.visible,
+        "link": alert.link,
+        "context": alert.context,
+        "matches": alert.matches,
+        "told": alert.told,
+        "told_severity": alert.told_severity,
+        "told_at": _at(alert.told_us),
+        "opened_at": _at(alert.opened_us),
+        "updated_at": _at(alert.updated_us),
+        "first_event": _at(alert.first_event_us),
+        "last_event": _at(alert.last_event_us),
+        "ended_at": _at(alert.ended_us),
+        "acknowledged_at": _at(alert.acknowledged_us),
+        "assignee": alert.assignee,
+        "close_reason": alert.close_reason,
+    }
+
+
+def _details_json(found: AlertDetails) -> dict[str, Any]:
+    return {
+        **as_json(found.alert),
+        "timeline": [
+            {"at": _at(each.at_us), "who": each.who, "what": each.what, "detail": each.detail}
+            for each in found.timeline
+        ],
+        "deliveries": [
+            {
+                "at": _at(each.at_us),
+                "channel": each.channel,
+                "happened": each.happened,
+                "delivered": each.delivered,
+                "final": each.final,
+                "answer": each.answer,
+            }
+            for each in found.attempts
+        ],
+        "waiting": [
+            {"channel": each.channel, "happened": each.happened, "due": _at(each.due_us), "tries": each.tries}
+            for each in found.waiting
+        ],
+    }
+
+
+def _line(alert: Alert) -> dict[str, Any]:
+    return {
+        "id": alert.id[:_SHORT],
+        "severity": alert.severity.value,
+        "status": alert.status.lower(),
+        "age": about(datetime.now(UTC) - from_us(alert.opened_us)),
+        "matches": alert.matches,
+        "source": alert.source_label,
+        "title": alert.title,
+    }
+
+
+def _show(found: AlertDetails) -> None:
+    alert = found.alert
+    status = alert.status.lower()
+    if alert.close_reason is not None:
+        status += f", {alert.close_reason}"
+    rule = alert.rule_id if alert.rule_name in ("", alert.rule_id) else f"{alert.rule_id} ({alert.rule_name})"
+    values: dict[str, object] = {
+        "id": alert.id,
+        "title": alert.title,
+        "severity": alert.severity.value,
+        "status": status,
+        "assignee": alert.assignee,
+        "rule": rule,
+        "source": alert.source_label,
+        "log type": alert.log_type,
+        "record": alert.record_id,
+        "link": alert.link,
+        "matches": alert.matches,
+        "opened": _seconds(alert.opened_us),
+        "ended": _seconds(alert.ended_us),
+        "events": None
+        if alert.first_event_us is None
+        else f"{_seconds(alert.first_event_us)} to {_seconds(alert.last_event_us)}",
+        "tags": list(alert.tags) or None,
+        "reference": alert.reference or None,
+        "told": None if alert.told else "no: suppressed, below its threshold, or known from the start",
+    }
+    show.fields({name: value for name, value in values.items() if value is not None})
+    for head, text in (("Description", alert.description), ("Runbook", alert.runbook)):
+        if text:
+            _section(head, show.harmless_lines(text))
+    if alert.context:
+        whole = json_format.dumps(dict(alert.context), indent=2, ensure_ascii=False)
+        _section("Context", "\n".join(map(show.harmless_json, whole.split("\n"))))
+    typer.echo("\nTimeline")
+    show.table(
+        [
+            {"at": _seconds(each.at_us), "who": each.who, "what": each.what, "detail": each.detail or None}
+            for each in found.timeline
+        ]
+    )
+    if found.attempts:
+        typer.echo("\nDeliveries")
+        show.table(
+            [
+                {
+                    "at": _seconds(each.at_us),
+                    "channel": each.channel,
+                    "what": each.happened,
+                    "delivered": each.delivered,
+                    "answer": each.answer,
+                }
+                for each in found.attempts
+            ]
+        )
+    if found.waiting:
+        typer.echo("\nStill to be told")
+        show.table(
+            [
+                {"channel": each.channel, "what": each.happened, "due": _seconds(each.due_us), "tries": each.tries}
+                for each in found.waiting
+            ]
+        )
+
+
+def _section(head: str, text: str) -> None:
+    typer.echo(f"\n{head}")
+    for line in text.split("\n"):
+        typer.echo(show.fitted(f"  {line}", sys.stdout, indent=0))
+
+
+def _covered(each: Suppression) -> str:
+    fields = "; ".join(f"{name}={' or '.join(values)}" for name, values in each.fields.items())
+    what = f"Rule {each.rule}" if each.rule is not None else "Every alert"
+    return f"{what}, {fields}" if fields else what
+
+
+def _suppression_line(each: Suppression, now: datetime) -> dict[str, Any]:
+    begins, ends = from_us(each.since_us), from_us(each.until_us)
+    state = f"begins in {about(begins - now)}" if begins > now else f"ends in {about(ends - now)}"
+    return {
+        "id": each.id,
+        "when": "over" if ends <= now else state,
+        "owner": each.owner,
+        "what": _covered(each),
+        "reason": each.reason,
+    }
+
+
+def _suppression_json(each: Suppression) -> dict[str, Any]:
+    return {
+        "id": each.id,
+        "rule": each.rule,
+        "where": {name: list(values) for name, values in each.fields.items()},
+        "owner": each.owner,
+        "reason": each.reason,
+        "from": _at(each.since_us),
+        "until": _at(each.until_us),
+        "added": _at(each.added_us),
+    }
+
+
+def _at(us: int | None) -> str | None:
+    return None if us is None else rfc3339(from_us(us))
+
+
+def _seconds(us: int | None) -> str | None:
+    return None if us is None else write_instant(from_us(us))
+
+
+def _print_json(value: object) -> None:
+    """Print JSON whose texts are data: nothing in them is changed."""
+    output.in_utf8()
+    text = json_format.dumps(value, indent=2, ensure_ascii=False)
+    typer.echo("\n".join(map(show.harmless_json, text.split("\n"))) if sys.stdout.isatty() else text)

@@ -1,0 +1,165 @@
+"""Alerts, listed, worked with and kept quiet by the command as a person and a script see it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bookkeeping.alerts import alert_of, channel, opened, told
+from bookkeeping.records import source_row
+from commands import Ocelog
+from commands.terminal import on_a_terminal
+from ocelog.alert.alert import Alert
+from ocelog.alert.notice import AlertStatus
+from ocelog.ledger.ledger import Ledger
+from ocelog.model import Severity
+
+HOSTILE = "\x1b[2Jgone\u202e <script> @here"
+ONE, TWO = "1" * 32, "12" + "0" * 30
+
+
+@pytest.fixture
+def ocelog(tmp_path: Path) -> Ocelog:
+    found = Ocelog(tmp_path / "home", OCELOG_USER="ann")
+    found("init")
+    return found
+
+
+@pytest.fixture
+def ledger(ocelog: Ocelog) -> Iterator[Ledger]:
+    found = Ledger.open(f"sqlite:///{ocelog.home}/ledger.db", create=False)
+    yield found
+    found.close()
+
+
+def alerts() -> tuple[Alert, Alert]:
+    return (
+        alert_of(1, id=ONE, title=HOSTILE, context={"actor": HOSTILE}, runbook="First.\nThen."),
+        alert_of(2, id=TWO, severity=Severity.CRITICAL, title="A bucket is public"),
+    )
+
+
+def test_alerts_are_listed_newest_first_and_page_by_page(ocelog: Ocelog, ledger: Ledger) -> None:
+    assert "There are no such alerts." in ocelog("alerts", "list").out
+    ledger.sources.add(source_row("acme"))
+    opened(ledger, *alerts(), alert_of(3, told=False), alert_of(4, status=AlertStatus.CLOSED, ended_us=1))
+    shown = ocelog("alerts", "list")
+    assert "1 more of which nobody was to hear" in shown.err
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["id", TWO[:10], ONE[:10]]
+    assert [each["id"] for each in ocelog("alerts", "list", "--json").json] == [TWO, ONE]
+    assert len(ocelog("alerts", "list", "--all", "--json").json) == 4
+    page = ocelog("alerts", "list", "--limit", "1")
+    assert f"--after {TWO[:10]}" in page.err
+    assert [each["id"] for each in ocelog("alerts", "list", "--after", TWO[:10], "--json").json] == [ONE]
+    for option, value in (("--severity", "critical"), ("--text", "BUCKET is"), ("--since", "2026-03-23T22:00:00Z")):
+        assert [each["id"] for each in ocelog("alerts", "list", option, value, "--json").json] == [TWO]
+    assert len(ocelog("alerts", "list", "--source", "acme", "--unassigned", "--log-type", "issues", "--json").json) == 2
+    assert ocelog("alerts", "list", "--rule", "Wiz.*.Secret", "--json").json == []
+    assert ocelog("alerts", "list", "--assignee", "bob", "--json").json == []
+
+
+def test_what_a_record_says_does_not_steer_the_terminal(ocelog: Ocelog, ledger: Ledger) -> None:
+    opened(ledger, *alerts())
+    for arguments in (("list",), ("show", ONE), ("show", ONE, "--json"), ("comment", ONE, "--text", HOSTILE)):
+        shown = on_a_terminal(ocelog, "alerts", *arguments)
+        assert "\x1b[2J" not in shown, arguments
+        assert "\u202e" not in shown, arguments
+    # A program gets what was there.
+    (found,) = ocelog("alerts", "show", ONE, "--json").json
+    assert found["title"] == found["context"]["actor"] == HOSTILE
+
+
+def test_everything_about_an_alert_is_shown(ocelog: Ocelog, ledger: Ledger) -> None:
+    opened(ledger, *alerts(), told=[channel(ledger, "mail")])
+    ocelog("alerts", "comment", TWO, "--text", "I look at it")
+    shown = ocelog("alerts", "show", TWO[:3]).out
+    for line in (
+        "status:",
+        "rule:     Wiz.Issue.Public (Public bucket)",
+        "Timeline",
+        "I look at it",
+        "Still to be told",
+    ):
+        assert line in shown
+    (found,) = ocelog("alerts", "show", TWO, "--json").json
+    assert [(each["who"], each["what"]) for each in found["timeline"]] == [("ocelog", "opened"), ("ann", "comment")]
+    assert [each["happened"] for each in found["waiting"]] == ["opened", "acknowledged"]
+
+
+def test_an_alert_is_worked_with_from_first_to_last(ocelog: Ocelog, ledger: Ledger) -> None:
+    to = channel(ledger, "mail")
+    opened(ledger, *alerts(), told=[to])
+    (found,) = ocelog("alerts", "triage", ONE, "--json").json
+    assert (found["status"], found["changed"]) == ("TRIAGED", True)
+    assert not ocelog("alerts", "triage", ONE, "--json").json[0]["changed"]
+    assert ocelog("alerts", "assign", ONE, "--json").json[0]["assignee"] == "ann"
+    assert ocelog("alerts", "assign", ONE, "--to", "bob", "--as", "eve", "--json").json[0]["assignee"] == "bob"
+    assert ocelog("alerts", "assign", ONE, "--nobody", "--json").json[0]["assignee"] is None
+    closed = ocelog("alerts", "close", ONE, TWO, "--reason", "False-Positive", "--comment", "a test").out
+    assert closed.count("closed") == 2
+    assert told(ledger, ONE)[-1] == (to, "closed", "by ann: false_positive: a test")
+    assert ocelog("alerts", "list", "--json").json == []
+    assert ocelog("alerts", "reopen", TWO, "--json").json[0]["status"] == "OPEN"
+    timeline = ocelog("alerts", "show", ONE, "--json").json[0]["timeline"]
+    assert [(each["who"], each["what"]) for each in timeline][-4:] == [
+        ("ann", "assigned"),
+        ("eve", "assigned"),
+        ("ann", "unassigned"),
+        ("ann", "closed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["show", "1"], "More than one alert begins with '1': 111111111111, 120000000000."),
+        (["show", "1111111112"], "did you mean '1111111111'?"),
+        (["show", "fff"], "See: ocelog alerts list"),
+        (["show", "bucket"], "is not the id of an alert"),
+        (["close", ONE, "--reason", "benin"], "did you mean 'benign'?"),
+        (["close", ONE], "--reason"),
+        (["triage", ONE, "fff"], "No alert begins with 'fff'"),
+        (["comment", ONE, "--text", " "], "cannot be empty"),
+        (["assign", ONE, "--to", "b\x07b"], "one line of 1 to 200 characters"),
+        (["list", "--severity", "hgh"], "did you mean 'HIGH'?"),
+        (["list", "--source", "prd"], "There is no source"),
+        (["suppress", "R", "--reason", "x"], "--for 7d"),
+        (["suppress", "R", "--reason", "x", "--for", "400d"], "at most 366d"),
+        (["suppress", "R", "--reason", "x", "--for", "1h", "--from", "2d"], "is past"),
+        (["suppress", "R", "--reason", "x", "--until", "2020-01-01"], "before it begins"),
+        (["suppress", "R", "--reason", "", "--for", "1h"], "A reason is one line"),
+        (["suppress", "R", "--for", "1h"], "--reason"),
+        (["mute", "--reason", "x", "--for", "1h", "--where", "sevrity=LOW"], "did you mean 'severity'?"),
+        (["unsuppress", "abc"], "See: ocelog alerts suppressions"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_what_to_do(
+    ocelog: Ocelog, ledger: Ledger, arguments: list[str], says: str
+) -> None:
+    opened(ledger, *alerts())
+    assert says in ocelog("alerts", *arguments, code=2).err
+    assert len(ocelog("alerts", "list", "--unassigned", "--json").json) == 2
+    assert ocelog("alerts", "suppressions", "--json").json == []
+
+
+def test_what_is_kept_quiet_is_listed_until_it_is_over(ocelog: Ocelog, ledger: Ledger) -> None:
+    ledger.sources.add(source_row("acme"))
+    opened(ledger, *alerts())
+    made = ocelog(
+        *("alerts", "suppress", "Wiz.Issue.Pubic", "--for", "7d", "--reason", "known", "--owner", "bob"),
+        *("--where", "severity=LOW", "--where", "severity=INFO", "--json"),
+    )
+    assert "did you mean 'Wiz.Issue.Public'?" in made.err
+    assert made.json["where"] == {"severity": ["LOW", "INFO"]}
+    start = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    muted = ocelog("alerts", "mute", "--source", "acme", "--from", start, "--for", "4h", "--reason", "they move").out
+    assert "Every alert, source=acme: nobody is told from" in muted
+    shown = ocelog("alerts", "suppressions").out
+    assert "ends in 6d 23h" in shown
+    assert "begins in 1d 23h" in shown
+    assert "ended" in ocelog("alerts", "unsuppress", made.json["id"][:6]).out
+    assert "over already" in ocelog("alerts", "unsuppress", made.json["id"]).out
+    (left,) = ocelog("alerts", "suppressions", "--json").json
+    assert (left["rule"], left["owner"], left["reason"]) == (None, "ann", "they move")
+    assert len(ocelog("alerts", "suppressions", "--all", "--json").json) == 2
