@@ -143,6 +143,28 @@ def test_what_cannot_be_done_is_refused_with_what_to_do(
     assert ocelog("alerts", "suppressions", "--json").json == []
 
 
+def test_an_alert_is_sent_again_to_those_who_were_told_or_to_another(ocelog: Ocelog, ledger: Ledger) -> None:
+    mail, chat = channel(ledger, "mail"), channel(ledger, "chat")
+    opened(ledger, alerts()[0], told=[mail])
+    opened(ledger, alerts()[1])
+    assert ocelog("alerts", "resend", ONE, "--json").json[0]["changed"]
+    assert told(ledger, ONE)[1:] == [(mail, "resent", "")]
+    ocelog("alerts", "resend", ONE, "--channel", "chat")
+    assert told(ledger, ONE)[2:] == [(chat, "resent", "")]
+    assert "did you mean 'mail'?" in ocelog("alerts", "resend", ONE, "--channel", "mial", code=2).err
+    # Nobody was told of it: the channels that take it now.
+    ocelog("alerts", "resend", TWO)
+    assert sorted(told(ledger, TWO)) == [(chat, "resent", ""), (mail, "resent", "")]
+    timeline = ocelog("alerts", "show", TWO, "--json").json[0]["timeline"]
+    assert (timeline[-1]["what"], timeline[-1]["who"]) == ("resent", "ann")
+
+
+def test_without_a_channel_nothing_is_sent_again(ocelog: Ocelog, ledger: Ledger) -> None:
+    opened(ledger, *alerts())
+    assert "--channel NAME" in ocelog("alerts", "resend", ONE, code=2).err
+    assert "There is none yet." in ocelog("alerts", "resend", ONE, "--channel", "mail", code=2).err
+
+
 def test_what_is_kept_quiet_is_listed_until_it_is_over(ocelog: Ocelog, ledger: Ledger) -> None:
     ledger.sources.add(source_row("acme"))
     opened(ledger, *alerts())

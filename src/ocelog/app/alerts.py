@@ -10,15 +10,18 @@ from enum import StrEnum
 from typing import TypeVar
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.changes import LONGEST_NAME, LONGEST_TEXT, Act
+from ocelog.alert.changes import LONGEST_NAME, LONGEST_TEXT, Act, Change
+from ocelog.alert.changes import resend as resent
 from ocelog.alert.listing import AlertDetails, AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.alert.routing import ChannelRow, channels_for
 from ocelog.alert.suppressing import LONGEST, Suppression, conditions, like
 from ocelog.app import sources
 from ocelog.app.log_types import log_types
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.model import Severity
+from ocelog.secret import shown
 from ocelog.suggest import suggest
 from ocelog.times import to_us
 from ocelog.units import instant, write_duration, write_list
@@ -122,6 +125,42 @@ def change(installation: Installation, given: Collection[str], act: Act) -> list
     """Change alerts, all of them or none. Raises ConfigError."""
     done = installation.ledger.alerts.change(_ids(installation, given), act)
     return [Changed(alert=alert, changed=changed) for alert, changed in done]
+
+
+def resend(
+    installation: Installation, given: Collection[str], channel_names: Collection[str], *, who: str
+) -> list[Changed]:
+    """Tell of alerts once more: through the named channels, else those that were told, else those that take them now.
+
+    Raises ConfigError, and nothing is told, if an alert has none.
+    """
+    ledger = installation.ledger
+    channels = ledger.channels.listed()
+    names = {each.id: each.name for each in channels}
+    named = [_channel(channels, name).id for name in channel_names]
+    found = details(installation, given)
+    to = {
+        each.alert.id: named or ledger.alerts.told_channels(each.alert.id) or channels_for(each.alert, channels)
+        for each in found
+    }
+    for name, ids in to.items():
+        if not ids:
+            raise ConfigError(f"No channel takes the alert {name}: say which one with --channel NAME.")
+
+    def act(alert: Alert, now_us: int) -> Change | None:
+        return resent(write_list(names.get(each, each) for each in to[alert.id]), who=who)(alert, now_us)
+
+    done = ledger.alerts.resend(list(to), act, to)
+    return [Changed(alert=alert, changed=changed) for alert, changed in done]
+
+
+def _channel(channels: Sequence[ChannelRow], name: str) -> ChannelRow:
+    found = next((each for each in channels if name in (each.id, each.name)), None)
+    if found is None:
+        known = [each.name for each in channels]
+        there = f"There are: {write_list(known)}." if known else "There is none yet."
+        raise ConfigError(f"There is no channel {shown(name)}{suggest(name, known) or '.'} {there}")
+    return found
 
 
 def person(installation: Installation, given: str | None) -> str:

@@ -217,6 +217,23 @@ def reopen(ids: Ids, *, comment: Comment = "", as_: As = None, json: Json = Fals
     _change(ids, lambda who: changes.reopen(comment, who=who), as_, json=json)
 
 
+@app.command("resend")
+def resend(
+    ids: Ids,
+    *,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Through this channel. By default, those that were told before."),
+    ] = None,
+    as_: As = None,
+    json: Json = False,
+) -> None:
+    """Tell of alerts once more, as they are now: after a delivery failed for good, or to another channel."""
+    with opened() as installation:
+        done = use.resend(installation, ids, channel or (), who=use.person(installation, as_))
+    _print_changed(done, json=json)
+
+
 @app.command("suppress")
 def suppress(
     rule: Annotated[str, typer.Argument(help="Id of a rule; * stands for anything. Or a system error by its name.")],
