@@ -2,8 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-
-from sqlalchemy import Connection, event
+from types import TracebackType
 
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Slice
@@ -36,10 +35,18 @@ class Meter:
         self._world = world
         self._asked, self._began_us = world.asked, world.now
         self.takes = self.writes = 0
-        event.listen(ledger._database.writers, "begin", self._begin)
+        self._turn = ledger._database.turn
+        # Each transaction that writes takes its turn. An event of SQLAlchemy would cost as much as the transaction.
+        object.__setattr__(ledger._database, "turn", self)
 
-    def _begin(self, connection: Connection) -> None:
-        self.writes += not connection.get_execution_options().get("ocelog_reads", False)
+    def __enter__(self) -> None:
+        self.writes += 1
+        self._turn.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._turn.__exit__(kind, error, trace)
 
     @property
     def requests(self) -> int:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from ocelog.errors import ConfigError
@@ -51,6 +52,10 @@ class Database:
         """Open a transaction that commits at the end of the block, and leaves no trace if that raises."""
         try:
             with self.turn, self.writers.begin() as connection:
+                if self.is_sqlite:
+                    # A transaction that reads first and writes later fails at once when another has written between,
+                    # whatever the timeout; so a writer waits for its turn at the start.
+                    _begin(connection, "BEGIN IMMEDIATE")
                 yield connection
         except SQLAlchemyError as error:
             raise translated(error, self.url) from error
@@ -60,6 +65,8 @@ class Database:
         """Open a snapshot: every statement in the block sees the same instant."""
         try:
             with self.readers.begin() as connection:
+                if self.is_sqlite:
+                    _begin(connection, "BEGIN")
                 yield connection
         except SQLAlchemyError as error:
             raise translated(error, self.url) from error
@@ -133,7 +140,6 @@ def _sqlite(url: URL, *, durable: bool) -> Database:
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
 
-    event.listen(engine, "begin", _begin)
     # SQLite's own wait is a sleep that grows; a lock hands the turn on at once between threads.
     return Database(writers=engine, readers=engine.execution_options(**{_READS: True}), turn=threading.Lock())
 
@@ -146,15 +152,16 @@ def _sqlite_reading(url: URL) -> Database:
         max_overflow=0,
         creator=partial(reading.connected, Path(str(url.database))),
     )
-    event.listen(engine, "begin", _begin)
     return Database(writers=engine, readers=engine.execution_options(**{_READS: True}), turn=threading.Lock())
 
 
-def _begin(connection: Connection) -> None:
-    # A transaction that reads first and writes later fails at once when another has written between, whatever the
-    # timeout; so a writer waits for its turn at the start.
-    reads = connection.get_execution_options().get(_READS, False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+def _begin(connection: Connection, statement: str) -> None:
+    # As an event and a statement of SQLAlchemy, this would be half of what a short transaction costs.
+    sqlite = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+    try:
+        sqlite.execute(statement)
+    except sqlite3.Error as error:
+        raise DBAPIError(statement, None, error) from error
 
 
 def _postgresql(url: URL, *, durable: bool) -> Database:
