@@ -187,6 +187,8 @@ class PageReader:
 
 def _is_utf8(page: bytes) -> bool:
     """Tell whether `page` is UTF-8; the typed reader looks into strings, but not into free JSON."""
+    if page.isascii():
+        return True
     ends = pa.py_buffer(struct.pack("<qq", 0, len(page)))
     try:
         pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(page)]).cast(pa.large_string())
