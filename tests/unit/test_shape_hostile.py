@@ -67,7 +67,7 @@ def whole(shaped: Any) -> Any:
     names = [f"{at:032x}" for at in range(len(shaped.ids))]
     return (
         *(shaped.ids, shaped.versions, shaped.cursor_us, shaped.version_us, shaped.seen, list(shaped.positions)),
-        *(shaped.rejections, shaped.unknown_fields, shaped.table(range(len(names)), names, STAMP).to_pylist()),
+        *(shaped.rejections, shaped.unknown_fields, shaped.table(range(len(names)), names, STAMP)),
     )
 
 

@@ -86,7 +86,7 @@ def whole(shaped: Any) -> Any:
         list(shaped.positions),
         shaped.rejections,
         shaped.unknown_fields,
-        shaped.table(range(len(names)), names, STAMP).to_pylist(),
+        shaped.table(range(len(names)), names, STAMP),
     )
 
 
