@@ -7,7 +7,7 @@ import typer
 
 from ocelog.app import rules
 from ocelog.app.rules import Checked, Report
-from ocelog.cli import rule_folders, show
+from ocelog.cli import rule_folders, rule_history, show
 from ocelog.cli.progress import count_progress
 from ocelog.units import write_list
 
@@ -18,6 +18,7 @@ app.command("list")(rule_folders.list_)
 app.command("show")(rule_folders.show_)
 app.command("enable")(rule_folders.enable)
 app.command("disable")(rule_folders.disable)
+app.command("try")(rule_history.try_)
 Where = Annotated[Path, typer.Argument(help="A folder of rules, or the YAML file of one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
