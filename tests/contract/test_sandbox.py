@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -342,3 +343,39 @@ def test_which_layers_there_are_is_found_by_trying() -> None:
     assert str(children.layers()) == "landlock (ABI 7), seccomp"
     assert str(children.layers(DEBIAN_12)) == "landlock (ABI 2), seccomp"
     assert str(children.layers(NONE)) == "none"
+
+
+@pytest.mark.parametrize("only", [EVERY, DEBIAN_12, ONLY_SECCOMP], ids=str)
+def test_a_child_with_a_network_connects_to_others_and_to_nothing_else(only: Layers, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as near:
+        near.bind(str(tmp_path / "near"))
+        near.listen()
+        port = server.getsockname()[1]
+        connect = (
+            f"s = socket.create_connection(('localhost', {port}), timeout=20); s.sendall(b'hello'); value = 'done'"
+        )
+        refuses = {
+            "unix": f"socket.socket(socket.AF_UNIX).connect({str(tmp_path / 'near')!r}); value = 'done'",
+            "pair": "socket.socketpair(); value = 'done'",
+            "server": "socket.create_server(('127.0.0.1', 0)); value = 'done'",
+            "netlink": "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW); value = 'done'",
+        }
+        if only.landlock:
+            refuses["shadow"] = "value = Path('/etc/shadow').read_text()"
+        for network in (True, False):
+            spec = Spec(entry="jailed.probe", packages=("jailed",), bounds=BOUNDS, network=network, libraries=True)
+            inside = Child(spec=spec, only=only)
+            try:
+                found = {}
+                for name, source in {"connect": connect, **refuses}.items():
+                    inside.send("do", source.encode())
+                    found[name] = json.loads(inside.receive(time.monotonic() + 30).payload)
+            finally:
+                inside.close()
+            assert found.pop("connect") == {"value": "done"} or not network
+            assert {name: told for name, told in found.items() if not refused(told.get("error"))} == {}
+        with server.accept()[0] as first:
+            assert first.recv(5) == b"hello"
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()

@@ -14,11 +14,13 @@ CODES = {X86: 0xC000003E, ARM: 0xC00000B7}
 ALLOWED, KILLED = "allowed", "killed"
 
 
-def answer(machine: str, number: int, *arguments: int, writing: bool = True, code: int | None = None) -> str:
+def answer(
+    machine: str, number: int, *arguments: int, writing: bool = True, network: bool = False, code: int | None = None
+) -> str:
     """Run the filter of `machine` on a system call, as the kernel would."""
     given: Sequence[int] = (*arguments, *[0] * (6 - len(arguments)))
     data = struct.pack("=IIQ6Q", number, CODES[machine] if code is None else code, 0, *given)
-    program = kernel._filter(kernel._ARCHITECTURES[machine][0], writing=writing)
+    program = kernel._filter(kernel._ARCHITECTURES[machine][0], writing=writing, network=network)
     steps = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]
     at, held = 0, 0
     while True:
@@ -110,3 +112,21 @@ def test_calls_that_may_mean_oneself_are_told_apart(
         assert answer(machine, fcntl, 3, command) == "EPERM"
     assert answer(machine, prctl, 15) == ALLOWED
     assert answer(machine, prctl, 1) == "EPERM"
+
+
+@pytest.mark.parametrize(
+    ("machine", "socket", "connect", "ioctl", "waiting"),
+    [(X86, 41, 42, 16, (49, 50, 43, 288, 53)), (ARM, 198, 203, 29, (200, 201, 202, 242, 199))],
+)
+def test_with_a_network_it_connects_over_ip_alone(
+    machine: str, socket: int, connect: int, ioctl: int, waiting: Sequence[int]
+) -> None:
+    unix, ipv4, ipv6, netlink, packet = 1, 2, 10, 16, 17
+    for family in (unix, ipv4, ipv6, netlink, packet):
+        expected = ALLOWED if family in {ipv4, ipv6} else "EPERM"
+        assert answer(machine, socket, family, network=True) == expected
+        assert answer(machine, socket, family) == "EPERM"
+    assert [answer(machine, connect, network=each) for each in (False, True)] == ["EPERM", ALLOWED]
+    assert [answer(machine, ioctl, 0, 0x5421, network=each) for each in (False, True)] == ["ENOTTY", ALLOWED]
+    assert answer(machine, ioctl, 0, 0x5412, network=True) == "ENOTTY"
+    assert {answer(machine, number, network=True) for number in waiting} == {"EPERM"}

@@ -79,7 +79,7 @@ def _lock(spec: Mapping[str, Any]) -> Layers:
         landlock = 0
     if landlock:
         try:
-            kernel.restrict_files(landlock, read=spec["read"], scratch=spec["scratch"])
+            kernel.restrict_files(landlock, read=spec["read"], scratch=spec["scratch"], network=spec["network"])
         except FileNotFoundError:
             raise
         except OSError:
@@ -87,7 +87,7 @@ def _lock(spec: Mapping[str, Any]) -> Layers:
     seccomp = spec["seccomp"] and kernel.seccomp_supported()
     if seccomp:
         try:
-            kernel.restrict_calls(writing=bool(landlock and spec["scratch"]))
+            kernel.restrict_calls(writing=bool(landlock and spec["scratch"]), network=spec["network"])
         except OSError:
             seccomp = False
     return Layers(landlock=landlock, seccomp=seccomp)

@@ -21,6 +21,11 @@ _BEGIN = "import sys; sys.path += sys.argv[1:]; from ocelog.sandbox.bootstrap im
 _STARTS_WITHIN = 60.0
 _LONGEST_READY = 10_000
 _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/localtime", "/etc/ld.so.cache")
+_OF_NETWORK = (
+    *("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols"),
+    *("/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs", "/etc/ca-certificates"),
+    *("/usr/share/ca-certificates", "/usr/local/share/ca-certificates"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,7 @@ class Spec:
     scratch: str | None = None
     """Folder that it may write in, emptied by whoever lent it. Without Landlock it may not."""
     network: bool = False
-    """Whether it may talk to other machines."""
+    """Whether it may connect to other machines, over IP, and read what says how."""
     libraries: bool = False
     """Whether it imports more, or loads time zones, once it is locked in."""
     keep_out: tuple[str, ...] = ()
@@ -99,6 +104,7 @@ class Child:
             "limits": asdict(self.spec.bounds),
             "read": read,
             "scratch": self.spec.scratch,
+            "network": self.spec.network,
             "landlock": self.only.landlock,
             "seccomp": self.only.seccomp,
         }
@@ -231,6 +237,8 @@ def _readable(spec: Spec) -> list[str]:
     if spec.libraries:
         paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
         found += [each for each in (*_SYSTEM, *paths, *_import_path(spec.packages)) if Path(each).exists()]
+    if spec.network:
+        found += [each for each in _OF_NETWORK if Path(each).exists()]
     for secret in map(os.path.realpath, spec.keep_out):
         for each in map(os.path.realpath, found):
             if Path(secret).is_relative_to(each):

@@ -38,19 +38,11 @@ _Numbers = dict[str, tuple[int | None, int | None]]
 
 _DENIED: _Numbers = {
     # the network
-    "socket": (41, 198),
     "socketpair": (53, 199),
-    "connect": (42, 203),
     "bind": (49, 200),
     "listen": (50, 201),
     "accept": (43, 202),
     "accept4": (288, 242),
-    "sendto": (44, 206),
-    "sendmsg": (46, 211),
-    "sendmmsg": (307, 269),
-    "recvfrom": (45, 207),
-    "recvmsg": (47, 212),
-    "recvmmsg": (299, 243),
     # other processes: their memory, their signals, their limits, their order
     "ptrace": (101, 117),
     "kill": (62, 129),
@@ -179,6 +171,16 @@ _DENIED: _Numbers = {
     "setfsgid": (123, 152),
     "capset": (126, 91),
 }
+_NETWORK: _Numbers = {
+    "connect": (42, 203),
+    "sendto": (44, 206),
+    "sendmsg": (46, 211),
+    "sendmmsg": (307, 269),
+    "recvfrom": (45, 207),
+    "recvmsg": (47, 212),
+    "recvmmsg": (299, 243),
+}
+"""Denied in addition where it may not talk to other machines."""
 _WRITING: _Numbers = {
     "creat": (85, None),
     "link": (86, None),
@@ -208,6 +210,7 @@ _BY_ARGUMENT: _Numbers = {
     "open": (2, None),
     "openat": (257, 56),
     "openat2": (437, 437),
+    "socket": (41, 198),
 }
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 """The same on every machine."""
@@ -259,16 +262,16 @@ def landlock_version() -> int:
     return max(0, min(int(found), _ABI))
 
 
-def restrict_files(version: int, *, read: Iterable[str], scratch: str | None) -> None:
+def restrict_files(version: int, *, read: Iterable[str], scratch: str | None, network: bool = False) -> None:
     """Keep this process to reading what is at or below `read`, and to writing below `scratch`.
 
     Called again it takes more away, and never gives back. It binds only the calling thread and those that it starts
-    later, so there must be no other. With the `version` also: no TCP (4), no device control (5), no signals to others
-    and no abstract sockets (6). Raises OSError, FileNotFoundError for a path that is gone.
+    later, so there must be no other. With the `version` also: no TCP unless there is a `network` (4), no device control
+    (5), no signals to others and no abstract sockets (6). Raises OSError, FileNotFoundError for a path that is gone.
     """
     first_unknown = next(_FILE_RIGHTS[known] for known in sorted(_FILE_RIGHTS, reverse=True) if known <= version)
     handled = first_unknown - 1
-    attributes = struct.pack("=QQQ", handled, 0b11 if version >= 4 else 0, 0b11 if version >= 6 else 0)
+    attributes = struct.pack("=QQQ", handled, 0b11 if version >= 4 and not network else 0, 0b11 if version >= 6 else 0)
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     ruleset = _libc().syscall(_LANDLOCK_CREATE, attributes, size, 0)
     if ruleset < 0:
@@ -308,15 +311,16 @@ def offered() -> Layers:
     return Layers(landlock=landlock_version(), seccomp=filters)
 
 
-def restrict_calls(*, writing: bool) -> None:
+def restrict_calls(*, writing: bool, network: bool = False) -> None:
     """Keep this process and all its threads to system calls that reach nothing outside it. Raises OSError.
 
-    Without `writing` no file can be opened for writing, made, moved or removed. What is denied fails with EPERM.
+    Without `writing` no file can be opened for writing, made, moved or removed. With a `network` it may connect to other
+    machines, over IP alone, and wait for nobody. What is denied fails with EPERM.
     """
     column = _column()
     if column is None:
         raise OSError(errno.ENOSYS, f"seccomp: the system calls of {platform.machine()} are not known")
-    filter_ = _filter(column, writing=writing)
+    filter_ = _filter(column, writing=writing, network=network)
     program = struct.pack("HP", len(filter_) // 8, ctypes.addressof(held := ctypes.create_string_buffer(filter_)))
     if _libc().syscall(_SECCOMP[column], 1, 1, program) != 0:
         raise _failed("seccomp")
@@ -332,12 +336,15 @@ _LOAD, _EQUAL, _GREATER, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x54,
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _O_WRITE, _O_CREATE, _O_TRUNCATE, _O_TEMPORARY = 0o3, 0o100, 0o1000, 0o20000000
 _CLONE_THREAD = 0x00010000
+_FIONBIO = 0x5421
+_IP = (2, 10)
+"""AF_INET, AF_INET6."""
 _FCNTL = (8, 10, 15, 1024, 1026)
 """F_SETOWN, F_SETSIG, F_SETOWN_EX: signals to another process when a pipe moves; F_SETLEASE, F_NOTIFY."""
 _PRCTL = (_PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA)
 
 
-def _filter(column: int, *, writing: bool) -> bytes:
+def _filter(column: int, *, writing: bool, network: bool = False) -> bytes:
     """Write the program that the kernel runs before each system call; the order of its checks does not matter."""
     deny, allow = [_step(_RETURN, _ERRNO | errno.EPERM)], [_step(_RETURN, _ALLOW)]
     program = [
@@ -345,7 +352,7 @@ def _filter(column: int, *, writing: bool) -> bytes:
         # Greater, too, are those of the other numbering that x86 offers.
         *(_argument(0), _step(_GREATER, _LAST, 0, 1), _step(_RETURN, _ERRNO | errno.ENOSYS)),
     ]
-    denied = _DENIED if writing else _DENIED | _WRITING
+    denied = _DENIED | ({} if writing else _WRITING) | ({} if network else _NETWORK)
     blocks = {numbers[column]: deny for numbers in denied.values()}
     if writing:
         # A file that is opened for reading, or for neither, is cut all the same: Landlock's first versions let that be.
@@ -366,7 +373,9 @@ def _filter(column: int, *, writing: bool) -> bytes:
             *(_first(2), _step(_EQUAL, 0, 1, 0), *deny),
             *(_argument(16 + 2 * 8 + 4), _step(_EQUAL, 0, 1, 0), *deny, *allow),
         ],
-        "ioctl": [_step(_RETURN, _ERRNO | errno.ENOTTY)],
+        # With a network: what gives a socket a time limit.
+        "ioctl": [_first(1), *_unless((_FIONBIO,) * network, allow), _step(_RETURN, _ERRNO | errno.ENOTTY)],
+        "socket": [_first(0), *_unless(_IP * network, allow), *deny],
         "open": [_first(1), *flags],
         "openat": [_first(2), *flags],
     }
