@@ -1,6 +1,11 @@
 """Events are judged in the process that keeps rules in: what each rule says, and what one that means harm costs."""
 
+import os
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -11,13 +16,16 @@ import pytest
 from ocelog.detect.bundle import Bundle
 from ocelog.detect.checkout import parse_checkout
 from ocelog.detect.evaluate import RuleSet
+from ocelog.errors import SandboxError
 from ocelog.judging.judge import Allowance, Judge, Judged, Unjudged
-from ocelog.sandbox.kernel import landlock_version, seccomp_supported
+from ocelog.sandbox.kernel import Layers, landlock_version, seccomp_supported
 from ocelog.schema.columns.sent import SentRows
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.schema.shape import compile_shaper
 from ocelog.sources.wiz.streams import KINDS
 from shaping import STAMP, page
+
+NO_PYTHON = "Python of rules is not run: this kernel has no seccomp, without which it could do whatever you can"
 
 pytestmark = pytest.mark.skipif(
     landlock_version() < 7 or not seccomp_supported(), reason="this kernel offers less than what is tested here"
@@ -215,3 +223,380 @@ def test_a_module_that_does_not_load_is_one_error_and_is_not_tried_again(judge: 
         assert failed(found, "d_none") == [(0, rows, "setup", "AttributeError")]
         assert matched(found, "e_good") == list(range(1, rows, 2))
         assert found.unjudged == []
+
+
+@pytest.mark.whole_processes
+@pytest.mark.parametrize("layers", [Layers(landlock=7, seccomp=True), Layers(landlock=2, seccomp=True)], ids=str)
+def test_a_rule_reaches_nothing(
+    judge: Callable[..., Judge], tmp_path: Path, layers: Layers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WIZ_SECRET", "hunter2")
+    key = tmp_path / "key"
+    key.write_text("hunter2")
+    reaching = {
+        "key": f"open({str(key)!r}).read()",
+        "passwd": "open('/etc/passwd').read()",
+        "parent": f"open('/proc/{os.getpid()}/environ').read()",
+        "listing": f"os.listdir({str(tmp_path)!r})",
+        "write": f"open({str(tmp_path / 'new')!r}, 'w')",
+        "scratch": "tempfile.NamedTemporaryFile()",
+        "fork": "os.fork()",
+        "exec": "os.execv('/bin/true', ['true'])",
+        "spawn": "subprocess.run(['true'])",
+        "socket": "socket.socket()",
+        "kill": "os.kill(os.getppid(), 9)",
+        "environment": "{}[str(dict(os.environ))]",
+    }
+    imports = "import os, socket, subprocess, tempfile"
+    rules = {name: f"{imports}\ndef rule(event):\n    {does}\n    return True" for name, does in reaching.items()}
+    made = judge(only=layers, keep_out=(str(tmp_path),))
+    assert made.load(bundle(**rules, good=GOOD)).layers == layers
+    found = made.judge(numbered(1), log_type="Acme.Door")
+    assert {each.rule for each in found.errors} == reaching.keys()
+    assert {each.fault.type for each in found.errors} <= {"PermissionError", "FileNotFoundError", "KeyError"}
+    assert "hunter2" not in str(found)
+    assert [each.name for each in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_folder_that_may_use_the_network_can(judge: Callable[..., Judge]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        python = f"""
+            import socket
+            def rule(event):
+                with socket.create_connection(("127.0.0.1", {server.getsockname()[1]}), timeout=9) as connected:
+                    return connected.getpeername()[1] > 0
+        """
+        for network in (False, True):
+            made = judge(network=network)
+            made.load(bundle(asks=python))
+            found = made.judge(numbered(1), log_type="Acme.Door")
+            assert (matched(found, "asks"), len(found.errors)) == (([0], 0) if network else ([], 1))
+
+
+def test_without_seccomp_rules_without_python_alone_run_unless_the_folder_is_trusted(
+    judge: Callable[..., Judge],
+) -> None:
+    simple = b"AnalysisType: rule\nRuleID: simple\nEnabled: true\nLogTypes: [Acme.Door]\nSeverity: Low\n"
+    simple += b"Detection: [{Key: n, Condition: Equals, Value: 1}]\n"
+    given = Bundle(root=Path("/rules"), files={**files(python=GOOD), "simple.yml": simple})
+    for unsafe in (False, True):
+        made = judge(only=Layers(landlock=7, seccomp=False), unsafe=unsafe)
+        made.load(given)
+        found = made.judge(numbered(2), log_type="Acme.Door")
+        assert matched(found, "simple") == [1]
+        assert matched(found, "python") == ([1] if unsafe else [])
+        assert [each.fault.message for each in found.errors] == ([] if unsafe else [NO_PYTHON])
+
+
+def test_rows_of_a_query_are_judged_by_scheduled_rules(judge: Callable[..., Judge]) -> None:
+    head = b"AnalysisType: scheduled_rule\nRuleID: s\nEnabled: true\nScheduledQueries: [Q]\nSeverity: Low\n"
+    python = b"def rule(event): return event.get('n') > 1\ndef title(event): return str(event['at'])\n"
+    made = judge()
+    made.load(Bundle(root=Path("/rules"), files={"s.yml": head + b"Filename: s.py\n", "s.py": python}))
+    at = datetime(2026, 3, 1, 5, 6, 7, tzinfo=UTC)
+    table = pa.table({"n": [1, 2, 3], "at": pa.array([at] * 3, pa.timestamp("us", "UTC")), "p_extra": [None] * 3})
+    found = made.judge(table, log_type=None)
+    assert [(each.row, each.verdict.title) for each in found.matches] == [
+        (1, "2026-03-01T05:06:07Z"),
+        (2, "2026-03-01T05:06:07Z"),
+    ]
+    found = made.judge([{"n": 5, "at": "then"}], log_type=None, rules=["s", "t"])
+    assert [(each.row, each.verdict.title) for each in found.matches] == [(0, "then")]
+    assert found.unjudged == [Unjudged(rule="t", first=0, last=1, reason="there is no such rule")]
+
+
+def test_no_rule_sees_what_another_changed(judged: Callable[..., Judged]) -> None:
+    changes = """
+        def rule(event):
+            for change in (
+                lambda: event.__setitem__("n", 9), lambda: event.update(n=9), lambda: event["list"].append(1),
+                lambda: event["list"].__setitem__(0, 9), lambda: setattr(event, "n", 9), lambda: event.pop("n"),
+            ):
+                try:
+                    change()
+                except (TypeError, AttributeError):
+                    continue
+                return True
+            event.to_dict()["n"] = 9
+            event.copy()["list"].append(9)
+            return False
+    """
+    found = judged(rows=3, a_changes=changes, b_good=GOOD)
+    assert (matched(found, "a_changes"), matched(found, "b_good")) == ([], [1])
+
+
+def test_what_rules_usually_import_is_there(judged: Callable[..., Judged]) -> None:
+    python = """
+        import base64, collections, datetime, fnmatch, ipaddress, json, re, statistics, string, urllib.parse, zoneinfo
+        from dateutil import parser, relativedelta
+        from panther_core import PantherEvent
+        def rule(event):
+            return parser.parse("2026-01-02").day == 2 and zoneinfo.ZoneInfo("Europe/Berlin") is not None
+    """
+    assert matched(judged(rows=1, imports=python), "imports") == [0]
+
+
+HUGE = """
+    class Odd:
+        def __str__(self): raise SystemExit
+        __repr__ = __str__
+    def rule(event): return True
+    def title(event): return "x" * 10**6 + "\\ud800"
+    def description(event): return Odd()
+    def dedup(event): return "\\udfff" * 5000
+    def unique(event): return type("S", (str,), {"__len__": lambda self: 1 / 0})("u")
+    def runbook(event): raise type("E" * 10**6, (Exception,), {})("m" * 10**6)
+    def reference(event): raise Exception(Odd())
+    def destinations(event): return ["d" * 10**6]
+    def alert_context(event): return {"x": "y" * 10**7}
+"""
+
+
+def test_what_a_rule_says_is_bounded_and_can_be_written_down(judged: Callable[..., Judged]) -> None:
+    found = judged(rows=2, huge=HUGE, deep="def rule(event):\n    raise ValueError('\\ud800' + 'x' * 10**7)")
+    assert [each.row for each in found.matches] == [0, 1], found
+    verdict = found.matches[0].verdict
+    for text in (verdict.title, verdict.dedup, *verdict.notes, *(each.type for each in verdict.raised)):
+        assert len(text.encode()) <= 3_000
+    assert "_error" in verdict.context
+    assert [len(each.fault.message) < 3_000 for each in found.errors] == [True]
+    assert failed(found, "deep") == [(0, 2, "rule", "ValueError")]
+    str(found).encode()
+
+
+def test_all_that_a_rule_says_of_a_batch_is_bounded(judged: Callable[..., Judged]) -> None:
+    python = "def rule(event): return True\ndef alert_context(event): return {'x': 'y' * 100_000}"
+    allowance = Allowance(rule_bytes=3 << 20, memory_bytes=256 << 20)
+    found = judged(rows=2_000, allowance=allowance, a_wordy=python, b_good=GOOD)
+    assert 30 <= len(matched(found, "a_wordy")) <= 60
+    (left,) = found.unjudged
+    assert (left.first, left.last) == (len(matched(found, "a_wordy")), 2_000)
+    assert len(matched(found, "b_good")) == 1_000
+
+
+FORGERIES = {
+    "match": """
+        import os, json
+        def rule(event):
+            text = json.dumps({"nonce": 1, "last": 5, "matches": [], "failures": []}).encode()
+            for descriptor in range(3, 20):
+                try:
+                    os.write(descriptor, 3 * (b"judge".ljust(16, bytes(1)) + len(text).to_bytes(8, "little") + text))
+                except OSError:
+                    pass
+            return True
+    """,
+    "noise": """
+        import os
+        def rule(event):
+            for descriptor in range(3, 20):
+                try:
+                    os.write(descriptor, os.urandom(30_000))
+                except OSError:
+                    pass
+            return True
+    """,
+    "swallow": """
+        import os
+        def rule(event):
+            if event["n"] == 0:
+                for descriptor in range(3, 20):
+                    try:
+                        os.close(descriptor)
+                    except OSError:
+                        pass
+            return False
+    """,
+    "endless": """
+        import os
+        def rule(event):
+            text = b"judge".ljust(16, bytes(1)) + (2**63).to_bytes(8, "little")
+            while True:
+                for descriptor in range(3, 20):
+                    try:
+                        os.write(descriptor, text)
+                    except OSError:
+                        pass
+    """,
+    "deep": """
+        import os
+        def rule(event):
+            text = b"[" * 50_000
+            for descriptor in range(3, 20):
+                try:
+                    os.write(descriptor, b"judge".ljust(16, bytes(1)) + len(text).to_bytes(8, "little") + text)
+                except OSError:
+                    pass
+            return True
+    """,
+    "knowing": """
+        import gc, json, os
+        def rule(event):
+            # It finds out what it is asked, and says what no rule can.
+            asked = next(one for one in gc.get_objects() if type(one).__name__ == "Ask")
+            said = {"row": event["n"], "title": "x", "severity": "HIGH", "dedup": "d", "context": {}}
+            said["destinations"] = ["nowhere"]
+            answer = {"nonce": asked.nonce, "last": asked.first + 1, "matches": [said], "failures": []}
+            text = json.dumps(answer).encode()
+            for descriptor in range(3, 20):
+                try:
+                    os.write(descriptor, b"judge".ljust(16, bytes(1)) + len(text).to_bytes(8, "little") + text)
+                except OSError:
+                    pass
+            os._exit(0)
+    """,
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_rule_that_writes_in_the_place_of_its_process_spoils_its_own_answers_alone(
+    judge: Callable[..., Judge], name: str
+) -> None:
+    made = judge()
+    made.load(bundle(a_first=GOOD, b_forger=FORGERIES[name], c_last=GOOD))
+    found = made.judge(numbered(6), log_type="Acme.Door", channels={"mail": "c-1"})
+    assert matched(found, "a_first") == matched(found, "c_last") == [1, 3, 5]
+    assert {each.rule for each in (*found.errors, *found.unjudged)} <= {"b_forger"}
+    assert {each.verdict.destinations for each in found.matches} == {None}
+    assert failed(found, "b_forger")
+
+
+THREAD = """
+    import os, threading, time
+    def haunt():
+        while True:
+            for descriptor in range(3, 20):
+                try:
+                    os.write(descriptor, os.urandom(50))
+                except OSError:
+                    pass
+            time.sleep(0.001)
+    threading.Thread(target=haunt, daemon=True).start()
+    def rule(event): return True
+"""
+
+
+def test_a_thread_that_a_rule_leaves_behind_costs_the_others_nothing(judged: Callable[..., Judged]) -> None:
+    found = judged(rows=4_500, a_haunts=THREAD, b_good=GOOD, c_good=GOOD)
+    assert matched(found, "b_good") == matched(found, "c_good") == list(range(1, 4_500, 2))
+    assert {each.rule for each in (*found.errors, *found.unjudged)} == {"a_haunts"}
+
+
+def test_a_data_model_that_hangs_costs_only_what_reads_it(judge: Callable[..., Judge]) -> None:
+    model = b"AnalysisType: datamodel\nDataModelID: m\nEnabled: true\nLogTypes: [Acme.Door]\nFilename: model.py\n"
+    model += b"Mappings: [{Name: who, Method: who}]\n"
+    found = {**files(asks="def rule(event): return event.udm('who') == 1", good=GOOD), "model.yml": model}
+    found["model.py"] = b"while True: pass"
+    made = judge()
+    made.load(Bundle(root=Path("/rules"), files=found))
+    for _ in range(2):
+        answer = made.judge(numbered(2), log_type="Acme.Door")
+        assert matched(answer, "good") == [1]
+        (error,) = answer.errors
+        assert (error.rule, error.fault.type, error.first, error.last) == ("asks", "LookupError", 0, 2)
+        assert "took longer than 1 s" in error.fault.message
+
+
+def test_a_file_that_does_not_read_any_more_leaves_its_rule_as_it_was(judge: Callable[..., Judge]) -> None:
+    made = judge()
+    before = made.load(bundle(rule_a=GOOD, rule_b=GOOD, rule_c=GOOD))
+    changed = files(rule_a="def rule(event)\n  return True", rule_b="def rule(event): return True", rule_c=GOOD)
+    changed["rule_c.yml"] = b"AnalysisType: rule\nRuleID: [\n"
+    changed |= files(rule_d="def rule(event): return (")
+    after = made.load(Bundle(root=Path("/rules"), files=changed))
+    assert [each.id for each in after.kept] == ["rule_a.py", "rule_c.yml"]
+    assert after.kept[0].message == "rule_a.py:1: expected ':'"
+    assert after.kept[1].message.startswith("rule_c.yml:")
+    assert [each.message for each in after.faults] == ["rule_d.py:1: '(' was never closed"]
+    found = made.judge(numbered(4), log_type="Acme.Door")
+    assert [matched(found, name) for name in ("rule_a", "rule_b", "rule_c")] == [[1, 3], [0, 1, 2, 3], [1, 3]]
+    assert failed(found, "rule_d") == [(0, 4, "setup", "SyntaxError")]
+    revisions = [{name: one.revision for name, one in each.rules.items()} for each in (before, after)]
+    assert [name for name in revisions[0] if revisions[0][name] != revisions[1][name]] == ["rule_b"]
+    # What is kept is still good for the next bundle.
+    again = made.load(Bundle(root=Path("/rules"), files=changed))
+    assert (again.kept, again.revision) == (after.kept, after.revision)
+    # And for a judge that has just begun, if it is told.
+    other = judge().load(Bundle(root=Path("/rules"), files=changed), before=after.bundle)
+    assert (other.kept, other.rules) == (after.kept, after.rules)
+
+
+def test_the_revision_of_a_rule_changes_with_what_it_stands_on(judge: Callable[..., Judge]) -> None:
+    found = files(rule_a=GOOD)
+    found["simple.yml"] = b"AnalysisType: rule\nRuleID: simple\nEnabled: true\nLogTypes: [Acme.Door]\nSeverity: Low\n"
+    found["simple.yml"] += b"Detection: [{Key: n, Condition: Equals, Value: 1}]\n"
+    found["derived.yml"] = b"AnalysisType: rule\nRuleID: derived\nBaseDetection: simple\nSeverity: High\n"
+    found["h.yml"] = b"AnalysisType: global\nGlobalID: h\nFilename: h.py\n"
+    found["h.py"] = b"x = 1"
+    made = judge()
+
+    def revisions(**changed: bytes) -> dict[str, str]:
+        given = {**found, **{name.replace("_DOT_", "."): content for name, content in changed.items()}}
+        return {name: one.revision for name, one in made.load(Bundle(root=Path("/r"), files=given)).rules.items()}
+
+    before = revisions()
+    for changed, expected in (
+        ({"h_DOT_py": b"x = 2"}, {"rule_a"}),
+        ({"rule_a_DOT_py": b"def rule(event): return False"}, {"rule_a"}),
+        ({"simple_DOT_yml": found["simple.yml"] + b"Threshold: 2\n"}, {"simple", "derived"}),
+        ({"other_DOT_yml": b"AnalysisType: pack\nPackID: p\nPackDefinition: {IDs: []}\n"}, set[str]()),
+    ):
+        after = revisions(**changed)
+        assert {name for name in before if before[name] != after[name]} == expected
+
+
+def test_a_judge_without_work_has_no_process_and_begins_another(judge: Callable[..., Judge]) -> None:
+    made = judge(allowance=Allowance(call_seconds=1, idle_seconds=0.05, memory_bytes=256 << 20))
+    made.load(bundle(good=GOOD))
+    for _ in range(2):
+        assert matched(made.judge(numbered(2), log_type="Acme.Door"), "good") == [1]
+        thread = made._thread._thread
+        if thread is not None:
+            thread.join(timeout=20)
+        assert (made._thread.is_running, made._child._child) == (False, None)
+
+
+def test_an_old_child_makes_room_for_a_new_one(judge: Callable[..., Judge]) -> None:
+    made = judge(allowance=Allowance(child_seconds=0, memory_bytes=256 << 20))
+    made.load(bundle(state="count = 0\ndef rule(event):\n    global count\n    count += 1\n    return count == 1"))
+    for _ in range(2):
+        assert matched(made.judge(numbered(2), log_type="Acme.Door"), "state") == [0]
+
+
+def test_a_judge_that_is_closed_lets_go_of_a_rule_that_hangs(judge: Callable[..., Judge]) -> None:
+    made = judge(allowance=Allowance(call_seconds=300, memory_bytes=256 << 20))
+    # It says when it hangs: by the only way that it has.
+    made.load(bundle(hangs="import os\nos.write(4, b'')\ndef rule(event):\n    while True: pass"))
+    heard = list[BaseException]()
+
+    def wait() -> None:
+        try:
+            made.judge(numbered(1), log_type="Acme.Door")
+        except SandboxError as error:
+            heard.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    deadline = time.monotonic() + 30
+    while "hangs" not in made._child._ran:
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    made.close()
+    waiting.join(timeout=20)
+    assert [str(each) for each in heard] == ["Judging was stopped: the batch was not judged."]
+    made.load(bundle(good=GOOD))
+    assert matched(made.judge(numbered(2), log_type="Acme.Door"), "good") == [1]
+
+
+def test_a_home_that_a_rule_could_read_is_refused(judge: Callable[..., Judge]) -> None:
+    with pytest.raises(SandboxError, match="move the home"):
+        judge(keep_out=(str(Path(pa.__file__).parent),)).load(bundle(good=GOOD))
+
+
+def test_a_batch_has_so_long_for_all_rules(judged: Callable[..., Judged]) -> None:
+    slow = "import time\ndef rule(event):\n    time.sleep(0.2)\n    return True"
+    allowance = Allowance(batch_seconds=2, memory_bytes=256 << 20)
+    found = judged(rows=30, allowance=allowance, a_slow=slow, b_slow=slow, c_slow=slow)
+    assert {each.rule for each in found.unjudged} >= {"b_slow", "c_slow"}
+    assert {each.reason for each in found.unjudged} == {"the rules of its folder took more than 2 s for one batch"}
+    assert len(found.matches) + sum(each.last - each.first for each in found.unjudged) == 90

@@ -231,7 +231,7 @@ def _match(row: int, verdict: Verdict, about: About) -> dict[str, Any]:
         if text != getattr(about, name):
             match[name] = _cut(text)
     if verdict.destinations is not None:
-        match["destinations"] = verdict.destinations
+        match["destinations"] = [_cut(each) for each in verdict.destinations]
     if verdict.unique is not None:
         match["unique"] = _cut(verdict.unique)
     if verdict.raised:

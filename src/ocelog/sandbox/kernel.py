@@ -314,8 +314,8 @@ def offered() -> Layers:
 def restrict_calls(*, writing: bool, network: bool = False) -> None:
     """Keep this process and all its threads to system calls that reach nothing outside it. Raises OSError.
 
-    Without `writing` no file can be opened for writing, made, moved or removed. With a `network` it may connect to other
-    machines, over IP alone, and wait for nobody. What is denied fails with EPERM.
+    Without `writing` no file can be opened for writing, made, moved or removed. With a `network` it may connect to
+    other machines, over IP alone, and wait for nobody. What is denied fails with EPERM.
     """
     column = _column()
     if column is None:
