@@ -1,6 +1,6 @@
 """How rows look as the records that the source sent: what rules read."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -28,6 +28,7 @@ class SentRows:
         self._rows = rows
         self._types = {field.name: field.type for field in schema.fields}
         self._columns = dict[str, list[Any]]()
+        self._read = _Reader()
         self._extra = self._extras()
         present = [name for name in rows.schema.names if name != EXTRA]
         self.names: tuple[str, ...] = (*present, *(name for name in self._extra if name not in present))
@@ -67,7 +68,7 @@ class SentRows:
             values = [_MISSING] * len(self)
         else:
             column = self._rows.column(name)
-            values = _values(self._types.get(name), _whole(column))
+            values = self._read.values(self._types.get(name), _whole(column))
         for at, path, raw in self._extra.get(name, ()):
             _put(values, (at, *path), raw)
         return values
@@ -113,7 +114,8 @@ class SentRow(Mapping[str, Any]):
 def plain_rows(rows: pa.RecordBatch | pa.Table) -> list[dict[str, Any]]:
     """Return rows of no log type as dictionaries; instants are texts, as in those of a log type."""
     names = rows.schema.names
-    columns = [_values(None, _whole(rows.column(at))) for at in range(len(names))]
+    read = _Reader()
+    columns = [read.values(None, _whole(rows.column(at))) for at in range(len(names))]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
@@ -142,35 +144,48 @@ def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _values(type_: Type | None, column: pa.Array) -> list[Any]:  # one answer for each kind of field
-    """Return a column as Python values; `type_` None: it is one of the p_ columns."""
-    match type_:
-        case Text(sent_as_boolean=True):
-            return [_BOOLEANS.get(value, value) for value in column.to_pylist()]
-        case Json():
-            return _each(_DECODE, column.to_pylist())
-        case Array(element=element):
-            items = iter(_values(element, column.flatten()))
-            # Of a null list there is nothing below.
-            return [None if size is None else list(islice(items, size)) for size in column.value_lengths().to_pylist()]
-        case Object(fields=fields):
-            names = [field.name for field in column.type]
-            types = {field.name: field.type for field in fields}
-            below = [_values(types.get(name), inner) for name, inner in zip(names, column.flatten(), strict=True)]
-            rows = [dict(zip(names, values, strict=True)) for values in zip(*below, strict=True)]
-            if column.null_count:
-                return [row if there else None for row, there in zip(rows, column.is_valid().to_pylist(), strict=True)]
-            return rows
-        case Timestamp():
-            return _each(_canonical, column.cast(pa.string()).to_pylist())
-        case None if pa.types.is_timestamp(column.type):
-            return _each(_canonical, column.cast(pa.string()).to_pylist())
-        case _:
-            return list(column.to_pylist())
+class _Reader:
+    """Reads columns as Python's values. Each instant is written once: the same stands in several columns of a row."""
 
+    def __init__(self) -> None:
+        self._written = dict[pa.DataType, dict[int | None, str | None]]()
 
-def _each(make: Callable[[str], Any], texts: list[str | None]) -> list[Any]:
-    return [None if text is None else make(text) for text in texts]
+    def values(self, type_: Type | None, column: pa.Array) -> list[Any]:  # one answer for each kind of field
+        """Return a column as Python values; `type_` None: it is one of the p_ columns."""
+        match type_:
+            case Text(sent_as_boolean=True):
+                return [_BOOLEANS.get(value, value) for value in column.to_pylist()]
+            case Json():
+                return [None if text is None else _DECODE(text) for text in column.to_pylist()]
+            case Array(element=element):
+                items = iter(self.values(element, column.flatten()))
+                # Of a null list there is nothing below.
+                return [
+                    None if size is None else list(islice(items, size)) for size in column.value_lengths().to_pylist()
+                ]
+            case Object(fields=fields):
+                names = [field.name for field in column.type]
+                types = {field.name: field.type for field in fields}
+                inner = zip(names, column.flatten(), strict=True)
+                below = [self.values(types.get(name), values) for name, values in inner]
+                rows = [dict(zip(names, values, strict=True)) for values in zip(*below, strict=True)]
+                if column.null_count:
+                    there = column.is_valid().to_pylist()
+                    return [row if known else None for row, known in zip(rows, there, strict=True)]
+                return rows
+            case Timestamp() | None if pa.types.is_timestamp(column.type):
+                return self._instants(column)
+            case _:
+                return list(column.to_pylist())
+
+    def _instants(self, column: pa.Array) -> list[str | None]:
+        written = self._written.setdefault(column.type, {None: None})
+        numbers = column.cast(pa.int64()).to_pylist()
+        if new := set(numbers).difference(written):
+            listed = pa.array(new, pa.int64())
+            texts = listed.cast(column.type).cast(pa.string()).to_pylist()
+            written.update(zip(listed.to_pylist(), map(_canonical, texts), strict=True))
+        return [written[number] for number in numbers]
 
 
 def _canonical(text: str) -> str:
