@@ -87,6 +87,10 @@ def failed(found: Judged, rule: str) -> list[tuple[int, int, str, str]]:
     return [(one.first, one.last, one.fault.function, one.fault.type) for one in found.errors if one.rule == rule]
 
 
+def blamed(found: Judged) -> set[str]:
+    return {each.rule for each in found.errors} | {each.rule for each in found.unjudged}
+
+
 def audit_rows() -> tuple[pa.Table, list[dict[str, Any]]]:
     actions = ["Login", "DeleteUser", "UpdateSAMLIdentityProvider", "CreateServiceAccount"]
     records = [
@@ -456,7 +460,7 @@ def test_a_rule_that_writes_in_the_place_of_its_process_spoils_its_own_answers_a
     made.load(bundle(a_first=GOOD, b_forger=FORGERIES[name], c_last=GOOD))
     found = made.judge(numbered(6), log_type="Acme.Door", channels={"mail": "c-1"})
     assert matched(found, "a_first") == matched(found, "c_last") == [1, 3, 5]
-    assert {each.rule for each in (*found.errors, *found.unjudged)} <= {"b_forger"}
+    assert blamed(found) <= {"b_forger"}
     assert {each.verdict.destinations for each in found.matches} == {None}
     assert failed(found, "b_forger")
 
@@ -479,7 +483,7 @@ THREAD = """
 def test_a_thread_that_a_rule_leaves_behind_costs_the_others_nothing(judged: Callable[..., Judged]) -> None:
     found = judged(rows=4_500, a_haunts=THREAD, b_good=GOOD, c_good=GOOD)
     assert matched(found, "b_good") == matched(found, "c_good") == list(range(1, 4_500, 2))
-    assert {each.rule for each in (*found.errors, *found.unjudged)} == {"a_haunts"}
+    assert blamed(found) == {"a_haunts"}
 
 
 def test_a_data_model_that_hangs_costs_only_what_reads_it(judge: Callable[..., Judge]) -> None:
