@@ -259,7 +259,7 @@ def unrouted(before: Alert | None, example: Alert, alerts: int, now_us: int) -> 
         title="No channel takes some of the alerts",
         description="Nobody is told of some alerts, since no channel is subscribed to them. One of them is of the rule "
         f"{example.rule_id}, {example.severity}, {example.type}: {example.id}",
-        runbook="See what each channel takes: ocelog channel list\nAdd one that takes these: ocelog channel add",
+        runbook="See what each channel takes: ocelog channel list\nAdd one that takes these: ocelog channel add --help",
         now_us=now_us,
     )
     return _raised(before, made, alerts, now_us)

@@ -68,6 +68,29 @@ class ChannelRow:
     added_us: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelStatus:
+    """How a channel is."""
+
+    channel: ChannelRow
+    failures: int
+    """Tries that failed since the last that did not."""
+    failing_us: int | None
+    """Since when they do."""
+    trouble: str | None
+    """What the far end, or the way there, said last."""
+    trouble_code: str | None
+    rests_until_us: int | None
+    waiting: int
+    """Entries of the outbox."""
+    delivered_us: int | None
+    """When the last message got there."""
+    given_up: int
+    """Alerts of which the newest message was given up."""
+    secrets: dict[str, str] = field(default_factory=dict)
+    """Name of each secret -> how it is kept."""
+
+
 def channels_for(alert: Alert, channels: Collection[ChannelRow]) -> tuple[str, ...]:
     """Return the ids of the channels that hear of what happens to `alert`, as it is after that.
 

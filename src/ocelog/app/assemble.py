@@ -81,6 +81,7 @@ class Assembly:
         """
         # Whoever of this home held slices before is gone: this process has its lock.
         self.installation.ledger.pulling.release_home(self.installation.home.id)
+        self.installation.ledger.delivery.release_home(self.installation.home.id)
         clear_abandoned(self.installation.home.path)
         self.publisher.reconcile()
 

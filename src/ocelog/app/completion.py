@@ -11,7 +11,7 @@ from ocelog.detect.folders import BUILT_IN
 from ocelog.errors import OcelogError
 from ocelog.installation import config
 from ocelog.installation.home import open_home
-from ocelog.ledger.source_names import read_rule_folders, read_source_names
+from ocelog.ledger.source_names import read_channel_names, read_rule_folders, read_source_names
 
 _PLAIN = re.compile(r"[\w.@-]+")
 """What no shell takes apart, in any script."""
@@ -24,6 +24,15 @@ def source_names() -> list[str]:
     try:
         place = open_home(config.home_path(), reading=True)
         return [name if _PLAIN.fullmatch(name) else id_ for id_, name in read_source_names(place.ledger_url)]
+    except (OcelogError, OSError, sqlite3.Error, ValueError):
+        return []
+
+
+def channel_names() -> list[str]:
+    """Return the name of each channel, or its id if a shell would have to quote the name; none if there is no home."""
+    try:
+        place = open_home(config.home_path(), reading=True)
+        return [name if _PLAIN.fullmatch(name) else id_ for id_, name in read_channel_names(place.ledger_url)]
     except (OcelogError, OSError, sqlite3.Error, ValueError):
         return []
 

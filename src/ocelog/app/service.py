@@ -13,6 +13,7 @@ import structlog
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import CoverageLoop
+from ocelog.app.delivering import DeliverLoop
 from ocelog.app.health import HealthLoop
 from ocelog.app.loop import Loop, Work
 from ocelog.app.loop_faults import TURN, WORK
@@ -121,8 +122,14 @@ class Service:
         self._work = Work(assembly=self.assembly, stop=self.stop, threads=self.threads, monotonic=self.monotonic)
         self.pulling = PullLoop(self._work)
         self.publishing = PublishLoop(self._work)
-        # Health is looked at last: a pull ends with it, once all is read and counted.
-        self.loops = [self.pulling, self.publishing, CoverageLoop(self._work), HealthLoop(self._work)]
+        # A pull ends with them in this order: health is looked at once all is read and counted, and then people hear.
+        self.loops = [
+            self.pulling,
+            self.publishing,
+            CoverageLoop(self._work),
+            HealthLoop(self._work),
+            DeliverLoop(self._work),
+        ]
 
     def run(self) -> None:
         """Keep everything going until stopped; threads that hang are left behind."""

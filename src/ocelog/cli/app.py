@@ -41,6 +41,7 @@ COMMANDS: dict[str, Command] = {
     "tables": Command(module="tables", summary="List the tables, or the columns of one."),
     "lake": Command(module="lake", summary="Show where the tables are and how other engines read them."),
     "schema": Command(module="schema", summary="List, show and check log schemas.", group=True),
+    "channel": Command(module="channel", summary="Add, test and change channels: where alerts go.", group=True),
     "rules": Command(module="rules", summary="Register, list, check and test detection rules.", group=True),
     "alerts": Command(module="alerts", summary="List alerts, work with them, keep some quiet.", group=True),
     "shape": Command(module="shape", summary="Show which events and rejections the records in a file become."),

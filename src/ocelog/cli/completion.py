@@ -52,6 +52,20 @@ def products(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
     return list(known())
 
 
+def channels(incomplete: str) -> list[str]:  # noqa: ARG001 - see above
+    """Return the name of each channel, or its id if a shell would have to quote the name."""
+    from ocelog.app.completion import channel_names  # noqa: PLC0415 - for the shell only
+
+    return channel_names()
+
+
+def kinds(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
+    """Return the name of each kind of channel."""
+    from ocelog.app.channels import channel_kinds  # noqa: PLC0415 - for the shell only
+
+    return list(channel_kinds())
+
+
 def tables(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
     """Return the name of each table and view."""
     from ocelog.app.tables import meanings  # noqa: PLC0415 - for the shell only

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -18,43 +19,65 @@ WAYS = (
 )
 
 
-def given_secret(*, file: str | None, variable: str | None, reference: str | None) -> GivenSecret | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which secret a person is to hand in."""
+
+    what: str
+    """In the middle of a sentence."""
+    ways: str
+    """Which options take it."""
+    lines: bool = False
+    """Whether it may have several."""
+
+
+CLIENT_SECRET = Wanted(what="client secret", ways=WAYS)
+
+
+def somebody_is_there() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def given_secret(
+    *, file: str | None, variable: str | None, reference: str | None, wanted: Wanted = CLIENT_SECRET
+) -> GivenSecret | None:
     """Return the secret that the options name, None if they name none. Raises ConfigError, which never shows it."""
     if sum(each is not None for each in (file, variable, reference)) > 1:
-        raise ConfigError("Give the client secret in one way only.")
+        raise ConfigError(f"Give the {wanted.what} in one way only.")
     if file == "-" and sys.stdin.isatty():
         # A person sits there: what is typed must not be seen, and ends with Enter.
-        return asked_secret()
+        return asked_secret(wanted=wanted)
     if file is not None:
-        return GivenSecret(value=_from_file(file))
+        return GivenSecret(value=_from_file(file, wanted))
     if variable is not None:
-        return GivenSecret(value=_from_variable(variable))
-    return None if reference is None else _referenced(reference)
+        return GivenSecret(value=_from_variable(variable, wanted))
+    return None if reference is None else _referenced(reference, wanted)
 
 
-def asked_secret(prompt: str = "Client secret") -> GivenSecret:
+def asked_secret(prompt: str = "Client secret", *, wanted: Wanted = CLIENT_SECRET) -> GivenSecret:
     """Ask for the secret on the terminal, unseen. Raises ConfigError if there is no terminal."""
     if not sys.stdin.isatty():
-        raise ConfigError(f"There is no terminal to ask for the client secret on: give it with {WAYS}.")
+        raise ConfigError(f"There is no terminal to ask for the {wanted.what} on: give it with {wanted.ways}.")
     try:
         typed = typer.prompt(prompt, hide_input=True)
     except KeyboardInterrupt:
         # Before it has begun to read.
         raise typer.Abort from None
-    return GivenSecret(value=_secret(typed, "What you typed"))
+    return GivenSecret(value=_secret(typed, "What you typed", wanted))
 
 
-def _referenced(reference: str) -> GivenSecret:
+def _referenced(reference: str, wanted: Wanted) -> GivenSecret:
     kind, _, place = reference.partition(":")
     if kind == "file" and place not in ("", "-"):
         place = str(Path(place).expanduser().absolute())
-        return GivenSecret(value=_from_file(place), reference=f"file:{place}")
+        return GivenSecret(value=_from_file(place, wanted), reference=f"file:{place}")
     if kind == "env" and place:
-        return GivenSecret(value=_from_variable(place), reference=reference)
+        return GivenSecret(value=_from_variable(place, wanted), reference=reference)
     raise ConfigError("A reference to a secret is file:PATH or env:VARIABLE.")
 
 
-def _from_file(place: str) -> Secret:
+def _from_file(place: str, wanted: Wanted) -> Secret:
     told = "stdin" if place == "-" else shown_path(place)
     try:
         if place == "-":
@@ -62,22 +85,23 @@ def _from_file(place: str) -> Secret:
         else:
             with Path(place).expanduser().open("rb") as file:
                 raw = file.read(_LONGEST + 1)
-        return _secret(raw.decode(), told)
+        return _secret(raw.decode(), told, wanted)
     except OSError as error:
-        raise ConfigError(f"The client secret's file {told} cannot be read: {error.strerror}.") from error
+        raise ConfigError(f"The file of the {wanted.what}, {told}, cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError:
-        raise ConfigError(f"The client secret in {told} is not UTF-8 text.") from None
+        raise ConfigError(f"The {wanted.what} in {told} is not UTF-8 text.") from None
 
 
-def _from_variable(name: str) -> Secret:
+def _from_variable(name: str, wanted: Wanted) -> Secret:
     is_name = _VARIABLE.fullmatch(name) is not None and all(map(may_be_shown, name.split("_")))
-    return _secret(os.environ.get(name, ""), f"The variable {name if is_name else hidden(name)}")
+    return _secret(os.environ.get(name, ""), f"The variable {name if is_name else hidden(name)}", wanted)
 
 
-def _secret(text: str, origin: str) -> Secret:
+def _secret(text: str, origin: str, wanted: Wanted) -> Secret:
     text = text.strip()
     if not text:
-        raise ConfigError(f"{origin} holds no client secret.")
-    if len(text) > _LONGEST or not text.isprintable():
-        raise ConfigError(f"{origin} holds something that is not a client secret: it must be one line of text.")
+        raise ConfigError(f"{origin} holds no {wanted.what}.")
+    lines = text.splitlines() if wanted.lines else [text]
+    if len(text) > _LONGEST or not all(map(str.isprintable, lines)):
+        raise ConfigError(f"{origin} holds something that is not a {wanted.what}: it must be one line of text.")
     return Secret(text)

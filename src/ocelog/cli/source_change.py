@@ -12,7 +12,7 @@ from ocelog.app.source_changes import rotate as rotate_secret
 from ocelog.app.sources import GivenSecret, products
 from ocelog.cli import completion, health, show, wizard
 from ocelog.cli import source_options as options
-from ocelog.cli.secret_input import asked_secret
+from ocelog.cli.secret_input import asked_secret, somebody_is_there
 from ocelog.cli.source_options import SourceOptions
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
@@ -39,7 +39,7 @@ def add(
     with opened() as installation:
         # A lost key is told before anything is asked.
         installation.vault()
-        if chosen.is_blank and wizard.somebody_is_there():
+        if chosen.is_blank and somebody_is_there():
             row, secret = wizard.ask(installation, product, name, chosen)
         else:
             row, secret = _described(installation, product, name, chosen)

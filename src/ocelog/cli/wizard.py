@@ -1,6 +1,5 @@
 """What `ocelog source add` asks on a terminal, in the order of the product's pages, and how answers are corrected."""
 
-import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,11 +28,6 @@ class TenantAnswers:
     name: str
     chosen: SourceOptions
     secret: GivenSecret
-
-
-def somebody_is_there() -> bool:
-    """Whether there is somebody to ask."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask(

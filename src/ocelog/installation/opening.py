@@ -34,8 +34,12 @@ class Installation:
         return self._ledger
 
     def vault(self) -> "Vault":
-        """Open the secrets. Raises HomeError if the key is lost."""
+        """Open the secrets of sources. Raises HomeError if the key is lost."""
         return self.ledger.vault(read_key(self.settings, self.home))
+
+    def channel_vault(self) -> "Vault":
+        """Open the secrets of channels. Raises HomeError if the key is lost."""
+        return self.ledger.channel_vault(read_key(self.settings, self.home))
 
     def key_mark(self) -> str:
         """Return what changes when the file of the key does; empty if the key comes from elsewhere, or is lost."""

@@ -1,13 +1,12 @@
 """Which channels a person has set up, and how they are: the ledger as whoever sets them up uses it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Update, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ocelog.alert.routing import ChannelRow
+from ocelog.alert.routing import ChannelRow, ChannelStatus
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
@@ -16,29 +15,6 @@ from ocelog.ledger.rows import channels, outbox
 _c = tables.channels.c
 _d = tables.deliveries.c
 _o = tables.outbox.c
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelStatus:
-    """How a channel is."""
-
-    channel: ChannelRow
-    failures: int
-    """Tries that failed since the last that did not."""
-    failing_us: int | None
-    """Since when they do."""
-    trouble: str | None
-    """What the far end, or the way there, said last."""
-    trouble_code: str | None
-    rests_until_us: int | None
-    waiting: int
-    """Entries of the outbox."""
-    delivered_us: int | None
-    """When the last message got there."""
-    given_up: int
-    """Alerts of which the newest message was given up."""
-    secrets: dict[str, str] = field(default_factory=dict)
-    """Name of each secret -> how it is kept."""
 
 
 class ChannelLedger:

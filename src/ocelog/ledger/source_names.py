@@ -1,4 +1,4 @@
-"""The names of sources and folders of rules, read from the ledger without anything that takes long to import."""
+"""Names of sources, channels and folders of rules, read from the ledger without anything that takes long to import."""
 
 import sqlite3
 import threading
@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 from ocelog.files import check_regular
 
 _SOURCES = "SELECT id, name FROM sources WHERE removed_us IS NULL ORDER BY name"
+_CHANNELS = "SELECT id, name FROM channels ORDER BY name"
 _FOLDERS = "SELECT name, path FROM rule_folders ORDER BY name"
 _WITHIN = 1.0
 """Seconds; who waits for more would rather type the name."""
@@ -21,6 +22,11 @@ def read_source_names(address: str) -> list[tuple[str, str]]:
     Raises OSError and sqlite3.Error. A server that does not answer at once has no names.
     """
     return _pairs(address, _SOURCES)
+
+
+def read_channel_names(address: str) -> list[tuple[str, str]]:
+    """Return id and name of each channel, in the same way."""
+    return _pairs(address, _CHANNELS)
 
 
 def read_rule_folders(address: str) -> list[tuple[str, str]]:

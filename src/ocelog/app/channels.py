@@ -1,0 +1,229 @@
+"""How channels come, change and go, and how a message is sent through one: what a person can do with them."""
+
+import json
+import re
+import time
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import uuid4
+
+from ocelog.alert.notice import Happened, Notice
+from ocelog.alert.routing import ChannelRow, ChannelStatus, Routing
+from ocelog.app.log_types import kinds, short_names
+from ocelog.app.sources import GivenSecret, source_id
+from ocelog.channels.kind import ChannelKind
+from ocelog.channels.ports import Channel, Receipt
+from ocelog.channels.registry import CHANNELS, find_kind, parse
+from ocelog.errors import ConfigError
+from ocelog.installation.opening import Installation
+from ocelog.model import Severity
+from ocelog.secret import Secret, hidden, may_be_shown, shown
+from ocelog.suggest import suggest
+
+MOST_CHANNELS = 100
+"""Each is delivered to in a thread of its own."""
+_LONGEST_NAME = 100
+_PATTERN = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelChange:
+    """What a person wants of a channel; what is not named stays as it is, or is the default."""
+
+    name: str | None = None
+    settings: Mapping[str, str | None] = field(default_factory=dict)
+    """None: as if it had never been set."""
+    secrets: Mapping[str, GivenSecret] = field(default_factory=dict)
+    routing: Callable[[Routing], Routing] = lambda before: before
+
+
+def channel_kinds() -> Mapping[str, ChannelKind]:
+    """Return the kinds of channels, by name."""
+    return CHANNELS
+
+
+def secret_names(kind: str, *, required: bool = False) -> list[str]:
+    """Return what is secret of a kind of channel, or only what it cannot be without. Raises ConfigError."""
+    return [each.name for each in find_kind(kind).settings if each.secret and (each.required or not required)]
+
+
+def statuses(installation: Installation) -> list[ChannelStatus]:
+    """Return how each channel is."""
+    return installation.ledger.channels.statuses()
+
+
+def find(installation: Installation, name: str) -> ChannelRow:
+    """Return the channel called `name`, or with that id. Raises ConfigError with the nearest name."""
+    found = installation.ledger.channels.find(unicodedata.normalize("NFC", name.strip()))
+    if found is None:
+        known = [row.name for row in installation.ledger.channels.listed()]
+        raise ConfigError(f"There is no channel {shown(name)}{suggest(name, known) or '. See: ocelog channel list'}")
+    return found
+
+
+def add(installation: Installation, kind: str, name: str, change: ChannelChange) -> ChannelRow:
+    """Add a channel. Raises ConfigError if something is missing, or does not hold."""
+    there = installation.ledger.channels.listed()
+    if len(there) >= MOST_CHANNELS:
+        raise ConfigError(f"There are {MOST_CHANNELS} channels already, which is the most that there may be.")
+    name = _clean_name(name)
+    row = ChannelRow(
+        id=_free_id(name, {each.id for each in there}),
+        name=name,
+        kind=find_kind(kind).name,
+        settings={key: value for key, value in change.settings.items() if value is not None},
+        routing=change.routing(Routing()),
+        added_us=time.time_ns() // 1000,
+    )
+    _check(installation, row, {key: each.value for key, each in change.secrets.items()})
+    vault = installation.channel_vault() if change.secrets else None
+    # Nothing is sent before its secrets are there.
+    installation.ledger.channels.add(replace(row, paused=True))
+    for key, each in change.secrets.items():
+        if vault is not None:
+            _keep(vault.put, vault.put_reference, row.id, key, each)
+    installation.ledger.channels.save(row)
+    return row
+
+
+def edit(installation: Installation, before: ChannelRow, change: ChannelChange) -> ChannelRow:
+    """Change a channel; a running service notices. Raises ConfigError, and then nothing was changed."""
+    settings = {**before.settings, **change.settings}
+    row = replace(
+        before,
+        name=before.name if change.name is None else _clean_name(change.name),
+        settings={key: value for key, value in settings.items() if value is not None},
+        routing=change.routing(before.routing),
+    )
+    kept = {} if not change.secrets and row.settings == before.settings else _secrets(installation, row, change.secrets)
+    if kept or change.settings:
+        _check(installation, row, kept)
+    if change.secrets:
+        vault = installation.channel_vault()
+        for key, each in change.secrets.items():
+            _keep(vault.put, vault.put_reference, row.id, key, each)
+    installation.ledger.channels.save(row)
+    return row
+
+
+def pause(installation: Installation, row: ChannelRow, *, paused: bool) -> None:
+    """Send nothing through a channel, or all that waits."""
+    installation.ledger.channels.save(replace(row, paused=paused))
+
+
+def remove(installation: Installation, row: ChannelRow) -> int:
+    """Forget a channel with its secrets; return how many messages that waited went to other channels, or nowhere."""
+    return installation.ledger.channels.remove(row.id)
+
+
+def resend(installation: Installation, row: ChannelRow) -> int:
+    """Have what was given up sent again; return of how many alerts."""
+    return installation.ledger.delivery.resend(row.id)
+
+
+def send_test(installation: Installation, row: ChannelRow) -> Receipt:
+    """Send a marked message through a channel now, and return what the far end answered. Raises what sending raises."""
+    notice = Notice(
+        key=f"test-{uuid4().hex}",
+        alert_id="test",
+        happened=Happened.TEST,
+        severity=Severity.INFO,
+        title=f"Test of the channel {row.name}",
+        rule_id="test",
+        opened_us=time.time_ns() // 1000,
+    )
+    return open_channel(installation, row).send(notice)
+
+
+def open_channel(installation: Installation, row: ChannelRow) -> Channel:
+    """Return what sends through a channel. Raises ConfigError, and HomeError if a secret cannot be read."""
+    return _built(installation, row, _secrets(installation, row, {}))
+
+
+def log_type_pattern(text: str) -> str:
+    """Return the log type that a person means, by its short or full name; a pattern as it is. Raises ConfigError."""
+    if _PATTERN.search(text):
+        return text
+    for name, kind in kinds().items():
+        if text.casefold() in (name.casefold(), kind.short.casefold()):
+            return name
+    known = [*short_names(), *kinds()]
+    raise ConfigError(f"There is no log type {shown(text)}{suggest(text, known) or '.'} There are {', '.join(known)}.")
+
+
+def _clean_name(text: str) -> str:
+    name = unicodedata.normalize("NFC", text.strip())
+    if "://" in name or not may_be_shown(name):
+        raise ConfigError(
+            f"A channel's name is what you call it, such as ops, and not its address, which may be a secret. Given was "
+            f"{hidden(name)}."
+        )
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise ConfigError(f"A channel's name is one line of 1 to {_LONGEST_NAME} characters.")
+    return name
+
+
+def _free_id(name: str, taken: set[str]) -> str:
+    """Return an id for a channel called `name`; that of one which was renamed since stays its own."""
+    first = source_id(name)
+    return next(each for each in (first, *(f"{first}-{n}" for n in range(2, MOST_CHANNELS + 3))) if each not in taken)
+
+
+def _secrets(installation: Installation, row: ChannelRow, given: Mapping[str, GivenSecret]) -> dict[str, Secret]:
+    names = [each for each in installation.ledger.channels.secrets_kept(row.id) if each not in given]
+    vault = installation.channel_vault() if names else None
+    kept = {} if vault is None else {each: vault.get(row.id, each) for each in names}
+    return kept | {name: each.value for name, each in given.items()}
+
+
+def _check(installation: Installation, row: ChannelRow, secrets: Mapping[str, Secret]) -> None:
+    """Raise ConfigError if the channel could not be used so."""
+    secret = secret_names(row.kind)
+    for name in secrets:
+        if name not in secret:
+            known = f"It has {', '.join(secret)}." if secret else "It has none."
+            raise ConfigError(f"A {row.kind} channel has no secret {shown(name)}{suggest(name, secret) or '.'} {known}")
+    misplaced = next((name for name in row.settings if name in secret), None)
+    if misplaced is not None:
+        raise ConfigError(
+            f"{misplaced} of a {row.kind} channel is a secret: what is typed in a command is seen by others. Give it "
+            f"with --secret-file {misplaced}=FILE, or leave it out to be asked for it."
+        )
+    _built(installation, row, secrets)
+
+
+def _built(installation: Installation, row: ChannelRow, secrets: Mapping[str, Secret]) -> Channel:
+    whole = Secret(json.dumps({name: each.reveal() for name, each in secrets.items()})) if secrets else None
+    settings: dict[str, Any] = dict(row.settings)
+    return parse(row.kind, settings, whole, home=installation.home.path)
+
+
+def _keep(
+    put: Callable[[str, str, Secret], None],
+    put_reference: Callable[[str, str, str], None],
+    channel_id: str,
+    name: str,
+    secret: GivenSecret,
+) -> None:
+    if secret.reference is not None:
+        put_reference(channel_id, name, secret.reference)
+    else:
+        put(channel_id, name, secret.value)
+
+
+def severities(texts: Sequence[str]) -> frozenset[Severity]:
+    """Read `HIGH`, or `medium+` for that and all that is worse. Raises ConfigError."""
+    found, words = set[Severity](), list(Severity)
+    for text in texts:
+        word = text.strip().upper()
+        least = next((each for each in words if each.value == word.removesuffix("+")), None)
+        if least is None:
+            near = suggest(word, [each.value for each in words])
+            raise ConfigError(
+                f"There is no severity {shown(text)}{near or '.'} Write INFO, LOW, MEDIUM, HIGH or CRITICAL, with a + "
+                "behind it for that and all that is worse."
+            )
+        found.update(words[words.index(least) :] if word.endswith("+") else [least])
+    return frozenset(found)

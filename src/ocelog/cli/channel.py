@@ -1,0 +1,199 @@
+"""`ocelog channel`: where alerts are sent."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from ocelog.alert.routing import ChannelStatus, written
+from ocelog.app import channels
+from ocelog.app.sources import GivenSecret
+from ocelog.cli import completion, show
+from ocelog.cli.channel_options import ChannelOptions, wanted, with_options
+from ocelog.cli.secret_input import asked_secret, somebody_is_there
+from ocelog.errors import ConfigError, OcelogError, TransientError
+from ocelog.installation.opening import opened
+from ocelog.times import from_us
+from ocelog.units import write_instant, write_list
+
+app = typer.Typer(
+    help="Add, test, change and remove channels: where alerts are sent.", no_args_is_help=True, rich_markup_mode=None
+)
+Name = Annotated[
+    str, typer.Argument(help="The channel's name.", show_default=False, autocompletion=completion.channels)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_ACTION_REQUIRED, _TRY_LATER = 2, 3
+
+
+@app.command("add")
+@with_options
+def add(
+    kind: Annotated[
+        str, typer.Argument(help=f"{write_list(channels.channel_kinds(), 'or')}.", autocompletion=completion.kinds)
+    ],
+    name: Annotated[str, typer.Argument(help="Any text: ops, 'on call'.")],
+    *,
+    chosen: ChannelOptions,
+) -> None:
+    """Add a channel. On a terminal, it asks for the secrets that it needs.
+
+    What each kind needs is in the reference of channels. Without options for them, it hears of all alerts.
+    """
+    given = chosen.secrets()
+    missing = [each for each in channels.secret_names(kind, required=True) if each not in given]
+    secrets = _asked(kind, missing, given)
+    with opened() as installation:
+        row = channels.add(installation, kind, name, chosen.change(secrets))
+    typer.echo(f"Added {row.name!r} (id {row.id}).")
+    show.hint(f"Try it: ocelog channel test {row.id}")
+
+
+@app.command("edit")
+@with_options
+def edit(
+    name: Name,
+    *,
+    rename: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Call it so.")] = None,
+    chosen: ChannelOptions,
+) -> None:
+    """Change a channel; what you do not name stays as it is. A running service notices.
+
+    Without options it asks for its secrets again. Options that may be repeated replace the whole list; `any` empties
+    it.
+    """
+    given = chosen.secrets()
+    with opened() as installation:
+        before = channels.find(installation, name)
+        if chosen.is_blank and rename is None:
+            given = _asked(before.kind, channels.secret_names(before.kind, required=True), given)
+            if not given:
+                raise ConfigError("No change was given, such as --severity high+. See: ocelog channel edit --help")
+        change = chosen.change(given, rename)
+        row = channels.edit(installation, before, change)
+    show.paragraph(f"Changed {row.name!r}.")
+
+
+@app.command("list")
+def list_(*, json: Json = False) -> None:
+    """List the channels: what each hears of, what waits, and what was given up."""
+    with opened(reading=True) as installation:
+        rows = [_line(each) for each in channels.statuses(installation)]
+    if json:
+        show.as_json(rows)
+        return
+    if not rows:
+        show.hint("There is no channel yet. Add one: ocelog channel add webhook ops")
+    hidden = {"settings", "secrets", "trouble_code", "failing_since", "log_types", "rules", "types", "last_delivered"}
+    show.table([{key: value for key, value in row.items() if key not in hidden} for row in rows])
+    for row in rows:
+        if row["given_up"]:
+            many = "1 alert was" if row["given_up"] == 1 else f"{row['given_up']} alerts were"
+            show.remark(f"{row['name']}: {many} given up. To send them again: ocelog channel resend {row['id']}")
+
+
+@app.command("show")
+def show_(name: Name, *, json: Json = False) -> None:
+    """Show every setting of a channel, and how it is. Secrets are never shown."""
+    with opened(reading=True) as installation:
+        row = channels.find(installation, name)
+        found = next(_line(each) for each in channels.statuses(installation) if each.channel.id == row.id)
+    if json:
+        show.as_json(found)
+    else:
+        show.table([{"setting": key, "value": value} for key, value in found.items()])
+
+
+@app.command("test")
+def send_test(name: Name, *, json: Json = False) -> None:
+    """Send a message that is marked as a test, and show what the far end answers.
+
+    Exit code 2: it refused the message, or a setting is wrong. 3: it may work later.
+    """
+    with opened() as installation:
+        row = channels.find(installation, name)
+        try:
+            receipt = channels.send_test(installation, row)
+        except OcelogError as error:
+            if not json:
+                raise
+            show.as_json({"channel": row.name, "delivered": False, "status": None, "answer": None} | show.error(error))
+            raise typer.Exit(_TRY_LATER if isinstance(error, TransientError) else _ACTION_REQUIRED) from None
+    if json:
+        taken = {"channel": row.name, "delivered": True, "status": receipt.status, "answer": receipt.text}
+        show.as_json(taken | show.error(None))
+    else:
+        show.paragraph(f"{row.name!r} took it: {receipt.status} {receipt.text}".rstrip())
+
+
+@app.command("pause")
+def pause(name: Name) -> None:
+    """Send nothing through a channel until it is resumed; what there is to tell waits."""
+    with opened() as installation:
+        channels.pause(installation, channels.find(installation, name), paused=True)
+    show.hint(f"Paused. Go on with: ocelog channel resume {shlex.quote(name)}")
+
+
+@app.command("resume")
+def resume(name: Name) -> None:
+    """Send through a paused channel again, beginning with how the alerts are that waited."""
+    with opened() as installation:
+        channels.pause(installation, channels.find(installation, name), paused=False)
+    show.paragraph("Resumed. What has waited is sent by the next pull, or within seconds if the service runs.")
+
+
+@app.command("remove")
+def remove(name: Name) -> None:
+    """Forget a channel and its secrets. What waits for it goes to the channels that take it now."""
+    with opened() as installation:
+        row = channels.find(installation, name)
+        waited = channels.remove(installation, row)
+    show.paragraph(
+        f"Removed {row.name!r}." + (f" {waited} messages waited; other channels get them." if waited else "")
+    )
+
+
+@app.command("resend")
+def resend(name: Name) -> None:
+    """Send again what was given up for a channel, as the alerts are now."""
+    with opened() as installation:
+        count = channels.resend(installation, channels.find(installation, name))
+    if count:
+        show.paragraph(f"Alerts to send again: {count}. The next pull sends them, or the service within seconds.")
+    else:
+        show.paragraph("Nothing was given up.")
+
+
+def _asked(kind: str, names: list[str], given: Mapping[str, GivenSecret]) -> dict[str, GivenSecret]:
+    """Return `given`, and what a person types for the other `names`, if somebody is there."""
+    if names and not somebody_is_there():
+        return dict(given)
+    return {**given, **{name: asked_secret(f"{name} of the {kind} channel", wanted=wanted(name)) for name in names}}
+
+
+def _line(status: ChannelStatus) -> dict[str, Any]:
+    row = status.channel
+    kept = written(status.channel.routing)
+    state = "paused" if row.paused else "failing" if status.failures else "active"
+    return {
+        "name": row.name,
+        "id": row.id,
+        "kind": row.kind,
+        "state": state,
+        "severities": kept["severities"],
+        "types": kept["types"],
+        "log_types": kept["log_types"],
+        "rules": kept["rules"],
+        "quiet_hours": kept["quiet_hours"],
+        "per_hour": kept["per_hour"],
+        "escalate_after": kept["escalate_after"],
+        "waiting": status.waiting,
+        "given_up": status.given_up,
+        "last_delivered": None if status.delivered_us is None else write_instant(from_us(status.delivered_us)),
+        "failing_since": None if status.failing_us is None else write_instant(from_us(status.failing_us)),
+        "trouble": status.trouble,
+        "trouble_code": status.trouble_code,
+        "settings": dict(row.settings),
+        "secrets": status.secrets,
+    }

@@ -1,0 +1,202 @@
+"""What the options of `ocelog channel add` and `edit` mean, in one place for both."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from ocelog.alert.notice import AlertType
+from ocelog.alert.routing import Routing
+from ocelog.app.channels import ChannelChange, log_type_pattern, severities
+from ocelog.app.log_types import short_names
+from ocelog.app.sources import GivenSecret
+from ocelog.cli import completion
+from ocelog.cli.secret_input import Wanted, given_secret
+from ocelog.errors import ConfigError
+from ocelog.quiet_hours import read_quiet_hours
+from ocelog.secret import may_be_shown, shown
+from ocelog.suggest import suggest
+from ocelog.units import between, whole
+
+_ANY = "any"
+_OFF = "off"
+_MOST_PER_HOUR = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelOptions:
+    """What was chosen on the command line, one field per option; None: not chosen."""
+
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of its kind (repeat); NAME= takes it back."),
+    ] = None
+    secret_file: Annotated[
+        list[str] | None,
+        typer.Option("--secret-file", metavar="NAME=FILE", help="Copy a secret from a file; - is stdin."),
+    ] = None
+    secret_env: Annotated[
+        list[str] | None,
+        typer.Option("--secret-env", metavar="NAME=VARIABLE", help="Copy a secret from a variable."),
+    ] = None
+    secret_ref: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--secret-ref",
+            metavar="NAME=REF",
+            help="file:PATH or env:VARIABLE: store only this, and read the secret there for each message.",
+        ),
+    ] = None
+    severity: Annotated[
+        list[str] | None,
+        typer.Option("--severity", metavar="HIGH", help="Only these (repeat), or high+ for that and worse."),
+    ] = None
+    type_: Annotated[
+        list[str] | None,
+        typer.Option("--type", metavar="|".join(AlertType), help="Only alerts of these types (repeat)."),
+    ] = None
+    log_type: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--log-type",
+            metavar="|".join(short_names()),
+            help="Only alerts about these log types (repeat).",
+            autocompletion=completion.log_types,
+        ),
+    ] = None
+    rule: Annotated[
+        list[str] | None,
+        typer.Option("--rule", metavar="ID", help="Only alerts of these rules (repeat); * stands for anything."),
+    ] = None
+    quiet_hours: Annotated[
+        str | None,
+        typer.Option(
+            "--quiet-hours", metavar="'22:00-07:00 Europe/Berlin'", help="Send nothing then; off: at any time."
+        ),
+    ] = None
+    critical_waits: Annotated[
+        bool | None,
+        typer.Option("--critical-waits/--critical-pierces", help="Whether CRITICAL waits in quiet hours. Default: no."),
+    ] = None
+    per_hour: Annotated[
+        str | None,
+        typer.Option("--per-hour", metavar="N", help="Send at most N messages an hour, then digests. Default: off."),
+    ] = None
+    escalate_after: Annotated[
+        str | None,
+        typer.Option(
+            "--escalate-after", metavar="30m", help="Only what nobody acknowledges for so long. Default: off."
+        ),
+    ] = None
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was chosen."""
+        return self == ChannelOptions()
+
+    def secrets(self) -> dict[str, GivenSecret]:
+        """Return the secrets that were handed in, by their names. Raises ConfigError, which shows none."""
+        found = dict[str, GivenSecret]()
+        given = [("file", text) for text in self.secret_file or ()]
+        given += [("env", text) for text in self.secret_env or ()]
+        given += [("ref", text) for text in self.secret_ref or ()]
+        for option, text in given:
+            name, place = _pair(f"--secret-{option}", text)
+            if name in found:
+                raise ConfigError(f"Give the secret {shown(name)} in one way only.")
+            secret = given_secret(
+                file=place if option == "file" else None,
+                variable=place if option == "env" else None,
+                reference=place if option == "ref" else None,
+                wanted=wanted(name),
+            )
+            if secret is not None:
+                found[name] = secret
+        return found
+
+    def change(self, secrets: Mapping[str, GivenSecret], name: str | None = None) -> ChannelChange:
+        """Return what was chosen, with `secrets`, as a change of a channel. Raises ConfigError."""
+        settings = dict(_pair("--set", text) for text in self.set_ or ())
+        # Read before anything is asked or kept.
+        self._routing(Routing())
+        return ChannelChange(
+            name=name,
+            settings={key: value or None for key, value in settings.items()},
+            secrets=secrets,
+            routing=self._routing,
+        )
+
+    def _routing(self, before: Routing) -> Routing:
+        route, routing = before.route, before
+        if self.severity is not None:
+            route = replace(route, severities=severities(_listed(self.severity)))
+        if self.type_ is not None:
+            route = replace(route, types=frozenset(map(_type, _listed(self.type_))))
+        if self.log_type is not None:
+            route = replace(route, log_types=tuple(map(log_type_pattern, _listed(self.log_type))))
+        if self.rule is not None:
+            route = replace(route, rules=tuple(_listed(self.rule)))
+        if self.quiet_hours is not None:
+            routing = replace(routing, quiet_hours=read_quiet_hours(self.quiet_hours))
+        if self.critical_waits is not None:
+            routing = replace(routing, critical_pierces=not self.critical_waits)
+        if self.per_hour is not None:
+            many = None if self.per_hour.lower() == _OFF else whole(1, _MOST_PER_HOUR)(self.per_hour)
+            routing = replace(routing, per_hour=many)
+        if self.escalate_after is not None:
+            off = self.escalate_after.lower() == _OFF
+            after = None if off else between(timedelta(minutes=1), timedelta(days=30))(self.escalate_after)
+            routing = replace(routing, escalate_after=after)
+        return replace(routing, route=route)
+
+
+def wanted(name: str) -> Wanted:
+    """Return which secret of a channel a person is to hand in."""
+    named = name if may_be_shown(name) else "secret"
+    return Wanted(
+        what=named,
+        ways=f"--secret-file {named}=FILE (- is stdin), --secret-env {named}=VARIABLE or --secret-ref "
+        f"{named}=file:PATH|env:VARIABLE",
+        lines=True,
+    )
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a channel in the place of its parameter `chosen`."""
+    shared = list(inspect.signature(ChannelOptions).parameters.values())
+    own = [each for each in inspect.signature(command).parameters.values() if each.name != "chosen"]
+
+    @wraps(command)
+    def unfolded(**given: Any) -> None:
+        chosen = ChannelOptions(**{each.name: given.pop(each.name) for each in shared})
+        command(**given, chosen=chosen)
+
+    # Both are what typer reads.
+    all_ = [*own, *shared]
+    unfolded.__signature__ = inspect.Signature(all_)  # type: ignore[attr-defined] # inspect asks for it
+    unfolded.__annotations__ = {each.name: each.annotation for each in all_}
+    return unfolded
+
+
+def _listed(given: Sequence[str]) -> list[str]:
+    """Return what an option lists: each of its values may hold several, with commas between; `any`: nothing."""
+    found = [word.strip() for text in given for word in text.split(",") if word.strip()]
+    return [] if [word.lower() for word in found] == [_ANY] else found
+
+
+def _type(text: str) -> AlertType:
+    known = [each.value for each in AlertType]
+    if text.upper() not in known:
+        raise ConfigError(f"There is no type of alert {shown(text)}{suggest(text.upper(), known) or '.'}")
+    return AlertType(text.upper())
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"{option} takes a name and a value, such as {option} url=..., not {shown(text)}.")
+    return name.strip(), value.strip()

@@ -1,0 +1,208 @@
+"""A channel's whole life at the command line, and what it is sent, by processes that are killed."""
+
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from commands import Ocelog, simulator
+from commands.kept import Kept
+from ocelog.alert.alert import Alert, Telling
+from ocelog.alert.notice import AlertStatus, Happened
+from ocelog.installation.opening import opened
+from ocelog.ledger.rows import alerts
+from ocelog.model import Severity
+from receiving import FarEnd, far_end
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    made = Ocelog(tmp_path_factory.mktemp("channels") / "home")
+    made("init")
+    return Kept(made)
+
+
+@pytest.fixture
+def ocelog(once: Kept) -> Ocelog:
+    """Put back a home without sources."""
+    return once.again()
+
+
+@pytest.fixture
+def far() -> Iterator[FarEnd]:
+    with far_end() as found:
+        yield found
+
+
+def tell(ocelog: Ocelog, name: str, happened: Happened, channel: str, **changes: object) -> None:
+    """Put into the outbox of a home what happened to an alert, as whoever judges does."""
+    now_us = time.time_ns() // 1000
+    with opened(ocelog.home) as installation, installation.ledger._database.write() as tx:
+        before = alerts.of_ids(tx, [name]).get(name) or Alert(
+            id=name,
+            severity=Severity.HIGH,
+            title=f"about {name}",
+            rule_id="r",
+            told=True,
+            opened_us=now_us,
+            updated_us=now_us,
+        )
+        assert alerts.save(tx, replace(before, updated_us=now_us, **changes))  # type: ignore[arg-type] # as the test gives it
+        alerts.add_tellings(tx, [Telling(alert_id=name, channel_id=channel, happened=happened, due_us=now_us)], now_us)
+
+
+def add_webhook(ocelog: Ocelog, far: FarEnd, name: str = "ops", *options: str) -> str:
+    """Add a channel to the far end, and return the secret part of its address."""
+    path = "/hooks/4f8a1c99e0d2"
+    ocelog(
+        *("channel", "add", "webhook", name, "--set", "allow_private=yes", "--secret-file", "url=-", *options),
+        stdin=f"{far.url}{path}\n",
+    )
+    return path
+
+
+def test_a_channel_is_added_tested_changed_and_removed_and_its_secrets_are_never_shown(
+    ocelog: Ocelog, far: FarEnd
+) -> None:
+    path = add_webhook(ocelog, far, "on call", "--severity", "high+", "--type", "alert", "--per-hour", "20")
+    tested = ocelog("channel", "test", "on call")
+    assert "took it: 200 ok" in tested.out
+    (posted,) = far.posted
+    assert posted.path == path
+    assert "TEST" in str(posted.body).upper()
+    changed = ocelog(
+        *("channel", "edit", "on call", "--severity", "any", "--quiet-hours", "22:00-07:00 Europe/Berlin"),
+        *("--log-type", "issues", "--rule", "Wiz.*", "--escalate-after", "30m", "--name", "night"),
+    )
+    (listed,) = ocelog("channel", "list", "--json").json
+    assert (listed["name"], listed["severities"], listed["types"]) == ("night", [], ["ALERT"])
+    assert (listed["log_types"], listed["rules"], listed["per_hour"]) == (["Wiz.Issues"], ["Wiz.*"], 20)
+    assert (listed["quiet_hours"], listed["escalate_after"]) == ("22:00-07:00 Europe/Berlin", "30m")
+    assert listed["secrets"] == {"url": "copied in, encrypted"}
+    far.status = 401
+    refused = ocelog("channel", "test", "night", code=2)
+    assert "401" in refused.err
+    far.status = 503
+    assert ocelog("channel", "test", "night", "--json", code=3).json["error_code"] == "channel_unavailable"
+    everything = "".join(
+        each.out + each.err
+        for each in (
+            tested,
+            changed,
+            refused,
+            ocelog("channel", "list"),
+            ocelog("channel", "show", "night"),
+            ocelog("channel", "remove", "night"),
+        )
+    )
+    assert path not in everything
+    assert path.encode() not in b"".join(each.read_bytes() for each in ocelog.home.glob("ledger.db*"))
+    assert ocelog("channel", "list", "--json").json == []
+
+
+def test_a_secret_may_be_left_where_it_is(ocelog: Ocelog, far: FarEnd, tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text(f"{far.url}/one\n")
+    ocelog("channel", "add", "webhook", "ops", "--set", "allow_private=yes", "--secret-ref", f"url=file:{file}")
+    file.write_text(f"{far.url}/two\n")
+    ocelog("channel", "test", "ops")
+    assert [each.path for each in far.posted] == ["/two"]
+    file.unlink()
+    assert "cannot be read" in ocelog("channel", "test", "ops", code=2).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("add", "webhook", "ops"), "needs url"),
+        (("add", "webhok", "ops"), "did you mean 'webhook'"),
+        (("add", "webhook", "https://hooks.example.com/T0/s3cr3t"), "may be a secret"),
+        (("add", "webhook", "ops", "--set", "url=https://hooks.example.com/T0/s3cr3t"), "is a secret"),
+        (("add", "stdout", "ops", "--secret-env", "token=PATH"), "has no secret 'token'"),
+        (("add", "stdout", "ops", "--set", "colour=blue"), "no setting 'colour'"),
+        (("add", "stdout", "ops", "--severity", "hihg"), "did you mean 'HIGH'"),
+        (("add", "stdout", "ops", "--type", "allert"), "did you mean 'ALERT'"),
+        (("add", "stdout", "ops", "--log-type", "isues"), "did you mean 'issues'"),
+        (("add", "stdout", "ops", "--quiet-hours", "at night"), "invalid quiet hours"),
+        (("add", "stdout", "ops", "--per-hour", "0"), "from 1 to 10000"),
+        (("add", "stdout", "ops", "--escalate-after", "1s"), "is not between"),
+        (("add", "stdout", "ops", "--set", "colour"), "takes a name and a value"),
+        (("edit", "ops", "--severity", "high"), "There is no channel 'ops'"),
+        (("test", "ops"), "There is no channel 'ops'"),
+    ],
+)
+def test_what_does_not_hold_is_refused_and_nothing_is_kept(
+    ocelog: Ocelog, arguments: tuple[str, ...], says: str
+) -> None:
+    done = ocelog("channel", *arguments, code=2)
+    assert says in done.err
+    assert "s3cr3t" not in done.err
+    assert ocelog("channel", "list", "--json").json == []
+
+
+def test_a_pull_delivers_and_what_was_given_up_is_sent_again_by_hand(ocelog: Ocelog, far: FarEnd) -> None:
+    add_webhook(ocelog, far)
+    far.status = 404
+    tell(ocelog, "a", Happened.OPENED, "ops")
+    with simulator("--audit", "1", "--issues", "0", "--findings", "0") as tenant:
+        ocelog.add(tenant, "prod", "--log-type", "audit")
+        ocelog("pull")
+    (listed,) = ocelog("channel", "list", "--json").json
+    assert (listed["state"], listed["given_up"], listed["trouble_code"]) == ("failing", 1, "channel_refused")
+    assert "ocelog channel resend ops" in ocelog("channel", "list").err
+    far.status = 200
+    ocelog("channel", "resend", "ops")
+    ocelog("channel", "pause", "ops")
+    # The tenant does not answer any more; people are told all the same.
+    ocelog("pull", code=None)
+    assert len(far.posted) == 1
+    ocelog("channel", "resume", "ops")
+    ocelog("pull", code=None)
+    assert len(far.posted) == 2
+    assert len({each.key for each in far.posted}) == 2
+    (listed,) = ocelog("channel", "list", "--json").json
+    assert (listed["state"], listed["given_up"], listed["waiting"]) == ("active", 0, 0)
+
+
+def test_a_message_under_way_when_the_process_is_killed_is_sent_again_under_its_key(
+    ocelog: Ocelog, far: FarEnd
+) -> None:
+    add_webhook(ocelog, far)
+    far.answers = False
+    tell(ocelog, "a", Happened.OPENED, "ops")
+    running = ocelog.start("run")
+    far.wait_for(1)
+    tell(ocelog, "a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    far.answers = True
+    running = ocelog.start("run")
+    try:
+        first, again, last = far.wait_for(3)
+    finally:
+        running.send_signal(signal.SIGTERM)
+        running.communicate()
+    assert first.key == again.key != last.key
+    assert "resolved" in str(last.body).lower()
+    assert len(far.posted) == 3
+
+
+def test_a_channel_that_hangs_holds_up_no_other(ocelog: Ocelog, far: FarEnd) -> None:
+    with far_end() as healthy:
+        add_webhook(ocelog, far, "hangs")
+        add_webhook(ocelog, healthy, "works")
+        far.answers = False
+        for number in range(3):
+            tell(ocelog, f"a{number}", Happened.OPENED, "hangs")
+            tell(ocelog, f"a{number}", Happened.OPENED, "works")
+        running = ocelog.start("run")
+        try:
+            far.wait_for(1)
+            healthy.wait_for(3)
+            assert len(far.posted) == 1
+        finally:
+            running.send_signal(signal.SIGTERM)
+            running.communicate()
