@@ -4,11 +4,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import insert
 
 from bookkeeping.crashes import crash_everywhere
 from bookkeeping.records import Clock
 from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState
 from ocelog.errors import ConfigError
+from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 
 MINE = RuleFolder(id="one", name="mine", path="/srv/rules", network=True)
@@ -101,3 +103,32 @@ def test_a_crash_at_any_statement_changes_nothing(ledger: Ledger) -> None:
     assert crash_everywhere(ledger, lambda: ledger.rules.turn_packs(BUILT_IN.id, {"Loud": False})) >= 3
     assert crash_everywhere(ledger, lambda: ledger.rules.enable(["A", "B"], enabled=False)) >= 3
     assert crash_everywhere(ledger, lambda: ledger.rules.remove(MINE.id, ["A"])) >= 3
+
+
+def noted(ledger: Ledger, rule: str, noted_us: int, rows: int = 3, reason: str = "suspended") -> None:
+    values = {"table_name": "wiz_audit", "source_id": "acme", "first_row_id": "x", "first_us": 5, "last_us": 5 + rows}
+    with ledger._database.write() as tx:
+        tx.execute(insert(tables.unjudged).values(**values, rule_id=rule, rows=rows, reason=reason, noted_us=noted_us))
+
+
+def test_what_was_left_unjudged_is_put_together_and_dismissed_as_far_as_it_was_seen(ledger: Ledger) -> None:
+    noted(ledger, "A", 10)
+    noted(ledger, "A", 20, rows=4)
+    noted(ledger, "A", 20, reason="took too long")
+    noted(ledger, "B", 20)
+    noted(ledger, "", 20, rows=9, reason="parts are gone")
+    assert [(each.rule_id, each.reason, each.rows) for each in ledger.rules.unjudged()] == [
+        ("", "parts are gone", 9),
+        ("A", "suspended", 7),
+        ("A", "took too long", 3),
+        ("B", "suspended", 3),
+    ]
+    whole, first, _ = ledger.rules.unjudged("A")
+    assert whole.rule_id == ""
+    assert (first.first_us, first.last_us, first.noted_us, first.table) == (5, 9, 20, "wiz_audit")
+    noted(ledger, "B", 30, rows=1)
+    assert ledger.rules.dismiss_unjudged("B", noted_until_us=20) == 3
+    assert [(each.rule_id, each.rows) for each in ledger.rules.unjudged("B")] == [("", 9), ("B", 1)]
+    assert ledger.rules.dismiss_unjudged(None, noted_until_us=30) == 20
+    assert ledger.rules.unjudged() == []
+    assert ledger.rules.dismiss_unjudged(None, noted_until_us=30) == 0

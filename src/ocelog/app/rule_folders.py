@@ -13,6 +13,7 @@ from ocelog.detect.checking import Names
 from ocelog.detect.checkout import Checkout, read_checkout
 from ocelog.detect.folders import Decided, Decision, RuleFolder, RuleState, decisions, shadowed
 from ocelog.detect.rule import CorrelationRule, NotRun, Rule
+from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.opening import Installation
 from ocelog.schema.language.packaged import packaged_schemas
@@ -280,14 +281,26 @@ def _decide(installation: Installation, checkouts: Mapping[str, Checkout], rules
         installation.ledger.rules.enable(others, enabled=on)
 
 
-def names_here(installation: Installation, *, besides: Path) -> tuple[frozenset[str], frozenset[str] | None]:
-    """Return the rules of the folders that do not hold `besides`, and names and ids of channels; None: not known."""
+def unjudged(installation: Installation, rule: str | None = None) -> list[UnjudgedRows]:
+    """Return what rules were not asked about or failed on, or one rule."""
+    return installation.ledger.rules.unjudged(rule)
+
+
+def dismiss_unjudged(installation: Installation, rule: str | None, listed: Sequence[UnjudgedRows]) -> int:
+    """Forget what was `listed`, but nothing that came later; return how many rows of tables that was."""
+    until = max((each.noted_us for each in listed), default=0)
+    return installation.ledger.rules.dismiss_unjudged(rule, noted_until_us=until)
+
+
+def names_here(installation: Installation, *, besides: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the rules of the folders that do not hold `besides`, and names and ids of channels."""
     mine = besides.resolve()
     found = set[str]()
     for each in read_folders(installation):
         if each.checkout is not None and not mine.is_relative_to(each.checkout.root):
             found |= {name for name, _ in _items(each.checkout)}
-    return frozenset(found), None
+    channels = installation.ledger.channels.listed()
+    return frozenset(found), frozenset(name for each in channels for name in (each.name, each.id))
 
 
 def file_of(rule: ListedRule) -> str:

@@ -13,8 +13,10 @@ from ocelog.cli import completion, show
 from ocelog.detect.rule import CorrelationRule, Query, Rule
 from ocelog.errors import HomeError
 from ocelog.installation.opening import opened
+from ocelog.times import from_us
+from ocelog.units import write_instant
 
-__all__ = ["add", "disable", "enable", "list_", "names_here", "near", "remove", "show_"]
+__all__ = ["add", "disable", "enable", "list_", "names_here", "near", "remove", "show_", "unjudged"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Folder = Annotated[str, typer.Argument(help="The folder's name.", autocompletion=completion.rule_folders)]
 Wanted = Annotated[
@@ -212,6 +214,37 @@ def _turn(wanted: list[str], *, on: bool, json: bool) -> None:
         show.paragraph(f"Turned {word}: the pack {name}.")
     for name in turned.rules:
         show.paragraph(f"Turned {word}: {name}.")
+
+
+def unjudged(
+    rule: Annotated[
+        str | None, typer.Argument(help="Only this rule.", autocompletion=completion.rules, show_default=False)
+    ] = None,
+    *,
+    dismiss: Annotated[bool, typer.Option("--dismiss", help="Forget what is listed: it stays unjudged.")] = False,
+    json: Json = False,
+) -> None:
+    """List the events that rules were not asked about, or failed on: which, how many, and why."""
+    with opened(reading=not dismiss) as installation:
+        found = rule_folders.unjudged(installation, rule)
+        dismissed = rule_folders.dismiss_unjudged(installation, rule, found) if dismiss else 0
+    rows = [
+        {
+            "rule": each.rule_id or "every rule",
+            "table": each.table,
+            "source": each.source_id,
+            "events": each.rows,
+            "first": write_instant(from_us(each.first_us)),
+            "last": write_instant(from_us(each.last_us)),
+            "why": each.reason,
+        }
+        for each in found
+    ]
+    if not rows and not json:
+        show.paragraph("No event was left unjudged.")
+    show.table_or_json(rows, json=json)
+    if dismissed and not json:
+        show.paragraph(f"Forgot {dismissed:,} events: they stay unjudged.")
 
 
 def names_here(path: Path) -> tuple[Collection[str], Collection[str] | None]:

@@ -6,10 +6,11 @@ A rule without a row is as its file says. A row goes with the folder of its rule
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState
+from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
@@ -18,10 +19,11 @@ from ocelog.ledger.database.transactions import Database
 
 _f = tables.rule_folders.c
 _s = tables.rule_states.c
+_u = tables.unjudged.c
 
 
 class RuleLedger:
-    """Folders of rules, and the states of rules."""
+    """Folders of rules, the states of rules, and what rules said nothing of."""
 
     def __init__(self, database: Database, now_us: Callable[[], int]) -> None:
         self._database = database
@@ -91,6 +93,47 @@ class RuleLedger:
                 return False
             self._note(tx, rule, suspended_us=self._now_us(), reason=bounded(reason))
             return True
+
+    def unjudged(self, rule: str | None = None) -> list[UnjudgedRows]:
+        """Return what rules said nothing of, put together by what it has in common.
+
+        Of one `rule`: its own, and what no rule was asked about.
+        """
+        alike = (_u.rule_id, _u.table_name, _u.source_id, _u.reason)
+        found = select(
+            *alike,
+            func.sum(_u.rows).label("rows"),
+            func.min(_u.first_us).label("first_us"),
+            func.max(_u.last_us).label("last_us"),
+            func.max(_u.noted_us).label("noted_us"),
+        )
+        if rule is not None:
+            found = found.where(_u.rule_id.in_((rule, "")))
+        with self._database.read() as tx:
+            rows = tx.execute(found.group_by(*alike).order_by(*alike)).mappings()
+            return [
+                UnjudgedRows(
+                    rule_id=row["rule_id"],
+                    table=row["table_name"],
+                    source_id=row["source_id"],
+                    reason=row["reason"],
+                    rows=int(row["rows"]),
+                    first_us=row["first_us"],
+                    last_us=row["last_us"],
+                    noted_us=row["noted_us"],
+                )
+                for row in rows
+            ]
+
+    def dismiss_unjudged(self, rule: str | None, *, noted_until_us: int) -> int:
+        """Forget what rules, or one, said nothing of, as far as it was noted by then; return how many rows that was."""
+        these: list[ColumnElement[bool]] = [_u.noted_us <= noted_until_us]
+        if rule is not None:
+            these.append(_u.rule_id == rule)
+        with self._database.write() as tx:
+            count = tx.execute(select(func.coalesce(func.sum(_u.rows), 0)).where(*these)).scalar_one()
+            tx.execute(delete(tables.unjudged).where(*these))
+            return int(count)
 
     def _note(self, tx: Connection, rule: str, **values: object) -> None:
         changed = {**values, "changed_us": self._now_us()}
