@@ -9,6 +9,7 @@ import pytest
 
 from commands import Ocelog
 from commands.terminal import on_a_terminal
+from ocelog.app.log_types import short_names
 
 CHECKOUT = Path(__file__).resolve().parents[1] / "rules" / "checkout"
 MINE = """\
@@ -145,3 +146,25 @@ def test_the_list_fits_a_terminal_of_80_columns(ocelog: Ocelog) -> None:
     lines = [line.rstrip() for line in shown.splitlines()]
     assert any("Ocelog.Wiz.Tokens.ServiceAccountWithWriteScopes" in line for line in lines)
     assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("options", [(), ("--python",)])
+@pytest.mark.parametrize("log_type", short_names())
+def test_a_new_rule_passes_its_tests_and_names_only_what_exists(
+    ocelog: Ocelog, tmp_path: Path, log_type: str, options: tuple[str, ...]
+) -> None:
+    new = ("rules", "new", "Mine.AtNight", "--log-type", log_type, "--in", str(tmp_path), *options)
+    assert f"ocelog rules test {tmp_path}/at_night.yml" in ocelog(*new).out
+    report = ocelog("rules", "test", str(tmp_path / "at_night.yml"), "--json").json
+    assert (report["rules"], report["tests"], report["passed"]) == (1, 2, 2)
+    assert "no problem" in ocelog("rules", "check", str(tmp_path)).out
+    assert (tmp_path / "at_night.py").exists() is bool(options)
+    before = (tmp_path / "at_night.yml").read_bytes()
+    assert "is there already" in ocelog(*new, code=2).err
+    assert (tmp_path / "at_night.yml").read_bytes() == before
+    assert "only letters, digits" in ocelog("rules", "new", "../x", "--in", str(tmp_path), code=2).err
+
+
+def test_nothing_is_unjudged_at_first(ocelog: Ocelog) -> None:
+    assert ocelog("rules", "unjudged", "--json").json == []
+    assert "No event was left unjudged." in ocelog("rules", "unjudged", "--dismiss").out

@@ -13,6 +13,7 @@ import typer
 from commands import Ocelog, simulator
 from documents import DOCS, blocks, typed_commands
 from ocelog.cli.app import build
+from ocelog.detect.folders import BUILT_IN
 
 SOURCE = Path(__file__).parents[2] / "src" / "ocelog"
 ROOT: Any = typer.main.get_command(build(None, whole=True))
@@ -126,6 +127,7 @@ DOES: dict[str, tuple[str, int, str]] = {
     "rejections": ("", 0, ""),
     "rejections --replay": ("", 0, "still_rejected"),
     "rules list": ("", 0, "wiz"),
+    "rules test X": (f"rules test {BUILT_IN.path}/policies", 0, "passed"),
     "rules show ID": ("rules show Ocelog.Wiz.Policies.RuleDeleted", 0, "runbook"),
     "channel add webhook ops": ("channel add file out --set path=FOLDER/out.jsonl", 0, "Added"),
     "channel add --help": ("", 0, "--severity"),

@@ -1,19 +1,27 @@
 """The rules in a folder, before they are registered: their tests, the names in them, and new ones."""
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from string import Template
 
 from ocelog.app.log_types import changing
 from ocelog.detect.checking import Names, WrongName, check
 from ocelog.detect.checkout import read_checkout
 from ocelog.detect.testing import Failure, Left, Report
-from ocelog.errors import RuleFileError
+from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.config import home_path
 from ocelog.judging.trials import Trials
+from ocelog.schema.language.fields import LogSchema, Text
 from ocelog.schema.language.packaged import packaged_schemas
+from ocelog.secret import shown
 
-__all__ = ["Checked", "Failure", "Left", "Report", "check_rules", "run_tests"]
+__all__ = ["Checked", "Failure", "Left", "Report", "check_rules", "new_rule", "run_tests"]
+_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,199}", re.ASCII)
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-_]+")
+"""What lies between two words of an id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +69,43 @@ def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection
         wrong=tuple(check(checkout, names)),
         elsewhere=dict(sorted(elsewhere.items())),
     )
+
+
+def new_rule(rule: str, *, folder: Path, log_type: str, python: bool) -> list[Path]:
+    """Write the files of a new rule into `folder`, and return them; the first is its YAML.
+
+    Its tests pass: a person changes it from there. Raises ConfigError if one of the files is there already.
+    """
+    if not _ID.fullmatch(rule):
+        raise ConfigError(f"A rule's id has only letters, digits, points, dashes and underscores, not {shown(rule)}.")
+    if not folder.is_dir():
+        raise ConfigError(f"There is no folder {folder}.")
+    stem = _WORDS.sub("_", rule.rpartition(".")[2]).lower()
+    values = {
+        "id": rule,
+        "name": _WORDS.sub(" ", rule.rpartition(".")[2]).replace("_", " ").capitalize(),
+        "log_type": log_type,
+        "field": _example_field(packaged_schemas()[log_type]),
+        "file": f"{stem}.yml",
+        "python": f"{stem}.py",
+    }
+    kinds = ("python_rule.yml", "python_rule.py") if python else ("simple_rule.yml",)
+    paths = [folder / f"{stem}{Path(kind).suffix}" for kind in kinds]
+    for path in paths:
+        if path.exists():
+            raise ConfigError(f"{path} is there already: give the rule another id, or another folder with --in.")
+    templates = resources.files("ocelog.content").joinpath("templates")
+    for path, kind in zip(paths, kinds, strict=True):
+        text = Template(templates.joinpath(f"{kind}.txt").read_text("utf-8")).substitute(values)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    return paths
+
+
+def _example_field(schema: LogSchema) -> str:
+    """Return a text field that says something of an event."""
+    texts = [field.name for field in schema.fields if isinstance(field.type, Text)]
+    return next((name for name in ("action", "severity", "status", *texts) if name in texts), texts[0])
 
 
 def _exists(path: Path) -> None:

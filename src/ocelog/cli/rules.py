@@ -1,13 +1,15 @@
 """`ocelog rules`: rules that say which events people must hear of."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ocelog.app import rules
+from ocelog.app.log_types import log_types
 from ocelog.app.rules import Checked, Report
-from ocelog.cli import rule_folders, rule_history, show
+from ocelog.cli import completion, rule_folders, rule_history, show
 from ocelog.cli.progress import count_progress
 from ocelog.units import write_list
 
@@ -19,6 +21,7 @@ app.command("show")(rule_folders.show_)
 app.command("enable")(rule_folders.enable)
 app.command("disable")(rule_folders.disable)
 app.command("try")(rule_history.try_)
+app.command("unjudged")(rule_folders.unjudged)
 Where = Annotated[Path, typer.Argument(help="A folder of rules, or the YAML file of one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -78,6 +81,23 @@ def check(path: Where = Path(), *, json: Json = False) -> None:
         _show_checked(checked)
     if checked.wrong or checked.unreadable:
         raise typer.Exit(1)
+
+
+@app.command("new")
+def new(
+    rule: Annotated[str, typer.Argument(help="Its id, such as Acme.Logins.AtNight.", show_default=False)],
+    *,
+    log_type: Annotated[
+        str, typer.Option("--log-type", help="What it looks at, such as audit.", autocompletion=completion.log_types)
+    ] = "audit",
+    python: Annotated[bool, typer.Option("--python", help="Write it in Python, not as match expressions.")] = False,
+    folder: Annotated[Path, typer.Option("--in", metavar="FOLDER", help="Where its files go.")] = Path(),
+) -> None:
+    """Write a new rule with comments and tests that pass, to be changed from there."""
+    (meant,) = log_types([log_type])
+    paths = rules.new_rule(rule, folder=folder, log_type=meant, python=python)
+    show.paragraph(f"Wrote {write_list(list(map(str, paths)))}.")
+    show.hint(f"Change it, then: ocelog rules test {shlex.quote(str(paths[0]))}")
 
 
 def _show_checked(checked: Checked) -> None:
