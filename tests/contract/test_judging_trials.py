@@ -127,6 +127,46 @@ def test_a_rule_cannot_tell_of_another(tmp_path: Path) -> None:
     assert tried(tmp_path).keys() == {"a_forger", "b_other"}
 
 
+FORGED = """
+    import json, os
+    def rule(event):
+        text = json.dumps({told}).encode()
+        for descriptor in range(3, 20):
+            try:
+                os.write(descriptor, {times} * (b"{kind}".ljust(16, bytes(1)) + len(text).to_bytes(8, "little") + text))
+            except OSError:
+                pass
+        return True
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("begin", '{"number": 3}'),
+        ("begin", '{"number": 1}'),
+        ("begin", '{"number": -1}'),
+        ("begin", '{"number": 10**30}'),
+        ("begin", '{"number": "3"}'),
+        ("found", '{"trials": []}'),
+        ("found", '{"trials": [["b_other", "t0"]] * 4}'),
+        ("done", "[]"),
+        ("end", '{"rules": 2, "failed": [], "not_run": []}'),
+        ("refused", '{"why": "no rules here"}'),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 50])
+def test_a_rule_that_writes_in_the_place_of_its_process_fails_and_the_next_is_tried(
+    tmp_path: Path, kind: str, told: str, times: int
+) -> None:
+    forged = FORGED.replace("{told}", told).replace("{kind}", kind).replace("{times}", str(times))
+    write(tmp_path, "a_forger", forged)
+    write(tmp_path, "b_other", "def rule(event): return False")
+    failed = tried(tmp_path)
+    assert failed["b_other"] == [("t0", "expected the rule to return True, and it returned False")]
+    assert failed.keys() == {"a_forger", "b_other"}
+
+
 def test_what_a_rule_says_of_its_failure_is_bounded(tmp_path: Path) -> None:
     write(tmp_path, "long", "def rule(event): raise ValueError('x' * 10**7)")
     write(tmp_path, "type", "def rule(event): raise type('E' * 10**6, (Exception,), {})()")
@@ -153,11 +193,14 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
         Trials(path=tmp_path / "nothing").run()
 
 
-def test_a_home_inside_the_checkout_is_refused(tmp_path: Path) -> None:
+def test_a_home_inside_the_checkout_is_out_of_reach(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
-    write(tmp_path, "good", GOOD)
-    with pytest.raises(SandboxError, match="move the home"):
-        Trials(path=tmp_path, keep_out=(str(tmp_path / "home"),)).run()
+    key = tmp_path / "home" / "key"
+    key.write_text("hunter2")
+    write(tmp_path, "bad", f"def rule(event): return open({str(key)!r}).read() == 'hunter2'")
+    write(tmp_path, "worse", f"def rule(event): return bool(open({str(tmp_path / 'bad.py')!r}).read())")
+    failed = tried(tmp_path, keep_out=(str(tmp_path / "home"),))
+    assert ["PermissionError" in why for ((_, why),) in failed.values()] == [True, True]
 
 
 def test_without_seccomp_no_rule_runs(tmp_path: Path) -> None:

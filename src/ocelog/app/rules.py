@@ -42,7 +42,7 @@ def run_tests(path: Path, *, told: Callable[[int, int], None]) -> Report:
     """Run the tests of the rules at `path`, a folder or a file of a checkout, and return what came of them.
 
     `told` hears how many tests of how many are done. Raises RuleFileError if there is nothing that can be read, and
-    SandboxError if this machine cannot keep rules in, or the home lies in their checkout.
+    SandboxError if this machine cannot keep rules in.
     """
     _exists(path)
     return Trials(path=path, changing=changing(), keep_out=(str(home_path()),), told=told).run()

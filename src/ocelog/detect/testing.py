@@ -1,7 +1,7 @@
 """Whether the rules of a checkout pass their own tests."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,17 @@ class Report:
             "not_run": [{"rule": one.rule, "why": one.why} for one in self.not_run],
         }
 
+    def tested(self, outcomes: Iterable[tuple[str, str | None, str | None]]) -> "Report":
+        """Return it with what came of trials: of each the rule, the test, and why it failed."""
+        told = list(outcomes)
+        failed = [Failure(rule=rule, test=test, why=why) for rule, test, why in told if why is not None]
+        return replace(
+            self,
+            tests=self.tests + sum(test is not None for _, test, _ in told),
+            passed=self.passed + sum(test is not None and why is None for _, test, why in told),
+            failed=(*self.failed, *failed),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
@@ -91,17 +102,14 @@ def _finds(correlation: CorrelationRule, test: CorrelationTest) -> str | None:
     return "expected something to be found, found nothing" if test.expected else "expected nothing to be found"
 
 
-def report(checkout: Checkout, outcomes: Iterable[tuple[str, str | None, str | None]]) -> Report:
-    """Return what came of all trials: of each the rule, the test, and why it failed."""
-    told = list(outcomes)
-    failed = [Failure(rule=one.id, test=None, why=one.message) for one in checkout.problems]
-    failed += [Failure(rule=rule, test=test, why=why) for rule, test, why in told if why is not None]
+def untested(checkout: Checkout) -> Report:
+    """Return what is known of a checkout before anything has been tried."""
     broken = {one.id for one in checkout.problems} - set(checkout.rules) - set(checkout.correlations)
     return Report(
         rules=len(checkout.rules) + len(checkout.correlations) + len(broken),
-        tests=sum(test is not None for _, test, _ in told),
-        passed=sum(test is not None and why is None for _, test, why in told),
-        failed=tuple(failed),
+        tests=0,
+        passed=0,
+        failed=tuple(Failure(rule=one.id, test=None, why=one.message) for one in checkout.problems),
         not_run=tuple(Left(rule=one.id, why=one.reason) for one in checkout.not_run),
     )
 
@@ -113,7 +121,7 @@ def run(path: Path) -> Report:
     at `path`.
     """
     checkout = read_checkout(path)
-    return report(checkout, ((trial.rule, trial.test, trial.run()) for trial in trials(checkout)))
+    return untested(checkout).tested((trial.rule, trial.test, trial.run()) for trial in trials(checkout))
 
 
 def run_rule_test(rules: RuleSet, detector: Detector, test: RuleTest) -> str | None:

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,14 +28,12 @@ from ocelog.detect.evaluate import NO_MATCH, Detector, RuleSet, Verdict  # noqa:
 from ocelog.detect.event import Event, to_plain  # noqa: E402
 from ocelog.detect.modules import Fault  # noqa: E402
 from ocelog.detect.rule import About, Rule  # noqa: E402
-from ocelog.judging.wire import LONGEST_MESSAGE, LONGEST_NAME, LONGEST_TEXT, WireLoaded, WireRule  # noqa: E402
+from ocelog.judging.serve import serve, valid  # noqa: E402
+from ocelog.judging.wire import LONGEST_MESSAGE, LONGEST_NAME, WireLoaded, WireRule  # noqa: E402
 from ocelog.sandbox.channel import Channel, Frame  # noqa: E402
 from ocelog.sandbox.kernel import Layers  # noqa: E402
 from ocelog.schema.columns.sent import SentRows, plain_rows  # noqa: E402
 from ocelog.schema.language.packaged import packaged_schemas  # noqa: E402
-
-for _name in ("dateutil.parser", "dateutil.tz"):
-    import_module(_name)
 
 SLICE_SECONDS = 0.5
 """After so long a rule's answer is sent, however far it got."""
@@ -91,15 +88,7 @@ class Ask(msgspec.Struct):
 def main(channel: Channel, _layers: Layers) -> None:
     """Judge what the parent sends, until the parent is gone."""
     gc.set_threshold(50_000, 20, 100)
-    worker = _Worker()
-    while True:
-        frame = channel.receive()
-        try:
-            answer = worker.answer(frame)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
-            channel.send("failed", json.dumps({"why": _cut(f"failed: {type(error).__name__}: {error}")}).encode())
-        else:
-            channel.send(*answer)
+    serve(channel, _Worker().answer)
 
 
 class _Worker:
@@ -112,10 +101,10 @@ class _Worker:
         self._events = list[Event]()
         self._channels: Mapping[str, str] | None = None
 
-    def answer(self, frame: Frame) -> tuple[str, bytes]:
+    def answer(self, frame: Frame) -> bytes:
         match frame.kind:
             case "load":
-                return "load", self._load(msgspec.msgpack.decode(frame.payload, type=Load))
+                return self._load(msgspec.msgpack.decode(frame.payload, type=Load))
             case "piece":
                 piece = msgspec.msgpack.decode(frame.payload, type=Piece)
                 self._events = []
@@ -127,17 +116,17 @@ class _Worker:
                     self._events = [event(row, piece.log_type) for row in _rows(piece)]
                 finally:
                     gc.enable()
-                return "piece", msgspec.json.encode({"nonce": piece.nonce, "rows": len(self._events)})
+                return msgspec.json.encode({"nonce": piece.nonce, "rows": len(self._events)})
             case "setup":
                 ready = msgspec.msgpack.decode(frame.payload, type=Ready)
                 detector = self._detectors[ready.name] = self._rules.load(self._checkout.rules[ready.name])
-                return "setup", _written({"nonce": ready.nonce, "fault": _fault(detector.fault)}).encode()
+                return _written({"nonce": ready.nonce, "fault": _fault(detector.fault)}).encode()
             case "model":
                 ready = msgspec.msgpack.decode(frame.payload, type=Ready)
                 self._rules.event({}, ready.name)
-                return "model", _written({"nonce": ready.nonce, "fault": None}).encode()
+                return _written({"nonce": ready.nonce, "fault": None}).encode()
             case _:
-                return "judge", self._judge(msgspec.msgpack.decode(frame.payload, type=Ask))
+                return self._judge(msgspec.msgpack.decode(frame.payload, type=Ask))
 
     def _load(self, load: Load) -> bytes:
         given = Bundle(root=Path(), scope=load.scope, files=load.files, refused=load.refused)
@@ -225,23 +214,23 @@ def _described(rule: Rule, shared: tuple[str, ...], contents: Mapping[str, bytes
 def _match(row: int, verdict: Verdict, about: About) -> dict[str, Any]:
     match: dict[str, Any] = {
         "row": row,
-        "title": _cut(verdict.title),
+        "title": valid(verdict.title),
         "severity": verdict.severity,
-        "dedup": _cut(verdict.dedup),
+        "dedup": valid(verdict.dedup),
         "context": verdict.context,
     }
     for name in ("description", "reference", "runbook"):
         text = getattr(verdict, name)
         if text != getattr(about, name):
-            match[name] = _cut(text)
+            match[name] = valid(text)
     if verdict.destinations is not None:
-        match["destinations"] = [_cut(each) for each in verdict.destinations]
+        match["destinations"] = [valid(each) for each in verdict.destinations]
     if verdict.unique is not None:
-        match["unique"] = _cut(verdict.unique)
+        match["unique"] = valid(verdict.unique)
     if verdict.raised:
         match["raised"] = [_fault(fault) for fault in verdict.raised]
     if verdict.notes:
-        match["notes"] = [_cut(note) for note in verdict.notes]
+        match["notes"] = [valid(note) for note in verdict.notes]
     return match
 
 
@@ -249,21 +238,16 @@ def _fault(fault: Fault | None) -> dict[str, Any] | None:
     if fault is None:
         return None
     return {
-        "function": _cut(fault.function, LONGEST_NAME),
-        "type": _cut(fault.type, LONGEST_NAME),
-        "message": _cut(fault.message, LONGEST_MESSAGE),
+        "function": valid(fault.function, LONGEST_NAME),
+        "type": valid(fault.type, LONGEST_NAME),
+        "message": valid(fault.message, LONGEST_MESSAGE),
         "is_fatal": fault.is_fatal,
     }
 
 
 def _is_alike(told: dict[str, Any], fault: Fault) -> bool:
     """Whether `fault` is told as one with another: errors are grouped by where they come from, and by their type."""
-    return (told["function"], told["type"]) == (_cut(fault.function, LONGEST_NAME), _cut(fault.type, LONGEST_NAME))
-
-
-def _cut(text: str, most: int = LONGEST_TEXT) -> str:
-    # Half of a pair of surrogates would fail those who write the text down.
-    return text[:most].encode("utf-8", "replace").decode()
+    return (told["function"], told["type"]) == (valid(fault.function, LONGEST_NAME), valid(fault.type, LONGEST_NAME))
 
 
 def _written(answer: Any) -> str:

@@ -1,10 +1,9 @@
 """The child that has the rules of a folder: when it begins, what is in it by now, and how it is lost."""
 
-import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -12,7 +11,8 @@ import pyarrow as pa
 from ocelog.detect.bundle import Bundle
 from ocelog.detect.modules import Fault
 from ocelog.errors import SandboxError
-from ocelog.judging.wire import WireAnswer, WireFailed, WireLoaded, WireReady, WireRows
+from ocelog.judging.exchange import NoAnswer, exchange, no_answer
+from ocelog.judging.wire import WireAnswer, WireLoaded, WireReady, WireRows
 from ocelog.sandbox.child import Bounds, Child, Spec
 from ocelog.sandbox.kernel import Layers
 
@@ -25,7 +25,6 @@ _SLACK = 1.0
 """Seconds that an answer may take beyond the longest call: a rule's answer is sent after half of one."""
 _LONGEST_ANSWER = 64 << 20
 _DAY = 24 * 3600
-_SAYS_ELSE = "wrote something else than its answer"
 _Said = TypeVar("_Said", WireAnswer, WireLoaded, WireReady, WireRows)
 
 
@@ -146,12 +145,12 @@ class LoadedChild:
         if self._piece is not piece:
             self._run_model(piece.log_type, rule)
             message = {name: getattr(piece, name) for name in ("log_type", "channels", "content", "plain")}
-            if self._exchange("piece", message, WireRows, _TAKES_WITHIN, rule).rows != piece.count:
-                self._lose(_SAYS_ELSE, "ForeignAnswer", "piece", rule)
+            if self._tell("piece", message, WireRows, _TAKES_WITHIN, rule).rows != piece.count:
+                raise self._lost(no_answer(), "piece", rule)
             self._piece = piece
         if rule not in self._ran:
             self._ran[rule] = None
-            found = self._exchange("setup", {"name": rule}, WireReady, self.call_seconds, rule)
+            found = self._tell("setup", {"name": rule}, WireReady, self.call_seconds, rule)
             self._ran[rule] = None if found.fault is None else found.fault.fault()
         return self._ran[rule]
 
@@ -161,10 +160,10 @@ class LoadedChild:
         The answer may be about some of the rows only, but is about one at least. Raises Lost, SandboxError.
         """
         asked = {"rule": rule, "first": first, "last": last}
-        answer = self._exchange("judge", asked, WireAnswer, self.call_seconds + _SLACK, rule)
+        answer = self._tell("judge", asked, WireAnswer, self.call_seconds + _SLACK, rule)
         channels = None if self._piece is None or self._piece.channels is None else self._piece.channels.values()
         if not (first < answer.last <= last and answer.is_about(first, channels)):
-            self._lose(_SAYS_ELSE, "ForeignAnswer", "judge", rule)
+            raise self._lost(no_answer(), "judge", rule)
         return answer
 
     def close(self) -> None:
@@ -200,7 +199,7 @@ class LoadedChild:
         child = self._child = Child(spec=spec, only=self.only)
         self._began = time.monotonic()
         if self._stopped:
-            self._lose("was stopped", "Stopped", "load", "")
+            raise self._lost(no_answer(), "load", "")
         message = {
             "scope": bundle.scope,
             "files": bundle.files,
@@ -211,7 +210,7 @@ class LoadedChild:
             "check": check,
             "changing": self.changing,
         }
-        return self._exchange("load", message, WireLoaded, _LOADS_WITHIN), child.layers
+        return self._tell("load", message, WireLoaded, _LOADS_WITHIN, ""), child.layers
 
     def _part(self) -> Bundle:
         """Return as much of the bundle as the wanted rules need: a child that takes another's place begins sooner."""
@@ -228,7 +227,7 @@ class LoadedChild:
             return
         self._models.add(log_type)
         try:
-            self._exchange("model", {"name": log_type}, WireReady, self.call_seconds, rule)
+            self._tell("model", {"name": log_type}, WireReady, self.call_seconds, rule)
         except Lost as lost:
             if not lost.alone:
                 raise
@@ -236,34 +235,20 @@ class LoadedChild:
             self._begin(self._part(), before={}, without=self._without, check=False)
             self._given = self._wanted
 
-    def _exchange(
-        self, step: str, message: Mapping[str, Any], expected: type[_Said], seconds: float, rule: str = ""
-    ) -> _Said:
+    def _tell(self, step: str, message: Mapping[str, Any], expected: type[_Said], seconds: float, rule: str) -> _Said:
         """Tell the child to do something, maybe with `rule`, and return its answer. Raises Lost, SandboxError."""
         if self._child is None:
             raise AssertionError
-        nonce = secrets.randbits(53)
-        deadline = time.monotonic() + seconds
         try:
-            self._child.send(step, msgspec.msgpack.encode({"nonce": nonce, **message}), deadline=deadline)
-            frame = self._child.receive(deadline)
-            self.answer_bytes = len(frame.payload)
-            if frame.kind == "failed":
-                self._lose(msgspec.json.decode(frame.payload, type=WireFailed).why, "Failed", step, rule)
-            found = msgspec.json.decode(frame.payload, type=expected)
-            if frame.kind != step or found.nonce != nonce:
-                self._lose(_SAYS_ELSE, "ForeignAnswer", step, rule)
-        except TimeoutError:
-            self._lose(f"took longer than {seconds:g} s", "TimeoutError", step, rule)
-        except EOFError:
-            self._lose(self._child.describe_end(), "ProcessEnded", step, rule)
-        except (ValueError, RecursionError, msgspec.MsgspecError):
-            self._lose(_SAYS_ELSE, "ForeignAnswer", step, rule)
+            found, self.answer_bytes = exchange(self._child, step, message, expected, seconds)
+        except NoAnswer as problem:
+            raise self._lost(problem, step, rule) from None
         return found
 
-    def _lose(self, why: str, name: str, step: str, rule: str) -> NoReturn:
+    def _lost(self, problem: NoAnswer, step: str, rule: str) -> Exception:
+        """End the child, and return what to raise."""
         alone = self._ran.keys() <= {rule}
         self.close()
         if self._stopped:
-            raise SandboxError("Judging was stopped: the batch was not judged.") from None
-        raise Lost(why, name=name, step=step, alone=alone) from None
+            return SandboxError("Judging was stopped: the batch was not judged.")
+        return Lost(str(problem), name=problem.name, step=step, alone=alone)

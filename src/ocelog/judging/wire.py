@@ -1,4 +1,4 @@
-"""What the child that judges events says to its parent, as it is decoded: strictly, and bounded.
+"""What a child with rules says to its parent, as it is decoded: strictly, and bounded.
 
 Python of rules runs in that child, so anything may stand where an answer is expected.
 """
@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from ocelog.detect.checkout import Problem
 from ocelog.detect.modules import Fault
 from ocelog.detect.rule import About, CorrelationRule, Kind, NotRun, Pack, Query
+from ocelog.detect.testing import Report
 from ocelog.model import Severity
 
 LONGEST_TEXT = 1_000
@@ -97,12 +98,6 @@ class WireRows(Struct, frozen=True, forbid_unknown_fields=True):
     rows: _Row
 
 
-class WireFailed(Struct, frozen=True, forbid_unknown_fields=True):
-    """The child could not do what it was told, and says why."""
-
-    why: _Message
-
-
 class WireRule(Struct, frozen=True, forbid_unknown_fields=True):
     """A rule that was found."""
 
@@ -132,3 +127,20 @@ class WireLoaded(Struct, frozen=True, forbid_unknown_fields=True):
     problems: list[Problem]
     kept: list[Problem]
     """Files whose content of before is used, and why."""
+
+
+class WireFound(Struct, frozen=True, forbid_unknown_fields=True):
+    """What there is to try. It is said before any Python of a rule has run."""
+
+    nonce: int
+    trials: list[tuple[str, str | None]]
+    """Rule and test."""
+    report: Report
+    """As if nothing had been tried."""
+
+
+class WireTried(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a test failed; None: it passed."""
+
+    nonce: int
+    why: _Text | None
