@@ -5,13 +5,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
-from bookkeeping.alerts import alert_of, channel, opened, told
+from bookkeeping.alerts import NOW_US, alert_of, channel, opened, told
 from bookkeeping.records import source_row
 from commands import Ocelog
 from commands.terminal import on_a_terminal
 from ocelog.alert.alert import Alert
 from ocelog.alert.notice import AlertStatus
+from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Severity
 
@@ -185,3 +187,37 @@ def test_what_is_kept_quiet_is_listed_until_it_is_over(ocelog: Ocelog, ledger: L
     (left,) = ocelog("alerts", "suppressions", "--json").json
     assert (left["rule"], left["owner"], left["reason"]) == (None, "ann", "they move")
     assert len(ocelog("alerts", "suppressions", "--all", "--json").json) == 2
+
+
+def test_sql_sees_alerts_and_their_timelines(ocelog: Ocelog, ledger: Ledger) -> None:
+    opened(ledger, *alerts(), *(alert_of(n, told=False) for n in range(10, 1100)))
+    ocelog("alerts", "close", ONE, "--reason", "benign")
+    (row,) = ocelog("query", "SELECT * FROM alerts WHERE status = 'CLOSED'", "-o", "json").json
+    assert (row["status"], row["close_reason"], row["title"]) == ("CLOSED", "benign", HOSTILE)
+    assert row["acknowledged"] == row["ended"] > row["opened"]
+    (row,) = ocelog("query", "SELECT context->>'actor' AS actor FROM alerts WHERE status = 'CLOSED'", "-o", "json").json
+    assert row["actor"] == HOSTILE
+    by_hour = "SELECT count(*) AS n, count(DISTINCT alert_id) AS ids FROM alerts JOIN alert_events USING (alert_id)"
+    assert ocelog("query", by_hour, "-o", "json").json == [{"n": 1093, "ids": 1092}]
+    last = "SELECT who, what, detail FROM alert_events ORDER BY number DESC LIMIT 1"
+    assert ocelog("query", last, "-o", "json").json == [{"who": "ann", "what": "closed", "detail": "benign"}]
+
+
+def test_status_says_which_alerts_are_open_and_what_was_not_judged(ocelog: Ocelog, ledger: Ledger) -> None:
+    opened(ledger, *alerts(), alert_of(3, told=False))
+    with ledger._database.write() as tx:
+        for rule, rows in (("Wiz.Slow", 7), ("Wiz.Slow", 5), ("", 1)):
+            passed = {"table_name": "wiz_issues", "rule_id": rule, "source_id": "acme", "first_row_id": "1"}
+            span = {"first_us": NOW_US, "last_us": NOW_US + rows, "rows": rows, "reason": f"why {rows}"}
+            tx.execute(insert(tables.unjudged).values(noted_us=NOW_US, **passed, **span))
+    shown = ocelog("status").out
+    assert "Open alerts: 1 CRITICAL, 1 HIGH. See: ocelog alerts list" in shown
+    assert (
+        "12 rows (2026-05-04T12:00:00Z to 2026-05-04T12:00:00Z) were not judged by the rule Wiz.Slow: why 5." in shown
+    )
+    assert "ocelog rules replay Wiz.Slow" in shown
+    assert "were not judged by any rule: why 1." in shown
+    found = ocelog("status", "--json").json
+    assert found["open_alerts"] == {"CRITICAL": 1, "HIGH": 1, "MEDIUM": 0, "LOW": 0, "INFO": 0}
+    assert found["open_alerts_untold"] == 1
+    assert [(each["rule"], each["rows"]) for each in found["not_judged"]] == [(None, 1), ("Wiz.Slow", 12)]

@@ -172,6 +172,8 @@ def test_tables_and_what_their_columns_mean_are_listed(say: Inside) -> None:
         *(
             "streams",
             "coverage",
+            "alerts",
+            "alert_events",
             "open_issues",
             "open_findings",
             "resolved_issues",

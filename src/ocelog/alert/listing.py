@@ -63,3 +63,17 @@ class AlertDetails:
     timeline: Sequence[TimelineEntry]
     attempts: Sequence[Attempt]
     waiting: Sequence[Waiting]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotJudged:
+    """Rows of a table that a rule was not asked about."""
+
+    table: str
+    rule_id: str
+    """Empty: every rule."""
+    rows: int
+    first_us: int
+    last_us: int
+    reason: str
+    """The newest."""

@@ -1,11 +1,11 @@
-"""What SQL sees of the ledger: the small tables `streams` and `coverage`."""
+"""What SQL sees of the ledger: the tables `streams` and `coverage`, and those of alerts."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from ocelog.app import alert_tables
 from ocelog.installation.opening import Installation
 from ocelog.lake.query.queries import ExtraTable
 from ocelog.schema.decode.timestamps import INSTANT
@@ -75,7 +75,7 @@ _COVERAGE: tuple[tuple[str, pa.DataType, str], ...] = (
 
 def ledger_schemas() -> dict[str, pa.Schema]:
     """Return the columns of each table, each with what it means in its metadata under `doc`."""
-    columns = {"streams": _STREAMS, "coverage": _COVERAGE}
+    columns = {"streams": _STREAMS, "coverage": _COVERAGE, **alert_tables.COLUMNS}
     return {
         table: pa.schema([pa.field(name, kind, metadata={b"doc": doc}) for name, kind, doc in listed])
         for table, listed in columns.items()
@@ -85,23 +85,24 @@ def ledger_schemas() -> dict[str, pa.Schema]:
 MEANINGS = {
     "streams": "The status of each stream as `ocelog status` shows it: one row per source and log type.",
     "coverage": "How many records a source counts and how many the lake has, as `ocelog coverage` measured last.",
+    **alert_tables.MEANINGS,
 }
 
 
 def ledger_tables(installation: Installation) -> dict[str, ExtraTable]:
     """Return the tables by name; their rows are read from the ledger when a query asks for them."""
-    rows = {"streams": _stream_rows, "coverage": _coverage_rows}
     return {
-        table: ExtraTable(schema=schema, rows=partial(_table, installation, schema, rows[table]))
+        table: ExtraTable(schema=schema, rows=partial(_table, installation, table, schema))
         for table, schema in ledger_schemas().items()
     }
 
 
-def _table(
-    installation: Installation, schema: pa.Schema, rows: "Callable[[StreamStatus], list[dict[str, object]]]"
-) -> pa.Table:
+def _table(installation: Installation, table: str, schema: pa.Schema) -> pa.Table:
+    if table in alert_tables.COLUMNS:
+        return alert_tables.alert_table(installation.ledger, table, schema)
     from ocelog.app.status import running, stream_statuses  # noqa: PLC0415 - see above
 
+    rows = {"streams": _stream_rows, "coverage": _coverage_rows}[table]
     found = stream_statuses(installation.ledger, idle=running(installation.home) is None)
     return pa.Table.from_pylist([row for each in found for row in rows(each)], schema=schema)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ocelog.alert.listing import NotJudged
 from ocelog.app.log_types import retentions, table_names
 from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.status import (
@@ -23,6 +24,7 @@ from ocelog.installation import home as homes
 from ocelog.installation.home_lock import Holder
 from ocelog.installation.opening import Installation, read_key
 from ocelog.lake.upkeep.inspect import inspect
+from ocelog.ledger.alerts import OpenAlerts
 from ocelog.ledger.vault import COPIED
 from ocelog.model import REJECTIONS, LoopFault, LoopMark
 from ocelog.sandbox.kernel import offered
@@ -67,6 +69,10 @@ class Overview:
     disk_free: int
     system_errors: Sequence[OpenError]
     """What people were told of that is not over."""
+    alerts: OpenAlerts
+    """How many alerts somebody has to look at."""
+    not_judged: Sequence[NotJudged]
+    """Rows that rules were not asked about."""
 
     @property
     def disk_is_short(self) -> bool:
@@ -113,6 +119,8 @@ def overview(
         sandbox=str(offered()),
         disk_free=homes.free_bytes(home),
         system_errors=[each for each in ledger.health.open_errors() if source_id in (None, each.stream.source_id)],
+        alerts=ledger.alerts.open(),
+        not_judged=ledger.alerts.not_judged(),
     )
 
 

@@ -14,7 +14,7 @@ from ocelog.cli import completion, show
 from ocelog.health.stream import AlarmState, State
 from ocelog.installation.home_lock import Holder
 from ocelog.installation.opening import opened
-from ocelog.model import Slice, SliceState
+from ocelog.model import Severity, Slice, SliceState
 from ocelog.pull.sweep import Sweep
 from ocelog.times import from_us
 from ocelog.units import about, duration, write_duration, write_instant, write_size
@@ -46,7 +46,7 @@ def command(
     hour, is parked or is short, totals that are unreliable, records that vanished all at once, data older than
     --max-lag, a service that hangs, a table that is not published, a loop that fails or is behind, a clock that is off,
     damaged settings, a damaged key or lake, lost rows, or little disk. Rejections are shown, and leave it 0: they are
-    kept whole, and nothing waits for them.
+    kept whole, and nothing waits for them. So do open alerts, and rows that rules were not asked about.
     """
     with opened(reading=True) as installation:
         source = None
@@ -98,6 +98,7 @@ def _print(found: Overview, *, details: bool) -> None:
             show.hint("")
             show.fields(_details(each))
     notes = [line for each in found.streams if not each.needs_attention for line in _remarks(each, told, idle=idle)]
+    notes += _alerts(found)
     if notes:
         show.hint("")
     for line in notes:
@@ -105,6 +106,21 @@ def _print(found: Overview, *, details: bool) -> None:
     show.hint("")
     _print_running(found)
     show.hint(f"Disk free: {write_size(found.disk_free)}. SQL sandbox: {found.sandbox}")
+
+
+def _alerts(found: Overview) -> list[str]:
+    """Say how many alerts are open, and what rules were not asked about."""
+    lines, told = list[str](), found.alerts.told
+    counts = [f"{told[severity]:,} {severity}" for severity in reversed(Severity) if severity in told]
+    if counts:
+        lines.append(f"Open alerts: {', '.join(counts)}. See: ocelog alerts list")
+    for each in found.not_judged:
+        rule = f"the rule {each.rule_id}" if each.rule_id else "any rule"
+        again = f" To have them judged: ocelog rules replay {each.rule_id}" if each.rule_id else ""
+        span = f"{write_instant(from_us(each.first_us))} to {write_instant(from_us(each.last_us))}"
+        reason = each.reason.rstrip(".")
+        lines.append(f"{each.table}: {each.rows:,} rows ({span}) were not judged by {rule}: {reason}.{again}")
+    return lines
 
 
 def _verdict(streams: Sequence[StreamStatus], now: datetime) -> str:
@@ -343,6 +359,19 @@ def _whole(found: Overview) -> dict[str, Any]:
                 "text": each.text,
             }
             for each in found.system_errors
+        ],
+        "open_alerts": {severity.value: found.alerts.told.get(severity, 0) for severity in reversed(Severity)},
+        "open_alerts_untold": found.alerts.untold,
+        "not_judged": [
+            {
+                "table": each.table,
+                "rule": each.rule_id or None,
+                "rows": each.rows,
+                "first": write_instant(from_us(each.first_us)),
+                "last": write_instant(from_us(each.last_us)),
+                "reason": each.reason,
+            }
+            for each in found.not_judged
         ],
         "stale": found.stale,
         "hangs": found.hangs,

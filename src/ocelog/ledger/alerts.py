@@ -1,7 +1,7 @@
 """Alerts as people work with them: the ledger as whoever lists, changes, suppresses and forgets them uses it."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -23,10 +23,11 @@ from sqlalchemy import (
 
 from ocelog.alert.alert import ENDED, Alert, TimelineEntry
 from ocelog.alert.changes import Act, resolve
-from ocelog.alert.listing import AlertDetails, AlertFilter, Attempt, Waiting
+from ocelog.alert.listing import AlertDetails, AlertFilter, Attempt, NotJudged, Waiting
 from ocelog.alert.notice import Happened
 from ocelog.alert.suppressing import Suppression
 from ocelog.ledger import tables
+from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import alert_changes
@@ -40,7 +41,7 @@ COUNTS_KEPT = timedelta(days=1)
 SUPPRESSIONS_KEPT = timedelta(days=90)
 """How long a suppression that is over is still listed."""
 _AT_ONCE = 500
-"""Rows that one transaction deletes: others write between two of them."""
+"""Rows that one transaction deletes, so that others write between two of them; or that are read at once."""
 _US = timedelta(microseconds=1)
 _a = tables.alerts.c
 _e = tables.alert_events.c
@@ -114,6 +115,28 @@ class AlertLedger:
                     untold += count
         return OpenAlerts(told=told, untold=untold)
 
+    def not_judged(self) -> list[NotJudged]:
+        """Return what was passed without being judged, by table and rule."""
+        u = tables.unjudged.c
+        with self._database.read() as tx:
+            newest = func.max(u.id).label("newest")
+            counted = select(
+                u.table_name, u.rule_id, func.sum(u.rows), func.min(u.first_us), func.max(u.last_us), newest
+            ).group_by(u.table_name, u.rule_id)
+            found = tx.execute(counted.order_by(u.table_name, u.rule_id)).all()
+            ids = [each.newest for each in found]
+            reasons = {
+                row.id: row.reason
+                for some in batches(ids)
+                for row in tx.execute(select(u.id, u.reason).where(u.id.in_(some)))
+            }
+        return [
+            NotJudged(
+                table=table, rule_id=rule_id, rows=int(rows), first_us=first, last_us=last, reason=reasons[newest]
+            )
+            for table, rule_id, rows, first, last, newest in found
+        ]
+
     def ids(self, prefix: str, *, limit: int) -> list[str]:
         """Return ids that begin with `prefix`, some hexadecimal digits."""
         with self._database.read() as tx:
@@ -138,11 +161,23 @@ class AlertLedger:
                 waiting=[_waiting_of(row) for row in tx.execute(waiting).mappings()],
             )
 
-    def timeline(self, *, limit: int, after: int = 0) -> list[tuple[int, TimelineEntry]]:
-        """Return entries of all timelines, each with its number, behind the number `after`."""
+    def every(self) -> Iterator[list[Alert]]:
+        """Yield all alerts, some at a time, as of one instant."""
         with self._database.read() as tx:
-            found = select(tables.alert_events).where(_e.id > after).order_by(_e.id).limit(limit)
-            return [(row["id"], _entry_of(row)) for row in tx.execute(found).mappings()]
+            found = select(tables.alerts).order_by(_a.id).limit(_AT_ONCE)
+            last = ""
+            while page := [rows.alert_of(row) for row in tx.execute(found.where(_a.id > last)).mappings()]:
+                yield page
+                last = page[-1].id
+
+    def every_event(self) -> Iterator[list[tuple[int, TimelineEntry]]]:
+        """Yield the entries of all timelines, each with its number, some at a time, as of one instant."""
+        with self._database.read() as tx:
+            found = select(tables.alert_events).order_by(_e.id).limit(10 * _AT_ONCE)
+            last = 0
+            while page := [(row["id"], _entry_of(row)) for row in tx.execute(found.where(_e.id > last)).mappings()]:
+                yield page
+                last = page[-1][0]
 
     def change(self, ids: Collection[str], act: Act) -> list[tuple[Alert, bool]]:
         """Change alerts: all of them, or none if that raises. Return each as it is now, and whether it changed.

@@ -1,0 +1,129 @@
+"""What SQL sees of alerts: the tables `alerts` and `alert_events`, read from the ledger when a query asks for them."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from ocelog.alert.alert import Alert, TimelineEntry
+from ocelog.schema.decode.timestamps import INSTANT
+
+if TYPE_CHECKING:
+    # The ledger takes half of the time that a short query takes: it is imported if a query reads it.
+    from ocelog.ledger.ledger import Ledger
+
+_TEXTS = pa.list_(pa.string())
+_ALERTS: tuple[tuple[str, pa.DataType, str], ...] = (
+    ("alert_id", pa.string(), "Its id."),
+    ("type", pa.string(), "ALERT, DETECTION_ERROR (a rule fails) or SYSTEM_ERROR."),
+    ("status", pa.string(), "OPEN, TRIAGED, CLOSED (by a person) or RESOLVED (it is over)."),
+    ("severity", pa.string(), "INFO, LOW, MEDIUM, HIGH or CRITICAL."),
+    ("title", pa.string(), "What it is about, in a line."),
+    ("description", pa.string(), "What the rule says about it."),
+    ("runbook", pa.string(), "What to do."),
+    ("reference", pa.string(), "Where there is more about it."),
+    ("rule_id", pa.string(), "The rule; of a system error its kind, such as SOURCE_NO_DATA."),
+    ("rule_name", pa.string(), "The rule's name for people."),
+    ("tags", _TEXTS, "The rule's tags."),
+    ("dedup", pa.string(), "The dedup string: matches with the same one share an alert."),
+    ("log_type", pa.string(), "The log type, as in p_log_type."),
+    ("source", pa.string(), "Name of the source, when the alert was opened."),
+    ("source_id", pa.string(), "Its id, as in p_source_id."),
+    ("record_id", pa.string(), "The record that it lives with; null: it is of a window of time."),
+    ("visible", pa.bool_(), "Whether the source still shows that record."),
+    ("link", pa.string(), "The record's page at the source."),
+    ("context", pa.string(), "JSON: what the rule took from the first event."),
+    ("matches", pa.int64(), "How many matches it has."),
+    (
+        "told",
+        pa.bool_(),
+        "Whether people were to hear of it: not below a threshold, suppressed or known from the start.",
+    ),
+    ("told_at", INSTANT, "When they were told last."),
+    ("opened", INSTANT, "When it was opened, or reopened last."),
+    ("updated", INSTANT, "When it changed last, or a match joined it."),
+    ("first_event", INSTANT, "Time of its first event."),
+    ("last_event", INSTANT, "Time of its last event."),
+    ("ended", INSTANT, "When it was closed or resolved."),
+    ("acknowledged", INSTANT, "When a person took notice: by a status, an assignee or a comment."),
+    ("assignee", pa.string(), "Who looks after it."),
+    ("close_reason", pa.string(), "true_positive, false_positive, benign or duplicate."),
+)
+_EVENTS: tuple[tuple[str, pa.DataType, str], ...] = (
+    ("alert_id", pa.string(), "The alert, as in `alerts`."),
+    ("number", pa.int64(), "Counts up: the order in which things happened."),
+    ("at", INSTANT, "When, by this machine's clock."),
+    ("who", pa.string(), "A person, or `ocelog`."),
+    ("what", pa.string(), "In a word or two: opened, assigned, comment, closed, ..."),
+    ("detail", pa.string(), "More about it, such as a comment."),
+)
+COLUMNS = {"alerts": _ALERTS, "alert_events": _EVENTS}
+MEANINGS = {
+    "alerts": "The alerts, as `ocelog alerts` shows them: also what is over, and what nobody was told of.",
+    "alert_events": "The timeline of each alert: what happened to it, when, and who did it.",
+}
+
+
+def alert_table(ledger: "Ledger", name: str, schema: pa.Schema) -> pa.Table:
+    """Return the rows of one of the tables, as of one instant."""
+    pages: dict[str, Callable[[], Iterable[list[dict[str, object]]]]] = {
+        "alerts": lambda: ([_alert(each) for each in page] for page in ledger.alerts.every()),
+        "alert_events": lambda: ([_event(*each) for each in page] for page in ledger.alerts.every_event()),
+    }
+    return pa.Table.from_batches(_batches(pages[name](), schema), schema=schema)
+
+
+def _batches(pages: Iterable[list[dict[str, object]]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for page in pages:
+        yield pa.RecordBatch.from_pylist(page, schema=schema)
+
+
+def _alert(each: Alert) -> dict[str, object]:
+    return {
+        "alert_id": each.id,
+        "type": each.type.value,
+        "status": each.status.value,
+        "severity": each.severity.value,
+        "title": each.title,
+        "description": each.description,
+        "runbook": each.runbook,
+        "reference": each.reference,
+        "rule_id": each.rule_id,
+        "rule_name": each.rule_name,
+        "tags": list(each.tags),
+        "dedup": each.dedup,
+        "log_type": each.log_type,
+        "source": each.source_label,
+        "source_id": each.source_id,
+        "record_id": each.record_id,
+        "visible": each.visible,
+        "link": each.link,
+        "context": _json(each.context),
+        "matches": each.matches,
+        "told": each.told,
+        "told_at": each.told_us,
+        "opened": each.opened_us,
+        "updated": each.updated_us,
+        "first_event": each.first_event_us,
+        "last_event": each.last_event_us,
+        "ended": each.ended_us,
+        "acknowledged": each.acknowledged_us,
+        "assignee": each.assignee,
+        "close_reason": each.close_reason,
+    }
+
+
+def _event(number: int, each: TimelineEntry) -> dict[str, object]:
+    return {
+        "alert_id": each.alert_id,
+        "number": number,
+        "at": each.at_us,
+        "who": each.who,
+        "what": each.what,
+        "detail": each.detail or None,
+    }
+
+
+def _json(context: Mapping[str, object]) -> str:
+    return json.dumps(dict(context), ensure_ascii=False)
