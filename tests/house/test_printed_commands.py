@@ -123,6 +123,7 @@ DOES: dict[str, tuple[str, int, str]] = {
     "tables": ("", 0, "wiz_issues_current"),
     "tables T": ("tables wiz_issues", 0, "severity"),
     "alerts list": ("", 0, "no such alerts"),
+    "alerts list --all": ("", 0, "no such alerts"),
     "alerts suppressions": ("", 0, "Nothing is kept quiet"),
     "rejections": ("", 0, ""),
     "rejections --replay": ("", 0, "still_rejected"),

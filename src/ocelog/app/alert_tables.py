@@ -53,14 +53,14 @@ _ALERTS: tuple[tuple[str, pa.DataType, str], ...] = (
 _EVENTS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("alert_id", pa.string(), "The alert, as in `alerts`."),
     ("number", pa.int64(), "Counts up: the order in which things happened."),
-    ("at", INSTANT, "When, by this machine's clock."),
+    ("happened", INSTANT, "When, by this machine's clock."),
     ("who", pa.string(), "A person, or `ocelog`."),
     ("what", pa.string(), "In a word or two: opened, assigned, comment, closed, ..."),
     ("detail", pa.string(), "More about it, such as a comment."),
 )
 COLUMNS = {"alerts": _ALERTS, "alert_events": _EVENTS}
 MEANINGS = {
-    "alerts": "The alerts, as `ocelog alerts` shows them: also what is over, and what nobody was told of.",
+    "alerts": "The alerts, as `ocelog alerts list --all` shows them: also what is over, and what nobody was told of.",
     "alert_events": "The timeline of each alert: what happened to it, when, and who did it.",
 }
 
@@ -118,7 +118,7 @@ def _event(number: int, each: TimelineEntry) -> dict[str, object]:
     return {
         "alert_id": each.alert_id,
         "number": number,
-        "at": each.at_us,
+        "happened": each.at_us,
         "who": each.who,
         "what": each.what,
         "detail": each.detail or None,
