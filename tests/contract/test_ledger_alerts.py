@@ -187,6 +187,8 @@ def test_a_source_that_is_removed_ends_its_alerts(ledger: Ledger) -> None:
 
 def test_a_rule_that_is_off_ends_its_alerts_of_records(ledger: Ledger) -> None:
     opened(ledger, alert_of(1, record_id="i-1"), alert_of(2), alert_of(3, record_id="i-1", rule_id="another"))
+    opened(ledger, alert_of(4, record_id="i-2", rule_id="over", status=AlertStatus.CLOSED, ended_us=1))
+    assert ledger.alerts.rules_of_records() == ["Wiz.Issue.Public", "another"]
     assert ledger.alerts.end_rules(["Wiz.Issue.Public", "gone"], "its rule was disabled") == 1
     assert [now(ledger, alert_of(n)).status for n in (1, 2, 3)] == ["RESOLVED", "OPEN", "OPEN"]
 
@@ -256,6 +258,25 @@ def test_counts_are_forgotten_once_nothing_can_meet_them(ledger: Ledger) -> None
 def suppression(name: str, **more: object) -> Suppression:
     values = {"rule": None, "owner": "ann", "reason": "known", "since_us": 1, "until_us": NOW_US + 1, "added_us": 1}
     return Suppression(id=name, **values | more)  # type: ignore[arg-type] # tests name fields
+
+
+def test_what_was_not_judged_is_counted_by_table_and_rule(ledger: Ledger) -> None:
+    with ledger._database.write() as tx:
+        for rule, first, count in (("b", 7, 2), ("a", 5, 3), ("b", 1, 4)):
+            passed = {"table_name": "wiz_issues", "rule_id": rule, "source_id": "acme", "first_row_id": "1"}
+            span = {"first_us": first, "last_us": first + 1, "rows": count, "reason": f"why {first}"}
+            tx.execute(insert(tables.unjudged).values(noted_us=1, **passed, **span))
+    counted = ledger.alerts.not_judged()
+    assert [(each.rule_id, each.rows, each.first_us, each.last_us, each.reason) for each in counted] == [
+        ("a", 3, 5, 6, "why 5"),
+        ("b", 6, 1, 8, "why 1"),
+    ]
+
+
+def test_all_alerts_and_entries_are_read_some_at_a_time(ledger: Ledger) -> None:
+    opened(ledger, *(alert_of(n, told=False) for n in range(1, 502)))
+    assert [len(page) for page in ledger.alerts.every()] == [500, 1]
+    assert [number for page in ledger.alerts.every_event() for number, _ in page] == list(range(1, 502))
 
 
 def test_a_suppression_lasts_until_its_end_or_until_it_is_ended(ledger: Ledger, clock: Clock) -> None:

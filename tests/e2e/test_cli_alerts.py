@@ -16,6 +16,7 @@ from ocelog.alert.notice import AlertStatus
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Severity
+from ocelog.times import to_us
 
 HOSTILE = "\x1b[2Jgone\u202e <script> @here"
 ONE, TWO = "1" * 32, "12" + "0" * 30
@@ -221,3 +222,21 @@ def test_status_says_which_alerts_are_open_and_what_was_not_judged(ocelog: Ocelo
     assert found["open_alerts"] == {"CRITICAL": 1, "HIGH": 1, "MEDIUM": 0, "LOW": 0, "INFO": 0}
     assert found["open_alerts_untold"] == 1
     assert [(each["rule"], each["rows"]) for each in found["not_judged"]] == [(None, 1), ("Wiz.Slow", 12)]
+
+
+def test_alerts_go_a_year_after_their_end_if_the_clock_can_be_trusted(ocelog: Ocelog, ledger: Ledger) -> None:
+    ago = {days: to_us(datetime.now(UTC) - timedelta(days=days)) for days in (366, 364)}
+    over = {"status": AlertStatus.RESOLVED}
+    opened(
+        ledger, *(alert_of(n, ended_us=us, **over) for n, us in enumerate(ago.values(), 1)), alert_of(3, opened_us=1)
+    )
+    listed = ("alerts", "list", "--all", "--json")
+    ocelog("upkeep")
+    assert len(ocelog(*listed).json) == 3, "no source says that the clock is right"
+    ocelog("upkeep", "--trust-clock", "--dry-run")
+    assert len(ocelog(*listed).json) == 3
+    ocelog("upkeep", "--trust-clock")
+    assert [each["id"] for each in ocelog(*listed).json] == [alert_of(2).id, alert_of(3).id]
+    ocelog.environment["OCELOG_ALERT_RETENTION"] = "30d"
+    ocelog("upkeep", "--trust-clock")
+    assert [each["id"] for each in ocelog(*listed).json] == [alert_of(3).id]

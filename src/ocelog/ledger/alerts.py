@@ -203,6 +203,13 @@ class AlertLedger:
         with self._database.read() as tx:
             return alert_changes.told_channels(tx, [alert_id]).get(alert_id, [])
 
+    def rules_of_records(self) -> list[str]:
+        """Return the ids of the rules of which alerts are open that live with a record."""
+        with self._database.read() as tx:
+            open_ = _a.status.not_in([each.value for each in ENDED])
+            found = select(_a.rule_id).where(open_, _a.record_id.is_not(None)).distinct().order_by(_a.rule_id)
+            return list(tx.execute(found).scalars())
+
     def end_rules(self, rule_ids: Collection[str], why: str) -> int:
         """Resolve the alerts of rules that live with a record: nothing else would any more. Return how many.
 
