@@ -28,7 +28,7 @@ from ocelog.secret import Secret
 from receivers import Answer, Receiver, breaks_off, drips, hangs_up, huge, receiver, says
 from receivers.notices import HOSTILE, notice
 
-SECRET = "s3cr3t-of-the-channel-0123456789"
+SECRET = "5ecre70fthechanne10123456789abcd"
 DIRECT = Reach(total_seconds=10, proxies=dict)
 
 
@@ -49,6 +49,8 @@ KINDS = (
         name="webhook",
         settings=lambda url: {"url": f"{url}/hook/{SECRET}", "signing_key": SECRET, "headers": {"X-Key": SECRET}},
     ),
+    Kind(name="pagerduty", settings=lambda url: {"url": url, "routing_key": SECRET}),
+    Kind(name="opsgenie", settings=lambda url: {"url": url, "api_key": SECRET}),
 )
 
 
@@ -223,7 +225,7 @@ def test_a_name_server_that_does_not_answer_holds_nothing_up(kind: Kind) -> None
         ended.wait(20)
         return ["127.0.0.1"]
 
-    with pytest.raises(ChannelUnavailableError, match="was not found within"):
+    with pytest.raises(ChannelUnavailableError, match="within 0"):
         kind.channel("https://hooks.example", replace(DIRECT, resolving=hangs, total_seconds=0.2)).send(notice())
     ended.set()
 
@@ -352,3 +354,82 @@ def test_a_context_that_is_too_large_is_left_out_and_says_so() -> None:
     with receiver() as far:
         webhook(far).send(notice(context={"x": "y" * 300_000}))
     assert "left out" in json.loads(far.asked[0].body)["alertContext"]["_error"]
+
+
+# PagerDuty and Opsgenie keep alerts themselves: all that is told of one has the same key.
+
+
+@pytest.mark.parametrize(
+    ("happened", "action"),
+    [
+        (Happened.OPENED, "trigger"),
+        (Happened.ESCALATED, "trigger"),
+        (Happened.REOPENED, "trigger"),
+        (Happened.ACKNOWLEDGED, "acknowledge"),
+        (Happened.RESOLVED, "resolve"),
+        (Happened.CLOSED, "resolve"),
+        (Happened.RESENT, "trigger"),
+    ],
+)
+def test_pagerduty_hears_what_becomes_of_an_alert(happened: Happened, action: str) -> None:
+    with receiver(says(202, b'{"status":"success"}')) as far:
+        KINDS[1].channel(far.url).send(notice(happened=happened))
+    (asked,) = far.asked
+    told = json.loads(asked.body)
+    assert (asked.method, asked.path) == ("POST", "/v2/enqueue")
+    assert (told["event_action"], told["dedup_key"], told["routing_key"]) == (action, "ocelog-3f2a", SECRET)
+    assert ("payload" in told) == (action == "trigger")
+    if action == "trigger":
+        assert told["payload"]["severity"] == "error"
+        assert told["payload"]["summary"].startswith("[HIGH]")
+        assert told["links"][0]["href"].startswith("https://app.wiz.io/")
+
+
+def test_pagerduty_wakes_nobody_up_for_what_is_no_longer_visible() -> None:
+    with receiver() as far:
+        assert KINDS[1].channel(far.url).send(notice(happened=Happened.NOT_VISIBLE)).status == "left out"
+    assert far.asked == []
+
+
+ALIAS = "/v2/alerts/ocelog-3f2a/{}?identifierType=alias"
+
+
+@pytest.mark.parametrize(
+    ("happened", "asked"),
+    [
+        (Happened.OPENED, [("POST", "/v2/alerts")]),
+        (Happened.ESCALATED, [("POST", "/v2/alerts"), ("PUT", ALIAS.format("priority"))]),
+        (Happened.ACKNOWLEDGED, [("POST", ALIAS.format("acknowledge"))]),
+        (Happened.RESOLVED, [("POST", ALIAS.format("close"))]),
+        (Happened.CLOSED, [("POST", ALIAS.format("close"))]),
+        (Happened.NOT_VISIBLE, [("POST", ALIAS.format("notes"))]),
+    ],
+)
+def test_opsgenie_hears_what_becomes_of_an_alert(happened: Happened, asked: list[tuple[str, str]]) -> None:
+    with receiver() as far:
+        KINDS[2].channel(far.url).send(notice(happened=happened, note="by Ann"))
+    assert [(each.method, each.path) for each in far.asked] == asked
+    told = json.loads(far.asked[0].body)
+    assert far.asked[0].headers["authorization"] == f"GenieKey {SECRET}"
+    if asked[0][1] == "/v2/alerts":
+        assert (told["alias"], told["priority"], len(told["message"]) <= 130) == ("ocelog-3f2a", "P2", True)
+    else:
+        assert "by Ann" in told["note"]
+
+
+@pytest.mark.parametrize("kind", KINDS[1:], ids=lambda kind: kind.name)
+def test_a_test_touches_no_alert(kind: Kind) -> None:
+    with receiver() as far:
+        kind.channel(far.url).send(notice(happened=Happened.TEST, key="test-1"))
+    (asked,) = far.asked
+    assert b"3f2a" not in asked.body
+    assert b"test-1" in asked.body
+    assert b"[TEST]" in asked.body
+
+
+@pytest.mark.parametrize("kind", KINDS[1:], ids=lambda kind: kind.name)
+def test_a_key_of_the_wrong_form_is_told_and_not_repeated(kind: Kind) -> None:
+    for wrong in ("short", f"{SECRET} {SECRET}", f"https://x/{SECRET}"):
+        with pytest.raises(ConfigError, match=r"such as|looks like") as caught:
+            kind.channel("https://x.example", DIRECT, **dict.fromkeys(set(kind.settings("")) - {"url"}, wrong))
+        assert wrong not in str(caught.value)

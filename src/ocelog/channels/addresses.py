@@ -84,7 +84,7 @@ def _resolved(host: str, port: int, within: float, resolving: Resolve) -> list[s
     try:
         answer = answers.get(timeout=within)
     except queue.Empty:
-        raise ChannelUnavailableError(f"The address of {host} was not found within {within:.0f} s.") from None
+        raise ChannelUnavailableError(f"The address of {host} was not found within {within:.2g} s.") from None
     if isinstance(answer, Exception):
         raise ChannelUnavailableError(f"{host} has no address that can be found: is the name right?") from answer
     return answer

@@ -90,6 +90,10 @@ class Values:
             raise ConfigError(f"The {name} of a {self.kind} channel {wrong}. Given was {hidden(text)}.")
         return text
 
+    def base_url(self, usual: str) -> str:
+        """Return where the API of a service is, without a slash at its end. Raises ConfigError."""
+        return self.url("url", example=usual).rstrip("/") if self.optional("url") else usual
+
     def headers(self, name: str) -> dict[str, str]:
         """Return headers of a person's own, checked. Raises ConfigError, which repeats no value."""
         found = self.given.get(name) or {}

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ocelog.alert.notice import Notice
+from ocelog.alert.notice import Happened, Notice
+from ocelog.channels.text import one_line
 from ocelog.times import from_us, rfc3339
 
 MOST_CONTEXT = 200 * 1024
@@ -44,6 +45,15 @@ def payload(notice: Notice) -> dict[str, Any]:
         "merged": notice.merged,
         "digest": [_brief(each) for each in notice.digest[:_MOST_DIGEST]],
     }
+
+
+def far_key(notice: Notice, longest: int) -> str:
+    """Return what names the alert at a far end that keeps alerts itself: the same for all that is told of one.
+
+    A digest and a test have one of their own.
+    """
+    own = notice.happened in {Happened.DIGEST, Happened.TEST}
+    return one_line(f"ocelog-{notice.key if own else notice.alert_id}")[:longest]
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:

@@ -8,6 +8,8 @@ from typing import Any
 from ocelog.channels.file import FILE
 from ocelog.channels.http_post import Reach
 from ocelog.channels.kind import ChannelKind, Values, check_names
+from ocelog.channels.opsgenie import OPSGENIE
+from ocelog.channels.pagerduty import PAGERDUTY
 from ocelog.channels.ports import Channel
 from ocelog.channels.stdout import STDOUT
 from ocelog.channels.webhook import WEBHOOK
@@ -15,7 +17,7 @@ from ocelog.errors import ConfigError
 from ocelog.secret import Secret, shown
 from ocelog.suggest import suggest
 
-CHANNELS: Mapping[str, ChannelKind] = {kind.name: kind for kind in (WEBHOOK, STDOUT, FILE)}
+CHANNELS: Mapping[str, ChannelKind] = {kind.name: kind for kind in (WEBHOOK, PAGERDUTY, OPSGENIE, FILE, STDOUT)}
 
 
 def find_kind(name: str) -> ChannelKind:
