@@ -44,11 +44,13 @@ def breaks_off(peer: socket.socket, _: Asked) -> None:
 
 
 def drips(ended: threading.Event) -> Answer:
-    """Return an answer whose headers never end: a letter now and then."""
+    """Return an answer whose headers go on for ten seconds: a letter now and then."""
 
     def answer(peer: socket.socket, _: Asked) -> None:
         peer.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-        while not ended.wait(0.02):
+        for _letter in range(500):
+            if ended.wait(0.02):
+                return
             peer.sendall(b"a")
 
     return answer

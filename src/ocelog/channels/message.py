@@ -32,7 +32,8 @@ class _Line:
             case _ if not self.link:
                 link = ""
             case Form.MARKDOWN:
-                link = f"<{self.link}>"
+                link = f"[{self.words.rstrip(': ')}]({self.link})"
+                return link if len(link) <= longest else ""
             case Form.HTML:
                 link = f'<a href="{html.escape(self.link)}">{html.escape(self.link)}</a>'
             case _:
@@ -174,7 +175,7 @@ def _facts(notice: Notice) -> str:
         "Matches": f"{notice.matches:,}",
         "Opened": rfc3339(from_us(notice.opened_us).replace(microsecond=0)),
     }
-    return " | ".join(f"{name}: {value}" for name, value in facts.items() if value)
+    return "; ".join(f"{name}: {value}" for name, value in facts.items() if value)
 
 
 def _entry(notice: Notice) -> str:

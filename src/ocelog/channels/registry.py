@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ocelog.channels.apprise.channel import APPRISE
 from ocelog.channels.file import FILE
 from ocelog.channels.http_post import Reach
 from ocelog.channels.kind import ChannelKind, Values, check_names
@@ -17,7 +18,9 @@ from ocelog.errors import ConfigError
 from ocelog.secret import Secret, shown
 from ocelog.suggest import suggest
 
-CHANNELS: Mapping[str, ChannelKind] = {kind.name: kind for kind in (WEBHOOK, PAGERDUTY, OPSGENIE, FILE, STDOUT)}
+CHANNELS: Mapping[str, ChannelKind] = {
+    kind.name: kind for kind in (WEBHOOK, APPRISE, PAGERDUTY, OPSGENIE, FILE, STDOUT)
+}
 
 
 def find_kind(name: str) -> ChannelKind:

@@ -26,7 +26,9 @@ _MARKS_IN_A_ROW = 3
 _LOOK_ALIKES = str.maketrans({"<": "\u2039", ">": "\u203a", "`": "\u02cb", "*": "\u2217", "~": "\u223c", "|": "\u2223"})
 _AT_START = re.compile(r"^(?=[#>+=_-]|\d{1,9}[.)])")
 """What makes a heading, a list, a quotation or a rule of a line that begins with it."""
-_PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~=$:])")
+_UNDERLINES = re.compile(r"(?<!\w)_|_(?!\w)|__")
+"""What hides itself and makes a word slanted; within a word an underscore is one."""
+_ESCAPES_SOMETHING = re.compile(r"\\(?=[!-/:-@\[-`{-~\u2000-\u2fff])")
 
 
 class Form(StrEnum):
@@ -37,7 +39,7 @@ class Form(StrEnum):
     CHAT = "chat"
     """By a service whose markup knows no escapes, or is not known: what would be markup becomes what looks like it."""
     MARKDOWN = "markdown"
-    """As CommonMark."""
+    """By a service whose markup is some kind of Markdown: as CHAT, since each kind has other escapes, but for links."""
     HTML = "html"
 
 
@@ -106,18 +108,13 @@ def _without_mentions(line: str) -> str:
 
 def _chat(line: str) -> str:
     parted = _AT_START.sub(_UNSEEN, re.sub(r"\](?=[(\[:])", f"]{_UNSEEN}", line))
-    return _without_mentions(parted.translate(_LOOK_ALIKES))
-
-
-def _markdown(line: str) -> str:
-    # An entity is no markup for those that know tags, and no tag for those that know markup.
-    escaped_ = _PUNCTUATION.sub(r"\\\1", _without_mentions(line))
-    return escaped_.replace("&", "&amp;").replace("\\<", "&lt;").replace("\\>", "&gt;")
+    alike = _UNDERLINES.sub(lambda found: "\u02cd" * len(found[0]), parted.translate(_LOOK_ALIKES))
+    return _without_mentions(_ESCAPES_SOMETHING.sub("\u2216", alike))
 
 
 _ESCAPES: dict[Form, Callable[[str], str]] = {
     Form.PLAIN: str,
     Form.CHAT: _chat,
-    Form.MARKDOWN: _markdown,
+    Form.MARKDOWN: _chat,
     Form.HTML: lambda line: html.escape(line, quote=True),
 }
