@@ -10,6 +10,7 @@ import typer
 
 import wizsim.cli
 from ocelog import errors
+from ocelog.app.metrics import METRICS
 from ocelog.app.tables import columns, meanings
 from ocelog.channels.kind import Setting
 from ocelog.channels.registry import CHANNELS
@@ -197,12 +198,27 @@ def _rule(rule: Rule | CorrelationRule) -> tuple[str, ...]:
     return (f"`{name}`", about.description, about.severity.capitalize(), told, "yes" if about.enabled else "")
 
 
+def metrics() -> Iterator[str]:
+    """Every metric with its labels."""
+    yield "# Metrics"
+    yield (
+        "`ocelog run --listen 9464` serves these at `/metrics` in the format of Prometheus. They show what "
+        "`ocelog status --json` and the SQL table `streams` show. A counter has `_total` behind its name. A value that "
+        "is not known is left out."
+    )
+    yield _rows(
+        ("metric", "type", "labels", "meaning"),
+        ((f"`{each.name}`", each.kind, ", ".join(each.labels), each.doc) for each in METRICS.values()),
+    )
+
+
 PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
     "commands.md": commands,
     "settings.md": settings,
     "tables.md": tables,
     "log-types.md": schemas,
     "rules-wiz.md": rules,
+    "metrics.md": metrics,
     "simulator.md": simulator,
     "channels.md": channels,
 }

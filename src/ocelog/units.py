@@ -89,6 +89,17 @@ def exact_size(count: int) -> str:
     return str(count)
 
 
+def host_and_port(text: str) -> tuple[str, int]:
+    """Read `9464`, which is of this machine alone, `0.0.0.0:9464`, `[::1]:9464` or `host:9464`. Raises ConfigError."""
+    found = re.fullmatch(r"(?:(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):)?([0-9]{1,5})", text.strip())
+    if found is None or int(found[3]) > 65535:
+        raise ConfigError(
+            f"invalid address {shown(text)} to listen on: write a port, or a host and a port, such as 9464, "
+            "0.0.0.0:9464 or [::1]:9464. A port alone is served to this machine only."
+        )
+    return found[1] or found[2] or "127.0.0.1", int(found[3])
+
+
 def between(least: timedelta, most: timedelta) -> "Callable[[str], timedelta]":
     """Return how a duration within bounds is read; it raises ConfigError."""
 

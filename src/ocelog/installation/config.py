@@ -14,7 +14,7 @@ from ocelog.errors import ConfigError
 from ocelog.files import read_regular
 from ocelog.secret import Secret
 from ocelog.suggest import suggest
-from ocelog.units import between, choice, exact_size, per_table, size, switch, whole, write_duration
+from ocelog.units import between, choice, exact_size, host_and_port, per_table, size, switch, whole, write_duration
 
 FILE_NAME = "config.yml"
 _PREFIX = "OCELOG_"
@@ -40,6 +40,13 @@ def _query_memory(text: str) -> int:
     return value
 
 
+def _listen(text: str) -> str:
+    if text.strip().lower() == "off":
+        return "off"
+    host_and_port(text)
+    return text.strip()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, read and checked; `SETTINGS` says what each means."""
@@ -57,6 +64,7 @@ class Settings:
     query_memory: int
     log_format: str
     log_level: str
+    listen: str
     debug: bool
 
 
@@ -132,6 +140,11 @@ SETTINGS: dict[str, SettingSpec] = {
     ),
     "log_level": SettingSpec(
         default="info", read=choice("debug", "info", "warning", "error"), doc="Minimum log level."
+    ),
+    "listen": SettingSpec(
+        default="off",
+        read=_listen,
+        doc="Where `ocelog run` serves `/metrics` and `/healthz`: a port (for this machine alone), HOST:PORT, or off.",
     ),
     "debug": SettingSpec(default=False, read=switch, doc="Show the traceback of an unexpected error."),
 }

@@ -1,0 +1,188 @@
+"""What is answered to which request: `/healthz` whether the service works, `/metrics` how everything is."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from ocelog.app.metrics import render
+from ocelog.app.overview import Overview, overview
+from ocelog.console.address import is_local_name
+from ocelog.console.server import Message
+from ocelog.errors import OcelogError
+from ocelog.installation.opening import Installation
+
+HANGS_AFTER = 60.0
+"""Seconds without a turn of the loops after which a service does not work."""
+_KEPT = 5.0
+"""Seconds for which one look at everything answers all requests."""
+_LOOK_WITHIN = 15.0
+"""Seconds that a look may take before a request is answered without it."""
+_ALLOWED = timedelta(hours=1)
+"""How old data may be, as `ocelog status` has it by default."""
+log = structlog.get_logger()
+_TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One answer to a request."""
+
+    status: int
+    body: bytes
+    content_type: str = _TEXT
+    more: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@dataclass(slots=True)
+class Looks:
+    """Looks at everything for whoever asks: one at a time, in a thread of its own, and not again for some seconds."""
+
+    look: Callable[[], Overview]
+    monotonic: Callable[[], float] = time.monotonic
+    _kept: tuple[float, Overview] | None = None
+    _pending: "asyncio.Future[Overview] | None" = None
+
+    async def take(self) -> Overview:
+        """Return a look that is at most seconds old. Raises TimeoutError, and what looking raises."""
+        if self._kept is not None and self.monotonic() < self._kept[0] + _KEPT:
+            return self._kept[1]
+        if self._pending is None or self._pending.done():
+            self._pending = asyncio.get_running_loop().create_future()
+            # Not of a pool, which waits for its threads in the end: this one may hang on a disk.
+            threading.Thread(
+                target=self._run, args=(asyncio.get_running_loop(), self._pending), name="look", daemon=True
+            ).start()
+        found = await asyncio.wait_for(asyncio.shield(self._pending), _LOOK_WITHIN)
+        self._kept = (self.monotonic(), found)
+        return found
+
+    def _run(self, loop: asyncio.AbstractEventLoop, pending: "asyncio.Future[Overview]") -> None:
+        try:
+            found, error = self.look(), None
+        except Exception as raised:  # noqa: BLE001 - whoever asked is told
+            found, error = None, raised
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle, pending, found, error)
+
+
+def _settle(pending: "asyncio.Future[Overview]", found: Overview | None, error: Exception | None) -> None:
+    if pending.cancelled():
+        return
+    if found is not None:
+        pending.set_result(found)
+    else:
+        pending.set_exception(error or RuntimeError("nothing was found"))
+        # Nobody may wait for it any more.
+        pending.exception()
+
+
+@dataclass(slots=True, kw_only=True)
+class Endpoints:
+    """An ASGI application over an open installation whose loops run in this process."""
+
+    looks: Looks
+    turned_at: Callable[[], float]
+    """When the loops took a turn last, in seconds of the monotonic clock."""
+    only_local: bool
+    """It listens to this machine alone: a page of somebody else that a browser here shows must not read it."""
+    monotonic: Callable[[], float] = time.monotonic
+    _routes: Mapping[str, Callable[[], Awaitable[Answer]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._routes = {"/healthz": self._healthz, "/metrics": self._metrics}
+
+    async def __call__(
+        self,
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],  # noqa: ARG002 - no request has a body that matters
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        try:
+            answer = await self._answer(scope)
+        except Exception:
+            # A bug must be told, and cost one answer.
+            log.exception("bug in Ocelog", path=scope["path"])
+            answer = Answer(status=500, body=b"A bug in Ocelog; its log says more.\n")
+        headers = [
+            (b"content-type", answer.content_type.encode()),
+            (b"content-length", str(len(answer.body)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+            *answer.more,
+        ]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+
+    async def _answer(self, scope: Message) -> Answer:
+        if self.only_local and not _is_local(scope):
+            return Answer(status=403, body=b"This address is for programs of this machine.\n")
+        route = self._routes.get(scope["path"])
+        if route is None:
+            return Answer(status=404, body=b"There are /healthz and /metrics.\n")
+        if scope["method"] not in {"GET", "HEAD"}:
+            return Answer(status=405, body=b"Only GET and HEAD.\n", more=((b"allow", b"GET, HEAD"),))
+        return await route()
+
+    async def _healthz(self) -> Answer:
+        """Say whether the service works: a state of a source, which a restart does not change, is told and no fault."""
+        idle = self.monotonic() - self.turned_at()
+        if idle > HANGS_AFTER:
+            return _json(503, {"status": "hangs", "seconds_without_a_turn": int(idle)})
+        try:
+            found = await self.looks.take()
+        except TimeoutError:
+            return _json(503, {"status": "the ledger or the disk does not answer"})
+        except OcelogError as error:
+            return _json(503, {"status": "failing", "error_code": error.code})
+        streams = [
+            {
+                "source": each.source,
+                "log_type": each.log_type,
+                "health": each.health.state.value,
+                "no_events_alarm": each.health.alarm.value,
+                "needs_attention": each.needs_attention,
+                "lag_seconds": None if each.lag is None else int(each.lag.total_seconds()),
+            }
+            for each in found.streams
+        ]
+        return _json(200, {"status": "ok", "well": found.well, "streams": streams})
+
+    async def _metrics(self) -> Answer:
+        try:
+            body, content_type = render(await self.looks.take())
+        except TimeoutError:
+            return Answer(status=503, body=b"The ledger or the disk does not answer.\n")
+        except OcelogError as error:
+            return Answer(status=503, body=f"{error.code}\n".encode())
+        return Answer(status=200, body=body, content_type=content_type)
+
+
+def endpoints(installation: Installation, *, turned_at: Callable[[], float], only_local: bool) -> Endpoints:
+    """Return what answers requests about `installation`, whose loops last took a turn at `turned_at`."""
+
+    def look() -> Overview:
+        return overview(installation, allowed=_ALLOWED, now=datetime.now(UTC))
+
+    return Endpoints(looks=Looks(look), turned_at=turned_at, only_local=only_local)
+
+
+def _json(status: int, value: Any) -> Answer:
+    return Answer(status=status, body=json.dumps(value, ensure_ascii=False).encode() + b"\n", content_type=_JSON)
+
+
+def _is_local(scope: Message) -> bool:
+    """Whether the request names this machine as its host, as nobody does who was led here by a name of his own."""
+    named = [value for name, value in scope["headers"] if name == b"host"]
+    host = named[0].decode("latin-1") if len(named) == 1 else ""
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return is_local_name(name)

@@ -1,0 +1,73 @@
+"""`ocelog run --listen`: what it serves is what status and SQL show."""
+
+import json
+import signal
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from commands import Ocelog, Process, simulator
+
+
+def address(process: Process) -> str:
+    """Read the log until the service says where it listens."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        entry = json.loads(line)
+        if entry["event"] == "listening":
+            return f"http://{entry['address']}"
+    raise AssertionError("it never listened")
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - our own address
+        return bytes(answer.read())
+
+
+def test_metrics_healthz_status_and_sql_show_the_same(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    with simulator("--audit", "30", "--issues", "20", "--findings", "0") as tenant:
+        # Nothing is asked after the first poll, so that nothing changes while it is looked at.
+        ocelog.add(tenant, "prod", "--poll", "1d")
+        ocelog("pull")
+        process = ocelog.start("run", "--listen", "0")
+        try:
+            site = address(process)
+            healthz = json.loads(get(f"{site}/healthz"))
+            pages = {each.name: each for each in text_string_to_metric_families(get(f"{site}/metrics").decode())}
+            status = ocelog("status", "--json").json["streams"]
+            rows = ocelog("query", "SELECT log_type, health, no_events_alarm, events FROM streams").lines
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=30)
+        assert process.returncode == 0
+    assert healthz["status"] == "ok"
+
+    def told(name: str, log_type: str) -> list[Any]:
+        return [each for each in pages[name].samples if each.labels["log_type"] == log_type]
+
+    for stream in status:
+        log_type = stream["log_type"]
+        (there,) = [each for each in healthz["streams"] if each["log_type"] == log_type]
+        (row,) = [each for each in rows if each["log_type"] == log_type]
+        assert there["health"] == row["health"] == stream["health"]
+        assert there["no_events_alarm"] == row["no_events_alarm"] == stream["no_events_alarm"]
+        states = [each.labels["state"] for each in told("ocelog_stream_health", log_type) if each.value]
+        alarms = [each.labels["state"] for each in told("ocelog_stream_no_events_alarm", log_type) if each.value]
+        assert (states, alarms) == ([stream["health"]], [stream["no_events_alarm"]])
+        (events,) = told("ocelog_stream_events", log_type)
+        assert events.value == row["events"] == stream["events"]
+    assert {stream["health"] for stream in status} <= {"healthy", "silent", "catching up"}
+
+
+def test_an_address_that_cannot_be_served_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    assert "such as 9464" in ocelog("run", "--listen", "nine", code=2).err
+    assert "--listen" in ocelog("run", "--listen", "203.0.113.1:9464", code=2).err
+    (ocelog.home / "config.yml").write_text("listen: 70000\n")
+    assert "such as 9464" in ocelog("status", code=2).err

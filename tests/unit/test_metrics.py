@@ -1,0 +1,122 @@
+"""Metrics say what status says, under names and labels that are documented."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ocelog.app.metrics import METRICS, Sample, render, samples
+from ocelog.app.sources import row_of
+from ocelog.app.status import stream_statuses
+from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn
+from ocelog.ledger.ledger import Ledger
+from ocelog.model import LoopFault, LoopMark, Marks, Origin, Slice, SliceState
+from ocelog.pull.ports import Coverage
+from ocelog.sources.wiz.settings import from_mapping
+from ocelog.times import to_us
+
+NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+NAME = 'p"r\\o\nd'
+ISSUES = "Wiz.Issues"
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Iterator[Any]:
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", durable=False, now=lambda: NOW)
+    settings = from_mapping({"token_url": "cognito", "client_id": "x", "log_types": ["issues"]})
+    row = replace(row_of("prod", settings, {}), name=NAME)
+    ledger.sources.add(row)
+    live = Slice(
+        source_id=row.id,
+        log_type=ISSUES,
+        origin=Origin.LIVE,
+        by="statusChangedAt",
+        since=NOW - 2 * HOUR,
+        until=NOW - HOUR,
+        state=SliceState.PARKED,
+    )
+    before = Marks(source_id=row.id, log_type=ISSUES)
+    ledger.pulling.plan(before, replace(before, edge=NOW - HOUR, offset=timedelta(0)), [live])
+    ledger.pulling.trouble(row.id, ISSUES, kind="AccessRefusedError", code="scope_missing", text="no", at_us=to_us(NOW))
+    ledger.sweeps.measured(
+        row.id,
+        ISSUES,
+        [Coverage(status="OPEN", at_source=7, at_least=False, in_lake=5, since_us=0, measured_us=to_us(NOW))],
+    )
+    stream = StreamName(source=NAME, source_id=row.id, log_type=ISSUES)
+    error = OpenError(stream=stream, type=ErrorType.PERMISSIONS, opened=NOW, told=NOW)
+    ledger.health.raise_(ErrorNotice(turn=Turn.OPENED, error=error, title="", text=""))
+    yield SimpleNamespace(
+        streams=stream_statuses(ledger, NOW),
+        system_errors=ledger.health.open_errors(),
+        loop_faults=[LoopFault(loop="coverage", during="turn", code=None, reason="x", since=NOW)],
+        loops=[LoopMark(loop="publish", table="wiz_issues", sequence=1, parts=2, rows=3, oldest_us=0)],
+        well=False,
+        disk_free=17,
+    )
+    ledger.close()
+
+
+def value(found: Any, name: str, *labels: str) -> float | None:
+    return next((each.value for each in samples(found) if (each.name, each.labels) == (name, labels)), None)
+
+
+def test_every_value_has_a_name_and_labels_that_are_listed(found: Any) -> None:
+    told = list(samples(found))
+    assert {each.name for each in told} <= METRICS.keys()
+    assert [each for each in told if len(each.labels) != len(METRICS[each.name].labels)] == []
+    keys = [(each.name, each.labels) for each in told]
+    assert len(keys) == len(set(keys)), "Prometheus refuses a page that says something twice"
+
+
+def test_values_are_those_of_the_status(found: Any) -> None:
+    (stream,) = found.streams
+    names = (NAME, ISSUES)
+    assert value(found, "ocelog_stream_health", *names, "forbidden") == 1
+    assert value(found, "ocelog_stream_health", *names, "healthy") == 0
+    assert value(found, "ocelog_stream_no_events_alarm", *names, "INSUFFICIENT_DATA") == 1
+    assert value(found, "ocelog_stream_error", *names, "scope_missing") == 1
+    assert value(found, "ocelog_stream_time_ranges", *names, "parked") == len(stream.parked) == 1
+    assert value(found, "ocelog_stream_records_at_source", *names, "OPEN") == 7
+    assert value(found, "ocelog_stream_records_in_lake", *names, "OPEN") == 5
+    assert value(found, "ocelog_stream_lag_seconds", *names) == stream.lag.total_seconds()
+    assert value(found, "ocelog_stream_last_received_timestamp_seconds", *names) is None, "it is not known"
+    assert value(found, "ocelog_system_errors_open", "SOURCE_PERMISSIONS_CHECKS") == 1
+    assert value(found, "ocelog_well") == 0
+    assert value(found, "ocelog_loop_failing", "coverage") == 1
+    assert value(found, "ocelog_loop_rows_behind", "publish", "wiz_issues") == 3
+
+
+def test_prometheus_reads_the_page_whatever_a_source_is_called(found: Any) -> None:
+    body, content_type = render(found)
+    assert content_type.startswith("text/plain")
+    families = {each.name: each for each in text_string_to_metric_families(body.decode())}
+    assert families.keys() == METRICS.keys()
+    assert {each.name: each.documentation for each in families.values()} == {
+        name: spec.doc for name, spec in METRICS.items()
+    }
+    read = [
+        Sample(
+            name=family,
+            labels=tuple(found_.labels[label] for label in METRICS[family].labels),
+            value=found_.value,
+        )
+        for family, each in families.items()
+        for found_ in each.samples
+    ]
+    assert sorted(read, key=repr) == sorted(
+        (replace(each, value=float(each.value)) for each in samples(found)), key=repr
+    )
+
+
+def test_every_metric_is_documented_and_every_documented_one_is_there() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
+    listed = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \| (.+?) \|$", page, re.MULTILINE)
+    assert listed == [(each.name, each.kind, ", ".join(each.labels), each.doc) for each in METRICS.values()]
