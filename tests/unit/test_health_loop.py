@@ -94,10 +94,10 @@ class TimedLedger:
         return list(self.told.notices)
 
     def passes(self, length: timedelta) -> list[str]:
-        """Poll and look every five minutes, as nothing happens."""
+        """Poll and look every hour, as nothing happens."""
         end, told = self.now + length, list[str]()
         while self.now < end:
-            self.now += 30 * MINUTE
+            self.now += HOUR
             self.poll()
             told += self.look()
         return told
@@ -194,6 +194,17 @@ def test_what_fails_for_an_hour_is_broken(timed: TimedLedger, kind: str, told: s
     assert timed.look() == []
     timed.now += MINUTE
     assert timed.look() == [f"opened {told}"]
+
+
+def test_news_that_is_parked_is_told_and_hides_no_silence(timed: TimedLedger) -> None:
+    timed.poll(event=True)
+    timed.look()
+    timed.now += 5 * MINUTE
+    timed.poll(state=SliceState.PARKED)
+    assert timed.look() == ["opened SOURCE_SCANNING_ERRORS"]
+    assert timed.status.health.state is State.BROKEN
+    assert timed.passes(25 * HOUR) == ["opened SOURCE_NO_DATA"]
+    assert timed.status.health.state is State.SILENT
 
 
 def test_a_paused_or_removed_source_is_told_of_no_more(timed: TimedLedger) -> None:
