@@ -202,9 +202,9 @@ def test_news_that_is_parked_is_told_and_hides_no_silence(timed: TimedLedger) ->
     timed.now += 5 * MINUTE
     timed.poll(state=SliceState.PARKED)
     assert timed.look() == ["opened SOURCE_SCANNING_ERRORS"]
-    assert timed.status.health.state is State.BROKEN
+    assert [timed.status.health.state] == [State.BROKEN]
     assert timed.passes(25 * HOUR) == ["opened SOURCE_NO_DATA"]
-    assert timed.status.health.state is State.SILENT
+    assert [timed.status.health.state] == [State.SILENT]
 
 
 def test_a_paused_or_removed_source_is_told_of_no_more(timed: TimedLedger) -> None:
