@@ -1,4 +1,4 @@
-"""Type the commands of the tutorial, and write what they print into docs/tutorial.md, if its shape has changed.
+"""Type the commands of the tutorials, and write what they print into their pages, if its shape has changed.
 
 python scripts/tutorial.py [--all]     --all: whatever its shape, unless the page leaves lines out
 """
@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from documents import DOCS, differing, shell, steps  # noqa: E402 - the tests' folder must be found first
 
-PAGE = DOCS / "tutorial.md"
+PAGES = (DOCS / "tutorial.md", DOCS / "writing-a-rule.md")
 
 
 def free_port() -> str:
@@ -25,9 +25,16 @@ def free_port() -> str:
 
 def main() -> int:
     """Write what each command prints below it."""
-    rest, written = PAGE.read_text(), ""
+    for page in PAGES:
+        write(page)
+    return 0
+
+
+def write(page: Path) -> None:
+    """Write what each command of a page prints below it."""
+    rest, written = page.read_text(), ""
     with tempfile.TemporaryDirectory() as folder, shell(Path(folder), {"8765": free_port()}) as typed:
-        for step in steps(PAGE):
+        for step in steps(page):
             line = f"$ {step.command}" + (f"    # exit code {step.code}\n" if step.code else "\n")
             before, found, rest = rest.partition(line + (f"{step.shown}\n" if step.shown else ""))
             if not found:
@@ -39,8 +46,7 @@ def main() -> int:
             elif step.shown.startswith("...\n"):
                 printed = "...\n" + printed.partition("\n\n")[2]  # bars, which differ from run to run
             written += before + line + (f"{printed}\n" if printed else "")
-    PAGE.write_text(written + rest)
-    return 0
+    page.write_text(written + rest)
 
 
 if __name__ == "__main__":

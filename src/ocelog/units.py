@@ -170,6 +170,11 @@ def write_instant(value: datetime | None) -> str | None:
     return None if value is None else rfc3339(value.replace(microsecond=0))
 
 
+def counted(count: int, noun: str) -> str:
+    """Write how many of a thing there are: `1 rule`, `1,200 rules`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def write_list(words: "Iterable[str]", last: str = "and") -> str:
     """Write words as a sentence lists them: `a`, `a and b`, `a, b and c`."""
     *before, end = [*words] or [""]

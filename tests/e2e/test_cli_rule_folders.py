@@ -45,7 +45,7 @@ def test_the_built_in_rules_are_there_and_on(ocelog: Ocelog) -> None:
 
 def test_a_checkout_is_registered_listed_and_forgotten_and_its_files_stay(ocelog: Ocelog) -> None:
     said = ocelog("rules", "add", str(CHECKOUT), "--name", "doors", "--network")
-    assert "Registered 'doors': 4 of 10 rules are on." in said.out
+    assert "Registered 'doors': 4 of 10 rules on." in said.out
     assert "5 more are about log types that no source here has." in said.out
     assert "registered already" in ocelog("rules", "add", str(CHECKOUT), "--name", "again", code=2).err
     (found,) = ocelog("rules", "list", "doors", "--json").json
@@ -136,7 +136,7 @@ def test_what_does_not_exist_is_named_with_its_line_and_the_nearest(tmp_path: Pa
     assert (problem["rule"], problem["file"], problem["line"]) == ("Mine.One", "one.yml", 7)
     (folder / "one.yml").write_text(MINE.format(name="One", field="action").replace("Audit", "Audit, AWS.CloudTrail"))
     good = ocelog("rules", "check", str(folder))
-    assert "1 rules checked: no problem." in good.out
+    assert "1 rule checked: no problem." in good.out
     assert "No such source here: AWS.CloudTrail (1)" in good.err
     assert not ocelog.home.exists()
 

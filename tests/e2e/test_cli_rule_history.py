@@ -68,7 +68,7 @@ def test_a_rule_is_tried_on_every_event_and_grouped_as_alerts_are(ocelog: Ocelog
     shown = ocelog("rules", "try", file, "--since", "30d").out
     assert f"{tried['matches']:,} of {tried['events']:,} events of Wiz.Audit" in shown
     assert re.search(r"^20\d\d-\d\d-\d\d +\d+  ━+$", shown, re.MULTILINE)
-    assert "People would have been told of 1 alerts." in shown
+    assert "People would have been told of 1 alert." in shown
     assert "µs per event" in shown
 
 

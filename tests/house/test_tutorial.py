@@ -1,16 +1,19 @@
-"""The tutorial works line by line, and shows what its commands print."""
+"""The tutorials work line by line, and show what their commands print."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from documents import DOCS, differing, shell, steps
-from tutorial import PAGE, free_port
+from tutorial import PAGES, free_port
 
 
-def test_each_command_of_the_tutorial_prints_what_the_page_shows() -> None:
-    # The tutorial keeps to the rate that every tenant allows; here nobody waits for that.
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_each_command_of_a_tutorial_prints_what_the_page_shows(page: Path) -> None:
+    # A tutorial keeps to the rate that every tenant allows; here nobody waits for that.
     quick = {"8765": free_port(), "--client-secret-file": "--rate 50 --client-secret-file"}
-    found = steps(PAGE)
+    found = steps(page)
     assert len(found) > 10
     # A path that is as short as the page's: lines wrap at the same words.
     with TemporaryDirectory() as folder, shell(Path(folder), quick) as typed:
@@ -35,9 +38,11 @@ def test_what_another_run_would_change_is_no_difference_and_all_else_is() -> Non
     assert differing("", "one") == "one"
 
 
-def test_every_command_of_the_tutorial_is_in_a_block_that_is_run() -> None:
-    text = PAGE.read_text()
+def test_every_command_of_a_tutorial_is_in_a_block_that_is_run() -> None:
     installing = "git clone https://github.com/ocelog/ocelog\ncd ocelog\nmake setup\nsource .venv/bin/activate\n"
-    assert text.count("```") == 2 * (1 + text.count("```console\n"))
-    assert f"```sh\n{installing}```" in text
-    assert PAGE.is_relative_to(DOCS)
+    for page in PAGES:
+        text = page.read_text()
+        others = text.count(f"```sh\n{installing}```")
+        assert text.count("```") == 2 * (others + text.count("```console\n"))
+        assert page.is_relative_to(DOCS)
+    assert f"```sh\n{installing}```" in PAGES[0].read_text()

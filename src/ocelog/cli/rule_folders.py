@@ -14,7 +14,7 @@ from ocelog.detect.rule import CorrelationRule, Query, Rule
 from ocelog.errors import HomeError
 from ocelog.installation.opening import opened
 from ocelog.times import from_us
-from ocelog.units import write_instant
+from ocelog.units import counted, write_instant
 
 __all__ = ["add", "disable", "enable", "list_", "names_here", "near", "remove", "show_", "unjudged"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -51,7 +51,7 @@ def add(
     for problem in found.problems:
         show.remark(show.harmless(problem))
     on = sum(rule.status == "on" for rule in found.rules)
-    show.paragraph(f"Registered {found.folder.name!r}: {on:,} of {len(found.rules):,} rules are on.")
+    show.paragraph(f"Registered {found.folder.name!r}: {on:,} of {counted(len(found.rules), 'rule')} on.")
     absent = sum(rule.status == "no source" for rule in found.rules)
     if absent:
         show.paragraph(f"{absent:,} more are about log types that no source here has.")
@@ -90,7 +90,7 @@ def _show_folder(found: ListedFolder) -> None:
     options = [word for word, given in (("--network", folder.network), ("--unsafe", folder.unprotected)) if given]
     where = "built in" if folder.is_built_in else folder.path
     on = sum(rule.status == "on" for rule in found.rules)
-    show.paragraph(f"{' '.join([folder.name, *options])} ({where}): {on:,} of {len(found.rules):,} rules are on.")
+    show.paragraph(f"{' '.join([folder.name, *options])} ({where}): {on:,} of {counted(len(found.rules), 'rule')} on.")
     if found.rules:
         columns = ("rule", "status", "severity", "looks_at", "kind", "why")
         lines = [_line(rule) for rule in found.rules]
@@ -244,7 +244,7 @@ def unjudged(
         show.paragraph("No event was left unjudged.")
     show.table_or_json(rows, json=json)
     if dismissed and not json:
-        show.paragraph(f"Forgot {dismissed:,} events: they stay unjudged.")
+        show.paragraph(f"Forgot {counted(dismissed, 'event')}: they stay unjudged.")
 
 
 def names_here(path: Path) -> tuple[Collection[str], Collection[str] | None]:

@@ -12,7 +12,7 @@ from ocelog.cli.progress import count_progress
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 from ocelog.times import from_us, rfc3339
-from ocelog.units import instant
+from ocelog.units import counted, instant
 
 _WIDE = 40
 """Columns of the longest bar."""
@@ -51,7 +51,9 @@ def _show(tried: Tried) -> None:
     if not tried.events:
         show.paragraph(f"{tried.rule}: there is no event of {types} since {since}.")
         return
-    show.paragraph(f"{tried.rule}: {tried.matches:,} of {tried.events:,} events of {types} since {since} match.")
+    show.paragraph(
+        f"{tried.rule}: {tried.matches:,} of {counted(tried.events, 'event')} of {types} since {since} match."
+    )
     most = max(matches for _, matches in tried.by_day.values())
     digits = len(f"{most:,}")
     for day, (_, matches) in sorted(tried.by_day.items()):
@@ -65,7 +67,7 @@ def _show(tried: Tried) -> None:
             show.paragraph(f"{rfc3339(sample.at)} {sample.severity.lower()}: {sample.title}")
     for problem, kept in (("The rule failed", tried.errors), ("The rule was not asked", tried.unjudged)):
         for why, count in kept.items():
-            show.remark(show.harmless(f"{problem} on {count:,} events: {why}"))
+            show.remark(show.harmless(f"{problem} on {counted(count, 'event')}: {why}"))
     if (cost := tried.us_per_event) is not None:
         show.paragraph("")
         show.paragraph(f"Cost: {cost:,.1f} µs per event, {tried.judging_seconds:,.1f} s in all.")
@@ -80,7 +82,7 @@ def _show_alerts(tried: Tried) -> None:
     silent = tried.alerts - tried.told
     below = f"; {silent:,} more would have stayed below the threshold" if silent else ""
     show.paragraph("")
-    show.paragraph(f"People would have been told of {tried.told:,} alerts{below}.")
+    show.paragraph(f"People would have been told of {counted(tried.told, 'alert')}{below}.")
     if not tried.told:
         return
     rows = [

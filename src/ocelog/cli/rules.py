@@ -11,7 +11,7 @@ from ocelog.app.log_types import log_types
 from ocelog.app.rules import Checked, Report
 from ocelog.cli import completion, rule_folders, rule_history, show
 from ocelog.cli.progress import count_progress
-from ocelog.units import write_list
+from ocelog.units import counted, write_list
 
 app = typer.Typer(help="Register, list, check and test detection rules.", no_args_is_help=True, rich_markup_mode=None)
 app.command("add")(rule_folders.add)
@@ -33,7 +33,7 @@ def run_tests(path: Where = Path(), *, json: Json = False) -> None:
     Global helpers and data models are found from the checkout that the path lies in. The rules run in a process of
     their own that can read only their checkout, and can neither write nor use the network. Files are never changed.
     """
-    with count_progress("tests", quiet=json) as told:
+    with count_progress("rules and tests", quiet=json) as told:
         report = rules.run_tests(path, told=told)
     if json:
         show.as_json(report.as_json())
@@ -49,8 +49,8 @@ def _show_tests(report: Report) -> None:
     for left in report.not_run:
         show.remark(f"{left.rule}: not run: {left.why}")
     show.paragraph(
-        f"{report.passed:,} of {report.tests:,} tests of {report.rules:,} rules passed"
-        + (f"; {len(report.failed):,} failures." if report.failed else ".")
+        f"{report.passed:,} of {counted(report.tests, 'test')} of {counted(report.rules, 'rule')} passed"
+        + (f"; {counted(len(report.failed), 'failure')}." if report.failed else ".")
     )
 
 
@@ -109,4 +109,6 @@ def _show_checked(checked: Checked) -> None:
         several = {name: len(about) for name, about in checked.elsewhere.items()}
         show.remark("No such source here: " + write_list([f"{name} ({count:,})" for name, count in several.items()]))
     found = len(checked.wrong) + len(checked.unreadable)
-    show.paragraph(f"{checked.rules:,} rules checked: " + (f"{found:,} problems." if found else "no problem."))
+    show.paragraph(
+        f"{counted(checked.rules, 'rule')} checked: " + (f"{counted(found, 'problem')}." if found else "no problem.")
+    )
