@@ -15,6 +15,7 @@ from ocelog.app.loop import Work
 from ocelog.app.loop_faults import WORK
 from ocelog.channels.ports import Channel
 from ocelog.errors import ChannelRefusedError, LedgerUnavailableError, LostFenceError, OcelogError, TransientError
+from ocelog.installation.opening import Installation
 from ocelog.ledger.delivery import DeliveryLedger, Waiting
 from ocelog.ledger.pulling import holder_of
 from ocelog.model import Claim
@@ -50,6 +51,7 @@ class DeliverLoop:
 
     work: Work
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000
+    opened: Callable[[Installation, ChannelRow], Channel] = open_channel
     _tend_at: float = float("-inf")
     _routes_since_us: int | None = None
     _held: dict[str, _Held] = field(default_factory=dict)
@@ -113,7 +115,7 @@ class DeliverLoop:
                     self._hold(waiting, min(seconds, _LOOK_AGAIN))
                     return
                 key = f"{installation.ledger.id}-{handed.number}"
-                outcome = attempt(lambda row: open_channel(installation, row), handed, key, self.now_us())
+                outcome = attempt(partial(self.opened, installation), handed, key, self.now_us())
                 self._note(claim, handed, outcome)
         except LostFenceError as error:
             log.warning("channel lost", channel=waiting.channel.name, reason=str(error))
