@@ -185,6 +185,30 @@ def test_what_fails_waits_longer_each_time_and_is_given_up_after_ten_tries_withi
     assert desk.waiting() == [(error.id, "boss", "opened")]
 
 
+def test_what_waits_to_be_tried_again_holds_back_what_came_after_it(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    desk.tell("a", Happened.OPENED, "ops")
+    claim = desk.take()
+    desk.delivery.settle(claim, desk.hand(claim), LATER)
+    desk.tell("a", Happened.ESCALATED, "ops")
+    assert desk.delivery.hand(claim) == Wait(until_us=None)
+    clock.now += MINUTE
+    assert desk.happened(claim) == [("a", Happened.OPENED, 2)]
+
+
+def test_no_number_of_a_message_comes_again_after_a_restore(desk: Desk, ledger: Ledger) -> None:
+    desk.ledger.channels.add(channel())
+    desk.tell("a", Happened.OPENED, "ops")
+    claim = desk.take()
+    handed = desk.hand(claim)
+    desk.delivery.settle(claim, handed, Delivered())
+    ledger.outrun(1_000)
+    desk.tell("b", Happened.OPENED, "ops")
+    with pytest.raises(LostFenceError):
+        desk.delivery.hand(claim)
+    assert desk.hand(desk.take()).number > handed.number + 999
+
+
 def test_one_system_error_tells_of_a_channel_however_much_is_given_up_and_is_over_once_it_works(desk: Desk) -> None:
     desk.ledger.channels.add(channel())
     desk.ledger.channels.add(channel("boss"))

@@ -7,7 +7,7 @@ import pytest
 
 from simulation.delivering import Simulation, blank
 
-SEEDS = int(os.environ.get("OCELOG_SEEDS", "40"))
+SEEDS = int(os.environ.get("OCELOG_SEEDS", "20"))
 FIRST = int(os.environ.get("OCELOG_FIRST_SEED", "0"))
 SHARES = 4
 

@@ -1,0 +1,148 @@
+"""What one attempt comes to, whatever a channel does."""
+
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from ocelog.alert.alert import Alert
+from ocelog.alert.delivering import (
+    Delivered,
+    Entry,
+    Handed,
+    Outcome,
+    Postponed,
+    Refused,
+    allowance,
+    notice_of,
+    rest,
+    try_again,
+)
+from ocelog.alert.notice import AlertStatus, Happened, Notice
+from ocelog.alert.routing import ChannelRow
+from ocelog.app.delivering import attempt
+from ocelog.channels.ports import Receipt
+from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError, HomeError, LedgerUnavailableError
+from ocelog.model import Severity
+
+SECRET = "hunter2-hunter2"
+HOUR_US = 3_600_000_000
+
+
+class Far:
+    """A channel that does one thing. Fits Channel."""
+
+    address = "far"
+
+    def __init__(self, does: Exception | Receipt) -> None:
+        self.does = does
+
+    def send(self, notice: Notice) -> Receipt:
+        assert notice.key == "key"
+        if isinstance(self.does, Exception):
+            raise self.does
+        return self.does
+
+
+def handed(*happened: Happened, status: AlertStatus = AlertStatus.OPEN, **more: object) -> Handed:
+    alert = Alert(
+        id="a",
+        severity=Severity.HIGH,
+        title="t",
+        rule_id="r",
+        opened_us=1,
+        updated_us=1,
+        status=status,
+        **more,  # type: ignore[arg-type] # as the test gives it
+    )
+    entries = [Entry(id=at, alert_id="a", happened=each, created_us=1) for at, each in enumerate(happened, 1)]
+    channel = ChannelRow(id="c", name="c", kind="file", added_us=1)
+    return Handed(number=len(happened), channel=channel, entries={"a": entries}, alerts={"a": alert})
+
+
+@pytest.mark.parametrize(
+    ("does", "outcome"),
+    [
+        (Receipt(status="200", text="ok"), Delivered(answer="200 ok")),
+        (
+            ChannelUnavailableError("503", retry_after=timedelta(seconds=9)),
+            Postponed(answer="503", code="channel_unavailable", retry_after=timedelta(seconds=9)),
+        ),
+        (ChannelRefusedError("401"), Refused(answer="401", code="channel_refused")),
+        # A person mends it, and then it goes on: nothing is given up at once.
+        (ConfigError("no CA file"), Postponed(answer="no CA file", code="config_invalid")),
+        (HomeError("no key"), Postponed(answer="no key", code="home_unfit")),
+        (ValueError(SECRET), Postponed(answer="a bug in Ocelog: ValueError", code="unexpected")),
+    ],
+)
+def test_an_attempt_ends_in_one_of_three_ways_and_tells_no_secret(does: Exception | Receipt, outcome: Outcome) -> None:
+    with capture_logs() as logs:
+        assert attempt(lambda _: Far(does), handed(Happened.OPENED), "key", 1) == outcome
+    assert SECRET not in repr(logs)
+
+
+def test_a_ledger_that_does_not_answer_says_nothing_about_the_channel() -> None:
+    with pytest.raises(LedgerUnavailableError):
+        attempt(lambda _: Far(LedgerUnavailableError("busy")), handed(Happened.OPENED), "key", 1)
+
+
+OPEN, E, R, V, C, A, N = (
+    Happened.OPENED,
+    Happened.ESCALATED,
+    Happened.REOPENED,
+    Happened.RESOLVED,
+    Happened.CLOSED,
+    Happened.ACKNOWLEDGED,
+    Happened.NOT_VISIBLE,
+)
+
+
+@pytest.mark.parametrize(
+    ("happened", "status", "visible", "told"),
+    [
+        ((OPEN,), AlertStatus.OPEN, True, OPEN),
+        ((OPEN, E), AlertStatus.OPEN, True, OPEN),
+        ((OPEN, V), AlertStatus.RESOLVED, True, V),
+        ((OPEN, C), AlertStatus.CLOSED, True, C),
+        ((OPEN, V, R), AlertStatus.OPEN, True, OPEN),
+        ((V, R), AlertStatus.OPEN, True, R),
+        ((E, A), AlertStatus.TRIAGED, True, E),
+        ((A,), AlertStatus.TRIAGED, True, A),
+        ((N,), AlertStatus.OPEN, False, N),
+        ((Happened.RESENT,), AlertStatus.OPEN, True, Happened.RESENT),
+        ((Happened.RESENT,), AlertStatus.RESOLVED, True, V),
+        # Written before it was over, or before it was open again: what is true now is told.
+        ((E,), AlertStatus.RESOLVED, True, V),
+        ((V,), AlertStatus.OPEN, True, R),
+    ],
+)
+def test_what_waited_is_told_as_it_is_now(
+    happened: tuple[Happened, ...], status: AlertStatus, visible: bool, told: Happened
+) -> None:
+    notice = notice_of(handed(*happened, status=status, visible=visible), "key", 1)
+    assert (notice.happened, notice.status, notice.merged) == (told, status, len(happened))
+
+
+@pytest.mark.parametrize("per_hour", [1, 2, 3, 7, 60])
+def test_no_hour_has_more_messages_than_allowed_and_nothing_waits_for_more_than_one(per_hour: int) -> None:
+    sent, now = list[int](), 10 * HOUR_US
+    for _ in range(5 * per_hour):
+        allowed = allowance(sent, per_hour, now)
+        assert allowed.from_us - now <= HOUR_US
+        now = max(now, allowed.from_us)
+        sent.append(now)
+        assert sum(now - HOUR_US < each <= now for each in sent) <= per_hour
+
+
+def test_what_was_sent_ahead_of_the_clock_does_not_count() -> None:
+    assert allowance([20 * HOUR_US], 1, 10 * HOUR_US).from_us == 10 * HOUR_US
+
+
+def test_ten_tries_take_most_of_a_day_and_no_more() -> None:
+    for jitter in (0.0, 0.5, 1.0):
+        whole = sum((try_again(tries, None, jitter) for tries in range(1, 10)), timedelta(0))
+        assert timedelta(hours=18) < whole <= timedelta(hours=24)
+    assert try_again(1, timedelta(hours=9), 0.0) == timedelta(hours=1)
+    assert rest(2, None) == timedelta(0)
+    assert rest(1, timedelta(hours=9)) == timedelta(hours=1)
+    assert timedelta(0) < rest(3, None) < rest(500, None) <= timedelta(minutes=15)
