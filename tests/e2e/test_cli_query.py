@@ -174,6 +174,7 @@ def test_tables_and_what_their_columns_mean_are_listed(say: Inside) -> None:
             "coverage",
             "alerts",
             "alert_events",
+            "deliveries",
             "open_issues",
             "open_findings",
             "resolved_issues",

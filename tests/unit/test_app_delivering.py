@@ -1,5 +1,6 @@
 """What one attempt comes to, whatever a channel does."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -121,6 +122,17 @@ def test_what_waited_is_told_as_it_is_now(
 ) -> None:
     notice = notice_of(handed(*happened, status=status, visible=visible), "key", 1)
     assert (notice.happened, notice.status, notice.merged) == (told, status, len(happened))
+
+
+def test_a_key_is_the_same_only_if_the_same_goes_together() -> None:
+    one = handed(Happened.OPENED, Happened.ESCALATED)
+    assert one.key("l") == "l-2"
+    other = Entry(id=1, alert_id="b", happened=Happened.OPENED, created_us=1)
+    last = Entry(id=2, alert_id="a", happened=Happened.OPENED, created_us=1)
+    two = replace(one, entries={"a": [last], "b": [other]})
+    three = replace(one, entries={"a": [last], "b": [replace(other, id=0), other]})
+    assert len({one.key("l"), two.key("l"), three.key("l")}) == 3
+    assert two.key("l") == replace(two, entries={"b": [other], "a": [last]}).key("l")
 
 
 @pytest.mark.parametrize("per_hour", [1, 2, 3, 7, 60])

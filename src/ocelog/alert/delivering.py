@@ -7,6 +7,7 @@ in it. What cannot be delivered is tried again, ever more rarely, and then given
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from hashlib import blake2b
 from math import ceil
 from typing import TypeAlias
 
@@ -55,12 +56,24 @@ class Handed:
     """What goes to a channel as one message: entries of one alert, or of several as a digest."""
 
     number: int
-    """Of the newest of its entries: handed out again after a crash, it is the same."""
+    """Of the newest of its entries."""
     channel: ChannelRow
     entries: Mapping[str, Sequence[Entry]]
     """By alert, each in its order."""
     alerts: Mapping[str, Alert]
     """As they are now."""
+
+    def key(self, ledger_id: str) -> str:
+        """Return what names the message at its receiver, who may drop one that it knows.
+
+        It is the same whenever the same entries go together. Of one alert all that waits goes, so the newest says which
+        those are. Which alerts a digest is about differs from try to try: its key says all.
+        """
+        if len(self.entries) == 1:
+            return f"{ledger_id}-{self.number}"
+        numbers = [each.id for own in self.entries.values() for each in own]
+        told = blake2b(" ".join(map(str, sorted(numbers))).encode(), digest_size=8)
+        return f"{ledger_id}-{self.number}-{told.hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

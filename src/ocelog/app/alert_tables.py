@@ -1,4 +1,4 @@
-"""What SQL sees of alerts: the tables `alerts` and `alert_events`, read from the ledger when a query asks for them."""
+"""What SQL sees of alerts, of their timelines and deliveries, read from the ledger when a query asks for it."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,6 +11,7 @@ from ocelog.schema.decode.timestamps import INSTANT
 
 if TYPE_CHECKING:
     # The ledger takes half of the time that a short query takes: it is imported if a query reads it.
+    from ocelog.ledger.delivery import Attempted
     from ocelog.ledger.ledger import Ledger
 
 _TEXTS = pa.list_(pa.string())
@@ -58,10 +59,28 @@ _EVENTS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("what", pa.string(), "In a word or two: opened, assigned, comment, closed, ..."),
     ("detail", pa.string(), "More about it, such as a comment."),
 )
-COLUMNS = {"alerts": _ALERTS, "alert_events": _EVENTS}
+_DELIVERIES: tuple[tuple[str, pa.DataType, str], ...] = (
+    ("alert_id", pa.string(), "The alert, as in `alerts`."),
+    ("number", pa.int64(), "Counts up: the order of the attempts."),
+    (
+        "message",
+        pa.int64(),
+        "Number of the message: the same when it is tried again, or is a digest of several alerts.",
+    ),
+    ("channel", pa.string(), "Name of the channel; its id, if it was removed."),
+    ("happened", pa.string(), "What people were to be told of: opened, escalated, resolved, ..."),
+    ("attempted", INSTANT, "When it was tried, by this machine's clock."),
+    ("delivered", pa.bool_(), "Whether the far end took it."),
+    ("final", pa.bool_(), "Whether it is not tried again; if it was not delivered, it was given up."),
+    ("answer", pa.string(), "What the far end said, or why it was not reached."),
+    ("error_code", pa.string(), "The stable code of that, as in the reference of errors."),
+    ("merged", pa.int64(), "How many things that happened to the alert went together."),
+)
+COLUMNS = {"alerts": _ALERTS, "alert_events": _EVENTS, "deliveries": _DELIVERIES}
 MEANINGS = {
     "alerts": "The alerts, as `ocelog alerts list --all` shows them: also what is over, and what nobody was told of.",
     "alert_events": "The timeline of each alert: what happened to it, when, and who did it.",
+    "deliveries": "Each attempt to tell of an alert through a channel, with the far end's answer.",
 }
 
 
@@ -70,6 +89,7 @@ def alert_table(ledger: "Ledger", name: str, schema: pa.Schema) -> pa.Table:
     pages: dict[str, Callable[[], Iterable[list[dict[str, object]]]]] = {
         "alerts": lambda: ([_alert(each) for each in page] for page in ledger.alerts.every()),
         "alert_events": lambda: ([_event(*each) for each in page] for page in ledger.alerts.every_event()),
+        "deliveries": lambda: ([_delivery(each) for each in page] for page in ledger.delivery.every()),
     }
     return pa.Table.from_batches(_batches(pages[name](), schema), schema=schema)
 
@@ -122,6 +142,22 @@ def _event(number: int, each: TimelineEntry) -> dict[str, object]:
         "who": each.who,
         "what": each.what,
         "detail": each.detail or None,
+    }
+
+
+def _delivery(each: "Attempted") -> dict[str, object]:
+    return {
+        "alert_id": each.alert_id,
+        "number": each.number,
+        "message": each.message,
+        "channel": each.channel,
+        "happened": each.happened,
+        "attempted": each.at_us,
+        "delivered": each.delivered,
+        "final": each.final,
+        "answer": each.answer or None,
+        "error_code": each.code,
+        "merged": each.merged,
     }
 
 

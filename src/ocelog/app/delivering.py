@@ -114,7 +114,7 @@ class DeliverLoop:
                         seconds = max(0.0, (handed.until_us - self.now_us()) / 1e6)
                     self._hold(waiting, min(seconds, _LOOK_AGAIN))
                     return
-                key = f"{installation.ledger.id}-{handed.number}"
+                key = handed.key(installation.ledger.id)
                 outcome = attempt(partial(self.opened, installation), handed, key, self.now_us())
                 self._note(claim, handed, outcome)
         except LostFenceError as error:

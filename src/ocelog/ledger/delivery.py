@@ -1,6 +1,6 @@
 """What is delivered next, by whom, and what came of it: the ledger as delivering uses it."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import random
@@ -35,6 +35,7 @@ from ocelog.times import from_us, has_passed, to_us
 LEASE = timedelta(minutes=5)
 """Longer than any attempt takes: two processes must not send one message at once."""
 _OCELOG = "ocelog"
+_AT_ONCE = 5_000
 _US = timedelta(microseconds=1)
 _a = tables.alerts.c
 _c = tables.channels.c
@@ -51,6 +52,24 @@ class Waiting:
     """When the first of it is due, as far as it is not held up by quiet hours or a rate limit."""
     newest: int
     """Number of the newest entry: another one, and there is more to tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempted:
+    """One attempt to tell of an alert through a channel."""
+
+    number: int
+    alert_id: str
+    message: int
+    channel: str
+    """Name of the channel; its id, if it was removed."""
+    happened: str
+    at_us: int
+    delivered: bool
+    final: bool
+    answer: str
+    code: str | None
+    merged: int
 
 
 class DeliveryLedger:
@@ -258,6 +277,31 @@ class DeliveryLedger:
                     after, happened = delivering.unrouted(before, new[0], len(new), now_us)
                     _raise(tx, after, happened, there, now_us)
         return min(newest, now_us)
+
+    def every(self) -> Iterator[list[Attempted]]:
+        """Yield all attempts, some at a time, as of one instant."""
+        with self._database.read() as tx:
+            names = {each.id: each.name for each in channels.listed(tx)}
+            found = select(tables.deliveries).order_by(_d.id).limit(_AT_ONCE)
+            last = 0
+            while rows := tx.execute(found.where(_d.id > last)).mappings().all():
+                yield [
+                    Attempted(
+                        number=row["id"],
+                        alert_id=row["alert_id"],
+                        message=row["outbox_id"],
+                        channel=names.get(row["channel_id"], row["channel_id"]),
+                        happened=row["happened"],
+                        at_us=row["at_us"],
+                        delivered=row["delivered"],
+                        final=row["final"],
+                        answer=row["answer"],
+                        code=row["code"],
+                        merged=row["merged"],
+                    )
+                    for row in rows
+                ]
+                last = rows[-1]["id"]
 
     def resend(self, channel_id: str) -> int:
         """Put into the outbox again what was given up for a channel, and has not reached it since; return how many."""
