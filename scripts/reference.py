@@ -96,7 +96,8 @@ def settings() -> Iterator[str]:
 
 def _setting(name: str) -> tuple[str, ...]:
     known = config.SETTINGS[name]
-    default = "" if known.default is None else f"`{config.as_written(name, known.default)}`"
+    written = config.as_written(name, known.default)
+    default = "" if written is None else f"`{written}`"
     return (f"`{name}`", f"`OCELOG_{name.upper()}`", "no" if known.only_environment else "yes", default, known.doc)
 
 

@@ -19,12 +19,13 @@ from ocelog.lake.query.statement import checked
 GUIDES = sorted([*(DOCS / "how-to").glob("*.md"), *DOCS.glob("*.md"), DOCS.parent / "README.md", *DOCS.glob("ko/*.md")])
 ELSEWHERE = ("INSTALL", "LOAD", "icebergLocal", "METADATA_FILE", "IMPORT DATABASE", "newest_first")
 """Statements for other engines; tests/contract/test_lake_publish.py runs them."""
-IN_THE_LEDGER = ("FROM alert", "FROM streams")
+IN_THE_LEDGER = ("FROM alert", "FROM deliveries", "FROM streams")
 """Tables that only our own queries see."""
 EMPTY = (
     "FROM rejections",
     "FROM alerts",
     "FROM alert_events",
+    "FROM deliveries",
     "lag(status)",
     "IS NOT NULL\n",
     "p_inferred IS NOT NULL",

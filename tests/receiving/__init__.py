@@ -71,6 +71,9 @@ def far_end() -> Iterator[FarEnd]:
                 # Whoever asked is gone.
                 return
 
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
             pass
 

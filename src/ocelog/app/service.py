@@ -15,6 +15,7 @@ from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import CoverageLoop
 from ocelog.app.delivering import DeliverLoop
 from ocelog.app.health import HealthLoop
+from ocelog.app.heartbeat import HeartbeatLoop
 from ocelog.app.loop import Loop, Work
 from ocelog.app.loop_faults import TURN, WORK
 from ocelog.app.planning import TimeRange, lacking
@@ -129,6 +130,7 @@ class Service:
             CoverageLoop(self._work),
             HealthLoop(self._work),
             DeliverLoop(self._work),
+            HeartbeatLoop(self._work),
         ]
 
     def run(self) -> None:

@@ -11,6 +11,7 @@ from ocelog.app.log_types import retentions
 from ocelog.cli import show
 from ocelog.installation import config, home
 from ocelog.sandbox.child import describe
+from ocelog.secret import Secret
 from ocelog.units import write_duration
 
 
@@ -61,6 +62,8 @@ def _plain(value: object) -> object:
             return write_duration(value)
         case None | bool() | int():
             return value
+        case Secret():
+            return "(hidden)"
         case other:
             return str(other)
 

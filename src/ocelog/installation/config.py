@@ -4,6 +4,7 @@ A setting comes from the environment (`OCELOG_<NAME>`), else from `config.yml` i
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,7 +13,7 @@ from typing import Any
 
 from ocelog.errors import ConfigError
 from ocelog.files import read_regular
-from ocelog.secret import Secret
+from ocelog.secret import Secret, hidden
 from ocelog.suggest import suggest
 from ocelog.units import between, choice, exact_size, host_and_port, per_table, size, switch, whole, write_duration
 
@@ -20,6 +21,8 @@ FILE_NAME = "config.yml"
 _PREFIX = "OCELOG_"
 _LEAST_QUERY_MEMORY = 16_000_000
 """Bytes."""
+_OFF = "off"
+"""What the file says in the place of a value that there need not be."""
 _MAX_FILE = 1_000_000
 """Bytes; a larger configuration file is some other file."""
 
@@ -31,6 +34,14 @@ def _path(text: str) -> Path:
 def _retention(text: str) -> str:
     per_table(text)
     return text.strip()
+
+
+def _address(text: str) -> Secret | None:
+    if text.strip().lower() == _OFF:
+        return None
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text) or not text.isascii():
+        raise ConfigError(f"expected an address such as https://watcher.example.com/ID, not {hidden(text)}.")
+    return Secret(text)
 
 
 def _query_memory(text: str) -> int:
@@ -59,6 +70,8 @@ class Settings:
     part_grace: timedelta
     retention: str
     alert_retention: timedelta
+    heartbeat_url: Secret | None
+    heartbeat_every: timedelta
     user: str | None
     query_timeout: timedelta
     query_memory: int
@@ -117,6 +130,17 @@ SETTINGS: dict[str, SettingSpec] = {
         read=between(timedelta(days=7), timedelta(days=36_500)),
         doc="Delete alerts this long after they were closed or resolved, with their timeline; at least 7d.",
     ),
+    "heartbeat_url": SettingSpec(
+        default=None,
+        read=_address,
+        doc="Address of an outside watcher, such as https://watcher.example.com/ID: requested as long as all loops are "
+        "alive. It is a secret, and never shown. off: nobody watches.",
+    ),
+    "heartbeat_every": SettingSpec(
+        default=timedelta(minutes=5),
+        read=between(timedelta(minutes=1), timedelta(days=1)),
+        doc="How often to request the address of the watcher.",
+    ),
     "user": SettingSpec(
         default=None,
         read=str.strip,
@@ -165,7 +189,9 @@ def as_written(name: str, value: object) -> str | None:
     """Write the value of the setting `name` as the configuration file takes it, None if it has none."""
     match value:
         case None:
-            return None
+            return None if SETTINGS[name].only_environment else _OFF
+        case Secret():
+            return "(hidden)"
         case bool():
             return "yes" if value else "no"
         case timedelta():
