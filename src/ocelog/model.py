@@ -16,12 +16,18 @@ ALL_LOGS = "all_logs"
 """The view of the standard fields of every log type."""
 REJECTIONS = "rejections"
 """The table of records that do not fit their schema."""
+RULE_MATCHES = "rule_matches"
+"""The table of the events that rules matched."""
 PUBLISHING = "publishing"
 """What may fail for a table."""
 PUBLISH = "publish"
 """The loop that publishes. Its true mark is in the table itself, committed with the rows; the ledger's follows."""
-LOOPS = (PUBLISH,)
+DETECT = "detect"
+"""The loop that judges events by rules. Its mark moves in the transaction that lands the matches."""
+LOOPS = (PUBLISH, DETECT)
 """Every loop that takes the parts of tables: a part stays until each of them is done with it."""
+NOT_JUDGED = frozenset({REJECTIONS, RULE_MATCHES})
+"""Tables of which no rule judges the rows one by one."""
 PURGING = "purging"
 """Beside a source's settings, once the first of its rows may be deleted."""
 
@@ -110,6 +116,8 @@ class Kind:
     """What each algorithm of the hash brought after the first, in order, and rows of the former ones lack: names of
     `version_fields`, or paths inside them such as `entitySnapshot.hostname`. What a release adds is a new entry at the
     end; an entry that was released never changes."""
+    page: str | None = None
+    """Field with the address of the record's own page at the source; None: records have none."""
     uncounted: frozenset[str] = frozenset()
     """What may change without a new version: names of fields that are not in `version_fields`, and paths inside those
     that are, such as `projects.projectOwners`."""
@@ -326,6 +334,14 @@ class LoopMark:
     rows: int
     oldest_us: int | None
     """When the oldest of them landed; None: there are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Position:
+    """A place between two rows of a table's parts: behind the part `sequence`, and `row` rows of the next one."""
+
+    sequence: int = 0
+    row: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ class MemoryLake:
         self.files: dict[str, list[Row]] = {}
         self.tables: dict[str, list[Row]] = {}
         self.marks: dict[str, int] = {}
+        self.columns: dict[str, pa.Schema] = {}
 
     def write(self, table: str, name: str, rows: pa.Table) -> NewPart:
         """Make a part durable."""
@@ -98,6 +99,17 @@ class MemoryLake:
                 raise LakeUnavailableError(part.path)
             rows += self.files[part.path]
         return _known([row for row in rows if row["p_source_id"] == source_id])
+
+    def part_rows(self, part: Part) -> pa.Table:
+        """Return the rows of a part as the file holds them."""
+        self._yield()
+        if part.path not in self.files:
+            raise LakeUnavailableError(part.path)
+        return pa.Table.from_pylist(self.files[part.path], schema=self.columns.get(part.table))
+
+    def load_ids(self, table: str, source_id: str, ids: Collection[str]) -> Known:
+        """Return every version of records."""
+        return self.load(table, source_id, since_us=-(2**62), until_us=None, ids=ids).known
 
     def rows(self, table: str, row_ids: Collection[str], columns: Collection[str]) -> dict[str, Row]:
         """Return some columns of some rows."""

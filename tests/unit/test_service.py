@@ -41,7 +41,7 @@ class Counting:
 
 def service_of(path: Path, *loops: Counting, stop: Stop) -> Service:
     ledger = Ledger.open("sqlite:///:memory:", durable=False)
-    settings = SimpleNamespace(threads=1, retention="off", part_grace=None)
+    settings = SimpleNamespace(threads=1, retention="off", part_grace=None, detections=False)
     home = SimpleNamespace(id="home", path=path)
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(ledger=ledger, home=home, settings=settings),

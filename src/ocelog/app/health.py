@@ -3,11 +3,14 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import structlog
 
+from ocelog.alert.alert import Alert
+from ocelog.alert.deciding import system_alert_id
+from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.app.loop import Work, log_failure
 from ocelog.app.status import stream_statuses
 from ocelog.errors import OcelogError
@@ -22,6 +25,7 @@ from ocelog.health.telling import (
     notices,
 )
 from ocelog.ledger.ledger import Ledger
+from ocelog.times import to_us
 
 _LOOK_EVERY = 60.0
 """Seconds between two looks."""
@@ -42,13 +46,79 @@ class LoggedErrors:
         log.info("system error is over", **_fields(notice), reason=notice.text)
 
 
+@dataclass(frozen=True, slots=True)
+class AlertedErrors:
+    """Tells of system errors by alerts: one for each, which is opened again when it comes back. Fits SystemErrors."""
+
+    ledger: Ledger
+
+    def raise_(self, notice: ErrorNotice) -> None:
+        """Open the alert of a system error, or tell again that it is still there."""
+        error = notice.error
+        told_us = to_us(error.told)
+
+        def to(before: Alert | None) -> tuple[Alert, Happened | None, str] | None:
+            if before is not None and before.is_open and (before.told_us or 0) >= told_us:
+                # Told before a crash that kept it from being noted.
+                return None
+            still = before if before is not None and before.is_open else None
+            alert = Alert(
+                id=system_alert_id(error.type.value, error.key),
+                revision=0 if before is None else before.revision,
+                type=AlertType.SYSTEM_ERROR,
+                status=AlertStatus.OPEN if still is None else still.status,
+                severity=notice.severity,
+                title=notice.title,
+                description=notice.text,
+                runbook=f"See how it is, and what to do: ocelog status {error.stream.source}",
+                rule_id=error.type.value,
+                rule_name=error.type.value,
+                dedup=error.key,
+                log_type=error.stream.log_type,
+                source_id=error.stream.source_id,
+                source_label=error.stream.source,
+                matches=1 if before is None else before.matches + 1,
+                told=True,
+                told_severity=notice.severity,
+                told_us=told_us,
+                opened_us=to_us(error.opened) if still is None else still.opened_us,
+                updated_us=told_us,
+                acknowledged_us=None if still is None else still.acknowledged_us,
+                assignee=None if still is None else still.assignee,
+            )
+            if still is not None:
+                return alert, Happened.ESCALATED, "it is still so"
+            return alert, Happened.OPENED if before is None else Happened.REOPENED, ""
+
+        self.ledger.system_errors.change(system_alert_id(error.type.value, error.key), to)
+        LoggedErrors().raise_(notice)
+
+    def resolve(self, notice: ErrorNotice) -> None:
+        """Resolve the alert of a system error that is over."""
+        error = notice.error
+
+        def to(before: Alert | None) -> tuple[Alert, Happened | None, str] | None:
+            if before is None or before.status is AlertStatus.RESOLVED:
+                return None
+            over = replace(
+                before,
+                status=AlertStatus.RESOLVED,
+                ended_us=self.ledger.system_errors.now_us(),
+                updated_us=self.ledger.system_errors.now_us(),
+            )
+            return over, Happened.RESOLVED, notice.text
+
+        self.ledger.system_errors.change(system_alert_id(error.type.value, error.key), to)
+        LoggedErrors().resolve(notice)
+
+
 @dataclass(slots=True)
 class HealthLoop:
     """Looks at every stream each minute, remembers how it is, and tells what is to be told."""
 
     work: Work
-    errors: SystemErrors = field(default_factory=LoggedErrors)
-    """Who tells people."""
+    errors: SystemErrors | None = None
+    """Who tells people; None: alerts do."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """Our clock."""
     _look_at: float = float("-inf")
@@ -70,7 +140,8 @@ class HealthLoop:
 
     def _look(self) -> None:
         began = time.monotonic()
-        look_at_streams(self.work.assembly.installation.ledger, self.errors, self.now())
+        ledger = self.work.assembly.installation.ledger
+        look_at_streams(ledger, self.errors or AlertedErrors(ledger), self.now())
         took = time.monotonic() - began
         self._look_at = max(self._look_at, self.work.monotonic() + _SHARE * took)
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ocelog.errors import ConfigError
-from ocelog.model import REJECTIONS, Kind, table_name
+from ocelog.model import REJECTIONS, RULE_MATCHES, Kind, table_name
 from ocelog.secret import shown
 from ocelog.sources.registry import SOURCES
 from ocelog.suggest import suggest
@@ -33,7 +33,7 @@ def short_names(*, swept: bool = False) -> list[str]:
 
 def table_names() -> list[str]:
     """Return the name of every table."""
-    return [*map(table_name, kinds()), REJECTIONS]
+    return [*map(table_name, kinds()), REJECTIONS, RULE_MATCHES]
 
 
 def retentions(text: str) -> "dict[str, timedelta]":
@@ -51,10 +51,10 @@ def table_schemas() -> "dict[str, pa.Schema]":
     """Return the columns of every table, with its traits."""
     # Arrow takes longer to import than `ocelog status` may take for all of its work.
     from ocelog.lake.ports import Traits, with_traits  # noqa: PLC0415 - see above
-    from ocelog.schema.columns.table import REJECTION_SCHEMA, arrow_schema  # noqa: PLC0415 - see above
+    from ocelog.schema.columns.table import MATCH_SCHEMA, REJECTION_SCHEMA, arrow_schema  # noqa: PLC0415 - see above
     from ocelog.schema.language.packaged import packaged_schemas  # noqa: PLC0415 - see above
 
-    packaged, rejections = packaged_schemas(), Traits(partition="day", changes=False)
+    packaged, never_change = packaged_schemas(), Traits(partition="day", changes=False)
     tables = {
         table_name(name): with_traits(
             arrow_schema(packaged[name]),
@@ -62,7 +62,11 @@ def table_schemas() -> "dict[str, pa.Schema]":
         )
         for name, kind in kinds().items()
     }
-    return {**tables, REJECTIONS: with_traits(REJECTION_SCHEMA, rejections)}
+    return {
+        **tables,
+        REJECTIONS: with_traits(REJECTION_SCHEMA, never_change),
+        RULE_MATCHES: with_traits(MATCH_SCHEMA, never_change),
+    }
 
 
 def log_types(names: Collection[str]) -> list[str]:

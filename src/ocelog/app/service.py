@@ -14,6 +14,7 @@ import structlog
 from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import CoverageLoop
 from ocelog.app.delivering import DeliverLoop
+from ocelog.app.detecting import DetectLoop
 from ocelog.app.health import HealthLoop
 from ocelog.app.heartbeat import HeartbeatLoop
 from ocelog.app.loop import Loop, Work
@@ -114,6 +115,7 @@ class Service:
     heap: Heap = field(default_factory=Heap)
     pulling: PullLoop = field(init=False)
     publishing: PublishLoop = field(init=False)
+    detecting: DetectLoop = field(init=False)
     loops: list[Loop] = field(init=False)
     """All that it keeps doing. A new loop is one more entry."""
     _work: Work = field(init=False)
@@ -123,9 +125,12 @@ class Service:
         self._work = Work(assembly=self.assembly, stop=self.stop, threads=self.threads, monotonic=self.monotonic)
         self.pulling = PullLoop(self._work)
         self.publishing = PublishLoop(self._work)
-        # A pull ends with them in this order: health is looked at once all is read and counted, and then people hear.
+        self.detecting = DetectLoop(self._work)
+        # A pull ends with them in this order: what rules match is published too, health is looked at once all is read
+        # and counted, and then people hear.
         self.loops = [
             self.pulling,
+            self.detecting,
             self.publishing,
             CoverageLoop(self._work),
             HealthLoop(self._work),

@@ -17,7 +17,7 @@ from ocelog.lake.read.engine_snippets import LakeInfo
 from ocelog.lake.read.saved_views import saved_views
 from ocelog.lake.read.sql import literal, log_tables, sql_type
 from ocelog.lake.read.views_file import views_folder
-from ocelog.model import ALL_LOGS, REJECTIONS, table_name
+from ocelog.model import ALL_LOGS, REJECTIONS, RULE_MATCHES, table_name
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.suggest import suggest
 
@@ -34,6 +34,7 @@ def meanings() -> dict[str, str]:
     found |= {view.name: view.meaning for view in saved_views().values()}
     found[ALL_LOGS] = "The standard fields of every log type, to look for an address or a name in all of them."
     found[REJECTIONS] = "Records that do not fit their schema: at which path, why, and the record as it came."
+    found[RULE_MATCHES] = "Events that rules matched; event_row_id is the event's p_row_id in its own table."
     return found | MEANINGS
 
 

@@ -73,6 +73,7 @@ class Settings:
     heartbeat_url: Secret | None
     heartbeat_every: timedelta
     user: str | None
+    detections: bool
     query_timeout: timedelta
     query_memory: int
     log_format: str
@@ -146,6 +147,11 @@ SETTINGS: dict[str, SettingSpec] = {
         read=str.strip,
         doc="Who works with alerts, as their timeline shows it; the login name if it is not set.",
         only_environment=True,
+    ),
+    "detections": SettingSpec(
+        default=True,
+        read=switch,
+        doc="Judge events by rules as they land. `no`: what lands meanwhile is never judged by itself.",
     ),
     "query_timeout": SettingSpec(
         default=timedelta(seconds=60),

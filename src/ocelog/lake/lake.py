@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 from ocelog.errors import LakeDamagedError, LakeUnavailableError
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.read.keys import Keys
-from ocelog.lake.read.scan import CURSOR, Wanted, scan
+from ocelog.lake.read.scan import CURSOR, Wanted, opened, scan
 from ocelog.lake.read.snapshot import Snapshot, Snapshots
+from ocelog.lake.storage.checksums import damage, damaged
 from ocelog.lake.write.parts import discard, write_part
 from ocelog.model import Known, NewPart, Part
 from ocelog.pull.ports import Loaded, OpenRecords
@@ -22,6 +23,7 @@ KEY_COLUMNS = ("id", "p_version_time", "p_observed_at", "p_row_id", "p_version")
 _HEX = "^[0-9a-f]{32}$"
 _NO_VERSIONS = pa.table({name: pa.array([], pa.string()) for name in KEY_COLUMNS})
 _OPEN_COLUMNS = (*KEY_COLUMNS, "status")
+_EVER_US = 2**62
 _MAX_VIEWS = 5
 """A snapshot goes stale when a publish and a removal, at least ten minutes apart, both pass while it is read."""
 
@@ -91,6 +93,21 @@ class FileLake:
         """Return the versions in `parts`. Raises LakeUnavailableError if a file is gone: load again."""
         wanted = Wanted(source_id=source_id)
         return _known(rows for part in parts for rows in scan(self.home / part.path, wanted, KEY_COLUMNS))
+
+    def part_rows(self, part: Part) -> pa.Table:
+        """Return the rows of a part, whose file is compared with its checksum first.
+
+        Raises LakeUnavailableError if it is gone, LakeDamagedError if it is damaged.
+        """
+        path = self.home / part.path
+        if (what := damage(path, part.bytes)) is not None:
+            raise damaged(path, what)
+        with opened(path) as file:
+            return file.read(use_threads=False)
+
+    def load_ids(self, table: str, source_id: str, ids: Collection[str]) -> Known:
+        """Return every version of records, from parts and table."""
+        return self.load(table, source_id, since_us=-_EVER_US, until_us=None, ids=ids).known
 
     def rows(self, table: str, row_ids: Collection[str], columns: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return whole values of some columns by p_row_id, from parts and table, as Python values."""

@@ -14,6 +14,7 @@ from ocelog.ledger.database.copying import copy_database, fill_database
 from ocelog.ledger.database.open import open_database, open_reading
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.delivery import DeliveryLedger
+from ocelog.ledger.detecting import JudgingLedger
 from ocelog.ledger.health import HealthLedger
 from ocelog.ledger.lake import PartLedger
 from ocelog.ledger.losses import LossLedger
@@ -22,6 +23,7 @@ from ocelog.ledger.rows.outrun import outrun
 from ocelog.ledger.rules import RuleLedger
 from ocelog.ledger.sources import SourceLedger
 from ocelog.ledger.sweeps import SweepLedger
+from ocelog.ledger.system_errors import SystemErrorLedger
 from ocelog.ledger.vault import CHANNELS, Vault
 from ocelog.redaction import without_password
 from ocelog.times import to_us
@@ -57,6 +59,8 @@ class Ledger:
         self.delivery = DeliveryLedger(database, now_us)
         self.rules = RuleLedger(database, now_us)
         self.alerts = AlertLedger(database, now_us)
+        self.judging = JudgingLedger(database, now_us)
+        self.system_errors = SystemErrorLedger(database, now_us)
 
     @classmethod
     def open(

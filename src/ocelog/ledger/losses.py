@@ -6,7 +6,7 @@ without a record here. Records stay: they say what the tables lack.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from sqlalchemy import RowMapping, delete, select, update
+from sqlalchemy import delete, select, update
 
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
@@ -35,7 +35,7 @@ class LossLedger:
             found = select(tables.given_up).order_by(_g.noticed_us, _g.path)
             if not repaired:
                 found = found.where(_g.repaired_us.is_(None))
-            return [_given_up(row) for row in tx.execute(found).mappings()]
+            return [losses.lost_of(row) for row in tx.execute(found).mappings()]
 
     def plan(self, paths: Sequence[str], again: Sequence[Slice]) -> list[Slice]:
         """Plan the slices that read lost stretches again, and note of `paths` that they are repaired."""
@@ -103,19 +103,3 @@ class LossLedger:
                 this = (s.source_id == source_id, s.log_type == log_type)
                 tx.execute(update(tables.streams).where(*this).values(replayed=replayed))
                 tx.execute(delete(tables.coverage).where(c.source_id == source_id, c.log_type == log_type))
-
-
-def _given_up(row: RowMapping) -> GivenUp:
-    return GivenUp(
-        table=row["table_name"],
-        path=row["path"],
-        reason=row["reason"],
-        noticed_us=row["noticed_us"],
-        sequence=row["sequence"],
-        source_id=row["source_id"],
-        rows=row["rows"],
-        bytes=row["bytes"],
-        min_cursor_us=row["min_cursor_us"],
-        max_cursor_us=row["max_cursor_us"],
-        repaired_us=row["repaired_us"],
-    )

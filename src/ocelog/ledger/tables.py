@@ -95,7 +95,10 @@ streams = Table(
     Column("trouble_code", Text),
     Column("replayed", BigInteger, nullable=False, default=0, server_default="0"),
     Column("observed_us", BigInteger),
+    # What happened before is history; what happened in the gap was read more than a day late.
     Column("onboarded_us", BigInteger),
+    Column("gap_since_us", BigInteger),
+    Column("gap_until_us", BigInteger),
     Column("received_us", BigInteger),
     Column("received_source_us", BigInteger),
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
-from ocelog.model import REJECTIONS
+from ocelog.model import NOT_JUDGED
 
 # What is put together here are the names of our schemas and the paths of our files, quoted.
 # ruff: noqa: S608
@@ -80,4 +80,4 @@ def all_logs_view(schemas: Mapping[str, pa.Schema]) -> str:
 
 def log_tables(schemas: Iterable[str]) -> list[str]:
     """Return the tables of log types, in order."""
-    return sorted(table for table in schemas if table != REJECTIONS)
+    return sorted(table for table in schemas if table not in NOT_JUDGED)

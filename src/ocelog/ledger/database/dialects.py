@@ -2,20 +2,24 @@
 
 from typing import Any, overload
 
-from sqlalchemy import ColumnElement, Connection, Table, case, func
+from sqlalchemy import ColumnElement, Connection, Table, case, func, literal
 from sqlalchemy.dialects import sqlite
 
 _LONGEST = 4_000
 
 
-def insert_missing(tx: Connection, table: Table, **values: object) -> None:
-    """Insert a row unless its key is there, or is just being inserted by another: then wait for that one."""
+def insert_missing(tx: Connection, table: Table, **values: object) -> bool:
+    """Insert a row unless its key is there, or is just being inserted by another: then wait for that one.
+
+    Returns whether it was inserted.
+    """
     if tx.dialect.name == "postgresql":
         from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - takes 40 ms, which others save
 
-        tx.execute(postgresql.insert(table).values(values).on_conflict_do_nothing())
-    else:
-        tx.execute(sqlite.insert(table).values(values).on_conflict_do_nothing())
+        # Of an insert the driver does not say how many rows it was.
+        added = postgresql.insert(table).values(values).on_conflict_do_nothing().returning(literal(1))
+        return tx.execute(added).first() is not None
+    return tx.execute(sqlite.insert(table).values(values).on_conflict_do_nothing()).rowcount == 1
 
 
 def later(one: ColumnElement[Any], other: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -1,6 +1,6 @@
 """How a lost file of the lake is remembered."""
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, RowMapping, delete, insert, select
 
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded
@@ -29,3 +29,20 @@ def note(tx: Connection, lost: GivenUp) -> None:
         "repaired_us": lost.repaired_us,
     }
     tx.execute(insert(tables.given_up).values(values))
+
+
+def lost_of(row: RowMapping) -> GivenUp:
+    """Read a row of `given_up` as a value."""
+    return GivenUp(
+        table=row["table_name"],
+        path=row["path"],
+        reason=row["reason"],
+        noticed_us=row["noticed_us"],
+        sequence=row["sequence"],
+        source_id=row["source_id"],
+        rows=row["rows"],
+        bytes=row["bytes"],
+        min_cursor_us=row["min_cursor_us"],
+        max_cursor_us=row["max_cursor_us"],
+        repaired_us=row["repaired_us"],
+    )

@@ -9,15 +9,21 @@ from sqlalchemy import Connection, and_, func, select, update
 
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import insert_missing
-from ocelog.model import LOOPS, LoopMark
+from ocelog.model import DETECT, LOOPS, NOT_JUDGED, LoopMark, Position
 
+_c = tables.counters.c
 _m = tables.marks.c
 _p = tables.parts.c
 
 
+def loops_of(table: str) -> list[str]:
+    """Return the loops that take the parts of `table`."""
+    return [loop for loop in LOOPS if loop != DETECT or table not in NOT_JUDGED]
+
+
 def begin(tx: Connection, table: str) -> None:
     """Give every loop its mark of a new table. The counter row must be held."""
-    for loop in LOOPS:
+    for loop in loops_of(table):
         insert_missing(tx, tables.marks, loop=loop, table_name=table, sequence=0)
 
 
@@ -25,13 +31,13 @@ def advance(tx: Connection, loop: str, table: str, to: int) -> None:
     """Move a mark on; it never goes back. The counter row must be held."""
     this = and_(_m.loop == loop, _m.table_name == table)
     insert_missing(tx, tables.marks, loop=loop, table_name=table, sequence=0)
-    tx.execute(update(tables.marks).where(this, _m.sequence < to).values(sequence=to))
+    tx.execute(update(tables.marks).where(this, _m.sequence < to).values(sequence=to, row=0))
 
 
 def set_back(tx: Connection, loop: str, table: str, to: int) -> None:
     """Let a loop do again what lies above `to`. The counter row must be held."""
     this = and_(_m.loop == loop, _m.table_name == table)
-    tx.execute(update(tables.marks).where(this, _m.sequence > to).values(sequence=to))
+    tx.execute(update(tables.marks).where(this, _m.sequence > to).values(sequence=to, row=0))
 
 
 def mark(tx: Connection, loop: str, table: str) -> int:
@@ -39,12 +45,36 @@ def mark(tx: Connection, loop: str, table: str) -> int:
     return tx.execute(select(_m.sequence).where(_m.loop == loop, _m.table_name == table)).scalar_one_or_none() or 0
 
 
+def position(tx: Connection, loop: str, table: str) -> Position:
+    """Return how far `loop` has come in `table`, to the row."""
+    row = tx.execute(select(_m.sequence, _m.row).where(_m.loop == loop, _m.table_name == table)).one_or_none()
+    return Position() if row is None else Position(sequence=row.sequence, row=row.row)
+
+
+def move(tx: Connection, loop: str, table: str, since: Position, to: Position) -> bool:
+    """Move a mark that is at `since` to `to`; False: it is somewhere else. The counter row must be held."""
+    if position(tx, loop, table) != since:
+        return False
+    insert_missing(tx, tables.marks, loop=loop, table_name=table, sequence=0, row=0)
+    this = (_m.loop == loop, _m.table_name == table)
+    tx.execute(update(tables.marks).where(*this).values(sequence=to.sequence, row=to.row))
+    return True
+
+
+def behind(tx: Connection, loop: str) -> set[str]:
+    """Return the tables in which something has landed that `loop` is not done with."""
+    here = and_(_m.loop == loop, _m.table_name == _c.table_name)
+    found = select(_c.table_name).select_from(tables.counters.outerjoin(tables.marks, here))
+    late = tx.execute(found.where(_c.last > func.coalesce(_m.sequence, 0))).scalars()
+    return {table for table in late if loop in loops_of(table)}
+
+
 def passed(tx: Connection, table: str) -> int:
     """Return the number of the last part of `table` that every loop is done with."""
     found: dict[str, int] = {
         row.loop: row.sequence for row in tx.execute(select(_m.loop, _m.sequence).where(_m.table_name == table))
     }
-    return min([*found.values(), *(0 for loop in LOOPS if loop not in found)])
+    return min([*found.values(), *(0 for loop in loops_of(table) if loop not in found)])
 
 
 def listed(tx: Connection) -> list[LoopMark]:

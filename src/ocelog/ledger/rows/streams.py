@@ -14,6 +14,8 @@ from ocelog.ledger.rows import sweeps
 from ocelog.model import Covered, Marks, Origin, Slice, StreamFaults, StreamRow
 from ocelog.times import from_us, to_us
 
+LONG_GAP = timedelta(days=1)
+"""What happened while a stream was not read for longer is told of in one summary a rule."""
 _s = tables.streams.c
 
 
@@ -30,7 +32,7 @@ def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -
         raise LostFenceError(
             f"{before.log_type}: another process has planned this stream; nothing was planned. Plan again."
         )
-    tx.execute(update(tables.streams).where(this).values(_columns(after)))
+    tx.execute(update(tables.streams).where(this).values(_columns(after) | _news(row, before, after)))
     if after.sweep_round != before.sweep_round and after.swept_at is not None:
         sweeps.begin(tx, after)
     return slice_rows.add(tx, slices)
@@ -178,6 +180,18 @@ def _columns(marks: Marks) -> dict[str, Any]:
         ],
         "sweep_round": marks.sweep_round,
     }
+
+
+def _news(row: RowMapping, before: Marks, after: Marks) -> dict[str, Any]:
+    """Return where history ends, as far as `after` moves that: with the first edge, or one that is taken back."""
+    if after.edge is None:
+        return {}
+    edge_us, onboarded_us = to_us(after.edge), row["onboarded_us"]
+    if onboarded_us is None or edge_us < onboarded_us:
+        return {"onboarded_us": edge_us}
+    if before.edge is not None and after.edge - before.edge > LONG_GAP:
+        return {"gap_since_us": to_us(before.edge), "gap_until_us": edge_us}
+    return {}
 
 
 def _instant(us: int | None) -> datetime | None:

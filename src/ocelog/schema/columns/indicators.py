@@ -70,6 +70,11 @@ def any_columns(schema: LogSchema) -> list[tuple[str, pa.DataType, str]]:
     return [(name, pa.list_(pa.string()), doc) for name, doc in _COLUMNS.items() if name in filled]
 
 
+def every_any_column() -> list[tuple[str, pa.DataType, str]]:
+    """Return all p_any_ columns that there are."""
+    return [(name, pa.list_(pa.string()), doc) for name, doc in _COLUMNS.items()]
+
+
 def _indicator_fields(type_: Type, path: str) -> Iterator[IndicatorField]:
     match type_:
         case Text(indicators=indicators):

@@ -1,12 +1,12 @@
 """Which columns a log type's table has, and the rejections table: Arrow schemas and what each column means."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
 from ocelog.model import Rejection, Stamp
-from ocelog.schema.columns.indicators import any_columns
+from ocelog.schema.columns.indicators import any_columns, every_any_column
 from ocelog.schema.decode.timestamps import INSTANT
 from ocelog.schema.language.fields import (
     Array,
@@ -94,6 +94,30 @@ _REJECTION_COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ),
 )
 
+_MATCH_COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
+    ("p_row_id", pa.string(), "The match's own id: of the rule and the event, so that a rule matches an event once."),
+    ("p_log_type", pa.string(), "The log type of the event."),
+    ("p_source_id", pa.string(), "Id of the source that the event came from."),
+    ("p_source_label", pa.string(), "Name of the source that the event came from."),
+    ("p_origin", pa.string(), "Why the event was read: live, backfill or sweep."),
+    ("p_event_time", INSTANT, "When the event happened."),
+    ("p_cursor_time", INSTANT, "The event's p_cursor_time."),
+    ("p_observed_at", INSTANT, "When the event was requested, by the source's own clock."),
+    ("p_parse_time", INSTANT, "When the rule matched it, by this machine's clock."),
+    ("event_row_id", pa.string(), "The event's p_row_id in the table of its log type."),
+    ("record_id", pa.string(), "The event's id at the source."),
+    ("rule_id", pa.string(), "The rule that matched."),
+    ("rule_name", pa.string(), "What people call it."),
+    ("rule_revision", pa.string(), "Fingerprint of the rule's files as they were when it judged."),
+    ("rule_tags", pa.list_(pa.string()), "The rule's tags."),
+    ("severity", pa.string(), "How bad the rule said it is."),
+    ("title", pa.string(), "Title of the match."),
+    ("dedup", pa.string(), "What the rule groups its matches by."),
+    ("unique_value", pa.string(), "What the rule's unique() returned; a threshold counts distinct ones."),
+    ("alert_id", pa.string(), "The alert that the match belongs to; null: the rule only records matches."),
+    ("alert_context", pa.string(), "What the rule's alert_context() returned, as JSON."),
+)
+
 
 def _schema(columns: Sequence[tuple[str, pa.DataType, str]]) -> pa.Schema:
     return pa.schema([pa.field(name, type_, metadata=_doc(doc)) for name, type_, doc in columns])
@@ -104,6 +128,7 @@ def _doc(text: str) -> dict[bytes, bytes] | None:
 
 
 REJECTION_SCHEMA: pa.Schema = _schema(_REJECTION_COLUMNS)
+MATCH_SCHEMA: pa.Schema = _schema([*_MATCH_COLUMNS, *every_any_column()])
 
 
 def arrow_schema(schema: LogSchema) -> pa.Schema:
@@ -157,6 +182,10 @@ def arrow_type(type_: Type) -> pa.DataType:  # one answer for each kind of field
 
 
 _REJECTION_ROWS = _without_docs(REJECTION_SCHEMA)
+_MATCH_ROWS = _without_docs(MATCH_SCHEMA)
+_FROM_EVENT = frozenset(
+    {"p_log_type", "p_source_id", "p_source_label", "p_origin", "p_event_time", "p_cursor_time", "p_observed_at"}
+)
 
 
 def rejection_rows(rejections: Sequence[Rejection], *, log_type: str, keys: Sequence[str], stamp: Stamp) -> pa.Table:
@@ -188,3 +217,23 @@ def rejection_rows(rejections: Sequence[Rejection], *, log_type: str, keys: Sequ
         "unknown_fields": [sorted(rejection.unknown) or None for rejection in rejections],
     }
     return pa.table(columns, schema=_REJECTION_ROWS)
+
+
+def match_rows(
+    events: pa.Table, at: Sequence[int], told: Mapping[str, Sequence[object]], *, judged_us: int
+) -> pa.Table:
+    """Return one row a match. `at`: which row of `events` each is of; `told`: what the rule said, by column."""
+    taken = events.take(pa.array(at, pa.int64()))
+    columns: dict[str, object] = {
+        name: taken.column(name).combine_chunks()
+        if name in taken.column_names
+        else pa.nulls(len(at), _MATCH_ROWS.field(name).type)
+        for name in _MATCH_ROWS.names
+        if name in _FROM_EVENT or name.startswith("p_any_")
+    }
+    columns["p_parse_time"] = pa.array([judged_us] * len(at), INSTANT)
+    columns["event_row_id"] = taken.column("p_row_id").combine_chunks()
+    columns["record_id"] = (
+        taken.column("id").combine_chunks() if "id" in taken.column_names else pa.nulls(len(at), pa.string())
+    )
+    return pa.table({**columns, **told}, schema=_MATCH_ROWS)

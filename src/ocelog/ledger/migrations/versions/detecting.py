@@ -11,7 +11,8 @@ _ROW_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     """Add the tables and columns. The new loop begins behind what there is: only the parts of new tables start at 0."""
     op.add_column("marks", sa.Column("row", sa.BigInteger(), nullable=False, server_default="0"))
-    op.add_column("streams", sa.Column("onboarded_us", sa.BigInteger()))
+    for column in ("onboarded_us", "gap_since_us", "gap_until_us"):
+        op.add_column("streams", sa.Column(column, sa.BigInteger()))
     op.execute("UPDATE streams SET onboarded_us = edge_us")
     op.execute(
         "INSERT INTO marks (loop, table_name, sequence) SELECT 'detect', c.table_name, c.last FROM counters c "

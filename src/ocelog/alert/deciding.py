@@ -1,0 +1,617 @@
+"""Which alerts the matches of a piece open, join and end, and who is told: decided on what the ledger has, and pure.
+
+The ledger commits a decision only if nothing that it stands on has changed; else it is taken again, on what is there
+then. Judging is not repeated for that.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import Enum, auto
+from hashlib import blake2b
+
+from ocelog.alert.alert import Alert, Telling, TimelineEntry
+from ocelog.alert.grouping import Group, Grouping, Joining, alert_id, group_key, is_open, join
+from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
+from ocelog.alert.notice import AlertStatus, AlertType, Happened
+from ocelog.model import Severity
+
+MOST_ALERTS_AN_HOUR = 1_000
+"""Alerts that a rule opens in an hour; what matches above that joins one alert."""
+OCELOG = "ocelog"
+"""Who did it, where no person did."""
+SUSPENDED = "Suspended"
+"""Stands for the exception, where a rule is told of because it is not asked any more."""
+LIMIT_EXCEEDED = "DETECTION_ALERT_LIMIT_EXCEEDED"
+_HOUR_US = 3_600_000_000
+_SUMMARY = "\0older news"
+_HISTORY = "\0history"
+_ERROR = "\0error\0"
+_SUMMARY_PERIOD = timedelta(hours=24)
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class _News(Enum):
+    """How people hear of an event."""
+
+    NEW = auto()
+    OLD = auto()
+    """News, but so late that one alert a rule tells of all of it."""
+    HISTORY = auto()
+    """It happened before its stream was set up: nobody is told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Onboarding:
+    """Where the history of a stream ends, and what of its news was read late. Microseconds, by the source's clock."""
+
+    since_us: int
+    gap: tuple[int, int] | None = None
+    """What happened in this stretch was read more than a day late: the stream was not read meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a decision stands on, to be read from the ledger as of one instant."""
+
+    streams: frozenset[tuple[str, str]]
+    """(Source id, log type)."""
+    match_ids: frozenset[str]
+    groups: Mapping[str, tuple[str, str]]
+    """Group key -> rule and dedup string."""
+    records: frozenset[str]
+    """Ids of records whose alerts may move."""
+    alerts: frozenset[str]
+    """Ids of further alerts."""
+    limits: frozenset[tuple[str, int]]
+    """(Rule, beginning of the hour)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the ledger has of that. What it lacks is left out."""
+
+    streams: Mapping[tuple[str, str], Onboarding] = field(default_factory=dict)
+    """A stream that is left out has no history: all its rows are news."""
+    known: frozenset[str] = frozenset()
+    """Matches that have landed."""
+    groups: Mapping[str, tuple[int, Group]] = field(default_factory=dict)
+    """Group key -> revision and group."""
+    alerts: Mapping[str, Alert] = field(default_factory=dict)
+    """By id: the newest alert of each group, those of records, and those asked for."""
+    limits: Mapping[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    """(Rule, hour) -> revision and alerts opened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupChange:
+    """A group as it is to be saved."""
+
+    key: str
+    rule_id: str
+    revision: int
+    """That was read; 0: the ledger had none."""
+    lasts_us: int
+    group: Group
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitChange:
+    """How many alerts a rule has opened in an hour."""
+
+    rule_id: str
+    hour_us: int
+    revision: int
+    alerts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is to be committed, all of it or nothing."""
+
+    matches: Sequence[tuple[Match, str | None]] = ()
+    """New matches, each with the id of its alert; None: a signal, which has none."""
+    groups: Sequence[GroupChange] = ()
+    limits: Sequence[LimitChange] = ()
+    alerts: Sequence[Alert] = ()
+    """Each with the revision that was read."""
+    timeline: Sequence[TimelineEntry] = ()
+    tellings: Sequence[Telling] = ()
+    unjudged: Sequence[Unjudged] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What people have set up, as it is when a decision is taken."""
+
+    route: Callable[[Alert], Sequence[str]]
+    """Returns the ids of the channels that hear of an alert."""
+    suppressed: Callable[[Alert, int], str | None] = lambda _alert, _now_us: None
+    """Returns why nobody is told of an alert at an instant; None: they are."""
+    oldest_us: int = 7 * 24 * _HOUR_US
+    """News that was older when it was observed joins one alert a rule."""
+
+
+def record_alert_id(rule: str, source_id: str, record_id: str) -> str:
+    """Return the id of the alert of a rule that lives with a record."""
+    made = blake2b(digest_size=16)
+    for part in ("record", rule, source_id, record_id):
+        text = part.encode("utf-8", "surrogatepass")
+        made.update(len(text).to_bytes(8, "big") + text)
+    return made.hexdigest()
+
+
+def system_alert_id(kind: str, key: str) -> str:
+    """Return the id of the alert of a system error."""
+    return record_alert_id(kind, "", key)
+
+
+def wanted(judged: Judged, now_us: int) -> Wanted:
+    """Return what a decision on `judged` stands on."""
+    groups: dict[str, tuple[str, str]] = {}
+    alerts = set[str]()
+    limits = set[tuple[str, int]]()
+    hour_us = now_us // _HOUR_US * _HOUR_US
+    for rule in {id(each.rule): each.rule for each in judged.matches}.values():
+        limits.add((rule.id, hour_us))
+        groups[group_key(rule.id, _SUMMARY)] = (rule.id, _SUMMARY)
+        alerts |= {_overflow(rule.id, hour_us), system_alert_id(LIMIT_EXCEEDED, rule.id)}
+        alerts |= {_history(rule.id, each.source_id) for each in judged.events}
+    for match in judged.matches:
+        if not match.rule.about.lives_with_record:
+            groups[group_key(match.rule.id, match.verdict.dedup)] = (match.rule.id, match.verdict.dedup)
+    for error in judged.errors:
+        groups[group_key(error.rule.id, _ERROR + error.type)] = (error.rule.id, _ERROR + error.type)
+        limits.add((error.rule.id, hour_us))
+        alerts.add(_overflow(error.rule.id, hour_us))
+    moves = any(rule.about.lives_with_record for rule in judged.rules.values())
+    return Wanted(
+        streams=frozenset((each.source_id, each.log_type) for each in judged.events),
+        match_ids=frozenset(match.id for match in judged.matches),
+        groups=groups,
+        records=frozenset(each.record_id for each in judged.events if each.record_id is not None)
+        if moves
+        else frozenset(),
+        alerts=frozenset(alerts),
+        limits=frozenset(limits),
+    )
+
+
+def decide(judged: Judged, standing: Standing, policy: Policy, now_us: int) -> Decision:
+    """Return what `judged` brings about. `now_us` is our clock."""
+    return _Deciding(judged, standing, policy, now_us).decide()
+
+
+def _overflow(rule: str, hour_us: int) -> str:
+    return alert_id(rule, "\0overflow", hour_us)
+
+
+def _history(rule: str, source_id: str) -> str:
+    return alert_id(rule, f"{_HISTORY}\0{source_id}", 0)
+
+
+class _Deciding:
+    def __init__(self, judged: Judged, standing: Standing, policy: Policy, now_us: int) -> None:
+        self._judged = judged
+        self._standing = standing
+        self._policy = policy
+        self._now_us = now_us
+        self._hour_us = now_us // _HOUR_US * _HOUR_US
+        self._groups: dict[str, GroupChange] = {}
+        self._limits: dict[tuple[str, int], LimitChange] = {}
+        self._alerts = dict(standing.alerts)
+        self._changed: dict[str, None] = {}
+        self._timeline: list[TimelineEntry] = []
+        self._tellings: list[Telling] = []
+        self._matches: list[tuple[Match, str | None]] = []
+
+    def decide(self) -> Decision:
+        matches: dict[str, list[Match]] = {}
+        for match in self._judged.matches:
+            matches.setdefault(match.event.row_id, []).append(match)
+        deaf = self._deaf()
+        keepers = [rule for rule in self._judged.rules.values() if rule.about.lives_with_record]
+        for event in self._judged.events:
+            found = {match.rule.id: match for match in matches.get(event.row_id, ())}
+            for match in found.values():
+                self._match(match)
+            if event.record_id is not None and event.latest:
+                for rule in keepers:
+                    if rule.id not in found and (rule.id, event.row_id) not in deaf:
+                        self._no_match(rule, event)
+        for error in self._judged.errors:
+            self._error(error)
+        return Decision(
+            matches=self._matches,
+            groups=[self._groups[key] for key in sorted(self._groups)],
+            limits=[self._limits[key] for key in sorted(self._limits)],
+            alerts=[self._alerts[name] for name in sorted(self._changed)],
+            timeline=self._timeline,
+            tellings=self._tellings,
+            unjudged=[
+                *self._judged.unjudged,
+                *(_of_error(error) for error in self._judged.errors if error.type != SUSPENDED),
+            ],
+        )
+
+    def _deaf(self) -> set[tuple[str, str]]:
+        """Return which rules did not say anything of which events: those end no alert."""
+        found = {(error.rule.id, event.row_id) for error in self._judged.errors for event in error.events}
+        for passed in self._judged.unjudged:
+            rules = [passed.rule_id] if passed.rule_id else list(self._judged.rules)
+            found |= {(rule, event.row_id) for rule in rules for event in passed.events}
+        return found
+
+    def _match(self, match: Match) -> None:
+        if match.id in self._standing.known:
+            return
+        if not match.rule.about.create_alert:
+            self._matches.append((match, None))
+        elif match.rule.about.lives_with_record and match.event.record_id is not None:
+            self._matches.append((match, self._record(match, match.event.record_id)))
+        else:
+            self._matches.append((match, self._window(match)))
+
+    def _news(self, event: Event) -> _News:
+        stream = self._standing.streams.get((event.source_id, event.log_type))
+        if stream is not None and event.news_us < stream.since_us:
+            return _News.HISTORY
+        if event.observed_us - event.news_us > self._policy.oldest_us:
+            return _News.OLD
+        in_gap = stream is not None and stream.gap is not None and stream.gap[0] <= event.news_us < stream.gap[1]
+        return _News.OLD if in_gap else _News.NEW
+
+    # Alerts of a window of time.
+
+    def _window(self, match: Match) -> str:
+        about, verdict = match.rule.about, match.verdict
+        news = self._news(match.event)
+        if news is _News.HISTORY:
+            name = _history(match.rule.id, match.event.source_id)
+            before = self._alerts.get(name)
+            if before is None:
+                made = replace(_made(match, name, self._now_us), title=f"{about.name}: before the source was set up")
+                before = replace(made, known=True, status=AlertStatus.CLOSED, ended_us=self._now_us, dedup="")
+                self._note(name, "opened", "events from before the source was set up; nobody was told")
+            self._save(_joined(before, match, self._now_us))
+            return name
+        if news is _News.OLD:
+            grouping = Grouping(rule=match.rule.id, period=_SUMMARY_PERIOD)
+            return self._group(match, grouping, _SUMMARY, title=f"{about.name}: events that were read late")
+        period = timedelta(minutes=about.dedup_minutes)
+        return self._group(match, Grouping(rule=match.rule.id, period=period, threshold=about.threshold), verdict.dedup)
+
+    def _group(self, match: Match, grouping: Grouping, dedup: str, *, title: str | None = None) -> str:
+        key = group_key(grouping.rule, dedup)
+        revision, group = self._group_now(key)
+        if not is_open(group, grouping.period, self._now_us) and not self._may_open(grouping.rule):
+            return self._flood(match)
+        joining = Joining(row_id=match.id, dedup=dedup, event_us=match.event.event_us, unique=match.verdict.unique)
+        joined = join(grouping, group, joining, self._now_us)
+        lasts_us = grouping.period // timedelta(microseconds=1)
+        self._groups[key] = GroupChange(
+            key=key, rule_id=grouping.rule, revision=revision, lasts_us=lasts_us, group=joined.group
+        )
+        alert = self._alerts.get(joined.alert)
+        if alert is None:
+            alert = _made(match, joined.alert, self._now_us)
+            alert = alert if title is None else replace(alert, title=title, dedup="")
+            self._opened(grouping.rule)
+            self._note(alert.id, "opened")
+        alert = _joined(alert, match, self._now_us)
+        self._save(self._tell(alert, Happened.OPENED) if joined.tells else alert)
+        return alert.id
+
+    def _group_now(self, key: str) -> tuple[int, Group]:
+        if (changed := self._groups.get(key)) is not None:
+            return changed.revision, changed.group
+        return self._standing.groups.get(key, (0, Group()))
+
+    def _may_open(self, rule: str) -> bool:
+        return self._limit(rule).alerts < MOST_ALERTS_AN_HOUR
+
+    def _limit(self, rule: str) -> LimitChange:
+        key = (rule, self._hour_us)
+        if key not in self._limits:
+            revision, alerts = self._standing.limits.get(key, (0, 0))
+            return LimitChange(rule_id=rule, hour_us=self._hour_us, revision=revision, alerts=alerts)
+        return self._limits[key]
+
+    def _opened(self, rule: str) -> None:
+        limit = self._limit(rule)
+        self._limits[rule, self._hour_us] = replace(limit, alerts=limit.alerts + 1)
+
+    def _flood(self, match: Match) -> str:
+        """Put a match into the one alert of a rule that has opened too many in this hour."""
+        name = _overflow(match.rule.id, self._hour_us)
+        alert = self._alerts.get(name)
+        if alert is None:
+            title = f"{match.rule.about.name}: more than {MOST_ALERTS_AN_HOUR:,} alerts in an hour"
+            alert = replace(_made(match, name, self._now_us), title=title, dedup="")
+            self._note(name, "opened", "it holds what matched beyond the limit")
+            alert = self._tell(alert, Happened.OPENED)
+            self._raise_limit(match.rule, match.event)
+        self._save(_joined(alert, match, self._now_us))
+        return name
+
+    def _raise_limit(self, rule: JudgedBy, event: Event) -> None:
+        name = system_alert_id(LIMIT_EXCEEDED, rule.id)
+        before = self._alerts.get(name)
+        alert = Alert(
+            id=name,
+            revision=before.revision if before is not None else 0,
+            type=AlertType.SYSTEM_ERROR,
+            severity=Severity.CRITICAL,
+            title=f"The rule {rule.id} opens too many alerts",
+            description=(
+                f"It opened {MOST_ALERTS_AN_HOUR:,} alerts within an hour. What matches beyond that joins one alert an "
+                "hour; no match is lost."
+            ),
+            runbook=f"See what it matches: ocelog alerts list --rule {rule.id}. Then change its dedup string, or "
+            f"disable it: ocelog rules disable {rule.id}",
+            rule_id=LIMIT_EXCEEDED,
+            rule_name=LIMIT_EXCEEDED,
+            dedup=rule.id,
+            source_id=None,
+            log_type=event.log_type,
+            matches=1 if before is None else before.matches + 1,
+            opened_us=self._now_us,
+            updated_us=self._now_us,
+        )
+        self._note(name, "opened")
+        self._save(self._tell(alert, Happened.OPENED))
+
+    # Alerts that live with a record.
+
+    def _record(self, match: Match, record_id: str) -> str:
+        event, rule = match.event, match.rule
+        name = record_alert_id(rule.id, event.source_id, record_id)
+        alert = self._alerts.get(name)
+        if alert is None and (event.inferred or not event.latest):
+            # It was over before it was looked at: the match has its alert, of which nobody has to hear.
+            made = replace(_made(match, name, self._now_us), status=AlertStatus.RESOLVED, ended_us=self._now_us)
+            over = "the source does not show its record any more" if event.inferred else "its record has changed since"
+            self._note(name, "opened", over)
+            self._save(replace(_joined(made, match, self._now_us), record_version=None, visible=not event.inferred))
+            return name
+        if alert is None:
+            if not self._may_open(rule.id):
+                return self._flood(match)
+            self._opened(rule.id)
+            self._save(self._first(match, name))
+            return name
+        after = _joined(alert, match, self._now_us)
+        if event.latest:
+            after = self._seen_again(after, match)
+        self._save(after)
+        return name
+
+    def _first(self, match: Match, name: str) -> Alert:
+        """Open the alert of a record."""
+        alert = _joined(_made(match, name, self._now_us), match, self._now_us)
+        match self._news(match.event):
+            case _News.HISTORY:
+                self._note(name, "opened", "it was so when the source was set up; nobody was told")
+                return replace(alert, known=True, told_severity=alert.severity)
+            case _News.OLD:
+                self._note(name, "opened", "it was read late: told of in one alert with others")
+                self._group(
+                    match,
+                    Grouping(rule=match.rule.id, period=_SUMMARY_PERIOD),
+                    _SUMMARY,
+                    title=f"{match.rule.about.name}: events that were read late",
+                )
+                return replace(alert, told_severity=alert.severity)
+            case _:
+                self._note(name, "opened")
+                return self._tell(alert, Happened.OPENED)
+
+    def _seen_again(self, alert: Alert, match: Match) -> Alert:
+        """Return the alert of a record after a newer version of it matched, too."""
+        severity, event = match.verdict.severity, match.event
+        before = alert
+        alert = replace(
+            alert,
+            severity=severity,
+            title=match.verdict.title,
+            context=match.verdict.context,
+            record_version=event.row_id,
+            rule_revision=match.rule.revision,
+        )
+        if not event.inferred and not alert.visible:
+            alert = replace(alert, visible=True)
+            self._note(alert.id, "visible again")
+        if event.inferred:
+            return self._unseen(alert)
+        told = before.told_severity
+        escalates = told is not None and _RANKS[severity] > _RANKS[told]
+        if severity is not before.severity:
+            self._note(alert.id, "severity", f"{before.severity} to {severity}")
+        if before.status is AlertStatus.RESOLVED:
+            alert = replace(
+                alert,
+                status=AlertStatus.OPEN,
+                ended_us=None,
+                close_reason=None,
+                acknowledged_us=None,
+                opened_us=self._now_us,
+            )
+            self._note(alert.id, "reopened", "its record is so again")
+            if self._news(event) is _News.HISTORY:
+                return replace(alert, known=True)
+            if self._flaps(before, match.rule) and not escalates:
+                self._note(alert.id, "not told", "people were told of it within its dedup period")
+                return alert
+            return self._tell(alert, Happened.REOPENED)
+        if escalates and self._news(event) is not _News.HISTORY:
+            if before.status is AlertStatus.CLOSED:
+                alert = replace(alert, status=AlertStatus.OPEN, ended_us=None, close_reason=None)
+                self._note(alert.id, "reopened", "its severity rose")
+            return self._tell(alert, Happened.ESCALATED, f"from {told} to {severity}")
+        return alert
+
+    def _flaps(self, alert: Alert, rule: JudgedBy) -> bool:
+        lasts_us = rule.about.dedup_minutes * 60_000_000
+        # An instant further ahead than it lasts is of a clock that was wrong.
+        return alert.told_us is not None and abs(self._now_us - alert.told_us) < lasts_us
+
+    def _no_match(self, rule: JudgedBy, event: Event) -> None:
+        """End what lives with a record whose newest version does not match."""
+        if event.record_id is None:
+            return
+        alert = self._alerts.get(record_alert_id(rule.id, event.source_id, event.record_id))
+        if alert is None or alert.record_version == event.row_id:
+            return
+        if event.inferred:
+            self._save(self._unseen(replace(alert, record_version=event.row_id)))
+            return
+        if alert.status is AlertStatus.RESOLVED:
+            return
+        was_closed = alert.status is AlertStatus.CLOSED
+        over = replace(
+            alert,
+            status=AlertStatus.RESOLVED,
+            record_version=event.row_id,
+            visible=True,
+            ended_us=self._now_us,
+            updated_us=self._now_us,
+        )
+        self._note(alert.id, "resolved", "its record does not match any more")
+        self._save(over if was_closed else self._tell_end(over, Happened.RESOLVED))
+
+    def _unseen(self, alert: Alert) -> Alert:
+        """Return an alert whose record the source does not show any more: whether it is over is not known."""
+        if not alert.visible or not alert.is_open:
+            return replace(alert, visible=False)
+        self._note(alert.id, "no longer visible", "the source does not show its record any more")
+        return self._tell_end(replace(alert, visible=False, updated_us=self._now_us), Happened.NOT_VISIBLE)
+
+    # Rules that fail.
+
+    def _error(self, error: RuleError) -> None:
+        about = error.rule.about
+        dedup = _ERROR + error.type
+        key = group_key(error.rule.id, dedup)
+        revision, group = self._group_now(key)
+        grouping = Grouping(rule=error.rule.id, period=timedelta(minutes=max(60, about.dedup_minutes)))
+        first, last = error.events[0], error.events[-1]
+        if not is_open(group, grouping.period, self._now_us) and not self._may_open(grouping.rule):
+            return
+        joining = Joining(row_id=first.row_id, dedup=dedup, event_us=first.event_us)
+        joined = join(grouping, group, joining, self._now_us)
+        lasts_us = grouping.period // timedelta(microseconds=1)
+        self._groups[key] = GroupChange(
+            key=key, rule_id=error.rule.id, revision=revision, lasts_us=lasts_us, group=joined.group
+        )
+        alert = self._alerts.get(joined.alert)
+        if alert is None:
+            alert = Alert(
+                id=joined.alert,
+                type=AlertType.DETECTION_ERROR,
+                severity=about.severity,
+                title=f"The rule {error.rule.id} fails: {error.type}",
+                description=f"{error.type}: {error.message}"[:1_000],
+                runbook=f"Mend the rule, try it (ocelog rules try {error.rule.id}), and have it judge what it missed: "
+                f"ocelog rules replay {error.rule.id}",
+                rule_id=error.rule.id,
+                rule_name=about.name,
+                rule_revision=error.rule.revision,
+                tags=about.tags,
+                dedup=error.type,
+                log_type=first.log_type,
+                source_id=first.source_id,
+                source_label=first.source_label,
+                destinations=about.output_ids or None,
+                opened_us=self._now_us,
+                updated_us=self._now_us,
+                first_event_us=first.event_us,
+            )
+            self._opened(error.rule.id)
+            self._note(alert.id, "opened")
+        alert = replace(
+            alert, matches=alert.matches + len(error.events), updated_us=self._now_us, last_event_us=last.event_us
+        )
+        self._save(self._tell(alert, Happened.OPENED) if joined.tells else alert)
+
+    # What all of them do.
+
+    def _save(self, alert: Alert) -> None:
+        self._alerts[alert.id] = alert
+        self._changed[alert.id] = None
+
+    def _note(self, name: str, what: str, detail: str = "") -> None:
+        self._timeline.append(TimelineEntry(alert_id=name, at_us=self._now_us, who=OCELOG, what=what, detail=detail))
+
+    def _tell(self, alert: Alert, happened: Happened, note: str = "") -> Alert:
+        """Tell of something that people must look at, unless it is suppressed."""
+        why = self._policy.suppressed(alert, self._now_us)
+        if why is not None:
+            self._note(alert.id, "suppressed", why)
+            # It is told of once it is worse, and the suppression is over.
+            return replace(alert, told_severity=alert.severity)
+        self._put(alert, happened, note)
+        if happened is not Happened.OPENED:
+            self._note(alert.id, happened.value, note)
+        return replace(alert, told=True, known=False, told_severity=alert.severity, told_us=self._now_us)
+
+    def _tell_end(self, alert: Alert, happened: Happened) -> Alert:
+        """Tell those who were told of an alert that nobody has to look at it any more."""
+        if alert.told:
+            self._put(alert, happened, "")
+        return alert
+
+    def _put(self, alert: Alert, happened: Happened, note: str) -> None:
+        self._tellings += [
+            Telling(alert_id=alert.id, channel_id=channel, happened=happened, note=note, due_us=self._now_us)
+            for channel in self._policy.route(alert)
+        ]
+
+
+def _of_error(error: RuleError) -> Unjudged:
+    return Unjudged(rule_id=error.rule.id, reason=f"{error.type}: {error.message}"[:1_000], events=error.events)
+
+
+def _made(match: Match, name: str, now_us: int) -> Alert:
+    about, verdict, event = match.rule.about, match.verdict, match.event
+    return Alert(
+        id=name,
+        severity=verdict.severity,
+        title=verdict.title,
+        description=verdict.description,
+        runbook=verdict.runbook,
+        reference=verdict.reference,
+        rule_id=about.id,
+        rule_name=about.name,
+        rule_revision=match.rule.revision,
+        tags=about.tags,
+        dedup=verdict.dedup,
+        log_type=event.log_type,
+        source_id=event.source_id,
+        source_label=event.source_label,
+        record_id=event.record_id if about.lives_with_record else None,
+        record_version=event.row_id if about.lives_with_record else None,
+        link=event.link,
+        destinations=verdict.destinations if verdict.destinations is not None else about.output_ids or None,
+        context=verdict.context,
+        opened_us=now_us,
+        updated_us=now_us,
+        first_event_us=event.event_us,
+    )
+
+
+def _joined(alert: Alert, match: Match, now_us: int) -> Alert:
+    event_us = match.event.event_us
+    return replace(
+        alert,
+        matches=alert.matches + 1,
+        updated_us=now_us,
+        first_event_us=event_us if alert.first_event_us is None else min(alert.first_event_us, event_us),
+        last_event_us=event_us if alert.last_event_us is None else max(alert.last_event_us, event_us),
+    )
+
+
+def alerts_of(standing_groups: Mapping[str, tuple[int, Group]], groups: Mapping[str, tuple[str, str]]) -> Iterable[str]:
+    """Return the id of the newest alert of each group that has one."""
+    for key, (_, group) in standing_groups.items():
+        rule, dedup = groups[key]
+        yield alert_id(rule, dedup, group.window)

@@ -1,0 +1,387 @@
+"""The detect loop of a table: from its mark it takes the next piece, has it judged, and lands what comes of it.
+
+Judging is done outside of any transaction. What it brings about is decided on what the ledger has, and committed with
+the mark only if that has not changed; else it is decided again. So each row is judged to an end once, whatever crashes.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import TYPE_CHECKING, Protocol
+
+from ocelog.alert.alert import Alert
+from ocelog.alert.deciding import Decision, Policy, decide, wanted
+from ocelog.alert.judged import Event, Judged, JudgedBy, Match, Unjudged
+from ocelog.alert.ports import Committed, DetectLedger, Elsewhere, Overtaken, Piece, Waiting
+from ocelog.errors import LakeUnavailableError, LostFenceError
+from ocelog.model import RULE_MATCHES, Claim, GivenUp, Kind, Known, NewPart, Part, Position
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PIECE_ROWS = 5_000
+"""Rows of a piece, at most."""
+PIECE_BYTES = 16 << 20
+"""Bytes of its parts, at most, unless one part is larger."""
+MOST_PARTS = 200
+_MAX_TRIES = 50
+"""Each try that fails means that somebody changed an alert; so many in a row mean that something is broken."""
+GIVE_UP_AFTER_US = 7 * 24 * 3_600 * 1_000_000
+"""Parts that could not be judged for so long are passed, so that their files do not fill the disk."""
+
+
+class Jury(Protocol):
+    """The rules that are on, and what asks them."""
+
+    def rules(self, log_type: str, /) -> Mapping[str, JudgedBy]:
+        """Return the rules that judge rows of `log_type` now, by id. They stay as they are until they are asked for."""
+        ...
+
+    def passed(self, log_type: str, /) -> Mapping[str, str]:
+        """Return the rules that would judge them, were they not suspended: by id, and why."""
+        ...
+
+    def judge(self, rows: "pa.Table", log_type: str, events: Sequence[Event], /) -> Judged:
+        """Ask the rules that `rules` returned last about rows, each of which is an event. Raises SandboxError."""
+        ...
+
+
+class MatchLake(Protocol):
+    """What judging needs of the lake."""
+
+    def part_rows(self, part: Part) -> "pa.Table":
+        """Return the rows of a part. Raises LakeUnavailableError if it cannot be read."""
+        ...
+
+    def load_ids(self, table: str, source_id: str, ids: Collection[str]) -> Known:
+        """Return every version of records, from parts and table."""
+        ...
+
+    def write(self, table: str, name: str, rows: "pa.Table") -> NewPart:
+        """Make rows durable as a part that no transaction vouches for yet."""
+        ...
+
+    def discard(self, part: NewPart) -> None:
+        """Delete a part that never landed."""
+        ...
+
+
+class Claims(Protocol):
+    """Who may land matches of a source."""
+
+    def claim(self, source_id: str) -> Claim:
+        """Return the claim of this process, taken anew if it was lost. Raises LostFenceError while another has it."""
+        ...
+
+    def lost(self, source_id: str) -> None:
+        """Forget the claim: another has it."""
+        ...
+
+
+class MatchRows(Protocol):
+    """Makes rows of `rule_matches`."""
+
+    def __call__(
+        self, events: "pa.Table", at: Sequence[int], told: Mapping[str, Sequence[object]], *, judged_us: int
+    ) -> "pa.Table":
+        """Return one row a match: `at` is the row of its event, `told` what the rule said, by column."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one step brought."""
+
+    rows: int = 0
+    matches: int = 0
+    tellings: int = 0
+    more: bool = False
+    """Whether there may be more to judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Rows of one source that are to be judged together."""
+
+    parts: Sequence[Part]
+    rows: "pa.Table | None"
+    to: Position
+    lost: Sequence[GivenUp]
+
+
+@dataclass(slots=True, kw_only=True)
+class Detecting:
+    """Judges what lands in the tables, one piece after the other."""
+
+    ledger: DetectLedger
+    lake: MatchLake
+    jury: Jury
+    claims: Claims
+    match_rows: MatchRows
+    policy: Callable[[], Policy]
+    """Asked before each decision: people change channels and suppressions."""
+    now_us: Callable[[], int]
+    piece_rows: int = PIECE_ROWS
+    numbers: "count[int]" = field(default_factory=count)
+
+    def step(self, table: str, kind: Kind) -> Step:
+        """Judge the next piece of `table`.
+
+        Raises LostFenceError if another process judges it, LakeUnavailableError if a part cannot be read for now, and
+        SandboxError if the rules cannot be asked: then nothing has changed, and the next step tries again.
+        """
+        waiting = self.ledger.waiting(table, most_parts=MOST_PARTS)
+        rules, passed = self.jury.rules(kind.log_type), self.jury.passed(kind.log_type)
+        if not rules and not passed:
+            return self._pass(table, waiting)
+        taken = self._take(waiting)
+        if taken is None:
+            return self._pass(table, waiting) if waiting.last > waiting.since.sequence else Step()
+        if taken.rows is None:
+            self.ledger.commit(_skipped(table, waiting.since, taken.to, taken.lost))
+            return Step(more=True)
+        events = events_of(taken.rows, kind)
+        found = self.jury.judge(taken.rows, kind.log_type, events)
+        found = replace(
+            found,
+            unjudged=[
+                *found.unjudged,
+                *(Unjudged(rule_id=rule, reason=f"suspended: {why}", events=events) for rule, why in passed.items()),
+            ],
+        )
+        return self._land(table, kind, waiting.since, taken, found)
+
+    def give_up(self, table: str, reason: str) -> Step:
+        """Pass the parts that have waited for too long, and remember that they were not judged."""
+        waiting = self.ledger.waiting(table, most_parts=MOST_PARTS)
+        old = [part for part in waiting.parts if self.now_us() - part.landed_us > GIVE_UP_AFTER_US]
+        if not old:
+            return Step()
+        lost = [
+            GivenUp(
+                table=table,
+                path=part.path,
+                reason=reason,
+                noticed_us=self.now_us(),
+                sequence=part.sequence,
+                source_id=part.source_id,
+                rows=part.rows,
+                min_cursor_us=part.min_cursor_us,
+                max_cursor_us=part.max_cursor_us,
+            )
+            for part in old
+        ]
+        to = Position(sequence=old[-1].sequence)
+        self.ledger.commit(_skipped(table, waiting.since, to, lost))
+        return Step(more=True)
+
+    def _pass(self, table: str, waiting: Waiting) -> Step:
+        """Move the mark to the end of what there is."""
+        full = len(waiting.parts) == MOST_PARTS
+        to = Position(sequence=waiting.parts[-1].sequence if full else waiting.last)
+        if to <= waiting.since:
+            return Step()
+        lost = [each for each in waiting.given_up if (each.sequence or 0) <= to.sequence]
+        self.ledger.commit(_skipped(table, waiting.since, to, lost))
+        return Step(more=full)
+
+    def _take(self, waiting: Waiting) -> _Taken | None:
+        """Read the next rows of one source; None: there are none."""
+        import pyarrow as pa  # noqa: PLC0415 - whoever only names the loop goes without Arrow
+
+        if not waiting.parts:
+            return None
+        first = waiting.parts[0]
+        skip = waiting.since.row if first.sequence == waiting.since.sequence + 1 else 0
+        lost = [each for each in waiting.given_up if (each.sequence or 0) < first.sequence]
+        if lost:
+            return _Taken((), None, Position(sequence=first.sequence - 1, row=skip), lost)
+        parts, tables, rows, size = list[Part](), list[pa.Table](), 0, 0
+        for part in waiting.parts:
+            gone = any(first.sequence < (each.sequence or 0) < part.sequence for each in waiting.given_up)
+            if parts and (part.source_id != first.source_id or gone):
+                break
+            if parts and (rows + part.rows > self.piece_rows or size + part.bytes > PIECE_BYTES):
+                break
+            read = self.lake.part_rows(part)
+            if part is first and skip:
+                read = read.slice(skip)
+            if len(read) > self.piece_rows:
+                read = read.slice(0, self.piece_rows)
+                to = Position(sequence=part.sequence - 1, row=skip + self.piece_rows)
+                return _Taken([part], read, to, ())
+            parts.append(part)
+            tables.append(read)
+            rows, size = rows + len(read), size + part.bytes
+        together = tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="default")
+        return _Taken(parts, together, Position(sequence=parts[-1].sequence), ())
+
+    def _land(self, table: str, kind: Kind, since: Position, taken: _Taken, found: Judged) -> Step:
+        source_id = taken.parts[0].source_id
+        judged_us = self.now_us()
+        for _ in range(_MAX_TRIES):
+            want = wanted(found, self.now_us())
+            standing = self.ledger.standing(want)
+            known = self._known(table, source_id, kind, found, standing.alerts.values())
+            decision = decide(_ordered(found, known), standing, self.policy(), self.now_us())
+            part = self._write(source_id, taken.rows, found.events, decision, judged_us)
+            try:
+                outcome = self.ledger.commit(
+                    Piece(
+                        table=table,
+                        since=since,
+                        to=taken.to,
+                        source_id=source_id,
+                        decision=decision,
+                        part=part,
+                        claim=None if part is None else self.claims.claim(source_id),
+                    )
+                )
+            except LostFenceError:
+                self.claims.lost(source_id)
+                if part is not None:
+                    self.lake.discard(part)
+                raise
+            match outcome:
+                case Committed():
+                    return Step(
+                        rows=len(found.events),
+                        matches=len(decision.matches),
+                        tellings=len(decision.tellings),
+                        more=True,
+                    )
+                case Elsewhere():
+                    if part is not None:
+                        self.lake.discard(part)
+                    return Step(more=True)
+                case Overtaken():
+                    if part is not None:
+                        self.lake.discard(part)
+        raise LakeUnavailableError(f"{table}: alerts were changed by others {_MAX_TRIES} times in a row; try again.")
+
+    def _known(
+        self, table: str, source_id: str, kind: Kind, found: Judged, alerts: Iterable[Alert]
+    ) -> dict[str, list[tuple[int, int, str]]]:
+        """Return the versions of the records whose alerts may move, in their order. Call it before the commit."""
+        if kind.version_fields is None:
+            return {}
+        ids = {match.event.record_id for match in found.matches if match.event.record_id is not None}
+        ids |= {each.record_id for each in alerts if each.record_id is not None}
+        ids &= {each.record_id for each in found.events}
+        if not ids:
+            return {}
+        known = self.lake.load_ids(table, source_id, ids)
+        versions = dict[str, list[tuple[int, int, str]]]()
+        for record, version_us, observed_us, row_id in zip(
+            known.ids, known.version_us, known.observed_us, known.row_ids, strict=True
+        ):
+            versions.setdefault(record, []).append((version_us, observed_us, row_id))
+        return {record: sorted(each) for record, each in versions.items()}
+
+    def _write(
+        self, source_id: str, rows: "pa.Table | None", events: Sequence[Event], decision: Decision, judged_us: int
+    ) -> NewPart | None:
+        if not decision.matches or rows is None:
+            return None
+        places = {event.row_id: at for at, event in enumerate(events)}
+        made = self.match_rows(
+            rows,
+            [places[match.event.row_id] for match, _ in decision.matches],
+            _told(decision.matches),
+            judged_us=judged_us,
+        )
+        claim = self.claims.claim(source_id)
+        return self.lake.write(RULE_MATCHES, f"{claim.name}-{claim.fence}-{next(self.numbers)}", made)
+
+
+_NOTHING = Decision()
+
+
+def _skipped(table: str, since: Position, to: Position, lost: Sequence[GivenUp]) -> Piece:
+    return Piece(table=table, since=since, to=to, source_id=None, decision=_NOTHING, lost=lost)
+
+
+def _told(matches: Sequence[tuple[Match, str | None]]) -> dict[str, list[object]]:
+    """Return the columns of `rule_matches` that rules fill."""
+    found = [match for match, _ in matches]
+    return {
+        "p_row_id": [each.id for each in found],
+        "rule_id": [each.rule.id for each in found],
+        "rule_name": [each.rule.about.name for each in found],
+        "rule_revision": [each.rule.revision for each in found],
+        "rule_tags": [list(each.rule.about.tags) for each in found],
+        "severity": [each.verdict.severity.value for each in found],
+        "title": [each.verdict.title for each in found],
+        "dedup": [each.verdict.dedup for each in found],
+        "unique_value": [each.verdict.unique for each in found],
+        "alert_id": [alert for _, alert in matches],
+        "alert_context": [json.dumps(each.verdict.context) if each.verdict.context else None for each in found],
+    }
+
+
+def _ordered(found: Judged, known: Mapping[str, list[tuple[int, int, str]]]) -> Judged:
+    """Say of each event whether it is the newest version of its record, and whether the one before began with it."""
+    fresh = dict[str, Event]()
+    for event in found.events:
+        versions = known.get(event.record_id or "")
+        if versions is None:
+            continue
+        at = next((place for place, version in enumerate(versions) if version[2] == event.row_id), None)
+        # One that is not there any more was removed meanwhile: it is the newest of nothing.
+        fresh[event.row_id] = replace(
+            event,
+            latest=at == len(versions) - 1,
+            same_since=at is not None and at > 0 and versions[at - 1][0] == event.version_us,
+        )
+    if not fresh:
+        return found
+    return replace(
+        found,
+        events=[fresh.get(event.row_id, event) for event in found.events],
+        matches=[replace(match, event=fresh.get(match.event.row_id, match.event)) for match in found.matches],
+    )
+
+
+def events_of(rows: "pa.Table", kind: Kind) -> list[Event]:
+    """Return what alerts need to know of the rows of a table."""
+    import pyarrow as pa  # noqa: PLC0415 - see above
+
+    names = rows.column_names
+
+    def texts(name: str) -> Iterable[str | None]:
+        return rows.column(name).to_pylist() if name in names else [None] * len(rows)
+
+    def instants(name: str) -> list[int]:
+        return [0 if us is None else us for us in rows.column(name).cast(pa.int64()).to_pylist()]
+
+    links = texts(kind.page) if kind.page is not None else [None] * len(rows)
+    changes = kind.version_fields is not None
+    version_name = "p_version_time" if "p_version_time" in names else "p_event_time"
+    return [
+        Event(
+            row_id=row_id or "",
+            log_type=kind.log_type,
+            source_id=source_id or "",
+            source_label=label or "",
+            event_us=event_us,
+            version_us=version_us,
+            observed_us=observed_us,
+            record_id=record_id,
+            latest=not changes,
+            inferred=inferred is not None,
+            link=link,
+        )
+        for row_id, source_id, label, event_us, version_us, observed_us, record_id, inferred, link in zip(
+            texts("p_row_id"),
+            texts("p_source_id"),
+            texts("p_source_label"),
+            instants("p_event_time"),
+            instants(version_name),
+            instants("p_observed_at"),
+            texts("id"),
+            texts("p_inferred"),
+            links,
+            strict=True,
+        )
+    ]

@@ -1,0 +1,97 @@
+"""What judging found in a piece of a table, in the words of alerts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ocelog.alert.grouping import match_id
+from ocelog.detect.evaluate import Verdict
+from ocelog.detect.rule import About
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What alerts need to know of a row that was judged. Instants are microseconds by the source's clock."""
+
+    row_id: str
+    log_type: str
+    source_id: str
+    source_label: str
+    event_us: int
+    version_us: int
+    observed_us: int
+    same_since: bool = False
+    """Whether the version before it has the same version time: then it became what it is when it was observed."""
+    record_id: str | None = None
+    latest: bool = True
+    """Whether it is the greatest version of its record, in the lake and in the parts."""
+    inferred: bool = False
+    """The source does not show the record any more: a sweep added the row."""
+    link: str | None = None
+    """The record's own page at the source."""
+
+    @property
+    def news_us(self) -> int:
+        """When it became what it is: not later than it was observed, whatever the record says."""
+        return self.observed_us if self.same_since else min(self.version_us, self.observed_us)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedBy:
+    """A rule, in the revision that judged."""
+
+    about: About
+    revision: str
+
+    @property
+    def id(self) -> str:
+        """Its name for programs."""
+        return self.about.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """A rule matched an event."""
+
+    rule: JudgedBy
+    event: Event
+    verdict: Verdict
+
+    @property
+    def id(self) -> str:
+        """The same whenever the rule judges the event."""
+        return match_id(self.rule.id, self.event.row_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleError:
+    """A rule failed on events, in one way."""
+
+    rule: JudgedBy
+    type: str
+    """Name of the exception."""
+    message: str
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unjudged:
+    """Events that a rule was not asked about, and never will be unless they are judged again."""
+
+    rule_id: str
+    """Empty: every rule."""
+    reason: str
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What the rules said of a piece."""
+
+    events: Sequence[Event] = ()
+    """All that were judged, in the order of the table."""
+    rules: Mapping[str, JudgedBy] = field(default_factory=dict)
+    """Those that were asked, by id."""
+    matches: Sequence[Match] = ()
+    """In the order of the events."""
+    errors: Sequence[RuleError] = ()
+    unjudged: Sequence[Unjudged] = ()

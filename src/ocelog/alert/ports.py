@@ -1,0 +1,81 @@
+"""What judging needs from the ledger."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from ocelog.alert.deciding import Decision, Standing, Wanted
+from ocelog.model import Claim, GivenUp, NewPart, Part, Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What a table has for its loop."""
+
+    since: Position
+    """How far the loop has come."""
+    last: int
+    """Sequence of the newest part that the table ever had."""
+    parts: Sequence[Part]
+    """The next ones, in the order of their commits; the first may be judged in part."""
+    given_up: Sequence[GivenUp] = ()
+    """Parts above the mark that are lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """What was judged, and all that it brings about."""
+
+    table: str
+    since: Position
+    to: Position
+    source_id: str | None
+    """Whose rows they are; None: there were none."""
+    decision: Decision
+    lost: Sequence[GivenUp] = ()
+    """Parts in it that nobody can judge."""
+    part: NewPart | None = None
+    """The rows of `rule_matches`, on disk; None: nothing matched that is new."""
+    claim: Claim | None = None
+    """Under which `part` was written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """All of it is in the ledger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overtaken:
+    """Nothing was committed: what the decision stands on has changed. Decide again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """Nothing was committed: another has judged the piece, or its source is gone. Begin again from the mark."""
+
+
+Outcome: TypeAlias = Committed | Overtaken | Elsewhere
+
+
+class DetectLedger(Protocol):
+    """How far rules have judged, and what came of it. Every call is one transaction."""
+
+    def waiting(self, table: str, *, most_parts: int) -> Waiting:
+        """Return the parts of `table` that the rules have not judged, the first of them."""
+        ...
+
+    def standing(self, wanted: Wanted) -> Standing:
+        """Return what a decision stands on, as of one instant."""
+        ...
+
+    def commit(self, piece: Piece) -> Outcome:
+        """Commit matches, groups, alerts, tellings and the mark together, or nothing.
+
+        Raises LostFenceError if the claim of its part is another's.
+        """
+        ...
+
+    def known_matches(self, ids: Collection[str]) -> frozenset[str]:
+        """Return those of `ids` that have landed before."""
+        ...

@@ -1,0 +1,173 @@
+"""The loop that judges events by the rules, table by table, as they land."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ocelog.alert.alert import Alert
+from ocelog.alert.deciding import Policy
+from ocelog.alert.detecting import Detecting
+from ocelog.alert.judged import Event, Judged, JudgedBy
+from ocelog.alert.routing import ChannelRow, channels_for
+from ocelog.alert.suppressing import suppressed
+from ocelog.app.jury import FolderJury
+from ocelog.app.log_types import kinds
+from ocelog.app.loop import Work, log_failure
+from ocelog.errors import LostFenceError, OcelogError, SandboxError
+from ocelog.installation.opening import Installation
+from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.pulling import holder_of
+from ocelog.model import Claim, table_name
+from ocelog.schema.columns.table import match_rows
+from ocelog.times import to_us
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at whether anything has landed."""
+_AFTER_FAILURE = 10.0
+DETECTING = "detect"
+"""What a claim of this loop is called."""
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class HomeClaims:
+    """The claims of this process to land matches, by source. Fits Claims."""
+
+    ledger: Ledger
+    holder: str
+    _held: dict[str, Claim] = field(default_factory=dict)
+
+    def claim(self, source_id: str) -> Claim:
+        """Return the claim of this process, taken anew if it was lost. Raises LostFenceError while another has it."""
+        if source_id not in self._held:
+            self._held[source_id] = self.ledger.pulling.take_claim(DETECTING, source_id, self.holder)
+        return self._held[source_id]
+
+    def lost(self, source_id: str) -> None:
+        """Forget the claim: another has it."""
+        self._held.pop(source_id, None)
+
+    def release(self) -> None:
+        """Let go of all of them."""
+        for claim in self._held.values():
+            self.ledger.pulling.release_claim(claim)
+        self._held = {}
+
+
+class NoJury:
+    """No rules at all: everything is passed. Fits Jury."""
+
+    def rules(self, _log_type: str) -> Mapping[str, JudgedBy]:
+        """Return none."""
+        return {}
+
+    def passed(self, _log_type: str) -> Mapping[str, str]:
+        """Return none."""
+        return {}
+
+    def judge(self, _rows: "pa.Table", _log_type: str, events: Sequence[Event]) -> Judged:
+        """Say nothing."""
+        return Judged(events=events)
+
+
+def policy_of(ledger: Ledger) -> Policy:
+    """Return what people have set up for alerts, as it is now."""
+    channels: list[ChannelRow] = ledger.channels.listed()
+    suppressions = ledger.alerts.suppressions()
+
+    def why(alert: Alert, now_us: int) -> str | None:
+        found = suppressed(alert, suppressions, now_us)
+        return None if found is None else found.why
+
+    return Policy(route=lambda alert: channels_for(alert, channels), suppressed=why)
+
+
+def channel_names(ledger: Ledger) -> Mapping[str, str]:
+    """Return the id of each channel by its name and by its id."""
+    found = ledger.channels.listed()
+    return {each.name: each.id for each in found} | {each.id: each.id for each in found}
+
+
+@dataclass(slots=True)
+class DetectLoop:
+    """Judges what has landed in every table; what goes wrong with one stops no other."""
+
+    work: Work
+    jury: FolderJury = field(init=False)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """Our clock."""
+    _detecting: Detecting = field(init=False)
+    _claims: HomeClaims = field(init=False)
+    _look_at: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        assembly = self.work.assembly
+        installation: Installation = assembly.installation
+        ledger = installation.ledger
+        self.jury = FolderJury(installation, channels=lambda: channel_names(ledger))
+        self._claims = HomeClaims(ledger, holder_of(installation.home.id))
+        self._detecting = Detecting(
+            ledger=ledger.judging,
+            lake=assembly.lake,
+            jury=self.jury if installation.settings.detections else NoJury(),
+            claims=self._claims,
+            match_rows=match_rows,
+            policy=lambda: policy_of(ledger),
+            now_us=lambda: to_us(self.now()),
+        )
+
+    @property
+    def name(self) -> str:
+        """What the loop is called in the log."""
+        return "detect"
+
+    def run_due(self, now: float) -> float:
+        """Begin to judge if anything has landed."""
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY
+            if self._due():
+                self.work.begin(self, self._judge)
+        return self._look_at
+
+    def finish(self) -> None:
+        """Judge everything that has landed, and end the processes that did."""
+        self.jury.look_again()
+        try:
+            self._judge()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the processes that judge, and let others judge."""
+        self.jury.close()
+        self._claims.release()
+
+    def _due(self) -> set[str]:
+        return self.work.assembly.installation.ledger.judging.due()
+
+    def _judge(self) -> None:
+        """Judge table after table. Raises what kept one from being judged, after the others were."""
+        due, first = self._due(), None
+        for kind in kinds().values():
+            table = table_name(kind.log_type)
+            if table not in due:
+                continue
+            try:
+                while not self.work.stop() and self._detecting.step(table, kind).more:
+                    pass
+            except LostFenceError as error:
+                log.info("judged by another", table=table, reason=str(error))
+            except OcelogError as error:
+                log_failure("judging failed", error, table=table)
+                if isinstance(error, SandboxError):
+                    self._detecting.give_up(table, error.beside(table))
+                first = first or error
+        if first is not None:
+            self._look_at = self.work.monotonic() + _AFTER_FAILURE
+            raise first

@@ -1,0 +1,236 @@
+"""The rules that are on, from all folders, and how they are asked: each folder in a process of its own."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pyarrow as pa
+import structlog
+
+from ocelog.alert.deciding import SUSPENDED
+from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
+from ocelog.app.log_types import kinds
+from ocelog.detect.bundle import find_root, read_bundle
+from ocelog.detect.folders import RuleFolder, decisions, shadowed
+from ocelog.detect.rule import Kind
+from ocelog.errors import OcelogError, RuleFileError
+from ocelog.installation.opening import Installation
+from ocelog.judging.judge import Judge, Loaded, LoadedRule
+
+_LOOK_EVERY = 5.0
+"""Seconds between two looks at whether folders, files or decisions have changed."""
+_MOST_FILES = 100_000
+KILLED_TIMES = 3
+"""A rule that uses up its time in so many batches, one after the other, is suspended."""
+FAILED_TIMES = 20
+"""So is one that fails on every event of so many batches."""
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class Bench:
+    """A folder of rules, and who judges by it."""
+
+    folder: RuleFolder
+    judge: Judge
+    mark: str = ""
+    """What the folder looked like when it was read."""
+    loaded: Loaded | None = None
+    trouble: str | None = None
+    """Why its files are not what is judged by."""
+
+
+@dataclass(slots=True)
+class FolderJury:
+    """Every folder that is registered. Fits Jury."""
+
+    installation: Installation
+    channels: Callable[[], Mapping[str, str]]
+    """Returns the id of each channel by its name and by its id."""
+    monotonic: Callable[[], float] = time.monotonic
+    benches: dict[str, Bench] = field(default_factory=dict)
+    """By id of the folder, in the order in which they were registered."""
+    _looked_at: float = float("-inf")
+    _rules: dict[str, tuple[Bench, LoadedRule]] = field(default_factory=dict)
+    """Those that run, by id."""
+    _suspended: dict[str, str] = field(default_factory=dict)
+    _killed: dict[str, int] = field(default_factory=dict)
+    _failed: dict[str, int] = field(default_factory=dict)
+
+    def rules(self, log_type: str) -> Mapping[str, JudgedBy]:
+        """Return the rules that judge rows of `log_type` now, by id."""
+        self._refresh()
+        return {name: _judged_by(rule) for name, (_, rule) in self._of(log_type) if name not in self._suspended}
+
+    def passed(self, log_type: str) -> Mapping[str, str]:
+        """Return the rules that would, were they not suspended: by id, and why."""
+        return {name: self._suspended[name] for name, _ in self._of(log_type) if name in self._suspended}
+
+    def judge(self, rows: pa.Table, log_type: str, events: Sequence[Event]) -> Judged:
+        """Ask the rules about rows, each of which is an event. Raises SandboxError."""
+        by_bench = dict[str, list[str]]()
+        asked = dict[str, JudgedBy]()
+        for name, (bench, rule) in self._of(log_type):
+            if name not in self._suspended:
+                by_bench.setdefault(bench.folder.id, []).append(name)
+                asked[name] = _judged_by(rule)
+        matches, errors, unjudged = list[tuple[int, Match]](), list[RuleError](), list[Unjudged]()
+        channels = self.channels()
+        for folder_id, names in by_bench.items():
+            found = self.benches[folder_id].judge.judge(rows, log_type=log_type, rules=names, channels=channels)
+            matches += [
+                (each.row, Match(rule=asked[each.rule], event=events[each.row], verdict=each.verdict))
+                for each in found.matches
+            ]
+            errors += [
+                RuleError(
+                    rule=asked[each.rule],
+                    type=each.fault.type,
+                    message=each.fault.message,
+                    events=events[each.first : each.last],
+                )
+                for each in found.errors
+            ]
+            unjudged += [
+                Unjudged(rule_id=each.rule, reason=each.reason, events=events[each.first : each.last])
+                for each in found.unjudged
+            ]
+        matches.sort(key=lambda each: each[0])
+        said = Judged(
+            events=events, rules=asked, matches=[match for _, match in matches], errors=errors, unjudged=unjudged
+        )
+        return replace(said, errors=[*errors, *self._suspend(said)])
+
+    def close(self) -> None:
+        """End every process that judges."""
+        for bench in self.benches.values():
+            bench.judge.close()
+
+    def look_again(self) -> None:
+        """Look at the folders before the next piece, however soon that is."""
+        self._looked_at = float("-inf")
+
+    def _of(self, log_type: str) -> list[tuple[str, tuple[Bench, LoadedRule]]]:
+        return [each for each in self._rules.items() if log_type in each[1][1].log_types]
+
+    def _suspend(self, said: Judged) -> list[RuleError]:
+        """Suspend the rules that keep failing, and return what is to be told of that."""
+        if not said.events:
+            return []
+        killed = {each.rule_id for each in said.unjudged}
+        rows = dict[str, int]()
+        for each in said.errors:
+            rows[each.rule.id] = rows.get(each.rule.id, 0) + len(each.events)
+        found = list[RuleError]()
+        for name, rule in said.rules.items():
+            self._killed[name] = self._killed.get(name, 0) + 1 if name in killed else 0
+            self._failed[name] = self._failed.get(name, 0) + 1 if rows.get(name, 0) >= len(said.events) else 0
+            if self._killed[name] >= KILLED_TIMES:
+                why = f"it used up its time {KILLED_TIMES} times in a row"
+            elif self._failed[name] >= FAILED_TIMES:
+                why = f"it failed on every event of {FAILED_TIMES} batches in a row"
+            else:
+                continue
+            self._killed[name] = self._failed[name] = 0
+            if self.installation.ledger.rules.suspend(name, why):
+                log.error("rule suspended", rule=name, reason=why)
+                found.append(RuleError(rule=rule, type=SUSPENDED, message=why, events=said.events[-1:]))
+            self.look_again()
+        return found
+
+    def _refresh(self) -> None:
+        if self.monotonic() < self._looked_at + _LOOK_EVERY:
+            return
+        self._looked_at = self.monotonic()
+        ledger = self.installation.ledger.rules
+        folders, states = ledger.folders(), ledger.states()
+        benches = dict[str, Bench]()
+        for folder in folders:
+            before = self.benches.get(folder.id)
+            if before is not None and _same_place(before.folder, folder):
+                before.folder = folder
+                benches[folder.id] = before
+            else:
+                if before is not None:
+                    before.judge.close()
+                benches[folder.id] = Bench(folder=folder, judge=self._judge_of(folder))
+        for gone in self.benches.keys() - benches.keys():
+            self.benches[gone].judge.close()
+        self.benches = benches
+        for bench in benches.values():
+            self._read(bench)
+        loaded = [(bench.folder, bench.loaded) for bench in benches.values() if bench.loaded is not None]
+        hidden = shadowed(loaded)
+        self._rules = {
+            name: (benches[folder.id], found.rules[name])
+            for folder, found in loaded
+            for name, decided in decisions(found, folder, states).items()
+            if decided.runs and name in found.rules and name not in hidden[folder.id]
+            if found.rules[name].kind is Kind.RULE
+        }
+        self._suspended = {
+            name: state.reason
+            for name, state in states.items()
+            if state.suspended_us is not None and name in self._rules
+        }
+
+    def _judge_of(self, folder: RuleFolder) -> Judge:
+        changing = [name for name, kind in kinds().items() if kind.version_fields is not None]
+        home = self.installation.home.path
+        return Judge(network=folder.network, unsafe=folder.unprotected, changing=changing, keep_out=(str(home),))
+
+    def _read(self, bench: Bench) -> None:
+        """Read a folder again if it looks different; what does not read leaves the rules as they were."""
+        path = Path(bench.folder.path)
+        try:
+            mark = _mark(path)
+            if mark == bench.mark:
+                return
+            loaded = bench.judge.load(read_bundle(path))
+        except RuleFileError as error:
+            self._note(bench, str(error))
+            return
+        except OcelogError as error:
+            self._note(bench, error.beside(None))
+            if bench.loaded is None:
+                raise
+            return
+        bench.mark, bench.loaded, bench.trouble = mark, loaded, None
+        log.info("rules read", folder=bench.folder.name, rules=len(loaded.rules))
+        for each in (*loaded.faults, *loaded.kept):
+            log.warning("rule file left out", folder=bench.folder.name, reason=each.message)
+
+    @staticmethod
+    def _note(bench: Bench, trouble: str) -> None:
+        if trouble != bench.trouble:
+            bench.trouble = trouble
+            log.error("rules not read", folder=bench.folder.name, reason=trouble)
+
+
+def _same_place(one: RuleFolder, other: RuleFolder) -> bool:
+    return (one.path, one.network, one.unprotected) == (other.path, other.network, other.unprotected)
+
+
+def _judged_by(rule: LoadedRule) -> JudgedBy:
+    return JudgedBy(about=rule.about, revision=rule.revision)
+
+
+def _mark(path: Path) -> str:
+    """Return what changes when a file of a checkout is written, added or deleted. Raises RuleFileError."""
+    if not path.exists():
+        raise RuleFileError(f"{path}:1: there is no such file or folder")
+    found, count = list[str](), 0
+    for folder, folders, names in os.walk(find_root(path)):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            count += 1
+            if count > _MOST_FILES:
+                raise RuleFileError(f"{path}:1: its checkout has more than {_MOST_FILES:,} files")
+            try:
+                there = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - called for each file
+            except OSError:
+                continue
+            found.append(f"{name}:{there.st_ino}:{there.st_size}:{there.st_mtime_ns}")
+    return str(hash("\n".join(found)))

@@ -1,0 +1,106 @@
+"""How far the rules have judged each table, and what came of it: the ledger as the detect loop uses it."""
+
+from collections.abc import Callable, Collection
+
+from sqlalchemy import select
+
+from ocelog.alert.deciding import Onboarding, Standing, Wanted, alerts_of
+from ocelog.alert.ports import Committed, Elsewhere, Outcome, Overtaken, Piece, Waiting
+from ocelog.ledger import tables
+from ocelog.ledger.database.transactions import Database
+from ocelog.ledger.rows import alerts, claims, counters, detecting, marks
+from ocelog.ledger.rows.landing import add_part
+from ocelog.ledger.rows.losses import lost_of
+from ocelog.ledger.rows.parts import part_of
+from ocelog.model import DETECT, RULE_MATCHES
+
+_p, _g, _s = tables.parts.c, tables.given_up.c, tables.streams.c
+
+
+class JudgingLedger:
+    """Marks, matches, groups and alerts of the detect loop. Fits DetectLedger."""
+
+    def __init__(self, database: Database, now_us: Callable[[], int]) -> None:
+        self._database = database
+        self._now_us = now_us
+
+    def waiting(self, table: str, *, most_parts: int = 200) -> Waiting:
+        """Return the parts of `table` that the rules have not judged, the first of them."""
+        with self._database.read() as tx:
+            since = marks.position(tx, DETECT, table)
+            above = (_p.table_name == table, _p.sequence > since.sequence)
+            found = tx.execute(select(tables.parts).where(*above).order_by(_p.sequence).limit(most_parts)).mappings()
+            parts = [part_of(row) for row in found]
+            lost = select(tables.given_up).where(_g.table_name == table, _g.sequence > since.sequence)
+            return Waiting(
+                since=since,
+                last=counters.last(tx, table),
+                parts=parts,
+                given_up=[lost_of(row) for row in tx.execute(lost.order_by(_g.sequence)).mappings()],
+            )
+
+    def due(self) -> set[str]:
+        """Return the tables in which something has landed that the rules have not judged."""
+        with self._database.read() as tx:
+            return marks.behind(tx, DETECT)
+
+    def standing(self, wanted: Wanted) -> Standing:
+        """Return what a decision stands on, as of one instant."""
+        with self._database.read() as tx:
+            groups = detecting.groups(tx, wanted.groups)
+            names = {*wanted.alerts, *alerts_of(groups, wanted.groups)}
+            return Standing(
+                streams={
+                    (row.source_id, row.log_type): Onboarding(
+                        since_us=row.onboarded_us,
+                        gap=None if row.gap_since_us is None else (row.gap_since_us, row.gap_until_us),
+                    )
+                    for row in tx.execute(select(tables.streams).where(_s.onboarded_us.is_not(None)))
+                    if (row.source_id, row.log_type) in wanted.streams
+                },
+                known=detecting.known(tx, wanted.match_ids),
+                groups=groups,
+                alerts={**alerts.of_ids(tx, names), **detecting.of_records(tx, wanted.records)},
+                limits=detecting.limits(tx, wanted.limits),
+            )
+
+    def commit(self, piece: Piece) -> Outcome:
+        """Commit matches, groups, alerts, tellings and the mark together, or nothing.
+
+        Locks in one order everywhere: counters by name, the source, the claim, groups, limits and alerts, each sorted.
+        Raises LostFenceError if the claim of its part is another's.
+        """
+        now_us = self._now_us()
+        decision = piece.decision
+        with self._database.write() as tx:
+            held = {name: counters.hold(tx, name) for name in sorted({piece.table, RULE_MATCHES})}
+            if not marks.move(tx, DETECT, piece.table, piece.since, piece.to):
+                tx.rollback()
+                return Elsewhere()
+            if piece.source_id is not None and not detecting.hold_source(tx, piece.source_id):
+                tx.rollback()
+                return Elsewhere()
+            if piece.claim is not None:
+                claims.hold(tx, piece.claim, now_us)
+            fits = (
+                not detecting.known(tx, [match.id for match, _ in decision.matches])
+                and all(detecting.save_group(tx, group) for group in decision.groups)
+                and all(detecting.save_limit(tx, limit) for limit in decision.limits)
+                and all(alerts.save(tx, alert) for alert in decision.alerts)
+            )
+            if not fits:
+                tx.rollback()
+                return Overtaken()
+            detecting.add_matches(tx, [match for match, _ in decision.matches], now_us)
+            if piece.part is not None and piece.source_id is not None:
+                add_part(tx, piece.part, piece.source_id, held[RULE_MATCHES].last + 1, now_us)
+            alerts.add_to_timeline(tx, decision.timeline)
+            alerts.add_tellings(tx, decision.tellings, now_us)
+            detecting.add_unjudged(tx, piece.table, decision.unjudged, now_us)
+            detecting.add_lost(tx, piece.lost, now_us)
+        return Committed()
+
+    def known_matches(self, ids: Collection[str]) -> frozenset[str]:
+        """Return those of `ids` that have landed before."""
+        with self._database.read() as tx:
+            return detecting.known(tx, ids)

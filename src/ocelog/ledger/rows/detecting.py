@@ -1,0 +1,158 @@
+"""How matches, groups, limits and what was not judged lie in the ledger."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, case, insert, select, update
+
+from ocelog.alert.alert import Alert
+from ocelog.alert.deciding import GroupChange, LimitChange
+from ocelog.alert.grouping import Group
+from ocelog.alert.judged import Match, Unjudged
+from ocelog.ledger import tables
+from ocelog.ledger.database.batches import batches
+from ocelog.ledger.database.dialects import bounded, insert_missing
+from ocelog.ledger.rows.alerts import alert_of
+from ocelog.model import GivenUp
+
+_k, _g, _l, _a = tables.match_keys.c, tables.alert_groups.c, tables.alert_limits.c, tables.alerts.c
+_u = tables.unjudged.c
+
+
+def hold_source(tx: Connection, source_id: str) -> bool:
+    """Keep a source from being purged until the transaction ends; False: it is gone."""
+    source = select(tables.sources.c.id).where(tables.sources.c.id == source_id)
+    return tx.execute(source.with_for_update(read=True, key_share=True)).first() is not None
+
+
+def known(tx: Connection, ids: Iterable[str]) -> frozenset[str]:
+    """Return those of `ids` that have landed before."""
+    found = set[str]()
+    for some in batches(ids):
+        found.update(tx.execute(select(_k.match_id).where(_k.match_id.in_(some))).scalars())
+    return frozenset(found)
+
+
+def add_matches(tx: Connection, matches: Sequence[Match], now_us: int) -> None:
+    """Remember that matches have landed."""
+    rows = [{"match_id": each.id, "source_id": each.event.source_id, "matched_us": now_us} for each in matches]
+    if rows:
+        tx.execute(insert(tables.match_keys), rows)
+
+
+def groups(tx: Connection, keys: Collection[str]) -> dict[str, tuple[int, Group]]:
+    """Return the revision and the state of those groups that there are."""
+    found = dict[str, tuple[int, Group]]()
+    for some in batches(sorted(keys)):
+        for row in tx.execute(select(tables.alert_groups).where(_g.group_key.in_(some))):
+            group = Group(
+                window=row.window,
+                opened_us=row.opened_us,
+                matches=row.matches,
+                told=row.told,
+                kept=tuple((at, value) for at, value in row.kept),
+            )
+            found[row.group_key] = (row.revision, group)
+    return found
+
+
+def save_group(tx: Connection, change: GroupChange) -> bool:
+    """Save a group; False: it has changed since it was read."""
+    group = change.group
+    values = {
+        "rule_id": change.rule_id,
+        "revision": change.revision + 1,
+        "window": group.window,
+        "opened_us": group.opened_us,
+        "lasts_us": change.lasts_us,
+        "matches": group.matches,
+        "told": group.told,
+        "kept": [list(each) for each in group.kept],
+    }
+    if change.revision == 0:
+        return insert_missing(tx, tables.alert_groups, group_key=change.key, **values)
+    this = (_g.group_key == change.key, _g.revision == change.revision)
+    return tx.execute(update(tables.alert_groups).where(*this).values(values)).rowcount == 1
+
+
+def limits(tx: Connection, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
+    """Return the revision and how many alerts were opened, by rule and hour."""
+    found = dict[tuple[str, int], tuple[int, int]]()
+    for some in batches(sorted({rule for rule, _ in wanted})):
+        for row in tx.execute(select(tables.alert_limits).where(_l.rule_id.in_(some))):
+            if (row.rule_id, row.hour_us) in wanted:
+                found[row.rule_id, row.hour_us] = (row.revision, row.alerts)
+    return found
+
+
+def save_limit(tx: Connection, change: LimitChange) -> bool:
+    """Save how many alerts a rule has opened in an hour; False: that has changed since it was read."""
+    values = {"revision": change.revision + 1, "alerts": change.alerts}
+    if change.revision == 0:
+        return insert_missing(tx, tables.alert_limits, rule_id=change.rule_id, hour_us=change.hour_us, **values)
+    this = (_l.rule_id == change.rule_id, _l.hour_us == change.hour_us, _l.revision == change.revision)
+    return tx.execute(update(tables.alert_limits).where(*this).values(values)).rowcount == 1
+
+
+def of_records(tx: Connection, record_ids: Collection[str]) -> dict[str, Alert]:
+    """Return the alerts that live with these records, by id."""
+    found = dict[str, Alert]()
+    for some in batches(sorted(record_ids)):
+        rows = tx.execute(select(tables.alerts).where(_a.record_id.in_(some))).mappings()
+        found |= {row["id"]: alert_of(row) for row in rows}
+    return found
+
+
+def add_unjudged(tx: Connection, table: str, unjudged: Iterable[Unjudged], now_us: int) -> None:
+    """Remember what was not judged: a row for each rule, source and reason, which grows until somebody sees to it."""
+    rows = dict[tuple[str, str, str], dict[str, Any]]()
+    for each in unjudged:
+        for event in each.events:
+            key = (each.rule_id, event.source_id, bounded(each.reason))
+            row = rows.setdefault(
+                key,
+                {
+                    "table_name": table,
+                    "rule_id": each.rule_id,
+                    "source_id": event.source_id,
+                    "first_row_id": event.row_id,
+                    "first_us": event.event_us,
+                    "last_us": event.event_us,
+                    "rows": 0,
+                    "reason": bounded(each.reason),
+                    "noted_us": now_us,
+                },
+            )
+            row["first_us"] = min(row["first_us"], event.event_us)
+            row["last_us"] = max(row["last_us"], event.event_us)
+            row["rows"] += 1
+    for (rule_id, source_id, reason), row in rows.items():
+        this = and_(_u.table_name == table, _u.rule_id == rule_id, _u.source_id == source_id, _u.reason == reason)
+        more = {
+            "rows": _u.rows + row["rows"],
+            "first_us": case((_u.first_us <= row["first_us"], _u.first_us), else_=row["first_us"]),
+            "last_us": case((_u.last_us >= row["last_us"], _u.last_us), else_=row["last_us"]),
+            "noted_us": now_us,
+        }
+        if tx.execute(update(tables.unjudged).where(this).values(more)).rowcount == 0:
+            tx.execute(insert(tables.unjudged).values(row))
+
+
+def add_lost(tx: Connection, lost: Iterable[GivenUp], now_us: int) -> None:
+    """Remember parts that were lost before they were judged."""
+    rows = [
+        {
+            "table_name": each.table,
+            "rule_id": "",
+            "source_id": each.source_id or "",
+            "first_row_id": "",
+            "first_us": each.min_cursor_us or each.noticed_us,
+            "last_us": each.max_cursor_us or each.noticed_us,
+            "rows": each.rows or 0,
+            "reason": bounded(f"the part {each.path} was lost: {each.reason}"),
+            "noted_us": now_us,
+        }
+        for each in lost
+    ]
+    if rows:
+        tx.execute(insert(tables.unjudged), rows)

@@ -1,0 +1,54 @@
+"""Alerts about sources and Ocelog itself, saved with what people are told of them."""
+
+from collections.abc import Callable
+
+from ocelog.alert.alert import Alert, Telling, TimelineEntry
+from ocelog.alert.notice import Happened
+from ocelog.alert.routing import channels_for
+from ocelog.errors import LedgerUnavailableError
+from ocelog.ledger.database.transactions import Database
+from ocelog.ledger.rows import alerts
+from ocelog.ledger.rows.channels import listed
+
+_MAX_TRIES = 20
+
+
+class SystemErrorLedger:
+    """What happens to alerts that no rule opens."""
+
+    def __init__(self, database: Database, now_us: Callable[[], int]) -> None:
+        self._database = database
+        self.now_us = now_us
+        """Our clock."""
+
+    def change(self, alert_id: str, to: Callable[[Alert | None], tuple[Alert, Happened | None, str] | None]) -> None:
+        """Save what `to` makes of an alert, and tell people what happened; None: nothing changes.
+
+        `to` may be asked again, if somebody changed the alert meanwhile. Raises LedgerUnavailableError.
+        """
+        for _ in range(_MAX_TRIES):
+            with self._database.write() as tx:
+                changed = to(alerts.of_ids(tx, [alert_id], hold=True).get(alert_id))
+                if changed is None:
+                    return
+                alert, happened, note = changed
+                if not alerts.save(tx, alert):
+                    tx.rollback()
+                    continue
+                now_us = self.now_us()
+                if happened is not None:
+                    entry = TimelineEntry(
+                        alert_id=alert_id, at_us=now_us, who="ocelog", what=happened.value, detail=note
+                    )
+                    alerts.add_to_timeline(tx, [entry])
+                    takers = channels_for(alert, listed(tx))
+                    alerts.add_tellings(
+                        tx,
+                        [
+                            Telling(alert_id=alert_id, channel_id=taker, happened=happened, note=note, due_us=now_us)
+                            for taker in takers
+                        ],
+                        now_us,
+                    )
+                return
+        raise LedgerUnavailableError("An alert was changed by others again and again; try again.")

@@ -1,0 +1,170 @@
+"""What judging brings about is committed whole and once, on both databases."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from bookkeeping.crashes import crash_everywhere
+from bookkeeping.records import NOW, TABLE, landing, taken
+from ocelog.alert.alert import Alert, Telling, TimelineEntry
+from ocelog.alert.deciding import Decision, GroupChange, LimitChange, Wanted
+from ocelog.alert.grouping import Group
+from ocelog.alert.judged import Event, JudgedBy, Match, Unjudged
+from ocelog.alert.notice import Happened
+from ocelog.alert.ports import Committed, Elsewhere, Overtaken, Piece
+from ocelog.detect.evaluate import Verdict
+from ocelog.detect.rule import About, Place
+from ocelog.ledger import tables
+from ocelog.ledger.ledger import Ledger
+from ocelog.model import DETECT, RULE_MATCHES, NewPart, Position, Severity
+from ocelog.times import to_us
+
+SOURCE = "acme"
+NOW_US = to_us(NOW)
+EVENT = Event(
+    row_id="r1", log_type="Wiz.Issues", source_id=SOURCE, source_label="prod", event_us=1, version_us=1, observed_us=1
+)
+RULE = JudgedBy(about=About(id="rule", place=Place("rule.yml", 1)), revision="1")
+MATCH = Match(rule=RULE, event=EVENT, verdict=Verdict(matched=True))
+ALERT = Alert(id="a1", severity=Severity.HIGH, title="t", rule_id="rule", opened_us=NOW_US, updated_us=NOW_US)
+GROUP = GroupChange(
+    key="g1", rule_id="rule", revision=0, lasts_us=60, group=Group(window=1, opened_us=NOW_US, kept=((1, "x"),))
+)
+DECISION = Decision(
+    matches=[(MATCH, "a1")],
+    groups=[GROUP],
+    limits=[LimitChange(rule_id="rule", hour_us=0, revision=0, alerts=1)],
+    alerts=[ALERT],
+    timeline=[TimelineEntry(alert_id="a1", at_us=NOW_US, who="ocelog", what="opened")],
+    tellings=[Telling(alert_id="a1", channel_id="c", happened=Happened.OPENED, due_us=NOW_US)],
+    unjudged=[Unjudged(rule_id="other", reason="time", events=[EVENT])],
+)
+_START = Position()
+WANTED = Wanted(
+    streams=frozenset(),
+    match_ids=frozenset({MATCH.id}),
+    groups={"g1": ("rule", "all")},
+    records=frozenset(),
+    alerts=frozenset({"a1"}),
+    limits=frozenset({("rule", 0)}),
+)
+
+
+@pytest.fixture(autouse=True)
+def publishing_alone() -> None:
+    """Let parts wait for each loop."""
+
+
+@pytest.fixture
+def landed(ledger: Ledger) -> Ledger:
+    """Return a ledger with three parts that nobody has judged."""
+    held = taken(ledger)
+    for n in range(3):
+        ledger.pulling.land(landing(held, loaded_through=n))
+    return ledger
+
+
+def piece(ledger: Ledger, decision: Decision = DECISION, *, since: Position = _START, to: int = 1) -> Piece:
+    # One that is held by nobody has still its fence: until another takes it.
+    claim = ledger.pulling.take_claim("detect", SOURCE, "me", lease=timedelta(0))
+    path = f"landing/{RULE_MATCHES}/{claim.name}-{claim.fence}-{to}.parquet"
+    part = NewPart(table=RULE_MATCHES, path=path, rows=1, bytes=10, min_cursor_us=1, max_cursor_us=1)
+    return Piece(
+        table=TABLE,
+        since=since,
+        to=Position(sequence=to),
+        source_id=SOURCE,
+        decision=decision,
+        part=part,
+        claim=claim,
+    )
+
+
+def counts(ledger: Ledger) -> dict[str, int]:
+    """Return how many rows each table has that judging writes."""
+    written = (tables.match_keys, tables.alert_groups, tables.alert_limits, tables.alerts, tables.alert_events)
+    with ledger._database.read() as tx:
+        found = {
+            table.name: tx.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in (*written, tables.outbox, tables.unjudged)
+        }
+    return found | {"parts": len(ledger.lake.parts(RULE_MATCHES))}
+
+
+NOTHING = dict.fromkeys(
+    ("match_keys", "alert_groups", "alert_limits", "alerts", "alert_events", "outbox", "unjudged", "parts"), 0
+)
+
+
+def test_all_of_a_piece_is_committed_with_its_mark(landed: Ledger) -> None:
+    assert landed.judging.due() == {TABLE}
+    assert isinstance(landed.judging.commit(piece(landed)), Committed)
+    assert counts(landed) == dict.fromkeys(NOTHING, 1)
+    assert landed.lake.mark(DETECT, TABLE) == 1
+    waiting = landed.judging.waiting(TABLE)
+    assert (waiting.since, waiting.last) == (Position(sequence=1), 3)
+    assert [part.sequence for part in waiting.parts] == [2, 3]
+    standing = landed.judging.standing(WANTED)
+    assert standing.known == {MATCH.id}
+    assert standing.groups == {"g1": (1, GROUP.group)}
+    assert standing.alerts["a1"] == replace(ALERT, revision=1)
+    assert standing.limits == {("rule", 0): (1, 1)}
+
+
+def test_what_another_has_judged_is_not_committed_again(landed: Ledger) -> None:
+    ours, theirs = piece(landed), piece(landed)
+    assert isinstance(landed.judging.commit(theirs), Committed)
+    before = counts(landed)
+    assert isinstance(landed.judging.commit(replace(ours, claim=theirs.claim)), Elsewhere)
+    assert counts(landed) == before
+
+
+@pytest.mark.parametrize("stale", ["matches", "groups", "limits", "alerts"])
+def test_nothing_is_committed_on_what_has_changed(landed: Ledger, stale: str) -> None:
+    assert isinstance(landed.judging.commit(piece(landed)), Committed)
+    fresh = Decision(**{stale: getattr(DECISION, stale)})
+    before = counts(landed)
+    outcome = landed.judging.commit(piece(landed, fresh, since=Position(sequence=1), to=2))
+    assert isinstance(outcome, Overtaken)
+    assert counts(landed) == before
+    assert landed.lake.mark(DETECT, TABLE) == 1
+
+
+@pytest.mark.parametrize("what", ["groups", "limits", "alerts"])
+def test_a_change_goes_by_the_revision_that_was_read(landed: Ledger, what: str) -> None:
+    assert isinstance(landed.judging.commit(piece(landed)), Committed)
+    again = Decision(**{what: [replace(each, revision=1) for each in getattr(DECISION, what)]})
+    assert isinstance(landed.judging.commit(piece(landed, again, since=Position(sequence=1), to=2)), Committed)
+    assert isinstance(landed.judging.commit(piece(landed, again, since=Position(sequence=2), to=3)), Overtaken)
+
+
+def test_what_is_purged_is_not_landed(landed: Ledger) -> None:
+    ours = piece(landed)
+    landed.sources.purge(SOURCE)
+    assert isinstance(landed.judging.commit(ours), Elsewhere)
+    assert counts(landed) == NOTHING
+
+
+def test_a_piece_can_end_inside_a_part(landed: Ledger) -> None:
+    to = Position(sequence=0, row=2)
+    assert isinstance(landed.judging.commit(replace(piece(landed), to=to)), Committed)
+    assert landed.judging.waiting(TABLE).since == to
+    assert landed.judging.due() == {TABLE}
+
+
+def test_what_is_passed_for_one_reason_is_one_row_that_grows(landed: Ledger) -> None:
+    passed = Decision(unjudged=DECISION.unjudged)
+    for n in range(3):
+        since = Position(sequence=n)
+        assert isinstance(landed.judging.commit(piece(landed, passed, since=since, to=n + 1)), Committed)
+    with landed._database.read() as tx:
+        assert [(row.rule_id, row.rows) for row in tx.execute(select(tables.unjudged))] == [("other", 3)]
+
+
+def test_a_crash_leaves_all_or_nothing(landed: Ledger) -> None:
+    ours = piece(landed)
+
+    assert crash_everywhere(landed, lambda: landed.judging.commit(ours)) > len(NOTHING)
+    assert counts(landed) == dict.fromkeys(NOTHING, 1)
