@@ -13,6 +13,7 @@ from ocelog.app.health import HealthLoop, look_at_streams
 from ocelog.app.loop import Work
 from ocelog.app.sources import row_of
 from ocelog.app.status import StreamStatus, stream_statuses
+from ocelog.app.stream_health import stream_healths
 from ocelog.dispatch.threads import Stop
 from ocelog.errors import LedgerUnavailableError
 from ocelog.health.stream import AlarmState, State
@@ -105,6 +106,8 @@ class TimedLedger:
     @property
     def status(self) -> StreamStatus:
         (found,) = stream_statuses(self.ledger, self.now)
+        (looked,) = stream_healths(self.ledger, self.ledger.health.view(), self.now)
+        assert (looked.facts, looked.health) == (found.facts, found.health), "status and the loop see the same"
         return found
 
 
@@ -205,6 +208,22 @@ def test_news_that_is_parked_is_told_and_hides_no_silence(timed: TimedLedger) ->
     assert [timed.status.health.state] == [State.BROKEN]
     assert timed.passes(25 * HOUR) == ["opened SOURCE_NO_DATA"]
     assert [timed.status.health.state] == [State.SILENT]
+
+
+def test_ranges_that_the_source_showed_less_of_are_told_until_they_are_whole(timed: TimedLedger) -> None:
+    timed.poll(event=True)
+    timed.look()
+    timed.now += 5 * MINUTE
+    timed.poll()
+    last = timed.ledger.pulling.slices()[-1]
+    timed.ledger.pulling.move(last, replace(last, short_by=3))
+    assert timed.look() == ["opened SOURCE_SCANNING_ERRORS"]
+    assert (timed.status.health.state, timed.status.facts.unreadable) == (State.HEALTHY, 1)
+    again = replace(last, id=0, short_by=0)
+    marks = timed.ledger.pulling.marks(*KEY)
+    timed.ledger.pulling.plan(marks, marks, [again])
+    assert timed.look() == ["recovered SOURCE_SCANNING_ERRORS"]
+    assert timed.status.facts.unreadable == 0
 
 
 def test_a_paused_or_removed_source_is_told_of_no_more(timed: TimedLedger) -> None:

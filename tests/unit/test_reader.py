@@ -29,6 +29,7 @@ from ocelog.model import Checkpoint, Slice, SliceState
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.puller import Blames, Drained
 from ocelog.pull.stream import Stream
+from ocelog.sources.wiz.settings import from_mapping
 from ocelog.sources.wiz.streams import KINDS
 from ocelog.times import EPOCH
 
@@ -381,7 +382,9 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
 ) -> None:
     minutes, streams = 6, []
     drains = Drains(ledger=ledger, now=now, failing=lambda _: False)
+    readable = {"wiz": from_mapping({"token_url": "cognito", "client_id": "x"}).to_mapping()}
     for source in range(50):
+        ledger.sources.add(source_row(f"source-{source}", settings=readable))
         for log_type in ("Wiz.Audit", "Wiz.Issues", "Wiz.VulnerabilityFinding"):
             begun(ledger, f"source-{source}", log_type)
             streams.append(stream_of(now, drains, f"source-{source}", log_type))

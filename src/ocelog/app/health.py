@@ -12,7 +12,7 @@ from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.app.loop import Work, log_failure
-from ocelog.app.status import stream_statuses
+from ocelog.app.stream_health import stream_healths
 from ocelog.errors import OcelogError
 from ocelog.health.telling import (
     ErrorNotice,
@@ -151,11 +151,12 @@ def look_at_streams(ledger: Ledger, errors: SystemErrors, now: datetime) -> None
 
     What was told is noted only afterwards: after a crash between the two it is told again, under the same key.
     """
-    known = ledger.health.open_errors()
+    view = ledger.health.view()
+    known = view.open_errors
     by_stream = defaultdict[tuple[str, str], dict[ErrorType, OpenError]](dict)
     for error in known:
         by_stream[error.stream.source_id, error.stream.log_type][error.type] = error
-    remembered, found = ledger.health.remembered(), stream_statuses(ledger, now)
+    found = stream_healths(ledger, view, now)
     told = list[ErrorNotice]()
     for each in found:
         name = StreamName(source=each.source, source_id=each.source_id, log_type=each.log_type)
@@ -168,7 +169,7 @@ def look_at_streams(ledger: Ledger, errors: SystemErrors, now: datetime) -> None
             # It is told at the next look; the others are told now.
             log_failure("not told", error, **_fields(notice))
     looked = {(each.source_id, each.log_type): each.health for each in found}
-    ledger.health.remember({key: memory for key, memory in looked.items() if remembered.get(key) != memory})
+    ledger.health.remember({key: memory for key, memory in looked.items() if view.remembered.get(key) != memory})
 
 
 def _tell(ledger: Ledger, errors: SystemErrors, notice: ErrorNotice) -> None:

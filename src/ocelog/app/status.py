@@ -7,7 +7,14 @@ from datetime import UTC, datetime, timedelta
 from ocelog import errors
 from ocelog.app import advice
 from ocelog.app.source_settings import damage, product_title, source_settings, stream_settings
-from ocelog.app.stream_health import PATIENCE, alarm_settings, facts_of, is_of_the_past, is_tired
+from ocelog.app.stream_health import (
+    alarm_settings,
+    facts_of,
+    failing_slices,
+    is_of_the_past,
+    is_tired,
+    read_source,
+)
 from ocelog.errors import ConfigError, HomeError, SourceThrottledError, TransientError
 from ocelog.health.settings import AlarmSettings
 from ocelog.health.stream import AlarmState, Facts, Memory, first_look, look
@@ -354,12 +361,10 @@ def _stream_status(
     marks = stream.marks if stream is not None else Marks(source_id=row.id, log_type=log_type)
     state = _state(row, stream, waiting)
     tired = state == "retrying" and is_tired(row, stream, now)
-    failing = tuple(
-        each for each in waiting if each.failing_since and has_passed(PATIENCE, since=each.failing_since, now=now)
-    )
+    failing = failing_slices(slices, now)
     swept = ledger.sweeps.newest(row.id, log_type)
     counts = ledger.sweeps.coverage(row.id, log_type)
-    facts = facts_of(row, stream, slices, swept=swept, counts=counts, short=short, failing=failing, now=now)
+    facts = facts_of(read_source(row), stream, slices, swept=swept, counts=counts, now=now)
     alarm = alarm_settings(row, log_type)
     health = look(facts, alarm, before or first_look(now))
     tired = tired or (swept is not None and swept.vanished)

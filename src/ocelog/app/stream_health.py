@@ -1,10 +1,11 @@
 """What is known of how a stream is, in the words of `health`: the ledger's rows as facts."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ocelog import errors
-from ocelog.app.source_settings import damage, stream_settings
+from ocelog.app.source_settings import source_settings, stream_settings
 from ocelog.errors import (
     AccessRefusedError,
     ConfigError,
@@ -17,9 +18,11 @@ from ocelog.errors import (
     SourceUnavailableError,
 )
 from ocelog.health.settings import AlarmSettings, read_alarm
-from ocelog.health.stream import Facts, Seen, Trouble
+from ocelog.health.stream import Facts, Memory, Seen, Trouble, first_look, look
+from ocelog.ledger.health import HealthView
+from ocelog.ledger.ledger import Ledger
 from ocelog.model import Marks, Origin, Slice, SliceState, SourceRow, StreamRow
-from ocelog.pull.planner import unread_since
+from ocelog.pull.planner import StreamSettings, still_short, unread_since
 from ocelog.pull.ports import Coverage
 from ocelog.pull.sweep import Sweep
 from ocelog.times import from_us, has_passed
@@ -44,23 +47,100 @@ def alarm_settings(row: SourceRow, log_type: str) -> AlarmSettings:
         return AlarmSettings()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamHealth:
+    """How one stream is."""
+
+    source: str
+    source_id: str
+    log_type: str
+    facts: Facts
+    health: Memory
+    alarm: AlarmSettings
+
+
+def stream_healths(ledger: Ledger, view: HealthView, now: datetime) -> list[StreamHealth]:
+    """Return how every stream of every source is, for whoever looks each minute: as `ocelog status` shows it.
+
+    All slices of a stream are read only if it takes them to know how far it is.
+    """
+    found = list[StreamHealth]()
+    for row in ledger.sources.listed():
+        source = read_source(row)
+        log_types: Sequence[str] = source.log_types
+        if source.settings is None:
+            # Which log types it reads is not known any more: those that it has read.
+            log_types = [log_type for source_id, log_type in view.streams if source_id == row.id] or ["?"]
+        for log_type in log_types:
+            key = (row.id, log_type)
+            slices: Sequence[Slice] = view.left.get(key, ())
+            if key in view.short or any(_is_unread_news(each) for each in slices):
+                slices = ledger.pulling.slices(source_id=row.id, log_type=log_type)
+            facts = facts_of(
+                source,
+                view.streams.get(key),
+                slices,
+                swept=view.sweeps.get(key),
+                counts=view.counts.get(key, ()),
+                now=now,
+            )
+            alarm = alarm_settings(row, log_type)
+            health = look(facts, alarm, view.remembered.get(key) or first_look(now))
+            found.append(
+                StreamHealth(
+                    source=row.name, source_id=row.id, log_type=log_type, facts=facts, health=health, alarm=alarm
+                )
+            )
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSource:
+    """A source with its settings, read once for all its streams."""
+
+    row: SourceRow
+    settings: StreamSettings | None
+    """None: they are damaged."""
+    damage: str = ""
+    """What is wrong with them."""
+    log_types: tuple[str, ...] = ()
+
+
+def read_source(row: SourceRow) -> ReadSource:
+    """Read the settings of a source."""
+    try:
+        return ReadSource(row=row, settings=stream_settings(row), log_types=source_settings(row).log_types)
+    except ConfigError as error:
+        return ReadSource(row=row, settings=None, damage=str(error))
+
+
+def failing_slices(slices: Collection[Slice], now: datetime) -> tuple[Slice, ...]:
+    """Return the slices that have failed for too long without a success."""
+    return tuple(
+        each
+        for each in slices
+        if each.state is SliceState.WAITING
+        and each.failing_since
+        and has_passed(PATIENCE, since=each.failing_since, now=now)
+    )
+
+
 def facts_of(
-    row: SourceRow,
+    source: ReadSource,
     stream: StreamRow | None,
     slices: Sequence[Slice],
     *,
     swept: Sweep | None,
     counts: Sequence[Coverage],
-    short: Collection[Slice],
-    failing: Collection[Slice],
     now: datetime,
 ) -> Facts:
-    """Return what is known of a stream. `short` and `failing` are those of its `slices` that are incomplete or fail."""
-    broken = damage(row)
-    poll = timedelta(0) if broken is not None else stream_settings(row).poll
+    """Return what is known of a stream. `slices` may lack those that are read, if no news waits and none was short."""
+    row, broken = source.row, source.settings is None
+    poll = timedelta(0) if source.settings is None else source.settings.poll
+    short, failing = still_short(slices), failing_slices(slices, now)
     marks = None if stream is None else stream.marks
     tired = is_tired(row, stream, now)
-    trouble = Trouble.BROKEN if broken is not None else _trouble(stream, tired=tired)
+    trouble = Trouble.BROKEN if broken else _trouble(stream, tired=tired)
     parked = [each for each in slices if each.state is SliceState.PARKED]
     source_now = now + ((marks and marks.offset) or timedelta(0))
     news = [each for each in (*parked, *failing) if each.origin is Origin.LIVE and each.until > source_now - _NEWS]
@@ -69,7 +149,7 @@ def facts_of(
         poll=poll,
         paused=row.paused,
         trouble=trouble,
-        trouble_text=str(broken) if broken is not None else (stream and stream.trouble) or "",
+        trouble_text=source.damage if broken else (stream and stream.trouble) or "",
         tired=tired and trouble is Trouble.RETRYING,
         polled=None if marks is None else _polled(marks, slices),
         received=_received(stream),
@@ -77,7 +157,7 @@ def facts_of(
         unreadable=len(parked) + len(short) + len(failing),
         news_unreadable=len(news),
         vanished=swept.note if swept is not None and swept.vanished else None,
-        counts_equal=broken is None and _counts_equal(row, swept, counts, now),
+        counts_equal=source.settings is not None and _counts_equal(source.settings, swept, counts, now),
         events=stream.events if stream is not None else 0,
         rejections=stream.rejections if stream is not None else 0,
         still_rejected=max(0, stream.rejections - stream.replayed) if stream is not None else 0,
@@ -117,9 +197,13 @@ def _polled(marks: Marks, slices: Sequence[Slice]) -> Seen | None:
     """
     if marks.edge is None:
         return None
-    news = [each for each in slices if each.origin is Origin.LIVE and each.state is SliceState.WAITING]
+    news = [each for each in slices if _is_unread_news(each)]
     through = min(unread_since(news, slices), default=marks.edge)
     return Seen(ours=through - (marks.offset or timedelta(0)), source=through)
+
+
+def _is_unread_news(each: Slice) -> bool:
+    return each.origin is Origin.LIVE and each.state is SliceState.WAITING
 
 
 def _received(stream: StreamRow | None) -> Seen | None:
@@ -128,11 +212,11 @@ def _received(stream: StreamRow | None) -> Seen | None:
     return Seen(ours=from_us(stream.received_us), source=from_us(stream.received_source_us))
 
 
-def _counts_equal(row: SourceRow, swept: Sweep | None, counts: Sequence[Coverage], now: datetime) -> bool:
+def _counts_equal(settings: StreamSettings, swept: Sweep | None, counts: Sequence[Coverage], now: datetime) -> bool:
     """Whether a sweep has lately read all open records, and as many were counted at the source as are in the lake."""
     if swept is None or swept.complete_us is None or swept.vanished or not counts:
         return False
-    lately = 2 * stream_settings(row).sweep_every + _A_BIT
+    lately = 2 * settings.sweep_every + _A_BIT
     old = [
         has_passed(lately, since=from_us(us), now=now)
         for us in (swept.complete_us, *(each.measured_us for each in counts))

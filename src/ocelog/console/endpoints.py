@@ -22,6 +22,8 @@ HANGS_AFTER = 60.0
 """Seconds without a turn of the loops after which a service does not work."""
 _KEPT = 5.0
 """Seconds for which one look at everything answers all requests."""
+_SHARE = 10
+"""It is kept for so many times as long as it took, if that is more: with hundreds of streams it takes seconds."""
 _LOOK_WITHIN = 15.0
 """Seconds that a look may take before a request is answered without it."""
 _ALLOWED = timedelta(hours=1)
@@ -46,13 +48,15 @@ class Looks:
 
     look: Callable[[], Overview]
     monotonic: Callable[[], float] = time.monotonic
-    _kept: tuple[float, Overview] | None = None
+    _kept: Overview | None = None
+    _kept_until: float = 0.0
     _pending: "asyncio.Future[Overview] | None" = None
 
     async def take(self) -> Overview:
         """Return a look that is at most seconds old. Raises TimeoutError, and what looking raises."""
-        if self._kept is not None and self.monotonic() < self._kept[0] + _KEPT:
-            return self._kept[1]
+        began = self.monotonic()
+        if self._kept is not None and began < self._kept_until:
+            return self._kept
         if self._pending is None or self._pending.done():
             self._pending = asyncio.get_running_loop().create_future()
             # Not of a pool, which waits for its threads in the end: this one may hang on a disk.
@@ -60,7 +64,8 @@ class Looks:
                 target=self._run, args=(asyncio.get_running_loop(), self._pending), name="look", daemon=True
             ).start()
         found = await asyncio.wait_for(asyncio.shield(self._pending), _LOOK_WITHIN)
-        self._kept = (self.monotonic(), found)
+        now = self.monotonic()
+        self._kept, self._kept_until = found, now + max(_KEPT, _SHARE * (now - began))
         return found
 
     def _run(self, loop: asyncio.AbstractEventLoop, pending: "asyncio.Future[Overview]") -> None:

@@ -1,20 +1,46 @@
 """How each stream was when somebody looked last, and which errors people know of: the ledger as health uses it."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import RowMapping, delete, insert, select
+from sqlalchemy import Connection, RowMapping, delete, insert, select
 
 from ocelog.health.stream import AlarmState, Memory, Seen, State
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
+from ocelog.ledger.rows import slices, streams
+from ocelog.ledger.rows.sweeps import coverages, sweep_of
+from ocelog.model import Slice, SliceState, StreamRow
+from ocelog.pull.ports import Coverage
+from ocelog.pull.sweep import Sweep
 from ocelog.times import from_us, to_us
 
-_h, _e = tables.health.c, tables.system_errors.c
+StreamKey: TypeAlias = tuple[str, str]
+"""Source id and log type."""
+_h, _e, _s = tables.health.c, tables.system_errors.c, tables.slices.c
 _MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthView:
+    """All that a look at every stream needs, as of one instant, by source id and log type."""
+
+    streams: Mapping[StreamKey, StreamRow]
+    left: Mapping[StreamKey, list[Slice]]
+    """Slices that are not read to their end."""
+    short: AbstractSet[StreamKey]
+    """Streams of which a slice was drained incomplete, and maybe read again since."""
+    sweeps: Mapping[StreamKey, Sweep]
+    """The newest of each stream."""
+    counts: Mapping[StreamKey, list[Coverage]]
+    remembered: Mapping[StreamKey, Memory]
+    open_errors: Sequence[OpenError]
+    """The oldest first."""
 
 
 class HealthLedger:
@@ -23,13 +49,28 @@ class HealthLedger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def remembered(self) -> dict[tuple[str, str], Memory]:
+    def view(self) -> HealthView:
+        """Return what is known of all streams: a few statements, however many streams there are."""
+        with self._database.read() as tx:
+            listed = streams.listed(tx, None)
+            short = select(_s.source_id, _s.log_type).where(_s.state == SliceState.DRAINED, _s.short_by > 0).distinct()
+            swept = map(sweep_of, tx.execute(select(tables.sweeps)).mappings())
+            return HealthView(
+                streams={(each.marks.source_id, each.marks.log_type): each for each in listed},
+                left=slices.left(tx, {each.marks.source_id for each in listed}),
+                short={(source_id, log_type) for source_id, log_type in tx.execute(short)},
+                sweeps={(each.source_id, each.log_type): each for each in swept},
+                counts=coverages(tx),
+                remembered=_remembered(tx),
+                open_errors=_open_errors(tx),
+            )
+
+    def remembered(self) -> dict[StreamKey, Memory]:
         """Return what is remembered, by source id and log type."""
         with self._database.read() as tx:
-            rows = tx.execute(select(tables.health)).mappings()
-            return {(row["source_id"], row["log_type"]): _memory_of(row) for row in rows}
+            return _remembered(tx)
 
-    def remember(self, memories: Mapping[tuple[str, str], Memory]) -> None:
+    def remember(self, memories: Mapping[StreamKey, Memory]) -> None:
         """Keep what is remembered of these streams, in the place of what was."""
         if not memories:
             return
@@ -42,8 +83,7 @@ class HealthLedger:
     def open_errors(self) -> list[OpenError]:
         """Return the system errors that people know of, the oldest first."""
         with self._database.read() as tx:
-            rows = tx.execute(select(tables.system_errors).order_by(_e.opened_us, _e.key)).mappings()
-            return [_error_of(row) for row in rows]
+            return _open_errors(tx)
 
     def raise_(self, notice: ErrorNotice) -> None:
         """Note a system error as open, or as told again."""
@@ -67,6 +107,16 @@ class HealthLedger:
         """Forget a system error that is over."""
         with self._database.write() as tx:
             tx.execute(delete(tables.system_errors).where(_e.key == notice.error.key))
+
+
+def _remembered(tx: Connection) -> dict[StreamKey, Memory]:
+    rows = tx.execute(select(tables.health)).mappings()
+    return {(row["source_id"], row["log_type"]): _memory_of(row) for row in rows}
+
+
+def _open_errors(tx: Connection) -> list[OpenError]:
+    rows = tx.execute(select(tables.system_errors).order_by(_e.opened_us, _e.key)).mappings()
+    return [_error_of(row) for row in rows]
 
 
 def _memory_of(row: RowMapping) -> Memory:

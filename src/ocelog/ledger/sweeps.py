@@ -12,6 +12,7 @@ from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import slices
 from ocelog.ledger.rows.sweeps import (
+    coverages,
     forget_suspects,
     newest_sweep,
     settings,
@@ -139,12 +140,7 @@ class SweepLedger:
     def coverage(self, source_id: str, log_type: str) -> list[Coverage]:
         """Return the coverage of a stream as it was last measured, by status."""
         with self._database.read() as tx:
-            c = tables.coverage.c
-            rows = select(tables.coverage).where(c.source_id == source_id, c.log_type == log_type).order_by(c.status)
-            return [
-                Coverage(**{name: value for name, value in row.items() if name not in {"source_id", "log_type"}})
-                for row in tx.execute(rows).mappings()
-            ]
+            return coverages(tx, (source_id, log_type)).get((source_id, log_type), [])
 
     def suspects(self, sweep: Sweep) -> list[Suspect]:
         """Return the suspects of `sweep`, by when they were created."""

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, inse
 
 from ocelog.ledger import tables
 from ocelog.model import SWEEPING, Marks, Origin, SliceState
+from ocelog.pull.ports import Coverage
 from ocelog.pull.sweep import Stage, Sweep
 from ocelog.times import to_us
 
@@ -88,3 +89,16 @@ def slices_of(source_id: str, log_type: str) -> ColumnElement[bool]:
 def sweep_of(row: RowMapping) -> Sweep:
     """Read a row of the table as a value."""
     return Sweep(**{**row, "stage": Stage(row["stage"])})
+
+
+def coverages(tx: Connection, only: tuple[str, str] | None = None) -> dict[tuple[str, str], list[Coverage]]:
+    """Return what was measured last of each stream, or `only` of one, by source id and log type; by status in each."""
+    c = tables.coverage.c
+    rows = select(tables.coverage).order_by(c.source_id, c.log_type, c.status)
+    if only is not None:
+        rows = rows.where(c.source_id == only[0], c.log_type == only[1])
+    found = dict[tuple[str, str], list[Coverage]]()
+    for row in tx.execute(rows).mappings():
+        values = {name: value for name, value in row.items() if name not in {"source_id", "log_type"}}
+        found.setdefault((row["source_id"], row["log_type"]), []).append(Coverage(**values))
+    return found
