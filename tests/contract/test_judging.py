@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
@@ -378,6 +379,21 @@ def test_all_that_a_rule_says_of_a_batch_is_bounded(judged: Callable[..., Judged
     assert len(matched(found, "b_good")) == 1_000
 
 
+KNOWING = """
+    import gc, json, os
+    def rule(event):
+        # It finds out what it is asked, and says what no rule can.
+        asked = next(one for one in gc.get_objects() if type(one).__name__ == "Ask")
+        said = {"row": event["n"], "title": "x", "severity": "HIGH", "dedup": "d", "context": {}, MORE}
+        answer = {"nonce": asked.nonce, "last": asked.first + 1, "matches": [said] * TIMES, "failures": []}
+        text = json.dumps(answer).encode()
+        for descriptor in range(3, 20):
+            try:
+                os.write(descriptor, b"judge".ljust(16, bytes(1)) + len(text).to_bytes(8, "little") + text)
+            except OSError:
+                pass
+        os._exit(0)
+"""
 FORGERIES = {
     "match": """
         import os, json
@@ -433,22 +449,8 @@ FORGERIES = {
                     pass
             return True
     """,
-    "knowing": """
-        import gc, json, os
-        def rule(event):
-            # It finds out what it is asked, and says what no rule can.
-            asked = next(one for one in gc.get_objects() if type(one).__name__ == "Ask")
-            said = {"row": event["n"], "title": "x", "severity": "HIGH", "dedup": "d", "context": {}}
-            said["destinations"] = ["nowhere"]
-            answer = {"nonce": asked.nonce, "last": asked.first + 1, "matches": [said], "failures": []}
-            text = json.dumps(answer).encode()
-            for descriptor in range(3, 20):
-                try:
-                    os.write(descriptor, b"judge".ljust(16, bytes(1)) + len(text).to_bytes(8, "little") + text)
-                except OSError:
-                    pass
-            os._exit(0)
-    """,
+    "nowhere": KNOWING.replace("MORE", '"destinations": ["nowhere"]').replace("TIMES", "1"),
+    "twice": KNOWING.replace("MORE", "").replace("TIMES", "2"),
 }
 
 
@@ -481,7 +483,7 @@ THREAD = """
 
 
 def test_a_thread_that_a_rule_leaves_behind_costs_the_others_nothing(judged: Callable[..., Judged]) -> None:
-    found = judged(rows=4_500, a_haunts=THREAD, b_good=GOOD, c_good=GOOD)
+    found = judged(rows=4_500, allowance=replace(QUICK, kills=2), a_haunts=THREAD, b_good=GOOD, c_good=GOOD)
     assert matched(found, "b_good") == matched(found, "c_good") == list(range(1, 4_500, 2))
     assert blamed(found) == {"a_haunts"}
 

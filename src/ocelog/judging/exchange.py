@@ -38,11 +38,14 @@ class NoAnswer(Exception):  # noqa: N818 - it is told as what a rule did, and ne
 
 
 def exchange(
-    child: Child, step: str, message: Mapping[str, Any], expected: type[_Said], seconds: float
+    child: Child, step: str, message: Mapping[str, Any], expected: type[_Said], seconds: float, slack: float = 0.0
 ) -> tuple[_Said, int]:
-    """Tell the child to do something, and return its answer, and how many bytes that has. Raises NoAnswer."""
+    """Tell the child to do something, and return its answer, and how many bytes that has. Raises NoAnswer.
+
+    It has so many `seconds`, and then some `slack`.
+    """
     nonce = secrets.randbits(53)
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds + slack
     try:
         child.send(step, msgspec.msgpack.encode({"nonce": nonce, **message}), deadline=deadline)
         frame = child.receive(deadline)

@@ -160,7 +160,7 @@ class LoadedChild:
         The answer may be about some of the rows only, but is about one at least. Raises Lost, SandboxError.
         """
         asked = {"rule": rule, "first": first, "last": last}
-        answer = self._tell("judge", asked, WireAnswer, self.call_seconds + _SLACK, rule)
+        answer = self._tell("judge", asked, WireAnswer, self.call_seconds, rule)
         channels = None if self._piece is None or self._piece.channels is None else self._piece.channels.values()
         if not (first < answer.last <= last and answer.is_about(first, channels)):
             raise self._lost(no_answer(), "judge", rule)
@@ -240,7 +240,7 @@ class LoadedChild:
         if self._child is None:
             raise AssertionError
         try:
-            found, self.answer_bytes = exchange(self._child, step, message, expected, seconds)
+            found, self.answer_bytes = exchange(self._child, step, message, expected, seconds, _SLACK)
         except NoAnswer as problem:
             raise self._lost(problem, step, rule) from None
         return found
