@@ -380,10 +380,13 @@ def test_all_that_a_rule_says_of_a_batch_is_bounded(judged: Callable[..., Judged
 
 
 KNOWING = """
-    import gc, json, os
+    import json, os, sys
     def rule(event):
         # It finds out what it is asked, and says what no rule can.
-        asked = next(one for one in gc.get_objects() if type(one).__name__ == "Ask")
+        frame = sys._getframe()
+        while "ask" not in frame.f_locals:
+            frame = frame.f_back
+        asked = frame.f_locals["ask"]
         said = {"row": event["n"], "title": "x", "severity": "HIGH", "dedup": "d", "context": {}, MORE}
         answer = {"nonce": asked.nonce, "last": asked.first + 1, "matches": [said] * TIMES, "failures": []}
         text = json.dumps(answer).encode()
@@ -404,6 +407,21 @@ FORGERIES = {
                     os.write(descriptor, 3 * (b"judge".ljust(16, bytes(1)) + len(text).to_bytes(8, "little") + text))
                 except OSError:
                     pass
+            return True
+    """,
+    "ahead": """
+        import os, json
+        def rule(event):
+            # Its own answer, and in advance those of the rule behind it.
+            says_no = {"nonce": 1, "last": 6, "matches": [], "failures": []}
+            for kind, told in (("judge", says_no), ("setup", {"nonce": 1, "fault": None}), ("judge", says_no)):
+                text = json.dumps(told).encode()
+                frame = kind.encode().ljust(16, bytes(1)) + len(text).to_bytes(8, "little") + text
+                for descriptor in range(3, 20):
+                    try:
+                        os.write(descriptor, frame)
+                    except OSError:
+                        pass
             return True
     """,
     "noise": """
@@ -464,7 +482,9 @@ def test_a_rule_that_writes_in_the_place_of_its_process_spoils_its_own_answers_a
     assert matched(found, "a_first") == matched(found, "c_last") == [1, 3, 5]
     assert blamed(found) <= {"b_forger"}
     assert {each.verdict.destinations for each in found.matches} == {None}
+    assert {each.fault.type for each in found.errors} <= {"ForeignAnswer", "ProcessEnded", "TimeoutError"}
     assert failed(found, "b_forger")
+    assert len({(each.rule, each.row) for each in found.matches}) == len(found.matches)
 
 
 THREAD = """
@@ -483,9 +503,28 @@ THREAD = """
 
 
 def test_a_thread_that_a_rule_leaves_behind_costs_the_others_nothing(judged: Callable[..., Judged]) -> None:
-    found = judged(rows=4_500, allowance=replace(QUICK, kills=2), a_haunts=THREAD, b_good=GOOD, c_good=GOOD)
+    found = judged(rows=4_500, a_haunts=THREAD, b_good=GOOD, c_good=GOOD)
     assert matched(found, "b_good") == matched(found, "c_good") == list(range(1, 4_500, 2))
     assert blamed(found) == {"a_haunts"}
+
+
+def test_a_rule_that_takes_its_process_along_in_anothers_name_costs_that_one_nothing(
+    judged: Callable[..., Judged],
+) -> None:
+    harms = """
+        import os, sys
+        def rule(event):
+            frame = sys._getframe()
+            while "ask" not in frame.f_locals:
+                frame = frame.f_back
+            for name, other in frame.f_locals["self"]._detectors.items():
+                if name != "a_harms":
+                    other._ask = lambda event: os._exit(0)
+            return False
+    """
+    found = judged(rows=6_500, allowance=replace(QUICK, kills=2), a_harms=harms, b_good=GOOD, c_good=GOOD)
+    assert matched(found, "b_good") == matched(found, "c_good") == list(range(1, 6_500, 2))
+    assert blamed(found) == set()
 
 
 def test_a_data_model_that_hangs_costs_only_what_reads_it(judge: Callable[..., Judge]) -> None:
