@@ -119,7 +119,7 @@ def test_a_prompt_that_nobody_answers_needs_a_person(
 ) -> None:
     monkeypatch.setenv("OCELOG_HOME", str(tmp_path / "home"))
     make(tmp_path / "home", ledger_url=None)
-    monkeypatch.setattr("ocelog.cli.wizard.somebody_is_there", lambda: True)
+    monkeypatch.setattr("ocelog.cli.source_change.somebody_is_there", lambda: True)
     monkeypatch.setattr("sys.stdin", StringIO())
     with pytest.raises(SystemExit) as ended:
         main(["source", "add"])
