@@ -6,6 +6,7 @@ Each call is `METHOD /admin/NAME` with a JSON object, from loopback, with the ad
                    {"clear": "throttled"}, {"clear": true} for all
     GET  faults    the faults that are set
     POST advance   {"seconds": 60}
+    POST rate      {"per_second": 2}: how many changes happen by themselves from now on
     POST scopes    {"client_id": optional, "scopes": [...], "projects": [...]}
     POST accounts  {"scopes": [...], "projects": [...]} -> client_id, client_secret
     POST rotate    {"client_id": optional} -> a new client_secret; the old one no longer works
@@ -27,7 +28,7 @@ import msgspec
 
 from wizsim.accounts import Account, checked_scopes
 from wizsim.api import Api
-from wizsim.calls import AccountAsked, BehaviourAsked, Change, FaultsAsked, Named, Nothing, Put, Remove, Step
+from wizsim.calls import AccountAsked, BehaviourAsked, Change, FaultsAsked, Named, Nothing, Pace, Put, Remove, Step
 from wizsim.instants import text
 from wizsim.nearest import shown
 from wizsim.records import fitting
@@ -73,6 +74,11 @@ def _advance(api: Api, asked: Step) -> Json:
     if asked.seconds * api.world.rate > MOST_CHANGES:
         raise AdminError(f"{asked.seconds:.0f} seconds bring more than {MOST_CHANGES} changes: take shorter steps")
     api.world.advance(asked.seconds)
+    return _state(api, Nothing())
+
+
+def _rate(api: Api, asked: Pace) -> Json:
+    api.world.change_rate(asked.per_second)
     return _state(api, Nothing())
 
 
@@ -172,6 +178,7 @@ ADMIN_CALLS: Mapping[tuple[str, str], tuple[Call, type[msgspec.Struct]]] = {
     ("POST", "faults"): (_faults, FaultsAsked),
     ("GET", "faults"): (_list_faults, Nothing),
     ("POST", "advance"): (_advance, Step),
+    ("POST", "rate"): (_rate, Pace),
     ("POST", "scopes"): (_scopes, AccountAsked),
     ("POST", "accounts"): (_accounts, AccountAsked),
     ("POST", "rotate"): (_rotate, Named),

@@ -27,6 +27,12 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
     seconds: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_STEP)]
 
 
+class Pace(msgspec.Struct, forbid_unknown_fields=True):
+    """How fast the tenant changes by itself."""
+
+    per_second: Annotated[float, msgspec.Meta(ge=0, le=10_000)]
+
+
 class AccountAsked(msgspec.Struct, forbid_unknown_fields=True):
     """What a service account may do; what is not given stays."""
 

@@ -88,6 +88,13 @@ class World:
             self._through = now
             return now
 
+    def change_rate(self, rate: float) -> None:
+        """Let `rate` changes happen a second from now on."""
+        with self.lock:
+            now = self.catch_up()
+            self.rate = rate
+            self._next = now + self._gap()
+
     def put(self, type_: str, record: Json) -> Version:
         """Show `record` (whole, under its id) from now on: how a test scripts what happens; nothing else befalls it."""
         with self.lock:

@@ -44,6 +44,7 @@ def call(api: Api, method: str, name: str, **said: Any) -> Any:
         ("advance", '{"seconds": -1}', ">= 0"),
         ("advance", '{"seconds": 1e30}', "<= "),
         ("advance", '{"seconds": 300000000}', "take shorter steps"),
+        ("rate", '{"per_second": -1}', ">= 0"),
         ("scopes", '{"scopes": ["read:isues"]}', "did you mean 'read:issues'?"),
         ("scopes", '{"scopes": "read:issues"}', "Expected `array"),
         ("accounts", '{"projects": ["nope"]}', "no project has the id 'nope'"),
@@ -94,6 +95,16 @@ def test_records_that_are_put_there_are_shown_and_left_alone(api: Api) -> None:
     assert current["findings"]["mine"][0] == 1
     asked = "{ issuesV2(first: 1) { uniqueEntityCount nodes { id } } }"
     assert api.ask(asked)["data"]["issuesV2"]["nodes"] == [{"id": "mine"}]
+
+
+def test_what_happens_by_itself_stops_and_goes_on_at_another_rate(api: Api) -> None:
+    call(api, "POST", "rate", per_second=0)
+    # What has happened already is seen a little later.
+    before = call(api, "POST", "advance", seconds=3600)["changes"]
+    assert call(api, "POST", "advance", seconds=3600)["changes"] == before
+    call(api, "POST", "rate", per_second=2)
+    after = call(api, "POST", "advance", seconds=600)["changes"]
+    assert sum(after.values()) > sum(before.values()) + 500
 
 
 def test_every_record_that_is_there_can_be_put_back(api: Api) -> None:
