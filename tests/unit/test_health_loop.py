@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ocelog.app.health import HealthLoop, look_at_streams
+from ocelog.app.health import HealthLoop, age_silence, look_at_streams
 from ocelog.app.loop import Work
 from ocelog.app.sources import row_of
 from ocelog.app.status import StreamStatus, stream_statuses
@@ -132,6 +132,20 @@ def test_silence_is_told_once_and_status_says_the_same(timed: TimedLedger) -> No
     assert timed.look() == ["recovered SOURCE_NO_DATA"]
     assert timed.ledger.health.open_errors() == []
     assert timed.status.last_received == timed.now
+
+
+def test_a_demo_need_not_wait_for_silence(timed: TimedLedger) -> None:
+    timed.poll(event=True)
+    timed.look()
+    installation: Any = SimpleNamespace(ledger=timed.ledger)
+    age_silence(installation, *KEY, timedelta(hours=25))
+    timed.now += MINUTE
+    timed.poll()
+    assert timed.look() == ["opened SOURCE_NO_DATA"]
+    timed.now += MINUTE
+    timed.poll(event=True)
+    assert timed.look() == ["recovered SOURCE_NO_DATA"]
+    age_silence(installation, "nobody", ISSUES, HOUR)
 
 
 def test_a_look_is_remembered_across_processes_and_what_was_not_read_decides_nothing(timed: TimedLedger) -> None:

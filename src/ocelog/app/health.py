@@ -4,7 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -24,6 +24,7 @@ from ocelog.health.telling import (
     left_behind,
     notices,
 )
+from ocelog.installation.opening import Installation
 from ocelog.ledger.ledger import Ledger
 from ocelog.times import to_us
 
@@ -170,6 +171,14 @@ def look_at_streams(ledger: Ledger, errors: SystemErrors, now: datetime) -> None
             log_failure("not told", error, **_fields(notice))
     looked = {(each.source_id, each.log_type): each.health for each in found}
     ledger.health.remember({key: memory for key, memory in looked.items() if view.remembered.get(key) != memory})
+
+
+def age_silence(installation: Installation, source_id: str, log_type: str, by: timedelta) -> None:
+    """Remember that no event had come for so much longer when a stream was polled last: a demo cannot wait for it."""
+    health = installation.ledger.health
+    memory = health.remembered().get((source_id, log_type))
+    if memory is not None:
+        health.remember({(source_id, log_type): replace(memory, silence=memory.silence + by)})
 
 
 def _tell(ledger: Ledger, errors: SystemErrors, notice: ErrorNotice) -> None:
