@@ -493,6 +493,24 @@ def test_the_demo_shows_everything_and_each_command_that_it_names_runs(
     for title in ("What landed", "Open critical findings", "Who did the most in Wiz", "Try next"):
         assert title in shown
     assert "CVE-" in shown
+    told = shown.split("Alerts, as a webhook")[1].split("All of that took")[0]
+    happened = [tuple(line.split()[:2]) for line in told.splitlines() if line.startswith("  ")]
+    assert happened == [
+        ("opened", "HIGH"),
+        ("opened", "HIGH"),
+        ("escalated", "CRITICAL"),
+        ("resolved", "CRITICAL"),
+        ("opened", "CRITICAL"),
+        ("resolved", "CRITICAL"),
+    ]
+    assert told.count("Wiz threat: ") == 3
+    assert told.count("demo Wiz.Audit: no events") == 2
+    assert "Each of the 6 signatures held, and a file got the same messages." in told
+    assert [line for line in told.splitlines() if len(line) > 80] == []
+    matched = shown.split("What rules matched")[1].split("Alerts, as a webhook")[0]
+    assert len([line for line in matched.splitlines() if line.endswith("━")]) == 10
+    assert Ocelog(Path(".demo/home"))("channel", "list").out.startswith("There is no channel")
+    assert [each.name for each in (tmp_path / ".demo").iterdir()] == ["home"]
     first, *others = [line.strip() for line in shown.split("Try next:")[1].splitlines() if line.strip()]
     assert len(others) >= 3
     pasted = subprocess.run(

@@ -173,6 +173,7 @@ def test_the_drawn_tree_of_errors_is_the_class_tree() -> None:
 
 NAMES_A_LOG_TYPE = {
     "src/ocelog/cli/demo.py": "it shows Wiz's",
+    "src/ocelog/cli/demo_alerts.py": "it shows Wiz's",
     "src/ocelog/cli/query.py": "an example",
     "src/ocelog/cli/schema.py": "an example",
     "src/ocelog/units.py": "an example",

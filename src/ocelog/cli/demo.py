@@ -15,6 +15,7 @@ from ocelog.app.queries import ask
 from ocelog.app.service import Service
 from ocelog.app.source_changes import point_to
 from ocelog.cli import answers, logs, show
+from ocelog.cli.demo_alerts import MATCHES, Play, audience
 from ocelog.cli.news import News
 from ocelog.cli.progress import progress
 from ocelog.cli.signals import listening
@@ -25,7 +26,7 @@ from ocelog.installation import config
 from ocelog.installation.home_lock import held
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
-from ocelog.model import table_name
+from ocelog.model import SourceRow, table_name
 
 _NAME = "demo"
 LANDED = """
@@ -39,7 +40,7 @@ GROUP BY ALL ORDER BY resources DESC, vulnerability LIMIT 8"""
 ACTORS = """
 SELECT coalesce(performer.name, "user".name, serviceAccount.name) AS actor, count(*) AS actions,
        count(*) FILTER (status <> 'SUCCESS') AS refused
-FROM wiz_audit GROUP BY ALL ORDER BY actions DESC LIMIT 8"""
+FROM wiz_audit GROUP BY ALL ORDER BY actions DESC, actor LIMIT 5"""
 
 
 def command(
@@ -48,8 +49,8 @@ def command(
 ) -> None:
     """See everything work on a simulated Wiz tenant, in .demo/home or OCELOG_HOME.
 
-    Reads its audit log, issues and findings, publishes them, asks some questions. On a terminal it then keeps the
-    tenant changing and reading until Ctrl-C.
+    Reads its audit log, issues and findings, publishes them, asks some questions, and has rules judge and alerts told.
+    On a terminal it then keeps the tenant changing and reading until Ctrl-C.
     """
     began = time.monotonic()
     require_simulator()
@@ -60,12 +61,23 @@ def command(
         _refuse_others(installation)
         logs.configure(installation.settings, quiet=True)
         typer.echo("Starting a simulated Wiz tenant ...")
-        with simulated_tenant() as tenant:
-            _add_source(installation, tenant)
+        with simulated_tenant() as tenant, audience(installation) as listeners:
+            row = _add_source(installation, tenant)
+            typer.echo("Reading its audit log, issues and vulnerability findings ...")
             _pull(installation, stop)
             if not stop():
-                _show(installation, time.monotonic() - began)
+                _show(installation)
+                Play(
+                    installation=installation,
+                    tenant=tenant,
+                    source_id=row.id,
+                    audience=listeners,
+                    pull=lambda log_type: _pull(installation, stop, only=log_type),
+                ).show()
+            if not stop():
+                _show_next(installation, time.monotonic() - began)
             if not stop() and not exit_ and sys.stdout.isatty():
+                tenant.admin("POST", "rate", per_second=2)
                 typer.echo("\nThe tenant keeps changing, and Ocelog keeps reading, until Ctrl-C.")
                 logs.configure(installation.settings)
                 news = News(installation=installation)
@@ -82,7 +94,7 @@ def _refuse_others(installation: Installation) -> None:
         )
 
 
-def _add_source(installation: Installation, tenant: Tenant) -> None:
+def _add_source(installation: Installation, tenant: Tenant) -> SourceRow:
     """Add the source, or point the one of an earlier demo to the new simulator."""
     given = {"token_url": tenant.token_url, "api_url": tenant.api_url, "client_id": tenant.client_id, "rate": 50.0}
     # Those of which the simulator has records.
@@ -90,26 +102,31 @@ def _add_source(installation: Installation, tenant: Tenant) -> None:
     settings = sources.products()["wiz"].choose(None, given)
     row = sources.row_of(_NAME, settings, {"poll": "5s"})
     point_to(installation, row, sources.GivenSecret(value=tenant.client_secret))
+    return row
 
 
-def _pull(installation: Installation, stop: Stop) -> None:
-    """Read and publish everything."""
-    typer.echo("Reading its audit log, issues and vulnerability findings ...")
-    with progress(quiet=False) as bars:
+def _pull(installation: Installation, stop: Stop, *, only: str | None = None) -> bool:
+    """Read and publish everything, or quietly one log type; return whether to go on."""
+    with progress(quiet=only is not None) as bars:
         assembly = Assembly(installation=installation, told=bars.told)
-        streams = assembly.streams()
+        streams = [stream for stream in assembly.streams() if only in (None, stream.kind.log_type)]
         service = Service(assembly=assembly, stop=stop)
         bars.expect(streams, service.pulling.reader.left)
         pulled = service.pull(streams)
         bars.finish(stream for stream in streams if stream.key not in pulled.troubles)
     for error in (*pulled.troubles.values(), *pulled.failed.values(), *filter(None, [pulled.publishing])):
         show.remark(str(error))
+    return not stop()
 
 
-def _show(installation: Installation, seconds: float) -> None:
+def _show(installation: Installation) -> None:
     _ask(installation, "What landed", LANDED)
     _ask(installation, "Open critical findings with a known exploited vulnerability (CISA KEV)", CRITICALS)
     _ask(installation, "Who did the most in Wiz", ACTORS)
+    _ask(installation, "What rules matched (it was there before, so nobody is told)", MATCHES)
+
+
+def _show_next(installation: Installation, seconds: float) -> None:
     typer.echo(f"\nAll of that took {seconds:.0f} s. The lake is in {installation.home.path / 'lake'}.\n\nTry next:")
     for line in next_commands(installation.home.path):
         typer.echo(f"  {line}")
@@ -127,6 +144,7 @@ def next_commands(home: Path) -> list[str]:
         f"{program} status",
         f'{program} query "{severities}"',
         f'{program} query "{address}"',
+        f"{program} alerts list",
         f"{program} tables {table_name('Wiz.Issues')}",
         f"{program} lake {table_name('Wiz.Issues')}",
     ]

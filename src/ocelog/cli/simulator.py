@@ -1,18 +1,23 @@
 """How the demo gets a tenant: a simulator in a process of its own."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
 
 from ocelog.errors import ConfigError, OperatorError
 from ocelog.secret import Secret
 
 _STOP_SECONDS = 3
 _NEEDS = ("graphql", "starlette", "uvicorn")
-_SIZE = ("--seed", "7", "--audit", "2000", "--issues", "800", "--findings", "4000", "--rate", "2", "--late", "2")
+_ANSWERS_WITHIN = 30
+_SIZE = ("--seed", "7", "--audit", "2000", "--issues", "800", "--findings", "4000", "--late", "2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +28,26 @@ class Tenant:
     api_url: str
     client_id: str
     client_secret: Secret = field(repr=False)
+    admin_url: str
+    admin_token: Secret = field(repr=False)
+
+    def admin(self, method: str, call: str, **said: Any) -> Any:
+        """Have something happen in the tenant, or ask what is there. Raises OperatorError."""
+        at = urlsplit(self.admin_url)
+        # Straight to this machine, whatever proxy is set.
+        line = HTTPConnection(at.hostname or "", at.port, timeout=_ANSWERS_WITHIN)
+        try:
+            headers = {"Authorization": f"Bearer {self.admin_token.reveal()}"}
+            line.request(method, f"{at.path}/{call}", json.dumps(said), headers)
+            answer = line.getresponse()
+            body = answer.read()
+        except (OSError, HTTPException) as error:
+            raise OperatorError(f"The simulator does not answer any more: {error}") from error
+        finally:
+            line.close()
+        if answer.status != 200:
+            raise OperatorError(f"The simulator refused {call}: {body.decode(errors='replace')}")
+        return json.loads(body)
 
 
 def require_simulator() -> None:
@@ -36,10 +61,10 @@ def require_simulator() -> None:
 
 @contextmanager
 def simulated_tenant() -> Iterator[Tenant]:
-    """Serve a simulated tenant, whose world keeps changing, within the block. Raises OperatorError."""
+    """Serve a simulated tenant, in which nothing happens by itself yet, within the block. Raises OperatorError."""
     # A session of its own: Ctrl-C is for us, and we end it when nothing asks any more.
     process = subprocess.Popen(  # noqa: S603 - our own program, with arguments of ours
-        [sys.executable, "-m", "wizsim", "serve", "--bare", "--port", "0", *_SIZE],
+        [sys.executable, "-m", "wizsim", "serve", "--json", "--port", "0", *_SIZE],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -57,8 +82,10 @@ def simulated_tenant() -> Iterator[Tenant]:
 
 
 def _tenant(process: "subprocess.Popen[str]") -> Tenant:
-    told = [process.stdout.readline().strip() if process.stdout is not None else "" for _ in range(4)]
-    if not all(told):
+    told = process.stdout.readline() if process.stdout is not None else ""
+    if not told:
         raise OperatorError("The simulator did not start. See why: python -m wizsim serve")
-    token_url, api_url, client_id, client_secret = (line.split()[-1] for line in told)
-    return Tenant(token_url=token_url, api_url=api_url, client_id=client_id, client_secret=Secret(client_secret))
+    found = json.loads(told)
+    for name in ("client_secret", "admin_token"):
+        found[name] = Secret(found[name])
+    return Tenant(**found)
