@@ -79,7 +79,7 @@ def bomb() -> str:
         ("a: 1\na: 2", "x.yml:2: the key 'a' appears twice"),
         ("a: {b: 1, b: 2}", "the key 'b' appears twice"),
         ("a: {[1]: 1}", "a key must be text or a number"),
-        ("a: " + "[" * 101 + "]" * 101, "nested more than 100 deep"),
+        ("a: " + "[" * 201 + "]" * 201, "nested more than 200 deep"),
         ("a: &a [*a]", "holds more than 200,000 values, or itself"),
         (bomb(), "holds more than 200,000 values"),
         ("a: " + "x" * MAX_BYTES, "at most 2,000,000 bytes"),

@@ -12,7 +12,7 @@ from importlib.resources import files
 
 from ocelog.detect.checkout import Checkout
 from ocelog.detect.conditions import COMBINATIONS, parse_key
-from ocelog.detect.document import Node, parse
+from ocelog.detect.document import parse
 from ocelog.detect.fields import MissingField, Steps, event_type, follow
 from ocelog.detect.paths import parse_path
 from ocelog.detect.python_fields import destinations, field_reads
@@ -20,6 +20,7 @@ from ocelog.detect.rule import CorrelationRule, Place, Rule
 from ocelog.errors import RuleFileError
 from ocelog.schema.language.fields import Array, Json, LogSchema, Type
 from ocelog.suggest import suggest
+from ocelog.yaml_nodes import Node
 
 
 @cache

@@ -13,9 +13,9 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, TypeAlias
 
-from ocelog.detect.document import Node, NodeMapping
 from ocelog.detect.event import Plain
 from ocelog.detect.paths import Path, of_names, parse_path
+from ocelog.yaml_nodes import Node, NodeMapping
 
 Question: TypeAlias = Callable[[Any, Any], bool]
 _MAX_DEPTH = 20

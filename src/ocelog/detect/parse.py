@@ -5,7 +5,7 @@ from typing import Any
 
 from ocelog.detect.conditions import parse_expressions, parse_key
 from ocelog.detect.cron import check_cron
-from ocelog.detect.document import Node, NodeMapping, parse
+from ocelog.detect.document import parse
 from ocelog.detect.event import instant
 from ocelog.detect.paths import Path, parse_path
 from ocelog.detect.rule import (
@@ -36,6 +36,7 @@ from ocelog.detect.rule import (
     Transition,
 )
 from ocelog.model import Severity
+from ocelog.yaml_nodes import Node, NodeMapping
 
 _ABOUT = (
     "AnalysisType",
