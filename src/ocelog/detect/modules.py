@@ -53,7 +53,7 @@ class Modules:
             why = self._refused.get(file, f"there is no file {file}")
             return Fault(function="setup", type="FileNotFoundError", message=why)
         try:
-            return _Loading(self).module(_stem(file), file)
+            return _Loading(self).module(file.rpartition("/")[2].removesuffix(".py"), file)
         except BaseException as error:  # noqa: BLE001  # SystemExit too is the rule's fault, not ours
             return self._setup_fault(error)
 
@@ -96,10 +96,6 @@ def _described(raised: BaseException) -> str:
         return " ".join(str(raised).split())[:_MOST_CHARACTERS]
     except BaseException:  # noqa: BLE001  # the rule's own exception may raise when it is asked what it says
         return "(it cannot say what is wrong)"
-
-
-def _stem(file: str) -> str:
-    return file.rpartition("/")[2].removesuffix(".py")
 
 
 class _Loading:

@@ -80,7 +80,7 @@ def trials(checkout: Checkout) -> Iterator[Trial]:
         load = cache(partial(rules.load, rule))
         yield Trial(rule=name, test=None, run=partial(_loads, load))
         for test in rule.tests:
-            yield Trial(rule=name, test=test.name, run=partial(_passes, rules, load, test))
+            yield Trial(rule=name, test=test.name, run=partial(run_rule_test, rules, load, test))
     for name, correlation in checkout.correlations.items():
         for each in correlation.tests:
             yield Trial(rule=name, test=each.name, run=partial(_finds, correlation, each))
@@ -90,10 +90,6 @@ def _loads(load: Callable[[], Detector]) -> str | None:
     """Say what is wrong with a rule that has no tests to say it."""
     detector = load()
     return str(detector.fault) if detector.fault is not None and not detector.rule.tests else None
-
-
-def _passes(rules: RuleSet, load: Callable[[], Detector], test: RuleTest) -> str | None:
-    return run_rule_test(rules, load(), test)
 
 
 def _finds(correlation: CorrelationRule, test: CorrelationTest) -> str | None:
@@ -124,41 +120,37 @@ def run(path: Path) -> Report:
     return untested(checkout).tested((trial.rule, trial.test, trial.run()) for trial in trials(checkout))
 
 
-def run_rule_test(rules: RuleSet, detector: Detector, test: RuleTest) -> str | None:
-    """Run one test. Return why it failed; None if it passed."""
+def run_rule_test(rules: RuleSet, load: Callable[[], Detector], test: RuleTest) -> str | None:
+    """Load a rule, and run one test of it. Return why it failed; None if it passed."""
+    detector = load()
     if detector.fault is not None:
         return str(detector.fault)
     log_type = test.log.get("p_log_type") if detector.rule.kind is Kind.RULE else None
     event = rules.event(dict(test.log), log_type if isinstance(log_type, str) else None)
     mocks = {mock.name: MagicMock(return_value=mock.answer) for mock in test.mocks}
     if not mocks:
-        return judged(detector.judge(event), test)
+        return _difference(detector.judge(event), test)
     missing = [name for name in mocks if detector.module is None or not hasattr(detector.module, name)]
     if missing:
         return f"the mock {missing[0]!r} names nothing in the rule's module"
     try:
         with patch.multiple(detector.module, **mocks):
             detector.refresh()
-            return judged(detector.judge(event), test)
+            return _difference(detector.judge(event), test)
     finally:
         detector.refresh()
 
 
-def judged(verdict: Verdict, test: RuleTest) -> str | None:
-    """Return why `verdict` is not what `test` expects; None if it is."""
-    return next(_differences(verdict, test), None)
-
-
-def _differences(verdict: Verdict, test: RuleTest) -> Iterator[str]:
+def _difference(verdict: Verdict, test: RuleTest) -> str | None:
+    """Return the first thing in which `verdict` is not what `test` expects; None: there is none."""
     if verdict.error is not None:
-        yield str(verdict.error)
-    elif verdict.matched is not test.expected:
-        yield f"expected the rule to return {test.expected}, and it returned {verdict.matched}"
-    if not verdict.matched:
-        return
-    for fault in verdict.raised:
-        yield str(fault)
-    if test.destinations is not None:
+        return str(verdict.error)
+    if verdict.matched is not test.expected:
+        return f"expected the rule to return {test.expected}, and it returned {verdict.matched}"
+    if verdict.matched and verdict.raised:
+        return str(verdict.raised[0])
+    if verdict.matched and test.destinations is not None:
         found: Plain = sorted(verdict.destinations or ())
         if found != sorted(test.destinations):
-            yield f"expected the destinations {sorted(test.destinations)}, found {found}"
+            return f"expected the destinations {sorted(test.destinations)}, found {found}"
+    return None
