@@ -64,7 +64,9 @@ def command(
         with simulated_tenant() as tenant, audience(installation) as listeners:
             row = _add_source(installation, tenant)
             typer.echo("Reading its audit log, issues and vulnerability findings ...")
-            _pull(installation, stop)
+            # One for all that follows: its clock of the API goes on, so that there is always something new to ask for.
+            assembly = Assembly(installation=installation, told=lambda _stream, _step: None)
+            _pull(assembly, stop)
             if not stop():
                 _show(installation)
                 Play(
@@ -72,7 +74,7 @@ def command(
                     tenant=tenant,
                     source_id=row.id,
                     audience=listeners,
-                    pull=lambda log_type: _pull(installation, stop, only=log_type),
+                    pull=lambda log_type: _pull(assembly, stop, only=log_type),
                 ).show()
             if not stop():
                 _show_next(installation, time.monotonic() - began)
@@ -81,7 +83,7 @@ def command(
                 typer.echo("\nThe tenant keeps changing, and Ocelog keeps reading, until Ctrl-C.")
                 logs.configure(installation.settings)
                 news = News(installation=installation)
-                assembly = Assembly(installation=installation, told=news.step)
+                assembly.told = news.step
                 Service(assembly=assembly, stop=stop, alive=news.tell).run()
 
 
@@ -105,10 +107,10 @@ def _add_source(installation: Installation, tenant: Tenant) -> SourceRow:
     return row
 
 
-def _pull(installation: Installation, stop: Stop, *, only: str | None = None) -> bool:
+def _pull(assembly: Assembly, stop: Stop, *, only: str | None = None) -> bool:
     """Read and publish everything, or quietly one log type; return whether to go on."""
     with progress(quiet=only is not None) as bars:
-        assembly = Assembly(installation=installation, told=bars.told)
+        assembly.told = bars.told
         streams = [stream for stream in assembly.streams() if only in (None, stream.kind.log_type)]
         service = Service(assembly=assembly, stop=stop)
         bars.expect(streams, service.pulling.reader.left)

@@ -1,6 +1,7 @@
 """What the demo shows of rules and alerts: what matches, who is told, and how an alert ends by itself."""
 
 import json
+import random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -137,7 +138,8 @@ class Play:
     def _entry(self, action: str, kind: str) -> None:
         """Have a person do something in Wiz."""
         entries = [record for _, record in self._templates["audit"].values()]
-        like = min((each for each in entries if each["user"] and each["sourceIP"]), key=lambda each: each["id"])
+        # Another one each time: what the same person does again within the hour joins the alert of before.
+        like = random.choice([each for each in entries if each["user"] and each["sourceIP"]])  # noqa: S311 - no secret
         done = {"id": str(uuid4()), "action": action, "actionType": kind, "status": "SUCCESS", "timestamp": _now()}
         self._put("audit", {**like, **done, "actionParameters": {"input": {"id": str(uuid4())}}})
 
