@@ -31,7 +31,7 @@ def run_tests(path: Where = Path(), *, json: Json = False) -> None:
     """Run the tests that rules bring along, in the format of panther-analysis; exit 1 if one fails.
 
     Global helpers and data models are found from the checkout that the path lies in. The rules run in a process of
-    their own that can read only their checkout, and can neither write nor use the network. Files are never changed.
+    their own that is given their files alone, and can neither write nor use the network. Files are never changed.
     """
     with count_progress("rules and tests", quiet=json) as told:
         report = rules.run_tests(path, told=told)
