@@ -9,6 +9,7 @@ BENCHES = {
     "simulator.py": "The simulator, which must be faster than whoever is measured on it",
     "shape.py": "From page bytes to a durable part, on one core, beside the least that it can cost and the usual way",
     "judging.py": "Rules on events, in the child that keeps them in, beside a loop that calls them here",
+    "alerting.py": "From an event that landed to the channel that is called, in a running service",
     "startup.py": "What short commands cost, beside what they may",
     "idle.py": "A service that has nothing to do, and one of 200 sources",
     "rate.py": "How much of the rate limit a backfill uses, by three kinds of limiter",
