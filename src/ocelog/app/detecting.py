@@ -16,6 +16,7 @@ from ocelog.alert.suppressing import suppressed
 from ocelog.app.jury import FolderJury
 from ocelog.app.log_types import kinds
 from ocelog.app.loop import Work, log_failure
+from ocelog.app.onboarding import Onboarding
 from ocelog.errors import LostFenceError, OcelogError, SandboxError
 from ocelog.installation.opening import Installation
 from ocelog.ledger.ledger import Ledger
@@ -104,6 +105,7 @@ class DetectLoop:
     """Our clock."""
     _detecting: Detecting = field(init=False)
     _claims: HomeClaims = field(init=False)
+    _onboarding: Onboarding = field(init=False)
     _look_at: float = float("-inf")
 
     def __post_init__(self) -> None:
@@ -111,6 +113,7 @@ class DetectLoop:
         installation: Installation = assembly.installation
         ledger = installation.ledger
         self.jury = FolderJury(installation, channels=lambda: channel_names(ledger))
+        self._onboarding = Onboarding(ledger)
         self._claims = HomeClaims(ledger, holder_of(installation.home.id))
         self._detecting = Detecting(
             ledger=ledger.judging,
@@ -168,6 +171,8 @@ class DetectLoop:
                 if isinstance(error, SandboxError):
                     self._detecting.give_up(table, error.beside(table))
                 first = first or error
+        if first is None and due and not self.work.stop():
+            self._onboarding.look(to_us(self.now()))
         if first is not None:
             self._look_at = self.work.monotonic() + _AFTER_FAILURE
             raise first

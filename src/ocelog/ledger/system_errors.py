@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 
-from ocelog.alert.alert import Alert, Telling, TimelineEntry
+from sqlalchemy import func, select
+
+from ocelog.alert.alert import ENDED, Alert, Telling, TimelineEntry
 from ocelog.alert.notice import Happened
 from ocelog.alert.routing import channels_for
 from ocelog.errors import LedgerUnavailableError
+from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import alerts
 from ocelog.ledger.rows.channels import listed
+from ocelog.model import Severity
 
+_a = tables.alerts.c
 _MAX_TRIES = 20
 
 
@@ -20,6 +25,13 @@ class SystemErrorLedger:
         self._database = database
         self.now_us = now_us
         """Our clock."""
+
+    def known_open(self, source_id: str) -> dict[Severity, int]:
+        """Return how many records of a source have an open alert of which nobody was told, by severity."""
+        known = (_a.source_id == source_id, _a.known.is_(True), _a.record_id.is_not(None))
+        found = select(_a.severity, func.count()).where(*known, _a.status.not_in([each.value for each in ENDED]))
+        with self._database.read() as tx:
+            return {Severity(severity): count for severity, count in tx.execute(found.group_by(_a.severity)).tuples()}
 
     def change(self, alert_id: str, to: Callable[[Alert | None], tuple[Alert, Happened | None, str] | None]) -> None:
         """Save what `to` makes of an alert, and tell people what happened; None: nothing changes.

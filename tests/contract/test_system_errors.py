@@ -1,0 +1,70 @@
+"""System errors become alerts: opened once, told again while they last, resolved, and opened anew."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import insert, select
+
+from bookkeeping.records import NOW
+from ocelog.alert.alert import Alert
+from ocelog.alert.deciding import system_alert_id
+from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.app.health import AlertedErrors
+from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn
+from ocelog.ledger import tables
+from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.rows.alerts import alert_of
+
+STREAM = StreamName(source="prod", source_id="acme", log_type="Wiz.Audit")
+
+
+@pytest.fixture
+def listened(ledger: Ledger) -> Ledger:
+    """Return a ledger with one channel that hears of everything."""
+    with ledger._database.write() as tx:
+        tx.execute(
+            insert(tables.channels).values(
+                id="c", name="c", kind="stdout", settings={}, routes={}, paused=False, added_us=0
+            )
+        )
+    return ledger
+
+
+def notice(turn: Turn, at: datetime, opened: datetime = NOW, times: int = 1) -> ErrorNotice:
+    error = OpenError(stream=STREAM, type=ErrorType.SOURCE_NO_DATA, opened=opened, told=at, times=times)
+    return ErrorNotice(turn=turn, error=error, title="prod is silent", text="for 24 h")
+
+
+def alert(ledger: Ledger) -> Alert:
+    with ledger._database.read() as tx:
+        (row,) = tx.execute(select(tables.alerts)).mappings()
+        return alert_of(row)
+
+
+def heard(ledger: Ledger) -> list[str]:
+    with ledger._database.read() as tx:
+        return list(tx.execute(select(tables.outbox.c.happened).order_by(tables.outbox.c.id)).scalars())
+
+
+def test_a_system_error_is_one_alert_from_its_opening_to_its_end_and_again(listened: Ledger) -> None:
+    errors = AlertedErrors(listened)
+    errors.raise_(notice(Turn.OPENED, NOW))
+    found = alert(listened)
+    assert found.id == system_alert_id("SOURCE_NO_DATA", notice(Turn.OPENED, NOW).error.key)
+    assert (found.type, found.status, found.rule_id) == (AlertType.SYSTEM_ERROR, AlertStatus.OPEN, "SOURCE_NO_DATA")
+    errors.raise_(notice(Turn.REPEATED, NOW + timedelta(hours=4), times=2))
+    errors.resolve(notice(Turn.RECOVERED, NOW + timedelta(hours=5)))
+    assert alert(listened).status is AlertStatus.RESOLVED
+    later = NOW + timedelta(days=2)
+    errors.raise_(notice(Turn.OPENED, later, opened=later))
+    assert alert(listened).status is AlertStatus.OPEN
+    assert heard(listened) == ["opened", "escalated", "resolved", "reopened"]
+
+
+def test_what_was_told_before_a_crash_is_not_told_twice(listened: Ledger) -> None:
+    errors = AlertedErrors(listened)
+    for _ in range(2):
+        errors.raise_(notice(Turn.OPENED, NOW))
+    for _ in range(2):
+        errors.resolve(notice(Turn.RECOVERED, NOW + timedelta(hours=1)))
+    assert heard(listened) == ["opened", "resolved"]
