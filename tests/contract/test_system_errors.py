@@ -24,14 +24,14 @@ def listened(ledger: Ledger) -> Ledger:
     with ledger._database.write() as tx:
         tx.execute(
             insert(tables.channels).values(
-                id="c", name="c", kind="stdout", settings={}, routes={}, paused=False, added_us=0
+                id="c", name="c", kind="stdout", settings={}, routing={}, paused=False, added_us=0
             )
         )
     return ledger
 
 
 def notice(turn: Turn, at: datetime, opened: datetime = NOW, times: int = 1) -> ErrorNotice:
-    error = OpenError(stream=STREAM, type=ErrorType.SOURCE_NO_DATA, opened=opened, told=at, times=times)
+    error = OpenError(stream=STREAM, type=ErrorType.NO_DATA, opened=opened, told=at, times=times)
     return ErrorNotice(turn=turn, error=error, title="prod is silent", text="for 24 h")
 
 

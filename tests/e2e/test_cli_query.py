@@ -168,7 +168,14 @@ def test_tables_and_what_their_columns_mean_are_listed(say: Inside) -> None:
     tables = {row["table"]: row["meaning"] for row in json.loads(say("tables", "--json")[0])}
     assert set(tables) == {
         *("wiz_audit", "wiz_issues", "wiz_vulnerability_finding"),
-        *("wiz_audit_current", "wiz_issues_current", "wiz_vulnerability_finding_current", "all_logs", "rejections"),
+        *(
+            "wiz_audit_current",
+            "wiz_issues_current",
+            "wiz_vulnerability_finding_current",
+            "all_logs",
+            "rejections",
+            "rule_matches",
+        ),
         *(
             "streams",
             "coverage",

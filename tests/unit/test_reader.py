@@ -261,9 +261,17 @@ def test_a_pull_goes_round_once_more_if_a_job_ends_during_a_round(tmp_path: Path
         installation=SimpleNamespace(
             ledger=ledger,
             home=SimpleNamespace(id="home", path=tmp_path),
-            settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
+            settings=SimpleNamespace(
+                threads=1,
+                retention="off",
+                part_grace=MINUTE,
+                detections=False,
+                heartbeat_url=None,
+                heartbeat_every=timedelta(minutes=5),
+            ),
         ),
         publisher=SimpleNamespace(),
+        landed=0,
         take_over=lambda: None,
         lake=SimpleNamespace(schemas=()),
         streams=list,
@@ -298,9 +306,17 @@ def test_a_source_that_was_changed_is_tried_at_once_whatever_failed_before(
         installation=SimpleNamespace(
             ledger=ledger,
             home=SimpleNamespace(id="home", path=tmp_path),
-            settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
+            settings=SimpleNamespace(
+                threads=1,
+                retention="off",
+                part_grace=MINUTE,
+                detections=False,
+                heartbeat_url=None,
+                heartbeat_every=timedelta(minutes=5),
+            ),
         ),
         publisher=SimpleNamespace(),
+        landed=0,
         take_over=lambda: None,
         lake=SimpleNamespace(schemas=()),
         streams=lambda: streams,
@@ -325,9 +341,17 @@ def test_a_pull_says_why_it_left_something_by_what_failed_last(tmp_path: Path, l
         installation=SimpleNamespace(
             ledger=ledger,
             home=SimpleNamespace(id="home", path=tmp_path),
-            settings=SimpleNamespace(threads=1, retention="off", part_grace=MINUTE),
+            settings=SimpleNamespace(
+                threads=1,
+                retention="off",
+                part_grace=MINUTE,
+                detections=False,
+                heartbeat_url=None,
+                heartbeat_every=timedelta(minutes=5),
+            ),
         ),
         publisher=SimpleNamespace(),
+        landed=0,
         take_over=lambda: None,
         lake=SimpleNamespace(schemas=()),
     )
@@ -389,10 +413,20 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
             begun(ledger, f"source-{source}", log_type)
             streams.append(stream_of(now, drains, f"source-{source}", log_type))
     home = SimpleNamespace(id="home", path=tmp_path)
-    settings = SimpleNamespace(threads=4, publish_bytes=1, publish_after=MINUTE, part_grace=MINUTE, retention="off")
+    settings = SimpleNamespace(
+        threads=4,
+        publish_bytes=1,
+        publish_after=MINUTE,
+        part_grace=MINUTE,
+        retention="off",
+        detections=False,
+        heartbeat_url=None,
+        heartbeat_every=timedelta(minutes=5),
+    )
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(ledger=ledger, home=home, settings=settings),
         publisher=SimpleNamespace(),
+        landed=0,
         take_over=lambda: None,
         lake=SimpleNamespace(schemas=("wiz_audit", "wiz_issues", "wiz_vulnerability_finding", "rejections")),
         streams=lambda: ledger.sources.listed() and streams,

@@ -41,12 +41,20 @@ class Counting:
 
 def service_of(path: Path, *loops: Counting, stop: Stop) -> Service:
     ledger = Ledger.open("sqlite:///:memory:", durable=False)
-    settings = SimpleNamespace(threads=1, retention="off", part_grace=None, detections=False)
+    settings = SimpleNamespace(
+        threads=1,
+        retention="off",
+        part_grace=None,
+        detections=False,
+        heartbeat_url=None,
+        heartbeat_every=timedelta(minutes=5),
+    )
     home = SimpleNamespace(id="home", path=path)
     assembly: Any = SimpleNamespace(
         installation=SimpleNamespace(ledger=ledger, home=home, settings=settings),
         take_over=lambda: None,
         lake=SimpleNamespace(schemas={}),
+        landed=0,
         streams=list,
     )
     service = Service(assembly=assembly, stop=stop)

@@ -64,6 +64,8 @@ class Assembly:
     publisher: Publisher = field(init=False)
     damaged: dict[str, ConfigError] = field(default_factory=dict)
     """Id of each source whose settings could not be read when the streams were last asked for -> why."""
+    landed: int = 0
+    """How often new events have landed by now: whoever judges them need not ask the ledger."""
     _clocks: dict[str, ApiClock] = field(default_factory=dict)
     _connectors: dict[str, Connector] = field(default_factory=dict)
     _built: dict[str, tuple[SourceRow, str, list[Stream]]] = field(default_factory=dict)
@@ -118,6 +120,11 @@ class Assembly:
             return []
         return [self._stream(row, source, settings, read, product.log_types[name]) for name in settings.log_types]
 
+    def _hear(self, stream: Stream, step: Step) -> None:
+        if step.landed is not None and step.landed.events:
+            self.landed += 1
+        self.told(stream, step)
+
     def _stream(
         self, row: SourceRow, source: Source, settings: SourceSettings, read: StreamSettings, kind: Kind
     ) -> Stream:
@@ -132,7 +139,7 @@ class Assembly:
             source_label=row.name,
             own=OwnAccount(kind, settings.account_names),
             page_size=settings.page_size,
-            told=lambda step: self.told(stream, step),
+            told=lambda step: self._hear(stream, step),
         )
         stream = Stream(row=row, kind=kind, source=source, puller=puller, settings=read)
         return stream

@@ -20,8 +20,8 @@ from ocelog.ledger.delivery import DeliveryLedger, Waiting
 from ocelog.ledger.pulling import holder_of
 from ocelog.model import Claim
 
-_LOOK_EVERY = 1.0
-"""Seconds between two looks at the outbox: another process may have put something there."""
+_LOOK_EVERY = 5.0
+"""Seconds between two looks at the outbox: another process may have put something there. Ours is delivered at once."""
 _TEND_EVERY = 30.0
 """Seconds between two looks at what nobody acknowledges, and what no channel takes."""
 _LOOK_AGAIN = 60.0
@@ -53,6 +53,9 @@ class DeliverLoop:
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000
     opened: Callable[[Installation, ChannelRow], Channel] = open_channel
     _tend_at: float = float("-inf")
+    _look_at: float = float("-inf")
+    _to_tell: int = 0
+    """What there was to tell when the ledger was asked last."""
     _routes_since_us: int | None = None
     _held: dict[str, _Held] = field(default_factory=dict)
 
@@ -69,8 +72,11 @@ class DeliverLoop:
         """Begin to deliver to each channel that something is due for."""
         if now >= self._tend_at and self.work.begin(self, self._tend):
             self._tend_at = now + _TEND_EVERY
-        self._begin(now)
-        return now + _LOOK_EVERY
+        to_tell = self.work.to_tell
+        if now >= self._look_at or to_tell != self._to_tell:
+            self._begin(now)
+            self._to_tell, self._look_at = to_tell, now + _LOOK_EVERY
+        return min(self._look_at, self._tend_at)
 
     def finish(self) -> None:
         """Deliver what is due. What must wait is left to the next who delivers."""

@@ -28,8 +28,9 @@ from ocelog.times import to_us
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LOOK_EVERY = 1.0
-"""Seconds between two looks at whether anything has landed."""
+_LOOK_EVERY = 5.0
+"""Seconds between two looks at what other processes may have landed; what this one lands is judged at once."""
+_GLANCE = 0.5
 _AFTER_FAILURE = 10.0
 DETECTING = "detect"
 """What a claim of this loop is called."""
@@ -107,6 +108,10 @@ class DetectLoop:
     _claims: HomeClaims = field(init=False)
     _onboarding: Onboarding = field(init=False)
     _look_at: float = float("-inf")
+    _landed: int = 0
+    """What this process had landed when the ledger was asked last."""
+    _resting_until: float = float("-inf")
+    """After a failure."""
 
     def __post_init__(self) -> None:
         assembly = self.work.assembly
@@ -132,10 +137,11 @@ class DetectLoop:
 
     def run_due(self, now: float) -> float:
         """Begin to judge if anything has landed."""
-        if now >= self._look_at:
-            self._look_at = now + _LOOK_EVERY
-            if self._due():
-                self.work.begin(self, self._judge)
+        landed = self.work.assembly.landed
+        if now >= self._look_at or (landed != self._landed and now >= self._resting_until):
+            if self._due() and not self.work.begin(self, self._judge):
+                return now + _GLANCE
+            self._landed, self._look_at = landed, now + _LOOK_EVERY
         return self._look_at
 
     def finish(self) -> None:
@@ -162,8 +168,11 @@ class DetectLoop:
             if table not in due:
                 continue
             try:
-                while not self.work.stop() and self._detecting.step(table, kind).more:
-                    pass
+                more = True
+                while more and not self.work.stop():
+                    step = self._detecting.step(table, kind)
+                    more = step.more
+                    self.work.to_tell += bool(step.tellings)
             except LostFenceError as error:
                 log.info("judged by another", table=table, reason=str(error))
             except OcelogError as error:
@@ -174,5 +183,5 @@ class DetectLoop:
         if first is None and due and not self.work.stop():
             self._onboarding.look(to_us(self.now()))
         if first is not None:
-            self._look_at = self.work.monotonic() + _AFTER_FAILURE
+            self._look_at = self._resting_until = self.work.monotonic() + _AFTER_FAILURE
             raise first

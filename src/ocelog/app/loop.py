@@ -51,6 +51,8 @@ class Work:
     threads: Threads = field(default_factory=Threads)
     monotonic: Callable[[], float] = time.monotonic
     faults: LoopFaults = field(init=False)
+    to_tell: int = 0
+    """How often there was something new to tell by now: whoever delivers need not ask the ledger."""
     only: set[StreamKey] | None = None
     """The streams that are wanted; None: all there are."""
 
