@@ -31,7 +31,7 @@ _SUMMARY_PERIOD = timedelta(hours=24)
 _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
-class _News(Enum):
+class News(Enum):
     """How people hear of an event."""
 
     NEW = auto()
@@ -130,6 +130,8 @@ class Policy:
     """Returns why nobody is told of an alert at an instant; None: they are."""
     oldest_us: int = 7 * 24 * _HOUR_US
     """News that was older when it was observed joins one alert a rule."""
+    again: News | None = None
+    """How people hear of events that are judged again, whatever they were when they landed; None: these are new."""
 
 
 def record_alert_id(rule: str, source_id: str, record_id: str) -> str:
@@ -228,7 +230,10 @@ class _Deciding:
             alerts=[self._alerts[name] for name in sorted(self._changed)],
             timeline=self._timeline,
             tellings=self._tellings,
-            unjudged=[
+            # Whoever judges again notes what is left once it is known of all, in the place of what was noted before.
+            unjudged=[]
+            if self._policy.again is not None
+            else [
                 *self._judged.unjudged,
                 *(_of_error(error) for error in self._judged.errors if error.type != SUSPENDED),
             ],
@@ -252,30 +257,35 @@ class _Deciding:
         else:
             self._matches.append((match, self._window(match)))
 
-    def _news(self, event: Event) -> _News:
+    def _news(self, event: Event) -> News:
+        if self._policy.again is not None:
+            return self._policy.again
         stream = self._standing.streams.get((event.source_id, event.log_type))
         if stream is not None and event.news_us < stream.since_us:
-            return _News.HISTORY
+            return News.HISTORY
         if event.observed_us - event.news_us > self._policy.oldest_us:
-            return _News.OLD
+            return News.OLD
         in_gap = stream is not None and stream.gap is not None and stream.gap[0] <= event.news_us < stream.gap[1]
-        return _News.OLD if in_gap else _News.NEW
+        return News.OLD if in_gap else News.NEW
+
+    def _since_when(self) -> str:
+        return "before the source was set up" if self._policy.again is None else "before the rule judged it"
 
     # Alerts of a window of time.
 
     def _window(self, match: Match) -> str:
         about, verdict = match.rule.about, match.verdict
         news = self._news(match.event)
-        if news is _News.HISTORY:
+        if news is News.HISTORY:
             name = _history(match.rule.id, match.event.source_id)
             before = self._alerts.get(name)
             if before is None:
-                made = replace(_made(match, name, self._now_us), title=f"{about.name}: before the source was set up")
+                made = replace(_made(match, name, self._now_us), title=f"{about.name}: history")
                 before = replace(made, known=True, status=AlertStatus.CLOSED, ended_us=self._now_us, dedup="")
-                self._note(name, "opened", "events from before the source was set up; nobody was told")
+                self._note(name, "opened", f"events {self._since_when()}; nobody was told")
             self._save(_joined(before, match, self._now_us))
             return name
-        if news is _News.OLD:
+        if news is News.OLD:
             grouping = Grouping(rule=match.rule.id, period=_SUMMARY_PERIOD)
             return self._group(match, grouping, _SUMMARY, title=f"{about.name}: events that were read late")
         period = timedelta(minutes=about.dedup_minutes)
@@ -390,10 +400,10 @@ class _Deciding:
         """Open the alert of a record."""
         alert = _joined(_made(match, name, self._now_us), match, self._now_us)
         match self._news(match.event):
-            case _News.HISTORY:
-                self._note(name, "opened", "it was so when the source was set up; nobody was told")
+            case News.HISTORY:
+                self._note(name, "opened", f"its record was so {self._since_when()}; nobody was told")
                 return replace(alert, known=True, told_severity=alert.severity)
-            case _News.OLD:
+            case News.OLD:
                 self._note(name, "opened", "it was read late: told of in one alert with others")
                 self._group(
                     match,
@@ -437,13 +447,13 @@ class _Deciding:
                 opened_us=self._now_us,
             )
             self._note(alert.id, "reopened", "its record is so again")
-            if self._news(event) is _News.HISTORY:
+            if self._news(event) is News.HISTORY:
                 return replace(alert, known=True)
             if self._flaps(before, match.rule) and not escalates:
                 self._note(alert.id, "not told", "people were told of it within its dedup period")
                 return alert
             return self._tell(alert, Happened.REOPENED)
-        if escalates and self._news(event) is not _News.HISTORY:
+        if escalates and self._news(event) is not News.HISTORY:
             if before.status is AlertStatus.CLOSED:
                 alert = replace(alert, status=AlertStatus.OPEN, ended_us=None, close_reason=None)
                 self._note(alert.id, "reopened", "its severity rose")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import Decision, Policy, decide, wanted
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, Unjudged
-from ocelog.alert.ports import Committed, DetectLedger, Elsewhere, Overtaken, Piece, Waiting
+from ocelog.alert.ports import Committed, DetectLedger, Elsewhere, Outcome, Overtaken, Piece, Waiting
 from ocelog.errors import LakeUnavailableError, LostFenceError
 from ocelog.model import RULE_MATCHES, Claim, GivenUp, Kind, Known, NewPart, Part, Position
 
@@ -217,48 +217,81 @@ class Detecting:
         together = tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="default")
         return _Taken(parts, together, Position(sequence=parts[-1].sequence), ())
 
+    def land_again(
+        self, table: str, kind: Kind, rows: "pa.Table", found: Judged, *, landed: Collection[str]
+    ) -> Step | None:
+        """Land what rules said of rows of one source that the loop has passed already; None: the source is gone.
+
+        `landed` are ids of matches that are in the lake, of which the ledger may have forgotten some. The mark stays,
+        and is decided on: if it moved meanwhile, the newest version of a record would be an old one by now, and its
+        alert would be opened behind the version that ends it. Raises LostFenceError: then nothing was landed.
+        """
+        source_id = found.events[0].source_id
+        judged_us = self.now_us()
+        for _ in range(_MAX_TRIES):
+            mark = self.ledger.waiting(table, most_parts=1).since
+            outcome, decision = self._attempt(table, kind, source_id, rows, found, (mark, mark), judged_us, landed)
+            match outcome:
+                case Committed():
+                    return _step(found, decision)
+                case Elsewhere() if self.ledger.waiting(table, most_parts=1).since == mark:
+                    return None
+                case _:
+                    pass
+        raise _overtaken(table)
+
     def _land(self, table: str, kind: Kind, since: Position, taken: _Taken, found: Judged) -> Step:
         source_id = taken.parts[0].source_id
         judged_us = self.now_us()
         for _ in range(_MAX_TRIES):
-            want = wanted(found, self.now_us())
-            standing = self.ledger.standing(want)
-            known = self._known(table, source_id, kind, found, standing.alerts.values())
-            decision = decide(_ordered(found, known), standing, self.policy(), self.now_us())
-            part = self._write(source_id, taken.rows, found.events, decision, judged_us)
-            try:
-                outcome = self.ledger.commit(
-                    Piece(
-                        table=table,
-                        since=since,
-                        to=taken.to,
-                        source_id=source_id,
-                        decision=decision,
-                        part=part,
-                        claim=None if part is None else self.claims.claim(source_id),
-                    )
-                )
-            except LostFenceError:
-                self.claims.lost(source_id)
-                if part is not None:
-                    self.lake.discard(part)
-                raise
+            outcome, decision = self._attempt(table, kind, source_id, taken.rows, found, (since, taken.to), judged_us)
             match outcome:
                 case Committed():
-                    return Step(
-                        rows=len(found.events),
-                        matches=len(decision.matches),
-                        tellings=len(decision.tellings),
-                        more=True,
-                    )
+                    return _step(found, decision)
                 case Elsewhere():
-                    if part is not None:
-                        self.lake.discard(part)
                     return Step(more=True)
                 case Overtaken():
-                    if part is not None:
-                        self.lake.discard(part)
-        raise LakeUnavailableError(f"{table}: alerts were changed by others {_MAX_TRIES} times in a row; try again.")
+                    pass
+        raise _overtaken(table)
+
+    def _attempt(
+        self,
+        table: str,
+        kind: Kind,
+        source_id: str,
+        rows: "pa.Table | None",
+        found: Judged,
+        mark: tuple[Position, Position],
+        judged_us: int,
+        landed: Collection[str] = (),
+    ) -> tuple[Outcome, Decision]:
+        """Decide and commit once; the mark goes from the first position to the second. Raises LostFenceError."""
+        standing = self.ledger.standing(wanted(found, self.now_us()))
+        standing = replace(standing, known=standing.known.union(landed))
+        known = self._known(table, source_id, kind, found, standing.alerts.values())
+        decision = decide(_ordered(found, known), standing, self.policy(), self.now_us())
+        part: NewPart | None = None
+        try:
+            part = self._write(source_id, rows, found.events, decision, judged_us)
+            outcome = self.ledger.commit(
+                Piece(
+                    table=table,
+                    since=mark[0],
+                    to=mark[1],
+                    source_id=source_id,
+                    decision=decision,
+                    part=part,
+                    claim=None if part is None else self.claims.claim(source_id),
+                )
+            )
+        except LostFenceError:
+            self.claims.lost(source_id)
+            if part is not None:
+                self.lake.discard(part)
+            raise
+        if part is not None and not isinstance(outcome, Committed):
+            self.lake.discard(part)
+        return outcome, decision
 
     def _known(
         self, table: str, source_id: str, kind: Kind, found: Judged, alerts: Iterable[Alert]
@@ -300,6 +333,14 @@ _NOTHING = Decision()
 
 def _skipped(table: str, since: Position, to: Position, lost: Sequence[GivenUp]) -> Piece:
     return Piece(table=table, since=since, to=to, source_id=None, decision=_NOTHING, lost=lost)
+
+
+def _step(found: Judged, decision: Decision) -> Step:
+    return Step(rows=len(found.events), matches=len(decision.matches), tellings=len(decision.tellings), more=True)
+
+
+def _overtaken(table: str) -> LakeUnavailableError:
+    return LakeUnavailableError(f"{table}: alerts were changed by others {_MAX_TRIES} times in a row; try again.")
 
 
 def _told(matches: Sequence[tuple[Match, str | None]]) -> dict[str, list[object]]:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ocelog.detect.rule import Kind
 from ocelog.errors import OcelogError, RuleFileError
 from ocelog.installation.opening import Installation
 from ocelog.judging.judge import Judge, Loaded, LoadedRule
+from ocelog.judging.judge import Judged as Answer
 
 _LOOK_EVERY = 5.0
 """Seconds between two looks at whether folders, files or decisions have changed."""
@@ -62,7 +63,7 @@ class FolderJury:
     def rules(self, log_type: str) -> Mapping[str, JudgedBy]:
         """Return the rules that judge rows of `log_type` now, by id."""
         self._refresh()
-        return {name: _judged_by(rule) for name, (_, rule) in self._of(log_type) if name not in self._suspended}
+        return {name: judged_by(rule) for name, (_, rule) in self._of(log_type) if name not in self._suspended}
 
     def passed(self, log_type: str) -> Mapping[str, str]:
         """Return the rules that would, were they not suspended: by id, and why."""
@@ -75,33 +76,14 @@ class FolderJury:
         for name, (bench, rule) in self._of(log_type):
             if name not in self._suspended:
                 by_bench.setdefault(bench.folder.id, []).append(name)
-                asked[name] = _judged_by(rule)
-        matches, errors, unjudged = list[tuple[int, Match]](), list[RuleError](), list[Unjudged]()
+                asked[name] = judged_by(rule)
         channels = self.channels()
-        for folder_id, names in by_bench.items():
-            found = self.benches[folder_id].judge.judge(rows, log_type=log_type, rules=names, channels=channels)
-            matches += [
-                (each.row, Match(rule=asked[each.rule], event=events[each.row], verdict=each.verdict))
-                for each in found.matches
-            ]
-            errors += [
-                RuleError(
-                    rule=asked[each.rule],
-                    type=each.fault.type,
-                    message=each.fault.message,
-                    events=events[each.first : each.last],
-                )
-                for each in found.errors
-            ]
-            unjudged += [
-                Unjudged(rule_id=each.rule, reason=each.reason, events=events[each.first : each.last])
-                for each in found.unjudged
-            ]
-        matches.sort(key=lambda each: each[0])
-        said = Judged(
-            events=events, rules=asked, matches=[match for _, match in matches], errors=errors, unjudged=unjudged
-        )
-        return replace(said, errors=[*errors, *self._suspend(said)])
+        answers = [
+            self.benches[folder_id].judge.judge(rows, log_type=log_type, rules=names, channels=channels)
+            for folder_id, names in by_bench.items()
+        ]
+        said = said_of(events, asked, answers)
+        return replace(said, errors=[*said.errors, *self._suspend(said)])
 
     def close(self) -> None:
         """End every process that judges."""
@@ -209,11 +191,37 @@ class FolderJury:
             log.error("rules not read", folder=bench.folder.name, reason=trouble)
 
 
+def said_of(events: Sequence[Event], asked: Mapping[str, JudgedBy], answers: Iterable[Answer]) -> Judged:
+    """Return what several judges said of the same rows, each of which is an event."""
+    matches, errors, unjudged = list[tuple[int, Match]](), list[RuleError](), list[Unjudged]()
+    for found in answers:
+        matches += [
+            (each.row, Match(rule=asked[each.rule], event=events[each.row], verdict=each.verdict))
+            for each in found.matches
+        ]
+        errors += [
+            RuleError(
+                rule=asked[each.rule],
+                type=each.fault.type,
+                message=each.fault.message,
+                events=events[each.first : each.last],
+            )
+            for each in found.errors
+        ]
+        unjudged += [
+            Unjudged(rule_id=each.rule, reason=each.reason, events=events[each.first : each.last])
+            for each in found.unjudged
+        ]
+    matches.sort(key=lambda each: each[0])
+    return Judged(events=events, rules=asked, matches=[match for _, match in matches], errors=errors, unjudged=unjudged)
+
+
 def _same_place(one: RuleFolder, other: RuleFolder) -> bool:
     return (one.path, one.network, one.unprotected) == (other.path, other.network, other.unprotected)
 
 
-def _judged_by(rule: LoadedRule) -> JudgedBy:
+def judged_by(rule: LoadedRule) -> JudgedBy:
+    """Return a rule as alerts know it."""
     return JudgedBy(about=rule.about, revision=rule.revision)
 
 

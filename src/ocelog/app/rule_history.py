@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -98,13 +98,60 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Piece:
+class Stretch:
     """A stretch of a table that one query reads."""
 
     log_type: str
     since_us: int
     until_us: int
     rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastEvents:
+    """The events of some log types in a stretch of time, read piece by piece so that memory stays flat."""
+
+    installation: Installation
+    log_types: Collection[str]
+    since: datetime
+    until: datetime
+
+    def pieces(self) -> Iterator[Stretch]:
+        """Yield what is to be read, in the order of time: hours put together as long as they have few rows."""
+        found = [piece for name in self.log_types if name in kinds() for piece in self._pieces_of(name)]
+        yield from sorted(found, key=lambda piece: (piece.since_us, piece.log_type))
+
+    def _pieces_of(self, log_type: str) -> Iterator[Stretch]:
+        since, until = to_us(self.since), to_us(self.until)
+        counted = self._query(_HOURS, log_type, since, until)
+        hours = [(int(row["hour"]), int(row["rows"])) for batch in counted for row in batch.to_pylist()]
+        start, rows = since, 0
+        for hour, count in hours:
+            if rows and rows + count > _AT_ONCE:
+                yield Stretch(log_type=log_type, since_us=start, until_us=hour, rows=rows)
+                start, rows = hour, 0
+            rows += count
+        if rows:
+            yield Stretch(log_type=log_type, since_us=start, until_us=until, rows=rows)
+
+    def batches(self, piece: Stretch) -> Iterator[pa.Table]:
+        """Yield the rows of a piece, some at a time."""
+        held, size = list[pa.RecordBatch](), 0
+        for batch in self._query(_ROWS, piece.log_type, piece.since_us, piece.until_us):
+            held.append(batch)
+            size += batch.num_rows
+            if size >= _BATCH_ROWS:
+                yield pa.Table.from_batches(held)
+                held, size = [], 0
+        if size:
+            yield pa.Table.from_batches(held)
+
+    def _query(self, sql: str, log_type: str, since_us: int, until_us: int) -> Iterator[pa.RecordBatch]:
+        queries = Queries(self.installation.home.path, self.installation.ledger.lake, table_schemas())
+        since, until = (literal(rfc3339(from_us(us))) for us in (since_us, until_us))
+        text = sql.format(table=table_name(log_type), since=since, until=until)
+        with queries.run(text, limits=_LIMITS, trusted=True) as answer:
+            yield from answer.batches
 
 
 def find_candidate(installation: Installation, named: str) -> Candidate:
@@ -125,23 +172,17 @@ def try_rule(
     many are done. Raises ConfigError for a rule that does not judge events, and RuleFileError if it cannot be read.
     """
     until = datetime.now(UTC)
-    folder = candidate.folder
-    judge = Judge(
-        network=folder is not None and folder.network,
-        unsafe=folder is not None and folder.unprotected,
-        changing=changing(),
-        keep_out=(str(installation.home.path),),
-    )
-    with closing(judge):
-        rule = _loaded(judge, candidate)
+    with closing(judge_of(installation, candidate)) as judge:
+        rule = load_rule(judge, candidate)
         tried = Tried(rule=rule.id, log_types=rule.log_types, since=since, until=until)
         tried.signal = not rule.about.create_alert
-        trying = _Trying(installation=installation, judge=judge, rule=rule, tried=tried)
-        pieces = list(trying.pieces())
+        trying = _Trying(judge=judge, rule=rule, tried=tried)
+        past = PastEvents(installation=installation, log_types=rule.log_types, since=since, until=until)
+        pieces = list(past.pieces())
         total = sum(piece.rows for piece in pieces)
         told(0, total)
         for piece, after in zip_longest(pieces, pieces[1:]):
-            for batch in trying.batches(piece):
+            for batch in past.batches(piece):
                 trying.judge_batch(piece.log_type, batch)
                 told(min(tried.events, total), total)
             # What another table has of the same time must come first.
@@ -151,7 +192,19 @@ def try_rule(
     return tried
 
 
-def _loaded(judge: Judge, candidate: Candidate) -> LoadedRule:
+def judge_of(installation: Installation, candidate: Candidate) -> Judge:
+    """Return what judges by the files of a rule, with what its folder is allowed."""
+    folder = candidate.folder
+    return Judge(
+        network=folder is not None and folder.network,
+        unsafe=folder is not None and folder.unprotected,
+        changing=changing(),
+        keep_out=(str(installation.home.path),),
+    )
+
+
+def load_rule(judge: Judge, candidate: Candidate) -> LoadedRule:
+    """Have `judge` read a rule that judges events. Raises RuleFileError, and ConfigError if it judges none here."""
     loaded = judge.load(read_bundle(candidate.path))
     for fault in loaded.faults:
         raise RuleFileError(fault.message)
@@ -172,7 +225,6 @@ def _loaded(judge: Judge, candidate: Candidate) -> LoadedRule:
 class _Trying:
     """A rule that is being tried."""
 
-    installation: Installation
     judge: Judge
     rule: LoadedRule
     tried: Tried
@@ -184,43 +236,6 @@ class _Trying:
         about: About = self.rule.about
         grouping = Grouping(rule=about.id, period=timedelta(minutes=about.dedup_minutes), threshold=about.threshold)
         self.alerts = WouldBeAlerts(grouping, lives_with_record=about.lives_with_record)
-
-    def pieces(self) -> Iterator[_Piece]:
-        """Yield what is to be read, in the order of time: hours put together as long as they have few rows."""
-        found = [piece for name in self.rule.log_types if name in kinds() for piece in self._pieces_of(name)]
-        yield from sorted(found, key=lambda piece: (piece.since_us, piece.log_type))
-
-    def _pieces_of(self, log_type: str) -> Iterator[_Piece]:
-        since, until = to_us(self.tried.since), to_us(self.tried.until)
-        counted = self._query(_HOURS, log_type, since, until)
-        hours = [(int(row["hour"]), int(row["rows"])) for batch in counted for row in batch.to_pylist()]
-        start, rows = since, 0
-        for hour, count in hours:
-            if rows and rows + count > _AT_ONCE:
-                yield _Piece(log_type=log_type, since_us=start, until_us=hour, rows=rows)
-                start, rows = hour, 0
-            rows += count
-        if rows:
-            yield _Piece(log_type=log_type, since_us=start, until_us=until, rows=rows)
-
-    def batches(self, piece: _Piece) -> Iterator[pa.Table]:
-        """Yield the rows of a piece, some at a time."""
-        held, size = list[pa.RecordBatch](), 0
-        for batch in self._query(_ROWS, piece.log_type, piece.since_us, piece.until_us):
-            held.append(batch)
-            size += batch.num_rows
-            if size >= _BATCH_ROWS:
-                yield pa.Table.from_batches(held)
-                held, size = [], 0
-        if size:
-            yield pa.Table.from_batches(held)
-
-    def _query(self, sql: str, log_type: str, since_us: int, until_us: int) -> Iterator[pa.RecordBatch]:
-        queries = Queries(self.installation.home.path, self.installation.ledger.lake, table_schemas())
-        since, until = (literal(rfc3339(from_us(us))) for us in (since_us, until_us))
-        text = sql.format(table=table_name(log_type), since=since, until=until)
-        with queries.run(text, limits=_LIMITS, trusted=True) as answer:
-            yield from answer.batches
 
     def judge_batch(self, log_type: str, rows: pa.Table) -> None:
         """Ask the rule about some rows."""

@@ -1,4 +1,4 @@
-"""`ocelog rules try`: what a rule says of events that are in the lake."""
+"""`ocelog rules try` and `replay`: what a rule says of events that are in the lake."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app.rule_history import Tried, find_candidate, try_rule
+from ocelog.app.rule_replay import Replayed, replay_rule
 from ocelog.cli import completion, show
 from ocelog.cli.progress import count_progress
 from ocelog.errors import ConfigError
@@ -44,6 +45,74 @@ def try_(
         show.as_json(_as_json(tried))
     else:
         _show(tried)
+
+
+def replay(
+    rule: Annotated[str, typer.Argument(help="The rule's id.", autocompletion=completion.rules, show_default=False)],
+    *,
+    since: Annotated[
+        str, typer.Option("--since", metavar="T", help="Events from here on: 2026-08-01, RFC 3339, or 7d.")
+    ] = "7d",
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="T", help="Events before then; by default up to now.")
+    ] = None,
+    alerts: Annotated[bool, typer.Option("--alerts", help="Open alerts and tell people, as of new events.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Have a rule judge events that it has not judged: those before it was on, or that it failed on.
+
+    What matches is in rule_matches afterwards, each match once, however often this runs. Nobody is told of it, unless
+    you say --alerts. It may run beside `ocelog run`; if it was interrupted, run it again. Exit 1 if the rule said
+    nothing of some events.
+    """
+    now = datetime.now(UTC)
+    start, end = instant(since, now=now), now if until is None else instant(until, now=now)
+    if start >= end:
+        raise ConfigError("--since must lie in the past, and before --until.")
+    with opened() as installation, count_progress("events", quiet=json) as told:
+        done = replay_rule(installation, rule, since=start, until=end, alerts=alerts, told=told)
+    if json:
+        show.as_json(_replayed_as_json(done))
+    else:
+        _show_replayed(done)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+def _show_replayed(done: Replayed) -> None:
+    show.paragraph(
+        f"{done.rule}: {counted(done.events, 'event')} of {', '.join(done.log_types)} since "
+        f"{done.since:%Y-%m-%d %H:%M}Z, {done.matches:,} new {'match' if done.matches == 1 else 'matches'}."
+    )
+    if done.settled:
+        show.paragraph(f"{counted(done.settled, 'event')} had been left unjudged; that is forgotten.")
+    for count, why in (
+        (done.waiting, "are left to `ocelog run` or `ocelog pull`, which will judge them as new"),
+        (done.without_source, "were left alone: their source was removed"),
+    ):
+        if count:
+            show.remark(f"{counted(count, 'event')} {why}.")
+    for why, count in done.failed.items():
+        show.remark(show.harmless(f"The rule said nothing of {counted(count, 'event')}: {why}"))
+    if done.matches and not done.alerts:
+        show.hint("See the alerts that hold them: ocelog alerts list --all")
+
+
+def _replayed_as_json(done: Replayed) -> Mapping[str, Any]:
+    return {
+        "rule": done.rule,
+        "log_types": list(done.log_types),
+        "since": rfc3339(done.since),
+        "until": rfc3339(done.until),
+        "alerts": done.alerts,
+        "events": done.events,
+        "new_matches": done.matches,
+        "told": done.told,
+        "waiting": done.waiting,
+        "without_source": done.without_source,
+        "settled": done.settled,
+        "failed": [{"why": why, "events": count} for why, count in done.failed.items()],
+    }
 
 
 def _show(tried: Tried) -> None:

@@ -21,6 +21,7 @@ app.command("show")(rule_folders.show_)
 app.command("enable")(rule_folders.enable)
 app.command("disable")(rule_folders.disable)
 app.command("try")(rule_history.try_)
+app.command("replay")(rule_history.replay)
 app.command("unjudged")(rule_folders.unjudged)
 Where = Annotated[Path, typer.Argument(help="A folder of rules, or the YAML file of one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

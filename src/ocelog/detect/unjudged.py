@@ -18,3 +18,13 @@ class UnjudgedRows:
     last_us: int
     noted_us: int
     """When it was last noted, by our clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Covered:
+    """What was judged again: events from `since_us` on, before `until_us`, by the source's clock."""
+
+    since_us: int
+    until_us: int
+    noted_before_us: int
+    """By our clock: what is noted later may be about events that came meanwhile."""

@@ -3,19 +3,21 @@
 A rule without a row is as its file says. A row goes with the folder of its rule, or once it says nothing any more.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from ocelog.alert.judged import Unjudged
 from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState
-from ocelog.detect.unjudged import UnjudgedRows
+from ocelog.detect.unjudged import Covered, UnjudgedRows
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.ledger.database.transactions import Database
+from ocelog.ledger.rows.detecting import add_unjudged
 
 _f = tables.rule_folders.c
 _s = tables.rule_states.c
@@ -133,6 +135,27 @@ class RuleLedger:
         with self._database.write() as tx:
             count = tx.execute(select(func.coalesce(func.sum(_u.rows), 0)).where(*these)).scalar_one()
             tx.execute(delete(tables.unjudged).where(*these))
+            return int(count)
+
+    def settle_unjudged(
+        self, rule: str, tables_: Collection[str], covered: Covered, left: Mapping[str, Sequence[Unjudged]]
+    ) -> int:
+        """Forget what a rule said nothing of and has judged by now, and note what is `left`, by table.
+
+        Of what was noted before and lies within what is `covered`; return how many rows that was.
+        """
+        with self._database.write() as tx:
+            these = (
+                _u.rule_id == rule,
+                _u.table_name.in_(sorted(tables_)),
+                _u.noted_us < covered.noted_before_us,
+                _u.first_us >= covered.since_us,
+                _u.last_us < covered.until_us,
+            )
+            count = tx.execute(select(func.coalesce(func.sum(_u.rows), 0)).where(*these)).scalar_one()
+            tx.execute(delete(tables.unjudged).where(*these))
+            for table, unjudged in left.items():
+                add_unjudged(tx, table, unjudged, self._now_us())
             return int(count)
 
     def _note(self, tx: Connection, rule: str, **values: object) -> None:

@@ -1,0 +1,246 @@
+"""What a rule says of events that the loop has passed: landed as the loop lands it, and each match once.
+
+It goes on beside the loop. Only rows behind the loop's mark are judged: what lies ahead of it is the loop's to tell of.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ocelog.alert.deciding import News, Policy
+from ocelog.alert.detecting import Detecting, events_of
+from ocelog.alert.grouping import match_id
+from ocelog.alert.judged import JudgedBy, Unjudged
+from ocelog.app.detecting import NoJury, channel_names, policy_of
+from ocelog.app.jury import judged_by, said_of
+from ocelog.app.log_types import kinds, table_schemas
+from ocelog.app.rule_folders import find_rule
+from ocelog.app.rule_history import Candidate, PastEvents, judge_of, load_rule
+from ocelog.detect.unjudged import Covered
+from ocelog.errors import ConfigError, LostFenceError
+from ocelog.installation.opening import Installation
+from ocelog.judging.judge import Judge
+from ocelog.lake.lake import FileLake
+from ocelog.lake.query.queries import Limits, Queries
+from ocelog.lake.read.sql import literal
+from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.pulling import holder_of
+from ocelog.model import RULE_MATCHES, Claim, table_name
+from ocelog.schema.columns.table import match_rows
+from ocelog.times import from_us, rfc3339, to_us
+
+_PIECE_ROWS = 5_000
+"""Rows that are landed at once."""
+_MAX_TRIES = 20
+_EVERY = 1_000_000
+"""More parts than ever wait."""
+_REPLAY = "judge again"
+"""What a claim is called."""
+_LIMITS = Limits(timeout=timedelta(minutes=9))
+_LANDED = f"""
+SELECT event_row_id FROM {RULE_MATCHES}
+WHERE rule_id = {{rule}} AND p_event_time >= {{since}}::TIMESTAMPTZ AND p_event_time < {{until}}::TIMESTAMPTZ
+"""  # noqa: S608 - ours
+
+
+@dataclass(slots=True, kw_only=True)
+class Replayed:
+    """What judging again came to."""
+
+    rule: str
+    log_types: tuple[str, ...]
+    since: datetime
+    until: datetime
+    alerts: bool
+    events: int = 0
+    matches: int = 0
+    """That are new: they had not landed before."""
+    told: int = 0
+    """Messages to channels."""
+    waiting: int = 0
+    """Events that were left to the loop, which has not come to them yet."""
+    without_source: int = 0
+    """Events of sources that are not there any more."""
+    settled: int = 0
+    """Events that were unjudged until now."""
+    failed: dict[str, int] = field(default_factory=dict)
+    """Why the rule said nothing -> of how many events."""
+
+
+@dataclass(slots=True)
+class ReplayClaims:
+    """The claims to land what is judged again. Fits Claims.
+
+    They guard the names of files; the ledger lets each match land once. So whoever comes last takes them, and the other
+    takes them back for its next piece: nobody waits for one that was killed.
+    """
+
+    ledger: Ledger
+    holder: str
+    _held: dict[str, Claim] = field(default_factory=dict)
+
+    def claim(self, source_id: str) -> Claim:
+        """Return the claim of this process, taken anew if it was lost. Raises LostFenceError if the source is gone."""
+        if source_id not in self._held:
+            taken = self.ledger.pulling.take_claim(_REPLAY, source_id, self.holder, lease=timedelta(0))
+            self._held[source_id] = taken
+        return self._held[source_id]
+
+    def lost(self, source_id: str) -> None:
+        """Forget the claim: another has it."""
+        self._held.pop(source_id, None)
+
+    def release(self) -> None:
+        """Let go of all of them."""
+        for claim in self._held.values():
+            self.ledger.pulling.release_claim(claim)
+        self._held = {}
+
+
+def replay_rule(
+    installation: Installation,
+    named: str,
+    *,
+    since: datetime,
+    until: datetime,
+    alerts: bool,
+    told: Callable[[int, int], None] = lambda _done, _of: None,
+) -> Replayed:
+    """Have a rule judge the events from `since` to `until` that the loop has passed, and land what it matches.
+
+    People hear of it only if `alerts` says so: else matches join the one alert of the rule's history, and alerts of
+    records open as known. What has landed before lands no more, so a replay that was killed is simply run again.
+    `told` hears how many events of how many are done. Raises ConfigError for a rule that is off, or judges no events.
+    """
+    began_us = to_us(datetime.now(UTC))
+    found = find_rule(installation, named)
+    if found.status not in {"on", "suspended"}:
+        raise ConfigError(
+            f"{found.id} is not on ({found.why}), so that nothing would end its alerts. Turn it on first: "
+            f"ocelog rules enable {found.id}"
+        )
+    candidate = Candidate(id=found.id, path=found.root / found.item.place.file, folder=found.folder)
+    with closing(judge_of(installation, candidate)) as judge:
+        rule = load_rule(judge, candidate)
+        done = Replayed(rule=rule.id, log_types=rule.log_types, since=since, until=until, alerts=alerts)
+        claims = ReplayClaims(installation.ledger, holder_of(installation.home.id))
+        replaying = _Replaying(installation, judge, judged_by(rule), done, claims)
+        past = PastEvents(installation=installation, log_types=rule.log_types, since=since, until=until)
+        pieces = list(past.pieces())
+        total = sum(piece.rows for piece in pieces)
+        told(0, total)
+        try:
+            for piece in pieces:
+                landed = replaying.landed(piece.since_us, piece.until_us)
+                for batch in past.batches(piece):
+                    replaying.judge_batch(piece.log_type, batch, landed)
+                    told(min(done.events, total), total)
+        finally:
+            claims.release()
+    known = [table_name(name) for name in rule.log_types if name in kinds()]
+    covered = Covered(since_us=to_us(since), until_us=to_us(until), noted_before_us=began_us)
+    done.settled = installation.ledger.rules.settle_unjudged(rule.id, known, covered, replaying.left)
+    return done
+
+
+class _Replaying:
+    def __init__(
+        self, installation: Installation, judge: Judge, rule: JudgedBy, done: Replayed, claims: ReplayClaims
+    ) -> None:
+        self._installation = installation
+        self._judge = judge
+        self._rule = rule
+        self._done = done
+        self._ledger = installation.ledger
+        self._lake = FileLake(installation.home.path, installation.ledger.lake, table_schemas())
+        self._detecting = Detecting(
+            ledger=self._ledger.judging,
+            lake=self._lake,
+            jury=NoJury(),
+            claims=claims,
+            match_rows=match_rows,
+            policy=self._policy,
+            now_us=lambda: to_us(datetime.now(UTC)),
+            numbers=count(time.time_ns()),
+        )
+        self._sources = {row.id for row in self._ledger.sources.listed()}
+        self._ahead: dict[str, list[str]] = {}
+        """The rows of each part that the loop had not passed at the last look, by its path."""
+        self.left: dict[str, list[Unjudged]] = {}
+        """What the rule said nothing of, by table."""
+
+    def landed(self, since_us: int, until_us: int) -> frozenset[str]:
+        """Return the matches of events of a stretch of time that are in the lake."""
+        queries = Queries(self._installation.home.path, self._ledger.lake, table_schemas())
+        since, until = (literal(rfc3339(from_us(us))) for us in (since_us, until_us))
+        text = _LANDED.format(rule=literal(self._rule.id), since=since, until=until)
+        with queries.run(text, limits=_LIMITS, trusted=True) as answer:
+            rows = [row_id for batch in answer.batches for row_id in batch.column(0).to_pylist()]
+        return frozenset(match_id(self._rule.id, row_id) for row_id in rows)
+
+    def judge_batch(self, log_type: str, rows: pa.Table, landed: Collection[str]) -> None:
+        """Judge rows that the loop has passed, and land what comes of it."""
+        table = table_name(log_type)
+        self._done.events += len(rows)
+        # Whatever lands from now on is not in these rows; whatever was ahead of the loop then may be behind it now.
+        ahead = self._ahead_of(table)
+        if ahead:
+            passed = pc.invert(pc.is_in(rows.column("p_row_id"), pa.array(sorted(ahead), pa.string())))
+            self._done.waiting += len(rows) - len(rows := rows.filter(passed))
+        for source_id in rows.column("p_source_id").unique().to_pylist():
+            some = rows.filter(pc.equal(rows.column("p_source_id"), source_id))
+            if source_id not in self._sources:
+                self._done.without_source += len(some)
+                continue
+            for start in range(0, len(some), _PIECE_ROWS):
+                self._judge_piece(log_type, table, some.slice(start, _PIECE_ROWS), landed)
+
+    def _judge_piece(self, log_type: str, table: str, rows: pa.Table, landed: Collection[str]) -> None:
+        kind, asked = kinds()[log_type], {self._rule.id: self._rule}
+        events = events_of(rows, kind)
+        answer = self._judge.judge(rows, log_type=log_type, rules=[self._rule.id], channels=channel_names(self._ledger))
+        said = said_of(events, asked, [answer])
+        # Only who has it judged is told of an error. What is left is noted at the end, in the place of before.
+        failed = [
+            Unjudged(rule_id=each.rule.id, reason=f"{each.type}: {each.message}", events=each.events)
+            for each in said.errors
+        ]
+        said = replace(said, errors=(), unjudged=[*failed, *said.unjudged])
+        for left in said.unjudged:
+            self._done.failed[left.reason] = self._done.failed.get(left.reason, 0) + len(left.events)
+            self.left.setdefault(table, []).append(left)
+        for tried in range(_MAX_TRIES):
+            try:
+                step = self._detecting.land_again(table, kind, rows, said, landed=landed)
+            except LostFenceError:
+                if tried == _MAX_TRIES - 1:
+                    raise
+                continue
+            if step is None:
+                self._done.without_source += len(rows)
+            else:
+                self._done.matches += step.matches
+                self._done.told += step.tellings
+            return
+
+    def _ahead_of(self, table: str) -> frozenset[str]:
+        """Return the rows of a table that the loop has not passed."""
+        waiting = self._ledger.judging.waiting(table, most_parts=_EVERY)
+        paths = {part.path for part in waiting.parts}
+        self._ahead = {path: rows for path, rows in self._ahead.items() if path in paths}
+        found = set[str]()
+        for part in waiting.parts:
+            if part.path not in self._ahead:
+                self._ahead[part.path] = self._lake.part_rows(part).column("p_row_id").to_pylist()
+            passed = waiting.since.row if part.sequence == waiting.since.sequence + 1 else 0
+            found.update(self._ahead[part.path][passed:])
+        return frozenset(found)
+
+    def _policy(self) -> Policy:
+        return replace(policy_of(self._ledger), again=News.NEW if self._done.alerts else News.HISTORY)

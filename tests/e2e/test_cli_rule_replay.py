@@ -1,0 +1,165 @@
+"""`ocelog rules replay`: a rule judges what it has not judged, and each match lands once."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import Ocelog, simulator
+
+RULE = """\
+AnalysisType: rule
+RuleID: Mine.Replayed
+Enabled: true
+Filename: replayed.py
+LogTypes: [Wiz.Audit]
+Severity: High
+DedupPeriodMinutes: 60
+"""
+OPEN = """\
+AnalysisType: rule
+RuleID: Mine.Open
+Enabled: true
+LogTypes: [Wiz.Issues]
+Severity: HIGH
+AlertLivesWithRecord: true
+AlertTitle: "Issue {id}"
+Detection:
+  - {Key: status, Condition: IsIn, Values: [OPEN, IN_PROGRESS]}
+"""
+LOGINS = """\
+def rule(event):
+    return event.get("action") == "Login"
+
+
+def dedup(event):
+    return event.deep_get("user", "name") or ""
+"""
+FAILS = """\
+def rule(event):
+    return event["actions"] == "Login"
+"""
+MATCHES = "SELECT event_row_id, alert_id FROM rule_matches WHERE rule_id = 'Mine.Replayed'"
+
+
+@pytest.fixture
+def ocelog(tmp_path: Path) -> Iterator[Ocelog]:
+    """Return a home that has pulled everything before it got rules."""
+    found = Ocelog(tmp_path / "home")
+    found("init")
+    found("rules", "disable", "Ocelog.*")
+    with simulator("--audit", "400", "--issues", "40", "--findings", "20") as tenant:
+        found.add(tenant, "prod", "--backfill", "30d")
+        found("pull")
+        yield found
+
+
+@pytest.fixture
+def told(tmp_path: Path, ocelog: Ocelog) -> Path:
+    """Return what a channel is told."""
+    path = tmp_path / "told.jsonl"
+    ocelog("channel", "add", "file", "told", "--set", f"path={path}")
+    return path
+
+
+def registered(ocelog: Ocelog, folder: Path, python: str = LOGINS, **more: str) -> Path:
+    rules = folder / "rules"
+    rules.mkdir()
+    (rules / "replayed.yml").write_text(RULE)
+    (rules / "replayed.py").write_text(python)
+    for name, text in more.items():
+        (rules / f"{name}.yml").write_text(text)
+    ocelog("rules", "add", str(rules), "--name", "mine")
+    return rules
+
+
+def replayed(ocelog: Ocelog, *more: str, rule: str = "Mine.Replayed", code: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = ocelog("rules", "replay", rule, "--since", "30d", "--json", *more, code=code).json
+    return found
+
+
+def rows(ocelog: Ocelog, sql: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ocelog("query", "-o", "json", sql).json
+    return found
+
+
+def logins(ocelog: Ocelog) -> int:
+    (counted,) = rows(ocelog, "SELECT count(*) AS n FROM wiz_audit WHERE action = 'Login'")
+    return int(counted["n"])
+
+
+def test_history_is_judged_once_and_nobody_is_told(ocelog: Ocelog, told: Path, tmp_path: Path) -> None:
+    registered(ocelog, tmp_path)
+    done = replayed(ocelog)
+    assert done["new_matches"] == logins(ocelog) > 10
+    assert (done["told"], done["waiting"], done["failed"]) == (0, 0, [])
+    assert replayed(ocelog)["new_matches"] == 0
+    assert replayed(ocelog, "--alerts")["new_matches"] == 0
+    found = rows(ocelog, MATCHES)
+    assert len(found) == len({each["event_row_id"] for each in found}) == logins(ocelog)
+    (history,) = rows(ocelog, "SELECT * FROM alerts WHERE rule_id = 'Mine.Replayed'")
+    assert {each["alert_id"] for each in found} == {history["alert_id"]}
+    assert (history["status"], history["matches"], history["told"]) == ("CLOSED", len(found), False)
+    ocelog("pull")
+    assert not told.exists()
+
+
+def test_alerts_are_opened_and_told_if_that_is_wanted(ocelog: Ocelog, told: Path, tmp_path: Path) -> None:
+    registered(ocelog, tmp_path)
+    (users,) = rows(ocelog, "SELECT count(DISTINCT coalesce(user.name, '')) AS n FROM wiz_audit WHERE action = 'Login'")
+    done = replayed(ocelog, "--alerts")
+    assert (done["new_matches"], done["told"]) == (logins(ocelog), users["n"])
+    assert replayed(ocelog, "--alerts")["told"] == 0
+    ocelog("pull")
+    assert len(told.read_text().splitlines()) == users["n"]
+
+
+def test_alerts_of_records_open_as_known(ocelog: Ocelog, told: Path, tmp_path: Path) -> None:
+    registered(ocelog, tmp_path, open=OPEN)
+    assert replayed(ocelog, "--since", "2000d", rule="Mine.Open")["told"] == 0
+    alerts = rows(ocelog, "SELECT record_id FROM alerts WHERE rule_id = 'Mine.Open' AND status = 'OPEN'")
+    records = rows(ocelog, "SELECT id FROM wiz_issues_current WHERE status IN ('OPEN', 'IN_PROGRESS')")
+    assert sorted(each["record_id"] for each in alerts) == sorted(each["id"] for each in records)
+    assert records
+    assert not told.exists()
+
+
+def test_what_was_left_unjudged_is_settled_once_it_is_judged(ocelog: Ocelog, tmp_path: Path) -> None:
+    rules = registered(ocelog, tmp_path, FAILS)
+    done = replayed(ocelog, code=1)
+    (failed,) = done["failed"]
+    assert failed["events"] == done["events"] > 100
+    (left,) = ocelog("rules", "unjudged", "--json").json
+    assert (left["rule"], left["events"]) == ("Mine.Replayed", done["events"])
+    replayed(ocelog, code=1)
+    (left,) = ocelog("rules", "unjudged", "--json").json
+    assert left["events"] == done["events"], "judging in vain again made it more"
+    (rules / "replayed.py").write_text(LOGINS)
+    done = replayed(ocelog)
+    assert (done["settled"], done["new_matches"]) == (left["events"], logins(ocelog))
+    assert ocelog("rules", "unjudged", "--json").json == []
+
+
+def test_a_rule_that_is_off_is_not_replayed(ocelog: Ocelog, tmp_path: Path) -> None:
+    registered(ocelog, tmp_path)
+    ocelog("rules", "disable", "Mine.Replayed")
+    assert "rules enable Mine.Replayed" in ocelog("rules", "replay", "Mine.Replayed", code=2).err
+
+
+def test_what_the_loop_has_not_passed_is_left_to_it(ocelog: Ocelog, tmp_path: Path) -> None:
+    registered(ocelog, tmp_path)
+    with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE marks SET sequence = 1, row = 3 WHERE loop = 'detect' AND table_name = 'wiz_audit'")
+        ahead, first = ledger.execute(
+            "SELECT sum(rows), min(sequence) FROM parts WHERE table_name = 'wiz_audit' AND sequence > 1"
+        ).fetchone()
+    assert first == 2
+    done = replayed(ocelog)
+    assert 0 < done["waiting"] == ahead - 3 < done["events"]
+    ocelog("pull")
+    found = rows(ocelog, MATCHES)
+    assert len(found) == len({each["event_row_id"] for each in found}) == logins(ocelog)
+    assert replayed(ocelog)["waiting"] == 0
