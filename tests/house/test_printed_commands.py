@@ -134,6 +134,7 @@ DOES: dict[str, tuple[str, int, str]] = {
     "rules try X": ("rules try Ocelog.Wiz.Policies.RuleDeleted --since 7d", 0, "Ocelog.Wiz.Policies.RuleDeleted"),
     "rules enable X": ("rules enable Ocelog.Wiz.Policies.RuleDeleted", 0, "Ocelog.Wiz.Policies.RuleDeleted"),
     "rules replay X": ("rules replay Ocelog.Wiz.Identity.ProviderChanged --since 7d", 0, "new match"),
+    "alerts list --untold --source X": ("alerts list --untold --source prod", 0, "Wiz"),
     "alerts list --rule X": ("alerts list --rule Ocelog.Wiz.Policies.RuleDeleted", 0, ""),
     "rules show ID": ("rules show Ocelog.Wiz.Policies.RuleDeleted", 0, "runbook"),
     "channel add webhook ops": ("channel add file out --set path=FOLDER/out.jsonl", 0, "Added"),

@@ -54,7 +54,7 @@ class Onboarding:
                 severity=Severity.INFO,
                 title=f"{row.name} is read: {many:,} open records that rules look for were there already",
                 description=f"By severity: {by_severity}. Nobody was told of each; who escalates or comes back is.",
-                runbook=f"See them: ocelog alerts list --untold --source {row.name}",
+                runbook=f"See them: ocelog alerts list --untold --source {row.id}",
                 rule_id=ONBOARDED,
                 rule_name="A new source",
                 dedup=row.id,
