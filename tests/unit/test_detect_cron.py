@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ocelog.detect.cron import check_cron, next_due
+from ocelog.detect.cron import check_cron, due_now, next_due
 from ocelog.detect.rule import Schedule
 
 
@@ -43,3 +43,34 @@ def test_a_rate_is_due_at_the_same_instants_whenever_it_was_begun() -> None:
 def test_a_cron_expression_that_is_wrong_or_never_due_is_refused(cron: str) -> None:
     with pytest.raises(ValueError, match="cron expression"):
         check_cron(cron)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "fired", "now", "due"),
+    [
+        # A run that was missed is made up once, by its last fire time.
+        (Schedule(rate_minutes=60), "2026-03-25T05:00", "2026-03-25T09:20", "2026-03-25T09:00"),
+        (Schedule(cron="0 6 * * *"), "2026-03-20T06:00", "2026-03-25T05:59", "2026-03-24T06:00"),
+        (Schedule(cron="0 6 * * *"), "2026-03-24T06:00", "2026-03-25T06:00", "2026-03-25T06:00"),
+        (Schedule(cron="0 6 * * *"), "2026-03-24T06:00", "2026-03-25T05:59", None),
+        (Schedule(rate_minutes=60), "2026-03-25T09:00", "2026-03-25T09:59", None),
+        # One that began between two fire times waits for the next.
+        (Schedule(rate_minutes=60), "2026-03-25T09:20", "2026-03-25T09:59", None),
+        # The clocks of Europe go forward at 01:00 UTC, and back in October: in UTC nothing is left out or done twice.
+        (Schedule(cron="30 2 * * *"), "2026-03-28T02:30", "2026-03-29T02:31", "2026-03-29T02:30"),
+        (Schedule(cron="30 2 * * *"), "2026-10-24T02:30", "2026-10-25T02:31", "2026-10-25T02:30"),
+        (Schedule(cron="30 2 * * *"), "2026-10-25T02:30", "2026-10-25T03:31", None),
+        # A clock that went back a little does nothing twice; one that was a year ahead keeps nothing back.
+        (Schedule(rate_minutes=60), "2026-03-25T09:00", "2026-03-25T08:59", None),
+        (Schedule(rate_minutes=60), "2027-03-25T09:00", "2026-03-25T08:59", "2026-03-25T08:00"),
+        (Schedule(cron="0 0 29 2 *"), "2024-02-28T00:00", "2027-01-01T00:00", "2024-02-29T00:00"),
+    ],
+)
+def test_what_is_due_is_run_once(schedule: Schedule, fired: str, now: str, due: str | None) -> None:
+    def at(text: str) -> datetime:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+    found = due_now(schedule, fired=at(fired), now=at(now))
+    assert found == (None if due is None else at(due))
+    if found is not None:
+        assert due_now(schedule, fired=found, now=at(now)) is None

@@ -321,7 +321,7 @@ class Detecting:
         made = self.match_rows(
             rows,
             [places[match.event.row_id] for match, _ in decision.matches],
-            _told(decision.matches),
+            told_columns(decision.matches),
             judged_us=judged_us,
         )
         claim = self.claims.claim(source_id)
@@ -343,7 +343,7 @@ def _overtaken(table: str) -> LakeUnavailableError:
     return LakeUnavailableError(f"{table}: alerts were changed by others {_MAX_TRIES} times in a row; try again.")
 
 
-def _told(matches: Sequence[tuple[Match, str | None]]) -> dict[str, list[object]]:
+def told_columns(matches: Sequence[tuple[Match, str | None]]) -> dict[str, list[object]]:
     """Return the columns of `rule_matches` that rules fill."""
     found = [match for match, _ in matches]
     return {

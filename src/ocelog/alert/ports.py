@@ -41,6 +41,29 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MatchPart:
+    """Rows of `rule_matches` on disk, of one source."""
+
+    part: NewPart
+    source_id: str
+    claim: Claim
+    """Under which the part was written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a run of a schedule found, and all that it brings about. Microseconds, UTC."""
+
+    schedule: str
+    fired_us: int
+    """The fire time of the run before, which the decision stands on."""
+    fires_us: int
+    """That of this one."""
+    decision: Decision
+    parts: Sequence[MatchPart] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
     """All of it is in the ledger."""
 
@@ -78,4 +101,23 @@ class DetectLedger(Protocol):
 
     def known_matches(self, ids: Collection[str]) -> frozenset[str]:
         """Return those of `ids` that have landed before."""
+        ...
+
+
+class ScheduleLedger(Protocol):
+    """When schedules ran last, and what came of it. Every call is one transaction."""
+
+    def begin_schedules(self, names: Collection[str], now_us: int) -> dict[str, int]:
+        """Return the last fire time of each schedule by its name; one that is new counts as having run now."""
+        ...
+
+    def standing(self, wanted: Wanted) -> Standing:
+        """Return what a decision stands on, as of one instant."""
+        ...
+
+    def commit_run(self, run: Run) -> Outcome:
+        """Commit matches, groups, alerts, tellings and the fire time together, or nothing.
+
+        Raises LostFenceError if the claim of a part is another's.
+        """
         ...

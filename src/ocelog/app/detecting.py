@@ -9,7 +9,7 @@ import structlog
 
 from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import Policy
-from ocelog.alert.detecting import Detecting
+from ocelog.alert.detecting import Detecting, Step
 from ocelog.alert.judged import Event, Judged, JudgedBy
 from ocelog.alert.routing import ChannelRow, channels_for
 from ocelog.alert.suppressing import suppressed
@@ -21,7 +21,7 @@ from ocelog.errors import LostFenceError, OcelogError, SandboxError
 from ocelog.installation.opening import Installation
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.pulling import holder_of
-from ocelog.model import Claim, table_name
+from ocelog.model import Claim, Kind, table_name
 from ocelog.schema.columns.table import match_rows
 from ocelog.times import to_us
 
@@ -43,12 +43,14 @@ class HomeClaims:
 
     ledger: Ledger
     holder: str
+    kind: str = DETECTING
+    """What the claims are called: each loop has its own."""
     _held: dict[str, Claim] = field(default_factory=dict)
 
     def claim(self, source_id: str) -> Claim:
         """Return the claim of this process, taken anew if it was lost. Raises LostFenceError while another has it."""
         if source_id not in self._held:
-            self._held[source_id] = self.ledger.pulling.take_claim(DETECTING, source_id, self.holder)
+            self._held[source_id] = self.ledger.pulling.take_claim(self.kind, source_id, self.holder)
         return self._held[source_id]
 
     def lost(self, source_id: str) -> None:
@@ -170,7 +172,7 @@ class DetectLoop:
             try:
                 more = True
                 while more and not self.work.stop():
-                    step = self._detecting.step(table, kind)
+                    step = self._step(table, kind)
                     more = step.more
                     self.work.to_tell += bool(step.tellings)
             except LostFenceError as error:
@@ -185,3 +187,7 @@ class DetectLoop:
         if first is not None:
             self._look_at = self._resting_until = self.work.monotonic() + _AFTER_FAILURE
             raise first
+
+    def _step(self, table: str, kind: Kind) -> Step:
+        with self.jury.lock:
+            return self._detecting.step(table, kind)

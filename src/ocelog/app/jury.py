@@ -1,10 +1,13 @@
 """The rules that are on, from all folders, and how they are asked: each folder in a process of its own."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import structlog
@@ -14,11 +17,12 @@ from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjud
 from ocelog.app.log_types import kinds
 from ocelog.detect.bundle import find_root, read_bundle
 from ocelog.detect.folders import RuleFolder, decisions, shadowed
-from ocelog.detect.rule import Kind
+from ocelog.detect.rule import CorrelationRule, Kind, Query
 from ocelog.errors import OcelogError, RuleFileError
 from ocelog.installation.opening import Installation
 from ocelog.judging.judge import Judge, Loaded, LoadedRule
 from ocelog.judging.judge import Judged as Answer
+from ocelog.judging.loaded_child import Rows
 
 _LOOK_EVERY = 5.0
 """Seconds between two looks at whether folders, files or decisions have changed."""
@@ -51,11 +55,18 @@ class FolderJury:
     channels: Callable[[], Mapping[str, str]]
     """Returns the id of each channel by its name and by its id."""
     monotonic: Callable[[], float] = time.monotonic
+    lock: AbstractContextManager[object] = field(default_factory=threading.RLock)
+    """Held from asking which rules there are until they have judged: two loops ask."""
     benches: dict[str, Bench] = field(default_factory=dict)
     """By id of the folder, in the order in which they were registered."""
     _looked_at: float = float("-inf")
     _rules: dict[str, tuple[Bench, LoadedRule]] = field(default_factory=dict)
     """Those that run, by id."""
+    _scheduled: dict[str, tuple[Bench, LoadedRule]] = field(default_factory=dict)
+    """Those that judge rows of scheduled queries, by id."""
+    _queries: dict[str, Query] = field(default_factory=dict)
+    _correlations: dict[str, tuple[CorrelationRule, str]] = field(default_factory=dict)
+    """Those that run, each with the revision of its folder, by id."""
     _suspended: dict[str, str] = field(default_factory=dict)
     _killed: dict[str, int] = field(default_factory=dict)
     _failed: dict[str, int] = field(default_factory=dict)
@@ -71,9 +82,51 @@ class FolderJury:
 
     def judge(self, rows: pa.Table, log_type: str, events: Sequence[Event]) -> Judged:
         """Ask the rules about rows, each of which is an event. Raises SandboxError."""
+        return self._ask(self._of(log_type), rows, log_type, events)
+
+    def queries(self) -> Mapping[str, Query]:
+        """Return the scheduled queries that rules want to run now, by name."""
+        self._refresh()
+        wanted = {
+            query
+            for name, (_, rule) in self._scheduled.items()
+            if name not in self._suspended
+            for query in rule.scheduled_queries
+        }
+        return {name: query for name, query in self._queries.items() if name in wanted}
+
+    def rules_of(self, query: str) -> Mapping[str, JudgedBy]:
+        """Return the rules that judge rows of a scheduled query, by id."""
+        return {name: judged_by(rule) for name, (_, rule) in self._on(query) if name not in self._suspended}
+
+    def judge_rows(self, query: str, rows: Sequence[Mapping[str, Any]], events: Sequence[Event]) -> Judged:
+        """Ask the rules about rows of a scheduled query, each of which is an event. Raises SandboxError."""
+        said = self._ask(self._on(query), rows, None, events)
+        passed = [
+            Unjudged(rule_id=name, reason=f"suspended: {self._suspended[name]}", events=events)
+            for name, _ in self._on(query)
+            if name in self._suspended and events
+        ]
+        return replace(said, unjudged=[*said.unjudged, *passed])
+
+    def correlations(self) -> Mapping[str, tuple[CorrelationRule, str]]:
+        """Return the correlation rules that run now, each with its revision, by id."""
+        self._refresh()
+        return self._correlations
+
+    def _on(self, query: str) -> list[tuple[str, tuple[Bench, LoadedRule]]]:
+        return [each for each in self._scheduled.items() if query in each[1][1].scheduled_queries]
+
+    def _ask(
+        self,
+        wanted: Sequence[tuple[str, tuple[Bench, LoadedRule]]],
+        rows: Rows,
+        log_type: str | None,
+        events: Sequence[Event],
+    ) -> Judged:
         by_bench = dict[str, list[str]]()
         asked = dict[str, JudgedBy]()
-        for name, (bench, rule) in self._of(log_type):
+        for name, (bench, rule) in wanted:
             if name not in self._suspended:
                 by_bench.setdefault(bench.folder.id, []).append(name)
                 asked[name] = judged_by(rule)
@@ -145,17 +198,33 @@ class FolderJury:
             self._read(bench)
         loaded = [(bench.folder, bench.loaded) for bench in benches.values() if bench.loaded is not None]
         hidden = shadowed(loaded)
-        self._rules = {
-            name: (benches[folder.id], found.rules[name])
+        running = {
+            folder.id: {name for name, each in decisions(found, folder, states).items() if each.runs}
+            - hidden[folder.id].keys()
             for folder, found in loaded
-            for name, decided in decisions(found, folder, states).items()
-            if decided.runs and name in found.rules and name not in hidden[folder.id]
-            if found.rules[name].kind is Kind.RULE
+        }
+        rules = {
+            name: (benches[folder.id], rule)
+            for folder, found in loaded
+            for name, rule in found.rules.items()
+            if name in running[folder.id]
+        }
+        self._rules = {name: each for name, each in rules.items() if each[1].kind is Kind.RULE}
+        self._scheduled = {name: each for name, each in rules.items() if each[1].kind is Kind.SCHEDULED_RULE}
+        self._queries = {
+            name: query
+            for folder, found in loaded
+            for name, query in found.queries.items()
+            if query.schedule is not None and name in running[folder.id]
+        }
+        self._correlations = {
+            name: (rule, found.revision)
+            for folder, found in loaded
+            for name, rule in found.correlations.items()
+            if name in running[folder.id]
         }
         self._suspended = {
-            name: state.reason
-            for name, state in states.items()
-            if state.suspended_us is not None and name in self._rules
+            name: state.reason for name, state in states.items() if state.suspended_us is not None and name in rules
         }
 
     def _judge_of(self, folder: RuleFolder) -> Judge:

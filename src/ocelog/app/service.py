@@ -22,6 +22,7 @@ from ocelog.app.loop_faults import TURN, WORK
 from ocelog.app.planning import TimeRange, lacking
 from ocelog.app.publishing import PublishLoop
 from ocelog.app.pulling import PullLoop
+from ocelog.app.scheduled import ScheduledLoop
 from ocelog.app.status import lost_lines
 from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.heap import Heap
@@ -131,6 +132,7 @@ class Service:
         self.loops = [
             self.pulling,
             self.detecting,
+            ScheduledLoop(self._work, self.detecting.jury),
             self.publishing,
             CoverageLoop(self._work),
             HealthLoop(self._work),

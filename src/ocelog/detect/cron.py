@@ -124,3 +124,39 @@ def next_due(schedule: Schedule, *, after: datetime) -> datetime | None:
                         return due
         day += timedelta(days=1)
     return None
+
+
+def last_due(schedule: Schedule, *, at: datetime) -> datetime | None:
+    """Return the last instant, `at` included, at which `schedule` was due; None: it was not for years."""
+    if schedule.rate_minutes is not None:
+        every = timedelta(minutes=schedule.rate_minutes)
+        return EPOCH + (at - EPOCH) // every * every
+    if schedule.cron is None:
+        return None
+    cron = _parse(schedule.cron)
+    at = at.astimezone(UTC)
+    day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    end = day - _SEARCHED
+    while day > end:
+        if cron.has_day(day):
+            for hour in sorted(cron.hours, reverse=True):
+                for minute in sorted(cron.minutes, reverse=True):
+                    if (due := day.replace(hour=hour, minute=minute)) <= at:
+                        return due
+        day -= timedelta(days=1)
+    return None
+
+
+def due_now(schedule: Schedule, *, fired: datetime, now: datetime) -> datetime | None:
+    """Return the fire time of the run that is due at `now`, after that of `fired`; None: none is.
+
+    Runs that were missed are made up by one. A mark that lies further ahead than the next fire time is of a clock that
+    was wrong: it keeps nothing back.
+    """
+    due = last_due(schedule, at=now)
+    if due is None or fired == due:
+        return None
+    if fired > due:
+        ahead = next_due(schedule, after=now)
+        return due if ahead is not None and fired > ahead else None
+    return due

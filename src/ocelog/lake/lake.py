@@ -14,7 +14,7 @@ from ocelog.lake.read.scan import CURSOR, Wanted, opened, scan
 from ocelog.lake.read.snapshot import Snapshot, Snapshots
 from ocelog.lake.storage.checksums import damage, damaged
 from ocelog.lake.write.parts import discard, write_part
-from ocelog.model import Known, NewPart, Part
+from ocelog.model import RULE_MATCHES, Known, NewPart, Part
 from ocelog.pull.ports import Loaded, OpenRecords
 
 T = TypeVar("T")
@@ -119,6 +119,17 @@ class FileLake:
             return {row["p_row_id"]: {name: row.get(name) for name in columns} for row in listed}
 
         return self._settled(table, read) if row_ids else {}
+
+    def matches(self, rules: Collection[str], by: str, *, since_us: int, until_us: int | None = None) -> pa.Table:
+        """Return the rows of `rule_matches` of these rules whose date `by` lies in [since, until], both included."""
+        wanted = Wanted(by=by, since_us=since_us, until_us=until_us, column="rule_id", values=rules)
+        schema = self.schemas[RULE_MATCHES].remove_metadata()
+
+        def read(snapshot: Snapshot) -> pa.Table:
+            found = list(self._rows(snapshot, wanted, schema.names))
+            return pa.concat_tables(found, promote_options="permissive") if found else schema.empty_table()
+
+        return self._settled(RULE_MATCHES, read)
 
     def _rows(self, snapshot: Snapshot, wanted: Wanted, columns: Collection[str]) -> Iterator[pa.Table]:
         for path in self._candidates(snapshot, wanted):

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Collection
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
-from ocelog.alert.deciding import Onboarding, Standing, Wanted, alerts_of
-from ocelog.alert.ports import Committed, Elsewhere, Outcome, Overtaken, Piece, Waiting
+from ocelog.alert.deciding import Decision, Onboarding, Standing, Wanted, alerts_of
+from ocelog.alert.ports import Committed, Elsewhere, Outcome, Overtaken, Piece, Run, Waiting
 from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alerts, claims, counters, detecting, marks
+from ocelog.ledger.rows import alerts, claims, counters, detecting, marks, schedules
 from ocelog.ledger.rows.landing import add_part
 from ocelog.ledger.rows.losses import lost_of
 from ocelog.ledger.rows.parts import part_of
@@ -82,25 +82,71 @@ class JudgingLedger:
                 return Elsewhere()
             if piece.claim is not None:
                 claims.hold(tx, piece.claim, now_us)
-            fits = (
-                not detecting.known(tx, [match.id for match, _ in decision.matches])
-                and all(detecting.save_group(tx, group) for group in decision.groups)
-                and all(detecting.save_limit(tx, limit) for limit in decision.limits)
-                and all(alerts.save(tx, alert) for alert in decision.alerts)
-            )
-            if not fits:
+            if not _fits(tx, decision):
                 tx.rollback()
                 return Overtaken()
-            detecting.add_matches(tx, [match for match, _ in decision.matches], now_us)
+            _save(tx, decision, now_us)
             if piece.part is not None and piece.source_id is not None:
                 add_part(tx, piece.part, piece.source_id, held[RULE_MATCHES].last + 1, now_us)
-            alerts.add_to_timeline(tx, decision.timeline)
-            alerts.add_tellings(tx, decision.tellings, now_us)
             detecting.add_unjudged(tx, piece.table, decision.unjudged, now_us)
             detecting.add_lost(tx, piece.lost, now_us)
+        return Committed()
+
+    def begin_schedules(self, names: Collection[str], now_us: int) -> dict[str, int]:
+        """Return the last fire time of each schedule by its name; one that is new counts as having run now."""
+        with self._database.read() as tx:
+            found = schedules.fired(tx, names)
+        if new := sorted(set(names) - found.keys()):
+            with self._database.write() as tx:
+                schedules.begin(tx, new, now_us)
+                found = schedules.fired(tx, names)
+        return found
+
+    def commit_run(self, run: Run) -> Outcome:
+        """Commit matches, groups, alerts, tellings and the fire time together, or nothing.
+
+        Locks in the order of `commit`, the schedule after the counter. Raises LostFenceError if the claim of a part is
+        another's.
+        """
+        now_us = self._now_us()
+        parts = sorted(run.parts, key=lambda each: each.source_id)
+        with self._database.write() as tx:
+            last = counters.hold(tx, RULE_MATCHES).last if parts else 0
+            if not schedules.move(tx, run.schedule, run.fired_us, run.fires_us):
+                tx.rollback()
+                return Elsewhere()
+            if not all(detecting.hold_source(tx, each.source_id) for each in parts):
+                tx.rollback()
+                return Elsewhere()
+            for each in parts:
+                claims.hold(tx, each.claim, now_us)
+            if not _fits(tx, run.decision):
+                tx.rollback()
+                return Overtaken()
+            _save(tx, run.decision, now_us)
+            for number, each in enumerate(parts, start=last + 1):
+                add_part(tx, each.part, each.source_id, number, now_us)
+            detecting.add_unjudged(tx, run.schedule, run.decision.unjudged, now_us)
         return Committed()
 
     def known_matches(self, ids: Collection[str]) -> frozenset[str]:
         """Return those of `ids` that have landed before."""
         with self._database.read() as tx:
             return detecting.known(tx, ids)
+
+
+def _fits(tx: Connection, decision: Decision) -> bool:
+    """Save what a decision changes, and say whether all that it stands on is as it was read."""
+    return (
+        not detecting.known(tx, [match.id for match, _ in decision.matches])
+        and all(detecting.save_group(tx, group) for group in decision.groups)
+        and all(detecting.save_limit(tx, limit) for limit in decision.limits)
+        and all(alerts.save(tx, alert) for alert in decision.alerts)
+    )
+
+
+def _save(tx: Connection, decision: Decision, now_us: int) -> None:
+    """Save what a decision adds."""
+    detecting.add_matches(tx, [match for match, _ in decision.matches], now_us)
+    alerts.add_to_timeline(tx, decision.timeline)
+    alerts.add_tellings(tx, decision.tellings, now_us)

@@ -1,0 +1,229 @@
+"""The loop that runs scheduled queries and correlation rules when they are due, and lands what they find."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from ocelog.alert.judged import Event, Judged, JudgedBy, RuleError
+from ocelog.alert.scheduling import Firing, Scheduling
+from ocelog.app.correlating import Correlator, TooMuchError
+from ocelog.app.detecting import HomeClaims, policy_of
+from ocelog.app.jury import FolderJury
+from ocelog.app.loop import Work, log_failure
+from ocelog.app.queries import Limits, ask
+from ocelog.app.scheduled_rows import digest, found_rows, instant_us, match_source, plain
+from ocelog.detect.cron import due_now, next_due
+from ocelog.detect.rule import CorrelationRule, Query, Schedule
+from ocelog.errors import LakeDamagedError, LostFenceError, OcelogError, QueryError
+from ocelog.lake.query.queries import MAX_TIMEOUT
+from ocelog.ledger.pulling import holder_of
+from ocelog.schema.columns.table import match_rows
+from ocelog.times import from_us, rfc3339, to_us
+
+SCHEDULING = "schedule"
+"""What a claim of this loop is called."""
+MOST_ROWS = 10_000
+"""Rows of one run."""
+_MOST_BYTES = 64 << 20
+_LOOK_EVERY = 30.0
+"""Seconds between two looks at which schedules there are: somebody may have changed a rule, or the clock."""
+_AFTER_FAILURE = 10.0
+_PLAIN = "sql"
+log = structlog.get_logger()
+
+
+def text_of(query: Query) -> str:
+    """Return the SQL of a query that is run: plain SQL, else that of another engine, which may be plain too."""
+    return query.sql.get(_PLAIN) or next(iter(query.sql.values()), "")
+
+
+@dataclass(slots=True)
+class ScheduledLoop:
+    """Runs what is due; what goes wrong with one schedule stops no other."""
+
+    work: Work
+    jury: FolderJury
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """Our clock."""
+    _claims: HomeClaims = field(init=False)
+    _scheduling: Scheduling = field(init=False)
+    _correlator: Correlator = field(init=False)
+    _look_at: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        assembly = self.work.assembly
+        ledger = assembly.installation.ledger
+        self._claims = HomeClaims(ledger, holder_of(assembly.installation.home.id), SCHEDULING)
+        self._scheduling = Scheduling(
+            ledger=ledger.judging,
+            lake=assembly.lake,
+            claims=self._claims,
+            match_rows=match_rows,
+            policy=lambda: policy_of(ledger),
+            now_us=lambda: to_us(self.now()),
+        )
+        self._correlator = Correlator(lake=assembly.lake)
+
+    @property
+    def name(self) -> str:
+        """What the loop is called in the log."""
+        return SCHEDULING
+
+    def run_due(self, now: float) -> float:
+        """Begin to run what is due."""
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY
+            self.work.begin(self, self.run)
+        return self._look_at
+
+    def finish(self) -> None:
+        """Run what is due, and end the processes that judged."""
+        try:
+            self.run()
+        finally:
+            self.jury.close()
+            self._claims.release()
+
+    def run(self) -> None:
+        """Run what is due, one after the other. Raises what kept one from being run, after the others were."""
+        installation = self.work.assembly.installation
+        sources = {each.id: each.name for each in installation.ledger.sources.listed()}
+        if not installation.settings.detections or not sources:
+            return
+        with self.jury.lock:
+            queries, correlations = dict(self.jury.queries()), dict(self.jury.correlations())
+        schedules = {f"query {name}": [each.schedule] for name, each in queries.items() if each.schedule is not None}
+        schedules |= {
+            f"rule {name}": [one.schedule for one in rule.correlations] for name, (rule, _) in correlations.items()
+        }
+        if not schedules:
+            return
+        fired = installation.ledger.judging.begin_schedules(schedules, to_us(self.now()))
+        first: OcelogError | None = None
+        for name, when in schedules.items():
+            firing = self._due(name, when, fired[name])
+            if firing is None or self.work.stop():
+                continue
+            kind, _, what = name.partition(" ")
+            try:
+                if kind == "query":
+                    self._query(firing, queries[what], sources)
+                else:
+                    self._correlate(firing, *correlations[what], correlations, sources)
+            except LostFenceError as error:
+                log.info("run by another", schedule=name, reason=str(error))
+            except OcelogError as error:
+                log_failure("schedule failed", error, schedule=name)
+                first = first or error
+            self.work.to_tell += 1
+        self._look_at = self.work.monotonic() + self._until_next(schedules.values())
+        if first is not None:
+            self._look_at = self.work.monotonic() + _AFTER_FAILURE
+            raise first
+
+    def _due(self, name: str, schedules: Sequence[Schedule], fired_us: int) -> Firing | None:
+        now = self.now()
+        due = [at for one in schedules if (at := due_now(one, fired=from_us(fired_us), now=now)) is not None]
+        return Firing(schedule=name, fired_us=fired_us, fires_us=to_us(max(due))) if due else None
+
+    def _until_next(self, schedules: Collection[Sequence[Schedule]]) -> float:
+        now = self.now()
+        due = [at for each in schedules for one in each if (at := next_due(one, after=now)) is not None]
+        return max(0.0, min(_LOOK_EVERY, *((at - now).total_seconds() for at in due))) if due else _LOOK_EVERY
+
+    # Scheduled queries.
+
+    def _query(self, firing: Firing, query: Query, sources: Mapping[str, str]) -> None:
+        try:
+            rows = self._rows(firing, query, sources)
+        except (QueryError, LakeDamagedError) as error:
+            if _PLAIN not in query.sql:
+                # It was written for another engine: that it does not run here is shown by `rules list`.
+                log.warning("query not run", query=query.name, reason=str(error))
+                self._land_nothing(firing)
+            else:
+                self._land_error(firing, self.jury.rules_of(query.name), type(error).__name__, str(error), sources)
+            return
+        now_us = to_us(self.now())
+        found = found_rows(rows, query.name, fires_us=firing.fires_us, now_us=now_us, sources=sources)
+        said = Judged()
+        if rows:
+            with self.jury.lock:
+                said = self.jury.judge_rows(query.name, found.plain, found.events)
+        if self._scheduling.land(firing, said, found.rows):
+            log.debug("query run", query=query.name, rows=len(rows), matches=len(said.matches))
+
+    def _rows(self, firing: Firing, query: Query, sources: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return the rows of a query that are judged. Raises QueryError, also if they are too many."""
+        installation = self.work.assembly.installation
+        removed = {each.id for each in installation.ledger.sources.listed(removed=True)} - sources.keys()
+        minutes = query.schedule.timeout_minutes if query.schedule is not None else None
+        limits = Limits() if minutes is None else Limits(timeout=min(timedelta(minutes=minutes), MAX_TIMEOUT))
+        since_us = None
+        if query.lookback_seconds is not None:
+            # A run that makes up for others looks back from the first of them.
+            since_us = min(firing.fired_us, firing.fires_us) - query.lookback_seconds * 1_000_000
+        found, size = list[dict[str, Any]](), 0
+        with ask(installation, text_of(query), limits=limits) as answer:
+            for batch in answer.batches:
+                size += batch.nbytes
+                if len(found) + len(batch) > MOST_ROWS or size > _MOST_BYTES:
+                    raise QueryError(
+                        f"It returns more than {MOST_ROWS:,} rows, or {_MOST_BYTES >> 20} MB. Have it count or filter."
+                    )
+                found += [plain(row) for row in batch.to_pylist()]
+        return [
+            row
+            for row in found
+            if row.get("p_source_id") not in removed
+            and (since_us is None or instant_us(row.get("p_event_time"), firing.fires_us) >= since_us)
+        ]
+
+    # Correlation rules.
+
+    def _correlate(
+        self,
+        firing: Firing,
+        rule: CorrelationRule,
+        revision: str,
+        others: Collection[str],
+        sources: Mapping[str, str],
+    ) -> None:
+        now_us = to_us(self.now())
+        # After a clock that was wrong, the mark may lie ahead.
+        fired_us = min(firing.fired_us, firing.fires_us)
+        try:
+            said, found = self._correlator.find(
+                rule, revision, others=others, fired_us=fired_us, now_us=now_us, sources=sources
+            )
+        except TooMuchError as error:
+            by = JudgedBy(about=rule.about, revision=revision)
+            self._land_error(firing, {rule.id: by}, "TooMuch", str(error), sources)
+            return
+        self._scheduling.land(firing, said, found.rows)
+
+    # What both do.
+
+    def _land_nothing(self, firing: Firing) -> None:
+        self._scheduling.land(firing, Judged(), match_source([], []))
+
+    def _land_error(
+        self, firing: Firing, rules: Mapping[str, JudgedBy], kind: str, message: str, sources: Mapping[str, str]
+    ) -> None:
+        """Tell that a run failed: its rules are blind until it works again."""
+        source_id = next(iter(sources))
+        event = Event(
+            row_id=digest("run", firing.schedule, str(firing.fires_us)),
+            log_type="",
+            source_id=source_id,
+            source_label=sources[source_id],
+            event_us=firing.fires_us,
+            version_us=firing.fires_us,
+            observed_us=firing.fires_us,
+        )
+        errors = [RuleError(rule=rule, type=kind, message=message, events=[event]) for rule in rules.values()]
+        log.error("run failed", schedule=firing.schedule, fires=rfc3339(from_us(firing.fires_us)), reason=message)
+        self._scheduling.land(firing, Judged(events=[event], rules=rules, errors=errors), match_source([], []))

@@ -1,0 +1,121 @@
+"""How rows of a scheduled query are judged as events: which row it is, when it happened, whose it is."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from ocelog.alert.judged import Event
+from ocelog.schema.columns.table import MATCH_SCHEMA
+from ocelog.schema.decode.timestamps import INSTANT
+from ocelog.times import from_us, to_us
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Rows of one run."""
+
+    plain: Sequence[Mapping[str, Any]]
+    """As rules see them."""
+    events: Sequence[Event]
+    rows: pa.Table
+    """As `rule_matches` takes its own columns from them."""
+
+
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of a query as rules see it: like a record of JSON, with instants as text."""
+    found: dict[str, Any] = msgspec.json.decode(_ENCODER.encode(row))
+    return found
+
+
+def row_identity(row: Mapping[str, Any], query: str, fires_us: int) -> str:
+    """Return what tells a row from others.
+
+    One that carries `p_row_id` is about that row of the lake, whichever run returns it: it matches a rule once, however
+    often it is returned. Any other row, such as a count per person, says how things were at the time of the run: the
+    same figures a day later are news, so its fire time counts too. In a later run it matches again, and joins the alert
+    of its dedup string: within DedupPeriodMinutes nobody hears of it again.
+    """
+    if isinstance(own := row.get("p_row_id"), str) and own:
+        return own
+    text = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return digest("row", query, str(fires_us), text)
+
+
+def digest(*parts: str) -> str:
+    """Return 32 hex digits that tell these texts from others."""
+    made = blake2b(digest_size=16)
+    for part in parts:
+        text = part.encode("utf-8", "surrogatepass")
+        made.update(len(text).to_bytes(8, "big") + text)
+    return made.hexdigest()
+
+
+def found_rows(
+    rows: Sequence[Mapping[str, Any]], query: str, *, fires_us: int, now_us: int, sources: Mapping[str, str]
+) -> Found:
+    """Return `plain` rows of a query as events. `sources`: id of each source that there is -> name; there must be one.
+
+    A row that does not say which source it is of is kept with the first: each match goes with the purge of its source.
+    """
+    told = list(rows)
+    events = list[Event]()
+    for row in told:
+        named = row.get("p_source_id")
+        source_id = named if isinstance(named, str) and named in sources else next(iter(sources))
+        log_type = row.get("p_log_type")
+        event = Event(
+            row_id=row_identity(row, query, fires_us),
+            log_type=log_type if isinstance(log_type, str) else "",
+            source_id=source_id,
+            source_label=sources[source_id],
+            event_us=instant_us(row.get("p_event_time"), fires_us),
+            # It is news whenever it is found, also if what it was found in is older than its stream.
+            version_us=now_us,
+            observed_us=now_us,
+        )
+        events.append(event)
+    return Found(plain=told, events=events, rows=match_source(events, told))
+
+
+def match_source(events: Sequence[Event], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Return a table from which `rule_matches` takes what it keeps of events: its own fields, and indicators."""
+    us = [from_us(each.event_us) for each in events]
+    columns: dict[str, pa.Array] = {
+        "p_row_id": pa.array([each.row_id for each in events], pa.string()),
+        "p_log_type": pa.array([each.log_type or None for each in events], pa.string()),
+        "p_source_id": pa.array([each.source_id for each in events], pa.string()),
+        "p_source_label": pa.array([each.source_label for each in events], pa.string()),
+        "p_event_time": pa.array(us, INSTANT),
+        "p_cursor_time": pa.array(us, INSTANT),
+        "p_observed_at": pa.array([from_us(each.observed_us) for each in events], INSTANT),
+    }
+    for name in MATCH_SCHEMA.names:
+        if name.startswith("p_any_"):
+            columns[name] = pa.array([_texts(row.get(name)) for row in rows], MATCH_SCHEMA.field(name).type)
+    ids = [row.get("id") for row in rows]
+    columns["id"] = pa.array([each if isinstance(each, str) else None for each in ids], pa.string())
+    return pa.table(columns)
+
+
+def _texts(value: object) -> list[str] | None:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else None
+
+
+def instant_us(value: object, otherwise: int) -> int:
+    """Return the instant that a text of a row says, and `otherwise` if it says none."""
+    if not isinstance(value, str):
+        return otherwise
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        return otherwise
+    aware = instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+    return to_us(aware)
