@@ -1,0 +1,178 @@
+"""Scheduled queries and correlation rules run when they are due, and each thing that they find is told once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from commands import SIMULATED, Ocelog
+from ocelog.app.assemble import Assembly
+from ocelog.app.scheduled import ScheduledLoop
+from ocelog.app.service import Service
+from ocelog.dispatch.threads import Stop
+from ocelog.installation.home_lock import held
+from ocelog.installation.opening import opened
+from wizsim.clock import Clock
+from wizsim.server import Server
+from wizsim.world import World
+
+QUERY = """\
+AnalysisType: scheduled_query
+QueryName: {name}
+Enabled: true
+Query: {sql}
+Schedule: {{RateMinutes: 60, TimeoutMinutes: 1}}
+"""
+RULE = """\
+AnalysisType: scheduled_rule
+RuleID: {name}
+Enabled: true
+Severity: High
+Filename: {python}
+ScheduledQueries: [{query}]
+DedupPeriodMinutes: {minutes}
+"""
+STEP = """\
+AnalysisType: rule
+RuleID: {name}
+Enabled: true
+LogTypes: [Wiz.Audit]
+Severity: Info
+CreateAlert: false
+Detection:
+  - {{Key: id, Condition: Exists}}
+"""
+TOGETHER = """\
+AnalysisType: correlation_rule
+RuleID: Mine.Together
+Enabled: true
+Severity: High
+Detection:
+  - Sequence:
+      - {ID: First, RuleID: Mine.First}
+      - {ID: Second, RuleID: Mine.Second}
+    Transitions:
+      - ID: then
+        From: First
+        To: Second
+        WithinTimeFrameMinutes: 1440
+        Match: [{'On': user.id}]
+    LookbackWindowMinutes: 1440
+    Schedule: {RateMinutes: 60, TimeoutMinutes: 5}
+"""
+GRAVE = "FROM wiz_issues_current WHERE severity IN ('CRITICAL', 'HIGH')"
+
+
+@pytest.fixture(scope="module")
+def pulled(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
+    path = tmp_path_factory.mktemp("scheduled")
+    rules = path / "rules"
+    rules.mkdir()
+    sql = {
+        "Rows": f"SELECT p_row_id, p_source_id, p_event_time, id {GRAVE}",
+        "Counts": "SELECT count(*) AS issues, sum(1) AS more FROM wiz_issues_current",
+        "Wrong": "SELECT no_such_column FROM wiz_issues",
+        "Foreign": "SELECT 1 AS n",
+    }
+    python = {
+        "Rows": "def title(event):\n    return event.get('id')\n",
+        "Counts": "def rule(event):\n    return event['issues'] > 5 and event['more'] > 5\n",
+    }
+    for name, text in sql.items():
+        (rules / f"{name}_rows.yml").write_text(QUERY.format(name=f"Mine.{name}.Rows", sql=text))
+        (rules / f"{name}.py").write_text(python.get(name, "def rule(event):\n    return True\n"))
+        rule = RULE.format(name=f"Mine.{name}", python=f"{name}.py", query=f"Mine.{name}.Rows", minutes=240)
+        (rules / f"{name}.yml").write_text(rule)
+    foreign = (rules / "Foreign_rows.yml").read_text().replace("Query: SELECT 1", "SnowflakeQuery: SELECT nothing()")
+    (rules / "Foreign_rows.yml").write_text(foreign)
+    for name in ("First", "Second"):
+        (rules / f"{name}.yml").write_text(STEP.format(name=f"Mine.{name}"))
+    (rules / "together.yml").write_text(TOGETHER)
+    with Server(World(seed=4, audit=60, issues=120, findings=0, clock=Clock.wall())) as tenant:
+        command = Ocelog(path / "home", WIZ_SECRET=tenant.client_secret)
+        command("init")
+        command("rules", "add", str(rules), "--name", "mine")
+        command(
+            *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
+            *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET", "--no-check"),
+            *(*SIMULATED, "--backfill", "all", "--rate", "200"),
+        )
+        command("pull")
+    return command
+
+
+@dataclass
+class Scheduled:
+    """The loop on the home of a command, at a time that a test sets."""
+
+    ocelog: Ocelog
+    loop: ScheduledLoop
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def after(self, hours: float) -> None:
+        """Run what is due so many hours later."""
+        self.at += timedelta(hours=hours)
+        self.loop.run()
+
+    def query(self, sql: str) -> list[dict[str, object]]:
+        found: list[dict[str, object]] = self.ocelog("query", "-o", "json", sql).json
+        return found
+
+    def matches(self, rule: str) -> list[dict[str, object]]:
+        return [each for each in self.query("SELECT * FROM rule_matches") if each["rule_id"] == rule]
+
+    def alerts(self, rule: str, kind: str = "ALERT") -> list[dict[str, object]]:
+        return [each for each in self.query("SELECT * FROM alerts") if (each["rule_id"], each["type"]) == (rule, kind)]
+
+
+@pytest.fixture(scope="module")
+def scheduled(pulled: Ocelog) -> Iterator[Scheduled]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("OCELOG_HOME", "WIZ_SECRET"):
+            patch.setenv(name, pulled.environment[name])
+        with opened() as installation, held(installation.home, "a test"):
+            service = Service(assembly=Assembly(installation=installation, told=lambda _, __: None), stop=Stop())
+            (loop,) = [each for each in service.loops if isinstance(each, ScheduledLoop)]
+            made = Scheduled(pulled, loop)
+            loop.now = lambda: made.at
+            yield made
+            loop.finish()
+
+
+def test_what_is_due_is_run_and_told_once(scheduled: Scheduled) -> None:
+    assert scheduled.matches("Mine.Rows") == []
+    scheduled.after(2)
+    found = scheduled.matches("Mine.Rows")
+    issues = scheduled.query(f"SELECT p_row_id {GRAVE}")
+    assert {each["event_row_id"] for each in found} == {each["p_row_id"] for each in issues}
+    assert len(found) == len(issues) > 1
+    assert len(scheduled.alerts("Mine.Rows")) == len(found)
+    assert len(scheduled.matches("Mine.Counts")) == len(scheduled.alerts("Mine.Counts")) == 1
+    # Runs that were missed are made up by one; a row of the lake is told once, a count joins its alert.
+    scheduled.after(3)
+    assert len(scheduled.matches("Mine.Rows")) == len(found)
+    assert len(scheduled.matches("Mine.Counts")) == 2
+    assert len(scheduled.alerts("Mine.Counts")) == 1
+
+
+def test_a_query_that_fails_is_an_error_of_its_rule_and_the_others_go_on(scheduled: Scheduled) -> None:
+    scheduled.after(1)
+    (told,) = scheduled.alerts("Mine.Wrong", "DETECTION_ERROR")[:1]
+    assert "no_such_column" in str(told["description"])
+    assert scheduled.alerts("Mine.Foreign", "DETECTION_ERROR") == []
+
+
+def test_matches_that_belong_together_are_told_once_and_not_of_themselves(scheduled: Scheduled) -> None:
+    scheduled.after(1)
+    found = scheduled.matches("Mine.Together")
+    assert found
+    assert scheduled.alerts("Mine.Together")
+    scheduled.after(1)
+    assert len(scheduled.matches("Mine.Together")) == len(found)
+
+
+def test_what_is_not_due_is_not_run(scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduled.after(1)
+    monkeypatch.setattr("ocelog.app.scheduled.ask", None)
+    scheduled.after(0)
