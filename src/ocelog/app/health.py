@@ -59,7 +59,7 @@ class AlertedErrors:
         told_us = to_us(error.told)
 
         def to(before: Alert | None) -> tuple[Alert, Happened | None, str] | None:
-            if before is not None and before.is_open and (before.told_us or 0) >= told_us:
+            if before is not None and before.is_open and before.told_us == told_us:
                 # Told before a crash that kept it from being noted.
                 return None
             still = before if before is not None and before.is_open else None

@@ -29,7 +29,7 @@ from ocelog.lake.upkeep.inspect import inspect
 from ocelog.lake.upkeep.maintenance import expire_soon
 from ocelog.lake.write.damage import lost_part
 from ocelog.lake.write.parts import cursor_range, write_part
-from ocelog.model import REJECTIONS, Claim, GivenUp, Kind, NewPart, Part, Slice, SourceRow, table_name
+from ocelog.model import REJECTIONS, RULE_MATCHES, Claim, GivenUp, Kind, NewPart, Part, Slice, SourceRow, table_name
 from ocelog.pull.part_names import part_name, read_part_name
 from ocelog.times import from_us
 from ocelog.units import write_instant
@@ -206,6 +206,13 @@ def _plan_again(
             done.lines.append(f"{each.table}: the part {each.path} is back and intact: its rows land again.")
             if not done.dry_run:
                 _readmit(installation, each, claim)
+            continue
+        if each.table == RULE_MATCHES:
+            done.lines.append(
+                f"{each.table}: {each.path}: these matches are lost; their alerts are there. Nothing is to be read again."
+            )
+            if not done.dry_run:
+                ledger.losses.plan([each.path], [])
             continue
         kind = by_table.get(each.table)
         if kind is None:
