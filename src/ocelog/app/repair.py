@@ -209,7 +209,7 @@ def _plan_again(
             continue
         if each.table == RULE_MATCHES:
             done.lines.append(
-                f"{each.table}: {each.path}: these matches are lost; their alerts are there. Nothing is to be read again."
+                f"{each.table}: {each.path}: these matches are lost; their alerts are there. Nothing is read again."
             )
             if not done.dry_run:
                 ledger.losses.plan([each.path], [])
