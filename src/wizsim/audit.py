@@ -6,7 +6,7 @@ from typing import Any
 from wizsim.dice import pick, size, uuid, weighted
 from wizsim.estate import Estate
 from wizsim.instants import text
-from wizsim.vocabulary import AGENTS, COUNTRIES
+from wizsim.vocabulary import AGENTS, COUNTRIES, PROGRAMS
 
 Json = dict[str, Any]
 
@@ -60,7 +60,7 @@ def entry(
         "timestamp": text(at),
         "actionParameters": parameters,
         "actionType": kind,
-        "userAgent": None if source is None else pick(rng, AGENTS),
+        "userAgent": None if source is None else pick(rng, PROGRAMS if machine else AGENTS),
         "sourceIP": source,
         "sourceIPCountryCode": None if source is None else pick(rng, COUNTRIES),
         "serviceAccount": who if machine else None,

@@ -41,6 +41,15 @@ AGENTS = (
     "python-requests/2.32.5",
     "Go-http-client/2.0",
 )
+PROGRAMS = (
+    "python-requests/2.32.5",
+    "Go-http-client/2.0",
+    "Wiz-Terraform-Provider/1.26.4017",
+    "wiz-cli/0.89.0",
+    "curl/8.14.1",
+    "okhttp/4.12.0",
+)
+"""What service accounts are used by. As many as AGENTS: a world is the same but for them."""
 REGIONS = {
     "AWS": ("us-east-1", "us-west-2", "eu-central-1", "eu-north-1", "ap-northeast-2"),
     "Azure": ("eastus", "westeurope", "koreacentral"),
