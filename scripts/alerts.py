@@ -40,7 +40,7 @@ _PIECE = 500
 
 def week() -> tuple[dict[str, list[tuple[int, bytes]]], int]:
     """Return what a tenant showed in a week and before, by type, each with its instant; and when the week began."""
-    world = World(seed=7, rate=RATE, late=20, **SIZE)
+    world = World(seed=7, rate=RATE, late=20, audit=SIZE["audit"], issues=SIZE["issues"], findings=SIZE["findings"])
     began = world.now()
     world.advance(DAYS * _DAY.total_seconds())
     found: dict[str, list[tuple[int, bytes]]] = {name: [] for name in SIZE}
@@ -102,13 +102,14 @@ def _judge(judge: Judge, log_type: str, versions: list[tuple[int, bytes]], match
 def table() -> str:
     """Return the figures as Markdown."""
     told, asked = counts()
-    per_day = sum(told.values()) / DAYS
+    total = sum(told.values())
     some = sorted(((count, name) for name, count in told.items() if count), key=lambda each: (-each[0], each[1]))
+    silent = len(asked) - len(some)
+    summary = f"{total} alerts in the week, {total / DAYS:.0f} a day. {silent} of {len(asked)} rules told of nothing."
     rows = [f"| `{name.removeprefix('Ocelog.Wiz.')}` | {count} | {count / DAYS:.1f} |" for count, name in some]
     return "\n".join(
         [
-            f"{sum(told.values())} alerts in the week, {per_day:.0f} a day. {len(asked) - len(some)} of the {len(asked)} "
-            "rules that were asked told of nothing.",
+            summary,
             "",
             "| rule | alerts | a day |",
             "| --- | --- | --- |",
