@@ -125,7 +125,7 @@ def _show(installation: Installation) -> None:
     _ask(installation, "What landed", LANDED)
     _ask(installation, "Open critical findings with a known exploited vulnerability (CISA KEV)", CRITICALS)
     _ask(installation, "Who did the most in Wiz", ACTORS)
-    _ask(installation, "What rules matched (it was there before, so nobody is told)", MATCHES)
+    _ask(installation, "What rules matched", MATCHES)
 
 
 def _show_next(installation: Installation, seconds: float) -> None:

@@ -96,6 +96,7 @@ class Play:
         self._templates = self.tenant.admin("GET", "current")
         threat = self._threat()
         typer.echo("\nAlerts, as a webhook on this machine gets them:")
+        self._show_news("What was there before is told of in one summary.")
         acts: list[tuple[str, str, Callable[[], None]]] = [
             ("Somebody deletes a connector.", _AUDIT, lambda: self._entry("DeleteConnector", "MUTATION")),
             ("Wiz sees a threat.", _ISSUES, lambda: self._put("issues", threat)),
@@ -112,14 +113,19 @@ class Play:
             happens()
             if not self.pull(log_type):
                 return
-            show.paragraph(title)
-            for message in self.audience.news():
-                typer.echo(f"  {_line(message)}")
+            self._show_news(title)
         count = len(self.audience.receiver.messages)
         if self.audience.same():
             typer.echo(f"Each of the {count} signatures held, and a file got the same messages.")
         else:
             show.remark("The file and the webhook did not get the same. See: ocelog channel list")
+
+    def _show_news(self, why: str) -> None:
+        found = self.audience.news()
+        if found:
+            show.paragraph(why)
+        for message in found:
+            typer.echo(f"  {_line(message)}")
 
     def _threat(self) -> dict[str, Any]:
         """Return a threat as Wiz first shows it, made of one that is there."""
