@@ -88,7 +88,8 @@ class Correlator:
                 source_id=last["p_source_id"],
                 source_label=sources[last["p_source_id"]],
                 event_us=to_us(last["p_event_time"]),
-                version_us=now_us,
+                # What was complete before its source was set up is history, as each of its matches is.
+                version_us=to_us(last["p_event_time"]),
                 observed_us=now_us,
             )
             events.append(event)
@@ -115,7 +116,7 @@ class Correlator:
         for low, high in _spans(sorted(centres), 2 * window_us):
             read = self.lake.matches(rules, "p_event_time", since_us=low, until_us=high)
             matches |= {row["p_row_id"]: row for row in read.to_pylist()}
-        steps = self._step_matches(correlation, others, matches)
+        steps = self._step_matches(correlation, matches)
         told = set[str]()
         for centre in sorted(centres):
             if self.monotonic() > until:
@@ -131,9 +132,7 @@ class Correlator:
                 told |= {each["p_row_id"] for each in members}
                 yield together, members
 
-    def _step_matches(
-        self, correlation: Correlation, others: frozenset[str], matches: Mapping[str, dict[str, Any]]
-    ) -> "_Steps":
+    def _step_matches(self, correlation: Correlation, matches: Mapping[str, dict[str, Any]]) -> "_Steps":
         wanted = _paths(correlation)
         for text in {text for texts in wanted.values() for text in texts}:
             self.paths.setdefault(text, parse_path(text))
@@ -156,7 +155,7 @@ class Correlator:
                         },
                     ),
                 )
-                for row in (() if step.rule in others else by_rule.get(step.rule, ()))
+                for row in by_rule.get(step.rule, ())
             ]
             found[step.id] = sorted(mine, key=lambda each: (each[0], each[1].id))
         return _Steps(correlation, found)
