@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -61,6 +62,14 @@ Detection:
     LookbackWindowMinutes: 1440
     Schedule: {RateMinutes: 60, TimeoutMinutes: 5}
 """
+OURS = (
+    "Issues.Overdue",
+    "Issues.Overdue.Rows",
+    "Identity.ProviderChanged",
+    "Identity.AdminCreated",
+    "Identity.UserRaisedToAdmin",
+    "Identity.ProviderThenAdmin",
+)
 GRAVE = "FROM wiz_issues_current WHERE severity IN ('CRITICAL', 'HIGH')"
 
 
@@ -89,10 +98,15 @@ def pulled(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
     for name in ("First", "Second"):
         (rules / f"{name}.yml").write_text(STEP.format(name=f"Mine.{name}"))
     (rules / "together.yml").write_text(TOGETHER)
-    with Server(World(seed=4, audit=60, issues=120, findings=0, clock=Clock.wall())) as tenant:
+    world = World(seed=4, audit=60, issues=120, findings=0, clock=Clock.wall())
+    happen(world)
+    with Server(world) as tenant:
         command = Ocelog(path / "home", WIZ_SECRET=tenant.client_secret)
         command("init")
         command("rules", "add", str(rules), "--name", "mine")
+        command("rules", "disable", "Ocelog.*")
+        for name in OURS:
+            command("rules", "enable", f"Ocelog.Wiz.{name}")
         command(
             *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
             *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET", "--no-check"),
@@ -100,6 +114,24 @@ def pulled(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
         )
         command("pull")
     return command
+
+
+def happen(world: World) -> None:
+    """Let an issue be overdue, and a person change single sign-on and make an administrator."""
+    now = datetime.now(UTC)
+    overdue = next(iter(world.current("issues")))
+    world.change("issues", overdue, status="OPEN", severity="CRITICAL", dueAt=written(now - timedelta(hours=1)))
+    entry = next(each.own for each in world.current("audit").values() if each.own.get("user"))
+    for at, (action, parameters) in enumerate(
+        [("UpdateSAMLIdentityProvider", {}), ("UpdateUser", {"input": {"patch": {"role": "GLOBAL_ADMIN"}}})]
+    ):
+        what = {"action": action, "actionParameters": parameters, "status": "SUCCESS"}
+        when = written(now - timedelta(minutes=20 - at))
+        world.put("audit", {**entry, **what, "id": str(uuid4()), "timestamp": when})
+
+
+def written(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass
@@ -170,6 +202,14 @@ def test_matches_that_belong_together_are_told_once_and_not_of_themselves(schedu
     assert scheduled.alerts("Mine.Together")
     scheduled.after(1)
     assert len(scheduled.matches("Mine.Together")) == len(found)
+
+
+def test_rules_that_come_with_ocelog_find_what_they_are_about(scheduled: Scheduled) -> None:
+    scheduled.after(1)
+    assert len(scheduled.matches("Ocelog.Wiz.Issues.Overdue")) == 1
+    assert len(scheduled.alerts("Ocelog.Wiz.Issues.Overdue")) == 1
+    assert len(scheduled.matches("Ocelog.Wiz.Identity.ProviderThenAdmin")) == 1
+    assert len(scheduled.alerts("Ocelog.Wiz.Identity.ProviderThenAdmin")) == 1
 
 
 def test_what_is_not_due_is_not_run(scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch) -> None:
