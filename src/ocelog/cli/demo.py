@@ -140,12 +140,12 @@ def next_commands(home: Path) -> list[str]:
     shown = home.relative_to(here) if home.is_relative_to(here) else home
     prefix = "" if home == config.home_path() else f"OCELOG_HOME={shlex.quote(str(shown))} "
     program = f"{prefix}{_program()}"
-    severities = "SELECT severity, status, count(*) FROM wiz_issues_current GROUP BY ALL ORDER BY ALL"
-    address = "SELECT p_log_type, p_event_time FROM all_logs WHERE len(p_any_ip_addresses) > 0 LIMIT 5"
+    severities = "SELECT severity, count(*) FROM open_issues GROUP BY ALL"
+    alerts = "SELECT status, title FROM alerts WHERE told LIMIT 9"
     return [
         f"{program} status",
         f'{program} query "{severities}"',
-        f'{program} query "{address}"',
+        f'{program} query "{alerts}"',
         f"{program} alerts list",
         f"{program} tables {table_name('Wiz.Issues')}",
         f"{program} lake {table_name('Wiz.Issues')}",
