@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import insert
 
 from bookkeeping.crashes import crash_everywhere
+from bookkeeping.races import everything
 from bookkeeping.records import Clock
-from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState
+from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState, RuleTrouble
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
@@ -132,3 +133,18 @@ def test_what_was_left_unjudged_is_put_together_and_dismissed_as_far_as_it_was_s
     assert ledger.rules.dismiss_unjudged(None, noted_until_us=30) == 20
     assert ledger.rules.unjudged() == []
     assert ledger.rules.dismiss_unjudged(None, noted_until_us=30) == 0
+
+
+def test_what_is_wrong_with_rules_is_as_it_was_noted_last(ledger: Ledger) -> None:
+    one = RuleTrouble(folder_id="f", rule_id="A", reason="a.yml:3: there is no field 'x'")
+    whole = RuleTrouble(folder_id="g", rule_id="", reason="it is gone")
+    ledger.rules.note_troubles([whole, one])
+    assert ledger.rules.troubles() == [one, whole]
+    worse = replace(one, reason="a.yml:4: there is no field 'y'")
+    crash_everywhere(ledger, lambda: ledger.rules.note_troubles([worse, whole]))
+    assert ledger.rules.troubles() == [worse, whole]
+    before = everything(ledger)
+    ledger.rules.note_troubles([whole, worse])
+    assert everything(ledger) == before, "what is known already was noted again"
+    ledger.rules.remove("f", [])
+    assert ledger.rules.troubles() == [whole]

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,15 +14,18 @@ import structlog
 
 from ocelog.alert.deciding import SUSPENDED
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
-from ocelog.app.log_types import kinds
-from ocelog.detect.bundle import find_root, read_bundle
-from ocelog.detect.folders import RuleFolder, decisions, shadowed
+from ocelog.app.log_types import changing
+from ocelog.detect.bundle import Bundle, find_root, read_bundle
+from ocelog.detect.checking import Names, check
+from ocelog.detect.checkout import Checkout, parse_checkout
+from ocelog.detect.folders import RuleFolder, RuleTrouble, decisions, shadowed
 from ocelog.detect.rule import CorrelationRule, Kind, Query
 from ocelog.errors import OcelogError, RuleFileError
 from ocelog.installation.opening import Installation
 from ocelog.judging.judge import Judge, Loaded, LoadedRule
 from ocelog.judging.judge import Judged as Answer
 from ocelog.judging.loaded_child import Rows
+from ocelog.schema.language.packaged import packaged_schemas
 
 _LOOK_EVERY = 5.0
 """Seconds between two looks at whether folders, files or decisions have changed."""
@@ -45,6 +48,10 @@ class Bench:
     loaded: Loaded | None = None
     trouble: str | None = None
     """Why its files are not what is judged by."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Rules that name what nothing has, and why: they are judged by as they were before, or not at all."""
+    off: frozenset[str] = frozenset()
+    """Those of them of which nothing good was there before."""
 
 
 @dataclass(slots=True)
@@ -68,6 +75,8 @@ class FolderJury:
     _correlations: dict[str, tuple[CorrelationRule, str]] = field(default_factory=dict)
     """Those that run, each with the revision of its folder, by id."""
     _suspended: dict[str, str] = field(default_factory=dict)
+    _were_on: frozenset[str] | None = None
+    """The rules that were on at the last look, suspended ones too."""
     _killed: dict[str, int] = field(default_factory=dict)
     _failed: dict[str, int] = field(default_factory=dict)
 
@@ -201,6 +210,7 @@ class FolderJury:
         running = {
             folder.id: {name for name, each in decisions(found, folder, states).items() if each.runs}
             - hidden[folder.id].keys()
+            - benches[folder.id].off
             for folder, found in loaded
         }
         rules = {
@@ -226,11 +236,30 @@ class FolderJury:
         self._suspended = {
             name: state.reason for name, state in states.items() if state.suspended_us is not None and name in rules
         }
+        ledger.note_troubles([trouble for bench in benches.values() for trouble in _troubles(bench)])
+        self._end_others()
+
+    def _end_others(self) -> None:
+        """Resolve the alerts of records of rules that are not on any more: nothing else would.
+
+        A file or a folder that does not read tells of no rule that it is off.
+        """
+        wrong = {each.id for bench in self.benches.values() if bench.loaded is not None for each in bench.loaded.faults}
+        whole = all(bench.loaded is not None and bench.trouble is None for bench in self.benches.values())
+        if not whole or any(name.endswith((".yml", ".yaml", ".py")) for name in wrong):
+            return
+        on = frozenset({*self._rules, *wrong, *(name for bench in self.benches.values() for name in bench.off)})
+        if on == self._were_on:
+            return
+        alerts = self.installation.ledger.alerts
+        if ended := set(alerts.rules_of_records()) - on:
+            count = alerts.end_rules(ended, "its rule was disabled, removed or renamed")
+            log.info("alerts of rules that are off resolved", rules=sorted(ended), alerts=count)
+        self._were_on = on
 
     def _judge_of(self, folder: RuleFolder) -> Judge:
-        changing = [name for name, kind in kinds().items() if kind.version_fields is not None]
         home = self.installation.home.path
-        return Judge(network=folder.network, unsafe=folder.unprotected, changing=changing, keep_out=(str(home),))
+        return Judge(network=folder.network, unsafe=folder.unprotected, changing=changing(), keep_out=(str(home),))
 
     def _read(self, bench: Bench) -> None:
         """Read a folder again if it looks different; what does not read leaves the rules as they were."""
@@ -239,7 +268,10 @@ class FolderJury:
             mark = _mark(path)
             if mark == bench.mark:
                 return
-            loaded = bench.judge.load(read_bundle(path))
+            bundle = read_bundle(path)
+            # Ours are checked before they are released.
+            refused = {} if bench.folder.is_built_in else refused_rules(parse_checkout(bundle, changing()))
+            loaded = bench.judge.load(_mended(bundle, refused, bench))
         except RuleFileError as error:
             self._note(bench, str(error))
             return
@@ -248,10 +280,14 @@ class FolderJury:
             if bench.loaded is None:
                 raise
             return
-        bench.mark, bench.loaded, bench.trouble = mark, loaded, None
+        before = bench.loaded.rules if bench.loaded is not None else {}
+        bench.off = frozenset(name for name in refused if name in bench.off or name not in before)
+        bench.mark, bench.loaded, bench.trouble, bench.refused = mark, loaded, None, refused
         log.info("rules read", folder=bench.folder.name, rules=len(loaded.rules))
         for each in (*loaded.faults, *loaded.kept):
             log.warning("rule file left out", folder=bench.folder.name, reason=each.message)
+        for name, why in refused.items():
+            log.warning("rule refused", folder=bench.folder.name, rule=name, reason=why)
 
     @staticmethod
     def _note(bench: Bench, trouble: str) -> None:
@@ -283,6 +319,46 @@ def said_of(events: Sequence[Event], asked: Mapping[str, JudgedBy], answers: Ite
         ]
     matches.sort(key=lambda each: each[0])
     return Judged(events=events, rules=asked, matches=[match for _, match in matches], errors=errors, unjudged=unjudged)
+
+
+def refused_rules(checkout: Checkout) -> dict[str, str]:
+    """Return the rules that name a field, a log type or a query that does not exist, and why; the first of each.
+
+    Their destinations are not looked at: a channel may be added later.
+    """
+    found = dict[str, str]()
+    for wrong in check(checkout, Names(schemas=packaged_schemas())):
+        if wrong.rule in checkout.rules:
+            found.setdefault(wrong.rule, str(wrong))
+    return found
+
+
+def _mended(bundle: Bundle, refused: Collection[str], bench: Bench) -> Bundle:
+    """Return a bundle with the files of refused rules as they were when these were good."""
+    if bench.loaded is None:
+        return bundle
+    files, before = dict(bundle.files), bench.loaded
+    for name in set(refused) - bench.off:
+        if name in before.rules:
+            theirs = before.rules[name].files
+            files |= {file: content for file, content in before.bundle.files.items() if file in theirs}
+    return replace(bundle, files=files)
+
+
+def _troubles(bench: Bench) -> Iterator[RuleTrouble]:
+    """Yield why a folder, or rules of it, are not judged by as their files are."""
+    folder_id = bench.folder.id
+    if bench.trouble is not None:
+        yield RuleTrouble(folder_id=folder_id, rule_id="", reason=bench.trouble)
+    if bench.loaded is not None:
+        for each in bench.loaded.kept:
+            why = f"{each.message}; it is judged by as it was before"
+            yield RuleTrouble(folder_id=folder_id, rule_id=each.id, reason=why)
+        for each in bench.loaded.faults:
+            yield RuleTrouble(folder_id=folder_id, rule_id=each.id, reason=each.message)
+    for name, why in bench.refused.items():
+        more = "the rule does not run" if name in bench.off else "it is judged by as it was before"
+        yield RuleTrouble(folder_id=folder_id, rule_id=name, reason=f"{why}; {more}")
 
 
 def _same_place(one: RuleFolder, other: RuleFolder) -> bool:

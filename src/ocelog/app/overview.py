@@ -18,6 +18,7 @@ from ocelog.app.status import (
     stream_statuses,
     unpublished,
 )
+from ocelog.detect.folders import RuleTrouble
 from ocelog.errors import HomeError
 from ocelog.health.telling import OpenError
 from ocelog.installation import home as homes
@@ -73,6 +74,8 @@ class Overview:
     """How many alerts somebody has to look at."""
     not_judged: Sequence[NotJudged]
     """Rows that rules were not asked about."""
+    rule_troubles: Sequence[RuleTrouble] = ()
+    """Rules, and files of them, that are not judged by as they are."""
 
     @property
     def disk_is_short(self) -> bool:
@@ -121,6 +124,7 @@ def overview(
         system_errors=[each for each in ledger.health.open_errors() if source_id in (None, each.stream.source_id)],
         alerts=ledger.alerts.open(),
         not_judged=ledger.alerts.not_judged(),
+        rule_troubles=ledger.rules.troubles(),
     )
 
 

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from uuid import uuid4
 
+from ocelog.app.jury import refused_rules
 from ocelog.app.log_types import changing
 from ocelog.detect.checking import Names
 from ocelog.detect.checkout import Checkout, read_checkout
@@ -50,6 +51,8 @@ class ListedRule:
     without_source: tuple[str, ...]
     """Log types of it that no source here has."""
     packs: tuple[str, ...]
+    refused: str = ""
+    """What it names that nothing has; empty: all of it is there."""
 
     @property
     def kind(self) -> str:
@@ -79,9 +82,12 @@ class ListedRule:
             return "shadowed"
         if not self.decision.runs:
             return "off"
+        nowhere = bool(self.log_types) and len(self.without_source) == len(self.log_types)
+        if self.refused and not nowhere:
+            return "refused"
         if self.is_suspended:
             return "suspended"
-        if self.log_types and len(self.without_source) == len(self.log_types):
+        if nowhere:
             return "no source"
         return "on"
 
@@ -91,10 +97,12 @@ class ListedRule:
         match self.status:
             case "shadowed":
                 return f"the folder {self.shadowed_by} has a rule of this id, and comes first"
+            case "refused":
+                return self.refused
             case "suspended":
                 return self.state.reason if self.state is not None else ""
             case "no source":
-                return "no such source here"
+                return self.refused or "no such source here"
             case _:
                 return self.decision.why
 
@@ -188,14 +196,32 @@ def listed(installation: Installation) -> list[ListedFolder]:
     folders = read_folders(installation)
     states = installation.ledger.rules.states()
     names = Names(schemas=packaged_schemas())
+    troubles = installation.ledger.rules.troubles()
     behind = shadowed([(each.folder, each.checkout) for each in folders if each.checkout is not None])
-    return [_listed(each, states, names, behind.get(each.folder.id, {})) for each in folders]
+    return [
+        _listed(
+            each,
+            states,
+            names,
+            behind.get(each.folder.id, {}),
+            {one.rule_id: one.reason for one in troubles if one.folder_id == each.folder.id},
+        )
+        for each in folders
+    ]
 
 
-def _listed(read: ReadFolder, states: Mapping[str, RuleState], names: Names, behind: Mapping[str, str]) -> ListedFolder:
+def _listed(
+    read: ReadFolder,
+    states: Mapping[str, RuleState],
+    names: Names,
+    behind: Mapping[str, str],
+    troubles: Mapping[str, str],
+) -> ListedFolder:
+    """Return what is in a folder; `troubles` is what whoever judges noted at its last look, by rule."""
     checkout = read.checkout
     if checkout is None:
         return ListedFolder(folder=read.folder, problems=(read.why,))
+    refused = {} if read.folder.is_built_in else refused_rules(checkout)
     decided = decisions(checkout, read.folder, states)
     packs = {name: set(pack.ids) for name, pack in checkout.packs.items()}
     rules = [
@@ -211,14 +237,17 @@ def _listed(read: ReadFolder, states: Mapping[str, RuleState], names: Names, beh
             if isinstance(item, Rule)
             else (),
             packs=tuple(pack for pack, members in packs.items() if name in members),
+            refused=troubles.get(name, refused[name]) if name in refused else "",
         )
         for name, item in _items(checkout)
     ]
+    here = [one.message for one in checkout.problems]
+    noted = [reason for name, reason in troubles.items() if name not in refused]
     return ListedFolder(
         folder=read.folder,
         rules=tuple(sorted(rules, key=lambda one: one.id)),
         not_run=checkout.not_run,
-        problems=tuple(one.message for one in checkout.problems),
+        problems=(*here, *(f"When it was last judged by: {one}" for one in noted if one not in here)),
     )
 
 

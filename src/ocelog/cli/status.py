@@ -114,6 +114,10 @@ def _alerts(found: Overview) -> list[str]:
     counts = [f"{told[severity]:,} {severity}" for severity in reversed(Severity) if severity in told]
     if counts:
         lines.append(f"Open alerts: {', '.join(counts)}. See: ocelog alerts list")
+    if found.rule_troubles:
+        first, count = found.rule_troubles[0], len(found.rule_troubles)
+        more = f", and {count - 1:,} more" if count > 1 else ""
+        lines.append(f"Rules that are not judged by as written: {first.reason}{more}. See: ocelog rules list")
     for each in found.not_judged:
         rule = f"the rule {each.rule_id}" if each.rule_id else "any rule"
         again = f" To have them judged: ocelog rules replay {each.rule_id}" if each.rule_id else ""
@@ -362,6 +366,7 @@ def _whole(found: Overview) -> dict[str, Any]:
         ],
         "open_alerts": {severity.value: found.alerts.told.get(severity, 0) for severity in reversed(Severity)},
         "open_alerts_untold": found.alerts.untold,
+        "rule_troubles": [{"rule": each.rule_id or None, "reason": each.reason} for each in found.rule_troubles],
         "not_judged": [
             {
                 "table": each.table,

@@ -47,6 +47,16 @@ class RuleState:
     """Why it is suspended."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class RuleTrouble:
+    """Why the process that judges does not judge by the files of a folder, or of a rule, as they are."""
+
+    folder_id: str
+    rule_id: str
+    """Or the name of a file of rules that does not read; empty: it is about the folder."""
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """Whether a rule runs, and why."""

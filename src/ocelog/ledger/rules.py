@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func
 from sqlalchemy.exc import IntegrityError
 
 from ocelog.alert.judged import Unjudged
-from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState
+from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState, RuleTrouble
 from ocelog.detect.unjudged import Covered, UnjudgedRows
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables
@@ -67,8 +67,28 @@ class RuleLedger:
         """Forget a folder, and what was decided of its `rules`."""
         with self._database.write() as tx:
             tx.execute(delete(tables.rule_folders).where(_f.id == folder_id))
+            tx.execute(delete(tables.rule_troubles).where(tables.rule_troubles.c.folder_id == folder_id))
             for some in batches(sorted(rules)):
                 tx.execute(delete(tables.rule_states).where(_s.rule_id.in_(some)))
+
+    def troubles(self) -> list[RuleTrouble]:
+        """Return why rules are not judged by as their files are, as of the last look of whoever judges."""
+        with self._database.read() as tx:
+            rows = tx.execute(select(tables.rule_troubles)).mappings()
+            return sorted(
+                RuleTrouble(folder_id=row["folder_id"], rule_id=row["rule_id"], reason=row["reason"]) for row in rows
+            )
+
+    def note_troubles(self, found: Collection[RuleTrouble]) -> None:
+        """Note all that is wrong with rules now; what was before, and is not any more, is forgotten."""
+        wanted = {(each.folder_id, bounded(each.rule_id)): bounded(each.reason) for each in found}
+        if {(each.folder_id, each.rule_id): each.reason for each in self.troubles()} == wanted:
+            return
+        with self._database.write() as tx:
+            tx.execute(delete(tables.rule_troubles))
+            for (folder_id, rule_id), reason in wanted.items():
+                values = {"reason": reason, "noted_us": self._now_us()}
+                insert_missing(tx, tables.rule_troubles, folder_id=folder_id, rule_id=rule_id, **values)
 
     def states(self) -> dict[str, RuleState]:
         """Return what is decided of rules, by their ids."""

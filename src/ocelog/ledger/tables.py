@@ -283,6 +283,17 @@ rule_folders = Table(
     Column("added_us", BigInteger, nullable=False),
 )
 
+# What keeps the process that judges from judging by the files as they are: as of its last look at them.
+rule_troubles = Table(
+    "rule_troubles",
+    metadata,
+    Column("folder_id", Text, primary_key=True),
+    # Or a file of rules that does not read; empty: the folder.
+    Column("rule_id", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("noted_us", BigInteger, nullable=False),
+)
+
 # What a person decided about a rule, or its failures brought about; a rule without a row is as its file says.
 rule_states = Table(
     "rule_states",

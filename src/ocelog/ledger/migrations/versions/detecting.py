@@ -31,6 +31,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name="uq_rule_folders_name"),
     )
     op.create_table(
+        "rule_troubles",
+        sa.Column("folder_id", sa.Text(), nullable=False),
+        sa.Column("rule_id", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("noted_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("folder_id", "rule_id", name="pk_rule_troubles"),
+    )
+    op.create_table(
         "rule_states",
         sa.Column("rule_id", sa.Text(), nullable=False),
         sa.Column("enabled", sa.Boolean()),
