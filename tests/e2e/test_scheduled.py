@@ -193,6 +193,9 @@ def test_a_query_that_fails_is_an_error_of_its_rule_and_the_others_go_on(schedul
     (told,) = scheduled.alerts("Mine.Wrong", "DETECTION_ERROR")[:1]
     assert "no_such_column" in str(told["description"])
     assert scheduled.alerts("Mine.Foreign", "DETECTION_ERROR") == []
+    (mine,) = scheduled.ocelog("rules", "list", "mine", "--json").json
+    (why,) = [each["why"] for each in mine["rules"] if "Mine.Foreign.Rows" in each.values()]
+    assert why == "not run unless it is plain SQL, as it is for snowflake"
 
 
 def test_matches_that_belong_together_are_told_once_and_not_of_themselves(scheduled: Scheduled) -> None:

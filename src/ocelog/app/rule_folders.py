@@ -13,7 +13,7 @@ from ocelog.app.log_types import changing
 from ocelog.detect.checking import Names
 from ocelog.detect.checkout import Checkout, read_checkout
 from ocelog.detect.folders import Decided, Decision, RuleFolder, RuleState, decisions, shadowed
-from ocelog.detect.rule import CorrelationRule, NotRun, Rule
+from ocelog.detect.rule import CorrelationRule, NotRun, Query, Rule
 from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.opening import Installation
@@ -103,6 +103,8 @@ class ListedRule:
                 return self.state.reason if self.state is not None else ""
             case "no source":
                 return self.refused or "no such source here"
+            case "on" if isinstance(self.item, Query) and "sql" not in self.item.sql:
+                return f"not run unless it is plain SQL, as it is for {', '.join(sorted(self.item.sql))}"
             case _:
                 return self.decision.why
 
