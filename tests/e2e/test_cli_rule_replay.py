@@ -40,7 +40,7 @@ def dedup(event):
 """
 FAILS = """\
 def rule(event):
-    return event["actions"] == "Login"
+    raise KeyError(event["action"])
 """
 MATCHES = "SELECT event_row_id, alert_id FROM rule_matches WHERE rule_id = 'Mine.Replayed'"
 
