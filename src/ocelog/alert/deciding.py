@@ -303,13 +303,15 @@ class _Deciding:
             key=key, rule_id=grouping.rule, revision=revision, lasts_us=lasts_us, group=joined.group
         )
         alert = self._alerts.get(joined.alert)
+        # One that is gone, with its source perhaps, is not known to anybody any more.
+        tells = joined.tells or (alert is None and joined.group.told)
         if alert is None:
             alert = _made(match, joined.alert, self._now_us)
             alert = alert if title is None else replace(alert, title=title, dedup="")
             self._opened(grouping.rule)
             self._note(alert.id, "opened")
         alert = _joined(alert, match, self._now_us)
-        self._save(self._tell(alert, Happened.OPENED) if joined.tells else alert)
+        self._save(self._tell(alert, Happened.OPENED) if tells else alert)
         return alert.id
 
     def _group_now(self, key: str) -> tuple[int, Group]:
@@ -384,11 +386,16 @@ class _Deciding:
             self._note(name, "opened", over)
             self._save(replace(_joined(made, match, self._now_us), record_version=None, visible=not event.inferred))
             return name
-        if alert is None:
-            if not self._may_open(rule.id):
-                return self._flood(match)
-            self._opened(rule.id)
-            self._save(self._first(match, name))
+        if alert is None or (_is_stub(alert) and event.latest and not event.inferred):
+            # History, and what was read late, tell people of one thing at most: no limit is needed.
+            if self._news(event) is News.NEW:
+                if not self._may_open(rule.id):
+                    return self._flood(match)
+                self._opened(rule.id)
+            first = self._first(match, name)
+            if alert is not None:
+                first = replace(first, revision=alert.revision, matches=first.matches + alert.matches)
+            self._save(first)
             return name
         after = _joined(alert, match, self._now_us)
         if event.latest:
@@ -448,7 +455,7 @@ class _Deciding:
             )
             self._note(alert.id, "reopened", "its record is so again")
             if self._news(event) is News.HISTORY:
-                return replace(alert, known=True)
+                return replace(alert, known=True, told_severity=alert.severity)
             if self._flaps(before, match.rule) and not escalates:
                 self._note(alert.id, "not told", "people were told of it within its dedup period")
                 return alert
@@ -514,6 +521,7 @@ class _Deciding:
             key=key, rule_id=error.rule.id, revision=revision, lasts_us=lasts_us, group=joined.group
         )
         alert = self._alerts.get(joined.alert)
+        tells = joined.tells or (alert is None and joined.group.told)
         if alert is None:
             alert = Alert(
                 id=joined.alert,
@@ -541,7 +549,7 @@ class _Deciding:
         alert = replace(
             alert, matches=alert.matches + len(error.events), updated_us=self._now_us, last_event_us=last.event_us
         )
-        self._save(self._tell(alert, Happened.OPENED) if joined.tells else alert)
+        self._save(self._tell(alert, Happened.OPENED) if tells else alert)
 
     # What all of them do.
 
@@ -577,8 +585,13 @@ class _Deciding:
         ]
 
 
+def _is_stub(alert: Alert) -> bool:
+    """Whether an alert only holds matches of versions that were over when they were judged: nobody ever heard of it."""
+    return alert.status is AlertStatus.RESOLVED and not alert.told and not alert.known and alert.record_version is None
+
+
 def _of_error(error: RuleError) -> Unjudged:
-    return Unjudged(rule_id=error.rule.id, reason=f"{error.type}: {error.message}"[:1_000], events=error.events)
+    return Unjudged(rule_id=error.rule.id, reason=f"the rule failed: {error.type}"[:200], events=error.events)
 
 
 def _made(match: Match, name: str, now_us: int) -> Alert:

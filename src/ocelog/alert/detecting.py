@@ -7,7 +7,7 @@ the mark only if that has not changed; else it is decided again. So each row is 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, takewhile
 from typing import TYPE_CHECKING, Protocol
 
 from ocelog.alert.alert import Alert
@@ -39,7 +39,7 @@ class Jury(Protocol):
         ...
 
     def passed(self, log_type: str, /) -> Mapping[str, str]:
-        """Return the rules that would judge them, were they not suspended: by id, and why."""
+        """Return what should judge them and does not, a suspended rule or a folder that cannot be read; and why."""
         ...
 
     def judge(self, rows: "pa.Table", log_type: str, events: Sequence[Event], /) -> Judged:
@@ -147,7 +147,7 @@ class Detecting:
             found,
             unjudged=[
                 *found.unjudged,
-                *(Unjudged(rule_id=rule, reason=f"suspended: {why}", events=events) for rule, why in passed.items()),
+                *(Unjudged(rule_id=rule, reason=why, events=events) for rule, why in passed.items()),
             ],
         )
         return self._land(table, kind, waiting.since, taken, found)
@@ -155,7 +155,7 @@ class Detecting:
     def give_up(self, table: str, reason: str) -> Step:
         """Pass the parts that have waited for too long, and remember that they were not judged."""
         waiting = self.ledger.waiting(table, most_parts=MOST_PARTS)
-        old = [part for part in waiting.parts if self.now_us() - part.landed_us > GIVE_UP_AFTER_US]
+        old = list(takewhile(lambda part: self.now_us() - part.landed_us > GIVE_UP_AFTER_US, waiting.parts))
         if not old:
             return Step()
         lost = [
@@ -173,6 +173,7 @@ class Detecting:
             for part in old
         ]
         to = Position(sequence=old[-1].sequence)
+        lost += [each for each in waiting.given_up if (each.sequence or 0) <= to.sequence]
         self.ledger.commit(_skipped(table, waiting.since, to, lost))
         return Step(more=True)
 

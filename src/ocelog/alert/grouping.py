@@ -5,14 +5,14 @@ what matches within it joins the same alert, the first match after it opens the 
 an alert only once so many of its matches lie close enough together by event time.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import blake2b
 
 MOST_KEPT = 10_000
-"""Matches whose event times a group remembers while its threshold is not reached; above it they are only counted."""
+"""Matches whose event times a group remembers while its threshold is not reached; of more, the latest."""
 _US = timedelta(microseconds=1)
 
 
@@ -122,12 +122,14 @@ def _counted(grouping: Grouping, group: Group, match: Joining, now_us: int) -> t
     """Return the event times with that of `match`, and whether the threshold is reached."""
     if grouping.threshold <= 1:
         return (), True
-    times = list(group.kept)
-    insort(times, (min(match.event_us, now_us), match.row_id if match.unique is None else _hash(match.unique)))
-    if len(times) > MOST_KEPT:
-        # So many that they need not be told apart: those that were dropped were earlier than all that are left.
-        return tuple(times[-MOST_KEPT:]), group.matches + 1 >= grouping.threshold
-    return tuple(times), _most_at_once(times, grouping.period // _US, grouping.threshold)
+    times, lasts = list(group.kept), grouping.period // _US
+    at = min(match.event_us, now_us)
+    insort(times, (at, match.row_id if match.unique is None else _hash(match.unique)))
+    # Those that are dropped were earlier than all that are left.
+    times = times[-MOST_KEPT:]
+    # No stretch without this one reached it before.
+    near = times[bisect_left(times, (at - lasts, "")) : bisect_left(times, (at + lasts, ""))]
+    return tuple(times), _most_at_once(near, lasts, grouping.threshold)
 
 
 def _most_at_once(times: Iterable[tuple[int, str]], lasts: int, threshold: int) -> bool:

@@ -182,7 +182,7 @@ class DetectLoop:
                 if isinstance(error, SandboxError):
                     self._detecting.give_up(table, error.beside(table))
                 first = first or error
-        if first is None and due and not self.work.stop():
+        if due and not self.work.stop() and not self._due():
             self._onboarding.look(to_us(self.now()))
         if first is not None:
             self._look_at = self._resting_until = self.work.monotonic() + _AFTER_FAILURE

@@ -77,6 +77,8 @@ class FolderJury:
     _suspended: dict[str, str] = field(default_factory=dict)
     _were_on: frozenset[str] | None = None
     """The rules that were on at the last look, suspended ones too."""
+    _unread: dict[str, str] = field(default_factory=dict)
+    """Folders whose rules are not known, as none of their files was ever read: what stands for their rules, and why."""
     _killed: dict[str, int] = field(default_factory=dict)
     _failed: dict[str, int] = field(default_factory=dict)
 
@@ -87,7 +89,10 @@ class FolderJury:
 
     def passed(self, log_type: str) -> Mapping[str, str]:
         """Return the rules that would, were they not suspended: by id, and why."""
-        return {name: self._suspended[name] for name, _ in self._of(log_type) if name in self._suspended}
+        found = {
+            name: f"suspended: {self._suspended[name]}" for name, _ in self._of(log_type) if name in self._suspended
+        }
+        return found | self._unread
 
     def judge(self, rows: pa.Table, log_type: str, events: Sequence[Event]) -> Judged:
         """Ask the rules about rows, each of which is an event. Raises SandboxError."""
@@ -187,7 +192,6 @@ class FolderJury:
     def _refresh(self) -> None:
         if self.monotonic() < self._looked_at + _LOOK_EVERY:
             return
-        self._looked_at = self.monotonic()
         ledger = self.installation.ledger.rules
         folders, states = ledger.folders(), ledger.states()
         benches = dict[str, Bench]()
@@ -238,6 +242,13 @@ class FolderJury:
         }
         ledger.note_troubles([trouble for bench in benches.values() for trouble in _troubles(bench)])
         self._end_others()
+        self._unread = {
+            f"{bench.folder.name}/*": f"its folder cannot be read: {bench.trouble}"
+            for bench in benches.values()
+            if bench.loaded is None
+        }
+        # Last: after a failure the rules are looked at again, and nothing is passed for lack of them meanwhile.
+        self._looked_at = self.monotonic()
 
     def _end_others(self) -> None:
         """Resolve the alerts of records of rules that are not on any more: nothing else would.
