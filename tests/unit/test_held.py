@@ -11,7 +11,6 @@ from typing import Any
 
 from ocelog.app.publishing import PublishLoop
 from ocelog.app.pulling import Reader, Reading
-from ocelog.app.service import Service
 from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import Stop, Threads
 
@@ -97,7 +96,7 @@ def test_a_pull_publishes_by_itself_between_pages(tmp_path: Path) -> None:
         publisher=SimpleNamespace(publish=publish),
         lake=SimpleNamespace(schemas={"wiz_issues": None}),
     )
-    publishing = Service(assembly=assembly, stop=Stop()).publishing
+    publishing = PublishLoop(Work(assembly=assembly, stop=Stop()))
     publishing.hold = alone
     publishing.publish(force=False)
     assert seen[:3] == ["held", "wiz_issues", "on"]
