@@ -9,6 +9,7 @@ from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
 
+from ocelog.app.loop import Work
 from ocelog.app.publishing import PublishLoop
 from ocelog.app.pulling import Reader, Reading
 from ocelog.dispatch.heap import Heap
