@@ -65,7 +65,8 @@ def fill_database(database: Database, path: Path) -> None:
         with source.read() as reading, database.write() as writing:
             _move(reading, writing)
             if not database.is_sqlite:
-                for claimed in (tables.slices, tables.claims):
+                numbered = (tables.alert_events, tables.outbox, tables.deliveries, tables.unjudged)
+                for claimed in (tables.slices, tables.claims, *numbered):
                     most = writing.execute(select(func.max(claimed.c.id))).scalar_one()
                     if most is not None:
                         to = {"table": claimed.name, "to": most}
