@@ -86,6 +86,9 @@ class SimJury:
     def passed(self, _log_type: str) -> Mapping[str, str]:
         return {}
 
+    def committed(self, _said: Judged) -> None:
+        """Nothing was put off until then."""
+
     def judge(self, rows: Any, _log_type: str, events: Sequence[Event]) -> Judged:
         matches, errors, passed = (
             list[Match](),

@@ -456,9 +456,10 @@ class _Deciding:
             self._note(alert.id, "reopened", "its record is so again")
             if self._news(event) is News.HISTORY:
                 return replace(alert, known=True, told_severity=alert.severity)
-            if self._flaps(before, match.rule) and not escalates:
-                self._note(alert.id, "not told", "people were told of it within its dedup period")
-                return alert
+            again_us = self._quiet_until_us(before, match.rule)
+            if again_us > self._now_us and not escalates:
+                self._note(alert.id, "told later", "people were told of it within its dedup period")
+                return self._tell(alert, Happened.REOPENED, due_us=again_us)
             return self._tell(alert, Happened.REOPENED)
         if escalates and self._news(event) is not News.HISTORY:
             if before.status is AlertStatus.CLOSED:
@@ -467,10 +468,13 @@ class _Deciding:
             return self._tell(alert, Happened.ESCALATED, f"from {told} to {severity}")
         return alert
 
-    def _flaps(self, alert: Alert, rule: JudgedBy) -> bool:
+    def _quiet_until_us(self, alert: Alert, rule: JudgedBy) -> int:
+        """Return until when an alert that comes and goes is not told of again: once in its dedup period is enough."""
         lasts_us = rule.about.dedup_minutes * 60_000_000
         # An instant further ahead than it lasts is of a clock that was wrong.
-        return alert.told_us is not None and abs(self._now_us - alert.told_us) < lasts_us
+        if alert.told_us is None or abs(self._now_us - alert.told_us) >= lasts_us:
+            return self._now_us
+        return min(alert.told_us, self._now_us) + lasts_us
 
     def _no_match(self, rule: JudgedBy, event: Event) -> None:
         """End what lives with a record whose newest version does not match."""
@@ -560,17 +564,18 @@ class _Deciding:
     def _note(self, name: str, what: str, detail: str = "") -> None:
         self._timeline.append(TimelineEntry(alert_id=name, at_us=self._now_us, who=OCELOG, what=what, detail=detail))
 
-    def _tell(self, alert: Alert, happened: Happened, note: str = "") -> Alert:
-        """Tell of something that people must look at, unless it is suppressed."""
+    def _tell(self, alert: Alert, happened: Happened, note: str = "", *, due_us: int | None = None) -> Alert:
+        """Tell of something that people must look at, unless it is suppressed; now, or at `due_us`."""
         why = self._policy.suppressed(alert, self._now_us)
         if why is not None:
             self._note(alert.id, "suppressed", why)
             # It is told of once it is worse, and the suppression is over.
             return replace(alert, told_severity=alert.severity)
-        self._put(alert, happened, note)
-        if happened is not Happened.OPENED:
+        self._put(alert, happened, note, due_us)
+        if happened is not Happened.OPENED and due_us is None:
             self._note(alert.id, happened.value, note)
-        return replace(alert, told=True, known=False, told_severity=alert.severity, told_us=self._now_us)
+        told_us = self._now_us if due_us is None else alert.told_us
+        return replace(alert, told=True, known=False, told_severity=alert.severity, told_us=told_us)
 
     def _tell_end(self, alert: Alert, happened: Happened) -> Alert:
         """Tell those who were told of an alert that nobody has to look at it any more."""
@@ -578,9 +583,10 @@ class _Deciding:
             self._put(alert, happened, "")
         return alert
 
-    def _put(self, alert: Alert, happened: Happened, note: str) -> None:
+    def _put(self, alert: Alert, happened: Happened, note: str, due_us: int | None = None) -> None:
+        due_us = self._now_us if due_us is None else due_us
         self._tellings += [
-            Telling(alert_id=alert.id, channel_id=channel, happened=happened, note=note, due_us=self._now_us)
+            Telling(alert_id=alert.id, channel_id=channel, happened=happened, note=note, due_us=due_us)
             for channel in self._policy.route(alert)
         ]
 

@@ -46,6 +46,10 @@ class Jury(Protocol):
         """Ask the rules that `rules` returned last about rows, each of which is an event. Raises SandboxError."""
         ...
 
+    def committed(self, said: Judged, /) -> None:
+        """Hear that what was judged has been committed, with all that is told of it."""
+        ...
+
 
 class MatchLake(Protocol):
     """What judging needs of the lake."""

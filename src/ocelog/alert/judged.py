@@ -80,6 +80,8 @@ class Unjudged:
     rule_id: str
     """Empty: every rule."""
     reason: str
+    own_fault: bool = False
+    """Whether the rule itself used up what it may take, and no other."""
     events: Sequence[Event]
 
 

@@ -79,6 +79,9 @@ class NoJury:
         """Say nothing."""
         return Judged(events=events)
 
+    def committed(self, _said: Judged) -> None:
+        """Do nothing."""
+
 
 def policy_of(ledger: Ledger) -> Policy:
     """Return what people have set up for alerts, as it is now."""

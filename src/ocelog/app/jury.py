@@ -79,6 +79,8 @@ class FolderJury:
     """The rules that were on at the last look, suspended ones too."""
     _unread: dict[str, str] = field(default_factory=dict)
     """Folders whose rules are not known, as none of their files was ever read: what stands for their rules, and why."""
+    _to_suspend: dict[str, str] = field(default_factory=dict)
+    """Rules that are suspended once the piece is committed that tells of it, and why."""
     _killed: dict[str, int] = field(default_factory=dict)
     _failed: dict[str, int] = field(default_factory=dict)
 
@@ -152,6 +154,17 @@ class FolderJury:
         said = said_of(events, asked, answers)
         return replace(said, errors=[*said.errors, *self._suspend(said)])
 
+    def committed(self, said: Judged) -> None:
+        """Suspend the rules that are to be, now that people are told of it."""
+        for name in said.rules:
+            why = self._to_suspend.pop(name, None)
+            if why is None:
+                continue
+            self._killed[name] = self._failed[name] = 0
+            if self.installation.ledger.rules.suspend(name, why):
+                log.error("rule suspended", rule=name, reason=why)
+            self.look_again()
+
     def close(self) -> None:
         """End every process that judges."""
         for bench in self.benches.values():
@@ -165,10 +178,10 @@ class FolderJury:
         return [each for each in self._rules.items() if log_type in each[1][1].log_types]
 
     def _suspend(self, said: Judged) -> list[RuleError]:
-        """Suspend the rules that keep failing, and return what is to be told of that."""
+        """Find the rules that keep failing, and return what is to be told of that: then they are suspended."""
         if not said.events:
             return []
-        killed = {each.rule_id for each in said.unjudged}
+        killed = {each.rule_id for each in said.unjudged if each.own_fault}
         rows = dict[str, int]()
         for each in said.errors:
             rows[each.rule.id] = rows.get(each.rule.id, 0) + len(each.events)
@@ -182,11 +195,8 @@ class FolderJury:
                 why = f"it failed on every event of {FAILED_TIMES} batches in a row"
             else:
                 continue
-            self._killed[name] = self._failed[name] = 0
-            if self.installation.ledger.rules.suspend(name, why):
-                log.error("rule suspended", rule=name, reason=why)
-                found.append(RuleError(rule=rule, type=SUSPENDED, message=why, events=said.events[-1:]))
-            self.look_again()
+            self._to_suspend[name] = why
+            found.append(RuleError(rule=rule, type=SUSPENDED, message=why, events=said.events[-1:]))
         return found
 
     def _refresh(self) -> None:
@@ -325,7 +335,12 @@ def said_of(events: Sequence[Event], asked: Mapping[str, JudgedBy], answers: Ite
             for each in found.errors
         ]
         unjudged += [
-            Unjudged(rule_id=each.rule, reason=each.reason, events=events[each.first : each.last])
+            Unjudged(
+                rule_id=each.rule,
+                reason=each.reason,
+                events=events[each.first : each.last],
+                own_fault=each.own_fault,
+            )
             for each in found.unjudged
         ]
     matches.sort(key=lambda each: each[0])

@@ -154,6 +154,8 @@ class ScheduledLoop:
             with self.jury.lock:
                 said = self.jury.judge_rows(query.name, found.plain, found.events)
         if self._scheduling.land(firing, said, found.rows):
+            with self.jury.lock:
+                self.jury.committed(said)
             log.debug("query run", query=query.name, rows=len(rows), matches=len(said.matches))
 
     def _rows(self, firing: Firing, query: Query, sources: Mapping[str, str]) -> list[dict[str, Any]]:

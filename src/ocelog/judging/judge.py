@@ -121,6 +121,8 @@ class Unjudged:
     last: int
     """The first row that is not one of them."""
     reason: str
+    own_fault: bool = False
+    """Whether the rule itself used up what it may take, and no other of its folder."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -403,11 +405,22 @@ class _Batch:
             return f"it ended, or had to be ended, {allowed.kills} times in one batch"
         if self._seconds.get(rule, 0.0) >= allowed.rule_seconds:
             return f"it took more than {allowed.rule_seconds:g} s for one batch"
-        if self._bytes.get(rule, 0) >= allowed.rule_bytes or sum(self._bytes.values()) >= 4 * allowed.rule_bytes:
+        if self._bytes.get(rule, 0) >= allowed.rule_bytes:
             return f"what it says of one batch is larger than {allowed.rule_bytes:,} bytes"
+        if sum(self._bytes.values()) >= 4 * allowed.rule_bytes:
+            return f"what the rules of its folder say of one batch is larger than {4 * allowed.rule_bytes:,} bytes"
         if time.monotonic() >= self._until:
             return f"the rules of its folder took more than {allowed.batch_seconds:g} s for one batch"
         return None
+
+    def _is_spent(self, rule: str) -> bool:
+        """Whether `rule` has used up what it may take by itself in this batch."""
+        allowed = self.allowance
+        return (
+            self.kills.get(rule, 0) >= allowed.kills
+            or self._seconds.get(rule, 0.0) >= allowed.rule_seconds
+            or self._bytes.get(rule, 0) >= allowed.rule_bytes
+        )
 
     def _spend(self, rule: str, began: float) -> None:
         self._seconds[rule] = self._seconds.get(rule, 0.0) + time.monotonic() - began
@@ -429,7 +442,7 @@ class _Batch:
         if noted and noted[-1].last == first and noted[-1].reason == reason:
             noted[-1] = replace(noted[-1], last=last)
         else:
-            noted.append(Unjudged(rule=rule, first=first, last=last, reason=reason))
+            noted.append(Unjudged(rule=rule, first=first, last=last, reason=reason, own_fault=self._is_spent(rule)))
 
 
 def _fault(function: str, lost: Lost) -> Fault:

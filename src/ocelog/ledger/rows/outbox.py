@@ -54,9 +54,13 @@ def _is_due(now_us: int) -> ColumnElement[bool]:
 
 
 def heads(tx: Connection, channel_id: str, now_us: int, *, most: int, severity: Severity | None = None) -> list[str]:
-    """Return the alerts of which the oldest entry for a channel is due, by those entries; of one severity, if given."""
+    """Return the alerts of which the oldest entry for a channel is due, by those entries; of one severity, if given.
+
+    One that was put off when it was written, and not because the channel failed, holds up none behind it.
+    """
+    put_off = and_(_older.c.waits_since_us.is_(None), _older.c.due_us > now_us)
     is_oldest = ~exists().where(
-        _older.c.alert_id == _o.alert_id, _older.c.channel_id == _o.channel_id, _older.c.id < _o.id
+        _older.c.alert_id == _o.alert_id, _older.c.channel_id == _o.channel_id, _older.c.id < _o.id, ~put_off
     )
     found = (
         select(_o.alert_id)

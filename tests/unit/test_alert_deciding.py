@@ -1,0 +1,115 @@
+"""What matches bring about, where a whole simulation would not say why: flaps, history, suspensions, thresholds."""
+
+from dataclasses import replace
+
+import pytest
+
+from ocelog.alert.alert import Alert
+from ocelog.alert.deciding import (
+    MOST_ALERTS_AN_HOUR,
+    Decision,
+    Onboarding,
+    Policy,
+    Standing,
+    decide,
+    record_alert_id,
+)
+from ocelog.alert.judged import Event, Judged, JudgedBy, Match
+from ocelog.alert.notice import AlertStatus, Happened
+from ocelog.detect.evaluate import Verdict
+from ocelog.detect.rule import About, Place
+from ocelog.model import Severity
+
+MINUTE = 60_000_000
+NOW = 1_800_000_000_000_000
+RULE = JudgedBy(
+    about=About(id="rule", place=Place("rule.yml", 1), lives_with_record=True, dedup_minutes=60), revision="1"
+)
+POLICY = Policy(route=lambda _alert: ("ops",))
+
+
+def event(row_id: str = "r", *, record: str = "i1", at: int = NOW, latest: bool = True) -> Event:
+    return Event(
+        row_id=row_id,
+        log_type="Wiz.Issues",
+        source_id="s",
+        source_label="prod",
+        event_us=at,
+        version_us=at,
+        observed_us=at,
+        record_id=record,
+        latest=latest,
+    )
+
+
+def judged(*events: Event, severity: Severity = Severity.HIGH, matching: bool = True) -> Judged:
+    verdict = Verdict(matched=True, title="t", severity=severity, dedup="t")
+    matches = [Match(rule=RULE, event=each, verdict=verdict) for each in events] if matching else []
+    return Judged(events=events, rules={"rule": RULE}, matches=matches)
+
+
+def standing(alert: Alert | None, **more: object) -> Standing:
+    return Standing(alerts={} if alert is None else {alert.id: replace(alert, revision=1)}, **more)  # type: ignore[arg-type] # as given
+
+
+def the_alert(decision: Decision) -> Alert:
+    (alert,) = (each for each in decision.alerts if each.record_id is not None)
+    return alert
+
+
+@pytest.fixture
+def opened() -> Alert:
+    return the_alert(decide(judged(event("v1")), Standing(), POLICY, NOW))
+
+
+@pytest.fixture
+def resolved(opened: Alert) -> Alert:
+    over = judged(event("v2", at=NOW + 10 * MINUTE), matching=False)
+    return the_alert(decide(over, standing(opened), POLICY, NOW + 10 * MINUTE))
+
+
+def test_an_alert_that_comes_and_goes_is_told_of_again_at_the_end_of_its_dedup_period(resolved: Alert) -> None:
+    again = judged(event("v3", at=NOW + 20 * MINUTE))
+    decision = decide(again, standing(resolved), POLICY, NOW + 20 * MINUTE)
+    assert [(each.happened, each.due_us) for each in decision.tellings] == [(Happened.REOPENED, NOW + 60 * MINUTE)]
+    assert the_alert(decision).status is AlertStatus.OPEN
+    assert the_alert(decision).told_us == NOW
+
+
+def test_one_that_comes_back_worse_is_told_of_at_once(resolved: Alert) -> None:
+    again = judged(event("v3", at=NOW + 20 * MINUTE), severity=Severity.CRITICAL)
+    decision = decide(again, standing(resolved), POLICY, NOW + 20 * MINUTE)
+    assert [(each.happened, each.due_us) for each in decision.tellings] == [(Happened.REOPENED, NOW + 20 * MINUTE)]
+
+
+def test_history_opens_as_many_alerts_as_there_are_records_and_tells_nobody() -> None:
+    many = [event(f"v{n}", record=f"i{n}", at=NOW - 10_000 * MINUTE) for n in range(MOST_ALERTS_AN_HOUR + 200)]
+    streams = {("s", "Wiz.Issues"): Onboarding(since_us=NOW)}
+    decision = decide(judged(*many), Standing(streams=streams), POLICY, NOW)
+    assert len(decision.alerts) == len(many)
+    assert all(alert.known and not alert.told for alert in decision.alerts)
+    assert (decision.tellings, decision.limits) == ([], [])
+
+
+def test_news_above_the_limit_joins_one_alert_and_raises_a_system_error() -> None:
+    many = [event(f"v{n}", record=f"i{n}") for n in range(MOST_ALERTS_AN_HOUR + 200)]
+    decision = decide(judged(*many), Standing(), POLICY, NOW)
+    assert len(decision.alerts) == MOST_ALERTS_AN_HOUR + 2
+    assert len({alert for _, alert in decision.matches}) == MOST_ALERTS_AN_HOUR + 1
+    assert {each.rule_id for each in decision.alerts} == {"rule", "DETECTION_ALERT_LIMIT_EXCEEDED"}
+
+
+def test_an_older_version_does_not_make_the_newest_one_reopen_what_nobody_heard_of() -> None:
+    decision = decide(judged(event("v1", latest=False), event("v2")), Standing(), POLICY, NOW)
+    assert [each.happened for each in decision.tellings] == [Happened.OPENED]
+    alert = the_alert(decision)
+    assert (alert.id, alert.status, alert.matches) == (record_alert_id("rule", "s", "i1"), AlertStatus.OPEN, 2)
+
+
+def test_what_was_suppressed_is_told_of_once_it_is_worse() -> None:
+    quiet = replace(POLICY, suppressed=lambda _alert, _now_us: "maintenance")
+    opened = the_alert(decide(judged(event("v1")), Standing(), quiet, NOW))
+    assert not opened.told
+    worse = judged(event("v2", at=NOW + MINUTE), severity=Severity.CRITICAL)
+    decision = decide(worse, standing(opened), POLICY, NOW + MINUTE)
+    assert [each.happened for each in decision.tellings] == [Happened.ESCALATED]
