@@ -42,8 +42,11 @@ class Desk:
     def now_us(self) -> int:
         return to_us(self.clock())
 
-    def tell(self, name: str, happened: Happened, *channels: str, **changes: object) -> Alert:
-        """Change an alert, and put into the outbox what happened."""
+    def tell(
+        self, name: str, happened: Happened, *channels: str, later: timedelta = timedelta(0), **changes: object
+    ) -> Alert:
+        """Change an alert, and put into the outbox what happened, to be told now or `later`."""
+        due_us = to_us(self.clock() + later)
         with self.ledger._database.write() as tx:
             before = alerts.of_ids(tx, [name]).get(name) or Alert(
                 id=name,
@@ -56,9 +59,7 @@ class Desk:
                 updated_us=self.now_us,
             )
             assert alerts.save(tx, replace(before, updated_us=self.now_us, **changes))  # type: ignore[arg-type] # as the test gives it
-            tellings = [
-                Telling(alert_id=name, channel_id=each, happened=happened, due_us=self.now_us) for each in channels
-            ]
+            tellings = [Telling(alert_id=name, channel_id=each, happened=happened, due_us=due_us) for each in channels]
             alerts.add_tellings(tx, tellings, self.now_us)
             return alerts.of_ids(tx, [name])[name]
 
@@ -478,3 +479,29 @@ def test_what_is_deleted_meanwhile_is_not_noted(desk: Desk) -> None:
         alerts.forget(tx, ["a"])
     desk.delivery.settle(claim, handed, Delivered())
     assert (desk.attempts(), desk.waiting()) == ([], [])
+
+
+def test_what_is_put_off_comes_in_its_time_and_holds_up_nothing_that_is_due(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    claim = desk.take()
+    desk.tell("a", Happened.REOPENED, "ops", later=60 * MINUTE)
+    desk.tell("b", Happened.REOPENED, "ops", later=60 * MINUTE)
+    assert desk.happened(claim) == []
+    desk.tell("a", Happened.ESCALATED, "ops", severity=Severity.CRITICAL)
+    # Together they say that it is back, and how bad it is now.
+    assert desk.happened(claim) == [("a", Happened.REOPENED, 2)]
+    desk.clock.now += 61 * MINUTE
+    claim = desk.take()
+    assert desk.happened(claim) == [("b", Happened.REOPENED, 1)]
+
+
+def test_a_clock_that_was_set_back_escalates_once(desk: Desk) -> None:
+    desk.ledger.channels.add(channel("boss", escalate_after=30 * MINUTE))
+    desk.tell("a", Happened.OPENED)
+    desk.clock.now -= timedelta(days=1)
+    assert desk.delivery.escalate() == 1
+    claim = desk.take("boss")
+    assert len(desk.happened(claim)) == 1
+    for _ in range(3):
+        desk.clock.now += MINUTE
+        assert desk.delivery.escalate() == 0

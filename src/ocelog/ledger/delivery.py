@@ -459,7 +459,12 @@ def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: s
         _a.acknowledged_us.is_(None),
         or_(_a.opened_us <= now_us - after // _US, _a.opened_us > now_us),
         ~exists().where(_o.alert_id == _a.id, _o.channel_id == channel.id),
-        ~exists().where(_d.alert_id == _a.id, _d.channel_id == channel.id, _d.at_us >= _a.opened_us),
+        # While a clock that was set back lies before the opening, whatever was sent counts.
+        ~exists().where(
+            _d.alert_id == _a.id,
+            _d.channel_id == channel.id,
+            or_(_d.at_us >= _a.opened_us, _a.opened_us > now_us),
+        ),
     )
     if route.severities:
         # As `takes` has it; this only leaves out most of the others.
