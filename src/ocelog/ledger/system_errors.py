@@ -31,7 +31,7 @@ class SystemErrorLedger:
         known = (_a.source_id == source_id, _a.known.is_(True), _a.record_id.is_not(None))
         found = select(_a.severity, func.count()).where(*known, _a.status.not_in([each.value for each in ENDED]))
         with self._database.read() as tx:
-            return {Severity(severity): count for severity, count in tx.execute(found.group_by(_a.severity)).tuples()}
+            return {Severity(severity): count for severity, count in tx.execute(found.group_by(_a.severity))}
 
     def change(self, alert_id: str, to: Callable[[Alert | None], tuple[Alert, Happened | None, str] | None]) -> None:
         """Save what `to` makes of an alert, and tell people what happened; None: nothing changes.
