@@ -9,11 +9,13 @@ from bookkeeping.records import NOW
 from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.alert.suppressing import Suppression
 from ocelog.app.health import AlertedErrors
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows.alerts import alert_of
+from ocelog.times import to_us
 
 STREAM = StreamName(source="prod", source_id="acme", log_type="Wiz.Audit")
 
@@ -68,3 +70,24 @@ def test_what_was_told_before_a_crash_is_not_told_twice(listened: Ledger) -> Non
     for _ in range(2):
         errors.resolve(notice(Turn.RECOVERED, NOW + timedelta(hours=1)))
     assert heard(listened) == ["opened", "resolved"]
+
+
+def test_what_is_muted_is_an_alert_that_nobody_hears_of_until_the_window_is_over(listened: Ledger) -> None:
+    errors = AlertedErrors(listened)
+    listened.alerts.suppress(
+        Suppression(
+            id="m",
+            rule=None,
+            owner="ann",
+            reason="moving",
+            since_us=to_us(NOW) - 1,
+            until_us=to_us(NOW + timedelta(hours=1)),
+            added_us=0,
+        )
+    )
+    errors.raise_(notice(Turn.OPENED, NOW))
+    assert not alert(listened).told
+    assert heard(listened) == []
+    errors.raise_(notice(Turn.REPEATED, NOW + timedelta(hours=4), times=2))
+    errors.resolve(notice(Turn.RECOVERED, NOW + timedelta(hours=5)))
+    assert heard(listened) == ["reopened", "resolved"]

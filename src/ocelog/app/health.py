@@ -11,6 +11,7 @@ import structlog
 from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
+from ocelog.alert.suppressing import suppressed
 from ocelog.app.loop import Work, log_failure
 from ocelog.app.stream_health import stream_healths
 from ocelog.errors import OcelogError
@@ -57,6 +58,7 @@ class AlertedErrors:
         """Open the alert of a system error, or tell again that it is still there."""
         error = notice.error
         told_us = to_us(error.told)
+        suppressions = self.ledger.alerts.suppressions()
 
         def to(before: Alert | None) -> tuple[Alert, Happened | None, str] | None:
             if before is not None and before.is_open and before.told_us == told_us:
@@ -87,7 +89,10 @@ class AlertedErrors:
                 acknowledged_us=None if still is None else still.acknowledged_us,
                 assignee=None if still is None else still.assignee,
             )
-            if still is not None:
+            if suppressed(alert, suppressions, told_us) is not None:
+                # Who mutes it looks for it with the untold ones. The next repeat after that is told.
+                return replace(alert, told=still is not None and still.told), None, ""
+            if still is not None and still.told:
                 return alert, Happened.ESCALATED, "it is still so"
             return alert, Happened.OPENED if before is None else Happened.REOPENED, ""
 
@@ -107,7 +112,7 @@ class AlertedErrors:
                 ended_us=self.ledger.system_errors.now_us(),
                 updated_us=self.ledger.system_errors.now_us(),
             )
-            return over, Happened.RESOLVED, notice.text
+            return over, Happened.RESOLVED if before.told else None, notice.text
 
         self.ledger.system_errors.change(system_alert_id(error.type.value, error.key), to)
         LoggedErrors().resolve(notice)
