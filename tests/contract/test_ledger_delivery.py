@@ -7,12 +7,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from bookkeeping.crashes import crash_everywhere
+from bookkeeping.crashes import before_statement, crash_everywhere
 from bookkeeping.records import Clock
 from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.delivering import Delivered, Handed, Postponed, Refused, Wait, failure_id, notice_of
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.routing import ChannelRow, Route, Routing
+from ocelog.alert.suppressing import Suppression
 from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
 from ocelog.ledger.delivery import DeliveryLedger
@@ -505,3 +506,110 @@ def test_a_clock_that_was_set_back_escalates_once(desk: Desk) -> None:
     for _ in range(3):
         desk.clock.now += MINUTE
         assert desk.delivery.escalate() == 0
+
+
+def mute(desk: Desk, lasts: timedelta = HOUR, **what: object) -> None:
+    values = {"id": "m", "rule": None, "owner": "ann", "reason": "moving", "since_us": desk.now_us, "added_us": 0}
+    desk.ledger.alerts.suppress(Suppression(until_us=desk.now_us + lasts // timedelta(microseconds=1), **values | what))  # type: ignore[arg-type] # as the test gives it
+
+
+def test_what_is_muted_is_escalated_when_that_is_over(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel("boss", escalate_after=30 * MINUTE))
+    desk.tell("a", Happened.OPENED)
+    mute(desk)
+    clock.now += 31 * MINUTE
+    assert desk.delivery.escalate() == 0
+    clock.now += 30 * MINUTE
+    assert desk.delivery.escalate() == 1
+
+
+REFUSED = Refused(answer="401", code="channel_refused")
+
+
+def test_a_channel_that_fails_in_a_maintenance_window_is_told_of_after_it(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("boss"))
+    mute(desk)
+    claim = desk.take()
+    for name in ("a", "b"):
+        desk.tell(name, Happened.OPENED, "ops")
+        desk.delivery.settle(claim, desk.hand(claim), REFUSED)
+    error = desk.alert(failure_id("ops"))
+    assert error is not None
+    assert (error.told, error.matches, desk.waiting()) == (False, 2, [])
+    clock.now += 61 * MINUTE
+    claim = desk.take()
+    for name in ("c", "d"):
+        desk.tell(name, Happened.OPENED, "ops")
+        desk.delivery.settle(claim, desk.hand(claim), REFUSED)
+    assert desk.waiting() == [(failure_id("ops"), "boss", "opened")]
+
+
+def test_nobody_hears_of_the_end_of_what_nobody_heard_of(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("boss"))
+    mute(desk)
+    claim = desk.take()
+    desk.tell("a", Happened.OPENED, "ops")
+    desk.delivery.settle(claim, desk.hand(claim), REFUSED)
+    desk.tell("b", Happened.OPENED, "ops")
+    assert desk.happened(claim) == [("b", Happened.OPENED, 1)]
+    assert desk.waiting() == []
+
+
+def test_a_channel_that_comes_and_goes_is_told_of_once_an_hour_and_never_left_untold(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("boss"))
+    heard = list[tuple[int, Happened]]()
+    for minute in range(0, 130, 10):
+        claim, boss = desk.take(), desk.take("boss")
+        desk.tell(f"a{minute}", Happened.OPENED, "ops")
+        desk.delivery.settle(claim, desk.hand(claim), REFUSED)
+        heard += [(minute, happened) for _, happened, _ in desk.happened(boss)]
+        clock.now += 5 * MINUTE
+        if minute < 100:
+            desk.tell(f"b{minute}", Happened.OPENED, "ops")
+            desk.happened(claim)
+            heard += [(minute + 5, happened) for _, happened, _ in desk.happened(boss)]
+        clock.now += 5 * MINUTE
+        desk.delivery.release(claim)
+        desk.delivery.release(boss)
+    assert heard == [
+        (0, Happened.OPENED),
+        (5, Happened.RESOLVED),
+        (60, Happened.REOPENED),
+        (65, Happened.RESOLVED),
+        (120, Happened.REOPENED),
+    ]
+
+
+def test_what_waits_for_a_removed_channel_and_no_other_takes_is_told_of(desk: Desk, clock: Clock) -> None:
+    errors = Route(types=frozenset({AlertType.SYSTEM_ERROR}))
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("errors", route=errors))
+    desk.tell("a", Happened.OPENED, "ops")
+    desk.tell("b", Happened.OPENED, "gone")
+    clock.now += HOUR
+    desk.tell("c", Happened.OPENED, "errors")
+    since_us = desk.delivery.watch_routes(0)
+    assert desk.delivery.adopt() == 1
+    assert desk.ledger.channels.remove("ops") == 2
+    desk.delivery.watch_routes(since_us)
+    assert [each for each in desk.waiting() if each[0] != "c"] == [(failure_id(""), "errors", "opened")]
+    error = desk.alert(failure_id(""))
+    assert error is not None
+    assert error.matches == 2
+
+
+def test_what_is_put_into_the_outbox_while_a_channel_goes_is_not_lost(desk: Desk, other: Ledger) -> None:
+    if desk.ledger._database.is_sqlite:
+        return  # There nothing happens while another writes.
+    desk.ledger.channels.add(channel("all"))
+    desk.tell("a", Happened.OPENED, "gone")
+    theirs = Desk(other, desk.clock)
+    with before_statement(
+        desk.ledger, "DELETE FROM outbox WHERE outbox.channel_id", lambda: theirs.tell("b", Happened.OPENED, "gone")
+    ):
+        desk.delivery.adopt()
+    desk.delivery.adopt()
+    assert sorted(desk.waiting()) == [("a", "all", "opened"), ("b", "all", "opened")]

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from hashlib import blake2b
 
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
-from ocelog.alert.grouping import Group, Grouping, Joining, alert_id, group_key, is_open, join
+from ocelog.alert.grouping import Group, Grouping, Joining, alert_id, group_key, heard_us, is_open, join, quiet_until_us
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.model import Severity
@@ -470,11 +470,7 @@ class _Deciding:
 
     def _quiet_until_us(self, alert: Alert, rule: JudgedBy) -> int:
         """Return until when an alert that comes and goes is not told of again: once in its dedup period is enough."""
-        lasts_us = rule.about.dedup_minutes * 60_000_000
-        # An instant further ahead than it lasts is of a clock that was wrong.
-        if alert.told_us is None or abs(self._now_us - alert.told_us) >= lasts_us:
-            return self._now_us
-        return min(alert.told_us, self._now_us) + lasts_us
+        return quiet_until_us(alert.told_us, rule.about.dedup_minutes * 60_000_000, self._now_us)
 
     def _no_match(self, rule: JudgedBy, event: Event) -> None:
         """End what lives with a record whose newest version does not match."""
@@ -496,6 +492,7 @@ class _Deciding:
             visible=True,
             ended_us=self._now_us,
             updated_us=self._now_us,
+            told_us=heard_us(alert.told_us, rule.about.dedup_minutes * 60_000_000, self._now_us),
         )
         self._note(alert.id, "resolved", "its record does not match any more")
         self._save(over if was_closed else self._tell_end(over, Happened.RESOLVED))
@@ -574,7 +571,7 @@ class _Deciding:
         self._put(alert, happened, note, due_us)
         if happened is not Happened.OPENED and due_us is None:
             self._note(alert.id, happened.value, note)
-        told_us = self._now_us if due_us is None else alert.told_us
+        told_us = self._now_us if due_us is None else due_us
         return replace(alert, told=True, known=False, told_severity=alert.severity, told_us=told_us)
 
     def _tell_end(self, alert: Alert, happened: Happened) -> Alert:

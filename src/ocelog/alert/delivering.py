@@ -4,7 +4,7 @@ Entries of one alert go in their order, as one message that shows the alert as i
 in it. What cannot be delivered is tried again, ever more rarely, and then given up, which is an alert of its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import blake2b
@@ -12,7 +12,7 @@ from math import ceil
 from typing import TypeAlias
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.grouping import alert_id
+from ocelog.alert.grouping import alert_id, heard_us, quiet_until_us
 from ocelog.alert.notice import AlertStatus, AlertType, Happened, Notice
 from ocelog.alert.routing import RANKS, ChannelRow
 from ocelog.model import Severity
@@ -36,6 +36,8 @@ _US = timedelta(microseconds=1)
 _LONGEST_NOTE = 1_000
 DELIVERY_ERROR = "ALERT_DELIVERY"
 """The system error that a channel cannot be reached, or that there is none."""
+Muted: TypeAlias = Callable[[Alert, int], bool]
+"""Whether nobody is to be told of an alert at an instant."""
 _TELLS_ENDS_ONLY = frozenset({Happened.ACKNOWLEDGED, Happened.RESOLVED, Happened.CLOSED, Happened.NOT_VISIBLE})
 
 
@@ -49,6 +51,8 @@ class Entry:
     note: str = ""
     created_us: int
     tries: int = 0
+    put_off: bool = False
+    """It was to be told later when it was written: its alert comes and goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +176,18 @@ def tells_ends_only(entries: Sequence[Entry]) -> bool:
     return all(each.happened in _TELLS_ENDS_ONLY for each in entries)
 
 
+def says_nothing_new(alert: Alert, entries: Sequence[Entry], last: Happened | None, *, muted: bool) -> bool:
+    """Whether a channel that was told `last` of an alert needs none of `entries`: it came and went within its quiet.
+
+    Nor is it told, while the alert is muted, that it came back before that.
+    """
+    if not all(each.put_off or each.happened.ends for each in entries):
+        return False
+    if alert.is_open:
+        return muted
+    return last is not None and last.ends
+
+
 def notice_of(handed: Handed, key: str, now_us: int) -> Notice:
     """Return the message: of one alert as it is now, or a digest of several."""
     if len(handed.entries) == 1:
@@ -249,10 +265,19 @@ def failure_id(channel_id: str) -> str:
     return alert_id(DELIVERY_ERROR, channel_id, 0)
 
 
-def failed(
-    before: Alert | None, channel: ChannelRow, answer: str, messages: int, now_us: int
-) -> tuple[Alert, Happened | None]:
-    """Return the alert that messages to `channel` were given up, and what is told of it: None, if people know."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """A system error of delivery, and what is told of it."""
+
+    alert: Alert
+    happened: Happened | None = None
+    """None: people know, or are not to hear of it."""
+    due_us: int = 0
+    """When they are told."""
+
+
+def failed(before: Alert | None, channel: ChannelRow, answer: str, messages: int, now_us: int, muted: Muted) -> Raised:
+    """Return the alert that messages to `channel` were given up, and what is told of it."""
     made = _system_error(
         channel.id,
         title=f"Alerts do not reach {channel.name}",
@@ -262,10 +287,10 @@ def failed(
         f"Once it works, send again what was given up: ocelog channel resend {channel.id}",
         now_us=now_us,
     )
-    return _raised(before, made, messages, now_us)
+    return _raised(before, made, messages, now_us, muted)
 
 
-def unrouted(before: Alert | None, example: Alert, alerts: int, now_us: int) -> tuple[Alert, Happened | None]:
+def unrouted(before: Alert | None, example: Alert, alerts: int, now_us: int, muted: Muted) -> Raised:
     """Return the alert that no channel takes some alerts, such as `example`, and what is told of it."""
     made = _system_error(
         "",
@@ -275,7 +300,7 @@ def unrouted(before: Alert | None, example: Alert, alerts: int, now_us: int) -> 
         runbook="See what each channel takes: ocelog channel list\nAdd one that takes these: ocelog channel add --help",
         now_us=now_us,
     )
-    return _raised(before, made, alerts, now_us)
+    return _raised(before, made, alerts, now_us, muted)
 
 
 def _system_error(channel_id: str, *, title: str, description: str, runbook: str, now_us: int) -> Alert:
@@ -294,24 +319,24 @@ def _system_error(channel_id: str, *, title: str, description: str, runbook: str
     )
 
 
-def _raised(before: Alert | None, made: Alert, more: int, now_us: int) -> tuple[Alert, Happened | None]:
-    told = replace(made, matches=more, told=True, told_severity=made.severity, told_us=now_us)
-    if before is None:
-        return told, Happened.OPENED
-    if before.is_open:
-        joined = replace(before, matches=before.matches + more, description=made.description, updated_us=now_us)
-        return joined, None
-    again = replace(
-        told,
-        revision=before.revision,
-        matches=before.matches + more,
-    )
-    if before.told_us is not None and abs(now_us - before.told_us) < _HOUR // _US:
-        # It comes and goes: people know.
-        return replace(again, told_us=before.told_us), None
-    return again, Happened.REOPENED
+def _raised(before: Alert | None, made: Alert, more: int, now_us: int, muted: Muted) -> Raised:
+    """Open the error, join it, or open it again: people hear of each opening once, and after a mute of what lasts."""
+    after = replace(made, matches=more)
+    happened, due_us = Happened.OPENED, now_us
+    if before is not None and before.is_open:
+        after = replace(before, matches=before.matches + more, description=made.description, updated_us=now_us)
+        if before.told:
+            return Raised(alert=after)
+    elif before is not None:
+        after = replace(made, revision=before.revision, matches=before.matches + more, told_us=before.told_us)
+        happened, due_us = Happened.REOPENED, quiet_until_us(before.told_us, _HOUR // _US, now_us)
+    if muted(after, now_us):
+        return Raised(alert=after)
+    told = replace(after, told=True, told_severity=made.severity, told_us=due_us)
+    return Raised(alert=told, happened=happened, due_us=due_us)
 
 
 def recovered(before: Alert, now_us: int) -> Alert:
     """Return the alert that a channel cannot be reached, once it can."""
-    return replace(before, status=AlertStatus.RESOLVED, ended_us=now_us, updated_us=now_us)
+    told_us = heard_us(before.told_us, _HOUR // _US, now_us)
+    return replace(before, status=AlertStatus.RESOLVED, ended_us=now_us, updated_us=now_us, told_us=told_us)

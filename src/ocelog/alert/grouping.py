@@ -100,6 +100,22 @@ def is_open(group: Group, period: timedelta, now_us: int) -> bool:
     return group.window > 0 and group.opened_us - lasts <= now_us < group.opened_us + lasts
 
 
+def quiet_until_us(told_us: int | None, lasts_us: int, now_us: int) -> int:
+    """Return until when people do not hear again of what comes and goes: once in `lasts_us` is enough.
+
+    `told_us` is when they heard of it last, or are about to: then they hear all of it at that time. An instant further
+    ahead than that lasts is of a clock that was wrong.
+    """
+    if told_us is None or not now_us - lasts_us < told_us <= now_us + lasts_us:
+        return now_us
+    return told_us if told_us > now_us else told_us + lasts_us
+
+
+def heard_us(told_us: int | None, lasts_us: int, now_us: int) -> int | None:
+    """Return when people heard last of something that ends now: what they were about to hear, they do not hear."""
+    return told_us if told_us is None or told_us <= now_us else told_us - lasts_us
+
+
 def join(grouping: Grouping, group: Group, match: Joining, now_us: int) -> Joined:
     """Return where `match` goes, which is not in the group yet."""
     opens = not is_open(group, grouping.period, now_us)

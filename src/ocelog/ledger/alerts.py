@@ -28,9 +28,8 @@ from ocelog.alert.notice import Happened
 from ocelog.alert.suppressing import Suppression
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
-from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alert_changes
+from ocelog.ledger.rows import alert_changes, suppressions
 from ocelog.ledger.rows import alerts as rows
 from ocelog.model import Severity
 
@@ -222,15 +221,12 @@ class AlertLedger:
     def suppress(self, suppression: Suppression) -> None:
         """Add a suppression."""
         with self._database.write() as tx:
-            tx.execute(insert(tables.suppressions).values(_suppression_columns(suppression)))
+            tx.execute(insert(tables.suppressions).values(suppressions.columns_of(suppression)))
 
     def suppressions(self, *, over: bool = False) -> list[Suppression]:
         """Return the suppressions, by when they begin; those that are over only if asked for."""
         with self._database.read() as tx:
-            found = select(tables.suppressions).order_by(_s.since_us, _s.id)
-            if not over:
-                found = found.where(_s.until_us > self._now_us())
-            return [_suppression_of(row) for row in tx.execute(found).mappings()]
+            return suppressions.listed(tx, ending_after_us=None if over else self._now_us())
 
     def end_suppression(self, suppression_id: str) -> bool:
         """End a suppression now; False: it is over already."""
@@ -349,30 +345,4 @@ def _waiting_of(row: RowMapping) -> Waiting:
         happened=row["happened"],
         due_us=row["due_us"],
         tries=row["tries"],
-    )
-
-
-def _suppression_columns(suppression: Suppression) -> dict[str, Any]:
-    return {
-        "id": suppression.id,
-        "rule_id": bounded(suppression.rule),
-        "fields": {name: list(map(bounded, values)) for name, values in suppression.fields.items()},
-        "owner": bounded(suppression.owner),
-        "reason": bounded(suppression.reason),
-        "since_us": suppression.since_us,
-        "until_us": suppression.until_us,
-        "added_us": suppression.added_us,
-    }
-
-
-def _suppression_of(row: RowMapping) -> Suppression:
-    return Suppression(
-        id=row["id"],
-        rule=row["rule_id"],
-        fields={name: tuple(values) for name, values in row["fields"].items()},
-        owner=row["owner"],
-        reason=row["reason"],
-        since_us=row["since_us"],
-        until_us=row["until_us"],
-        added_us=row["added_us"],
     )

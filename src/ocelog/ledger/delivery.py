@@ -18,9 +18,11 @@ from ocelog.alert.delivering import (
     Handed,
     Outcome,
     Postponed,
+    Raised,
     Wait,
     allowance,
     gives_up,
+    says_nothing_new,
     tells_ends_only,
 )
 from ocelog.alert.notice import AlertStatus, Happened
@@ -28,12 +30,14 @@ from ocelog.alert.routing import ChannelRow, channels_for, is_unrouted
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alerts, channels, outbox
+from ocelog.ledger.rows import alerts, channels, delivery_errors, outbox
 from ocelog.model import Claim, Severity
 from ocelog.times import from_us, has_passed, to_us
 
 LEASE = timedelta(minutes=5)
 """Longer than any attempt takes: two processes must not send one message at once."""
+_COMMITTED_WITHIN = timedelta(minutes=10)
+"""How long after it was decided what happens to an alert is committed, at most."""
 _OCELOG = "ocelog"
 _AT_ONCE = 5_000
 _US = timedelta(microseconds=1)
@@ -215,7 +219,7 @@ class DeliveryLedger:
     def adopt(self) -> int:
         """Hand what waits for channels that are gone to those that take it, and return how many entries that was.
 
-        What is about alerts that are gone is forgotten.
+        What is about alerts that are gone is forgotten; what no channel takes is told of as such.
         """
         now_us = self._now_us()
         channel_there = exists().where(_c.id == _o.channel_id)
@@ -230,7 +234,10 @@ class DeliveryLedger:
             return sum(outbox.reroute(tx, each, others, now_us) for each in sorted(gone))
 
     def escalate(self) -> int:
-        """Tell channels of what nobody has acknowledged for as long as they say; return of how many alerts."""
+        """Tell channels of what nobody has acknowledged for as long as they say; return of how many alerts.
+
+        What is muted waits: it is told then, unless somebody acknowledged it meanwhile.
+        """
         now_us = self._now_us()
         with self._database.read() as tx:
             wanted = [each for each in channels.listed(tx) if each.routing.escalate_after is not None]
@@ -238,7 +245,7 @@ class DeliveryLedger:
         done = 0
         for channel, name in found:
             with self._database.write() as tx:
-                # It may have been acknowledged or told since.
+                # It may have been acknowledged, told or muted since.
                 alert = alerts.of_ids(tx, [name], hold=True).get(name)
                 if alert is None or name not in _unacknowledged(tx, channel, now_us, only=name):
                     continue
@@ -264,7 +271,8 @@ class DeliveryLedger:
         with self._database.read() as tx:
             there = channels.listed(tx)
             # Without a channel nobody expects to be told.
-            found = _untold(tx, since_us) if there else []
+            # Some are committed late: they changed before others that were seen already.
+            found = _untold(tx, since_us - _COMMITTED_WITHIN // _US) if there else []
             newest = tx.execute(select(func.max(_a.updated_us))).scalar() or 0
             nowhere = [each for each in found if is_unrouted(each, there)]
         if nowhere:
@@ -273,9 +281,7 @@ class DeliveryLedger:
                 before = alerts.of_ids(tx, [name], hold=True).get(name)
                 # An alert changes more often than it is opened: those that are known are not counted again.
                 new = [each for each in nowhere if before is None or each.opened_us > before.updated_us]
-                if new:
-                    after, happened = delivering.unrouted(before, new[0], len(new), now_us)
-                    _raise(tx, after, happened, there, now_us)
+                delivery_errors.unrouted(tx, new, there, now_us)
         return min(newest, now_us)
 
     def every(self) -> Iterator[list[Attempted]]:
@@ -342,7 +348,16 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int) -> Handed | Wait:
     most = 1 if allowed.single else MOST_IN_DIGEST
     while names := outbox.heads(tx, channel.id, now_us, most=most, severity=severity):
         entries = outbox.of_alerts(tx, channel.id, names)
-        unheard = {name: own for name, own in entries.items() if _is_for_nobody(tx, channel, name, own)}
+        found = alerts.of_ids(tx, entries)
+        last = outbox.last_delivered(tx, channel.id, entries)
+        muted = delivery_errors.muted(tx, now_us)
+        unheard = {
+            name: own
+            for name, own in entries.items()
+            if name not in found
+            or _is_for_nobody(tx, channel, name, own)
+            or says_nothing_new(found[name], own, last.get(name), muted=muted(found[name], now_us))
+        }
         outbox.drop(tx, [each for own in unheard.values() for each in own])
         entries = {name: own for name, own in entries.items() if name not in unheard}
         if entries:
@@ -415,8 +430,8 @@ def _given_up(
         return
     name = delivering.failure_id(channel.id)
     before = alerts.of_ids(tx, [name], hold=True).get(name)
-    after, happened = delivering.failed(before, channel, answer, messages, now_us)
-    _raise(tx, after, happened, [each for each in channels.listed(tx) if each.id != channel.id], now_us)
+    raised = delivering.failed(before, channel, answer, messages, now_us, delivery_errors.muted(tx, now_us))
+    delivery_errors.raise_(tx, raised, [each for each in channels.listed(tx) if each.id != channel.id], now_us)
 
 
 def _recovered(tx: Connection, channel: ChannelRow, now_us: int) -> None:
@@ -425,25 +440,10 @@ def _recovered(tx: Connection, channel: ChannelRow, now_us: int) -> None:
     before = alerts.of_ids(tx, [name], hold=True).get(name)
     if before is not None and before.is_open:
         others = [each for each in channels.listed(tx) if each.id != channel.id]
-        _raise(tx, delivering.recovered(before, now_us), Happened.RESOLVED, others, now_us)
-
-
-def _raise(tx: Connection, alert: Alert, happened: Happened | None, takers: Sequence[ChannelRow], now_us: int) -> None:
-    """Save a system error, and have `takers` told what happened to it."""
-    alerts.save(tx, alert)
-    if happened is None:
-        return
-    alerts.add_to_timeline(
-        tx, [TimelineEntry(alert_id=alert.id, at_us=now_us, who=_OCELOG, what=happened.value, detail=alert.description)]
-    )
-    alerts.add_tellings(
-        tx,
-        [
-            Telling(alert_id=alert.id, channel_id=each, happened=happened, due_us=now_us)
-            for each in channels_for(alert, takers)
-        ],
-        now_us,
-    )
+        over = delivering.recovered(before, now_us)
+        delivery_errors.raise_(
+            tx, Raised(alert=over, happened=Happened.RESOLVED if over.told else None, due_us=now_us), others, now_us
+        )
 
 
 def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: str | None = None) -> list[str]:
@@ -459,6 +459,8 @@ def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: s
         _a.acknowledged_us.is_(None),
         or_(_a.opened_us <= now_us - after // _US, _a.opened_us > now_us),
         ~exists().where(_o.alert_id == _a.id, _o.channel_id == channel.id),
+        # What is told later is not unacknowledged yet.
+        ~exists().where(_o.alert_id == _a.id, _o.waits_since_us.is_(None), _o.created_us <= now_us, _o.due_us > now_us),
         # While a clock that was set back lies before the opening, whatever was sent counts.
         ~exists().where(
             _d.alert_id == _a.id,
@@ -479,12 +481,13 @@ def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: s
         .group_by(_d.alert_id)
     )
     told: dict[str, int] = dict(tx.execute(first_told).all()) if found else {}
-    now = from_us(now_us)
+    now, muted = from_us(now_us), delivery_errors.muted(tx, now_us)
     there = channels.listed(tx)
     return [
         each.id
         for each in found
         if route.takes(each)
+        and not muted(each, now_us)
         # A rule that names its channels is told to those alone.
         and not (each.destinations is not None and channel.id not in channels_for(_ended(each), there))
         and has_passed(after, since=from_us(told.get(each.id, each.told_us or each.opened_us)), now=now)

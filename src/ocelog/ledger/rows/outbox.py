@@ -19,14 +19,14 @@ from sqlalchemy import (
     update,
 )
 
-from ocelog.alert.alert import Telling
+from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.delivering import Entry
 from ocelog.alert.notice import Happened
-from ocelog.alert.routing import ChannelRow, channels_for
+from ocelog.alert.routing import ChannelRow, channels_for, is_unrouted
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded
-from ocelog.ledger.rows import alerts
+from ocelog.ledger.rows import alerts, delivery_errors
 from ocelog.model import Severity
 
 _o = tables.outbox.c
@@ -45,6 +45,7 @@ def entry_of(row: RowMapping) -> Entry:
         note=row["note"],
         created_us=row["created_us"],
         tries=row["tries"],
+        put_off=row["waits_since_us"] is None and row["due_us"] > row["created_us"],
     )
 
 
@@ -183,6 +184,17 @@ def heard(tx: Connection, channel_id: str, name: str) -> bool:
     return tx.execute(found).first() is not None
 
 
+def last_delivered(tx: Connection, channel_id: str, ids: Collection[str]) -> dict[str, Happened]:
+    """Return what a channel was told last of alerts, by alert."""
+    found = dict[str, Happened]()
+    for some in batches(ids):
+        sent = (_d.channel_id == channel_id, _d.alert_id.in_(some), _d.delivered)
+        newest = select(func.max(_d.id)).where(*sent).group_by(_d.alert_id)
+        rows = tx.execute(select(_d.alert_id, _d.happened).where(_d.id.in_(newest)))
+        found |= {name: Happened(happened) for name, happened in rows}
+    return found
+
+
 def given_up(tx: Connection, channel_id: str | None = None) -> dict[str, list[str]]:
     """Return, by channel, the alerts of which the newest message was given up, and no other waits."""
     newest = select(func.max(_d.id).label("id")).group_by(_d.channel_id, _d.alert_id)
@@ -219,11 +231,16 @@ def waiting(tx: Connection, now_us: int) -> list[RowMapping]:
 
 
 def reroute(tx: Connection, channel_id: str, others: Sequence[ChannelRow], now_us: int) -> int:
-    """Hand what waits for a channel that is gone to those that take it now, and return how many entries that were."""
-    rows = list(tx.execute(select(tables.outbox).where(_o.channel_id == channel_id).order_by(_o.id)).mappings())
+    """Hand what waits for a channel that is gone to those that take it now, and return how many entries that were.
+
+    What none of them takes, and nobody hears of otherwise, is told of here: nothing shows later that it waited.
+    """
+    # Read as they are deleted: what another adds or reroutes at the same time is neither lost nor told twice.
+    gone = delete(tables.outbox).where(_o.channel_id == channel_id).returning(*tables.outbox.c)
+    rows = sorted(tx.execute(gone).mappings(), key=lambda row: int(row["id"]))
     entries = _by_alert(rows)
     found = alerts.of_ids(tx, entries)
-    again = list[Telling]()
+    again, nowhere = list[Telling](), list[Alert]()
     for name, alert in found.items():
         takers = set(channels_for(alert, others))
         there = set(tx.execute(select(_o.channel_id).where(_o.alert_id == name)).scalars())
@@ -234,6 +251,8 @@ def reroute(tx: Connection, channel_id: str, others: Sequence[ChannelRow], now_u
             for taker in sorted(takers - there - told)
             for each in entries[name]
         ]
-    tx.execute(delete(tables.outbox).where(_o.channel_id == channel_id))
+        if alert.told and not there and not told and is_unrouted(alert, others):
+            nowhere.append(alert)
     alerts.add_tellings(tx, again, now_us)
+    delivery_errors.unrouted(tx, nowhere, others, now_us)
     return len(rows)

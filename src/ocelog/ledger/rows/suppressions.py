@@ -1,0 +1,46 @@
+"""How what tells nobody for a while lies in the ledger."""
+
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, select
+
+from ocelog.alert.suppressing import Suppression
+from ocelog.ledger import tables
+from ocelog.ledger.database.dialects import bounded
+
+_s = tables.suppressions.c
+
+
+def listed(tx: Connection, *, ending_after_us: int | None = None) -> list[Suppression]:
+    """Return the suppressions, by when they begin; all of them, or those that end after an instant."""
+    found = select(tables.suppressions).order_by(_s.since_us, _s.id)
+    if ending_after_us is not None:
+        found = found.where(_s.until_us > ending_after_us)
+    return [_suppression_of(row) for row in tx.execute(found).mappings()]
+
+
+def columns_of(suppression: Suppression) -> dict[str, Any]:
+    """Return a suppression as `suppressions` has it."""
+    return {
+        "id": suppression.id,
+        "rule_id": bounded(suppression.rule),
+        "fields": {name: list(map(bounded, values)) for name, values in suppression.fields.items()},
+        "owner": bounded(suppression.owner),
+        "reason": bounded(suppression.reason),
+        "since_us": suppression.since_us,
+        "until_us": suppression.until_us,
+        "added_us": suppression.added_us,
+    }
+
+
+def _suppression_of(row: RowMapping) -> Suppression:
+    return Suppression(
+        id=row["id"],
+        rule=row["rule_id"],
+        fields={name: tuple(values) for name, values in row["fields"].items()},
+        owner=row["owner"],
+        reason=row["reason"],
+        since_us=row["since_us"],
+        until_us=row["until_us"],
+        added_us=row["added_us"],
+    )
