@@ -14,7 +14,8 @@ from bookkeeping.records import Clock, source_row
 from ocelog.alert import changes
 from ocelog.alert.alert import Alert
 from ocelog.alert.changes import CloseReason
-from ocelog.alert.grouping import group_key
+from ocelog.alert.deciding import ONBOARDED
+from ocelog.alert.grouping import alert_id, group_key
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.suppressing import Suppression
@@ -196,11 +197,12 @@ def test_a_rule_that_is_off_ends_its_alerts_of_records(ledger: Ledger) -> None:
 def test_a_purge_leaves_nothing_of_a_source(ledger: Ledger) -> None:
     ledger.sources.add(source_row("acme"))
     to = channel(ledger, "first")
-    opened(ledger, alert_of(1, context={"secret": "x"}), alert_of(2, source_id="other"), told=[to])
-    ledger.alerts.change([alert_of(1).id], changes.comment("seen", who="ann"))
+    ours = grouped(ledger, alert_of(1, context={"secret": "x"}), "bucket-1")
+    theirs = grouped(ledger, alert_of(2, source_id="other"), "bucket-2")
+    opened(ledger, ours, theirs, told=[to])
+    ledger.alerts.change([ours.id], changes.comment("seen", who="ann"))
     with ledger._database.write() as tx:
-        for number, source_id in enumerate(("acme", "other"), 1):
-            alert = alert_of(number)
+        for number, (alert, source_id) in enumerate(((ours, "acme"), (theirs, "other")), 1):
             attempt = {"outbox_id": number, "alert_id": alert.id, "happened": "opened", "at_us": 1, "answer": "200"}
             values = {"channel_id": to, "delivered": True, "final": True, "merged": 1}
             tx.execute(insert(tables.deliveries).values(attempt | values))
@@ -209,16 +211,36 @@ def test_a_purge_leaves_nothing_of_a_source(ledger: Ledger) -> None:
             passed = {"table_name": "wiz_issues", "rule_id": "r", "source_id": source_id, "first_row_id": "1"}
             span = {"first_us": 1, "last_us": 1, "rows": 1, "reason": "slow", "noted_us": 1}
             tx.execute(insert(tables.unjudged).values(passed | span))
-            key = group_key(alert.rule_id, alert.dedup)
-            group = {"group_key": key, "rule_id": alert.rule_id, "revision": 1, "window": 1, "opened_us": 1}
-            tx.execute(
-                insert(tables.alert_groups).values(group | {"lasts_us": 1, "matches": 1, "told": True, "kept": []})
-            )
     crash_everywhere(ledger, lambda: ledger.sources.purge("acme"))
-    assert ledger.alerts.details(alert_of(1).id) is None
-    assert ledger.alerts.details(alert_of(2).id) is not None
+    assert [each.source_id for each in ledger.alerts.listed(AlertFilter(), limit=9)] == ["other"]
     for table in ("alerts", "alert_events", "outbox", "deliveries", "match_keys", "unjudged", "alert_groups"):
         assert rows(ledger, table) == 1, table
+
+
+def grouped(ledger: Ledger, alert: Alert, dedup: str) -> Alert:
+    """Return an alert as the one of a group's newest window."""
+    with ledger._database.write() as tx:
+        values = {"group_key": group_key(alert.rule_id, dedup), "rule_id": alert.rule_id, "revision": 1, "window": 7}
+        values |= {"opened_us": 1, "lasts_us": 1, "matches": 1, "told": True, "kept": []}
+        tx.execute(insert(tables.alert_groups).values(values))
+    return replace(alert, id=alert_id(alert.rule_id, dedup, 7))
+
+
+def test_a_purge_takes_along_what_later_matches_would_join_and_nothing_that_others_have(ledger: Ledger) -> None:
+    ledger.sources.add(source_row("acme"))
+    opened(
+        ledger,
+        grouped(ledger, alert_of(1, dedup=""), "\0older news"),
+        grouped(ledger, alert_of(2, dedup="ValueError", rule_id="r"), "\0error\0ValueError"),
+        grouped(ledger, alert_of(3), "bucket-3"),
+        grouped(ledger, alert_of(4, source_id="other", dedup="bucket-5"), "bucket-5"),
+        # It was of a window before that: the newest is another source's.
+        alert_of(5),
+    )
+    ledger.sources.purge("acme")
+    with ledger._database.read() as tx:
+        left = list(tx.execute(select(tables.alert_groups.c.group_key)).scalars())
+    assert left == [group_key(alert_of(4).rule_id, "bucket-5")]
 
 
 def test_alerts_are_forgotten_once_they_ended_long_ago(ledger: Ledger) -> None:
@@ -233,6 +255,19 @@ def test_alerts_are_forgotten_once_they_ended_long_ago(ledger: Ledger) -> None:
     # One that was reopened is open, however old its end was.
     ledger.alerts.change([alert_of(4).id], changes.reopen(who="ann"))
     assert ledger.alerts.forget(ended_before_us=2 * NOW_US, now_us=NOW_US).alerts == 0
+
+
+def test_what_would_be_told_again_is_not_forgotten(ledger: Ledger) -> None:
+    ended = {"ended_us": NOW_US - 10}
+    opened(
+        ledger,
+        alert_of(1, status=AlertStatus.RESOLVED, rule_id=ONBOARDED, **ended),
+        alert_of(2, status=AlertStatus.CLOSED, record_id="i1", **ended),
+        alert_of(3, status=AlertStatus.CLOSED, record_id="i2", visible=False, **ended),
+        alert_of(4, status=AlertStatus.RESOLVED, record_id="i3", **ended),
+    )
+    assert ledger.alerts.forget(ended_before_us=NOW_US, now_us=NOW_US).alerts == 2
+    assert found(ledger) == [2, 1]
 
 
 def test_counts_are_forgotten_once_nothing_can_meet_them(ledger: Ledger) -> None:

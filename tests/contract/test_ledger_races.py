@@ -1,15 +1,25 @@
 """Two that land at once land in the order of their sequence, and never without having read each other."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from threading import Barrier, Event
 
 import pytest
+from sqlalchemy import Connection, event
 
+from bookkeeping.alerts import NOW_US, alert_of, channel, opened
+from bookkeeping.crashes import before_statement
 from bookkeeping.races import at_once
-from bookkeeping.records import ISSUES, NOW, TABLE, landing, part, planned, rejecting, slice_of
+from bookkeeping.records import ISSUES, NOW, TABLE, Clock, landing, part, planned, rejecting, slice_of
+from ocelog.alert import changes
+from ocelog.alert.deciding import Decision
+from ocelog.alert.delivering import Delivered, Handed, Refused
+from ocelog.alert.notice import AlertStatus
+from ocelog.alert.ports import Overtaken, Run
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import REJECTIONS, Slice
 from ocelog.pull.ports import Behind, Landed, Landing
@@ -115,3 +125,84 @@ def test_a_rejection_key_lands_once_when_two_land_it_at_once(ledger: Ledger, oth
         outcomes = at_once([lambda at=at, new=new: at.pulling.land(new) for at, new in landings])  # type: ignore[misc]
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Behind", "Landed"], outcomes
     assert [found.sequence for found in ledger.lake.parts(REJECTIONS)] == list(range(1, 11))
+
+
+_ORDER = (
+    {"counters"},
+    {"streams"},
+    {"schedules", "channels"},
+    {"sources"},
+    {"slices", "claims", "sweeps", "suspects"},
+    {"alert_groups"},
+    {"alert_limits"},
+    {"alerts"},
+    {"outbox", "deliveries", "alert_events"},
+)
+"""As `ocelog.ledger.rows` has it."""
+_TAKES = re.compile(r"(?:INSERT INTO|UPDATE|DELETE FROM|FROM) (\w+)")
+
+
+@contextmanager
+def _in_order(ledger: Ledger) -> Iterator[None]:
+    """Assert of each transaction within the block in which order it first takes rows of tables."""
+    taken, wrong = list[str](), list[list[str]]()
+
+    def begin(_: Connection) -> None:
+        taken.clear()
+
+    def note(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        found = _TAKES.search(statement)
+        reads = statement.startswith("SELECT") and " FOR " not in statement
+        if found is None or reads or found[1] in taken:
+            return
+        taken.append(found[1])
+        ranks = [rank for table in taken for rank, tables in enumerate(_ORDER) if table in tables]
+        if ranks != sorted(ranks):
+            wrong.append([*taken])
+
+    engine = ledger._database.writers
+    event.listen(engine, "begin", begin)
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield
+    finally:
+        event.remove(engine, "begin", begin)
+        event.remove(engine, "before_cursor_execute", note)
+    assert wrong == []
+
+
+def test_rows_are_taken_in_one_order(postgresql: Callable[[], str], clock: Clock) -> None:
+    ledger = Ledger.open(postgresql(), durable=False, now=clock)
+    one, two = _two_taken(ledger)
+    old = {"status": AlertStatus.CLOSED, "ended_us": 1}
+    with _in_order(ledger):
+        ledger.pulling.land(rejecting(one, ["k"]))
+        ledger.pulling.split(two, [slice_of(), slice_of()])
+        ledger.pulling.take_claim("detect", "acme", "me")
+        to = channel(ledger, "ops")
+        opened(ledger, alert_of(1), alert_of(2, **old), alert_of(3), told=[to, "gone"])
+        ledger.alerts.change([alert_of(1).id], changes.comment("seen", who="ann"))
+        ledger.delivery.adopt()
+        claim = ledger.delivery.take(to, "me")
+        assert claim is not None
+        for outcome in (Refused(answer="401", code="refused"), Delivered()):
+            handed = ledger.delivery.hand(claim)
+            assert isinstance(handed, Handed)
+            ledger.delivery.settle(claim, handed, outcome)
+        ledger.alerts.forget(ended_before_us=NOW_US, now_us=NOW_US)
+        ledger.channels.remove(to)
+        ledger.sources.remove("acme")
+        ledger.sources.purge("acme")
+    ledger.close()
+
+
+def test_of_two_that_open_one_alert_at_once_one_is_overtaken(postgresql: Callable[[], str]) -> None:
+    address = postgresql()
+    one, other = Ledger.open(address, durable=False), Ledger.open(address, durable=False)
+    one.judging.begin_schedules(["s"], 1)
+    decision = Decision(alerts=[alert_of(1)])
+    run = Run(schedule="s", fired_us=1, fires_us=2, decision=decision)
+    with before_statement(one, "INSERT INTO alerts ", lambda: opened(other, alert_of(1))):
+        assert isinstance(one.judging.commit_run(run), Overtaken)
+    one.close()
+    other.close()

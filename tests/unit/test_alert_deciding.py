@@ -125,3 +125,29 @@ def test_what_comes_and_goes_again_and_again_is_told_of_once_in_its_dedup_period
         due += [each.due_us for each in decision.tellings if each.happened is Happened.REOPENED]
     # Those that are due at an end of the period while it is over are dropped by whoever delivers.
     assert sorted({(us - NOW) // MINUTE for us in due}) == [60, 120, 180]
+
+
+def test_a_match_joins_a_told_window_in_silence_though_its_alert_is_forgotten() -> None:
+    plain = replace(RULE, about=replace(RULE.about, lives_with_record=False))
+    verdict = Verdict(matched=True, title="t", severity=Severity.HIGH, dedup="t")
+
+    def match(row: str) -> Judged:
+        one = event(row)
+        return Judged(events=[one], rules={"rule": plain}, matches=[Match(rule=plain, event=one, verdict=verdict)])
+
+    first = decide(match("v1"), Standing(), POLICY, NOW)
+    assert [each.happened for each in first.tellings] == [Happened.OPENED]
+    (group,) = first.groups
+    again = decide(match("v2"), Standing(groups={group.key: (1, group.group)}), POLICY, NOW + MINUTE)
+    assert [each.id for each in again.alerts] == [each.id for each in first.alerts]
+    assert again.tellings == []
+
+
+def test_a_limit_is_told_of_once_an_hour_though_the_alert_that_held_the_rest_is_purged() -> None:
+    many = [event(f"v{n}", record=f"i{n}") for n in range(MOST_ALERTS_AN_HOUR + 1)]
+    first = decide(judged(*many), Standing(), POLICY, NOW)
+    (limit,) = first.limits
+    error = next(each for each in first.alerts if each.rule_id == "DETECTION_ALERT_LIMIT_EXCEEDED")
+    left = standing(error, limits={("rule", limit.hour_us): (1, limit.alerts)})
+    again = decide(judged(event("w", record="w")), left, POLICY, NOW + MINUTE)
+    assert error.id not in {each.alert_id for each in again.tellings}

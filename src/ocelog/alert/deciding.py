@@ -23,6 +23,8 @@ OCELOG = "ocelog"
 SUSPENDED = "Suspended"
 """Stands for the exception, where a rule is told of because it is not asked any more."""
 LIMIT_EXCEEDED = "DETECTION_ALERT_LIMIT_EXCEEDED"
+ONBOARDED = "ONBOARDED"
+"""Stands for the rule of the summary of what was there when a source was new."""
 _HOUR_US = 3_600_000_000
 _SUMMARY = "\0older news"
 _HISTORY = "\0history"
@@ -146,6 +148,14 @@ def record_alert_id(rule: str, source_id: str, record_id: str) -> str:
 def system_alert_id(kind: str, key: str) -> str:
     """Return the id of the alert of a system error."""
     return record_alert_id(kind, "", key)
+
+
+def dedups_of(alert_dedup: str) -> tuple[str, str, str]:
+    """Return by which dedup strings the group may be named that an alert with this one belongs to.
+
+    Those of what was read late, and of errors, are not what people see as the dedup string of the alert.
+    """
+    return alert_dedup, _SUMMARY, _ERROR + alert_dedup
 
 
 def wanted(judged: Judged, now_us: int) -> Wanted:
@@ -303,15 +313,14 @@ class _Deciding:
             key=key, rule_id=grouping.rule, revision=revision, lasts_us=lasts_us, group=joined.group
         )
         alert = self._alerts.get(joined.alert)
-        # One that is gone, with its source perhaps, is not known to anybody any more.
-        tells = joined.tells or (alert is None and joined.group.told)
+        # One that is gone, though its window is not over, ended long ago: people knew. A purge takes the window along.
         if alert is None:
             alert = _made(match, joined.alert, self._now_us)
             alert = alert if title is None else replace(alert, title=title, dedup="")
             self._opened(grouping.rule)
             self._note(alert.id, "opened")
         alert = _joined(alert, match, self._now_us)
-        self._save(self._tell(alert, Happened.OPENED) if tells else alert)
+        self._save(self._tell(alert, Happened.OPENED) if joined.tells else alert)
         return alert.id
 
     def _group_now(self, key: str) -> tuple[int, Group]:
@@ -349,6 +358,9 @@ class _Deciding:
     def _raise_limit(self, rule: JudgedBy, event: Event) -> None:
         name = system_alert_id(LIMIT_EXCEEDED, rule.id)
         before = self._alerts.get(name)
+        if before is not None and before.is_open and self._hour_us <= (before.told_us or 0) <= self._now_us:
+            # The alert that held the rest is gone, with its source: people know of this hour.
+            return
         alert = Alert(
             id=name,
             revision=before.revision if before is not None else 0,
@@ -522,7 +534,6 @@ class _Deciding:
             key=key, rule_id=error.rule.id, revision=revision, lasts_us=lasts_us, group=joined.group
         )
         alert = self._alerts.get(joined.alert)
-        tells = joined.tells or (alert is None and joined.group.told)
         if alert is None:
             alert = Alert(
                 id=joined.alert,
@@ -550,7 +561,7 @@ class _Deciding:
         alert = replace(
             alert, matches=alert.matches + len(error.events), updated_us=self._now_us, last_event_us=last.event_us
         )
-        self._save(self._tell(alert, Happened.OPENED) if tells else alert)
+        self._save(self._tell(alert, Happened.OPENED) if joined.tells else alert)
 
     # What all of them do.
 

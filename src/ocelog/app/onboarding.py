@@ -5,13 +5,11 @@ from dataclasses import dataclass, field
 import structlog
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.deciding import system_alert_id
+from ocelog.alert.deciding import ONBOARDED, system_alert_id
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import SWEEPING, Origin, Severity, SliceState, SourceRow
 
-ONBOARDED = "ONBOARDED"
-"""Stands for the rule of a summary."""
 _PAST = {Origin.BACKFILL, *SWEEPING}
 log = structlog.get_logger()
 

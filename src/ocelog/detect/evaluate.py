@@ -209,7 +209,8 @@ class _Match:
         if len(text) > _MOST_CHARACTERS:
             self._notes.append(f"{name}: cut to {_MOST_CHARACTERS:,} characters")
             text = text[: _MOST_CHARACTERS - len(_CUT)] + _CUT
-        valid: str = _valid(text)
+        # As the ledger can hold it: from what it has, the group of an alert is found again.
+        valid: str = _valid(text).replace("\0", "\ufffd")
         return valid
 
     def _title(self) -> str | None:

@@ -23,8 +23,9 @@ from sqlalchemy import (
 
 from ocelog.alert.alert import ENDED, Alert, TimelineEntry
 from ocelog.alert.changes import Act, resolve
+from ocelog.alert.deciding import ONBOARDED
 from ocelog.alert.listing import AlertDetails, AlertFilter, Attempt, NotJudged, Waiting
-from ocelog.alert.notice import Happened
+from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.alert.suppressing import Suppression
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
@@ -258,10 +259,18 @@ class AlertLedger:
         count = 0
         while True:
             with self._database.write() as tx:
-                old = and_(_a.status.in_([each.value for each in ENDED]), _a.ended_us < ended_before_us)
-                ids = tx.execute(select(_a.id).where(old).order_by(_a.ended_us).limit(_AT_ONCE).with_for_update())
-                found = list(ids.scalars())
-                rows.forget(tx, found)
+                old = and_(
+                    _a.status.in_([each.value for each in ENDED]),
+                    _a.ended_us < ended_before_us,
+                    # It would be told a second time: it stays as long as its source.
+                    _a.rule_id != ONBOARDED,
+                    # So would what a person closed, and whose record still is so; until that ends, or the source goes.
+                    ~and_(_a.status == AlertStatus.CLOSED.value, _a.record_id.is_not(None), _a.visible),
+                )
+                found = list(tx.execute(select(_a.id).where(old).order_by(_a.ended_us).limit(_AT_ONCE)).scalars())
+                # Somebody may have opened one again before it is held.
+                there = rows.hold(tx, found)
+                rows.forget(tx, tx.execute(select(_a.id).where(_a.id.in_(there), old)).scalars().all())
             count += len(found)
             if len(found) < _AT_ONCE:
                 return count

@@ -142,6 +142,8 @@ class DeliveryLedger:
         now_us = self._now_us()
         with self._database.write() as tx:
             row = channels.hold(tx, claim, now_us)
+            # It may be over, or begin: alerts are taken before what belongs to them.
+            alerts.hold(tx, [delivering.failure_id(handed.channel.id)])
             if isinstance(outcome, Delivered):
                 self._delivered(tx, row, handed, outcome, now_us)
             elif isinstance(outcome, Postponed):
@@ -228,6 +230,8 @@ class DeliveryLedger:
             if tx.execute(select(_o.id).where(or_(~channel_there, ~alert_there)).limit(1)).first() is None:
                 return 0
         with self._database.write() as tx:
+            # Alerts are taken before what belongs to them.
+            alerts.hold(tx, [delivering.failure_id("")])
             tx.execute(delete(tables.outbox).where(~alert_there))
             others = channels.listed(tx)
             gone = tx.execute(select(_o.channel_id).where(~channel_there).distinct()).scalars()

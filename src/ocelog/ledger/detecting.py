@@ -67,7 +67,6 @@ class JudgingLedger:
     def commit(self, piece: Piece) -> Outcome:
         """Commit matches, groups, alerts, tellings and the mark together, or nothing.
 
-        Locks in one order everywhere: counters by name, the source, the claim, groups, limits and alerts, each sorted.
         Raises LostFenceError if the claim of its part is another's.
         """
         now_us = self._now_us()
@@ -105,8 +104,7 @@ class JudgingLedger:
     def commit_run(self, run: Run) -> Outcome:
         """Commit matches, groups, alerts, tellings and the fire time together, or nothing.
 
-        Locks in the order of `commit`, the schedule after the counter. Raises LostFenceError if the claim of a part is
-        another's.
+        Raises LostFenceError if the claim of a part is another's.
         """
         now_us = self._now_us()
         parts = sorted(run.parts, key=lambda each: each.source_id)

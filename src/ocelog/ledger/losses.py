@@ -53,7 +53,6 @@ class LossLedger:
         """
         now_us = self._now_us()
         with self._database.write() as tx:
-            # In the order of a landing: counters, then the claim.
             last = 0 if part is None else counters.hold(tx, part.table).last
             claims.hold(tx, claim, now_us)
             if part is not None:

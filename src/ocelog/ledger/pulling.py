@@ -39,6 +39,7 @@ class SliceLedger:
     def split(self, slice_: Slice, children: Sequence[Slice]) -> None:
         """Retire `slice_` and plan `children`. Raises LostFenceError."""
         with self._database.write() as tx:
+            streams.hold(tx, slice_.source_id, slice_.log_type)
             slices.split(tx, slice_, children, self._now_us())
 
     def park(self, slice_: Slice, to: Slice) -> None:

@@ -90,10 +90,12 @@ class SourceLedger:
         Counters stay, and so does what was removed: numbers that come again would be taken for landed.
         """
         with self._database.write() as tx:
-            # The order of locks is that of a landing: counters, stream, claim.
+            # In the order in which all transactions lock (see `rows`).
             counters.hold_all(tx)
             stream = tables.streams.c
-            tx.execute(select(stream.log_type).where(stream.source_id == source_id).with_for_update()).all()
+            streams = select(stream.log_type).where(stream.source_id == source_id).order_by(stream.log_type)
+            tx.execute(streams.with_for_update()).all()
+            tx.execute(select(_s.id).where(_s.id == source_id).with_for_update()).all()
             tx.execute(delete(tables.slices).where(tables.slices.c.source_id == source_id))
             sweeps.purge(tx, source_id)
             claims.purge(tx, source_id)

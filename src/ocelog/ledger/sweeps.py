@@ -10,7 +10,7 @@ from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import slices
+from ocelog.ledger.rows import slices, streams
 from ocelog.ledger.rows.sweeps import (
     coverages,
     forget_suspects,
@@ -77,6 +77,7 @@ class SweepLedger:
     def step(self, before: Sweep, step_: Step) -> None:
         """Save `step_`, if the sweep is still as `before`. Raises LostFenceError: then nothing changed."""
         with self._database.write() as tx:
+            streams.hold(tx, before.source_id, before.log_type)
             row = tx.execute(
                 select(tables.sweeps).where(sweep_is(before.source_id, before.log_type)).with_for_update()
             ).mappings()

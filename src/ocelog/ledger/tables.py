@@ -342,7 +342,8 @@ alert_limits = Table(
     Column("revision", BigInteger, nullable=False),
 )
 
-# An alert stays until it has been closed or resolved for longer than alerts are kept, or its source is purged.
+# An alert stays until it has been closed or resolved for longer than alerts are kept, or its source is purged. One that
+# would be told again stays longer: that its source is read, or that a record is so that a person closed it for.
 alerts = Table(
     "alerts",
     metadata,

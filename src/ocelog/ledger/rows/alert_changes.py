@@ -6,7 +6,8 @@ from sqlalchemy import ColumnElement, Connection, delete, select, union
 
 from ocelog.alert.alert import ENDED, Alert, Telling
 from ocelog.alert.changes import Act
-from ocelog.alert.grouping import group_key
+from ocelog.alert.deciding import dedups_of
+from ocelog.alert.grouping import alert_id, group_key
 from ocelog.alert.notice import Happened
 from ocelog.errors import ConfigError, LedgerUnavailableError
 from ocelog.ledger import tables
@@ -62,8 +63,8 @@ def told_channels(tx: Connection, ids: Collection[str]) -> dict[str, list[str]]:
                 for table in (tables.deliveries, tables.outbox)
             )
         )
-        for alert_id, channel_id in tx.execute(told.order_by("alert_id", "channel_id")):
-            found.setdefault(alert_id, []).append(channel_id)
+        for name, channel_id in tx.execute(told.order_by("alert_id", "channel_id")):
+            found.setdefault(name, []).append(channel_id)
     return found
 
 
@@ -75,11 +76,21 @@ def open_ids(tx: Connection, which: ColumnElement[bool]) -> list[str]:
 
 def purge(tx: Connection, source_id: str) -> None:
     """Delete the alerts of a source with all that belongs to them, which matches it has, and what was not judged."""
-    found = tx.execute(select(_a.id, _a.rule_id, _a.dedup).where(_a.source_id == source_id).with_for_update()).all()
-    alerts.forget(tx, [each.id for each in found])
+    found = tx.execute(select(_a.id, _a.rule_id, _a.dedup).where(_a.source_id == source_id)).all()
+    ids = {each.id for each in found}
     # Another source's match would join an alert that is gone, of which nobody would hear.
-    groups = tables.alert_groups
-    for keys in batches(sorted({group_key(each.rule_id, each.dedup) for each in found})):
-        tx.execute(delete(groups).where(groups.c.group_key.in_(keys)))
+    _purge_groups(tx, ids, {(each.rule_id, dedup) for each in found for dedup in dedups_of(each.dedup)})
+    alerts.hold(tx, ids)
+    alerts.forget(tx, ids)
     for table in (tables.match_keys, tables.unjudged):
         tx.execute(delete(table).where(table.c.source_id == source_id))
+
+
+def _purge_groups(tx: Connection, ids: Collection[str], named: Iterable[tuple[str, str]]) -> None:
+    """Delete those groups, each named by rule and dedup string, whose newest alert is one of `ids`."""
+    by_key = {group_key(rule, dedup): (rule, dedup) for rule, dedup in named}
+    g = tables.alert_groups.c
+    for keys in batches(sorted(by_key)):
+        held = select(g.group_key, g.window).where(g.group_key.in_(keys)).order_by(g.group_key).with_for_update()
+        gone = [each.group_key for each in tx.execute(held) if alert_id(*by_key[each.group_key], each.window) in ids]
+        tx.execute(delete(tables.alert_groups).where(g.group_key.in_(gone)))

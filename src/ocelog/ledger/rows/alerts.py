@@ -10,7 +10,7 @@ from ocelog.alert.alert import Alert, Telling, TimelineEntry
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
-from ocelog.ledger.database.dialects import bounded
+from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.model import Severity
 
 _a = tables.alerts.c
@@ -64,14 +64,20 @@ def of_ids(tx: Connection, ids: Collection[str], *, hold: bool = False) -> dict[
     return found
 
 
+def hold(tx: Connection, ids: Collection[str]) -> list[str]:
+    """Take the rows of alerts, in the order of their ids, until the transaction ends; return those that are there."""
+    found = list[str]()
+    for some in batches(sorted(ids)):
+        found += tx.execute(select(_a.id).where(_a.id.in_(some)).order_by(_a.id).with_for_update()).scalars()
+    return found
+
+
 def save(tx: Connection, alert: Alert) -> bool:
     """Save a change of an alert; False: it changed since this revision of it was read, and nothing was saved."""
     values = columns_of(alert) | {"revision": alert.revision + 1}
     if alert.revision == 0:
-        if tx.execute(select(_a.id).where(_a.id == alert.id)).first() is not None:
-            return False
-        tx.execute(insert(tables.alerts).values(values))
-        return True
+        # Another may be opening it at this moment.
+        return insert_missing(tx, tables.alerts, **values)
     this = (_a.id == alert.id, _a.revision == alert.revision)
     return tx.execute(update(tables.alerts).where(*this).values(values)).rowcount == 1
 

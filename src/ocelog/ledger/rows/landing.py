@@ -21,10 +21,7 @@ _MOST_BEHIND = 10_000
 
 
 def land(tx: Connection, landing: Landing, now_us: int) -> Landed | Behind:
-    """Commit `landing`, unless others landed what it has not read: then nothing is committed.
-
-    Locks in one order everywhere, or two landings could wait for each other: counters by name, stream, claim.
-    """
+    """Commit `landing`, unless others landed what it has not read: then nothing is committed."""
     rejects = landing.rejections is not None or landing.rejection_keys
     names = {landing.table, REJECTIONS} if rejects else {landing.table}
     held = {table: counters.hold(tx, table) for table in sorted(names)}

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from ocelog.alert.alert import Alert, Telling
-from ocelog.alert.delivering import Entry
+from ocelog.alert.delivering import Entry, failure_id
 from ocelog.alert.notice import Happened
 from ocelog.alert.routing import ChannelRow, channels_for, is_unrouted
 from ocelog.ledger import tables
@@ -235,6 +235,8 @@ def reroute(tx: Connection, channel_id: str, others: Sequence[ChannelRow], now_u
 
     What none of them takes, and nobody hears of otherwise, is told of here: nothing shows later that it waited.
     """
+    # Alerts are taken before what belongs to them.
+    alerts.hold(tx, [failure_id("")])
     # Read as they are deleted: what another adds or reroutes at the same time is neither lost nor told twice.
     gone = delete(tables.outbox).where(_o.channel_id == channel_id).returning(*tables.outbox.c)
     rows = sorted(tx.execute(gone).mappings(), key=lambda row: int(row["id"]))
