@@ -5,7 +5,6 @@ python scripts/reliability.py [SEEDS]
 
 import os
 import sys
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -14,17 +13,13 @@ PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- rivals: written by scripts/reliability.py -->", "<!-- rivals: end -->"
 sys.path.insert(0, str(ROOT / "tests"))
 
-from ocelog.ledger.ledger import Ledger  # noqa: E402 - the tests' folder must be found first
-from simulation.rivals import RULES, Outcome, play, play_ours  # noqa: E402 - likewise
+from simulation.rivals import RULES, Outcome, play, play_ours  # noqa: E402 - the tests' folder must be found first
 
 
 def seed_outcomes(seed: int) -> dict[str, Outcome]:
     """Return what each rule, and Ocelog, comes to in the world of `seed`."""
     found = {rule.title: play(rule, seed) for rule in RULES.values()}
-    with tempfile.TemporaryDirectory() as folder:
-        blank = Path(folder) / "blank.db"
-        Ledger.open(f"sqlite:///{blank}", durable=False).close()
-        return {"Ocelog": play_ours(seed, Path(folder), blank), **found}
+    return {"Ocelog": play_ours(seed), **found}
 
 
 def table(seeds: int) -> str:

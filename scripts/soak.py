@@ -4,21 +4,23 @@ python scripts/soak.py [SEEDS [FIRST]]          everything
 python scripts/soak.py NAME [COUNT [SEED]]      only the trial of that name: kills, zombies or postgresql
 """
 
+import logging
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from commands.trials import kills, one_server, zombies  # noqa: E402 - the tests' folder must be found first
-from ocelog.ledger.ledger import Ledger  # noqa: E402 - likewise
-from simulation.run import run  # noqa: E402 - likewise
+from simulation import delivering  # noqa: E402 - likewise
+from simulation import run as world  # noqa: E402 - likewise
 
 GROUP = 10
 
@@ -41,17 +43,16 @@ SLOTS = {
 
 
 def group(first: int, count: int) -> list[str]:
-    """Run `count` seeds from `first` on; return what went wrong."""
+    """Run `count` seeds from `first` on, of the one world and of delivering alone; return what went wrong."""
     failures = list[str]()
-    with tempfile.TemporaryDirectory() as folder:
-        blank = Path(folder) / "blank.db"
-        Ledger.open(f"sqlite:///{blank}", durable=False).close()
+    # Delivering says of each message how it went.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    for name, run in {"the world": world.run, "delivering": delivering.run}.items():
         for seed in range(first, first + count):
             try:
-                run(seed, Path(folder), blank)
+                run(seed)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other seeds go on
-                failures.append(f"seed {seed}: {type(error).__name__}: {error}")
-            (Path(folder) / f"{seed}.db").unlink(missing_ok=True)
+                failures.append(f"{name}, seed {seed}: {type(error).__name__}: {error}")
     return failures
 
 

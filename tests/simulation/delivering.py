@@ -4,13 +4,9 @@ What is checked is computed from what the world did: which entries were written,
 drops what it has taken under the same key before, as the promise says that it can.
 """
 
+import gc
 import random
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from pathlib import Path
-from types import SimpleNamespace
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakSet
 
@@ -19,18 +15,15 @@ from sqlalchemy import select
 
 from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.delivering import failure_id
-from ocelog.alert.notice import AlertStatus, AlertType, Happened, Notice
+from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.routing import ChannelRow, Route, Routing
-from ocelog.app.delivering import DeliverLoop
-from ocelog.channels.ports import Receipt
-from ocelog.errors import ChannelRefusedError, ChannelUnavailableError
 from ocelog.ledger import tables
-from ocelog.ledger.delivery import LEASE, DeliveryLedger
-from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows import alerts
 from ocelog.model import Severity
 from ocelog.quiet_hours import read_quiet_hours
 from ocelog.times import from_us
+from simulation.far_ends import FarEnds, first_tellings
+from simulation.ledgers import new_ledger
 
 _SECOND = 1_000_000
 _MINUTE = 60 * _SECOND
@@ -47,22 +40,6 @@ class Crash(BaseException):
 
 
 @dataclass(slots=True)
-class FarEnd:
-    """What a channel leads to."""
-
-    fails: float = 0.0
-    """How often it does not answer well, for a while."""
-    refuses: bool = False
-    dead: bool = False
-    """Whether it fails for ever."""
-    took: list[Notice] = field(default_factory=list)
-    late: set[int] = field(default_factory=set)
-    """Places in `took` of what came from a process that was thought dead: it hung for longer than its lease."""
-    sending: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Who sends to it just now -> since when, and after how many jumps of the clock."""
-
-
-@dataclass(slots=True)
 class Process:
     """Something that delivers, one step at a time, until it is killed and begins anew."""
 
@@ -74,19 +51,20 @@ class Process:
 class Simulation:
     """Everything of one seed. `check` raises AssertionError with what went wrong."""
 
-    def __init__(self, seed: int, home: Path, blank_ledger: Path) -> None:
+    def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        path = home / f"delivering-{seed}.db"
-        shutil.copy(blank_ledger, path)
         self.now = _START
-        self.jumps = 0
-        self.ledger = Ledger.open(f"sqlite:///{path}", durable=False, now=lambda: from_us(self.now))
-        self.faulty = True
+        self.ledger = new_ledger(lambda: from_us(self.now))
         self.hub = getcurrent()
         self.crashes = self.rng.choice((0.0, 0.02, 0.08))
-        self.hangs = self.rng.choice((0.0, 0.02, 0.1))
+        self.far = FarEnds(
+            ledger=self.ledger,
+            rng=self.rng,
+            now_us=lambda: self.now,
+            pause=self.pause,
+            hangs=self.rng.choice((0.0, 0.02, 0.1)),
+        )
         self.processes = [Process(home=f"h{number}") for number in range(self.rng.choice((1, 2, 3)))]
-        self.ends = dict[str, FarEnd]()
         self.written = dict[tuple[str, str], list[tuple[int, int]]]()
         """(Alert, channel) -> number of each entry, and the version of the alert that it tells of."""
         self.versions = dict[str, int]()
@@ -96,12 +74,7 @@ class Simulation:
             self._add_channel(f"c{number}")
 
     def _add_channel(self, name: str) -> None:
-        kind = self.rng.choice(("well", "well", "flaky", "dead", "refuses"))
-        self.ends[name] = FarEnd(
-            fails=self.rng.choice((0.1, 0.5)) if kind == "flaky" else 0.0,
-            dead=kind == "dead",
-            refuses=kind == "refuses",
-        )
+        self.far.add(name)
         hour = from_us(self.now).hour
         quiet = f"{(hour + 1) % 24:02}:00-{(hour + 3) % 24:02}:30 UTC" if self.rng.random() < 0.3 else "off"
         routing = Routing(
@@ -133,7 +106,7 @@ class Simulation:
             opened_us = alert.opened_us or self.now
             alert = replace(alert, title=str(version), updated_us=self.now, opened_us=opened_us, told=True)
             assert alerts.save(tx, alert)
-            channels = [each for each in self.ends if each not in self.removed or self.rng.random() < 0.1]
+            channels = [each for each in self.far.ends if each not in self.removed or self.rng.random() < 0.1]
             tellings = [
                 Telling(alert_id=name, channel_id=each, happened=happened, due_us=self.now) for each in channels
             ]
@@ -160,8 +133,8 @@ class Simulation:
     def pass_time(self) -> None:
         """Let the clock go on, and now and then jump."""
         self.now += self.rng.choice((_SECOND, 20 * _SECOND, 3 * _MINUTE, 40 * _MINUTE))
-        if self.faulty and self.rng.random() < 0.01:
-            self.jumps += 1
+        if self.far.faulty and self.rng.random() < 0.01:
+            self.far.jumps += 1
             self.now += self.rng.choice((-26, -3, -1, 2)) * _HOUR
 
     # Whoever delivers.
@@ -179,59 +152,18 @@ class Simulation:
 
     def _run(self, process: Process) -> None:
         me = f"{process.home}/{process.lives}"
-        delivery = _Stepwise(
-            DeliveryLedger(self.ledger._database, lambda: self.now, jitter=self.rng.random), self.pause
-        )
-        home = SimpleNamespace(id=process.home)
-        ledger = SimpleNamespace(delivery=delivery, id="ledger")
-        work: Any = SimpleNamespace(
-            assembly=SimpleNamespace(installation=SimpleNamespace(ledger=ledger, home=home)),
-            stop=lambda: False,
-            monotonic=lambda: self.now / _SECOND,
-        )
-        loop = DeliverLoop(work, now_us=lambda: self.now, opened=lambda _, row: _Sender(self, row.id, me))  # type: ignore[arg-type, return-value] # as much of them as delivering needs
-        delivery.release_home(process.home)
+        delivery = self.far.loop(process.home, me)
+        delivery.begin()
         while True:
-            if self.rng.random() < 0.2:
-                loop._tend()
-            for waiting in delivery.waiting():
-                loop._deliver(waiting)
+            delivery.once(tend=self.rng.random() < 0.2)
             self.pause()
-
-    def send(self, channel: str, me: str, notice: Notice) -> Receipt:
-        """Be the far end of a channel."""
-        end = self.ends[channel]
-        for other, (since, jumps) in end.sending.items():
-            lapsed = self.now - since >= LEASE // timedelta(microseconds=1)
-            assert other == me or lapsed or jumps != self.jumps, f"{other} and {me} send to {channel} at once"
-        end.sending[me] = (self.now, self.jumps)
-        try:
-            self.pause()
-            if self.faulty and self.rng.random() < self.hangs:
-                for _ in range(self.rng.randrange(60)):
-                    self.pause()
-            if end.refuses:
-                raise ChannelRefusedError("no")
-            fails = self.faulty and self.rng.random() < end.fails
-            if end.dead or (fails and self.rng.random() < 0.5):
-                raise ChannelUnavailableError("not now")
-            since, jumps = end.sending[me]
-            if self.now - since >= LEASE // timedelta(microseconds=1) or jumps != self.jumps:
-                end.late.add(len(end.took))
-            end.took.append(notice)
-            self.pause()
-            if fails:
-                raise ChannelUnavailableError("cut off", retry_after=self.rng.choice((None, timedelta(minutes=5))))
-        finally:
-            end.sending.pop(me, None)
-        return Receipt(status="200")
 
     def step(self) -> None:
         """Let one thing happen."""
         chosen = self.rng.random()
-        if self.faulty and chosen < 0.08:
+        if self.far.faulty and chosen < 0.08:
             self.tell()
-        elif self.faulty and chosen < 0.09:
+        elif self.far.faulty and chosen < 0.09:
             self.meddle()
         elif chosen < 0.2:
             self.pass_time()
@@ -241,7 +173,7 @@ class Simulation:
                 process.lives += 1
                 process.run = greenlet(self._run)
                 process.run.switch(process)
-            elif self.faulty and self.rng.random() < self.crashes:
+            elif self.far.faulty and self.rng.random() < self.crashes:
                 try:
                     process.run.throw(Crash)
                 except Crash:
@@ -253,7 +185,7 @@ class Simulation:
         """Let everything happen, and then end all faults until nothing waits."""
         for _ in range(_ROUNDS):
             self.step()
-        self.faulty = False
+        self.far.faulty = False
         for row in self.ledger.channels.listed():
             self.ledger.channels.save(replace(row, paused=False))
         for _ in range(_MOST_AFTER):
@@ -282,13 +214,13 @@ class Simulation:
         for (name, channel), entries in self.written.items():
             if channel not in self.removed:
                 self._check_told(name, channel, entries, last.get((name, channel)))
-        for channel, end in self.ends.items():
-            self._check_keys(channel, end)
+        self.far.check_keys()
+        for channel, end in self.far.ends.items():
             given_up = [
                 key for key, (delivered, final) in last.items() if key[1] == channel and final and not delivered
             ]
             about_others = [name for name, _ in given_up if name in self.versions]
-            if (end.dead or end.refuses) and channel not in self.removed and about_others:
+            if not end.takes and channel not in self.removed and about_others:
                 assert opened.count(failure_id(channel)) == 1, f"one system error for {channel}"
         assert len(opened) == len(set(opened)), "a system error is opened once"
 
@@ -299,67 +231,25 @@ class Simulation:
         assert last is not None, f"{name}: {channel} was never tried"
         delivered, final = last
         assert delivered or final
-        end = self.ends[channel]
-        if end.dead or end.refuses:
+        end = self.far.ends[channel]
+        if not end.takes:
             assert final
             assert not delivered
             return
-        versions = _versions(end.took, name, frozenset())
-        in_time = _versions(end.took, name, frozenset(end.late))
+        versions = [int(each.title) for each in first_tellings(end.took, name, frozenset())]
+        in_time = [int(each.title) for each in first_tellings(end.took, name, frozenset(end.late))]
         assert in_time == sorted(in_time), f"{name} to {channel}: never something older"
         if delivered:
             assert max(versions) >= entries[-1][1], f"{name} to {channel}: the last shows what is true"
 
-    def _check_keys(self, channel: str, end: FarEnd) -> None:
-        about = dict[str, set[frozenset[str]]]()
-        for notice in end.took:
-            names = frozenset(each.alert_id for each in notice.digest) or frozenset({notice.alert_id})
-            about.setdefault(notice.key, set()).add(names)
-        assert all(len(each) == 1 for each in about.values()), f"{channel}: a key names one message"
 
-
-@dataclass(slots=True)
-class _Sender:
-    """The near end of a channel. Fits Channel."""
-
-    simulation: Simulation
-    channel: str
-    me: str
-
-    def send(self, notice: Notice) -> Receipt:
-        return self.simulation.send(self.channel, self.me, notice)
-
-
-class _Stepwise:
-    """A ledger whose process may be killed, or hang, before and after each of its steps."""
-
-    def __init__(self, ledger: DeliveryLedger, pause: Callable[[], None]) -> None:
-        self._ledger, self._pause = ledger, pause
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self._ledger, name)
-
-        def stepped(*given: Any, **named: Any) -> Any:
-            self._pause()
-            done = method(*given, **named)
-            self._pause()
-            return done
-
-        return stepped
-
-
-def _versions(took: list[Notice], name: str, without: frozenset[int]) -> list[int]:
-    """Return the version in each message about an alert, without those whose key came before."""
-    known, found = set[str](), list[int]()
-    for place, notice in enumerate(took):
-        if place not in without and notice.key not in known:
-            found += [int(each.title) for each in notice.digest or (notice,) if each.alert_id == name]
-        known.add(notice.key)
-    return found
-
-
-def blank(path: Path) -> Path:
-    """Make an empty ledger that simulations begin with."""
-    made = path / "blank.db"
-    Ledger.open(f"sqlite:///{made}", durable=False).close()
-    return made
+def run(seed: int) -> None:
+    """Run one seed. Raises AssertionError."""
+    simulation = Simulation(seed)
+    # As in `run.py`.
+    gc.disable()
+    try:
+        simulation.run()
+        simulation.check()
+    finally:
+        gc.enable()

@@ -27,7 +27,7 @@ class MemoryLake:
         self.files: dict[str, list[Row]] = {}
         self.tables: dict[str, list[Row]] = {}
         self.marks: dict[str, int] = {}
-        self.columns: dict[str, pa.Schema] = {}
+        self._written: dict[str, pa.Table] = {}
 
     def write(self, table: str, name: str, rows: pa.Table) -> NewPart:
         """Make a part durable."""
@@ -37,6 +37,7 @@ class MemoryLake:
             raise LakeUnavailableError(f"{path} is written twice")
         listed = rows.to_pylist()
         self.files[path] = listed
+        self._written[path] = rows
         self._yield()
         times = [to_us(row["p_cursor_time"]) for row in listed]
         return NewPart(
@@ -105,7 +106,7 @@ class MemoryLake:
         self._yield()
         if part.path not in self.files:
             raise LakeUnavailableError(part.path)
-        return pa.Table.from_pylist(self.files[part.path], schema=self.columns.get(part.table))
+        return self._written[part.path]
 
     def load_ids(self, table: str, source_id: str, ids: Collection[str]) -> Known:
         """Return every version of records."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from ocelog.errors import HaltError, TransientError
@@ -239,31 +238,27 @@ def play(rule: Rule, seed: int) -> Outcome:
     return found
 
 
-def play_ours(seed: int, home: Path, blank_ledger: Path) -> Outcome:
+def play_ours(seed: int) -> Outcome:
     """Run the real thing on the world of `seed`. Raises AssertionError where a promise is broken."""
-    simulation = Simulation(seed, home, blank_ledger)
-    try:
-        simulation.run(500)
-        simulation.settle()
-        rows, _ = simulation.lake.view("sim_thing")
-        simulation.check_rows(rows, simulation.landed)
-        excused = simulation.excused()
-        shaped = {
-            name: [
-                (row["status"], None if row["changedAt"] is None else to_us(row["changedAt"]), row["p_version"])
-                for row in versions
-            ]
-            for name, versions in by_id(rows).items()
-        }
-        return _compare(
-            simulation.world,
-            simulation.first_edge,
-            shaped,
-            told=lambda thing: excused(thing.changed) or excused(thing.created),
-        )
-    finally:
-        simulation.close()
-        (home / f"{seed}.db").unlink(missing_ok=True)
+    simulation = Simulation(seed, judged=False)
+    simulation.run(500)
+    simulation.settle()
+    rows = simulation.rows()
+    simulation.check_rows(rows, simulation.landed)
+    excused = simulation.excused()
+    shaped = {
+        name: [
+            (row["status"], None if row["changedAt"] is None else to_us(row["changedAt"]), row["p_version"])
+            for row in versions
+        ]
+        for name, versions in by_id(rows).items()
+    }
+    return _compare(
+        simulation.world,
+        simulation.first_edge,
+        shaped,
+        told=lambda thing: excused(thing.changed) or excused(thing.created),
+    )
 
 
 def _shape(row: Row) -> tuple[str, int | None, str]:
