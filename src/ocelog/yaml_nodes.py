@@ -22,10 +22,25 @@ _NULL, _BOOL, _INT, _FLOAT, _STR = (f"tag:yaml.org,2002:{name}" for name in ("nu
 _MERGE = "tag:yaml.org,2002:merge"
 
 
+class _TooDeepError(Exception):
+    def __init__(self, parent: yaml.Node | None) -> None:
+        super().__init__()
+        self.parent = parent
+
+
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # libyaml's, if it is there
-    """Resolves plain scalars as YAML 1.2 does."""
+    """Resolves plain scalars as YAML 1.2 does, and refuses deep text as it composes."""
 
     yaml_implicit_resolvers: Mapping[str, Any] = {}
+    depth = 0
+
+    def descend_resolver(self, parent: yaml.Node | None, _index: object) -> None:
+        self.depth += 1
+        if self.depth > _MAX_NESTING + 1:
+            raise _TooDeepError(parent)
+
+    def ascend_resolver(self) -> None:
+        self.depth -= 1
 
 
 for _tag, _pattern, _first in (
@@ -58,8 +73,10 @@ def parse(text: str, origin: str, error: type[OperatorError], *, expected: str) 
     """
     file = _File(origin, error)
     try:
-        _refuse_deep(text, file)
         node = yaml.compose(text, Loader=_Loader)
+    except _TooDeepError as problem:
+        line = 1 if problem.parent is None else _line(problem.parent)
+        raise file.wrong(line, f"nested more than {_MAX_NESTING} deep") from problem
     except yaml.MarkedYAMLError as problem:
         line = problem.problem_mark.line + 1 if problem.problem_mark else 1
         raise file.wrong(line, f"this is not YAML: {problem.problem}") from problem
@@ -71,18 +88,7 @@ def parse(text: str, origin: str, error: type[OperatorError], *, expected: str) 
     return Node(node, file)
 
 
-def _refuse_deep(text: str, file: _File) -> None:
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > _MAX_NESTING:
-                raise file.wrong(_line(event), f"nested more than {_MAX_NESTING} deep")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-
-
-def _line(place: yaml.Node | yaml.Event) -> int:
+def _line(place: yaml.Node) -> int:
     return place.start_mark.line + 1 if place.start_mark else 1
 
 

@@ -423,6 +423,7 @@ if __name__ == "__main__":
         from wizsim.cli import main
     elif sys.argv[2] == "sandboxed":
         import_module("ocelog.lake.query.worker")
+        import_module("ocelog.judging.judge_worker")
         from ocelog.sandbox.bootstrap import main
     elif sys.argv[2] == "completion":
         from ocelog.cli import completion, main
