@@ -21,7 +21,7 @@ from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError
 
 LOCAL = Address(host="127.0.0.1", port=0)
 NOTHING: Any = SimpleNamespace(
-    streams=[], system_errors=[], loop_faults=[], loops=[], well=True, disk_free=1_000_000_000
+    streams=[], system_errors=[], loop_faults=[], channel_faults=[], loops=[], well=True, disk_free=1_000_000_000
 )
 
 

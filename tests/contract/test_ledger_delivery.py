@@ -613,3 +613,27 @@ def test_what_is_put_into_the_outbox_while_a_channel_goes_is_not_lost(desk: Desk
         desk.delivery.adopt()
     desk.delivery.adopt()
     assert sorted(desk.waiting()) == [("a", "all", "opened"), ("b", "all", "opened")]
+
+
+def test_a_channel_fails_once_several_messages_do_or_one_was_given_up(desk: Desk, clock: Clock) -> None:
+    def failing() -> list[tuple[str, int, str]]:
+        return [(each.id, each.since_us, each.reason) for each in desk.ledger.channels.failing()]
+
+    began_us = desk.now_us
+    for name in ("late", "refusing"):
+        desk.ledger.channels.add(channel(name))
+    late, refusing = desk.take("late"), desk.take("refusing")
+    for name in ("a", "b", "c"):
+        assert failing() == []
+        desk.tell(name, Happened.OPENED, "late")
+        desk.delivery.settle(late, desk.hand(late), LATER)
+        clock.now += timedelta(seconds=1)
+    assert failing() == [("late", began_us, "503")]
+    desk.tell("a", Happened.OPENED, "refusing")
+    desk.delivery.settle(refusing, desk.hand(refusing), REFUSED)
+    assert failing() == [("late", began_us, "503"), ("refusing", desk.now_us, "401")]
+    clock.now += 5 * MINUTE
+    for claim in (late, refusing):
+        desk.tell("d", Happened.OPENED, claim.name)
+        desk.happened(claim)
+    assert failing() == []

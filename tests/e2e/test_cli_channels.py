@@ -153,6 +153,9 @@ def test_a_pull_delivers_and_what_was_given_up_is_sent_again_by_hand(ocelog: Oce
     (listed,) = ocelog("channel", "list", "--json").json
     assert (listed["state"], listed["given_up"], listed["trouble_code"]) == ("failing", 1, "channel_refused")
     assert "ocelog channel resend ops" in ocelog("channel", "list").err
+    status = ocelog("status", code=1)
+    assert "Alerts do not reach the channel ops, since" in status.err + status.out
+    assert "ocelog channel test ops" in status.err + status.out
     far.status = 200
     ocelog("channel", "resend", "ops")
     ocelog("channel", "pause", "ops")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ocelog.alert.routing import ChannelFault
 from ocelog.app.metrics import METRICS, Sample, render, samples
 from ocelog.app.sources import row_of
 from ocelog.app.status import stream_statuses
@@ -57,6 +58,7 @@ def found(tmp_path: Path) -> Iterator[Any]:
         streams=stream_statuses(ledger, NOW),
         system_errors=ledger.health.open_errors(),
         loop_faults=[LoopFault(loop="coverage", during="turn", code=None, reason="x", since=NOW)],
+        channel_faults=[ChannelFault(id="ops", name="ops", since_us=1, reason="401", code=None)],
         loops=[LoopMark(loop="publish", table="wiz_issues", sequence=1, parts=2, rows=3, oldest_us=0)],
         well=False,
         disk_free=17,
@@ -91,6 +93,7 @@ def test_values_are_those_of_the_status(found: Any) -> None:
     assert value(found, "ocelog_system_errors_open", "SOURCE_PERMISSIONS_CHECKS") == 1
     assert value(found, "ocelog_well") == 0
     assert value(found, "ocelog_loop_failing", "coverage") == 1
+    assert value(found, "ocelog_channel_failing", "ops") == 1
     assert value(found, "ocelog_loop_rows_behind", "publish", "wiz_issues") == 3
 
 

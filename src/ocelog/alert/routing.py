@@ -91,6 +91,18 @@ class ChannelStatus:
     """Name of each secret -> how it is kept."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelFault:
+    """A channel that alerts do not reach."""
+
+    id: str
+    name: str
+    since_us: int
+    reason: str
+    """What the far end, or the way there, said last."""
+    code: str | None
+
+
 def channels_for(alert: Alert, channels: Collection[ChannelRow]) -> tuple[str, ...]:
     """Return the ids of the channels that hear of what happens to `alert`, as it is after that.
 

@@ -111,6 +111,7 @@ _LIST = (
         name="ocelog_table_unpublished_rows", labels=("table",), doc="Rows that are not in the Iceberg table yet."
     ),
     MetricSpec(name="ocelog_loop_failing", labels=("loop",), doc="1 for each loop of the service that fails."),
+    MetricSpec(name="ocelog_channel_failing", labels=("channel",), doc="1 for each channel that alerts do not reach."),
     MetricSpec(
         name="ocelog_loop_rows_behind", labels=("loop", "table"), doc="Rows that a loop has not done in a table."
     ),
@@ -143,6 +144,8 @@ def samples(found: Overview) -> Iterator[Sample]:
         yield Sample(name="ocelog_table_unpublished_rows", labels=(table,), value=rows)
     for fault in found.loop_faults:
         yield Sample(name="ocelog_loop_failing", labels=(fault.loop,), value=1)
+    for channel in found.channel_faults:
+        yield Sample(name="ocelog_channel_failing", labels=(channel.name,), value=1)
     for mark in found.loops:
         yield Sample(name="ocelog_loop_rows_behind", labels=(mark.loop, mark.table), value=mark.rows)
 

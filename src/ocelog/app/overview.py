@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ocelog.alert.listing import NotJudged
+from ocelog.alert.routing import ChannelFault
 from ocelog.app.log_types import retentions, table_names
 from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.status import (
@@ -57,6 +58,8 @@ class Overview:
     """How far each loop has come in each table."""
     loop_faults: Sequence[LoopFault]
     """What is wrong with loops that fail."""
+    channel_faults: Sequence[ChannelFault]
+    """What is wrong with channels that alerts do not reach, the oldest first."""
     lagging: list[str]
     """A line for each loop that is behind in a table, other than publishing."""
     rejection_parts: int
@@ -86,7 +89,11 @@ class Overview:
     def well(self) -> bool:
         """Whether nothing needs attention."""
         wrong = (self.key, self.lake, self.not_published, self.loop_faults, self.lagging, self.stale, self.hangs)
-        return not any(wrong) and not self.disk_is_short and not any(each.needs_attention for each in self.streams)
+        return (
+            not any((*wrong, self.channel_faults))
+            and not self.disk_is_short
+            and not any(each.needs_attention for each in self.streams)
+        )
 
 
 def overview(
@@ -115,6 +122,7 @@ def overview(
         not_published=unpublished(ledger, tables, publish_after=after, allowed=allowed, now=now),
         loops=loops,
         loop_faults=failing_loops(ledger),
+        channel_faults=ledger.channels.failing(),
         lagging=lagging(loops, allowed=allowed, now=now),
         rejection_parts=ledger.lake.unpublished(REJECTIONS)[0],
         lake=lake,

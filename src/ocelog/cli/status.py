@@ -44,9 +44,10 @@ def command(
 
     That is a stream that is refused, or silent for longer than its alarm allows, a time range that has failed for an
     hour, is parked or is short, totals that are unreliable, records that vanished all at once, data older than
-    --max-lag, a service that hangs, a table that is not published, a loop that fails or is behind, a clock that is off,
-    damaged settings, a damaged key or lake, lost rows, or little disk. Rejections are shown, and leave it 0: they are
-    kept whole, and nothing waits for them. So do open alerts, and rows that rules were not asked about.
+    --max-lag, a service that hangs, a table that is not published, a loop that fails or is behind, a channel that
+    alerts do not reach, a clock that is off, damaged settings, a damaged key or lake, lost rows, or little disk.
+    Rejections are shown, and leave it 0: they are kept whole, and nothing waits for them. So do open alerts, and rows
+    that rules were not asked about.
     """
     with opened(reading=True) as installation:
         source = None
@@ -76,6 +77,11 @@ def _print(found: Overview, *, details: bool) -> None:
         lines.append(
             "    To do: fix what the message says. A running service then tries again; otherwise run: ocelog pull"
         )
+    for channel in found.channel_faults:
+        since = write_instant(from_us(channel.since_us))
+        lines.append(f"Alerts do not reach the channel {channel.name}, since {since}: {channel.reason}")
+        lines.append(f"    To do: see what the far end says: ocelog channel test {channel.id}")
+        lines.append(f"    Once it works, send what was given up: ocelog channel resend {channel.id}")
     lines += found.lagging
     if found.hangs:
         lines.append(f"Hanging: {found.hangs}")
@@ -351,6 +357,15 @@ def _whole(found: Overview) -> dict[str, Any]:
                 "error_code": each.code,
             }
             for each in found.loop_faults
+        ],
+        "failing_channels": [
+            {
+                "channel": each.name,
+                "failing_since": write_instant(from_us(each.since_us)),
+                "error": each.reason,
+                "error_code": each.code,
+            }
+            for each in found.channel_faults
         ],
         "system_errors": [
             {

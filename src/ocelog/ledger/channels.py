@@ -6,11 +6,12 @@ from typing import Any
 from sqlalchemy import Connection, Insert, Update, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ocelog.alert.routing import ChannelRow, ChannelStatus
+from ocelog.alert.delivering import RESTS_FROM, failure_id
+from ocelog.alert.routing import ChannelFault, ChannelRow, ChannelStatus
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import channels, outbox
+from ocelog.ledger.rows import alerts, channels, outbox
 
 _c = tables.channels.c
 _d = tables.deliveries.c
@@ -86,6 +87,25 @@ class ChannelLedger:
                     secrets=vault.kept(tx, row["id"], vault.CHANNELS),
                 )
                 for row in rows
+            ]
+
+    def failing(self) -> list[ChannelFault]:
+        """Return the channels that fail, and not single messages: several times in a row, or until one was given up."""
+        with self._database.read() as tx:
+            tried = (_c.failing_us.is_not(None), ~_c.paused)
+            rows = tx.execute(select(tables.channels).where(*tried).order_by(_c.failing_us, _c.id)).mappings().all()
+            told = alerts.of_ids(tx, [failure_id(row["id"]) for row in rows])
+            given_up = {name for name, alert in told.items() if alert.is_open}
+            return [
+                ChannelFault(
+                    id=row["id"],
+                    name=row["name"],
+                    since_us=row["failing_us"],
+                    reason=row["trouble"] or "",
+                    code=row["trouble_code"],
+                )
+                for row in rows
+                if row["failures"] >= RESTS_FROM or failure_id(row["id"]) in given_up
             ]
 
     def secrets_kept(self, channel_id: str) -> dict[str, str]:
