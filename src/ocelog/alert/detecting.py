@@ -139,6 +139,9 @@ class Detecting:
         rules, passed = self.jury.rules(kind.log_type), self.jury.passed(kind.log_type)
         if not rules and not passed:
             return self._pass(table, waiting)
+        if waiting.parts:
+            # First: whoever may not land what rules say need not ask them.
+            self.claims.claim(waiting.parts[0].source_id)
         taken = self._take(waiting)
         if taken is None:
             return self._pass(table, waiting) if waiting.last > waiting.since.sequence else Step()
@@ -156,10 +159,30 @@ class Detecting:
         )
         return self._land(table, kind, waiting.since, taken, found)
 
-    def give_up(self, table: str, reason: str) -> Step:
-        """Pass the parts that have waited for too long, and remember that they were not judged."""
-        waiting = self.ledger.waiting(table, most_parts=MOST_PARTS)
-        old = list(takewhile(lambda part: self.now_us() - part.landed_us > GIVE_UP_AFTER_US, waiting.parts))
+    def give_up_old(self, table: str, reason: str) -> Step:
+        """Pass the next parts if they have waited for too long, and remember that they were not judged."""
+        waiting, now_us = self.ledger.waiting(table, most_parts=MOST_PARTS), self.now_us()
+        return self._give_up(
+            table,
+            waiting,
+            list(takewhile(lambda part: now_us - part.landed_us > GIVE_UP_AFTER_US, waiting.parts)),
+            reason,
+        )
+
+    def make_room(self, table: str, most_bytes: int) -> Step:
+        """Pass the next parts if those that wait in all tables hold more than that, so that others can land."""
+        over = sum(self.ledger.held_bytes().values()) - most_bytes
+        if over <= 0:
+            return Step()
+        waiting, gone = self.ledger.waiting(table, most_parts=MOST_PARTS), list[Part]()
+        for part in waiting.parts:
+            if over <= 0:
+                break
+            gone.append(part)
+            over -= part.bytes
+        return self._give_up(table, waiting, gone, "what waited for the rules held more than a fifth of the free disk")
+
+    def _give_up(self, table: str, waiting: Waiting, old: Sequence[Part], reason: str) -> Step:
         if not old:
             return Step()
         lost = [
@@ -286,7 +309,8 @@ class Detecting:
                     source_id=source_id,
                     decision=decision,
                     part=part,
-                    claim=None if part is None else self.claims.claim(source_id),
+                    # Also if nothing is landed: the loop keeps its claim by that, and no other judges the same.
+                    claim=self.claims.claim(source_id) if part is not None or mark[0] != mark[1] else None,
                 )
             )
         except LostFenceError:

@@ -1,6 +1,6 @@
 """What judging needs from the ledger."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -86,6 +86,10 @@ class DetectLedger(Protocol):
 
     def waiting(self, table: str, *, most_parts: int) -> Waiting:
         """Return the parts of `table` that the rules have not judged, the first of them."""
+        ...
+
+    def held_bytes(self) -> Mapping[str, int]:
+        """Return how much the parts hold that the rules have not judged, by table."""
         ...
 
     def standing(self, wanted: Wanted) -> Standing:

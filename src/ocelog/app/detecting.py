@@ -17,7 +17,8 @@ from ocelog.app.jury import FolderJury
 from ocelog.app.log_types import kinds
 from ocelog.app.loop import Work, log_failure
 from ocelog.app.onboarding import Onboarding
-from ocelog.errors import LostFenceError, OcelogError, SandboxError
+from ocelog.errors import LedgerUnavailableError, LostFenceError, OcelogError
+from ocelog.installation.home import free_bytes
 from ocelog.installation.opening import Installation
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.pulling import holder_of
@@ -32,6 +33,8 @@ _LOOK_EVERY = 5.0
 """Seconds between two looks at what other processes may have landed; what this one lands is judged at once."""
 _GLANCE = 0.5
 _AFTER_FAILURE = 10.0
+_SHARE_OF_DISK = 5
+"""Parts that wait for the rules hold at most such a part of the free disk."""
 DETECTING = "detect"
 """What a claim of this loop is called."""
 log = structlog.get_logger()
@@ -167,12 +170,14 @@ class DetectLoop:
 
     def _judge(self) -> None:
         """Judge table after table. Raises what kept one from being judged, after the others were."""
-        due, first = self._due(), None
+        due = self._due()
+        first: Exception | None = None
         for kind in kinds().values():
             table = table_name(kind.log_type)
             if table not in due:
                 continue
             try:
+                self._make_room(table)
                 more = True
                 while more and not self.work.stop():
                     step = self._step(table, kind)
@@ -182,14 +187,28 @@ class DetectLoop:
                 log.info("judged by another", table=table, reason=str(error))
             except OcelogError as error:
                 log_failure("judging failed", error, table=table)
-                if isinstance(error, SandboxError):
-                    self._detecting.give_up(table, error.beside(table))
+                if not isinstance(error, LedgerUnavailableError):
+                    self._give_up_old(table, error.beside(table))
+                first = first or error
+            except Exception as error:  # noqa: BLE001 - raised below, when the other tables are judged
+                self._give_up_old(table, f"a bug in Ocelog: {type(error).__name__}")
                 first = first or error
         if due and not self.work.stop() and not self._due():
             self._onboarding.look(to_us(self.now()))
         if first is not None:
             self._look_at = self._resting_until = self.work.monotonic() + _AFTER_FAILURE
             raise first
+
+    def _make_room(self, table: str) -> None:
+        """See to it that what waits for the rules does not keep others from landing."""
+        most = free_bytes(self.work.assembly.installation.home) // _SHARE_OF_DISK
+        while self._detecting.make_room(table, most).more:
+            log.error("not judged, to make room", table=table)
+
+    def _give_up_old(self, table: str, reason: str) -> None:
+        """Pass what could not be judged for days, so that its files can go."""
+        while self._detecting.give_up_old(table, reason).more:
+            log.error("not judged", table=table, reason=reason)
 
     def _step(self, table: str, kind: Kind) -> Step:
         with self.jury.lock:

@@ -44,6 +44,11 @@ class JudgingLedger:
         with self._database.read() as tx:
             return marks.behind(tx, DETECT)
 
+    def held_bytes(self) -> dict[str, int]:
+        """Return how much the parts hold that the rules have not judged, by table."""
+        with self._database.read() as tx:
+            return marks.held_bytes(tx, DETECT)
+
     def standing(self, wanted: Wanted) -> Standing:
         """Return what a decision stands on, as of one instant."""
         with self._database.read() as tx:

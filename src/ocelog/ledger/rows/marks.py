@@ -69,6 +69,14 @@ def behind(tx: Connection, loop: str) -> set[str]:
     return {table for table in late if loop in loops_of(table)}
 
 
+def held_bytes(tx: Connection, loop: str) -> dict[str, int]:
+    """Return how much the parts hold that `loop` is not done with, by table."""
+    here = and_(_m.loop == loop, _m.table_name == _p.table_name)
+    found = select(_p.table_name, func.sum(_p.bytes)).select_from(tables.parts.outerjoin(tables.marks, here))
+    held = found.where(_p.sequence > func.coalesce(_m.sequence, 0)).group_by(_p.table_name)
+    return {table: int(size) for table, size in tx.execute(held) if loop in loops_of(table)}
+
+
 def passed(tx: Connection, table: str) -> int:
     """Return the number of the last part of `table` that every loop is done with."""
     found: dict[str, int] = {

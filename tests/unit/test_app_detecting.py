@@ -1,0 +1,69 @@
+"""The loop that judges: whatever keeps a table from being judged, what has waited for too long is passed."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ocelog.alert.detecting import Step
+from ocelog.app import detecting
+from ocelog.app.detecting import DetectLoop
+from ocelog.errors import LakeUnavailableError, LedgerUnavailableError, OcelogError, SandboxError
+from ocelog.ledger.ledger import Ledger
+
+
+class Failing:
+    """Judges nothing. Stands for Detecting."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.given_up: list[tuple[str, str]] = []
+        self.asked_for_room: list[tuple[str, int]] = []
+
+    def make_room(self, table: str, most_bytes: int) -> Step:
+        self.asked_for_room.append((table, most_bytes))
+        return Step()
+
+    def step(self, _table: str, _kind: object) -> Step:
+        raise self.error
+
+    def give_up_old(self, table: str, reason: str) -> Step:
+        self.given_up.append((table, reason))
+        return Step(more=len(self.given_up) < 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (SandboxError("no process"), True),
+        (LakeUnavailableError("no such file"), True),
+        (OcelogError("a rule file"), True),
+        (ValueError("a bug"), True),
+        # Then nothing can be noted either.
+        (LedgerUnavailableError("locked"), False),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Exception) else "",
+)
+def test_whatever_fails_what_has_waited_too_long_is_passed_and_no_table_stops_another(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, passes: bool
+) -> None:
+    ledger = Ledger.open("sqlite://", durable=False)
+    monkeypatch.setattr(ledger.judging, "due", lambda: {"wiz_audit", "wiz_issues"})
+    monkeypatch.setattr(detecting, "free_bytes", lambda _home: 5_000)
+    installation = SimpleNamespace(
+        ledger=ledger, settings=SimpleNamespace(detections=True), home=SimpleNamespace(id="h")
+    )
+    work: Any = SimpleNamespace(
+        assembly=SimpleNamespace(installation=installation, lake=None),
+        stop=lambda: False,
+        monotonic=lambda: 0.0,
+        to_tell=0,
+    )
+    loop, failing = DetectLoop(work), Failing(error)
+    loop._detecting = failing  # type: ignore[assignment] # stands for it
+    with pytest.raises(type(error)):
+        loop._judge()
+    assert {table for table, _ in failing.asked_for_room} == {"wiz_audit", "wiz_issues"}
+    assert {most for _, most in failing.asked_for_room} == {1_000}
+    assert {table for table, _ in failing.given_up} == ({"wiz_audit", "wiz_issues"} if passes else set())
+    ledger.close()
