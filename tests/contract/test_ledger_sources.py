@@ -1,12 +1,26 @@
 """Sources are added, changed, removed and taken up again; streams say how they fare."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from bookkeeping.crashes import crash_everywhere
 from bookkeeping.races import at_once, everything
-from bookkeeping.records import ISSUES, NOW, TABLE, begun, landing, planned, rejecting, slice_of, source_row, taken
+from bookkeeping.records import (
+    ISSUES,
+    NOW,
+    TABLE,
+    Clock,
+    begun,
+    landing,
+    planned,
+    rejecting,
+    slice_of,
+    source_row,
+    taken,
+)
+from ocelog.alert.deciding import Onboarding, Wanted
 from ocelog.errors import ConfigError
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import REJECTIONS, SourceRow
@@ -145,3 +159,22 @@ def test_trouble_of_a_source_that_is_gone_is_no_error(ledger: Ledger) -> None:
     ledger.sources.remove("acme")
     ledger.sources.purge("acme")
     assert ledger.pulling.streams() == []
+
+
+def test_what_a_source_shows_only_now_is_news_that_was_read_late(ledger: Ledger, clock: Clock) -> None:
+    ledger.sources.add(source_row())
+    begun(ledger, edge=NOW, offset=timedelta(minutes=1))
+    clock.now += timedelta(days=9)
+    ledger.pulling.sees_more("acme", {ISSUES})
+    wanted = Wanted(
+        streams=frozenset({("acme", ISSUES)}),
+        match_ids=frozenset(),
+        groups={},
+        records=frozenset(),
+        alerts=frozenset(),
+        limits=frozenset(),
+    )
+    now_us = to_us(clock.now + timedelta(minutes=1))
+    assert ledger.judging.standing(wanted).streams["acme", ISSUES] == Onboarding(
+        since_us=to_us(NOW), gap=(to_us(NOW), now_us)
+    )

@@ -151,3 +151,13 @@ def test_a_limit_is_told_of_once_an_hour_though_the_alert_that_held_the_rest_is_
     left = standing(error, limits={("rule", limit.hour_us): (1, limit.alerts)})
     again = decide(judged(event("w", record="w")), left, POLICY, NOW + MINUTE)
     assert error.id not in {each.alert_id for each in again.tellings}
+
+
+def test_records_that_a_source_shows_only_now_are_told_of_together_and_their_later_changes_are_news() -> None:
+    stream = Onboarding(since_us=NOW - 5_000 * MINUTE, gap=(NOW - 5_000 * MINUTE, NOW))
+    found = Standing(streams={("s", "Wiz.Issues"): stream})
+    before = [event(f"v{n}", record=f"i{n}", at=NOW - n * MINUTE) for n in range(1, 200)]
+    decision = decide(judged(*before), found, POLICY, NOW + MINUTE)
+    assert [each.happened for each in decision.tellings] == [Happened.OPENED]
+    after = decide(judged(event("w", record="w", at=NOW)), found, POLICY, NOW + MINUTE)
+    assert [each.alert_id for each in after.tellings] == [record_alert_id("rule", "s", "w")]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ocelog.app import sources
+from ocelog.app.log_types import changing
 from ocelog.app.source_settings import source_settings
 from ocelog.app.sources import GivenSecret, product_of, products
 from ocelog.app.stream_health import NO_EVENTS
@@ -135,9 +136,12 @@ def edit(installation: Installation, before: SourceRow, change: SourceChange, li
         prove(row, secret, "Nothing was changed; --no-check changes anyway.", listener)
     if change.secret is not None:
         sources.keep_secret(installation, row, change.secret)
+    if sees_more := sources.shows_more(before, row):
+        # First: a running service reads them from the moment at which the source is saved. Logs are not of a project.
+        installation.ledger.pulling.sees_more(row.id, changing())
     installation.ledger.sources.save(row)
     swept = sources.sweep_again(installation, before, row)
-    return Edited(row=row, sees_more=sources.shows_more(before, row), swept=swept)
+    return Edited(row=row, sees_more=sees_more, swept=swept)
 
 
 def rotate(

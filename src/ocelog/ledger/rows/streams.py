@@ -1,6 +1,6 @@
 """How far each stream's planning has come, and its status."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -192,6 +192,21 @@ def _news(row: RowMapping, before: Marks, after: Marks) -> dict[str, Any]:
     if before.edge is not None and after.edge - before.edge > LONG_GAP:
         return {"gap_since_us": to_us(before.edge), "gap_until_us": edge_us}
     return {}
+
+
+def sees_more(tx: Connection, source_id: str, log_types: Collection[str], now_us: int) -> None:
+    """Note that a source shows more records of these log types from now on: their past is told of as read late.
+
+    Of what comes, nobody knows whether it was shown before: nothing is lost, and no rule tells of each.
+    """
+    these = (_s.source_id == source_id, _s.log_type.in_(sorted(log_types)), _s.onboarded_us.is_not(None))
+    found = select(tables.streams).where(*these)
+    for row in tx.execute(found.order_by(_s.log_type).with_for_update(key_share=True)).mappings():
+        gap = {
+            "gap_since_us": row["onboarded_us"],
+            "gap_until_us": max(row["edge_us"] or 0, now_us + (row["offset_us"] or 0)),
+        }
+        tx.execute(update(tables.streams).where(_this(source_id, row["log_type"])).values(gap))
 
 
 def _instant(us: int | None) -> datetime | None:
