@@ -1,5 +1,6 @@
 """The ledger on each database that it is made for: every test that asks for `ledger` runs on both."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,19 +22,43 @@ def databases() -> Iterator[Databases]:
 
 
 @pytest.fixture
-def postgresql(databases: Databases) -> Iterator[Callable[[], str]]:
+def postgresql(databases: Databases) -> Iterator[Databases]:
     """Hand out addresses of empty databases on a PostgreSQL server."""
     yield databases
     databases.take_back()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database(request: pytest.FixtureRequest) -> str:
+    """Name the database that the test runs on."""
+    return str(request.param)
+
+
+@pytest.fixture
+def address(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return where a ledger may be made."""
-    if request.param == "sqlite":
+    if database == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.db"
     new_database: Callable[[], str] = request.getfixturevalue("postgresql")
     return new_database()
+
+
+@pytest.fixture(scope="session")
+def new_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a SQLite file that holds a new ledger, to be copied."""
+    file = tmp_path_factory.mktemp("new") / "ledger.db"
+    Ledger.open(f"sqlite:///{file}", durable=False).close()
+    return file
+
+
+@pytest.fixture
+def ledger_address(database: str, request: pytest.FixtureRequest, tmp_path: Path, new_file: Path) -> str:
+    """Return where a new ledger is: to make one takes longer than most tests do."""
+    if database == "sqlite":
+        shutil.copy(new_file, tmp_path / "ledger.db")
+        return f"sqlite:///{tmp_path}/ledger.db"
+    lent: Databases = request.getfixturevalue("postgresql")
+    return lent.ledger()
 
 
 @pytest.fixture
@@ -42,12 +67,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def open_ledger(address: str, clock: Clock) -> Iterator[Callable[[], Ledger]]:
+def open_ledger(ledger_address: str, clock: Clock) -> Iterator[Callable[[], Ledger]]:
     """Open further ledgers on the same database, as further processes do."""
     opened = list[Ledger]()
 
     def open_another() -> Ledger:
-        opened.append(Ledger.open(address, durable=False, now=clock))
+        opened.append(Ledger.open(ledger_address, durable=False, now=clock))
         return opened[-1]
 
     yield open_another

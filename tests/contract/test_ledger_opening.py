@@ -32,6 +32,12 @@ from ocelog.times import from_us
 
 
 @pytest.fixture
+def ledger_address(address: str) -> str:
+    """Have ledgers made: that is what the tests are about."""
+    return address
+
+
+@pytest.fixture
 def bare(address: str) -> Database:
     return connect(address, durable=False)
 
