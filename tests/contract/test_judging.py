@@ -194,7 +194,7 @@ def test_a_rule_that_hangs_on_every_row_is_given_up_and_the_others_go_on(judged:
     found = judged(rows=50, allowance=allowance, a_hang="def rule(event):\n    while True: pass", b_good=GOOD)
     assert failed(found, "a_hang") == [(0, 2, "rule", "TimeoutError")]
     reason = "it ended, or had to be ended, 4 times in one batch"
-    assert found.unjudged == [Unjudged(rule="a_hang", first=2, last=50, reason=reason)]
+    assert found.unjudged == [Unjudged(rule="a_hang", first=2, last=50, reason=reason, own_fault=True)]
     assert matched(found, "b_good") == list(range(1, 50, 2))
 
 
