@@ -89,6 +89,8 @@ def test_rules_packs_and_patterns_are_turned_on_and_off(ocelog: Ocelog) -> None:
     assert ocelog("rules", "show", one, "--json").json["why"] == f"the pack {pack} is disabled"
     ocelog("rules", "enable", pack)
     assert statuses(ocelog, "wiz")[one] == "on"
+    living = "Ocelog.Wiz.Vulnerabilities.Kev"
+    assert f"ocelog rules replay {living} --since 365d" in ocelog("rules", "enable", living).out
     unknown = ocelog("rules", "disable", pack[:-1], code=2).err
     assert f"did you mean {pack!r}" in unknown
 

@@ -126,6 +126,8 @@ class Turned:
 
     rules: tuple[str, ...]
     packs: tuple[str, ...]
+    living: tuple[str, ...] = ()
+    """Those of them, or in these packs, whose alerts live with a record."""
 
 
 def register(
@@ -288,7 +290,14 @@ def turn(installation: Installation, wanted: Sequence[str], *, on: bool) -> Turn
         if mine := {name: on for name in turned if name in checkout.packs}:
             installation.ledger.rules.turn_packs(folder_id, mine)
     _decide(installation, checkouts, rules, on=on)
-    return Turned(rules=tuple(sorted(rules)), packs=tuple(turned))
+    living = {
+        name
+        for checkout in checkouts.values()
+        for name, rule in checkout.rules.items()
+        if rule.about.lives_with_record
+        and (name in rules or any(name in checkout.packs[each].ids for each in turned if each in checkout.packs))
+    }
+    return Turned(rules=tuple(sorted(rules)), packs=tuple(turned), living=tuple(sorted(living)))
 
 
 def _matching(pattern: str, known: Collection[str], packs: Collection[str]) -> set[str]:

@@ -214,6 +214,12 @@ def _turn(wanted: list[str], *, on: bool, json: bool) -> None:
         show.paragraph(f"Turned {word}: the pack {name}.")
     for name in turned.rules:
         show.paragraph(f"Turned {word}: {name}.")
+    if on and turned.living:
+        these = turned.living[0] if len(turned.living) == 1 else f"{len(turned.living)} of these rules"
+        show.hint(
+            f"Of a record that is already as {these} would have it, people hear when it changes next. To have such "
+            f"records known instead, and nobody told: ocelog rules replay {turned.living[0]} --since 365d"
+        )
 
 
 def unjudged(
