@@ -1,5 +1,6 @@
 """What is installed from the wheel works by itself: nothing of the checkout is in reach."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,14 +12,22 @@ from pathlib import Path
 
 import pytest
 
+from wizsim.server import Server
+from wizsim.world import World
+
 ROOT = Path(__file__).parents[2]
 NO_CODE = {".pyc"}
-SMALL_DEMO = """
-from ocelog.cli import main, simulator
-simulator._SIZE = ("--audit", "20", "--issues", "20", "--findings", "20")
-main(["demo", "--exit"])
+DRIVER = """
+import json, sys
+from ocelog.cli import main
+
+for arguments in json.load(sys.stdin):
+    try:
+        main(arguments)
+    except SystemExit as end:
+        assert not end.code, arguments
 """
-"""tests/e2e/test_cli_start.py runs the whole one."""
+"""Runs commands in one process, which imports what they need once."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +50,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("this Python cannot make a virtual environment with pip")
     venv.create(folder, with_pip=not our_own)
     pip = [sys.executable, "-m", "pip", "--python", str(python)] if our_own else [str(python), "-m", "pip"]
-    options = ["--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
+    # What is run is compiled then, and kept; most of it is not.
+    options = ["--quiet", "--no-index", "--no-deps", "--no-compile", "--disable-pip-version-check"]
     subprocess.run([*pip, "install", *options, str(wheel)], check=True)
     minor = f"python3.{sys.version_info.minor}"
     dependencies = folder / "lib" / minor / "site-packages" / "dependencies.pth"
@@ -50,10 +60,12 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
-def run(command: Path, *arguments: str, where: Path) -> subprocess.CompletedProcess[str]:
+def run(command: Path, *arguments: str, where: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("OCELOG_", "PYTHON"))}
     env |= {"OCELOG_HOME": str(where / "home"), "COLUMNS": "200"}
-    return subprocess.run([command, *arguments], cwd=where, env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [command, *arguments], cwd=where, env=env, input=stdin, capture_output=True, text=True, check=False
+    )
 
 
 def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
@@ -78,10 +90,16 @@ def test_the_wheel_alone_works(installed: Path, tmp_path: Path) -> None:
     assert where.stdout.startswith(str(installed.parent)), "the code under test must be the wheel's"
     assert run(installed / "ocelog", "--version", where=tmp_path).stdout.startswith("ocelog ")
     assert "throttled" in run(installed / "wizsim", "faults", where=tmp_path).stdout
-    demo = run(installed / "python", "-c", SMALL_DEMO, where=tmp_path)
-    assert demo.returncode == 0, demo.stderr
-    counted = run(installed / "ocelog", "query", "SELECT count(*) AS n FROM all_logs", where=tmp_path)
-    assert counted.stdout.startswith('{"n":'), counted.stderr
+    with Server(World(seed=5, audit=20, issues=20, findings=20, rate=0.0)) as tenant:
+        (tmp_path / "secret").write_text(tenant.client_secret)
+        options = ["--token-url", tenant.token_url, "--api-url", tenant.api_url, "--client-id", tenant.client_id]
+        options += ["--client-secret-file", str(tmp_path / "secret"), "--rate", "1000", "--backfill", "all"]
+        commands = [["init"], ["source", "add", "wiz", "prod", *options], ["pull"]]
+        pulled = run(installed / "python", "-c", DRIVER, where=tmp_path, stdin=json.dumps(commands))
+    assert pulled.returncode == 0, pulled.stderr
+    counted = "SELECT p_log_type, count(*) AS n FROM all_logs GROUP BY ALL ORDER BY ALL"
+    shown = run(installed / "ocelog", "query", "-o", "csv", counted, where=tmp_path)
+    assert shown.stdout.splitlines()[1:] == ["Wiz.Audit,20", "Wiz.Issues,20", "Wiz.VulnerabilityFinding,20"], shown.stderr
 
 
 def test_a_ledger_of_an_older_version_can_be_migrated_from_the_wheel(wheel: Path) -> None:
