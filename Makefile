@@ -36,7 +36,7 @@ docs: setup ## Write docs/reference, and what the tutorial shows, anew from the 
 break: setup ## Break the code on purpose, one rule at a time: each break must turn a test red.
 	$(PYTHON) scripts/breaks.py
 
-soak: setup ## Run 5,000 seeds of the simulation (SEEDS=n for others), 100 kills, 30 stops, 10 min of PostgreSQL.
+soak: setup ## Run 5,000 seeds of the simulation (SEEDS=n for others), 150 kills, 30 stops, 10 min of PostgreSQL.
 	$(PYTHON) scripts/soak.py $(SEEDS)
 
 bench: ## Measure, beside other ways to do the same.

@@ -1,7 +1,7 @@
 """Run many seeds of the simulation on all cores and show how far it is, then the trials with real processes.
 
 python scripts/soak.py [SEEDS [FIRST]]          everything
-python scripts/soak.py NAME [COUNT [SEED]]      only the trial of that name: kills, zombies or postgresql
+python scripts/soak.py NAME [COUNT [SEED]]      only the trial of that name: kills, zombies, judging or postgresql
 """
 
 import logging
@@ -18,7 +18,7 @@ import structlog
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from commands.trials import kills, one_server, zombies  # noqa: E402 - the tests' folder must be found first
+from commands.trials import judging, kills, one_server, zombies  # noqa: E402 - the tests' folder must be found first
 from simulation import delivering  # noqa: E402 - likewise
 from simulation import run as world  # noqa: E402 - likewise
 
@@ -38,6 +38,7 @@ class Slot:
 SLOTS = {
     "kills": Slot(trial=kills, count=100, unit="processes killed at work"),
     "zombies": Slot(trial=zombies, count=30, unit="processes stopped while another took over"),
+    "judging": Slot(trial=judging, count=50, unit="processes killed while they judge and deliver"),
     "postgresql": Slot(trial=one_server, count=600, unit="seconds of two processes on one PostgreSQL"),
 }
 

@@ -374,6 +374,8 @@ def _become(asked: bytes, files: list[int]) -> None:
     sys.path[0] = told["folder"]
     if told["without_privileges"]:
         _drop_privileges()
+    if step := os.environ.pop("KILLED_AT", None):
+        import_module("commands.killed").arm(int(step))
     if told["children"] is not None:
         import_module("commands.sandboxed").fork_children_over(told["children"])
 

@@ -8,6 +8,8 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -151,6 +153,21 @@ def zombies(count: int, seed: int) -> list[str]:
             failures.append("no command lost a slice while it was stopped: this proves nothing")
         failures += _judge(ocelog, tenant, landed)
     return failures
+
+
+def judging(count: int, seed: int) -> list[str]:
+    """`kill -9` `count` commands that judge and deliver, and a replay and a scheduled query's run at every step."""
+    tests = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        + [str(tests / "e2e" / f"{name}.py") for name in ("test_judging", "test_killed_at_any_step")],
+        cwd=tests.parent,
+        env=os.environ | {"OCELOG_KILLS": str(count), "OCELOG_FIRST_SEED": str(seed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [] if done.returncode == 0 else [done.stdout[-5_000:]]
 
 
 def _take_over(ocelog: Ocelog, began: float) -> list[Running]:
