@@ -55,7 +55,7 @@ class Pushing:
     def change(self) -> None:
         """Let a record come into being or change; its version lands some time."""
         rng, now = self.rng, self.now_us()
-        if not self.things or rng.random() < 0.2:
+        if not self.things or rng.random() < 0.1:
             name = f"w{len(self.things)}"
             at = now - rng.choice((0, 0, 0, 60_000_000, _OLD_US))
             self.things[name] = {"id": name, "created": at, "updated": at, "status": "OPEN", "tag": "a"}

@@ -156,8 +156,8 @@ class Simulation:
         self.pushing.begin()
         self.telling.begin()
         self.actors += [
-            Actor("pusher", self.pushing.go_on, mortal=False, weight=3),
-            *(Actor(f"judge {number}", self.bench.work, mortal=True, weight=3) for number in range(2)),
+            Actor("pusher", self.pushing.go_on, mortal=False, weight=5),
+            *(Actor(f"judge {number}", self.bench.work, mortal=True, weight=6) for number in range(2)),
             *(Actor(home, partial(self.telling.work, home), mortal=True, weight=2) for home in ("h1", "h2")),
             Actor("people", self.meddle, mortal=False, weight=3),
         ]

@@ -166,6 +166,7 @@ def _check_records(bench: Bench, events: list[Row], alerts: Mapping[str, Alert])
         if name in bench.judged_by[row["p_row_id"]] and RULES[name].says(row)
     }
     assert found == expected, f"{len(found - expected)} alerts of records too many, {len(expected - found)} lost"
+    _check_ends(bench, events, alerts)
     newest = dict[str, Row]()
     for row in sorted(events, key=lambda row: (row["p_version_time"], row["p_observed_at"], row["p_row_id"])):
         newest[row["id"]] = row
@@ -182,6 +183,22 @@ def _check_records(bench: Bench, events: list[Row], alerts: Mapping[str, Alert])
             assert right or closed, f"{record} is {row['status']}, its alert {alert.status}"
             if matches:
                 assert alert.severity is RULES["open"].severity(row), f"{record}: severity {alert.severity}"
+
+
+def _check_ends(bench: Bench, events: list[Row], alerts: Mapping[str, Alert]) -> None:
+    """Raise unless each alert that is resolved was ended by a version of which its rule said that it does not match."""
+    for name, rule in RULES.items():
+        said_no = {
+            record_alert_id(name, row["p_source_id"], row["id"])
+            for row in events
+            if name in bench.judged_by[row["p_row_id"]]
+            if not (rule.matches(row) or rule.fails(row) or rule.passes(row))
+        }
+        for alert in alerts.values():
+            # One that was over before it was looked at was never open, and nobody heard of it.
+            resolved = alert.status is AlertStatus.RESOLVED and (alert.told or alert.known)
+            if alert.rule_id == name and alert.record_id is not None and resolved and not _is_summary(alert):
+                assert alert.id in said_no, f"{alert.title}: nothing ended it, and it is resolved"
 
 
 def _check_unjudged(bench: Bench, events: list[Row], alerts: Mapping[str, Alert]) -> None:
