@@ -99,7 +99,9 @@ def test_the_wheel_alone_works(installed: Path, tmp_path: Path) -> None:
     assert pulled.returncode == 0, pulled.stderr
     counted = "SELECT p_log_type, count(*) AS n FROM all_logs GROUP BY ALL ORDER BY ALL"
     shown = run(installed / "ocelog", "query", "-o", "csv", counted, where=tmp_path)
-    assert shown.stdout.splitlines()[1:] == ["Wiz.Audit,20", "Wiz.Issues,20", "Wiz.VulnerabilityFinding,20"], shown.stderr
+    assert shown.stdout.splitlines()[1:] == ["Wiz.Audit,20", "Wiz.Issues,20", "Wiz.VulnerabilityFinding,20"], (
+        shown.stderr
+    )
 
 
 def test_a_ledger_of_an_older_version_can_be_migrated_from_the_wheel(wheel: Path) -> None:

@@ -97,6 +97,8 @@ def test_news_above_the_limit_joins_one_alert_and_raises_a_system_error() -> Non
     assert len(decision.alerts) == MOST_ALERTS_AN_HOUR + 2
     assert len({alert for _, alert in decision.matches}) == MOST_ALERTS_AN_HOUR + 1
     assert {each.rule_id for each in decision.alerts} == {"rule", "DETECTION_ALERT_LIMIT_EXCEEDED"}
+    # What is about many records ends with none of them.
+    assert sum(each.record_id is None for each in decision.alerts) == 2
 
 
 def test_an_older_version_does_not_make_the_newest_one_reopen_what_nobody_heard_of() -> None:

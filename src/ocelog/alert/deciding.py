@@ -393,7 +393,8 @@ class _Deciding:
         alert = self._alerts.get(name)
         if alert is None and (event.inferred or not event.latest):
             # It was over before it was looked at: the match has its alert, of which nobody has to hear.
-            made = replace(_made(match, name, self._now_us), status=AlertStatus.RESOLVED, ended_us=self._now_us)
+            made = _made(match, name, self._now_us, record_id)
+            made = replace(made, status=AlertStatus.RESOLVED, ended_us=self._now_us)
             over = "the source does not show its record any more" if event.inferred else "its record has changed since"
             self._note(name, "opened", over)
             self._save(replace(_joined(made, match, self._now_us), record_version=None, visible=not event.inferred))
@@ -417,8 +418,9 @@ class _Deciding:
 
     def _first(self, match: Match, name: str) -> Alert:
         """Open the alert of a record."""
-        alert = _joined(_made(match, name, self._now_us), match, self._now_us)
-        match self._news(match.event):
+        event = match.event
+        alert = _joined(_made(match, name, self._now_us, event.record_id), match, self._now_us)
+        match self._news(event):
             case News.HISTORY:
                 self._note(name, "opened", f"its record was so {self._since_when()}; nobody was told")
                 return replace(alert, known=True, told_severity=alert.severity)
@@ -608,7 +610,7 @@ def _of_error(error: RuleError) -> Unjudged:
     return Unjudged(rule_id=error.rule.id, reason=f"the rule failed: {error.type}"[:200], events=error.events)
 
 
-def _made(match: Match, name: str, now_us: int) -> Alert:
+def _made(match: Match, name: str, now_us: int, record_id: str | None = None) -> Alert:
     about, verdict, event = match.rule.about, match.verdict, match.event
     return Alert(
         id=name,
@@ -625,8 +627,8 @@ def _made(match: Match, name: str, now_us: int) -> Alert:
         log_type=event.log_type,
         source_id=event.source_id,
         source_label=event.source_label,
-        record_id=event.record_id if about.lives_with_record else None,
-        record_version=event.row_id if about.lives_with_record else None,
+        record_id=record_id,
+        record_version=None if record_id is None else event.row_id,
         link=event.link,
         destinations=verdict.destinations if verdict.destinations is not None else about.output_ids or None,
         context=verdict.context,
