@@ -3,6 +3,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -145,6 +147,25 @@ def test_a_query_reads_no_file_of_a_table_that_it_does_not_name(home: Home, tmp_
     read(home.data)
     with pytest.raises(QueryError, match="outside the lake"):
         read(home.part)
+
+
+def test_a_checked_statement_leaves_no_thread_that_landlock_would_not_bind() -> None:
+    program = """
+import json
+from ocelog.lake.query.worker import _Worker
+from ocelog.sandbox.channel import Frame
+from ocelog.sandbox.kernel import Layers, threads
+
+asked = Frame(
+    kind="check", payload=json.dumps({"sql": "FROM t", "names": ["t"], "macros": [], "checking": True}).encode()
+)
+before = threads()
+worker = _Worker(Layers(landlock=7, seccomp=True))
+print(worker.answer(asked), threads() - before)
+"""
+    # In a process of its own: other threads of the tests would be counted, too.
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "('tables', b'[\"t\"]') 0\n"
 
 
 def test_with_neither_layer_the_file_would_be_gone(home: Home) -> None:

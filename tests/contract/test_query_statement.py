@@ -1,11 +1,15 @@
 # ruff: noqa: S608 - the statements are the tests' own
+from functools import partial
+
 import duckdb
 import pytest
 
 from ocelog.errors import QueryError
 from ocelog.lake.query.limits import MAX_LENGTH
-from ocelog.lake.query.statement import checked, functions
+from ocelog.lake.query.statement import checked as checked_by
+from ocelog.lake.query.statement import functions
 
+checked = partial(checked_by, connection=duckdb.connect(":memory:"))
 NAMES = ["wiz_audit", "wiz_issues", "all_logs"]
 
 

@@ -101,7 +101,7 @@ def columns_of(query: Query) -> set[str]:
 
 def tables_of(query: Query) -> frozenset[str]:
     names = [name + end for name in table_schemas() for end in ("", "_current")]
-    found = checked(query.sql["sql"], names).tables
+    found = checked(query.sql["sql"], names, connection=database()).tables
     assert found is not None
     return found
 

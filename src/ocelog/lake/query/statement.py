@@ -74,10 +74,12 @@ def functions() -> Functions:
     )
 
 
-def checked(sql: str, names: Collection[str], macros: Collection[str] = ()) -> Statement:
+def checked(
+    sql: str, names: Collection[str], macros: Collection[str] = (), *, connection: duckdb.DuckDBPyConnection
+) -> Statement:
     """Return `sql` if it is one statement that only reads the tables `names`; `macros` are those that take an argument.
 
-    Raises QueryError, and nothing was run.
+    Raises QueryError, and nothing was run: `connection` is only asked to parse.
 
     The kind of the statement does not say so: `WITH x AS (COPY ... TO 'file') SELECT 1` is a SELECT, and overwrites a
     file; `json_execute_serialized_sql` does it from within a text. So every part of the syntax tree must be of a kind
@@ -87,17 +89,14 @@ def checked(sql: str, names: Collection[str], macros: Collection[str] = ()) -> S
         raise QueryError(f"The statement has {len(sql):,} characters; at most {MAX_LENGTH:,} are read.")
     if "\0" in sql:
         raise QueryError("The statement contains a NUL character.")
-    connection = duckdb.connect(":memory:")
     try:
         _check_kind(connection, sql)
-        tree = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-        parts = list(_parts(json.loads(tree[0]) if tree else {}))
+        ((tree,),) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
+        parts = list(_parts(json.loads(tree)))
     except duckdb.Error as error:
         raise QueryError(f"{error}".rstrip()) from error
     except RecursionError as error:
         raise QueryError("The statement is nested too deeply.") from error
-    finally:
-        connection.close()
     if not any(part.get("type") in _READING for part in parts):
         raise QueryError("Expected a SELECT of a form that can be checked; write PIVOT and the like as GROUP BY.")
     called = {name for part in parts if (name := _macro(part, macros)) is not None}

@@ -78,6 +78,9 @@ class _Worker:
 
     def __init__(self, layers: Layers) -> None:
         self._layers = layers
+        # One engine checks and answers: to make it takes longer than most queries do. It has no thread until the files
+        # that are not of the query are out of reach: one that was there before would still reach them.
+        self._connection = duckdb.connect(":memory:", config={"threads": 1, "async_threads": 0})
         self._spec: dict[str, Any] = {}
         self._extras = list[tuple[str, pa.Table]]()
 
@@ -85,7 +88,10 @@ class _Worker:
         match frame.kind:
             case "check":
                 asked = json.loads(frame.payload)
-                tables = checked(asked["sql"], asked["names"], asked["macros"]).tables if asked["checking"] else None
+                tables = None
+                if asked["checking"]:
+                    names, macros = asked["names"], asked["macros"]
+                    tables = checked(asked["sql"], names, macros, connection=self._connection).tables
                 return "tables", json.dumps(None if tables is None else sorted(tables)).encode()
             case "run":
                 self._spec = json.loads(frame.payload)
@@ -96,7 +102,7 @@ class _Worker:
                 if self._layers.landlock:
                     read, scratch = self._spec["read"], self._spec["temporary"]
                     kernel.restrict_files(self._layers.landlock, read=read, scratch=scratch)
-                self._engine = _Engine(self._spec, self._extras)
+                self._engine = _Engine(self._connection, self._spec, self._extras)
                 return "schema", self._engine.schema()
             case "next":
                 batch = self._engine.next()
@@ -147,8 +153,10 @@ def _without_times(kind: Any, *, nested: bool) -> str | None:
 class _Engine:
     """One statement that is being answered."""
 
-    def __init__(self, spec: dict[str, Any], extras: Sequence[tuple[str, pa.Table]]) -> None:
-        self._connection = duckdb.connect(":memory:")
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, spec: dict[str, Any], extras: Sequence[tuple[str, pa.Table]]
+    ) -> None:
+        self._connection = connection
         temporary = spec["temporary"]
         self._connection.execute(f"""
             SET TimeZone = 'UTC';
