@@ -117,6 +117,60 @@ def test_what_waits_for_one_alert_is_one_message_that_shows_it_as_it_is_now(desk
     assert desk.attempts() == [("a", "ops", True, True), ("b", "ops", True, True)]
 
 
+def test_the_worst_severity_is_told_first_and_within_one_the_oldest(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    for name, severity in (
+        ("low one", Severity.LOW),
+        ("high one", Severity.HIGH),
+        ("low two", Severity.LOW),
+        ("info", Severity.INFO),
+        ("medium", Severity.MEDIUM),
+        ("critical", Severity.CRITICAL),
+        ("high two", Severity.HIGH),
+    ):
+        desk.tell(name, Happened.OPENED, "ops", severity=severity)
+    # It got worse meanwhile: what counts is how it is now. Its entries go together, as ever.
+    desk.tell("low two", Happened.ESCALATED, "ops", severity=Severity.CRITICAL)
+    order = ["low two", "critical", "high one", "high two", "medium", "low one", "info"]
+    assert [name for name, _, _ in desk.happened(desk.take())] == order
+
+
+def test_a_digest_is_of_the_worst_if_not_all_go_into_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocelog.ledger.delivery.MOST_IN_DIGEST", 2)
+    desk.ledger.channels.add(channel(per_hour=1))
+    for name, severity in (("a", Severity.LOW), ("b", Severity.LOW), ("c", Severity.HIGH), ("d", Severity.CRITICAL)):
+        desk.tell(name, Happened.OPENED, "ops", severity=severity)
+    assert list(desk.hand(desk.take()).entries) == ["d", "c"]
+
+
+def test_a_day_of_waiting_counts_as_one_severity_so_that_nothing_waits_for_ever(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    desk.tell("old", Happened.OPENED, "ops", severity=Severity.LOW)
+    clock.now += 2 * 24 * HOUR
+    desk.tell("new", Happened.OPENED, "ops", severity=Severity.CRITICAL)
+    desk.tell("high", Happened.OPENED, "ops", severity=Severity.HIGH)
+    claim = desk.take()
+    first = desk.hand(claim)
+    assert list(first.entries) == ["new"]
+    desk.delivery.settle(claim, first, Delivered(answer="200"))
+    # After two days it is as one that is HIGH, and older.
+    second = desk.hand(claim)
+    assert list(second.entries) == ["old"]
+    # Whoever sends the worst without end holds it up for no longer than that.
+    desk.delivery.settle(claim, second, LATER)
+    clock.now += 24 * HOUR
+    desk.tell("newer", Happened.OPENED, "ops", severity=Severity.CRITICAL)
+    assert list(desk.hand(claim).entries) == ["old"]
+
+
+def test_a_clock_that_was_set_back_leaves_the_order_by_severity(desk: Desk, clock: Clock) -> None:
+    desk.ledger.channels.add(channel())
+    desk.tell("critical", Happened.OPENED, "ops", severity=Severity.CRITICAL)
+    clock.now -= 30 * 24 * HOUR
+    desk.tell("low", Happened.OPENED, "ops", severity=Severity.LOW)
+    assert [name for name, _, _ in desk.happened(desk.take())] == ["critical", "low"]
+
+
 def test_a_message_that_was_handed_out_is_handed_out_again_as_it_was(desk: Desk, other: Ledger) -> None:
     desk.ledger.channels.add(channel())
     desk.tell("a", Happened.OPENED, "ops")

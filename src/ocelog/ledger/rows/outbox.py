@@ -22,7 +22,7 @@ from sqlalchemy import (
 from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.delivering import Entry, failure_id
 from ocelog.alert.notice import Happened
-from ocelog.alert.routing import ChannelRow, channels_for, is_unrouted
+from ocelog.alert.routing import RANKS, ChannelRow, channels_for, is_unrouted
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded
@@ -34,6 +34,7 @@ _a = tables.alerts.c
 _d = tables.deliveries.c
 _older = tables.outbox.alias("older")
 _HOUR_US = timedelta(hours=1) // timedelta(microseconds=1)
+_DAY_US = timedelta(days=1) // timedelta(microseconds=1)
 
 
 def entry_of(row: RowMapping) -> Entry:
@@ -55,10 +56,15 @@ def _is_due(now_us: int) -> ColumnElement[bool]:
 
 
 def heads(tx: Connection, channel_id: str, now_us: int, *, most: int, severity: Severity | None = None) -> list[str]:
-    """Return the alerts of which the oldest entry for a channel is due, by those entries; of one severity, if given.
+    """Return the alerts of which the oldest entry for a channel is due; of one severity, if given.
 
-    One that was put off when it was written, and not because the channel failed, holds up none behind it.
+    The worst severity comes first, and within one whatever was written first. So that nothing waits for ever, an entry
+    counts as one severity worse for each day since. One that was put off when it was written, and not because the
+    channel failed, holds up none behind it.
     """
+    severity_now = case({each.value: rank for each, rank in RANKS.items()}, value=_a.severity, else_=0)
+    # A clock that was set back finds nothing older than it is.
+    days = case((_o.created_us < now_us, (now_us - _o.created_us) // _DAY_US), else_=0)
     put_off = and_(_older.c.waits_since_us.is_(None), _older.c.due_us > now_us)
     is_oldest = ~exists().where(
         _older.c.alert_id == _o.alert_id, _older.c.channel_id == _o.channel_id, _older.c.id < _o.id, ~put_off
@@ -67,7 +73,7 @@ def heads(tx: Connection, channel_id: str, now_us: int, *, most: int, severity: 
         select(_o.alert_id)
         .join(tables.alerts, _a.id == _o.alert_id)
         .where(_o.channel_id == channel_id, _is_due(now_us), is_oldest)
-        .order_by(_o.id)
+        .order_by((severity_now + days).desc(), _o.id)
         .limit(most)
     )
     if severity is not None:
