@@ -1,5 +1,6 @@
 """Queries of our rules find what they say, and nothing else, in rows that tell the difference."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -49,6 +50,10 @@ class Lake:
         detector = rules.load(CHECKOUT.rules[full])
         return [row for row in rows if detector.judge(rules.event(as_json(row), None)).matched]
 
+    def columns(self, sql: str) -> list[str]:
+        """Return the columns of an answer."""
+        return self._connection.sql(sql).columns
+
     def close(self) -> None:
         self._connection.close()
 
@@ -62,6 +67,19 @@ def lake() -> Iterator[Lake]:
     found = Lake()
     yield found
     found.close()
+
+
+def test_each_query_about_records_with_a_page_says_which(lake: Lake) -> None:
+    pages = {table_name(name): kind.page for name, kind in kinds().items()}
+    asked = 0
+    for query in CHECKOUT.queries.values():
+        tables = {table.removesuffix("_current") for table in re.findall(r"\bwiz_\w+", query.sql["sql"])} & pages.keys()
+        assert len(tables) == 1, f"{query.name} is of no one log type"
+        page = pages[tables.pop()]
+        if page is not None:
+            asked += 1
+            assert page in lake.columns(query.sql["sql"]), query.name
+    assert asked > 5
 
 
 def test_an_issue_raised_is_told_and_one_lowered_or_new_is_not(lake: Lake) -> None:

@@ -82,6 +82,8 @@ def pulled(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
         "Rows": f"SELECT p_row_id, p_source_id, p_event_time, id {GRAVE}",
         "Counts": "SELECT count(*) AS issues, sum(1) AS more FROM wiz_issues_current",
         "Wrong": "SELECT no_such_column FROM wiz_issues",
+        "View": "SELECT count(*) AS issues, 'https://app.wiz.io/issues' AS wizUrl FROM open_issues",
+        "Both": "SELECT i.p_source_id, 'ftp://x' AS url FROM wiz_issues AS i CROSS JOIN wiz_audit LIMIT 1",
         "Foreign": "SELECT 1 AS n",
     }
     python = {
@@ -188,6 +190,16 @@ def test_what_is_due_is_run_and_told_once(scheduled: Scheduled) -> None:
     assert len(scheduled.alerts("Mine.Counts")) == 1
 
 
+def test_an_alert_about_rows_links_to_their_page_and_is_routed_by_their_log_type(scheduled: Scheduled) -> None:
+    scheduled.after(1)
+    view = scheduled.alerts("Mine.View")[0]
+    assert view["log_type"] == "Wiz.Issues"
+    assert str(view["link"]).startswith("https://app.wiz.io/issues")
+    both = scheduled.alerts("Mine.Both")[0]
+    assert not both["log_type"]
+    assert not both["link"]
+
+
 def test_a_query_that_fails_is_an_error_of_its_rule_and_the_others_go_on(scheduled: Scheduled) -> None:
     scheduled.after(1)
     (told,) = scheduled.alerts("Mine.Wrong", "DETECTION_ERROR")[:1]
@@ -210,7 +222,9 @@ def test_matches_that_belong_together_are_told_once_and_not_of_themselves(schedu
 def test_rules_that_come_with_ocelog_find_what_they_are_about(scheduled: Scheduled) -> None:
     scheduled.after(1)
     assert len(scheduled.matches("Ocelog.Wiz.Issues.Overdue")) == 1
-    assert len(scheduled.alerts("Ocelog.Wiz.Issues.Overdue")) == 1
+    (overdue,) = scheduled.alerts("Ocelog.Wiz.Issues.Overdue")
+    assert overdue["log_type"] == "Wiz.Issues"
+    assert str(overdue["link"]).startswith("https://app.wiz.io/issues")
     assert len(scheduled.matches("Ocelog.Wiz.Identity.ProviderThenAdmin")) == 1
     assert len(scheduled.alerts("Ocelog.Wiz.Identity.ProviderThenAdmin")) == 1
 

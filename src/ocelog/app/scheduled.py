@@ -14,7 +14,7 @@ from ocelog.app.detecting import HomeClaims, policy_of
 from ocelog.app.jury import FolderJury
 from ocelog.app.loop import Work, log_failure
 from ocelog.app.queries import Limits, ask
-from ocelog.app.scheduled_rows import digest, found_rows, instant_us, match_source, plain
+from ocelog.app.scheduled_rows import digest, found_rows, instant_us, log_type_of, match_source, plain
 from ocelog.detect.cron import due_now, next_due
 from ocelog.detect.rule import CorrelationRule, Query, Schedule
 from ocelog.errors import LakeDamagedError, LostFenceError, OcelogError, QueryError
@@ -138,7 +138,7 @@ class ScheduledLoop:
 
     def _query(self, firing: Firing, query: Query, sources: Mapping[str, str]) -> None:
         try:
-            rows = self._rows(firing, query, sources)
+            rows, log_type = self._rows(firing, query, sources)
         except (QueryError, LakeDamagedError) as error:
             if _PLAIN not in query.sql:
                 # It was written for another engine: that it does not run here is shown by `rules list`.
@@ -148,7 +148,9 @@ class ScheduledLoop:
                 self._land_error(firing, self.jury.rules_of(query.name), type(error).__name__, str(error), sources)
             return
         now_us = to_us(self.now())
-        found = found_rows(rows, query.name, fires_us=firing.fires_us, now_us=now_us, sources=sources)
+        found = found_rows(
+            rows, query.name, log_type=log_type, fires_us=firing.fires_us, now_us=now_us, sources=sources
+        )
         said = Judged()
         if rows:
             with self.jury.lock:
@@ -158,8 +160,8 @@ class ScheduledLoop:
                 self.jury.committed(said)
             log.debug("query run", query=query.name, rows=len(rows), matches=len(said.matches))
 
-    def _rows(self, firing: Firing, query: Query, sources: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Return the rows of a query that are judged. Raises QueryError, also if they are too many."""
+    def _rows(self, firing: Firing, query: Query, sources: Mapping[str, str]) -> tuple[list[dict[str, Any]], str]:
+        """Return the rows of a query that are judged, and their log type. Raises QueryError, also for too many."""
         installation = self.work.assembly.installation
         removed = {each.id for each in installation.ledger.sources.listed(removed=True)} - sources.keys()
         minutes = query.schedule.timeout_minutes if query.schedule is not None else None
@@ -177,12 +179,14 @@ class ScheduledLoop:
                         f"It returns more than {MOST_ROWS:,} rows, or {_MOST_BYTES >> 20} MB. Have it count or filter."
                     )
                 found += [plain(row) for row in batch.to_pylist()]
-        return [
+            log_type = log_type_of(answer.tables)
+        kept = [
             row
             for row in found
             if row.get("p_source_id") not in removed
             and (since_us is None or instant_us(row.get("p_event_time"), firing.fires_us) >= since_us)
         ]
+        return kept, log_type
 
     # Correlation rules.
 

@@ -1,7 +1,7 @@
 """How rows of a scheduled query are judged as events: which row it is, when it happened, whose it is."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -11,11 +11,17 @@ import msgspec
 import pyarrow as pa
 
 from ocelog.alert.judged import Event
+from ocelog.app.log_types import kinds
+from ocelog.lake.read.current import CURRENT
+from ocelog.lake.read.saved_views import saved_views
+from ocelog.model import table_name
 from ocelog.schema.columns.table import MATCH_SCHEMA
 from ocelog.schema.decode.timestamps import INSTANT
 from ocelog.times import from_us, to_us
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+_LINKS = ("wizUrl",)
+"""Columns that may hold the address of a record's own page, beside those that log types keep it in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,28 +64,51 @@ def digest(*parts: str) -> str:
     return made.hexdigest()
 
 
+def log_type_of(tables: Collection[str]) -> str:
+    """Return the log type that all of these tables and views are of; empty: they are of several, or of none."""
+    known = {table_name(name): name for name in kinds()}
+    # What a view of ours is made of is among the tables, too.
+    found = {known.get(table.removesuffix(CURRENT), "") for table in tables if table not in saved_views()}
+    return found.pop() if len(found) == 1 else ""
+
+
+def link_of(row: Mapping[str, Any]) -> str | None:
+    """Return the address of the page that a row is about, if a column of that name holds one."""
+    pages = [kind.page for kind in kinds().values() if kind.page is not None]
+    values = (row.get(name) for name in dict.fromkeys((*pages, *_LINKS)))
+    return next((each for each in values if isinstance(each, str) and each.startswith("https://")), None)
+
+
 def found_rows(
-    rows: Sequence[Mapping[str, Any]], query: str, *, fires_us: int, now_us: int, sources: Mapping[str, str]
+    rows: Sequence[Mapping[str, Any]],
+    query: str,
+    *,
+    log_type: str = "",
+    fires_us: int,
+    now_us: int,
+    sources: Mapping[str, str],
 ) -> Found:
     """Return `plain` rows of a query as events. `sources`: id of each source that there is -> name; there must be one.
 
     A row that does not say which source it is of is kept with the first: each match goes with the purge of its source.
+    One that does not say its log type is of `log_type`.
     """
     told = list(rows)
     events = list[Event]()
     for row in told:
         named = row.get("p_source_id")
         source_id = named if isinstance(named, str) and named in sources else next(iter(sources))
-        log_type = row.get("p_log_type")
+        own = row.get("p_log_type")
         event = Event(
             row_id=row_identity(row, query, fires_us),
-            log_type=log_type if isinstance(log_type, str) else "",
+            log_type=own if isinstance(own, str) and own else log_type,
             source_id=source_id,
             source_label=sources[source_id],
             event_us=instant_us(row.get("p_event_time"), fires_us),
             # It is news whenever it is found, also if what it was found in is older than its stream.
             version_us=now_us,
             observed_us=now_us,
+            link=link_of(row),
         )
         events.append(event)
     return Found(plain=told, events=events, rows=match_source(events, told))
