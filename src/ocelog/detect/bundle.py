@@ -4,6 +4,7 @@ A bundle holds the YAML files that say what there is, and the Python and the tab
 lies in the folder. Links to folders are not followed, and no file outside the checkout is read.
 """
 
+import errno
 import os
 import posixpath
 import re
@@ -125,13 +126,14 @@ def _described_by(path: Path) -> Path:
 def _yaml_files(root: Path) -> Iterator[str]:
     count = 0
     for folder, folders, names in os.walk(root):
+        beneath = "" if folder == str(root) else Path(folder).relative_to(root).as_posix()
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
         for name in sorted(names):
             if name.endswith((".yml", ".yaml")) and not name.startswith("."):
                 count += 1
                 if count > _MAX_FILES:
                     raise RuleFileError(f"{root}:1: holds more than {_MAX_FILES:,} YAML files")
-                yield Path(folder, name).relative_to(root).as_posix()
+                yield posixpath.join(beneath, name)
 
 
 def _named_in(text: str, folder: str) -> Iterator[str]:
@@ -144,16 +146,17 @@ def _named_in(text: str, folder: str) -> Iterator[str]:
 
 
 def _read(root: Path, name: str, most: int, refused: dict[str, str]) -> bytes | None:
-    file = root / name
+    # As text: there may be thousands, and a Path takes longer to make than a small file to read.
+    file = os.path.join(root, name)  # noqa: PTH118 - see above
     try:
-        if not file.resolve().is_relative_to(root):
+        if not os.path.realpath(file, strict=True).startswith(os.path.join(root, "")):  # noqa: PTH118 - see above
             refused[name] = f"{name}:1: the file lies outside the checkout"
             return None
         check_regular(file)
-        with file.open("rb") as opened:
+        with open(file, "rb") as opened:  # noqa: PTH123 - see above
             content = opened.read(most + 1)
-    except (OSError, RuntimeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+    except OSError as error:
+        why = "its links lead in a circle" if error.errno == errno.ELOOP else error.strerror
         refused[name] = f"{name}:1: the file cannot be read: {why}"
         return None
     if len(content) > most:
