@@ -18,10 +18,24 @@ from ocelog.console.address import Address, listen, read_address
 from ocelog.console.endpoints import Endpoints, Looks
 from ocelog.console.server import Server
 from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError
+from ocelog.ledger.alerts import OpenAlerts
 
 LOCAL = Address(host="127.0.0.1", port=0)
 NOTHING: Any = SimpleNamespace(
-    streams=[], system_errors=[], loop_faults=[], channel_faults=[], loops=[], well=True, disk_free=1_000_000_000
+    streams=[],
+    system_errors=[],
+    other_errors=[],
+    alerts=OpenAlerts(told={}, untold=0),
+    suppressions=[],
+    not_judged=[],
+    failing_rules=[],
+    suspended_rules=[],
+    channels=[],
+    loop_faults=[],
+    channel_faults=[],
+    loops=[],
+    well=True,
+    disk_free=1_000_000_000,
 )
 
 

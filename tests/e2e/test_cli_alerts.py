@@ -12,7 +12,7 @@ from bookkeeping.records import source_row
 from commands import Ocelog
 from commands.terminal import on_a_terminal
 from ocelog.alert.alert import Alert
-from ocelog.alert.notice import AlertStatus
+from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Severity
@@ -240,3 +240,28 @@ def test_alerts_go_a_year_after_their_end_if_the_clock_can_be_trusted(ocelog: Oc
     ocelog.environment["OCELOG_ALERT_RETENTION"] = "30d"
     ocelog("upkeep", "--trust-clock")
     assert [each["id"] for each in ocelog(*listed).json] == [alert_of(3).id]
+
+
+def test_status_says_who_muted_what_until_when_and_every_system_error(ocelog: Ocelog, ledger: Ledger) -> None:
+    kinds = ("ALERT_DELIVERY", "DETECTION_ALERT_LIMIT_EXCEEDED")
+    opened(
+        ledger,
+        *(alert_of(at, type=AlertType.SYSTEM_ERROR, rule_id=kind, title=kind) for at, kind in enumerate(kinds)),
+        alert_of(7, type=AlertType.DETECTION_ERROR, rule_id="A.B"),
+    )
+    assert "Muted" not in ocelog("status").out
+    window = ocelog("alerts", "mute", "--for", "4h", "--reason", "we move", "--owner", "bob", "--json").json
+    ocelog("alerts", "suppress", "A.B", "--for", "7d", "--reason", "known")
+    later = ocelog("alerts", "mute", "--from", "2099-01-01T00:00:00Z", "--for", "1h", "--reason", "later", code=2)
+    assert "begins within" in later.err
+    shown = ocelog("status").out
+    assert f"Muted: nobody is told of any alert until {window['until'][:19]}" in shown
+    assert "by bob: we move" in shown
+    assert f"ocelog alerts unsuppress {window['id']}" in shown
+    assert "alerts of A.B (1 suppression)" in shown
+    found = ocelog("status", "--json").json
+    assert [each["type"] for each in found["system_errors"]] == list(kinds)
+    assert [each["rule"] for each in found["suppressions"]] == [None, "A.B"]
+    assert found["failing_rules"] == ["A.B"]
+    ocelog("alerts", "unsuppress", window["id"])
+    assert "Muted" not in ocelog("status").out

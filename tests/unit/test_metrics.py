@@ -11,13 +11,17 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ocelog.alert.routing import ChannelFault
+from ocelog.alert.alert import Alert
+from ocelog.alert.listing import NotJudged
+from ocelog.alert.routing import ChannelFault, ChannelRow, ChannelStatus
+from ocelog.alert.suppressing import Suppression
 from ocelog.app.metrics import METRICS, Sample, render, samples
 from ocelog.app.sources import row_of
 from ocelog.app.status import stream_statuses
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn
+from ocelog.ledger.alerts import OpenAlerts
 from ocelog.ledger.ledger import Ledger
-from ocelog.model import LoopFault, LoopMark, Marks, Origin, Slice, SliceState
+from ocelog.model import LoopFault, LoopMark, Marks, Origin, Severity, Slice, SliceState
 from ocelog.pull.ports import Coverage
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.times import to_us
@@ -57,6 +61,37 @@ def found(tmp_path: Path) -> Iterator[Any]:
     yield SimpleNamespace(
         streams=stream_statuses(ledger, NOW),
         system_errors=ledger.health.open_errors(),
+        other_errors=[
+            Alert(id=kind, severity=Severity.CRITICAL, title="x", rule_id=kind, dedup=about, opened_us=1, updated_us=1)
+            for kind, about in (
+                ("ALERT_DELIVERY", "ops"),
+                ("ALERT_DELIVERY", ""),
+                ("DETECTION_ALERT_LIMIT_EXCEEDED", "r"),
+            )
+        ],
+        alerts=OpenAlerts(told={Severity.CRITICAL: 3, Severity.LOW: 40}, untold=5),
+        suppressions=[
+            Suppression(id="1", rule=None, owner="a", reason="b", since_us=0, until_us=1, added_us=0),
+        ],
+        not_judged=[
+            NotJudged(table="wiz_audit", rule_id=rule, rows=rows, first_us=1, last_us=1, reason="x")
+            for rule, rows in (("", 7), ("A.B", 8))
+        ],
+        failing_rules=["A.B"],
+        suspended_rules=["A.C"],
+        channels=[
+            ChannelStatus(
+                channel=ChannelRow(id="ops", name=NAME, kind="file", added_us=1),
+                failures=0,
+                failing_us=None,
+                trouble=None,
+                trouble_code=None,
+                rests_until_us=None,
+                waiting=4,
+                delivered_us=None,
+                given_up=2,
+            )
+        ],
         loop_faults=[LoopFault(loop="coverage", during="turn", code=None, reason="x", since=NOW)],
         channel_faults=[ChannelFault(id="ops", name="ops", since_us=1, reason="401", code=None)],
         loops=[LoopMark(loop="publish", table="wiz_issues", sequence=1, parts=2, rows=3, oldest_us=0)],
@@ -91,6 +126,17 @@ def test_values_are_those_of_the_status(found: Any) -> None:
     assert value(found, "ocelog_stream_lag_seconds", *names) == stream.lag.total_seconds()
     assert value(found, "ocelog_stream_last_received_timestamp_seconds", *names) is None, "it is not known"
     assert value(found, "ocelog_system_errors_open", "SOURCE_PERMISSIONS_CHECKS") == 1
+    assert value(found, "ocelog_system_errors_open", "SOURCE_NO_DATA") == 0
+    assert value(found, "ocelog_system_errors_open", "ALERT_DELIVERY") == 2
+    assert value(found, "ocelog_system_errors_open", "DETECTION_ALERT_LIMIT_EXCEEDED") == 1
+    open_ = [value(found, "ocelog_alerts_open", each) for each in ("CRITICAL", "HIGH", "LOW")]
+    assert (open_, value(found, "ocelog_alerts_open_untold")) == ([3, 0, 40], 5)
+    assert value(found, "ocelog_suppressions_active") == 1
+    assert value(found, "ocelog_rows_not_judged", "wiz_audit", "") == 7
+    assert value(found, "ocelog_rows_not_judged", "wiz_audit", "A.B") == 8
+    assert value(found, "ocelog_rule_failing", "A.B") == value(found, "ocelog_rule_suspended", "A.C") == 1
+    assert value(found, "ocelog_channel_waiting", NAME) == 4
+    assert value(found, "ocelog_channel_given_up", NAME) == 2
     assert value(found, "ocelog_well") == 0
     assert value(found, "ocelog_loop_failing", "coverage") == 1
     assert value(found, "ocelog_channel_failing", "ops") == 1

@@ -53,6 +53,13 @@ class Suppression:
         what = "maintenance" if self.rule is None else "suppression"
         return f"{what} {self.id} of {self.owner} until {until}: {self.reason}"
 
+    @property
+    def covered(self) -> str:
+        """What it covers, for people."""
+        fields = "; ".join(f"{name}={' or '.join(values)}" for name, values in self.fields.items())
+        what = f"Rule {self.rule}" if self.rule is not None else "Every alert"
+        return f"{what}, {fields}" if fields else what
+
     def is_active(self, now_us: int) -> bool:
         """Whether it applies at `now_us`. One that begins ahead of a clock that was set back mutes nothing."""
         return self.since_us <= now_us < self.until_us

@@ -1,17 +1,19 @@
 """What Prometheus is told: the values that `ocelog status` shows, as metrics."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
+from ocelog.alert.deciding import LIMIT_EXCEEDED
+from ocelog.alert.delivering import DELIVERY_ERROR
 from ocelog.app.overview import Overview
 from ocelog.app.status import StreamStatus
 from ocelog.health.stream import AlarmState, State
 from ocelog.health.telling import ErrorType
-from ocelog.model import table_name
+from ocelog.model import Severity, table_name
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -35,7 +37,26 @@ _LIST = (
     MetricSpec(
         name="ocelog_system_errors_open",
         labels=("type",),
-        doc="System errors of streams that people were told of and that are not over.",
+        doc="System errors that are not over: of streams those that people were told of.",
+    ),
+    MetricSpec(
+        name="ocelog_alerts_open",
+        labels=("severity",),
+        doc="Alerts that people were to hear of, and that are neither closed nor resolved.",
+    ),
+    MetricSpec(
+        name="ocelog_alerts_open_untold",
+        doc="Open alerts that nobody was to hear of: suppressed, below a threshold, or known from the start.",
+    ),
+    MetricSpec(name="ocelog_suppressions_active", doc="Suppressions and maintenance windows that apply now."),
+    MetricSpec(
+        name="ocelog_rows_not_judged",
+        labels=("table", "rule"),
+        doc="Rows that a rule was not asked about; without a rule, that none was.",
+    ),
+    MetricSpec(name="ocelog_rule_failing", labels=("rule",), doc="1 for each rule whose errors are an open alert."),
+    MetricSpec(
+        name="ocelog_rule_suspended", labels=("rule",), doc="1 for each rule that is asked no more, since it failed."
     ),
     MetricSpec(
         name="ocelog_stream_health",
@@ -112,6 +133,12 @@ _LIST = (
     ),
     MetricSpec(name="ocelog_loop_failing", labels=("loop",), doc="1 for each loop of the service that fails."),
     MetricSpec(name="ocelog_channel_failing", labels=("channel",), doc="1 for each channel that alerts do not reach."),
+    MetricSpec(name="ocelog_channel_waiting", labels=("channel",), doc="What is still to be told through it."),
+    MetricSpec(
+        name="ocelog_channel_given_up",
+        labels=("channel",),
+        doc="Alerts whose newest message was given up, until it is sent again.",
+    ),
     MetricSpec(
         name="ocelog_loop_rows_behind", labels=("loop", "table"), doc="Rows that a loop has not done in a table."
     ),
@@ -134,9 +161,7 @@ def samples(found: Overview) -> Iterator[Sample]:
     yield Sample(name="ocelog_build_info", labels=(version("ocelog"),), value=1)
     yield Sample(name="ocelog_well", value=found.well)
     yield Sample(name="ocelog_disk_free_bytes", value=found.disk_free)
-    for type_ in ErrorType:
-        count = sum(each.type is type_ for each in found.system_errors)
-        yield Sample(name="ocelog_system_errors_open", labels=(type_.value,), value=count)
+    yield from _of_alerts(found)
     for stream in found.streams:
         yield from _of_stream(stream)
     waiting = {table_name(each.log_type): each.waiting.rows for each in found.streams}
@@ -146,8 +171,29 @@ def samples(found: Overview) -> Iterator[Sample]:
         yield Sample(name="ocelog_loop_failing", labels=(fault.loop,), value=1)
     for channel in found.channel_faults:
         yield Sample(name="ocelog_channel_failing", labels=(channel.name,), value=1)
+    for status in found.channels:
+        yield Sample(name="ocelog_channel_waiting", labels=(status.channel.name,), value=status.waiting)
+        yield Sample(name="ocelog_channel_given_up", labels=(status.channel.name,), value=status.given_up)
     for mark in found.loops:
         yield Sample(name="ocelog_loop_rows_behind", labels=(mark.loop, mark.table), value=mark.rows)
+
+
+def _of_alerts(found: Overview) -> Iterator[Sample]:
+    errors = Counter(each.type.value for each in found.system_errors)
+    errors.update(each.rule_id for each in found.other_errors)
+    for kind in dict.fromkeys((*ErrorType, DELIVERY_ERROR, LIMIT_EXCEEDED, *sorted(errors))):
+        yield Sample(name="ocelog_system_errors_open", labels=(str(kind),), value=errors[kind])
+    for severity in Severity:
+        count = found.alerts.told.get(severity, 0)
+        yield Sample(name="ocelog_alerts_open", labels=(severity.value,), value=count)
+    yield Sample(name="ocelog_alerts_open_untold", value=found.alerts.untold)
+    yield Sample(name="ocelog_suppressions_active", value=len(found.suppressions))
+    for each in found.not_judged:
+        yield Sample(name="ocelog_rows_not_judged", labels=(each.table, each.rule_id), value=each.rows)
+    for rule in found.failing_rules:
+        yield Sample(name="ocelog_rule_failing", labels=(rule,), value=1)
+    for rule in found.suspended_rules:
+        yield Sample(name="ocelog_rule_suspended", labels=(rule,), value=1)
 
 
 def _of_stream(each: StreamStatus) -> Iterator[Sample]:

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ocelog.alert.listing import NotJudged
-from ocelog.alert.routing import ChannelFault
+from ocelog.alert.alert import Alert
+from ocelog.alert.listing import AlertFilter, NotJudged
+from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.alert.routing import ChannelFault, ChannelStatus
+from ocelog.alert.suppressing import Suppression
 from ocelog.app.log_types import retentions, table_names
 from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.status import (
@@ -21,16 +24,17 @@ from ocelog.app.status import (
 )
 from ocelog.detect.folders import RuleTrouble
 from ocelog.errors import HomeError
-from ocelog.health.telling import OpenError
+from ocelog.health.telling import ErrorType, OpenError
 from ocelog.installation import home as homes
 from ocelog.installation.home_lock import Holder
 from ocelog.installation.opening import Installation, read_key
 from ocelog.lake.upkeep.inspect import inspect
 from ocelog.ledger.alerts import OpenAlerts
+from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.vault import COPIED
 from ocelog.model import REJECTIONS, LoopFault, LoopMark
 from ocelog.sandbox.kernel import offered
-from ocelog.times import has_passed
+from ocelog.times import has_passed, to_us
 from ocelog.units import about, write_instant
 
 _READERS = frozenset({"ocelog run", "ocelog pull", "ocelog sweep", "ocelog demo"})
@@ -38,6 +42,8 @@ _MOVES = timedelta(minutes=2)
 """Whatever has landed within this time is read on; so it is supposed of a command that began within it."""
 _READING = timedelta(seconds=30)
 """What reading the news of one poll may take."""
+_OPEN = frozenset({AlertStatus.OPEN, AlertStatus.TRIAGED})
+_MOST_ERRORS = 10_000
 _LITTLE_DISK = 500_000_000
 """Bytes; with less than this a person had better make room."""
 
@@ -72,13 +78,23 @@ class Overview:
     """How SQL is kept in on this kernel."""
     disk_free: int
     system_errors: Sequence[OpenError]
-    """What people were told of that is not over."""
+    """What people were told of streams that is not over."""
     alerts: OpenAlerts
     """How many alerts somebody has to look at."""
     not_judged: Sequence[NotJudged]
     """Rows that rules were not asked about."""
     rule_troubles: Sequence[RuleTrouble] = ()
     """Rules, and files of them, that are not judged by as they are."""
+    other_errors: Sequence[Alert] = ()
+    """Open system errors that are not about a stream: of channels, and of rules that exceed their limit."""
+    failing_rules: Sequence[str] = ()
+    """Ids of rules whose errors are an open alert."""
+    suspended_rules: Sequence[str] = ()
+    """Ids of rules that are asked no more, since they failed too often."""
+    channels: Sequence[ChannelStatus] = ()
+    """How each channel is."""
+    suppressions: Sequence[Suppression] = ()
+    """What keeps alerts quiet just now."""
 
     @property
     def disk_is_short(self) -> bool:
@@ -114,6 +130,8 @@ def overview(
         for row in ledger.sources.listed(removed=True)
         if row.purging
     ]
+    errors = _open_alerts(ledger, AlertType.SYSTEM_ERROR)
+    about_streams = {each.value for each in ErrorType}
     return Overview(
         streams=streams,
         holder=who,
@@ -133,7 +151,18 @@ def overview(
         alerts=ledger.alerts.open(),
         not_judged=ledger.alerts.not_judged(),
         rule_troubles=ledger.rules.troubles(),
+        other_errors=[each for each in errors if each.rule_id not in about_streams],
+        failing_rules=sorted({each.rule_id for each in _open_alerts(ledger, AlertType.DETECTION_ERROR)}),
+        suspended_rules=[name for name, state in ledger.rules.states().items() if state.suspended_us is not None],
+        channels=ledger.channels.statuses(),
+        suppressions=[each for each in ledger.alerts.suppressions() if each.is_active(to_us(now))],
     )
+
+
+def _open_alerts(ledger: Ledger, type_: AlertType) -> list[Alert]:
+    """Return the alerts of one type that are not over, the oldest first."""
+    wanted = AlertFilter(statuses=_OPEN, types=frozenset({type_}), untold=True)
+    return ledger.alerts.listed(wanted, limit=_MOST_ERRORS)[::-1]
 
 
 def _key_trouble(installation: Installation, *, running: bool) -> str | None:

@@ -364,7 +364,7 @@ def _suppress(
         _print_json(_suppression_json(made))
     else:
         begins = f"from {_seconds(made.since_us)} " if since is not None else ""
-        show.paragraph(f"{_covered(made)}: nobody is told {begins}until {_seconds(made.until_us)}.")
+        show.paragraph(f"{made.covered}: nobody is told {begins}until {_seconds(made.until_us)}.")
         show.hint(f"To end it earlier: ocelog alerts unsuppress {made.id}")
     if unknown is not None:
         show.remark(unknown)
@@ -519,12 +519,6 @@ def _section(head: str, text: str) -> None:
         typer.echo(show.fitted(f"  {line}", sys.stdout, indent=0))
 
 
-def _covered(each: Suppression) -> str:
-    fields = "; ".join(f"{name}={' or '.join(values)}" for name, values in each.fields.items())
-    what = f"Rule {each.rule}" if each.rule is not None else "Every alert"
-    return f"{what}, {fields}" if fields else what
-
-
 def _suppression_line(each: Suppression, now: datetime) -> dict[str, Any]:
     begins, ends = from_us(each.since_us), from_us(each.until_us)
     state = f"begins in {about(begins - now)}" if begins > now else f"ends in {about(ends - now)}"
@@ -532,7 +526,7 @@ def _suppression_line(each: Suppression, now: datetime) -> dict[str, Any]:
         "id": each.id,
         "when": "over" if ends <= now else state,
         "owner": each.owner,
-        "what": _covered(each),
+        "what": each.covered,
         "reason": each.reason,
     }
 

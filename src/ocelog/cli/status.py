@@ -94,7 +94,7 @@ def _print(found: Overview, *, details: bool) -> None:
         "Needs attention, and is tried again by itself:" if waits and len(lines) == of_streams else "Action required:"
     )
     show.hint(_verdict(found.streams, datetime.now(UTC)) if found.well else heading)
-    for line in lines:
+    for line in [*lines, *_muted(found)]:
         show.paragraph(line)
     if found.streams:
         show.hint("")
@@ -112,6 +112,26 @@ def _print(found: Overview, *, details: bool) -> None:
     show.hint("")
     _print_running(found)
     show.hint(f"Disk free: {write_size(found.disk_free)}. SQL sandbox: {found.sandbox}")
+
+
+def _muted(found: Overview) -> list[str]:
+    """Say what keeps alerts quiet just now: each maintenance window, and how many suppressions."""
+    lines = list[str]()
+    for each in (each for each in found.suppressions if each.rule is None):
+        what = "any alert" if not each.fields else f"alerts with {each.covered.partition(', ')[2]}"
+        until = write_instant(from_us(each.until_us))
+        lines.append(f"Muted: nobody is told of {what} until {until}, by {each.owner}: {each.reason}")
+        lines.append(f"    To end it: ocelog alerts unsuppress {each.id}")
+    others = [each for each in found.suppressions if each.rule is not None]
+    if others:
+        until = write_instant(from_us(max(each.until_us for each in others)))
+        rules = sorted({each.rule for each in others if each.rule is not None})
+        named = ", ".join(rules[:3]) + (", ..." if len(rules) > 3 else "")
+        lines.append(
+            f"Suppressed, the longest until {until}: alerts of {named} ({len(others)} "
+            f"suppression{'' if len(others) == 1 else 's'}). See: ocelog alerts suppressions"
+        )
+    return lines
 
 
 def _alerts(found: Overview) -> list[str]:
@@ -378,9 +398,43 @@ def _whole(found: Overview) -> dict[str, Any]:
                 "text": each.text,
             }
             for each in found.system_errors
+        ]
+        + [
+            {
+                "type": each.rule_id,
+                "source": None,
+                "log_type": None,
+                "opened": write_instant(from_us(each.opened_us)),
+                "told": None if each.told_us is None else write_instant(from_us(each.told_us)),
+                "times_told": int(each.told_us is not None),
+                "text": each.title,
+            }
+            for each in found.other_errors
         ],
         "open_alerts": {severity.value: found.alerts.told.get(severity, 0) for severity in reversed(Severity)},
         "open_alerts_untold": found.alerts.untold,
+        "suppressions": [
+            {
+                "id": each.id,
+                "rule": each.rule,
+                "where": {name: list(values) for name, values in each.fields.items()},
+                "owner": each.owner,
+                "reason": each.reason,
+                "until": write_instant(from_us(each.until_us)),
+            }
+            for each in found.suppressions
+        ],
+        "channels": [
+            {
+                "channel": each.channel.name,
+                "paused": each.channel.paused,
+                "waiting": each.waiting,
+                "given_up": each.given_up,
+            }
+            for each in found.channels
+        ],
+        "failing_rules": list(found.failing_rules),
+        "suspended_rules": list(found.suspended_rules),
         "rule_troubles": [{"rule": each.rule_id or None, "reason": each.reason} for each in found.rule_troubles],
         "not_judged": [
             {
