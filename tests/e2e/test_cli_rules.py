@@ -38,3 +38,40 @@ def test_a_test_that_fails_is_told_with_exit_code_1_and_without_a_home(tmp_path:
     assert "returned False" in ocelog("rules", "test", str(tmp_path), code=1).out
     assert not ocelog.home.exists()
     assert "There is nothing at" in ocelog("rules", "test", str(tmp_path / "nothing"), code=2).err
+
+
+QUERY = """\
+AnalysisType: scheduled_query
+QueryName: {name}
+Enabled: true
+Schedule: {{RateMinutes: 60, TimeoutMinutes: 1}}
+{sql}"""
+
+
+def test_a_query_that_cannot_run_is_told_with_its_line_and_the_nearest_name(tmp_path: Path) -> None:
+    queries = {
+        "column": "Query: |\n  SELECT p_row_id,\n    actionn\n  FROM wiz_audit\n",
+        "field": 'Query: SELECT "user".nmae FROM wiz_audit_x\n',
+        "word": "Query: SELECT * FORM wiz_audit\n",
+        "good": "Query: SELECT count(*) FROM open_issues, wiz_issues_current, all_logs, streams, alerts\n",
+        "writes": "Query: DROP TABLE wiz_audit\n",
+        "foreign": "SnowflakeQuery: >\n  SELECT * FROM wiz_audit\n  WHERE p_occurs_since('1 d')\n",
+        "plain": "SnowflakeQuery: SELECT action FROM wiz_audit\n",
+    }
+    for name, sql in queries.items():
+        (tmp_path / f"{name}.yml").write_text(QUERY.format(name=name, sql=sql))
+    ocelog = Ocelog(tmp_path.parent / f"{tmp_path.name}-home")
+    told = ocelog("rules", "check", str(tmp_path), "--json", code=1).json
+    assert {each["rule"]: (each["line"], each["why"]) for each in told["problems"]} == {
+        "column": (7, "there is no column 'actionn'; did you mean 'action'?"),
+        "field": (5, "There is no table 'wiz_audit_x'; did you mean 'wiz_audit'?"),
+        "word": (5, 'syntax error at or near "wiz_audit"'),
+        "writes": (5, "Expected a SELECT, found DROP. Queries only read: nothing in the lake changes by them"),
+    }
+    (foreign,) = told["not_run"]
+    assert (foreign["rule"], foreign["line"]) == ("foreign", 7)
+    assert "no function 'p_occurs_since'" in foreign["why"]
+    tested = ocelog("rules", "test", str(tmp_path), "--json").json
+    assert {each["rule"] for each in tested["not_run"]} == {"column", "field", "word", "writes", "foreign"}
+    assert "foreign: not run: There is no function" in ocelog("rules", "test", str(tmp_path)).err
+    assert not ocelog.home.exists()

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from string import Template
 
 from ocelog.app.log_types import changing
+from ocelog.app.query_checks import query_faults
 from ocelog.detect.checking import Names, WrongName, check
 from ocelog.detect.checkout import read_checkout
 from ocelog.detect.testing import Failure, Left, Report
@@ -36,6 +37,8 @@ class Checked:
     wrong: tuple[WrongName, ...]
     elsewhere: dict[str, list[str]]
     """Log types that exist, and no source here has -> the rules about them."""
+    not_run: tuple[WrongName, ...] = ()
+    """Queries that were written for another engine, and why they do not run here."""
 
 
 def run_tests(path: Path, *, told: Callable[[int, int], None]) -> Report:
@@ -45,11 +48,16 @@ def run_tests(path: Path, *, told: Callable[[int, int], None]) -> Report:
     SandboxError if this machine cannot keep rules in.
     """
     _exists(path)
-    return Trials(path=path, changing=changing(), keep_out=(str(home_path()),), told=told).run()
+    report = Trials(path=path, changing=changing(), keep_out=(str(home_path()),), told=told).run()
+    checkout = read_checkout(path, changing())
+    left = [Left(rule=each.query, why=each.why) for each in query_faults(checkout.queries.values(), checkout.root)]
+    return replace(report, not_run=(*report.not_run, *left))
 
 
 def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection[str] | None = None) -> Checked:
-    """Find the names in the rules at `path` that nothing has: log types, fields, queries, rules and destinations.
+    """Find the names in the rules at `path` that nothing has: log types, fields, queries, rules, destinations, columns.
+
+    Each query is planned, on tables without rows.
 
     `rules` are those of other folders, `channels` names and ids of those there are; None: they are not looked at.
     Raises RuleFileError if there is nothing that can be read.
@@ -62,11 +70,15 @@ def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection
         for log_type in rule.log_types:
             if names.is_elsewhere(log_type):
                 elsewhere.setdefault(log_type, []).append(name)
+    faults = query_faults(checkout.queries.values(), checkout.root)
+    told = [(each.is_foreign, WrongName(rule=each.query, place=each.place, why=each.why)) for each in faults]
+    wrong = [*check(checkout, names), *(one for foreign, one in told if not foreign)]
     return Checked(
         root=checkout.root,
         rules=len(checkout.rules) + len(checkout.correlations),
+        not_run=tuple(one for foreign, one in told if foreign),
         unreadable=tuple((one.id, one.message) for one in checkout.problems),
-        wrong=tuple(check(checkout, names)),
+        wrong=tuple(sorted(wrong, key=lambda one: (one.place, one.rule))),
         elsewhere=dict(sorted(elsewhere.items())),
     )
 

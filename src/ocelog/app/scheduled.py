@@ -31,13 +31,7 @@ _MOST_BYTES = 64 << 20
 _LOOK_EVERY = 30.0
 """Seconds between two looks at which schedules there are: somebody may have changed a rule, or the clock."""
 _AFTER_FAILURE = 10.0
-_PLAIN = "sql"
 log = structlog.get_logger()
-
-
-def text_of(query: Query) -> str:
-    """Return the SQL of a query that is run: plain SQL, else that of another engine, which may be plain too."""
-    return query.sql.get(_PLAIN) or next(iter(query.sql.values()), "")
 
 
 @dataclass(slots=True)
@@ -140,7 +134,7 @@ class ScheduledLoop:
         try:
             rows, log_type = self._rows(firing, query, sources)
         except (QueryError, LakeDamagedError) as error:
-            if _PLAIN not in query.sql:
+            if query.is_foreign:
                 # It was written for another engine: that it does not run here is shown by `rules list`.
                 log.warning("query not run", query=query.name, reason=str(error))
                 self._land_nothing(firing)
@@ -171,7 +165,7 @@ class ScheduledLoop:
             # A run that makes up for others looks back from the first of them.
             since_us = min(firing.fired_us, firing.fires_us) - query.lookback_seconds * 1_000_000
         found, size = list[dict[str, Any]](), 0
-        with ask(installation, text_of(query), limits=limits) as answer:
+        with ask(installation, query.text, limits=limits) as answer:
             for batch in answer.batches:
                 size += batch.nbytes
                 if len(found) + len(batch) > MOST_ROWS or size > _MOST_BYTES:

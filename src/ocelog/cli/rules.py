@@ -57,7 +57,9 @@ def _show_tests(report: Report) -> None:
 
 @app.command("check")
 def check(path: Where = Path(), *, json: Json = False) -> None:
-    """Find names in rules that nothing has: log types, fields, queries, rules and destinations; exit 1 if there is one.
+    """Find names in rules that nothing has: log types, fields, queries, rules, destinations; exit 1 if there is one.
+
+    Each query is planned, on tables without rows: tables, columns and functions that do not exist are found, too.
 
     Fields are those of the log schemas. In Python, they are found where a rule reads its event by names that are
     written there, such as event.deep_get("user", "name"). Nothing runs, and files are never changed.
@@ -76,6 +78,10 @@ def check(path: Where = Path(), *, json: Json = False) -> None:
                     ),
                 ],
                 "no_source": checked.elsewhere,
+                "not_run": [
+                    {"rule": one.rule, "file": one.place.file, "line": one.place.line, "why": one.why}
+                    for one in checked.not_run
+                ],
             }
         )
     else:
@@ -106,6 +112,9 @@ def _show_checked(checked: Checked) -> None:
         show.paragraph(why)
     for one in checked.wrong:
         show.paragraph(f"{rule_folders.near(checked.root / one.place.file)}:{one.place.line}: {one.why}")
+    for one in checked.not_run:
+        place = f"{rule_folders.near(checked.root / one.place.file)}:{one.place.line}"
+        show.remark(show.harmless(f"{place}: not run here, as it is for another engine: {one.why}"))
     if checked.elsewhere:
         several = {name: len(about) for name, about in checked.elsewhere.items()}
         show.remark("No such source here: " + write_list([f"{name} ({count:,})" for name, count in several.items()]))

@@ -9,6 +9,9 @@ from ocelog.detect.conditions import Expression
 from ocelog.detect.paths import Path
 from ocelog.model import Severity
 
+_PLAIN = "sql"
+"""The dialect of plain SQL."""
+
 
 class Kind(StrEnum):
     """What asks the question, and of what."""
@@ -255,6 +258,16 @@ class Query:
     enabled: bool = True
     email: Mapping[str, Any] = field(default_factory=dict)
     place: Place
+
+    @property
+    def text(self) -> str:
+        """The SQL that is run: plain SQL, else that of another engine, which may be plain too."""
+        return self.sql.get(_PLAIN) or next(iter(self.sql.values()), "")
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it was written for another engine alone."""
+        return _PLAIN not in self.sql
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,6 +135,15 @@ class Run:
             self._send("extra", _stream(table))
         return self._open(self._ask("go", b"", "schema")).schema
 
+    def plan(self, sql: str) -> None:
+        """Plan another statement that was checked, once one was begun. Raises QueryError if it could not run."""
+        self._ask("plan", json.dumps({"sql": sql}).encode(), "planned")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the process has ended, so that it answers nothing more."""
+        return self._child.exit_code is not None
+
     def batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Yield the rows as they are computed."""
         while True:

@@ -1,8 +1,9 @@
 """What runs in the child of a query: the engine, shut off from everything but the files it was given.
 
 The parent sends `check` (a statement and the names of tables) and hears which tables it reads. Then it sends `run` (the
-files and views), one `extra` per small table that has no file, and `go`; then `next` per batch, or `count`. Answers
-are JSON and Arrow streams. This module imports all that it will need, since afterwards nothing can be read.
+files and views), one `extra` per small table that has no file, and `go`; then `next` per batch, or `count`; or `plan`
+per other statement that was checked. Answers are JSON and Arrow streams. This module imports all that it will need,
+since afterwards nothing can be read.
 """
 
 import json
@@ -104,6 +105,9 @@ class _Worker:
                     kernel.restrict_files(self._layers.landlock, read=read, scratch=scratch)
                 self._engine = _Engine(self._connection, self._spec, self._extras)
                 return "schema", self._engine.schema()
+            case "plan":
+                self._connection.sql(json.loads(frame.payload)["sql"])
+                return "planned", b""
             case "next":
                 batch = self._engine.next()
                 return ("end", b"") if batch is None else ("batch", batch)
