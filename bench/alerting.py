@@ -13,12 +13,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import quantiles
 from typing import ClassVar
+
+from tenant import tenant
 
 RULES = 60
 SHARE = 50
@@ -47,22 +47,6 @@ def title(event):
 def dedup(event):
     return event.get("p_row_id")
 """
-
-
-@contextmanager
-def tenant() -> Iterator[Mapping[str, str]]:
-    """Serve a tenant that changes all the time."""
-    size = ["--audit", "100", "--issues", "100", "--findings", "100", "--rate", str(RATE), "--late", "0"]
-    command = [sys.executable, "-m", "wizsim", "serve", "--bare", "--port", "0", "--seed", "5", *size]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    names = ("token_url", "api_url", "client_id", "client_secret")
-    try:
-        yield {name: process.stdout.readline().split()[-1] for name in names}
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
 
 
 class Heard(BaseHTTPRequestHandler):
@@ -94,10 +78,11 @@ def main(seconds: float) -> None:
     """Print the quantiles."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Heard)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    with tenant() as where, tempfile.TemporaryDirectory(prefix="bench-") as folder:
+    changing = tenant(audit=100, issues=100, findings=100, rate=RATE, options="--late 0")
+    with changing as where, tempfile.TemporaryDirectory(prefix="bench-") as folder:
         home, rules = Path(folder) / "home", Path(folder) / "rules"
         write_rules(rules)
-        env = os.environ | {"OCELOG_HOME": str(home), "OCELOG_LOG_LEVEL": "error", "BENCH": where["client_secret"]}
+        env = os.environ | {"OCELOG_HOME": str(home), "OCELOG_LOG_LEVEL": "error", "BENCH": where["CLIENT_SECRET"]}
 
         def ocelog(*arguments: str) -> str:
             command = [sys.executable, "-m", "ocelog", *arguments]
@@ -109,8 +94,8 @@ def main(seconds: float) -> None:
         env["BENCH_URL"] = f"http://127.0.0.1:{server.server_port}/"
         ocelog("channel", "add", "webhook", "here", "--secret-env", "url=BENCH_URL", "--set", "allow_private=yes")
         ocelog(
-            *("source", "add", "wiz", "sim", "--token-url", where["token_url"], "--api-url", where["api_url"]),
-            *("--client-id", where["client_id"], "--client-secret-env", "BENCH"),
+            *("source", "add", "wiz", "sim", "--token-url", where["TOKEN_URL"], "--api-url", where["API_URL"]),
+            *("--client-id", where["CLIENT_ID"], "--client-secret-env", "BENCH"),
             *("--log-type", "audit", "--log-type", "issues", "--log-type", "findings", "--poll", "5s", "--rate", "100"),
         )
         ocelog("pull")

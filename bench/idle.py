@@ -14,8 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from ocelog.installation.opening import opened
 from ocelog.ledger.ledger import Ledger
 from ocelog.secret import Secret
 from ocelog.sources.wiz.settings import from_mapping
+from tenant import Tenant, tenant
 
 SOURCES = (0, 50, 200)
 POLL = 300.0
@@ -33,27 +33,11 @@ FAST = 1000.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-@contextmanager
-def tenant() -> Iterator[Mapping[str, str]]:
-    """Serve an almost empty tenant."""
-    size = ["--audit", "5", "--issues", "5", "--findings", "5", "--rate", "0", "--latency", "300"]
-    command = [sys.executable, "-m", "wizsim", "serve", "--bare", "--port", "0", "--seed", "5", *size]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    names = ("token_url", "api_url", "client_id", "client_secret")
-    try:
-        yield {name: process.stdout.readline().split()[-1] for name in names}
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
-
-
-def add(home: Path, where: Mapping[str, str], count: int, rate: float) -> None:
+def add(home: Path, where: Tenant, count: int, rate: float) -> None:
     """Add `count` sources that read the same tenant."""
-    reached = {name: where[name] for name in ("token_url", "api_url", "client_id")}
+    reached = {name.lower(): where[name] for name in ("TOKEN_URL", "API_URL", "CLIENT_ID")}
     settings = from_mapping({**reached, "rate": rate})
-    secret = sources.GivenSecret(value=Secret(where["client_secret"]))
+    secret = sources.GivenSecret(value=Secret(where["CLIENT_SECRET"]))
     with opened(home) as installation:
         for number in range(count):
             row = sources.row_of(f"source-{number}", settings, {"poll": f"{POLL:.0f}s", "backfill": "1d"})
@@ -79,7 +63,7 @@ def status_of(pid: int) -> tuple[float, int]:
     return int(lines["VmRSS"].split()[0]) * 1024 / 1e6, int(lines["Threads"])
 
 
-def measure(where: Mapping[str, str], count: int, rate: float, folder: Path) -> None:
+def measure(where: Tenant, count: int, rate: float, folder: Path) -> None:
     """Run a service of `count` sources and print a line of figures."""
     home = folder / "home"
     make(home, ledger_url=None)
@@ -121,7 +105,8 @@ def main(counts: Sequence[int], rate: float) -> None:
     names = f"{'sources':>7}{'streams':>8}{'onboarded s':>12}{'CPU %':>9}"
     print(f"{names}{'MB':>8}{'threads':>9}{'oldest s':>10}")
     for count in counts:
-        with tenant() as where, tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        almost_empty = tenant(audit=5, issues=5, findings=5, options="--latency 300")
+        with almost_empty as where, tempfile.TemporaryDirectory(prefix="bench-") as folder:
             measure(where, count, rate, Path(folder))
 
 

@@ -11,17 +11,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import duckdb
 
+from tenant import Tenant, tenant
+
 SMALL, LARGE = 20_000, 200_000
+ALL = "--max-count 10000000"
+"""So that the total is never capped."""
 ROUNDS, LARGE_ROUNDS = 5, 3
-Tenant = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,22 +33,6 @@ class Run:
     seconds: float
     cpu: float
     peak_mb: float
-
-
-@contextmanager
-def tenant(findings: int) -> Iterator[Tenant]:
-    """Serve a simulated tenant with so many findings and nothing else."""
-    size = ["--audit", "0", "--issues", "0", "--findings", str(findings), "--rate", "0", "--max-count", "10000000"]
-    command = [sys.executable, "-m", "wizsim", "serve", "--bare", "--port", "0", "--seed", "5", *size]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    names = ("TOKEN_URL", "API_URL", "CLIENT_ID", "CLIENT_SECRET")
-    try:
-        yield {name: process.stdout.readline().strip() for name in names}
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
 
 
 def timed(command: Sequence[str], env: Mapping[str, str]) -> Run:
@@ -116,7 +102,7 @@ def beside_dlt() -> Run:
     """Run ours and dlt's in turn, so that a slow minute of the machine meets all of them."""
     jobs = {"ocelog": pull, "dlt": dlt, "dlt, parquet": dlt_by_parquet}
     runs: dict[str, list[Run]] = {name: [] for name in jobs}
-    with tenant(SMALL) as where:
+    with tenant(findings=SMALL, options=ALL) as where:
         for _ in range(ROUNDS):
             for name, job in jobs.items():
                 with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -130,7 +116,7 @@ def beside_dlt() -> Run:
 def flat(small: Run) -> None:
     """Run ours on ten times as much."""
     runs = []
-    with tenant(LARGE) as where:
+    with tenant(findings=LARGE, options=ALL) as where:
         for _ in range(LARGE_ROUNDS):
             with tempfile.TemporaryDirectory(prefix="bench-") as folder:
                 runs.append(pull(where, LARGE, Path(folder)))

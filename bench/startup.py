@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pull import tenant
+from tenant import tenant
 
 OCELOG = str(Path(sys.executable).with_name("ocelog"))
 WANTED = {
@@ -42,7 +42,7 @@ def main() -> None:
     """Make a home with one small table, and print what each command costs in it."""
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"OCELOG_HOME": str(Path(folder) / "home")}
-        with tenant(2_000) as where:
+        with tenant(findings=2_000) as where:
             add = ["source", "add", "wiz", "bench", "--token-url", where["TOKEN_URL"], "--api-url", where["API_URL"]]
             add += ["--client-id", where["CLIENT_ID"], "--client-secret-file", "-"]
             secret = where["CLIENT_SECRET"] + "\n"

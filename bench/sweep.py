@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pull import Run, Tenant, tenant, timed
+from pull import ALL, Run, timed
+from tenant import Tenant, tenant
 
 FINDINGS = int(os.environ.get("OCELOG_BENCH_FINDINGS", "200000"))
 _OCELOG = [sys.executable, "-m", "ocelog"]
@@ -52,7 +53,7 @@ def per_record(run: Run, records: int) -> float:
 
 def main() -> None:
     """Print everything."""
-    with tenant(FINDINGS) as where, tempfile.TemporaryDirectory(prefix="bench-") as folder:
+    with tenant(findings=FINDINGS, options=ALL) as where, tempfile.TemporaryDirectory(prefix="bench-") as folder:
         measured(where, Path(folder))
 
 
