@@ -46,9 +46,12 @@ def imported(ocelog: Ocelog, *arguments: str) -> set[str]:
 @pytest.mark.parametrize(
     ("arguments", "spared"),
     [
-        (("query", "select 1"), {"sqlalchemy", "duckdb", "cryptography", "fastavro", "pyarrow.compute"}),
+        (
+            ("query", "select 1"),
+            {"sqlalchemy", "duckdb", "cryptography", "fastavro", "pyarrow.compute", "ocelog.alert.alert"},
+        ),
         (("query", "select count(*) from wiz_issues_current"), {"duckdb", "cryptography", "pyarrow.compute"}),
-        (("status",), {"pyarrow", "duckdb", "cryptography"}),
+        (("status",), {"pyarrow", "duckdb", "cryptography", "ocelog.detect.evaluate"}),
         (("tables",), {"sqlalchemy", "duckdb", "cryptography", "fastavro", "pyarrow.compute"}),
         (("--help",), {"sqlalchemy", "pyarrow", "yaml"}),
     ],

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ocelog.alert.grouping import match_id
-from ocelog.detect.evaluate import Verdict
-from ocelog.detect.rule import About
+
+if TYPE_CHECKING:
+    # The ledger needs these words too, and no short command needs the language of rules.
+    from ocelog.detect.evaluate import Verdict
+    from ocelog.detect.rule import About
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +43,7 @@ class Event:
 class JudgedBy:
     """A rule, in the revision that judged."""
 
-    about: About
+    about: "About"
     revision: str
 
     @property
@@ -54,7 +58,7 @@ class Match:
 
     rule: JudgedBy
     event: Event
-    verdict: Verdict
+    verdict: "Verdict"
 
     @property
     def id(self) -> str:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ocelog.alert.alert import Alert, TimelineEntry
 from ocelog.schema.decode.timestamps import INSTANT
 
 if TYPE_CHECKING:
+    from ocelog.alert.alert import Alert, TimelineEntry
+
     # The ledger takes half of the time that a short query takes: it is imported if a query reads it.
     from ocelog.ledger.delivery import Attempted
     from ocelog.ledger.ledger import Ledger
@@ -99,7 +100,7 @@ def _batches(pages: Iterable[list[dict[str, object]]], schema: pa.Schema) -> Ite
         yield pa.RecordBatch.from_pylist(page, schema=schema)
 
 
-def _alert(each: Alert) -> dict[str, object]:
+def _alert(each: "Alert") -> dict[str, object]:
     return {
         "alert_id": each.id,
         "type": each.type.value,
@@ -134,7 +135,7 @@ def _alert(each: Alert) -> dict[str, object]:
     }
 
 
-def _event(number: int, each: TimelineEntry) -> dict[str, object]:
+def _event(number: int, each: "TimelineEntry") -> dict[str, object]:
     return {
         "alert_id": each.alert_id,
         "number": number,
