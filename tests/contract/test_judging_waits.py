@@ -11,6 +11,7 @@ from bookkeeping.records import TABLE, Clock, landing, taken
 from ocelog.alert.deciding import Policy
 from ocelog.alert.detecting import Detecting
 from ocelog.alert.judged import Event, Judged, JudgedBy
+from ocelog.alert.ports import Elsewhere
 from ocelog.app.detecting import HomeClaims
 from ocelog.detect.rule import About, Place
 from ocelog.errors import LostFenceError
@@ -28,7 +29,7 @@ RULE = JudgedBy(about=About(id="rule", place=Place("rule.yml", 1)), revision="1"
 class OneRule:
     """A rule that matches nothing. Fits Jury."""
 
-    asked = 0
+    asked = committeds = 0
 
     def rules(self, _log_type: str) -> Mapping[str, JudgedBy]:
         return {RULE.id: RULE}
@@ -41,7 +42,7 @@ class OneRule:
         return Judged(events=events, rules={RULE.id: RULE})
 
     def committed(self, _said: Judged) -> None:
-        """Do nothing."""
+        self.committeds += 1
 
 
 class Rows:
@@ -117,6 +118,18 @@ def test_who_has_no_claim_asks_no_rule(landed: Ledger, other: Ledger, clock: Clo
     clock.now += timedelta(hours=1)
     process(other, clock, second, "two").step(TABLE, KIND)
     assert (first.asked, second.asked) == (2, 1)
+
+
+def test_the_rules_hear_of_what_has_been_committed_and_of_nothing_else(
+    landed: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jury = OneRule()
+    judging = process(landed, clock, jury)
+    judging.step(TABLE, KIND)
+    assert (jury.asked, jury.committeds) == (1, 1)
+    monkeypatch.setattr(judging.ledger, "commit", lambda _piece: Elsewhere())
+    judging.step(TABLE, KIND)
+    assert (jury.asked, jury.committeds) == (2, 1)
 
 
 def test_what_cannot_be_judged_for_a_week_is_passed_and_noted(landed: Ledger, clock: Clock) -> None:

@@ -487,6 +487,28 @@ def test_an_alert_that_no_channel_takes_is_told_of_once(desk: Desk, clock: Clock
     assert error is not None
     assert error.matches == 2
     assert len(desk.waiting()) == 2
+    # Somebody has a channel take them, or they are over.
+    desk.ledger.channels.add(channel("all"))
+    desk.delivery.watch_routes(clock_us := desk.now_us)
+    error = desk.alert(failure_id(""))
+    assert error is not None
+    assert (error.status, clock_us) == (AlertStatus.RESOLVED, desk.now_us)
+
+
+def test_the_error_of_a_channel_ends_with_it(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("boss", route=Route(types=frozenset({AlertType.SYSTEM_ERROR}))))
+    desk.tell("a", Happened.OPENED, "ops")
+    claim = desk.take()
+    desk.delivery.settle(claim, desk.hand(claim), Refused(answer="401", code="channel_refused"))
+    error = desk.alert(failure_id("ops"))
+    assert error is not None
+    assert error.is_open
+    desk.ledger.channels.remove("ops")
+    error = desk.alert(failure_id("ops"))
+    assert error is not None
+    assert error.status is AlertStatus.RESOLVED
+    assert (error.id, "boss", "resolved") in desk.waiting()
 
 
 def test_what_was_given_up_is_sent_again_by_hand(desk: Desk) -> None:

@@ -65,8 +65,9 @@ def test_a_system_error_is_one_alert_from_its_opening_to_its_end_and_again(liste
 
 def test_what_was_told_before_a_crash_is_not_told_twice(listened: Ledger) -> None:
     errors = AlertedErrors(listened)
-    for _ in range(2):
-        errors.raise_(notice(Turn.OPENED, NOW))
+    for minutes in range(2):
+        # After a crash it is found anew, at another time.
+        errors.raise_(notice(Turn.OPENED, NOW + timedelta(minutes=minutes)))
     for _ in range(2):
         errors.resolve(notice(Turn.RECOVERED, NOW + timedelta(hours=1)))
     assert heard(listened) == ["opened", "resolved"]

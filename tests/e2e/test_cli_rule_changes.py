@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from bookkeeping.alerts import alert_of
 from bookkeeping.alerts import opened as put
 from commands import Ocelog
-from ocelog.app.jury import FolderJury
+from ocelog.alert.judged import Event
+from ocelog.app.jury import FAILED_TIMES, FolderJury
 from ocelog.installation.opening import Installation, opened
 
 RULE = """\
@@ -127,6 +129,33 @@ def test_alerts_of_records_end_with_their_rule(
     shown = ocelog("alerts", "show", alerts[1].id).out
     assert "disabled, removed or renamed" in " ".join(shown.split())
     assert ocelog("alerts", "show", window.id, "--json").json[0]["status"] == "OPEN", "it is no alert of a record"
+
+
+def test_a_rule_that_keeps_failing_is_suspended_once_that_is_committed(
+    folder: Path, jury: FolderJury, installation: Installation
+) -> None:
+    (folder / "bad.py").write_text("def rule(event):\n    raise ValueError('always')\n")
+    (folder / "bad.yml").write_text(
+        "AnalysisType: rule\nRuleID: Mine.Bad\nEnabled: true\nFilename: bad.py\nLogTypes: [Wiz.Issues]\nSeverity: LOW\n"
+    )
+    assert "Mine.Bad" in mine(jury)
+    event = Event(
+        row_id="r",
+        log_type="Wiz.Issues",
+        source_id="s",
+        source_label="prod",
+        event_us=1,
+        version_us=1,
+        observed_us=1,
+    )
+    for _ in range(FAILED_TIMES):
+        said = jury.judge(pa.table({"id": ["i"]}), "Wiz.Issues", [event])
+        assert jury.passed("Wiz.Issues") == {}
+    assert "Suspended" in {each.type for each in said.errors}
+    jury.committed(said)
+    jury.rules("Wiz.Issues")
+    assert "failed on every event" in jury.passed("Wiz.Issues")["Mine.Bad"]
+    assert installation.ledger.rules.states()["Mine.Bad"].suspended_us is not None
 
 
 def test_a_folder_that_cannot_be_read_ends_no_alert(

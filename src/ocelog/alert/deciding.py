@@ -168,9 +168,9 @@ def wanted(judged: Judged, now_us: int) -> Wanted:
         limits.add((rule.id, hour_us))
         groups[group_key(rule.id, _SUMMARY)] = (rule.id, _SUMMARY)
         alerts |= {_overflow(rule.id, hour_us), system_alert_id(LIMIT_EXCEEDED, rule.id)}
-        alerts |= {_history(rule.id, each.source_id) for each in judged.events}
+        alerts |= {_history(rule.id, each) for each in {event.source_id for event in judged.events}}
     for match in judged.matches:
-        if not match.rule.about.lives_with_record:
+        if not match.rule.about.lives_with_record or match.event.record_id is None:
             groups[group_key(match.rule.id, match.verdict.dedup)] = (match.rule.id, match.verdict.dedup)
     for error in judged.errors:
         groups[group_key(error.rule.id, _ERROR + error.type)] = (error.rule.id, _ERROR + error.type)

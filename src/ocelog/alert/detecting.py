@@ -275,6 +275,7 @@ class Detecting:
             outcome, decision = self._attempt(table, kind, source_id, taken.rows, found, (since, taken.to), judged_us)
             match outcome:
                 case Committed():
+                    self.jury.committed(found)
                     return _step(found, decision)
                 case Elsewhere():
                     return Step(more=True)

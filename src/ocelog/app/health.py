@@ -61,9 +61,11 @@ class AlertedErrors:
         suppressions = self.ledger.alerts.suppressions()
 
         def to(before: Alert | None) -> tuple[Alert, Happened | None, str] | None:
-            if before is not None and before.is_open and before.told_us == told_us:
-                # Told before a crash that kept it from being noted.
-                return None
+            if before is not None and before.is_open:
+                known = notice.turn is Turn.OPENED and before.told
+                if known or before.told_us == told_us:
+                    # Told before a crash that kept it from being noted.
+                    return None
             still = before if before is not None and before.is_open else None
             alert = Alert(
                 id=system_alert_id(error.type.value, error.key),

@@ -11,7 +11,7 @@ from ocelog.alert.routing import ChannelFault, ChannelRow, ChannelStatus
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alerts, channels, outbox
+from ocelog.ledger.rows import alerts, channels, delivery_errors, outbox
 
 _c = tables.channels.c
 _d = tables.deliveries.c
@@ -62,6 +62,7 @@ class ChannelLedger:
             tx.execute(select(_c.id).where(_c.id == channel_id).with_for_update()).all()
             tx.execute(delete(tables.channel_secrets).where(tables.channel_secrets.c.channel_id == channel_id))
             tx.execute(delete(tables.channels).where(_c.id == channel_id))
+            delivery_errors.end(tx, channel_id, channels.listed(tx), self._now_us())
             return outbox.reroute(tx, channel_id, channels.listed(tx), self._now_us())
 
     def statuses(self) -> list[ChannelStatus]:

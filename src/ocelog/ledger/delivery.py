@@ -18,7 +18,6 @@ from ocelog.alert.delivering import (
     Handed,
     Outcome,
     Postponed,
-    Raised,
     Wait,
     allowance,
     gives_up,
@@ -173,7 +172,8 @@ class DeliveryLedger:
             if row["failures"] >= RESTS_FROM:
                 # It was the channel that failed, so what waits need not wait for its own next try.
                 outbox.wake(tx, handed.channel.id, now_us)
-        _recovered(tx, handed.channel, now_us)
+        others = [each for each in channels.listed(tx) if each.id != handed.channel.id]
+        delivery_errors.end(tx, handed.channel.id, others, now_us)
 
     def _postponed(self, tx: Connection, row: RowMapping, handed: Handed, outcome: Postponed, now_us: int) -> None:
         failures = row["failures"] + 1
@@ -279,6 +279,11 @@ class DeliveryLedger:
             found = _untold(tx, since_us - _COMMITTED_WITHIN // _US) if there else []
             newest = tx.execute(select(func.max(_a.updated_us))).scalar() or 0
             nowhere = [each for each in found if is_unrouted(each, there)]
+            error = alerts.of_ids(tx, [delivering.failure_id("")]).get(delivering.failure_id(""))
+            is_over = error is not None and error.is_open and not nowhere and not _is_any_unrouted(tx, there)
+        if is_over:
+            with self._database.write() as tx:
+                delivery_errors.end(tx, "", there, now_us)
         if nowhere:
             with self._database.write() as tx:
                 name = delivering.failure_id("")
@@ -438,18 +443,6 @@ def _given_up(
     delivery_errors.raise_(tx, raised, [each for each in channels.listed(tx) if each.id != channel.id], now_us)
 
 
-def _recovered(tx: Connection, channel: ChannelRow, now_us: int) -> None:
-    """Resolve the system error that a channel cannot be reached."""
-    name = delivering.failure_id(channel.id)
-    before = alerts.of_ids(tx, [name], hold=True).get(name)
-    if before is not None and before.is_open:
-        others = [each for each in channels.listed(tx) if each.id != channel.id]
-        over = delivering.recovered(before, now_us)
-        delivery_errors.raise_(
-            tx, Raised(alert=over, happened=Happened.RESOLVED if over.told else None, due_us=now_us), others, now_us
-        )
-
-
 def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: str | None = None) -> list[str]:
     """Return the alerts that a channel is to hear of because nobody has acknowledged them."""
     after, route = channel.routing.escalate_after, channel.routing.route
@@ -500,6 +493,11 @@ def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: s
 
 def _ended(alert: Alert) -> Alert:
     return replace(alert, status=AlertStatus.RESOLVED)
+
+
+def _is_any_unrouted(tx: Connection, there: Sequence[ChannelRow]) -> bool:
+    """Whether an alert is open that people should hear of, and that no channel takes."""
+    return any(each.is_open and is_unrouted(each, there) for each in _untold(tx, 0)) if there else False
 
 
 def _untold(tx: Connection, since_us: int) -> list[Alert]:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from ocelog.alert import delivering
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
 from ocelog.alert.delivering import DELIVERY_ERROR, Muted, Raised
+from ocelog.alert.notice import Happened
 from ocelog.alert.routing import ChannelRow, channels_for
 from ocelog.alert.suppressing import suppressed
 from ocelog.ledger.rows import alerts, suppressions
@@ -36,6 +37,15 @@ def raise_(tx: Connection, raised: Raised, takers: Sequence[ChannelRow], now_us:
         ],
         now_us,
     )
+
+
+def end(tx: Connection, channel_id: str, takers: Sequence[ChannelRow], now_us: int) -> None:
+    """Resolve the error that a channel cannot be reached, or, without an id, that no channel takes some alerts."""
+    name = delivering.failure_id(channel_id)
+    before = alerts.of_ids(tx, [name], hold=True).get(name)
+    if before is not None and before.is_open:
+        over = delivering.recovered(before, now_us)
+        raise_(tx, Raised(alert=over, happened=Happened.RESOLVED if over.told else None, due_us=now_us), takers, now_us)
 
 
 def unrouted(tx: Connection, found: Sequence[Alert], there: Sequence[ChannelRow], now_us: int) -> None:
