@@ -34,6 +34,7 @@ NOTHING: Any = SimpleNamespace(
     loop_faults=[],
     channel_faults=[],
     loops=[],
+    rule_troubles=[],
     well=True,
     disk_free=1_000_000_000,
 )

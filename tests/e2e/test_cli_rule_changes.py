@@ -1,18 +1,22 @@
 """Rules that change while they judge: refused ones do not run, and what was theirs ends with them."""
 
 import json
+import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from bookkeeping.alerts import alert_of
+from bookkeeping.alerts import alert_of, channel
 from bookkeeping.alerts import opened as put
 from commands import Ocelog
+from ocelog.alert.deciding import system_alert_id
 from ocelog.alert.judged import Event
 from ocelog.app.jury import FAILED_TIMES, FolderJury
+from ocelog.app.rule_troubles import RULE_FILES
 from ocelog.installation.opening import Installation, opened
 
 RULE = """\
@@ -86,9 +90,10 @@ def test_a_rule_that_names_what_nothing_has_does_not_run(ocelog: Ocelog, folder:
     assert "Wrong.yml:" in wrong["why"]
     assert "stattus" in wrong["why"]
     assert "does not run" in wrong["why"]
-    (trouble,) = ocelog("status", "--json").json["rule_troubles"]
-    assert trouble["rule"] == "Mine.Wrong"
-    assert "Rules that are not judged by as written" in ocelog("status").out.replace("\n", " ")
+    (trouble,) = ocelog("status", "--json", code=1).json["rule_troubles"]
+    assert (trouble["folder"], trouble["rule"]) == ("mine", "Mine.Wrong")
+    assert "Rules of the folder mine:" in ocelog("status", code=1).out
+    assert "stattus" in jury.passed("Wiz.Issues")["Mine.Wrong"]
     write(folder, "Wrong", "statuses")
     assert mine(jury).keys() == {"Mine.Good"}, "it was taken for a good one at the second look"
     write(folder, "Wrong")
@@ -104,7 +109,7 @@ def test_a_bad_file_leaves_the_last_good_version_of_its_rule(
     (folder / "Good.yml").write_text(text)
     assert mine(jury) == before
     assert mine(jury) == before
-    assert "as it was before" in json.dumps(listed(ocelog))
+    assert "last good version runs" in json.dumps(listed(ocelog))
 
 
 def test_alerts_of_records_end_with_their_rule(
@@ -167,13 +172,130 @@ def test_a_folder_that_cannot_be_read_ends_no_alert(
     folder.rename(folder.with_name("away"))
     mine(jury)
     assert still_open(installation) == {"Mine.Good", "Gone"}
-    assert "no such file or folder" in ocelog("status", "--json").json["rule_troubles"][0]["reason"]
+    assert "no such file or folder" in ocelog("status", "--json", code=1).json["rule_troubles"][0]["reason"]
     folder.with_name("away").rename(folder)
     mine(jury)
     assert still_open(installation) == {"Mine.Good"}
     ocelog("rules", "remove", "mine")
     mine(jury)
     assert still_open(installation) == set()
+
+
+def test_the_last_good_version_outlives_the_process(
+    folder: Path, jury: FolderJury, installation: Installation, ocelog: Ocelog
+) -> None:
+    write(folder, "Other")
+    before = mine(jury)
+    kept = installation.home.path / "rules"
+    (file,) = kept.iterdir()
+    assert (kept.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+    written = file.stat().st_ino
+    mine(jury)
+    (folder / "Good.yml").write_text("AnalysisType: rule\nRuleID: [Mine.Good\n")
+    (folder / "Other.yml").write_text(RULE.format(name="Other", key="stattus"))
+    with closing(FolderJury(installation, channels=dict)) as again:
+        assert mine(again) == before
+        assert again.passed("Wiz.Issues") == {}
+    assert file.stat().st_ino == written, "it was written anew though nothing of it changed"
+    folder.rename(folder.with_name("away"))
+    with closing(FolderJury(installation, channels=dict)) as again:
+        assert mine(again) == before
+        assert "no such file or folder" in troubles(installation)[""]
+        folder.with_name("away").rename(folder)
+        (folder / "Good.yml").unlink()
+        write(folder, "Other")
+        assert mine(again).keys() == {"Mine.Other"}, "a deleted file came back"
+    assert troubles(installation) == {}
+    file.write_bytes(file.read_bytes()[:-1])
+    with closing(FolderJury(installation, channels=dict)) as again:
+        assert mine(again).keys() == {"Mine.Other"}, "a damaged copy kept rules from being read"
+    ocelog("rules", "remove", "mine")
+    assert list(kept.iterdir()) == []
+
+
+def test_a_rule_of_which_no_good_version_is_known_is_named(folder: Path, installation: Installation) -> None:
+    (folder / "Told.yml").write_text("AnalysisType: rule\nRuleID: Mine.Told\nLogTypes: [Wiz.Issues]\nFoo: [\n")
+    (folder / "Elsewhere.yml").write_text("AnalysisType: rule\nRuleID: E\nLogTypes:\n  - AWS.S3\nFoo: [\n")
+    (folder / "Off.yml").write_text("AnalysisType: rule\nRuleID: O\nEnabled: false\nFoo: [\n")
+    (folder / "Base.yml").write_text("AnalysisType: rule\nRuleID: Mine.Base\nLogTypes:\n  - Wiz.Issues\nFoo: [\n")
+    (folder / "Child.yml").write_text(
+        "AnalysisType: rule\nRuleID: Mine.Child\nBaseDetection: Mine.Base\nEnabled: true\n"
+    )
+    python = RULE.format(name="Python", key="status").partition("Detection:")[0]
+    (folder / "Python.yml").write_text(f"{python}Filename: python.py\n")
+    (folder / "python.py").write_text("def rule(event):\n    return (\n")
+    with closing(FolderJury(installation, channels=dict)) as jury:
+        assert mine(jury).keys() == {"Mine.Good"}
+        passed = jury.passed("Wiz.Issues")
+        assert passed.keys() == {"Mine.Told", "Mine.Base", "Mine.Child", "Mine.Python"}
+        assert passed["Mine.Told"].startswith("mine/Told.yml:")
+        assert jury.passed("Wiz.Audit").keys() == {"Mine.Child"}, "what it stands on is not known"
+        assert "Off.yml" not in str(troubles(installation))
+        assert "Elsewhere.yml" not in str(troubles(installation))
+        installation.ledger.rules.enable(["Mine.Told", "Mine.Child"], enabled=False)
+        (folder / "None.yml").write_text("AnalysisType: rule\nLogTypes: [Wiz.Audit]\nFoo: [\n")
+        mine(jury)
+        assert jury.passed("Wiz.Issues").keys() == {"Mine.Base", "Mine.Python"}
+        assert jury.passed("Wiz.Audit").keys() == {"mine/*"}
+
+
+def test_people_hear_once_of_files_with_errors_and_that_it_is_over(folder: Path, installation: Installation) -> None:
+    ops = channel(installation.ledger, "ops")
+
+    def told() -> list[str]:
+        details = installation.ledger.alerts.details(system_alert_id(RULE_FILES, folder_id(installation)))
+        return [] if details is None else [each.what for each in details.timeline]
+
+    def look() -> None:
+        with closing(FolderJury(installation, channels=dict)) as jury:
+            mine(jury)
+            mine(jury)
+
+    look()
+    assert told() == []
+    (folder / "Good.yml").write_text("AnalysisType: rule\nRuleID: [Mine.Good\n")
+    look()
+    look()
+    assert told() == ["opened"]
+    write(folder, "Wrong", "stattus")
+    look()
+    assert told() == ["opened", "escalated"]
+    write(folder, "Good")
+    look()
+    assert told() == ["opened", "escalated"]
+    write(folder, "Wrong")
+    look()
+    assert told() == ["opened", "escalated", "resolved"]
+    folder.rename(folder.with_name("away"))
+    look()
+    assert told()[3:] == ["reopened"]
+    waiting = installation.ledger.alerts.told_channels(system_alert_id(RULE_FILES, folder_id(installation)))
+    assert waiting == [ops]
+
+
+def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(
+    folder: Path, jury: FolderJury, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = mine(jury)
+    real = os.scandir
+
+    def refused(path: Any) -> Any:
+        if str(path) == str(folder):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    write(folder, "Other")
+    assert mine(jury) == before
+    assert "Permission denied" in troubles(installation)[""]
+
+
+def troubles(installation: Installation) -> dict[str, str]:
+    return {each.rule_id: each.reason for each in installation.ledger.rules.troubles()}
+
+
+def folder_id(installation: Installation) -> str:
+    return next(each.id for each in installation.ledger.rules.folders() if each.name == "mine")
 
 
 def still_open(installation: Installation) -> set[str]:

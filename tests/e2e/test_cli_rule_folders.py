@@ -54,7 +54,7 @@ def test_a_checkout_is_registered_listed_and_forgotten_and_its_files_stay(ocelog
     by_id = {rule["id"]: rule for rule in found["rules"]}
     assert (by_id["Acme.Door.Forced"]["status"], by_id["Acme.Door.Forced"]["why"]) == (
         "no source",
-        "simple/forced.yml:5: there is no log type 'Acme.Door'",
+        f"{CHECKOUT}/simple/forced.yml:5: there is no log type 'Acme.Door'",
     )
     assert by_id["Acme.Door.Trial"]["status"] == "off"
     assert by_id["Acme.Door.Nightly"]["kind"] == "scheduled_rule"

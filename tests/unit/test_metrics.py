@@ -18,6 +18,7 @@ from ocelog.alert.suppressing import Suppression
 from ocelog.app.metrics import METRICS, Sample, render, samples
 from ocelog.app.sources import row_of
 from ocelog.app.status import stream_statuses
+from ocelog.detect.folders import RuleFolder, RuleTrouble
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn
 from ocelog.ledger.alerts import OpenAlerts
 from ocelog.ledger.ledger import Ledger
@@ -94,6 +95,8 @@ def found(tmp_path: Path) -> Iterator[Any]:
         ],
         loop_faults=[LoopFault(loop="coverage", during="turn", code=None, reason="x", since=NOW)],
         channel_faults=[ChannelFault(id="ops", name="ops", since_us=1, reason="401", code=None)],
+        rule_troubles=[RuleTrouble(folder_id="f", rule_id=name, reason="a.yml:1: wrong") for name in ("A", "B")],
+        rule_folders={"f": RuleFolder(id="f", name="mine", path="/mine")},
         loops=[LoopMark(loop="publish", table="wiz_issues", sequence=1, parts=2, rows=3, oldest_us=0)],
         well=False,
         disk_free=17,
@@ -140,6 +143,7 @@ def test_values_are_those_of_the_status(found: Any) -> None:
     assert value(found, "ocelog_well") == 0
     assert value(found, "ocelog_loop_failing", "coverage") == 1
     assert value(found, "ocelog_channel_failing", "ops") == 1
+    assert value(found, "ocelog_rule_files_wrong", "mine") == 2
     assert value(found, "ocelog_loop_rows_behind", "publish", "wiz_issues") == 3
 
 

@@ -14,11 +14,13 @@ import structlog
 
 from ocelog.alert.deciding import SUSPENDED
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
+from ocelog.app.good_rules import GoodRules
 from ocelog.app.log_types import changing
-from ocelog.detect.bundle import Bundle, find_root, read_bundle
+from ocelog.app.rule_troubles import Unread, is_needed, tell, unread_rules
+from ocelog.detect.bundle import Bundle, fails, find_root, read_bundle
 from ocelog.detect.checking import Names, check
 from ocelog.detect.checkout import Checkout, parse_checkout
-from ocelog.detect.folders import RuleFolder, RuleTrouble, decisions, shadowed
+from ocelog.detect.folders import RuleFolder, RuleState, RuleTrouble, decisions, shadowed
 from ocelog.detect.rule import CorrelationRule, Kind, Query
 from ocelog.errors import OcelogError, RuleFileError
 from ocelog.installation.opening import Installation
@@ -49,9 +51,16 @@ class Bench:
     trouble: str | None = None
     """Why its files are not what is judged by."""
     refused: Mapping[str, str] = field(default_factory=dict)
-    """Rules that name what nothing has, and why: they are judged by as they were before, or not at all."""
+    """Rules that name what nothing has, and why: their last good version runs, or nothing of them."""
     off: frozenset[str] = frozenset()
     """Those of them of which nothing good was there before."""
+    unread: Sequence[Unread] = ()
+    """Rules that do not run as a file does not read."""
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """Rules of it that must not be asked."""
+        return self.off.union(each.rule_id for each in self.unread)
 
 
 @dataclass(slots=True)
@@ -66,6 +75,7 @@ class FolderJury:
     """Held from asking which rules there are until they have judged: two loops ask."""
     benches: dict[str, Bench] = field(default_factory=dict)
     """By id of the folder, in the order in which they were registered."""
+    good: GoodRules = field(init=False)
     _looked_at: float = float("-inf")
     _rules: dict[str, tuple[Bench, LoadedRule]] = field(default_factory=dict)
     """Those that run, by id."""
@@ -77,12 +87,17 @@ class FolderJury:
     _suspended: dict[str, str] = field(default_factory=dict)
     _were_on: frozenset[str] | None = None
     """The rules that were on at the last look, suspended ones too."""
-    _unread: dict[str, str] = field(default_factory=dict)
-    """Folders whose rules are not known, as none of their files was ever read: what stands for their rules, and why."""
+    _unread: list[Unread] = field(default_factory=list)
+    """What would judge, were its files good; a folder whose rules are not known is named by what stands for them."""
+    _told: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of each folder, what people were told is wrong with it."""
     _to_suspend: dict[str, str] = field(default_factory=dict)
     """Rules that are suspended once the piece is committed that tells of it, and why."""
     _killed: dict[str, int] = field(default_factory=dict)
     _failed: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.good = GoodRules(self.installation.home.path)
 
     def rules(self, log_type: str) -> Mapping[str, JudgedBy]:
         """Return the rules that judge rows of `log_type` now, by id."""
@@ -94,7 +109,7 @@ class FolderJury:
         found = {
             name: f"suspended: {self._suspended[name]}" for name, _ in self._of(log_type) if name in self._suspended
         }
-        return found | self._unread
+        return found | {each.rule_id: each.reason for each in self._unread if each.concerns(log_type)}
 
     def judge(self, rows: pa.Table, log_type: str, events: Sequence[Event]) -> Judged:
         """Ask the rules about rows, each of which is an event. Raises SandboxError."""
@@ -219,14 +234,15 @@ class FolderJury:
         self.benches = benches
         for bench in benches.values():
             self._read(bench)
+            bench.unread = [] if bench.loaded is None else unread_rules(bench.loaded, states)
         loaded = [(bench.folder, bench.loaded) for bench in benches.values() if bench.loaded is not None]
         hidden = shadowed(loaded)
-        running = {
+        wanted = {
             folder.id: {name for name, each in decisions(found, folder, states).items() if each.runs}
             - hidden[folder.id].keys()
-            - benches[folder.id].off
             for folder, found in loaded
         }
+        running = {folder_id: names - benches[folder_id].silent for folder_id, names in wanted.items()}
         rules = {
             name: (benches[folder.id], rule)
             for folder, found in loaded
@@ -250,15 +266,39 @@ class FolderJury:
         self._suspended = {
             name: state.reason for name, state in states.items() if state.suspended_us is not None and name in rules
         }
-        ledger.note_troubles([trouble for bench in benches.values() for trouble in _troubles(bench)])
+        found = {name: list(_troubles(each, wanted.get(name, ()), states)) for name, each in benches.items()}
+        ledger.note_troubles([trouble for each in found.values() for trouble in each])
+        self._tell(found)
         self._end_others()
-        self._unread = {
-            f"{bench.folder.name}/*": f"its folder cannot be read: {bench.trouble}"
-            for bench in benches.values()
-            if bench.loaded is None
-        }
+        self._unread = [each for name, bench in benches.items() for each in self._silent(bench, wanted.get(name, ()))]
         # Last: after a failure the rules are looked at again, and nothing is passed for lack of them meanwhile.
         self._looked_at = self.monotonic()
+
+    def _silent(self, bench: Bench, wanted: Collection[str]) -> Iterator[Unread]:
+        """Yield what would judge, were its files good."""
+        every = f"{bench.folder.name}/*"
+        if bench.loaded is None:
+            yield Unread(rule_id=every, reason=f"its folder cannot be read: {bench.trouble}")
+            return
+        for each in bench.unread:
+            # A file that does not say which rule it has is no rule that could be off.
+            if each.rule_id in wanted or (each.rule_id not in bench.loaded.rules and each.rule_id not in self._rules):
+                yield replace(each, rule_id=each.rule_id or every, reason=f"{bench.folder.name}/{each.reason}")
+        for name in bench.off.intersection(wanted):
+            if name in bench.loaded.rules:
+                types = frozenset(bench.loaded.rules[name].log_types)
+                yield Unread(rule_id=name, reason=f"{bench.folder.name}/{bench.refused.get(name, '')}", log_types=types)
+
+    def _tell(self, found: Mapping[str, Sequence[RuleTrouble]]) -> None:
+        """Have people hear of what is wrong with folders, and once it is over."""
+        for folder_id, troubles in found.items():
+            bench = self.benches[folder_id]
+            if bench.folder.is_built_in:
+                continue
+            told = {each.rule_id: each.told(bench.folder) for each in troubles}
+            if self._told.get(folder_id) != told:
+                tell(self.installation.ledger, bench.folder, told)
+                self._told[folder_id] = told
 
     def _end_others(self) -> None:
         """Resolve the alerts of records of rules that are not on any more: nothing else would.
@@ -269,7 +309,7 @@ class FolderJury:
         whole = all(bench.loaded is not None and bench.trouble is None for bench in self.benches.values())
         if not whole or any(name.endswith((".yml", ".yaml", ".py")) for name in wrong):
             return
-        on = frozenset({*self._rules, *wrong, *(name for bench in self.benches.values() for name in bench.off)})
+        on = frozenset({*self._rules, *wrong, *(name for bench in self.benches.values() for name in bench.silent)})
         if on == self._were_on:
             return
         alerts = self.installation.ledger.alerts
@@ -288,13 +328,18 @@ class FolderJury:
         try:
             mark = _mark(path)
             if mark == bench.mark:
+                bench.trouble = None
                 return
             bundle = read_bundle(path)
+            if bench.loaded is None:
+                self._load_good(bench, but=bundle)
             # Ours are checked before they are released.
             refused = {} if bench.folder.is_built_in else refused_rules(parse_checkout(bundle, changing()))
             loaded = bench.judge.load(_mended(bundle, refused, bench))
         except RuleFileError as error:
             self._note(bench, str(error))
+            if bench.loaded is None:
+                self._load_good(bench)
             return
         except OcelogError as error:
             self._note(bench, error.beside(None))
@@ -304,11 +349,26 @@ class FolderJury:
         before = bench.loaded.rules if bench.loaded is not None else {}
         bench.off = frozenset(name for name in refused if name in bench.off or name not in before)
         bench.mark, bench.loaded, bench.trouble, bench.refused = mark, loaded, None, refused
+        if not bench.folder.is_built_in:
+            self.good.keep(bench.folder.id, loaded.bundle)
         log.info("rules read", folder=bench.folder.name, rules=len(loaded.rules))
         for each in (*loaded.faults, *loaded.kept):
             log.warning("rule file left out", folder=bench.folder.name, reason=each.message)
         for name, why in refused.items():
             log.warning("rule refused", folder=bench.folder.name, rule=name, reason=why)
+
+    def _load_good(self, bench: Bench, *, but: Bundle | None = None) -> None:
+        """Judge by what was kept of a folder when it was good, unless it is as `but`."""
+        good = None if bench.folder.is_built_in else self.good.read(bench.folder.id)
+        if good is None or (but is not None and good.revision() == but.revision()):
+            return
+        refused = refused_rules(parse_checkout(good, changing()))
+        try:
+            bench.loaded, bench.off = bench.judge.load(good), frozenset(refused)
+        except RuleFileError as error:
+            log.warning("last good rules not read", folder=bench.folder.name, reason=str(error))
+            return
+        log.info("last good rules read", folder=bench.folder.name, rules=len(bench.loaded.rules))
 
     @staticmethod
     def _note(bench: Bench, trouble: str) -> None:
@@ -371,20 +431,25 @@ def _mended(bundle: Bundle, refused: Collection[str], bench: Bench) -> Bundle:
     return replace(bundle, files=files)
 
 
-def _troubles(bench: Bench) -> Iterator[RuleTrouble]:
-    """Yield why a folder, or rules of it, are not judged by as their files are."""
-    folder_id = bench.folder.id
+def _troubles(bench: Bench, wanted: Collection[str], states: Mapping[str, RuleState]) -> Iterator[RuleTrouble]:
+    """Yield why a folder, or rules of it that are `wanted`, do not run as their files are now."""
+    folder_id, known = bench.folder.id, frozenset(packaged_schemas())
     if bench.trouble is not None:
-        yield RuleTrouble(folder_id=folder_id, rule_id="", reason=bench.trouble)
-    if bench.loaded is not None:
-        for each in bench.loaded.kept:
-            why = f"{each.message}; it is judged by as it was before"
-            yield RuleTrouble(folder_id=folder_id, rule_id=each.id, reason=why)
-        for each in bench.loaded.faults:
+        more = "nothing of it runs" if bench.loaded is None else "its last good version runs"
+        yield RuleTrouble(folder_id=folder_id, rule_id="", reason=f"{bench.trouble}; {more}")
+    if bench.loaded is None:
+        return
+    for each in bench.loaded.kept:
+        why = f"{each.message}; its last good version runs"
+        yield RuleTrouble(folder_id=folder_id, rule_id=each.id, reason=why)
+    for each in bench.loaded.faults:
+        if is_needed(bench.loaded, each, states, known):
             yield RuleTrouble(folder_id=folder_id, rule_id=each.id, reason=each.message)
     for name, why in bench.refused.items():
-        more = "the rule does not run" if name in bench.off else "it is judged by as it was before"
-        yield RuleTrouble(folder_id=folder_id, rule_id=name, reason=f"{why}; {more}")
+        types = bench.loaded.rules[name].log_types if name in bench.loaded.rules else ()
+        if name in wanted and (not types or not known.isdisjoint(types)):
+            more = "the rule does not run" if name in bench.off else "its last good version runs"
+            yield RuleTrouble(folder_id=folder_id, rule_id=name, reason=f"{why}; {more}")
 
 
 def _same_place(one: RuleFolder, other: RuleFolder) -> bool:
@@ -398,15 +463,22 @@ def judged_by(rule: LoadedRule) -> JudgedBy:
 
 def _mark(path: Path) -> str:
     """Return what changes when a file of a checkout is written, added or deleted. Raises RuleFileError."""
+    try:
+        return _mark_of(path)
+    except OSError as error:
+        raise RuleFileError(f"{error.filename or path}: it cannot be read: {error.strerror or error}") from error
+
+
+def _mark_of(path: Path) -> str:
     if not path.exists():
-        raise RuleFileError(f"{path}:1: there is no such file or folder")
+        raise RuleFileError(f"{path}: there is no such file or folder")
     found, count = list[str](), 0
-    for folder, folders, names in os.walk(find_root(path)):
+    for folder, folders, names in os.walk(find_root(path), onerror=fails):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             count += 1
             if count > _MOST_FILES:
-                raise RuleFileError(f"{path}:1: its checkout has more than {_MOST_FILES:,} files")
+                raise RuleFileError(f"{path}: its checkout has more than {_MOST_FILES:,} files")
             try:
                 there = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - called for each file
             except OSError:

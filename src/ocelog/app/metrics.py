@@ -140,6 +140,11 @@ _LIST = (
         doc="Alerts whose newest message was given up, until it is sent again.",
     ),
     MetricSpec(
+        name="ocelog_rule_files_wrong",
+        labels=("folder",),
+        doc="Files and rules with errors in a folder of rules; 1 if the folder cannot be read; missing if all is well.",
+    ),
+    MetricSpec(
         name="ocelog_loop_rows_behind", labels=("loop", "table"), doc="Rows that a loop has not done in a table."
     ),
 )
@@ -174,6 +179,9 @@ def samples(found: Overview) -> Iterator[Sample]:
     for status in found.channels:
         yield Sample(name="ocelog_channel_waiting", labels=(status.channel.name,), value=status.waiting)
         yield Sample(name="ocelog_channel_given_up", labels=(status.channel.name,), value=status.given_up)
+    for folder_id, count in Counter(each.folder_id for each in found.rule_troubles).items():
+        name = found.rule_folders[folder_id].name if folder_id in found.rule_folders else folder_id
+        yield Sample(name="ocelog_rule_files_wrong", labels=(name,), value=count)
     for mark in found.loops:
         yield Sample(name="ocelog_loop_rows_behind", labels=(mark.loop, mark.table), value=mark.rows)
 

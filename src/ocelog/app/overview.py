@@ -1,8 +1,8 @@
 """Whether an installation as a whole is well: its streams, its service, its tables, its disk, its key."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ocelog.alert.alert import Alert
@@ -11,6 +11,7 @@ from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.routing import ChannelFault, ChannelStatus
 from ocelog.alert.suppressing import Suppression
 from ocelog.app.log_types import retentions, table_names
+from ocelog.app.rule_troubles import RULE_FILES
 from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.status import (
     StreamStatus,
@@ -22,7 +23,7 @@ from ocelog.app.status import (
     stream_statuses,
     unpublished,
 )
-from ocelog.detect.folders import RuleTrouble
+from ocelog.detect.folders import RuleFolder, RuleTrouble
 from ocelog.errors import HomeError
 from ocelog.health.telling import ErrorType, OpenError
 from ocelog.installation import home as homes
@@ -84,7 +85,9 @@ class Overview:
     not_judged: Sequence[NotJudged]
     """Rows that rules were not asked about."""
     rule_troubles: Sequence[RuleTrouble] = ()
-    """Rules, and files of them, that are not judged by as they are."""
+    """Folders and files of rules with errors."""
+    rule_folders: Mapping[str, RuleFolder] = field(default_factory=dict)
+    """Those that have such, by id."""
     other_errors: Sequence[Alert] = ()
     """Open system errors that are not about a stream: of channels, and of rules that exceed their limit."""
     failing_rules: Sequence[str] = ()
@@ -106,7 +109,7 @@ class Overview:
         """Whether nothing needs attention."""
         wrong = (self.key, self.lake, self.not_published, self.loop_faults, self.lagging, self.stale, self.hangs)
         return (
-            not any((*wrong, self.channel_faults))
+            not any((*wrong, self.channel_faults, self.rule_troubles))
             and not self.disk_is_short
             and not any(each.needs_attention for each in self.streams)
         )
@@ -132,6 +135,8 @@ def overview(
     ]
     errors = _open_alerts(ledger, AlertType.SYSTEM_ERROR)
     about_streams = {each.value for each in ErrorType}
+    # Without detections nobody looks at rules, and what was noted before may be over.
+    troubles = ledger.rules.troubles() if installation.settings.detections else []
     return Overview(
         streams=streams,
         holder=who,
@@ -150,12 +155,13 @@ def overview(
         system_errors=[each for each in ledger.health.open_errors() if source_id in (None, each.stream.source_id)],
         alerts=ledger.alerts.open(),
         not_judged=ledger.alerts.not_judged(),
-        rule_troubles=ledger.rules.troubles(),
         other_errors=[each for each in errors if each.rule_id not in about_streams],
-        failing_rules=sorted({each.rule_id for each in _open_alerts(ledger, AlertType.DETECTION_ERROR)}),
+        failing_rules=sorted({each.rule_id for each in _open_alerts(ledger, AlertType.DETECTION_ERROR)} - {RULE_FILES}),
         suspended_rules=[name for name, state in ledger.rules.states().items() if state.suspended_us is not None],
         channels=ledger.channels.statuses(),
         suppressions=[each for each in ledger.alerts.suppressions() if each.is_active(to_us(now))],
+        rule_troubles=troubles,
+        rule_folders={each.id: each for each in ledger.rules.folders()} if troubles else {},
     )
 
 

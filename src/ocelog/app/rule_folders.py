@@ -8,11 +8,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from uuid import uuid4
 
+from ocelog.app.good_rules import GoodRules
 from ocelog.app.jury import refused_rules
 from ocelog.app.log_types import changing
+from ocelog.app.rule_troubles import placed, tell
 from ocelog.detect.checking import Names
-from ocelog.detect.checkout import Checkout, read_checkout
-from ocelog.detect.folders import Decided, Decision, RuleFolder, RuleState, decisions, shadowed
+from ocelog.detect.checkout import Checkout, Problem, read_checkout
+from ocelog.detect.folders import Decided, Decision, RuleFolder, RuleState, RuleTrouble, decisions, shadowed
 from ocelog.detect.rule import CorrelationRule, NotRun, Query, Rule
 from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.errors import ConfigError, RuleFileError
@@ -171,6 +173,8 @@ def unregister(installation: Installation, name: str) -> RuleFolder:
         found = {rule for rule, _ in _items(each.checkout)} if each.checkout else set[str]()
         (mine if each.folder.id == folder.id else others).update(found)
     installation.ledger.rules.remove(folder.id, mine - others)
+    tell(installation.ledger, folder, {})
+    GoodRules(installation.home.path).forget(folder.id)
     return folder
 
 
@@ -208,7 +212,7 @@ def listed(installation: Installation) -> list[ListedFolder]:
             states,
             names,
             behind.get(each.folder.id, {}),
-            {one.rule_id: one.reason for one in troubles if one.folder_id == each.folder.id},
+            {one.rule_id: one for one in troubles if one.folder_id == each.folder.id},
         )
         for each in folders
     ]
@@ -219,7 +223,7 @@ def _listed(
     states: Mapping[str, RuleState],
     names: Names,
     behind: Mapping[str, str],
-    troubles: Mapping[str, str],
+    troubles: Mapping[str, RuleTrouble],
 ) -> ListedFolder:
     """Return what is in a folder; `troubles` is what whoever judges noted at its last look, by rule."""
     checkout = read.checkout
@@ -241,18 +245,33 @@ def _listed(
             if isinstance(item, Rule)
             else (),
             packs=tuple(pack for pack, members in packs.items() if name in members),
-            refused=troubles.get(name, refused[name]) if name in refused else "",
+            refused=_refused(read.folder, name, refused, troubles),
         )
         for name, item in _items(checkout)
     ]
-    here = [one.message for one in checkout.problems]
-    noted = [reason for name, reason in troubles.items() if name not in refused]
+    noted = {name: one for name, one in troubles.items() if name not in refused}
+    problems = [
+        placed(read.folder, noted.pop(one.file, noted.pop(one.id, _trouble(read.folder, one))))
+        for one in checkout.problems
+    ]
     return ListedFolder(
         folder=read.folder,
         rules=tuple(sorted(rules, key=lambda one: one.id)),
         not_run=checkout.not_run,
-        problems=(*here, *(f"When it was last judged by: {one}" for one in noted if one not in here)),
+        problems=tuple(dict.fromkeys([*problems, *(placed(read.folder, one) for one in noted.values())])),
     )
+
+
+def _refused(folder: RuleFolder, name: str, refused: Mapping[str, str], troubles: Mapping[str, RuleTrouble]) -> str:
+    """Say what a rule names that nothing has, and what runs; empty: all of it is there."""
+    if name not in refused:
+        return ""
+    here = RuleTrouble(folder_id=folder.id, rule_id=name, reason=refused[name])
+    return placed(folder, troubles.get(name, here))
+
+
+def _trouble(folder: RuleFolder, problem: Problem) -> RuleTrouble:
+    return RuleTrouble(folder_id=folder.id, rule_id=problem.id, reason=problem.message)
 
 
 def _items(checkout: Checkout) -> Iterable[tuple[str, Decided]]:

@@ -49,7 +49,7 @@ def add(
         show.as_json(_as_json(found))
         return
     for problem in found.problems:
-        show.remark(show.harmless(problem))
+        show.remark(show.harmless(show.near(problem)))
     on = sum(rule.status == "on" for rule in found.rules)
     show.paragraph(f"Registered {found.folder.name!r}: {on:,} of {counted(len(found.rules), 'rule')} on.")
     absent = sum(rule.status == "no source" for rule in found.rules)
@@ -100,7 +100,7 @@ def _show_folder(found: ListedFolder) -> None:
     for left in found.not_run:
         show.remark(show.harmless(f"{left.id}: not run: {left.reason}"))
     for problem in found.problems:
-        show.remark(show.harmless(problem))
+        show.remark(show.harmless(show.near(problem)))
 
 
 def _line(rule: ListedRule) -> Mapping[str, str]:
@@ -111,7 +111,7 @@ def _line(rule: ListedRule) -> Mapping[str, str]:
         "severity": "" if about is None else str(about.severity).lower(),
         "looks_at": _looks_at(rule),
         "kind": _KINDS[rule.kind],
-        "why": rule.why,
+        "why": show.near(rule.why),
     }
 
 

@@ -9,6 +9,7 @@ import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any, TextIO
 
 import typer
@@ -259,6 +260,11 @@ def harmless_json(text: str) -> str:
 def _visible(each: str) -> bool:
     # Python counts spaces other than the plain one among what cannot be printed.
     return each.isprintable() or unicodedata.category(each) == "Zs"
+
+
+def near(line: str) -> str:
+    """Return what opens with the path of a file as it is named from the current folder, if the file lies in it."""
+    return line.removeprefix(f"{os.path.realpath(Path.cwd())}/")
 
 
 def paragraph(text: str) -> None:

@@ -1,5 +1,6 @@
 """`ocelog status`: a line a stream, and what needs attention."""
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app.overview import Overview, overview
+from ocelog.app.rule_troubles import placed
 from ocelog.app.status import StreamStatus, Unpublished
 from ocelog.cli import completion, show
 from ocelog.health.stream import AlarmState, State
@@ -45,9 +47,9 @@ def command(
     That is a stream that is refused, or silent for longer than its alarm allows, a time range that has failed for an
     hour, is parked or is short, totals that are unreliable, records that vanished all at once, data older than
     --max-lag, a service that hangs, a table that is not published, a loop that fails or is behind, a channel that
-    alerts do not reach, a clock that is off, damaged settings, a damaged key or lake, lost rows, or little disk.
-    Rejections are shown, and leave it 0: they are kept whole, and nothing waits for them. So do open alerts, and rows
-    that rules were not asked about.
+    alerts do not reach, files of rules with errors, a clock that is off, damaged settings, a damaged key or lake, lost
+    rows, or little disk. Rejections are shown, and leave it 0: they are kept whole, and nothing waits for them. So do
+    open alerts, and rows that rules were not asked about.
     """
     with opened(reading=True) as installation:
         source = None
@@ -82,6 +84,7 @@ def _print(found: Overview, *, details: bool) -> None:
         lines.append(f"Alerts do not reach the channel {channel.name}, since {since}: {channel.reason}")
         lines.append(f"    To do: see what the far end says: ocelog channel test {channel.id}")
         lines.append(f"    Once it works, send what was given up: ocelog channel resend {channel.id}")
+    lines += _rule_troubles(found)
     lines += found.lagging
     if found.hangs:
         lines.append(f"Hanging: {found.hangs}")
@@ -134,16 +137,29 @@ def _muted(found: Overview) -> list[str]:
     return lines
 
 
+def _rule_troubles(found: Overview) -> list[str]:
+    """Say which files of rules have errors, and what to do: the first of each folder."""
+    lines = list[str]()
+    for folder_id, folder in found.rule_folders.items():
+        mine = [each for each in found.rule_troubles if each.folder_id == folder_id]
+        if not mine:
+            continue
+        more = f" ({len(mine) - 1:,} more)" if len(mine) > 1 else ""
+        lines.append(f"Rules of the folder {folder.name}: {show.near(placed(folder, mine[0]))}{more}")
+        name = shlex.quote(folder.name)
+        if mine[0].rule_id:
+            lines.append(f"    To do: mend the file; it is read again by itself. What runs: ocelog rules list {name}")
+        else:
+            lines.append(f"    To do: put the folder back. If it is gone for good: ocelog rules remove {name}")
+    return lines
+
+
 def _alerts(found: Overview) -> list[str]:
     """Say how many alerts are open, and what rules were not asked about."""
     lines, told = list[str](), found.alerts.told
     counts = [f"{told[severity]:,} {severity}" for severity in reversed(Severity) if severity in told]
     if counts:
         lines.append(f"Open alerts: {', '.join(counts)}. See: ocelog alerts list")
-    if found.rule_troubles:
-        first, count = found.rule_troubles[0], len(found.rule_troubles)
-        more = f", and {count - 1:,} more" if count > 1 else ""
-        lines.append(f"Rules that are not judged by as written: {first.reason}{more}. See: ocelog rules list")
     for each in found.not_judged:
         rule = f"the rule {each.rule_id}" if each.rule_id else "any rule"
         again = f" To have them judged: ocelog rules replay {each.rule_id}" if each.rule_id else ""
@@ -435,7 +451,15 @@ def _whole(found: Overview) -> dict[str, Any]:
         ],
         "failing_rules": list(found.failing_rules),
         "suspended_rules": list(found.suspended_rules),
-        "rule_troubles": [{"rule": each.rule_id or None, "reason": each.reason} for each in found.rule_troubles],
+        "rule_troubles": [
+            {
+                "folder": found.rule_folders[each.folder_id].name,
+                "rule": each.rule_id or None,
+                "reason": placed(found.rule_folders[each.folder_id], each),
+            }
+            for each in found.rule_troubles
+            if each.folder_id in found.rule_folders
+        ],
         "not_judged": [
             {
                 "table": each.table,

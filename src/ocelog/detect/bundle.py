@@ -89,8 +89,15 @@ def read_bundle(path: Path) -> Bundle:
 
     Raises RuleFileError if there is nothing at `path`, or too much. A file that cannot be read is one that is refused.
     """
+    try:
+        return _read_bundle(path)
+    except OSError as error:
+        raise RuleFileError(f"{error.filename or path}: it cannot be read: {error.strerror or error}") from error
+
+
+def _read_bundle(path: Path) -> Bundle:
     if not path.exists():
-        raise RuleFileError(f"{path}:1: there is no such file or folder")
+        raise RuleFileError(f"{path}: there is no such file or folder")
     root, wanted = find_root(path), _described_by(path.resolve())
     found = Bundle(root=root, scope=wanted.relative_to(root).as_posix())
     files, refused, size = dict[str, bytes](), dict[str, str](), 0
@@ -113,8 +120,13 @@ def read_bundle(path: Path) -> Bundle:
                 files[name] = content
                 size += len(content)
         if size > _MAX_WHOLE:
-            raise RuleFileError(f"{root}:1: its rules and tables have more than {_MAX_WHOLE:,} bytes")
+            raise RuleFileError(f"{root}: its rules and tables have more than {_MAX_WHOLE:,} bytes")
     return Bundle(root=root, scope=found.scope, files=dict(sorted(files.items())), refused=refused)
+
+
+def fails(error: OSError) -> None:
+    """Raise what keeps a folder from being read: rules in it must not look as if they were deleted."""
+    raise error
 
 
 def _described_by(path: Path) -> Path:
@@ -125,14 +137,14 @@ def _described_by(path: Path) -> Path:
 
 def _yaml_files(root: Path) -> Iterator[str]:
     count = 0
-    for folder, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(root, onerror=fails):
         beneath = "" if folder == str(root) else Path(folder).relative_to(root).as_posix()
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
         for name in sorted(names):
             if name.endswith((".yml", ".yaml")) and not name.startswith("."):
                 count += 1
                 if count > _MAX_FILES:
-                    raise RuleFileError(f"{root}:1: holds more than {_MAX_FILES:,} YAML files")
+                    raise RuleFileError(f"{root}: it holds more than {_MAX_FILES:,} YAML files")
                 yield posixpath.join(beneath, name)
 
 

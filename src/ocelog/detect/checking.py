@@ -17,7 +17,6 @@ from ocelog.detect.fields import MissingField, Steps, event_type, follow
 from ocelog.detect.paths import parse_path
 from ocelog.detect.python_fields import destinations, field_reads
 from ocelog.detect.rule import CorrelationRule, Place, Rule
-from ocelog.errors import RuleFileError
 from ocelog.schema.language.fields import Array, Json, LogSchema, Type
 from ocelog.suggest import suggest
 from ocelog.yaml_nodes import Node
@@ -100,12 +99,8 @@ class _Checking:
         types = [self.names.schemas[one] for one in self.rule.log_types if one in self.names.schemas]
         is_open = len(types) < len(self.rule.log_types) or not types
         self._events = [Json()] if is_open else [event_type(one) for one in types]
-        try:
-            file = self.checkout.root / self.rule.place.file
-            top = parse(file.read_text("utf-8-sig"), self.rule.place.file).mapping()
-        except (OSError, ValueError, RuleFileError):
-            # It was read a moment ago: whoever changes it now will check it again.
-            return
+        file = self.rule.place.file
+        top = parse(self.checkout.texts[file], file).mapping()
         for name, (_, node) in top.pairs():
             if not node.is_null:
                 yield from self._key(name, node)

@@ -53,6 +53,9 @@ class Problem:
     id: str
     """What it is about: the id of a rule, or the file."""
     message: str
+    """Opens with `file:line`."""
+    file: str = ""
+    """Where it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,8 @@ class Checkout:
     """Python file -> its text."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Python file -> why its text is not here."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """YAML file of a rule -> its text."""
 
     def members(self, pack: Pack) -> tuple[str, ...]:
         """Return the ids that `pack` turns on: all that it lists but rules that are experimental or deprecated."""
@@ -123,7 +128,7 @@ def _without_fixed_records(checkout: Checkout, changing: Collection[str]) -> Che
             problem = f"{rule.place}: `AlertLivesWithRecord`: records of {fixed[0]} never change"
             if changing:
                 problem += f"; those of {' and '.join(sorted(changing))} do"
-            problems.append(Problem(id=rule.id, message=problem))
+            problems.append(Problem(id=rule.id, message=problem, file=rule.place.file))
     wrong = {one.id for one in problems}
     kept = {name: rule for name, rule in checkout.rules.items() if name not in wrong}
     return replace(checkout, rules=kept, problems=(*checkout.problems, *problems))
@@ -138,10 +143,11 @@ def keep_good(bundle: Bundle, before: Bundle) -> tuple[Bundle, tuple[Problem, ..
     for file, content in bundle.files.items():
         if content != before.files.get(file, content) and (why := problem_of(file, content)) is not None:
             wrong[file] = why
+    wrong = {file: why for file, why in wrong.items() if problem_of(file, before.files[file]) is None}
     files = {**bundle.files, **{file: before.files[file] for file in wrong}}
     refused = {file: why for file, why in bundle.refused.items() if file not in wrong}
     kept = replace(bundle, files=dict(sorted(files.items())), refused=refused)
-    return kept, tuple(Problem(id=file, message=why) for file, why in sorted(wrong.items()))
+    return kept, tuple(Problem(id=file, message=why, file=file) for file, why in sorted(wrong.items()))
 
 
 def problem_of(file: str, content: bytes) -> str | None:
@@ -171,11 +177,12 @@ class _Reader:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         self._problems: list[Problem] = [
-            Problem(id=file, message=why)
+            Problem(id=file, message=why, file=file)
             for file, why in bundle.refused.items()
             if file.endswith((".yml", ".yaml")) and bundle.holds(file)
         ]
         self._sources: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
         self._refused: dict[str, str] = dict(bundle.refused)
 
     def read(self) -> Checkout:
@@ -204,16 +211,18 @@ class _Reader:
         except UnicodeDecodeError as error:
             self._refused[file] = f"{file}:1: the file is not UTF-8 text (byte {error.start})"
             if report:
-                self._problems.append(Problem(id=file, message=self._refused[file]))
+                self._problems.append(Problem(id=file, message=self._refused[file], file=file))
             return None
 
     def _items(self, file: str, text: str, *, report: bool) -> list[Item]:
+        self._texts[file] = text
         try:
             return [parse_item(text, file)]
         except RuleFileError as error:
             if report:
                 found = re.search(r"""^["']?RuleID["']?[ \t]*:[ \t]*["']?([^"'\n#]+)""", text, re.MULTILINE)
-                self._problems.append(Problem(id=found[1].strip() if found else file, message=str(error)))
+                name = found[1].strip() if found else file
+                self._problems.append(Problem(id=name, message=str(error), file=file))
             return []
 
     def _bases(self, derived: Derived, known: list[Item], elsewhere: list[tuple[str, str]]) -> list[Item]:
@@ -266,6 +275,7 @@ class _Reader:
             problems=tuple(self._problems),
             sources=self._sources,
             refused=self._refused,
+            texts={file: self._texts[file] for file in {one.place.file for one in rules.values()}},
         )
 
     def _by_id(self, items: Iterable[_T], id_of: Callable[[_T], str]) -> dict[str, _T]:
@@ -276,7 +286,7 @@ class _Reader:
             if name in keyed:
                 place, first = item.place, keyed[name].place
                 problem = f"{place}: the id {name!r} is taken by {first.file}"
-                self._problems.append(Problem(id=name, message=problem))
+                self._problems.append(Problem(id=name, message=problem, file=place.file))
             else:
                 keyed[name] = item
         return keyed
@@ -287,12 +297,12 @@ class _Reader:
             chain.append(rule)
             if rule.base not in bases:
                 problem = f"{rule.place}: there is no rule {rule.base!r} to derive from{suggest(rule.base, bases)}"
-                self._problems.append(Problem(id=chain[0].id, message=problem))
+                self._problems.append(Problem(id=chain[0].id, message=problem, file=rule.place.file))
                 return None
             rule = bases[rule.base]
             if rule in chain:
                 problem = f"{rule.place}: the rule is derived from itself"
-                self._problems.append(Problem(id=chain[0].id, message=problem))
+                self._problems.append(Problem(id=chain[0].id, message=problem, file=rule.place.file))
                 return None
         for derived in reversed(chain):
             about = replace(rule.about, **{**derived.about, "id": derived.id, "place": derived.place})
@@ -314,7 +324,7 @@ class _Reader:
             return _keyed(_parsed_rows(posixpath.splitext(table.file)[1].lower(), text), table)
         except (ValueError, csv.Error) as error:
             problem = f"{table.file}: {error}"
-            self._problems.append(Problem(id=table.name, message=problem))
+            self._problems.append(Problem(id=table.name, message=problem, file=table.place.file))
             return problem
 
 

@@ -55,6 +55,11 @@ class RuleTrouble:
     rule_id: str
     """Or the name of a file of rules that does not read; empty: it is about the folder."""
     reason: str
+    """Opens with `file:line`, unless it is about the folder."""
+
+    def told(self, folder: RuleFolder) -> str:
+        """Return it as people hear of it who may be on another machine: a file is named from its folder."""
+        return f"{folder.name}/{self.reason}" if self.rule_id else self.reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

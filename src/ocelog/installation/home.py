@@ -27,7 +27,7 @@ from ocelog.times import rfc3339
 VERSION = 1
 """Of the home's layout; a newer one is refused, an older one is brought up to this."""
 _FOLDERS = ("landing", "lake", "tmp")
-_OURS = {*_FOLDERS, "home.json", "key", "ledger.db", "ledger.db-wal", "ledger.db-shm", "lock", "config.yml"}
+_OURS = {*_FOLDERS, "rules", "home.json", "key", "ledger.db", "ledger.db-wal", "ledger.db-shm", "lock", "config.yml"}
 _OURS_BESIDE = re.compile(r"key\..*\.draft|(key|home\.json)\.damaged.*|ledger\.db.*")
 """What a crash leaves of a key that was being written, what was moved aside, and copies of the ledger."""
 _MAX_NOTE = 100_000

@@ -208,7 +208,7 @@ class Judge:
         try:
             told, layers = self._child.load(bundle, before)
         except Lost as lost:
-            raise RuleFileError(f"{bundle.root}:1: the process that reads its rules {lost}") from None
+            raise RuleFileError(f"{bundle.root}: the process that reads its rules {lost}") from None
         if (mended := self._child.bundle) is None:
             raise AssertionError
         self._broken, self._kills = {}, {}

@@ -145,7 +145,7 @@ class _Worker:
         problems = list(checkout.problems)
         if load.check:
             found = ((file, problem_of(file, bundle.files[file])) for file in checkout.sources)
-            problems += [Problem(id=file, message=why) for file, why in found if why is not None]
+            problems += [Problem(id=file, message=why, file=file) for file, why in found if why is not None]
         loaded = WireLoaded(
             nonce=load.nonce,
             rules=[_described(rule, shared, bundle.files) for rule in checkout.rules.values()],

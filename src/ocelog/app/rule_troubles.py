@@ -1,0 +1,164 @@
+"""What is wrong with files of rules: which rules therefore judge nothing, and the alert that people hear of it by."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ocelog.alert.alert import Alert
+from ocelog.alert.deciding import system_alert_id
+from ocelog.alert.notice import AlertStatus, AlertType, Happened
+from ocelog.alert.suppressing import suppressed
+from ocelog.detect.bundle import find_root, kind_of
+from ocelog.detect.checkout import Problem
+from ocelog.detect.folders import RuleFolder, RuleState, RuleTrouble
+from ocelog.ledger.ledger import Ledger
+from ocelog.model import Severity
+
+if TYPE_CHECKING:
+    from ocelog.judging.judge import Loaded
+
+RULE_FILES = "RULE_FILES"
+"""By which rule the alert about the files of a folder is found."""
+_JUDGE_EVENTS = frozenset({None, "rule"})
+_NEEDED = 5
+"""So many files are named in an alert; `ocelog rules list` names the others."""
+_MOST_KEYS = 50
+_DISABLED = re.compile(r"^[\"']?Enabled[\"']?[ \t]*:[ \t]*[\"']?(?:false|no|off)\b", re.MULTILINE | re.IGNORECASE)
+_LOG_TYPES = re.compile(r"^[\"']?LogTypes[\"']?[ \t]*:([ \t]*\[[^\]]*\]|(?:[ \t]*\n[ \t]*-[^\n]*)+)", re.MULTILINE)
+_LOG_TYPE = re.compile(r"\w+(?:\.\w+)+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A rule that judges nothing, as a file of it does not read and no good version of it is known."""
+
+    rule_id: str
+    """Empty: its file does not tell."""
+    reason: str
+    """Opens with `file:line`."""
+    log_types: frozenset[str] | None = None
+    """What it would judge; None: its file does not tell."""
+
+    def concerns(self, log_type: str) -> bool:
+        """Whether it may have judged events of that type."""
+        return self.log_types is None or log_type in self.log_types
+
+
+def unread_rules(loaded: "Loaded", states: Mapping[str, RuleState]) -> list[Unread]:
+    """Return the rules about events that do not run since a file does not read."""
+    return [each for fault in loaded.faults for each in _unread(loaded, fault, states)]
+
+
+def _unread(loaded: "Loaded", fault: Problem, states: Mapping[str, RuleState]) -> Iterator[Unread]:
+    if fault.id in loaded.rules:
+        return
+    if fault.file.endswith(".py"):
+        # A helper is no rule: those that need it fail by themselves.
+        for name, rule in loaded.rules.items():
+            if fault.file in rule.files:
+                yield Unread(rule_id=name, reason=fault.message, log_types=frozenset(rule.log_types))
+        return
+    text = loaded.bundle.files.get(fault.file, b"").decode("utf-8", "replace")
+    if kind_of(text) not in _JUDGE_EVENTS or _is_off(fault, text, states):
+        return
+    types = _LOG_TYPES.search(text)
+    yield Unread(
+        rule_id="" if fault.id == fault.file else fault.id,
+        reason=fault.message,
+        log_types=None if types is None else frozenset(_LOG_TYPE.findall(types[1])),
+    )
+
+
+def placed(folder: RuleFolder, trouble: RuleTrouble) -> str:
+    """Return what is wrong with a file as a person on this machine finds it: by its whole path."""
+    if not trouble.rule_id:
+        return trouble.reason
+    try:
+        return f"{find_root(Path(folder.path))}/{trouble.reason}"
+    except OSError:
+        return f"{folder.path}/{trouble.reason}"
+
+
+def is_needed(loaded: "Loaded", fault: Problem, states: Mapping[str, RuleState], known: frozenset[str]) -> bool:
+    """Whether somebody has to hear of a fault: unless its rule is off, or about nothing that comes here."""
+    text = loaded.bundle.files.get(fault.file, b"").decode("utf-8", "replace")
+    if _is_off(fault, text, states):
+        return False
+    types = _LOG_TYPES.search(text)
+    return types is None or not known.isdisjoint(_LOG_TYPE.findall(types[1]))
+
+
+def _is_off(fault: Problem, text: str, states: Mapping[str, RuleState]) -> bool:
+    state = states.get(fault.id)
+    if state is not None and state.enabled is not None:
+        return not state.enabled
+    return _DISABLED.search(text) is not None
+
+
+def tell(ledger: Ledger, folder: RuleFolder, troubles: Mapping[str, str]) -> None:
+    """Have people hear once of what is wrong with the files of a folder, by file or rule; empty: that it is over.
+
+    What comes to it later is told again. What a person has closed stays closed until then.
+    """
+    name = system_alert_id(RULE_FILES, folder.id)
+    now_us = ledger.system_errors.now_us()
+    suppressions = ledger.alerts.suppressions()
+    keys = sorted(troubles)[:_MOST_KEYS]
+
+    def to(before: Alert | None) -> tuple[Alert, Happened | None, str] | None:
+        if not troubles:
+            return (
+                None if before is None or not before.is_open else (*_resolved(before, now_us), "its files read again")
+            )
+        made = _made(name, folder, list(troubles.values()), keys, now_us)
+        if before is not None and before.status is not AlertStatus.RESOLVED and set(keys) <= _told_keys(before):
+            if (before.description, _told_keys(before)) == (made.description, set(keys)):
+                return None
+            return replace(before, description=made.description, context=made.context, updated_us=now_us), None, ""
+        still = before if before is not None and before.is_open else None
+        if before is not None:
+            made = replace(made, revision=before.revision, matches=before.matches + 1)
+        if still is not None:
+            made = replace(made, status=still.status, opened_us=still.opened_us, assignee=still.assignee)
+        if suppressed(made, suppressions, now_us) is not None:
+            return replace(made, told=still is not None and still.told), None, ""
+        if still is not None and still.told:
+            return made, Happened.ESCALATED, "more files have errors"
+        return made, Happened.OPENED if before is None else Happened.REOPENED, ""
+
+    ledger.system_errors.change(name, to)
+
+
+def _told_keys(alert: Alert) -> set[str]:
+    return set(alert.context.get("wrong", ()))
+
+
+def _resolved(alert: Alert, now_us: int) -> tuple[Alert, Happened | None]:
+    over = replace(alert, status=AlertStatus.RESOLVED, ended_us=now_us, updated_us=now_us)
+    return over, Happened.RESOLVED if alert.told else None
+
+
+def _made(name: str, folder: RuleFolder, reasons: Sequence[str], keys: Sequence[str], now_us: int) -> Alert:
+    more = f"\nand {len(reasons) - _NEEDED:,} more" if len(reasons) > _NEEDED else ""
+    return Alert(
+        id=name,
+        type=AlertType.DETECTION_ERROR,
+        severity=Severity.HIGH,
+        title=f"Rules of the folder {folder.name} cannot be read, or have errors",
+        description=("\n".join(reasons[:_NEEDED]) + more)[:1_000],
+        runbook="Mend the files: they are read again by themselves, and this alert then ends. What runs meanwhile: "
+        f"ocelog rules list {shlex.quote(folder.name)}",
+        rule_id=RULE_FILES,
+        rule_name="Files of rules",
+        dedup=folder.id,
+        context={"wrong": list(keys)},
+        matches=1,
+        told=True,
+        told_severity=Severity.HIGH,
+        told_us=now_us,
+        opened_us=now_us,
+        updated_us=now_us,
+    )
