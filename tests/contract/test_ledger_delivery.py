@@ -117,6 +117,30 @@ def test_what_waits_for_one_alert_is_one_message_that_shows_it_as_it_is_now(desk
     assert desk.attempts() == [("a", "ops", True, True), ("b", "ops", True, True)]
 
 
+def test_a_channel_that_takes_a_test_fails_no_more_and_is_tried_at_once(desk: Desk, clock: Clock) -> None:
+    for name in ("ops", "boss"):
+        desk.ledger.channels.add(channel(name))
+    desk.tell("gone", Happened.OPENED, "ops")
+    claim = desk.take()
+    desk.delivery.settle(claim, desk.hand(claim), Refused(answer="401", code="channel_refused"))
+    desk.tell("a", Happened.OPENED, "ops")
+    for _ in range(3):
+        desk.delivery.settle(claim, desk.hand(claim), LATER)
+        clock.now += HOUR / 4
+    desk.delivery.settle(claim, desk.hand(claim), LATER)
+    assert isinstance(desk.delivery.hand(claim), Wait)
+    assert [each.id for each in desk.ledger.channels.failing()] == ["ops"]
+    desk.delivery.works("ops")
+    status = next(each for each in desk.ledger.channels.statuses() if each.channel.id == "ops")
+    assert (status.failures, status.trouble, status.failing_us, status.rests_until_us) == (0, None, None, None)
+    assert desk.ledger.channels.failing() == []
+    error = desk.alert(failure_id("ops"))
+    assert error is not None
+    assert error.status is AlertStatus.RESOLVED
+    assert list(desk.hand(claim).entries) == ["a"]
+    desk.delivery.works("gone")
+
+
 def test_the_worst_severity_is_told_first_and_within_one_the_oldest(desk: Desk) -> None:
     desk.ledger.channels.add(channel())
     for name, severity in (

@@ -124,7 +124,10 @@ def resend(installation: Installation, row: ChannelRow) -> int:
 
 
 def send_test(installation: Installation, row: ChannelRow) -> Receipt:
-    """Send a marked message through a channel now, and return what the far end answered. Raises what sending raises."""
+    """Send a marked message through a channel now, and return what the far end answered. Raises what sending raises.
+
+    If it was taken, the channel does not fail any more, and what waits for it is tried at once.
+    """
     notice = Notice(
         key=f"test-{uuid4().hex}",
         alert_id="test",
@@ -134,7 +137,9 @@ def send_test(installation: Installation, row: ChannelRow) -> Receipt:
         rule_id="test",
         opened_us=time.time_ns() // 1000,
     )
-    return open_channel(installation, row).send(notice)
+    receipt = open_channel(installation, row).send(notice)
+    installation.ledger.delivery.works(row.id)
+    return receipt
 
 
 def open_channel(installation: Installation, row: ChannelRow) -> Channel:

@@ -218,6 +218,19 @@ class DeliveryLedger:
         gone = {name: alert for name, alert in handed.alerts.items() if name in ended} | alerts.of_ids(tx, waited)
         _given_up(tx, handed.channel, gone, outcome.answer, len(entries), now_us)
 
+    def works(self, channel_id: str) -> None:
+        """Note that a channel took a message that was no alert's: it fails no more, and what waits is tried at once."""
+        now_us = self._now_us()
+        with self._database.write() as tx:
+            held = select(tables.channels).where(_c.id == channel_id).with_for_update()
+            if tx.execute(held).first() is None:
+                return
+            # It may be over: alerts are taken before what belongs to them.
+            alerts.hold(tx, [delivering.failure_id(channel_id)])
+            _well(tx, channel_id)
+            outbox.wake(tx, channel_id, now_us)
+            delivery_errors.end(tx, channel_id, [each for each in channels.listed(tx) if each.id != channel_id], now_us)
+
     def adopt(self) -> int:
         """Hand what waits for channels that are gone to those that take it, and return how many entries that was.
 
