@@ -12,8 +12,8 @@ def test_people_hear_once_of_what_was_there_already(tmp_path: Path) -> None:
     ocelog("channel", "add", "file", "told", "--set", f"path={told}")
     with simulator("--audit", "100", "--issues", "200", "--findings", "100") as tenant:
         ocelog.add(tenant, "prod")
-        for _ in range(2):
-            ocelog("pull")
+        logged = "".join(ocelog("pull").err for _ in range(3))
+    assert logged.count("source onboarded") == 1, "it is not said again at each start"
     asked = "SELECT title, told FROM alerts WHERE rule_id = 'ONBOARDED'"
     (summary,) = ocelog("query", "-o", "json", asked).json
     known = "SELECT count(*) AS n FROM alerts WHERE record_id IS NOT NULL AND NOT told AND status = 'OPEN'"

@@ -43,7 +43,11 @@ class Onboarding:
         many = sum(counts.values())
         by_severity = ", ".join(f"{counts[each]:,} {each}" for each in reversed(Severity) if each in counts)
 
+        told = False
+
         def to(before: Alert | None) -> tuple[Alert, Happened, str] | None:
+            nonlocal told
+            told = before is None
             if before is not None:
                 return None
             summary = Alert(
@@ -69,4 +73,5 @@ class Onboarding:
             return summary, Happened.OPENED, ""
 
         self.ledger.system_errors.change(name, to)
-        log.info("source onboarded", source=row.name, known=many)
+        if told:
+            log.info("source onboarded", source=row.name, known=many)
