@@ -5,7 +5,10 @@ import os
 import re
 from pathlib import Path
 
-ENTER_EACH_AGAIN = "enter each source's secret again: `ocelog source rotate NAME` for each NAME of `ocelog source list`"
+ENTER_EACH_AGAIN = (
+    "enter each secret again: `ocelog source rotate NAME` for each NAME of `ocelog source list`, and "
+    "`ocelog channel edit NAME` for each NAME of `ocelog channel list`"
+)
 """What to do under a new key."""
 
 

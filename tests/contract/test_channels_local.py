@@ -203,6 +203,7 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(kind: str, place: str, home
     ("given", "says"),
     [
         ({"url": "http://hooks.example.com"}, "must begin with https"),
+        ({"url": "http://hooks.example.com"}, "--set allow_private=yes"),
         ({"url": "https://me:pw@hooks.example.com"}, "header"),
         ({"url": "https://hooks.example.com/a b"}, "%20"),
         ({"url": "https://hooks.example.com:99999/"}, "such as"),

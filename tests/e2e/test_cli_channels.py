@@ -209,3 +209,10 @@ def test_a_channel_that_hangs_holds_up_no_other(ocelog: Ocelog, far: FarEnd) -> 
         finally:
             running.send_signal(signal.SIGTERM)
             running.communicate()
+
+
+def test_a_service_that_apprise_reaches_is_named_with_the_command(ocelog: Ocelog) -> None:
+    for typed, scheme in (("slack", "slack"), ("Teams", "workflows"), ("email", "mailtos")):
+        said = ocelog("channel", "add", typed, "people", code=2).err
+        assert "Run: ocelog channel add apprise people" in said
+        assert f"{scheme}://" in said

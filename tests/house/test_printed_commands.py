@@ -147,6 +147,8 @@ DOES: dict[str, tuple[str, int, str]] = {
     "channel add webhook ops": ("channel add file out --set path=FOLDER/out.jsonl", 0, "Added"),
     "channel add --help": ("", 0, "--severity"),
     "channel list": ("", 0, "out"),
+    "channel add apprise people": ("", 2, "url"),
+    "channel edit NAME": ("channel edit out", 2, "No change was given"),
     "channel test X": ("channel test out", 0, "took it"),
     "channel resend X": ("channel resend out", 0, "Nothing was given up"),
     "channel resume X": ("channel resume out", 0, "Resumed"),

@@ -85,7 +85,10 @@ class Values:
         elif parts.username is not None or parts.password is not None:
             wrong = "holds a user name or password: put them into a header"
         elif parts.scheme == "http" and not self.switch("allow_private"):
-            wrong = "must begin with https://: over http:// everyone on the way reads alerts and secrets"
+            wrong = (
+                "must begin with https://: over http:// everyone on the way reads alerts and secrets. If the whole way "
+                "is yours: --set allow_private=yes"
+            )
         if wrong is not None:
             raise ConfigError(f"The {name} of a {self.kind} channel {wrong}. Given was {hidden(text)}.")
         return text

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ocelog.channels.apprise.channel import APPRISE
+from ocelog.channels.apprise.services import NAMES, SERVICES
 from ocelog.channels.file import FILE
 from ocelog.channels.http_post import Reach
 from ocelog.channels.kind import ChannelKind, Values, check_names
@@ -25,8 +26,15 @@ CHANNELS: Mapping[str, ChannelKind] = {
 
 def find_kind(name: str) -> ChannelKind:
     """Return the kind of that name. Raises ConfigError with the nearest."""
-    if (found := CHANNELS.get(name.strip().lower())) is not None:
+    word = name.strip().lower()
+    if (found := CHANNELS.get(word)) is not None:
         return found
+    service = NAMES.get(word, word)
+    if service in SERVICES:
+        raise ConfigError(
+            f"{service} is reached through apprise. Run: ocelog channel add apprise people. It asks for the url, which "
+            f"begins with {service}:// or is the address that the service shows."
+        )
     raise ConfigError(
         f"There is no kind of channel {shown(name)}{suggest(name, CHANNELS) or '.'} There are {', '.join(CHANNELS)}."
     )
