@@ -106,7 +106,7 @@ def table() -> str:
     some = sorted(((count, name) for name, count in told.items() if count), key=lambda each: (-each[0], each[1]))
     silent = len(asked) - len(some)
     summary = f"{total} alerts in the week, {total / DAYS:.0f} a day. {silent} of {len(asked)} rules told of nothing."
-    rows = [f"| `{name.removeprefix('Ocelog.Wiz.')}` | {count} | {count / DAYS:.1f} |" for count, name in some]
+    rows = [f"| `{name}` | {count} | {count / DAYS:.1f} |" for count, name in some]
     return "\n".join(
         [
             summary,

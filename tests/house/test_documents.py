@@ -1,5 +1,6 @@
 """The documents say what is really there: commands, options, errors, tests, words, links; and nobody's paths."""
 
+import fnmatch
 import re
 import shlex
 import subprocess
@@ -17,6 +18,7 @@ import wizsim.cli
 from documents import typed_commands
 from ocelog import errors
 from ocelog.cli.app import build
+from ocelog.detect.folders import BUILT_IN
 from ocelog.installation.config import SETTINGS, explain
 
 ROOT = Path(__file__).parents[2]
@@ -233,3 +235,31 @@ def test_the_commands_that_hold_the_home_are_the_ones_that_are_listed() -> None:
         re.DOTALL,
     )
     assert {each.removeprefix("ocelog ") for each in re.findall(r"`([^`]+)`", listed)} == holding
+
+
+RULE_ID = re.compile(
+    r"(?<![\w./-])Ocelog\.(?:\w+\.)+[\w*]+|(?:--rule|suppress|enable|disable|try|replay) \"?((?:\w+\.)+[\w*]+)"
+)
+
+
+def unknown_rules(page: Path) -> list[str]:
+    """Each id of a rule that a page names and no rule has, but for those that its own rules have."""
+    text = "\n".join(blocks(page))
+    files = [each.read_text() for each in Path(BUILT_IN.path).rglob("*.yml")]
+    known = {name for each in (text, *files) for name in re.findall(r"(?:RuleID|QueryName|PackID): \"?([\w.]+)", each)}
+    known.update(re.findall(r"rules new ([\w.]+)", text))
+    named = {found[1] or found[0] for found in RULE_ID.finditer(text)}
+    return sorted(each for each in named if not fnmatch.filter(known, each))
+
+
+def test_a_rule_that_a_document_names_is_there() -> None:
+    assert {relative(page): unknown for page in PAGES if (unknown := unknown_rules(page))} == {}
+
+
+def test_a_rule_that_nothing_has_is_noticed_in_a_document(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        'Run `ocelog alerts suppress Wiz.Audit.Made`, or `--rule "Wiz.Issue.*"`. See `Ocelog.Wiz.Tokens.SecretRotate`, '
+        "`Ocelog.Wiz.Tokens.*`, `Ocelog.Wiz.Tokens.SecretRotated`."
+    )
+    assert unknown_rules(page) == ["Ocelog.Wiz.Tokens.SecretRotate", "Wiz.Audit.Made", "Wiz.Issue.*"]
