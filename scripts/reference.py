@@ -16,6 +16,7 @@ from ocelog.channels.kind import Setting
 from ocelog.channels.registry import CHANNELS
 from ocelog.cli.app import build
 from ocelog.detect.checkout import read_checkout
+from ocelog.detect.conditions import CONDITIONS, SHORT, Condition, Operand
 from ocelog.detect.rule import CorrelationRule, Rule
 from ocelog.installation import config
 from ocelog.lake.read.current import CURRENT, current_sql
@@ -30,6 +31,7 @@ FOLDER = DOCS / "reference"
 BEGIN, END = "<!-- current:begin -->\n", "<!-- current:end -->"
 CODES_BEGIN, CODES_END = "<!-- codes:begin -->\n", "<!-- codes:end -->"
 SCOPES_BEGIN, SCOPES_END = "<!-- scopes:begin -->\n", "<!-- scopes:end -->"
+CONDITIONS_BEGIN, CONDITIONS_END = "<!-- conditions:begin -->\n", "<!-- conditions:end -->"
 _DEFAULT_PACK = "Ocelog.Wiz.Default"
 NOTE = "<!-- Written by `make docs` from the code: change it there. -->"
 
@@ -278,6 +280,31 @@ def with_scopes(text: str) -> str:
     return f"{before}{SCOPES_BEGIN}{_rows(('log type', 'option', 'scope'), rows)}\n{SCOPES_END}{after}"
 
 
+def with_conditions(text: str) -> str:
+    """Return `text` (of rules.md) with the present table of conditions between its marks."""
+    spelled = {name: [f"`{short}`" for short, meant in SHORT.items() if meant == name] for name in CONDITIONS}
+    rows = [
+        (f"`{each.name}`", _OPERANDS[each.operand], ", ".join(spelled[each.name]), "yes" if _of_null(each) else "")
+        for each in CONDITIONS.values()
+    ]
+    before, rest = text.split(CONDITIONS_BEGIN)
+    _, after = rest.split(CONDITIONS_END)
+    table = _rows(("condition", "compared with", "also written", "true of null"), rows)
+    return f"{before}{CONDITIONS_BEGIN}{table}\n{CONDITIONS_END}{after}"
+
+
+_OPERANDS = {
+    Operand.NOTHING: "nothing",
+    Operand.VALUE: "`Value`",
+    Operand.VALUES: "`Values`",
+    Operand.EITHER: "`Value` or `Values`",
+}
+
+
+def _of_null(condition: Condition) -> bool:
+    return condition.asks(None, None) if condition.of_null else condition.negative
+
+
 def _first_line(documented: type) -> str:
     return (documented.__doc__ or "").split("\n")[0]
 
@@ -287,10 +314,12 @@ def expected() -> dict[Path, str]:
     lake = DOCS / "lake.md"
     codes = FOLDER / "errors.md"
     scopes = DOCS / "how-to" / "set-up-wiz.md"
+    kinds_of_rules = FOLDER / "rules.md"
     parts = {
         lake: with_current(lake.read_text()),
         codes: with_codes(codes.read_text()),
         scopes: with_scopes(scopes.read_text()),
+        kinds_of_rules: with_conditions(kinds_of_rules.read_text()),
     }
     return {FOLDER / name: written(page) for name, page in PAGES.items()} | parts
 

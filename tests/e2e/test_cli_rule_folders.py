@@ -45,12 +45,13 @@ def test_the_built_in_rules_are_there_and_on(ocelog: Ocelog) -> None:
 
 def test_a_checkout_is_registered_listed_and_forgotten_and_its_files_stay(ocelog: Ocelog) -> None:
     said = ocelog("rules", "add", str(CHECKOUT), "--name", "doors", "--network")
-    assert "Registered 'doors': 4 of 10 rules on." in said.out
+    assert "Registered 'doors': 2 of 9 rules on." in said.out
     assert "5 more are about log types that no source here has." in said.out
     assert "registered already" in ocelog("rules", "add", str(CHECKOUT), "--name", "again", code=2).err
     (found,) = ocelog("rules", "list", "doors", "--json").json
     assert (found["network"], found["unsafe"], found["path"]) == (True, False, str(CHECKOUT))
-    assert {each["id"] for each in found["not_run"]} == {"Acme.Bucket", "Acme.Prompt"}
+    blind = {"Query.Acme.Doors", "Acme.Door.Nightly"}
+    assert {each["id"] for each in found["not_run"]} == {"Acme.Bucket", "Acme.Prompt", *blind}
     by_id = {rule["id"]: rule for rule in found["rules"]}
     assert (by_id["Acme.Door.Forced"]["status"], by_id["Acme.Door.Forced"]["why"]) == (
         "no source",
@@ -64,7 +65,7 @@ def test_a_checkout_is_registered_listed_and_forgotten_and_its_files_stay(ocelog
     assert "is as it was" in ocelog("rules", "remove", "doors").out
     assert "did you mean 'doors'" not in ocelog("rules", "list", "doors", code=2).err
     ocelog("rules", "add", str(CHECKOUT), "--name", "doors")
-    assert statuses(ocelog, "doors")["Acme.Door.Nightly"] == "on"
+    assert statuses(ocelog, "doors")["Acme.Door.Nightly"] == "not run"
     ocelog("rules", "remove", "doors")
     assert sorted(CHECKOUT.rglob("*")) == before
 
@@ -123,7 +124,11 @@ def test_a_rule_is_shown_whole_or_the_nearest_is_named(ocelog: Ocelog) -> None:
     assert shown["folder"] == "wiz"
     assert shown["log_types"] == ["Wiz.Audit"]
     assert shown["tests"] >= 2
-    assert "runbook" in ocelog("rules", "show", name).out
+    said = ocelog("rules", "show", name).out
+    assert "runbook:\n  1. Check that" in said
+    assert "\\n" not in said
+    assert "condition:\n  Detection:\n    - {KeyPath: status" in said
+    assert (shown["matches"], shown["alerts_made"], shown["fails"]) == (0, 0, False)
     assert f"did you mean {name!r}" in ocelog("rules", "show", name.lower() + "x", code=2).err
 
 
@@ -157,6 +162,7 @@ def test_a_new_rule_passes_its_tests_and_names_only_what_exists(
 ) -> None:
     new = ("rules", "new", "Mine.AtNight", "--log-type", log_type, "--in", str(tmp_path), *options)
     assert f"ocelog rules test {tmp_path}/at_night.yml" in ocelog(*new).out
+    assert f"#   ocelog rules test {tmp_path}/at_night.yml " in (tmp_path / "at_night.yml").read_text()
     report = ocelog("rules", "test", str(tmp_path / "at_night.yml"), "--json").json
     assert (report["rules"], report["tests"], report["passed"]) == (1, 2, 2)
     assert "no problem" in ocelog("rules", "check", str(tmp_path)).out
@@ -170,3 +176,38 @@ def test_a_new_rule_passes_its_tests_and_names_only_what_exists(
 def test_nothing_is_unjudged_at_first(ocelog: Ocelog) -> None:
     assert ocelog("rules", "unjudged", "--json").json == []
     assert "No event was left unjudged." in ocelog("rules", "unjudged", "--dismiss").out
+
+
+def test_packs_tables_and_broken_files_are_shown_too(ocelog: Ocelog, tmp_path: Path) -> None:
+    assert "Ocelog.Wiz.Issues.Overdue" in ocelog("rules", "show", "Ocelog.Wiz.Default", "--json").json["members"]
+    (tmp_path / "two.yml").write_text("AnalysisType: rule\nRuleID: Mine.Two\nEnabeld: true\n")
+    (tmp_path / "one.yml").write_text(MINE.format(name="One", field="action"))
+    ocelog("rules", "add", str(tmp_path), "--name", "broken")
+    ocelog("rules", "add", str(CHECKOUT), "--name", "doors")
+    try:
+        for name in ("Mine.Two", "two.yml"):
+            shown = ocelog("rules", "show", name, "--json").json
+            assert (shown["kind"], shown["status"], shown["folder"]) == ("file", "does not read", "broken")
+            assert "two.yml:3: unknown key 'Enabeld'" in shown["why"]
+        assert "1 of 1 rule on, 1 problem in files." in ocelog("rules", "list", "broken").out
+        found = ocelog("rules", "show", "badges", "--json").json
+        assert (found["kind"], found["rows"] > 0) == ("lookup_table", True)
+    finally:
+        for name in ("broken", "doors"):
+            ocelog("rules", "remove", name)
+
+
+def test_rules_fit_beside_each_other_on_a_terminal_and_queries_are_apart(ocelog: Ocelog) -> None:
+    shown = on_a_terminal(ocelog, "rules", "list", "wiz", columns=80)
+    lines = shown.replace("\r", "").splitlines()
+    assert "…" not in shown
+    assert any(line.startswith("Ocelog.Wiz.Issues.Overdue  ") and " medium" in line for line in lines)
+    assert ".Rows" not in shown
+    assert "ocelog rules list --queries" in shown
+    (built_in,) = ocelog("rules", "list", "wiz", "--json").json
+    rules = [each for each in built_in["rules"] if each["kind"] != "scheduled_query"]
+    on = sum(each["status"] == "on" for each in rules)
+    assert f"{on} of {len(rules)} rules on." in shown
+    queries = ocelog("rules", "list", "wiz", "--queries").out
+    assert "Ocelog.Wiz.Issues.Overdue.Rows" in queries
+    assert "Ocelog.Wiz.Issues.Overdue " not in queries

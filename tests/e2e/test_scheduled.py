@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -206,8 +207,17 @@ def test_a_query_that_fails_is_an_error_of_its_rule_and_the_others_go_on(schedul
     assert "no_such_column" in str(told["description"])
     assert scheduled.alerts("Mine.Foreign", "DETECTION_ERROR") == []
     (mine,) = scheduled.ocelog("rules", "list", "mine", "--json").json
-    (why,) = [each["why"] for each in mine["rules"] if "Mine.Foreign.Rows" in each.values()]
-    assert why == "not run unless it is plain SQL, as it is for snowflake"
+    listed: dict[str, Any] = {each["id"]: each for each in mine["rules"]}
+    assert listed["Mine.Foreign.Rows"]["status"] == listed["Mine.Wrong.Rows"]["status"] == "not run"
+    assert "it is for snowflake: There is no function 'nothing'" in listed["Mine.Foreign.Rows"]["why"]
+    assert listed["Mine.Wrong"]["why"] == "its query Mine.Wrong.Rows cannot run"
+    assert {"Mine.Foreign.Rows", "Mine.Wrong.Rows"} <= {each["id"] for each in mine["not_run"]}
+    shown = scheduled.ocelog("rules", "show", "Mine.Wrong", "--json").json
+    assert (shown["fails"], shown["matches"], shown["alerts_made"]) == (True, 0, 0)
+    assert "no_such_column" in shown["last_error"]
+    rows = scheduled.ocelog("rules", "show", "Mine.Rows", "--json").json
+    assert (rows["fails"], rows["alerts_made"]) == (False, len(scheduled.alerts("Mine.Rows")))
+    assert rows["matches"] == len(scheduled.matches("Mine.Rows")) > 0
 
 
 def test_matches_that_belong_together_are_told_once_and_not_of_themselves(scheduled: Scheduled) -> None:

@@ -130,6 +130,7 @@ DOES: dict[str, tuple[str, int, str]] = {
     "rules list": ("", 0, "wiz"),
     "rules list X": ("rules list wiz", 0, "wiz"),
     "rules remove X": ("rules remove wiz", 2, "comes with Ocelog"),
+    "rules list --queries": ("", 0, "Ocelog.Wiz.Issues.Overdue.Rows"),
     "rules test X": (f"rules test {BUILT_IN.path}/policies", 0, "passed"),
     "status X": ("status prod", 0, "prod"),
     "rules disable X": ("rules disable Ocelog.Wiz.Policies.RuleDeleted", 0, "Ocelog.Wiz.Policies.RuleDeleted"),

@@ -1,6 +1,7 @@
 """The rules in a folder, before they are registered: their tests, the names in them, and new ones."""
 
 import re
+import shlex
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -98,7 +99,8 @@ def new_rule(rule: str, *, folder: Path, log_type: str, python: bool) -> list[Pa
         "name": _WORDS.sub(" ", rule.rpartition(".")[2]).replace("_", " ").capitalize(),
         "log_type": log_type,
         "field": _example_field(packaged_schemas()[log_type]),
-        "file": f"{stem}.yml",
+        # As whoever types the commands names it, from the folder where they are.
+        "file": shlex.quote(str(folder / f"{stem}.yml")),
         "python": f"{stem}.py",
     }
     kinds = ("python_rule.yml", "python_rule.py") if python else ("simple_rule.yml",)

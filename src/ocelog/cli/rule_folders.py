@@ -1,22 +1,21 @@
-"""`ocelog rules add`, `remove`, `list`, `show`, `enable` and `disable`: folders of rules, and which rules run."""
+"""`ocelog rules add`, `remove`, `enable` and `disable`: folders of rules, and which rules run."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ocelog.app import rule_folders
-from ocelog.app.log_types import kinds
-from ocelog.app.rule_folders import ListedFolder, ListedRule, near
+from ocelog.app import rule_folders, rule_showing
+from ocelog.app.rule_folders import near
 from ocelog.cli import completion, show
-from ocelog.detect.rule import CorrelationRule, Query, Rule
+from ocelog.cli.rule_listing import folder_as_json, on_of
 from ocelog.errors import HomeError
 from ocelog.installation.opening import opened
 from ocelog.times import from_us
 from ocelog.units import counted, write_instant
 
-__all__ = ["add", "disable", "enable", "list_", "names_here", "near", "remove", "show_", "unjudged"]
+__all__ = ["add", "disable", "enable", "names_here", "near", "remove", "unjudged"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Folder = Annotated[str, typer.Argument(help="The folder's name.", autocompletion=completion.rule_folders)]
 Wanted = Annotated[
@@ -26,7 +25,6 @@ Wanted = Annotated[
         autocompletion=completion.rules_and_packs,
     ),
 ]
-_KINDS = {"rule": "rule", "scheduled_rule": "scheduled", "correlation_rule": "correlation", "scheduled_query": "query"}
 
 
 def add(
@@ -45,13 +43,13 @@ def add(
     """
     with opened() as installation:
         found = rule_folders.register(installation, path, name=name, network=network, unsafe=unsafe)
+    faults = rule_showing.cannot_run([found])
     if json:
-        show.as_json(_as_json(found))
+        show.as_json(folder_as_json(found, faults))
         return
-    for problem in found.problems:
+    for problem in (*found.problems, *(f"{rule}: not run: {why}" for (_, rule), why in faults.items())):
         show.remark(show.harmless(show.near(problem)))
-    on = sum(rule.status == "on" for rule in found.rules)
-    show.paragraph(f"Registered {found.folder.name!r}: {on:,} of {counted(len(found.rules), 'rule')} on.")
+    show.paragraph(f"Registered {found.folder.name!r}: {on_of(found, faults)}.")
     absent = sum(rule.status == "no source" for rule in found.rules)
     if absent:
         show.paragraph(f"{absent:,} more are about log types that no source here has.")
@@ -63,134 +61,6 @@ def remove(name: Folder) -> None:
     with opened() as installation:
         folder = rule_folders.unregister(installation, name)
     show.paragraph(f"Removed {folder.name!r}; {folder.path} is as it was.")
-
-
-def list_(
-    name: Annotated[
-        str | None, typer.Argument(help="Only this folder.", autocompletion=completion.rule_folders, show_default=False)
-    ] = None,
-    *,
-    json: Json = False,
-) -> None:
-    """List the rules by folder: whether each is on, and why."""
-    with opened(reading=True) as installation:
-        wanted = None if name is None else rule_folders.find_folder(installation, name).id
-        found = [each for each in rule_folders.listed(installation) if wanted in (None, each.folder.id)]
-    if json:
-        show.as_json([_as_json(each) for each in found])
-        return
-    for at, each in enumerate(found):
-        if at:
-            show.paragraph("")
-        _show_folder(each)
-
-
-def _show_folder(found: ListedFolder) -> None:
-    folder = found.folder
-    options = [word for word, given in (("--network", folder.network), ("--unsafe", folder.unprotected)) if given]
-    where = "built in" if folder.is_built_in else folder.path
-    on = sum(rule.status == "on" for rule in found.rules)
-    show.paragraph(f"{' '.join([folder.name, *options])} ({where}): {on:,} of {counted(len(found.rules), 'rule')} on.")
-    if found.rules:
-        columns = ("rule", "status", "severity", "looks_at", "kind", "why")
-        lines = [_line(rule) for rule in found.rules]
-        rows = [[line[each] for each in columns] for line in lines]
-        if hidden := show.fitting_table(columns, rows, whole=("rule",)):
-            show.remark(f"Not shown: {', '.join(hidden)}. See one rule with: ocelog rules show ID")
-    for left in found.not_run:
-        show.remark(show.harmless(f"{left.id}: not run: {left.reason}"))
-    for problem in found.problems:
-        show.remark(show.harmless(show.near(problem)))
-
-
-def _line(rule: ListedRule) -> Mapping[str, str]:
-    about = None if isinstance(rule.item, Query) else rule.item.about
-    return {
-        "rule": rule.id,
-        "status": rule.status,
-        "severity": "" if about is None else str(about.severity).lower(),
-        "looks_at": _looks_at(rule),
-        "kind": _KINDS[rule.kind],
-        "why": show.near(rule.why),
-    }
-
-
-def _looks_at(rule: ListedRule) -> str:
-    match rule.item:
-        case Rule() as item:
-            known = kinds()
-            types = [known[one].short if one in known else one for one in item.log_types]
-            return ", ".join(types or item.scheduled_queries)
-        case CorrelationRule(correlations=correlations):
-            rules = {step.rule for each in correlations for step in each.steps}
-            return f"matches of {len(rules)} rules"
-        case _:
-            return "the lake"
-
-
-def _as_json(found: ListedFolder) -> dict[str, Any]:
-    folder = found.folder
-    return {
-        "folder": folder.name,
-        "path": folder.path,
-        "built_in": folder.is_built_in,
-        "network": folder.network,
-        "unsafe": folder.unprotected,
-        "packs": dict(folder.packs),
-        "rules": [_rule_as_json(rule) for rule in found.rules],
-        "not_run": [{"id": one.id, "kind": one.kind, "why": one.reason} for one in found.not_run],
-        "problems": list(found.problems),
-    }
-
-
-def _rule_as_json(rule: ListedRule) -> dict[str, Any]:
-    item = rule.item
-    about = None if isinstance(item, Query) else item.about
-    return {
-        "id": rule.id,
-        "kind": rule.kind,
-        "status": rule.status,
-        "why": rule.why,
-        "severity": None if about is None else str(about.severity),
-        "log_types": list(rule.log_types),
-        "no_source": list(rule.without_source),
-        "scheduled_queries": list(item.scheduled_queries) if isinstance(item, Rule) else [],
-        "packs": list(rule.packs),
-        "suspended": rule.is_suspended,
-        "file": rule_folders.file_of(rule),
-    }
-
-
-def show_(
-    rule: Annotated[str, typer.Argument(help="The rule's id.", autocompletion=completion.rules)], *, json: Json = False
-) -> None:
-    """Show all that a rule says of itself, and whether it runs."""
-    with opened(reading=True) as installation:
-        found = rule_folders.find_rule(installation, rule)
-    item = found.item
-    values: dict[str, Any] = {**_rule_as_json(found), "folder": found.folder.name}
-    if isinstance(item, Query):
-        values |= {"description": item.description, "sql": dict(item.sql)}
-    else:
-        about = item.about
-        values |= {
-            "name": about.name,
-            "description": about.description,
-            "runbook": about.runbook,
-            "reference": about.reference,
-            "dedup_minutes": about.dedup_minutes,
-            "threshold": about.threshold,
-            "alerts": about.create_alert,
-            "destinations": list(about.output_ids),
-            "tags": list(about.tags),
-            "reports": {name: list(each) for name, each in about.reports.items()},
-            "tests": len(item.tests),
-        }
-    if json:
-        show.as_json(values)
-    else:
-        told = {name: value for name, value in values.items() if value not in ("", [], {}, None)}
-        show.fields(told)
 
 
 def enable(wanted: Wanted, *, json: Json = False) -> None:

@@ -9,15 +9,15 @@ import typer
 from ocelog.app import rules
 from ocelog.app.log_types import log_types
 from ocelog.app.rules import Checked, Report
-from ocelog.cli import completion, rule_folders, rule_history, show
+from ocelog.cli import completion, rule_folders, rule_history, rule_listing, show
 from ocelog.cli.progress import count_progress
 from ocelog.units import counted, write_list
 
 app = typer.Typer(help="Register, list, check and test detection rules.", no_args_is_help=True, rich_markup_mode=None)
 app.command("add")(rule_folders.add)
 app.command("remove")(rule_folders.remove)
-app.command("list")(rule_folders.list_)
-app.command("show")(rule_folders.show_)
+app.command("list")(rule_listing.list_)
+app.command("show")(rule_listing.show_)
 app.command("enable")(rule_folders.enable)
 app.command("disable")(rule_folders.disable)
 app.command("try")(rule_history.try_)

@@ -1,0 +1,161 @@
+"""What a person who looks at rules wants to know beside their files: what cannot run, and what came of each so far."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ocelog.app.queries import ask
+from ocelog.app.query_checks import query_faults
+from ocelog.app.rule_folders import ListedFolder, ListedRule, find_rule, listed, near, read_folders
+from ocelog.detect.rule import CorrelationRule, Query, Rule
+from ocelog.errors import ConfigError
+from ocelog.installation.opening import Installation
+from ocelog.lake.read.sql import literal
+from ocelog.model import RULE_MATCHES
+from ocelog.secret import shown
+from ocelog.suggest import suggest
+
+_LONGEST = 20_000
+"""Characters of a condition that is shown."""
+_HISTORY = """
+SELECT (SELECT count(*) FROM {table} WHERE rule_id = {rule}) AS matches,
+  (SELECT max(p_event_time) FROM {table} WHERE rule_id = {rule}) AS last_match,
+  count(*) FILTER (type = 'ALERT') AS alerts,
+  count(*) FILTER (type = 'ALERT' AND status IN ('OPEN', 'TRIAGED')) AS open_alerts,
+  arg_max(description, updated) FILTER (type = 'DETECTION_ERROR') AS error,
+  max(last_event) FILTER (type = 'DETECTION_ERROR') AS last_error,
+  coalesce(bool_or(type = 'DETECTION_ERROR' AND status IN ('OPEN', 'TRIAGED')), false) AS fails
+FROM alerts WHERE rule_id = {rule}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What came of a rule."""
+
+    matches: int
+    last_match: datetime | None
+    alerts: int
+    open_alerts: int
+    error: str | None
+    """How it failed last; None: it has never failed."""
+    last_error: datetime | None
+    """Time of the last event on which it failed."""
+    fails: bool
+    """Whether an alert that it fails is open."""
+    unjudged: int
+    """Events of which it said nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other:
+    """What is in a folder of rules, and is no rule."""
+
+    kind: str
+    folder: str
+    values: Mapping[str, Any]
+
+
+def history(installation: Installation, rule: str) -> History:
+    """Return what came of the rule of that id so far."""
+    sql = _HISTORY.format(table=RULE_MATCHES, rule=literal(rule))
+    with ask(installation, sql, trusted=True) as answer:
+        (row,) = [row for batch in answer.batches for row in batch.to_pylist()]
+    unjudged = sum(each.rows for each in installation.ledger.rules.unjudged(rule))
+    return History(**row, unjudged=unjudged)
+
+
+def cannot_run(found: Collection[ListedFolder]) -> dict[tuple[str, str], str]:
+    """Return what is on and could not run, since its SQL is none: folder and id -> why.
+
+    Queries of these folders are planned; those that come with Ocelog are known to run.
+    """
+    faults = dict[tuple[str, str], str]()
+    for each in found:
+        on = [rule for rule in each.rules if rule.status == "on"]
+        queries = [] if each.folder.is_built_in else [rule for rule in on if isinstance(rule.item, Query)]
+        if not queries:
+            continue
+        items = [rule.item for rule in queries if isinstance(rule.item, Query)]
+        wrong = {one.query: one for one in query_faults(items, queries[0].root)}
+        for rule in on:
+            if (fault := wrong.get(rule.id)) is not None and isinstance(rule.item, Query):
+                engines = f"it is for {', '.join(sorted(rule.item.sql))}: " if fault.is_foreign else ""
+                place = f"{near(rule.root / fault.place.file)}:{fault.place.line}"
+                faults[each.folder.id, rule.id] = f"{place}: {engines}{fault.why}"
+            elif isinstance(rule.item, Rule) and (named := rule.item.scheduled_queries) and wrong.keys() >= set(named):
+                faults[each.folder.id, rule.id] = f"its query {named[0]} cannot run"
+    return faults
+
+
+def condition(rule: ListedRule) -> str:
+    """Return what a rule asks, as its file says it; empty for one whose Python says it, or whose file is gone."""
+    if isinstance(rule.item, Query):
+        return rule.item.text[:_LONGEST]
+    keys = ("Detection",) if isinstance(rule.item, CorrelationRule) else ("InlineFilters", "Detection")
+    try:
+        lines = (rule.root / rule.item.place.file).read_text("utf-8-sig").splitlines()
+    except (OSError, ValueError):
+        return ""
+    found = list[str]()
+    inside = False
+    for line in lines[rule.item.place.line - 1 :]:
+        if re.match(r"[^\s#-]", line):
+            inside = line.partition(":")[0].strip("\"'") in keys
+        if inside:
+            found.append(line.rstrip())
+    return "\n".join(found).strip()[:_LONGEST]
+
+
+def find(installation: Installation, name: str) -> ListedRule | Other:
+    """Return the rule, pack, lookup table or broken file of that name. Raises ConfigError with the nearest name."""
+    others = _others(installation)
+    try:
+        return find_rule(installation, name)
+    except ConfigError:
+        if name in others:
+            return others[name]
+        rules = [rule.id for folder in listed(installation) for rule in folder.rules]
+        nearest = suggest(name, [*rules, *others]) or ". See: ocelog rules list"
+        raise ConfigError(f"There is no rule {shown(name)}{nearest}") from None
+
+
+def _others(installation: Installation) -> dict[str, Other]:
+    """Return what is no rule: the first of each name counts."""
+    found = dict[str, Other]()
+
+    def add(name: str, kind: str, folder: str, /, **values: Any) -> None:
+        found.setdefault(name, Other(kind=kind, folder=folder, values={"id": name, **values}))
+
+    for each in read_folders(installation):
+        checkout, folder = each.checkout, each.folder.name
+        if checkout is None:
+            continue
+        for pack in checkout.packs.values():
+            turned = each.folder.packs.get(pack.id)
+            turned_to = {} if turned is None else {"turned": "on" if turned else "off"}
+            about = {"name": pack.display_name, "description": pack.description, **turned_to}
+            add(pack.id, "pack", folder, **about, members=list(pack.ids), file=str(pack.place))
+        for table in checkout.tables.values():
+            rows = checkout.rows.get(table.name, {})
+            add(
+                table.name,
+                "lookup_table",
+                folder,
+                description=table.description,
+                enabled=table.enabled,
+                primary_key=table.primary_key,
+                rows=rows if isinstance(rows, str) else len(rows),
+                selectors={name: list(paths) for name, paths in table.selectors.items()},
+                file=str(table.place),
+            )
+        for left in checkout.not_run:
+            add(left.id, left.kind, folder, status="not run", why=left.reason, file=str(left.place))
+        for problem in checkout.problems:
+            broken = {"status": "does not read", "why": problem.message}
+            add(problem.id, "file", folder, **broken)
+            if problem.file:
+                add(problem.file, "file", folder, **broken)
+    return found
