@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,14 +11,17 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bookkeeping.alerts import alert_of, channel
+from bookkeeping.alerts import alert_of, channel, told
 from bookkeeping.alerts import opened as put
 from commands import Ocelog
 from ocelog.alert.deciding import system_alert_id
-from ocelog.alert.judged import Event
+from ocelog.alert.judged import Event, Unjudged
+from ocelog.alert.listing import AlertFilter
+from ocelog.alert.notice import AlertType
 from ocelog.app.jury import FAILED_TIMES, FolderJury
 from ocelog.app.rule_troubles import RULE_FILES
 from ocelog.installation.opening import Installation, opened
+from ocelog.ledger.rows.detecting import add_unjudged
 
 RULE = """\
 AnalysisType: rule
@@ -242,7 +246,7 @@ def test_a_rule_of_which_no_good_version_is_known_is_named(folder: Path, install
 def test_people_hear_once_of_files_with_errors_and_that_it_is_over(folder: Path, installation: Installation) -> None:
     ops = channel(installation.ledger, "ops")
 
-    def told() -> list[str]:
+    def heard() -> list[str]:
         details = installation.ledger.alerts.details(system_alert_id(RULE_FILES, folder_id(installation)))
         return [] if details is None else [each.what for each in details.timeline]
 
@@ -252,25 +256,71 @@ def test_people_hear_once_of_files_with_errors_and_that_it_is_over(folder: Path,
             mine(jury)
 
     look()
-    assert told() == []
+    assert heard() == []
     (folder / "Good.yml").write_text("AnalysisType: rule\nRuleID: [Mine.Good\n")
     look()
     look()
-    assert told() == ["opened"]
+    assert heard() == ["opened"]
     write(folder, "Wrong", "stattus")
     look()
-    assert told() == ["opened", "escalated"]
+    assert heard() == ["opened", "escalated"]
     write(folder, "Good")
     look()
-    assert told() == ["opened", "escalated"]
+    assert heard() == ["opened", "escalated"]
     write(folder, "Wrong")
     look()
-    assert told() == ["opened", "escalated", "resolved"]
+    assert heard() == ["opened", "escalated", "resolved"]
     folder.rename(folder.with_name("away"))
     look()
-    assert told()[3:] == ["reopened"]
+    assert heard()[3:] == ["reopened"]
     waiting = installation.ledger.alerts.told_channels(system_alert_id(RULE_FILES, folder_id(installation)))
     assert waiting == [ops]
+
+
+def test_alerts_about_errors_end_once_the_rule_was_changed_and_judges(
+    folder: Path, jury: FolderJury, installation: Installation
+) -> None:
+    ledger, event = (
+        installation.ledger,
+        event_of(),
+    )
+    (before,) = mine(jury).values()
+    ops = channel(ledger, "ops")
+    failed = alert_of(1, rule_id="Mine.Good", type=AlertType.DETECTION_ERROR, rule_revision=before)
+    put(ledger, failed, alert_of(2, rule_id="Mine.Good"), told=[ops])
+
+    def judge() -> dict[str, str]:
+        mine(jury)
+        jury.committed(jury.judge(pa.table({"id": ["i"], "status": ["OPEN"]}), "Wiz.Issues", [event]))
+        every = ledger.alerts.listed(AlertFilter(), limit=9)
+        return {str(each.type): str(each.status) for each in every}
+
+    assert judge() == {"DETECTION_ERROR": "OPEN", "ALERT": "OPEN"}, "the rule is as it was when it failed"
+    (folder / "Good.yml").write_text(RULE.format(name="Good", key="status") + "Description: mended\n")
+    assert judge() == {"DETECTION_ERROR": "RESOLVED", "ALERT": "OPEN"}
+    assert [happened for _, happened, _ in told(ledger, failed.id)] == ["opened", "resolved"]
+
+
+def test_what_is_to_be_done_about_unjudged_rows_works(ocelog: Ocelog, folder: Path, installation: Installation) -> None:
+    write(folder, "Off")
+    ocelog("rules", "disable", "Mine.Off")
+    names = ["mine/*", "it's/*", "Mine.Good", "Mine.Off", "Mine.None"]
+    event = event_of()
+    with installation.ledger._database.write() as tx:
+        add_unjudged(tx, "wiz_issues", [Unjudged(rule_id=name, reason="why", events=[event]) for name in names], 1)
+    said = {each["rule"]: each["to_do"] for each in ocelog("rules", "unjudged", "--json").json}
+    forget = "ocelog rules unjudged {} --dismiss"
+    assert said["Mine.Good"].endswith("ocelog rules replay Mine.Good")
+    assert forget.format("'mine/*'") in said["mine/*"]
+    assert "no such folder" in said["it's/*"]
+    assert forget.format("Mine.Off") in said["Mine.Off"]
+    assert "no such rule" in said["Mine.None"]
+    status = " ".join(ocelog("status").out.split())
+    for what in said.values():
+        assert what in status
+        _, _, command = what.rpartition(": ocelog ")
+        ocelog(*shlex.split(command))
+    assert {each["rule"] for each in ocelog("rules", "unjudged", "--json").json} <= {"Mine.Good"}
 
 
 def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(
@@ -288,6 +338,13 @@ def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(
     write(folder, "Other")
     assert mine(jury) == before
     assert "Permission denied" in troubles(installation)[""]
+
+
+def event_of() -> Event:
+    log_type = "Wiz.Issues"
+    return Event(
+        row_id="r", log_type=log_type, source_id="acme", source_label="acme", event_us=1, version_us=1, observed_us=1
+    )
 
 
 def troubles(installation: Installation) -> dict[str, str]:

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from bookkeeping.alerts import alert_of, opened
 from commands import Ocelog, simulator
+from ocelog.alert.notice import AlertType
+from ocelog.ledger.ledger import Ledger
 
 RULE = """\
 AnalysisType: rule
@@ -137,10 +140,15 @@ def test_what_was_left_unjudged_is_settled_once_it_is_judged(ocelog: Ocelog, tmp
     replayed(ocelog, code=1)
     (left,) = ocelog("rules", "unjudged", "--json").json
     assert left["events"] == done["events"], "judging in vain again made it more"
+    ledger = Ledger.open(f"sqlite:///{ocelog.home / 'ledger.db'}", create=False)
+    opened(ledger, alert_of(1, rule_id="Mine.Replayed", type=AlertType.DETECTION_ERROR, rule_revision="r"))
+    ledger.close()
     (rules / "replayed.py").write_text(LOGINS)
     done = replayed(ocelog)
     assert (done["settled"], done["new_matches"]) == (left["events"], logins(ocelog))
     assert ocelog("rules", "unjudged", "--json").json == []
+    (error,) = ocelog("alerts", "list", "--status", "resolved", "--json").json
+    assert error["type"] == "DETECTION_ERROR"
 
 
 def test_a_rule_that_is_off_is_not_replayed(ocelog: Ocelog, tmp_path: Path) -> None:

@@ -561,9 +561,18 @@ class _Deciding:
             self._opened(error.rule.id)
             self._note(alert.id, "opened")
         alert = replace(
-            alert, matches=alert.matches + len(error.events), updated_us=self._now_us, last_event_us=last.event_us
+            alert,
+            matches=alert.matches + len(error.events),
+            updated_us=self._now_us,
+            last_event_us=last.event_us,
+            rule_revision=error.rule.revision,
         )
-        self._save(self._tell(alert, Happened.OPENED) if joined.tells else alert)
+        if alert.status is AlertStatus.RESOLVED:
+            # It was mended, and fails again while its window lasts.
+            alert = replace(alert, status=AlertStatus.OPEN, ended_us=None, acknowledged_us=None, opened_us=self._now_us)
+            self._save(self._tell(alert, Happened.REOPENED))
+        else:
+            self._save(self._tell(alert, Happened.OPENED) if joined.tells else alert)
 
     # What all of them do.
 

@@ -93,6 +93,8 @@ class FolderJury:
     """Of each folder, what people were told is wrong with it."""
     _to_suspend: dict[str, str] = field(default_factory=dict)
     """Rules that are suspended once the piece is committed that tells of it, and why."""
+    _failing: dict[str, set[str]] | None = None
+    """Rules whose errors are an open alert, each with the revisions that failed; None: not looked at yet."""
     _killed: dict[str, int] = field(default_factory=dict)
     _failed: dict[str, int] = field(default_factory=dict)
 
@@ -179,6 +181,25 @@ class FolderJury:
             if self.installation.ledger.rules.suspend(name, why):
                 log.error("rule suspended", rule=name, reason=why)
             self.look_again()
+        self._end_errors(said)
+
+    def _end_errors(self, said: Judged) -> None:
+        """Resolve the alerts about errors of rules that were changed since, and judge without one."""
+        alerts = self.installation.ledger.alerts
+        if not said.events:
+            return
+        if self._failing is None:
+            self._failing = alerts.failing_rules()
+        for each in said.errors:
+            self._failing.setdefault(each.rule.id, set()).add(each.rule.revision)
+        passed = {each.rule_id for each in said.unjudged}
+        failed = passed.union(each.rule.id for each in said.errors)
+        if "" in passed:
+            return
+        for name, rule in said.rules.items():
+            if name not in failed and self._failing.get(name, set()) - {rule.revision}:
+                self._failing[name] &= {rule.revision}
+                alerts.end_errors(name, "the rule was changed, and judges without an error", but=rule.revision)
 
     def close(self) -> None:
         """End every process that judges."""

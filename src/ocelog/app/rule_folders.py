@@ -1,6 +1,7 @@
 """Folders of rules: registered, listed, and which of their rules run."""
 
 import os
+import shlex
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -343,6 +344,33 @@ def _decide(installation: Installation, checkouts: Mapping[str, Checkout], rules
 def unjudged(installation: Installation, rule: str | None = None) -> list[UnjudgedRows]:
     """Return what rules were not asked about or failed on, or one rule."""
     return installation.ledger.rules.unjudged(rule)
+
+
+def what_to_do(installation: Installation, rule_ids: Collection[str]) -> dict[str, str]:
+    """Return, by rule, what becomes of events that it did not judge, with a command that works."""
+    rules = {rule.id: rule for folder in listed(installation) for rule in folder.rules if rule.shadowed_by is None}
+    folders = {each.name for each in installation.ledger.rules.folders()}
+    return {name: _what_to_do(name, rules.get(name), folders) for name in rule_ids if name}
+
+
+def _what_to_do(name: str, rule: ListedRule | None, folders: Collection[str]) -> str:
+    typed = shlex.quote(name)
+    forget = f"To forget them: ocelog rules unjudged {typed} --dismiss"
+    if rule is None:
+        folder = name.removesuffix("/*")
+        if folder != name and folder in folders:
+            return f"Mend the files, and replay the rules that matter. {forget}"
+        return f"There is no such {'folder' if folder != name else 'rule'} any more. {forget}"
+    if rule.kind != "rule":
+        return forget
+    again = f"To have them judged: ocelog rules replay {typed}"
+    match rule.status:
+        case "on" | "suspended":
+            return again
+        case "off":
+            return f"It is off. {forget}"
+        case _:
+            return f"Mend the rule first. {again}"
 
 
 def dismiss_unjudged(installation: Installation, rule: str | None, listed: Sequence[UnjudgedRows]) -> int:

@@ -146,6 +146,12 @@ def replay_rule(
     known = [table_name(name) for name in rule.log_types if name in kinds()]
     covered = Covered(since_us=to_us(since), until_us=to_us(until), noted_before_us=began_us)
     done.settled = installation.ledger.rules.settle_unjudged(rule.id, known, covered, replaying.left)
+    if (
+        done.events
+        and not done.failed
+        and all(left.rule_id != rule.id for left in installation.ledger.rules.unjudged())
+    ):
+        installation.ledger.alerts.end_errors(rule.id, "the rule judged again what it had failed on")
     return done
 
 

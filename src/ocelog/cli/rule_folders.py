@@ -103,6 +103,7 @@ def unjudged(
     """List the events that rules were not asked about, or failed on: which, how many, and why."""
     with opened(reading=not dismiss) as installation:
         found = rule_folders.unjudged(installation, rule)
+        todo = rule_folders.what_to_do(installation, {each.rule_id for each in found})
         dismissed = rule_folders.dismiss_unjudged(installation, rule, found) if dismiss else 0
     rows = [
         {
@@ -113,12 +114,16 @@ def unjudged(
             "first": write_instant(from_us(each.first_us)),
             "last": write_instant(from_us(each.last_us)),
             "why": each.reason,
+            **({"to_do": todo.get(each.rule_id)} if json else {}),
         }
         for each in found
     ]
     if not rows and not json:
         show.paragraph("No event was left unjudged.")
     show.table_or_json(rows, json=json)
+    if not dismiss and not json:
+        for name, what in todo.items():
+            show.paragraph(f"{name}: {what}")
     if dismissed and not json:
         show.paragraph(f"Forgot {counted(dismissed, 'event')}: they stay unjudged.")
 

@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -58,15 +58,20 @@ def command(
 
             source = sources.find(installation, name).id
         found = overview(installation, allowed=duration(max_lag), now=datetime.now(UTC), source_id=source)
+        todo = dict[str, str]()
+        if not json and any(each.rule_id for each in found.not_judged):
+            from ocelog.app import rule_folders  # noqa: PLC0415 - as above
+
+            todo = rule_folders.what_to_do(installation, {each.rule_id for each in found.not_judged})
     if json:
         show.as_json(_whole(found))
     else:
-        _print(found, details=name is not None)
+        _print(found, todo, details=name is not None)
     if not found.well:
         raise typer.Exit(1)
 
 
-def _print(found: Overview, *, details: bool) -> None:
+def _print(found: Overview, todo: Mapping[str, str], *, details: bool) -> None:
     """Print the verdict first, then what needs attention, then the streams, then what is merely good to know."""
     urgent = [each for each in found.streams if each.needs_attention]
     told, idle = dict[tuple[str | None, ...], str](), found.holder is None
@@ -107,7 +112,7 @@ def _print(found: Overview, *, details: bool) -> None:
             show.hint("")
             show.fields(_details(each))
     notes = [line for each in found.streams if not each.needs_attention for line in _remarks(each, told, idle=idle)]
-    notes += _alerts(found)
+    notes += _alerts(found, todo)
     if notes:
         show.hint("")
     for line in notes:
@@ -154,15 +159,15 @@ def _rule_troubles(found: Overview) -> list[str]:
     return lines
 
 
-def _alerts(found: Overview) -> list[str]:
-    """Say how many alerts are open, and what rules were not asked about."""
+def _alerts(found: Overview, todo: Mapping[str, str]) -> list[str]:
+    """Say how many alerts are open, and what rules were not asked about; `todo` says what to do, by rule."""
     lines, told = list[str](), found.alerts.told
     counts = [f"{told[severity]:,} {severity}" for severity in reversed(Severity) if severity in told]
     if counts:
         lines.append(f"Open alerts: {', '.join(counts)}. See: ocelog alerts list")
     for each in found.not_judged:
         rule = f"the rule {each.rule_id}" if each.rule_id else "any rule"
-        again = f" To have them judged: ocelog rules replay {each.rule_id}" if each.rule_id else ""
+        again = f" {todo[each.rule_id]}" if each.rule_id in todo else ""
         span = f"{write_instant(from_us(each.first_us))} to {write_instant(from_us(each.last_us))}"
         reason = each.reason.rstrip(".")
         lines.append(f"{each.table}: {each.rows:,} rows ({span}) were not judged by {rule}: {reason}.{again}")

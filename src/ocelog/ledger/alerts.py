@@ -25,7 +25,7 @@ from ocelog.alert.alert import ENDED, Alert, TimelineEntry
 from ocelog.alert.changes import Act, resolve
 from ocelog.alert.deciding import ONBOARDED
 from ocelog.alert.listing import AlertDetails, AlertFilter, Attempt, NotJudged, Waiting
-from ocelog.alert.notice import AlertStatus, Happened
+from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.suppressing import Suppression
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
@@ -217,6 +217,23 @@ class AlertLedger:
         """
         with self._database.write() as tx:
             ids = alert_changes.open_ids(tx, and_(_a.rule_id.in_(list(rule_ids)), _a.record_id.is_not(None)))
+            return len(alert_changes.change(tx, ids, resolve(why), self._now_us()))
+
+    def failing_rules(self) -> dict[str, set[str]]:
+        """Return the rules whose errors are an open alert, each with the revisions that failed."""
+        failed = (_a.type == AlertType.DETECTION_ERROR.value, _a.rule_revision != "")
+        open_ = _a.status.not_in([each.value for each in ENDED])
+        found = dict[str, set[str]]()
+        with self._database.read() as tx:
+            for rule_id, revision in tx.execute(select(_a.rule_id, _a.rule_revision).where(*failed, open_)):
+                found.setdefault(rule_id, set()).add(revision)
+        return found
+
+    def end_errors(self, rule_id: str, why: str, *, but: str = "") -> int:
+        """Resolve the alerts about errors of a rule, other than those of one revision. Return how many."""
+        failed = (_a.type == AlertType.DETECTION_ERROR.value, _a.rule_revision.not_in(["", but]))
+        with self._database.write() as tx:
+            ids = alert_changes.open_ids(tx, and_(_a.rule_id == rule_id, *failed))
             return len(alert_changes.change(tx, ids, resolve(why), self._now_us()))
 
     def suppress(self, suppression: Suppression) -> None:
