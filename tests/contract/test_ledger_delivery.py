@@ -423,7 +423,7 @@ def test_a_paused_channel_is_sent_nothing_and_then_how_things_are(desk: Desk, cl
     assert desk.delivery.hand(desk.take()) == Wait(until_us=None)
     clock.now += timedelta(days=9)
     desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
-    desk.ledger.channels.save(replace(paused, paused=False))
+    desk.ledger.channels.change(paused, lambda there: replace(there, paused=False))
     assert [each.channel.id for each in desk.delivery.waiting()] == ["ops"]
     assert desk.happened(desk.take()) == [("a", Happened.RESOLVED, 2)]
 

@@ -12,6 +12,7 @@ from commands import Ocelog, simulator
 from commands.kept import Kept
 from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.notice import AlertStatus, Happened
+from ocelog.app import channels
 from ocelog.installation.opening import opened
 from ocelog.ledger.rows import alerts
 from ocelog.model import Severity
@@ -216,3 +217,14 @@ def test_a_service_that_apprise_reaches_is_named_with_the_command(ocelog: Ocelog
         said = ocelog("channel", "add", typed, "people", code=2).err
         assert "Run: ocelog channel add apprise people" in said
         assert f"{scheme}://" in said
+
+
+def test_a_change_undoes_no_other_that_came_meanwhile(ocelog: Ocelog, tmp_path: Path) -> None:
+    ocelog("channel", "add", "file", "ops", "--set", f"path={tmp_path / 'told'}")
+    with opened(ocelog.home) as installation:
+        seen = channels.find(installation, "ops")
+        channels.edit(installation, seen, channels.ChannelChange(name="desk"))
+        channels.pause(installation, seen, paused=True)
+        after = channels.edit(installation, seen, channels.ChannelChange(settings={"path": str(tmp_path / "more")}))
+        assert after == channels.find(installation, "ops")
+        assert (after.name, after.paused, after.settings["path"]) == ("desk", True, str(tmp_path / "more"))

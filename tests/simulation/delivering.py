@@ -126,7 +126,7 @@ class Simulation:
                 self.removed.add(row.id)
                 self.ledger.channels.remove(row.id)
             case 1 | 2 | 3:
-                self.ledger.channels.save(replace(row, paused=not row.paused))
+                self.ledger.channels.change(row, lambda there: replace(there, paused=not there.paused))
             case _:
                 pass
 
@@ -187,7 +187,7 @@ class Simulation:
             self.step()
         self.far.faulty = False
         for row in self.ledger.channels.listed():
-            self.ledger.channels.save(replace(row, paused=False))
+            self.ledger.channels.change(row, lambda there: replace(there, paused=False))
         for _ in range(_MOST_AFTER):
             self.step()
             with self.ledger._database.read() as tx:

@@ -56,14 +56,14 @@ class Telling:
     def meddle(self) -> None:
         """Let a person pause a channel, or let it go on."""
         row = self.rng.choice(self.ledger.channels.listed())
-        self.ledger.channels.save(replace(row, paused=not row.paused))
+        self.ledger.channels.change(row, lambda there: replace(there, paused=not there.paused))
 
     def drain(self) -> None:
         """Deliver all that there is; what never works is given up within days."""
         self.far.faulty = False
         for row in self.ledger.channels.listed():
             if row.paused:
-                self.ledger.channels.save(replace(row, paused=False))
+                self.ledger.channels.change(row, lambda there: replace(there, paused=False))
         delivery = self.far.loop("last", "last")
         for number in range(_LONGEST):
             delivery.once(tend=number == 0)

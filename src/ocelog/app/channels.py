@@ -84,19 +84,12 @@ def add(installation: Installation, kind: str, name: str, change: ChannelChange)
     for key, each in change.secrets.items():
         if vault is not None:
             _keep(vault.put, vault.put_reference, row.id, key, each)
-    installation.ledger.channels.save(row)
-    return row
+    return installation.ledger.channels.change(row, lambda there: replace(there, paused=False))
 
 
 def edit(installation: Installation, before: ChannelRow, change: ChannelChange) -> ChannelRow:
     """Change a channel; a running service notices. Raises ConfigError, and then nothing was changed."""
-    settings = {**before.settings, **change.settings}
-    row = replace(
-        before,
-        name=before.name if change.name is None else _clean_name(change.name),
-        settings={key: value for key, value in settings.items() if value is not None},
-        routing=change.routing(before.routing),
-    )
+    row = _edited(before, change)
     kept = {} if not change.secrets and row.settings == before.settings else _secrets(installation, row, change.secrets)
     if kept or change.settings:
         _check(installation, row, kept)
@@ -104,13 +97,12 @@ def edit(installation: Installation, before: ChannelRow, change: ChannelChange) 
         vault = installation.channel_vault()
         for key, each in change.secrets.items():
             _keep(vault.put, vault.put_reference, row.id, key, each)
-    installation.ledger.channels.save(row)
-    return row
+    return installation.ledger.channels.change(before, lambda there: _edited(there, change))
 
 
 def pause(installation: Installation, row: ChannelRow, *, paused: bool) -> None:
     """Send nothing through a channel, or all that waits."""
-    installation.ledger.channels.save(replace(row, paused=paused))
+    installation.ledger.channels.change(row, lambda there: replace(there, paused=paused))
 
 
 def remove(installation: Installation, row: ChannelRow) -> int:
@@ -156,6 +148,16 @@ def log_type_pattern(text: str) -> str:
             return name
     known = [*short_names(), *kinds()]
     raise ConfigError(f"There is no log type {shown(text)}{suggest(text, known) or '.'} There are {', '.join(known)}.")
+
+
+def _edited(row: ChannelRow, change: ChannelChange) -> ChannelRow:
+    settings = {**row.settings, **change.settings}
+    return replace(
+        row,
+        name=row.name if change.name is None else _clean_name(change.name),
+        settings={key: value for key, value in settings.items() if value is not None},
+        routing=change.routing(row.routing),
+    )
 
 
 def _clean_name(text: str) -> str:

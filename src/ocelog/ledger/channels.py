@@ -43,17 +43,22 @@ class ChannelLedger:
             values = {"id": channel.id, "added_us": channel.added_us, "failures": 0, "fence": 0}
             _write(tx, insert(tables.channels).values(values | channels.columns_of(channel)), channel)
 
-    def save(self, channel: ChannelRow) -> None:
-        """Put `channel` in the place of the one with its id; what failed before is tried again at once.
+    def change(self, before: ChannelRow, to: Callable[[ChannelRow], ChannelRow]) -> ChannelRow:
+        """Save what `to` makes of a channel as it is now, which others may have changed since `before` was read.
 
-        Raises ConfigError if there is none, or its name is used.
+        What failed before is tried again at once. Raises ConfigError if it is gone, or its name is used.
         """
         again: dict[str, Any] = {"failures": 0, **dict.fromkeys(("failing_us", "rests_since_us", "rests_until_us"))}
         with self._database.write() as tx:
+            this = select(tables.channels).where(_c.id == before.id).with_for_update()
+            row = tx.execute(this).mappings().one_or_none()
+            if row is None:
+                raise ConfigError(f"There is no channel named {before.name!r} any more.")
+            channel = to(channels.channel_of(row))
             changed = update(tables.channels).where(_c.id == channel.id).values(channels.columns_of(channel) | again)
-            if _write(tx, changed, channel) != 1:
-                raise ConfigError(f"There is no channel named {channel.name!r} any more.")
+            _write(tx, changed, channel)
             outbox.wake(tx, channel.id, self._now_us())
+            return channel
 
     def remove(self, channel_id: str) -> int:
         """Forget a channel with its secrets; what waits goes to those that take it now. Returns how much that was."""
@@ -115,9 +120,9 @@ class ChannelLedger:
             return vault.kept(tx, channel_id, vault.CHANNELS)
 
 
-def _write(tx: Connection, statement: Insert | Update, channel: ChannelRow) -> int:
+def _write(tx: Connection, statement: Insert | Update, channel: ChannelRow) -> None:
     try:
-        return tx.execute(statement).rowcount
+        tx.execute(statement)
     except IntegrityError as error:
         raise ConfigError(
             f"There is a channel named {channel.name!r} already; choose another name, or edit that one."
