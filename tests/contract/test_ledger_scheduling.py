@@ -89,6 +89,12 @@ def test_a_schedule_begins_once(begun: Ledger) -> None:
     assert begun.judging.begin_schedules([NAME, "query new"], 500) == {NAME: 100, "query new": 500}
 
 
+def test_a_schedule_that_was_off_begins_anew_and_others_go_on(begun: Ledger) -> None:
+    begun.judging.begin_schedules(["query on"], 200)
+    begun.judging.end_schedules(but=["query on"])
+    assert begun.judging.begin_schedules([NAME, "query on"], 500) == {NAME: 500, "query on": 200}
+
+
 def test_all_of_a_run_is_committed_with_its_fire_time(begun: Ledger) -> None:
     assert isinstance(begun.judging.commit_run(run(begun)), Committed)
     assert (counts(begun), fired(begun)) == (ALL, 160)

@@ -243,3 +243,15 @@ def test_what_is_not_due_is_not_run(scheduled: Scheduled, monkeypatch: pytest.Mo
     scheduled.after(1)
     monkeypatch.setattr("ocelog.app.scheduled.ask", None)
     scheduled.after(0)
+
+
+def test_a_query_that_is_on_again_does_not_make_up_for_its_pause(scheduled: Scheduled) -> None:
+    scheduled.after(1)
+    before = len(scheduled.matches("Mine.Counts"))
+    for turned, hours in (("disable", 24), ("enable", 48)):
+        scheduled.ocelog("rules", turned, "Mine.Counts.Rows")
+        scheduled.loop.jury._looked_at = float("-inf")
+        scheduled.after(hours)
+        assert len(scheduled.matches("Mine.Counts")) == before
+    scheduled.after(1)
+    assert len(scheduled.matches("Mine.Counts")) == before + 1

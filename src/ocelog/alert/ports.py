@@ -115,6 +115,10 @@ class ScheduleLedger(Protocol):
         """Return the last fire time of each schedule by its name; one that is new counts as having run now."""
         ...
 
+    def end_schedules(self, *, but: Collection[str]) -> None:
+        """Forget all schedules but these: one that is on again begins anew, and does not look back over its pause."""
+        ...
+
     def standing(self, wanted: Wanted) -> Standing:
         """Return what a decision stands on, as of one instant."""
         ...

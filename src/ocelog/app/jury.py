@@ -147,6 +147,14 @@ class FolderJury:
         self._refresh()
         return self._correlations
 
+    @property
+    def reads_all(self) -> bool:
+        """Whether every file of every folder reads: else nobody knows that a rule which is not there is off."""
+        return all(
+            each.loaded is not None and each.trouble is None and not each.silent and not each.loaded.faults
+            for each in self.benches.values()
+        )
+
     def _on(self, query: str) -> list[tuple[str, tuple[Bench, LoadedRule]]]:
         return [each for each in self._scheduled.items() if query in each[1][1].scheduled_queries]
 

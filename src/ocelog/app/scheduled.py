@@ -86,13 +86,17 @@ class ScheduledLoop:
         installation = self.work.assembly.installation
         sources = {each.id: each.name for each in installation.ledger.sources.listed()}
         if not installation.settings.detections or not sources:
+            installation.ledger.judging.end_schedules(but=())
             return
         with self.jury.lock:
             queries, correlations = dict(self.jury.queries()), dict(self.jury.correlations())
+            reads_all = self.jury.reads_all
         schedules = {f"query {name}": [each.schedule] for name, each in queries.items() if each.schedule is not None}
         schedules |= {
             f"rule {name}": [one.schedule for one in rule.correlations] for name, (rule, _) in correlations.items()
         }
+        if reads_all:
+            installation.ledger.judging.end_schedules(but=schedules)
         if not schedules:
             return
         fired = installation.ledger.judging.begin_schedules(schedules, to_us(self.now()))

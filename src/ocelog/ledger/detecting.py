@@ -106,6 +106,14 @@ class JudgingLedger:
                 found = schedules.fired(tx, names)
         return found
 
+    def end_schedules(self, *, but: Collection[str]) -> None:
+        """Forget all schedules but these: one that is on again begins anew, and does not look back over its pause."""
+        with self._database.read() as tx:
+            gone = schedules.others(tx, but)
+        if gone:
+            with self._database.write() as tx:
+                schedules.end(tx, gone)
+
     def commit_run(self, run: Run) -> Outcome:
         """Commit matches, groups, alerts, tellings and the fire time together, or nothing.
 

@@ -520,7 +520,7 @@ suppressions = Table(
     Column("added_us", BigInteger, nullable=False),
 )
 
-# When what runs on a schedule was due last.
+# When what runs on a schedule was due last. The row of one that is off or gone goes when the loop looks.
 schedules = Table(
     "schedules",
     metadata,

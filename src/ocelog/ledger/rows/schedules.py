@@ -1,8 +1,8 @@
-"""When what runs on a schedule was due last, by the name of the schedule."""
+"""When what runs on a schedule was due last, by the name of the schedule; what is off or gone has none."""
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
@@ -23,6 +23,17 @@ def begin(tx: Connection, names: Iterable[str], now_us: int) -> None:
     """Begin schedules that are new: what was due before is not made up."""
     for name in names:
         insert_missing(tx, tables.schedules, name=name, fired_us=now_us)
+
+
+def others(tx: Connection, names: Collection[str]) -> list[str]:
+    """Return the schedules that are not named."""
+    return [name for name in tx.execute(select(_c.name).order_by(_c.name)).scalars() if name not in names]
+
+
+def end(tx: Connection, names: Iterable[str]) -> None:
+    """Forget schedules."""
+    for name in names:
+        tx.execute(delete(tables.schedules).where(_c.name == name))
 
 
 def move(tx: Connection, name: str, since_us: int, to_us: int) -> bool:
