@@ -205,6 +205,10 @@ def test_a_query_that_fails_is_an_error_of_its_rule_and_the_others_go_on(schedul
     scheduled.after(1)
     (told,) = scheduled.alerts("Mine.Wrong", "DETECTION_ERROR")[:1]
     assert "no_such_column" in str(told["description"])
+    # What goes with a source, or is told of it alone, is not for the error.
+    assert told["source_id"] is None
+    (left,) = scheduled.ocelog("rules", "unjudged", "Mine.Wrong", "--json").json
+    assert (left["table"], left["source"]) == ("query Mine.Wrong.Rows", "")
     assert scheduled.alerts("Mine.Foreign", "DETECTION_ERROR") == []
     (mine,) = scheduled.ocelog("rules", "list", "mine", "--json").json
     listed: dict[str, Any] = {each["id"]: each for each in mine["rules"]}

@@ -19,6 +19,7 @@ class Event:
     row_id: str
     log_type: str
     source_id: str
+    """Empty: of none, as a run of a schedule is that failed."""
     source_label: str
     event_us: int
     version_us: int

@@ -143,7 +143,7 @@ class ScheduledLoop:
                 log.warning("query not run", query=query.name, reason=str(error))
                 self._land_nothing(firing)
             else:
-                self._land_error(firing, self.jury.rules_of(query.name), type(error).__name__, str(error), sources)
+                self._land_error(firing, self.jury.rules_of(query.name), type(error).__name__, str(error))
             return
         now_us = to_us(self.now())
         found = found_rows(
@@ -205,7 +205,7 @@ class ScheduledLoop:
             )
         except TooMuchError as error:
             by = JudgedBy(about=rule.about, revision=revision)
-            self._land_error(firing, {rule.id: by}, "TooMuch", str(error), sources)
+            self._land_error(firing, {rule.id: by}, "TooMuch", str(error))
             return
         self._scheduling.land(firing, said, found.rows)
 
@@ -214,16 +214,13 @@ class ScheduledLoop:
     def _land_nothing(self, firing: Firing) -> None:
         self._scheduling.land(firing, Judged(), match_source([], []))
 
-    def _land_error(
-        self, firing: Firing, rules: Mapping[str, JudgedBy], kind: str, message: str, sources: Mapping[str, str]
-    ) -> None:
-        """Tell that a run failed: its rules are blind until it works again."""
-        source_id = next(iter(sources))
+    def _land_error(self, firing: Firing, rules: Mapping[str, JudgedBy], kind: str, message: str) -> None:
+        """Tell that a run failed: its rules are blind until it works again, whatever source they look for."""
         event = Event(
             row_id=digest("run", firing.schedule, str(firing.fires_us)),
             log_type="",
-            source_id=source_id,
-            source_label=sources[source_id],
+            source_id="",
+            source_label="",
             event_us=firing.fires_us,
             version_us=firing.fires_us,
             observed_us=firing.fires_us,
