@@ -1,6 +1,9 @@
 """Alerts, listed, worked with and kept quiet by the command as a person and a script see it."""
 
+import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,11 +13,12 @@ from sqlalchemy import insert
 from bookkeeping.alerts import NOW_US, alert_of, channel, opened, told
 from bookkeeping.records import source_row
 from commands import Ocelog
-from commands.terminal import on_a_terminal
-from ocelog.alert.alert import Alert
+from commands.terminal import bare_lines, on_a_terminal
+from ocelog.alert.alert import Alert, TimelineEntry
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.rows import alerts as rows
 from ocelog.model import Severity
 from ocelog.times import to_us
 
@@ -250,6 +254,7 @@ def test_status_says_who_muted_what_until_when_and_every_system_error(ocelog: Oc
         alert_of(7, type=AlertType.DETECTION_ERROR, rule_id="A.B"),
     )
     assert "Muted" not in ocelog("status").out
+    assert "muted_by" not in ocelog("rules", "show", "Ocelog.Wiz.Actors.DeniedWave").out
     window = ocelog("alerts", "mute", "--for", "4h", "--reason", "we move", "--owner", "bob", "--json").json
     ocelog("alerts", "suppress", "A.B", "--for", "7d", "--reason", "known")
     later = ocelog("alerts", "mute", "--from", "2099-01-01T00:00:00Z", "--for", "1h", "--reason", "later", code=2)
@@ -261,7 +266,94 @@ def test_status_says_who_muted_what_until_when_and_every_system_error(ocelog: Oc
     assert "alerts of A.B (1 suppression)" in shown
     found = ocelog("status", "--json").json
     assert [each["type"] for each in found["system_errors"]] == list(kinds)
+    rule = "Ocelog.Wiz.Actors.DeniedWave"
+    assert f"maintenance {window['id']} of bob until" in ocelog("rules", "show", rule).out
     assert [each["rule"] for each in found["suppressions"]] == [None, "A.B"]
     assert found["failing_rules"] == ["A.B"]
     ocelog("alerts", "unsuppress", window["id"])
     assert "Muted" not in ocelog("status").out
+
+
+def test_alerts_are_readable_at_80_columns(ocelog: Ocelog, ledger: Ledger) -> None:
+    url = f"https://app.wiz.io/issues#~(issue~'{'a' * 90})"
+    title = "A publicly readable bucket of the project Payments holds credentials of the production database"
+    runbook = f"1. Open the bucket.\n2. See who read it{' or wrote to it' * 5}, and tell its owner.\n\nEnd."
+    opened(ledger, alert_of(1, id=ONE, title=title, runbook=runbook, context={"link": url, "who": "b " * 60}))
+    listed = bare_lines(on_a_terminal(ocelog, "alerts", "list"))
+    assert max(map(len, listed)) <= 80
+    assert len([line for line in listed if line.strip()]) <= 4, "two or three lines an alert"
+    assert "acme, 1 match" in "\n".join(listed)
+    shown = bare_lines(on_a_terminal(ocelog, "alerts", "show", ONE))
+    at = shown.index("Runbook")
+    assert shown[at + 1] == "  1. Open the bucket."
+    assert shown[at + 2].startswith("  2. See who read it")
+    assert re.match(r"     \w", shown[at + 3]), "what goes on stands below its words"
+    assert "  End." in shown
+    context = shown[shown.index("Context") + 1 : shown.index("Timeline")]
+    assert json.loads("\n".join(context)) == {"link": url, "who": "b " * 60}
+
+
+def test_many_are_closed_at_once_and_quietly(ocelog: Ocelog, ledger: Ledger) -> None:
+    to = channel(ledger, "mail")
+    ledger.sources.add(source_row("acme"))
+    opened(
+        ledger,
+        *(alert_of(at, severity=Severity.LOW) for at in range(1, 6)),
+        alert_of(7, rule_id="A.B"),
+        alert_of(8, told=False),
+        told=[to],
+    )
+    assert "Which alerts?" in ocelog("alerts", "close", "--reason", "benign", code=2).err
+    assert "not both" in ocelog("alerts", "triage", ONE, "--rule", "x", code=2).err
+    storm = ("--rule", "Wiz.*", "--severity", "low", "--since", "2000-01-01")
+    assert (
+        "5 alerts (5 LOW) selected. Nothing was changed."
+        in ocelog("alerts", "close", "--reason", "benign", *storm, "--dry-run").out
+    )
+    assert "Add --yes." in ocelog("alerts", "close", "--reason", "benign", *storm, code=2).err
+    assert len(ocelog("alerts", "list", "--json").json) == 6
+    assert "Changed 5 alerts." in ocelog("alerts", "triage", *storm, "--yes").out
+    assert told(ledger, alert_of(1).id)[-1][1] == "acknowledged"
+    done = ocelog("alerts", "close", "--reason", "benign", *storm, "--yes", "--quiet", "--json").json
+    assert done == {"selected": 5, "changed": 5}
+    assert told(ledger, alert_of(1).id) == [], "what waits is not told any more"
+    timeline = ocelog("alerts", "show", alert_of(1).id, "--json").json[0]["timeline"]
+    assert (timeline[-1]["what"], timeline[-1]["detail"]) == ("closed", "benign; nobody was told")
+    assert [each["rule_id"] for each in ocelog("alerts", "list", "--json").json] == ["A.B"]
+    assert ocelog("alerts", "reopen", *storm, "--yes", "--quiet", "--json").json == {"selected": 5, "changed": 5}
+    assert told(ledger, alert_of(1).id) == []
+    assigned = ocelog("alerts", "assign", "--source", "acme", "--untold", "--to", "bob", "--yes", "--json").json
+    assert assigned == {"selected": 7, "changed": 7}
+
+
+def test_an_alert_that_did_not_arrive_says_why(ocelog: Ocelog, ledger: Ledger) -> None:
+    def why(alert: Alert) -> str:
+        (told,) = re.findall(r"^Told: (.*)$", ocelog("alerts", "show", alert.id).out, re.MULTILINE)
+        assert ocelog("alerts", "show", alert.id, "--json").json[0]["untold"] == told.removesuffix(".")
+        return str(told)
+
+    known, few, muted, told_, taken = (alert_of(at, told=at > 3) for at in range(1, 6))
+    known, few = replace(known, known=True), replace(few, matches=3, rule_id="Ocelog.Wiz.Actors.DeniedWave")
+    opened(ledger, known, few, muted, told_)
+    assert "was there already" in why(known)
+    assert re.search(r"below the threshold of its rule, 3 of \d+ matches so far", why(few))
+    with ledger._database.write() as tx:
+        entry = TimelineEntry(
+            alert_id=muted.id, at_us=1, who="ocelog", what="suppressed", detail="suppression 1 of bob until 2026: x"
+        )
+        rows.add_to_timeline(tx, [entry])
+    assert why(muted) == "no: suppression 1 of bob until 2026: x."
+    assert "there is no channel" in why(told_)
+    ocelog("channel", "add", "file", "log", "--set", f"path={ocelog.home.parent / 'log'}", "--severity", "low")
+    assert "no channel takes it. See what each takes: ocelog channel list" in why(told_)
+    opened(ledger, taken, told=["log"])
+    assert "log: it is sent by the service" in why(taken)
+    ocelog("channel", "pause", "log")
+    assert "not yet: log: it is paused. To go on: ocelog channel resume log" in why(taken)
+    ocelog("channel", "resume", "log")
+    ocelog("channel", "edit", "log", "--quiet-hours", "00:00-23:59 UTC")
+    assert "log: it has quiet hours until" in why(taken)
+    listed = ocelog("alerts", "list", "--all").out.splitlines()
+    assert "told" in listed[0].split()
+    marks = {line[-7:]: re.split(r" +", line)[-3] for line in listed[1:]}
+    assert marks == {f"Alert {at}": "yes" if at > 3 else "no" for at in range(1, 6)}

@@ -49,6 +49,31 @@ Act = Callable[[Alert, int], Change | None]
 """Changes an alert at an instant of our clock; None: it is so already."""
 
 
+def quietly(act: Act) -> Act:
+    """Do the same, and tell nobody: the timeline says that, too."""
+
+    def quiet(alert: Alert, now_us: int) -> Change | None:
+        change = act(alert, now_us)
+        if change is None:
+            return None
+        detail = "; ".join(filter(None, (change.entry.detail, "nobody was told")))
+        return replace(change, entry=replace(change.entry, detail=detail), happened=None)
+
+    return quiet
+
+
+def if_possible(act: Act) -> Act:
+    """Do the same with those of many alerts with which it can be done, and leave the others as they are."""
+
+    def tried(alert: Alert, now_us: int) -> Change | None:
+        try:
+            return act(alert, now_us)
+        except ConfigError:
+            return None
+
+    return tried
+
+
 def assign(assignee: str | None, *, who: str) -> Act:
     """Make somebody look after it, or nobody in particular."""
     name = None if assignee is None else _checked(assignee, "An assignee", LONGEST_NAME)

@@ -10,12 +10,12 @@ from enum import StrEnum
 from typing import TypeVar
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.changes import LONGEST_NAME, LONGEST_TEXT, Act, Change
+from ocelog.alert.changes import LONGEST_NAME, LONGEST_TEXT, Act, Change, if_possible, quietly
 from ocelog.alert.changes import resend as resent
-from ocelog.alert.listing import AlertDetails, AlertFilter
+from ocelog.alert.listing import AlertDetails, AlertFilter, Waiting
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.alert.routing import ChannelRow, channels_for
-from ocelog.alert.suppressing import LONGEST, Suppression, conditions, like
+from ocelog.alert.routing import ChannelRow, channels_for, is_unrouted
+from ocelog.alert.suppressing import LONGEST, Suppression, conditions, like, suppressed
 from ocelog.app import sources
 from ocelog.app.log_types import log_types
 from ocelog.errors import ConfigError
@@ -23,11 +23,13 @@ from ocelog.installation.opening import Installation
 from ocelog.model import Severity
 from ocelog.secret import shown
 from ocelog.suggest import suggest
-from ocelog.times import to_us
-from ocelog.units import instant, write_duration, write_list
+from ocelog.times import from_us, to_us
+from ocelog.units import instant, write_duration, write_instant, write_list
 
 OPEN = frozenset({AlertStatus.OPEN, AlertStatus.TRIAGED})
 """What somebody has to look at."""
+AT_ONCE = 200
+"""Alerts that one transaction changes, if a person selects many."""
 _SEE = "See: ocelog alerts list"
 _LONGEST_ID = 32
 _SHOWN = 5
@@ -121,10 +123,27 @@ def details(installation: Installation, given: Collection[str]) -> list[AlertDet
     return [each for _, each in found if each is not None]
 
 
-def change(installation: Installation, given: Collection[str], act: Act) -> list[Changed]:
-    """Change alerts, all of them or none. Raises ConfigError."""
-    done = installation.ledger.alerts.change(_ids(installation, given), act)
+def change(installation: Installation, given: Collection[str], act: Act, *, quiet: bool = False) -> list[Changed]:
+    """Change alerts, all of them or none; if `quiet`, nobody is told. Raises ConfigError."""
+    act = quietly(act) if quiet else act
+    done = installation.ledger.alerts.change(_ids(installation, given), act, quiet=quiet)
     return [Changed(alert=alert, changed=changed) for alert, changed in done]
+
+
+def chosen(installation: Installation, wanted: AlertFilter) -> dict[str, Severity]:
+    """Return the ids of all alerts that a person selects, with their severities."""
+    return installation.ledger.alerts.chosen(wanted)
+
+
+def change_many(installation: Installation, ids: Collection[str], act: Act, *, quiet: bool = False) -> int:
+    """Change many alerts, some at a time, so that others write in between; return how many changed.
+
+    Those that are gone or cannot be changed so, such as what is over by now, stay as they are.
+    """
+    act = if_possible(quietly(act) if quiet else act)
+    there = list(ids)
+    pieces = (there[at : at + AT_ONCE] for at in range(0, len(there), AT_ONCE))
+    return sum(installation.ledger.alerts.change_some(some, act, quiet=quiet) for some in pieces)
 
 
 def resend(
@@ -152,6 +171,64 @@ def resend(
 
     done = ledger.alerts.resend(list(to), act, to)
     return [Changed(alert=alert, changed=changed) for alert, changed in done]
+
+
+def untold_because(
+    installation: Installation, found: AlertDetails, threshold: Callable[[str], int | None]
+) -> str | None:
+    """Say why nobody was told of an alert, or not yet; None: somebody was. `threshold` returns that of a rule."""
+    alert, now_us = found.alert, to_us(datetime.now(UTC))
+    if any(each.delivered for each in found.attempts):
+        return None
+    if not alert.told:
+        muted = next((each.detail for each in reversed(found.timeline) if each.what == "suppressed"), None)
+        if muted is not None:
+            return f"no: {muted}"
+        if alert.known:
+            return "no: it was there already when its source or its rule was new"
+        covered = suppressed(alert, installation.ledger.alerts.suppressions(), now_us)
+        if covered is not None:
+            return f"no: {covered.why}"
+        least = threshold(alert.rule_id)
+        of = "" if least is None else f" of {least:,}"
+        return f"no: below the threshold of its rule, {alert.matches:,}{of} matches so far"
+    if found.waiting:
+        waits = (f"{each.channel}: {_waits_because(installation, each, now_us)}" for each in found.waiting)
+        return f"not yet: {'; '.join(dict.fromkeys(waits))}"
+    if found.attempts:
+        given_up = dict.fromkeys(each.channel for each in found.attempts if each.final)
+        return f"no: it was given up for {write_list(given_up)}"
+    channels = installation.ledger.channels.listed()
+    if not channels:
+        return "no: there is no channel. Add one: ocelog channel add --help"
+    if alert.destinations == ():
+        return "no: its rule says that nobody is to hear of it"
+    if is_unrouted(alert, channels):
+        return "no: no channel takes it. See what each takes: ocelog channel list"
+    if not channels_for(alert, channels):
+        return "not yet: the channels that take it wait until nobody has acknowledged it for long enough"
+    return "no: the channels that take it now were not there, or took others, when it happened"
+
+
+def _waits_because(installation: Installation, waiting: Waiting, now_us: int) -> str:
+    """Say what holds up an entry."""
+    status = next(
+        (each for each in installation.ledger.channels.statuses() if each.channel.name == waiting.channel), None
+    )
+    if status is None:
+        return "it was removed, and what waited goes to others"
+    routing = status.channel.routing
+    if status.channel.paused:
+        return f"it is paused. To go on: ocelog channel resume {status.channel.id}"
+    if status.failures:
+        rests = max(status.rests_until_us or 0, waiting.due_us)
+        return f"it fails ({status.trouble or 'no answer'}), and is tried again at {write_instant(from_us(rests))}"
+    now = from_us(now_us)
+    if routing.quiet_hours is not None and routing.quiet_hours.cover(now):
+        return f"it has quiet hours until {write_instant(routing.quiet_hours.end_after(now))}"
+    if waiting.due_us > now_us:
+        return f"it is due at {write_instant(from_us(waiting.due_us))}"
+    return "it is sent by the service within seconds, or by the next ocelog pull, unless its limit per hour is reached"
 
 
 def _channel(channels: Sequence[ChannelRow], name: str) -> ChannelRow:
@@ -275,6 +352,13 @@ def unknown_rule(installation: Installation, rule: str) -> str | None:
 def suppressions(installation: Installation, *, over: bool = False) -> list[Suppression]:
     """Return what is kept quiet, or will be; what is over only if asked for."""
     return installation.ledger.alerts.suppressions(over=over)
+
+
+def muting(installation: Installation, rule: str) -> list[Suppression]:
+    """Return what keeps alerts of a rule quiet just now, all of them or some."""
+    now_us = to_us(datetime.now(UTC))
+    there = installation.ledger.alerts.suppressions()
+    return [each for each in there if each.is_active(now_us) and (each.rule is None or like(each.rule, rule))]
 
 
 def end_suppressions(installation: Installation, given: Collection[str]) -> Mapping[str, bool]:

@@ -1,23 +1,27 @@
 """`ocelog alerts`: what needs somebody, and what people do about it."""
 
 import json as json_format
+import re
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from ocelog.alert import changes
-from ocelog.alert.alert import Alert
+from ocelog.alert.alert import ENDED, Alert
 from ocelog.alert.changes import Act, CloseReason
-from ocelog.alert.listing import AlertDetails
+from ocelog.alert.listing import AlertDetails, AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.suppressing import Suppression
 from ocelog.app import alerts as use
 from ocelog.cli import completion, output, show
+from ocelog.cli.consent import confirm
 from ocelog.errors import ConfigError
-from ocelog.installation.opening import opened
+from ocelog.installation.opening import Installation, opened
 from ocelog.model import Severity
 from ocelog.times import from_us, rfc3339
 from ocelog.units import about, duration, write_instant
@@ -31,8 +35,52 @@ app = typer.Typer(
 _SHORT = 10
 """Characters of an id that are shown in a list."""
 _MOST = 10_000
+_MARK = re.compile(r"(?:\d+[.)]|[-*]) +")
+_WIDE = 120
+"""Columns from which on a list has one for each thing."""
 Ids = Annotated[list[str], typer.Argument(help="Ids of alerts, or how they begin.", metavar="ID...")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SomeIds = Annotated[
+    list[str] | None,
+    typer.Argument(help="Ids of alerts, or how they begin. Or select many by the options below.", metavar="[ID...]"),
+]
+OfRule = Annotated[
+    str | None, typer.Option("--rule", metavar="RULE", help="Instead of ids: all of this rule; * stands for anything.")
+]
+OfSource = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source", metavar="NAME", help="Instead of ids: all of this source.", autocompletion=completion.sources
+    ),
+]
+OfLogType = Annotated[
+    str | None,
+    typer.Option(
+        "--log-type",
+        metavar="LOG_TYPE",
+        help="Instead of ids: all of this log type.",
+        autocompletion=completion.log_types,
+    ),
+]
+OfSeverity = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--severity",
+        metavar="|".join(each.lower() for each in Severity),
+        help="Instead of ids: all that are so severe.",
+        autocompletion=lambda: [each.lower() for each in Severity],
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="Instead of ids: all opened since then: 7d, 2026-08-01T00:00:00Z."),
+]
+Untold = Annotated[
+    bool, typer.Option("--untold", help="Of those, also what nobody was to hear of; as alerts list --untold.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how many are selected.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before many are changed.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Tell nobody; the timeline says that, too.")]
 As = Annotated[
     str | None, typer.Option("--as", metavar="NAME", help="Who you are. By default OCELOG_USER, or your login name.")
 ]
@@ -127,7 +175,8 @@ def list_(
     if json:
         _print_json([as_json(each) for each in found.alerts])
     elif found.alerts:
-        show.table([_line(each) for each in found.alerts], paged=True)
+        narrow = sys.stdout.isatty() and show.displayed_columns() < _WIDE
+        show.table([_line(each, untold=all_ or untold, narrow=narrow) for each in found.alerts], paged=True)
     else:
         show.paragraph("There are no such alerts.")
     if found.untold and not json:
@@ -141,21 +190,31 @@ def show_(ids: Ids, *, json: Json = False) -> None:
     """Show all there is about alerts: what matched, what to do, what happened since, and who was told."""
     with opened(reading=True) as installation:
         found = use.details(installation, ids)
+        why = [use.untold_because(installation, each, lambda rule: _threshold(installation, rule)) for each in found]
     if json:
-        _print_json([_details_json(each) for each in found])
+        _print_json([{**_details_json(each), "untold": why[at]} for at, each in enumerate(found)])
         return
     for number, each in enumerate(found):
         if number:
             typer.echo()
-        _show(each)
+        _show(each, why[number])
 
 
 @app.command("assign")
 def assign(
-    ids: Ids,
+    ids: SomeIds = None,
     *,
     to: Annotated[str | None, typer.Option(metavar="NAME", help="Who looks after it. By default, you.")] = None,
     nobody: Annotated[bool, typer.Option("--nobody", help="Nobody in particular.")] = False,
+    rule: OfRule = None,
+    since: Since = None,
+    severity: OfSeverity = None,
+    source: OfSource = None,
+    log_type: OfLogType = None,
+    untold: Untold = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    quiet: Quiet = False,
     as_: As = None,
     json: Json = False,
 ) -> None:
@@ -166,7 +225,8 @@ def assign(
     def act(who: str) -> Act:
         return changes.assign(None if nobody else use.one_line(to or who, "A name", changes.LONGEST_NAME), who=who)
 
-    _change(ids, act, as_, json=json)
+    picked = _Picked(ids, rule, since, severity, source, log_type, untold, dry_run, yes, quiet)
+    _change_picked("assign", picked, act, as_, json=json)
 
 
 @app.command("comment")
@@ -182,14 +242,29 @@ def comment(
 
 
 @app.command("triage")
-def triage(ids: Ids, *, as_: As = None, json: Json = False) -> None:
+def triage(
+    ids: SomeIds = None,
+    *,
+    rule: OfRule = None,
+    since: Since = None,
+    severity: OfSeverity = None,
+    source: OfSource = None,
+    log_type: OfLogType = None,
+    untold: Untold = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    quiet: Quiet = False,
+    as_: As = None,
+    json: Json = False,
+) -> None:
     """Say that alerts are being looked at."""
-    _change(ids, lambda who: changes.triage(who=who), as_, json=json)
+    picked = _Picked(ids, rule, since, severity, source, log_type, untold, dry_run, yes, quiet)
+    _change_picked("triage", picked, lambda who: changes.triage(who=who), as_, json=json)
 
 
 @app.command("close")
 def close(
-    ids: Ids,
+    ids: SomeIds = None,
     *,
     reason: Annotated[
         str,
@@ -200,6 +275,15 @@ def close(
         ),
     ],
     comment: Comment = "",
+    rule: OfRule = None,
+    since: Since = None,
+    severity: OfSeverity = None,
+    source: OfSource = None,
+    log_type: OfLogType = None,
+    untold: Untold = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    quiet: Quiet = False,
     as_: As = None,
     json: Json = False,
 ) -> None:
@@ -208,13 +292,31 @@ def close(
     Channels that were told of them are told of this. The alert of a record opens again only if its severity rises, or
     if the record was resolved and is open again.
     """
-    _change(ids, lambda who: changes.close(use.word(CloseReason, reason), comment, who=who), as_, json=json)
+    why = use.word(CloseReason, reason)
+    picked = _Picked(ids, rule, since, severity, source, log_type, untold, dry_run, yes, quiet)
+    _change_picked("close", picked, lambda who: changes.close(why, comment, who=who), as_, json=json)
 
 
 @app.command("reopen")
-def reopen(ids: Ids, *, comment: Comment = "", as_: As = None, json: Json = False) -> None:
+def reopen(
+    ids: SomeIds = None,
+    *,
+    comment: Comment = "",
+    rule: OfRule = None,
+    since: Since = None,
+    severity: OfSeverity = None,
+    source: OfSource = None,
+    log_type: OfLogType = None,
+    untold: Untold = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    quiet: Quiet = False,
+    as_: As = None,
+    json: Json = False,
+) -> None:
     """Open alerts again that were closed or resolved."""
-    _change(ids, lambda who: changes.reopen(comment, who=who), as_, json=json)
+    picked = _Picked(ids, rule, since, severity, source, log_type, untold, dry_run, yes, quiet, over=True)
+    _change_picked("reopen", picked, lambda who: changes.reopen(comment, who=who), as_, json=json)
 
 
 @app.command("resend")
@@ -308,6 +410,87 @@ def unsuppress(
         return
     for name, changed in ended.items():
         show.paragraph(f"{name}: ended." if changed else f"{name}: it was over already.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Picked:
+    """Which alerts a person means, by ids or by what they are like, and how they are to be changed."""
+
+    ids: Sequence[str] | None
+    rule: str | None
+    since: str | None
+    severities: Sequence[str] | None
+    source_names: Sequence[str] | None
+    log_type: str | None
+    untold: bool
+    dry_run: bool
+    yes: bool
+    quiet: bool
+    over: bool = False
+    """Whether those are meant that are closed or resolved, and not those that are open."""
+
+    @property
+    def selects(self) -> bool:
+        return any((self.rule, self.since, self.severities, self.source_names, self.log_type))
+
+
+def _change_picked(what: str, picked: _Picked, act: Callable[[str], Act], given: str | None, *, json: bool) -> None:
+    if picked.ids and (picked.selects or picked.untold):
+        raise ConfigError("Give ids, or options that select alerts, such as --rule; not both.")
+    if not picked.ids and not picked.selects:
+        raise ConfigError(
+            "Which alerts? Give ids, or select them by --rule, --since, --severity, --source or --log-type."
+        )
+    with opened(reading=picked.dry_run) as installation:
+        if picked.ids and not picked.dry_run:
+            who = use.person(installation, given)
+            _print_changed(use.change(installation, picked.ids, act(who), quiet=picked.quiet), json=json)
+            return
+        if picked.ids:
+            found = {each.alert.id: each.alert.severity for each in use.details(installation, picked.ids)}
+        else:
+            found = use.chosen(installation, _wanted(installation, picked))
+        many = _many(found)
+        if picked.dry_run or not found:
+            if json:
+                _print_json({"selected": len(found), "changed": 0})
+            else:
+                show.paragraph(f"{many} selected. Nothing was changed.")
+            return
+        if not picked.yes:
+            told = "; nobody is told" if picked.quiet else ", and tell the channels that were told of them"
+            confirm(f"{what.capitalize()} {many}{told}?", nothing="Nothing was changed", unasked="Add --yes.")
+        who = use.person(installation, given)
+        changed = use.change_many(installation, found, act(who), quiet=picked.quiet)
+    if json:
+        _print_json({"selected": len(found), "changed": changed})
+    else:
+        same = len(found) - changed
+        rest = f" {same:,} stay as they are: they were so already, or are over by now." if same else ""
+        show.paragraph(f"Changed {_counted(changed)}.{rest}")
+
+
+def _wanted(installation: Installation, picked: _Picked) -> AlertFilter:
+    return use.wanted(
+        installation,
+        statuses=[each.value for each in ENDED] if picked.over else (),
+        severities=picked.severities or (),
+        rule=picked.rule,
+        source_names=picked.source_names or (),
+        log_type=picked.log_type,
+        since=picked.since,
+        untold=picked.untold,
+    )
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} alert{'' if count == 1 else 's'}"
+
+
+def _many(found: Mapping[str, Severity]) -> str:
+    counts = Counter(found.values())
+    severities = ", ".join(f"{counts[each]:,} {each}" for each in reversed(Severity) if counts[each])
+    return f"{_counted(len(found))}{f' ({severities})' if severities else ''}"
 
 
 def _change(ids: Sequence[str], act: Any, given: str | None, *, json: bool) -> None:
@@ -436,19 +619,37 @@ def _details_json(found: AlertDetails) -> dict[str, Any]:
     }
 
 
-def _line(alert: Alert) -> dict[str, Any]:
-    return {
-        "id": alert.id[:_SHORT],
-        "severity": alert.severity.value,
-        "status": alert.status.lower(),
-        "age": about(datetime.now(UTC) - from_us(alert.opened_us)),
-        "matches": alert.matches,
-        "source": alert.source_label,
-        "title": alert.title,
-    }
+def _threshold(installation: Installation, rule: str) -> int | None:
+    """Return from how many matches on a rule tells people; None: there is no such rule any more."""
+    from ocelog.app import rule_folders  # noqa: PLC0415 - it reads every rule, and most alerts need none
+
+    try:
+        about = getattr(rule_folders.find_rule(installation, rule).item, "about", None)
+    except ConfigError:
+        return None
+    return getattr(about, "threshold", None)
 
 
-def _show(found: AlertDetails) -> None:
+def _line(alert: Alert, *, untold: bool, narrow: bool) -> dict[str, Any]:
+    """Return what a list shows of an alert; on a narrow terminal little else than what it is about."""
+    age = about(datetime.now(UTC) - from_us(alert.opened_us))
+    line: dict[str, Any] = {"id": alert.id[:_SHORT], "severity": alert.severity.value}
+    if not narrow:
+        line |= {"status": alert.status.lower(), "age": age, "matches": alert.matches, "source": alert.source_label}
+    if untold:
+        line["told"] = alert.told
+    if narrow:
+        line["status"] = alert.status.lower()
+    return line | {"title": f"{alert.title} ({_origin(alert)}, {age})" if narrow else alert.title}
+
+
+def _origin(alert: Alert) -> str:
+    """Say where a narrow list has an alert from, and of how many matches."""
+    matches = f"{alert.matches:,} matches" if alert.matches != 1 else "1 match"
+    return f"{alert.source_label}, {matches}" if alert.source_label else matches
+
+
+def _show(found: AlertDetails, untold: str | None) -> None:
     alert = found.alert
     status = alert.status.lower()
     if alert.close_reason is not None:
@@ -473,15 +674,17 @@ def _show(found: AlertDetails) -> None:
         else f"{_seconds(alert.first_event_us)} to {_seconds(alert.last_event_us)}",
         "tags": list(alert.tags) or None,
         "reference": alert.reference or None,
-        "told": None if alert.told else "no: suppressed, below its threshold, or known from the start",
     }
     show.fields({name: value for name, value in values.items() if value is not None})
+    if untold is not None:
+        show.paragraph(f"Told: {untold}.")
     for head, text in (("Description", alert.description), ("Runbook", alert.runbook)):
         if text:
             _section(head, show.harmless_lines(text))
     if alert.context:
         whole = json_format.dumps(dict(alert.context), indent=2, ensure_ascii=False)
-        _section("Context", "\n".join(map(show.harmless_json, whole.split("\n"))))
+        # Not wrapped: what is copied from it must be what was there.
+        _section("Context", "\n".join(map(show.harmless_json, whole.split("\n"))), whole=True)
     typer.echo("\nTimeline")
     show.table(
         [
@@ -513,10 +716,14 @@ def _show(found: AlertDetails) -> None:
         )
 
 
-def _section(head: str, text: str) -> None:
+def _section(head: str, text: str, *, whole: bool = False) -> None:
+    """Print a text with its own lines, each wrapped where the terminal ends, unless it is to be `whole`."""
     typer.echo(f"\n{head}")
     for line in text.split("\n"):
-        typer.echo(show.fitted(f"  {line}", sys.stdout, indent=0))
+        # What goes on with an item of a list stands below its words.
+        found = _MARK.match(line)
+        mark = 0 if found is None else len(found[0])
+        typer.echo(f"  {line}" if whole else show.fitted(f"  {line}", sys.stdout, indent=mark))
 
 
 def _suppression_line(each: Suppression, now: datetime) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`ocelog channel`: where alerts are sent."""
 
 import shlex
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -24,6 +25,8 @@ Name = Annotated[
     str, typer.Argument(help="The channel's name.", show_default=False, autocompletion=completion.channels)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_WIDE = 120
+"""Columns from which on a list has one for each thing."""
 _ACTION_REQUIRED, _TRY_LATER = 2, 3
 
 
@@ -85,8 +88,14 @@ def list_(*, json: Json = False) -> None:
         return
     if not rows:
         show.hint("There is no channel yet. Add one: ocelog channel add webhook ops")
-    hidden = {"settings", "secrets", "trouble_code", "failing_since", "log_types", "rules", "types", "last_delivered"}
-    show.table([{key: value for key, value in row.items() if key not in hidden} for row in rows])
+    shown = ["name", "id", "kind", "state", "severities"]
+    if not sys.stdout.isatty() or show.displayed_columns() >= _WIDE:
+        shown += ["quiet_hours", "per_hour", "escalate_after"]
+    shown += ["waiting", "given_up"]
+    show.table([{key: row[key] for key in shown} for row in rows])
+    for row in (row for row in rows if row["trouble"]):
+        since = f", failing since {row['failing_since']}" if row["failing_since"] else ""
+        show.paragraph(f"{row['name']}{since}: {row['trouble']}")
     for row in rows:
         if row["given_up"]:
             many = "1 alert was" if row["given_up"] == 1 else f"{row['given_up']} alerts were"

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app import rule_folders, rule_showing
+from ocelog.app import alerts, rule_folders, rule_showing
 from ocelog.app.log_types import kinds
 from ocelog.app.rule_folders import ListedFolder, ListedRule
 from ocelog.app.rule_showing import History, Other
@@ -163,6 +163,7 @@ def show_(
             folders = [each for each in rule_folders.listed(installation) if each.folder.id == found.folder.id]
             came = None if isinstance(found.item, Query) else rule_showing.history(installation, found.id)
             values = _values(found, rule_showing.cannot_run(folders), came)
+            values["muted_by"] = [each.why for each in alerts.muting(installation, found.id)]
     if json:
         show.as_json(values)
     else:

@@ -285,6 +285,11 @@ def fitted(text: str, stream: TextIO, *, indent: int = 4) -> str:
     return "\n".join(wrapped(line, columns if columns > indent else 80, indent=indent) for line in text.split("\n"))
 
 
+def displayed_columns() -> int:
+    """Return how many columns the terminal has."""
+    return shutil.get_terminal_size().columns or 80
+
+
 def wrapped(line: str, columns: int, *, indent: int) -> str:
     """Return `line` in lines of at most `columns`, the further ones indented by `indent` more than its beginning.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     RowMapping,
     Select,
     Table,
@@ -30,7 +31,7 @@ from ocelog.alert.suppressing import Suppression
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alert_changes, suppressions
+from ocelog.ledger.rows import alert_changes, outbox, suppressions
 from ocelog.ledger.rows import alerts as rows
 from ocelog.model import Severity
 
@@ -151,9 +152,9 @@ class AlertLedger:
             if alert is None:
                 return None
             events = select(tables.alert_events).where(_e.alert_id == alert_id).order_by(_e.id)
-            deliveries, outbox = tables.deliveries, tables.outbox
+            deliveries, left = tables.deliveries, tables.outbox
             attempts = _with_channel(deliveries).where(deliveries.c.alert_id == alert_id).order_by(deliveries.c.id)
-            waiting = _with_channel(outbox).where(outbox.c.alert_id == alert_id).order_by(outbox.c.id)
+            waiting = _with_channel(left).where(left.c.alert_id == alert_id).order_by(left.c.id)
             return AlertDetails(
                 alert=alert,
                 timeline=[_entry_of(row) for row in tx.execute(events).mappings()],
@@ -179,13 +180,32 @@ class AlertLedger:
                 yield page
                 last = page[-1][0]
 
-    def change(self, ids: Collection[str], act: Act) -> list[tuple[Alert, bool]]:
+    def change(self, ids: Collection[str], act: Act, *, quiet: bool = False) -> list[tuple[Alert, bool]]:
         """Change alerts: all of them, or none if that raises. Return each as it is now, and whether it changed.
 
-        Channels that were told of an alert hear of it. Raises ConfigError if an alert is gone.
+        Channels that were told of an alert hear of it. If `quiet`, `act` tells nobody, and what still waits to be told
+        of an alert that is over then is not told any more. Raises ConfigError if an alert is gone.
         """
         with self._database.write() as tx:
-            return alert_changes.change(tx, ids, act, self._now_us())
+            return self._change(tx, ids, act, quiet=quiet)
+
+    def change_some(self, ids: Collection[str], act: Act, *, quiet: bool = False) -> int:
+        """Change those of many alerts that are still there, as `change`; return how many changed."""
+        with self._database.write() as tx:
+            there = rows.hold(tx, ids)
+            return sum(changed for _, changed in self._change(tx, there, act, quiet=quiet))
+
+    def _change(self, tx: Connection, ids: Collection[str], act: Act, *, quiet: bool) -> list[tuple[Alert, bool]]:
+        done = alert_changes.change(tx, ids, act, self._now_us())
+        if quiet:
+            outbox.forget(tx, [alert.id for alert, changed in done if changed and not alert.is_open])
+        return done
+
+    def chosen(self, wanted: AlertFilter) -> dict[str, Severity]:
+        """Return the ids of the alerts that are as wanted, with their severities, the oldest first."""
+        found = select(_a.id, _a.severity).where(*_filter(wanted)).order_by(_a.opened_us, _a.id)
+        with self._database.read() as tx:
+            return {name: Severity(severity) for name, severity in tx.execute(found)}
 
     def resend(self, ids: Collection[str], act: Act, channels: Mapping[str, Sequence[str]]) -> list[tuple[Alert, bool]]:
         """Tell of alerts once more, each through its `channels` (ids of them), as `change`."""

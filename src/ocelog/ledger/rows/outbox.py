@@ -119,6 +119,12 @@ def drop(tx: Connection, entries: Iterable[Entry]) -> None:
         tx.execute(delete(tables.outbox).where(_o.id.in_(some)))
 
 
+def forget(tx: Connection, alert_ids: Collection[str]) -> None:
+    """Delete what waits to be told of alerts, and is not under way."""
+    for some in batches(sorted(alert_ids)):
+        tx.execute(delete(tables.outbox).where(_o.alert_id.in_(some), _o.handed.is_(None)))
+
+
 def postpone(tx: Connection, entries: Iterable[Entry], due: Mapping[int, int], now_us: int) -> None:
     """Let `entries` wait until what `due` says by their numbers of tries, no longer under way."""
     for each in entries:
