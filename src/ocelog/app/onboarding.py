@@ -1,6 +1,8 @@
 """What people hear once a new source is read: one summary of what its rules look for that was there already."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -8,15 +10,18 @@ from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import ONBOARDED, system_alert_id
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.ledger.ledger import Ledger
-from ocelog.model import SWEEPING, Origin, Severity, SliceState, SourceRow
+from ocelog.model import SWEEPING, Origin, Severity, Slice, SliceState, SourceRow
+from ocelog.times import from_us
 
 _PAST = {Origin.BACKFILL, *SWEEPING}
+_WAITS = timedelta(days=1)
+"""So long for a stream that cannot be read; then people hear of the others."""
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class Onboarding:
-    """Tells of each source once, when all of its past is read and judged."""
+    """Tells of each source once, when its past is read and judged, but for streams that cannot be read."""
 
     ledger: Ledger
     _told: set[str] = field(default_factory=set)
@@ -24,28 +29,31 @@ class Onboarding:
     def look(self, now_us: int) -> None:
         """Tell of the sources whose past is read by now. Call it when nothing waits to be judged."""
         for row in self.ledger.sources.listed():
-            if row.id not in self._told and self._is_read(row):
+            if row.id not in self._told and self._is_read(row, from_us(now_us)):
                 self._tell(row, now_us)
                 self._told.add(row.id)
 
-    def _is_read(self, row: SourceRow) -> bool:
-        streams = self.ledger.pulling.streams(row.id)
-        if not streams or any(stream.marks.edge is None for stream in streams):
-            return False
+    def _is_read(self, row: SourceRow, now: datetime) -> bool:
         waiting = self.ledger.pulling.slices(source_id=row.id, states=[SliceState.WAITING])
-        return all(slice_.origin not in _PAST for slice_ in waiting)
+        wanted = [
+            stream
+            for stream in self.ledger.pulling.streams(row.id)
+            if not _cannot_be_read((each for each in waiting if each.log_type == stream.marks.log_type), now)
+        ]
+        if not wanted or any(stream.marks.edge is None for stream in wanted):
+            return False
+        read = {stream.marks.log_type for stream in wanted}
+        return all(each.origin not in _PAST or each.log_type not in read for each in waiting)
 
     def _tell(self, row: SourceRow, now_us: int) -> None:
         name = system_alert_id(ONBOARDED, row.id)
         counts = self.ledger.system_errors.known_open(row.id)
-        if not counts:
-            return
         many = sum(counts.values())
         by_severity = ", ".join(f"{counts[each]:,} {each}" for each in reversed(Severity) if each in counts)
 
         told = False
 
-        def to(before: Alert | None) -> tuple[Alert, Happened, str] | None:
+        def to(before: Alert | None) -> tuple[Alert, Happened | None, str] | None:
             nonlocal told
             told = before is None
             if before is not None:
@@ -70,8 +78,16 @@ class Onboarding:
                 updated_us=now_us,
                 ended_us=now_us,
             )
+            if not many:
+                # Nobody has to hear of it, now or when something becomes known later.
+                return replace(summary, told=False, told_severity=None, told_us=None), None, ""
             return summary, Happened.OPENED, ""
 
         self.ledger.system_errors.change(name, to)
         if told:
             log.info("source onboarded", source=row.name, known=many)
+
+
+def _cannot_be_read(waiting: Iterable[Slice], now: datetime) -> bool:
+    """Whether a stream, of which these slices wait, has failed for so long that nobody waits for it."""
+    return any(each.failing_since is not None and each.failing_since <= now - _WAITS for each in waiting)
