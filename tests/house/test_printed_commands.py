@@ -145,6 +145,7 @@ DOES: dict[str, tuple[str, int, str]] = {
     "alerts list --untold --source X": ("alerts list --untold --source prod", 0, "Wiz"),
     "alerts list --rule X": ("alerts list --rule Ocelog.Wiz.Policies.RuleDeleted", 0, ""),
     "rules unjudged X --dismiss": ("rules unjudged X --dismiss", 0, "No event was left unjudged"),
+    "rules show X": ("rules show Ocelog.Wiz.Policies.RuleDeleted", 0, "runbook"),
     "rules show ID": ("rules show Ocelog.Wiz.Policies.RuleDeleted", 0, "runbook"),
     "channel add webhook ops": ("channel add file out --set path=FOLDER/out.jsonl", 0, "Added"),
     "channel add --help": ("", 0, "--severity"),

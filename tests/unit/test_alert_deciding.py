@@ -14,7 +14,7 @@ from ocelog.alert.deciding import (
     decide,
     record_alert_id,
 )
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match
+from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
@@ -163,3 +163,15 @@ def test_records_that_a_source_shows_only_now_are_told_of_together_and_their_lat
     assert [each.happened for each in decision.tellings] == [Happened.OPENED]
     after = decide(judged(event("w", record="w", at=NOW)), found, POLICY, NOW + MINUTE)
     assert [each.alert_id for each in after.tellings] == [record_alert_id("rule", "s", "w")]
+
+
+def test_what_is_advised_about_a_rule_that_fails_works_for_its_kind() -> None:
+    found = list[str]()
+    for rule in (RULE, replace(RULE, on_schedule=True)):
+        error = RuleError(rule=rule, type="KeyError", message="x", events=[event("v1")])
+        failed = Judged(events=error.events, rules={rule.id: rule}, errors=[error])
+        found += [each.runbook for each in decide(failed, Standing(), POLICY, NOW).alerts]
+    assert f"ocelog rules replay {RULE.id}" in found[0]
+    assert "replay" not in found[1]
+    assert "rules try" not in found[1]
+    assert f"ocelog rules unjudged {RULE.id} --dismiss" in found[1]

@@ -543,8 +543,7 @@ class _Deciding:
                 severity=about.severity,
                 title=f"The rule {error.rule.id} fails: {error.type}",
                 description=f"{error.type}: {error.message}"[:1_000],
-                runbook=f"Mend the rule, try it (ocelog rules try {error.rule.id}), and have it judge what it missed: "
-                f"ocelog rules replay {error.rule.id}",
+                runbook=_mending(error.rule),
                 rule_id=error.rule.id,
                 rule_name=about.name,
                 rule_revision=error.rule.revision,
@@ -608,6 +607,19 @@ class _Deciding:
             Telling(alert_id=alert.id, channel_id=channel, happened=happened, note=note, due_us=due_us)
             for channel in self._policy.route(alert)
         ]
+
+
+def _mending(rule: JudgedBy) -> str:
+    if rule.on_schedule:
+        return (
+            f"See where its file is (ocelog rules show {rule.id}), and mend the rule, or its query. It runs again when "
+            "it is due next; what it missed is not judged again. To forget that: ocelog rules unjudged "
+            f"{rule.id} --dismiss"
+        )
+    return (
+        f"Mend the rule, try it (ocelog rules try {rule.id}), and have it judge what it missed: ocelog rules replay "
+        f"{rule.id}"
+    )
 
 
 def _is_stub(alert: Alert) -> bool:

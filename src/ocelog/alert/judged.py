@@ -46,6 +46,8 @@ class JudgedBy:
 
     about: "About"
     revision: str
+    on_schedule: bool = False
+    """Whether it judges what a query returns or what has matched, when that is due, and not each event as it lands."""
 
     @property
     def id(self) -> str:

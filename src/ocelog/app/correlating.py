@@ -72,7 +72,7 @@ class Correlator:
         or it would find what it found itself. Raises TooMuchError.
         """
         until = self.monotonic() + _MOST_SECONDS
-        by = JudgedBy(about=rule.about, revision=revision)
+        by = JudgedBy(about=rule.about, revision=revision, on_schedule=True)
         found = dict[str, tuple[Together, list[dict[str, Any]]]]()
         for correlation in rule.correlations:
             for together, members in self._around_new(correlation, frozenset(others), fired_us, now_us, until):

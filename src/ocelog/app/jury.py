@@ -487,7 +487,7 @@ def _same_place(one: RuleFolder, other: RuleFolder) -> bool:
 
 def judged_by(rule: LoadedRule) -> JudgedBy:
     """Return a rule as alerts know it."""
-    return JudgedBy(about=rule.about, revision=rule.revision)
+    return JudgedBy(about=rule.about, revision=rule.revision, on_schedule=rule.kind is not Kind.RULE)
 
 
 def _mark(path: Path) -> str:

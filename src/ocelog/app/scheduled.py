@@ -204,7 +204,7 @@ class ScheduledLoop:
                 rule, revision, others=others, fired_us=fired_us, now_us=now_us, sources=sources
             )
         except TooMuchError as error:
-            by = JudgedBy(about=rule.about, revision=revision)
+            by = JudgedBy(about=rule.about, revision=revision, on_schedule=True)
             self._land_error(firing, {rule.id: by}, "TooMuch", str(error))
             return
         self._scheduling.land(firing, said, found.rows)
