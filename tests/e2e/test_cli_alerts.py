@@ -220,7 +220,7 @@ def test_status_says_which_alerts_are_open_and_what_was_not_judged(ocelog: Ocelo
     assert (
         "12 rows (2026-05-04T12:00:00Z to 2026-05-04T12:00:00Z) were not judged by the rule Wiz.Slow: why 5." in shown
     )
-    assert "ocelog rules replay Wiz.Slow" in shown
+    assert "ocelog rules unjudged Wiz.Slow --dismiss" in shown, "there is no such rule to replay"
     assert "were not judged by any rule: why 1." in shown
     found = ocelog("status", "--json").json
     assert found["open_alerts"] == {"CRITICAL": 1, "HIGH": 1, "MEDIUM": 0, "LOW": 0, "INFO": 0}
