@@ -18,7 +18,7 @@ from ocelog.app.log_types import changing, kinds, table_schemas
 from ocelog.app.rule_folders import find_rule
 from ocelog.detect.bundle import read_bundle
 from ocelog.detect.folders import RuleFolder
-from ocelog.detect.rule import About, Kind
+from ocelog.detect.rule import About, Kind, Query
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.opening import Installation
 from ocelog.judging.judge import Judge, Judged, LoadedRule
@@ -160,6 +160,10 @@ def find_candidate(installation: Installation, named: str) -> Candidate:
     if path.suffix in {".yml", ".yaml", ".py"} and path.exists():
         return Candidate(id="", path=path, folder=None)
     found = find_rule(installation, named)
+    if isinstance(found.item, Query):
+        raise ConfigError(
+            f"{found.id} is a scheduled query, no rule: ask its SQL with `ocelog query`, and `rules check` plans it."
+        )
     return Candidate(id=found.id, path=found.root / found.item.place.file, folder=found.folder)
 
 
@@ -209,12 +213,19 @@ def load_rule(judge: Judge, candidate: Candidate) -> LoadedRule:
     for fault in loaded.faults:
         raise RuleFileError(fault.message)
     if candidate.id in loaded.correlations or (not candidate.id and loaded.correlations):
-        raise ConfigError("A correlation rule judges matches, not events: only its tests can be tried.")
+        raise ConfigError(
+            "A correlation rule judges matches, which come as its schedule runs, not events of the past: have "
+            "`rules test` run its tests, turn it on, and see with `rules show` what it finds."
+        )
     rule = loaded.rules.get(candidate.id) if candidate.id else next(iter(loaded.rules.values()), None)
     if rule is None:
         raise ConfigError(f"There is no rule in {candidate.path}.")
     if rule.kind is not Kind.RULE:
-        raise ConfigError(f"{rule.id} judges the rows of a scheduled query, not events: only its tests can be tried.")
+        raise ConfigError(
+            f"{rule.id} judges the rows of a scheduled query, which asks of the lake as it is now, not events of the "
+            f"past: have `rules test` run its tests, and ask the SQL of {', '.join(rule.scheduled_queries)} with "
+            "`ocelog query`."
+        )
     known = [one for one in rule.log_types if one in kinds()]
     if not known:
         raise ConfigError(f"No source here has events for {rule.id}: {', '.join(rule.log_types)}.")
