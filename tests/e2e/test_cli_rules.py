@@ -36,6 +36,8 @@ def test_a_test_that_fails_is_told_with_exit_code_1_and_without_a_home(tmp_path:
     (failed,) = report["failed"]
     assert (failed["rule"], failed["test"], report["passed"]) == ("Mine", "meant to match", 0)
     assert "returned False" in ocelog("rules", "test", str(tmp_path), code=1).out
+    narrow = Ocelog(ocelog.home, COLUMNS="60")("rules", "test", str(tmp_path), code=1).out
+    assert max(map(len, narrow.splitlines())) <= 60
     assert not ocelog.home.exists()
     assert "There is nothing at" in ocelog("rules", "test", str(tmp_path / "nothing"), code=2).err
 

@@ -504,7 +504,9 @@ def test_the_demo_shows_everything_and_each_command_that_it_names_runs(
     assert f"Each of the {len(lines)} signatures held, and a file got the same messages." in told
     assert [line for line in told.splitlines() if len(line) > 80] == []
     matched = shown.split("What rules matched")[1].split("Alerts, as a webhook")[0]
-    assert len([line for line in matched.splitlines() if line.endswith("━")]) == 10
+    drawn = [line for line in matched.splitlines() if line.endswith("━")]
+    assert len(drawn) == 10
+    assert all(line.startswith("Ocelog.Wiz.") and len(line) <= 80 for line in drawn), "names that commands take"
     assert Ocelog(Path(".demo/home"))("channel", "list").out.startswith("There is no channel")
     assert [each.name for each in (tmp_path / ".demo").iterdir()] == ["home"]
     first, *others = [line.strip() for line in shown.split("Try next:")[1].splitlines() if line.strip()]

@@ -24,8 +24,8 @@ from ocelog.installation.opening import Installation
 from ocelog.times import rfc3339
 
 MATCHES = """
-SELECT replace(rule_id, 'Ocelog.Wiz.', '') AS rule, count(*) AS matches,
-       repeat('━', ceil(24 * count(*) / max(count(*)) OVER ())::INT) AS histogram
+SELECT rule_id AS rule, count(*) AS matches,
+       repeat('━', ceil(16 * count(*) / max(count(*)) OVER ())::INT) AS histogram
 FROM rule_matches GROUP BY rule_id ORDER BY matches DESC, rule LIMIT 10"""
 _FILE, _WEBHOOK = "demo-file", "demo-webhook"
 _AUDIT, _ISSUES = "Wiz.Audit", "Wiz.Issues"

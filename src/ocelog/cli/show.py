@@ -111,6 +111,8 @@ def _write_table(rows: Sequence[Mapping[str, Any]], write: Callable[[str], objec
 
 def _page() -> int:
     """Return how wide a table is that goes into a pipe: with `| head` it ends on a terminal, which may be narrow."""
+    if columns := shutil.get_terminal_size((0, 0)).columns:  # COLUMNS: stdout is no terminal
+        return min(_PAGE, columns)
     try:
         return min(_PAGE, os.get_terminal_size(2).columns or _PAGE)
     except OSError:
