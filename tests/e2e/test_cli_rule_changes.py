@@ -1,6 +1,5 @@
 """Rules that change while they judge: refused ones do not run, and what was theirs ends with them."""
 
-import json
 import os
 import shlex
 from collections.abc import Iterator
@@ -113,7 +112,8 @@ def test_a_bad_file_leaves_the_last_good_version_of_its_rule(
     (folder / "Good.yml").write_text(text)
     assert mine(jury) == before
     assert mine(jury) == before
-    assert "last good version runs" in json.dumps(listed(ocelog))
+    assert statuses(ocelog) == {"Mine.Good": "last good"}
+    assert "last good version runs" in str(ocelog("status", "--json", code=1).json["rule_troubles"])
 
 
 def test_alerts_of_records_end_with_their_rule(
@@ -201,7 +201,14 @@ def test_the_last_good_version_outlives_the_process(
         assert mine(again) == before
         assert again.passed("Wiz.Issues") == {}
     assert file.stat().st_ino == written, "it was written anew though nothing of it changed"
+    assert statuses(ocelog) == {"Mine.Good": "last good", "Mine.Other": "last good"}
+    assert f"{folder}/Good.yml:" in ocelog("rules", "show", "Mine.Good", "--json").json["why"]
     folder.rename(folder.with_name("away"))
+    assert statuses(ocelog) == {"Mine.Good": "last good", "Mine.Other": "last good"}
+    ocelog("rules", "disable", "Mine.Other")
+    with closing(FolderJury(installation, channels=dict)) as again:
+        assert mine(again).keys() == {"Mine.Good"}, "it cannot be turned off"
+    ocelog("rules", "enable", "Mine.Other")
     with closing(FolderJury(installation, channels=dict)) as again:
         assert mine(again) == before
         assert "no such file or folder" in troubles(installation)[""]

@@ -4,7 +4,7 @@ import os
 import shlex
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from uuid import uuid4
@@ -13,8 +13,9 @@ from ocelog.app.good_rules import GoodRules
 from ocelog.app.jury import refused_rules
 from ocelog.app.log_types import changing
 from ocelog.app.rule_troubles import placed, tell
+from ocelog.detect.bundle import Bundle, read_bundle
 from ocelog.detect.checking import Names
-from ocelog.detect.checkout import Checkout, Problem, read_checkout
+from ocelog.detect.checkout import Checkout, Problem, parse_checkout, read_checkout
 from ocelog.detect.folders import Decided, Decision, RuleFolder, RuleState, RuleTrouble, decisions, shadowed
 from ocelog.detect.rule import CorrelationRule, NotRun, Query, Rule
 from ocelog.detect.unjudged import UnjudgedRows
@@ -33,9 +34,11 @@ class ReadFolder:
 
     folder: RuleFolder
     checkout: Checkout | None
-    """None: it cannot be read."""
+    """With files of its last good version in the place of those that do not read; None: there is nothing to read."""
     why: str = ""
     """Why it cannot be read."""
+    last_good: Mapping[str, str] = field(default_factory=dict)
+    """Rules that run in their last good version, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class ListedRule:
     without_source: tuple[str, ...]
     """Log types of it that no source here has."""
     packs: tuple[str, ...]
+    last_good: str = ""
+    """Why its last good version runs; empty: it runs as its file is."""
     refused: str = ""
     """What it names that nothing has; empty: all of it is there."""
 
@@ -85,6 +90,8 @@ class ListedRule:
             return "shadowed"
         if not self.decision.runs:
             return "off"
+        if self.last_good:
+            return "last good"
         nowhere = bool(self.log_types) and len(self.without_source) == len(self.log_types)
         if self.refused and not nowhere:
             return "refused"
@@ -100,6 +107,8 @@ class ListedRule:
         match self.status:
             case "shadowed":
                 return f"the folder {self.shadowed_by} has a rule of this id, and comes first"
+            case "last good":
+                return self.last_good
             case "refused":
                 return self.refused
             case "suspended":
@@ -190,14 +199,50 @@ def find_folder(installation: Installation, name: str) -> RuleFolder:
 
 def read_folders(installation: Installation) -> list[ReadFolder]:
     """Read every registered folder; one that cannot be read says why."""
-    return [_read(folder) for folder in installation.ledger.rules.folders()]
+    kept, troubles = GoodRules(installation.home.path), installation.ledger.rules.troubles()
+    return [
+        _read(
+            folder,
+            None if folder.is_built_in else kept.read(folder.id),
+            {each.rule_id for each in troubles if each.folder_id == folder.id},
+        )
+        for folder in installation.ledger.rules.folders()
+    ]
 
 
-def _read(folder: RuleFolder) -> ReadFolder:
+def _read(folder: RuleFolder, good: Bundle | None, troubled: Collection[str]) -> ReadFolder:
     try:
-        return ReadFolder(folder=folder, checkout=read_checkout(Path(folder.path), changing()))
-    except (RuleFileError, OSError) as error:
-        return ReadFolder(folder=folder, checkout=None, why=str(error))
+        bundle = read_bundle(Path(folder.path))
+    except RuleFileError as error:
+        if good is None:
+            return ReadFolder(folder=folder, checkout=None, why=str(error))
+        before = parse_checkout(good, changing())
+        return ReadFolder(
+            folder=folder, checkout=before, why=str(error), last_good={name: str(error) for name, _ in _items(before)}
+        )
+    checkout = parse_checkout(bundle, changing())
+    if good is None or not (troubled or checkout.problems):
+        return ReadFolder(folder=folder, checkout=checkout)
+    changed = {file for file, content in good.files.items() if bundle.files.get(file, content) != content}
+    changed |= good.files.keys() & bundle.refused.keys()
+    back = {one.file: placed(folder, _trouble(folder, one)) for one in checkout.problems if one.file in changed}
+    # Only whoever judges looks whether Python reads.
+    back |= {file: f"{bundle.root}/{file}: it has an error" for file in changed.intersection(troubled) - back.keys()}
+    files = {**bundle.files, **{file: good.files[file] for file in back}}
+    mended = parse_checkout(replace(bundle, files=files), changing())
+    last_good = {
+        name: back[file]
+        for name, item in _items(mended)
+        for file in (item.place.file, item.file if isinstance(item, Rule) else None)
+        if file in back
+    }
+    if refused := refused_rules(checkout).keys() & set(troubled):
+        before = parse_checkout(good, changing())
+        for name in refused & (before.rules.keys() - refused_rules(before).keys()):
+            last_good[name] = placed(
+                folder, RuleTrouble(folder_id=folder.id, rule_id=name, reason=refused_rules(checkout)[name])
+            )
+    return ReadFolder(folder=folder, checkout=replace(mended, problems=checkout.problems), last_good=last_good)
 
 
 def listed(installation: Installation) -> list[ListedFolder]:
@@ -246,12 +291,16 @@ def _listed(
             if isinstance(item, Rule)
             else (),
             packs=tuple(pack for pack, members in packs.items() if name in members),
+            last_good=read.last_good.get(name, ""),
             refused=_refused(read.folder, name, refused, troubles),
         )
         for name, item in _items(checkout)
     ]
     noted = {name: one for name, one in troubles.items() if name not in refused}
-    problems = [
+    problems = [read.why] if read.why else []
+    if read.why:
+        noted.pop("", None)
+    problems += [
         placed(read.folder, noted.pop(one.file, noted.pop(one.id, _trouble(read.folder, one))))
         for one in checkout.problems
     ]

@@ -120,6 +120,8 @@ def replay_rule(
     """
     began_us = to_us(datetime.now(UTC))
     found = find_rule(installation, named)
+    if found.status in {"last good", "refused"}:
+        raise ConfigError(f"Mend the file of {found.id} first: {found.why}")
     if found.status not in {"on", "suspended"}:
         raise ConfigError(
             f"{found.id} is not on ({found.why}), so that nothing would end its alerts. Turn it on first: "

@@ -78,7 +78,7 @@ def check_rules(path: Path, *, rules: Collection[str] = (), channels: Collection
         root=checkout.root,
         rules=len(checkout.rules) + len(checkout.correlations),
         not_run=tuple(one for foreign, one in told if foreign),
-        unreadable=tuple((one.id, one.message) for one in checkout.problems),
+        unreadable=tuple((one.id, f"{checkout.root}/{one.message}") for one in checkout.problems),
         wrong=tuple(sorted(wrong, key=lambda one: (one.place, one.rule))),
         elsewhere=dict(sorted(elsewhere.items())),
     )

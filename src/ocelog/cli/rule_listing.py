@@ -46,7 +46,7 @@ def list_(
 def on_of(found: ListedFolder, faults: Faults | None = None) -> str:
     """Say how many rules of a folder are on; queries are no rules."""
     rules = [rule for rule in found.rules if not isinstance(rule.item, Query)]
-    on = sum(rule.status == "on" and (found.folder.id, rule.id) not in (faults or {}) for rule in rules)
+    on = sum(rule.status in {"on", "last good"} and (found.folder.id, rule.id) not in (faults or {}) for rule in rules)
     broken = len(found.problems)
     return f"{on:,} of {counted(len(rules), 'rule')} on" + (
         f", {counted(broken, 'problem')} in files" if broken else ""

@@ -46,7 +46,7 @@ def run_tests(path: Where = Path(), *, json: Json = False) -> None:
 
 def _show_tests(report: Report) -> None:
     if report.failed:
-        show.table([{"rule": each.rule, "test": each.test or "", "why": each.why} for each in report.failed])
+        show.table([{"rule": each.rule, "test": each.test or "", "why": show.near(each.why)} for each in report.failed])
     for left in report.not_run:
         show.remark(f"{left.rule}: not run: {left.why}")
     show.paragraph(
@@ -109,7 +109,7 @@ def new(
 
 def _show_checked(checked: Checked) -> None:
     for _, why in checked.unreadable:
-        show.paragraph(why)
+        show.paragraph(show.near(why))
     for one in checked.wrong:
         show.paragraph(f"{rule_folders.near(checked.root / one.place.file)}:{one.place.line}: {one.why}")
     for one in checked.not_run:

@@ -1,7 +1,7 @@
 """How the tests of rules are run: in a child that is given their files, and may do nothing else."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ocelog.detect.bundle import Bundle, read_bundle
@@ -60,7 +60,10 @@ class Trials:
         while self._found is None or len(self._outcomes) < len(self._found.trials):
             self._found = self._go_on(bundle)
         outcomes = [(self._found.trials[number], why) for number, why in sorted(self._outcomes.items())]
-        return self._found.report.tested((rule, test, why) for (rule, test), why in outcomes)
+        report = self._found.report
+        # Those that failed before anything was tried are files that do not read.
+        failed = tuple(replace(one, why=f"{bundle.root}/{one.why}") for one in report.failed)
+        return replace(report, failed=failed).tested((rule, test, why) for (rule, test), why in outcomes)
 
     def _go_on(self, bundle: Bundle) -> WireFound:
         """Run what is left in one child, until that is lost or nothing is left; return what it found."""
