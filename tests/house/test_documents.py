@@ -170,6 +170,16 @@ def test_every_folder_and_file_of_the_architecture_is_there_and_none_is_left_out
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+@pytest.mark.parametrize("folder", ["app", "alert", "detect"])
+def test_the_architecture_says_what_each_module_of_a_crowded_folder_is_for(folder: str) -> None:
+    lines = (ROOT / "ARCHITECTURE.md").read_text().splitlines()
+    (row,) = [line for line in lines if line.startswith(f"| `src/ocelog/{folder}/`")]
+    named = {name.removesuffix(".py") for name in re.findall(r"`([\w.]+)`", row)}
+    there = {path.stem for path in (ROOT / "src" / "ocelog" / folder).glob("*.py")} - {"__init__"}
+    assert there - named == set(), "left out"
+    assert named - there <= {"pull", "run"}, "gone"
+
+
 def test_every_word_of_the_glossary_is_used_in_the_code_and_explained_once() -> None:
     words = re.findall(r"\*\*([\w ]+)\*\*", (ROOT / "GLOSSARY.md").read_text())
     assert len(words) == len(set(words))

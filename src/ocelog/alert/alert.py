@@ -8,6 +8,8 @@ from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.model import Severity
 
 ENDED = frozenset({AlertStatus.CLOSED, AlertStatus.RESOLVED})
+OPEN = frozenset(AlertStatus) - ENDED
+"""What somebody has to look at."""
 """Statuses of alerts at which nobody has to look any more."""
 
 

@@ -3,6 +3,8 @@
 A group is what a rule calls one thing: a rule and a dedup string. Its first match opens a window, which does not slide:
 what matches within it joins the same alert, the first match after it opens the next. A rule with a threshold tells of
 an alert only once so many of its matches lie close enough together by event time.
+
+What else follows dedup strings and periods is listed under "Change what alerts are" in CONTRIBUTING.md.
 """
 
 from bisect import bisect_left, insort

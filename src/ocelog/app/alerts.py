@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 
-from ocelog.alert.alert import Alert
+from ocelog.alert.alert import OPEN, Alert
 from ocelog.alert.changes import LONGEST_NAME, LONGEST_TEXT, Act, Change, if_possible, quietly
 from ocelog.alert.changes import resend as resent
 from ocelog.alert.listing import AlertDetails, AlertFilter, Waiting
@@ -26,8 +26,6 @@ from ocelog.suggest import suggest
 from ocelog.times import from_us, to_us
 from ocelog.units import instant, write_duration, write_instant, write_list
 
-OPEN = frozenset({AlertStatus.OPEN, AlertStatus.TRIAGED})
-"""What somebody has to look at."""
 AT_ONCE = 200
 """Alerts that one transaction changes, if a person selects many."""
 _SEE = "See: ocelog alerts list"

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ocelog.alert.alert import Alert
+from ocelog.alert.alert import OPEN, Alert
 from ocelog.alert.listing import AlertFilter, NotJudged
-from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.alert.notice import AlertType
 from ocelog.alert.routing import ChannelFault, ChannelStatus
 from ocelog.alert.suppressing import Suppression
 from ocelog.app.log_types import retentions, table_names
@@ -43,7 +43,6 @@ _MOVES = timedelta(minutes=2)
 """Whatever has landed within this time is read on; so it is supposed of a command that began within it."""
 _READING = timedelta(seconds=30)
 """What reading the news of one poll may take."""
-_OPEN = frozenset({AlertStatus.OPEN, AlertStatus.TRIAGED})
 _MOST_ERRORS = 10_000
 _LITTLE_DISK = 500_000_000
 """Bytes; with less than this a person had better make room."""
@@ -167,7 +166,7 @@ def overview(
 
 def _open_alerts(ledger: Ledger, type_: AlertType) -> list[Alert]:
     """Return the alerts of one type that are not over, the oldest first."""
-    wanted = AlertFilter(statuses=_OPEN, types=frozenset({type_}), untold=True)
+    wanted = AlertFilter(statuses=OPEN, types=frozenset({type_}), untold=True)
     return ledger.alerts.listed(wanted, limit=_MOST_ERRORS)[::-1]
 
 

@@ -15,7 +15,7 @@ from ocelog.app.log_types import kinds
 from ocelog.lake.read.current import CURRENT
 from ocelog.lake.read.saved_views import saved_views
 from ocelog.model import table_name
-from ocelog.schema.columns.table import MATCH_SCHEMA
+from ocelog.schema.columns.table import FROM_EVENT, MATCH_SCHEMA
 from ocelog.schema.decode.timestamps import INSTANT
 from ocelog.times import from_us, to_us
 
@@ -117,15 +117,18 @@ def found_rows(
 def match_source(events: Sequence[Event], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Return a table from which `rule_matches` takes what it keeps of events: its own fields, and indicators."""
     us = [from_us(each.event_us) for each in events]
-    columns: dict[str, pa.Array] = {
+    made: dict[str, pa.Array] = {
         "p_row_id": pa.array([each.row_id for each in events], pa.string()),
         "p_log_type": pa.array([each.log_type or None for each in events], pa.string()),
         "p_source_id": pa.array([each.source_id for each in events], pa.string()),
         "p_source_label": pa.array([each.source_label for each in events], pa.string()),
+        "p_origin": pa.nulls(len(events), pa.string()),
         "p_event_time": pa.array(us, INSTANT),
         "p_cursor_time": pa.array(us, INSTANT),
         "p_observed_at": pa.array([from_us(each.observed_us) for each in events], INSTANT),
     }
+    # A column that is missing here would be null without a word.
+    columns = {name: made[name] for name in ("p_row_id", *sorted(FROM_EVENT))}
     for name in MATCH_SCHEMA.names:
         if name.startswith("p_any_"):
             columns[name] = pa.array([_texts(row.get(name)) for row in rows], MATCH_SCHEMA.field(name).type)

@@ -183,9 +183,10 @@ def arrow_type(type_: Type) -> pa.DataType:  # one answer for each kind of field
 
 _REJECTION_ROWS = _without_docs(REJECTION_SCHEMA)
 _MATCH_ROWS = _without_docs(MATCH_SCHEMA)
-_FROM_EVENT = frozenset(
+FROM_EVENT = frozenset(
     {"p_log_type", "p_source_id", "p_source_label", "p_origin", "p_event_time", "p_cursor_time", "p_observed_at"}
 )
+"""Columns of a match that are those of its event."""
 
 
 def rejection_rows(rejections: Sequence[Rejection], *, log_type: str, keys: Sequence[str], stamp: Stamp) -> pa.Table:
@@ -229,7 +230,7 @@ def match_rows(
         if name in taken.column_names
         else pa.nulls(len(at), _MATCH_ROWS.field(name).type)
         for name in _MATCH_ROWS.names
-        if name in _FROM_EVENT or name.startswith("p_any_")
+        if name in FROM_EVENT or name.startswith("p_any_")
     }
     columns["p_parse_time"] = pa.array([judged_us] * len(at), INSTANT)
     columns["event_row_id"] = taken.column("p_row_id").combine_chunks()
