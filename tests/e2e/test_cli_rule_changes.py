@@ -4,6 +4,7 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ import pytest
 from bookkeeping.alerts import alert_of, channel, told
 from bookkeeping.alerts import opened as put
 from commands import Ocelog
-from ocelog.alert.deciding import system_alert_id
+from ocelog.alert.deciding import Decision, system_alert_id
 from ocelog.alert.judged import Event, Unjudged
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertType
+from ocelog.alert.ports import Committed, Piece
 from ocelog.app.jury import FAILED_TIMES, FolderJury
 from ocelog.app.rule_troubles import RULE_FILES
 from ocelog.installation.opening import Installation, opened
 from ocelog.ledger.rows.detecting import add_unjudged
+from ocelog.model import Position
 
 RULE = """\
 AnalysisType: rule
@@ -125,7 +128,10 @@ def test_alerts_of_records_end_with_their_rule(
     alerts = [alert_of(at, rule_id=name, record_id=f"record {at}") for at, name in enumerate(names)]
     window = alert_of(20, rule_id="Mine.Removed")
     put(installation.ledger, *alerts, window)
+    (here,) = [each.id for each in installation.ledger.rules.folders() if each.name == "mine"]
+    made_known(installation, here, names)
     assert mine(jury).keys() == set(names)
+    assert not unseeded(installation, here, names)
     assert still_open(installation) == {*names}
     ocelog("rules", "disable", "Mine.Disabled")
     installation.ledger.rules.suspend("Mine.Suspended", "it failed")
@@ -135,6 +141,8 @@ def test_alerts_of_records_end_with_their_rule(
     (folder / "Broken.yml").write_text("AnalysisType: rule\nRuleID: [Mine.Broken\n")
     mine(jury)
     assert still_open(installation) == {"Mine.Good", "Mine.Suspended", "Mine.Wrong", "Mine.Broken"}
+    # Turned on again, they get to know anew what is so by then.
+    assert unseeded(installation, here, names) == set(names) - still_open(installation)
     shown = ocelog("alerts", "show", alerts[1].id).out
     assert "disabled, removed or renamed" in " ".join(shown.split())
     assert ocelog("alerts", "show", window.id, "--json").json[0]["status"] == "OPEN", "it is no alert of a record"
@@ -364,3 +372,17 @@ def folder_id(installation: Installation) -> str:
 
 def still_open(installation: Installation) -> set[str]:
     return set(installation.ledger.alerts.rules_of_records())
+
+
+def made_known(installation: Installation, folder_id: str, names: list[str]) -> None:
+    """Let rules know what is there."""
+    seeds = installation.ledger.judging.unseeded("wiz_issues", dict.fromkeys(names, folder_id))
+    known = [(each, replace(each, done=True)) for each in seeds]
+    start = Position()
+    piece = Piece(table="wiz_issues", since=start, to=start, source_id=None, decision=Decision(), seeds=known)
+    assert isinstance(installation.ledger.judging.commit(piece), Committed)
+
+
+def unseeded(installation: Installation, folder_id: str, names: list[str]) -> set[str]:
+    left = installation.ledger.judging.unseeded("wiz_issues", dict.fromkeys(names, folder_id))
+    return {each.rule_id for each in left}

@@ -17,7 +17,7 @@ from ocelog.detect.folders import BUILT_IN
 
 SOURCE = Path(__file__).parents[2] / "src" / "ocelog"
 ROOT: Any = typer.main.get_command(build(None, whole=True))
-PRINTED = re.compile(r"(?<![/\w])ocelog((?: (?:[a-z][a-z-]*|--[a-z-]+|[A-Z][A-Z_]*|\"[^\"]*\"|7d|30d|365d|X|-o|-))+)")
+PRINTED = re.compile(r"(?<![/\w])ocelog((?: (?:[a-z][a-z-]*|--[a-z-]+|[A-Z][A-Z_]*|\"[^\"]*\"|7d|30d|X|-o|-))+)")
 """What a person would copy: words, options and stand-ins (`X` is what a program puts in); it ends with the sentence."""
 
 
@@ -137,11 +137,6 @@ DOES: dict[str, tuple[str, int, str]] = {
     "rules try X": ("rules try Ocelog.Wiz.Policies.RuleDeleted --since 7d", 0, "Ocelog.Wiz.Policies.RuleDeleted"),
     "rules enable X": ("rules enable Ocelog.Wiz.Policies.RuleDeleted", 0, "Ocelog.Wiz.Policies.RuleDeleted"),
     "rules replay X": ("rules replay Ocelog.Wiz.Identity.ProviderChanged --since 7d", 0, "new match"),
-    "rules replay X --since 365d": (
-        "rules replay Ocelog.Wiz.Identity.ProviderChanged --since 7d",
-        0,
-        "new match",
-    ),
     "alerts list --untold --source X": ("alerts list --untold --source prod", 0, "Wiz"),
     "alerts list --rule X": ("alerts list --rule Ocelog.Wiz.Policies.RuleDeleted", 0, ""),
     "rules unjudged X --dismiss": ("rules unjudged X --dismiss", 0, "No event was left unjudged"),

@@ -1,5 +1,6 @@
 """The loop that judges: whatever keeps a table from being judged, what has waited for too long is passed."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,7 +52,7 @@ def test_whatever_fails_what_has_waited_too_long_is_passed_and_no_table_stops_an
     monkeypatch.setattr(ledger.judging, "due", lambda: {"wiz_audit", "wiz_issues"})
     monkeypatch.setattr(detecting, "free_bytes", lambda _home: 5_000)
     installation = SimpleNamespace(
-        ledger=ledger, settings=SimpleNamespace(detections=True), home=SimpleNamespace(id="h")
+        ledger=ledger, settings=SimpleNamespace(detections=True), home=SimpleNamespace(id="h", path=Path("home"))
     )
     work: Any = SimpleNamespace(
         assembly=SimpleNamespace(installation=installation, lake=None),

@@ -134,6 +134,8 @@ class Policy:
     """News that was older when it was observed joins one alert a rule."""
     again: News | None = None
     """How people hear of events that are judged again, whatever they were when they landed; None: these are new."""
+    seeding: bool = False
+    """Whether a rule gets to know what was there before it judged: what it matched when it was on before counts too."""
 
 
 def record_alert_id(rule: str, source_id: str, record_id: str) -> str:
@@ -242,7 +244,7 @@ class _Deciding:
             tellings=self._tellings,
             # Whoever judges again notes what is left once it is known of all, in the place of what was noted before.
             unjudged=[]
-            if self._policy.again is not None
+            if self._policy.again is not None and not self._policy.seeding
             else [
                 *self._judged.unjudged,
                 *(_of_error(error) for error in self._judged.errors if error.type != SUSPENDED),
@@ -259,6 +261,9 @@ class _Deciding:
 
     def _match(self, match: Match) -> None:
         if match.id in self._standing.known:
+            if self._policy.seeding and match.rule.about.lives_with_record and match.event.record_id is not None:
+                # It landed when the rule was on before; its alert ended when the rule was turned off.
+                self._record(match, match.event.record_id)
             return
         if not match.rule.about.create_alert:
             self._matches.append((match, None))
@@ -411,6 +416,8 @@ class _Deciding:
             self._save(first)
             return name
         after = _joined(alert, match, self._now_us)
+        if match.id in self._standing.known:
+            after = replace(after, matches=alert.matches)
         if event.latest:
             after = self._seen_again(after, match)
         self._save(after)
@@ -469,7 +476,8 @@ class _Deciding:
             )
             self._note(alert.id, "reopened", "its record is so again")
             if self._news(event) is News.HISTORY:
-                return replace(alert, known=True, told_severity=alert.severity)
+                # Whoever heard of it before has heard of its end.
+                return replace(alert, known=True, told=False, told_severity=alert.severity)
             again_us = self._quiet_until_us(before, match.rule)
             if again_us > self._now_us and not escalates:
                 self._note(alert.id, "told later", "people were told of it within its dedup period")

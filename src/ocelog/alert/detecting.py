@@ -5,16 +5,16 @@ the mark only if that has not changed; else it is decided again. So each row is 
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, takewhile
 from typing import TYPE_CHECKING, Protocol
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.deciding import Decision, Policy, decide, wanted
+from ocelog.alert.deciding import Decision, News, Policy, decide, wanted
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, Unjudged
-from ocelog.alert.ports import Committed, DetectLedger, Elsewhere, Outcome, Overtaken, Piece, Waiting
-from ocelog.errors import LakeUnavailableError, LostFenceError
+from ocelog.alert.ports import Committed, DetectLedger, Elsewhere, Outcome, Overtaken, Piece, Seed, Waiting
+from ocelog.errors import LakeUnavailableError, LedgerUnavailableError, LostFenceError, OcelogError
 from ocelog.model import RULE_MATCHES, Claim, GivenUp, Kind, Known, NewPart, Part, Position
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ PIECE_BYTES = 16 << 20
 MOST_PARTS = 200
 _MAX_TRIES = 50
 """Each try that fails means that somebody changed an alert; so many in a row mean that something is broken."""
+SEED_TRIES = 5
+"""Where what a table has cannot be read or judged so often in a row, rules judge without knowing it."""
 GIVE_UP_AFTER_US = 7 * 24 * 3_600 * 1_000_000
 """Parts that could not be judged for so long are passed, so that their files do not fill the disk."""
 
@@ -48,6 +50,22 @@ class Jury(Protocol):
 
     def committed(self, said: Judged, /) -> None:
         """Hear that what was judged has been committed, with all that is told of it."""
+        ...
+
+
+class Seeder(Protocol):
+    """What a table has of before, and what asks rules about it."""
+
+    def page(self, table: str, kind: Kind, after: tuple[str, str] | None, mark: Position, /) -> "tuple[pa.Table, bool]":
+        """Return open records as they were at the mark, in the order of source and id, and whether no more follow."""
+        ...
+
+    def judge(self, rules: Collection[str], rows: "pa.Table", log_type: str, events: Sequence[Event], /) -> Judged:
+        """Ask some of the rules that `Jury.rules` returned last. Raises SandboxError."""
+        ...
+
+    def landed(self, matches: Collection[str], /) -> Collection[str]:
+        """Return those of `matches` that the lake has."""
         ...
 
 
@@ -102,6 +120,8 @@ class Step:
     tellings: int = 0
     more: bool = False
     """Whether there may be more to judge."""
+    seeding: bool = False
+    """Whether it judged what was there before, for rules that were turned on, and may have to go on with that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +146,8 @@ class Detecting:
     policy: Callable[[], Policy]
     """Asked before each decision: people change channels and suppressions."""
     now_us: Callable[[], int]
+    seeder: Seeder | None = None
+    """None: rules get to know nothing of before."""
     piece_rows: int = PIECE_ROWS
     numbers: "count[int]" = field(default_factory=count)
 
@@ -142,6 +164,8 @@ class Detecting:
         if waiting.parts:
             # First: whoever may not land what rules say need not ask them.
             self.claims.claim(waiting.parts[0].source_id)
+        if self.seeder is not None and (unseeded := self._unseeded(table, kind, rules)):
+            return self._seed(self.seeder, table, kind, waiting.since, unseeded)
         taken = self._take(waiting)
         if taken is None:
             return self._pass(table, waiting) if waiting.last > waiting.since.sequence else Step()
@@ -158,6 +182,85 @@ class Detecting:
             ],
         )
         return self._land(table, kind, waiting.since, taken, found)
+
+    def _unseeded(self, table: str, kind: Kind, rules: Mapping[str, JudgedBy]) -> Sequence[Seed]:
+        """Return the rules that would tell of what was so already when they were turned on."""
+        if kind.version_fields is None:
+            return ()
+        keepers = {
+            name: rule.folder_id
+            for name, rule in rules.items()
+            if rule.about.lives_with_record and rule.about.create_alert
+        }
+        return self.ledger.unseeded(table, keepers)
+
+    def _seed(self, seeder: Seeder, table: str, kind: Kind, mark: Position, unseeded: Sequence[Seed]) -> Step:
+        """Let rules know some of the records that are open already: their alerts open, and nobody is told.
+
+        The mark stays until they know all of them. Raises as `step` does.
+        """
+        first = unseeded[0]
+        # One by one if they failed together: whatever is the matter with one, the others get there.
+        seeds = [first] if first.tries else [each for each in unseeded if (each.after, each.tries) == (first.after, 0)]
+        if mark == Position():
+            self._move_seeds(table, mark, [(each, replace(each, done=True)) for each in unseeded])
+            return Step(more=True)
+        try:
+            return self._seed_page(seeder, table, kind, mark, seeds)
+        except (LostFenceError, LedgerUnavailableError):
+            raise
+        except Exception as error:
+            left = self.ledger.unseeded(table, {each.rule_id: each.folder_id for each in seeds})
+            self._move_seeds(table, mark, [(each, _failed(each, error)) for each in left])
+            raise
+
+    def _seed_page(self, seeder: Seeder, table: str, kind: Kind, mark: Position, seeds: Sequence[Seed]) -> Step:
+        page, is_last = seeder.page(table, kind, seeds[0].after, mark)
+        rows = matches = 0
+        for piece in _by_source(page, self.piece_rows):
+            # The mark stays and is committed on, so that each is the newest of all that rules have passed.
+            events = [replace(event, latest=True) for event in events_of(piece, kind)]
+            found = seeder.judge([each.rule_id for each in seeds], piece, kind.log_type, events)
+            after = (events[-1].source_id, events[-1].record_id or "")
+            moved = [(each, replace(each, after=after, tries=0)) for each in seeds]
+            landed = seeder.landed([match.id for match in found.matches])
+            step = self._land_seeds(table, kind, mark, piece, found, landed, moved)
+            if step is None:
+                return Step(more=True, seeding=True)
+            seeds = [each for _, each in moved]
+            rows, matches = rows + step.rows, matches + step.matches
+        if is_last:
+            self._move_seeds(table, mark, [(each, replace(each, done=True)) for each in seeds])
+        return Step(rows=rows, matches=matches, more=True, seeding=True)
+
+    def _land_seeds(
+        self,
+        table: str,
+        kind: Kind,
+        mark: Position,
+        rows: "pa.Table",
+        found: Judged,
+        landed: Collection[str],
+        seeds: Sequence[tuple[Seed, Seed]],
+    ) -> Step | None:
+        """Land what rules said of records that were there; None: it stands on what is not so any more."""
+        source_id, judged_us = found.events[0].source_id, self.now_us()
+        for _ in range(_MAX_TRIES):
+            outcome, decision = self._attempt(
+                table, kind, source_id, rows, found, (mark, mark), judged_us, landed, seeds
+            )
+            match outcome:
+                case Committed():
+                    self.jury.committed(found)
+                    return _step(found, decision)
+                case Elsewhere():
+                    return None
+                case Overtaken():
+                    pass
+        raise _overtaken(table)
+
+    def _move_seeds(self, table: str, mark: Position, seeds: Sequence[tuple[Seed, Seed]]) -> None:
+        self.ledger.commit(Piece(table=table, since=mark, to=mark, source_id=None, decision=_NOTHING, seeds=seeds))
 
     def give_up_old(self, table: str, reason: str) -> Step:
         """Pass the next parts if they have waited for too long, and remember that they were not judged."""
@@ -293,12 +396,17 @@ class Detecting:
         mark: tuple[Position, Position],
         judged_us: int,
         landed: Collection[str] = (),
+        seeds: Sequence[tuple[Seed, Seed]] = (),
     ) -> tuple[Outcome, Decision]:
         """Decide and commit once; the mark goes from the first position to the second. Raises LostFenceError."""
         standing = self.ledger.standing(wanted(found, self.now_us()))
         standing = replace(standing, known=standing.known.union(landed))
-        known = self._known(table, source_id, kind, found, standing.alerts.values())
-        decision = decide(_ordered(found, known), standing, self.policy(), self.now_us())
+        policy = self.policy()
+        if seeds:
+            policy = replace(policy, again=News.HISTORY, seeding=True)
+        else:
+            found = _ordered(found, self._known(table, source_id, kind, found, standing.alerts.values()))
+        decision = decide(found, standing, policy, self.now_us())
         part: NewPart | None = None
         try:
             part = self._write(source_id, rows, found.events, decision, judged_us)
@@ -311,7 +419,8 @@ class Detecting:
                     decision=decision,
                     part=part,
                     # Also if nothing is landed: the loop keeps its claim by that, and no other judges the same.
-                    claim=self.claims.claim(source_id) if part is not None or mark[0] != mark[1] else None,
+                    claim=self.claims.claim(source_id) if part is not None or seeds or mark[0] != mark[1] else None,
+                    seeds=seeds,
                 )
             )
         except LostFenceError:
@@ -367,6 +476,25 @@ def _skipped(table: str, since: Position, to: Position, lost: Sequence[GivenUp])
 
 def _step(found: Judged, decision: Decision) -> Step:
     return Step(rows=len(found.events), matches=len(decision.matches), tellings=len(decision.tellings), more=True)
+
+
+def _failed(seed: Seed, error: Exception) -> Seed:
+    """Return how far a rule is after its records could not be read or judged."""
+    tries = seed.tries + 1
+    if tries < SEED_TRIES:
+        return replace(seed, tries=tries)
+    what = str(error) if isinstance(error, OcelogError) else f"a bug in Ocelog: {type(error).__name__}"
+    why = f"records that were so already when it was turned on could not be judged: {what}"
+    return replace(seed, tries=tries, done=True, given_up=why)
+
+
+def _by_source(rows: "pa.Table", most: int) -> "Iterator[pa.Table]":
+    """Cut rows that are sorted by source into pieces, each of one source."""
+    sources, first = rows.column("p_source_id").to_pylist(), 0
+    for at in range(1, len(sources) + 1):
+        if at == len(sources) or sources[at] != sources[first] or at - first == most:
+            yield rows.slice(first, at - first)
+            first = at
 
 
 def _overtaken(table: str) -> LakeUnavailableError:

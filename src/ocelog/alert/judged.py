@@ -48,6 +48,8 @@ class JudgedBy:
     revision: str
     on_schedule: bool = False
     """Whether it judges what a query returns or what has matched, when that is due, and not each event as it lands."""
+    folder_id: str = ""
+    """Of the folder that it is in."""
 
     @property
     def id(self) -> str:

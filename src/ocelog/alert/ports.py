@@ -23,6 +23,21 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seed:
+    """How far a rule whose alerts live with a record has got to know the records that a table had before it judged."""
+
+    rule_id: str
+    folder_id: str
+    after: tuple[str, str] | None = None
+    """Source and id of the last record that it knows; records come in that order."""
+    tries: int = 0
+    """That failed since then."""
+    done: bool = False
+    given_up: str | None = None
+    """Why it judges without knowing the rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
     """What was judged, and all that it brings about."""
 
@@ -38,6 +53,8 @@ class Piece:
     """The rows of `rule_matches`, on disk; None: nothing matched that is new."""
     claim: Claim | None = None
     """Under which `part` was written."""
+    seeds: Sequence[tuple[Seed, Seed]] = ()
+    """How far rules have got to know what was there: as it was read, and as it is to be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +103,10 @@ class DetectLedger(Protocol):
 
     def waiting(self, table: str, *, most_parts: int) -> Waiting:
         """Return the parts of `table` that the rules have not judged, the first of them."""
+        ...
+
+    def unseeded(self, table: str, rules: Mapping[str, str]) -> Sequence[Seed]:
+        """Return those of `rules`, each with its folder, that do not know yet what `table` had before they judged."""
         ...
 
     def held_bytes(self) -> Mapping[str, int]:

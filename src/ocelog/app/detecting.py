@@ -17,6 +17,7 @@ from ocelog.app.jury import FolderJury
 from ocelog.app.log_types import kinds
 from ocelog.app.loop import Work, log_failure
 from ocelog.app.onboarding import Onboarding
+from ocelog.app.seeding import CurrentRecords
 from ocelog.errors import LedgerUnavailableError, LostFenceError, OcelogError
 from ocelog.installation.home import free_bytes
 from ocelog.installation.opening import Installation
@@ -136,6 +137,7 @@ class DetectLoop:
             match_rows=match_rows,
             policy=lambda: policy_of(ledger),
             now_us=lambda: to_us(self.now()),
+            seeder=CurrentRecords(installation=installation, lake=assembly.lake, jury=self.jury),
         )
 
     @property
@@ -171,33 +173,49 @@ class DetectLoop:
     def _judge(self) -> None:
         """Judge table after table. Raises what kept one from being judged, after the others were."""
         due = self._due()
-        first: Exception | None = None
-        for kind in kinds().values():
-            table = table_name(kind.log_type)
-            if table not in due:
-                continue
-            try:
-                self._make_room(table)
-                more = True
-                while more and not self.work.stop():
-                    step = self._step(table, kind)
-                    more = step.more
-                    self.work.to_tell += bool(step.tellings)
-            except LostFenceError as error:
-                log.info("judged by another", table=table, reason=str(error))
-            except OcelogError as error:
-                log_failure("judging failed", error, table=table)
-                if not isinstance(error, LedgerUnavailableError):
-                    self._give_up_old(table, error.beside(table))
-                first = first or error
-            except Exception as error:  # noqa: BLE001 - raised below, when the other tables are judged
-                self._give_up_old(table, f"a bug in Ocelog: {type(error).__name__}")
-                first = first or error
+        if not self.work.assembly.installation.settings.detections:
+            # They know nothing of what is passed meanwhile.
+            self.work.assembly.installation.ledger.rules.forget_seeds(())
+        failed = dict[str, Exception]()
+        left = [kind for kind in kinds().values() if table_name(kind.log_type) in due]
+        while left and not self.work.stop():
+            seeding = {kind.log_type for kind in left if self._judge_table(kind, failed)}
+            # What is there already in one table, a million records perhaps, holds up no other.
+            now_due = self._due() if seeding else set()
+            left = [
+                kind
+                for kind in kinds().values()
+                if table_name(kind.log_type) in now_due and table_name(kind.log_type) not in failed
+            ]
         if due and not self.work.stop() and not self._due():
             self._onboarding.look(to_us(self.now()))
-        if first is not None:
+        for error in failed.values():
             self._look_at = self._resting_until = self.work.monotonic() + _AFTER_FAILURE
-            raise first
+            raise error
+
+    def _judge_table(self, kind: Kind, failed: dict[str, Exception]) -> bool:
+        """Judge what has landed in a table, and note if that fails; return whether it has to be gone on with."""
+        table = table_name(kind.log_type)
+        try:
+            self._make_room(table)
+            more = True
+            while more and not self.work.stop():
+                step = self._step(table, kind)
+                more = step.more
+                self.work.to_tell += bool(step.tellings)
+                if step.seeding:
+                    return True
+        except LostFenceError as error:
+            log.info("judged by another", table=table, reason=str(error))
+        except OcelogError as error:
+            log_failure("judging failed", error, table=table)
+            if not isinstance(error, LedgerUnavailableError):
+                self._give_up_old(table, error.beside(table))
+            failed[table] = error
+        except Exception as error:  # noqa: BLE001 - raised when the other tables are judged
+            self._give_up_old(table, f"a bug in Ocelog: {type(error).__name__}")
+            failed[table] = error
+        return False
 
     def _make_room(self, table: str) -> None:
         """See to it that what waits for the rules does not keep others from landing."""

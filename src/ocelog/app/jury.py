@@ -85,8 +85,8 @@ class FolderJury:
     _correlations: dict[str, tuple[CorrelationRule, str]] = field(default_factory=dict)
     """Those that run, each with the revision of its folder, by id."""
     _suspended: dict[str, str] = field(default_factory=dict)
-    _were_on: frozenset[str] | None = None
-    """The rules that were on at the last look, suspended ones too."""
+    _were_on: tuple[frozenset[str], frozenset[tuple[str, str]]] | None = None
+    """The rules that were on at the last look, suspended ones too: all, and those that run, with their folders."""
     _unread: list[Unread] = field(default_factory=list)
     """What would judge, were its files good; a folder whose rules are not known is named by what stands for them."""
     _told: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -104,7 +104,11 @@ class FolderJury:
     def rules(self, log_type: str) -> Mapping[str, JudgedBy]:
         """Return the rules that judge rows of `log_type` now, by id."""
         self._refresh()
-        return {name: judged_by(rule) for name, (_, rule) in self._of(log_type) if name not in self._suspended}
+        return {
+            name: judged_by(rule, bench.folder.id)
+            for name, (bench, rule) in self._of(log_type)
+            if name not in self._suspended
+        }
 
     def passed(self, log_type: str) -> Mapping[str, str]:
         """Return the rules that would, were they not suspended: by id, and why."""
@@ -116,6 +120,10 @@ class FolderJury:
     def judge(self, rows: pa.Table, log_type: str, events: Sequence[Event]) -> Judged:
         """Ask the rules about rows, each of which is an event. Raises SandboxError."""
         return self._ask(self._of(log_type), rows, log_type, events)
+
+    def judge_by(self, rules: Collection[str], rows: pa.Table, log_type: str, events: Sequence[Event]) -> Judged:
+        """Ask only some of these rules. Raises SandboxError."""
+        return self._ask([each for each in self._of(log_type) if each[0] in rules], rows, log_type, events)
 
     def queries(self) -> Mapping[str, Query]:
         """Return the scheduled queries that rules want to run now, by name."""
@@ -170,7 +178,7 @@ class FolderJury:
         for name, (bench, rule) in wanted:
             if name not in self._suspended:
                 by_bench.setdefault(bench.folder.id, []).append(name)
-                asked[name] = judged_by(rule)
+                asked[name] = judged_by(rule, bench.folder.id)
         channels = self.channels()
         answers = [
             self.benches[folder_id].judge.judge(rows, log_type=log_type, rules=names, channels=channels)
@@ -338,14 +346,18 @@ class FolderJury:
         whole = all(bench.loaded is not None and bench.trouble is None for bench in self.benches.values())
         if not whole or any(name.endswith((".yml", ".yaml", ".py")) for name in wrong):
             return
-        on = frozenset({*self._rules, *wrong, *(name for bench in self.benches.values() for name in bench.silent)})
-        if on == self._were_on:
+        unknown = frozenset({*wrong, *(name for bench in self.benches.values() for name in bench.silent)})
+        on = unknown.union(self._rules)
+        placed = frozenset((name, bench.folder.id) for name, (bench, _) in self._rules.items())
+        if (on, placed) == self._were_on:
             return
+        # First: a rule that is turned on again must not take what is so by then for news.
+        self.installation.ledger.rules.forget_seeds(placed, unknown)
         alerts = self.installation.ledger.alerts
         if ended := set(alerts.rules_of_records()) - on:
             count = alerts.end_rules(ended, "its rule was disabled, removed or renamed")
             log.info("alerts of rules that are off resolved", rules=sorted(ended), alerts=count)
-        self._were_on = on
+        self._were_on = on, placed
 
     def _judge_of(self, folder: RuleFolder) -> Judge:
         home = self.installation.home.path
@@ -485,9 +497,11 @@ def _same_place(one: RuleFolder, other: RuleFolder) -> bool:
     return (one.path, one.network, one.unprotected) == (other.path, other.network, other.unprotected)
 
 
-def judged_by(rule: LoadedRule) -> JudgedBy:
+def judged_by(rule: LoadedRule, folder_id: str = "") -> JudgedBy:
     """Return a rule as alerts know it."""
-    return JudgedBy(about=rule.about, revision=rule.revision, on_schedule=rule.kind is not Kind.RULE)
+    return JudgedBy(
+        about=rule.about, revision=rule.revision, folder_id=folder_id, on_schedule=rule.kind is not Kind.RULE
+    )
 
 
 def _mark(path: Path) -> str:

@@ -87,8 +87,8 @@ def _turn(wanted: list[str], *, on: bool, json: bool) -> None:
     if on and turned.living:
         these = turned.living[0] if len(turned.living) == 1 else f"{len(turned.living)} of these rules"
         show.hint(
-            f"Of a record that is already as {these} would have it, people hear when it changes next. To have such "
-            f"records known instead, and nobody told: ocelog rules replay {turned.living[0]} --since 365d"
+            f"Open records that are already as {these} would have it become known before the next change of one is "
+            "judged: nobody is told of them until they get worse or come back."
         )
 
 

@@ -1,14 +1,14 @@
 """How far the rules have judged each table, and what came of it: the ledger as the detect loop uses it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from sqlalchemy import Connection, select
 
 from ocelog.alert.deciding import Decision, Onboarding, Standing, Wanted, alerts_of
-from ocelog.alert.ports import Committed, Elsewhere, Outcome, Overtaken, Piece, Run, Waiting
+from ocelog.alert.ports import Committed, Elsewhere, Outcome, Overtaken, Piece, Run, Seed, Waiting
 from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alerts, claims, counters, detecting, marks, schedules
+from ocelog.ledger.rows import alerts, claims, counters, detecting, marks, schedules, seeds
 from ocelog.ledger.rows.landing import add_part
 from ocelog.ledger.rows.losses import lost_of
 from ocelog.ledger.rows.parts import part_of
@@ -49,6 +49,15 @@ class JudgingLedger:
         with self._database.read() as tx:
             return marks.held_bytes(tx, DETECT)
 
+    def unseeded(self, table: str, rules: Mapping[str, str]) -> list[Seed]:
+        """Return those of `rules`, each with its folder, that do not know yet what `table` had before they judged."""
+        with self._database.read() as tx:
+            if not seeds.stands_for_all(tx, table):
+                return seeds.unseeded(tx, table, rules)
+        with self._database.write() as tx:
+            seeds.write_down(tx, table, rules, self._now_us())
+            return seeds.unseeded(tx, table, rules)
+
     def standing(self, wanted: Wanted) -> Standing:
         """Return what a decision stands on, as of one instant."""
         with self._database.read() as tx:
@@ -81,6 +90,9 @@ class JudgingLedger:
             if not marks.move(tx, DETECT, piece.table, piece.since, piece.to):
                 tx.rollback()
                 return Elsewhere()
+            if not all(seeds.move(tx, piece.table, before, after, now_us) for before, after in piece.seeds):
+                tx.rollback()
+                return Elsewhere()
             if piece.source_id is not None and not detecting.hold_source(tx, piece.source_id):
                 tx.rollback()
                 return Elsewhere()
@@ -93,6 +105,7 @@ class JudgingLedger:
             if piece.part is not None and piece.source_id is not None:
                 add_part(tx, piece.part, piece.source_id, held[RULE_MATCHES].last + 1, now_us)
             detecting.add_unjudged(tx, piece.table, decision.unjudged, now_us)
+            detecting.add_unseeded(tx, piece.table, (after for _, after in piece.seeds), now_us)
             detecting.add_lost(tx, piece.lost, now_us)
         return Committed()
 

@@ -17,6 +17,7 @@ from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.ledger.database.transactions import Database
+from ocelog.ledger.rows import seeds
 from ocelog.ledger.rows.detecting import add_unjudged
 
 _f = tables.rule_folders.c
@@ -68,6 +69,7 @@ class RuleLedger:
         with self._database.write() as tx:
             tx.execute(delete(tables.rule_folders).where(_f.id == folder_id))
             tx.execute(delete(tables.rule_troubles).where(tables.rule_troubles.c.folder_id == folder_id))
+            tx.execute(delete(tables.rule_seeds).where(tables.rule_seeds.c.folder_id == folder_id))
             for some in batches(sorted(rules)):
                 tx.execute(delete(tables.rule_states).where(_s.rule_id.in_(some)))
 
@@ -115,6 +117,14 @@ class RuleLedger:
                 return False
             self._note(tx, rule, suspended_us=self._now_us(), reason=bounded(reason))
             return True
+
+    def forget_seeds(self, on: Collection[tuple[str, str]], kept: Collection[str] = ()) -> None:
+        """Let rules get to know anew what is there once they are turned on again: all but those that are `on`.
+
+        Each is named with its folder; those in `kept` are left as they are, whatever their folder.
+        """
+        with self._database.write() as tx:
+            seeds.forget_others(tx, on, {*kept, seeds.ALL} if on or kept else ())
 
     def unjudged(self, rule: str | None = None) -> list[UnjudgedRows]:
         """Return what rules said nothing of, put together by what it has in common.

@@ -26,7 +26,7 @@ from ocelog.alert.changes import resolve
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alert_changes, claims, counters, sweeps
+from ocelog.ledger.rows import alert_changes, claims, counters, seeds, sweeps
 from ocelog.model import SourceRow
 
 _s = tables.sources.c
@@ -95,6 +95,7 @@ class SourceLedger:
             stream = tables.streams.c
             streams = select(stream.log_type).where(stream.source_id == source_id).order_by(stream.log_type)
             tx.execute(streams.with_for_update()).all()
+            seeds.purge(tx, source_id)
             tx.execute(select(_s.id).where(_s.id == source_id).with_for_update()).all()
             tx.execute(delete(tables.slices).where(tables.slices.c.source_id == source_id))
             sweeps.purge(tx, source_id)

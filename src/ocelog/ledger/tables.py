@@ -305,6 +305,23 @@ rule_states = Table(
     Column("changed_us", BigInteger, nullable=False),
 )
 
+# Which rules whose alerts live with a record know what was so in a table when they were turned on. A row goes once its
+# rule is not on any more: if it is turned on again, what is so by then is made known anew.
+rule_seeds = Table(
+    "rule_seeds",
+    metadata,
+    Column("table_name", Text, primary_key=True),
+    Column("folder_id", Text, primary_key=True),
+    # A star, of no folder: all rules that are on, in a ledger of before these rows.
+    Column("rule_id", Text, primary_key=True),
+    # The last record that the rule knows, until it knows all.
+    Column("after_source", Text),
+    Column("after_id", Text),
+    Column("tries", BigInteger, nullable=False),
+    # Null: not yet.
+    Column("seeded_us", BigInteger),
+)
+
 # Matches that have landed: a rule matches a row once, however often it is judged. A row goes after some weeks: only
 # what is judged again can meet it, and a replay asks the lake too.
 match_keys = Table(

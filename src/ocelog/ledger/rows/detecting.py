@@ -9,6 +9,7 @@ from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import GroupChange, LimitChange
 from ocelog.alert.grouping import Group
 from ocelog.alert.judged import Match, Unjudged
+from ocelog.alert.ports import Seed
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded, insert_missing
@@ -136,6 +137,27 @@ def add_unjudged(tx: Connection, table: str, unjudged: Iterable[Unjudged], now_u
         }
         if tx.execute(update(tables.unjudged).where(this).values(more)).rowcount == 0:
             tx.execute(insert(tables.unjudged).values(row))
+
+
+def add_unseeded(tx: Connection, table: str, seeds: Iterable[Seed], now_us: int) -> None:
+    """Remember rules that judge without knowing what was there: of how many records, nobody knows."""
+    rows = [
+        {
+            "table_name": table,
+            "rule_id": each.rule_id,
+            "source_id": "",
+            "first_row_id": "",
+            "first_us": now_us,
+            "last_us": now_us,
+            "rows": 0,
+            "reason": bounded(each.given_up),
+            "noted_us": now_us,
+        }
+        for each in seeds
+        if each.given_up is not None
+    ]
+    if rows:
+        tx.execute(insert(tables.unjudged), rows)
 
 
 def add_lost(tx: Connection, lost: Iterable[GivenUp], now_us: int) -> None:

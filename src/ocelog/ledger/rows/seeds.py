@@ -1,0 +1,84 @@
+"""How it lies in the ledger which rules know what was there before they were turned on."""
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import Connection, and_, delete, select, update
+
+from ocelog.alert.ports import Seed
+from ocelog.ledger import tables
+from ocelog.ledger.database.dialects import insert_missing
+
+ALL = "*"
+"""Stands for the rules that were on when the ledger became one that has these rows."""
+_r, _s, _f = tables.rule_seeds.c, tables.rule_states.c, tables.rule_folders.c
+
+
+def unseeded(tx: Connection, table: str, rules: Mapping[str, str]) -> list[Seed]:
+    """Return those of `rules`, each with its folder, that do not know all, in the order of how far they are."""
+    rows = tx.execute(select(tables.rule_seeds).where(_r.table_name == table)).mappings()
+    there = {(row["rule_id"], row["folder_id"]): row for row in rows}
+    found = list[Seed]()
+    for rule, folder in rules.items():
+        row = there.get((rule, folder))
+        if row is None:
+            found.append(Seed(rule_id=rule, folder_id=folder))
+        elif row["seeded_us"] is None:
+            after = None if row["after_source"] is None else (row["after_source"], row["after_id"])
+            found.append(Seed(rule_id=rule, folder_id=folder, after=after, tries=row["tries"]))
+    return sorted(found, key=lambda each: (each.after or ("", ""), each.rule_id))
+
+
+def stands_for_all(tx: Connection, table: str) -> bool:
+    """Whether the rules that are on have not been written down yet."""
+    return tx.execute(select(_r.rule_id).where(_r.table_name == table, _r.rule_id == ALL)).first() is not None
+
+
+def write_down(tx: Connection, table: str, rules: Mapping[str, str], now_us: int) -> None:
+    """Note that the rules that were on know all, in the place of the star; but for those turned on since then."""
+    star = and_(_r.table_name == table, _r.rule_id == ALL)
+    since_us = tx.execute(select(_r.seeded_us).where(star).with_for_update()).scalar()
+    if since_us is None:
+        return
+    later = set(tx.execute(select(_s.rule_id).where(_s.changed_us >= since_us, _s.enabled.is_(True))).scalars())
+    new = set(tx.execute(select(_f.id).where(_f.added_us >= since_us)).scalars())
+    for rule, folder in sorted(rules.items()):
+        if rule not in later and folder not in new:
+            values = {"after_source": None, "after_id": None, "tries": 0, "seeded_us": now_us}
+            insert_missing(tx, tables.rule_seeds, table_name=table, folder_id=folder, rule_id=rule, **values)
+    tx.execute(delete(tables.rule_seeds).where(star))
+
+
+def move(tx: Connection, table: str, before: Seed, after: Seed, now_us: int) -> bool:
+    """Note how far a rule is; False: it is not as far as was read."""
+    key = {"table_name": table, "folder_id": before.folder_id, "rule_id": before.rule_id}
+    if before.after is None and before.tries == 0:
+        insert_missing(tx, tables.rule_seeds, **key, after_source=None, after_id=None, tries=0, seeded_us=None)
+    source, record = before.after or (None, None)
+    this = and_(
+        *(_r[name] == value for name, value in key.items()),
+        _r.seeded_us.is_(None),
+        _r.tries == before.tries,
+        _r.after_source.is_(None) if source is None else and_(_r.after_source == source, _r.after_id == record),
+    )
+    source, record = (None, None) if after.done else after.after or (None, None)
+    values = {
+        "after_source": source,
+        "after_id": record,
+        "tries": after.tries,
+        "seeded_us": now_us if after.done else None,
+    }
+    return tx.execute(update(tables.rule_seeds).where(this).values(values)).rowcount == 1
+
+
+def purge(tx: Connection, source_id: str) -> None:
+    """Forget which record of a source a rule came to: it begins again."""
+    begun = {"after_source": None, "after_id": None, "tries": 0}
+    tx.execute(update(tables.rule_seeds).where(_r.after_source == source_id).values(begun))
+
+
+def forget_others(tx: Connection, on: Collection[tuple[str, str]], kept: Collection[str]) -> None:
+    """Forget all but the rules that are `on`, each with its folder, and those named in `kept`."""
+    pairs = tx.execute(select(_r.rule_id, _r.folder_id).distinct().order_by(_r.rule_id, _r.folder_id)).all()
+    for rule, folder in pairs:
+        if (rule, folder) not in on and rule not in kept:
+            tx.execute(delete(tables.rule_seeds).where(_r.rule_id == rule, _r.folder_id == folder))

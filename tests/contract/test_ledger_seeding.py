@@ -1,0 +1,308 @@
+"""What is so already when a rule is turned on is known, wherever a process is gone: on both databases."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from sqlalchemy import delete, func, insert, select
+
+from bookkeeping.crashes import Crash, crashing_at
+from bookkeeping.records import TABLE, Clock, landing, taken
+from ocelog.alert.alert import Alert
+from ocelog.alert.deciding import Decision, Policy, record_alert_id
+from ocelog.alert.detecting import SEED_TRIES, Detecting
+from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError
+from ocelog.alert.notice import AlertStatus
+from ocelog.alert.ports import Elsewhere, Piece
+from ocelog.app.rule_replay import ReplayClaims
+from ocelog.detect.evaluate import Verdict
+from ocelog.detect.rule import About, Place
+from ocelog.errors import LakeDamagedError
+from ocelog.ledger import tables
+from ocelog.ledger.ledger import Ledger
+from ocelog.ledger.rows.alerts import of_ids
+from ocelog.model import Kind, Known, NewPart, Part, Position, Severity
+from ocelog.sources.wiz.streams import ROOTS
+from ocelog.times import to_us
+
+SOURCE, LATE, EARLY = "acme", "late", "early"
+KIND = ROOTS["Wiz.Issues"].kind
+FOLDER = "folder"
+
+
+def rule(name: str, *, lives: bool = True) -> JudgedBy:
+    about = About(id=name, place=Place("rule.yml", 1), lives_with_record=lives)
+    return JudgedBy(about=about, revision="1", folder_id=FOLDER)
+
+
+def table_of(records: Sequence[str], version: int, source: str = SOURCE) -> pa.Table:
+    instant = pa.array([version] * len(records), pa.timestamp("us", "UTC"))
+    return pa.table(
+        {
+            "p_row_id": [f"{record}/{version}" for record in records],
+            "p_source_id": [source] * len(records),
+            "p_event_time": instant,
+            "p_version_time": instant,
+            "p_observed_at": instant,
+            "id": list(records),
+        }
+    )
+
+
+@dataclass(slots=True)
+class House:
+    """Rules that match all, over a lake of a few records. Fits Jury, MatchLake and Seeder."""
+
+    on: tuple[JudgedBy, ...]
+    there: pa.Table = field(default_factory=lambda: table_of(["a", "b", "c", "d", "e"], 1))
+    severity: Severity = Severity.HIGH
+    broken: frozenset[str] = frozenset()
+    """Rules of which nothing can be judged while they are seeded."""
+    fails: frozenset[str] = frozenset()
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+    pages: int = 0
+    versions: int = 3
+    """That there are of the record that lands."""
+
+    def rules(self, _log_type: str) -> Mapping[str, JudgedBy]:
+        return {each.id: each for each in self.on}
+
+    def passed(self, _log_type: str) -> Mapping[str, str]:
+        return {}
+
+    def committed(self, _said: Judged) -> None:
+        """Nothing was put off until then."""
+
+    def judge(self, *asked: Any) -> Judged:
+        """As a jury, and as a seeder with the names of rules before the rest."""
+        if len(asked) == 3:
+            return self._said(self.on, asked[2])
+        rules, _rows, _log_type, events = asked
+        self.asked.append(tuple(rules))
+        if self.broken.intersection(rules):
+            raise LakeDamagedError("a file is damaged", table=TABLE, todo="")
+        return self._said([each for each in self.on if each.id in rules], events)
+
+    def _said(self, rules: Collection[JudgedBy], events: Sequence[Event]) -> Judged:
+        verdict = Verdict(matched=True, title="t", severity=self.severity, dedup="d")
+        return Judged(
+            events=events,
+            rules={each.id: each for each in rules},
+            matches=[
+                Match(rule=by, event=each, verdict=verdict)
+                for each in events
+                for by in rules
+                if by.id not in self.fails
+            ],
+            errors=[
+                RuleError(rule=by, type="KeyError", message="x", events=events) for by in rules if by.id in self.fails
+            ],
+        )
+
+    def page(self, _table: str, _kind: Kind, after: tuple[str, str] | None, _mark: Position) -> tuple[pa.Table, bool]:
+        self.pages += 1
+        keys = list(zip(self.there["p_source_id"].to_pylist(), self.there["id"].to_pylist(), strict=True))
+        first = 0 if after is None else sum(key <= after for key in keys)
+        return self.there.slice(first, 3), first + 3 > len(keys)
+
+    def landed(self, _matches: Collection[str]) -> Collection[str]:
+        return ()
+
+    def part_rows(self, part: Part) -> pa.Table:
+        return table_of(["a"], part.sequence)
+
+    def load_ids(self, _table: str, _source_id: str, _ids: object) -> Known:
+        times = list(range(1, self.versions + 1))
+        rows = [f"a/{at}" for at in times]
+        return Known(ids=["a"] * len(rows), version_us=times, observed_us=times, row_ids=rows, versions=rows)
+
+    def write(self, table: str, name: str, rows: pa.Table) -> NewPart:
+        path = f"landing/{table}/{name}.parquet"
+        return NewPart(table=table, path=path, rows=len(rows), bytes=10, min_cursor_us=1, max_cursor_us=1)
+
+    def discard(self, part: NewPart) -> None:
+        """Nothing was written."""
+
+
+def judging(ledger: Ledger, house: House, holder: str = "me") -> Detecting:
+    return Detecting(
+        ledger=ledger.judging,
+        lake=house,
+        jury=house,
+        claims=ReplayClaims(ledger, holder),
+        match_rows=lambda events, at, told, *, judged_us: events.take(at),  # noqa: ARG005 - a MatchRows
+        policy=lambda: Policy(route=lambda _alert: ["c"]),
+        now_us=lambda: to_us(Clock()()),
+        seeder=house,
+        piece_rows=2,
+    )
+
+
+@pytest.fixture
+def passed(ledger: Ledger) -> Ledger:
+    """Return a ledger with three parts, of which a rule that was on early has judged two."""
+    held = taken(ledger)
+    for n in range(3):
+        ledger.pulling.land(landing(held, loaded_through=n))
+    loop = judging(ledger, House(on=(rule(EARLY),)), "early")
+    for _ in range(2):
+        loop.step(TABLE, KIND)
+    assert ledger.judging.waiting(TABLE).since == Position(sequence=2)
+    return ledger
+
+
+def to_the_end(loop: Detecting) -> None:
+    """Judge until nothing is left. Raises where that never comes."""
+    next(each for each in (loop.step(TABLE, KIND) for _ in range(30)) if not each.more)
+
+
+def alerts(ledger: Ledger, name: str) -> dict[str, Alert]:
+    """Return the alerts of a rule, by record."""
+    wanted = {record_alert_id(name, SOURCE, record): record for record in "abcde"}
+    with ledger._database.read() as tx:
+        found = of_ids(tx, wanted)
+    return {record: found[each] for each, record in wanted.items() if each in found}
+
+
+def written(ledger: Ledger) -> dict[str, int]:
+    kept = (tables.match_keys, tables.alerts, tables.outbox, tables.unjudged)
+    with ledger._database.read() as tx:
+        return {each.name: tx.execute(select(func.count()).select_from(each)).scalar_one() for each in kept}
+
+
+def marks(ledger: Ledger) -> dict[str, bool]:
+    """Return of which rules it is written down whether they know all."""
+    with ledger._database.read() as tx:
+        rows = tx.execute(select(tables.rule_seeds).order_by(tables.rule_seeds.c.rule_id))
+        return {row.rule_id: row.seeded_us is not None for row in rows}
+
+
+def test_a_table_of_which_nothing_has_passed_has_nothing_to_know(ledger: Ledger) -> None:
+    ledger.pulling.land(landing(taken(ledger), loaded_through=0))
+    house = House(on=(rule(EARLY), rule("window", lives=False)), versions=1)
+    to_the_end(judging(ledger, house))
+    assert (house.pages, marks(ledger)) == (0, {EARLY: True})
+    assert alerts(ledger, EARLY)["a"].told
+
+
+def test_what_is_so_already_is_known_before_the_next_piece_is_judged(passed: Ledger) -> None:
+    before = written(passed)
+    house = House(on=(rule(EARLY), rule(LATE)))
+    to_the_end(judging(passed, house))
+    found = alerts(passed, LATE)
+    assert "".join(found) == "abcde"
+    assert {(each.known, each.told, each.status) for each in found.values()} == {(True, False, AlertStatus.OPEN)}
+    assert found["a"].matches == 2, "what landed then was not judged by it"
+    assert set(house.asked) == {(LATE,)}, "a rule that had judged them was asked again"
+    after = written(passed)
+    assert after["outbox"] == before["outbox"] + 1, "people heard of more than what the other rule matched then"
+    assert after["alerts"] == before["alerts"] + 5
+    assert marks(passed) == {EARLY: True, LATE: True}
+    house.asked.clear()
+    to_the_end(judging(passed, house))
+    assert house.asked == []
+
+
+def test_people_hear_once_it_is_worse(passed: Ledger) -> None:
+    house = House(on=(rule(LATE),))
+    loop = judging(passed, house)
+    for _ in range(3):
+        assert not any(each.told for each in alerts(passed, LATE).values())
+        loop.step(TABLE, KIND)
+        house.severity = Severity.HIGH if len(alerts(passed, LATE)) < 5 else Severity.CRITICAL
+    assert alerts(passed, LATE)["a"].told
+    assert not any(each.told for record, each in alerts(passed, LATE).items() if record != "a")
+
+
+def test_wherever_the_process_is_gone_nothing_is_doubled_or_told(passed: Ledger) -> None:
+    before = written(passed)
+    for statement in count(1):
+        try:
+            with crashing_at(passed, statement):
+                to_the_end(judging(passed, House(on=(rule(LATE),))))
+        except Crash:
+            assert written(passed)["outbox"] == before["outbox"], f"people heard of it after a crash at {statement}"
+            continue
+        break
+    assert statement > 10
+    found = alerts(passed, LATE)
+    assert [each.matches for each in found.values()] == [2, 1, 1, 1, 1]
+    assert not any(each.told for each in found.values())
+    assert written(passed)["match_keys"] == before["match_keys"] + 6
+    assert written(passed)["outbox"] == before["outbox"]
+
+
+def test_what_was_known_to_a_process_that_is_gone_is_not_judged_again(passed: Ledger) -> None:
+    judging(passed, House(on=(rule(LATE),))).step(TABLE, KIND)
+    assert marks(passed)[LATE] is False
+    house = House(on=(rule(LATE),))
+    to_the_end(judging(passed, house))
+    assert house.pages == 1
+
+
+def test_a_rule_that_is_turned_on_again_knows_what_is_so_by_then(passed: Ledger) -> None:
+    to_the_end(judging(passed, House(on=(rule(LATE),))))
+    before = written(passed)
+    passed.rules.forget_seeds([(EARLY, FOLDER)])
+    assert marks(passed) == {EARLY: True}
+    passed.alerts.end_rules([LATE], "it was disabled")
+    passed.pulling.land(landing(taken(passed), loaded_through=3))
+    # The same versions as before: what it matched then has landed.
+    to_the_end(judging(passed, House(on=(rule(LATE),))))
+    found = alerts(passed, LATE)
+    assert {each.status for each in found.values()} == {AlertStatus.OPEN}
+    assert [each.matches for each in found.values()] == [3, 1, 1, 1, 1]
+    assert written(passed)["outbox"] == before["outbox"]
+
+
+def test_what_rules_fail_on_is_told_and_listed_as_elsewhere(passed: Ledger) -> None:
+    house = House(on=(rule(LATE),), fails=frozenset({LATE}))
+    loop, before = judging(passed, house), written(passed)
+    to_the_end(loop)
+    after = written(passed)
+    assert after["outbox"] == before["outbox"] + 1, "the error was not told once"
+    (left,) = passed.rules.unjudged(LATE)
+    assert left.rows == 6
+    assert marks(passed)[LATE]
+
+
+def test_a_rule_whose_records_cannot_be_judged_holds_up_no_other_for_ever(passed: Ledger) -> None:
+    house = House(on=(rule("broken"), rule(LATE)), broken=frozenset({"broken"}))
+    for _ in range(SEED_TRIES):
+        with pytest.raises(LakeDamagedError):
+            to_the_end(judging(passed, house))
+    to_the_end(judging(passed, house))
+    assert marks(passed) == {"broken": True, EARLY: True, LATE: True}
+    assert "".join(alerts(passed, LATE)) == "abcde"
+    (left,) = passed.rules.unjudged("broken")
+    assert "a file is damaged" in left.reason
+    assert passed.judging.due() == set()
+
+
+def test_who_is_behind_another_that_seeds_commits_nothing(passed: Ledger) -> None:
+    (seed,) = passed.judging.unseeded(TABLE, {LATE: FOLDER})
+    mark = passed.judging.waiting(TABLE).since
+    piece = Piece(table=TABLE, since=mark, to=mark, source_id=None, decision=Decision())
+    ahead = replace(seed, after=(SOURCE, "c"))
+    passed.judging.commit(replace(piece, seeds=[(seed, ahead)]))
+    assert isinstance(passed.judging.commit(replace(piece, seeds=[(seed, replace(seed, done=True))])), Elsewhere)
+    assert passed.judging.unseeded(TABLE, {LATE: FOLDER}) == [ahead]
+    passed.sources.purge(SOURCE)
+    assert passed.judging.unseeded(TABLE, {LATE: FOLDER}) == [seed]
+
+
+def test_rules_of_before_an_upgrade_know_what_they_judged(passed: Ledger) -> None:
+    with passed._database.write() as tx:
+        tx.execute(delete(tables.rule_seeds))
+        star = {"folder_id": "", "rule_id": "*", "tries": 0, "seeded_us": to_us(Clock()()) - 1}
+        tx.execute(insert(tables.rule_seeds).values(table_name=TABLE, **star))
+    passed.rules.enable([LATE], enabled=True)
+    both = {EARLY: FOLDER, LATE: FOLDER}
+    for _ in range(2):
+        assert [each.rule_id for each in passed.judging.unseeded(TABLE, both)] == [LATE], "turned on since then"
+    assert marks(passed) == {EARLY: True}
+    passed.rules.forget_seeds([(EARLY, "moved")])
+    assert marks(passed) == {}

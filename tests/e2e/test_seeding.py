@@ -1,0 +1,79 @@
+"""A rule that is turned on late: what is so already is known, and people hear of what changes from then on."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from commands import Ocelog
+from commands.killed import can_be_killed, kill_throughout
+from wizsim.clock import Clock
+from wizsim.server import Server
+from wizsim.world import World
+
+RULE = """\
+AnalysisType: rule
+RuleID: Mine.Open
+Enabled: false
+LogTypes: [Wiz.Issues]
+Severity: HIGH
+AlertLivesWithRecord: true
+AlertTitle: "Issue {id}"
+DynamicSeverities:
+  - ChangeTo: CRITICAL
+    Conditions:
+      - {Key: severity, Condition: Equals, Value: CRITICAL}
+Detection:
+  - {Key: status, Condition: IsIn, Values: [OPEN, IN_PROGRESS]}
+"""
+
+
+@pytest.fixture
+def tenant() -> Iterator[Server]:
+    with Server(World(seed=4, audit=0, issues=30, findings=0, clock=Clock.wall())) as server:
+        yield server
+
+
+def test_a_rule_that_is_turned_on_tells_of_changes_and_not_of_what_is_so(tmp_path: Path, tenant: Server) -> None:
+    rules, told = tmp_path / "rules", tmp_path / "told.jsonl"
+    rules.mkdir()
+    told.touch()
+    (rules / "open.yml").write_text(RULE)
+    ocelog = Ocelog(tmp_path / "home", WIZ_SECRET=tenant.client_secret)
+    ocelog("init")
+    ocelog("rules", "disable", "Ocelog.*")
+    ocelog("rules", "add", str(rules), "--name", "mine")
+    ocelog("channel", "add", "file", "told", "--set", f"path={told}")
+    ocelog(
+        *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
+        *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET"),
+        *("--log-type", "issues", "--backfill", "all", "--rate", "100", "--poll", "1s"),
+    )
+
+    def changed(*ids: str, **fields: str) -> None:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        for id_ in ids:
+            tenant.world.change("issues", id_, statusChangedAt=at, updatedAt=at, **fields)
+
+    ocelog("pull")
+    issues = tenant.world.current("issues").items()
+    opened = sorted(id_ for id_, each in issues if each.own["status"] in {"OPEN", "IN_PROGRESS"})
+    worse, ended, other, *_ = opened
+    ocelog("rules", "enable", "Mine.Open")
+    changed(worse, severity="CRITICAL")
+    changed(ended, status="RESOLVED")
+    changed(other, status="IN_PROGRESS")
+    if can_be_killed(ocelog):
+        assert kill_throughout(ocelog, "pull") > 1
+    ocelog("pull")
+    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    # One that is killed as it has told may tell again.
+    heard = {(each["event"], each["title"]) for each in lines if each["id"] == "Mine.Open"}
+    assert heard == {("escalated", f"Issue {worse}")}, "people heard of what was so already"
+    with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger:
+        alerts = dict(ledger.execute("SELECT record_id, status FROM alerts WHERE rule_id = 'Mine.Open'"))
+    assert alerts == dict.fromkeys(opened, "OPEN") | {ended: "RESOLVED"}
