@@ -1,11 +1,12 @@
 """The values that every part of Ocelog speaks in: sources, slices, checkpoints, rejections, stamps."""
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from ocelog.times import EPOCH
 
@@ -30,6 +31,38 @@ NOT_JUDGED = frozenset({REJECTIONS, RULE_MATCHES})
 """Tables of which no rule judges the rows one by one."""
 PURGING = "purging"
 """Beside a source's settings, once the first of its rows may be deleted."""
+
+
+class JsonObject(Mapping[str, Any]):
+    """A JSON object that is kept as text, and read anew each time that somebody looks: values take far more memory."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __getitem__(self, name: str) -> Any:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def items(self) -> Any:
+        """Return names with their values, read once for all of them."""
+        return self._read().items()
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _read(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.text)
+        return found
 
 
 class Severity(StrEnum):

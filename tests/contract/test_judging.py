@@ -1,5 +1,6 @@
 """Events are judged in the process that keeps rules in: what each rule says, and what one that means harm costs."""
 
+import gc
 import os
 import socket
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pytest
 
@@ -19,6 +21,7 @@ from ocelog.detect.checkout import parse_checkout
 from ocelog.detect.evaluate import RuleSet
 from ocelog.errors import SandboxError
 from ocelog.judging.judge import Allowance, Judge, Judged, Unjudged
+from ocelog.judging.wire import LONGEST_CONTEXT, WireMatch
 from ocelog.sandbox.kernel import Layers, landlock_version, seccomp_supported
 from ocelog.schema.columns.sent import SentRows
 from ocelog.schema.language.packaged import packaged_schemas
@@ -377,6 +380,22 @@ def test_all_that_a_rule_says_of_a_batch_is_bounded(judged: Callable[..., Judged
     (left,) = found.unjudged
     assert (left.first, left.last) == (len(matched(found, "a_wordy")), 2_000)
     assert len(matched(found, "b_good")) == 1_000
+
+
+def test_what_a_rule_adds_to_its_alerts_is_kept_as_text(judged: Callable[..., Judged]) -> None:
+    python = "def rule(event): return True\ndef alert_context(event): return {'a': [[]] * 40_000}"
+    before = len(gc.get_objects())
+    found = judged(rows=12, lists=python)
+    assert len(gc.get_objects()) - before < 100_000
+    assert [each.verdict.context == {"a": [[]] * 40_000} for each in found.matches] == [True] * 12
+
+
+@pytest.mark.parametrize("context", ["[]", "1", '{"a": }', '{"a": NaN}', '{"a": "' + "x" * LONGEST_CONTEXT + '"}'])
+def test_what_is_no_object_or_too_long_is_no_answer(context: str) -> None:
+    text = '{"row": 1, "title": "", "severity": "LOW", "dedup": "", "context": %s}'
+    assert bytes(msgspec.json.decode(text % ' {"a" : [1]}', type=WireMatch).context) == b'{"a": [1]}'
+    with pytest.raises(msgspec.MsgspecError):
+        msgspec.json.decode(text % context, type=WireMatch)
 
 
 KNOWING = """

@@ -15,7 +15,7 @@ from ocelog.alert.deciding import Decision, News, Policy, decide, wanted
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, Unjudged
 from ocelog.alert.ports import Committed, DetectLedger, Elsewhere, Outcome, Overtaken, Piece, Seed, Waiting
 from ocelog.errors import LakeUnavailableError, LedgerUnavailableError, LostFenceError, OcelogError
-from ocelog.model import RULE_MATCHES, Claim, GivenUp, Kind, Known, NewPart, Part, Position
+from ocelog.model import RULE_MATCHES, Claim, GivenUp, JsonObject, Kind, Known, NewPart, Part, Position
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -515,8 +515,13 @@ def told_columns(matches: Sequence[tuple[Match, str | None]]) -> dict[str, list[
         "dedup": [each.verdict.dedup for each in found],
         "unique_value": [each.verdict.unique for each in found],
         "alert_id": [alert for _, alert in matches],
-        "alert_context": [json.dumps(each.verdict.context) if each.verdict.context else None for each in found],
+        "alert_context": [_text(each.verdict.context) for each in found],
     }
+
+
+def _text(context: Mapping[str, object]) -> str | None:
+    text = context.text if isinstance(context, JsonObject) else json.dumps(context)
+    return None if text == "{}" else text
 
 
 def _ordered(found: Judged, known: Mapping[str, list[tuple[int, int, str]]]) -> Judged:

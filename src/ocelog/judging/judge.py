@@ -19,6 +19,7 @@ from ocelog.errors import RuleFileError
 from ocelog.judging.loaded_child import LoadedChild, Lost, Piece, Rows
 from ocelog.judging.own_thread import OwnThread
 from ocelog.judging.wire import WireMatch, WireRule
+from ocelog.model import JsonObject
 from ocelog.sandbox.kernel import EVERY, Layers
 
 _PIECE_ROWS = 2_000
@@ -38,7 +39,7 @@ class Allowance:
     kills: int = 4
     """How many children a rule may cost in one batch: two for each row that it hangs on."""
     memory_bytes: int = 512 << 20
-    rule_bytes: int = 64 << 20
+    rule_bytes: int = 8 << 20
     """What one rule may say of one batch, as JSON; all of them may say four times as much."""
     idle_seconds: float = 60.0
     """After so long without work the child is ended; the next batch begins another."""
@@ -464,7 +465,7 @@ def _verdict(match: WireMatch, about: About) -> Verdict:
         severity=match.severity,
         destinations=None if match.destinations is None else tuple(match.destinations),
         dedup=match.dedup,
-        context=match.context,
+        context=JsonObject(bytes(match.context).decode()),
         unique=match.unique,
         raised=tuple(each.fault() for each in match.raised),
         notes=tuple(match.notes),

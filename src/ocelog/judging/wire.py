@@ -3,9 +3,11 @@
 Python of rules runs in that child, so anything may stand where an answer is expected.
 """
 
+import json
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta, Struct
 
 from ocelog.detect.checkout import Problem
@@ -18,6 +20,8 @@ LONGEST_TEXT = 1_000
 """Characters of a title, and of whatever else a rule says."""
 LONGEST_NAME = 200
 LONGEST_MESSAGE = 2_000
+LONGEST_CONTEXT = 256 << 10
+"""Bytes of JSON of an alert's context."""
 _MOST_ROWS = 100_000
 _Row = Annotated[int, Meta(ge=0, le=_MOST_ROWS)]
 _Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
@@ -45,7 +49,8 @@ class WireMatch(Struct, frozen=True, forbid_unknown_fields=True):
     title: _Text
     severity: Severity
     dedup: _Text
-    context: dict[str, Any]
+    context: msgspec.Raw
+    """An object. It is not kept as Python's values, which may be 18 times as large."""
     description: _Text | None = None
     reference: _Text | None = None
     runbook: _Text | None = None
@@ -53,6 +58,13 @@ class WireMatch(Struct, frozen=True, forbid_unknown_fields=True):
     unique: _Text | None = None
     raised: Annotated[list[WireFault], Meta(max_length=20)] = []
     notes: Annotated[list[_Text], Meta(max_length=20)] = []
+
+    def __post_init__(self) -> None:
+        if len(self.context) > LONGEST_CONTEXT:
+            raise ValueError("a context that is too long")
+        found = msgspec.json.decode(self.context, type=dict[str, Any])
+        # Written anew: what was said lies in the whole answer, which would stay as long as it.
+        msgspec.structs.force_setattr(self, "context", msgspec.Raw(json.dumps(found).encode()))
 
 
 class WireFailures(Struct, frozen=True, forbid_unknown_fields=True):
