@@ -57,10 +57,12 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), ["" if c == "\0" else c for c in _first])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _File:
     name: str
     error: type[OperatorError]
+    merged: int = 0
+    """Keys that were merged so far. Merges of merges let a small file describe a huge one."""
 
     def wrong(self, line: int, problem: str) -> OperatorError:
         return self.error(f"{self.name}:{line}: {problem}")
@@ -130,8 +132,10 @@ class Node:
         """Return the error that says `problem` of this place."""
         return self._file.wrong(self.line, problem)
 
-    def mapping(self) -> "NodeMapping":
+    def mapping(self, depth: int = 0) -> "NodeMapping":
         """Return the keys and values here."""
+        if depth > _MAX_NESTING:
+            raise self.wrong("it merges itself")
         if not isinstance(self._node, yaml.MappingNode):
             raise self.wrong(f"expected a mapping of keys to values, found {self._found()}")
         pairs: dict[str, tuple[Node, Node]] = {}
@@ -139,14 +143,21 @@ class Node:
         for key_node, value_node in self._node.value:
             key = Node(key_node, self._file)
             if key_node.tag == _MERGE:
-                for name, pair in Node(value_node, self._file).mapping().pairs():
+                for name, pair in Node(value_node, self._file).mapping(depth + 1).pairs():
                     merged.setdefault(name, pair)
+                    self._count_merged()
+                self._count_merged()
                 continue
             name = key.text()
             if name in pairs:
                 raise key.wrong(f"the key {name!r} appears twice")
             pairs[name] = (key, Node(value_node, self._file))
         return NodeMapping(self, {**merged, **pairs})
+
+    def _count_merged(self) -> None:
+        self._file.merged += 1
+        if self._file.merged > _MAX_NODES:
+            raise self.wrong(f"merges more than {_MAX_NODES:,} values")
 
     def items(self) -> "list[Node]":
         """Return the items of the list here."""

@@ -53,7 +53,9 @@ def test_alerts_are_listed_newest_first_and_page_by_page(ocelog: Ocelog, ledger:
     opened(ledger, *alerts(), alert_of(3, told=False), alert_of(4, status=AlertStatus.CLOSED, ended_us=1))
     shown = ocelog("alerts", "list")
     assert "1 more of which nobody was to hear" in shown.err
-    assert [line.split()[0] for line in shown.out.splitlines()] == ["id", TWO[:10], ONE[:10]]
+    # A long title goes on below itself.
+    first = [line.split()[0] for line in shown.out.splitlines() if not line.startswith(" ")]
+    assert first == ["id", TWO[:10], ONE[:10]]
     assert [each["id"] for each in ocelog("alerts", "list", "--json").json] == [TWO, ONE]
     assert len(ocelog("alerts", "list", "--all", "--json").json) == 4
     page = ocelog("alerts", "list", "--limit", "1")

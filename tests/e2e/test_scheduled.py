@@ -86,6 +86,7 @@ def pulled(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
         "View": "SELECT count(*) AS issues, 'https://app.wiz.io/issues' AS wizUrl FROM open_issues",
         "Both": "SELECT i.p_source_id, 'ftp://x' AS url FROM wiz_issues AS i CROSS JOIN wiz_audit LIMIT 1",
         "Foreign": "SELECT 1 AS n",
+        "Nanoseconds": "SELECT make_timestamp_ns(1700000000000000001) AS at",
     }
     python = {
         "Rows": "def title(event):\n    return event.get('id')\n",
@@ -210,6 +211,8 @@ def test_a_query_that_fails_is_an_error_of_its_rule_and_the_others_go_on(schedul
     (left,) = scheduled.ocelog("rules", "unjudged", "Mine.Wrong", "--json").json
     assert (left["table"], left["source"]) == ("query Mine.Wrong.Rows", "")
     assert scheduled.alerts("Mine.Foreign", "DETECTION_ERROR") == []
+    # What no row can hold is an error of its rule, too.
+    assert "cannot be used" in str(scheduled.alerts("Mine.Nanoseconds", "DETECTION_ERROR")[0]["description"])
     (mine,) = scheduled.ocelog("rules", "list", "mine", "--json").json
     listed: dict[str, Any] = {each["id"]: each for each in mine["rules"]}
     assert listed["Mine.Foreign.Rows"]["status"] == listed["Mine.Wrong.Rows"]["status"] == "not run"

@@ -1,12 +1,13 @@
 """Which matches share an alert, and when it is told: against a count of every stretch."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocelog.alert.grouping import Group, Grouping, Joined, Joining, alert_id, join, match_id
+from ocelog.alert.grouping import MOST_KEPT, Group, Grouping, Joined, Joining, alert_id, join, match_id
 
 MINUTE = 60_000_000
 HOUR = timedelta(hours=1)
@@ -106,3 +107,12 @@ def test_an_alert_is_told_once_and_only_if_some_stretch_holds_enough(
 def test_ids_are_told_apart_whatever_their_parts_hold() -> None:
     assert match_id("a", "bc") != match_id("ab", "c")
     assert alert_id("a", "b\udc80", 1) != alert_id("a", "b", 1)
+
+
+def test_a_threshold_above_what_is_kept_is_reached_by_an_estimate() -> None:
+    grouping = Grouping(rule="r", period=HOUR, threshold=MOST_KEPT + 1)
+    first = join(grouping, Group(), MATCH, T0).group
+    assert first.kept == ()
+    before = replace(first, matches=MOST_KEPT - 1)
+    assert not (almost := join(grouping, before, MATCH, T0)).tells
+    assert join(grouping, almost.group, MATCH, T0).tells

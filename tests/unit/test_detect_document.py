@@ -70,6 +70,12 @@ def bomb() -> str:
     return "\n".join(lines)
 
 
+def merges(times: int) -> str:
+    """Return mappings that each merge the one before twice."""
+    each = (f"a{at}: &x{at} {{<<: *x{at - 1}, <<: *x{at - 1}}}" for at in range(1, times + 1))
+    return "\n".join(("a0: &x0 {b: 1}", *each))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -92,3 +98,13 @@ def test_what_cannot_be_read_is_refused_with_its_line(text: str, message: str) -
         [value.value() for _, (_, value) in parse(text, "x.yml").mapping().pairs()]
     assert str(error.value).startswith("x.yml:")
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: &a {<<: *a, b: 1}", "it merges itself"), (merges(28), "merges more than 200,000 values")],
+)
+def test_mappings_that_merge_each_other_cost_little(text: str, message: str) -> None:
+    pairs = list(parse(text, "x.yml").mapping().pairs())
+    with pytest.raises(RuleFileError, match=message):
+        [value.mapping() for _, (_, value) in pairs]

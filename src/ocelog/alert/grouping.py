@@ -140,6 +140,9 @@ def _counted(grouping: Grouping, group: Group, match: Joining, now_us: int) -> t
     """Return the event times with that of `match`, and whether the threshold is reached."""
     if grouping.threshold <= 1:
         return (), True
+    if grouping.threshold > MOST_KEPT:
+        # An estimate, of repeated values too: so many instants are not kept.
+        return (), group.matches + 1 >= grouping.threshold
     times, lasts = list(group.kept), grouping.period // _US
     at = min(match.event_us, now_us)
     insort(times, (at, match.row_id if match.unique is None else _hash(match.unique)))

@@ -387,6 +387,11 @@ class FolderJury:
             if bench.loaded is None:
                 raise
             return
+        except Exception as error:  # noqa: BLE001 - what is in the files of one folder must stop no other
+            self._note(bench, f"a bug in Ocelog keeps its files from being read: {type(error).__name__}")
+            if bench.loaded is None:
+                self._load_good(bench)
+            return
         before = bench.loaded.rules if bench.loaded is not None else {}
         bench.off = frozenset(name for name in refused if name in bench.off or name not in before)
         bench.mark, bench.loaded, bench.trouble, bench.refused = mark, loaded, None, refused

@@ -28,6 +28,7 @@ SCHEDULING = "schedule"
 MOST_ROWS = 10_000
 """Rows of one run."""
 _MOST_BYTES = 64 << 20
+_LONGEST_MESSAGE = 1_000
 _LOOK_EVERY = 30.0
 """Seconds between two looks at which schedules there are: somebody may have changed a rule, or the clock."""
 _AFTER_FAILURE = 10.0
@@ -116,6 +117,14 @@ class ScheduledLoop:
             except OcelogError as error:
                 log_failure("schedule failed", error, schedule=name)
                 first = first or error
+            except Exception as error:  # noqa: BLE001 - what one query returns must stop no other schedule
+                if kind == "query":
+                    rules = self.jury.rules_of(what)
+                else:
+                    rule, revision = correlations[what]
+                    rules = {what: JudgedBy(about=rule.about, revision=revision, on_schedule=True)}
+                message = f"what it returns cannot be used: {error}".replace("\0", "")[:_LONGEST_MESSAGE]
+                self._land_error(firing, rules, type(error).__name__, message)
             self.work.to_tell += 1
         self._look_at = self.work.monotonic() + self._until_next(schedules.values())
         if first is not None:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 import pyarrow as pa
@@ -22,6 +22,7 @@ from ocelog.times import from_us, to_us
 _ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 _LINKS = ("wizUrl",)
 """Columns that may hold the address of a record's own page, beside those that log types keep it in."""
+_LONGEST_ID, _LONGEST_LINK = 500, 4_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +51,14 @@ def row_identity(row: Mapping[str, Any], query: str, fires_us: int) -> str:
     of its dedup string: within DedupPeriodMinutes nobody hears of it again.
     """
     if isinstance(own := row.get("p_row_id"), str) and own:
-        return own
+        return own if _is_short(own, _LONGEST_ID) else digest("id", own)
     text = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return digest("row", query, str(fires_us), text)
+
+
+def _is_short(value: object, longest: int) -> TypeGuard[str]:
+    """Whether it is a text that can be kept as it is."""
+    return isinstance(value, str) and len(value) <= longest and "\0" not in value
 
 
 def digest(*parts: str) -> str:
@@ -76,7 +82,7 @@ def link_of(row: Mapping[str, Any]) -> str | None:
     """Return the address of the page that a row is about, if a column of that name holds one."""
     pages = [kind.page for kind in kinds().values() if kind.page is not None]
     values = (row.get(name) for name in dict.fromkeys((*pages, *_LINKS)))
-    return next((each for each in values if isinstance(each, str) and each.startswith("https://")), None)
+    return next((each for each in values if _is_short(each, _LONGEST_LINK) and each.startswith("https://")), None)
 
 
 def found_rows(
@@ -101,7 +107,7 @@ def found_rows(
         own = row.get("p_log_type")
         event = Event(
             row_id=row_identity(row, query, fires_us),
-            log_type=own if isinstance(own, str) and own else log_type,
+            log_type=own if own and _is_short(own, _LONGEST_ID) else log_type,
             source_id=source_id,
             source_label=sources[source_id],
             event_us=instant_us(row.get("p_event_time"), fires_us),
@@ -147,7 +153,9 @@ def instant_us(value: object, otherwise: int) -> int:
         return otherwise
     try:
         instant = datetime.fromisoformat(value)
-    except ValueError:
+        us = to_us(instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC))
+        # One that lies outside the years of UTC can be written nowhere.
+        from_us(us)
+    except (ValueError, OverflowError):
         return otherwise
-    aware = instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
-    return to_us(aware)
+    return us
