@@ -42,7 +42,10 @@ class Matches:
         self.found.append(row)
         return name
 
-    def matches(self, rules: Collection[str], by: str, *, since_us: int, until_us: int | None = None) -> pa.Table:
+    def matches(
+        self, rules: Collection[str], by: str, *, since_us: int, until_us: int | None = None, most_bytes: int
+    ) -> pa.Table:
+        assert most_bytes
         rows = pa.Table.from_pylist(self.found, MATCH_SCHEMA)
         rows = rows.filter(pc.is_in(rows.column("rule_id"), pa.array(sorted(rules), pa.string())))
         kept = [since_us <= to_us(at) <= (until_us or 2**62) for at in rows.column(by).to_pylist()]
@@ -126,4 +129,35 @@ def test_a_run_that_takes_too_long_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     lake = Matches()
     lake.put("A", 30)
     with pytest.raises(TooMuchError, match="1 matches"):
+        find(lake, rule_of("A", "B"))
+
+
+def test_a_run_that_takes_too_long_ends_amid_one_match(monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Matches()
+    for minute in range(20):
+        lake.put("A", 31 + minute, landed=NOW - timedelta(days=1))
+        lake.put("B", 30 - minute, landed=NOW - timedelta(days=1))
+    lake.put("B", 30.5)
+    ticks = iter(range(1_000))
+    monkeypatch.setattr(correlating, "_MOST_SECONDS", 10.0)
+    with pytest.raises(TooMuchError, match="took more than 10 s"):
+        Correlator(lake=lake, monotonic=lambda: float(next(ticks))).find(
+            rule_of("A", "B"), "1", others=(), fired_us=to_us(NOW), now_us=to_us(NOW), sources={}
+        )
+    assert next(ticks) == 12
+
+
+@pytest.mark.parametrize(
+    ("bound", "most", "told"), [("_MOST_HELD", 100, "can hold"), ("_MOST_ROWS", 39, "39"), ("_MOST_BYTES", 500, "500")]
+)
+def test_more_matches_than_a_run_can_hold_are_an_error(
+    monkeypatch: pytest.MonkeyPatch, bound: str, most: int, told: str
+) -> None:
+    lake = Matches()
+    for minute in range(20):
+        lake.put("A", 30 + minute)
+        lake.put("B", 30 - minute)
+    assert len(find(lake, rule_of("A", "B")).matches) == 1
+    monkeypatch.setattr(correlating, bound, most)
+    with pytest.raises(TooMuchError, match=told):
         find(lake, rule_of("A", "B"))

@@ -27,6 +27,12 @@ _SECOND_US = 1_000_000
 _OVERLAP_US = 900 * _SECOND_US
 """A match carries when it was judged, and lands some time after: so much is looked at again. It finds nothing twice."""
 _MOST_SECONDS = 60.0
+_MOST_ROWS = 50_000
+"""Matches that a run looks at."""
+_MOST_BYTES = 64 << 20
+"""Of matches that are read at a time."""
+_MOST_HELD = 500_000
+"""Members of what belongs together around one match, each as often as it is in something: about 40 MB."""
 _MOST_NAMED = 100
 
 
@@ -35,8 +41,13 @@ class MatchReader(Protocol):
 
     schemas: Mapping[str, pa.Schema]
 
-    def matches(self, rules: Collection[str], by: str, *, since_us: int, until_us: int | None = None) -> pa.Table:
-        """Return the rows of `rule_matches` of these rules whose date `by` lies in [since, until], both included."""
+    def matches(
+        self, rules: Collection[str], by: str, *, since_us: int, until_us: int | None = None, most_bytes: int
+    ) -> pa.Table:
+        """Return the rows of `rule_matches` of these rules whose date `by` lies in [since, until], both included.
+
+        Where they have more than `most_bytes`, some may be left out, and those that are returned have more than that.
+        """
         ...
 
     def rows(self, table: str, row_ids: Collection[str], columns: Collection[str]) -> dict[str, dict[str, Any]]:
@@ -103,34 +114,48 @@ class Correlator:
     ) -> Iterable[tuple[Together, list[dict[str, Any]]]]:
         rules = {step.rule for step in correlation.steps} - others
         window_us = correlation.lookback_minutes * 60 * _SECOND_US
-        new = self.lake.matches(rules, "p_parse_time", since_us=fired_us - _OVERLAP_US)
+        new = self._read(rules, "p_parse_time", fired_us - _OVERLAP_US)
         centres = {to_us(at) for at in new.column("p_event_time").to_pylist()}
         if any(step.absent for step in correlation.steps):
             # What was too early to be called absent may be so by now.
             since = fired_us - 2 * window_us - _OVERLAP_US
-            waiting = self.lake.matches(rules, "p_event_time", since_us=since, until_us=now_us)
+            waiting = self._read(rules, "p_event_time", since, now_us)
             centres |= {to_us(at) for at in waiting.column("p_event_time").to_pylist()}
         if not centres:
             return
         matches = dict[str, dict[str, Any]]()
         for low, high in _spans(sorted(centres), 2 * window_us):
-            read = self.lake.matches(rules, "p_event_time", since_us=low, until_us=high)
+            read = self._read(rules, "p_event_time", low, high)
+            if len(matches) + read.num_rows > _MOST_ROWS:
+                raise TooMuchError(
+                    f"more than {_MOST_ROWS:,} matches of its rules lie around {len(centres):,} new ones"
+                )
             matches |= {row["p_row_id"]: row for row in read.to_pylist()}
         steps = self._step_matches(correlation, matches)
         told = set[str]()
-        for centre in sorted(centres):
+        around = f"{len(matches):,} matches of its rules lie around {len(centres):,} new ones: "
+
+        def check(held: int) -> None:
             if self.monotonic() > until:
-                raise TooMuchError(
-                    f"{len(matches):,} matches of its rules lie around {len(centres):,} new ones: looking for what "
-                    f"belongs together took more than {_MOST_SECONDS:g} s"
-                )
+                raise TooMuchError(f"{around}looking for what belongs together took more than {_MOST_SECONDS:g} s")
+            if held > _MOST_HELD:
+                raise TooMuchError(f"{around}more of them belong together than a run can hold")
+
+        for centre in sorted(centres):
+            check(0)
             near = steps.around(centre, window_us, told)
             if near is None:
                 continue
-            for together in correlate(correlation, near, now=now_us / _SECOND_US):
+            for together in correlate(correlation, near, now=now_us / _SECOND_US, check=check):
                 members = [matches[name] for name in dict.fromkeys(one.id for one in together.members)]
                 told |= {each["p_row_id"] for each in members}
                 yield together, members
+
+    def _read(self, rules: Collection[str], by: str, since_us: int, until_us: int | None = None) -> pa.Table:
+        found = self.lake.matches(rules, by, since_us=since_us, until_us=until_us, most_bytes=_MOST_BYTES)
+        if found.nbytes > _MOST_BYTES:
+            raise TooMuchError(f"the matches of its rules are larger than {_MOST_BYTES:,} bytes")
+        return found
 
     def _step_matches(self, correlation: Correlation, matches: Mapping[str, dict[str, Any]]) -> "_Steps":
         wanted = _paths(correlation)

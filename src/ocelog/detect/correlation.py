@@ -6,7 +6,7 @@ as the lookback window reaches.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -36,18 +36,25 @@ class Found:
     """What they have in common: match criterion, or field, -> value."""
 
 
-def correlate(correlation: Correlation, matches: Iterable[StepMatch], *, now: float | None = None) -> list[Found]:
+def correlate(
+    correlation: Correlation,
+    matches: Iterable[StepMatch],
+    *,
+    now: float | None = None,
+    check: Callable[[int], None] = lambda _held: None,
+) -> list[Found]:
     """Return what `correlation` finds in `matches`.
 
     `now`: until when matches have been seen; nothing is said to be absent before its time is over. None: all were seen.
+    `check` is called time and again, with how many members are held, and ends it by raising.
     """
     ordered: dict[str, list[StepMatch]] = {step.id: [] for step in correlation.steps}
     for match in sorted(matches, key=lambda one: (one.at, one.id)):
         if match.step in ordered:
             ordered[match.step].append(match)
     if correlation.is_sequence:
-        return list(_Sequence(correlation, ordered, now).find())
-    return list(_find_groups(correlation, ordered, now))
+        return list(_Sequence(correlation, ordered, now, check).find())
+    return list(_find_groups(correlation, ordered, now, check))
 
 
 def run_test(correlations: Sequence[Correlation], test: CorrelationTest) -> bool:
@@ -73,12 +80,14 @@ def run_test(correlations: Sequence[Correlation], test: CorrelationTest) -> bool
 
 
 def _find_groups(
-    correlation: Correlation, matches: Mapping[str, list[StepMatch]], now: float | None
+    correlation: Correlation, matches: Mapping[str, list[StepMatch]], now: float | None, check: Callable[[int], None]
 ) -> Iterator[Found]:
     window = 60.0 * correlation.lookback_minutes
     wanted = [step for step in correlation.steps if not step.absent]
     least = min(correlation.least_steps or len(wanted), len(wanted))
+    held = 0
     for values, chosen in _by_criteria(list(correlation.criteria.items()), matches, {}):
+        check(held)
         if members := _fullest_window(wanted, chosen, least, window):
             first, last = members[0].at, members[-1].at
             if any(step.absent for step in correlation.steps):
@@ -91,6 +100,7 @@ def _find_groups(
                     for one in chosen[step.id]
                 ):
                     continue
+            held += len(members)
             yield Found(members=tuple(members), values=values)
 
 
@@ -162,8 +172,17 @@ class _Buckets:
 class _Sequence:
     """Follows a sequence from step to step: which matches of each have what they need before them."""
 
-    def __init__(self, correlation: Correlation, matches: Mapping[str, list[StepMatch]], now: float | None) -> None:
+    def __init__(
+        self,
+        correlation: Correlation,
+        matches: Mapping[str, list[StepMatch]],
+        now: float | None,
+        check: Callable[[int], None],
+    ) -> None:
         self._matches = matches
+        self._check = check
+        self._held = 0
+        """Members of all chains and findings so far."""
         self._times = {step: [one.at for one in each] for step, each in matches.items()}
         self._now = now
         self._lookback = 60.0 * correlation.lookback_minutes
@@ -235,8 +254,10 @@ class _Sequence:
                         self._is_there(each, self._transition(start.id, each.id), one.match, match) for each in absent
                     )
                 ]
+                self._check(self._held)
                 if len(group) >= start.least:
                     members = frozenset(one for chain in group for one in chain.before) | {match}
+                    self._held += len(members)
                     found.append(_Chain(match, members, min(chain.first for chain in group)))
                     break
         return found
@@ -286,9 +307,11 @@ class _Sequence:
             times = [one.match.at for one in group]
             for at, start in enumerate(times):
                 inside = group[at : bisect_right(times, start + window)]
+                self._check(self._held)
                 if len(inside) >= last.least:
                     members = frozenset(one for each in inside for one in each.before)
                     if members not in told:
+                        self._held += len(members)
                         told.add(members)
                         ordered = sorted(members, key=lambda one: (one.at, one.id))
                         name = into.match[0][1] if into and into.match else ""

@@ -128,13 +128,29 @@ class FileLake:
 
         return self._settled(table, read) if row_ids else {}
 
-    def matches(self, rules: Collection[str], by: str, *, since_us: int, until_us: int | None = None) -> pa.Table:
-        """Return the rows of `rule_matches` of these rules whose date `by` lies in [since, until], both included."""
+    def matches(
+        self,
+        rules: Collection[str],
+        by: str,
+        *,
+        since_us: int,
+        until_us: int | None = None,
+        most_bytes: int | None = None,
+    ) -> pa.Table:
+        """Return the rows of `rule_matches` of these rules whose date `by` lies in [since, until], both included.
+
+        Where they have more than `most_bytes`, some may be left out, and those that are returned have more than that.
+        """
         wanted = Wanted(by=by, since_us=since_us, until_us=until_us, column="rule_id", values=rules)
         schema = self.schemas[RULE_MATCHES].remove_metadata()
 
         def read(snapshot: Snapshot) -> pa.Table:
-            found = list(self._rows(snapshot, wanted, schema.names))
+            found, size = list[pa.Table](), 0
+            for rows in self._rows(snapshot, wanted, schema.names):
+                found.append(rows)
+                size += rows.nbytes
+                if most_bytes is not None and size > most_bytes:
+                    break
             return pa.concat_tables(found, promote_options="permissive") if found else schema.empty_table()
 
         return self._settled(RULE_MATCHES, read)
