@@ -527,6 +527,19 @@ def test_a_thread_that_a_rule_leaves_behind_costs_the_others_nothing(judged: Cal
     assert blamed(found) == {"a_haunts"}
 
 
+def test_a_thread_is_an_error_of_the_rule_that_begins_it(judged: Callable[..., Judged]) -> None:
+    python = """
+        import threading
+        def rule(event):
+            threading.Thread(target=print).start()
+            return True
+    """
+    found = judged(rows=6, a_busy=python, b_good=GOOD)
+    assert failed(found, "a_busy") == [(0, 6, "rule", "RuntimeError")]
+    assert matched(found, "b_good") == [1, 3, 5]
+    assert blamed(found) == {"a_busy"}
+
+
 def test_a_rule_that_takes_its_process_along_in_anothers_name_costs_that_one_nothing(
     judged: Callable[..., Judged],
 ) -> None:

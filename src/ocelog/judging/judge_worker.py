@@ -189,7 +189,7 @@ def _rows(piece: Piece) -> list[dict[str, Any]]:
     if piece.plain:
         rows: list[dict[str, Any]] = msgspec.json.decode(piece.content, type=list[dict[str, Any]])
         return rows
-    table = pa.ipc.open_stream(pa.py_buffer(piece.content)).read_all()
+    table = pa.ipc.open_stream(pa.py_buffer(piece.content), options=pa.ipc.IpcReadOptions(use_threads=False)).read_all()
     schema = packaged_schemas().get(piece.log_type) if piece.log_type is not None else None
     if schema is not None:
         return SentRows(schema, table).dicts()

@@ -193,6 +193,8 @@ class LoadedChild:
             packages=("yaml", "dateutil", "msgspec", "pyarrow"),
             libraries=True,
             network=self.network,
+            # What they cost would be nobody's.
+            threads=False,
             keep_out=self.keep_out,
             longest_frame=_LONGEST_ANSWER,
         )

@@ -101,6 +101,7 @@ class Trials:
                 wall_seconds=self.allowance.whole_seconds,
             ),
             packages=("yaml", "dateutil", "msgspec"),
+            threads=False,
             libraries=True,
             keep_out=self.keep_out,
             longest_frame=64 << 20,

@@ -87,7 +87,9 @@ def _lock(spec: Mapping[str, Any]) -> Layers:
     seccomp = spec["seccomp"] and kernel.seccomp_supported()
     if seccomp:
         try:
-            kernel.restrict_calls(writing=bool(landlock and spec["scratch"]), network=spec["network"])
+            kernel.restrict_calls(
+                writing=bool(landlock and spec["scratch"]), network=spec["network"], threads=spec["threads"]
+            )
         except OSError:
             seccomp = False
     return Layers(landlock=landlock, seccomp=seccomp)

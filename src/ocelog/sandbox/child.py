@@ -54,6 +54,8 @@ class Spec:
     """Folder that it may write in, emptied by whoever lent it. Without Landlock it may not."""
     network: bool = False
     """Whether it may connect to other machines, over IP, and read what says how."""
+    threads: bool = True
+    """Whether it may begin more threads once it is locked in."""
     libraries: bool = False
     """Whether it imports more, or loads time zones, once it is locked in."""
     keep_out: tuple[str, ...] = ()
@@ -105,6 +107,7 @@ class Child:
             "read": read,
             "scratch": self.spec.scratch,
             "network": self.spec.network,
+            "threads": self.spec.threads,
             "landlock": self.only.landlock,
             "seccomp": self.only.seccomp,
         }

@@ -311,16 +311,17 @@ def offered() -> Layers:
     return Layers(landlock=landlock_version(), seccomp=filters)
 
 
-def restrict_calls(*, writing: bool, network: bool = False) -> None:
+def restrict_calls(*, writing: bool, network: bool = False, threads: bool = True) -> None:
     """Keep this process and all its threads to system calls that reach nothing outside it. Raises OSError.
 
     Without `writing` no file can be opened for writing, made, moved or removed. With a `network` it may connect to
-    other machines, over IP alone, and wait for nobody. What is denied fails with EPERM.
+    other machines, over IP alone, and wait for nobody. Without `threads` it begins no other. What is denied fails with
+    EPERM.
     """
     column = _column()
     if column is None:
         raise OSError(errno.ENOSYS, f"seccomp: the system calls of {platform.machine()} are not known")
-    filter_ = _filter(column, writing=writing, network=network)
+    filter_ = _filter(column, writing=writing, network=network, threads=threads)
     program = struct.pack("HP", len(filter_) // 8, ctypes.addressof(held := ctypes.create_string_buffer(filter_)))
     if _libc().syscall(_SECCOMP[column], 1, 1, program) != 0:
         raise _failed("seccomp")
@@ -344,7 +345,7 @@ _FCNTL = (8, 10, 15, 1024, 1026)
 _PRCTL = (_PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA)
 
 
-def _filter(column: int, *, writing: bool, network: bool = False) -> bytes:
+def _filter(column: int, *, writing: bool, network: bool = False, threads: bool = True) -> bytes:
     """Write the program that the kernel runs before each system call; the order of its checks does not matter."""
     deny, allow = [_step(_RETURN, _ERRNO | errno.EPERM)], [_step(_RETURN, _ALLOW)]
     program = [
@@ -361,7 +362,7 @@ def _filter(column: int, *, writing: bool, network: bool = False) -> bytes:
     else:
         flags = [_step(_ANY_BIT, _O_WRITE | _O_CREATE | _O_TRUNCATE | _O_TEMPORARY, 0, 1), *deny, *allow]
     checks = {
-        "clone": [_first(0), _step(_ANY_BIT, _CLONE_THREAD, 0, 1), *allow, *deny],
+        "clone": [_first(0), _step(_ANY_BIT, _CLONE_THREAD, 0, 1), *allow, *deny] if threads else deny,
         # Its flags lie in memory, out of a filter's sight. The C library then uses `clone`.
         "clone3": [_step(_RETURN, _ERRNO | errno.ENOSYS)],
         "openat2": [_step(_RETURN, _ERRNO | errno.ENOSYS)],
