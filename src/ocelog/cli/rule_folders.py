@@ -39,7 +39,8 @@ def add(
 ) -> None:
     """Register a folder of rules: those that are enabled there judge new events from now on.
 
-    Its files are read, never written, and read again whenever they change.
+    Its files are read, never written, and read again whenever they change. Trust a folder as a whole: Python of one of
+    its rules can falsify what the others there say, but nothing of other folders.
     """
     with opened() as installation:
         found = rule_folders.register(installation, path, name=name, network=network, unsafe=unsafe)
