@@ -52,7 +52,7 @@ if _WORKER is not None:
     # As early as this, it comes last; what pytest has to say it has said by then.
     atexit.register(_say_no_more)
 
-FOREIGN_SETTINGS = ("OCELOG_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_")
+FOREIGN_SETTINGS = ("OCELOG_", "COLUMNS", "LINES", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_")
 
 
 @pytest.fixture(scope="session")
