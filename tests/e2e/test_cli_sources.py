@@ -320,7 +320,7 @@ def test_a_lost_key_means_entering_the_secret_again_and_no_lost_data(pulled: Oce
     lost = pulled("pull", code=2)
     assert "ocelog source rotate" in lost.err
     assert pulled.count("all_logs") == rows
-    assert "enter each source's secret again" in pulled("init").err
+    assert "enter each secret again" in pulled("init").err
     assert "another key" in pulled("source", "check", "prod", code=2).err
     pulled("source", "rotate", "prod", "--client-secret-file", "-", stdin=tenant.client_secret)
     pulled("pull")
