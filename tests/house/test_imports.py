@@ -51,7 +51,7 @@ def imported(ocelog: Ocelog, *arguments: str) -> set[str]:
             {"sqlalchemy", "duckdb", "cryptography", "fastavro", "pyarrow.compute", "ocelog.alert.alert"},
         ),
         (("query", "select count(*) from wiz_issues_current"), {"duckdb", "cryptography", "pyarrow.compute"}),
-        (("status",), {"pyarrow", "duckdb", "cryptography", "ocelog.detect.evaluate"}),
+        (("status",), {"pyarrow", "duckdb", "cryptography", "ocelog.detect.checkout"}),
         (("tables",), {"sqlalchemy", "duckdb", "cryptography", "fastavro", "pyarrow.compute"}),
         (("--help",), {"sqlalchemy", "pyarrow", "yaml"}),
     ],

@@ -12,12 +12,12 @@ from ocelog.alert.deciding import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.suppressing import suppressed
 from ocelog.detect.bundle import find_root, kind_of
-from ocelog.detect.checkout import Problem
 from ocelog.detect.folders import RuleFolder, RuleState, RuleTrouble
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Severity
 
 if TYPE_CHECKING:
+    from ocelog.detect.checkout import Problem
     from ocelog.judging.judge import Loaded
 
 RULE_FILES = "RULE_FILES"
@@ -52,7 +52,7 @@ def unread_rules(loaded: "Loaded", states: Mapping[str, RuleState]) -> list[Unre
     return [each for fault in loaded.faults for each in _unread(loaded, fault, states)]
 
 
-def _unread(loaded: "Loaded", fault: Problem, states: Mapping[str, RuleState]) -> Iterator[Unread]:
+def _unread(loaded: "Loaded", fault: "Problem", states: Mapping[str, RuleState]) -> Iterator[Unread]:
     if fault.id in loaded.rules:
         return
     if fault.file.endswith(".py"):
@@ -82,7 +82,7 @@ def placed(folder: RuleFolder, trouble: RuleTrouble) -> str:
         return f"{folder.path}/{trouble.reason}"
 
 
-def is_needed(loaded: "Loaded", fault: Problem, states: Mapping[str, RuleState], known: frozenset[str]) -> bool:
+def is_needed(loaded: "Loaded", fault: "Problem", states: Mapping[str, RuleState], known: frozenset[str]) -> bool:
     """Whether somebody has to hear of a fault: unless its rule is off, or about nothing that comes here."""
     text = loaded.bundle.files.get(fault.file, b"").decode("utf-8", "replace")
     if _is_off(fault, text, states):
@@ -91,7 +91,7 @@ def is_needed(loaded: "Loaded", fault: Problem, states: Mapping[str, RuleState],
     return types is None or not known.isdisjoint(_LOG_TYPE.findall(types[1]))
 
 
-def _is_off(fault: Problem, text: str, states: Mapping[str, RuleState]) -> bool:
+def _is_off(fault: "Problem", text: str, states: Mapping[str, RuleState]) -> bool:
     state = states.get(fault.id)
     if state is not None and state.enabled is not None:
         return not state.enabled
