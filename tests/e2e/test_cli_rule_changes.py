@@ -148,6 +148,22 @@ def test_alerts_of_records_end_with_their_rule(
     assert ocelog("alerts", "show", window.id, "--json").json[0]["status"] == "OPEN", "it is no alert of a record"
 
 
+def test_files_that_a_bug_keeps_from_being_read_leave_the_last_good_rules_and_every_other_folder(
+    ocelog: Ocelog, folder: Path, jury: FolderJury, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, ours = mine(jury), len(jury.rules("Wiz.Issues"))
+
+    def fail(*_: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr("ocelog.app.jury.refused_rules", fail)
+    write(folder, "Other")
+    assert mine(jury) == before
+    assert len(jury.rules("Wiz.Issues")) == ours
+    (trouble,) = ocelog("status", "--json", code=1).json["rule_troubles"]
+    assert "a bug in Ocelog keeps its files from being read: RecursionError" in trouble["reason"]
+
+
 def test_a_rule_that_keeps_failing_is_suspended_once_that_is_committed(
     folder: Path, jury: FolderJury, installation: Installation
 ) -> None:

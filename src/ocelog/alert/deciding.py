@@ -478,7 +478,9 @@ class _Deciding:
             if self._news(event) is News.HISTORY:
                 # Whoever heard of it before has heard of its end.
                 return replace(alert, known=True, told=False, told_severity=alert.severity)
-            again_us = self._quiet_until_us(before, match.rule)
+            # Once in its dedup period is enough for an alert that comes and goes.
+            lasts_us = match.rule.about.dedup_minutes * 60_000_000
+            again_us = quiet_until_us(before.told_us, lasts_us, self._now_us)
             if again_us > self._now_us and not escalates:
                 self._note(alert.id, "told later", "people were told of it within its dedup period")
                 return self._tell(alert, Happened.REOPENED, due_us=again_us)
@@ -489,10 +491,6 @@ class _Deciding:
                 self._note(alert.id, "reopened", "its severity rose")
             return self._tell(alert, Happened.ESCALATED, f"from {told} to {severity}")
         return alert
-
-    def _quiet_until_us(self, alert: Alert, rule: JudgedBy) -> int:
-        """Return until when an alert that comes and goes is not told of again: once in its dedup period is enough."""
-        return quiet_until_us(alert.told_us, rule.about.dedup_minutes * 60_000_000, self._now_us)
 
     def _no_match(self, rule: JudgedBy, event: Event) -> None:
         """End what lives with a record whose newest version does not match."""

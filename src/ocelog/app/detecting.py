@@ -212,7 +212,9 @@ class DetectLoop:
             if not isinstance(error, LedgerUnavailableError):
                 self._give_up_old(table, error.beside(table))
             failed[table] = error
-        except Exception as error:  # noqa: BLE001 - raised when the other tables are judged
+        except Exception as error:
+            # Of several tables that fail only the first one's error is raised, when the others are judged.
+            log.exception("bug in Ocelog", table=table)
             self._give_up_old(table, f"a bug in Ocelog: {type(error).__name__}")
             failed[table] = error
         return False

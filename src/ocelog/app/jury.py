@@ -387,7 +387,9 @@ class FolderJury:
             if bench.loaded is None:
                 raise
             return
-        except Exception as error:  # noqa: BLE001 - what is in the files of one folder must stop no other
+        except Exception as error:
+            # What is in the files of one folder must stop no other.
+            log.exception("bug in Ocelog", folder=bench.folder.name)
             self._note(bench, f"a bug in Ocelog keeps its files from being read: {type(error).__name__}")
             if bench.loaded is None:
                 self._load_good(bench)

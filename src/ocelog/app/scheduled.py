@@ -106,30 +106,44 @@ class ScheduledLoop:
             firing = self._due(name, when, fired[name])
             if firing is None or self.work.stop():
                 continue
-            kind, _, what = name.partition(" ")
             try:
-                if kind == "query":
-                    self._query(firing, queries[what], sources)
-                else:
-                    self._correlate(firing, *correlations[what], correlations, sources)
+                self._fire(firing, queries, correlations, sources)
             except LostFenceError as error:
                 log.info("run by another", schedule=name, reason=str(error))
             except OcelogError as error:
                 log_failure("schedule failed", error, schedule=name)
                 first = first or error
-            except Exception as error:  # noqa: BLE001 - what one query returns must stop no other schedule
-                if kind == "query":
-                    rules = self.jury.rules_of(what)
-                else:
-                    rule, revision = correlations[what]
-                    rules = {what: JudgedBy(about=rule.about, revision=revision, on_schedule=True)}
-                message = f"what it returns cannot be used: {error}".replace("\0", "")[:_LONGEST_MESSAGE]
-                self._land_error(firing, rules, type(error).__name__, message)
             self.work.to_tell += 1
         self._look_at = self.work.monotonic() + self._until_next(schedules.values())
         if first is not None:
             self._look_at = self.work.monotonic() + _AFTER_FAILURE
             raise first
+
+    def _fire(
+        self,
+        firing: Firing,
+        queries: Mapping[str, Query],
+        correlations: Mapping[str, tuple[CorrelationRule, str]],
+        sources: Mapping[str, str],
+    ) -> None:
+        """Run one schedule. What nobody expected is an error of its rules, and stops no other schedule."""
+        kind, _, what = firing.schedule.partition(" ")
+        try:
+            if kind == "query":
+                self._query(firing, queries[what], sources)
+            else:
+                self._correlate(firing, *correlations[what], correlations, sources)
+        except OcelogError:
+            raise
+        except Exception as error:
+            log.exception("bug in Ocelog", schedule=firing.schedule)
+            if kind == "query":
+                rules = self.jury.rules_of(what)
+            else:
+                rule, revision = correlations[what]
+                rules = {what: JudgedBy(about=rule.about, revision=revision, on_schedule=True)}
+            message = f"what it returns cannot be used: {error}".replace("\0", "")[:_LONGEST_MESSAGE]
+            self._land_error(firing, rules, type(error).__name__, message)
 
     def _due(self, name: str, schedules: Sequence[Schedule], fired_us: int) -> Firing | None:
         now = self.now()
