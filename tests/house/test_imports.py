@@ -65,6 +65,14 @@ def test_a_short_command_imports_nothing_that_takes_long(
     assert any(name.startswith("ocelog.cli") for name in found)
 
 
+def test_the_process_that_runs_sql_imports_the_engine_and_little_else() -> None:
+    shown = "import json, sys, ocelog.lake.query.worker; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-I", "-c", shown], capture_output=True, text=True, check=True)
+    found = set(json.loads(done.stdout))
+    assert sorted((NEVER | {"sqlalchemy", "yaml", "msgspec", "ocelog.model"}) & found) == []
+    assert "duckdb" in found
+
+
 def test_what_is_spared_is_what_longer_commands_import() -> None:
     """A name that nothing imports any more would make the test above say nothing."""
     source = "\n".join(path.read_text() for path in (Path(__file__).parents[2] / "src" / "ocelog").rglob("*.py"))

@@ -15,7 +15,7 @@ from ocelog.errors import OcelogError, SourceUnavailableError
 from ocelog.installation.opening import Installation
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.current import CURRENT
-from ocelog.lake.read.sql import literal, quoted
+from ocelog.lake.read.quoting import literal, quoted
 from ocelog.model import Origin, SliceState, table_name
 from ocelog.pull.ports import Ask, Coverage, Page
 from ocelog.pull.stream import Stream

@@ -16,7 +16,7 @@ from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
-from ocelog.lake.read.sql import literal
+from ocelog.lake.read.quoting import literal
 from ocelog.model import Claim, Origin, table_name
 from ocelog.pull.landing import WITHOUT_ERRORS, Lander
 from ocelog.pull.memory import Memory

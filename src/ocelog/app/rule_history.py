@@ -23,7 +23,7 @@ from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.opening import Installation
 from ocelog.judging.judge import Judge, Judged, LoadedRule
 from ocelog.lake.query.queries import Limits, Queries
-from ocelog.lake.read.sql import literal
+from ocelog.lake.read.quoting import literal
 from ocelog.model import table_name
 from ocelog.times import from_us, rfc3339, to_us
 

@@ -28,7 +28,7 @@ from ocelog.installation.opening import Installation
 from ocelog.judging.judge import Judge
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
-from ocelog.lake.read.sql import literal
+from ocelog.lake.read.quoting import literal
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.pulling import holder_of
 from ocelog.model import RULE_MATCHES, Claim, table_name

@@ -12,7 +12,7 @@ from ocelog.app.rule_folders import ListedFolder, ListedRule, find_rule, listed,
 from ocelog.detect.rule import CorrelationRule, Query, Rule
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
-from ocelog.lake.read.sql import literal
+from ocelog.lake.read.quoting import literal
 from ocelog.model import RULE_MATCHES
 from ocelog.secret import shown
 from ocelog.suggest import suggest

@@ -14,7 +14,7 @@ from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import ExtraTable, Limits, Queries
 from ocelog.lake.read.current import NEWEST_ORDER
-from ocelog.lake.read.sql import literal
+from ocelog.lake.read.quoting import literal
 from ocelog.model import RULE_MATCHES, Kind, Position
 
 PAGE_ROWS = 20_000

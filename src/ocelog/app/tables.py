@@ -14,8 +14,9 @@ from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read import engine_snippets
 from ocelog.lake.read.current import CURRENT, current_sql
 from ocelog.lake.read.engine_snippets import LakeInfo
+from ocelog.lake.read.quoting import literal
 from ocelog.lake.read.saved_views import saved_views
-from ocelog.lake.read.sql import literal, log_tables, sql_type
+from ocelog.lake.read.sql import log_tables, sql_type
 from ocelog.lake.read.views_file import views_folder
 from ocelog.model import ALL_LOGS, REJECTIONS, RULE_MATCHES, table_name
 from ocelog.schema.language.packaged import packaged_schemas

@@ -19,7 +19,7 @@ import pyarrow as pa  # noqa: E402
 
 from ocelog.errors import QueryError  # noqa: E402
 from ocelog.lake.query.statement import checked, functions  # noqa: E402
-from ocelog.lake.read.sql import literal, quoted  # noqa: E402
+from ocelog.lake.read.quoting import literal, quoted  # noqa: E402
 from ocelog.sandbox import kernel  # noqa: E402
 from ocelog.sandbox.channel import Channel, Frame  # noqa: E402
 from ocelog.sandbox.kernel import Layers  # noqa: E402

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from ocelog.lake.read.sql import PLACE, quoted, rows_of_files
+from ocelog.lake.read.quoting import quoted
+from ocelog.lake.read.sql import PLACE, rows_of_files
 
 # What is put together here are the names of our schemas and the paths of our files, quoted.
 # ruff: noqa: S608

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ocelog.lake.catalog.state import CATALOG_NAME, NAMESPACE, catalog_path, catalog_uri
 from ocelog.lake.ports import LakeLedger
+from ocelog.lake.read.quoting import literal
 from ocelog.lake.read.snapshot import Snapshots
-from ocelog.lake.read.sql import literal
 from ocelog.lake.read.views_file import views_folder
 
 _SPARK = "3.5.6"

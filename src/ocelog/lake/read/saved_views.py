@@ -9,7 +9,8 @@ from importlib.resources.abc import Traversable
 
 import pyarrow as pa
 
-from ocelog.lake.read.sql import create_view, quoted
+from ocelog.lake.read.quoting import quoted
+from ocelog.lake.read.sql import create_view
 from ocelog.schema.decode.timestamps import INSTANT
 
 _HEAD = re.compile(r"\A-- (\w+)(?:\((\w+)\))?: (.*(?:\n-- .*)*)\n")

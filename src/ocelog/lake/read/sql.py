@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
+from ocelog.lake.read.quoting import literal, quoted
 from ocelog.model import NOT_JUDGED
 
 # What is put together here are the names of our schemas and the paths of our files, quoted.
@@ -11,16 +12,6 @@ from ocelog.model import NOT_JUDGED
 
 PLACE = '"place in the files"'
 """A column that no table has."""
-
-
-def quoted(name: str) -> str:
-    """Write an identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Write a text."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def sql_type(kind: pa.DataType) -> str:

@@ -12,8 +12,9 @@ from ocelog.errors import HomeError, OcelogError
 from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.catalog.state import TableStates
 from ocelog.lake.read.current import CURRENT, current_view
+from ocelog.lake.read.quoting import literal
 from ocelog.lake.read.saved_views import saved_views
-from ocelog.lake.read.sql import all_logs_view, create_view, literal, log_tables, view_of_files
+from ocelog.lake.read.sql import all_logs_view, create_view, log_tables, view_of_files
 from ocelog.lake.storage.disk import disk_errors
 from ocelog.model import ALL_LOGS
 

@@ -15,7 +15,8 @@ from ocelog.lake.catalog.conform import conform
 from ocelog.lake.catalog.file_io import local_path
 from ocelog.lake.catalog.iceberg import check_partitions, file_schema, opened_catalog
 from ocelog.lake.catalog.state import NAMESPACE, TableFile, TableState
-from ocelog.lake.read.sql import literal, quoted, rows_of_files
+from ocelog.lake.read.quoting import literal, quoted
+from ocelog.lake.read.sql import rows_of_files
 from ocelog.lake.storage.checksums import damage
 from ocelog.lake.storage.faults import translated
 from ocelog.lake.storage.scratch import temporary_directory

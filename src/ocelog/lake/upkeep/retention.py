@@ -17,7 +17,8 @@ from ocelog.lake.catalog.iceberg import check_partitions, opened_catalog
 from ocelog.lake.catalog.state import NAMESPACE
 from ocelog.lake.ports import traits_of
 from ocelog.lake.read.current import NEWEST_ORDER
-from ocelog.lake.read.sql import PLACE, literal, rows_of_files
+from ocelog.lake.read.quoting import literal
+from ocelog.lake.read.sql import PLACE, rows_of_files
 from ocelog.lake.storage.faults import translated
 from ocelog.lake.storage.scratch import temporary_directory
 from ocelog.lake.write.append import commit, replacing
