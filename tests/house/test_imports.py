@@ -48,7 +48,7 @@ def imported(ocelog: Ocelog, *arguments: str) -> set[str]:
     [
         (
             ("query", "select 1"),
-            {"sqlalchemy", "duckdb", "cryptography", "fastavro", "pyarrow.compute", "ocelog.alert.alert"},
+            {"sqlalchemy", "duckdb", "cryptography", "fastavro", "pyarrow.compute", "yaml", "ocelog.alert.alert"},
         ),
         (("query", "select count(*) from wiz_issues_current"), {"duckdb", "cryptography", "pyarrow.compute"}),
         (("status",), {"pyarrow", "duckdb", "cryptography", "ocelog.detect.checkout"}),

@@ -2,15 +2,34 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ocelog.app.ledger_views import ledger_tables
-from ocelog.app.log_types import table_schemas
+from ocelog.app.log_types import table_names, table_schemas
 from ocelog.installation.opening import Installation
 from ocelog.lake.query.limits import MAX_LENGTH
 from ocelog.lake.query.queries import Answer, Limits, Queries
 from ocelog.lake.read.saved_views import saved_views
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 __all__ = ["MAX_LENGTH", "Answer", "Limits", "ask", "remarks"]
+
+
+class _Schemas:
+    """The columns of every table. The log schemas take a tenth of a short query, which may read no table."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(table_names())
+
+    def __getitem__(self, table: str, /) -> "pa.Schema":
+        return self._read[table]
+
+    @cached_property
+    def _read(self) -> "dict[str, pa.Schema]":
+        return table_schemas()
 
 
 @contextmanager
@@ -23,7 +42,7 @@ def ask(
     what `Queries.run` does.
     """
     home, ledger = installation.home.path, lambda: installation.ledger.lake
-    queries = Queries(home, ledger, table_schemas(), extras=ledger_tables(installation), saved=saved_views())
+    queries = Queries(home, ledger, _Schemas(), extras=ledger_tables(installation), saved=saved_views())
     with queries.run(sql, limits=limits, trusted=trusted) as answer:
         yield answer
 

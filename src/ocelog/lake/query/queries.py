@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -51,6 +52,18 @@ class ExtraTable:
     rows: Callable[[], pa.Table]
 
 
+class Schemas(Protocol):
+    """The columns of tables by name. Those of a table are asked for only if a query reads it."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names of the tables."""
+        ...
+
+    def __getitem__(self, table: str, /) -> pa.Schema:
+        """Return the columns of a table."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class _Begun:
     """A statement that is being answered."""
@@ -69,7 +82,7 @@ class Queries:
         self,
         home: Path,
         ledger: LakeLedger | Callable[[], LakeLedger],
-        schemas: Mapping[str, pa.Schema],
+        schemas: Schemas,
         extras: Mapping[str, ExtraTable] | None = None,
         *,
         guards: Guards | None = None,
@@ -117,7 +130,7 @@ class Queries:
 
     def _begin(self, sql: str, limits: Limits, temporary: Path, *, trusted: bool) -> _Begun:
         """Begin on a snapshot of the lake; if a file goes away before the engine has it, on a newer one."""
-        schemas = dict(self._schemas)
+        schemas = dict[str, pa.Schema]()
         for left in reversed(range(_TRIES)):
             run = Run(
                 limits=limits,
@@ -133,6 +146,7 @@ class Queries:
                 read = run.check(sql, self.names, macros)
                 wanted = self.names if read is None else self._with_sources(read)
                 for table in self._tables(wanted):
+                    schemas[table] = self._schemas[table]
                     try:
                         snapshot = self._snapshots.take(table)
                         files[table] = self._files(snapshot, last=not left)
@@ -185,7 +199,9 @@ class Queries:
             table = name.removesuffix(CURRENT)
             found.append(create_view(name, current_view(schemas[table], files[table])))
         if ALL_LOGS in wanted:
-            found.append(create_view(ALL_LOGS, all_logs_view(self._schemas)))
+            found.append(
+                create_view(ALL_LOGS, all_logs_view({name: self._schemas[name] for name in log_tables(self._schemas)}))
+            )
         saved = (self._saved[name] for name in wanted if name in self._saved)
         return found + [statement for each in saved for statement in each.create()]
 
