@@ -16,6 +16,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 
 from commands.forks import collect_seldom
 from commands.sandboxed import fork_children
@@ -85,6 +86,14 @@ def whole_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     """Begin the commands and the sandboxed children that a marked test is about, instead of forking them."""
     if request.node.get_closest_marker("whole_processes") is not None:
         monkeypatch.setattr("ocelog.sandbox.child.subprocess", subprocess)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_tracebacks() -> None:
+    """Log exceptions as Python prints them: structlog's default draws every local variable, for many seconds each."""
+    *others, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*others, plain])
 
 
 @pytest.fixture(scope="session", autouse=True)
