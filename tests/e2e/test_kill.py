@@ -19,7 +19,7 @@ KILLS = int(os.environ.get("OCELOG_KILLS", "4"))
 
 @pytest.fixture
 def tenant() -> Iterator[Server]:
-    world = World(seed=11, audit=300, issues=150, findings=500, rate=40, late=0.3, clock=Clock.wall())
+    world = World(seed=11, audit=200, issues=150, findings=200, rate=15, late=0.3, clock=Clock.wall())
     with Server(world, latency=0.002) as server:
         yield server
 
