@@ -21,7 +21,7 @@ def tenant() -> Iterator[Simulated]:
 @pytest.fixture
 def ocelog(tmp_path: Path) -> Ocelog:
     made = Ocelog(tmp_path / "home")
-    made("init")
+    made.init_unjudged()
     return made
 
 

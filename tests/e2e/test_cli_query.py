@@ -24,7 +24,7 @@ RFC3339_Z = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 @pytest.fixture(scope="module")
 def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ocelog]:
     made = Ocelog(tmp_path_factory.mktemp("pulled") / "home")
-    made("init")
+    made.init_unjudged()
     with simulator("--audit", "120", "--issues", "40", "--findings", "150") as tenant:
         made.add(tenant, "prod", "--backfill", "all")
         made("pull")
@@ -255,7 +255,7 @@ def test_shaping_a_file_shows_events_and_rejections_and_saves_nothing(say: Insid
 
 def test_a_current_view_says_how_much_of_the_first_sweep_is_missing(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init_unjudged()
     with simulator("--issues", "40", "--findings", "10", "--audit", "10") as tenant:
         ocelog.add(tenant, "prod", "--no-check", "--log-type", "issues", "--page-size", "1", "--rate", "4")
         process = ocelog.start("pull")

@@ -26,7 +26,7 @@ STEERING = "\x1b[31mred\x1b[0m \x9b31m \u202egpj.exe \u2066x \x07\x7f\u3000\u00a
 @pytest.fixture(scope="module")
 def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
     made = Ocelog(tmp_path_factory.mktemp("home") / "home")
-    made("init")
+    made.init_unjudged()
     return made
 
 

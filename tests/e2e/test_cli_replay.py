@@ -35,7 +35,7 @@ RECORD = {
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     command = Ocelog(tmp_path_factory.mktemp("replay") / "home")
-    command("init")
+    command.init_unjudged()
     with simulator("--audit", "5", "--issues", "20", "--findings", "5") as tenant:
         command.add(tenant, "prod", "--no-check", "--backfill", "all")
         command("pull")
@@ -52,7 +52,7 @@ def pulled(once: Kept) -> Ocelog:
 def rejected(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
     """Make a home that has rejected all it read, two records of an answer; who asks for it only reads there."""
     command = Ocelog(tmp_path_factory.mktemp("rejected") / "home")
-    command("init")
+    command.init_unjudged()
     odd = ("--fault", "odd-record:1:type=issues:kind=wrong-type")
     with simulator("--audit", "0", "--issues", "16", "--findings", "0", *odd) as tenant:
         command.add(tenant, "o'neill", "--no-check", "--log-type", "issues", "--backfill", "all", "--page-size", "2")
@@ -68,7 +68,7 @@ def server() -> Iterator[Server]:
 
 def added(home: Path, server: Server) -> Ocelog:
     command = Ocelog(home, WIZ_SECRET=server.client_secret)
-    command("init")
+    command.init_unjudged()
     command(
         *("source", "add", "wiz", "sim", "--token-url", server.token_url, "--api-url", server.api_url),
         *("--client-id", server.client_id, "--client-secret-env", "WIZ_SECRET"),

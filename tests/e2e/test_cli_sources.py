@@ -27,14 +27,14 @@ def tenant() -> Iterator[Simulated]:
 @pytest.fixture
 def ocelog(tmp_path: Path) -> Ocelog:
     made = Ocelog(tmp_path / "home")
-    made("init")
+    made.init_unjudged()
     return made
 
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory, tenant: Simulated) -> Kept:
     made = Ocelog(tmp_path_factory.mktemp("sources") / "home")
-    made("init")
+    made.init_unjudged()
     made.add(tenant)
     made("pull")
     return Kept(made)
@@ -154,7 +154,7 @@ def test_a_referenced_secret_is_read_anew_each_time(tmp_path: Path, tenant: Simu
     file = tmp_path / "secret"
     file.write_text(tenant.client_secret)
     ocelog = Ocelog(tmp_path / "home", WIZ_SECRET=tenant.client_secret)
-    ocelog("init")
+    ocelog.init_unjudged()
     options = (*tenant.options, "--rate", "1000", "--anyway")
     ocelog("source", "add", "wiz", "by-file", *options, "--client-secret-ref", f"file:{file}")
     ocelog("source", "add", "wiz", "by-variable", *options, "--client-secret-ref", "env:WIZ_SECRET")

@@ -16,7 +16,7 @@ ENDLESS = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.ran
 @pytest.fixture(scope="module")
 def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ocelog]:
     made = Ocelog(tmp_path_factory.mktemp("shell") / "home")
-    made("init")
+    made.init_unjudged()
     with simulator("--audit", "5", "--issues", "40", "--findings", "5") as tenant:
         made.add(tenant, "prod", "--backfill", "all")
         made("pull")

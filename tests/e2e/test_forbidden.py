@@ -13,7 +13,7 @@ from commands import Ocelog, simulator
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
     command = Ocelog(tmp_path_factory.mktemp("forbidden") / "home")
-    command("init")
+    command.init_unjudged()
     with simulator("--audit", "20", "--issues", "20", "--findings", "20") as tenant:
         command.add(tenant, "prod", "--backfill", "all")
         command("pull")

@@ -37,7 +37,7 @@ def tenant(server: Server) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def added(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Kept:
     command = Ocelog(tmp_path_factory.mktemp("added") / "home", WIZ_SECRET=server.client_secret)
-    command("init")
+    command.init_unjudged()
     command(
         *("source", "add", "wiz", "sim", "--token-url", server.token_url, "--api-url", server.api_url),
         *("--client-id", server.client_id, "--client-secret-env", "WIZ_SECRET"),

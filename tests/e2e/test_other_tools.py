@@ -36,7 +36,7 @@ def change(tenant: Simulated, type_: str) -> None:
 
 def test_every_command_that_changes_tables_writes_it_anew(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init_unjudged()
     with simulator("--audit", "20", "--issues", "20", "--findings", "20", "--admin-token", ADMIN) as tenant:
         ocelog.add(tenant, "prod")
         ocelog("pull", "--json")
@@ -62,7 +62,7 @@ def test_every_command_that_changes_tables_writes_it_anew(tmp_path: Path) -> Non
 
 def test_views_that_cannot_be_written_are_told_until_they_are(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init_unjudged()
     folder = views_folder(ocelog.home)
     with simulator("--audit", "20", "--issues", "5", "--findings", "0") as tenant:
         ocelog.add(tenant, "prod", "--log-type", "audit", "--log-type", "issues", "--backfill", "all")

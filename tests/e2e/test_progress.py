@@ -9,7 +9,7 @@ from commands.terminal import bare_lines, on_a_terminal
 
 def test_bars_fit_a_terminal_of_80_columns_and_leave_a_table(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init_unjudged()
     name = "a source with a name of [bold]many[/] words"
     with simulator("--audit", "60", "--issues", "40", "--findings", "1500") as tenant:
         ocelog.add(tenant, name)

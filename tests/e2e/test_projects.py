@@ -22,7 +22,7 @@ def test_open_records_of_projects_that_are_new_are_swept(tmp_path: Path) -> None
     ocelog, other = Ocelog(tmp_path / "home"), Ocelog(tmp_path / "other")
     with simulator("--audit", "0", "--issues", "120", "--findings", "0", "--rate", "0") as tenant:
         for each, project in ((ocelog, ["--project", "nosuch"]), (other, [])):
-            each("init")
+            each.init_unjudged()
             each.add(tenant, "prod", "--no-check", "--log-type", "issues", *project)
             each("pull")
         assert ocelog.count(OPEN) == 0

@@ -18,7 +18,7 @@ def test_a_purge_that_was_killed_half_way_is_finished_before_the_name_is_added_a
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init_unjudged()
     with simulator("--audit", "20", "--issues", "10", "--findings", "0") as tenant:
         _purge_twice(ocelog, tenant, monkeypatch)
 
@@ -54,7 +54,7 @@ def _purge_twice(ocelog: Ocelog, tenant: Simulated, monkeypatch: pytest.MonkeyPa
 
 def test_a_purge_leaves_no_file_of_its_source_in_landing_whether_or_not_anything_names_it(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init_unjudged()
     with simulator("--audit", "20", "--issues", "0", "--findings", "0") as tenant:
         ocelog.add(tenant, "kept", "--log-type", "audit", "--backfill", "all")
         ocelog("pull")
@@ -78,7 +78,7 @@ def test_a_purge_that_is_killed_before_the_ledger_forgets_has_deleted_every_file
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init_unjudged()
     with simulator("--audit", "10", "--issues", "10", "--findings", "0") as tenant:
         ocelog.add(tenant, "prod", "--log-type", "audit", "--log-type", "issues")
         ocelog("pull")

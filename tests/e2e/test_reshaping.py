@@ -29,7 +29,7 @@ main(["pull"])
 
 def test_an_upgrade_that_adds_fields_fills_them_in_stored_rows(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init_unjudged()
     with simulator("--audit", "0", "--issues", "40", "--findings", "0") as tenant:
         ocelog.add(tenant, "prod", "--no-check", "--backfill", "all", "--log-type", "issues")
         environment = {**os.environ, "OCELOG_HOME": str(ocelog.home)}

@@ -23,7 +23,7 @@ WITHIN = 60.0
 def abandoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kept, socket.socket]]:
     """Pull; from then on, what listens in the place of the tenant answers nothing."""
     ocelog = Ocelog(tmp_path_factory.mktemp("stopping") / "home")
-    ocelog("init")
+    ocelog.init_unjudged()
     with simulator("--audit", "0", "--issues", "20", "--findings", "0") as tenant:
         ocelog.add(tenant, "prod", "--log-type", "issues")
         ocelog("pull")
@@ -97,7 +97,7 @@ def test_a_sweep_that_is_left_to_the_service_says_who_goes_on_with_it(ocelog: Oc
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
 def test_a_log_that_cannot_be_written_stops_no_service(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init_unjudged()
     with simulator("--audit", "0", "--issues", "20", "--findings", "0") as tenant, Path("/dev/full").open("w") as full:
         ocelog.add(tenant, "prod", "--log-type", "issues")
         process = subprocess.Popen([sys.executable, "-m", "ocelog", "run"], env=ocelog.environment, stderr=full)

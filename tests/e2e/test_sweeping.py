@@ -67,7 +67,7 @@ def tenant(simulated: Simulated) -> Iterator[Tenant]:
 @pytest.fixture(scope="module")
 def pulled(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> Kept:
     ocelog = Ocelog(tmp_path_factory.mktemp("sweeping") / "home")
-    ocelog("init")
+    ocelog.init_unjudged()
     ocelog.add(simulated, "prod", "--log-type", "issues", "--log-type", "findings")
     ocelog("pull", "--json")
     return Kept(ocelog)
@@ -135,7 +135,7 @@ def test_what_was_read_while_the_date_lied_is_outdone_and_closed_once_it_is_righ
     tenant: Tenant, simulated: Simulated, tmp_path: Path
 ) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init_unjudged()
     tenant("faults", add="date-jump:seconds=31536000")
     ocelog.add(simulated, "prod", "--log-type", "issues", "--backfill", "all")
     ocelog("pull", "--json")

@@ -28,7 +28,7 @@ def tenant() -> Iterator[Server]:
 @pytest.fixture
 def ocelog(tmp_path: Path, tenant: Server) -> Ocelog:
     command = Ocelog(tmp_path / "home", WIZ_SECRET=tenant.client_secret)
-    command("init")
+    command.init_unjudged()
     command(
         *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
         *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET"),
