@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Integer, bindparam, select
 
 from ocelog.alert.deciding import Decision, Onboarding, Standing, Wanted, alerts_of
 from ocelog.alert.ports import Committed, Elsewhere, Outcome, Overtaken, Piece, Run, Seed, Waiting
@@ -15,6 +15,21 @@ from ocelog.ledger.rows.parts import part_of
 from ocelog.model import DETECT, RULE_MATCHES
 
 _p, _g, _s = tables.parts.c, tables.given_up.c, tables.streams.c
+# Built once: building a statement takes as long as running it, and these run for all that is judged.
+_PARTS = (
+    select(tables.parts)
+    .where(_p.table_name == bindparam("table"), _p.sequence > bindparam("above"))
+    .order_by(_p.sequence)
+    .limit(bindparam("most", type_=Integer()))
+)
+_LOST = (
+    select(tables.given_up)
+    .where(_g.table_name == bindparam("table"), _g.sequence > bindparam("above"))
+    .order_by(_g.sequence)
+)
+_ONBOARDED = select(_s.source_id, _s.log_type, _s.onboarded_us, _s.gap_since_us, _s.gap_until_us).where(
+    _s.onboarded_us.is_not(None)
+)
 
 
 class JudgingLedger:
@@ -28,15 +43,13 @@ class JudgingLedger:
         """Return the parts of `table` that the rules have not judged, the first of them."""
         with self._database.read() as tx:
             since = marks.position(tx, DETECT, table)
-            above = (_p.table_name == table, _p.sequence > since.sequence)
-            found = tx.execute(select(tables.parts).where(*above).order_by(_p.sequence).limit(most_parts)).mappings()
-            parts = [part_of(row) for row in found]
-            lost = select(tables.given_up).where(_g.table_name == table, _g.sequence > since.sequence)
+            above = {"table": table, "above": since.sequence}
+            parts = [part_of(row) for row in tx.execute(_PARTS, {**above, "most": most_parts}).mappings()]
             return Waiting(
                 since=since,
                 last=counters.last(tx, table),
                 parts=parts,
-                given_up=[lost_of(row) for row in tx.execute(lost.order_by(_g.sequence)).mappings()],
+                given_up=[lost_of(row) for row in tx.execute(_LOST, above).mappings()],
             )
 
     def due(self) -> set[str]:
@@ -69,7 +82,7 @@ class JudgingLedger:
                         since_us=row.onboarded_us,
                         gap=None if row.gap_since_us is None else (row.gap_since_us, row.gap_until_us),
                     )
-                    for row in tx.execute(select(tables.streams).where(_s.onboarded_us.is_not(None)))
+                    for row in tx.execute(_ONBOARDED)
                     if (row.source_id, row.log_type) in wanted.streams
                 },
                 known=detecting.known(tx, wanted.match_ids),

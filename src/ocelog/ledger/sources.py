@@ -12,6 +12,7 @@ from sqlalchemy import (
     Select,
     Text,
     Update,
+    bindparam,
     cast,
     delete,
     func,
@@ -30,6 +31,8 @@ from ocelog.ledger.rows import alert_changes, claims, counters, seeds, sweeps
 from ocelog.model import SourceRow
 
 _s = tables.sources.c
+# Built once: building a statement takes as long as running it, and every process that pulls asks this.
+_OBSERVED = select(func.max(tables.streams.c.observed_us)).where(tables.streams.c.source_id == bindparam("source"))
 
 
 class SourceLedger:
@@ -114,9 +117,7 @@ class SourceLedger:
     def observed_us(self, source_id: str) -> int:
         """Return when the last answer that landed was asked for, in microseconds by the source's clock; 0: none has."""
         with self._database.read() as tx:
-            stream = tables.streams.c
-            last = tx.execute(select(func.max(stream.observed_us)).where(stream.source_id == source_id)).scalar()
-            return last or 0
+            return tx.execute(_OBSERVED, {"source": source_id}).scalar() or 0
 
     def secret_marks(self) -> dict[str, str]:
         """Return, by source id, what changes whenever a secret of it does. Never the secret."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
 
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
 from ocelog.alert.notice import AlertStatus, AlertType
@@ -58,8 +58,7 @@ def of_ids(tx: Connection, ids: Collection[str], *, hold: bool = False) -> dict[
     """Return the alerts with these ids, by id; `hold` takes their rows until the transaction ends."""
     found = dict[str, Alert]()
     for some in batches(sorted(ids)):
-        statement = select(tables.alerts).where(_a.id.in_(some)).order_by(_a.id)
-        rows = tx.execute(statement.with_for_update() if hold else statement)
+        rows = tx.execute(_HELD if hold else _THESE, {"ids": some})
         found |= {row["id"]: alert_of(row) for row in rows.mappings()}
     return found
 
@@ -68,8 +67,16 @@ def hold(tx: Connection, ids: Collection[str]) -> list[str]:
     """Take the rows of alerts, in the order of their ids, until the transaction ends; return those that are there."""
     found = list[str]()
     for some in batches(sorted(ids)):
-        found += tx.execute(select(_a.id).where(_a.id.in_(some)).order_by(_a.id).with_for_update()).scalars()
+        found += tx.execute(_HELD_IDS, {"ids": some}).scalars()
     return found
+
+
+# Built once: building a statement takes as long as running it, and these run for all that is judged and told.
+_THESE = select(tables.alerts).where(_a.id.in_(bindparam("ids", expanding=True))).order_by(_a.id)
+_HELD = _THESE.with_for_update()
+_HELD_IDS = _HELD.with_only_columns(_a.id)
+_READ = update(tables.alerts).where(_a.id == bindparam("this"), _a.revision == bindparam("read"))
+"""An alert as it was read."""
 
 
 def save(tx: Connection, alert: Alert) -> bool:
@@ -78,8 +85,7 @@ def save(tx: Connection, alert: Alert) -> bool:
     if alert.revision == 0:
         # Another may be opening it at this moment.
         return insert_missing(tx, tables.alerts, **values)
-    this = (_a.id == alert.id, _a.revision == alert.revision)
-    return tx.execute(update(tables.alerts).where(*this).values(values)).rowcount == 1
+    return tx.execute(_READ, {"this": alert.id, "read": alert.revision, **values}).rowcount == 1
 
 
 def add_to_timeline(tx: Connection, entries: Iterable[TimelineEntry]) -> None:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, select, update
+from sqlalchemy import BigInteger, Connection, RowMapping, bindparam, select, update
 
 from ocelog.alert import routing
 from ocelog.alert.routing import ChannelRow
@@ -43,12 +43,12 @@ def columns_of(channel: ChannelRow) -> dict[str, Any]:
 
 def listed(tx: Connection) -> list[ChannelRow]:
     """Return every channel, by the time of its adding."""
-    return [channel_of(row) for row in tx.execute(select(tables.channels).order_by(_c.added_us, _c.id)).mappings()]
+    return [channel_of(row) for row in tx.execute(_ALL).mappings()]
 
 
 def take(tx: Connection, channel_id: str, holder: str, now_us: int, lease: timedelta) -> Claim | None:
     """Hand a channel to `holder` under a new fence; None: another has it whose lease runs, or it is gone."""
-    row = tx.execute(select(tables.channels).where(_c.id == channel_id).with_for_update()).one_or_none()
+    row = tx.execute(_HELD, {"channel": channel_id}).one_or_none()
     if row is None:
         return None
     # No lease is longer than it was taken for: one that seems to be is of a clock that was ahead.
@@ -56,24 +56,23 @@ def take(tx: Connection, channel_id: str, holder: str, now_us: int, lease: timed
     if row.holder is not None and now_us < row.leased_until_us <= longest:
         return None
     held = {"holder": bounded(holder), "lease_us": lease // _US, "leased_until_us": now_us + lease // _US}
-    tx.execute(update(tables.channels).where(_c.id == channel_id).values(fence=row.fence + 1, **held))
+    tx.execute(_THIS, {"channel": channel_id, "fence": row.fence + 1, **held})
     return Claim(name=channel_id, fence=row.fence + 1)
 
 
 def hold(tx: Connection, claim: Claim, now_us: int) -> RowMapping:
     """Take the row of a channel until the transaction ends, and extend its lease. Raises LostFenceError."""
-    extended = update(tables.channels).where(_mine(claim)).values(leased_until_us=now_us + _c.lease_us)
-    if tx.execute(extended).rowcount != 1:
+    if tx.execute(_EXTENDED, {**_mine(claim), "now_us": now_us}).rowcount != 1:
         raise LostFenceError(
             f"The channel {claim.name} is no longer held with fence {claim.fence}: another process delivers there, or "
             "it was removed. Nothing was noted."
         )
-    return tx.execute(select(tables.channels).where(_c.id == claim.name)).mappings().one()
+    return tx.execute(_ONE, {"channel": claim.name}).mappings().one()
 
 
 def release(tx: Connection, claim: Claim) -> None:
     """Let go of a channel, unless another has it already."""
-    tx.execute(update(tables.channels).where(_mine(claim)).values(holder=None, leased_until_us=None))
+    tx.execute(_MINE, {**_mine(claim), "holder": None, "leased_until_us": None})
 
 
 def release_home(tx: Connection, home_id: str) -> None:
@@ -82,5 +81,14 @@ def release_home(tx: Connection, home_id: str) -> None:
     tx.execute(update(tables.channels).where(ours).values(holder=None, leased_until_us=None))
 
 
-def _mine(claim: Claim) -> ColumnElement[bool]:
-    return (_c.id == claim.name) & (_c.fence == claim.fence) & _c.holder.is_not(None)
+def _mine(claim: Claim) -> dict[str, Any]:
+    return {"channel": claim.name, "held": claim.fence}
+
+
+# Built once: building a statement takes as long as running it, and these run for all that is told.
+_ALL = select(tables.channels).order_by(_c.added_us, _c.id)
+_ONE = select(tables.channels).where(_c.id == bindparam("channel"))
+_HELD = _ONE.with_for_update()
+_THIS = update(tables.channels).where(_c.id == bindparam("channel"))
+_MINE = _THIS.where(_c.fence == bindparam("held"), _c.holder.is_not(None))
+_EXTENDED = _MINE.values(leased_until_us=bindparam("now_us", type_=BigInteger()) + _c.lease_us)

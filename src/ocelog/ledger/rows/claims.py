@@ -5,9 +5,8 @@ first taken; like a slice it is handed from holder to holder under a higher fenc
 """
 
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, delete, func, select, update
 
 from ocelog.errors import LostFenceError
 from ocelog.ledger import tables
@@ -25,11 +24,10 @@ def take(tx: Connection, work: str, source_id: str, holder: str, now_us: int, le
 
     Raises LostFenceError while another has it whose lease runs, and if the source is gone.
     """
-    source = select(tables.sources.c.id).where(tables.sources.c.id == source_id)
-    if tx.execute(source.with_for_update(read=True, key_share=True)).first() is None:
+    if tx.execute(_SOURCE, {"source": source_id}).first() is None:
         raise LostFenceError(f"There is no source {source_id!r} in the ledger any more; nothing was landed.")
     insert_missing(tx, tables.claims, work=work, source_id=source_id, fence=0)
-    row = tx.execute(select(tables.claims).where(_c.work == work, _c.source_id == source_id).with_for_update()).one()
+    row = tx.execute(_HELD, {"work": work, "source": source_id}).one()
     lease_us = lease // timedelta(microseconds=1)
     # No lease is longer than it was taken for: one that seems to be is of a clock that was ahead.
     longest = now_us + (row.lease_us or 0) + CLOCKS_APART // timedelta(microseconds=1)
@@ -38,14 +36,13 @@ def take(tx: Connection, work: str, source_id: str, holder: str, now_us: int, le
             f"The {work} of {source_id!r} is under way already, by {row.holder}. Nothing was changed; try again later."
         )
     held = {"holder": bounded(holder), "lease_us": lease_us, "leased_until_us": now_us + lease_us}
-    tx.execute(update(tables.claims).where(_c.id == row.id).values(fence=row.fence + 1, **held))
+    tx.execute(_THIS, {"claim": row.id, "fence": row.fence + 1, **held})
     return Claim(name=f"{_PREFIX}{row.id}", fence=row.fence + 1)
 
 
 def hold(tx: Connection, claim: Claim, now_us: int) -> None:
     """Take the row of a claim until the transaction ends, and extend its lease. Raises LostFenceError."""
-    extended = update(tables.claims).where(_mine(claim)).values(leased_until_us=now_us + func.coalesce(_c.lease_us, 0))
-    if tx.execute(extended).rowcount != 1:
+    if tx.execute(_EXTENDED, {**_mine(claim), "now_us": now_us}).rowcount != 1:
         raise LostFenceError(
             f"Claim {claim.name} is no longer held with fence {claim.fence}: another process took it over. "
             "Nothing was landed."
@@ -54,7 +51,7 @@ def hold(tx: Connection, claim: Claim, now_us: int) -> None:
 
 def release(tx: Connection, claim: Claim) -> None:
     """Let go of a claim, unless another has it already."""
-    tx.execute(update(tables.claims).where(_mine(claim)).values(holder=None, leased_until_us=None))
+    tx.execute(_MINE, {**_mine(claim), "holder": None, "leased_until_us": None})
 
 
 def release_home(tx: Connection, home_id: str) -> None:
@@ -79,5 +76,17 @@ def purge(tx: Connection, source_id: str) -> None:
     tx.execute(delete(tables.claims).where(_c.source_id == source_id))
 
 
-def _mine(claim: Claim) -> ColumnElement[Any]:
-    return (_c.id == int(claim.name.removeprefix(_PREFIX))) & (_c.fence == claim.fence)
+def _mine(claim: Claim) -> dict[str, int]:
+    return {"claim": int(claim.name.removeprefix(_PREFIX)), "held": claim.fence}
+
+
+# Built once: building a statement takes as long as running it, and these run for all that is judged.
+_SOURCE = (
+    select(tables.sources.c.id)
+    .where(tables.sources.c.id == bindparam("source"))
+    .with_for_update(read=True, key_share=True)
+)
+_HELD = select(tables.claims).where(_c.work == bindparam("work"), _c.source_id == bindparam("source")).with_for_update()
+_THIS = update(tables.claims).where(_c.id == bindparam("claim"))
+_MINE = _THIS.where(_c.fence == bindparam("held"))
+_EXTENDED = _MINE.values(leased_until_us=bindparam("now_us", type_=BigInteger()) + func.coalesce(_c.lease_us, 0))

@@ -23,8 +23,10 @@ def hold(tx: Connection, table: str) -> Row[int, int]:
     return row
 
 
-# Built once: building a statement takes as long as running it, and this one runs for every page.
+# Built once: building a statement takes as long as running it, and these run for every page.
 _HELD = select(_c.last, _c.removed_through).where(_c.table_name == bindparam("table")).with_for_update()
+_LAST = select(_c.last).where(_c.table_name == bindparam("table"))
+_THIS = update(tables.counters).where(_c.table_name == bindparam("table"))
 
 
 def hold_all(tx: Connection) -> None:
@@ -34,12 +36,12 @@ def hold_all(tx: Connection) -> None:
 
 def set_last(tx: Connection, table: str, last: int) -> None:
     """Save the number of the newest part. The counter row must be held."""
-    tx.execute(update(tables.counters).where(_c.table_name == table).values(last=last))
+    tx.execute(_THIS, {"table": table, "last": last})
 
 
 def last(tx: Connection, table: str) -> int:
     """Return the number of the newest part that `table` ever had."""
-    return tx.execute(select(_c.last).where(_c.table_name == table)).scalar_one_or_none() or 0
+    return tx.execute(_LAST, {"table": table}).scalar_one_or_none() or 0
 
 
 def removed_through(tx: Connection, table: str) -> int:
@@ -57,4 +59,4 @@ def raise_removed(tx: Connection, table: str, to: int) -> None:
     """Remember that parts up to `to` may be gone."""
     row = hold(tx, table)
     if row.removed_through < to:
-        tx.execute(update(tables.counters).where(_c.table_name == table).values(removed_through=to))
+        tx.execute(_THIS, {"table": table, "removed_through": to})

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, case, insert, select, update
 
 from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import GroupChange, LimitChange
@@ -22,15 +22,14 @@ _u = tables.unjudged.c
 
 def hold_source(tx: Connection, source_id: str) -> bool:
     """Keep a source from being purged until the transaction ends; False: it is gone."""
-    source = select(tables.sources.c.id).where(tables.sources.c.id == source_id)
-    return tx.execute(source.with_for_update(read=True, key_share=True)).first() is not None
+    return tx.execute(_SOURCE, {"source": source_id}).first() is not None
 
 
 def known(tx: Connection, ids: Iterable[str]) -> frozenset[str]:
     """Return those of `ids` that have landed before."""
     found = set[str]()
     for some in batches(ids):
-        found.update(tx.execute(select(_k.match_id).where(_k.match_id.in_(some))).scalars())
+        found.update(tx.execute(_KNOWN, {"ids": some}).scalars())
     return frozenset(found)
 
 
@@ -45,7 +44,7 @@ def groups(tx: Connection, keys: Collection[str]) -> dict[str, tuple[int, Group]
     """Return the revision and the state of those groups that there are."""
     found = dict[str, tuple[int, Group]]()
     for some in batches(sorted(keys)):
-        for row in tx.execute(select(tables.alert_groups).where(_g.group_key.in_(some))):
+        for row in tx.execute(_GROUPS, {"keys": some}):
             group = Group(
                 window=row.window,
                 opened_us=row.opened_us,
@@ -72,15 +71,14 @@ def save_group(tx: Connection, change: GroupChange) -> bool:
     }
     if change.revision == 0:
         return insert_missing(tx, tables.alert_groups, group_key=change.key, **values)
-    this = (_g.group_key == change.key, _g.revision == change.revision)
-    return tx.execute(update(tables.alert_groups).where(*this).values(values)).rowcount == 1
+    return tx.execute(_READ_GROUP, {"this": change.key, "read": change.revision, **values}).rowcount == 1
 
 
 def limits(tx: Connection, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
     """Return the revision and how many alerts were opened, by rule and hour."""
     found = dict[tuple[str, int], tuple[int, int]]()
     for some in batches(sorted({rule for rule, _ in wanted})):
-        for row in tx.execute(select(tables.alert_limits).where(_l.rule_id.in_(some))):
+        for row in tx.execute(_LIMITS, {"rules": some}):
             if (row.rule_id, row.hour_us) in wanted:
                 found[row.rule_id, row.hour_us] = (row.revision, row.alerts)
     return found
@@ -91,17 +89,34 @@ def save_limit(tx: Connection, change: LimitChange) -> bool:
     values = {"revision": change.revision + 1, "alerts": change.alerts}
     if change.revision == 0:
         return insert_missing(tx, tables.alert_limits, rule_id=change.rule_id, hour_us=change.hour_us, **values)
-    this = (_l.rule_id == change.rule_id, _l.hour_us == change.hour_us, _l.revision == change.revision)
-    return tx.execute(update(tables.alert_limits).where(*this).values(values)).rowcount == 1
+    this = {"rule": change.rule_id, "hour": change.hour_us, "read": change.revision}
+    return tx.execute(_READ_LIMIT, {**this, **values}).rowcount == 1
 
 
 def of_records(tx: Connection, record_ids: Collection[str]) -> dict[str, Alert]:
     """Return the alerts that live with these records, by id."""
     found = dict[str, Alert]()
     for some in batches(sorted(record_ids)):
-        rows = tx.execute(select(tables.alerts).where(_a.record_id.in_(some))).mappings()
-        found |= {row["id"]: alert_of(row) for row in rows}
+        found |= {row["id"]: alert_of(row) for row in tx.execute(_OF_RECORDS, {"ids": some}).mappings()}
     return found
+
+
+# Built once: building a statement takes as long as running it, and these run for all that is judged.
+_SOURCE = (
+    select(tables.sources.c.id)
+    .where(tables.sources.c.id == bindparam("source"))
+    .with_for_update(read=True, key_share=True)
+)
+_KNOWN = select(_k.match_id).where(_k.match_id.in_(bindparam("ids", expanding=True)))
+_GROUPS = select(tables.alert_groups).where(_g.group_key.in_(bindparam("keys", expanding=True)))
+_READ_GROUP = update(tables.alert_groups).where(_g.group_key == bindparam("this"), _g.revision == bindparam("read"))
+"""A group as it was read."""
+_LIMITS = select(tables.alert_limits).where(_l.rule_id.in_(bindparam("rules", expanding=True)))
+_READ_LIMIT = update(tables.alert_limits).where(
+    _l.rule_id == bindparam("rule"), _l.hour_us == bindparam("hour"), _l.revision == bindparam("read")
+)
+"""How many alerts a rule has opened in an hour, as it was read."""
+_OF_RECORDS = select(tables.alerts).where(_a.record_id.in_(bindparam("ids", expanding=True)))
 
 
 def add_unjudged(tx: Connection, table: str, unjudged: Iterable[Unjudged], now_us: int) -> None:

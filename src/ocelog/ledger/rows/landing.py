@@ -86,6 +86,7 @@ _OVERLAPPING = (
     )
     .order_by(_p.sequence)
 )
+_NEW = insert(tables.parts)
 _COUNTED = (
     update(tables.streams)
     .where(_s.source_id == bindparam("source"), _s.log_type == bindparam("type"))
@@ -110,7 +111,7 @@ def add_part(tx: Connection, part: NewPart, source_id: str, sequence: int, now_u
         "max_cursor_us": part.max_cursor_us,
         "landed_us": now_us,
     }
-    tx.execute(insert(tables.parts).values(values))
+    tx.execute(_NEW, values)
     counters.set_last(tx, part.table, sequence)
     return sequence
 

@@ -5,7 +5,7 @@ with. A mark is born 0 together with its table's counter, so that a loop meets t
 tables of an installation that is there already, the migration that brings a new loop says where it begins.
 """
 
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import Connection, and_, bindparam, func, select, update
 
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import insert_missing
@@ -29,9 +29,8 @@ def begin(tx: Connection, table: str) -> None:
 
 def advance(tx: Connection, loop: str, table: str, to: int) -> None:
     """Move a mark on; it never goes back. The counter row must be held."""
-    this = and_(_m.loop == loop, _m.table_name == table)
     insert_missing(tx, tables.marks, loop=loop, table_name=table, sequence=0)
-    tx.execute(update(tables.marks).where(this, _m.sequence < to).values(sequence=to, row=0))
+    tx.execute(_BEFORE, {"of": loop, "table": table, "to": to, "sequence": to, "row": 0})
 
 
 def set_back(tx: Connection, loop: str, table: str, to: int) -> None:
@@ -42,12 +41,12 @@ def set_back(tx: Connection, loop: str, table: str, to: int) -> None:
 
 def mark(tx: Connection, loop: str, table: str) -> int:
     """Return the number of the last part of `table` that `loop` is done with."""
-    return tx.execute(select(_m.sequence).where(_m.loop == loop, _m.table_name == table)).scalar_one_or_none() or 0
+    return position(tx, loop, table).sequence
 
 
 def position(tx: Connection, loop: str, table: str) -> Position:
     """Return how far `loop` has come in `table`, to the row."""
-    row = tx.execute(select(_m.sequence, _m.row).where(_m.loop == loop, _m.table_name == table)).one_or_none()
+    row = tx.execute(_POSITION, {"of": loop, "table": table}).one_or_none()
     return Position() if row is None else Position(sequence=row.sequence, row=row.row)
 
 
@@ -56,9 +55,16 @@ def move(tx: Connection, loop: str, table: str, since: Position, to: Position) -
     if position(tx, loop, table) != since:
         return False
     insert_missing(tx, tables.marks, loop=loop, table_name=table, sequence=0, row=0)
-    this = (_m.loop == loop, _m.table_name == table)
-    tx.execute(update(tables.marks).where(*this).values(sequence=to.sequence, row=to.row))
+    tx.execute(_MOVED, {"of": loop, "table": table, "sequence": to.sequence, "row": to.row})
     return True
+
+
+# Built once: building a statement takes as long as running it.
+_THIS = (_m.loop == bindparam("of"), _m.table_name == bindparam("table"))
+_POSITION = select(_m.sequence, _m.row).where(*_THIS)
+_MOVED = update(tables.marks).where(*_THIS)
+_BEFORE = _MOVED.where(_m.sequence < bindparam("to"))
+_ALL = select(_m.loop, _m.sequence).where(_m.table_name == bindparam("table"))
 
 
 def behind(tx: Connection, loop: str) -> set[str]:
@@ -79,9 +85,7 @@ def held_bytes(tx: Connection, loop: str) -> dict[str, int]:
 
 def passed(tx: Connection, table: str) -> int:
     """Return the number of the last part of `table` that every loop is done with."""
-    found: dict[str, int] = {
-        row.loop: row.sequence for row in tx.execute(select(_m.loop, _m.sequence).where(_m.table_name == table))
-    }
+    found: dict[str, int] = {row.loop: row.sequence for row in tx.execute(_ALL, {"table": table})}
     return min([*found.values(), *(0 for loop in loops_of(table) if loop not in found)])
 
 

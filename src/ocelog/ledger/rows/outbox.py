@@ -2,13 +2,18 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
+    Integer,
     RowMapping,
+    Select,
     and_,
+    bindparam,
     case,
     delete,
     exists,
@@ -50,9 +55,12 @@ def entry_of(row: RowMapping) -> Entry:
     )
 
 
-def _is_due(now_us: int) -> ColumnElement[bool]:
+_NOW: ColumnElement[Any] = bindparam("now_us", type_=BigInteger())
+_IS_DUE = or_(
+    _o.due_us <= _NOW,
     # It waits from one instant until another: a clock that is before both was set back, and holds up nothing.
-    return or_(_o.due_us <= now_us, func.coalesce(_o.waits_since_us, _o.created_us) > now_us)
+    func.coalesce(_o.waits_since_us, _o.created_us) > _NOW,
+)
 
 
 def heads(tx: Connection, channel_id: str, now_us: int, *, most: int, severity: Severity | None = None) -> list[str]:
@@ -62,41 +70,71 @@ def heads(tx: Connection, channel_id: str, now_us: int, *, most: int, severity: 
     counts as one severity worse for each day since. One that was put off when it was written, and not because the
     channel failed, holds up none behind it.
     """
+    asked = {"channel": channel_id, "now_us": now_us, "most": most, "severity": severity}
+    return list(tx.execute(_heads(one_severity=severity is not None), asked).scalars())
+
+
+# Building a statement takes as long as running it, and these run for all that is told: each is built once.
+
+
+@cache
+def _heads(*, one_severity: bool) -> Select[str]:
     severity_now = case({each.value: rank for each, rank in RANKS.items()}, value=_a.severity, else_=0)
     # A clock that was set back finds nothing older than it is.
-    days = case((_o.created_us < now_us, (now_us - _o.created_us) // _DAY_US), else_=0)
-    put_off = and_(_older.c.waits_since_us.is_(None), _older.c.due_us > now_us)
+    days = case((_o.created_us < _NOW, (_NOW - _o.created_us) // _DAY_US), else_=0)
+    put_off = and_(_older.c.waits_since_us.is_(None), _older.c.due_us > _NOW)
     is_oldest = ~exists().where(
         _older.c.alert_id == _o.alert_id, _older.c.channel_id == _o.channel_id, _older.c.id < _o.id, ~put_off
     )
     found = (
         select(_o.alert_id)
         .join(tables.alerts, _a.id == _o.alert_id)
-        .where(_o.channel_id == channel_id, _is_due(now_us), is_oldest)
+        .where(_o.channel_id == bindparam("channel"), _IS_DUE, is_oldest)
         .order_by((severity_now + days).desc(), _o.id)
-        .limit(most)
+        .limit(bindparam("most", type_=Integer()))
     )
-    if severity is not None:
-        found = found.where(_a.severity == severity.value)
-    return list(tx.execute(found).scalars())
+    return found.where(_a.severity == bindparam("severity")) if one_severity else found
+
+
+_ENTRIES = select(tables.outbox).where(_o.channel_id == bindparam("channel")).order_by(_o.id)
+_UNDER_WAY = select(func.min(_o.handed)).where(_o.channel_id == bindparam("channel"))
+_MESSAGE = _ENTRIES.where(_o.handed == bindparam("number"))
+_OF_ALERTS = _ENTRIES.where(_o.alert_id.in_(bindparam("ids", expanding=True)))
+_HANDED = update(tables.outbox).where(_o.id.in_(bindparam("ids", expanding=True)))
+_DROPPED = delete(tables.outbox).where(_o.id.in_(bindparam("ids", expanding=True)))
+_WOKEN = update(tables.outbox).where(_o.channel_id == bindparam("channel"), _o.tries > 0, _o.handed.is_(None))
+_ALERTS_THERE = select(_a.id).where(_a.id.in_(bindparam("ids", expanding=True)))
+_SENT_WITHIN_HOUR = (
+    select(func.max(_d.at_us))
+    .where(_d.channel_id == bindparam("channel"), _d.delivered, _d.at_us > _NOW - _HOUR_US, _d.at_us <= _NOW)
+    .group_by(_d.outbox_id)
+)
+_SENT = (_d.channel_id == bindparam("channel"), _d.alert_id.in_(bindparam("ids", expanding=True)), _d.delivered)
+_LAST_DELIVERED = select(_d.alert_id, _d.happened).where(
+    _d.id.in_(select(func.max(_d.id)).where(*_SENT).group_by(_d.alert_id))
+)
+_WAITING = select(
+    _o.channel_id,
+    func.min(case((_IS_DUE, _NOW), else_=_o.due_us)).label("due_us"),
+    func.max(_o.id).label("newest"),
+    func.count().label("entries"),
+).group_by(_o.channel_id)
 
 
 def handed(tx: Connection, channel_id: str) -> tuple[int, dict[str, list[Entry]]] | None:
     """Return the oldest message to a channel that is under way, with its entries by alert; None: none is."""
-    number = tx.execute(select(func.min(_o.handed)).where(_o.channel_id == channel_id)).scalar()
+    number = tx.execute(_UNDER_WAY, {"channel": channel_id}).scalar()
     if number is None:
         return None
     # An alert that was deleted meanwhile took its entries along.
-    found = select(tables.outbox).where(_o.channel_id == channel_id, _o.handed == number).order_by(_o.id)
-    return number, _by_alert(tx.execute(found).mappings())
+    return number, _by_alert(tx.execute(_MESSAGE, {"channel": channel_id, "number": number}).mappings())
 
 
 def of_alerts(tx: Connection, channel_id: str, ids: Collection[str]) -> dict[str, list[Entry]]:
     """Return all entries of alerts for a channel, by alert, in the order of `ids`."""
     found = dict[str, list[Entry]]()
     for some in batches(ids):
-        this = select(tables.outbox).where(_o.channel_id == channel_id, _o.alert_id.in_(some)).order_by(_o.id)
-        found |= _by_alert(tx.execute(this).mappings())
+        found |= _by_alert(tx.execute(_OF_ALERTS, {"channel": channel_id, "ids": some}).mappings())
     return {name: found[name] for name in ids if name in found}
 
 
@@ -110,13 +148,13 @@ def _by_alert(rows: Iterable[RowMapping]) -> dict[str, list[Entry]]:
 def hand(tx: Connection, entries: Iterable[Entry], number: int) -> None:
     """Note that `entries` are under way as one message."""
     for some in batches([each.id for each in entries]):
-        tx.execute(update(tables.outbox).where(_o.id.in_(some)).values(handed=number))
+        tx.execute(_HANDED, {"ids": some, "handed": number})
 
 
 def drop(tx: Connection, entries: Iterable[Entry]) -> None:
     """Delete entries that are done with."""
     for some in batches([each.id for each in entries]):
-        tx.execute(delete(tables.outbox).where(_o.id.in_(some)))
+        tx.execute(_DROPPED, {"ids": some})
 
 
 def forget(tx: Connection, alert_ids: Collection[str]) -> None:
@@ -134,8 +172,7 @@ def postpone(tx: Connection, entries: Iterable[Entry], due: Mapping[int, int], n
 
 def wake(tx: Connection, channel_id: str, now_us: int) -> None:
     """Make due what waits to be tried again."""
-    waits = and_(_o.channel_id == channel_id, _o.tries > 0, _o.handed.is_(None))
-    tx.execute(update(tables.outbox).where(waits).values(due_us=now_us, waits_since_us=now_us))
+    tx.execute(_WOKEN, {"channel": channel_id, "due_us": now_us, "waits_since_us": now_us})
 
 
 def old(tx: Connection, channel_id: str, created_until_us: int) -> dict[str, list[Entry]]:
@@ -175,19 +212,14 @@ def note(
     # An alert that was deleted meanwhile takes nothing with it any more.
     there = set[str]()
     for some in batches(entries):
-        there.update(tx.execute(select(_a.id).where(_a.id.in_(some))).scalars())
+        there.update(tx.execute(_ALERTS_THERE, {"ids": some}).scalars())
     if there:
         tx.execute(insert(tables.deliveries), [row for row in rows if row["alert_id"] in there])
 
 
 def sent_within_hour(tx: Connection, channel_id: str, now_us: int) -> list[int]:
     """Return when a channel took a message, in the last hour, in order."""
-    found = (
-        select(func.max(_d.at_us))
-        .where(_d.channel_id == channel_id, _d.delivered, _d.at_us > now_us - _HOUR_US, _d.at_us <= now_us)
-        .group_by(_d.outbox_id)
-    )
-    return sorted(tx.execute(found).scalars())
+    return sorted(tx.execute(_SENT_WITHIN_HOUR, {"channel": channel_id, "now_us": now_us}).scalars())
 
 
 def heard(tx: Connection, channel_id: str, name: str) -> bool:
@@ -200,9 +232,7 @@ def last_delivered(tx: Connection, channel_id: str, ids: Collection[str]) -> dic
     """Return what a channel was told last of alerts, by alert."""
     found = dict[str, Happened]()
     for some in batches(ids):
-        sent = (_d.channel_id == channel_id, _d.alert_id.in_(some), _d.delivered)
-        newest = select(func.max(_d.id)).where(*sent).group_by(_d.alert_id)
-        rows = tx.execute(select(_d.alert_id, _d.happened).where(_d.id.in_(newest)))
+        rows = tx.execute(_LAST_DELIVERED, {"channel": channel_id, "ids": some})
         found |= {name: Happened(happened) for name, happened in rows}
     return found
 
@@ -232,14 +262,7 @@ def given_up(tx: Connection, channel_id: str | None = None) -> dict[str, list[st
 
 def waiting(tx: Connection, now_us: int) -> list[RowMapping]:
     """Return, for each channel that something waits for: how many entries, the first that is due, the newest."""
-    due = case((_is_due(now_us), now_us), else_=_o.due_us)
-    found = select(
-        _o.channel_id,
-        func.min(due).label("due_us"),
-        func.max(_o.id).label("newest"),
-        func.count().label("entries"),
-    ).group_by(_o.channel_id)
-    return list(tx.execute(found).mappings())
+    return list(tx.execute(_WAITING, {"now_us": now_us}).mappings())
 
 
 def reroute(tx: Connection, channel_id: str, others: Sequence[ChannelRow], now_us: int) -> int:

@@ -24,7 +24,6 @@ def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -
 
     Raises LostFenceError if another has planned meanwhile, or the source is gone: then nothing was planned.
     """
-    this = _this(before.source_id, before.log_type)
     row = _begun(tx, before.source_id, before.log_type)
     if row is None:
         raise LostFenceError(f"There is no source {before.source_id!r} in the ledger (any more); nothing was planned.")
@@ -32,7 +31,8 @@ def plan(tx: Connection, before: Marks, after: Marks, slices: Sequence[Slice]) -
         raise LostFenceError(
             f"{before.log_type}: another process has planned this stream; nothing was planned. Plan again."
         )
-    tx.execute(update(tables.streams).where(this).values(_columns(after) | _news(row, before, after)))
+    this = {"source": before.source_id, "type": before.log_type}
+    tx.execute(_SAVED, {**this, **_columns(after), **_news(row, before, after)})
     if after.sweep_round != before.sweep_round and after.swept_at is not None:
         sweeps.begin(tx, after)
     return slice_rows.add(tx, slices)
@@ -49,6 +49,7 @@ def hold(tx: Connection, source_id: str, log_type: str) -> RowMapping | None:
 # Built once: building a statement takes as long as running it, and these run for every page.
 _ONE = select(tables.streams).where(_s.source_id == bindparam("source"), _s.log_type == bindparam("type"))
 _HELD = _ONE.with_for_update(key_share=True)
+_SAVED = update(tables.streams).where(_s.source_id == bindparam("source"), _s.log_type == bindparam("type"))
 _ILL = _ONE.with_only_columns(_s.log_type).where(_s.trouble.is_not(None))
 
 
