@@ -14,8 +14,7 @@ from bookkeeping.records import Clock, source_row
 from ocelog.alert import changes
 from ocelog.alert.alert import Alert
 from ocelog.alert.changes import CloseReason
-from ocelog.alert.deciding import ONBOARDED
-from ocelog.alert.grouping import alert_id, group_key
+from ocelog.alert.ids import ONBOARDED, alert_id, group_key
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.suppressing import Suppression

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from bookkeeping.crashes import before_statement, crash_everywhere
 from bookkeeping.records import Clock
 from ocelog.alert.alert import Alert, Telling
-from ocelog.alert.delivering import Delivered, Handed, Postponed, Refused, Wait, failure_id, notice_of
+from ocelog.alert.delivering import Delivered, Handed, Postponed, Refused, Wait, notice_of
+from ocelog.alert.ids import failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.routing import ChannelRow, Route, Routing
 from ocelog.alert.suppressing import Suppression

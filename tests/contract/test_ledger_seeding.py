@@ -12,8 +12,9 @@ from sqlalchemy import delete, func, insert, select
 from bookkeeping.crashes import Crash, crashing_at
 from bookkeeping.records import TABLE, Clock, landing, taken
 from ocelog.alert.alert import Alert
-from ocelog.alert.deciding import Decision, Policy, record_alert_id
+from ocelog.alert.deciding import Decision, Policy
 from ocelog.alert.detecting import SEED_TRIES, Detecting
+from ocelog.alert.ids import record_alert_id
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError
 from ocelog.alert.notice import AlertStatus
 from ocelog.alert.ports import Elsewhere, Piece

@@ -11,7 +11,8 @@ from bookkeeping.records import ISSUES, NOW, Clock, landing, next_due, planned, 
 from ocelog.errors import HaltError, SourceUnavailableError
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Checkpoint, Due, Origin, Slice, SliceState
-from ocelog.pull.slices import LONGEST_WAITS, parked, postponed
+from ocelog.pull.ports import LONGEST_WAITS
+from ocelog.pull.slices import parked, postponed
 
 HOUR = timedelta(hours=1)
 LEASE = timedelta(minutes=10)

@@ -7,7 +7,7 @@ from sqlalchemy import insert, select
 
 from bookkeeping.records import NOW
 from ocelog.alert.alert import Alert
-from ocelog.alert.deciding import system_alert_id
+from ocelog.alert.ids import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.suppressing import Suppression
 from ocelog.app.health import AlertedErrors

@@ -14,15 +14,16 @@ import pytest
 from bookkeeping.alerts import alert_of, channel, told
 from bookkeeping.alerts import opened as put
 from commands import Ocelog
-from ocelog.alert.deciding import Decision, system_alert_id
+from ocelog.alert.deciding import Decision
+from ocelog.alert.ids import system_alert_id
 from ocelog.alert.judged import Event, Unjudged
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertType
 from ocelog.alert.ports import Committed, Piece
 from ocelog.app.jury import FAILED_TIMES, FolderJury
-from ocelog.app.rule_troubles import RULE_FILES
+from ocelog.detect.folders import RULE_FILES
 from ocelog.installation.opening import Installation, opened
-from ocelog.ledger.rows.detecting import add_unjudged
+from ocelog.ledger.rows.unjudged import add_unjudged
 from ocelog.model import Position
 
 RULE = """\

@@ -14,7 +14,7 @@ from greenlet import getcurrent, greenlet
 from sqlalchemy import select
 
 from ocelog.alert.alert import Alert, Telling
-from ocelog.alert.delivering import failure_id
+from ocelog.alert.ids import failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.routing import ChannelRow, Route, Routing
 from ocelog.ledger import tables

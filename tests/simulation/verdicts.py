@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from ocelog.alert.alert import ENDED, Alert
-from ocelog.alert.deciding import record_alert_id
-from ocelog.alert.grouping import match_id
+from ocelog.alert.ids import match_id, record_alert_id
 from ocelog.alert.judged import Match
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.ledger import tables

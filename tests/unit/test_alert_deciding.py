@@ -5,15 +5,8 @@ from dataclasses import replace
 import pytest
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.deciding import (
-    MOST_ALERTS_AN_HOUR,
-    Decision,
-    Onboarding,
-    Policy,
-    Standing,
-    decide,
-    record_alert_id,
-)
+from ocelog.alert.deciding import MOST_ALERTS_AN_HOUR, Decision, Onboarding, Policy, Standing, decide
+from ocelog.alert.ids import record_alert_id
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.detect.evaluate import Verdict

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocelog.alert.grouping import MOST_KEPT, Group, Grouping, Joined, Joining, alert_id, join, match_id
+from ocelog.alert.grouping import MOST_KEPT, Group, Grouping, Joined, Joining, join
+from ocelog.alert.ids import alert_id, match_id
 
 MINUTE = 60_000_000
 HOUR = timedelta(hours=1)

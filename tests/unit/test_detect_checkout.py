@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from ocelog.detect.bundle import find_root
 from ocelog.detect.checkout import read_checkout
+from ocelog.detect.roots import find_root
 from ocelog.errors import RuleFileError
 from ocelog.model import Severity
 

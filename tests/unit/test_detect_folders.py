@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ocelog.detect.checkout import Checkout, read_checkout
-from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState, decisions, enabled_rules, shadowed
+from ocelog.detect.deciding import decisions, enabled_rules, shadowed
+from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState
 
 CHECKOUT = Path(__file__).parents[1] / "rules" / "checkout"
 FOLDER = RuleFolder(id="mine", name="mine", path=str(CHECKOUT))

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum, auto
-from hashlib import blake2b
 
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
-from ocelog.alert.grouping import Group, Grouping, Joining, alert_id, group_key, heard_us, is_open, join, quiet_until_us
+from ocelog.alert.grouping import Group, Grouping, Joining, heard_us, is_open, join, quiet_until_us
+from ocelog.alert.ids import ERROR, LIMIT_EXCEEDED, SUMMARY, alert_id, group_key, record_alert_id, system_alert_id
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.model import Severity
@@ -22,13 +22,8 @@ OCELOG = "ocelog"
 """Who did it, where no person did."""
 SUSPENDED = "Suspended"
 """Stands for the exception, where a rule is told of because it is not asked any more."""
-LIMIT_EXCEEDED = "DETECTION_ALERT_LIMIT_EXCEEDED"
-ONBOARDED = "ONBOARDED"
-"""Stands for the rule of the summary of what was there when a source was new."""
 _HOUR_US = 3_600_000_000
-_SUMMARY = "\0older news"
 _HISTORY = "\0history"
-_ERROR = "\0error\0"
 _SUMMARY_PERIOD = timedelta(hours=24)
 _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
@@ -138,28 +133,6 @@ class Policy:
     """Whether a rule gets to know what was there before it judged: what it matched when it was on before counts too."""
 
 
-def record_alert_id(rule: str, source_id: str, record_id: str) -> str:
-    """Return the id of the alert of a rule that lives with a record."""
-    made = blake2b(digest_size=16)
-    for part in ("record", rule, source_id, record_id):
-        text = part.encode("utf-8", "surrogatepass")
-        made.update(len(text).to_bytes(8, "big") + text)
-    return made.hexdigest()
-
-
-def system_alert_id(kind: str, key: str) -> str:
-    """Return the id of the alert of a system error."""
-    return record_alert_id(kind, "", key)
-
-
-def dedups_of(alert_dedup: str) -> tuple[str, str, str]:
-    """Return by which dedup strings the group may be named that an alert with this one belongs to.
-
-    Those of what was read late, and of errors, are not what people see as the dedup string of the alert.
-    """
-    return alert_dedup, _SUMMARY, _ERROR + alert_dedup
-
-
 def wanted(judged: Judged, now_us: int) -> Wanted:
     """Return what a decision on `judged` stands on."""
     groups: dict[str, tuple[str, str]] = {}
@@ -168,14 +141,14 @@ def wanted(judged: Judged, now_us: int) -> Wanted:
     hour_us = now_us // _HOUR_US * _HOUR_US
     for rule in {id(each.rule): each.rule for each in judged.matches}.values():
         limits.add((rule.id, hour_us))
-        groups[group_key(rule.id, _SUMMARY)] = (rule.id, _SUMMARY)
+        groups[group_key(rule.id, SUMMARY)] = (rule.id, SUMMARY)
         alerts |= {_overflow(rule.id, hour_us), system_alert_id(LIMIT_EXCEEDED, rule.id)}
         alerts |= {_history(rule.id, each) for each in {event.source_id for event in judged.events}}
     for match in judged.matches:
         if not match.rule.about.lives_with_record or match.event.record_id is None:
             groups[group_key(match.rule.id, match.verdict.dedup)] = (match.rule.id, match.verdict.dedup)
     for error in judged.errors:
-        groups[group_key(error.rule.id, _ERROR + error.type)] = (error.rule.id, _ERROR + error.type)
+        groups[group_key(error.rule.id, ERROR + error.type)] = (error.rule.id, ERROR + error.type)
         limits.add((error.rule.id, hour_us))
         alerts.add(_overflow(error.rule.id, hour_us))
     moves = any(rule.about.lives_with_record for rule in judged.rules.values())
@@ -302,7 +275,7 @@ class _Deciding:
             return name
         if news is News.OLD:
             grouping = Grouping(rule=match.rule.id, period=_SUMMARY_PERIOD)
-            return self._group(match, grouping, _SUMMARY, title=f"{about.name}: events that were read late")
+            return self._group(match, grouping, SUMMARY, title=f"{about.name}: events that were read late")
         period = timedelta(minutes=about.dedup_minutes)
         return self._group(match, Grouping(rule=match.rule.id, period=period, threshold=about.threshold), verdict.dedup)
 
@@ -436,7 +409,7 @@ class _Deciding:
                 self._group(
                     match,
                     Grouping(rule=match.rule.id, period=_SUMMARY_PERIOD),
-                    _SUMMARY,
+                    SUMMARY,
                     title=f"{match.rule.about.name}: events that were read late",
                 )
                 return replace(alert, told_severity=alert.severity)
@@ -528,7 +501,7 @@ class _Deciding:
 
     def _error(self, error: RuleError) -> None:
         about = error.rule.about
-        dedup = _ERROR + error.type
+        dedup = ERROR + error.type
         key = group_key(error.rule.id, dedup)
         revision, group = self._group_now(key)
         grouping = Grouping(rule=error.rule.id, period=timedelta(minutes=max(60, about.dedup_minutes)))

@@ -12,9 +12,10 @@ from math import ceil
 from typing import TypeAlias
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.grouping import alert_id, heard_us, quiet_until_us
+from ocelog.alert.grouping import heard_us, quiet_until_us
+from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened, Notice
-from ocelog.alert.routing import RANKS, ChannelRow
+from ocelog.alert.routing import RANKS, RESTS_FROM, ChannelRow
 from ocelog.model import Severity
 
 MOST_TRIES = 10
@@ -27,15 +28,11 @@ _TRY_AGAIN = tuple(timedelta(minutes=minutes) for minutes in (0.5, 1, 4, 15, 60,
 """How long after each try the next one comes: 10 within a day."""
 LONGEST_ASKED = timedelta(hours=1)
 """A far end may ask to wait for so long; an alert does not wait longer because of it."""
-RESTS_FROM = 3
-"""Tries that fail one after the other until it is the channel that fails, and not a message: it rests then."""
 _RESTS_FIRST = timedelta(seconds=30)
 _RESTS_LONGEST = timedelta(minutes=15)
 _HOUR = timedelta(hours=1)
 _US = timedelta(microseconds=1)
 _LONGEST_NOTE = 1_000
-DELIVERY_ERROR = "ALERT_DELIVERY"
-"""The system error that a channel cannot be reached, or that there is none."""
 Muted: TypeAlias = Callable[[Alert, int], bool]
 """Whether nobody is to be told of an alert at an instant."""
 _TELLS_ENDS_ONLY = frozenset({Happened.ACKNOWLEDGED, Happened.RESOLVED, Happened.CLOSED, Happened.NOT_VISIBLE})
@@ -258,11 +255,6 @@ def _happened(alert: Alert, happenings: Sequence[Happened]) -> Happened:
         return news[-1]
     # Told late that it was over, when it is open again: whoever opened it again tells that after this.
     return going_on[-1] if going_on else Happened.REOPENED
-
-
-def failure_id(channel_id: str) -> str:
-    """Return the id of the alert that a channel cannot be reached; of none that takes an alert, for an empty one."""
-    return alert_id(DELIVERY_ERROR, channel_id, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

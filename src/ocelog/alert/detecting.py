@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import Decision, News, Policy, decide, wanted
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, Unjudged
-from ocelog.alert.ports import Committed, DetectLedger, Elsewhere, Outcome, Overtaken, Piece, Seed, Waiting
+from ocelog.alert.ports import Committed, DetectLedger, Elsewhere, Outcome, Overtaken, Piece, Waiting
+from ocelog.alert.seed import Seed
 from ocelog.errors import LakeUnavailableError, LedgerUnavailableError, LostFenceError, OcelogError
 from ocelog.model import RULE_MATCHES, Claim, GivenUp, JsonObject, Kind, Known, NewPart, Part, Position
 

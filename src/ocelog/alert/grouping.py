@@ -11,7 +11,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from hashlib import blake2b
+
+from ocelog.alert.ids import alert_id, fingerprint
 
 MOST_KEPT = 10_000
 """Matches whose event times a group remembers while its threshold is not reached; of more, the latest."""
@@ -69,30 +70,6 @@ class Joined:
     """Whether people are told of the alert by this match."""
 
 
-def group_key(rule: str, dedup: str) -> str:
-    """Return the key of a group: 32 hex digits, whatever the dedup string holds."""
-    return _hash("group", rule, dedup)
-
-
-def alert_id(rule: str, dedup: str, window: int) -> str:
-    """Return the id of the alert of one window of a group: the same whenever that is computed."""
-    return _hash("alert", rule, dedup, str(window))
-
-
-def match_id(rule: str, row_id: str) -> str:
-    """Return the id of a match: a rule matches a row once, however often it is judged."""
-    return _hash("match", rule, row_id)
-
-
-def _hash(*parts: str) -> str:
-    made = blake2b(digest_size=16)
-    for part in parts:
-        text = part.encode("utf-8", "surrogatepass")
-        made.update(len(text).to_bytes(8, "big"))
-        made.update(text)
-    return made.hexdigest()
-
-
 def is_open(group: Group, period: timedelta, now_us: int) -> bool:
     """Whether a match at `now_us` joins the newest window.
 
@@ -145,7 +122,7 @@ def _counted(grouping: Grouping, group: Group, match: Joining, now_us: int) -> t
         return (), group.matches + 1 >= grouping.threshold
     times, lasts = list(group.kept), grouping.period // _US
     at = min(match.event_us, now_us)
-    insort(times, (at, match.row_id if match.unique is None else _hash(match.unique)))
+    insort(times, (at, match.row_id if match.unique is None else fingerprint(match.unique)))
     # Those that are dropped were earlier than all that are left.
     times = times[-MOST_KEPT:]
     # No stretch without this one reached it before.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ocelog.alert.grouping import match_id
+from ocelog.alert.ids import match_id
 
 if TYPE_CHECKING:
     # The ledger needs these words too, and no short command needs the language of rules.

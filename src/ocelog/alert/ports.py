@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from ocelog.alert.deciding import Decision, Standing, Wanted
+from ocelog.alert.seed import Seed
 from ocelog.model import Claim, GivenUp, NewPart, Part, Position
 
 
@@ -20,21 +21,6 @@ class Waiting:
     """The next ones, in the order of their commits; the first may be judged in part."""
     given_up: Sequence[GivenUp] = ()
     """Parts above the mark that are lost."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seed:
-    """How far a rule whose alerts live with a record has got to know the records that a table had before it judged."""
-
-    rule_id: str
-    folder_id: str
-    after: tuple[str, str] | None = None
-    """Source and id of the last record that it knows; records come in that order."""
-    tries: int = 0
-    """That failed since then."""
-    done: bool = False
-    given_up: str | None = None
-    """Why it judges without knowing the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@ from ocelog.units import duration, write_duration
 
 RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 _Word = TypeVar("_Word", bound=StrEnum)
+RESTS_FROM = 3
+"""Tries that fail one after the other until it is the channel that fails, and not a message: it rests then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

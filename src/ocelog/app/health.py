@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.deciding import system_alert_id
+from ocelog.alert.ids import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.suppressing import suppressed
 from ocelog.app.loop import Work, log_failure

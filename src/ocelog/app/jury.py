@@ -17,10 +17,12 @@ from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjud
 from ocelog.app.good_rules import GoodRules
 from ocelog.app.log_types import changing
 from ocelog.app.rule_troubles import Unread, is_needed, tell, unread_rules
-from ocelog.detect.bundle import Bundle, fails, find_root, read_bundle
+from ocelog.detect.bundle import Bundle, fails, read_bundle
 from ocelog.detect.checking import Names, check
 from ocelog.detect.checkout import Checkout, parse_checkout
-from ocelog.detect.folders import RuleFolder, RuleState, RuleTrouble, decisions, shadowed
+from ocelog.detect.deciding import decisions, shadowed
+from ocelog.detect.folders import RuleFolder, RuleState, RuleTrouble
+from ocelog.detect.roots import find_root
 from ocelog.detect.rule import CorrelationRule, Kind, Query
 from ocelog.errors import OcelogError, RuleFileError
 from ocelog.installation.opening import Installation

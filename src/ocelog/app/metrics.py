@@ -7,8 +7,7 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
-from ocelog.alert.deciding import LIMIT_EXCEEDED
-from ocelog.alert.delivering import DELIVERY_ERROR
+from ocelog.alert.ids import DELIVERY_ERROR, LIMIT_EXCEEDED
 from ocelog.app.overview import Overview
 from ocelog.app.status import StreamStatus
 from ocelog.health.stream import AlarmState, State

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.deciding import ONBOARDED, system_alert_id
+from ocelog.alert.ids import ONBOARDED, system_alert_id
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import SWEEPING, Origin, Severity, Slice, SliceState, SourceRow

@@ -11,7 +11,6 @@ from ocelog.alert.notice import AlertType
 from ocelog.alert.routing import ChannelFault, ChannelStatus
 from ocelog.alert.suppressing import Suppression
 from ocelog.app.log_types import retentions, table_names
-from ocelog.app.rule_troubles import RULE_FILES
 from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.status import (
     StreamStatus,
@@ -23,7 +22,7 @@ from ocelog.app.status import (
     stream_statuses,
     unpublished,
 )
-from ocelog.detect.folders import RuleFolder, RuleTrouble
+from ocelog.detect.folders import RULE_FILES, RuleFolder, RuleTrouble
 from ocelog.errors import HomeError
 from ocelog.health.telling import ErrorType, OpenError
 from ocelog.installation import home as homes

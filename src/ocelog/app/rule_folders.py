@@ -12,11 +12,12 @@ from uuid import uuid4
 from ocelog.app.good_rules import GoodRules
 from ocelog.app.jury import refused_rules
 from ocelog.app.log_types import changing
-from ocelog.app.rule_troubles import placed, tell
+from ocelog.app.rule_troubles import tell
 from ocelog.detect.bundle import Bundle, read_bundle
 from ocelog.detect.checking import Names
 from ocelog.detect.checkout import Checkout, Problem, parse_checkout, read_checkout
-from ocelog.detect.folders import Decided, Decision, RuleFolder, RuleState, RuleTrouble, decisions, shadowed
+from ocelog.detect.deciding import Decided, Decision, decisions, shadowed
+from ocelog.detect.folders import RuleFolder, RuleState, RuleTrouble
 from ocelog.detect.rule import CorrelationRule, NotRun, Query, Rule
 from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.errors import ConfigError, RuleFileError
@@ -225,7 +226,7 @@ def _read(folder: RuleFolder, good: Bundle | None, troubled: Collection[str]) ->
         return ReadFolder(folder=folder, checkout=checkout)
     changed = {file for file, content in good.files.items() if bundle.files.get(file, content) != content}
     changed |= good.files.keys() & bundle.refused.keys()
-    back = {one.file: placed(folder, _trouble(folder, one)) for one in checkout.problems if one.file in changed}
+    back = {one.file: _trouble(folder, one).placed(folder) for one in checkout.problems if one.file in changed}
     # Only whoever judges looks whether Python reads.
     back |= {file: f"{bundle.root}/{file}: it has an error" for file in changed.intersection(troubled) - back.keys()}
     files = {**bundle.files, **{file: good.files[file] for file in back}}
@@ -239,9 +240,8 @@ def _read(folder: RuleFolder, good: Bundle | None, troubled: Collection[str]) ->
     if refused := refused_rules(checkout).keys() & set(troubled):
         before = parse_checkout(good, changing())
         for name in refused & (before.rules.keys() - refused_rules(before).keys()):
-            last_good[name] = placed(
-                folder, RuleTrouble(folder_id=folder.id, rule_id=name, reason=refused_rules(checkout)[name])
-            )
+            trouble = RuleTrouble(folder_id=folder.id, rule_id=name, reason=refused_rules(checkout)[name])
+            last_good[name] = trouble.placed(folder)
     return ReadFolder(folder=folder, checkout=replace(mended, problems=checkout.problems), last_good=last_good)
 
 
@@ -301,14 +301,14 @@ def _listed(
     if read.why:
         noted.pop("", None)
     problems += [
-        placed(read.folder, noted.pop(one.file, noted.pop(one.id, _trouble(read.folder, one))))
+        noted.pop(one.file, noted.pop(one.id, _trouble(read.folder, one))).placed(read.folder)
         for one in checkout.problems
     ]
     return ListedFolder(
         folder=read.folder,
         rules=tuple(sorted(rules, key=lambda one: one.id)),
         not_run=checkout.not_run,
-        problems=tuple(dict.fromkeys([*problems, *(placed(read.folder, one) for one in noted.values())])),
+        problems=tuple(dict.fromkeys([*problems, *(one.placed(read.folder) for one in noted.values())])),
     )
 
 
@@ -317,7 +317,7 @@ def _refused(folder: RuleFolder, name: str, refused: Mapping[str, str], troubles
     if name not in refused:
         return ""
     here = RuleTrouble(folder_id=folder.id, rule_id=name, reason=refused[name])
-    return placed(folder, troubles.get(name, here))
+    return troubles.get(name, here).placed(folder)
 
 
 def _trouble(folder: RuleFolder, problem: Problem) -> RuleTrouble:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ocelog.alert.deciding import News, Policy
 from ocelog.alert.detecting import Detecting, events_of
-from ocelog.alert.grouping import match_id
+from ocelog.alert.ids import match_id
 from ocelog.alert.judged import JudgedBy, Unjudged
 from ocelog.app.detecting import NoJury, channel_names, policy_of
 from ocelog.app.jury import judged_by, said_of

@@ -4,15 +4,14 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.deciding import system_alert_id
+from ocelog.alert.ids import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.suppressing import suppressed
-from ocelog.detect.bundle import find_root, kind_of
-from ocelog.detect.folders import RuleFolder, RuleState, RuleTrouble
+from ocelog.detect.bundle import kind_of
+from ocelog.detect.folders import RULE_FILES, RuleFolder, RuleState
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import Severity
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from ocelog.detect.checkout import Problem
     from ocelog.judging.judge import Loaded
 
-RULE_FILES = "RULE_FILES"
-"""By which rule the alert about the files of a folder is found."""
 _JUDGE_EVENTS = frozenset({None, "rule"})
 _NEEDED = 5
 """So many files are named in an alert; `ocelog rules list` names the others."""
@@ -70,16 +67,6 @@ def _unread(loaded: "Loaded", fault: "Problem", states: Mapping[str, RuleState])
         reason=fault.message,
         log_types=None if types is None else frozenset(_LOG_TYPE.findall(types[1])),
     )
-
-
-def placed(folder: RuleFolder, trouble: RuleTrouble) -> str:
-    """Return what is wrong with a file as a person on this machine finds it: by its whole path."""
-    if not trouble.rule_id:
-        return trouble.reason
-    try:
-        return f"{find_root(Path(folder.path))}/{trouble.reason}"
-    except OSError:
-        return f"{folder.path}/{trouble.reason}"
 
 
 def is_needed(loaded: "Loaded", fault: "Problem", states: Mapping[str, RuleState], known: frozenset[str]) -> bool:

@@ -38,8 +38,7 @@ from ocelog.model import (
     table_name,
 )
 from ocelog.pull.planner import complete_through, still_short, unread_since
-from ocelog.pull.ports import Coverage
-from ocelog.pull.slices import LONGEST_WAITS
+from ocelog.pull.ports import LONGEST_WAITS, Coverage
 from ocelog.pull.sweep import Sweep as SweepRound
 from ocelog.times import CLOCKS_APART, from_us, has_passed
 from ocelog.units import write_instant

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app.overview import Overview, overview
-from ocelog.app.rule_troubles import placed
 from ocelog.app.status import StreamStatus, Unpublished
 from ocelog.cli import completion, show
 from ocelog.health.stream import AlarmState, State
@@ -150,7 +149,7 @@ def _rule_troubles(found: Overview) -> list[str]:
         if not mine:
             continue
         more = f" ({len(mine) - 1:,} more)" if len(mine) > 1 else ""
-        lines.append(f"Rules of the folder {folder.name}: {show.near(placed(folder, mine[0]))}{more}")
+        lines.append(f"Rules of the folder {folder.name}: {show.near(mine[0].placed(folder))}{more}")
         name = shlex.quote(folder.name)
         if mine[0].rule_id:
             lines.append(f"    To do: mend the file; it is read again by itself. What runs: ocelog rules list {name}")
@@ -460,7 +459,7 @@ def _whole(found: Overview) -> dict[str, Any]:
             {
                 "folder": found.rule_folders[each.folder_id].name,
                 "rule": each.rule_id or None,
-                "reason": placed(found.rule_folders[each.folder_id], each),
+                "reason": each.placed(found.rule_folders[each.folder_id]),
             }
             for each in found.rule_troubles
             if each.folder_id in found.rule_folders

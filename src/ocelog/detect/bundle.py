@@ -14,11 +14,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from ocelog.detect.document import MAX_BYTES
+from ocelog.detect.roots import find_root
 from ocelog.errors import RuleFileError
 from ocelog.files import check_regular
 
-_MARKS = ("global_helpers", "data_models", "packs", ".panther_settings.yml")
-"""What only the root of a checkout has."""
 _SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 _KIND = re.compile(r"""^(?:\{[ \t]*)?["']?AnalysisType["']?[ \t]*:[ \t]*["']?(\w+)""", re.MULTILINE)
 _LIKELY = re.compile(
@@ -70,18 +69,6 @@ def kind_of(text: str) -> str | None:
     """Return the AnalysisType that a YAML file seems to have; None if it seems to be no file of rules."""
     found = _KIND.search(text)
     return found[1] if found else None
-
-
-def find_root(path: Path) -> Path:
-    """Return the root of the checkout that `path` lies in: the nearest folder that looks like one, else `path`."""
-    start = path.resolve()
-    start = start if start.is_dir() else start.parent
-    for folder in (start, *start.parents):
-        if any((folder / mark).exists() for mark in _MARKS):
-            return folder
-        if (folder / ".git").exists():
-            return folder
-    return start
 
 
 def read_bundle(path: Path) -> Bundle:

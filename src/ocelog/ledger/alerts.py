@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from ocelog.alert.alert import ENDED, Alert, TimelineEntry
 from ocelog.alert.changes import Act, resolve
-from ocelog.alert.deciding import ONBOARDED
+from ocelog.alert.ids import ONBOARDED
 from ocelog.alert.listing import AlertDetails, AlertFilter, Attempt, NotJudged, Waiting
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.suppressing import Suppression

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, Insert, Update, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ocelog.alert.delivering import RESTS_FROM, failure_id
-from ocelog.alert.routing import ChannelFault, ChannelRow, ChannelStatus
+from ocelog.alert.ids import failure_id
+from ocelog.alert.routing import RESTS_FROM, ChannelFault, ChannelRow, ChannelStatus
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database

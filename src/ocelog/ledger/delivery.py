@@ -10,9 +10,7 @@ from sqlalchemy import Connection, RowMapping, delete, exists, func, or_, select
 from ocelog.alert import delivering
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
 from ocelog.alert.delivering import (
-    DELIVERY_ERROR,
     MOST_IN_DIGEST,
-    RESTS_FROM,
     Delivered,
     Entry,
     Handed,
@@ -24,8 +22,9 @@ from ocelog.alert.delivering import (
     says_nothing_new,
     tells_ends_only,
 )
+from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, Happened
-from ocelog.alert.routing import ChannelRow, channels_for, is_unrouted
+from ocelog.alert.routing import RESTS_FROM, ChannelRow, channels_for, is_unrouted
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
@@ -142,7 +141,7 @@ class DeliveryLedger:
         with self._database.write() as tx:
             row = channels.hold(tx, claim, now_us)
             # It may be over, or begin: alerts are taken before what belongs to them.
-            alerts.hold(tx, [delivering.failure_id(handed.channel.id)])
+            alerts.hold(tx, [failure_id(handed.channel.id)])
             if isinstance(outcome, Delivered):
                 self._delivered(tx, row, handed, outcome, now_us)
             elif isinstance(outcome, Postponed):
@@ -226,7 +225,7 @@ class DeliveryLedger:
             if tx.execute(held).first() is None:
                 return
             # It may be over: alerts are taken before what belongs to them.
-            alerts.hold(tx, [delivering.failure_id(channel_id)])
+            alerts.hold(tx, [failure_id(channel_id)])
             _well(tx, channel_id)
             outbox.wake(tx, channel_id, now_us)
             delivery_errors.end(tx, channel_id, [each for each in channels.listed(tx) if each.id != channel_id], now_us)
@@ -244,7 +243,7 @@ class DeliveryLedger:
                 return 0
         with self._database.write() as tx:
             # Alerts are taken before what belongs to them.
-            alerts.hold(tx, [delivering.failure_id("")])
+            alerts.hold(tx, [failure_id("")])
             tx.execute(delete(tables.outbox).where(~alert_there))
             others = channels.listed(tx)
             gone = tx.execute(select(_o.channel_id).where(~channel_there).distinct()).scalars()
@@ -292,14 +291,14 @@ class DeliveryLedger:
             found = _untold(tx, since_us - _COMMITTED_WITHIN // _US) if there else []
             newest = tx.execute(select(func.max(_a.updated_us))).scalar() or 0
             nowhere = [each for each in found if is_unrouted(each, there)]
-            error = alerts.of_ids(tx, [delivering.failure_id("")]).get(delivering.failure_id(""))
+            error = alerts.of_ids(tx, [failure_id("")]).get(failure_id(""))
             is_over = error is not None and error.is_open and not nowhere and not _is_any_unrouted(tx, there)
         if is_over:
             with self._database.write() as tx:
                 delivery_errors.end(tx, "", there, now_us)
         if nowhere:
             with self._database.write() as tx:
-                name = delivering.failure_id("")
+                name = failure_id("")
                 before = alerts.of_ids(tx, [name], hold=True).get(name)
                 # An alert changes more often than it is opened: those that are known are not counted again.
                 new = [each for each in nowhere if before is None or each.opened_us > before.updated_us]
@@ -450,7 +449,7 @@ def _given_up(
     """Raise a system error through the other channels; none for messages that were about such an error."""
     if all(each.rule_id == DELIVERY_ERROR for each in gone.values()):
         return
-    name = delivering.failure_id(channel.id)
+    name = failure_id(channel.id)
     before = alerts.of_ids(tx, [name], hold=True).get(name)
     raised = delivering.failed(before, channel, answer, messages, now_us, delivery_errors.muted(tx, now_us))
     delivery_errors.raise_(tx, raised, [each for each in channels.listed(tx) if each.id != channel.id], now_us)

@@ -5,13 +5,15 @@ from collections.abc import Callable, Collection, Mapping
 from sqlalchemy import Connection, Integer, bindparam, select
 
 from ocelog.alert.deciding import Decision, Onboarding, Standing, Wanted, alerts_of
-from ocelog.alert.ports import Committed, Elsewhere, Outcome, Overtaken, Piece, Run, Seed, Waiting
+from ocelog.alert.ports import Committed, Elsewhere, Outcome, Overtaken, Piece, Run, Waiting
+from ocelog.alert.seed import Seed
 from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import alerts, claims, counters, detecting, marks, schedules, seeds
 from ocelog.ledger.rows.landing import add_part
 from ocelog.ledger.rows.losses import lost_of
 from ocelog.ledger.rows.parts import part_of
+from ocelog.ledger.rows.unjudged import add_unjudged
 from ocelog.model import DETECT, RULE_MATCHES
 
 _p, _g, _s = tables.parts.c, tables.given_up.c, tables.streams.c
@@ -117,7 +119,7 @@ class JudgingLedger:
             _save(tx, decision, now_us)
             if piece.part is not None and piece.source_id is not None:
                 add_part(tx, piece.part, piece.source_id, held[RULE_MATCHES].last + 1, now_us)
-            detecting.add_unjudged(tx, piece.table, decision.unjudged, now_us)
+            add_unjudged(tx, piece.table, decision.unjudged, now_us)
             detecting.add_unseeded(tx, piece.table, (after for _, after in piece.seeds), now_us)
             detecting.add_lost(tx, piece.lost, now_us)
         return Committed()
@@ -163,7 +165,7 @@ class JudgingLedger:
             _save(tx, run.decision, now_us)
             for number, each in enumerate(parts, start=last + 1):
                 add_part(tx, each.part, each.source_id, number, now_us)
-            detecting.add_unjudged(tx, run.schedule, run.decision.unjudged, now_us)
+            add_unjudged(tx, run.schedule, run.decision.unjudged, now_us)
         return Committed()
 
     def known_matches(self, ids: Collection[str]) -> frozenset[str]:

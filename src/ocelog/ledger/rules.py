@@ -4,12 +4,11 @@ A rule without a row is as its file says. A row goes with the folder of its rule
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ocelog.alert.judged import Unjudged
 from ocelog.detect.folders import BUILT_IN, RuleFolder, RuleState, RuleTrouble
 from ocelog.detect.unjudged import Covered, UnjudgedRows
 from ocelog.errors import ConfigError
@@ -18,7 +17,12 @@ from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import seeds
-from ocelog.ledger.rows.detecting import add_unjudged
+from ocelog.ledger.rows.unjudged import add_unjudged
+
+if TYPE_CHECKING:
+    # What was judged, which nobody needs who only reads what was not.
+    from ocelog.alert.judged import Unjudged
+
 
 _f = tables.rule_folders.c
 _s = tables.rule_states.c
@@ -168,7 +172,7 @@ class RuleLedger:
             return int(count)
 
     def settle_unjudged(
-        self, rule: str, tables_: Collection[str], covered: Covered, left: Mapping[str, Sequence[Unjudged]]
+        self, rule: str, tables_: Collection[str], covered: Covered, left: "Mapping[str, Sequence[Unjudged]]"
     ) -> int:
         """Forget what a rule said nothing of and has judged by now, and note what is `left`, by table.
 

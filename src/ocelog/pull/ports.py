@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ocelog.model import Claim, Known, Narrowed, NewPart, Part, Rejection, Slice, Stamp, StreamFaults
+from ocelog.model import Claim, Known, Narrowed, NewPart, Part, Rejection, Slice, SliceState, Stamp, StreamFaults
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -271,6 +271,8 @@ class Behind:
     """Rejection keys that are there already."""
 
 
+LONGEST_WAITS = {SliceState.WAITING: timedelta(hours=1), SliceState.PARKED: timedelta(days=1)}
+"""How long a slice may have to wait for its next try: what a source asked for at most, and a day for what is parked."""
 AGREEING_SWEEPS = 2
 """So many complete sweeps in a row must miss a record before it is inferred closed."""
 

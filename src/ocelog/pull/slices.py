@@ -43,8 +43,6 @@ MOST_WHOLE = 10 * FULL_SLICE
 """More records than this are not read as one slice, even if smaller ones are as full."""
 DAY = timedelta(days=1)
 """How long it is believed that a stream's totals are wrong, and how often it is read as a whole if it must be."""
-LONGEST_WAITS = {SliceState.WAITING: timedelta(hours=1), SliceState.PARKED: timedelta(days=1)}
-"""How long a slice may have to wait for its next try: what a source asked for at most, and a day for what is parked."""
 _NO_FAULTS = StreamFaults()
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 

@@ -6,8 +6,7 @@ from sqlalchemy import ColumnElement, Connection, delete, select, union
 
 from ocelog.alert.alert import ENDED, Alert, Telling
 from ocelog.alert.changes import Act
-from ocelog.alert.deciding import dedups_of
-from ocelog.alert.grouping import alert_id, group_key
+from ocelog.alert.ids import alert_id, dedups_of, group_key
 from ocelog.alert.notice import Happened
 from ocelog.errors import ConfigError, LedgerUnavailableError
 from ocelog.ledger import tables

@@ -6,7 +6,8 @@ from sqlalchemy import Connection
 
 from ocelog.alert import delivering
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
-from ocelog.alert.delivering import DELIVERY_ERROR, Muted, Raised
+from ocelog.alert.delivering import Muted, Raised
+from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import Happened
 from ocelog.alert.routing import ChannelRow, channels_for
 from ocelog.alert.suppressing import suppressed
@@ -41,7 +42,7 @@ def raise_(tx: Connection, raised: Raised, takers: Sequence[ChannelRow], now_us:
 
 def end(tx: Connection, channel_id: str, takers: Sequence[ChannelRow], now_us: int) -> None:
     """Resolve the error that a channel cannot be reached, or, without an id, that no channel takes some alerts."""
-    name = delivering.failure_id(channel_id)
+    name = failure_id(channel_id)
     before = alerts.of_ids(tx, [name], hold=True).get(name)
     if before is not None and before.is_open:
         over = delivering.recovered(before, now_us)
@@ -53,6 +54,6 @@ def unrouted(tx: Connection, found: Sequence[Alert], there: Sequence[ChannelRow]
     found = [each for each in found if each.rule_id != DELIVERY_ERROR]
     if not found or not there:
         return
-    name = delivering.failure_id("")
+    name = failure_id("")
     before = alerts.of_ids(tx, [name], hold=True).get(name)
     raise_(tx, delivering.unrouted(before, found[0], len(found), now_us, muted(tx, now_us)), there, now_us)

@@ -1,15 +1,14 @@
 """How matches, groups, limits and what was not judged lie in the ledger."""
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from ocelog.alert.alert import Alert
 from ocelog.alert.deciding import GroupChange, LimitChange
 from ocelog.alert.grouping import Group
-from ocelog.alert.judged import Match, Unjudged
-from ocelog.alert.ports import Seed
+from ocelog.alert.judged import Match
+from ocelog.alert.seed import Seed
 from ocelog.ledger import tables
 from ocelog.ledger.database.batches import batches
 from ocelog.ledger.database.dialects import bounded, insert_missing
@@ -17,7 +16,6 @@ from ocelog.ledger.rows.alerts import alert_of
 from ocelog.model import GivenUp
 
 _k, _g, _l, _a = tables.match_keys.c, tables.alert_groups.c, tables.alert_limits.c, tables.alerts.c
-_u = tables.unjudged.c
 
 
 def hold_source(tx: Connection, source_id: str) -> bool:
@@ -117,41 +115,6 @@ _READ_LIMIT = update(tables.alert_limits).where(
 )
 """How many alerts a rule has opened in an hour, as it was read."""
 _OF_RECORDS = select(tables.alerts).where(_a.record_id.in_(bindparam("ids", expanding=True)))
-
-
-def add_unjudged(tx: Connection, table: str, unjudged: Iterable[Unjudged], now_us: int) -> None:
-    """Remember what was not judged: a row for each rule, source and reason, which grows until somebody sees to it."""
-    rows = dict[tuple[str, str, str], dict[str, Any]]()
-    for each in unjudged:
-        for event in each.events:
-            key = (each.rule_id, event.source_id, bounded(each.reason))
-            row = rows.setdefault(
-                key,
-                {
-                    "table_name": table,
-                    "rule_id": each.rule_id,
-                    "source_id": event.source_id,
-                    "first_row_id": event.row_id,
-                    "first_us": event.event_us,
-                    "last_us": event.event_us,
-                    "rows": 0,
-                    "reason": bounded(each.reason),
-                    "noted_us": now_us,
-                },
-            )
-            row["first_us"] = min(row["first_us"], event.event_us)
-            row["last_us"] = max(row["last_us"], event.event_us)
-            row["rows"] += 1
-    for (rule_id, source_id, reason), row in rows.items():
-        this = and_(_u.table_name == table, _u.rule_id == rule_id, _u.source_id == source_id, _u.reason == reason)
-        more = {
-            "rows": _u.rows + row["rows"],
-            "first_us": case((_u.first_us <= row["first_us"], _u.first_us), else_=row["first_us"]),
-            "last_us": case((_u.last_us >= row["last_us"], _u.last_us), else_=row["last_us"]),
-            "noted_us": now_us,
-        }
-        if tx.execute(update(tables.unjudged).where(this).values(more)).rowcount == 0:
-            tx.execute(insert(tables.unjudged).values(row))
 
 
 def add_unseeded(tx: Connection, table: str, seeds: Iterable[Seed], now_us: int) -> None:

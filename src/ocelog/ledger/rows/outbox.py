@@ -25,7 +25,8 @@ from sqlalchemy import (
 )
 
 from ocelog.alert.alert import Alert, Telling
-from ocelog.alert.delivering import Entry, failure_id
+from ocelog.alert.delivering import Entry
+from ocelog.alert.ids import failure_id
 from ocelog.alert.notice import Happened
 from ocelog.alert.routing import RANKS, ChannelRow, channels_for, is_unrouted
 from ocelog.ledger import tables

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, and_, delete, select, update
 
-from ocelog.alert.ports import Seed
+from ocelog.alert.seed import Seed
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import insert_missing
 

@@ -29,8 +29,7 @@ from ocelog.ledger import tables
 from ocelog.ledger.database.batches import AT_ONCE, batches
 from ocelog.ledger.database.dialects import bounded, later
 from ocelog.model import Checkpoint, Due, Origin, Slice, SliceState
-from ocelog.pull.ports import LEASE
-from ocelog.pull.slices import LONGEST_WAITS
+from ocelog.pull.ports import LEASE, LONGEST_WAITS
 from ocelog.times import CLOCKS_APART, from_us, to_us
 
 _CHECKPOINT_FIELDS = frozenset(field.name for field in fields(Checkpoint))

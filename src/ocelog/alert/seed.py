@@ -1,0 +1,18 @@
+"""How far a rule that is turned on late has come in what is so already."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seed:
+    """How far a rule whose alerts live with a record has got to know the records that a table had before it judged."""
+
+    rule_id: str
+    folder_id: str
+    after: tuple[str, str] | None = None
+    """Source and id of the last record that it knows; records come in that order."""
+    tries: int = 0
+    """That failed since then."""
+    done: bool = False
+    given_up: str | None = None
+    """Why it judges without knowing the rest."""
