@@ -20,6 +20,12 @@ print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
 NEVER = {"alembic", "httpx2", "psycopg", "pydantic", "pyiceberg", "rich", "structlog", "sqlalchemy.dialects.postgresql"}
 """What takes long to import, and no short command needs."""
+RULES_AT_WORK = {
+    *("ocelog.detect.rule", "ocelog.detect.bundle", "ocelog.detect.checkout"),
+    *("ocelog.alert.deciding", "ocelog.alert.judged", "ocelog.alert.ports"),
+    *("ocelog.ledger.detecting", "ocelog.ledger.delivery", "ocelog.pull.slices"),
+}
+"""Whoever reads the ledger needs the values alone."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +57,7 @@ def imported(ocelog: Ocelog, *arguments: str) -> set[str]:
             {"sqlalchemy", "duckdb", "cryptography", "fastavro", "pyarrow.compute", "yaml", "ocelog.alert.alert"},
         ),
         (("query", "select count(*) from wiz_issues_current"), {"duckdb", "cryptography", "pyarrow.compute"}),
-        (("status",), {"pyarrow", "duckdb", "cryptography", "ocelog.detect.checkout"}),
+        (("status",), {"pyarrow", "duckdb", "cryptography", "yaml", *RULES_AT_WORK}),
         (("tables",), {"sqlalchemy", "duckdb", "cryptography", "fastavro", "pyarrow.compute"}),
         (("--help",), {"sqlalchemy", "pyarrow", "yaml"}),
     ],

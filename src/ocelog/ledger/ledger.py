@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
 
@@ -13,8 +15,6 @@ from ocelog.ledger.database.clocks import our_clock
 from ocelog.ledger.database.copying import copy_database, fill_database
 from ocelog.ledger.database.open import open_database, open_reading
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.delivery import DeliveryLedger
-from ocelog.ledger.detecting import JudgingLedger
 from ocelog.ledger.health import HealthLedger
 from ocelog.ledger.lake import PartLedger
 from ocelog.ledger.losses import LossLedger
@@ -27,6 +27,11 @@ from ocelog.ledger.system_errors import SystemErrorLedger
 from ocelog.ledger.vault import CHANNELS, Vault
 from ocelog.redaction import without_password
 from ocelog.times import to_us
+
+if TYPE_CHECKING:
+    # Imported where they are used: they take a good part of the time that a command takes which only reads.
+    from ocelog.ledger.delivery import DeliveryLedger
+    from ocelog.ledger.detecting import JudgingLedger
 
 
 class Ledger:
@@ -49,6 +54,7 @@ class Ledger:
         self.home: str | None = found.home
         """The id of the home that it belongs to: only that folder has the files that it speaks of. None: not known."""
         self._database = database
+        self._now_us = now_us
         self.sources = SourceLedger(database, now_us)
         self.pulling = SliceLedger(database, now_us)
         self.sweeps = SweepLedger(database)
@@ -56,11 +62,23 @@ class Ledger:
         self.lake = PartLedger(database, self.id, now_us)
         self.losses = LossLedger(database, now_us)
         self.channels = ChannelLedger(database, now_us)
-        self.delivery = DeliveryLedger(database, now_us)
         self.rules = RuleLedger(database, now_us)
         self.alerts = AlertLedger(database, now_us)
-        self.judging = JudgingLedger(database, now_us)
         self.system_errors = SystemErrorLedger(database, now_us)
+
+    @cached_property
+    def judging(self) -> "JudgingLedger":
+        """How far the rules have judged."""
+        from ocelog.ledger.detecting import JudgingLedger  # noqa: PLC0415 - see above
+
+        return JudgingLedger(self._database, self._now_us)
+
+    @cached_property
+    def delivery(self) -> "DeliveryLedger":
+        """What channels are to be sent."""
+        from ocelog.ledger.delivery import DeliveryLedger  # noqa: PLC0415 - see above
+
+        return DeliveryLedger(self._database, self._now_us)
 
     @classmethod
     def open(
