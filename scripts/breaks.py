@@ -73,7 +73,12 @@ class Outcome:
 
 def read(folder: Path = FOLDER) -> list[Break]:
     """Read every break, in the order of files and lines."""
-    return [_parse(each) for path in sorted(folder.glob("*.yml")) for each in yaml.safe_load(path.read_text()) or ()]
+    return [_parse(each) for path in sorted(folder.glob("*.yml")) for each in _loaded(path) or ()]
+
+
+def _loaded(path: Path) -> Any:
+    # libyaml's, if it is there: each worker that collects the tests reads these files.
+    return yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
 
 
 def _parse(entry: dict[str, Any]) -> Break:
