@@ -18,7 +18,7 @@ from ocelog.schema.columns.table import MATCH_SCHEMA
 from ocelog.times import to_us
 
 NOW = datetime(2026, 3, 25, 12, tzinfo=UTC)
-AUDIT = "Wiz.Audit"
+AUDIT, ISSUES = "Wiz.Audit", "Wiz.Issues"
 TABLE = table_name(AUDIT)
 
 
@@ -31,13 +31,17 @@ class Matches:
     )
     found: list[dict[str, Any]] = field(default_factory=list)
     users: dict[str, str] = field(default_factory=dict)
+    read: list[list[str]] = field(default_factory=list)
+    """Which issues were read, each time."""
 
-    def put(self, rule: str, minute: float, user: str = "dana", *, landed: datetime = NOW) -> str:
+    def put(
+        self, rule: str, minute: float, user: str = "dana", *, landed: datetime = NOW, log_type: str = AUDIT
+    ) -> str:
         """Let `rule` have matched what `user` did so many minutes before now."""
         name = f"{rule} {minute} {user}"
         self.users[name] = user
         row = dict.fromkeys(MATCH_SCHEMA.names)
-        row |= {"p_row_id": name, "event_row_id": name, "rule_id": rule, "p_log_type": AUDIT, "p_source_id": "s-1"}
+        row |= {"p_row_id": name, "event_row_id": name, "rule_id": rule, "p_log_type": log_type, "p_source_id": "s-1"}
         row |= {"p_event_time": NOW - timedelta(minutes=minute), "p_parse_time": landed}
         self.found.append(row)
         return name
@@ -51,7 +55,10 @@ class Matches:
         kept = [since_us <= to_us(at) <= (until_us or 2**62) for at in rows.column(by).to_pylist()]
         return rows.filter(pa.array(kept, pa.bool_()))
 
-    def rows(self, _table: str, row_ids: Collection[str], _columns: Collection[str]) -> dict[str, dict[str, Any]]:
+    def rows(self, table: str, row_ids: Collection[str], columns: Collection[str]) -> dict[str, dict[str, Any]]:
+        if table == table_name(ISSUES):
+            self.read.append(sorted(row_ids))
+            return {name: dict.fromkeys(columns, f"https://app.wiz.io/issues#{name}") for name in row_ids}
         return {name: {"user": {"id": self.users[name]}} for name in row_ids}
 
 
@@ -84,6 +91,23 @@ def test_matches_of_one_person_in_order_belong_together() -> None:
     (match,) = find(lake, rule_of("A", "B")).matches
     assert match.verdict.title == "together: dana"
     assert match.event.event_us == to_us(NOW - timedelta(minutes=20))
+
+
+def test_an_alert_links_to_the_page_of_the_last_event_that_has_one() -> None:
+    correlation = Correlation(
+        steps=(Step(id="A", rule="A"), Step(id="B", rule="B")), is_sequence=False, schedule=Schedule(rate_minutes=60)
+    )
+    rule = CorrelationRule(about=About(id="together", place=Place("r.yml", 1)), correlations=(correlation,))
+    lake = Matches()
+    lake.put("A", 30)
+    lake.put("B", 20)
+    assert [event.link for event in find(lake, rule).events] == [None], "an entry of the audit log has no page"
+    lake.found.clear()
+    lake.put("A", 30, log_type=ISSUES)
+    last = lake.put("A", 29, log_type=ISSUES)
+    lake.put("B", 20)
+    assert [event.link for event in find(lake, rule).events] == [f"https://app.wiz.io/issues#{last}"]
+    assert lake.read == [[last]], "each table is read once"
 
 
 def test_a_match_that_lands_days_after_its_event_is_put_beside_those_of_then() -> None:

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match
-from ocelog.app.scheduled_rows import Found, digest, match_source, plain
+from ocelog.app.log_types import kinds
+from ocelog.app.scheduled_rows import Found, digest, link_of, match_source, plain
 from ocelog.detect.correlation import Found as Together
 from ocelog.detect.correlation import StepMatch, correlate
 from ocelog.detect.evaluate import Verdict
@@ -89,6 +90,7 @@ class Correlator:
             for together, members in self._around_new(correlation, frozenset(others), fired_us, now_us, until):
                 found.setdefault(digest("members", *sorted(each["p_row_id"] for each in members)), (together, members))
         events, rows, matches = list[Event](), list[dict[str, Any]](), list[Match]()
+        pages = self._pages(members for _, members in found.values())
         for name, (together, members) in found.items():
             last = members[-1]
             if last["p_source_id"] not in sources:
@@ -102,6 +104,7 @@ class Correlator:
                 # What was complete before its source was set up is history, as each of its matches is.
                 version_us=to_us(last["p_event_time"]),
                 observed_us=now_us,
+                link=next((pages[row] for row in map(_event_row, reversed(members)) if row in pages), None),
             )
             events.append(event)
             rows.append(_indicators(members))
@@ -200,6 +203,24 @@ class Correlator:
                     found |= self.lake.rows(table, some, columns)
         return found
 
+    def _pages(self, every: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, str]:
+        """Return the address of the page of events by p_row_id: of each group, the last of each log type that has any.
+
+        Entries of the audit log have none.
+        """
+        wanted = dict[str, set[str]]()
+        for members in every:
+            last = {each["p_log_type"]: each["event_row_id"] for each in members if each["event_row_id"]}
+            for log_type, row_id in last.items():
+                wanted.setdefault(log_type or "", set()).add(row_id)
+        found = dict[str, str]()
+        for log_type, row_ids in wanted.items():
+            kind = kinds().get(log_type)
+            if kind is not None and kind.page is not None:
+                records = self.lake.rows(table_name(log_type), row_ids, [kind.page])
+                found |= {name: link for name, row in records.items() if (link := link_of(row)) is not None}
+        return found
+
     def _values(self, text: str, record: Mapping[str, Any] | None, row: Mapping[str, Any]) -> frozenset[str]:
         """Return the values at a path: of the event, else of what the match keeps of it, else of its context."""
         for data in (record, row, _parsed(row["alert_context"])):
@@ -258,6 +279,10 @@ def _paths(correlation: Correlation) -> dict[str, set[str]]:
             found.setdefault(transition.start, set()).add(start)
             found.setdefault(transition.end, set()).add(end)
     return found
+
+
+def _event_row(match: Mapping[str, Any]) -> str:
+    return match["event_row_id"] or ""
 
 
 def _parsed(value: Any) -> Any:
