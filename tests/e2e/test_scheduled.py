@@ -248,7 +248,7 @@ def test_rules_that_come_with_ocelog_find_what_they_are_about(scheduled: Schedul
 
 def test_what_is_not_due_is_not_run(scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch) -> None:
     scheduled.after(1)
-    monkeypatch.setattr("ocelog.app.scheduled.ask", None)
+    monkeypatch.setattr("ocelog.app.scheduled.run_query", None)
     scheduled.after(0)
 
 

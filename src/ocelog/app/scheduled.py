@@ -13,21 +13,17 @@ from ocelog.app.correlating import Correlator, TooMuchError
 from ocelog.app.detecting import HomeClaims, policy_of
 from ocelog.app.jury import FolderJury
 from ocelog.app.loop import Work, log_failure
-from ocelog.app.queries import Limits, ask
-from ocelog.app.scheduled_rows import digest, found_rows, instant_us, log_type_of, match_source, plain
+from ocelog.app.query_runs import run_query
+from ocelog.app.scheduled_rows import digest, found_rows, match_source
 from ocelog.detect.cron import due_now, next_due
 from ocelog.detect.rule import CorrelationRule, Query, Schedule
 from ocelog.errors import LakeDamagedError, LostFenceError, OcelogError, QueryError
-from ocelog.lake.query.queries import MAX_TIMEOUT
 from ocelog.ledger.pulling import holder_of
 from ocelog.schema.columns.table import match_rows
 from ocelog.times import from_us, rfc3339, to_us
 
 SCHEDULING = "schedule"
 """What a claim of this loop is called."""
-MOST_ROWS = 10_000
-"""Rows of one run."""
-_MOST_BYTES = 64 << 20
 _LONGEST_MESSAGE = 1_000
 _LOOK_EVERY = 30.0
 """Seconds between two looks at which schedules there are: somebody may have changed a rule, or the clock."""
@@ -159,7 +155,9 @@ class ScheduledLoop:
 
     def _query(self, firing: Firing, query: Query, sources: Mapping[str, str]) -> None:
         try:
-            rows, log_type = self._rows(firing, query, sources)
+            rows, log_type = run_query(
+                self.work.assembly.installation, query, before_us=firing.fired_us, fires_us=firing.fires_us
+            )
         except (QueryError, LakeDamagedError) as error:
             if query.is_foreign:
                 # It was written for another engine: that it does not run here is shown by `rules list`.
@@ -180,34 +178,6 @@ class ScheduledLoop:
             with self.jury.lock:
                 self.jury.committed(said)
             log.debug("query run", query=query.name, rows=len(rows), matches=len(said.matches))
-
-    def _rows(self, firing: Firing, query: Query, sources: Mapping[str, str]) -> tuple[list[dict[str, Any]], str]:
-        """Return the rows of a query that are judged, and their log type. Raises QueryError, also for too many."""
-        installation = self.work.assembly.installation
-        removed = {each.id for each in installation.ledger.sources.listed(removed=True)} - sources.keys()
-        minutes = query.schedule.timeout_minutes if query.schedule is not None else None
-        limits = Limits() if minutes is None else Limits(timeout=min(timedelta(minutes=minutes), MAX_TIMEOUT))
-        since_us = None
-        if query.lookback_seconds is not None:
-            # A run that makes up for others looks back from the first of them.
-            since_us = min(firing.fired_us, firing.fires_us) - query.lookback_seconds * 1_000_000
-        found, size = list[dict[str, Any]](), 0
-        with ask(installation, query.text, limits=limits) as answer:
-            for batch in answer.batches:
-                size += batch.nbytes
-                if len(found) + len(batch) > MOST_ROWS or size > _MOST_BYTES:
-                    raise QueryError(
-                        f"It returns more than {MOST_ROWS:,} rows, or {_MOST_BYTES >> 20} MB. Have it count or filter."
-                    )
-                found += [plain(row) for row in batch.to_pylist()]
-            log_type = log_type_of(answer.tables)
-        kept = [
-            row
-            for row in found
-            if row.get("p_source_id") not in removed
-            and (since_us is None or instant_us(row.get("p_event_time"), firing.fires_us) >= since_us)
-        ]
-        return kept, log_type
 
     # Correlation rules.
 

@@ -147,6 +147,20 @@ def last_due(schedule: Schedule, *, at: datetime) -> datetime | None:
     return None
 
 
+def fire_times(schedule: Schedule, *, since: datetime, until: datetime, most: int) -> tuple[list[datetime], bool]:
+    """Return when `schedule` was due from `since` to `until`, both included, and whether that is all.
+
+    Of more than `most` fire times, those are the last.
+    """
+    found, at = list[datetime](), until
+    while (due := last_due(schedule, at=at)) is not None and due >= since:
+        if len(found) == most:
+            return found[::-1], False
+        found.append(due)
+        at = due - timedelta(microseconds=1)
+    return found[::-1], True
+
+
 def due_now(schedule: Schedule, *, fired: datetime, now: datetime) -> datetime | None:
     """Return the fire time of the run that is due at `now`, after that of `fired`; None: none is.
 

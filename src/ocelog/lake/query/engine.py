@@ -93,15 +93,23 @@ class Run:
         """What keeps the process in. Raises SandboxError if it does not start."""
         return self._child.layers
 
-    def check(self, sql: str, names: Sequence[str], macros: Sequence[str]) -> frozenset[str] | None:
-        """Return which of `names` and `macros` the query `sql` reads; None: all.
+    def check(
+        self, sql: str, names: Sequence[str], macros: Sequence[str], *, held: bool = False
+    ) -> frozenset[str] | None:
+        """Return which of `names` and `macros` the query `sql` reads; None: all. `held`: its clock will be.
 
         Raises QueryError unless it only reads.
         """
         # The clock starts once the process is ready: on a busy machine that takes a while.
         _ = self.layers
         self._deadline = time.monotonic() + self.limits.timeout.total_seconds()
-        asked = {"sql": sql, "names": list(names), "macros": list(macros), "checking": self.guards.statement}
+        asked = {
+            "sql": sql,
+            "names": list(names),
+            "macros": list(macros),
+            "checking": self.guards.statement,
+            "held": held,
+        }
         found = msgspec.json.decode(self._ask("check", json.dumps(asked).encode(), "tables"), type=list[str] | None)
         return None if found is None else frozenset(found)
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, QueryError, SandboxError
 from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.ports import LakeLedger
+from ocelog.lake.query.clock import AsOf
 from ocelog.lake.query.engine import Guards, Limits, Run
 from ocelog.lake.read.current import CURRENT, current_view
 from ocelog.lake.read.saved_views import SavedView
@@ -23,7 +24,7 @@ from ocelog.lake.storage.scratch import temporary_directory
 from ocelog.lake.storage.verified import Verified
 from ocelog.model import ALL_LOGS
 
-__all__ = ["Answer", "ExtraTable", "Guards", "Limits", "Queries"]
+__all__ = ["Answer", "AsOf", "ExtraTable", "Guards", "Limits", "Queries"]
 
 MAX_TIMEOUT = GRACE - timedelta(minutes=1)
 """A part's file may go `GRACE` after it was published: no query may still be reading it then."""
@@ -105,8 +106,12 @@ class Queries:
         return [*tables, *self._extras, *self._saved]
 
     @contextmanager
-    def run(self, sql: str, *, limits: Limits | None = None, trusted: bool = False) -> Iterator[Answer]:
+    def run(
+        self, sql: str, *, limits: Limits | None = None, trusted: bool = False, at: AsOf | None = None
+    ) -> Iterator[Answer]:
         """Answer `sql`, one statement that only reads; its rows are computed within the block, and the time limit.
+
+        With `at`, `now()` and the like say that instant, and what happened later is left out of each table of the lake.
 
         Raises QueryError if the query is wrong or takes too much, LakeUnavailableError if files went away under it; so
         does reading the rows. Raises SandboxError if the kernel cannot keep the query's process in and this user is not
@@ -116,7 +121,7 @@ class Queries:
         if not timedelta(0) < limits.timeout <= MAX_TIMEOUT:
             raise QueryError(f"The time limit must be more than 0 s and at most {MAX_TIMEOUT.total_seconds():g} s.")
         with temporary_directory(self._home) as temporary:
-            begun = self._begin(sql, limits, temporary, trusted=trusted)
+            begun = self._begin(sql, limits, temporary, trusted=trusted, at=at)
             try:
                 yield Answer(
                     schema=begun.schema,
@@ -128,7 +133,7 @@ class Queries:
             finally:
                 begun.run.close()
 
-    def _begin(self, sql: str, limits: Limits, temporary: Path, *, trusted: bool) -> _Begun:
+    def _begin(self, sql: str, limits: Limits, temporary: Path, *, trusted: bool, at: AsOf | None) -> _Begun:
         """Begin on a snapshot of the lake; if a file goes away before the engine has it, on a newer one."""
         schemas = dict[str, pa.Schema]()
         for left in reversed(range(_TRIES)):
@@ -143,7 +148,7 @@ class Queries:
             try:
                 self._refuse_unguarded(run, trusted=trusted)
                 macros = [view.name for view in self._saved.values() if view.argument is not None]
-                read = run.check(sql, self.names, macros)
+                read = run.check(sql, self.names, macros, held=at is not None)
                 wanted = self.names if read is None else self._with_sources(read)
                 for table in self._tables(wanted):
                     schemas[table] = self._schemas[table]
@@ -160,7 +165,7 @@ class Queries:
                         missing[table] = f"{ALL_LOGS} lacks the table {table}: {error}"
                 paths = [path for listed in files.values() for path in listed]
                 extras = {name: self._extras[name].rows() for name in self._extras if name in wanted}
-                schema = run.begin(paths, self._sql(files, schemas, wanted), sql, extras=extras)
+                schema = run.begin(paths, self._sql(files, schemas, wanted, at), sql, extras=extras)
                 return _Begun(run=run, schema=schema, wanted=wanted, missing=missing)
             except LakeUnavailableError:
                 run.close()
@@ -193,11 +198,22 @@ class Queries:
             return [*log_tables(self._schemas), *(table for table in self._schemas if table in wanted)]
         return [table for table in self._schemas if table in wanted or table + CURRENT in wanted]
 
-    def _sql(self, files: Mapping[str, list[str]], schemas: Mapping[str, pa.Schema], wanted: list[str]) -> list[str]:
-        found = [create_view(table, view_of_files(schemas[table], paths)) for table, paths in files.items()]
+    def _sql(
+        self,
+        files: Mapping[str, list[str]],
+        schemas: Mapping[str, pa.Schema],
+        wanted: list[str],
+        at: AsOf | None,
+    ) -> list[str]:
+        where = {table: None if at is None else at.condition(schemas[table].names) for table in files}
+        found = [] if at is None else at.held_clock()
+        found += [
+            create_view(table, view_of_files(schemas[table], paths, where=where[table]))
+            for table, paths in files.items()
+        ]
         for name in (name for name in wanted if name.endswith(CURRENT)):
             table = name.removesuffix(CURRENT)
-            found.append(create_view(name, current_view(schemas[table], files[table])))
+            found.append(create_view(name, current_view(schemas[table], files[table], where=where[table])))
         if ALL_LOGS in wanted:
             found.append(
                 create_view(ALL_LOGS, all_logs_view({name: self._schemas[name] for name in log_tables(self._schemas)}))

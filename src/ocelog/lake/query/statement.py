@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from ocelog.errors import QueryError
+from ocelog.lake.query.clock import CLOCK
 from ocelog.lake.query.limits import MAX_LENGTH
 from ocelog.suggest import suggest
 
@@ -75,9 +76,16 @@ def functions() -> Functions:
 
 
 def checked(
-    sql: str, names: Collection[str], macros: Collection[str] = (), *, connection: duckdb.DuckDBPyConnection
+    sql: str,
+    names: Collection[str],
+    macros: Collection[str] = (),
+    *,
+    held: bool = False,
+    connection: duckdb.DuckDBPyConnection,
 ) -> Statement:
     """Return `sql` if it is one statement that only reads the tables `names`; `macros` are those that take an argument.
+
+    Where the clock is `held`, it may not be asked past that either.
 
     Raises QueryError, and nothing was run: `connection` is only asked to parse.
 
@@ -102,8 +110,16 @@ def checked(
     called = {name for part in parts if (name := _macro(part, macros)) is not None}
     for part in parts:
         _check_part(part, called)
+        if held and str(part.get("function_name", "")).lower() in CLOCK and not _is_plain(part):
+            raise QueryError(f"Write {part['function_name']} without a schema: it says a time of the past here.")
     read = _tables(parts, names)
     return Statement(sql=sql, tables=None if read is None else read | called)
+
+
+def _is_plain(part: dict[str, Any]) -> bool:
+    """Whether a function, or the like, is named without the place where the engine keeps its own."""
+    own = str(part.get("schema", "")).lower() in _OWN_SCHEMAS
+    return own and str(part.get("catalog", "")).lower() in _OWN_CATALOGS
 
 
 def _check_kind(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -119,8 +135,7 @@ def _check_kind(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
 def _macro(part: dict[str, Any], macros: Collection[str]) -> str | None:
     """Return which of `macros` is called in one object of the tree."""
     name = str(part.get("function_name", "")).lower()
-    own = str(part.get("schema", "")).lower() in _OWN_SCHEMAS and str(part.get("catalog", "")).lower() in _OWN_CATALOGS
-    return name if name in macros and own else None
+    return name if name in macros and _is_plain(part) else None
 
 
 def _check_part(part: dict[str, Any], macros: Collection[str]) -> None:

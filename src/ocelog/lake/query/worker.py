@@ -92,7 +92,8 @@ class _Worker:
                 tables = None
                 if asked["checking"]:
                     names, macros = asked["names"], asked["macros"]
-                    tables = checked(asked["sql"], names, macros, connection=self._connection).tables
+                    held = asked["held"]
+                    tables = checked(asked["sql"], names, macros, held=held, connection=self._connection).tables
                 return "tables", json.dumps(None if tables is None else sorted(tables)).encode()
             case "run":
                 self._spec = json.loads(frame.payload)

@@ -18,16 +18,16 @@ NEWEST_ORDER = f"ROW({_TIMES}, coalesce({ORDER[-1]}, ''))"
 """The same as one value."""
 
 
-def current_view(schema: pa.Schema, paths: Sequence[str]) -> str:
+def current_view(schema: pa.Schema, paths: Sequence[str], *, where: str | None = None) -> str:
     """Select the present state of each record in some Parquet files, the same rows as `current_sql`.
 
-    Only narrow columns are compared, since a row may be large, and the newest is remembered by its place in the files,
-    which is a number: with its row id, five million records need twice the time, and a row of another engine may have
-    no row id.
+    Versions for which `where` does not hold are left out. Only narrow columns are compared, since a row may be large,
+    and the newest is remembered by its place in the files, which is a number: with its row id, five million records
+    need twice the time, and a row of another engine may have no row id.
     """
     columns = ", ".join(quoted(field.name) for field in schema)
     newest = f"arg_max({PLACE}, {NEWEST_ORDER})"
-    rows = rows_of_files(schema, paths)
+    rows = rows_of_files(schema, paths, where=where)
     return f"SELECT {columns} FROM ({rows}) WHERE {PLACE} IN (SELECT {newest} FROM ({rows}) GROUP BY p_source_id, id)"
 
 

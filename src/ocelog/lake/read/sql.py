@@ -38,14 +38,16 @@ def sql_type(kind: pa.DataType) -> str:
     return names.get(kind, "VARCHAR")
 
 
-def view_of_files(schema: pa.Schema, paths: Sequence[str]) -> str:
+def view_of_files(schema: pa.Schema, paths: Sequence[str], *, where: str | None = None) -> str:
     """Select every row of some Parquet files, older ones that lack columns or fields of `schema` included."""
     columns = ", ".join(quoted(field.name) for field in schema)
-    return f"SELECT {columns} FROM ({rows_of_files(schema, paths)})"
+    return f"SELECT {columns} FROM ({rows_of_files(schema, paths, where=where)})"
 
 
-def rows_of_files(schema: pa.Schema, paths: Sequence[str]) -> str:
-    """Select every row of some Parquet files, and where it is."""
+def rows_of_files(schema: pa.Schema, paths: Sequence[str], *, where: str | None = None) -> str:
+    """Select every row of some Parquet files, or those of a condition, and where it is."""
+    if where is not None:
+        return f"SELECT * FROM ({rows_of_files(schema, paths)}) WHERE {where}"
     empty = ", ".join(f"NULL::{sql_type(field.type)} AS {quoted(field.name)}" for field in schema)
     select = f"SELECT {empty}, NULL::BIGINT AS {PLACE} WHERE false"
     if not paths:
