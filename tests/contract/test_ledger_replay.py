@@ -18,7 +18,7 @@ from ocelog.alert.judged import Event, Judged, JudgedBy, Match, Unjudged
 from ocelog.alert.notice import AlertStatus
 from ocelog.alert.ports import Committed, Piece
 from ocelog.app.detecting import NoJury
-from ocelog.app.rule_replay import ReplayClaims
+from ocelog.app.replaying import ReplayClaims
 from ocelog.detect.evaluate import Verdict
 from ocelog.detect.rule import About, Place
 from ocelog.detect.unjudged import Covered

@@ -95,7 +95,6 @@ def test_a_registered_rule_is_tried_by_its_id_also_if_it_is_off(ocelog: Ocelog) 
 
 
 def test_what_cannot_be_tried_says_why(ocelog: Ocelog, tmp_path: Path) -> None:
-    assert "judges matches" in ocelog("rules", "try", "Ocelog.Wiz.Identity.ProviderThenAdmin", code=2).err
     assert "did you mean" in ocelog("rules", "try", "Ocelog.Wiz.Issues.NewCriticl", code=2).err
     assert "must lie in the past" in ocelog("rules", "try", "x", "--since", "2999-01-01", code=2).err
     file = Path(written(tmp_path, LOGIN))

@@ -66,6 +66,34 @@ def rule(event):
 def title(event):
     return event.get("id")
 """
+DAYS = """\
+AnalysisType: scheduled_query
+QueryName: Mine.Days.Rows
+Enabled: true
+Query: SELECT count(*) AS n FROM wiz_issues
+Schedule: {CronExpression: '0 0 * * *', TimeoutMinutes: 1}
+"""
+DAYS_RULE = GRAVE_RULE.replace("Mine.Grave", "Mine.Days").replace("grave.py", "days.py")
+DAYS_PYTHON = """\
+def rule(event):
+    return True
+
+
+def dedup(event):
+    return str(event["n"])
+"""
+BOTH = """\
+AnalysisType: correlation_rule
+RuleID: Mine.Both
+Enabled: true
+Severity: High
+Detection:
+  - Group:
+      - {ID: Login, RuleID: Mine.Logins}
+      - {ID: Days, RuleID: Mine.Days}
+    LookbackWindowMinutes: 1440
+    Schedule: {RateMinutes: 60, TimeoutMinutes: 5}
+"""
 HOURS_AGO = "UPDATE schedules SET fired_us = fired_us - 7200000000"
 
 
@@ -136,6 +164,19 @@ def test_a_replay_that_is_killed_is_run_again_and_doubles_nothing(ocelog: Ocelog
     told = Counter(each["rule_id"] for each in rows(ocelog, "SELECT rule_id FROM alerts WHERE told"))
     assert told["Mine.Logins"] == users["n"] > 1
     assert told["Mine.Open"] == matched(ocelog, "Mine.Open").total() > 1
+    check_told(ocelog, folder / "told.jsonl")
+
+
+def test_a_replay_of_a_schedule_that_is_killed_is_run_again_and_doubles_nothing(ocelog: Ocelog, folder: Path) -> None:
+    files = {"rows__yml": DAYS, "days__yml": DAYS_RULE, "days__py": DAYS_PYTHON, "both__yml": BOTH}
+    registered(ocelog, folder / "schedules", **files)
+    for rule in ("Mine.Days", "Mine.Both"):
+        expected = ocelog("rules", "try", rule, "--since", "4d", "--json").json
+        assert kill_throughout(ocelog, "rules", "replay", rule, "--since", "4d", "--alerts", often=OFTEN) > 1
+        assert sum(matched(ocelog, rule).values()) == len(matched(ocelog, rule)) == expected["matches"] > 0
+        told = Counter(each["rule_id"] for each in rows(ocelog, "SELECT rule_id FROM alerts WHERE told"))
+        assert told[rule] > 0
+    ocelog("pull")
     check_told(ocelog, folder / "told.jsonl")
 
 

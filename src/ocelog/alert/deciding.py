@@ -591,9 +591,8 @@ class _Deciding:
 def _mending(rule: JudgedBy) -> str:
     if rule.on_schedule:
         return (
-            f"See where its file is (ocelog rules show {rule.id}), and mend the rule, or its query. It runs again when "
-            "it is due next; what it missed is not judged again. To forget that: ocelog rules unjudged "
-            f"{rule.id} --dismiss"
+            f"See where its file is (ocelog rules show {rule.id}), and mend the rule, or its query. Try it "
+            f"(ocelog rules try {rule.id}), and have it judge what it missed: ocelog rules replay {rule.id}"
         )
     return (
         f"Mend the rule, try it (ocelog rules try {rule.id}), and have it judge what it missed: ocelog rules replay "

@@ -64,6 +64,8 @@ class Run:
     """That of this one."""
     decision: Decision
     parts: Sequence[MatchPart] = ()
+    again: bool = False
+    """Whether the schedule has passed it: then it stays where it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ A process that is killed before the commit leaves the mark where it was: the run
 it leaves nothing to do. What matched in a run before is not landed again: a match is known by its rule and its row.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -32,6 +32,8 @@ class Firing:
     fired_us: int
     """The fire time of the run before."""
     fires_us: int
+    again: bool = False
+    """Whether somebody makes it again, which the schedule has passed: it stays where it is."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,16 +49,18 @@ class Scheduling:
     now_us: Callable[[], int]
     numbers: "count[int]" = field(default_factory=count)
 
-    def land(self, firing: Firing, found: Judged, rows: "pa.Table") -> bool:
+    def land(self, firing: Firing, found: Judged, rows: "pa.Table", *, landed: Collection[str] = ()) -> Decision | None:
         """Land what was judged of `rows`, each of which is an event, and move the schedule on.
 
-        False: another has made the run, or a source went away: nothing was changed. Raises LostFenceError if another
-        process lands matches of the same source.
+        `landed` are ids of matches that are in the lake, of which the ledger may have forgotten some. None: another has
+        made the run, or a source went away: nothing was changed. Raises LostFenceError if another process lands matches
+        of the same source.
         """
         said, places = once(found)
         judged_us = self.now_us()
         for _ in range(_MAX_TRIES):
             standing = self.ledger.standing(wanted(said, self.now_us()))
+            standing = replace(standing, known=standing.known.union(landed))
             decision = decide(said, standing, self.policy(), self.now_us())
             parts = list[MatchPart]()
             try:
@@ -68,6 +72,7 @@ class Scheduling:
                         fires_us=firing.fires_us,
                         decision=decision,
                         parts=parts,
+                        again=firing.again,
                     )
                 )
             except LostFenceError:
@@ -77,10 +82,10 @@ class Scheduling:
                 raise
             match outcome:
                 case Committed():
-                    return True
+                    return decision
                 case Elsewhere():
                     self._discard(parts)
-                    return False
+                    return None
                 case Overtaken():
                     self._discard(parts)
         raise LakeUnavailableError(

@@ -20,6 +20,13 @@ class PastMatch:
     title: str
     severity: Severity
     record_id: str | None = None
+    judged_us: int | None = None
+    """None: when it happened."""
+
+    @property
+    def at_us(self) -> int:
+        """When people would have heard of it."""
+        return self.joining.event_us if self.judged_us is None else self.judged_us
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +41,7 @@ class WouldBeAlert:
 
 @dataclass(slots=True)
 class WouldBeAlerts:
-    """The alerts that matches of one rule would have made; they come in the order of their event times.
+    """The alerts that matches of one rule would have made; they come in the order in which they were judged.
 
     Of a rule whose alerts live with a record, a record has one alert at most.
     """
@@ -64,12 +71,12 @@ class WouldBeAlerts:
         key = match.joining.dedup if record is None else record
         group, alert, at = self._groups.pop(key, (Group(), None, None))
         if record is None:
-            joined = join(self.grouping, group, match.joining, match.joining.event_us)
+            joined = join(self.grouping, group, match.joining, match.at_us)
             group, opens, tells = joined.group, joined.opens, joined.tells
         else:
             opens = tells = alert is None
         if opens or alert is None:
-            alert = WouldBeAlert(opened_us=match.joining.event_us, severity=match.severity, title=match.title)
+            alert = WouldBeAlert(opened_us=match.at_us, severity=match.severity, title=match.title)
             at = None
         else:
             alert = replace(alert, matches=alert.matches + 1)

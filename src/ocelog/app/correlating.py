@@ -34,7 +34,8 @@ _MOST_BYTES = 64 << 20
 """Of matches that are read at a time."""
 _MOST_HELD = 500_000
 """Members of what belongs together around one match, each as often as it is in something: about 40 MB."""
-_MOST_NAMED = 100
+MOST_NAMED = 100
+"""Members that the context of a match names."""
 
 
 class MatchReader(Protocol):
@@ -83,11 +84,63 @@ class Correlator:
         `others` are the correlation rules that there are: what they found is none of the matches that a rule looks at,
         or it would find what it found itself. Raises TooMuchError.
         """
+
+        def centres(correlation: Correlation, rules: Collection[str]) -> set[int]:
+            new = _times(self._read(rules, "p_parse_time", fired_us - _OVERLAP_US))
+            if any(step.absent for step in correlation.steps):
+                # What was too early to be called absent may be so by now.
+                since = fired_us - 2 * correlation.lookback_minutes * 60 * _SECOND_US - _OVERLAP_US
+                new |= _times(self._read(rules, "p_event_time", since, now_us))
+            return new
+
+        told: Sequence[set[str]] = [set() for _ in rule.correlations]
+        return self._find(rule, revision, others, centres, now_us, lambda _: now_us, sources, told)
+
+    def find_past(
+        self,
+        rule: CorrelationRule,
+        revision: str,
+        *,
+        others: Collection[str],
+        since_us: int,
+        until_us: int,
+        now_us: int,
+        sources: Mapping[str, str],
+        told: Sequence[set[str]],
+    ) -> tuple[Judged, Found]:
+        """Return what `rule` finds around the matches of events of [since, until), whenever they landed.
+
+        `told` is, of each correlation of the rule, which matches are in something that was found: whoever looks at one
+        stretch of time after the other hands on the same. The last of its matches says when one was there to be found.
+        Raises TooMuchError.
+        """
+
+        def centres(_correlation: Correlation, rules: Collection[str]) -> set[int]:
+            return _times(self._read(rules, "p_event_time", since_us, until_us - 1))
+
+        def observed(members: Sequence[Mapping[str, Any]]) -> int:
+            return max(to_us(each["p_parse_time"]) for each in members)
+
+        return self._find(rule, revision, others, centres, now_us, observed, sources, told)
+
+    def _find(
+        self,
+        rule: CorrelationRule,
+        revision: str,
+        others: Collection[str],
+        centres: Callable[[Correlation, Collection[str]], set[int]],
+        now_us: int,
+        observed: Callable[[Sequence[Mapping[str, Any]]], int],
+        sources: Mapping[str, str],
+        told: Sequence[set[str]],
+    ) -> tuple[Judged, Found]:
         until = self.monotonic() + _MOST_SECONDS
         by = JudgedBy(about=rule.about, revision=revision, on_schedule=True)
         found = dict[str, tuple[Together, list[dict[str, Any]]]]()
-        for correlation in rule.correlations:
-            for together, members in self._around_new(correlation, frozenset(others), fired_us, now_us, until):
+        for correlation, mine in zip(rule.correlations, told, strict=True):
+            rules = {step.rule for step in correlation.steps}.difference(others)
+            around = sorted(centres(correlation, rules))
+            for together, members in self._around(correlation, rules, around, now_us, until, mine):
                 found.setdefault(digest("members", *sorted(each["p_row_id"] for each in members)), (together, members))
         events, rows, matches = list[Event](), list[dict[str, Any]](), list[Match]()
         pages = self._pages(members for _, members in found.values())
@@ -103,7 +156,7 @@ class Correlator:
                 event_us=to_us(last["p_event_time"]),
                 # What was complete before its source was set up is history, as each of its matches is.
                 version_us=to_us(last["p_event_time"]),
-                observed_us=now_us,
+                observed_us=observed(members),
                 link=next((pages[row] for row in map(_event_row, reversed(members)) if row in pages), None),
             )
             events.append(event)
@@ -112,22 +165,20 @@ class Correlator:
         judged = Judged(events=events, rules={rule.id: by}, matches=matches)
         return judged, Found(plain=rows, events=events, rows=match_source(events, rows))
 
-    def _around_new(
-        self, correlation: Correlation, others: frozenset[str], fired_us: int, now_us: int, until: float
+    def _around(
+        self,
+        correlation: Correlation,
+        rules: Collection[str],
+        centres: Sequence[int],
+        now_us: int,
+        until: float,
+        told: set[str],
     ) -> Iterable[tuple[Together, list[dict[str, Any]]]]:
-        rules = {step.rule for step in correlation.steps} - others
         window_us = correlation.lookback_minutes * 60 * _SECOND_US
-        new = self._read(rules, "p_parse_time", fired_us - _OVERLAP_US)
-        centres = {to_us(at) for at in new.column("p_event_time").to_pylist()}
-        if any(step.absent for step in correlation.steps):
-            # What was too early to be called absent may be so by now.
-            since = fired_us - 2 * window_us - _OVERLAP_US
-            waiting = self._read(rules, "p_event_time", since, now_us)
-            centres |= {to_us(at) for at in waiting.column("p_event_time").to_pylist()}
         if not centres:
             return
         matches = dict[str, dict[str, Any]]()
-        for low, high in _spans(sorted(centres), 2 * window_us):
+        for low, high in _spans(centres, 2 * window_us):
             read = self._read(rules, "p_event_time", low, high)
             if len(matches) + read.num_rows > _MOST_ROWS:
                 raise TooMuchError(
@@ -135,7 +186,6 @@ class Correlator:
                 )
             matches |= {row["p_row_id"]: row for row in read.to_pylist()}
         steps = self._step_matches(correlation, matches)
-        told = set[str]()
         around = f"{len(matches):,} matches of its rules lie around {len(centres):,} new ones: "
 
         def check(held: int) -> None:
@@ -144,7 +194,7 @@ class Correlator:
             if held > _MOST_HELD:
                 raise TooMuchError(f"{around}more of them belong together than a run can hold")
 
-        for centre in sorted(centres):
+        for centre in centres:
             check(0)
             near = steps.around(centre, window_us, told)
             if near is None:
@@ -281,6 +331,10 @@ def _paths(correlation: Correlation) -> dict[str, set[str]]:
     return found
 
 
+def _times(matches: pa.Table) -> set[int]:
+    return {to_us(at) for at in matches.column("p_event_time").to_pylist()}
+
+
 def _event_row(match: Mapping[str, Any]) -> str:
     return match["event_row_id"] or ""
 
@@ -331,7 +385,7 @@ def _verdict(rule: CorrelationRule, together: Together, members: Sequence[Mappin
                     "at": each["p_event_time"].isoformat(),
                     "alert": each["alert_id"],
                 }
-                for each in members[:_MOST_NAMED]
+                for each in members[:MOST_NAMED]
             ],
         },
     )

@@ -410,7 +410,7 @@ def _what_to_do(name: str, rule: ListedRule | None, folders: Collection[str]) ->
         if folder != name and folder in folders:
             return f"Mend the files, and replay the rules that matter. {forget}"
         return f"There is no such {'folder' if folder != name else 'rule'} any more. {forget}"
-    if rule.kind != "rule":
+    if rule.kind == "scheduled_query":
         return forget
     again = f"To have them judged: ocelog rules replay {typed}"
     match rule.status:

@@ -4,103 +4,47 @@ It goes on beside the loop. Only rows behind the loop's mark are judged: what li
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ocelog.alert.deciding import News, Policy
 from ocelog.alert.detecting import Detecting, events_of
 from ocelog.alert.ids import match_id
 from ocelog.alert.judged import JudgedBy, Unjudged
-from ocelog.app.detecting import NoJury, channel_names, policy_of
+from ocelog.app.detecting import NoJury, channel_names
 from ocelog.app.jury import judged_by, said_of
 from ocelog.app.log_types import kinds, table_schemas
-from ocelog.app.rule_folders import find_rule
-from ocelog.app.rule_history import Candidate, PastEvents, judge_of, load_rule
+from ocelog.app.replaying import MAX_TRIES, ReplayClaims, Replayed, policy_again, settle
+from ocelog.app.rule_candidates import OfEvents, OfMatches, OfRows, candidate_of, find_asked, judge_of, load_rule
+from ocelog.app.rule_history import PastEvents
+from ocelog.app.rule_trial import Told
+from ocelog.app.schedule_replay import replay_matches, replay_rows
 from ocelog.detect.unjudged import Covered
 from ocelog.errors import ConfigError, LostFenceError
 from ocelog.installation.opening import Installation
-from ocelog.judging.judge import Judge
+from ocelog.judging.judge import Judge, LoadedRule
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.quoting import literal
-from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.pulling import holder_of
-from ocelog.model import RULE_MATCHES, Claim, table_name
+from ocelog.model import RULE_MATCHES, table_name
 from ocelog.schema.columns.table import match_rows
 from ocelog.times import from_us, rfc3339, to_us
 
 _PIECE_ROWS = 5_000
 """Rows that are landed at once."""
-_MAX_TRIES = 20
 _EVERY = 1_000_000
 """More parts than ever wait."""
-_REPLAY = "judge again"
-"""What a claim is called."""
 _LIMITS = Limits(timeout=timedelta(minutes=9))
 _LANDED = f"""
 SELECT event_row_id FROM {RULE_MATCHES}
 WHERE rule_id = {{rule}} AND p_event_time >= {{since}}::TIMESTAMPTZ AND p_event_time < {{until}}::TIMESTAMPTZ
 """  # noqa: S608 - ours
-
-
-@dataclass(slots=True, kw_only=True)
-class Replayed:
-    """What judging again came to."""
-
-    rule: str
-    log_types: tuple[str, ...]
-    since: datetime
-    until: datetime
-    alerts: bool
-    events: int = 0
-    matches: int = 0
-    """That are new: they had not landed before."""
-    told: int = 0
-    """Messages to channels."""
-    waiting: int = 0
-    """Events that were left to the loop, which has not come to them yet."""
-    without_source: int = 0
-    """Events of sources that are not there any more."""
-    settled: int = 0
-    """Events that were unjudged until now."""
-    failed: dict[str, int] = field(default_factory=dict)
-    """Why the rule said nothing -> of how many events."""
-
-
-@dataclass(slots=True)
-class ReplayClaims:
-    """The claims to land what is judged again. Fits Claims.
-
-    They guard the names of files; the ledger lets each match land once. So whoever comes last takes them, and the other
-    takes them back for its next piece: nobody waits for one that was killed.
-    """
-
-    ledger: Ledger
-    holder: str
-    _held: dict[str, Claim] = field(default_factory=dict)
-
-    def claim(self, source_id: str) -> Claim:
-        """Return the claim of this process, taken anew if it was lost. Raises LostFenceError if the source is gone."""
-        if source_id not in self._held:
-            taken = self.ledger.pulling.take_claim(_REPLAY, source_id, self.holder, lease=timedelta(0))
-            self._held[source_id] = taken
-        return self._held[source_id]
-
-    def lost(self, source_id: str) -> None:
-        """Forget the claim: another has it."""
-        self._held.pop(source_id, None)
-
-    def release(self) -> None:
-        """Let go of all of them."""
-        for claim in self._held.values():
-            self.ledger.pulling.release_claim(claim)
-        self._held = {}
 
 
 def replay_rule(
@@ -110,7 +54,7 @@ def replay_rule(
     since: datetime,
     until: datetime,
     alerts: bool,
-    told: Callable[[int, int], None] = lambda _done, _of: None,
+    told: Told = lambda _what, _done, _of: None,
 ) -> Replayed:
     """Have a rule judge the events from `since` to `until` that the loop has passed, and land what it matches.
 
@@ -119,7 +63,7 @@ def replay_rule(
     `told` hears how many events of how many are done. Raises ConfigError for a rule that is off, or judges no events.
     """
     began_us = to_us(datetime.now(UTC))
-    found = find_rule(installation, named)
+    found = find_asked(installation, named)
     if found.status in {"last good", "refused"}:
         raise ConfigError(f"Mend the file of {found.id} first: {found.why}")
     if found.status not in {"on", "suspended"}:
@@ -127,34 +71,41 @@ def replay_rule(
             f"{found.id} is not on ({found.why}), so that nothing would end its alerts. Turn it on first: "
             f"ocelog rules enable {found.id}"
         )
-    candidate = Candidate(id=found.id, path=found.root / found.item.place.file, folder=found.folder)
+    candidate = candidate_of(found)
     with closing(judge_of(installation, candidate)) as judge:
-        rule = load_rule(judge, candidate)
-        done = Replayed(rule=rule.id, log_types=rule.log_types, since=since, until=until, alerts=alerts)
-        claims = ReplayClaims(installation.ledger, holder_of(installation.home.id))
-        replaying = _Replaying(installation, judge, judged_by(rule), done, claims)
-        past = PastEvents(installation=installation, log_types=rule.log_types, since=since, until=until)
-        pieces = list(past.pieces())
-        total = sum(piece.rows for piece in pieces)
-        told(0, total)
-        try:
-            for piece in pieces:
-                landed = replaying.landed(piece.since_us, piece.until_us)
-                for batch in past.batches(piece):
-                    replaying.judge_batch(piece.log_type, batch, landed)
-                    told(min(done.events, total), total)
-        finally:
-            claims.release()
-    known = [table_name(name) for name in rule.log_types if name in kinds()]
-    covered = Covered(since_us=to_us(since), until_us=to_us(until), noted_before_us=began_us)
-    done.settled = installation.ledger.rules.settle_unjudged(rule.id, known, covered, replaying.left)
-    if (
-        done.events
-        and not done.failed
-        and all(left.rule_id != rule.id for left in installation.ledger.rules.unjudged())
-    ):
-        installation.ledger.alerts.end_errors(rule.id, "the rule judged again what it had failed on")
+        match load_rule(installation, judge, candidate):
+            case OfEvents(rule=rule):
+                done = Replayed(
+                    rule=rule.id, kind=rule.kind, log_types=rule.log_types, since=since, until=until, alerts=alerts
+                )
+                _replay_events(installation, judge, rule, done, began_us, told)
+            case OfRows() as asked:
+                done = replay_rows(installation, judge, asked, (since, until), began_us, alerts=alerts, told=told)
+            case OfMatches() as asked:
+                done = replay_matches(installation, asked, (since, until), began_us, alerts=alerts, told=told)
     return done
+
+
+def _replay_events(
+    installation: Installation, judge: Judge, rule: LoadedRule, done: Replayed, began_us: int, told: Told
+) -> None:
+    claims = ReplayClaims(installation.ledger, holder_of(installation.home.id))
+    replaying = _Replaying(installation, judge, judged_by(rule), done, claims)
+    past = PastEvents(installation=installation, log_types=rule.log_types, since=done.since, until=done.until)
+    pieces = list(past.pieces())
+    total = sum(piece.rows for piece in pieces)
+    told("events", 0, total)
+    try:
+        for piece in pieces:
+            landed = replaying.landed(piece.since_us, piece.until_us)
+            for batch in past.batches(piece):
+                replaying.judge_batch(piece.log_type, batch, landed)
+                told("events", min(done.events, total), total)
+    finally:
+        claims.release()
+    known = [table_name(name) for name in rule.log_types if name in kinds()]
+    covered = Covered(since_us=to_us(done.since), until_us=to_us(done.until), noted_before_us=began_us)
+    settle(installation.ledger, done, known, covered, replaying.left)
 
 
 class _Replaying:
@@ -173,7 +124,7 @@ class _Replaying:
             jury=NoJury(),
             claims=claims,
             match_rows=match_rows,
-            policy=self._policy,
+            policy=lambda: policy_again(installation.ledger, done),
             now_us=lambda: to_us(datetime.now(UTC)),
             numbers=count(time.time_ns()),
         )
@@ -223,11 +174,11 @@ class _Replaying:
         for left in said.unjudged:
             self._done.failed[left.reason] = self._done.failed.get(left.reason, 0) + len(left.events)
             self.left.setdefault(table, []).append(left)
-        for tried in range(_MAX_TRIES):
+        for tried in range(MAX_TRIES):
             try:
                 step = self._detecting.land_again(table, kind, rows, said, landed=landed)
             except LostFenceError:
-                if tried == _MAX_TRIES - 1:
+                if tried == MAX_TRIES - 1:
                     raise
                 continue
             if step is None:
@@ -249,6 +200,3 @@ class _Replaying:
             passed = waiting.since.row if part.sequence == waiting.since.sequence + 1 else 0
             found.update(self._ahead[part.path][passed:])
         return frozenset(found)
-
-    def _policy(self) -> Policy:
-        return replace(policy_of(self._ledger), again=News.NEW if self._done.alerts else News.HISTORY)

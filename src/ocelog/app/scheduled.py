@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 import structlog
 
-from ocelog.alert.judged import Event, Judged, JudgedBy, RuleError
+from ocelog.alert.judged import Judged, JudgedBy, RuleError
 from ocelog.alert.scheduling import Firing, Scheduling
 from ocelog.app.correlating import Correlator, TooMuchError
 from ocelog.app.detecting import HomeClaims, policy_of
 from ocelog.app.jury import FolderJury
 from ocelog.app.loop import Work, log_failure
 from ocelog.app.query_runs import run_query
-from ocelog.app.scheduled_rows import digest, found_rows, match_source
+from ocelog.app.scheduled_rows import found_rows, match_source, run_event
 from ocelog.detect.cron import due_now, next_due
 from ocelog.detect.rule import CorrelationRule, Query, Schedule
 from ocelog.errors import LakeDamagedError, LostFenceError, OcelogError, QueryError
@@ -174,7 +173,7 @@ class ScheduledLoop:
         if rows:
             with self.jury.lock:
                 said = self.jury.judge_rows(query.name, found.plain, found.events)
-        if self._scheduling.land(firing, said, found.rows):
+        if self._scheduling.land(firing, said, found.rows) is not None:
             with self.jury.lock:
                 self.jury.committed(said)
             log.debug("query run", query=query.name, rows=len(rows), matches=len(said.matches))
@@ -209,15 +208,7 @@ class ScheduledLoop:
 
     def _land_error(self, firing: Firing, rules: Mapping[str, JudgedBy], kind: str, message: str) -> None:
         """Tell that a run failed: its rules are blind until it works again, whatever source they look for."""
-        event = Event(
-            row_id=digest("run", firing.schedule, str(firing.fires_us)),
-            log_type="",
-            source_id="",
-            source_label="",
-            event_us=firing.fires_us,
-            version_us=firing.fires_us,
-            observed_us=firing.fires_us,
-        )
+        event = run_event(firing.schedule, firing.fires_us)
         errors = [RuleError(rule=rule, type=kind, message=message, events=[event]) for rule in rules.values()]
         log.error("run failed", schedule=firing.schedule, fires=rfc3339(from_us(firing.fires_us)), reason=message)
         self._scheduling.land(firing, Judged(events=[event], rules=rules, errors=errors), match_source([], []))

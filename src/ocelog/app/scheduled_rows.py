@@ -56,6 +56,19 @@ def row_identity(row: Mapping[str, Any], query: str, fires_us: int) -> str:
     return digest("row", query, str(fires_us), text)
 
 
+def run_event(schedule: str, fires_us: int) -> Event:
+    """Return what stands for a run that failed, which is of no source."""
+    return Event(
+        row_id=digest("run", schedule, str(fires_us)),
+        log_type="",
+        source_id="",
+        source_label="",
+        event_us=fires_us,
+        version_us=fires_us,
+        observed_us=fires_us,
+    )
+
+
 def _is_short(value: object, longest: int) -> TypeGuard[str]:
     """Whether it is a text that can be kept as it is."""
     return isinstance(value, str) and len(value) <= longest and "\0" not in value

@@ -186,7 +186,10 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
 
 @contextmanager
 def file_progress(*, quiet: bool, of_what: str = "files") -> Iterator[Callable[[str, int, int], None]]:
-    """Return what is told of a table how many of its files are done, and shows it as `progress` does."""
+    """Return what is told of a table how many of its files are done, and shows it as `progress` does.
+
+    With `of_what` empty it is told of anything else how much of it is done.
+    """
     if quiet or not sys.stderr.isatty():
         yield lambda _, __, ___: None
         return
@@ -196,7 +199,9 @@ def file_progress(*, quiet: bool, of_what: str = "files") -> Iterator[Callable[[
         def tell(table: str, done: int, of: int) -> None:
             if table not in tasks:
                 tasks[table] = bars.add_task(_name(table), bar="", counts="")
-            bars.update(tasks[table], bar=_bar(done / of if of else 1.0), counts=f"{done:,} of {of:,} {of_what}")
+            bars.update(
+                tasks[table], bar=_bar(done / of if of else 1.0), counts=f"{done:,} of {of:,} {of_what or table}"
+            )
 
         yield tell
 

@@ -1,15 +1,19 @@
 """`ocelog rules try` and `replay`: what a rule says of events that are in the lake."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from ocelog.app.rule_history import Tried, find_candidate, try_rule
-from ocelog.app.rule_replay import Replayed, replay_rule
+from ocelog.app.replaying import Replayed
+from ocelog.app.rule_candidates import find_candidate
+from ocelog.app.rule_history import try_rule
+from ocelog.app.rule_replay import replay_rule
+from ocelog.app.rule_trial import Lacking, Tried
 from ocelog.cli import completion, show
-from ocelog.cli.progress import count_progress
+from ocelog.cli.progress import file_progress
+from ocelog.detect.rule import Kind
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 from ocelog.times import from_us, rfc3339
@@ -31,20 +35,22 @@ def try_(
     ] = "7d",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Ask a rule about events that are in the lake: its matches per day, the alerts they would have made, its cost.
+    """Ask a rule about what is in the lake: its matches per day, the alerts they would have made, its cost.
 
-    Nothing is kept, and nobody is told. The rule need not be on, nor its folder registered.
+    For a rule that judges rows of a scheduled query, the query is asked for each time that it was due, the last 500 at
+    most, as of that time. A correlation rule looks at the matches that other rules have in rule_matches. Nothing is
+    kept, and nobody is told. The rule need not be on, nor its folder registered.
     """
     now = datetime.now(UTC)
     start = instant(since, now=now)
     if start >= now:
         raise ConfigError("--since must lie in the past.")
-    with opened(reading=True) as installation, count_progress("events", quiet=json) as told:
+    with opened(reading=True) as installation, file_progress(quiet=json, of_what="") as told:
         tried = try_rule(installation, find_candidate(installation, rule), since=start, told=told)
     if json:
         show.as_json(_as_json(tried))
     else:
-        _show(tried)
+        _show(tried, since)
 
 
 def replay(
@@ -59,41 +65,65 @@ def replay(
     alerts: Annotated[bool, typer.Option("--alerts", help="Open alerts and tell people, as of new events.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Have a rule judge events that it has not judged: those before it was on, or that it failed on.
+    """Have a rule judge what it has not judged: events before it was on, or that it failed on.
 
-    What matches is in rule_matches afterwards, each match once, however often this runs. Nobody is told of it, unless
-    you say --alerts. It may run beside `ocelog run`; if it was interrupted, run it again. Exit 1 if the rule said
-    nothing of some events.
+    For a rule that judges rows of a scheduled query, the query is asked again for each time that it was due, the last
+    500 at most, as of that time. A correlation rule looks at the matches that other rules have. What matches is in
+    rule_matches afterwards, each match once, however often this runs. Nobody is told of it, unless you say --alerts. It
+    may run beside `ocelog run`; if it was interrupted, run it again. Exit 1 if the rule said nothing of some of it.
     """
     now = datetime.now(UTC)
     start, end = instant(since, now=now), now if until is None else instant(until, now=now)
     if start >= end:
         raise ConfigError("--since must lie in the past, and before --until.")
-    with opened() as installation, count_progress("events", quiet=json) as told:
+    with opened() as installation, file_progress(quiet=json, of_what="") as told:
         done = replay_rule(installation, rule, since=start, until=end, alerts=alerts, told=told)
     if json:
         show.as_json(_replayed_as_json(done))
     else:
-        _show_replayed(done)
-    if done.failed:
+        _show_replayed(done, since)
+    if not done.is_whole:
         raise typer.Exit(1)
 
 
-def _show_replayed(done: Replayed) -> None:
-    show.paragraph(
-        f"{done.rule}: {counted(done.events, 'event')} of {', '.join(done.log_types)} since "
-        f"{done.since:%Y-%m-%d %H:%M}Z, {done.matches:,} new {'match' if done.matches == 1 else 'matches'}."
-    )
+def _show_replayed(done: Replayed, typed: str) -> None:
+    new = f"{done.matches:,} new {'match' if done.matches == 1 else 'matches'}"
+    since = f"since {done.since:%Y-%m-%d %H:%M}Z"
+    match done.kind:
+        case Kind.SCHEDULED_RULE:
+            rows = f"{counted(done.events, 'row')} of {counted(done.runs, 'run')} of {', '.join(done.queries)}"
+            show.paragraph(f"{done.rule}: {rows} {since}, {new}.")
+        case Kind.CORRELATION_RULE:
+            matches = f"{done.events:,} matches of {', '.join(done.steps)}"
+            show.paragraph(f"{done.rule}: {matches} {since}, {new}.")
+            _show_lacking(done.lacking, typed)
+        case _:
+            show.paragraph(
+                f"{done.rule}: {counted(done.events, 'event')} of {', '.join(done.log_types)} {since}, {new}."
+            )
     if done.settled:
         show.paragraph(f"{counted(done.settled, 'event')} had been left unjudged; that is forgotten.")
+    if done.bounded:
+        show.remark(
+            f"More runs were due before {rfc3339(done.since)}. Make those, too: ocelog rules replay {done.rule} "
+            f"--since {typed} --until {rfc3339(done.since)}"
+        )
+    if done.read_by is not None:
+        show.remark(
+            f"What was read after {done.read_by:%Y-%m-%d %H:%M}Z is left to the next run of the schedule, so that "
+            "people hear of it."
+        )
+    left = {Kind.SCHEDULED_RULE: "run", Kind.CORRELATION_RULE: "finding"}.get(done.kind, "event")
     for count, why in (
         (done.waiting, "are left to `ocelog run` or `ocelog pull`, which will judge them as new"),
         (done.without_source, "were left alone: their source was removed"),
     ):
         if count:
-            show.remark(f"{counted(count, 'event')} {why}.")
+            show.remark(f"{counted(count, left)} {why}.")
     for why, count in done.failed.items():
-        show.remark(show.harmless(f"The rule said nothing of {counted(count, 'event')}: {why}"))
+        unit = "row" if done.kind is Kind.SCHEDULED_RULE else "event"
+        show.remark(show.harmless(f"The rule said nothing of {counted(count, unit)}: {why}"))
+    _show_failed(done.failed_runs, done.left_runs)
     if done.matches and not done.alerts:
         show.hint("See the alerts that hold them: ocelog alerts list --all")
 
@@ -101,7 +131,10 @@ def _show_replayed(done: Replayed) -> None:
 def _replayed_as_json(done: Replayed) -> Mapping[str, Any]:
     return {
         "rule": done.rule,
+        "kind": str(done.kind),
         "log_types": list(done.log_types),
+        "queries": list(done.queries),
+        "steps": list(done.steps),
         "since": rfc3339(done.since),
         "until": rfc3339(done.until),
         "alerts": done.alerts,
@@ -112,18 +145,30 @@ def _replayed_as_json(done: Replayed) -> Mapping[str, Any]:
         "without_source": done.without_source,
         "settled": done.settled,
         "failed": [{"why": why, "events": count} for why, count in done.failed.items()],
+        "runs": done.runs,
+        "bounded": done.bounded,
+        "failed_runs": [{"why": why, "runs": count} for why, count in done.failed_runs.items()],
+        "left_runs": done.left_runs,
+        "read_by": None if done.read_by is None else rfc3339(done.read_by),
+        "lacking": [{"rule": each.rule, "status": each.status} for each in done.lacking],
     }
 
 
-def _show(tried: Tried) -> None:
-    types, since = ", ".join(tried.log_types), f"{tried.since:%Y-%m-%d %H:%M}Z"
-    if not tried.events:
-        show.paragraph(f"{tried.rule}: there is no event of {types} since {since}.")
+def _show(tried: Tried, typed: str) -> None:
+    since = f"{tried.since:%Y-%m-%d %H:%M}Z"
+    match tried.kind:
+        case Kind.SCHEDULED_RULE:
+            _head_of_rows(tried, since)
+        case Kind.CORRELATION_RULE:
+            _head_of_matches(tried, since, typed)
+        case _ if not tried.events:
+            show.paragraph(f"{tried.rule}: there is no event of {', '.join(tried.log_types)} since {since}.")
+        case _:
+            counts = f"{tried.matches:,} of {counted(tried.events, 'event')} of {', '.join(tried.log_types)}"
+            show.paragraph(f"{tried.rule}: {counts} since {since} match.")
+    if not tried.events and not tried.runs:
         return
-    show.paragraph(
-        f"{tried.rule}: {tried.matches:,} of {counted(tried.events, 'event')} of {types} since {since} match."
-    )
-    most = max(matches for _, matches in tried.by_day.values())
+    most = max((matches for _, matches in tried.by_day.values()), default=0)
     digits = len(f"{most:,}")
     for day, (_, matches) in sorted(tried.by_day.items()):
         bar = "━" * -(-matches * _WIDE // most) if matches else ""
@@ -134,12 +179,72 @@ def _show(tried: Tried) -> None:
         show.paragraph("Samples:")
         for sample in tried.samples:
             show.paragraph(f"{rfc3339(sample.at)} {sample.severity.lower()}: {sample.title}")
+    unit = "row" if tried.kind is Kind.SCHEDULED_RULE else "event"
     for problem, kept in (("The rule failed", tried.errors), ("The rule was not asked", tried.unjudged)):
         for why, count in kept.items():
-            show.remark(show.harmless(f"{problem} on {counted(count, 'event')}: {why}"))
-    if (cost := tried.us_per_event) is not None:
+            show.remark(show.harmless(f"{problem} on {counted(count, unit)}: {why}"))
+    _show_cost(tried)
+
+
+def _head_of_rows(tried: Tried, since: str) -> None:
+    queries = ", ".join(tried.queries)
+    if not tried.runs:
+        show.paragraph(f"{tried.rule}: no run of {queries} was due since {since}.")
+        return
+    show.paragraph(
+        f"{tried.rule}: {tried.matches:,} of {counted(tried.events, 'row')} match, which {queries} returns in "
+        f"{counted(tried.runs, 'run')} since {since}."
+    )
+    show.remark(
+        "Each run is asked as of the time when it was due: what happened later is left out. What is there is as it is "
+        "in the lake now, also what was read later."
+    )
+    if tried.bounded:
+        show.remark(f"Only the last {counted(tried.runs + tried.left_runs, 'run')} are tried; more were due before.")
+    _show_failed(tried.failed_runs, tried.left_runs)
+
+
+def _show_failed(failed: Mapping[str, int], left: int) -> None:
+    for why, count in failed.items():
+        show.remark(show.harmless(f"{counted(count, 'run')} failed: {why}"))
+    if left:
+        show.remark(f"{counted(left, 'further run')} were not made, as those before failed one after the other.")
+
+
+def _head_of_matches(tried: Tried, since: str, typed: str) -> None:
+    matches = "match" if tried.matches == 1 else "matches"
+    show.paragraph(
+        f"{tried.rule}: {tried.matches:,} {matches}, in {tried.events:,} of {', '.join(tried.steps)} since {since}."
+    )
+    _show_lacking(tried.lacking, typed)
+    for why in tried.failed_runs:
+        show.remark(show.harmless(f"Not looked at: {why}"))
+
+
+def _show_lacking(lacking: Collection[Lacking], since: str) -> None:
+    """Say which rules have no matches that a correlation could look at, and what to do."""
+    for each in lacking:
+        again = f"ocelog rules replay {each.rule} --since {since}"
+        match each.status:
+            case "":
+                show.remark(f"{each.rule} has no match: no folder has such a rule.")
+            case "on" | "suspended":
+                show.remark(f"{each.rule} has no match since then. If it was not on all the time: {again}")
+            case status:
+                on = f"ocelog rules enable {each.rule}"
+                show.remark(f"{each.rule} has no match since then: it is {status}. Turn it on: {on}, and then: {again}")
+
+
+def _show_cost(tried: Tried) -> None:
+    if tried.kind is Kind.RULE:
+        cost = None if (each := tried.us_per_event) is None else f"{each:,.1f} µs per event, "
+    elif tried.kind is Kind.SCHEDULED_RULE:
+        cost = None if (run := tried.ms_per_run) is None else f"{run:,.0f} ms per run, "
+    else:
+        cost = "" if tried.runs else None
+    if cost is not None:
         show.paragraph("")
-        show.paragraph(f"Cost: {cost:,.1f} µs per event, {tried.judging_seconds:,.1f} s in all.")
+        show.paragraph(f"Cost: {cost}{tried.query_seconds + tried.judging_seconds:,.1f} s in all.")
 
 
 def _show_alerts(tried: Tried) -> None:
@@ -171,7 +276,10 @@ def _show_alerts(tried: Tried) -> None:
 def _as_json(tried: Tried) -> Mapping[str, Any]:
     return {
         "rule": tried.rule,
+        "kind": str(tried.kind),
         "log_types": list(tried.log_types),
+        "queries": list(tried.queries),
+        "steps": list(tried.steps),
         "since": rfc3339(tried.since),
         "until": rfc3339(tried.until),
         "events": tried.events,
@@ -205,4 +313,10 @@ def _as_json(tried: Tried) -> Mapping[str, Any]:
         "errors": [{"why": why, "events": count} for why, count in tried.errors.items()],
         "unjudged": [{"why": why, "events": count} for why, count in tried.unjudged.items()],
         "us_per_event": None if tried.us_per_event is None else round(tried.us_per_event, 1),
+        "runs": tried.runs,
+        "bounded": tried.bounded,
+        "failed_runs": [{"why": why, "runs": count} for why, count in tried.failed_runs.items()],
+        "left_runs": tried.left_runs,
+        "ms_per_run": None if tried.ms_per_run is None else round(tried.ms_per_run, 1),
+        "lacking": [{"rule": each.rule, "status": each.status} for each in tried.lacking],
     }

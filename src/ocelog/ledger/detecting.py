@@ -134,6 +134,11 @@ class JudgingLedger:
                 found = schedules.fired(tx, names)
         return found
 
+    def fired(self, names: Collection[str]) -> dict[str, int]:
+        """Return the last fire time of each schedule by its name; one that never began has none."""
+        with self._database.read() as tx:
+            return schedules.fired(tx, names)
+
     def end_schedules(self, *, but: Collection[str]) -> None:
         """Forget all schedules but these: one that is on again begins anew, and does not look back over its pause."""
         with self._database.read() as tx:
@@ -151,7 +156,7 @@ class JudgingLedger:
         parts = sorted(run.parts, key=lambda each: each.source_id)
         with self._database.write() as tx:
             last = counters.hold(tx, RULE_MATCHES).last if parts else 0
-            if not schedules.move(tx, run.schedule, run.fired_us, run.fires_us):
+            if not run.again and not schedules.move(tx, run.schedule, run.fired_us, run.fires_us):
                 tx.rollback()
                 return Elsewhere()
             if not all(detecting.hold_source(tx, each.source_id) for each in parts):

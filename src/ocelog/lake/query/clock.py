@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from ocelog.lake.read.sql import literal
+from ocelog.lake.read.quoting import literal
 from ocelog.times import rfc3339
 
 _SAY: Mapping[str, str] = {

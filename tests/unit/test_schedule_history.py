@@ -1,0 +1,41 @@
+"""Which runs of the past are made again: each that was due, the last of them, in UTC."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from ocelog.app.schedule_history import MOST_RUNS, past_runs
+from ocelog.detect.rule import Place, Query, Schedule
+from ocelog.times import to_us
+
+NIGHT = datetime(2026, 3, 28, 12, tzinfo=UTC)
+"""In Berlin the clock goes from 02:00 to 03:00 in the night that follows."""
+
+
+def query(name: str = "rows", **schedule: object) -> Query:
+    return Query(name=name, sql={"sql": "SELECT 1"}, schedule=Schedule(**schedule), place=Place("q.yml", 1))  # type: ignore[arg-type]
+
+
+def test_a_night_in_which_clocks_change_has_as_many_runs_as_any() -> None:
+    runs, whole = past_runs([query(cron="30 * * * *")], NIGHT, NIGHT + timedelta(days=1))
+    assert (len(runs), whole) == (24, True)
+    assert {b.fires_us - a.fires_us for a, b in pairwise(runs)} == {3_600_000_000}
+    assert all(run.fires_us - run.before_us == 3_600_000_000 for run in runs)
+    once, _ = past_runs([query(cron="30 2 * * *")], NIGHT, NIGHT + timedelta(days=2))
+    assert [run.fires_us for run in once] == [to_us(datetime(2026, 3, day, 2, 30, tzinfo=UTC)) for day in (29, 30)]
+
+
+def test_of_too_many_runs_the_last_are_made() -> None:
+    until = NIGHT + timedelta(days=30)
+    runs, whole = past_runs([query("a", rate_minutes=60), query("b", rate_minutes=60)], NIGHT, until)
+    assert (len(runs), whole) == (MOST_RUNS, False)
+    assert {run.query.name for run in runs} == {"a", "b"}
+    assert runs[-1].fires_us == to_us(until)
+    assert runs == sorted(runs, key=lambda run: (run.fires_us, run.query.name))
+    few, whole = past_runs([query(rate_minutes=60)], until - timedelta(hours=MOST_RUNS - 1), until)
+    assert (len(few), whole) == (MOST_RUNS, True)
+
+
+def test_both_ends_count_and_what_has_no_schedule_is_never_due() -> None:
+    runs, _ = past_runs([query(cron="@daily")], datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
+    assert len(runs) == 2
+    assert past_runs([query()], NIGHT, NIGHT + timedelta(days=9)) == ([], True)
