@@ -137,6 +137,12 @@ DOES: dict[str, tuple[str, int, str]] = {
     "rules try X": ("rules try Ocelog.Wiz.Policies.RuleDeleted --since 7d", 0, "Ocelog.Wiz.Policies.RuleDeleted"),
     "rules enable X": ("rules enable Ocelog.Wiz.Policies.RuleDeleted", 0, "Ocelog.Wiz.Policies.RuleDeleted"),
     "rules replay X": ("rules replay Ocelog.Wiz.Identity.ProviderChanged --since 7d", 0, "new match"),
+    "rules replay X --since X": ("rules replay Ocelog.Wiz.Identity.ProviderThenAdmin --since 7d", 0, "new match"),
+    "rules replay X --since X --until X": (
+        "rules replay Ocelog.Wiz.Issues.Overdue --since 5h --until 2h",
+        0,
+        "new match",
+    ),
     "alerts list --untold --source X": ("alerts list --untold --source prod", 0, "Wiz"),
     "alerts list --rule X": ("alerts list --rule Ocelog.Wiz.Policies.RuleDeleted", 0, ""),
     "rules unjudged X --dismiss": ("rules unjudged X --dismiss", 0, "No event was left unjudged"),

@@ -164,7 +164,7 @@ def test_what_is_advised_about_a_rule_that_fails_works_for_its_kind() -> None:
         error = RuleError(rule=rule, type="KeyError", message="x", events=[event("v1")])
         failed = Judged(events=error.events, rules={rule.id: rule}, errors=[error])
         found += [each.runbook for each in decide(failed, Standing(), POLICY, NOW).alerts]
-    assert f"ocelog rules replay {RULE.id}" in found[0]
-    assert "replay" not in found[1]
-    assert "rules try" not in found[1]
-    assert f"ocelog rules unjudged {RULE.id} --dismiss" in found[1]
+    for runbook in found:
+        assert f"ocelog rules try {RULE.id}" in runbook
+        assert f"ocelog rules replay {RULE.id}" in runbook
+    assert "or its query" in found[1]
