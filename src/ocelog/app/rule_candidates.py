@@ -9,9 +9,10 @@ from ocelog.alert.judged import JudgedBy
 from ocelog.app.jury import judged_by
 from ocelog.app.log_types import changing, kinds
 from ocelog.app.rule_folders import ListedRule, find_rule, listed
-from ocelog.detect.bundle import find_root, read_bundle
+from ocelog.detect.bundle import read_bundle
 from ocelog.detect.checkout import read_checkout
 from ocelog.detect.folders import RuleFolder
+from ocelog.detect.roots import find_root
 from ocelog.detect.rule import CorrelationRule, Kind, Query, Rule
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.opening import Installation

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from ocelog.alert.grouping import match_id
+from ocelog.alert.ids import match_id
 from ocelog.alert.judged import Event, Judged, Match, Unjudged
 from ocelog.alert.scheduling import Firing, Scheduling
 from ocelog.app.correlating import MOST_NAMED
