@@ -32,10 +32,11 @@ ALERT = Alert(id="a1", severity=Severity.HIGH, title="t", rule_id="rule", opened
 GROUP = GroupChange(
     key="g1", rule_id="rule", revision=0, lasts_us=60, group=Group(window=1, opened_us=NOW_US, kept=((1, "x"),))
 )
+LIMIT = LimitChange(rule_id="rule", hour_us=0, alerts=1, untold=2)
 DECISION = Decision(
     matches=[(MATCH, "a1")],
     groups=[GROUP],
-    limits=[LimitChange(rule_id="rule", hour_us=0, revision=0, alerts=1)],
+    limits=[LIMIT],
     alerts=[ALERT],
     timeline=[TimelineEntry(alert_id="a1", at_us=NOW_US, who="ocelog", what="opened")],
     tellings=[Telling(alert_id="a1", channel_id="c", happened=Happened.OPENED, due_us=NOW_US)],
@@ -110,7 +111,7 @@ def test_all_of_a_piece_is_committed_with_its_mark(landed: Ledger) -> None:
     assert standing.known == {MATCH.id}
     assert standing.groups == {"g1": (1, GROUP.group)}
     assert standing.alerts["a1"] == replace(ALERT, revision=1)
-    assert standing.limits == {("rule", 0): (1, 1)}
+    assert standing.limits == {("rule", 0): replace(LIMIT, revision=1)}
 
 
 def test_what_another_has_judged_is_not_committed_again(landed: Ledger) -> None:

@@ -1,11 +1,24 @@
 """What matches bring about, where a whole simulation would not say why: flaps, history, suspensions, thresholds."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ocelog.alert.alert import Alert
-from ocelog.alert.deciding import MOST_ALERTS_AN_HOUR, Decision, Onboarding, Policy, Standing, decide
+from ocelog.alert.deciding import (
+    MOST_ALERTS_AN_HOUR,
+    MOST_UNTOLD_AN_HOUR,
+    Decision,
+    News,
+    Onboarding,
+    Policy,
+    Standing,
+    decide,
+    wanted,
+)
 from ocelog.alert.ids import record_alert_id
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError
 from ocelog.alert.notice import AlertStatus, Happened
@@ -143,7 +156,7 @@ def test_a_limit_is_told_of_once_an_hour_though_the_alert_that_held_the_rest_is_
     first = decide(judged(*many), Standing(), POLICY, NOW)
     (limit,) = first.limits
     error = next(each for each in first.alerts if each.rule_id == "DETECTION_ALERT_LIMIT_EXCEEDED")
-    left = standing(error, limits={("rule", limit.hour_us): (1, limit.alerts)})
+    left = standing(error, limits={("rule", limit.hour_us): replace(limit, revision=1)})
     again = decide(judged(event("w", record="w")), left, POLICY, NOW + MINUTE)
     assert error.id not in {each.alert_id for each in again.tellings}
 
@@ -168,3 +181,166 @@ def test_what_is_advised_about_a_rule_that_fails_works_for_its_kind() -> None:
         assert f"ocelog rules try {RULE.id}" in runbook
         assert f"ocelog rules replay {RULE.id}" in runbook
     assert "or its query" in found[1]
+
+
+BURSTS = JudgedBy(about=About(id="bursts", place=Place("bursts.yml", 1), threshold=2), revision="1")
+
+
+def bursts(*matches: tuple[str, str], rule: JudgedBy = BURSTS) -> Judged:
+    """Return matches of a rule with a threshold, each a row and a dedup string."""
+    events = [event(row) for row, _ in matches]
+    found = [
+        Match(rule=rule, event=each, verdict=Verdict(matched=True, title="t", severity=Severity.HIGH, dedup=dedup))
+        for each, (_, dedup) in zip(events, matches, strict=True)
+    ]
+    return Judged(events=events, rules={rule.id: rule}, matches=found)
+
+
+def after(decision: Decision, before: Standing | None = None) -> Standing:
+    """Return what the ledger has after a decision on what it had `before`."""
+    before = before or Standing()
+    return Standing(
+        known=before.known.union(match.id for match, _ in decision.matches),
+        groups={**before.groups, **{each.key: (each.revision + 1, each.group) for each in decision.groups}},
+        alerts={**before.alerts, **{each.id: replace(each, revision=each.revision + 1) for each in decision.alerts}},
+        limits={
+            **before.limits,
+            **{(each.rule_id, each.hour_us): replace(each, revision=each.revision + 1) for each in decision.limits},
+        },
+    )
+
+
+def test_a_key_that_reaches_its_threshold_is_told_of_however_many_others_stay_below_theirs() -> None:
+    many = MOST_UNTOLD_AN_HOUR + MOST_ALERTS_AN_HOUR + 200
+    noise = decide(bursts(*((f"n{n}", f"noise {n}") for n in range(many))), Standing(), POLICY, NOW)
+    assert noise.tellings == []
+    assert len(noise.alerts) == MOST_UNTOLD_AN_HOUR + 1
+    assert sum(each.matches for each in noise.alerts) == many
+    first = decide(bursts(("a1", "attack")), after(noise), POLICY, NOW + MINUTE)
+    assert first.tellings == []
+    second = decide(bursts(("a2", "attack")), after(first, after(noise)), POLICY, NOW + 2 * MINUTE)
+    assert [each.happened for each in second.tellings] == [Happened.OPENED]
+    (alert,) = second.alerts
+    assert (alert.told, alert.dedup, alert.matches) == (True, "attack", 1)
+    assert [(each.what, each.detail) for each in second.timeline] == [
+        ("opened", "1 matches of its window before are not in it")
+    ]
+
+
+def test_what_is_muted_uses_up_nothing_of_the_limit() -> None:
+    plain = replace(BURSTS, about=replace(BURSTS.about, threshold=1))
+    quiet = replace(POLICY, suppressed=lambda alert, _now_us: "planned" if alert.dedup != "attack" else None)
+    many = [(f"n{n}", f"noise {n}") for n in range(MOST_UNTOLD_AN_HOUR + 200)]
+    muted = decide(bursts(*many, rule=plain), Standing(), quiet, NOW)
+    assert (muted.tellings, len(muted.alerts)) == ([], MOST_UNTOLD_AN_HOUR + 1)
+    told = decide(bursts(("a", "attack"), rule=plain), after(muted), quiet, NOW + MINUTE)
+    assert [each.happened for each in told.tellings] == [Happened.OPENED]
+    issues = [event(f"v{n}", record=f"i{n}") for n in range(MOST_ALERTS_AN_HOUR + 200)]
+    records = decide(judged(*issues), Standing(), replace(POLICY, suppressed=lambda _alert, _now_us: "planned"), NOW)
+    assert (records.tellings, records.limits, len(records.alerts)) == ([], [], len(issues))
+
+
+def test_a_key_above_the_limit_is_told_of_once_there_is_room_again() -> None:
+    pairs = [(f"n{n}.{m}", f"noise {n}") for n in range(MOST_ALERTS_AN_HOUR) for m in range(2)]
+    full = decide(bursts(*pairs), Standing(), POLICY, NOW)
+    assert len(full.tellings) == MOST_ALERTS_AN_HOUR
+    flooded = decide(bursts(("a1", "attack"), ("a2", "attack")), after(full), POLICY, NOW + MINUTE)
+    assert {each.rule_id for each in flooded.alerts if each.told} == {"bursts", "DETECTION_ALERT_LIMIT_EXCEEDED"}
+    assert "attack" not in {each.dedup for each in flooded.alerts if each.told}
+    later = decide(bursts(("a3", "attack")), after(flooded, after(full)), POLICY, NOW + 60 * MINUTE)
+    assert [each.dedup for each in later.alerts if each.told] == ["attack"]
+
+
+def test_an_exception_that_has_another_name_for_each_event_is_one_alert() -> None:
+    errors = [
+        RuleError(rule=BURSTS, type=f"Failed{n}", message="x", events=[event(f"v{n}")])
+        for n in range(MOST_ALERTS_AN_HOUR + 200)
+    ]
+    failed = Judged(events=[each.events[0] for each in errors], rules={"bursts": BURSTS}, errors=errors)
+    decision = decide(failed, Standing(), POLICY, NOW)
+    (alert,) = decision.alerts
+    assert alert.matches == len(errors)
+    assert "Failed0" in alert.title
+    assert {each.reason for each in decision.unjudged} == {"the rule failed: Exception"}
+    assert len(wanted(failed, NOW).groups) == 1
+
+
+def test_a_rule_that_alerts_too_often_is_told_of_when_it_fails() -> None:
+    plain = replace(BURSTS, about=replace(BURSTS.about, threshold=1))
+    full = decide(bursts(*((f"n{n}", f"{n}") for n in range(MOST_ALERTS_AN_HOUR)), rule=plain), Standing(), POLICY, NOW)
+    error = RuleError(rule=plain, type="KeyError", message="x", events=[event("v1")])
+    failed = Judged(events=error.events, rules={plain.id: plain}, errors=[error])
+    decision = decide(failed, after(full), POLICY, NOW + MINUTE)
+    assert [each.happened for each in decision.tellings] == [Happened.OPENED]
+
+
+def test_a_decision_on_more_than_was_read_is_refused() -> None:
+    said = bursts(("a1", "attack"))
+    for less in ("streams", "match_ids", "limits"):
+        found = Standing(wanted=replace(wanted(said, NOW), **{less: frozenset()}))  # type: ignore[arg-type] # as given
+        with pytest.raises(AssertionError, match="`wanted` does not name"):
+            decide(said, found, POLICY, NOW)
+    with pytest.raises(AssertionError, match="the group"):
+        decide(said, Standing(wanted=replace(wanted(said, NOW), groups={})), POLICY, NOW)
+    with pytest.raises(AssertionError, match="the record"):
+        decide(
+            judged(event()), Standing(wanted=replace(wanted(judged(event()), NOW), records=frozenset())), POLICY, NOW
+        )
+
+
+_RULES = [
+    replace(RULE, about=replace(RULE.about, id=f"rule {n}", lives_with_record=living, threshold=most, create_alert=on))
+    for n, (living, most, on) in enumerate([(True, 1, True), (False, 1, True), (False, 2, True), (False, 1, False)])
+]
+_EVENTS = st.builds(
+    lambda row, record, age, latest, inferred: replace(
+        event(f"r{row}", record=f"i{record}", at=NOW - age * MINUTE, latest=latest),
+        observed_us=NOW,
+        record_id=None if record == 0 else f"i{record}",
+        inferred=inferred,
+    ),
+    st.integers(0, 9),
+    st.integers(0, 3),
+    st.sampled_from([0, 30, 60 * 24 * 10]),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@given(
+    st.lists(_EVENTS, min_size=1, max_size=8, unique_by=lambda each: each.row_id),
+    st.lists(st.tuples(st.integers(0, 7), st.sampled_from(_RULES), st.sampled_from("abc")), max_size=12),
+    st.lists(st.tuples(st.sampled_from(_RULES), st.sampled_from(["KeyError", "Own", "Suspended"])), max_size=3),
+    st.sampled_from([0, NOW - 15 * MINUTE]),
+    st.sampled_from([None, News.NEW, News.OLD, News.HISTORY]),
+    st.booleans(),
+)
+def test_a_decision_asks_for_nothing_but_what_is_wanted(
+    events: Sequence[Event],
+    matching: Sequence[tuple[int, JudgedBy, str]],
+    failing: Sequence[tuple[JudgedBy, str]],
+    onboarded: int,
+    again: News | None,
+    seeding: bool,
+) -> None:
+    found = {
+        (at % len(events), rule.id): Match(
+            rule=rule, event=events[at % len(events)], verdict=Verdict(matched=True, title=dedup, dedup=dedup)
+        )
+        for at, rule, dedup in matching
+    }
+    said = Judged(
+        events=events,
+        rules={each.id: each for each in _RULES},
+        matches=list(found.values()),
+        errors=[RuleError(rule=rule, type=name, message="x", events=events[:1]) for rule, name in failing],
+    )
+    asked = wanted(said, NOW)
+    had = Standing(streams={("s", "Wiz.Issues"): Onboarding(since_us=onboarded)}, wanted=asked)
+    policy = replace(POLICY, again=again, seeding=seeding)
+    first = decide(said, had, policy, NOW)
+    # What it saves is among what the next decision on the same reads.
+    assert {each.key for each in first.groups} <= asked.groups.keys()
+    assert {(each.rule_id, each.hour_us) for each in first.limits} <= asked.limits
+    assert {each.record_id for each in first.alerts if each.record_id} <= asked.records
+    decide(said, replace(after(first), wanted=asked), policy, NOW + MINUTE)

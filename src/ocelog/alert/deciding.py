@@ -10,18 +10,21 @@ from datetime import timedelta
 from enum import Enum, auto
 
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
-from ocelog.alert.grouping import Group, Grouping, Joining, heard_us, is_open, join, quiet_until_us
+from ocelog.alert.grouping import Group, Grouping, Joining, heard_us, join, quiet_until_us
 from ocelog.alert.ids import ERROR, LIMIT_EXCEEDED, SUMMARY, alert_id, group_key, record_alert_id, system_alert_id
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
+from ocelog.alert.judged import SUSPENDED, Event, Judged, JudgedBy, Match, RuleError, Unjudged
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.model import Severity
 
 MOST_ALERTS_AN_HOUR = 1_000
-"""Alerts that a rule opens in an hour; what matches above that joins one alert."""
+"""Alerts of a rule that people are told of in an hour; what matches above that joins one alert."""
+MOST_UNTOLD_AN_HOUR = 1_000
+"""Alerts below their threshold, or muted, that a rule opens in an hour; what matches above that joins one, too.
+
+Its group goes on counting, so that it is told of once it reaches its threshold.
+"""
 OCELOG = "ocelog"
 """Who did it, where no person did."""
-SUSPENDED = "Suspended"
-"""Stands for the exception, where a rule is told of because it is not asked any more."""
 _HOUR_US = 3_600_000_000
 _HISTORY = "\0history"
 _SUMMARY_PERIOD = timedelta(hours=24)
@@ -76,8 +79,10 @@ class Standing:
     """Group key -> revision and group."""
     alerts: Mapping[str, Alert] = field(default_factory=dict)
     """By id: the newest alert of each group, those of records, and those asked for."""
-    limits: Mapping[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
-    """(Rule, hour) -> revision and alerts opened."""
+    limits: Mapping[tuple[str, int], "LimitChange"] = field(default_factory=dict)
+    """By rule and hour."""
+    wanted: Wanted | None = None
+    """What was read: what is not in it may be in the ledger all the same. None: all that a decision asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +99,16 @@ class GroupChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitChange:
-    """How many alerts a rule has opened in an hour."""
+    """How many alerts of a rule there are of an hour."""
 
     rule_id: str
     hour_us: int
-    revision: int
-    alerts: int
+    revision: int = 0
+    """That was read; 0: the ledger had none."""
+    alerts: int = 0
+    """That people were told of: they opened, or reached their threshold."""
+    untold: int = 0
+    """That opened in silence, in windows of time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,16 +151,16 @@ def wanted(judged: Judged, now_us: int) -> Wanted:
     for rule in {id(each.rule): each.rule for each in judged.matches}.values():
         limits.add((rule.id, hour_us))
         groups[group_key(rule.id, SUMMARY)] = (rule.id, SUMMARY)
-        alerts |= {_overflow(rule.id, hour_us), system_alert_id(LIMIT_EXCEEDED, rule.id)}
+        alerts |= {_overflow(rule.id, hour_us), _silent_overflow(rule.id, hour_us)}
+        alerts.add(system_alert_id(LIMIT_EXCEEDED, rule.id))
         alerts |= {_history(rule.id, each) for each in {event.source_id for event in judged.events}}
     for match in judged.matches:
         if not match.rule.about.lives_with_record or match.event.record_id is None:
             groups[group_key(match.rule.id, match.verdict.dedup)] = (match.rule.id, match.verdict.dedup)
     for error in judged.errors:
-        groups[group_key(error.rule.id, ERROR + error.type)] = (error.rule.id, ERROR + error.type)
-        limits.add((error.rule.id, hour_us))
-        alerts.add(_overflow(error.rule.id, hour_us))
-    moves = any(rule.about.lives_with_record for rule in judged.rules.values())
+        groups[group_key(error.rule.id, ERROR + error.kind)] = (error.rule.id, ERROR + error.kind)
+    asked = (*judged.rules.values(), *(match.rule for match in judged.matches))
+    moves = any(rule.about.lives_with_record for rule in asked)
     return Wanted(
         streams=frozenset((each.source_id, each.log_type) for each in judged.events),
         match_ids=frozenset(match.id for match in judged.matches),
@@ -165,12 +174,16 @@ def wanted(judged: Judged, now_us: int) -> Wanted:
 
 
 def decide(judged: Judged, standing: Standing, policy: Policy, now_us: int) -> Decision:
-    """Return what `judged` brings about. `now_us` is our clock."""
+    """Return what `judged` brings about. `now_us` is our clock, as it was when `wanted` was asked."""
     return _Deciding(judged, standing, policy, now_us).decide()
 
 
 def _overflow(rule: str, hour_us: int) -> str:
     return alert_id(rule, "\0overflow", hour_us)
+
+
+def _silent_overflow(rule: str, hour_us: int) -> str:
+    return alert_id(rule, "\0silent overflow", hour_us)
 
 
 def _history(rule: str, source_id: str) -> str:
@@ -181,6 +194,7 @@ class _Deciding:
     def __init__(self, judged: Judged, standing: Standing, policy: Policy, now_us: int) -> None:
         self._judged = judged
         self._standing = standing
+        self._wanted = wanted(judged, now_us) if standing.wanted is None else standing.wanted
         self._policy = policy
         self._now_us = now_us
         self._hour_us = now_us // _HOUR_US * _HOUR_US
@@ -233,7 +247,7 @@ class _Deciding:
         return found
 
     def _match(self, match: Match) -> None:
-        if match.id in self._standing.known:
+        if self._is_known(match):
             if self._policy.seeding and match.rule.about.lives_with_record and match.event.record_id is not None:
                 # It landed when the rule was on before; its alert ended when the rule was turned off.
                 self._record(match, match.event.record_id)
@@ -248,7 +262,9 @@ class _Deciding:
     def _news(self, event: Event) -> News:
         if self._policy.again is not None:
             return self._policy.again
-        stream = self._standing.streams.get((event.source_id, event.log_type))
+        stream_key = (event.source_id, event.log_type)
+        _check(stream_key in self._wanted.streams, "stream", stream_key)
+        stream = self._standing.streams.get(stream_key)
         if stream is not None and event.news_us < stream.since_us:
             return News.HISTORY
         if event.observed_us - event.news_us > self._policy.oldest_us:
@@ -266,7 +282,7 @@ class _Deciding:
         news = self._news(match.event)
         if news is News.HISTORY:
             name = _history(match.rule.id, match.event.source_id)
-            before = self._alerts.get(name)
+            before = self._alert(name)
             if before is None:
                 made = replace(_made(match, name, self._now_us), title=f"{about.name}: history")
                 before = replace(made, known=True, status=AlertStatus.CLOSED, ended_us=self._now_us, dedup="")
@@ -282,48 +298,67 @@ class _Deciding:
     def _group(self, match: Match, grouping: Grouping, dedup: str, *, title: str | None = None) -> str:
         key = group_key(grouping.rule, dedup)
         revision, group = self._group_now(key)
-        if not is_open(group, grouping.period, self._now_us) and not self._may_open(grouping.rule):
-            return self._flood(match)
         joining = Joining(row_id=match.id, dedup=dedup, event_us=match.event.event_us, unique=match.verdict.unique)
         joined = join(grouping, group, joining, self._now_us)
+        # One that is gone, though its window is not over, ended long ago: people knew. A purge takes the window along.
+        before = self._alerts.get(joined.alert)
+        alert = _made(match, joined.alert, self._now_us) if before is None else before
+        if before is None and title is not None:
+            alert = replace(alert, title=title, dedup="")
+        alert = _joined(alert, match, self._now_us)
+        tells = joined.tells and self._muted(alert) is None
+        limit = self._limit(grouping.rule)
+        if tells and limit.alerts >= MOST_ALERTS_AN_HOUR:
+            # The group stays below its threshold: its next match is told of, if there is room by then.
+            return self._flood(match)
         lasts_us = grouping.period // timedelta(microseconds=1)
         self._groups[key] = GroupChange(
             key=key, rule_id=grouping.rule, revision=revision, lasts_us=lasts_us, group=joined.group
         )
-        alert = self._alerts.get(joined.alert)
-        # One that is gone, though its window is not over, ended long ago: people knew. A purge takes the window along.
-        if alert is None:
-            alert = _made(match, joined.alert, self._now_us)
-            alert = alert if title is None else replace(alert, title=title, dedup="")
-            self._opened(grouping.rule)
-            self._note(alert.id, "opened")
-        alert = _joined(alert, match, self._now_us)
+        if not tells and before is None and limit.untold >= MOST_UNTOLD_AN_HOUR:
+            return self._flood_silently(match)
+        if tells or before is None:
+            self._count(limit, told=tells)
+        if before is None:
+            counted = joined.group.matches - 1
+            self._note(alert.id, "opened", f"{counted:,} matches of its window before are not in it" if counted else "")
         self._save(self._tell(alert, Happened.OPENED) if joined.tells else alert)
         return alert.id
 
     def _group_now(self, key: str) -> tuple[int, Group]:
+        _check(key in self._wanted.groups, "group", key)
         if (changed := self._groups.get(key)) is not None:
             return changed.revision, changed.group
         return self._standing.groups.get(key, (0, Group()))
 
-    def _may_open(self, rule: str) -> bool:
-        return self._limit(rule).alerts < MOST_ALERTS_AN_HOUR
+    def _alert(self, name: str) -> Alert | None:
+        """Return an alert that is of no group and no record."""
+        _check(name in self._wanted.alerts, "alert", name)
+        return self._alerts.get(name)
+
+    def _alert_of(self, rule: str, source_id: str, record_id: str) -> Alert | None:
+        _check(record_id in self._wanted.records, "record", record_id)
+        return self._alerts.get(record_alert_id(rule, source_id, record_id))
+
+    def _is_known(self, match: Match) -> bool:
+        _check(match.id in self._wanted.match_ids, "match", match.id)
+        return match.id in self._standing.known
 
     def _limit(self, rule: str) -> LimitChange:
         key = (rule, self._hour_us)
-        if key not in self._limits:
-            revision, alerts = self._standing.limits.get(key, (0, 0))
-            return LimitChange(rule_id=rule, hour_us=self._hour_us, revision=revision, alerts=alerts)
-        return self._limits[key]
+        _check(key in self._wanted.limits, "limit", key)
+        if (changed := self._limits.get(key)) is not None:
+            return changed
+        return self._standing.limits.get(key, LimitChange(rule_id=rule, hour_us=self._hour_us))
 
-    def _opened(self, rule: str) -> None:
-        limit = self._limit(rule)
-        self._limits[rule, self._hour_us] = replace(limit, alerts=limit.alerts + 1)
+    def _count(self, limit: LimitChange, *, told: bool) -> None:
+        counted = replace(limit, alerts=limit.alerts + told, untold=limit.untold + (not told))
+        self._limits[limit.rule_id, limit.hour_us] = counted
 
     def _flood(self, match: Match) -> str:
-        """Put a match into the one alert of a rule that has opened too many in this hour."""
+        """Put a match into the one alert of a rule of which people were told too often in this hour."""
         name = _overflow(match.rule.id, self._hour_us)
-        alert = self._alerts.get(name)
+        alert = self._alert(name)
         if alert is None:
             title = f"{match.rule.about.name}: more than {MOST_ALERTS_AN_HOUR:,} alerts in an hour"
             alert = replace(_made(match, name, self._now_us), title=title, dedup="")
@@ -333,9 +368,21 @@ class _Deciding:
         self._save(_joined(alert, match, self._now_us))
         return name
 
+    def _flood_silently(self, match: Match) -> str:
+        """Put a match into the one alert of a rule that has opened too many in this hour of which nobody hears."""
+        name = _silent_overflow(match.rule.id, self._hour_us)
+        alert = self._alert(name)
+        if alert is None:
+            title = f"{match.rule.about.name}: more than {MOST_UNTOLD_AN_HOUR:,} alerts in an hour that nobody heard of"
+            alert = replace(_made(match, name, self._now_us), title=title, dedup="")
+            alert = replace(alert, status=AlertStatus.CLOSED, ended_us=self._now_us)
+            self._note(name, "opened", "it holds matches below their threshold, or muted, beyond the limit")
+        self._save(_joined(alert, match, self._now_us))
+        return name
+
     def _raise_limit(self, rule: JudgedBy, event: Event) -> None:
         name = system_alert_id(LIMIT_EXCEEDED, rule.id)
-        before = self._alerts.get(name)
+        before = self._alert(name)
         if before is not None and before.is_open and self._hour_us <= (before.told_us or 0) <= self._now_us:
             # The alert that held the rest is gone, with its source: people know of this hour.
             return
@@ -346,8 +393,8 @@ class _Deciding:
             severity=Severity.CRITICAL,
             title=f"The rule {rule.id} opens too many alerts",
             description=(
-                f"It opened {MOST_ALERTS_AN_HOUR:,} alerts within an hour. What matches beyond that joins one alert an "
-                "hour; no match is lost."
+                f"People were told of {MOST_ALERTS_AN_HOUR:,} of its alerts within an hour. What matches "
+                "beyond that joins one alert an hour; no match is lost."
             ),
             runbook=f"See what it matches: ocelog alerts list --rule {rule.id}. Then change its dedup string, or "
             f"disable it: ocelog rules disable {rule.id}",
@@ -368,7 +415,7 @@ class _Deciding:
     def _record(self, match: Match, record_id: str) -> str:
         event, rule = match.event, match.rule
         name = record_alert_id(rule.id, event.source_id, record_id)
-        alert = self._alerts.get(name)
+        alert = self._alert_of(rule.id, event.source_id, record_id)
         if alert is None and (event.inferred or not event.latest):
             # It was over before it was looked at: the match has its alert, of which nobody has to hear.
             made = _made(match, name, self._now_us, record_id)
@@ -378,18 +425,20 @@ class _Deciding:
             self._save(replace(_joined(made, match, self._now_us), record_version=None, visible=not event.inferred))
             return name
         if alert is None or (_is_stub(alert) and event.latest and not event.inferred):
-            # History, and what was read late, tell people of one thing at most: no limit is needed.
-            if self._news(event) is News.NEW:
-                if not self._may_open(rule.id):
+            # History, and what was read late, tell people of one thing at most, and what is muted of nothing: no limit
+            # is needed, as there are no more of them than records.
+            if self._news(event) is News.NEW and self._muted(_made(match, name, self._now_us, record_id)) is None:
+                limit = self._limit(rule.id)
+                if limit.alerts >= MOST_ALERTS_AN_HOUR:
                     return self._flood(match)
-                self._opened(rule.id)
+                self._count(limit, told=True)
             first = self._first(match, name)
             if alert is not None:
                 first = replace(first, revision=alert.revision, matches=first.matches + alert.matches)
             self._save(first)
             return name
         after = _joined(alert, match, self._now_us)
-        if match.id in self._standing.known:
+        if self._is_known(match):
             after = replace(after, matches=alert.matches)
         if event.latest:
             after = self._seen_again(after, match)
@@ -469,7 +518,7 @@ class _Deciding:
         """End what lives with a record whose newest version does not match."""
         if event.record_id is None:
             return
-        alert = self._alerts.get(record_alert_id(rule.id, event.source_id, event.record_id))
+        alert = self._alert_of(rule.id, event.source_id, event.record_id)
         if alert is None or alert.record_version == event.row_id:
             return
         if event.inferred:
@@ -501,13 +550,12 @@ class _Deciding:
 
     def _error(self, error: RuleError) -> None:
         about = error.rule.about
-        dedup = ERROR + error.type
+        dedup = ERROR + error.kind
         key = group_key(error.rule.id, dedup)
         revision, group = self._group_now(key)
         grouping = Grouping(rule=error.rule.id, period=timedelta(minutes=max(60, about.dedup_minutes)))
         first, last = error.events[0], error.events[-1]
-        if not is_open(group, grouping.period, self._now_us) and not self._may_open(grouping.rule):
-            return
+        # No limit is needed: there are only so many kinds, each once in its window.
         joining = Joining(row_id=first.row_id, dedup=dedup, event_us=first.event_us)
         joined = join(grouping, group, joining, self._now_us)
         lasts_us = grouping.period // timedelta(microseconds=1)
@@ -527,7 +575,7 @@ class _Deciding:
                 rule_name=about.name,
                 rule_revision=error.rule.revision,
                 tags=about.tags,
-                dedup=error.type,
+                dedup=error.kind,
                 log_type=first.log_type,
                 source_id=first.source_id or None,
                 source_label=first.source_label or None,
@@ -536,7 +584,6 @@ class _Deciding:
                 updated_us=self._now_us,
                 first_event_us=first.event_us,
             )
-            self._opened(error.rule.id)
             self._note(alert.id, "opened")
         alert = replace(
             alert,
@@ -563,7 +610,7 @@ class _Deciding:
 
     def _tell(self, alert: Alert, happened: Happened, note: str = "", *, due_us: int | None = None) -> Alert:
         """Tell of something that people must look at, unless it is suppressed; now, or at `due_us`."""
-        why = self._policy.suppressed(alert, self._now_us)
+        why = self._muted(alert)
         if why is not None:
             self._note(alert.id, "suppressed", why)
             # It is told of once it is worse, and the suppression is over.
@@ -573,6 +620,9 @@ class _Deciding:
             self._note(alert.id, happened.value, note)
         told_us = self._now_us if due_us is None else due_us
         return replace(alert, told=True, known=False, told_severity=alert.severity, told_us=told_us)
+
+    def _muted(self, alert: Alert) -> str | None:
+        return self._policy.suppressed(alert, self._now_us)
 
     def _tell_end(self, alert: Alert, happened: Happened) -> Alert:
         """Tell those who were told of an alert that nobody has to look at it any more."""
@@ -586,6 +636,12 @@ class _Deciding:
             Telling(alert_id=alert.id, channel_id=channel, happened=happened, note=note, due_us=due_us)
             for channel in self._policy.route(alert)
         ]
+
+
+def _check(was_wanted: bool, what: str, key: object) -> None:  # noqa: FBT001 - it reads as an assertion
+    """Raise AssertionError for what was not read: a decision must not take it for what the ledger lacks."""
+    if not was_wanted:
+        raise AssertionError(f"A decision asks for the {what} {key!r}, which `wanted` does not name.")
 
 
 def _mending(rule: JudgedBy) -> str:
@@ -606,7 +662,7 @@ def _is_stub(alert: Alert) -> bool:
 
 
 def _of_error(error: RuleError) -> Unjudged:
-    return Unjudged(rule_id=error.rule.id, reason=f"the rule failed: {error.type}"[:200], events=error.events)
+    return Unjudged(rule_id=error.rule.id, reason=f"the rule failed: {error.kind}", events=error.events)
 
 
 def _made(match: Match, name: str, now_us: int, record_id: str | None = None) -> Alert:

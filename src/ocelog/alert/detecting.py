@@ -400,14 +400,15 @@ class Detecting:
         seeds: Sequence[tuple[Seed, Seed]] = (),
     ) -> tuple[Outcome, Decision]:
         """Decide and commit once; the mark goes from the first position to the second. Raises LostFenceError."""
-        standing = self.ledger.standing(wanted(found, self.now_us()))
+        now_us = self.now_us()
+        standing = self.ledger.standing(wanted(found, now_us))
         standing = replace(standing, known=standing.known.union(landed))
         policy = self.policy()
         if seeds:
             policy = replace(policy, again=News.HISTORY, seeding=True)
         else:
             found = _ordered(found, self._known(table, source_id, kind, found, standing.alerts.values()))
-        decision = decide(found, standing, policy, self.now_us())
+        decision = decide(found, standing, policy, now_us)
         part: NewPart | None = None
         try:
             part = self._write(source_id, rows, found.events, decision, judged_us)

@@ -1,15 +1,31 @@
 """What judging found in a piece of a table, in the words of alerts."""
 
+import builtins
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ocelog import errors
 from ocelog.alert.ids import match_id
 
 if TYPE_CHECKING:
     # The ledger needs these words too, and no short command needs the language of rules.
     from ocelog.detect.evaluate import Verdict
     from ocelog.detect.rule import About
+
+
+SUSPENDED = "Suspended"
+"""Stands for the exception, if a rule is told of because it is not asked any more."""
+TOO_MUCH = "TooMuch"
+"""So does this, if a correlation rule finds more than it may hold."""
+OTHER_ERROR = "Exception"
+"""Stands for what a rule names itself: such a name may be another for each event."""
+_ERRORS = frozenset(
+    {name for name, each in vars(builtins).items() if isinstance(each, type) and issubclass(each, BaseException)}
+    | {name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, BaseException)}
+    | {SUSPENDED, TOO_MUCH, "ProcessEnded", "ForeignAnswer", "Failed"}
+)
+"""By which errors of rules are grouped; the last three are of a process that judges (`judging/exchange.py`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +96,11 @@ class RuleError:
     """Name of the exception."""
     message: str
     events: Sequence[Event]
+
+    @property
+    def kind(self) -> str:
+        """What errors of a rule are grouped by: one of a fixed number of names, whatever a rule raises."""
+        return self.type if self.type in _ERRORS else OTHER_ERROR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,9 +59,10 @@ class Scheduling:
         said, places = once(found)
         judged_us = self.now_us()
         for _ in range(_MAX_TRIES):
-            standing = self.ledger.standing(wanted(said, self.now_us()))
+            now_us = self.now_us()
+            standing = self.ledger.standing(wanted(said, now_us))
             standing = replace(standing, known=standing.known.union(landed))
-            decision = decide(said, standing, self.policy(), self.now_us())
+            decision = decide(said, standing, self.policy(), now_us)
             parts = list[MatchPart]()
             try:
                 self._write(parts, rows, places, decision, judged_us)

@@ -12,8 +12,7 @@ from typing import Any
 import pyarrow as pa
 import structlog
 
-from ocelog.alert.deciding import SUSPENDED
-from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
+from ocelog.alert.judged import SUSPENDED, Event, Judged, JudgedBy, Match, RuleError, Unjudged
 from ocelog.app.good_rules import GoodRules
 from ocelog.app.log_types import changing
 from ocelog.app.rule_troubles import Unread, is_needed, tell, unread_rules

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ocelog.alert.judged import Judged, JudgedBy, RuleError
+from ocelog.alert.judged import TOO_MUCH, Judged, JudgedBy, RuleError
 from ocelog.alert.scheduling import Firing, Scheduling
 from ocelog.app.correlating import Correlator, TooMuchError
 from ocelog.app.detecting import HomeClaims, policy_of
@@ -197,7 +197,7 @@ class ScheduledLoop:
             )
         except TooMuchError as error:
             by = JudgedBy(about=rule.about, revision=revision, on_schedule=True)
-            self._land_error(firing, {rule.id: by}, "TooMuch", str(error))
+            self._land_error(firing, {rule.id: by}, TOO_MUCH, str(error))
             return
         self._scheduling.land(firing, said, found.rows)
 

@@ -91,6 +91,7 @@ class JudgingLedger:
                 groups=groups,
                 alerts={**alerts.of_ids(tx, names), **detecting.of_records(tx, wanted.records)},
                 limits=detecting.limits(tx, wanted.limits),
+                wanted=wanted,
             )
 
     def commit(self, piece: Piece) -> Outcome:

@@ -349,7 +349,7 @@ alert_groups = Table(
     Index("ix_alert_groups_opened", "opened_us"),
 )
 
-# How many alerts each rule opened in each hour. A row goes the day after.
+# Of how many alerts of each rule people were told in each hour, and how many others opened. A row goes the day after.
 alert_limits = Table(
     "alert_limits",
     metadata,
@@ -357,6 +357,7 @@ alert_limits = Table(
     Column("hour_us", BigInteger, primary_key=True),
     Column("alerts", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("untold", BigInteger, nullable=False, default=0, server_default="0"),
 )
 
 # An alert stays until it has been closed or resolved for longer than alerts are kept, or its source is purged. One that

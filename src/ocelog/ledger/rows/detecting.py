@@ -72,19 +72,19 @@ def save_group(tx: Connection, change: GroupChange) -> bool:
     return tx.execute(_READ_GROUP, {"this": change.key, "read": change.revision, **values}).rowcount == 1
 
 
-def limits(tx: Connection, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
-    """Return the revision and how many alerts were opened, by rule and hour."""
-    found = dict[tuple[str, int], tuple[int, int]]()
+def limits(tx: Connection, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], LimitChange]:
+    """Return how many alerts there are, by rule and hour."""
+    found = dict[tuple[str, int], LimitChange]()
     for some in batches(sorted({rule for rule, _ in wanted})):
-        for row in tx.execute(_LIMITS, {"rules": some}):
-            if (row.rule_id, row.hour_us) in wanted:
-                found[row.rule_id, row.hour_us] = (row.revision, row.alerts)
+        for row in tx.execute(_LIMITS, {"rules": some}).mappings():
+            if (row["rule_id"], row["hour_us"]) in wanted:
+                found[row["rule_id"], row["hour_us"]] = LimitChange(**row)
     return found
 
 
 def save_limit(tx: Connection, change: LimitChange) -> bool:
-    """Save how many alerts a rule has opened in an hour; False: that has changed since it was read."""
-    values = {"revision": change.revision + 1, "alerts": change.alerts}
+    """Save how many alerts of a rule there are of an hour; False: that has changed since it was read."""
+    values = {"revision": change.revision + 1, "alerts": change.alerts, "untold": change.untold}
     if change.revision == 0:
         return insert_missing(tx, tables.alert_limits, rule_id=change.rule_id, hour_us=change.hour_us, **values)
     this = {"rule": change.rule_id, "hour": change.hour_us, "read": change.revision}
