@@ -33,6 +33,7 @@ CAUSES = {
     "scope_missing": "The source says which scope the service account lacks.",
     "access_denied": "The source denies access, and does not say why.",
     "address_forbidden": "The address leads to a private network or to this machine, which the channel does not allow.",
+    "loop_hangs": "A loop of the service has not come any further for an hour.",
     "secret_unreadable": "The client secret cannot be read: its key, or the place where it is kept, is unusable.",
 }
 """The codes of causes, and what each means."""

@@ -392,13 +392,17 @@ class TableFault:
     """When it was tried last, by our clock."""
 
 
+HANGING = "hanging"
+"""What a loop fails by that does not come any further with what it has begun."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopFault:
     """What does not work of a loop at the moment."""
 
     loop: str
     during: str
-    """Whether it failed when it looked for what is due, or at the work that it began."""
+    """Whether it failed when it looked for what is due, or at the work that it began; or HANGING."""
     code: str | None
     reason: str
     since: datetime

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ from ocelog.console.endpoints import Endpoints, Looks
 from ocelog.console.server import Server
 from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError
 from ocelog.ledger.alerts import OpenAlerts
+from ocelog.model import HANGING, LoopFault
 
 LOCAL = Address(host="127.0.0.1", port=0)
 NOTHING: Any = SimpleNamespace(
@@ -117,6 +119,17 @@ def test_loops_that_stand_still_and_a_ledger_that_fails_are_told(site: Site) -> 
     assert site.ask("/healthz")[0] == 500
     site.found = NOTHING
     assert site.ask("/healthz")[0] == 200
+
+
+def test_a_loop_that_hangs_is_told_and_one_that_fails_is_not(site: Site) -> None:
+    faults = [
+        LoopFault(loop=loop, during=during, code=None, reason="x", since=datetime.now(UTC))
+        for loop, during in (("detect", HANGING), ("publish", "work"))
+    ]
+    found: Any = SimpleNamespace(**{**vars(NOTHING), "loop_faults": faults})
+    site.found = found
+    status, body = site.ask("/healthz")
+    assert (status, json.loads(body)) == (503, {"status": "hangs", "loops": ["detect"]})
 
 
 def test_a_look_that_hangs_costs_one_thread_however_often_it_is_asked_for(

@@ -103,6 +103,7 @@ class FarEnds:
         work: Any = SimpleNamespace(
             assembly=SimpleNamespace(installation=installation),
             stop=lambda: False,
+            went_on=lambda: None,
             monotonic=lambda: self.now_us() / 1_000_000,
         )
         opened: Any = partial(_opened, self, me)

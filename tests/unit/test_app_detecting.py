@@ -55,6 +55,7 @@ def test_whatever_fails_what_has_waited_too_long_is_passed_and_no_table_stops_an
         ledger=ledger, settings=SimpleNamespace(detections=True), home=SimpleNamespace(id="h", path=Path("home"))
     )
     work: Any = SimpleNamespace(
+        went_on=lambda: None,
         assembly=SimpleNamespace(installation=installation, lake=None),
         stop=lambda: False,
         monotonic=lambda: 0.0,

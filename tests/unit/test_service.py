@@ -4,17 +4,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from queue import Queue
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from ocelog.app.heartbeat import HeartbeatLoop
 from ocelog.app.loop import Work
 from ocelog.app.service import Pulled, Service
-from ocelog.dispatch.threads import Stop
+from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.ledger.ledger import Ledger
+from ocelog.model import HANGING
+from ocelog.secret import Secret
 
 
 @dataclass(kw_only=True)
@@ -39,7 +44,7 @@ class Counting:
             raise self.error
 
 
-def service_of(path: Path, *loops: Counting, stop: Stop) -> Service:
+def service_of(path: Path, *loops: Counting, stop: Stop, threads: Threads | None = None) -> Service:
     ledger = Ledger.open("sqlite:///:memory:", durable=False)
     settings = SimpleNamespace(
         threads=1,
@@ -57,7 +62,7 @@ def service_of(path: Path, *loops: Counting, stop: Stop) -> Service:
         landed=0,
         streams=list,
     )
-    service = Service(assembly=assembly, stop=stop)
+    service = Service(assembly=assembly, stop=stop, threads=threads or Threads())
     service.loops = list(loops)
     return service
 
@@ -176,6 +181,61 @@ def test_the_ledger_says_that_a_loop_of_the_service_fails_until_it_works_again(
         """Let what was begun in one round be noted in the next."""
 
     turns(service, monkeypatch, fails, nothing, failed, mended, nothing, nothing, works)
+
+
+def test_a_loop_whose_work_hangs_for_an_hour_fails_until_it_goes_on_and_nothing_is_beaten_meanwhile(
+    tmp_path: Path,
+) -> None:
+    now, beats, steps, ended = 0.0, list[float](), Queue[bool](), Event()
+    threads = Threads(lambda: now)
+
+    def work() -> None:
+        while steps.get():
+            threads.went_on()
+            steps.task_done()
+        ended.set()
+
+    service = service_of(tmp_path, Counting(name="detect", every=0), stop=Stop(), threads=threads)
+    settings = SimpleNamespace(
+        heartbeat_url=Secret("https://watcher.example.com/4f8a"), heartbeat_every=timedelta(minutes=5)
+    )
+    heart: Any = SimpleNamespace(
+        assembly=SimpleNamespace(installation=SimpleNamespace(settings=settings)),
+        faults=service._work.faults,
+        begin=lambda _, job: job() is None,
+    )
+    heartbeat = HeartbeatLoop(heart, beat=lambda _: beats.append(now))
+    ledger = service.assembly.installation.ledger.lake
+    service._work.begin(service.loops[0], work)
+
+    def round_at(seconds: float) -> None:
+        nonlocal now
+        now = seconds
+        service._watch()
+        service._work.faults.flush()
+        heartbeat.run_due(now)
+
+    round_at(0)
+    round_at(3500)
+    # Something long, such as a backfill of days, says that it goes on.
+    steps.put(True)
+    steps.join()
+    round_at(3700)
+    assert (beats, ledger.loop_faults()) == ([0, 3500], [])
+    round_at(3900)
+    assert beats == [0, 3500, 3900]
+    round_at(7200)
+    (fault,) = ledger.loop_faults()
+    assert (fault.loop, fault.during, fault.code) == ("detect", HANGING, "loop_hangs")
+    assert "restart the service" in fault.reason
+    assert beats == [0, 3500, 3900]
+    steps.put(True)
+    steps.join()
+    round_at(7300)
+    assert ledger.loop_faults() == []
+    assert beats[-1] == 7300
+    steps.put(False)
+    assert ended.wait(60)
 
 
 def test_the_fault_of_a_loop_that_is_no_more_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

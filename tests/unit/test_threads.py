@@ -37,3 +37,29 @@ def test_the_end_of_another_job_is_not_waited_for() -> None:
     end()
     assert threads.wait(PATIENCE)
     assert not threads.others_than("one")
+
+
+def test_a_job_that_does_not_say_that_it_goes_on_hangs() -> None:
+    now = 0.0
+    threads, (waits, end) = Threads(lambda: now), job()
+    told, may_tell = Event(), Event()
+
+    def goes_on() -> None:
+        may_tell.wait()
+        threads.went_on()
+        told.set()
+        waits()
+
+    threads.start_once("detect", goes_on)
+    threads.start(waits)
+    now = 3599.0
+    assert threads.hanging(3600) == set()
+    may_tell.set()
+    assert told.wait(PATIENCE)
+    now = 3600.0
+    assert threads.hanging(3600) == {None}
+    now = 3599.0 + 3600
+    assert threads.hanging(3600) == {None, "detect"}
+    end()
+    assert threads.wait_for("detect", PATIENCE)
+    assert "detect" not in threads.hanging(3600)

@@ -68,8 +68,11 @@ class CoverageLoop:
 
     def _measure(self, streams: Sequence[Stream]) -> None:
         try:
-            for reason in measure_each(self.work.assembly.installation, streams):
-                log.warning("coverage not measured", reason=reason)
+            for source_id in sorted({each.row.id for each in streams}):
+                self.work.went_on()
+                own = [each for each in streams if each.row.id == source_id]
+                for reason in measure_each(self.work.assembly.installation, own):
+                    log.warning("coverage not measured", reason=reason)
         except OcelogError as error:
             # The ledger: nothing depends on this, and others tell of it.
             log.warning("coverage not measured", reason=str(error))

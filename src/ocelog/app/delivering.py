@@ -113,6 +113,7 @@ class DeliverLoop:
             return
         try:
             while not self.work.stop():
+                self.work.went_on()
                 handed = self._ledger.hand(claim)
                 if isinstance(handed, Wait):
                     seconds = _LOOK_AGAIN

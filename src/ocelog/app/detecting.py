@@ -126,7 +126,7 @@ class DetectLoop:
         assembly = self.work.assembly
         installation: Installation = assembly.installation
         ledger = installation.ledger
-        self.jury = FolderJury(installation, channels=lambda: channel_names(ledger))
+        self.jury = FolderJury(installation, channels=lambda: channel_names(ledger), went_on=self.work.went_on)
         self._onboarding = Onboarding(ledger)
         self._claims = HomeClaims(ledger, holder_of(installation.home.id))
         self._detecting = Detecting(
@@ -201,6 +201,7 @@ class DetectLoop:
             more = True
             while more and not self.work.stop():
                 step = self._step(table, kind)
+                self.work.went_on()
                 more = step.more
                 self.work.to_tell += bool(step.tellings)
                 if step.seeding:

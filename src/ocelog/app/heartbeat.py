@@ -28,7 +28,8 @@ def get(url: Secret) -> None:
 class HeartbeatLoop:
     """Requests the heartbeat's address now and then, as long as no loop fails. It runs in the turn of the others.
 
-    A loop that hangs in its turn keeps this one from its own, so that the watcher hears nothing.
+    A loop that hangs in its turn keeps this one from its own, so that the watcher hears nothing. One whose work hangs
+    is noted to fail by whoever has the loops take turns.
     """
 
     work: Work

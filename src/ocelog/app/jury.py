@@ -72,6 +72,8 @@ class FolderJury:
     channels: Callable[[], Mapping[str, str]]
     """Returns the id of each channel by its name and by its id."""
     monotonic: Callable[[], float] = time.monotonic
+    went_on: Callable[[], None] = lambda: None
+    """Called once a folder has judged."""
     lock: AbstractContextManager[object] = field(default_factory=threading.RLock)
     """Held from asking which rules there are until they have judged: two loops ask."""
     benches: dict[str, Bench] = field(default_factory=dict)
@@ -181,10 +183,10 @@ class FolderJury:
                 by_bench.setdefault(bench.folder.id, []).append(name)
                 asked[name] = judged_by(rule, bench.folder.id)
         channels = self.channels()
-        answers = [
-            self.benches[folder_id].judge.judge(rows, log_type=log_type, rules=names, channels=channels)
-            for folder_id, names in by_bench.items()
-        ]
+        answers = list[Answer]()
+        for folder_id, names in by_bench.items():
+            answers.append(self.benches[folder_id].judge.judge(rows, log_type=log_type, rules=names, channels=channels))
+            self.went_on()
         said = said_of(events, asked, answers)
         return replace(said, errors=[*said.errors, *self._suspend(said)])
 

@@ -33,7 +33,8 @@ class Loop(Protocol):
         """Begin what is due at `now`, and return when to look again, both in seconds of the monotonic clock.
 
         The service also looks whenever a thread has ended. All loops take turns in one thread, and `ocelog status`
-        says that the service hangs if it stands still: what may take longer than a moment goes to `Work.begin`.
+        says that the service hangs if it stands still: what may take longer than a moment goes to `Work.begin`. What
+        that does is said to hang after an hour: what may take longer calls `Work.went_on` with each step.
         """
         ...
 
@@ -75,6 +76,10 @@ class Work:
                 self.faults.worked(loop.name, WORK)
 
         return self.threads.start_once(loop.name, guarded)
+
+    def went_on(self) -> None:
+        """Note that what a loop has begun in this thread has come further: what is long must say so now and then."""
+        self.threads.went_on()
 
 
 def log_failure(event: str, error: OcelogError, **more: object) -> None:

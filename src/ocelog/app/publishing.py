@@ -92,6 +92,7 @@ class PublishLoop:
         self.error = None
         installation = self.work.assembly.installation
         for table in self.work.assembly.lake.schemas:
+            self.work.went_on()
             try:
                 if force or self.is_time(table):
                     with disk_errors(installation.home.path):
@@ -126,7 +127,7 @@ class PublishLoop:
         ledger = self.work.assembly.installation.ledger
         before = lost_lines(ledger, [table])
         with self.hold():
-            published = self.work.assembly.publisher.publish(table)
+            published = self.work.assembly.publisher.publish(table, went_on=self.work.went_on)
         self._note(table, None)
         for line in lost_lines(ledger, [table]):
             if line not in before:
@@ -163,6 +164,7 @@ class PublishLoop:
 
     def _try_upkeep(self, table: str, work: Callable[[], object]) -> None:
         try:
+            self.work.went_on()
             with disk_errors(self.work.assembly.installation.home.path):
                 work()
         except OcelogError as error:

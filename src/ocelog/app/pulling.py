@@ -339,6 +339,7 @@ class Reader:
     def _work(self, reading: Reading | None) -> None:
         """Read slice after slice, as long as there is one for this thread."""
         while reading is not None:
+            self.threads.went_on()
             try:
                 if reading.slice_ is None:
                     self._prime(reading)
@@ -468,6 +469,7 @@ class Reader:
         while not self._may_read.wait(_GLANCE) and not self.stop():
             pass
         reading.alive_at = self.monotonic()
+        self.threads.went_on()
         return self.stop() or self._streams.get(reading.stream) is not reading.of or self._rests(reading.stream)
 
 

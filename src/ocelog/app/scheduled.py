@@ -109,6 +109,7 @@ class ScheduledLoop:
                 log_failure("schedule failed", error, schedule=name)
                 first = first or error
             self.work.to_tell += 1
+            self.work.went_on()
         self._look_at = self.work.monotonic() + self._until_next(schedules.values())
         if first is not None:
             self._look_at = self.work.monotonic() + _AFTER_FAILURE

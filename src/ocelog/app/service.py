@@ -27,9 +27,9 @@ from ocelog.app.status import lost_lines
 from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import STOP_WITHIN, Stop, Threads
-from ocelog.errors import ConfigError, OcelogError, TransientError
+from ocelog.errors import ConfigError, OcelogError, OperatorError, TransientError
 from ocelog.installation import config
-from ocelog.model import SliceState, table_name
+from ocelog.model import HANGING, SliceState, table_name
 from ocelog.pull.stream import Stream
 
 PATIENCE = timedelta(seconds=10)
@@ -39,6 +39,11 @@ TICK = 0.5
 _AFTER_FAILURE = 2.0
 """Seconds until a loop that failed is run again."""
 _GLANCE = 0.1
+WORK_HANGS_AFTER = timedelta(hours=1)
+"""A loop whose work has not come any further for so long hangs.
+
+Each step takes less: a query 10 minutes, a folder of rules half an hour for a batch.
+"""
 _MAIN = "loop"
 """The thread in which the loops take turns."""
 _FAULTS = "faults"
@@ -120,6 +125,7 @@ class Service:
     loops: list[Loop] = field(init=False)
     """All that it keeps doing. A new loop is one more entry."""
     _work: Work = field(init=False)
+    _hanging: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.assembly.take_over()
@@ -155,11 +161,27 @@ class Service:
         while not self.stop():
             began = self.monotonic()
             self.alive()
+            self.threads.went_on()
+            self._watch()
             again = min(self._run_due(loop) for loop in self.loops)
             if self._work.faults.changed:
                 self.threads.start_once(_FAULTS, self._work.faults.flush)
             self._wait(max(TICK, again - self.monotonic()))
             time.sleep(max(0.0, began + TICK - self.monotonic()))
+
+    def _watch(self) -> None:
+        """Note which loops hang: they fail until their work ends, or goes on."""
+        jobs = self.threads.hanging(WORK_HANGS_AFTER.total_seconds())
+        # What reads has no name, and what delivers has one for each channel.
+        hanging = {self.pulling.name if name is None else name.partition(" ")[0] for name in jobs}
+        for loop in sorted(hanging - self._hanging):
+            minutes = WORK_HANGS_AFTER // timedelta(minutes=1)
+            reason = f"Its work has not come any further for {minutes} minutes: a disk or a far end may hang."
+            error = OperatorError(reason, code="loop_hangs", todo="If it goes on, restart the service.")
+            self._work.faults.failed(loop, HANGING, error)
+        for loop in {*self._hanging, *(each.name for each in self.loops)} - hanging:
+            self._work.faults.worked(loop, HANGING)
+        self._hanging = hanging
 
     def _run_due(self, loop: Loop) -> float:
         """Run what is due of `loop`, and return when to look again, also if it fails."""

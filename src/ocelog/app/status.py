@@ -24,6 +24,7 @@ from ocelog.installation.opening import Installation
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import (
     ALL_LOGS,
+    HANGING,
     PUBLISH,
     PUBLISHING,
     LoopFault,
@@ -283,9 +284,9 @@ def unpublished(
 
 
 def failing_loops(ledger: Ledger) -> list[LoopFault]:
-    """Return what is wrong with loops, one line for each: what it has failed by for longest."""
+    """Return what is wrong with loops, one line for each: that it hangs, or what it has failed by for longest."""
     found = dict[str, LoopFault]()
-    for each in sorted(ledger.lake.loop_faults(), key=lambda fault: fault.since):
+    for each in sorted(ledger.lake.loop_faults(), key=lambda fault: (fault.during != HANGING, fault.since)):
         found.setdefault(each.loop, each)
     return list(found.values())
 

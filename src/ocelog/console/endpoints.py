@@ -17,6 +17,7 @@ from ocelog.console.address import is_local_name
 from ocelog.console.server import Message
 from ocelog.errors import OcelogError
 from ocelog.installation.opening import Installation
+from ocelog.model import HANGING
 
 HANGS_AFTER = 60.0
 """Seconds without a turn of the loops after which a service does not work."""
@@ -149,6 +150,8 @@ class Endpoints:
             return _json(503, {"status": "the ledger or the disk does not answer"})
         except OcelogError as error:
             return _json(503, {"status": "failing", "error_code": error.code})
+        if hanging := sorted(each.loop for each in found.loop_faults if each.during == HANGING):
+            return _json(503, {"status": "hangs", "loops": hanging})
         streams = [
             {
                 "source": each.source,

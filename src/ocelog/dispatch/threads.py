@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
 from weakref import WeakSet
@@ -42,6 +43,15 @@ class Stop:
         return self._asked
 
 
+@dataclass(slots=True)
+class _Running:
+    """A job that has not ended."""
+
+    name: str | None
+    went_on_at: float
+    """When it began, or said last that it goes on, in seconds of the monotonic clock."""
+
+
 class Threads:
     """Runs jobs side by side and tells when one has ended.
 
@@ -49,7 +59,9 @@ class Threads:
     job may be killed at any instruction and run again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._jobs: dict[threading.Thread, _Running] = {}
         self._changed = threading.Condition()
         self._running = 0
         self._named: set[str] = set()
@@ -65,6 +77,18 @@ class Threads:
         """Whether any job but the one called `name` runs."""
         with self._changed:
             return bool(self._running or self._named - {name})
+
+    def went_on(self) -> None:
+        """Note that the job of this thread has come further: it does not hang."""
+        with self._changed:
+            if (job := self._jobs.get(threading.current_thread())) is not None:
+                job.went_on_at = self._monotonic()
+
+    def hanging(self, seconds: float) -> set[str | None]:
+        """Return the names of the jobs that have not said for so long that they go on; None: one without a name."""
+        since = self._monotonic() - seconds
+        with self._changed:
+            return {job.name for job in self._jobs.values() if job.went_on_at <= since}
 
     def wait_for(self, name: str, seconds: float) -> bool:
         """Return when the job called `name` has ended (True), or after `seconds`; `wait` is told of its end, too."""
@@ -123,6 +147,8 @@ class Threads:
     def _begin(self, job: Job, name: str | None) -> None:
         thread = threading.Thread(target=self._run, args=(job, name), name=name or "slice", daemon=True)
         _begun.add(thread)
+        with self._changed:
+            self._jobs[thread] = _Running(name, self._monotonic())
         thread.start()
 
     def _run(self, job: Job, name: str | None) -> None:
@@ -130,6 +156,7 @@ class Threads:
             job()
         finally:
             with self._changed:
+                del self._jobs[threading.current_thread()]
                 if name is None:
                     self._running -= 1
                 else:

@@ -1,7 +1,7 @@
 """How waiting parts become rows of an Iceberg table, each exactly once. When it is time is told in app/publishing."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +54,10 @@ class Publisher:
             if self._ledger.counter(table) < mark:
                 self._ledger.raise_counter(table, mark)
 
-    def publish(self, table: str) -> Published:
+    def publish(self, table: str, *, went_on: Callable[[], None] = lambda: None) -> Published:
         """Append everything that waits; when it is time for that, `is_time` in app/publishing says.
 
+        `went_on` is called with each commit.
         Raises LakeUnavailableError when another commit came first: nothing was appended, and the same call works.
         """
         mark = self._mark(table)
@@ -71,6 +72,7 @@ class Publisher:
         for some in _commits(waiting):
             rows = append(self._home, table, self._schemas[table], some, ledger_id=self._ledger.id)
             self._ledger.published(table, some[-1].sequence, _now_us())
+            went_on()
             done = Published(
                 table=table, parts=done.parts + len(some), rows=done.rows + rows, through=some[-1].sequence
             )
