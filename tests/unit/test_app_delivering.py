@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -21,7 +22,8 @@ from ocelog.alert.delivering import (
 )
 from ocelog.alert.notice import AlertStatus, Happened, Notice
 from ocelog.alert.routing import ChannelRow
-from ocelog.app.delivering import attempt
+from ocelog.app.delivering import DeliverLoop, attempt
+from ocelog.channels.http_post import LONGEST_SECONDS, Reach
 from ocelog.channels.ports import Receipt
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError, HomeError, LedgerUnavailableError
 from ocelog.model import Severity
@@ -158,3 +160,12 @@ def test_ten_tries_take_most_of_a_day_and_no_more() -> None:
     assert rest(2, None) == timedelta(0)
     assert rest(1, timedelta(hours=9)) == timedelta(hours=1)
     assert timedelta(0) < rest(3, None) < rest(500, None) <= timedelta(minutes=15)
+
+
+def test_a_lease_outlasts_every_try_to_send() -> None:
+    work: Any = None
+    assert DeliverLoop(work).lease.total_seconds() >= 2 * LONGEST_SECONDS
+    with pytest.raises(AssertionError, match="may end while"):
+        DeliverLoop(work, lease=timedelta(seconds=LONGEST_SECONDS))
+    with pytest.raises(AssertionError, match="at most"):
+        Reach(total_seconds=LONGEST_SECONDS + 1)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -13,10 +14,11 @@ from ocelog.alert.routing import ChannelRow
 from ocelog.app.channels import open_channel
 from ocelog.app.loop import Work
 from ocelog.app.loop_faults import WORK
+from ocelog.channels.http_post import LONGEST_SECONDS
 from ocelog.channels.ports import Channel
 from ocelog.errors import ChannelRefusedError, LedgerUnavailableError, LostFenceError, OcelogError, TransientError
 from ocelog.installation.opening import Installation
-from ocelog.ledger.delivery import DeliveryLedger, Waiting
+from ocelog.ledger.delivery import LEASE, DeliveryLedger, Waiting
 from ocelog.ledger.pulling import holder_of
 from ocelog.model import Claim
 
@@ -52,12 +54,18 @@ class DeliverLoop:
     work: Work
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000
     opened: Callable[[Installation, ChannelRow], Channel] = open_channel
+    lease: timedelta = LEASE
+    """How long a channel is ours from each step on: longer than a try may take, with what comes before and after."""
     _tend_at: float = float("-inf")
     _look_at: float = float("-inf")
     _to_tell: int = 0
     """What there was to tell when the ledger was asked last."""
     _routes_since_us: int | None = None
     _held: dict[str, _Held] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.lease.total_seconds() < 2 * LONGEST_SECONDS:
+            raise AssertionError(f"A lease of {self.lease} may end while a message of its holder is under way.")
 
     @property
     def name(self) -> str:
@@ -107,7 +115,7 @@ class DeliverLoop:
     def _deliver(self, waiting: Waiting) -> None:
         """Deliver to one channel until nothing is due."""
         installation = self.work.assembly.installation
-        claim = self._ledger.take(waiting.channel.id, holder_of(installation.home.id))
+        claim = self._ledger.take(waiting.channel.id, holder_of(installation.home.id), lease=self.lease)
         if claim is None:
             self._hold(waiting, _TAKEN)
             return

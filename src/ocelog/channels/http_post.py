@@ -25,6 +25,8 @@ from ocelog.secret import shown_path
 
 CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
+LONGEST_SECONDS = 60.0
+"""No kind of channel may take longer for one try: the lease of who delivers outlasts it (`app/delivering.py`)."""
 MOST_BYTES = 16_384
 """Of an answer: what is read of it. The status says whether the message was taken."""
 _AT_ONCE = 16_384
@@ -44,6 +46,10 @@ class Reach:
     """By scheme, as the environment names them."""
     bypassed: Callable[[str], bool] = field(default=lambda host: bool(urllib.request.proxy_bypass(host)))
     """Whether a host is reached without the proxy."""
+
+    def __post_init__(self) -> None:
+        if not self.total_seconds <= LONGEST_SECONDS:
+            raise AssertionError(f"A try may take {LONGEST_SECONDS:g} s at most, not {self.total_seconds:g} s.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ from ocelog.model import Claim, Severity
 from ocelog.times import from_us, has_passed, to_us
 
 LEASE = timedelta(minutes=5)
-"""Longer than any attempt takes: two processes must not send one message at once."""
+"""Longer than any attempt takes, which whoever delivers checks: two processes must not send one message at once."""
 _COMMITTED_WITHIN = timedelta(minutes=10)
 """How long after it was decided what happens to an alert is committed, at most."""
 _OCELOG = "ocelog"
