@@ -8,6 +8,7 @@ import typer
 
 from ocelog.app.backup import restore
 from ocelog.cli import show
+from ocelog.cli.secret_input import given_ledger
 from ocelog.installation import config
 from ocelog.secret import ENTER_EACH_AGAIN
 
@@ -24,7 +25,8 @@ def command(
         typer.Option(
             "--ledger",
             metavar="URL",
-            help="postgresql://USER:PASSWORD@HOST/DATABASE, an empty database. Default: a file in the home.",
+            help="postgresql://USER@HOST/DATABASE, an empty database; one with a password as env:VARIABLE or "
+            "file:PATH, which hold it. Default: a file in the home.",
         ),
     ] = None,
 ) -> None:
@@ -32,7 +34,7 @@ def command(
 
     Then `ocelog pull` goes on from where the backup was made. Stop the old home's service for good first.
     """
-    made = restore(folder, home or config.home_path(), ledger_url=ledger)
+    made = restore(folder, home or config.home_path(), ledger_url=given_ledger(ledger))
     show.paragraph(f"Restored the backup of {made.created} to {made.home}: {made.files} files.")
     if Path(made.home).resolve() != config.home_path().resolve():
         show.paragraph(f"Set OCELOG_HOME={shlex.quote(str(made.home))} for every other command.")

@@ -5,10 +5,12 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import typer
 
 from ocelog.app.sources import GivenSecret
+from ocelog.cli import show
 from ocelog.errors import ConfigError
 from ocelog.secret import Secret, hidden, may_be_shown, shown_path
 
@@ -32,6 +34,7 @@ class Wanted:
 
 
 CLIENT_SECRET = Wanted(what="client secret", ways=WAYS)
+LEDGER = Wanted(what="ledger's address", ways="--ledger env:VARIABLE or --ledger file:PATH (file:- is stdin)")
 
 
 def somebody_is_there() -> bool:
@@ -53,6 +56,37 @@ def given_secret(
     if variable is not None:
         return GivenSecret(value=_from_variable(variable, wanted))
     return None if reference is None else _referenced(reference, wanted)
+
+
+def given_ledger(text: str | None) -> str | None:
+    """Return the address of the ledger that an option names: itself, or what env:VARIABLE or file:PATH holds.
+
+    Says how to hide a password that stands in it. Raises ConfigError, which never shows it.
+    """
+    kind, _, place = (text or "").partition(":")
+    if text is None or kind not in {"env", "file"}:
+        if text is not None and _has_password(text):
+            show.remark(
+                "While a command runs, every user of this machine sees its arguments: also the password in --ledger. "
+                "Keep it in ~/.pgpass, or put the address into a variable or a file, and name that: "
+                "--ledger env:VARIABLE or --ledger file:PATH. Typed unseen: --ledger file:-"
+            )
+        return text
+    found = given_secret(
+        file=place if kind == "file" else None,
+        variable=place if kind == "env" else None,
+        reference=None,
+        wanted=LEDGER,
+    )
+    return None if found is None or found.value is None else found.value.reveal()
+
+
+def _has_password(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.password) or "password" in parse_qs(parts.query)
+    except ValueError:
+        return False
 
 
 def asked_secret(prompt: str = "Client secret", *, wanted: Wanted = CLIENT_SECRET) -> GivenSecret:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ocelog.cli import show
+from ocelog.cli.secret_input import given_ledger
 from ocelog.installation import config
 from ocelog.installation.making import make
 from ocelog.secret import ENTER_EACH_AGAIN
@@ -20,7 +21,10 @@ def command(
     ledger: Annotated[
         str | None,
         typer.Option(
-            "--ledger", metavar="URL", help="postgresql://USER:PASSWORD@HOST/DATABASE. Default: a file in the home."
+            "--ledger",
+            metavar="URL",
+            help="postgresql://USER@HOST/DATABASE; one with a password as env:VARIABLE or file:PATH, which hold it. "
+            "Default: a file in the home.",
         ),
     ] = None,
 ) -> None:
@@ -30,7 +34,7 @@ def command(
     file is moved aside.
     """
     path = home if home is not None else config.home_path()
-    made = make(path, ledger_url=ledger)
+    made = make(path, ledger_url=given_ledger(ledger))
     place = made.home.path
     if made.repaired:
         show.paragraph(f"Wrote home.json again, from the ledger and the lake in this folder: {place}")
