@@ -210,6 +210,85 @@ def test_a_folder_that_cannot_be_read_ends_no_alert(
     assert still_open(installation) == set()
 
 
+def test_a_folder_that_was_emptied_ends_nothing_and_its_rules_go_on(
+    ocelog: Ocelog, folder: Path, jury: FolderJury, installation: Installation
+) -> None:
+    before = mine(jury)
+    put(installation.ledger, alert_of(1, rule_id="Mine.Good", record_id="r"))
+    (folder / "Good.yml").rename(folder / "Good.yml.old")
+    assert mine(jury) == before
+    with closing(FolderJury(installation, channels=dict)) as again:
+        assert mine(again) == before, "its rules ended with the process"
+    assert still_open(installation) == {"Mine.Good"}
+    assert "ocelog rules remove mine" in troubles(installation)[""]
+    assert installation.ledger.alerts.details(system_alert_id(RULE_FILES, folder_id(installation))) is not None
+    assert statuses(ocelog) == {"Mine.Good": "last good"}
+    ocelog("rules", "remove", "mine")
+    mine(jury)
+    assert still_open(installation) == set()
+
+
+def test_what_a_person_disabled_ends_though_another_file_does_not_read(
+    ocelog: Ocelog, folder: Path, jury: FolderJury, installation: Installation
+) -> None:
+    write(folder, "Other")
+    write(folder, "Error")
+    revisions = mine(jury)
+    error = alert_of(3, rule_id="Mine.Error", type=AlertType.DETECTION_ERROR, rule_revision=revisions["Mine.Error"])
+    records = [alert_of(n, rule_id=f"Mine.{name}", record_id="r") for n, name in enumerate(("Good", "Other"))]
+    put(installation.ledger, *records, error)
+    (folder / "Broken.yml").write_text("AnalysisType: rule\nLogTypes: [Wiz.Audit]\nFoo: [\n")
+    ocelog("rules", "disable", "Mine.Good")
+    mine(jury)
+    alerts = installation.ledger.alerts
+    assert (still_open(installation), set(alerts.failing_rules())) == ({"Mine.Other"}, {"Mine.Error"})
+    ocelog("rules", "disable", "Mine.Error")
+    mine(jury)
+    assert (still_open(installation), alerts.failing_rules()) == ({"Mine.Other"}, {})
+
+
+def test_alerts_about_errors_end_with_their_rule(folder: Path, jury: FolderJury, installation: Installation) -> None:
+    write(folder, "Other")
+    revisions = mine(jury)
+    put(
+        installation.ledger,
+        *(
+            alert_of(n, rule_id=f"Mine.{name}", type=AlertType.DETECTION_ERROR, rule_revision=revisions[f"Mine.{name}"])
+            for n, name in enumerate(("Good", "Other"))
+        ),
+    )
+    (folder / "Good.yml").unlink()
+    mine(jury)
+    assert installation.ledger.alerts.failing_rules().keys() == {"Mine.Other"}
+
+
+def test_a_rule_that_moves_to_another_folder_is_read_again(folder: Path, jury: FolderJury) -> None:
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+    write(folder / "a", "Moved")
+    mine(jury)
+    (bench,) = [each for each in jury.benches.values() if each.folder.name == "mine"]
+    before = bench.mark
+    (folder / "a" / "Moved.yml").rename(folder / "b" / "Moved.yml")
+    mine(jury)
+    assert bench.mark != before
+
+
+def test_which_rules_a_query_has_is_read_of_one_look(jury: FolderJury) -> None:
+    taken = list[bool]()
+
+    class Lock:
+        def __enter__(self) -> None:
+            taken.append(True)
+
+        def __exit__(self, *_: object) -> None:
+            taken.append(False)
+
+    jury.lock = Lock()
+    assert jury.rules_of("no query") == {}
+    assert taken == [True, False]
+
+
 def test_the_last_good_version_outlives_the_process(
     folder: Path, jury: FolderJury, installation: Installation, ocelog: Ocelog
 ) -> None:

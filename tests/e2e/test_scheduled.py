@@ -262,3 +262,27 @@ def test_a_query_that_is_on_again_does_not_make_up_for_its_pause(scheduled: Sche
         assert len(scheduled.matches("Mine.Counts")) == before
     scheduled.after(1)
     assert len(scheduled.matches("Mine.Counts")) == before + 1
+
+
+def test_errors_of_a_schedule_are_over_once_it_works_again(
+    scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_errors() -> set[object]:
+        found = [
+            *scheduled.alerts("Mine.Counts", "DETECTION_ERROR"),
+            *scheduled.alerts("Mine.Together", "DETECTION_ERROR"),
+        ]
+        return {each["rule_id"] for each in found if each["status"] == "OPEN"}
+
+    def fails(*_: object, **__: object) -> Any:
+        raise ValueError("a bug")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("ocelog.app.scheduled.run_query", fails)
+        broken.setattr(type(scheduled.loop._correlator), "find", fails)
+        scheduled.after(2)
+    assert open_errors() == {"Mine.Counts", "Mine.Together"}
+    scheduled.after(2)
+    assert open_errors() == set()
+    (wrong, *_) = scheduled.alerts("Mine.Wrong", "DETECTION_ERROR")
+    assert wrong["status"] == "OPEN", "it fails still"

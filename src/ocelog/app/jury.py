@@ -1,9 +1,11 @@
 """The rules that are on, from all folders, and how they are asked: each folder in a process of its own."""
 
 import os
+import shlex
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -90,6 +92,8 @@ class FolderJury:
     _suspended: dict[str, str] = field(default_factory=dict)
     _were_on: tuple[frozenset[str], frozenset[tuple[str, str]]] | None = None
     """The rules that were on at the last look, suspended ones too: all, and those that run, with their folders."""
+    _were_off: frozenset[str] | None = None
+    """The rules that a person had disabled at the last look."""
     _unread: list[Unread] = field(default_factory=list)
     """What would judge, were its files good; a folder whose rules are not known is named by what stands for them."""
     _told: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -140,8 +144,9 @@ class FolderJury:
         return {name: query for name, query in self._queries.items() if name in wanted}
 
     def rules_of(self, query: str) -> Mapping[str, JudgedBy]:
-        """Return the rules that judge rows of a scheduled query, by id."""
-        return {name: judged_by(rule) for name, (_, rule) in self._on(query) if name not in self._suspended}
+        """Return the rules that judge rows of a scheduled query, by id, as of one look."""
+        with self.lock:
+            return {name: judged_by(rule) for name, (_, rule) in self._on(query) if name not in self._suspended}
 
     def judge_rows(self, query: str, rows: Sequence[Mapping[str, Any]], events: Sequence[Event]) -> Judged:
         """Ask the rules about rows of a scheduled query, each of which is an event. Raises SandboxError."""
@@ -309,7 +314,7 @@ class FolderJury:
         found = {name: list(_troubles(each, wanted.get(name, ()), states)) for name, each in benches.items()}
         ledger.note_troubles([trouble for each in found.values() for trouble in each])
         self._tell(found)
-        self._end_others()
+        self._end_others(states)
         self._unread = [each for name, bench in benches.items() for each in self._silent(bench, wanted.get(name, ()))]
         # Last: after a failure the rules are looked at again, and nothing is passed for lack of them meanwhile.
         self._looked_at = self.monotonic()
@@ -340,27 +345,41 @@ class FolderJury:
                 tell(self.installation.ledger, bench.folder, told)
                 self._told[folder_id] = told
 
-    def _end_others(self) -> None:
-        """Resolve the alerts of records of rules that are not on any more: nothing else would.
+    def _end_others(self, states: Mapping[str, RuleState]) -> None:
+        """Resolve the alerts of rules that are not on any more, of records and about errors: nothing else would.
 
-        A file or a folder that does not read tells of no rule that it is off.
+        A file or a folder that does not read tells of no rule that it is off; a person does, whatever does not read.
         """
+        off = frozenset(name for name, state in states.items() if state.enabled is False)
+        if off != self._were_off:
+            self._end(off.intersection)
+            self._were_off = off
         wrong = {each.id for bench in self.benches.values() if bench.loaded is not None for each in bench.loaded.faults}
         whole = all(bench.loaded is not None and bench.trouble is None for bench in self.benches.values())
         if not whole or any(name.endswith((".yml", ".yaml", ".py")) for name in wrong):
             return
         unknown = frozenset({*wrong, *(name for bench in self.benches.values() for name in bench.silent)})
-        on = unknown.union(self._rules)
+        on = unknown.union(self._rules, self._scheduled, self._correlations)
         placed = frozenset((name, bench.folder.id) for name, (bench, _) in self._rules.items())
         if (on, placed) == self._were_on:
             return
         # First: a rule that is turned on again must not take what is so by then for news.
         self.installation.ledger.rules.forget_seeds(placed, unknown)
-        alerts = self.installation.ledger.alerts
-        if ended := set(alerts.rules_of_records()) - on:
-            count = alerts.end_rules(ended, "its rule was disabled, removed or renamed")
-            log.info("alerts of rules that are off resolved", rules=sorted(ended), alerts=count)
+        self._end(
+            lambda rules: rules - unknown - self._rules.keys() - self._scheduled.keys() - self._correlations.keys()
+        )
         self._were_on = on, placed
+
+    def _end(self, which: Callable[[AbstractSet[str]], AbstractSet[str]]) -> None:
+        """Resolve the alerts of those rules, of all that have some, that are off."""
+        alerts, why = self.installation.ledger.alerts, "its rule was disabled, removed or renamed"
+        if ended := which(set(alerts.rules_of_records())):
+            count = alerts.end_rules(ended, why)
+            log.info("alerts of rules that are off resolved", rules=sorted(ended), alerts=count)
+        for name in sorted(which(alerts.failing_rules().keys())):
+            alerts.end_errors(name, why)
+            if self._failing is not None:
+                self._failing.pop(name, None)
 
     def _judge_of(self, folder: RuleFolder) -> Judge:
         home = self.installation.home.path
@@ -374,7 +393,8 @@ class FolderJury:
             if mark == bench.mark:
                 bench.trouble = None
                 return
-            bundle = read_bundle(path)
+            had = self.good.read(bench.folder.id) if bench.loaded is None else bench.loaded.bundle
+            bundle = read_rules(bench.folder, had)
             if bench.loaded is None:
                 self._load_good(bench, but=bundle)
             # Ours are checked before they are released.
@@ -470,6 +490,25 @@ def refused_rules(checkout: Checkout) -> dict[str, str]:
     return found
 
 
+def read_rules(folder: RuleFolder, before: Bundle | None) -> Bundle:
+    """Read the files of a folder. Raises RuleFileError, also for one that was emptied since it was as `before`.
+
+    A sync that failed, or a disk that is not mounted, looks like that: no rule is taken for deleted because of it.
+    """
+    bundle = read_bundle(Path(folder.path))
+    if before is not None and not folder.is_built_in and _has_rules(before) and not _has_rules(bundle):
+        raise RuleFileError(
+            f"{folder.path}: it had rules, and is empty now. If that is meant: ocelog rules remove "
+            f"{shlex.quote(folder.name)}"
+        )
+    return bundle
+
+
+def _has_rules(bundle: Bundle) -> bool:
+    names = (*bundle.files, *bundle.refused)
+    return any(name.endswith((".yml", ".yaml")) and bundle.holds(name) for name in names)
+
+
 def _mended(bundle: Bundle, refused: Collection[str], bench: Bench) -> Bundle:
     """Return a bundle with the files of refused rules as they were when these were good."""
     if bench.loaded is None:
@@ -525,8 +564,8 @@ def _mark(path: Path) -> str:
 def _mark_of(path: Path) -> str:
     if not path.exists():
         raise RuleFileError(f"{path}: there is no such file or folder")
-    found, count = list[str](), 0
-    for folder, folders, names in os.walk(find_root(path), onerror=fails):
+    found, count, root = list[str](), 0, find_root(path)
+    for folder, folders, names in os.walk(root, onerror=fails):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             count += 1
@@ -536,5 +575,6 @@ def _mark_of(path: Path) -> str:
                 there = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - called for each file
             except OSError:
                 continue
-            found.append(f"{name}:{there.st_ino}:{there.st_size}:{there.st_mtime_ns}")
+            inside = os.path.relpath(folder, root)
+            found.append(f"{inside}/{name}:{there.st_ino}:{there.st_size}:{there.st_mtime_ns}")
     return str(hash("\n".join(found)))

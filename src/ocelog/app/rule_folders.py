@@ -10,10 +10,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from ocelog.app.good_rules import GoodRules
-from ocelog.app.jury import refused_rules
+from ocelog.app.jury import read_rules, refused_rules
 from ocelog.app.log_types import changing
 from ocelog.app.rule_troubles import tell
-from ocelog.detect.bundle import Bundle, read_bundle
+from ocelog.detect.bundle import Bundle
 from ocelog.detect.checking import Names
 from ocelog.detect.checkout import Checkout, Problem, parse_checkout, read_checkout
 from ocelog.detect.deciding import Decided, Decision, decisions, shadowed
@@ -213,7 +213,7 @@ def read_folders(installation: Installation) -> list[ReadFolder]:
 
 def _read(folder: RuleFolder, good: Bundle | None, troubled: Collection[str]) -> ReadFolder:
     try:
-        bundle = read_bundle(Path(folder.path))
+        bundle = read_rules(folder, good)
     except RuleFileError as error:
         if good is None:
             return ReadFolder(folder=folder, checkout=None, why=str(error))

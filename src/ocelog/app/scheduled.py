@@ -177,6 +177,7 @@ class ScheduledLoop:
         if self._scheduling.land(firing, said, found.rows) is not None:
             with self.jury.lock:
                 self.jury.committed(said)
+            self._worked(self.jury.rules_of(query.name), said)
             log.debug("query run", query=query.name, rows=len(rows), matches=len(said.matches))
 
     # Correlation rules.
@@ -200,9 +201,20 @@ class ScheduledLoop:
             by = JudgedBy(about=rule.about, revision=revision, on_schedule=True)
             self._land_error(firing, {rule.id: by}, TOO_MUCH, str(error))
             return
-        self._scheduling.land(firing, said, found.rows)
+        if self._scheduling.land(firing, said, found.rows) is not None:
+            self._worked({rule.id: JudgedBy(about=rule.about, revision=revision, on_schedule=True)}, said)
 
     # What both do.
+
+    def _worked(self, rules: Mapping[str, JudgedBy], said: Judged) -> None:
+        """Resolve the alerts about errors of `rules`, now that their schedule works again, and they failed on no row.
+
+        What they said of rows is known only if there were some.
+        """
+        alerts = self.work.assembly.installation.ledger.alerts
+        failed = {each.rule.id for each in said.errors}.union(each.rule_id for each in said.unjudged)
+        for name in sorted(alerts.failing_rules().keys() & rules.keys() - failed):
+            alerts.end_errors(name, "its schedule works again", of_runs=not said.events)
 
     def _land_nothing(self, firing: Firing) -> None:
         self._scheduling.land(firing, Judged(), match_source([], []))

@@ -249,9 +249,14 @@ class AlertLedger:
                 found.setdefault(rule_id, set()).add(revision)
         return found
 
-    def end_errors(self, rule_id: str, why: str, *, but: str = "") -> int:
-        """Resolve the alerts about errors of a rule, other than those of one revision. Return how many."""
-        failed = (_a.type == AlertType.DETECTION_ERROR.value, _a.rule_revision.not_in(["", but]))
+    def end_errors(self, rule_id: str, why: str, *, but: str = "", of_runs: bool = False) -> int:
+        """Resolve the alerts about errors of a rule, other than those of one revision. Return how many.
+
+        `of_runs`: only those about runs of its schedule, which are of no source.
+        """
+        failed = [_a.type == AlertType.DETECTION_ERROR.value, _a.rule_revision.not_in(["", but])]
+        if of_runs:
+            failed.append(_a.source_id.is_(None))
         with self._database.write() as tx:
             ids = alert_changes.open_ids(tx, and_(_a.rule_id == rule_id, *failed))
             return len(alert_changes.change(tx, ids, resolve(why), self._now_us()))
