@@ -118,6 +118,7 @@ def _world(settings: Settings, truth: Truth) -> World:
             rate=settings.rate,
             late=settings.late,
             ties=settings.ties,
+            age=settings.age,
             clock=Clock(START) if settings.stepped else Clock.wall(settings.clock_offset),
             truth=truth,
         )

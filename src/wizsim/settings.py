@@ -36,6 +36,9 @@ class Settings:
     findings: Annotated[int, typer.Option(min=0, max=MOST_RECORDS, help="Vulnerability findings at the start.")] = 2_000
     rate: Annotated[float, typer.Option(min=0, max=10_000, help="Changes per second.")] = 0.0
     late: Annotated[float, typer.Option(min=0, max=YEARS, help="Mean seconds until a change is seen.")] = 20.0
+    age: Annotated[
+        float, typer.Option(min=0.001, max=10, help="How old the first records are: 0.1 is a tenth of the usual.")
+    ] = 1.0
     ties: Annotated[float, typer.Option(min=0, max=0.99, help="Share of records that have the time of another.")] = 0.0
     latency: Annotated[float, typer.Option(min=0, max=600_000, help="Milliseconds before each answer.")] = 0.0
     limit: Annotated[

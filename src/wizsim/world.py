@@ -32,7 +32,7 @@ class World:
     """A tenant. `rate` changes happen a second of its clock; each is seen `late` seconds (mean, exponential) after.
 
     Every method may be called from any thread. `ties` is the share of records that share the instant of the one
-    before. The clock is stepped by `advance` unless another is given.
+    before, `age` scales how old the first ones are. The clock is stepped by `advance` unless another is given.
     """
 
     def __init__(
@@ -45,11 +45,12 @@ class World:
         rate: float = 0.0,
         late: float = 20.0,
         ties: float = 0.0,
+        age: float = 1.0,
         clock: Clock | None = None,
         truth: Truth | None = None,
     ) -> None:
         self.seed = seed
-        self.rate, self.late, self.ties = rate, late, ties
+        self.rate, self.late, self.ties, self.age = rate, late, ties, age
         self.clock = clock or Clock()
         self.truth = truth if truth is not None else Truth()
         self.lock = threading.RLock()
@@ -130,7 +131,7 @@ class World:
         for type_, count in counts.items():
             median, spread, most = AGES[type_]
             for _ in range(count):
-                age = min(most, median * self._births.lognormvariate(0.0, spread))
+                age = self.age * min(most, median * self._births.lognormvariate(0.0, spread))
                 if self._births.random() >= self.ties:
                     before[type_] = start - int(age * DAY * (1 - self._births.random() / 1000))
                 own, base = LIVED[type_](self._births, self.estate, before[type_], start)

@@ -48,8 +48,8 @@ class Simulated:
 
 @contextmanager
 def simulator(*options: str) -> Iterator[Simulated]:
-    """Serve a tenant within the block."""
-    arguments = ["serve", "--bare", "--port", "0", "--seed", "3", *options]
+    """Serve a tenant within the block; a young one, unless `options` say otherwise: each day is a file to publish."""
+    arguments = ["serve", "--bare", "--port", "0", "--seed", "3", "--age", "0.1", *options]
     with _simulators().running(arguments, environment=os.environ) as printed:
         token_url, api_url, client_id, client_secret = (printed.readline().split()[-1] for _ in range(4))
         yield Simulated(token_url=token_url, api_url=api_url, client_id=client_id, client_secret=client_secret)

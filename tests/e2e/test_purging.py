@@ -55,7 +55,7 @@ def _purge_twice(ocelog: Ocelog, tenant: Simulated, monkeypatch: pytest.MonkeyPa
 def test_a_purge_leaves_no_file_of_its_source_in_landing_whether_or_not_anything_names_it(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init_unjudged()
-    with simulator("--audit", "20", "--issues", "0", "--findings", "0") as tenant:
+    with simulator("--audit", "20", "--issues", "0", "--findings", "0", "--age", "1") as tenant:
         ocelog.add(tenant, "kept", "--log-type", "audit", "--backfill", "all")
         ocelog("pull")
         others = set((ocelog.home / "landing").rglob("*.parquet"))
