@@ -4,8 +4,8 @@
 
 PYTHON := .venv/bin/python
 BIN := .venv/bin
-# Two more than there are cores: tests of whole processes spend a good part of their time waiting.
-JOBS ?= $(shell expr `getconf _NPROCESSORS_ONLN` + 2)
+# One more than there are cores: tests of whole processes spend a part of their time waiting, and each collects all.
+JOBS ?= $(shell expr `getconf _NPROCESSORS_ONLN` + 1)
 
 help: ## Name the targets.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
