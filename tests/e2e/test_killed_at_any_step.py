@@ -94,7 +94,7 @@ Detection:
     LookbackWindowMinutes: 1440
     Schedule: {RateMinutes: 60, TimeoutMinutes: 5}
 """
-HOURS_AGO = "UPDATE schedules SET fired_us = fired_us - 7200000000"
+HOURS_AGO = "UPDATE schedules SET fired_us = fired_us - 7200000000 WHERE name = 'query Mine.Grave.Rows'"
 
 
 @pytest.fixture(scope="module")

@@ -118,7 +118,11 @@ def rules(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def ocelog(folder: Path, rules: Path) -> Ocelog:
-    """Return a home that has read everything before it got these rules."""
+    """Return a home that has read everything before it got these rules, and that runs no schedule."""
+    return made(folder, rules)
+
+
+def made(folder: Path, rules: Path) -> Ocelog:
     world = World(seed=4, audit=60, issues=60, findings=0, clock=Clock.wall())
     happen(world)
     with Server(world) as tenant:
@@ -226,8 +230,9 @@ def test_a_correlation_says_which_of_its_rules_have_no_matches_and_finds_those_o
 
 
 def test_what_the_loop_has_run_is_not_found_again_and_what_it_will_run_is_left_to_it(
-    ocelog: Ocelog, rules: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (rules := tmp_path / "rules").mkdir()
     # A row that says what time it is has no other like it: what a run says is known by when it was due.
     sql = "SELECT count(*) AS n, now() AS at FROM wiz_audit"
     past = written(datetime.now(UTC) - timedelta(hours=1))
@@ -236,6 +241,7 @@ def test_what_the_loop_has_run_is_not_found_again_and_what_it_will_run_is_left_t
         (rules / f"{name}_rows.yml").write_text(QUERY.format(name=name, sql=text, schedule="{RateMinutes: 60}"))
         (rules / f"{name}.yml").write_text(RULE.format(name=name, more=""))
         (rules / f"{name}.py").write_text("def rule(event):\n    return True\n")
+    ocelog = made(tmp_path, rules)
     for name in ("OCELOG_HOME", "WIZ_SECRET"):
         monkeypatch.setenv(name, ocelog.environment[name])
     at = datetime.now(UTC).replace(minute=30) - timedelta(hours=6)
