@@ -157,7 +157,8 @@ from ocelog.sandbox.channel import Frame
 from ocelog.sandbox.kernel import Layers, threads
 
 asked = Frame(
-    kind="check", payload=json.dumps({"sql": "FROM t", "names": ["t"], "macros": [], "checking": True}).encode()
+    kind="check",
+    payload=json.dumps({"sql": "FROM t", "names": ["t"], "macros": [], "checking": True, "held": False}).encode(),
 )
 before = threads()
 worker = _Worker(Layers(landlock=7, seccomp=True))

@@ -211,12 +211,3 @@ def test_rules_fit_beside_each_other_on_a_terminal_and_queries_are_apart(ocelog:
     queries = ocelog("rules", "list", "wiz", "--queries").out
     assert "Ocelog.Wiz.Issues.Overdue.Rows" in queries
     assert "Ocelog.Wiz.Issues.Overdue " not in queries
-
-
-def test_what_cannot_be_tried_on_the_past_says_what_to_do_instead(ocelog: Ocelog) -> None:
-    for name, said in (
-        ("Ocelog.Wiz.Issues.Overdue.Rows", "is a scheduled query, no rule"),
-        ("Ocelog.Wiz.Issues.Overdue", "ask the SQL of Ocelog.Wiz.Issues.Overdue.Rows with `ocelog query`"),
-        ("Ocelog.Wiz.Identity.ProviderThenAdmin", "see with `rules show` what it finds"),
-    ):
-        assert said in ocelog("rules", "try", name, code=2).err

@@ -52,7 +52,7 @@ ALL = [(str(page.relative_to(DOCS.parent)), sql) for page in GUIDES for sql in s
 def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
     made = Ocelog(tmp_path_factory.mktemp("guides") / "home")
     made("init")
-    with simulator("--seed", "7") as tenant:
+    with simulator("--seed", "7", "--age", "1") as tenant:
         made.add(tenant, "prod", "--no-check", "--backfill", "all")
         made("pull")
     return made

@@ -58,6 +58,12 @@ class Inline:
 
     reading = 0
 
+    def went_on(self) -> None:
+        """Nothing here is ever stuck."""
+
+    def hanging(self, _: float) -> list[str]:
+        return []
+
     def start(self, job: Callable[[], None]) -> None:
         job()
 
