@@ -597,6 +597,27 @@ def test_what_is_put_off_comes_in_its_time_and_holds_up_nothing_that_is_due(desk
     assert desk.happened(claim) == [("b", Happened.REOPENED, 1)]
 
 
+def test_what_is_not_told_after_all_says_so_on_the_timeline(desk: Desk) -> None:
+    desk.ledger.channels.add(channel())
+    desk.ledger.channels.add(channel("boss", escalate_after=30 * MINUTE))
+    claim, boss = desk.take(), desk.take("boss")
+    desk.tell("a", Happened.OPENED, "ops")
+    assert desk.happened(claim) == [("a", Happened.OPENED, 1)]
+    desk.tell("a", Happened.RESOLVED, "ops", "boss", status=AlertStatus.RESOLVED)
+    assert desk.happened(claim) == [("a", Happened.RESOLVED, 1)]
+    desk.tell("a", Happened.REOPENED, "ops", status=AlertStatus.OPEN, later=60 * MINUTE)
+    desk.tell("a", Happened.RESOLVED, "ops", status=AlertStatus.RESOLVED)
+    assert desk.happened(claim) == desk.happened(boss) == []
+    assert desk.waiting() == []
+    details = desk.ledger.alerts.details("a")
+    assert details is not None
+    told = [(each.who, each.detail) for each in details.timeline if each.what == "untold"]
+    assert told == [
+        ("ocelog", "ops: it came and went within its quiet time"),
+        ("ocelog", "boss: it was over before it had to escalate"),
+    ]
+
+
 def test_a_clock_that_was_set_back_escalates_once(desk: Desk) -> None:
     desk.ledger.channels.add(channel("boss", escalate_after=30 * MINUTE))
     desk.tell("a", Happened.OPENED)

@@ -1,7 +1,7 @@
 """What an alert is: matches grouped for a person, with how far people and channels have come with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
@@ -78,6 +78,30 @@ class Alert:
     def is_open(self) -> bool:
         """Whether somebody has to look at it."""
         return self.status not in ENDED
+
+
+def resolved(alert: Alert, now_us: int) -> Alert:
+    """Return an alert that is over by itself."""
+    return replace(alert, status=AlertStatus.RESOLVED, ended_us=now_us, updated_us=now_us)
+
+
+def gone_on(made: Alert, before: Alert | None) -> Alert:
+    """Return an alert that is `made` anew in the place of `before`.
+
+    It is counted on; and while `before` is open, what people did about it stays.
+    """
+    if before is None:
+        return made
+    made = replace(made, revision=before.revision, matches=before.matches + made.matches)
+    if not before.is_open:
+        return made
+    return replace(
+        made,
+        status=before.status,
+        opened_us=before.opened_us,
+        acknowledged_us=before.acknowledged_us,
+        assignee=before.assignee,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

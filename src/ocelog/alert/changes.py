@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from ocelog.alert.alert import Alert, TimelineEntry
+from ocelog.alert.alert import Alert, TimelineEntry, resolved
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.errors import ConfigError
 
@@ -158,7 +158,7 @@ def resolve(why: str, *, who: str = OCELOG) -> Act:
     def act(alert: Alert, now_us: int) -> Change | None:
         if not alert.is_open:
             return None
-        after = replace(alert, status=AlertStatus.RESOLVED, ended_us=now_us, updated_us=now_us)
+        after = resolved(alert, now_us)
         entry = _entry(alert, now_us, who, "resolved", why)
         return Change(alert=after, entry=entry, happened=Happened.RESOLVED)
 

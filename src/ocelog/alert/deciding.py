@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum, auto
 
-from ocelog.alert.alert import Alert, Telling, TimelineEntry
+from ocelog.alert.alert import Alert, Telling, TimelineEntry, gone_on, resolved
 from ocelog.alert.grouping import Group, Grouping, Joining, heard_us, join, quiet_until_us
 from ocelog.alert.ids import ERROR, LIMIT_EXCEEDED, SUMMARY, alert_id, group_key, record_alert_id, system_alert_id
 from ocelog.alert.judged import SUSPENDED, Event, Judged, JudgedBy, Match, RuleError, Unjudged
@@ -386,9 +386,8 @@ class _Deciding:
         if before is not None and before.is_open and self._hour_us <= (before.told_us or 0) <= self._now_us:
             # The alert that held the rest is gone, with its source: people know of this hour.
             return
-        alert = Alert(
+        made = Alert(
             id=name,
-            revision=before.revision if before is not None else 0,
             type=AlertType.SYSTEM_ERROR,
             severity=Severity.CRITICAL,
             title=f"The rule {rule.id} opens too many alerts",
@@ -401,14 +400,13 @@ class _Deciding:
             rule_id=LIMIT_EXCEEDED,
             rule_name=LIMIT_EXCEEDED,
             dedup=rule.id,
-            source_id=None,
             log_type=event.log_type,
-            matches=1 if before is None else before.matches + 1,
+            matches=1,
             opened_us=self._now_us,
             updated_us=self._now_us,
         )
         self._note(name, "opened")
-        self._save(self._tell(alert, Happened.OPENED))
+        self._save(self._tell(gone_on(made, before), Happened.OPENED))
 
     # Alerts that live with a record.
 
@@ -419,7 +417,7 @@ class _Deciding:
         if alert is None and (event.inferred or not event.latest):
             # It was over before it was looked at: the match has its alert, of which nobody has to hear.
             made = _made(match, name, self._now_us, record_id)
-            made = replace(made, status=AlertStatus.RESOLVED, ended_us=self._now_us)
+            made = resolved(made, self._now_us)
             over = "the source does not show its record any more" if event.inferred else "its record has changed since"
             self._note(name, "opened", over)
             self._save(replace(_joined(made, match, self._now_us), record_version=None, visible=not event.inferred))

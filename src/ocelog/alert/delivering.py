@@ -11,7 +11,7 @@ from hashlib import blake2b
 from math import ceil
 from typing import TypeAlias
 
-from ocelog.alert.alert import Alert
+from ocelog.alert.alert import Alert, resolved
 from ocelog.alert.grouping import heard_us, quiet_until_us
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened, Notice
@@ -331,4 +331,4 @@ def _raised(before: Alert | None, made: Alert, more: int, now_us: int, muted: Mu
 def recovered(before: Alert, now_us: int) -> Alert:
     """Return the alert that a channel cannot be reached, once it can."""
     told_us = heard_us(before.told_us, _HOUR // _US, now_us)
-    return replace(before, status=AlertStatus.RESOLVED, ended_us=now_us, updated_us=now_us, told_us=told_us)
+    return replace(resolved(before, now_us), told_us=told_us)

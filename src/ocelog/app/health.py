@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from ocelog.alert.alert import Alert
+from ocelog.alert.alert import Alert, gone_on, resolved
 from ocelog.alert.ids import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.suppressing import suppressed
@@ -67,11 +67,9 @@ class AlertedErrors:
                     # Told before a crash that kept it from being noted.
                     return None
             still = before if before is not None and before.is_open else None
-            alert = Alert(
+            made = Alert(
                 id=system_alert_id(error.type.value, error.key),
-                revision=0 if before is None else before.revision,
                 type=AlertType.SYSTEM_ERROR,
-                status=AlertStatus.OPEN if still is None else still.status,
                 severity=notice.severity,
                 title=notice.title,
                 description=notice.text,
@@ -82,15 +80,14 @@ class AlertedErrors:
                 log_type=error.stream.log_type,
                 source_id=error.stream.source_id,
                 source_label=error.stream.source,
-                matches=1 if before is None else before.matches + 1,
+                matches=1,
                 told=True,
                 told_severity=notice.severity,
                 told_us=told_us,
-                opened_us=to_us(error.opened) if still is None else still.opened_us,
+                opened_us=to_us(error.opened),
                 updated_us=told_us,
-                acknowledged_us=None if still is None else still.acknowledged_us,
-                assignee=None if still is None else still.assignee,
             )
+            alert = gone_on(made, before)
             if suppressed(alert, suppressions, told_us) is not None:
                 # Who mutes it looks for it with the untold ones. The next repeat after that is told.
                 return replace(alert, told=still is not None and still.told), None, ""
@@ -108,12 +105,7 @@ class AlertedErrors:
         def to(before: Alert | None) -> tuple[Alert, Happened | None, str] | None:
             if before is None or before.status is AlertStatus.RESOLVED:
                 return None
-            over = replace(
-                before,
-                status=AlertStatus.RESOLVED,
-                ended_us=self.ledger.system_errors.now_us(),
-                updated_us=self.ledger.system_errors.now_us(),
-            )
+            over = resolved(before, self.ledger.system_errors.now_us())
             return over, Happened.RESOLVED if before.told else None, notice.text
 
         self.ledger.system_errors.change(system_alert_id(error.type.value, error.key), to)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ocelog.alert.alert import Alert
+from ocelog.alert.alert import Alert, gone_on, resolved
 from ocelog.alert.ids import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.suppressing import suppressed
@@ -106,10 +106,7 @@ def tell(ledger: Ledger, folder: RuleFolder, troubles: Mapping[str, str]) -> Non
                 return None
             return replace(before, description=made.description, context=made.context, updated_us=now_us), None, ""
         still = before if before is not None and before.is_open else None
-        if before is not None:
-            made = replace(made, revision=before.revision, matches=before.matches + 1)
-        if still is not None:
-            made = replace(made, status=still.status, opened_us=still.opened_us, assignee=still.assignee)
+        made = gone_on(made, before)
         if suppressed(made, suppressions, now_us) is not None:
             return replace(made, told=still is not None and still.told), None, ""
         if still is not None and still.told:
@@ -124,8 +121,7 @@ def _told_keys(alert: Alert) -> set[str]:
 
 
 def _resolved(alert: Alert, now_us: int) -> tuple[Alert, Happened | None]:
-    over = replace(alert, status=AlertStatus.RESOLVED, ended_us=now_us, updated_us=now_us)
-    return over, Happened.RESOLVED if alert.told else None
+    return resolved(alert, now_us), Happened.RESOLVED if alert.told else None
 
 
 def _made(name: str, folder: RuleFolder, reasons: Sequence[str], keys: Sequence[str], now_us: int) -> Alert:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, delete, exists, func, or_, select
 
 from ocelog.alert import delivering
 from ocelog.alert.alert import Alert, Telling, TimelineEntry
+from ocelog.alert.changes import OCELOG
 from ocelog.alert.delivering import (
     MOST_IN_DIGEST,
     Delivered,
@@ -372,14 +373,21 @@ def _next(tx: Connection, channel: ChannelRow, now_us: int) -> Handed | Wait:
         found = alerts.of_ids(tx, entries)
         last = outbox.last_delivered(tx, channel.id, entries)
         muted = delivery_errors.muted(tx, now_us)
-        unheard = {
-            name: own
-            for name, own in entries.items()
-            if name not in found
-            or _is_for_nobody(tx, channel, name, own)
-            or says_nothing_new(found[name], own, last.get(name), muted=muted(found[name], now_us))
-        }
-        outbox.drop(tx, [each for own in unheard.values() for each in own])
+        unheard = dict[str, str]()
+        for name, own in entries.items():
+            if name not in found:
+                unheard[name] = ""
+            elif _is_for_nobody(tx, channel, name, own):
+                unheard[name] = "it was over before it had to escalate"
+            elif says_nothing_new(found[name], own, last.get(name), muted=muted(found[name], now_us)):
+                unheard[name] = "it is muted" if found[name].is_open else "it came and went within its quiet time"
+        not_told = [
+            TimelineEntry(alert_id=name, at_us=now_us, who=OCELOG, what="untold", detail=f"{channel.name}: {why}")
+            for name, why in unheard.items()
+            if why
+        ]
+        alerts.add_to_timeline(tx, not_told)
+        outbox.drop(tx, [each for name in unheard for each in entries[name]])
         entries = {name: own for name, own in entries.items() if name not in unheard}
         if entries:
             number = max(each.id for own in entries.values() for each in own)
