@@ -152,15 +152,17 @@ def test_a_query_reads_no_file_of_a_table_that_it_does_not_name(home: Home, tmp_
 def test_a_checked_statement_leaves_no_thread_that_landlock_would_not_bind() -> None:
     program = """
 import json
-from ocelog.lake.query.worker import _Worker
+import pyarrow  # which begins one of its own
 from ocelog.sandbox.channel import Frame
 from ocelog.sandbox.kernel import Layers, threads
+
+before = threads()
+from ocelog.lake.query.worker import _Worker
 
 asked = Frame(
     kind="check",
     payload=json.dumps({"sql": "FROM t", "names": ["t"], "macros": [], "checking": True, "held": False}).encode(),
 )
-before = threads()
 worker = _Worker(Layers(landlock=7, seccomp=True))
 print(worker.answer(asked), threads() - before)
 """

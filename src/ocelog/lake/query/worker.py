@@ -26,6 +26,9 @@ from ocelog.sandbox.kernel import Layers  # noqa: E402
 
 functions()
 
+# One engine checks and answers: to make it takes longer than most queries do, so it comes with the imports. It has no
+# thread until the files that are not of the query are out of reach: one that was there before would still reach them.
+_CONNECTION = duckdb.connect(":memory:", config={"threads": 1, "async_threads": 0})
 _BATCH_ROWS = 10_000
 _BATCH_BYTES = 16_000_000
 _WHOLE = "ocelog_whole_answer"
@@ -79,9 +82,7 @@ class _Worker:
 
     def __init__(self, layers: Layers) -> None:
         self._layers = layers
-        # One engine checks and answers: to make it takes longer than most queries do. It has no thread until the files
-        # that are not of the query are out of reach: one that was there before would still reach them.
-        self._connection = duckdb.connect(":memory:", config={"threads": 1, "async_threads": 0})
+        self._connection = _CONNECTION
         self._spec: dict[str, Any] = {}
         self._extras = list[tuple[str, pa.Table]]()
 
