@@ -1,6 +1,7 @@
 """How a YAML file of a checkout reads: a rule, or what rules stand on, with `file:line` of whatever is wrong."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from ocelog.detect.conditions import parse_expressions, parse_key
@@ -82,8 +83,12 @@ _DIALECTS: Mapping[str, str] = {
 }
 
 
+@lru_cache(maxsize=512)
 def parse_item(text: str, file: str) -> Item:
-    """Read `text`, the file `file` of a checkout. Raises RuleFileError, whose message opens with `file:line:`."""
+    """Read `text`, the file `file` of a checkout. Raises RuleFileError, whose message opens with `file:line:`.
+
+    What was read is kept: most of a folder is as it was when a command, or the next look at the folder, reads it again.
+    """
     top = parse(text, file).mapping()
     kind = top.needs("AnalysisType").one_of(_KINDS, "AnalysisType")
     return _KINDS[kind](top)
