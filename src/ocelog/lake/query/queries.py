@@ -210,6 +210,7 @@ class Queries:
         found += [
             create_view(table, view_of_files(schemas[table], paths, where=where[table]))
             for table, paths in files.items()
+            if table in wanted or ALL_LOGS in wanted
         ]
         for name in (name for name in wanted if name.endswith(CURRENT)):
             table = name.removesuffix(CURRENT)
