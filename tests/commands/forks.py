@@ -412,6 +412,14 @@ def _read_schemas() -> None:
         shaper_of(name)
 
 
+def _read_rules() -> None:
+    """And the rules that come along: they are parsed once for all who read them, and not by each."""
+    from ocelog.detect.checkout import read_checkout  # noqa: PLC0415 - see above
+    from ocelog.detect.folders import BUILT_IN  # noqa: PLC0415 - see above
+
+    read_checkout(Path(BUILT_IN.path))
+
+
 def collect_seldom() -> None:
     """Let the collector of garbage look at nothing that is there by now, and less often than its default."""
     gc.collect()
@@ -424,8 +432,13 @@ if __name__ == "__main__":
     if sys.argv[2] == "wizsim":
         from wizsim.cli import main
     elif sys.argv[2] == "sandboxed":
-        import_module("ocelog.lake.query.worker")
+        worker = import_module("ocelog.lake.query.worker")
         import_module("ocelog.judging.judge_worker")
+        import_module("ocelog.judging.trial_worker")
+        import_module("ocelog.schema.language.packaged").packaged_schemas()
+        _read_rules()
+        # What the engine makes for its first statement is made once, too.
+        worker.checked("SELECT 1", (), connection=worker._CONNECTION)
         from ocelog.sandbox.bootstrap import main
     elif sys.argv[2] == "completion":
         from ocelog.cli import completion, main
@@ -447,6 +460,7 @@ if __name__ == "__main__":
         ):
             import_module(name)
         _read_schemas()
+        _read_rules()
     threads = [(each / "comm").read_text().strip() for each in Path("/proc/self/task").iterdir()]
     # Arrow's allocator starts its own anew in each fork.
     if len(threads) - threads.count("jemalloc_bg_thd") != 1:
