@@ -1,6 +1,6 @@
 """One commit of a table: rows of some parts and the mark that vouches for them, both or neither."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,9 +53,10 @@ def append(home: Path, table: str, schema: pa.Schema, parts: Sequence[Part], *, 
     with translated(table), opened_catalog(home) as catalog:
         loaded = open_table(catalog, home, table, schema)
         _check_mark(loaded, table, parts, ledger_id)
-        files = DataFiles(table, evolve(loaded, change(loaded), schema, paths))
+        columns = [pq.read_schema(path) for path in paths]
+        files = DataFiles(table, evolve(loaded, change(loaded), schema, columns))
         try:
-            for chunk in map(by_event_time, _chunks(paths, files.schema)):
+            for chunk in map(by_event_time, _chunks(zip(paths, columns, strict=True), files.schema)):
                 files.append(chunk)
             files.finish()
         except BaseException:
@@ -64,7 +65,7 @@ def append(home: Path, table: str, schema: pa.Schema, parts: Sequence[Part], *, 
 
         def stage(loaded: "Table", transaction: "Transaction") -> "_SnapshotProducer[Any]":
             _check_mark(loaded, table, parts, ledger_id)
-            if evolve(loaded, transaction, schema, paths).schema() != files.metadata.schema():
+            if evolve(loaded, transaction, schema, columns).schema() != files.metadata.schema():
                 raise LakeUnavailableError("another program changed the columns. Run it again.", table=table)
             mark = {MARK: f"{ledger_id}:{parts[-1].sequence}"}
             return transaction.update_snapshot(snapshot_properties=mark).merge_append()
@@ -83,14 +84,14 @@ def _check_mark(loaded: "Table", table: str, parts: Sequence[Part], ledger_id: s
 
 
 def evolve(
-    loaded: "Table", transaction: "Transaction", schema: pa.Schema, paths: Sequence[Path] = ()
+    loaded: "Table", transaction: "Transaction", schema: pa.Schema, parts: Iterable[pa.Schema] = ()
 ) -> "TableMetadata":
-    """Add the columns that the log schema or a part has and the table lacks; return the metadata that has them.
+    """Add the columns that the log schema or one of `parts` has and the table lacks; return the metadata that has them.
 
     Nothing is ever taken away.
     """
     metadata = loaded.metadata
-    for wanted in (optional(schema), *{str(s): s for s in map(pq.read_schema, paths)}.values()):
+    for wanted in (optional(schema), *{str(part): part for part in parts}.values()):
         if not covers(file_schema(metadata.schema()), wanted):
             with transaction.update_schema() as update:
                 update.union_by_name(wanted)
@@ -98,11 +99,11 @@ def evolve(
     return metadata
 
 
-def _chunks(paths: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
+def _chunks(parts: Iterable[tuple[Path, pa.Schema]], schema: pa.Schema) -> Iterator[pa.Table]:
     some: list[pa.Table] = []
     rows = size = 0
-    for path in paths:
-        read = conform(_rows(path), schema)
+    for path, columns in parts:
+        read = conform(_rows(path, columns), schema)
         if some and (rows + read.num_rows > CHUNK_ROWS or size + read.nbytes > CHUNK_BYTES):
             yield _merged(some)
             rows = size = 0
@@ -119,9 +120,9 @@ def _merged(some: list[pa.Table]) -> pa.Table:
     return whole
 
 
-def _rows(path: Path) -> pa.Table:
-    """Read a part, its texts as dictionaries."""
-    repeating = dictionaries(compact(pq.read_schema(path)))
+def _rows(path: Path, columns: pa.Schema) -> pa.Table:
+    """Read a part, which has these columns, its texts as dictionaries."""
+    repeating = dictionaries(compact(columns))
     with pq.ParquetFile(path, read_dictionary=repeating, page_checksum_verification=True) as file:
         return file.read(use_threads=False)
 

@@ -20,6 +20,7 @@ from ocelog.lake.storage.checksums import file_sum, stamped
 from ocelog.lake.storage.disk import READ_ONLY, make_directory, sync_directory
 
 if TYPE_CHECKING:
+    from pyiceberg.io.pyarrow import StatisticsCollector
     from pyiceberg.manifest import DataFile
     from pyiceberg.table.metadata import TableMetadata
 
@@ -52,6 +53,8 @@ class DataFiles:
     written: "list[DataFile]" = field(default_factory=list)
     paths: list[Path] = field(default_factory=list)
     _open: dict[int | None, _Open] = field(default_factory=dict)
+    _statistics: "tuple[dict[int, StatisticsCollector], dict[str, int]] | None" = None
+    """What is noted of each column, and which field it is: the same for all files, and slow to find."""
     schema: pa.Schema = field(init=False)
     """The columns that `append` takes."""
     _plain: pa.Schema = field(init=False)
@@ -130,7 +133,37 @@ class DataFiles:
         self.paths[self.paths.index(file.path)] = whole
         file.path = whole
         sync_directory(whole.parent)
-        self.written.append(_described(self.metadata, file))
+        self.written.append(self._described(file))
+
+    def _described(self, file: _Open) -> "DataFile":
+        from pyiceberg.io.pyarrow import (  # noqa: PLC0415 - slow to import
+            compute_statistics_plan,
+            data_file_statistics_from_parquet_metadata,
+            parquet_path_to_id_mapping,
+        )
+        from pyiceberg.manifest import DataFile, DataFileContent, FileFormat  # noqa: PLC0415 - see above
+        from pyiceberg.typedef import Record  # noqa: PLC0415 - see above
+
+        if self._statistics is None:
+            schema = self.metadata.schema()
+            plan = compute_statistics_plan(schema, self.metadata.properties)
+            self._statistics = plan, parquet_path_to_id_mapping(schema)
+        plan, mapping = self._statistics
+        statistics = data_file_statistics_from_parquet_metadata(
+            parquet_metadata=file.writer.writer.metadata, stats_columns=plan, parquet_column_mapping=mapping
+        )
+        return DataFile.from_args(
+            content=DataFileContent.DATA,
+            file_path=str(file.path),
+            file_format=FileFormat.PARQUET,
+            partition=Record(file.partition),
+            file_size_in_bytes=file.path.stat().st_size,
+            sort_order_id=None,
+            spec_id=self.metadata.default_spec_id,
+            equality_ids=None,
+            key_metadata=None,
+            **statistics.to_serialized_dict(),
+        )
 
 
 def by_event_time(rows: pa.Table) -> pa.Table:
@@ -182,32 +215,3 @@ def _with_statistics(schema: pa.Schema) -> list[str]:
     """Return the columns whose range is worth noting: a long text's range would be as long as the text."""
     named = (*BOUNDED, *BOUNDED_TEXT, *_NARROW)
     return [field.name for field in schema if field.name in named or pa.types.is_primitive(field.type)]
-
-
-def _described(metadata: "TableMetadata", file: _Open) -> "DataFile":
-    from pyiceberg.io.pyarrow import (  # noqa: PLC0415 - slow to import
-        compute_statistics_plan,
-        data_file_statistics_from_parquet_metadata,
-        parquet_path_to_id_mapping,
-    )
-    from pyiceberg.manifest import DataFile, DataFileContent, FileFormat  # noqa: PLC0415
-    from pyiceberg.typedef import Record  # noqa: PLC0415
-
-    schema = metadata.schema()
-    statistics = data_file_statistics_from_parquet_metadata(
-        parquet_metadata=file.writer.writer.metadata,
-        stats_columns=compute_statistics_plan(schema, metadata.properties),
-        parquet_column_mapping=parquet_path_to_id_mapping(schema),
-    )
-    return DataFile.from_args(
-        content=DataFileContent.DATA,
-        file_path=str(file.path),
-        file_format=FileFormat.PARQUET,
-        partition=Record(file.partition),
-        file_size_in_bytes=file.path.stat().st_size,
-        sort_order_id=None,
-        spec_id=metadata.default_spec_id,
-        equality_ids=None,
-        key_metadata=None,
-        **statistics.to_serialized_dict(),
-    )
