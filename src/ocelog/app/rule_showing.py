@@ -111,10 +111,10 @@ def condition(rule: ListedRule) -> str:
 
 def find(installation: Installation, name: str) -> ListedRule | Other:
     """Return the rule, pack, lookup table or broken file of that name. Raises ConfigError with the nearest name."""
-    others = _others(installation)
     try:
         return find_rule(installation, name)
     except ConfigError:
+        others = _others(installation)
         if name in others:
             return others[name]
         rules = [rule.id for folder in listed(installation) for rule in folder.rules]
