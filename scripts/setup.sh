@@ -18,7 +18,8 @@ give_up() {
     exit 1
 }
 
-fingerprint() { cat "$1" pyproject.toml scripts/setup.sh | sha256sum | cut -d ' ' -f 1; }
+# The console's scripts and styles are bundled by installing.
+fingerprint() { cat "$1" pyproject.toml scripts/setup.sh hatch_build.py frontend/*.* frontend/src/* | sha256sum | cut -d ' ' -f 1; }
 
 # What the benches need is enough for everything else.
 is_ready() {

@@ -9,7 +9,8 @@ OcelogError
 │   ├── QueryError
 │   ├── RuleFileError
 │   ├── SandboxError
-│   └── SchemaError
+│   ├── SchemaError
+│   └── SignInRefusedError
 ├── TransientError
 │   ├── ChannelUnavailableError
 │   ├── LakeUnavailableError
@@ -117,6 +118,12 @@ class SchemaError(OperatorError):
     """A log schema file is wrong; the message opens with `file:line:`."""
 
     code = "schema_invalid"
+
+
+class SignInRefusedError(OperatorError):
+    """The name or the password of a user is wrong, or it was tried too often."""
+
+    code = "sign_in_refused"
 
 
 class TransientError(OcelogError):

@@ -151,6 +151,8 @@ class Kind:
     end; an entry that was released never changes."""
     page: str | None = None
     """Field with the address of the record's own page at the source; None: records have none."""
+    columns: tuple[str, ...] = ()
+    """Paths of what a person wants to see of each record in a list."""
     uncounted: frozenset[str] = frozenset()
     """What may change without a new version: names of fields that are not in `version_fields`, and paths inside those
     that are, such as `projects.projectOwners`."""

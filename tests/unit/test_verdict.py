@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bookkeeping.records import NOW
+from ocelog.app.status import verdict
 from ocelog.cli.status import _verdict
 
 MINUTE = timedelta(minutes=1)
@@ -42,4 +43,4 @@ def stream(state: str, minutes: int | None = 2, left: int = 0) -> Any:
     ],
 )
 def test_the_verdict_says_complete_of_what_is(streams: list[Any], said: str) -> None:
-    assert _verdict(streams, NOW) == said
+    assert _verdict(verdict(streams), NOW) == said

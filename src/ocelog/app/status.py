@@ -1,6 +1,7 @@
 """The status of every stream, and what needs attention."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -50,6 +51,8 @@ _CLOCK_OFF = timedelta(minutes=1)
 Rows expire until it differs by `expiry.CLOCK_OFF`: a few minutes do not matter to a retention of days.
 """
 _NO_POLL = timedelta(0)
+_COMPLETE = frozenset({"live", "empty"})
+"""States of streams that are complete up to an instant."""
 _LATE = timedelta(minutes=5)
 """By how much more than the settings say a table may be published late, whatever lag is allowed."""
 
@@ -176,6 +179,34 @@ class StreamStatus:
     error_at: datetime | None
     resume: str | None
     """How it goes on, if it is paused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is said of all streams in one line."""
+
+    streams: int
+    complete: int
+    """How many of them are complete."""
+    through: datetime | None
+    """Through when those are; None: none is."""
+    others: Mapping[str, int]
+    """How many streams are in each other state."""
+    ranges_left: int
+    """Time ranges that those still have to read which catch up."""
+
+
+def verdict(streams: Sequence[StreamStatus]) -> Verdict:
+    """Say of all streams how far they are."""
+    complete = [each.complete_through for each in streams if each.state in _COMPLETE and each.complete_through]
+    states = Counter(each.state for each in streams if each.state not in _COMPLETE)
+    return Verdict(
+        streams=len(streams),
+        complete=len(complete),
+        through=min(complete, default=None),
+        others=states,
+        ranges_left=sum(each.slices_left for each in streams if each.state == "catching up"),
+    )
 
 
 def stream_statuses(ledger: Ledger, now: datetime | None = None, *, idle: bool = False) -> list[StreamStatus]:

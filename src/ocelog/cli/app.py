@@ -45,6 +45,7 @@ COMMANDS: dict[str, Command] = {
     "rules": Command(module="rules", summary="Register, list, check and test detection rules.", group=True),
     "alerts": Command(module="alerts", summary="List alerts, work with them, keep some quiet.", group=True),
     "shape": Command(module="shape", summary="Show which events and rejections the records in a file become."),
+    "user": Command(module="user", summary="Add, list and change users of the console.", group=True),
     "backup": Command(module="backup", summary="Back up everything, even while the service runs."),
     "restore": Command(module="restore", summary="Make a home from a backup, at any path."),
     "repair": Command(module="repair", summary="Give up lost or damaged files, and read their records again."),

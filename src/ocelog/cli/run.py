@@ -62,13 +62,16 @@ def _served(installation: Installation, where: str, turned_at: Callable[[], floa
         yield
         return
     # Takes some time and memory, which a service without it saves.
-    from ocelog.console import address, endpoints, server  # noqa: PLC0415 - see above
+    from ocelog.console import address, endpoints, server, site  # noqa: PLC0415 - see above
 
     wanted = address.read_address(where)
-    app = endpoints.endpoints(installation, turned_at=turned_at, only_local=wanted.is_local)
+    app = site.site(installation, endpoints.endpoints(installation, turned_at=turned_at, only_local=wanted.is_local))
     serving = server.Server(app, address.listen(wanted))
     serving.start()
-    log.info("listening", address=str(address.Address(host=wanted.host, port=serving.port)))
+    found = address.Address(host=wanted.host, port=serving.port)
+    log.info("listening", address=str(found))
+    if not installation.ledger.users.any():
+        log.info("no user yet", open=f"http://{found}/first?token={app.first_token}")
     if not wanted.is_local:
         log.warning(
             "open to other machines",

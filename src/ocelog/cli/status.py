@@ -1,8 +1,7 @@
 """`ocelog status`: a line a stream, and what needs attention."""
 
 import shlex
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ocelog.app.overview import Overview, overview
-from ocelog.app.status import StreamStatus, Unpublished
+from ocelog.app.status import StreamStatus, Unpublished, Verdict, verdict
 from ocelog.cli import completion, show
 from ocelog.health.stream import AlarmState, State
 from ocelog.installation.home_lock import Holder
@@ -20,7 +19,6 @@ from ocelog.pull.sweep import Sweep
 from ocelog.times import from_us
 from ocelog.units import about, duration, write_duration, write_instant, write_size
 
-_COMPLETE = ("live", "empty")
 _SAYS_MORE = frozenset({State.SILENT, State.QUIET, State.FORBIDDEN})
 """States of health that say more of a stream than how far it is read."""
 _OTHERWISE = {
@@ -100,7 +98,7 @@ def _print(found: Overview, todo: Mapping[str, str], *, details: bool) -> None:
     heading = (
         "Needs attention, and is tried again by itself:" if waits and len(lines) == of_streams else "Action required:"
     )
-    show.hint(_verdict(found.streams, datetime.now(UTC)) if found.well else heading)
+    show.hint(_verdict(verdict(found.streams), datetime.now(UTC)) if found.well else heading)
     for line in [*lines, *_muted(found)]:
         show.paragraph(line)
     if found.streams:
@@ -173,27 +171,24 @@ def _alerts(found: Overview, todo: Mapping[str, str]) -> list[str]:
     return lines
 
 
-def _verdict(streams: Sequence[StreamStatus], now: datetime) -> str:
+def _verdict(found: Verdict, now: datetime) -> str:
     """Say in one line whether all that happened is here, and up to when; else how many streams are how far."""
-    if not streams:
+    if not found.streams:
         return "There is no source yet. Add one: ocelog source add"
-    through = [each.complete_through for each in streams if each.state in _COMPLETE and each.complete_through]
-    states = Counter(each.state for each in streams)
-    left = sum(each.slices_left for each in streams if each.state == "catching up")
-    ranges = f" ({left:,} time range{'' if left == 1 else 's'} left)"
+    ranges = f" ({found.ranges_left:,} time range{'' if found.ranges_left == 1 else 's'} left)"
     rest = [
-        f"{states[state]} {said}{ranges if state == 'catching up' else ''}"
+        f"{found.others[state]} {said}{ranges if state == 'catching up' else ''}"
         for state, said in _OTHERWISE.items()
-        if states[state]
+        if found.others.get(state)
     ]
     also = f"{', '.join(rest)}."
-    if not through:
-        return f"{'No stream is' if len(streams) > 1 else 'The stream is not'} complete yet: {also}"
-    oldest = min(through)
-    complete = f"complete through {write_instant(oldest)}, {about(max(now - oldest, timedelta(0)))} ago"
-    if len(through) == len(streams):
-        return f"{'The stream is' if len(streams) == 1 else f'All {len(streams)} streams are'} {complete}."
-    return f"{len(through)} of {len(streams)} streams {'is' if len(through) == 1 else 'are'} {complete}; {also}"
+    if found.through is None:
+        return f"{'No stream is' if found.streams > 1 else 'The stream is not'} complete yet: {also}"
+    ago = about(max(now - found.through, timedelta(0)))
+    complete = f"complete through {write_instant(found.through)}, {ago} ago"
+    if found.complete == found.streams:
+        return f"{'The stream is' if found.streams == 1 else f'All {found.streams} streams are'} {complete}."
+    return f"{found.complete} of {found.streams} streams {'is' if found.complete == 1 else 'are'} {complete}; {also}"
 
 
 def _print_running(found: Overview) -> None:

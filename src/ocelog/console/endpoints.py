@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import structlog
 
@@ -30,6 +30,7 @@ _LOOK_WITHIN = 15.0
 _ALLOWED = timedelta(hours=1)
 """How old data may be, as `ocelog status` has it by default."""
 log = structlog.get_logger()
+T = TypeVar("T")
 _TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
 
 
@@ -44,16 +45,27 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Looks:
-    """Looks at everything for whoever asks: one at a time, in a thread of its own, and not again for some seconds."""
+class Looks(Generic[T]):
+    """Looks for whoever asks: one at a time, in a thread of its own, and not again for some seconds."""
 
-    look: Callable[[], Overview]
+    look: Callable[[], T]
     monotonic: Callable[[], float] = time.monotonic
-    _kept: Overview | None = None
+    kept_for: float = _KEPT
+    _kept: T | None = None
     _kept_until: float = 0.0
-    _pending: "asyncio.Future[Overview] | None" = None
+    _pending: "asyncio.Future[T] | None" = None
+    _taking: "asyncio.Task[T] | None" = None
 
-    async def take(self) -> Overview:
+    async def latest(self) -> T | None:
+        """Return the newest look, however old, and have a newer one taken meanwhile; None: there is none yet."""
+        if self.monotonic() >= self._kept_until and (self._pending is None or self._pending.done()):
+            taking = asyncio.create_task(self.take())
+            # It is told of by whoever waits for it.
+            taking.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._taking = taking
+        return self._kept
+
+    async def take(self) -> T:
         """Return a look that is at most seconds old. Raises TimeoutError, and what looking raises."""
         began = self.monotonic()
         if self._kept is not None and began < self._kept_until:
@@ -66,10 +78,12 @@ class Looks:
             ).start()
         found = await asyncio.wait_for(asyncio.shield(self._pending), _LOOK_WITHIN)
         now = self.monotonic()
-        self._kept, self._kept_until = found, now + max(_KEPT, _SHARE * (now - began))
+        self._kept, self._kept_until = found, now + max(self.kept_for, _SHARE * (now - began))
         return found
 
-    def _run(self, loop: asyncio.AbstractEventLoop, pending: "asyncio.Future[Overview]") -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop, pending: "asyncio.Future[T]") -> None:
+        found: T | None
+        error: Exception | None
         try:
             found, error = self.look(), None
         except Exception as raised:  # noqa: BLE001 - whoever asked is told
@@ -78,7 +92,7 @@ class Looks:
             loop.call_soon_threadsafe(_settle, pending, found, error)
 
 
-def _settle(pending: "asyncio.Future[Overview]", found: Overview | None, error: Exception | None) -> None:
+def _settle(pending: "asyncio.Future[T]", found: T | None, error: Exception | None) -> None:
     if pending.cancelled():
         return
     if found is not None:
@@ -93,7 +107,7 @@ def _settle(pending: "asyncio.Future[Overview]", found: Overview | None, error: 
 class Endpoints:
     """An ASGI application over an open installation whose loops run in this process."""
 
-    looks: Looks
+    looks: Looks[Overview]
     turned_at: Callable[[], float]
     """When the loops took a turn last, in seconds of the monotonic clock."""
     only_local: bool
@@ -103,6 +117,10 @@ class Endpoints:
 
     def __post_init__(self) -> None:
         self._routes = {"/healthz": self._healthz, "/metrics": self._metrics}
+
+    def answers(self, scope: Message) -> bool:
+        """Whether the request is for one of them; one that nobody of this machine sent is refused here, too."""
+        return scope["path"] in self._routes or (self.only_local and not _is_local(scope))
 
     async def __call__(
         self,

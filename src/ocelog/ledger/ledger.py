@@ -24,6 +24,7 @@ from ocelog.ledger.rules import RuleLedger
 from ocelog.ledger.sources import SourceLedger
 from ocelog.ledger.sweeps import SweepLedger
 from ocelog.ledger.system_errors import SystemErrorLedger
+from ocelog.ledger.users import UserLedger
 from ocelog.ledger.vault import CHANNELS, Vault
 from ocelog.redaction import without_password
 from ocelog.times import to_us
@@ -65,6 +66,7 @@ class Ledger:
         self.rules = RuleLedger(database, now_us)
         self.alerts = AlertLedger(database, now_us)
         self.system_errors = SystemErrorLedger(database, now_us)
+        self.users = UserLedger(database, now_us)
 
     @cached_property
     def judging(self) -> "JudgingLedger":

@@ -583,3 +583,55 @@ system_errors = Table(
     Column("text", Text, nullable=False),
     Index("ix_system_errors_source", "source_id"),
 )
+
+# Who may use the console and the API. A user is disabled, never deleted: the trail names them.
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("password", Text),
+    Column("language", Text),
+    Column("added_us", BigInteger, nullable=False),
+    Column("disabled_us", BigInteger),
+    UniqueConstraint("name"),
+)
+
+# Browsers in which somebody has signed in, by a hash of the secret in their cookie. A row goes when it is over.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("mark", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("since_us", BigInteger, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+    Column("ends_us", BigInteger, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("browser", Text, nullable=False),
+    Index("ix_sessions_user_id", "user_id"),
+)
+
+# How often signing in failed of late, by name and by address. A row goes a day after the last failure.
+sign_in_failures = Table(
+    "sign_in_failures",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("failures", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+    Index("ix_sign_in_failures_last_us", "last_us"),
+)
+
+# What was done through the console and the API. Rows go when they are older than the trail is kept.
+deeds = Table(
+    "deeds",
+    metadata,
+    Column("number", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("details", JSON, nullable=False),
+    Column("address", Text, nullable=False),
+    Index("ix_deeds_at_us", "at_us"),
+)

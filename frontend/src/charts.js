@@ -1,0 +1,42 @@
+// Charts, loaded by the pages that have one. What they show stands in the page as JSON.
+import { BarChart, LineChart } from 'echarts/charts'
+import { AriaComponent, BrushComponent, GridComponent, TooltipComponent } from 'echarts/components'
+import * as echarts from 'echarts/core'
+import { CanvasRenderer } from 'echarts/renderers'
+
+echarts.use([AriaComponent, BarChart, BrushComponent, CanvasRenderer, GridComponent, LineChart, TooltipComponent])
+
+function begin (place, option) {
+  const chart = echarts.init(place, document.documentElement.dataset.bsTheme === 'dark' ? 'dark' : null)
+  chart.setOption({ backgroundColor: 'transparent', ...option })
+  new ResizeObserver(() => chart.resize()).observe(place)
+  return chart
+}
+
+// Bars over time. Whoever drags over some is led to the search of just that time.
+export function histogram (place) {
+  if (echarts.getInstanceByDom(place)) return
+  const since = Number(place.dataset.since)
+  const width = Number(place.dataset.width)
+  const counts = place.dataset.counts.split(',').map(Number)
+  const times = counts.map((_, at) => (since + at * width) * 1000)
+  const written = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: 'short', timeStyle: 'short' })
+  const chart = begin(place, {
+    grid: { left: 8, right: 8, top: 8, bottom: 4, containLabel: true },
+    tooltip: { trigger: 'axis', renderMode: 'richText' },
+    brush: { xAxisIndex: 0, brushType: 'lineX', brushMode: 'single' },
+    xAxis: { type: 'category', data: times.map((each) => written.format(new Date(each))) },
+    yAxis: { type: 'value', minInterval: 1, splitNumber: 2 },
+    series: [{ type: 'bar', data: counts, barCategoryGap: '15%' }],
+  })
+  chart.dispatchAction({ type: 'takeGlobalCursor', key: 'brush', brushOption: { brushType: 'lineX', brushMode: 'single' } })
+  chart.on('brushEnd', ({ areas: [area] }) => {
+    if (!area) return
+    const [first, last] = area.coordRange
+    const at = (index) => new Date((since + index * width) * 1000).toISOString()
+    const address = new URL(place.dataset.address, location.origin)
+    address.searchParams.set('since', at(Math.max(first, 0)))
+    address.searchParams.set('until', at(Math.min(last, counts.length - 1) + 1))
+    location.assign(address)
+  })
+}

@@ -1,0 +1,88 @@
+// What every page does: it asks for parts of itself, shows times in the viewer's zone, and obeys keys.
+import htmx from 'htmx.org'
+
+window.htmx = htmx
+const root = document.documentElement
+
+// A request that changes something says that it comes from this page.
+document.addEventListener('htmx:configRequest', (event) => {
+  const token = document.querySelector('meta[name=csrf]')?.content
+  if (token) event.detail.headers['X-CSRF-Token'] = token
+})
+
+// Whoever is signed out meanwhile is led to where one signs in, and not left with a table that stands still.
+document.addEventListener('htmx:responseError', (event) => {
+  if (event.detail.xhr.status === 401) location.assign('/sign-in')
+})
+
+const whole = new Intl.DateTimeFormat(root.lang, { dateStyle: 'medium', timeStyle: 'medium' })
+const day = new Intl.DateTimeFormat(root.lang, { dateStyle: 'medium', timeStyle: 'short' })
+
+function tellTimes (within) {
+  for (const each of within.querySelectorAll('time[datetime]')) {
+    const at = new Date(each.dateTime)
+    if (Number.isNaN(at.getTime())) continue
+    each.title ||= each.dateTime.replace('T', ' ').replace('Z', ' UTC')
+    each.textContent = (each.dataset.precise === undefined ? day : whole).format(at)
+  }
+}
+document.addEventListener('htmx:load', (event) => tellTimes(event.detail.elt))
+tellTimes(document)
+
+function theme (name) {
+  root.dataset.bsTheme = name
+}
+theme(localStorage.getItem('theme') ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'))
+
+document.addEventListener('click', (event) => {
+  if (event.target.closest('[data-theme-switch]')) {
+    const next = root.dataset.bsTheme === 'dark' ? 'light' : 'dark'
+    localStorage.setItem('theme', next)
+    theme(next)
+  }
+  if (event.target.closest('[data-close]')) event.target.closest('dialog').close()
+  const copied = event.target.closest('[data-copy]')
+  if (copied) navigator.clipboard.writeText(copied.dataset.copy)
+})
+
+// "/" search, "j" and "k" to the next and last row, enter to open it, "?" help, escape out of whatever is open.
+const rows = () => [...document.querySelectorAll('tbody tr[data-href]')]
+let at = -1
+
+function go (step) {
+  const all = rows()
+  if (!all.length) return
+  all[at]?.classList.remove('at')
+  at = Math.min(Math.max(at + step, 0), all.length - 1)
+  all[at].classList.add('at')
+  all[at].scrollIntoView({ block: 'nearest' })
+  all[at].querySelector('a')?.focus()
+}
+
+document.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return
+  const types = event.target.matches('input, textarea, select, [contenteditable]')
+  if (event.key === 'Escape' && types) event.target.blur()
+  if (types) return
+  if (event.key === '/') {
+    const search = document.querySelector('[data-search]')
+    if (search) { event.preventDefault(); search.focus() }
+  }
+  if (event.key === 'j') go(1)
+  if (event.key === 'k') go(-1)
+  if (event.key === '?') document.querySelector('dialog.help')?.showModal()
+})
+
+// A tab that nobody sees asks for nothing: thirty open ones cost as much as one.
+document.addEventListener('htmx:beforeRequest', (event) => {
+  if (document.hidden && event.detail.requestConfig.triggeringEvent === undefined) event.preventDefault()
+})
+
+// Charts come with what they show in their attributes; what draws them is loaded by the first that is there.
+async function draw (within) {
+  const places = within.querySelectorAll('[data-chart=histogram]')
+  if (!places.length) return
+  const { histogram } = await import(document.querySelector('meta[name=charts]').content)
+  places.forEach(histogram)
+}
+document.addEventListener('htmx:load', (event) => draw(event.detail.elt.parentElement ?? event.detail.elt))

@@ -1,0 +1,66 @@
+"""Who may use the console and the API, and what they did there."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a user may do. Each role may do all that those before it may."""
+
+    VIEWER = "viewer"
+    """See everything but users, tokens and the trail; change nothing but one's own password."""
+    ANALYST = "analyst"
+    """Triage alerts, try rules, replay what was rejected, save searches."""
+    ADMIN = "admin"
+    """Change sources, rules, channels, users and tokens, and read the trail."""
+
+    def covers(self, other: "Role") -> bool:
+        """Whether who has this role may do what asks for the `other`."""
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Somebody who may sign in."""
+
+    id: str
+    name: str
+    role: Role
+    added_us: int
+    disabled_us: int | None = None
+    language: str | None = None
+    """In which the console speaks to them; None: as the browser asks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A browser in which a user has signed in. The ledger knows a hash of its secret only."""
+
+    mark: str
+    """The hash by which it is found."""
+    user_id: str
+    since_us: int
+    seen_us: int
+    ends_us: int
+    """When it is over, whatever happens."""
+    address: str
+    browser: str
+    """What the browser calls itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """Something that was done, or refused, through the console or the API."""
+
+    at_us: int
+    who: str
+    """The name of the user; empty: nobody who had signed in."""
+    what: str
+    """Such as `user.signed_in`: stable, while what is shown for it is not."""
+    target: str = ""
+    details: dict[str, str] = field(default_factory=dict)
+    """Never a secret."""
+    address: str = ""
+    number: int = 0
+    """Counts them up; 0: not written yet."""

@@ -1,0 +1,309 @@
+"""Searching events without SQL: what a person chose becomes one statement, page after page by key."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import pyarrow as pa
+
+from ocelog.app.log_types import kinds, table_schemas
+from ocelog.app.queries import Limits, ask
+from ocelog.errors import ConfigError
+from ocelog.installation.opening import Installation
+from ocelog.lake.read.sql import literal, quoted
+from ocelog.model import ALL_LOGS, REJECTIONS, RULE_MATCHES, table_name
+from ocelog.suggest import suggest
+
+# What is put together here are columns of our schemas, quoted, and literals.
+# ruff: noqa: S608
+
+PAGE = 50
+"""Rows of one page."""
+BARS = 60
+"""At most so many bars has a histogram."""
+_LIMITS = Limits(timeout=timedelta(seconds=30))
+_LONGEST_TEXT = 1_000
+_MOST_CONDITIONS = 20
+_TOP = 10
+_WIDTHS = tuple(
+    timedelta(seconds=each)
+    for each in (1, 5, 15, 60, 300, 900, 3_600, 3 * 3_600, 6 * 3_600, 86_400, 7 * 86_400, 30 * 86_400)
+)
+
+
+class Operator(StrEnum):
+    """How a field is compared."""
+
+    IS = "is"
+    IS_NOT = "is_not"
+    HAS = "has"
+    """It contains the text, in any case of letters; a list contains the value."""
+    ABOVE = "above"
+    BELOW = "below"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What one field must be like."""
+
+    field: str
+    """A column, or a path in one, such as `entitySnapshot.name`."""
+    operator: Operator
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What is looked for."""
+
+    since: datetime
+    until: datetime
+    log_type: str | None = None
+    """None: in all of them, by the standard fields that they share."""
+    text: str = ""
+    """Stands anywhere in the row, in any case of letters."""
+    indicator: str = ""
+    """An address, a name, an account: any of the `p_any_` lists has exactly it."""
+    conditions: Sequence[Condition] = ()
+
+    @property
+    def table(self) -> str:
+        """The table or view that is searched."""
+        return ALL_LOGS if self.log_type is None else table_name(self.log_type)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """Where a page ends: the next one begins behind it."""
+
+    at: datetime
+    row_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """A page of what was found, the newest first."""
+
+    rows: Sequence[Mapping[str, Any]]
+    further: Key | None
+    """None: there is no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bars:
+    """How many rows there are in each stretch of time."""
+
+    since: datetime
+    width: timedelta
+    counts: Sequence[int]
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(self.counts)
+
+
+def columns_of(log_type: str | None) -> pa.Schema:
+    """Return the columns that can be searched. Raises ConfigError with the nearest log type."""
+    schemas = table_schemas()
+    if log_type is None:
+        every = {each.name: each for name in kinds() for each in schemas[table_name(name)]}
+        return pa.schema([each for name, each in every.items() if name.startswith("p_")])
+    if log_type not in kinds():
+        raise ConfigError(f"There is no log type {log_type!r}{suggest(log_type, kinds()) or '.'}")
+    return schemas[table_name(log_type)]
+
+
+def paths_of(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Return every path that a condition may name, and its type: columns, and fields of those that have some."""
+    found = dict[str, pa.DataType]()
+
+    def add(prefix: str, kind: pa.DataType) -> None:
+        if pa.types.is_struct(kind):
+            for each in (kind.field(at) for at in range(kind.num_fields)):
+                add(f"{prefix}.{each.name}", each.type)
+        else:
+            found[prefix] = kind
+
+    for column in schema:
+        add(column.name, column.type)
+    return found
+
+
+def statement(search: Search, columns: Sequence[str], *, after: Key | None = None, limit: int | None = PAGE + 1) -> str:
+    """Return the SQL of a page of `search`: these columns, and what identifies the row. Raises ConfigError."""
+    paths = paths_of(columns_of(search.log_type))
+    shown = [f"{_expression(name, paths)} AS {quoted(name)}" for name in columns]
+    wanted = [*_wanted(search, paths)]
+    if after is not None:
+        at, row = _instant(after.at), literal(after.row_id)
+        wanted.append(f"(p_event_time < {at} OR (p_event_time = {at} AND p_row_id < {row}))")
+    return (
+        f"SELECT {', '.join(['p_event_time', 'p_log_type', 'p_row_id', *shown])}\nFROM {search.table}\n"
+        f"WHERE {' AND '.join(wanted)}\nORDER BY p_event_time DESC, p_row_id DESC"
+    ) + (f"\nLIMIT {limit}" if limit is not None else "")
+
+
+def find(installation: Installation, search: Search, columns: Sequence[str], *, after: Key | None = None) -> Rows:
+    """Return a page of what is found. Raises ConfigError for a search that names what is not there."""
+    rows = _rows(installation, statement(search, columns, after=after))
+    last = rows[PAGE - 1] if len(rows) > PAGE else None
+    key = None if last is None else Key(at=last["p_event_time"], row_id=last["p_row_id"])
+    return Rows(rows=rows[:PAGE], further=key)
+
+
+def histogram(installation: Installation, search: Search) -> Bars:
+    """Return how many rows are found, stretch by stretch of the time that is searched."""
+    paths = paths_of(columns_of(search.log_type))
+    length = search.until - search.since
+    width = next((each for each in _WIDTHS if length / each <= BARS), _WIDTHS[-1])
+    seconds = int(width.total_seconds())
+    begins = datetime.fromtimestamp(int(search.since.timestamp()) // seconds * seconds, UTC)
+    many = min(-(-int((search.until - begins).total_seconds()) // seconds), 10 * BARS)
+    bar = f"epoch(p_event_time)::BIGINT // {seconds} * {seconds}"
+    sql = (
+        f"SELECT {bar} AS at, count(*) AS rows FROM {search.table} "
+        f"WHERE {' AND '.join(_wanted(search, paths))} GROUP BY ALL"
+    )
+    counts = [0] * max(many, 1)
+    for row in _rows(installation, sql):
+        counts[min(max((row["at"] - int(begins.timestamp())) // seconds, 0), len(counts) - 1)] += row["rows"]
+    return Bars(since=begins, width=width, counts=counts)
+
+
+def top_values(installation: Installation, search: Search, field: str) -> Sequence[tuple[Any, int]]:
+    """Return the values that a field has most often in what is found, and how often."""
+    paths = paths_of(columns_of(search.log_type))
+    expression = _expression(field, paths)
+    if pa.types.is_list(paths[field]):
+        expression = f"unnest({expression})"
+    sql = (
+        f"SELECT value, count(*) AS rows FROM (SELECT {expression} AS value FROM {search.table} "
+        f"WHERE {' AND '.join(_wanted(search, paths))}) GROUP BY ALL ORDER BY rows DESC, value LIMIT {_TOP}"
+    )
+    return [(row["value"], row["rows"]) for row in _rows(installation, sql)]
+
+
+def event(installation: Installation, log_type: str, row_id: str) -> Mapping[str, Any] | None:
+    """Return one row with all of its columns; None: there is none."""
+    columns_of(log_type)
+    found = _rows(installation, f"SELECT * FROM {table_name(log_type)} WHERE p_row_id = {literal(row_id)} LIMIT 1")
+    return found[0] if found else None
+
+
+def versions(installation: Installation, log_type: str, record_id: str) -> Sequence[Mapping[str, Any]]:
+    """Return every version of a record, the oldest first."""
+    columns_of(log_type)
+    where = f"id = {literal(record_id)} ORDER BY p_version_time, p_observed_at, p_row_id LIMIT 100"
+    return _rows(installation, f"SELECT * FROM {table_name(log_type)} WHERE {where}")
+
+
+def matched_events(installation: Installation, alert_id: str, *, limit: int) -> Sequence[Mapping[str, Any]]:
+    """Return the matches of an alert, the newest first: each names the event's log type and row."""
+    columns = "p_event_time, p_log_type, event_row_id, title, p_source_label"
+    where = f"alert_id = {literal(alert_id)} ORDER BY p_event_time DESC, p_row_id LIMIT {int(limit)}"
+    return _rows(installation, f"SELECT {columns} FROM {RULE_MATCHES} WHERE {where}")
+
+
+def rejected(installation: Installation, source_id: str, *, limit: int) -> Sequence[Mapping[str, Any]]:
+    """Return the newest records of a source that did not fit: where, what was expected, and what came."""
+    columns = "p_observed_at, p_log_type, record_id, path, expected, found"
+    where = f"p_source_id = {literal(source_id)} ORDER BY p_observed_at DESC, p_row_id LIMIT {int(limit)}"
+    return _rows(installation, f"SELECT {columns} FROM {REJECTIONS} WHERE {where}")
+
+
+def _rows(installation: Installation, sql: str) -> list[dict[str, Any]]:
+    with ask(installation, sql, limits=_LIMITS) as answer:
+        return [row for batch in answer.batches for row in batch.to_pylist()]
+
+
+def _wanted(search: Search, paths: Mapping[str, pa.DataType]) -> list[str]:
+    if len(search.conditions) > _MOST_CONDITIONS:
+        raise ConfigError(f"A search has at most {_MOST_CONDITIONS} conditions.")
+    if max(map(len, (search.text, search.indicator, *(each.value for each in search.conditions)))) > _LONGEST_TEXT:
+        raise ConfigError(f"What is searched for has at most {_LONGEST_TEXT:,} characters.")
+    found = [f"p_event_time >= {_instant(search.since)}", f"p_event_time < {_instant(search.until)}"]
+    if search.indicator:
+        lists = [path for path in paths if path.startswith("p_any_")]
+        found.append(f"({' OR '.join(f'list_contains({each}, {literal(search.indicator)})' for each in lists)})")
+    if search.text:
+        found.append(f"contains(lower({_all_text(paths)}), lower({literal(search.text)}))")
+    return [*found, *(_compared(each, paths) for each in search.conditions)]
+
+
+def _all_text(paths: Mapping[str, pa.DataType]) -> str:
+    parts = list[str]()
+    for path, kind in paths.items():
+        if pa.types.is_string(kind):
+            parts.append(_expression(path, paths))
+        elif pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
+            parts.append(f"array_to_string({_expression(path, paths)}, chr(10))")
+        elif pa.types.is_list(kind):
+            parts.append(f"to_json({_expression(path, paths)})::VARCHAR")
+    # A line apart: nothing is found that stands partly in one field and partly in the next.
+    return f"concat_ws(chr(10), {', '.join(parts)})"
+
+
+def _expression(path: str, paths: Mapping[str, pa.DataType]) -> str:
+    if path not in paths:
+        raise ConfigError(f"There is no field {path!r}{suggest(path, paths) or '.'}")
+    return ".".join(map(quoted, path.split(".")))
+
+
+def _compared(condition: Condition, paths: Mapping[str, pa.DataType]) -> str:
+    expression, kind = _expression(condition.field, paths), paths[condition.field]
+    if pa.types.is_list(kind):
+        return _compared_list(condition, expression, kind)
+    value = _value(condition, kind)
+    match condition.operator:
+        case Operator.IS:
+            return f"{expression} = {value}"
+        case Operator.IS_NOT:
+            return f"{expression} IS DISTINCT FROM {value}"
+        case Operator.HAS:
+            return f"contains(lower({expression}::VARCHAR), lower({literal(condition.value)}))"
+        case Operator.ABOVE:
+            return f"{expression} > {value}"
+        case Operator.BELOW:
+            return f"{expression} < {value}"
+        case Operator.MISSING:
+            return f"{expression} IS NULL"
+
+
+def _compared_list(condition: Condition, expression: str, kind: pa.DataType) -> str:
+    if condition.operator is Operator.MISSING:
+        return f"coalesce(len({expression}), 0) = 0"
+    if condition.operator not in (Operator.IS, Operator.IS_NOT, Operator.HAS):
+        raise ConfigError(f"{condition.field} is a list: ask what it has, or whether it is missing.")
+    if pa.types.is_string(kind.value_type):
+        has = f"list_contains({expression}, {literal(condition.value)})"
+    else:
+        has = f"contains(lower(to_json({expression})::VARCHAR), lower({literal(condition.value)}))"
+    return f"NOT coalesce({has}, false)" if condition.operator is Operator.IS_NOT else has
+
+
+def _value(condition: Condition, kind: pa.DataType) -> str:
+    """Write the value as the field's type has it. Raises ConfigError for one that it cannot have."""
+    text = condition.value.strip()
+    if condition.operator in (Operator.HAS, Operator.MISSING):
+        return ""
+    try:
+        if pa.types.is_boolean(kind):
+            return {"true": "true", "false": "false"}[text.lower()]
+        if pa.types.is_integer(kind):
+            return str(int(text))
+        if pa.types.is_floating(kind):
+            return f"{float(text)!r}::DOUBLE"
+        if pa.types.is_timestamp(kind):
+            found = datetime.fromisoformat(text)
+            return _instant(found if found.tzinfo is not None else found.replace(tzinfo=UTC))
+    except (ValueError, KeyError, OverflowError):
+        raise ConfigError(f"{condition.field} is of type {kind}: {text!r} is no value of it.") from None
+    return literal(condition.value)
+
+
+def _instant(value: datetime) -> str:
+    return f"TIMESTAMPTZ '{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}+00'"

@@ -1,0 +1,227 @@
+"""Users of the console: the first admin, signing in and out, roles, passwords, and the trail of what they did."""
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+import unicodedata
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import uuid4
+
+import argon2
+
+from ocelog.access import Deed, Role, Session, User
+from ocelog.errors import ConfigError, SignInRefusedError
+from ocelog.ledger.users import UserLedger
+from ocelog.secret import Secret
+
+LASTS = timedelta(hours=12)
+"""A session is over after so long, whatever happens in it."""
+IDLE = timedelta(hours=2)
+"""A session is over when nothing was asked in it for so long."""
+KEPT = timedelta(days=400)
+"""How long the trail is kept."""
+LEAST_PASSWORD = 12
+"""Characters. NIST SP 800-63B asks for length, and for no mixture of kinds."""
+_LONGEST_PASSWORD = 1_024
+_LONGEST_NAME = 100
+_FREE_TRIES = 5
+"""So often signing in may fail at once; then one waits, twice as long each time."""
+_LONGEST_WAIT_S = 900
+_hasher = argon2.PasswordHasher()
+# Each takes 64 MiB: a flood of sign-ins must not take the memory of the loops.
+_hashing = threading.BoundedSemaphore(2)
+# Compared with where nobody has that name, so that time does not tell who is there.
+_NOBODY = _hasher.hash(secrets.token_hex())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a request comes from."""
+
+    address: str
+    browser: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """A user whose session goes on."""
+
+    user: User
+    session: Session
+    secret: Secret
+    """What the cookie holds."""
+
+    @property
+    def token(self) -> str:
+        """What a form of this session must carry: nobody can know it who cannot read its pages."""
+        return hmac.new(self.secret.reveal().encode(), b"csrf", hashlib.sha256).hexdigest()
+
+
+def add_first(ledger: UserLedger, name: str, password: Secret, origin: Origin) -> User:
+    """Make the first user, an admin. Raises ConfigError if there is one, or for a name or password that will not do."""
+    user = _new(name, Role.ADMIN)
+    ledger.add(user, _hashed(password), _deed(user.name, "user.added_first", user.name, origin), first=True)
+    return user
+
+
+def add(ledger: UserLedger, name: str, role: Role, password: Secret, *, by: User, origin: Origin) -> User:
+    """Make a user. Raises ConfigError for a name that is used, or a name or password that will not do."""
+    user = _new(name, role)
+    ledger.add(user, _hashed(password), _deed(by.name, "user.added", user.name, origin, role=role.value))
+    return user
+
+
+def change_role(ledger: UserLedger, name: str, role: Role, *, by: User, origin: Origin) -> User:
+    """Give a user another role; their sessions end. Raises ConfigError if no admin would be left."""
+    deed = _deed(by.name, "user.role_changed", name, origin, role=role.value)
+    return ledger.change(_clean(name), lambda user: replace(user, role=role), deed)
+
+
+def disable(ledger: UserLedger, name: str, *, by: User, origin: Origin) -> User:
+    """Let a user in no more; their sessions end. Raises ConfigError if no admin would be left."""
+    deed = _deed(by.name, "user.disabled", name, origin)
+    return ledger.change(_clean(name), lambda user: replace(user, disabled_us=user.disabled_us or deed.at_us), deed)
+
+
+def enable(ledger: UserLedger, name: str, *, by: User, origin: Origin) -> User:
+    """Let a user in again."""
+    deed = _deed(by.name, "user.enabled", name, origin)
+    return ledger.change(_clean(name), lambda user: replace(user, disabled_us=None), deed)
+
+
+def set_password(ledger: UserLedger, name: str, password: Secret, *, by: User, origin: Origin) -> User:
+    """Give a user another password; their sessions end. Raises ConfigError for one that will not do."""
+    deed = _deed(by.name, "user.password_set", name, origin)
+    return ledger.change(_clean(name), lambda user: user, deed, password=_hashed(password))
+
+
+def change_password(ledger: UserLedger, user: User, present: Secret, password: Secret, *, origin: Origin) -> User:
+    """Give a user another password, who must know the present one. Raises SignInRefusedError and ConfigError."""
+    _known(ledger, user.name, present, origin)
+    return set_password(ledger, user.name, password, by=user, origin=origin)
+
+
+def set_language(ledger: UserLedger, user: User, language: str | None, *, origin: Origin) -> User:
+    """Note in which language the console speaks to a user."""
+    deed = _deed(user.name, "user.language_set", user.name, origin, language=language or "")
+    return ledger.change(user.name, lambda found: replace(found, language=language), deed, ends_sessions=False)
+
+
+def sign_in(
+    ledger: UserLedger, name: str, password: Secret, *, origin: Origin, instead_of: Secret | None = None
+) -> SignedIn:
+    """Begin a session of the user who knows the password, in the place of that of the cookie `instead_of`.
+
+    Raises SignInRefusedError.
+    """
+    user = _known(ledger, name, password, origin)
+    now, secret = _now_us(), Secret(secrets.token_urlsafe(32))
+    session = Session(
+        mark=_mark(secret),
+        user_id=user.id,
+        since_us=now,
+        seen_us=now,
+        ends_us=now + LASTS // timedelta(microseconds=1),
+        address=origin.address,
+        browser=origin.browser,
+    )
+    before = None if instead_of is None else _mark(instead_of)
+    ledger.begin(session, _deed(user.name, "user.signed_in", user.name, origin), instead_of=before)
+    return SignedIn(user=user, session=session, secret=secret)
+
+
+def signed_in(ledger: UserLedger, secret: Secret) -> SignedIn | None:
+    """Return whose session the secret of a cookie is; None: of nobody any more."""
+    found = ledger.session(_mark(secret), idle_us=IDLE // timedelta(microseconds=1))
+    return None if found is None else SignedIn(user=found[1], session=found[0], secret=secret)
+
+
+def sign_out(ledger: UserLedger, who: SignedIn, *, origin: Origin) -> None:
+    """End a session."""
+    ledger.end(who.session.mark, _deed(who.user.name, "user.signed_out", who.user.name, origin))
+
+
+def end_session(ledger: UserLedger, mark: str, *, by: User, origin: Origin) -> None:
+    """End a session of the user `by`, from another browser."""
+    if any(each.mark == mark for each in ledger.sessions(by.id)):
+        ledger.end(mark, _deed(by.name, "user.session_ended", by.name, origin))
+
+
+def note(ledger: UserLedger, who: User, what: str, target: str, origin: Origin, **details: str) -> None:
+    """Add to the trail what somebody did."""
+    ledger.note(_deed(who.name, what, target, origin, **details))
+
+
+def _known(ledger: UserLedger, name: str, password: Secret, origin: Origin) -> User:
+    """Return the user of that name, whose password it is. Raises SignInRefusedError, also for who tried too often."""
+    name = _clean(name)
+    keys = [f"name {name}", f"address {origin.address}"]
+    _refuse_flood(ledger, keys)
+    user, hashed = ledger.find(name) or (None, None)
+    if user is not None and user.disabled_us is not None:
+        user = None
+    # Without a user it takes as long.
+    matches = _matches(hashed or _NOBODY, password)
+    if user is None or hashed is None or not matches:
+        ledger.failed(keys, _deed("", "user.sign_in_refused", name, origin))
+        raise SignInRefusedError("Name or password are wrong.")
+    ledger.succeeded(keys)
+    return user
+
+
+def _new(name: str, role: Role) -> User:
+    name = _clean(name)
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise ConfigError(f"A user's name is one line of 1 to {_LONGEST_NAME} characters, such as an e-mail address.")
+    return User(id=uuid4().hex, name=name, role=role, added_us=_now_us())
+
+
+def _clean(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip()).casefold()
+
+
+def _hashed(password: Secret) -> str:
+    length = len(password.reveal())
+    if not LEAST_PASSWORD <= length <= _LONGEST_PASSWORD:
+        raise ConfigError(
+            f"A password has {LEAST_PASSWORD} to {_LONGEST_PASSWORD:,} characters; this one has {length}. "
+            "Four random words do well."
+        )
+    with _hashing:
+        return _hasher.hash(password.reveal())
+
+
+def _matches(hashed: str, password: Secret) -> bool:
+    with _hashing:
+        try:
+            return _hasher.verify(hashed, password.reveal()[: _LONGEST_PASSWORD + 1])
+        except argon2.exceptions.VerificationError:
+            return False
+
+
+def _refuse_flood(ledger: UserLedger, keys: list[str]) -> None:
+    for key in keys:
+        failures, last_us = ledger.failures(key)
+        wait = min(2.0 ** max(failures - _FREE_TRIES, 0), _LONGEST_WAIT_S) if failures >= _FREE_TRIES else 0.0
+        passed = (_now_us() - last_us) / 1_000_000
+        # A clock that was set back must not keep anybody out for longer than the wait itself.
+        if 0 <= passed < wait:
+            raise SignInRefusedError(
+                f"Signing in failed {failures} times: try again in {int(wait - passed) + 1} s.",
+                code="sign_in_throttled",
+            )
+
+
+def _mark(secret: Secret) -> str:
+    return hashlib.sha256(secret.reveal().encode()).hexdigest()
+
+
+def _deed(who: str, what: str, target: str, origin: Origin, **details: str) -> Deed:
+    return Deed(at_us=_now_us(), who=who, what=what, target=target, details=details, address=origin.address)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000

@@ -1,0 +1,39 @@
+"""How an event is shown field by field: each value by its path, as a text."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+_LONGEST = 20_000
+"""Characters of one value that are shown."""
+
+
+def leaves(value: Mapping[str, Any]) -> dict[str, str]:
+    """Return every value of a row that is not null by its path, such as `entitySnapshot.name`."""
+    found = dict[str, str]()
+
+    def add(path: str, each: Any) -> None:
+        if each is None or each in ([], {}):
+            return
+        if isinstance(each, Mapping):
+            for name, inner in each.items():
+                add(f"{path}.{name}" if path else str(name), inner)
+        else:
+            found[path] = written(each)
+
+    add("", value)
+    return found
+
+
+def written(value: Any) -> str:
+    """Return a value as it is shown: a text as it is, everything else as JSON has it."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value[:_LONGEST]
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)[:_LONGEST]
+    return json.dumps(value, ensure_ascii=False, default=written)[:_LONGEST]

@@ -1,0 +1,171 @@
+"""Alerts: the list with what can be done to many, and one alert with its events, its timeline and its deliveries."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import RedirectResponse, Response
+
+from ocelog.alert import changes
+from ocelog.alert.changes import Act, CloseReason
+from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.app import alerts
+from ocelog.app.log_types import kinds
+from ocelog.app.search import matched_events
+from ocelog.console.rendering import page
+from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
+from ocelog.errors import ConfigError, OcelogError
+from ocelog.model import Severity
+
+router = APIRouter()
+_PAGE = 50
+_SHOWN = 20
+"""Events of an alert that its page shows."""
+_FILTERS = ("status", "severity", "type", "rule", "log_type", "assignee", "since", "text", "everything")
+
+
+def _query(request: Request) -> dict[str, str]:
+    return {name: value for name in _FILTERS if (value := request.query_params.get(name, "").strip())}
+
+
+def _list(request: Request, visitor: Visitor, refused: OcelogError | None = None) -> Response:
+    query, installation = _query(request), installation_of(request)
+    after = request.query_params.get("after") or None
+    found = None
+    try:
+        wanted = alerts.wanted(
+            installation,
+            statuses=[query["status"]] if "status" in query else (),
+            severities=[query["severity"]] if "severity" in query else (),
+            types=[query["type"]] if "type" in query else (),
+            rule=query.get("rule"),
+            log_type=query.get("log_type"),
+            assignee=query.get("assignee"),
+            since=query.get("since"),
+            text=query.get("text"),
+            everything="everything" in query,
+        )
+        found = alerts.listed(installation, wanted, limit=_PAGE, after=after)
+    except ConfigError as error:
+        refused = refused or error
+    return page(
+        request,
+        "alerts.html",
+        visitor=visitor,
+        status=200 if refused is None else 422,
+        found=found,
+        query=query,
+        further=f"/alerts?{urlencode({**query, 'after': found.alerts[-1].id})}" if found and found.more else None,
+        statuses=list(AlertStatus),
+        severities=list(Severity),
+        types=list(AlertType),
+        log_types=list(kinds()),
+        reasons=list(CloseReason),
+        refused=refused,
+        now=datetime.now(UTC),
+    )
+
+
+@router.get("/alerts")
+def show(request: Request, visitor: Viewer) -> Response:
+    """List the alerts, those that are open unless others are asked for."""
+    return _list(request, visitor)
+
+
+def _act(form: Mapping[str, str], who: str) -> Act:
+    """Return what a form wants done. Raises ConfigError."""
+    text = form.get("text", "").strip()
+    acts: dict[str, Callable[[], Act]] = {
+        "triage": lambda: changes.triage(who=who),
+        "take": lambda: changes.assign(who, who=who),
+        "assign": lambda: changes.assign(form.get("assignee", "").strip() or None, who=who),
+        "comment": lambda: changes.comment(text, who=who),
+        "close": lambda: changes.close(alerts.word(CloseReason, form.get("reason", "")), text, who=who),
+        "reopen": lambda: changes.reopen(text, who=who),
+    }
+    wanted = acts.get(form.get("do", ""))
+    if wanted is None:
+        raise ConfigError(f"An alert can be changed by one of {', '.join(acts)}.")
+    return wanted()
+
+
+@router.post("/alerts")
+def change_many(
+    request: Request,
+    visitor: Analyst,
+    do: Annotated[str, Form()],
+    ids: Annotated[Sequence[str], Form(max_length=_PAGE)] = (),
+    reason: Annotated[str, Form()] = "",
+) -> Response:
+    """Do the same to several alerts; those to which it cannot be done stay as they are."""
+    installation = installation_of(request)
+    if not ids:
+        return _list(request, visitor, ConfigError("Choose at least one alert."))
+    try:
+        alerts.change_many(installation, ids, _act({"do": do, "reason": reason}, visitor.user.name))
+    except ConfigError as error:
+        return _list(request, visitor, error)
+    return RedirectResponse(f"/alerts?{urlencode(_query(request))}", status_code=303)
+
+
+@router.get("/alerts/{alert_id}")
+def details(request: Request, visitor: Viewer, alert_id: str) -> Response:
+    """Show one alert."""
+    return _details(request, visitor, alert_id)
+
+
+def _details(request: Request, visitor: Visitor, alert_id: str, refused: OcelogError | None = None) -> Response:
+    installation = installation_of(request)
+    try:
+        (found,) = alerts.details(installation, [alert_id])
+    except ConfigError as error:
+        return page(request, "trouble.html", visitor=visitor, status=404, kind="known", needed="", error=error)
+    return page(
+        request,
+        "alert.html",
+        visitor=visitor,
+        status=200 if refused is None else 422,
+        found=found,
+        alert=found.alert,
+        why=alerts.untold_because(installation, found, lambda _: None),
+        reasons=list(CloseReason),
+        refused=refused,
+    )
+
+
+@router.post("/alerts/{alert_id}")
+def change(
+    request: Request,
+    visitor: Analyst,
+    alert_id: str,
+    do: Annotated[str, Form()],
+    text: Annotated[str, Form()] = "",
+    reason: Annotated[str, Form()] = "",
+    assignee: Annotated[str, Form()] = "",
+) -> Response:
+    """Do something to one alert."""
+    form = {"do": do, "text": text, "reason": reason, "assignee": assignee}
+    installation = installation_of(request)
+    try:
+        if do == "resend":
+            alerts.resend(installation, [alert_id], [], who=visitor.user.name)
+        else:
+            alerts.change(installation, [alert_id], _act(form, visitor.user.name))
+    except ConfigError as error:
+        return _details(request, visitor, alert_id, error)
+    return RedirectResponse(f"/alerts/{alert_id}", status_code=303)
+
+
+@router.get("/alerts/{alert_id}/events")
+def events(request: Request, visitor: Viewer, alert_id: str) -> Response:
+    """Show the events of an alert: asked for apart, since it reads the lake."""
+    installation = installation_of(request)
+    rows: Sequence[Mapping[str, Any]] = ()
+    refused = None
+    try:
+        rows = matched_events(installation, alert_id, limit=_SHOWN)
+    except OcelogError as error:
+        refused = error
+    return page(request, "alert_events.html", visitor=visitor, rows=rows, refused=refused)

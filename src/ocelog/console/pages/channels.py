@@ -1,0 +1,184 @@
+"""Destinations: the channels through which people are told, what each hears of, and what its far end answers.
+
+What reaches into the machine itself is for whoever has a shell there: files, and addresses of private networks.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse, Response
+
+from ocelog.alert.routing import ChannelRow, Routing
+from ocelog.app import channels, users
+from ocelog.app.channels import ChannelChange
+from ocelog.app.sources import GivenSecret
+from ocelog.channels.kind import ChannelKind
+from ocelog.console.rendering import page
+from ocelog.console.visitor import Admin, Viewer, Visitor, installation_of
+from ocelog.errors import OcelogError
+from ocelog.model import Severity
+from ocelog.quiet_hours import read_quiet_hours
+from ocelog.secret import Secret
+
+router = APIRouter()
+_SHELL_ONLY = frozenset({"file", "stdout"})
+_NEVER = frozenset({"allow_private"})
+
+
+def _kinds() -> Mapping[str, ChannelKind]:
+    return {name: kind for name, kind in channels.channel_kinds().items() if name not in _SHELL_ONLY}
+
+
+def _list(
+    request: Request,
+    visitor: Visitor,
+    refused: OcelogError | None = None,
+    answered: Mapping[str, str] | None = None,
+) -> Response:
+    return page(
+        request,
+        "channels.html",
+        visitor=visitor,
+        status=200 if refused is None else 422,
+        statuses=channels.statuses(installation_of(request)),
+        kinds=list(_kinds()),
+        severities=list(Severity),
+        refused=refused,
+        answered=answered,
+    )
+
+
+@router.get("/channels")
+def show(request: Request, visitor: Viewer) -> Response:
+    """List the channels."""
+    return _list(request, visitor)
+
+
+def _form(
+    request: Request,
+    visitor: Visitor,
+    kind: ChannelKind,
+    values: Mapping[str, str],
+    refused: OcelogError | None = None,
+) -> Response:
+    return page(
+        request,
+        "new_channel.html",
+        visitor=visitor,
+        status=200 if refused is None else 422,
+        kind=kind,
+        settings=[each for each in kind.settings if each.name not in _NEVER],
+        values=values,
+        refused=refused,
+    )
+
+
+@router.get("/channels/new")
+def ask(request: Request, visitor: Admin, kind: str = "webhook") -> Response:
+    """Show the form of one kind of channel."""
+    known = _kinds()
+    return _form(request, visitor, known.get(kind) or next(iter(known.values())), {})
+
+
+@router.post("/channels/new")
+async def answer(request: Request, visitor: Admin) -> Response:
+    """Add a channel."""
+    sent = await request.form()
+    values = {name: value for name, value in sent.items() if isinstance(value, str)}
+    return await run_in_threadpool(_added, request, visitor, values)
+
+
+def _added(request: Request, visitor: Visitor, values: dict[str, str]) -> Response:
+    installation = installation_of(request)
+    kind = _kinds().get(values.get("kind", "")) or next(iter(_kinds().values()))
+    given = {each: values.get(f"set.{each.name}", "").strip() for each in kind.settings if each.name not in _NEVER}
+    change = ChannelChange(
+        settings={each.name: text for each, text in given.items() if text and not each.secret},
+        secrets={each.name: GivenSecret(value=Secret(text)) for each, text in given.items() if text and each.secret},
+    )
+    try:
+        row = channels.add(installation, kind.name, values.get("name", ""), change)
+    except OcelogError as error:
+        secret = {f"set.{each.name}" for each in given if each.secret}
+        shown = {name: value for name, value in values.items() if name not in secret}
+        return _form(request, visitor, kind, shown, error)
+    users.note(installation.ledger.users, visitor.user, "channel.added", row.name, visitor.origin, kind=kind.name)
+    return RedirectResponse("/channels", status_code=303)
+
+
+def _done(request: Request, visitor: Visitor, channel_id: str, what: str, do: Callable[[ChannelRow], Any]) -> Response:
+    installation = installation_of(request)
+    try:
+        row = channels.find(installation, channel_id)
+        do(row)
+    except OcelogError as error:
+        return _list(request, visitor, error)
+    users.note(installation.ledger.users, visitor.user, f"channel.{what}", row.name, visitor.origin)
+    return RedirectResponse("/channels", status_code=303)
+
+
+@router.post("/channels/{channel_id}/test")
+def test(request: Request, visitor: Admin, channel_id: str) -> Response:
+    """Send a marked message now, and show what the far end answers."""
+    installation = installation_of(request)
+    try:
+        row = channels.find(installation, channel_id)
+        receipt = channels.send_test(installation, row)
+    except OcelogError as error:
+        return _list(request, visitor, error)
+    users.note(installation.ledger.users, visitor.user, "channel.tested", row.name, visitor.origin)
+    return _list(request, visitor, answered={"name": row.name, "answer": f"{receipt.status} {receipt.text}".strip()})
+
+
+@router.post("/channels/{channel_id}/pause")
+def pause(request: Request, visitor: Admin, channel_id: str) -> Response:
+    """Send nothing through a channel for now; what there is to tell waits."""
+    installation = installation_of(request)
+    return _done(request, visitor, channel_id, "paused", lambda row: channels.pause(installation, row, paused=True))
+
+
+@router.post("/channels/{channel_id}/resume")
+def resume(request: Request, visitor: Admin, channel_id: str) -> Response:
+    """Send all that waits, and go on."""
+    installation = installation_of(request)
+    return _done(request, visitor, channel_id, "resumed", lambda row: channels.pause(installation, row, paused=False))
+
+
+@router.post("/channels/{channel_id}/resend")
+def resend(request: Request, visitor: Admin, channel_id: str) -> Response:
+    """Have what was given up sent again."""
+    installation = installation_of(request)
+    return _done(request, visitor, channel_id, "resent", lambda row: channels.resend(installation, row))
+
+
+@router.post("/channels/{channel_id}/remove")
+def remove(request: Request, visitor: Admin, channel_id: str) -> Response:
+    """Forget a channel with its secrets."""
+    installation = installation_of(request)
+    return _done(request, visitor, channel_id, "removed", lambda row: channels.remove(installation, row))
+
+
+@router.post("/channels/{channel_id}/route")
+def route(
+    request: Request,
+    visitor: Admin,
+    channel_id: str,
+    least: Annotated[str, Form()] = "",
+    quiet_hours: Annotated[str, Form()] = "",
+) -> Response:
+    """Choose from which severity on a channel hears of alerts, and when it is left alone."""
+    installation = installation_of(request)
+
+    def change(row: ChannelRow) -> ChannelRow:
+        wanted = channels.severities([f"{least}+"] if least else [])
+        quiet = read_quiet_hours(quiet_hours.strip() or "off")
+
+        def routed(before: Routing) -> Routing:
+            return replace(before, route=replace(before.route, severities=wanted), quiet_hours=quiet)
+
+        return channels.edit(installation, row, ChannelChange(routing=routed))
+
+    return _done(request, visitor, channel_id, "routed", change)

@@ -1,0 +1,150 @@
+"""Create new > Wiz: what to click where, the form, live checks, and what comes after."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse, Response
+
+from ocelog.app import rule_folders, source_changes, sources, users
+from ocelog.app.source_changes import Listener
+from ocelog.app.stream_health import alarm_settings
+from ocelog.console.rendering import page
+from ocelog.console.source_form import BACKFILLS, SourceForm
+from ocelog.console.visitor import Admin, Visitor, installation_of
+from ocelog.errors import OcelogError
+from ocelog.health.settings import AFTER
+from ocelog.product import LOG_TYPES, SECRET, Product
+from ocelog.pull.ports import HealthItem
+from ocelog.secret import Secret
+from ocelog.units import write_duration
+
+router = APIRouter()
+_LONGEST = 65_536
+ALARMS = ("1h", "6h", "1d", "3d", "7d", "off")
+"""After how long without an event people are told, of which a form offers these."""
+
+
+def _product() -> Product:
+    return next(iter(sources.products().values()))
+
+
+def _form(
+    request: Request,
+    visitor: Visitor,
+    form: SourceForm,
+    *,
+    found: Sequence[HealthItem] = (),
+    refused: OcelogError | None = None,
+    well: bool = False,
+) -> Response:
+    return page(
+        request,
+        "new_source.html",
+        visitor=visitor,
+        status=422 if form.wrong or refused is not None else 200,
+        form=form,
+        backfills=BACKFILLS,
+        names={"log_types": LOG_TYPES, "secret": SECRET},
+        found=found,
+        refused=refused,
+        well=well,
+    )
+
+
+@router.get("/sources/new")
+def ask(request: Request, visitor: Admin) -> Response:
+    """Show the form in which a source is described."""
+    return _form(request, visitor, SourceForm.blank(_product()))
+
+
+@router.get("/sources/new/rights")
+def rights(request: Request, visitor: Admin) -> Response:
+    """Say which rights the account needs for the log types that are chosen."""
+    chosen = tuple(each for each in request.query_params.getlist("log_types") if each in _product().log_types)
+    form = SourceForm(product=_product(), values={}, log_types=chosen)
+    return page(request, "source_rights.html", visitor=visitor, form=form)
+
+
+@router.post("/sources/new")
+async def answer(request: Request, visitor: Admin) -> Response:
+    """Try what the form describes, and keep it if that is asked for and works."""
+    sent = await request.form()
+    values = {name: value for name, value in sent.items() if isinstance(value, str)}
+    chosen = tuple(str(each) for each in sent.getlist("log_types") if each in _product().log_types)
+    return await run_in_threadpool(_answer, request, visitor, values, chosen)
+
+
+def _answer(request: Request, visitor: Visitor, values: dict[str, Any], chosen: tuple[str, ...]) -> Response:
+    installation = installation_of(request)
+    given = values.pop("secret", "").strip()
+    secret = Secret(given) if given and given.isprintable() and len(given) <= _LONGEST else None
+    form = SourceForm(product=_product(), values=values, log_types=chosen)
+    described = form.described(secret)
+    if described is None or secret is None or described.change.secret is None:
+        return _form(request, visitor, form)
+    found = list[HealthItem]()
+    try:
+        row = source_changes.described(installation, _product(), described.name, described.change)
+        source_changes.prove(row, secret, "Nothing is saved yet.", Listener(found=found.extend))
+        if values.get("do") != "save":
+            return _form(request, visitor, form, found=found, well=True)
+        sources.add(installation, row, described.change.secret)
+    except OcelogError as error:
+        return _form(request, visitor, form, found=found, refused=error)
+    users.note(installation.ledger.users, visitor.user, "source.added", row.name, visitor.origin)
+    then = f"/sources/{row.id}/added"
+    if request.headers.get("hx-request") == "true":
+        return Response(status_code=200, headers={"hx-redirect": then})
+    return RedirectResponse(then, status_code=303)
+
+
+@router.get("/sources/{source_id}/added")
+def added(request: Request, visitor: Admin, source_id: str) -> Response:
+    """Say that everything looks good, and offer rules and the alarm."""
+    installation = installation_of(request)
+    row = sources.find(installation, source_id)
+    chosen = alarm_settings(row, next(iter(sources.product_of(row).log_types)))
+    packs = defaultdict[str, list[bool]](list)
+    for rule in (rule for folder in rule_folders.listed(installation) for rule in folder.rules):
+        for name in rule.packs:
+            packs[name].append(rule.decision.runs)
+    return page(
+        request,
+        "source_added.html",
+        visitor=visitor,
+        row=row,
+        # How many of its rules run, and how many there are.
+        packs={name: (sum(runs), len(runs)) for name, runs in sorted(packs.items())},
+        after="off" if chosen.after is None else write_duration(chosen.after),
+        alarms=ALARMS,
+    )
+
+
+@router.post("/sources/{source_id}/alarm")
+def alarm(request: Request, visitor: Admin, source_id: str, after: Annotated[str, Form()]) -> Response:
+    """Choose after how long without an event people are told."""
+    installation = installation_of(request)
+    row = sources.find(installation, source_id)
+    change = source_changes.SourceChange(no_events={None: {AFTER: after}}, check=False)
+    source_changes.edit(installation, row, change, Listener())
+    users.note(installation.ledger.users, visitor.user, "source.alarm_set", row.name, visitor.origin, after=after)
+    return RedirectResponse(f"/sources/{row.id}/added", status_code=303)
+
+
+@router.post("/sources/{source_id}/pack")
+def pack(
+    request: Request,
+    visitor: Admin,
+    source_id: str,
+    name: Annotated[str, Form()],
+    on: Annotated[bool, Form()] = False,  # noqa: FBT002 - a field of a form
+) -> Response:
+    """Turn a pack of rules on or off."""
+    installation = installation_of(request)
+    rule_folders.turn(installation, [name], on=on)
+    what = "pack.enabled" if on else "pack.disabled"
+    users.note(installation.ledger.users, visitor.user, what, name, visitor.origin)
+    return RedirectResponse(f"/sources/{source_id}/added", status_code=303)

@@ -1,0 +1,108 @@
+"""Signing in and out, and the first user."""
+
+import hmac
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import RedirectResponse, Response
+
+from ocelog.app import users
+from ocelog.console.rendering import page
+from ocelog.console.visitor import (
+    Viewer,
+    cookie_name,
+    cookie_of,
+    installation_of,
+    is_secure,
+    origin_of,
+    own_path,
+)
+from ocelog.errors import ConfigError, SignInRefusedError
+from ocelog.secret import Secret
+
+router = APIRouter()
+anonymous = APIRouter()
+"""Routes that take nobody in particular."""
+
+
+def _first_token(request: Request) -> str:
+    return str(request.app.state.first_token)
+
+
+def _may_be_first(request: Request, given: str) -> bool:
+    return hmac.compare_digest(given.encode(), _first_token(request).encode())
+
+
+@anonymous.get("/first")
+def first(request: Request, token: str = "") -> Response:
+    """Show the form that makes the first user, to whoever has the link that `ocelog run` printed."""
+    if installation_of(request).ledger.users.any():
+        return RedirectResponse("/sign-in", status_code=303)
+    if not _may_be_first(request, token):
+        return page(request, "first_refused.html", visitor=None, status=403)
+    return page(request, "first.html", visitor=None, token=token, name="", refused=None)
+
+
+@anonymous.post("/first")
+def make_first(
+    request: Request,
+    token: Annotated[str, Form()],
+    name: Annotated[str, Form()],
+    password: Annotated[str, Form()],
+) -> Response:
+    """Make the first user, and sign them in."""
+    if not _may_be_first(request, token):
+        return page(request, "first_refused.html", visitor=None, status=403)
+    ledger, secret = installation_of(request).ledger.users, Secret(password)
+    try:
+        users.add_first(ledger, name, secret, origin_of(request))
+    except ConfigError as error:
+        return page(request, "first.html", visitor=None, status=422, token=token, name=name, refused=error)
+    return _let_in(request, name, secret, "/")
+
+
+@anonymous.get("/sign-in")
+def ask(request: Request, next: str = "/") -> Response:  # noqa: A002 - what such a parameter is called everywhere
+    """Show the form in which one signs in."""
+    if not installation_of(request).ledger.users.any():
+        return page(request, "first_refused.html", visitor=None)
+    return page(request, "sign_in.html", visitor=None, next=own_path(next), name="", refused=None)
+
+
+@anonymous.post("/sign-in")
+def sign_in(
+    request: Request,
+    name: Annotated[str, Form()],
+    password: Annotated[str, Form()],
+    next: Annotated[str, Form()] = "/",  # noqa: A002 - as above
+) -> Response:
+    """Sign somebody in, under a new secret: what a browser had before is worth nothing any more."""
+    try:
+        return _let_in(request, name, Secret(password), own_path(next))
+    except SignInRefusedError as error:
+        status = 429 if error.code == "sign_in_throttled" else 403
+        return page(request, "sign_in.html", visitor=None, status=status, next=own_path(next), name=name, refused=error)
+
+
+@router.post("/sign-out")
+def sign_out(request: Request, visitor: Viewer) -> Response:
+    """End the session."""
+    users.sign_out(installation_of(request).ledger.users, visitor.who, origin=visitor.origin)
+    answer = RedirectResponse("/sign-in", status_code=303)
+    answer.delete_cookie(cookie_name(request), secure=is_secure(request), httponly=True, samesite="lax")
+    return answer
+
+
+def _let_in(request: Request, name: str, password: Secret, then: str) -> Response:
+    ledger = installation_of(request).ledger.users
+    who = users.sign_in(ledger, name, password, origin=origin_of(request), instead_of=cookie_of(request))
+    answer = RedirectResponse(then, status_code=303)
+    answer.set_cookie(
+        cookie_name(request),
+        who.secret.reveal(),
+        max_age=int(users.LASTS.total_seconds()),
+        secure=is_secure(request),
+        httponly=True,
+        samesite="lax",
+    )
+    return answer

@@ -1,0 +1,152 @@
+"""One source: how its streams are, what it may read, its settings, and what can be done with it."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import RedirectResponse, Response
+
+from ocelog.app import source_changes, sources, users
+from ocelog.app.overview import Overview
+from ocelog.app.search import rejected
+from ocelog.app.source_changes import Listener, SourceChange
+from ocelog.app.source_settings import damage, source_settings
+from ocelog.app.sources import GivenSecret
+from ocelog.app.status import verdict
+from ocelog.console.rendering import page
+from ocelog.console.visitor import Admin, Viewer, Visitor, installation_of
+from ocelog.errors import ConfigError, OcelogError
+from ocelog.model import SourceRow
+from ocelog.pull.ports import HealthItem
+from ocelog.secret import Secret
+
+router = APIRouter()
+_LONGEST = 65_536
+_REJECTIONS = 20
+
+
+@router.get("/sources/{source_id}")
+async def show(request: Request, visitor: Viewer, source_id: str) -> Response:
+    """Show one source."""
+    overview: Overview = await request.app.state.overviews.take()
+    return _page(request, visitor, source_id, overview)
+
+
+def _page(
+    request: Request,
+    visitor: Visitor,
+    source_id: str,
+    overview: Overview | None = None,
+    *,
+    found: Sequence[HealthItem] = (),
+    refused: OcelogError | None = None,
+) -> Response:
+    installation = installation_of(request)
+    try:
+        row = sources.find(installation, source_id)
+    except ConfigError as error:
+        return page(request, "trouble.html", visitor=visitor, status=404, kind="known", needed="", error=error)
+    streams = [] if overview is None else [each for each in overview.streams if each.source_id == row.id]
+    broken = damage(row)
+    settings: dict[str, Any] = {} if broken is not None else dict(source_settings(row).to_mapping())
+    return page(
+        request,
+        "source.html",
+        visitor=visitor,
+        status=200 if refused is None else 422,
+        row=row,
+        broken=broken,
+        settings={name: value for name, value in settings.items() if value not in (None, [], "")},
+        kept=sources.secret_kept(installation, row),
+        streams=streams,
+        verdict=verdict(streams),
+        found=found,
+        refused=refused,
+        now=datetime.now(UTC),
+    )
+
+
+def _done(request: Request, visitor: Visitor, source_id: str, what: str, do: Callable[[SourceRow], Any]) -> Response:
+    installation = installation_of(request)
+    try:
+        row = sources.find(installation, source_id)
+        do(row)
+    except OcelogError as error:
+        return _page(request, visitor, source_id, refused=error)
+    users.note(installation.ledger.users, visitor.user, f"source.{what}", row.name, visitor.origin)
+    return RedirectResponse("/sources" if what == "removed" else f"/sources/{row.id}", status_code=303)
+
+
+@router.post("/sources/{source_id}/check")
+def check(request: Request, visitor: Admin, source_id: str) -> Response:
+    """Ask the source for a little of everything, and show what works."""
+    installation = installation_of(request)
+    try:
+        row = sources.find(installation, source_id)
+        found = sources.check(source_settings(row), sources.reveal(installation, row))
+    except OcelogError as error:
+        return _page(request, visitor, source_id, refused=error)
+    return _page(request, visitor, source_id, found=found)
+
+
+@router.post("/sources/{source_id}/pause")
+def pause(request: Request, visitor: Admin, source_id: str) -> Response:
+    """Stop reading a source, until it is resumed."""
+    installation = installation_of(request)
+
+    def do(row: SourceRow) -> None:
+        source_changes.pause(installation, row, paused=True)
+
+    return _done(request, visitor, source_id, "paused", do)
+
+
+@router.post("/sources/{source_id}/resume")
+def resume(request: Request, visitor: Admin, source_id: str) -> Response:
+    """Read a source again from where it stopped."""
+    installation = installation_of(request)
+
+    def do(row: SourceRow) -> None:
+        source_changes.pause(installation, row, paused=False)
+
+    return _done(request, visitor, source_id, "resumed", do)
+
+
+@router.post("/sources/{source_id}/rotate")
+def rotate(request: Request, visitor: Admin, source_id: str, secret: Annotated[str, Form()]) -> Response:
+    """Put a new secret in the place of the present one, once it works."""
+    installation, given = installation_of(request), secret.strip()
+
+    def do(row: SourceRow) -> None:
+        if not given or not given.isprintable() or len(given) > _LONGEST:
+            raise ConfigError("A client secret is one line of text.")
+        source_changes.rotate(installation, row, SourceChange(), GivenSecret(value=Secret(given)), Listener())
+
+    return _done(request, visitor, source_id, "rotated", do)
+
+
+@router.post("/sources/{source_id}/remove")
+def remove(request: Request, visitor: Admin, source_id: str, name: Annotated[str, Form()] = "") -> Response:
+    """Stop reading a source and forget its secret; its rows stay."""
+    installation = installation_of(request)
+
+    def do(row: SourceRow) -> None:
+        if name.strip() != row.name:
+            raise ConfigError(f"To remove it, type its name: {row.name}")
+        source_changes.remove(installation, row)
+
+    return _done(request, visitor, source_id, "removed", do)
+
+
+@router.get("/sources/{source_id}/rejections")
+def rejections(request: Request, visitor: Viewer, source_id: str) -> Response:
+    """Show the newest records that did not fit: asked for apart, since it reads the lake."""
+    installation = installation_of(request)
+    refused = None
+    rows: Sequence[Any] = ()
+    try:
+        row = sources.find(installation, source_id)
+        rows = rejected(installation, row.id, limit=_REJECTIONS)
+    except OcelogError as error:
+        refused = error
+    return page(request, "source_rejections.html", visitor=visitor, rows=rows, refused=refused)

@@ -1,0 +1,103 @@
+"""How a page is made of a template: what every template may ask for, and the answer that carries it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from fastapi import Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from ocelog.console.event_view import written
+from ocelog.console.languages import LANGUAGES, catalogue, language_of
+from ocelog.console.visitor import Visitor
+from ocelog.times import from_us
+from ocelog.units import about, write_duration, write_size
+
+
+@cache
+def _environment(language: str) -> Environment:
+    """Return what makes pages in one language. Nothing that a template shows is HTML, unless the template says so."""
+    made = Environment(
+        loader=PackageLoader("ocelog.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+        cache_size=-1,
+        auto_reload=False,
+    )
+    made.install_gettext_translations(catalogue(language), newstyle=True)  # type: ignore[attr-defined] # by the extension
+    made.filters |= {
+        "instant": _instant,
+        "instant_us": lambda us, **how: _instant(None if us is None else from_us(us), **how),
+        "about": lambda value: "" if value is None else about(value),
+        "duration": write_duration,
+        "size": write_size,
+        "count": lambda value: f"{value:,}",
+        "written": written,
+    }
+    made.globals |= {"languages": LANGUAGES, "sparkline": sparkline}
+    return made
+
+
+def page(
+    request: Request, template: str, /, *, visitor: Visitor | None, status: int = 200, **values: Any
+) -> HTMLResponse:
+    """Return the page that `template` makes of `values`."""
+    language = language_of(request, None if visitor is None else visitor.user.language)
+    text = (
+        _environment(language)
+        .get_template(template)
+        .render(
+            request=request,
+            path=request.url.path,
+            assets=request.app.state.assets,
+            language=language,
+            visitor=visitor,
+            is_part=request.headers.get("hx-request") == "true" and "hx-boosted" not in request.headers,
+            **values,
+        )
+    )
+    return HTMLResponse(text, status_code=status, headers={"content-language": language})
+
+
+def translated(request: Request, visitor: Visitor | None, text: str, /, **values: object) -> str:
+    """Return a text of the catalogue in the visitor's language."""
+    language = language_of(request, None if visitor is None else visitor.user.language)
+    return catalogue(language).gettext(text) % values
+
+
+def sparkline(counts: list[int], *, width: int = 120, height: int = 24) -> Markup:
+    """Draw counts as a line, of which a template says in words what it shows."""
+    most, step = max([*counts, 1]), width / max(len(counts) - 1, 1)
+    points = [
+        (round(at * step, 1), round(height - 2 - (height - 4) * count / most, 1)) for at, count in enumerate(counts)
+    ]
+    line = "M" + " ".join(f"{x},{y}" for x, y in points)
+    return Markup(
+        '<svg class="sparkline" viewBox="0 0 {0} {1}" width="{0}" height="{1}" aria-hidden="true"><path d="{2}"/></svg>'
+    ).format(width, height, line)
+
+
+def _instant(value: datetime | None, *, precise: bool = False) -> Markup | str:
+    """Return an instant as the page's script shows it in the viewer's zone; without the script it is in UTC."""
+    if value is None:
+        return ""
+    value = value.astimezone(UTC)
+    mark = Markup(" data-precise") if precise else ""
+    shown = f"{value:%Y-%m-%d %H:%M:%S} UTC" if precise else f"{value:%Y-%m-%d %H:%M} UTC"
+    return Markup('<time datetime="{}"{}>{}</time>').format(f"{value:%Y-%m-%dT%H:%M:%SZ}", mark, shown)
+
+
+def fields_of(**values: str | None) -> Mapping[str, str]:
+    """Return what a form shows again after it was refused; never a secret."""
+    return {name: value or "" for name, value in values.items()}
+
+
+def since(moment: datetime | None, now: datetime) -> timedelta | None:
+    """Return how long ago something was."""
+    return None if moment is None else max(now - moment, timedelta(0))

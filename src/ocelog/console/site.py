@@ -1,0 +1,182 @@
+"""The console as one ASGI application: its routes, what every answer carries, and what becomes of errors."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import Depends, FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ocelog.app.activity import activity
+from ocelog.console.assets import PREFIX, Assets
+from ocelog.console.endpoints import Endpoints, Looks
+from ocelog.console.pages import (
+    account,
+    alerts,
+    channels,
+    new_source,
+    rules,
+    search,
+    sign_in,
+    source,
+    sources,
+    trail,
+    users,
+)
+from ocelog.console.rendering import page
+from ocelog.console.visitor import (
+    ForeignPageError,
+    NotAllowedError,
+    NotSignedInError,
+    from_here,
+    sign_in_path,
+)
+from ocelog.errors import OcelogError
+from ocelog.installation.opening import Installation
+
+log = structlog.get_logger()
+ROUTERS = (
+    sign_in.anonymous,
+    sign_in.router,
+    sources.router,
+    new_source.router,
+    source.router,
+    search.router,
+    alerts.router,
+    rules.router,
+    channels.router,
+    users.router,
+    trail.router,
+    account.router,
+)
+"""Every page and what can be done there."""
+_LARGEST_BODY = 1_048_576
+"""Bytes of a request."""
+_ACTIVITY_KEPT = 60.0
+"""Seconds until the lake is read again for how much has come of late."""
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = [
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+]
+
+
+@dataclass(slots=True, kw_only=True)
+class Site:
+    """Answers every request: `/healthz` and `/metrics` first, which must work when nothing else does."""
+
+    endpoints: Endpoints
+    assets: Assets
+    pages: ASGIApp
+    first_token: str
+    """Whoever knows it may make the first user."""
+
+    async def __call__(
+        self,
+        scope: Any,
+        receive: Callable[[], Awaitable[Any]],
+        send: Callable[[Any], Awaitable[None]],
+    ) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        path = scope["path"]
+        if self.endpoints.answers(scope):
+            await self.endpoints(scope, receive, send)
+        elif path.startswith(PREFIX):
+            await self.assets(scope, receive, send)
+        else:
+            await self.pages(scope, receive, send)
+
+
+class _Guarded:
+    """What every page carries, and what no request may exceed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        taken = 0
+
+        async def bounded() -> Any:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > _LARGEST_BODY:
+                raise HTTPException(413)
+            return message
+
+        async def guarded(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                named = {name.lower() for name, _ in message["headers"]}
+                headers = [*message["headers"], *_HEADERS]
+                if b"cache-control" not in named:
+                    headers.append((b"cache-control", b"no-store"))
+                if scope["scheme"] == "https":
+                    headers.append((b"strict-transport-security", b"max-age=31536000"))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._app(scope, bounded, guarded)
+
+
+def site(installation: Installation, endpoints: Endpoints) -> Site:
+    """Return the console of an open installation. Raises HomeError if its scripts and styles were not built."""
+    assets, token = Assets(), secrets.token_urlsafe(24)
+    app = FastAPI(title="Ocelog", openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(from_here)])
+    app.state.installation, app.state.assets, app.state.first_token = installation, assets, token
+    app.state.overviews = endpoints.looks
+    app.state.activities = Looks(lambda: activity(installation), kept_for=_ACTIVITY_KEPT)
+    for each in ROUTERS:
+        app.include_router(each)
+    app.add_exception_handler(NotSignedInError, _not_signed_in)
+    app.add_exception_handler(NotAllowedError, _not_allowed)
+    app.add_exception_handler(ForeignPageError, _foreign)
+    app.add_exception_handler(OcelogError, _known)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(Exception, _bug)
+    return Site(endpoints=endpoints, assets=assets, pages=_Guarded(app), first_token=token)
+
+
+def _not_signed_in(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
+    if request.headers.get("hx-request") == "true":
+        return Response(status_code=401, headers={"hx-redirect": "/sign-in"})
+    if request.method not in {"GET", "HEAD"}:
+        return PlainTextResponse("Sign in first.\n", status_code=401)
+    return RedirectResponse(sign_in_path(request), status_code=303)
+
+
+def _not_allowed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, NotAllowedError)  # noqa: S101 - registered for it
+    return page(request, "trouble.html", visitor=None, status=403, kind="role", needed=error.needed.value, error=None)
+
+
+def _foreign(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
+    return page(request, "trouble.html", visitor=None, status=403, kind="foreign", needed="", error=None)
+
+
+def _known(request: Request, error: Exception) -> Response:
+    return page(request, "trouble.html", visitor=None, status=503, kind="known", needed="", error=error)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    kind = "missing" if error.status_code == 404 else "refused"
+    return page(request, "trouble.html", visitor=None, status=error.status_code, kind=kind, needed="", error=None)
+
+
+def _bug(request: Request, error: Exception) -> Response:
+    log.error("bug in Ocelog", path=request.url.path, exc_info=error)
+    return page(request, "trouble.html", visitor=None, status=500, kind="bug", needed="", error=None)

@@ -1,0 +1,154 @@
+"""Who asks for a page, and whether they may: every route names what it takes, and is refused without it.
+
+A request that changes something must come from a page of this console. Browsers say so (Sec-Fetch-Site, else Origin),
+and the page's token proves it.
+"""
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from ocelog.access import Role, User
+from ocelog.app import users
+from ocelog.app.users import Origin, SignedIn
+from ocelog.installation.opening import Installation
+from ocelog.secret import Secret
+
+TOKEN_FIELD, TOKEN_HEADER = "csrf", "x-csrf-token"
+_LONGEST_BROWSER = 300
+_HARMLESS = frozenset({"GET", "HEAD"})
+
+
+class NotSignedInError(Exception):
+    """Nobody has signed in, or the session is over."""
+
+
+class NotAllowedError(Exception):
+    """Whoever asks may not do that."""
+
+    def __init__(self, needed: Role) -> None:
+        super().__init__(needed)
+        self.needed = needed
+
+
+class ForeignPageError(Exception):
+    """The request did not come from a page of this console."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitor:
+    """Somebody who has signed in and asks for something."""
+
+    who: SignedIn
+    origin: Origin
+
+    @property
+    def user(self) -> User:
+        """The user."""
+        return self.who.user
+
+    @property
+    def token(self) -> str:
+        """What this visitor's forms carry."""
+        return self.who.token
+
+    def may(self, role: str) -> bool:
+        """Whether the visitor may do what asks for a role."""
+        return self.user.role.covers(Role(role))
+
+
+def installation_of(request: Request) -> Installation:
+    """Return the open installation that the console is of."""
+    found = request.app.state.installation
+    assert isinstance(found, Installation)  # noqa: S101 - put there by `site.py`
+    return found
+
+
+def origin_of(request: Request) -> Origin:
+    """Return where a request comes from."""
+    browser = request.headers.get("user-agent", "")[:_LONGEST_BROWSER]
+    return Origin(address=request.client.host if request.client else "", browser=browser)
+
+
+def is_secure(request: Request) -> bool:
+    """Whether the browser came by TLS."""
+    return request.url.scheme == "https"
+
+
+def cookie_name(request: Request) -> str:
+    """Return what the cookie is called: browsers do not tell the ports of a host apart, and homes must not mix.
+
+    With TLS its prefix makes the browser refuse one that another host of the domain set.
+    """
+    name = f"ocelog-{installation_of(request).ledger.id[:8]}"
+    return f"__Host-{name}" if is_secure(request) else name
+
+
+def cookie_of(request: Request) -> Secret | None:
+    """Return what the session's cookie holds."""
+    found = request.cookies.get(cookie_name(request))
+    return None if found is None else Secret(found)
+
+
+def from_here(request: Request) -> None:
+    """Refuse what would change something and comes from another site. Raises ForeignPageError."""
+    if request.method in _HARMLESS:
+        return
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        if site != "same-origin":
+            raise ForeignPageError
+    elif origin != f"{request.url.scheme}://{request.headers.get('host', '')}":
+        raise ForeignPageError
+
+
+async def signed_in(request: Request) -> Visitor | None:
+    """Return who asks, None if nobody has signed in."""
+    secret = cookie_of(request)
+    if secret is None:
+        return None
+    who = await run_in_threadpool(users.signed_in, installation_of(request).ledger.users, secret)
+    return None if who is None else Visitor(who=who, origin=origin_of(request))
+
+
+def needs(role: Role) -> Callable[..., Any]:
+    """Return what lets only those pass who may do what asks for `role`; a route has it as its dependency."""
+
+    async def visitor(request: Request, found: Annotated[Visitor | None, Depends(signed_in)]) -> Visitor:
+        if found is None:
+            raise NotSignedInError
+        if not found.user.role.covers(role):
+            raise NotAllowedError(role)
+        if request.method not in _HARMLESS:
+            given = request.headers.get(TOKEN_HEADER) or (await request.form()).get(TOKEN_FIELD)
+            if not isinstance(given, str) or not hmac.compare_digest(given.encode(), found.token.encode()):
+                raise ForeignPageError
+        return found
+
+    visitor.role = role  # type: ignore[attr-defined] # tests ask each route what it takes
+    return visitor
+
+
+Viewer = Annotated[Visitor, Depends(needs(Role.VIEWER))]
+Analyst = Annotated[Visitor, Depends(needs(Role.ANALYST))]
+Admin = Annotated[Visitor, Depends(needs(Role.ADMIN))]
+
+
+def own_path(text: str | None) -> str:
+    """Return `text` if it is a path of this console, `/` otherwise: nobody is led elsewhere after signing in."""
+    if text is None or not text.startswith("/") or text.startswith(("//", "/\\")) or "\\" in text:
+        return "/"
+    return text if text.isprintable() else "/"
+
+
+def sign_in_path(request: Request) -> str:
+    """Return where one signs in, to come back to what was asked for."""
+    if request.method != "GET" or request.url.path == "/":
+        return "/sign-in"
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return f"/sign-in?next={quote(asked, safe='')}"

@@ -1,0 +1,206 @@
+"""Who may use the console and the API, their sessions, and the trail of what they did."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ocelog.access import Deed, Role, Session, User
+from ocelog.errors import ConfigError
+from ocelog.ledger import tables
+from ocelog.ledger.database.dialects import bounded, insert_missing
+from ocelog.ledger.database.transactions import Database
+
+_u = tables.users.c
+_s = tables.sessions.c
+_f = tables.sign_in_failures.c
+_d = tables.deeds.c
+_SEEN_EVERY_US = 60_000_000
+"""A session's last sign of life is written so rarely: a page with open tabs would write each second."""
+_FORGOTTEN_AFTER_US = 86_400_000_000
+"""What failed is forgotten a day after it failed last."""
+
+
+class UserLedger:
+    """Users, sessions and the trail."""
+
+    def __init__(self, database: Database, now_us: Callable[[], int]) -> None:
+        self._database = database
+        self._now_us = now_us
+
+    def any(self) -> bool:
+        """Whether there is a user at all."""
+        with self._database.read() as tx:
+            return tx.execute(select(_u.id).limit(1)).first() is not None
+
+    def listed(self) -> list[User]:
+        """Return every user, by name."""
+        with self._database.read() as tx:
+            return [_user_of(row) for row in tx.execute(select(tables.users).order_by(_u.name)).mappings()]
+
+    def find(self, name: str) -> tuple[User, str | None] | None:
+        """Return the user of that name and the hash of their password; None: nobody is called that."""
+        with self._database.read() as tx:
+            row = tx.execute(select(tables.users).where(_u.name == name)).mappings().one_or_none()
+            return None if row is None else (_user_of(row), row["password"])
+
+    def add(self, user: User, password: str | None, deed: Deed, *, first: bool = False) -> None:
+        """Add a user with the hash of a password. Raises ConfigError for a name in use.
+
+        `first`: only if there is none at all, else ConfigError; of two who try at once one succeeds.
+        """
+        values: dict[str, Any] = {"id": user.id, "name": user.name, "role": user.role.value, "password": password}
+        values |= {"language": user.language, "added_us": user.added_us, "disabled_us": None}
+        with self._database.write() as tx:
+            # The one row of the ledger is locked, so that on PostgreSQL too nobody else comes between.
+            tx.execute(select(tables.identity.c.id).with_for_update()).all()
+            if first and tx.execute(select(_u.id).limit(1)).first() is not None:
+                raise ConfigError("There is a first user already: sign in.")
+            try:
+                tx.execute(insert(tables.users).values(values))
+            except IntegrityError as error:
+                raise ConfigError(f"There is a user named {user.name!r} already.") from error
+            _note(tx, deed)
+
+    def change(
+        self,
+        name: str,
+        to: Callable[[User], User],
+        deed: Deed,
+        *,
+        password: str | None = None,
+        ends_sessions: bool = True,
+    ) -> User:
+        """Save what `to` makes of a user, and the hash of a new password if there is one.
+
+        Their sessions end, unless told otherwise. Raises ConfigError if nobody is called that, or if nobody would be
+        left who may change users.
+        """
+        with self._database.write() as tx:
+            tx.execute(select(tables.identity.c.id).with_for_update()).all()
+            row = tx.execute(select(tables.users).where(_u.name == name)).mappings().one_or_none()
+            if row is None:
+                raise ConfigError(f"There is no user named {name!r}.")
+            user = to(_user_of(row))
+            values: dict[str, Any] = {"role": user.role.value, "language": user.language}
+            values |= {"disabled_us": user.disabled_us} | ({} if password is None else {"password": password})
+            tx.execute(update(tables.users).where(_u.id == user.id).values(values))
+            admins = select(_u.id).where(_u.role == Role.ADMIN.value, _u.disabled_us.is_(None)).limit(1)
+            if tx.execute(admins).first() is None:
+                raise ConfigError(f"{name!r} is the last admin: make another first.")
+            if ends_sessions:
+                tx.execute(delete(tables.sessions).where(_s.user_id == user.id))
+            _note(tx, deed)
+            return user
+
+    def begin(self, session: Session, deed: Deed, *, instead_of: str | None = None) -> None:
+        """Begin a session, in the place of the one with the mark `instead_of`; those that are over go."""
+        with self._database.write() as tx:
+            tx.execute(delete(tables.sessions).where((_s.ends_us <= self._now_us()) | (_s.mark == instead_of)))
+            values = {name: bounded(getattr(session, name)) for name in ("mark", "user_id", "address", "browser")}
+            values |= {name: getattr(session, name) for name in ("since_us", "seen_us", "ends_us")}
+            tx.execute(insert(tables.sessions).values(values))
+            _note(tx, deed)
+
+    def session(self, mark: str, *, idle_us: int) -> tuple[Session, User] | None:
+        """Return a session and its user; None: none, over, idle for `idle_us`, or the user is disabled."""
+        now = self._now_us()
+        with self._database.read() as tx:
+            found = tx.execute(select(tables.sessions).where(_s.mark == mark)).mappings().one_or_none()
+            if found is None:
+                return None
+            user = _user_of(tx.execute(select(tables.users).where(_u.id == found["user_id"])).mappings().one())
+        session = _session_of(found)
+        if user.disabled_us is not None or now >= session.ends_us or now >= session.seen_us + idle_us:
+            return None
+        if not session.seen_us - _SEEN_EVERY_US <= now < session.seen_us + _SEEN_EVERY_US:
+            with self._database.write() as tx:
+                tx.execute(update(tables.sessions).where(_s.mark == mark).values(seen_us=now))
+            session = replace(session, seen_us=now)
+        return session, user
+
+    def sessions(self, user_id: str) -> list[Session]:
+        """Return the sessions of a user, the newest first."""
+        with self._database.read() as tx:
+            found = select(tables.sessions).where(_s.user_id == user_id).order_by(_s.since_us.desc())
+            return [_session_of(row) for row in tx.execute(found).mappings()]
+
+    def end(self, mark: str, deed: Deed) -> None:
+        """End a session."""
+        with self._database.write() as tx:
+            if tx.execute(delete(tables.sessions).where(_s.mark == mark)).rowcount:
+                _note(tx, deed)
+
+    def failures(self, key: str) -> tuple[int, int]:
+        """Return how often signing in failed of late for `key`, and when last."""
+        with self._database.read() as tx:
+            row = tx.execute(select(_f.failures, _f.last_us).where(_f.key == key)).one_or_none()
+        return (0, 0) if row is None or row[1] <= self._now_us() - _FORGOTTEN_AFTER_US else (row[0], row[1])
+
+    def failed(self, keys: list[str], deed: Deed) -> None:
+        """Note that signing in failed, for each of the keys."""
+        now = self._now_us()
+        with self._database.write() as tx:
+            tx.execute(delete(tables.sign_in_failures).where(_f.last_us <= now - _FORGOTTEN_AFTER_US))
+            for key in sorted(map(bounded, keys)):
+                insert_missing(tx, tables.sign_in_failures, key=key, failures=0, last_us=now)
+                again = update(tables.sign_in_failures).where(_f.key == key)
+                tx.execute(again.values(failures=_f.failures + 1, last_us=now))
+            _note(tx, deed)
+
+    def succeeded(self, keys: list[str]) -> None:
+        """Forget what failed for the keys."""
+        with self._database.write() as tx:
+            tx.execute(delete(tables.sign_in_failures).where(_f.key.in_(list(map(bounded, keys)))))
+
+    def note(self, deed: Deed) -> None:
+        """Add to the trail."""
+        with self._database.write() as tx:
+            _note(tx, deed)
+
+    def trail(self, *, before: int | None = None, limit: int = 100) -> list[Deed]:
+        """Return what was done, the newest first, from the one before the number `before`."""
+        found = select(tables.deeds).order_by(_d.number.desc()).limit(limit)
+        if before is not None:
+            found = found.where(_d.number < before)
+        with self._database.read() as tx:
+            return [_deed_of(row) for row in tx.execute(found).mappings()]
+
+    def shorten(self, kept_us: int) -> int:
+        """Drop what was done longer ago than `kept_us`. Returns how many deeds went."""
+        with self._database.write() as tx:
+            return tx.execute(delete(tables.deeds).where(_d.at_us < self._now_us() - kept_us)).rowcount
+
+    def count(self) -> int:
+        """Return how many users may sign in."""
+        with self._database.read() as tx:
+            return tx.execute(
+                select(func.count()).select_from(tables.users).where(_u.disabled_us.is_(None))
+            ).scalar_one()
+
+
+def _note(tx: Connection, deed: Deed) -> None:
+    values = {name: bounded(getattr(deed, name)) for name in ("who", "what", "target", "address")}
+    details = {name: bounded(value) for name, value in deed.details.items()}
+    tx.execute(insert(tables.deeds).values(at_us=deed.at_us, details=details, **values))
+
+
+def _user_of(row: RowMapping) -> User:
+    return User(
+        id=row["id"],
+        name=row["name"],
+        role=Role(row["role"]),
+        added_us=row["added_us"],
+        disabled_us=row["disabled_us"],
+        language=row["language"],
+    )
+
+
+def _session_of(row: RowMapping) -> Session:
+    return Session(**{name: row[name] for name in Session.__dataclass_fields__})
+
+
+def _deed_of(row: RowMapping) -> Deed:
+    return Deed(**{name: row[name] for name in Deed.__dataclass_fields__})

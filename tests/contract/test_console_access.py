@@ -1,0 +1,286 @@
+"""Who gets in, who may do what, and what no request gets past: from the table of routes itself."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+from fastapi.routing import APIRoute
+
+from ocelog.access import Role
+from ocelog.console.site import ROUTERS
+from ocelog.console.visitor import own_path
+from visiting import ADDRESS, PASSWORD, SAME_SITE, Console, console_of
+
+OPEN = {("GET", "/first"), ("POST", "/first"), ("GET", "/sign-in"), ("POST", "/sign-in")}
+"""Routes for whoever comes."""
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    with console_of(tmp_path_factory.mktemp("console") / "home") as opened:
+        yield opened
+
+
+@pytest.fixture
+def new_console(tmp_path: Path) -> Iterator[Console]:
+    with console_of(tmp_path / "home") as opened:
+        yield opened
+
+
+def routes() -> list[tuple[str, str, Role | None]]:
+    """Return method, path and needed role of every route."""
+    found = []
+    for route in (each for router in ROUTERS for each in router.routes if isinstance(each, APIRoute)):
+        roles = [getattr(each.call, "role", None) for each in _dependants(route.dependant)]
+        role = next((each for each in roles if each is not None), None)
+        found += [(method, route.path, role) for method in sorted((route.methods or set()) - {"HEAD"})]
+    return found
+
+
+def _dependants(dependant: Any) -> Iterator[Any]:
+    for each in dependant.dependencies:
+        yield each
+        yield from _dependants(each)
+
+
+def test_every_route_names_the_role_that_it_takes() -> None:
+    found = routes()
+    assert len(found) > 10
+    assert {(method, path) for method, path, role in found if role is None} == OPEN
+
+
+def test_who_has_not_signed_in_is_led_to_where_one_does(console: Console) -> None:
+    guest = console.guest()
+    for method, path, role in routes():
+        if role is None:
+            continue
+        answer = guest.client.request(method, path, headers=SAME_SITE)
+        if method == "GET":
+            assert answer.status_code == 303, path
+            assert answer.headers["location"].startswith("/sign-in"), path
+            part = guest.get(path, headers={"hx-request": "true"})
+            assert (part.status_code, part.headers["hx-redirect"]) == (401, "/sign-in"), path
+        else:
+            assert answer.status_code == 401, path
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_role_is_refused_what_takes_a_greater_one(console: Console, role: Role) -> None:
+    guest = console.as_(role)
+    for method, path, needed in routes():
+        if needed is None or path == "/sign-out":
+            continue
+        answer = guest.client.request(method, path, data={"csrf": guest.token}, headers=SAME_SITE)
+        if role.covers(needed):
+            assert answer.status_code != 403, path
+        else:
+            assert answer.status_code == 403, path
+            assert needed.value in answer.text
+
+
+def test_what_changes_something_takes_the_token_and_a_page_of_this_console(console: Console) -> None:
+    guest = console.as_(Role.ADMIN)
+    for method, path, needed in routes():
+        if method == "GET":
+            continue
+        for headers in (
+            {"sec-fetch-site": "cross-site"},
+            {"sec-fetch-site": "same-site"},
+            {"sec-fetch-site": "none"},
+            {"origin": "http://evil.example"},
+            {"origin": "null"},
+            {"origin": ADDRESS.replace("http", "https")},
+            {},
+        ):
+            answer = guest.client.request(method, path, data={"csrf": guest.token}, headers=headers)
+            assert answer.status_code == 403, (path, headers)
+        if needed is not None:
+            for token in ("", "x", guest.token[:-1], guest.token.upper()):
+                answer = guest.client.request(method, path, data={"csrf": token}, headers=SAME_SITE)
+                assert answer.status_code == 403, (path, token)
+    assert guest.get("/sources").status_code == 200
+
+
+def test_older_browsers_say_where_a_request_comes_from_too(console: Console) -> None:
+    guest = console.as_(Role.VIEWER)
+    assert guest.post("/account/language", headers={"origin": ADDRESS}, language="en").status_code == 303
+
+
+def test_the_first_user_takes_the_link_and_comes_once(new_console: Console) -> None:
+    guest, token = new_console.guest(), new_console.site.first_token
+    assert "Open the link" in guest.get("/sign-in").text
+    assert guest.get("/first").status_code == 403
+    assert guest.get("/first?token=wrong").status_code == 403
+    assert guest.post("/first", token="wrong", name="eve", password=PASSWORD).status_code == 403
+    assert guest.get(f"/first?token={token}").status_code == 200
+    short = guest.post("/first", token=token, name="ann", password="short")
+    assert short.status_code == 422
+    assert "12 to 1,024 characters" in short.text
+    assert not new_console.installation.ledger.users.any()
+    made = guest.post("/first", token=token, name=" Ann@Example.com ", password=PASSWORD)
+    assert (made.status_code, made.headers["location"]) == (303, "/")
+    assert guest.get("/users").status_code == 200, "the first user is an admin, and signed in"
+    (ann,) = new_console.installation.ledger.users.listed()
+    assert (ann.name, ann.role) == ("ann@example.com", Role.ADMIN)
+    again = new_console.guest()
+    assert again.post("/first", token=token, name="eve", password=PASSWORD).status_code == 422
+    assert again.get(f"/first?token={token}").headers["location"] == "/sign-in"
+
+
+def test_signing_in_gives_a_new_secret_and_ends_the_session_before(new_console: Console) -> None:
+    new_console.as_(Role.ADMIN)
+    guest = new_console.guest()
+    guest.client.cookies.set(cookie := _cookie_name(new_console), "chosen-by-somebody-else", domain="127.0.0.1")
+    assert guest.sign_in("admin@example.com").status_code == 303
+    first = guest.client.cookies[cookie]
+    assert first != "chosen-by-somebody-else"
+    assert guest.sign_in("admin@example.com").status_code == 303
+    assert guest.client.cookies[cookie] != first
+    thief = new_console.guest()
+    thief.client.cookies.set(cookie, first)
+    assert thief.get("/sources").status_code == 303
+
+
+def test_signing_out_ends_the_session_itself(new_console: Console) -> None:
+    guest = new_console.as_(Role.VIEWER)
+    kept = guest.client.cookies[_cookie_name(new_console)]
+    assert guest.post("/sign-out").headers["location"] == "/sign-in"
+    thief = new_console.guest()
+    thief.client.cookies.set(_cookie_name(new_console), kept)
+    assert thief.get("/sources").status_code == 303
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_of_other_sites(new_console: Console) -> None:
+    new_console.as_(Role.VIEWER)
+    plain = new_console.guest().sign_in("viewer@example.com").headers["set-cookie"].lower()
+    assert "httponly" in plain
+    assert "samesite=lax" in plain
+    tls = new_console.guest("https://127.0.0.1:8686").post("/sign-in", name="viewer@example.com", password=PASSWORD)
+    cookie = tls.headers["set-cookie"].lower()
+    assert cookie.startswith("__host-")
+    assert "secure" in cookie
+    assert "domain" not in cookie
+    assert "strict-transport-security" in tls.headers
+
+
+def test_a_wrong_name_and_a_wrong_password_read_the_same(new_console: Console) -> None:
+    new_console.as_(Role.VIEWER)
+    guest = new_console.guest()
+    answers = [
+        guest.post("/sign-in", name=name, password=password)
+        for name, password in (("viewer@example.com", "wrong"), ("nobody", PASSWORD), ("nobody", "wrong"))
+    ]
+    assert {each.status_code for each in answers} == {403}
+    assert len({re.sub(r'value="[^"]*"', "", each.text) for each in answers}) == 1
+
+
+def test_who_tries_too_often_waits_longer_each_time_and_gets_in_then(new_console: Console) -> None:
+    new_console.as_(Role.VIEWER)
+    guest = new_console.guest()
+    with time_machine.travel("2027-01-01T00:00:00Z", tick=False) as clock:
+        new_console.guest().sign_in("viewer@example.com")
+        for _ in range(5):
+            assert guest.post("/sign-in", name="viewer@example.com", password="wrong").status_code == 403
+        refused = guest.post("/sign-in", name="viewer@example.com", password=PASSWORD)
+        assert refused.status_code == 429
+        assert "try again in" in refused.text
+        clock.shift(timedelta(seconds=2))
+        assert guest.post("/sign-in", name="viewer@example.com", password="wrong").status_code == 403
+        clock.shift(timedelta(seconds=1))
+        assert guest.post("/sign-in", name="viewer@example.com", password="wrong").status_code == 429
+        clock.shift(timedelta(hours=2))
+        assert guest.sign_in("viewer@example.com").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil.example", "/a\nb", "", "x"]
+)
+def test_nobody_is_led_elsewhere_after_signing_in(console: Console, elsewhere: str) -> None:
+    console.as_(Role.VIEWER)
+    assert own_path(elsewhere) == "/"
+    answer = console.guest().post("/sign-in", name="viewer@example.com", password=PASSWORD, next=elsewhere)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+def test_who_was_asked_to_sign_in_comes_to_what_they_wanted(console: Console) -> None:
+    console.as_(Role.VIEWER)
+    asked = console.guest().get("/sources?a=b%20c")
+    assert asked.headers["location"] == "/sign-in?next=%2Fsources%3Fa%3Db%2520c"
+    answer = console.guest().post("/sign-in", name="viewer@example.com", password=PASSWORD, next="/sources?a=b%20c")
+    assert answer.headers["location"] == "/sources?a=b%20c"
+
+
+def test_every_answer_carries_what_keeps_foreign_scripts_and_frames_out(console: Console) -> None:
+    guest = console.as_(Role.VIEWER)
+    for path in ("/sources", "/users", "/nowhere", "/sign-in", "/account"):
+        headers = guest.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+
+
+def test_another_name_of_this_machine_is_refused(console: Console) -> None:
+    guest = console.guest("http://evil.example:8686")
+    for path in ("/sign-in", "/sources", "/healthz", "/first"):
+        assert guest.get(path).status_code == 403, path
+
+
+def test_a_request_that_is_too_large_is_refused(console: Console) -> None:
+    guest = console.as_(Role.ADMIN)
+    answer = guest.post("/users", name="x" * 1_100_000, role="viewer", password=PASSWORD)
+    assert answer.status_code == 413
+
+
+def test_what_people_do_is_on_the_trail_and_no_password_is(new_console: Console) -> None:
+    admin = new_console.as_(Role.ADMIN)
+    hostile = "<script>alert(1)</script>"
+    assert admin.post("/users", name=hostile, role="analyst", password=PASSWORD).status_code == 303
+    assert admin.post("/users/role", name=hostile, role="viewer").status_code == 303
+    assert admin.post("/users/disable", name=hostile).status_code == 303
+    assert new_console.guest().post("/sign-in", name=hostile, password=PASSWORD).status_code == 403
+    trail = admin.get("/trail").text
+    for what in ("user.added", "user.role_changed", "user.disabled", "user.sign_in_refused", "user.signed_in"):
+        assert what in trail
+    assert hostile not in trail
+    assert "&lt;script&gt;" in trail
+    assert PASSWORD not in trail
+    assert hostile not in admin.get("/users").text
+
+
+def test_another_password_takes_the_present_one_and_ends_every_session(new_console: Console) -> None:
+    guest, elsewhere = new_console.as_(Role.VIEWER), new_console.guest()
+    elsewhere.sign_in("viewer@example.com")
+    new = "another long password"
+    refused = guest.post("/account/password", present="wrong", password=new)
+    assert refused.status_code == 422
+    assert guest.post("/account/password", present=PASSWORD, password=new).headers["location"] == "/sign-in"
+    assert guest.get("/sources").status_code == elsewhere.get("/sources").status_code == 303
+    assert guest.sign_in("viewer@example.com").status_code == 403
+    assert guest.sign_in("viewer@example.com", new).status_code == 303
+
+
+def test_a_session_in_another_browser_can_be_ended_and_nobody_elses(new_console: Console) -> None:
+    guest, elsewhere, other = new_console.as_(Role.VIEWER), new_console.guest(), new_console.as_(Role.ANALYST)
+    elsewhere.sign_in("viewer@example.com")
+    ledger = new_console.installation.ledger.users
+    viewer, analyst = ledger.find("viewer@example.com"), ledger.find("analyst@example.com")
+    assert viewer
+    assert analyst
+    for each in [*ledger.sessions(viewer[0].id), *ledger.sessions(analyst[0].id)]:
+        if each.mark in guest.get("/account").text:
+            guest.post("/account/session", mark=each.mark)
+    (kept,) = ledger.sessions(analyst[0].id)
+    guest.post("/account/session", mark=kept.mark)
+    assert elsewhere.get("/sources").status_code == 303
+    assert other.get("/sources").status_code == 200
+
+
+def _cookie_name(console: Console) -> str:
+    return f"ocelog-{console.installation.ledger.id[:8]}"

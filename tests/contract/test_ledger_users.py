@@ -1,0 +1,115 @@
+"""Users, sessions and the trail in the ledger, on each database."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bookkeeping.records import NOW, Clock
+from ocelog.access import Deed, Role, Session, User
+from ocelog.errors import ConfigError
+from ocelog.ledger.ledger import Ledger
+from ocelog.times import to_us
+
+T = to_us(NOW)
+MINUTE, HOUR, DAY = 60_000_000, 3_600_000_000, 86_400_000_000
+ANN = User(id="1", name="ann@example.com", role=Role.ADMIN, added_us=T)
+BOB = User(id="2", name="bob@example.com", role=Role.VIEWER, added_us=T, language="ko")
+DONE = Deed(at_us=T, who="ann@example.com", what="test.done", target="\x00 \ud800", details={"a": "b"}, address="::1")
+
+
+def session(mark: str, user: User = ANN, **more: int) -> Session:
+    values = {"since_us": T, "seen_us": T, "ends_us": T + 12 * HOUR, **more}
+    return Session(mark=mark, user_id=user.id, address="127.0.0.1", browser="a browser", **values)
+
+
+def test_the_first_user_comes_once(ledger: Ledger, other: Ledger) -> None:
+    assert not ledger.users.any()
+    ledger.users.add(ANN, "hash", DONE, first=True)
+    with pytest.raises(ConfigError, match="first user already"):
+        other.users.add(BOB, "hash", DONE, first=True)
+    other.users.add(BOB, None, DONE)
+    assert ledger.users.listed() == [ANN, BOB]
+    assert ledger.users.find("bob@example.com") == (BOB, None)
+    assert ledger.users.find("ann@example.com") == (ANN, "hash")
+    assert ledger.users.find("nobody") is None
+    with pytest.raises(ConfigError, match="already"):
+        ledger.users.add(replace(ANN, id="3"), "hash", DONE)
+
+
+def test_some_admin_is_always_left(ledger: Ledger) -> None:
+    ledger.users.add(ANN, "hash", DONE)
+    ledger.users.add(BOB, "hash", DONE)
+    with pytest.raises(ConfigError, match="last admin"):
+        ledger.users.change(ANN.name, lambda user: replace(user, disabled_us=T), DONE)
+    with pytest.raises(ConfigError, match="last admin"):
+        ledger.users.change(ANN.name, lambda user: replace(user, role=Role.VIEWER), DONE)
+    assert ledger.users.find(ANN.name) == (ANN, "hash")
+    assert ledger.users.change(BOB.name, lambda user: replace(user, role=Role.ADMIN), DONE).role is Role.ADMIN
+    ledger.users.change(ANN.name, lambda user: replace(user, disabled_us=T), DONE)
+    assert ledger.users.count() == 1
+    with pytest.raises(ConfigError, match="no user named 'eve'"):
+        ledger.users.change("eve", lambda user: user, DONE)
+
+
+def test_a_session_ends_by_time_by_rest_by_hand_and_with_its_user(ledger: Ledger, clock: Clock) -> None:
+    ledger.users.add(ANN, "hash", DONE)
+    ledger.users.add(BOB, "hash", DONE)
+    ledger.users.begin(session("a"), DONE)
+    found = ledger.users.session("a", idle_us=HOUR)
+    assert found == (session("a"), ANN)
+    assert ledger.users.session("b", idle_us=HOUR) is None
+    clock.now += timedelta(minutes=59)
+    seen = ledger.users.session("a", idle_us=HOUR)
+    assert seen is not None
+    assert seen[0].seen_us == T + 59 * MINUTE
+    clock.now += timedelta(minutes=59)
+    assert ledger.users.session("a", idle_us=HOUR) is not None, "what was asked meanwhile prolongs it"
+    clock.now += timedelta(minutes=60)
+    assert ledger.users.session("a", idle_us=HOUR) is None, "nothing was asked for an hour"
+    ledger.users.begin(session("b", seen_us=T + 12 * HOUR), DONE, instead_of="a")
+    assert [each.mark for each in ledger.users.sessions(ANN.id)] == ["b"]
+    clock.now = NOW + timedelta(hours=12)
+    assert ledger.users.session("b", idle_us=HOUR) is None, "it lasts twelve hours, whatever happens"
+    late = T + 12 * HOUR
+    ledger.users.begin(session("c", since_us=late, seen_us=late, ends_us=late + 12 * HOUR), DONE)
+    ledger.users.begin(session("d", BOB, since_us=late, seen_us=late, ends_us=late + 12 * HOUR), DONE)
+    ledger.users.end("c", DONE)
+    assert ledger.users.session("c", idle_us=HOUR) is None
+    ledger.users.change(BOB.name, lambda user: replace(user, disabled_us=T), DONE, ends_sessions=False)
+    assert ledger.users.session("d", idle_us=HOUR) is None, "its user is let in no more"
+
+
+def test_a_change_of_a_user_ends_their_sessions_unless_it_is_none_of_what_they_may(ledger: Ledger) -> None:
+    ledger.users.add(ANN, "hash", DONE)
+    ledger.users.begin(session("a"), DONE)
+    ledger.users.change(ANN.name, lambda user: replace(user, language="ko"), DONE, ends_sessions=False)
+    assert ledger.users.session("a", idle_us=HOUR) is not None
+    ledger.users.change(ANN.name, lambda user: user, DONE, password="other")
+    assert ledger.users.session("a", idle_us=HOUR) is None
+    assert ledger.users.find(ANN.name) == (replace(ANN, language="ko"), "other")
+
+
+def test_failures_are_counted_by_key_and_forgotten_after_a_day(ledger: Ledger, other: Ledger, clock: Clock) -> None:
+    for _ in range(3):
+        ledger.users.failed(["name ann", "address ::1"], DONE)
+    other.users.failed(["address ::1"], DONE)
+    assert ledger.users.failures("name ann") == (3, T)
+    assert ledger.users.failures("address ::1") == (4, T)
+    ledger.users.succeeded(["name ann"])
+    assert ledger.users.failures("name ann") == (0, 0)
+    clock.now += timedelta(days=1)
+    assert ledger.users.failures("address ::1") == (0, 0)
+
+
+def test_the_trail_is_read_backwards_page_by_page_and_shortened(ledger: Ledger, clock: Clock) -> None:
+    for number in range(5):
+        ledger.users.note(replace(DONE, at_us=T + number * DAY, what=f"test.{number}"))
+    page = ledger.users.trail(limit=2)
+    assert [each.what for each in page] == ["test.4", "test.3"]
+    assert [each.what for each in ledger.users.trail(before=page[-1].number, limit=2)] == ["test.2", "test.1"]
+    assert (page[0].details, page[0].address) == ({"a": "b"}, "::1")
+    assert "\x00" not in page[0].target
+    clock.now += timedelta(days=4)
+    assert ledger.users.shorten(2 * DAY) == 2
+    assert [each.what for each in ledger.users.trail()] == ["test.4", "test.3", "test.2"]

@@ -1,0 +1,76 @@
+"""Every text of a page is in the catalogue of each language, and no page has a text beside it."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import catalogue
+from ocelog.console.languages import LANGUAGES
+
+TEMPLATES = sorted((catalogue.CONSOLE / "templates").glob("*.html"))
+AS_IT_IS = {"Ocelog", "SQL", "CLI", "Esc"}
+"""Names, which no language changes."""
+SHOWN_ATTRIBUTES = {"title", "aria-label", "placeholder", "alt"}
+EXAMPLES = {"you@example.com", "22:00-07:00 Asia/Seoul", "ops"}
+
+
+class Texts(HTMLParser):
+    """Gathers what a page shows: texts, and attributes that are read out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._open.append(tag)
+        self.found += [value for name, value in attrs if name in SHOWN_ATTRIBUTES and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style", "pre"} & set(self._open):
+            self.found += [part.strip() for part in data.splitlines() if part.strip()]
+
+
+def untranslated(template: str) -> list[str]:
+    plain = re.sub(r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}", "", template, flags=re.DOTALL)
+    texts = Texts()
+    texts.feed(plain)
+    return [
+        each
+        for each in texts.found
+        if re.search(r"[^\W\d_]{2,}", each) and not set(re.findall(r"\w+", each)) <= AS_IT_IS and each not in EXAMPLES
+    ]
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_a_template_shows_no_text_that_is_not_translated(path: Path) -> None:
+    assert untranslated(path.read_text()) == []
+
+
+def test_a_text_beside_the_catalogue_is_found() -> None:
+    assert untranslated('<p title="A hint">{{ _("Known") }} Unknown text</p>') == ["A hint", "Unknown text"]
+
+
+@pytest.mark.parametrize("language", [each for each in LANGUAGES if each != "en"])
+def test_every_text_is_translated_and_the_catalogue_holds_no_other(language: str) -> None:
+    now = catalogue.updated(language)
+    assert catalogue.missing(now) == []
+    kept = (catalogue.CONSOLE / "locale" / f"{language}.po").read_bytes()
+    assert kept == catalogue.written(now), "run scripts/catalogue.py"
+
+
+@pytest.mark.parametrize("language", [each for each in LANGUAGES if each != "en"])
+def test_a_translation_names_what_its_text_names(language: str) -> None:
+    for message in catalogue.updated(language):
+        ids = (message.id,) if isinstance(message.id, str) else message.id
+        texts = (message.string,) if isinstance(message.string, str) else message.string
+        named = {name for each in ids if each for name in re.findall(r"%\((\w+)\)s", each)}
+        for text in texts or ():
+            assert set(re.findall(r"%\((\w+)\)s", text)) <= named, text
+            assert named - {"num"} <= set(re.findall(r"%\((\w+)\)s", text)), text

@@ -1,0 +1,88 @@
+"""A console on a home of its own, and people who look at it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import argon2
+from starlette.testclient import TestClient
+
+from ocelog.access import Role
+from ocelog.app import users
+from ocelog.app.users import Origin
+from ocelog.console.endpoints import endpoints
+from ocelog.console.site import Site, site
+from ocelog.installation.making import make
+from ocelog.installation.opening import Installation, opened
+from ocelog.secret import Secret
+
+PASSWORD = "correct horse battery staple"
+HERE = Origin(address="127.0.0.1", browser="a test")
+ADDRESS = "http://127.0.0.1:8686"
+SAME_SITE = {"sec-fetch-site": "same-origin"}
+
+
+@dataclass(slots=True)
+class Guest:
+    """A browser."""
+
+    client: TestClient
+    token: str = ""
+
+    def get(self, path: str, **more: Any) -> Any:
+        return self.client.get(path, **more)
+
+    def post(self, path: str, /, *, headers: dict[str, str] | None = None, **fields: str) -> Any:
+        """Send a form of a page, with the token of the page."""
+        return self.client.post(
+            path, data={"csrf": self.token, **fields}, headers=SAME_SITE if headers is None else headers
+        )
+
+    def sign_in(self, name: str, password: str = PASSWORD) -> Any:
+        answer = self.post("/sign-in", name=name, password=password)
+        if answer.status_code == 303:
+            found = re.search(r'name="csrf" content="(\w+)"', self.get("/account").text)
+            assert found
+            self.token = found[1]
+        return answer
+
+
+@dataclass(slots=True)
+class Console:
+    """A console, without a server."""
+
+    installation: Installation
+    site: Site
+    _guests: dict[str, Guest] = field(default_factory=dict)
+
+    def guest(self, address: str = ADDRESS) -> Guest:
+        """Return a browser in which nobody has signed in."""
+        return Guest(TestClient(self.site, base_url=address, follow_redirects=False, raise_server_exceptions=False))
+
+    def as_(self, role: Role) -> Guest:
+        """Return a browser in which somebody of a role has signed in."""
+        if role.value not in self._guests:
+            ledger = self.installation.ledger.users
+            name = f"{role.value}@example.com"
+            if not ledger.any():
+                users.add_first(ledger, "first@example.com", Secret(PASSWORD), HERE)
+            first = ledger.listed()[0]
+            users.add(ledger, name, role, Secret(PASSWORD), by=first, origin=HERE)
+            self._guests[role.value] = self.guest()
+            assert self._guests[role.value].sign_in(name).status_code == 303
+        return self._guests[role.value]
+
+
+@contextmanager
+def console_of(path: Path) -> Iterator[Console]:
+    """Open the console of the home at `path`, which is made if there is none."""
+    # A password that is made hard to guess takes some 0.2 s of both cores each time.
+    users._hasher = argon2.PasswordHasher.from_parameters(argon2.profiles.CHEAPEST)
+    users._NOBODY = users._hasher.hash("nobody's")
+    make(path, ledger_url=None)
+    with opened(path) as installation:
+        served = site(installation, endpoints(installation, turned_at=lambda: 0.0, only_local=True))
+        yield Console(installation=installation, site=served)
