@@ -12,7 +12,7 @@ from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.queries import Limits, ask
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
-from ocelog.lake.read.sql import literal, quoted
+from ocelog.lake.read.quoting import literal, quoted
 from ocelog.model import ALL_LOGS, REJECTIONS, RULE_MATCHES, table_name
 from ocelog.suggest import suggest
 

@@ -24,7 +24,6 @@ from ocelog.ledger.rules import RuleLedger
 from ocelog.ledger.sources import SourceLedger
 from ocelog.ledger.sweeps import SweepLedger
 from ocelog.ledger.system_errors import SystemErrorLedger
-from ocelog.ledger.users import UserLedger
 from ocelog.ledger.vault import CHANNELS, Vault
 from ocelog.redaction import without_password
 from ocelog.times import to_us
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     # Imported where they are used: they take a good part of the time that a command takes which only reads.
     from ocelog.ledger.delivery import DeliveryLedger
     from ocelog.ledger.detecting import JudgingLedger
+    from ocelog.ledger.users import UserLedger
 
 
 class Ledger:
@@ -66,7 +66,6 @@ class Ledger:
         self.rules = RuleLedger(database, now_us)
         self.alerts = AlertLedger(database, now_us)
         self.system_errors = SystemErrorLedger(database, now_us)
-        self.users = UserLedger(database, now_us)
 
     @cached_property
     def judging(self) -> "JudgingLedger":
@@ -81,6 +80,13 @@ class Ledger:
         from ocelog.ledger.delivery import DeliveryLedger  # noqa: PLC0415 - see above
 
         return DeliveryLedger(self._database, self._now_us)
+
+    @cached_property
+    def users(self) -> "UserLedger":
+        """Who may use the console, and what they did."""
+        from ocelog.ledger.users import UserLedger  # noqa: PLC0415 - see above
+
+        return UserLedger(self._database, self._now_us)
 
     @classmethod
     def open(
