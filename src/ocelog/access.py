@@ -33,6 +33,48 @@ class User:
     """In which the console speaks to them; None: as the browser asks."""
 
 
+class Scope(StrEnum):
+    """What a token is for: its user's role lowered to that, never raised."""
+
+    READ = "read"
+    TRIAGE = "triage"
+    ADMIN = "admin"
+
+    @property
+    def role(self) -> Role:
+        """The role that it is at most."""
+        return {Scope.READ: Role.VIEWER, Scope.TRIAGE: Role.ANALYST, Scope.ADMIN: Role.ADMIN}[self]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """What a program shows to be let in. The ledger knows a hash of its secret only."""
+
+    id: str
+    user_id: str
+    name: str
+    """What it is for, as a person says."""
+    scope: Scope
+    made_by: str
+    """Name of the user who made it, for themselves or for another."""
+    made_us: int
+    ends_us: int
+    """When it is over, whatever happens."""
+    used_us: int | None = None
+    """When it was used last, within a minute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What was answered to a request that may be sent twice."""
+
+    request: str
+    """A hash of what was asked."""
+    status: int | None
+    """None: it is being answered just now."""
+    body: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A browser in which a user has signed in. The ledger knows a hash of its secret only."""

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from bookkeeping.records import NOW, Clock
-from ocelog.access import Deed, Role, Session, User
+from ocelog.access import Answered, ApiToken, Deed, Role, Scope, Session, User
 from ocelog.errors import ConfigError
+from ocelog.ledger import users
 from ocelog.ledger.ledger import Ledger
 from ocelog.times import to_us
 
@@ -113,3 +114,86 @@ def test_the_trail_is_read_backwards_page_by_page_and_shortened(ledger: Ledger, 
     clock.now += timedelta(days=4)
     assert ledger.users.shorten(2 * DAY) == 2
     assert [each.what for each in ledger.users.trail()] == ["test.4", "test.3", "test.2"]
+
+
+def token(number: str, user: User = ANN, **more: int) -> ApiToken:
+    values = {"made_us": T, "ends_us": T + DAY, **more}
+    return ApiToken(id=number, user_id=user.id, name=f"token {number}", scope=Scope.READ, made_by=ANN.name, **values)
+
+
+def test_a_token_ends_by_time_by_hand_and_with_its_user(ledger: Ledger, other: Ledger, clock: Clock) -> None:
+    ledger.users.add(ANN, "hash", DONE)
+    ledger.users.add(BOB, "hash", DONE)
+    ledger.users.add_token(token("1"), "a", DONE, most=2)
+    ledger.users.add_token(token("2", BOB), "b", DONE, most=2)
+    assert ledger.users.token("a") == (token("1", used_us=T), ANN)
+    assert ledger.users.token("no") is None
+    clock.now += timedelta(seconds=59)
+    seen = ledger.users.token("a")
+    assert seen is not None
+    assert seen[0].used_us == T, "not written each time"
+    clock.now += timedelta(seconds=1)
+    seen = other.users.token("a")
+    assert seen is not None
+    assert seen[0].used_us == T + MINUTE
+    ledger.users.change(BOB.name, lambda user: replace(user, disabled_us=T), DONE)
+    assert ledger.users.token("b") is None, "its user is let in no more"
+    ledger.users.change(BOB.name, lambda user: replace(user, disabled_us=None), DONE)
+    assert ledger.users.token("b") is not None
+    ledger.users.revoke_token("2", DONE)
+    assert ledger.users.token("b") is None
+    clock.now = NOW + timedelta(days=1)
+    assert ledger.users.token("a") is None
+    assert [each.id for each, _ in ledger.users.tokens()] == ["1"], "listed, so that people see why"
+    clock.now = NOW + timedelta(days=31)
+    ledger.users.add_token(token("3", BOB), "c", DONE, most=2)
+    assert [each.id for each, _ in ledger.users.tokens()] == ["3"]
+
+
+def test_a_user_has_so_many_tokens_each_with_a_name_of_its_own(ledger: Ledger) -> None:
+    ledger.users.add(ANN, "hash", DONE)
+    ledger.users.add(BOB, "hash", DONE)
+    ledger.users.add_token(token("1"), "a", DONE, most=2)
+    with pytest.raises(ConfigError, match="already"):
+        ledger.users.add_token(replace(token("1"), id="2"), "b", DONE, most=2)
+    ledger.users.add_token(token("2"), "b", DONE, most=2)
+    with pytest.raises(ConfigError, match="at most 2"):
+        ledger.users.add_token(token("3"), "c", DONE, most=2)
+    ledger.users.add_token(token("4", BOB), "d", DONE, most=2)
+    assert [each.id for each, _ in ledger.users.tokens(ANN.id)] == ["1", "2"]
+    assert [user for _, user in ledger.users.tokens(BOB.id)] == [BOB]
+
+
+def test_a_request_is_answered_once_and_that_answer_is_kept_for_a_day(
+    ledger: Ledger, other: Ledger, clock: Clock
+) -> None:
+    ledger.users.add(ANN, "hash", DONE)
+    ledger.users.add_token(token("1"), "a", DONE, most=2)
+    assert ledger.users.begin_answer("key", "1", "asked") is None
+    assert other.users.begin_answer("key", "1", "other") == Answered(request="asked", status=None, body=None)
+    ledger.users.end_answer("key", (201, "{}"))
+    assert other.users.begin_answer("key", "1", "asked") == Answered(request="asked", status=201, body="{}")
+    assert ledger.users.begin_answer("failed", "1", "asked") is None
+    ledger.users.end_answer("failed", None)
+    assert ledger.users.begin_answer("failed", "1", "asked") is None, "nothing came of it"
+    clock.now += timedelta(minutes=10)
+    assert ledger.users.begin_answer("failed", "1", "asked") is None, "whoever was to answer it died"
+    assert ledger.users.begin_answer("key", "1", "asked") is not None
+    clock.now += timedelta(days=1)
+    assert ledger.users.begin_answer("key", "1", "asked") is None
+    ledger.users.revoke_token("1", DONE)
+    ledger.users.add_token(token("1"), "a", DONE, most=2)
+    assert ledger.users.begin_answer("key", "1", "asked") is None, "they go with their token"
+
+
+def test_a_token_keeps_so_many_answers(ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "_MOST_ANSWERS", 2)
+    ledger.users.add(ANN, "hash", DONE)
+    ledger.users.add_token(token("1"), "a", DONE, most=2)
+    for key in ("a", "b", "c"):
+        assert ledger.users.begin_answer(key, "1", "asked") is None
+        ledger.users.end_answer(key, (201, "{}"))
+        clock.now += timedelta(seconds=1)
+    assert ledger.users.begin_answer("c", "1", "asked") is not None
+    assert ledger.users.begin_answer("b", "1", "asked") is not None
+    assert ledger.users.begin_answer("a", "1", "asked") is None

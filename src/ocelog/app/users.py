@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import argon2
 
-from ocelog.access import Deed, Role, Session, User
+from ocelog.access import ApiToken, Deed, Role, Scope, Session, User
 from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.ledger.users import UserLedger
 from ocelog.secret import Secret
@@ -30,6 +30,13 @@ _LONGEST_NAME = 100
 _FREE_TRIES = 5
 """So often signing in may fail at once; then one waits, twice as long each time."""
 _LONGEST_WAIT_S = 900
+TOKEN_PREFIX = "ocelog_"  # noqa: S105 - what tokens begin with, so that scanners for secrets know them
+TOKEN_LASTS = timedelta(days=90)
+"""How long a token works, unless somebody says otherwise."""
+LONGEST_TOKEN = timedelta(days=366)
+_SHORTEST_TOKEN = timedelta(minutes=1)
+_MOST_TOKENS = 50
+_TOKEN_BYTES = 32
 _hasher = argon2.PasswordHasher()
 # Each takes 64 MiB: a flood of sign-ins must not take the memory of the loops.
 _hashing = threading.BoundedSemaphore(2)
@@ -58,6 +65,14 @@ class SignedIn:
     def token(self) -> str:
         """What a form of this session must carry: nobody can know it who cannot read its pages."""
         return hmac.new(self.secret.reveal().encode(), b"csrf", hashlib.sha256).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bearer:
+    """Whoever shows a token: its user, with a role that is lowered to what the token is for."""
+
+    user: User
+    token: ApiToken
 
 
 def add_first(ledger: UserLedger, name: str, password: Secret, origin: Origin) -> User:
@@ -148,6 +163,84 @@ def end_session(ledger: UserLedger, mark: str, *, by: User, origin: Origin) -> N
     """End a session of the user `by`, from another browser."""
     if any(each.mark == mark for each in ledger.sessions(by.id)):
         ledger.end(mark, _deed(by.name, "user.session_ended", by.name, origin))
+
+
+def add_token(
+    ledger: UserLedger,
+    owner: User,
+    name: str,
+    scope: Scope,
+    *,
+    by: User,
+    origin: Origin,
+    lasts: timedelta = TOKEN_LASTS,
+) -> tuple[ApiToken, Secret]:
+    """Make a token for `owner`, by themselves or by an admin; return its secret, which is kept nowhere.
+
+    Raises ConfigError for one that may do more than its user or than `by`, and for a name or time that will not do.
+    """
+    if by.id != owner.id and by.role is not Role.ADMIN:
+        raise ConfigError("Only an admin makes tokens for others.")
+    if not owner.role.covers(scope.role) or not by.role.covers(scope.role):
+        raise ConfigError(f"A token of {owner.name!r} may not do more than they may, who are {owner.role.value}.")
+    if owner.disabled_us is not None:
+        raise ConfigError(f"{owner.name!r} is disabled: enable them first.")
+    name = unicodedata.normalize("NFC", name.strip())
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise ConfigError(f"A token's name is one line of 1 to {_LONGEST_NAME} characters: say what it is for.")
+    if not _SHORTEST_TOKEN <= lasts <= LONGEST_TOKEN:
+        raise ConfigError(f"A token works for at most {LONGEST_TOKEN.days} days, such as 90d.")
+    now, secret = _now_us(), Secret(TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES))
+    token = ApiToken(
+        id=secrets.token_hex(8),
+        user_id=owner.id,
+        name=name,
+        scope=scope,
+        made_by=by.name,
+        made_us=now,
+        ends_us=now + lasts // timedelta(microseconds=1),
+    )
+    deed = _deed(by.name, "token.added", owner.name, origin, token=name, scope=scope.value)
+    ledger.add_token(token, _mark(secret), deed, most=_MOST_TOKENS)
+    return token, secret
+
+
+def tokens(ledger: UserLedger, *, of: User | None) -> list[tuple[ApiToken, User]]:
+    """Return the tokens of a user, or of all, with whose they are."""
+    return ledger.tokens(None if of is None else of.id)
+
+
+def find_token(ledger: UserLedger, named: str, *, of: User | None) -> tuple[ApiToken, User]:
+    """Return the token of that id, or of that name of a user's. Raises ConfigError."""
+    for token, user in ledger.tokens(None if of is None else of.id):
+        if token.id == named or (of is not None and token.name == named):
+            return token, user
+    raise ConfigError("There is no such token.")
+
+
+def revoke_token(ledger: UserLedger, token: ApiToken, owner: User, *, by: User, origin: Origin) -> None:
+    """Let nobody in with a token any more. Raises ConfigError if it is somebody else's, and `by` is no admin."""
+    if by.id != owner.id and by.role is not Role.ADMIN:
+        raise ConfigError("There is no such token.")
+    ledger.revoke_token(token.id, _deed(by.name, "token.revoked", owner.name, origin, token=token.name))
+
+
+def bearer(ledger: UserLedger, secret: Secret, *, origin: Origin) -> Bearer:
+    """Return whose token it is. Raises SignInRefusedError, also for who tried too often.
+
+    A token that is right is let in whatever others tried from the same address: nobody guesses 256 bits, and whoever
+    shows one that is over must not shut out all who come by the same proxy.
+    """
+    text = secret.reveal()
+    found = ledger.token(_mark(secret)) if text.startswith(TOKEN_PREFIX) else None
+    if found is not None:
+        token, user = found
+        role = user.role if token.scope.role.covers(user.role) else token.scope.role
+        return Bearer(user=replace(user, role=role), token=token)
+    keys = [f"token {origin.address}"]
+    _refuse_flood(ledger, keys)
+    ledger.failed(keys, _deed("", "token.refused", "", origin))
+    raise SignInRefusedError("This token is not known: it is wrong, over or revoked.")
 
 
 def note(ledger: UserLedger, who: User, what: str, target: str, origin: Origin, **details: str) -> None:

@@ -635,3 +635,35 @@ deeds = Table(
     Column("address", Text, nullable=False),
     Index("ix_deeds_at_us", "at_us"),
 )
+
+# What programs show instead of a password, by a hash of it. A row goes when it is revoked, or some time after its end.
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("mark", Text, nullable=False),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_us", BigInteger, nullable=False),
+    Column("ends_us", BigInteger, nullable=False),
+    Column("used_us", BigInteger),
+    UniqueConstraint("mark"),
+    Index("ix_api_tokens_user_id", "user_id"),
+)
+
+# What was answered to requests that may be sent twice, by a hash of who asked and the key that they chose. Rows go a
+# day later, and with their token.
+api_answers = Table(
+    "api_answers",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("token_id", Text, ForeignKey("api_tokens.id"), nullable=False),
+    Column("request", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("status", BigInteger),
+    Column("body", Text),
+    Index("ix_api_answers_token_id", "token_id"),
+    Index("ix_api_answers_at_us", "at_us"),
+)

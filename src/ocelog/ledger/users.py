@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ocelog.access import Deed, Role, Session, User
+from ocelog.access import Answered, ApiToken, Deed, Role, Scope, Session, User
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded, insert_missing
@@ -17,10 +17,19 @@ _u = tables.users.c
 _s = tables.sessions.c
 _f = tables.sign_in_failures.c
 _d = tables.deeds.c
+_t = tables.api_tokens.c
+_a = tables.api_answers.c
 _SEEN_EVERY_US = 60_000_000
 """A session's last sign of life is written so rarely: a page with open tabs would write each second."""
 _FORGOTTEN_AFTER_US = 86_400_000_000
 """What failed is forgotten a day after it failed last."""
+_OVER_FOR_US = 30 * 86_400_000_000
+"""A token that is over is listed for so long, so that whoever looks why a program is refused finds it."""
+_ANSWERS_KEPT_US = 86_400_000_000
+_MOST_ANSWERS = 1_000
+"""Of one token; then the oldest go."""
+_ANSWERED_WITHIN_US = 600_000_000
+"""A request that has no answer by then has none coming: its process died."""
 
 
 class UserLedger:
@@ -133,6 +142,91 @@ class UserLedger:
             if tx.execute(delete(tables.sessions).where(_s.mark == mark)).rowcount:
                 _note(tx, deed)
 
+    def add_token(self, token: ApiToken, mark: str, deed: Deed, *, most: int) -> None:
+        """Add a token with the hash of its secret; those go that have been over for long.
+
+        Raises ConfigError if its user has `most` of them, or one of that name.
+        """
+        with self._database.write() as tx:
+            tx.execute(select(tables.identity.c.id).with_for_update()).all()
+            over = select(_t.id).where(_t.ends_us <= self._now_us() - _OVER_FOR_US)
+            tx.execute(delete(tables.api_answers).where(_a.token_id.in_(over)))
+            tx.execute(delete(tables.api_tokens).where(_t.id.in_(over)))
+            names = tx.execute(select(_t.name).where(_t.user_id == token.user_id)).scalars().all()
+            if token.name in names:
+                raise ConfigError(f"There is a token named {token.name!r} already: choose another name.")
+            if len(names) >= most:
+                raise ConfigError(f"A user has at most {most} tokens: revoke one that nobody uses.")
+            values = {name: bounded(getattr(token, name)) for name in ("id", "user_id", "name", "made_by")}
+            values |= {name: getattr(token, name) for name in ("made_us", "ends_us", "used_us")}
+            tx.execute(insert(tables.api_tokens).values(mark=mark, scope=token.scope.value, **values))
+            _note(tx, deed)
+
+    def token(self, mark: str) -> tuple[ApiToken, User] | None:
+        """Return a token and its user, and note that it is used; None: none, over, or the user is disabled."""
+        now = self._now_us()
+        with self._database.read() as tx:
+            found = tx.execute(select(tables.api_tokens).where(_t.mark == mark)).mappings().one_or_none()
+            if found is None:
+                return None
+            user = _user_of(tx.execute(select(tables.users).where(_u.id == found["user_id"])).mappings().one())
+        token = _token_of(found)
+        if token.ends_us <= now or user.disabled_us is not None:
+            return None
+        if token.used_us is None or not 0 <= now - token.used_us < _SEEN_EVERY_US:
+            with self._database.write() as tx:
+                tx.execute(update(tables.api_tokens).where(_t.id == token.id).values(used_us=now))
+            token = replace(token, used_us=now)
+        return token, user
+
+    def tokens(self, user_id: str | None = None) -> list[tuple[ApiToken, User]]:
+        """Return the tokens of a user, or of all, the newest first; those too that are over."""
+        found = select(tables.api_tokens).order_by(_t.made_us.desc(), _t.id)
+        if user_id is not None:
+            found = found.where(_t.user_id == user_id)
+        with self._database.read() as tx:
+            users = {each["id"]: _user_of(each) for each in tx.execute(select(tables.users)).mappings()}
+            return [(_token_of(each), users[each["user_id"]]) for each in tx.execute(found).mappings()]
+
+    def revoke_token(self, token_id: str, deed: Deed) -> None:
+        """Let nobody in with a token any more."""
+        with self._database.write() as tx:
+            # Held first: an answer that is just being noted refers to it.
+            tx.execute(select(_t.id).where(_t.id == token_id).with_for_update()).first()
+            tx.execute(delete(tables.api_answers).where(_a.token_id == token_id))
+            if tx.execute(delete(tables.api_tokens).where(_t.id == token_id)).rowcount:
+                _note(tx, deed)
+
+    def begin_answer(self, key: str, token_id: str, request: str) -> Answered | None:
+        """Note that a request is being answered; None: go on. Else it is, or was, answered already.
+
+        Of two at once one goes on. What is older than a day, or more than a token may have, goes.
+        """
+        now = self._now_us()
+        with self._database.write() as tx:
+            unanswered = and_(_a.status.is_(None), _a.at_us <= now - _ANSWERED_WITHIN_US)
+            tx.execute(delete(tables.api_answers).where((_a.at_us <= now - _ANSWERS_KEPT_US) | unanswered))
+            if tx.execute(select(_t.id).where(_t.id == token_id).with_for_update()).first() is None:
+                # Revoked since it was let in: its last request is answered, and nothing is kept of it.
+                return None
+            values = {"key": key, "token_id": token_id, "request": request, "at_us": now}
+            if not insert_missing(tx, tables.api_answers, **values, status=None, body=None):
+                row = tx.execute(select(tables.api_answers).where(_a.key == key)).mappings().one()
+                return Answered(request=row["request"], status=row["status"], body=row["body"])
+            newest = select(_a.key).where(_a.token_id == token_id).order_by(_a.at_us.desc(), _a.key)
+            older = tx.execute(newest.offset(_MOST_ANSWERS)).scalars().all()
+            tx.execute(delete(tables.api_answers).where(_a.key.in_(older)))
+            return None
+
+    def end_answer(self, key: str, answer: tuple[int, str] | None) -> None:
+        """Note what a request was answered; None: nothing came of it, and it may be sent again."""
+        with self._database.write() as tx:
+            if answer is None:
+                tx.execute(delete(tables.api_answers).where(_a.key == key))
+            else:
+                status, body = answer
+                tx.execute(update(tables.api_answers).where(_a.key == key).values(status=status, body=body))
+
     def failures(self, key: str) -> tuple[int, int]:
         """Return how often signing in failed of late for `key`, and when last."""
         with self._database.read() as tx:
@@ -200,6 +294,11 @@ def _user_of(row: RowMapping) -> User:
 
 def _session_of(row: RowMapping) -> Session:
     return Session(**{name: row[name] for name in Session.__dataclass_fields__})
+
+
+def _token_of(row: RowMapping) -> ApiToken:
+    values = {name: row[name] for name in ApiToken.__dataclass_fields__}
+    return ApiToken(**{**values, "scope": Scope(row["scope"])})
 
 
 def _deed_of(row: RowMapping) -> Deed:
