@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import argon2
 from starlette.testclient import TestClient
 
-from ocelog.access import Role
+from ocelog.access import Role, Scope
 from ocelog.app import users
 from ocelog.app.users import Origin
 from ocelog.console.endpoints import endpoints
@@ -86,3 +87,24 @@ def console_of(path: Path) -> Iterator[Console]:
     with opened(path) as installation:
         served = site(installation, endpoints(installation, turned_at=lambda: 0.0, only_local=True))
         yield Console(installation=installation, site=served)
+
+
+@dataclass(slots=True)
+class Program:
+    """A program that shows a token."""
+
+    client: TestClient
+    token: str
+
+    def __call__(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> Any:
+        headers = {"authorization": f"Bearer {self.token}", **(headers or {})}
+        return self.client.request(method, f"/api/v1{path}", headers=headers, **more)
+
+
+def program(console: Console, role: Role = Role.ADMIN, scope: Scope = Scope.ADMIN) -> Program:
+    """Return a program with a new token of the user of a role."""
+    console.as_(role)
+    ledger = console.installation.ledger.users
+    user = users.find(ledger, f"{role.value}@example.com")
+    _, secret = users.add_token(ledger, user, f"test {uuid4()}", scope, by=user, origin=HERE)
+    return Program(console.guest().client, secret.reveal())

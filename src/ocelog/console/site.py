@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ocelog.app.activity import activity
+from ocelog.console.api import application as api
 from ocelog.console.assets import PREFIX, Assets
 from ocelog.console.endpoints import Endpoints, Looks
 from ocelog.console.pages import (
@@ -80,6 +81,7 @@ class Site:
     endpoints: Endpoints
     assets: Assets
     pages: ASGIApp
+    api: ASGIApp
     first_token: str
     """Whoever knows it may make the first user."""
 
@@ -97,6 +99,8 @@ class Site:
             await self.endpoints(scope, receive, send)
         elif path.startswith(PREFIX):
             await self.assets(scope, receive, send)
+        elif path.startswith(api.PREFIX):
+            await self.api(scope, receive, send)
         else:
             await self.pages(scope, receive, send)
 
@@ -147,7 +151,13 @@ def site(installation: Installation, endpoints: Endpoints) -> Site:
     app.add_exception_handler(OcelogError, _known)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(Exception, _bug)
-    return Site(endpoints=endpoints, assets=assets, pages=_Guarded(app), first_token=token)
+    return Site(
+        endpoints=endpoints,
+        assets=assets,
+        pages=_Guarded(app),
+        api=_Guarded(api.api(installation, endpoints.looks)),
+        first_token=token,
+    )
 
 
 def _not_signed_in(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called

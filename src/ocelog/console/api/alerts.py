@@ -1,0 +1,272 @@
+"""Alerts: what rules matched, grouped for people, and what people do with it."""
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from ocelog.alert import changes
+from ocelog.alert.alert import Alert as AlertRow
+from ocelog.alert.changes import Act, CloseReason
+from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.app import alerts
+from ocelog.app.search import matched_events
+from ocelog.console.api.caller import Analyst, Caller, Viewer
+from ocelog.console.api.heavy import heavy
+from ocelog.console.api.paging import MOST, Cursor, Limit, Page, read_cursor, write_cursor
+from ocelog.console.api.problems import not_found
+from ocelog.console.api.repeats import IdempotencyKey, once
+from ocelog.console.api.values import Line, Name, Row, Text, instant, plain, row
+from ocelog.errors import ConfigError
+from ocelog.model import Severity
+
+router = APIRouter(prefix="/alerts", tags=["Alerts"])
+_EVENTS = 100
+Words = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
+
+
+class Alert(BaseModel):
+    """An alert. Texts are as rules and sources wrote them."""
+
+    id: str
+    type: AlertType
+    status: AlertStatus
+    severity: Severity
+    title: str
+    description: str
+    runbook: str
+    reference: str
+    rule_id: str
+    rule_name: str
+    tags: list[str]
+    dedup: str
+    log_type: str | None
+    source_id: str | None
+    source: str | None
+    record_id: str | None
+    link: str | None = Field(description="The record's own page at the source.")
+    context: Any = Field(description="What the rule's `alert_context` returned for the first match.")
+    matches: int
+    told: bool = Field(description="Whether people were to hear of it.")
+    opened_at: AwareDatetime
+    updated_at: AwareDatetime
+    first_event_at: AwareDatetime | None
+    last_event_at: AwareDatetime | None
+    ended_at: AwareDatetime | None
+    acknowledged_at: AwareDatetime | None
+    assignee: str | None
+    close_reason: str | None
+
+
+class TimelineEntry(BaseModel):
+    """One thing that happened to an alert."""
+
+    at: AwareDatetime
+    who: str
+    what: str
+    detail: str
+
+
+class Delivery(BaseModel):
+    """One try to tell of an alert through a channel."""
+
+    at: AwareDatetime
+    channel: str
+    happened: str
+    delivered: bool
+    final: bool = Field(description="It is not tried again.")
+    answer: str = Field(description="What the far end said.")
+
+
+class AlertDetails(Alert):
+    """An alert with all that happened to it."""
+
+    timeline: list[TimelineEntry]
+    deliveries: list[Delivery]
+    waiting: list[str] = Field(description="Channels through which something is still to be told.")
+
+
+class Deed(StrEnum):
+    """What can be done with an alert."""
+
+    TRIAGE = "triage"
+    ASSIGN = "assign"
+    COMMENT = "comment"
+    CLOSE = "close"
+    REOPEN = "reopen"
+
+
+class AlertChange(BaseModel):
+    """What to do with an alert."""
+
+    model_config = ConfigDict(extra="forbid")
+    do: Deed
+    text: Text = Field(default="", description="Of `comment`; also of `close` and `reopen`, where it may be empty.")
+    reason: CloseReason | None = Field(default=None, description="Of `close`.")
+    assignee: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None, description="Of `assign`: who looks after it; null: nobody."
+    )
+
+
+class ManyChange(AlertChange):
+    """What to do with several alerts."""
+
+    ids: list[Line] = Field(min_length=1, max_length=MOST)
+
+
+class Changed(BaseModel):
+    """What became of several alerts."""
+
+    changed: int = Field(description="So many changed; the others could not be, were so already, or are not there.")
+
+
+class Resend(BaseModel):
+    """Through which channels to tell of an alert once more."""
+
+    model_config = ConfigDict(extra="forbid")
+    channels: list[Line] = Field(
+        default=[], max_length=100, description="None: those that were told, else those that take it."
+    )
+
+
+def _at(us: int) -> datetime:
+    found = instant(us)
+    assert found is not None  # noqa: S101 - it is one
+    return found
+
+
+def _values(found: AlertRow) -> dict[str, Any]:
+    named = ("id", "type", "status", "severity", "title", "description", "runbook", "reference", "rule_id", "rule_name")
+    more = ("dedup", "log_type", "source_id", "record_id", "link", "matches", "told", "assignee", "close_reason")
+    values = {name: getattr(found, name) for name in (*named, *more)}
+    times = ("opened", "updated", "first_event", "last_event", "ended", "acknowledged")
+    values |= {f"{name}_at": instant(getattr(found, f"{name}_us")) for name in times}
+    return {**values, "tags": list(found.tags), "source": found.source_label, "context": plain(found.context)}
+
+
+def _details(caller: Caller, alert_id: str) -> AlertDetails:
+    with not_found():
+        (found,) = alerts.details(caller.installation, [alert_id])
+    return AlertDetails(
+        **_values(found.alert),
+        timeline=[
+            TimelineEntry(at=_at(each.at_us), who=each.who, what=each.what, detail=each.detail)
+            for each in found.timeline
+        ],
+        deliveries=[
+            Delivery(
+                at=_at(each.at_us),
+                channel=each.channel,
+                happened=each.happened,
+                delivered=each.delivered,
+                final=each.final,
+                answer=each.answer,
+            )
+            for each in found.attempts
+        ],
+        waiting=list(dict.fromkeys(each.channel for each in found.waiting)),
+    )
+
+
+@router.get("")
+def list_alerts(
+    caller: Viewer,
+    status: Annotated[list[AlertStatus] | None, Query(description="None: those that are open.")] = None,
+    severity: Annotated[list[Severity] | None, Query()] = None,
+    type: Annotated[list[AlertType] | None, Query()] = None,  # noqa: A002 - as the API names it
+    rule: Annotated[Words | None, Query(description="A rule's id, in which `*` stands for anything.")] = None,
+    source: Annotated[Words | None, Query(description="A source's id or name.")] = None,
+    log_type: Words | None = None,
+    assignee: Annotated[Words | None, Query(description="Empty: those that nobody looks after.")] = None,
+    since: Annotated[Words | None, Query(description="An instant, or how long ago: `7d`.")] = None,
+    text: Words | None = None,
+    everything: Annotated[bool, Query(description="Also what is over, and what nobody was told.")] = False,  # noqa: FBT002
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[Alert]:
+    """List alerts, the newest first."""
+    wanted = alerts.wanted(
+        caller.installation,
+        statuses=status or (),
+        severities=severity or (),
+        types=type or (),
+        rule=rule,
+        source_names=() if source is None else (source,),
+        log_type=log_type,
+        assignee=assignee,
+        since=since,
+        text=text,
+        everything=everything,
+    )
+    after = None if cursor is None else str(read_cursor(cursor, str)[0])
+    found = alerts.listed(caller.installation, wanted, limit=limit, after=after)
+    further = write_cursor(found.alerts[-1].id) if found.more else None
+    return Page(items=[Alert(**_values(each)) for each in found.alerts], next=further)
+
+
+def _act(body: AlertChange, who: str) -> Act:
+    """Return what a request wants done. Raises ConfigError."""
+    if body.do is Deed.CLOSE and body.reason is None:
+        raise ConfigError(f"To close an alert, give a reason: {', '.join(CloseReason)}.")
+    acts: dict[Deed, Callable[[], Act]] = {
+        Deed.TRIAGE: lambda: changes.triage(who=who),
+        Deed.ASSIGN: lambda: changes.assign(body.assignee, who=who),
+        Deed.COMMENT: lambda: changes.comment(body.text, who=who),
+        Deed.CLOSE: lambda: changes.close(body.reason or CloseReason.BENIGN, body.text, who=who),
+        Deed.REOPEN: lambda: changes.reopen(body.text, who=who),
+    }
+    return acts[body.do]()
+
+
+@router.post("/changes")
+def change_alerts(caller: Analyst, body: ManyChange) -> Changed:
+    """Do the same with several alerts; those with which it cannot be done stay as they are."""
+    return Changed(changed=alerts.change_many(caller.installation, body.ids, _act(body, caller.user.name)))
+
+
+@router.get("/{alert}")
+def get_alert(caller: Viewer, alert: Name) -> AlertDetails:
+    """Return one alert, by its id or how that begins, with its timeline and its deliveries."""
+    return _details(caller, alert)
+
+
+@router.post("/{alert}/changes", response_model=AlertDetails)
+def change_alert(
+    request: Request, caller: Analyst, alert: Name, body: AlertChange, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Do something with an alert. The channels that were told of it hear of what they can act on."""
+    found = _details(caller, alert)
+
+    def make() -> AlertDetails:
+        alerts.change(caller.installation, [found.id], _act(body, caller.user.name))
+        return _details(caller, found.id)
+
+    return once(request, caller, idempotency_key, body, make, status=200)
+
+
+@router.post("/{alert}/resend", response_model=AlertDetails)
+def resend_alert(
+    request: Request, caller: Analyst, alert: Name, body: Resend, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Tell of an alert once more."""
+    found = _details(caller, alert)
+
+    def make() -> AlertDetails:
+        alerts.resend(caller.installation, [found.id], body.channels, who=caller.user.name)
+        return _details(caller, found.id)
+
+    return once(request, caller, idempotency_key, body, make, status=200)
+
+
+@router.get("/{alert}/events")
+def alert_events(
+    request: Request, caller: Viewer, alert: Name, limit: Annotated[int, Query(ge=1, le=_EVENTS)] = 20
+) -> list[Row]:
+    """Return the newest matches of an alert: each names its event by `p_log_type` and `event_row_id`."""
+    found = _details(caller, alert)
+    with heavy(request, caller):
+        return [row(each) for each in matched_events(caller.installation, found.id, limit=limit)]

@@ -1,0 +1,134 @@
+"""Who asks: every request shows a token, no more often than it may, and every route names the role that it takes.
+
+No cookie counts here, so that no page of another site can use a session that a browser has.
+"""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ocelog.access import Role, User
+from ocelog.app import users
+from ocelog.app.users import Bearer, Origin
+from ocelog.console.api.problems import CODES, RefusedError, of_error, of_refusal
+from ocelog.console.visitor import origin_of
+from ocelog.errors import OcelogError
+from ocelog.installation.opening import Installation
+from ocelog.secret import Secret
+
+PER_SECOND, AT_ONCE = 10.0, 100
+"""Requests of one token: so many a second in the long run, and so many at once."""
+_MOST_TOKENS = 10_000
+_LONGEST_TOKEN = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Whoever shows a token and asks for something."""
+
+    bearer: Bearer
+    origin: Origin
+    installation: Installation
+
+    @property
+    def user(self) -> User:
+        """The token's user, with the role that the token leaves them."""
+        return self.bearer.user
+
+    def note(self, what: str, target: str, **details: str) -> None:
+        """Add to the trail what was done."""
+        ledger = self.installation.ledger.users
+        users.note(ledger, self.user, what, target, self.origin, token=self.bearer.token.name, **details)
+
+
+@dataclass(slots=True, kw_only=True)
+class Rates:
+    """How often each token has asked of late. Used by one thread: that of the event loop."""
+
+    per_second: float = PER_SECOND
+    at_once: int = AT_ONCE
+    monotonic: Callable[[], float] = time.monotonic
+    _free_at: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    """When a token has asked for nothing again; what lies in the past needs no entry."""
+
+    def take(self, token_id: str) -> None:
+        """Count a request. Raises RefusedError that says when it may be sent again."""
+        now = self.monotonic()
+        free_at = max(self._free_at.get(token_id, now), now)
+        wait = free_at + 1 / self.per_second - now - self.at_once / self.per_second
+        if wait > 1e-9:
+            detail = CODES["too_many_requests"]
+            raise RefusedError(429, "too_many_requests", detail, retry_after=math.ceil(wait))
+        self._free_at[token_id] = free_at + 1 / self.per_second
+        self._free_at.move_to_end(token_id)
+        if len(self._free_at) > _MOST_TOKENS:
+            self._free_at.popitem(last=False)
+
+
+@dataclass(slots=True, kw_only=True)
+class Door:
+    """Lets in whoever shows a token, before anything else of a request is read."""
+
+    app: ASGIApp
+    installation: Installation
+    rates: Rates = field(default_factory=Rates)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope)
+        try:
+            found = await self._bearer(request)
+            self.rates.take(found.token.id)
+        except RefusedError as error:
+            await of_refusal(error)(scope, receive, send)
+            return
+        except OcelogError as error:
+            await of_error(error)(scope, receive, send)
+            return
+        caller = Caller(bearer=found, origin=origin_of(request), installation=self.installation)
+        scope.setdefault("state", {})["caller"] = caller
+        await self.app(scope, receive, send)
+
+    async def _bearer(self, request: Request) -> Bearer:
+        given = request.headers.getlist("authorization")
+        scheme, _, token = (given[0] if len(given) == 1 else "").partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            raise RefusedError(401, "token_missing", CODES["token_missing"])
+        secret, ledger = Secret(token[:_LONGEST_TOKEN]), self.installation.ledger.users
+        return await run_in_threadpool(users.bearer, ledger, secret, origin=origin_of(request))
+
+
+_scheme = HTTPBearer(
+    scheme_name="token",
+    bearerFormat="ocelog_...",
+    description="A token, made in the console (*Your account*) or by `ocelog user token add`.",
+    auto_error=False,
+)
+
+
+def needs(role: Role) -> Callable[..., Any]:
+    """Return what lets only those pass who may do what asks for `role`; a route has it as its dependency."""
+
+    def caller(request: Request, scheme: Annotated[Any, Depends(_scheme)]) -> Caller:  # noqa: ARG001 - for the specification
+        found = request.state.caller
+        assert isinstance(found, Caller)  # noqa: S101 - put there by `Door`
+        if not found.user.role.covers(role):
+            raise RefusedError(403, "role_missing", f"This takes the role {role.value}, or a scope that goes so far.")
+        return found
+
+    caller.role = role  # type: ignore[attr-defined] # tests and the reference ask each route what it takes
+    return caller
+
+
+Viewer = Annotated[Caller, Depends(needs(Role.VIEWER))]
+Analyst = Annotated[Caller, Depends(needs(Role.ANALYST))]
+Admin = Annotated[Caller, Depends(needs(Role.ADMIN))]
