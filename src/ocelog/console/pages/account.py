@@ -1,24 +1,42 @@
-"""One's own account: language, password, and the browsers in which one has signed in."""
+"""One's own account: language, password, the browsers in which one has signed in, and tokens for programs."""
 
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
+from ocelog.access import Scope
 from ocelog.app import users
 from ocelog.console.languages import LANGUAGES
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.secret import Secret
+from ocelog.units import duration
 
 router = APIRouter()
+LASTS = ("7d", "30d", "90d", "365d")
+"""How long a token works, of which the form offers these."""
 
 
-def _page(request: Request, visitor: Visitor, refused: Exception | None = None) -> Response:
-    sessions = installation_of(request).ledger.users.sessions(visitor.user.id)
-    status = 200 if refused is None else 422
-    return page(request, "account.html", visitor=visitor, status=status, sessions=sessions, refused=refused)
+def _page(
+    request: Request, visitor: Visitor, refused: Exception | None = None, *, made: Secret | None = None
+) -> Response:
+    ledger = installation_of(request).ledger.users
+    return page(
+        request,
+        "account.html",
+        visitor=visitor,
+        status=200 if refused is None else 422,
+        sessions=ledger.sessions(visitor.user.id),
+        tokens=[token for token, _ in users.tokens(ledger, of=visitor.user)],
+        scopes=[each for each in Scope if visitor.user.role.covers(each.role)],
+        lasts=LASTS,
+        made=None if made is None else made.reveal(),
+        now_us=time.time_ns() // 1_000,
+        refused=refused,
+    )
 
 
 @router.get("/account")
@@ -52,4 +70,35 @@ def password(
 def session(request: Request, visitor: Viewer, mark: Annotated[str, Form()]) -> Response:
     """End a session of one's own, such as one in a browser that was lost."""
     users.end_session(installation_of(request).ledger.users, mark, by=visitor.user, origin=visitor.origin)
+    return RedirectResponse("/account", status_code=303)
+
+
+@router.post("/account/tokens")
+def add_token(
+    request: Request,
+    visitor: Viewer,
+    name: Annotated[str, Form()],
+    scope: Annotated[Scope, Form()],
+    lasts: Annotated[str, Form()],
+) -> Response:
+    """Make a token of one's own, and show it this once."""
+    ledger = installation_of(request).ledger.users
+    try:
+        _, secret = users.add_token(
+            ledger, visitor.user, name, scope, by=visitor.user, origin=visitor.origin, lasts=duration(lasts)
+        )
+    except ConfigError as error:
+        return _page(request, visitor, error)
+    return _page(request, visitor, made=secret)
+
+
+@router.post("/account/tokens/revoke")
+def revoke_token(request: Request, visitor: Viewer, token: Annotated[str, Form()]) -> Response:
+    """Let nobody in with a token any more."""
+    ledger = installation_of(request).ledger.users
+    try:
+        found, owner = users.find_token(ledger, token, of=visitor.user)
+        users.revoke_token(ledger, found, owner, by=visitor.user, origin=visitor.origin)
+    except ConfigError as error:
+        return _page(request, visitor, error)
     return RedirectResponse("/account", status_code=303)
