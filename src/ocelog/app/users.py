@@ -205,6 +205,14 @@ def add_token(
     return token, secret
 
 
+def find(ledger: UserLedger, name: str) -> User:
+    """Return the user of that name. Raises ConfigError."""
+    found = ledger.find(_clean(name))
+    if found is None:
+        raise ConfigError(f"There is no user named {_clean(name)!r}.")
+    return found[0]
+
+
 def tokens(ledger: UserLedger, *, of: User | None) -> list[tuple[ApiToken, User]]:
     """Return the tokens of a user, or of all, with whose they are."""
     return ledger.tokens(None if of is None else of.id)

@@ -1,11 +1,11 @@
-"""`ocelog user`: who may use the console, from the machine itself; also for an admin who forgot the password."""
+"""`ocelog user`: who may use the console and the API, from the machine itself; also for who forgot the password."""
 
 import getpass
 from typing import Annotated
 
 import typer
 
-from ocelog.access import Role, User
+from ocelog.access import Role, Scope, User
 from ocelog.app import users
 from ocelog.app.users import Origin
 from ocelog.cli import show
@@ -14,7 +14,7 @@ from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 from ocelog.secret import Secret
 from ocelog.times import from_us
-from ocelog.units import write_instant
+from ocelog.units import duration, write_instant
 
 app = typer.Typer(help="Add, list and change users of the console.", no_args_is_help=True, rich_markup_mode=None)
 _PASSWORD = Wanted(what="password", ways="--password-file FILE (- is stdin) or --password-env VARIABLE")
@@ -96,6 +96,65 @@ def enable(name: Name) -> None:
     with opened() as installation:
         user = users.enable(installation.ledger.users, name, by=_owner(), origin=_HERE)
     show.paragraph(f"{user.name!r} is let in again.")
+
+
+tokens = typer.Typer(help="Add, list and revoke tokens of the REST API.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(tokens, name="token")
+
+
+@tokens.command("add")
+def add_token(
+    user: Name,
+    *,
+    name: Annotated[str, typer.Option("--name", help="What the token is for.", show_default=False)],
+    scope: Annotated[
+        Scope, typer.Option("--scope", help="read sees, triage works with alerts, admin does everything.")
+    ] = Scope.READ,
+    lasts: Annotated[str, typer.Option("--for", metavar="90d", help="How long it works, at most 366d.")] = "90d",
+) -> None:
+    """Make a token that lets a program in as a user, and print it: it is not shown again."""
+    with opened() as installation:
+        ledger = installation.ledger.users
+        owner = users.find(ledger, user)
+        made, secret = users.add_token(ledger, owner, name, scope, by=_owner(), origin=_HERE, lasts=duration(lasts))
+    show.hint(f"It works until {write_instant(from_us(made.ends_us))}. Keep it secret: it is not shown again.")
+    typer.echo(secret.reveal())
+
+
+@tokens.command("list")
+def list_tokens(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the tokens, and when each was used last."""
+    with opened(reading=True) as installation:
+        listed = users.tokens(installation.ledger.users, of=None)
+    if not listed and not json:
+        show.hint("There is no token yet. Add one: ocelog user token add --help")
+    show.table_or_json(
+        [
+            {
+                "id": token.id,
+                "user": owner.name,
+                "name": token.name,
+                "scope": token.scope.value,
+                "since": write_instant(from_us(token.made_us)),
+                "until": write_instant(from_us(token.ends_us)),
+                "used": None if token.used_us is None else write_instant(from_us(token.used_us)),
+            }
+            for token, owner in listed
+        ],
+        json=json,
+    )
+
+
+@tokens.command("revoke")
+def revoke_token(
+    token: Annotated[str, typer.Argument(help="The token's id. See: ocelog user token list", show_default=False)],
+) -> None:
+    """Let nobody in with a token any more."""
+    with opened() as installation:
+        ledger = installation.ledger.users
+        found, owner = users.find_token(ledger, token, of=None)
+        users.revoke_token(ledger, found, owner, by=_owner(), origin=_HERE)
+    show.paragraph(f"The token {found.name!r} of {owner.name!r} is revoked.")
 
 
 _HERE = Origin(address="", browser="ocelog user")
