@@ -9,13 +9,13 @@ from ocelog.app.ledger_views import ledger_tables
 from ocelog.app.log_types import table_names, table_schemas
 from ocelog.installation.opening import Installation
 from ocelog.lake.query.limits import MAX_LENGTH
-from ocelog.lake.query.queries import Answer, AsOf, Limits, Queries
+from ocelog.lake.query.queries import Answer, AsOf, Limits, Queries, Stop
 from ocelog.lake.read.saved_views import saved_views
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MAX_LENGTH", "Answer", "AsOf", "Limits", "ask", "remarks"]
+__all__ = ["MAX_LENGTH", "Answer", "AsOf", "Limits", "Stop", "ask", "remarks"]
 
 
 class _Schemas:
@@ -40,15 +40,16 @@ def ask(
     limits: Limits | None = None,
     trusted: bool = False,
     at: AsOf | None = None,
+    stop: Stop | None = None,
 ) -> Iterator[Answer]:
     """Answer one SELECT on the tables of the lake, its views, and `streams` and `coverage`.
 
     `trusted` is SQL of ours, or SQL that its owner vouches for: it runs even if the kernel cannot keep it in. With `at`
-    it is answered as of then. Raises what `Queries.run` does.
+    it is answered as of then; `stop` ends it from another thread. Raises what `Queries.run` does.
     """
     home, ledger = installation.home.path, lambda: installation.ledger.lake
     queries = Queries(home, ledger, _Schemas(), extras=ledger_tables(installation), saved=saved_views())
-    with queries.run(sql, limits=limits, trusted=trusted, at=at) as answer:
+    with queries.run(sql, limits=limits, trusted=trusted, at=at, stop=stop) as answer:
         yield answer
 
 

@@ -2,8 +2,9 @@
 
 import json
 import os
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, NoReturn
 import msgspec
 import pyarrow as pa
 
-from ocelog.errors import LakeUnavailableError, OcelogError, QueryError
+from ocelog.errors import LakeUnavailableError, OcelogError, QueryError, SandboxError
 from ocelog.sandbox.channel import Frame
 from ocelog.sandbox.child import Bounds, Child, Spec
 from ocelog.sandbox.kernel import EVERY, Layers
@@ -48,6 +49,34 @@ class Guards:
     """Whether the statement is checked before it runs."""
 
 
+class Stop:
+    """Ends a query from another thread, whether it runs or has not begun yet; it then raises QueryError."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kill: Callable[[], None] | None = None
+        self._is_set = False
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the query is not wanted any more."""
+        return self._is_set
+
+    def set(self) -> None:
+        """End the query."""
+        with self._lock:
+            self._is_set = True
+            if self._kill is not None:
+                self._kill()
+
+    def ends(self, kill: Callable[[], None]) -> None:
+        """Have `kill` called when it is set, at once if it is."""
+        with self._lock:
+            self._kill = kill
+            if self._is_set:
+                kill()
+
+
 class _Refusal(msgspec.Struct):
     kind: str
     text: str
@@ -62,6 +91,7 @@ class Run:
     """All that it may read before it is known which files it needs: those of the lake's tables."""
     temporary: Path
     guards: Guards
+    stop: Stop | None = None
     _child: Child = field(init=False)
     _deadline: float = field(init=False)
     _temp_mb: int = field(init=False)
@@ -87,11 +117,18 @@ class Run:
             longest_frame=_LONGEST_FRAME,
         )
         self._child = Child(spec=spec, only=self.guards.layers)
+        if self.stop is not None:
+            self.stop.ends(self._child.kill)
 
     @property
     def layers(self) -> Layers:
         """What keeps the process in. Raises SandboxError if it does not start."""
-        return self._child.layers
+        try:
+            return self._child.layers
+        except SandboxError as error:
+            if self._is_stopped():
+                raise _stopped() from error
+            raise
 
     def check(
         self, sql: str, names: Sequence[str], macros: Sequence[str], *, held: bool = False
@@ -243,9 +280,14 @@ class Run:
     def _ended(self) -> NoReturn:
         """Say why the process is gone."""
         self._child.close()
+        if self._is_stopped():
+            raise _stopped()
         if time.monotonic() >= self._deadline:
             raise self._too_long()
         raise self._too_hungry(f" (its process ended with code {self._child.exit_code})")
+
+    def _is_stopped(self) -> bool:
+        return self.stop is not None and self.stop.is_set
 
     def _too_hungry(self, how: str = "") -> QueryError:
         return QueryError(
@@ -263,6 +305,10 @@ class Run:
             f"The query took longer than {self.limits.timeout.total_seconds():g} s. Read a shorter time "
             "(p_event_time), or allow more with --timeout."
         )
+
+
+def _stopped() -> QueryError:
+    return QueryError("The query was cancelled.", code="query_cancelled")
 
 
 def _threads() -> int:

@@ -14,7 +14,7 @@ from ocelog.errors import HomeError, LakeDamagedError, LakeUnavailableError, Que
 from ocelog.lake.catalog.columns import with_table_columns
 from ocelog.lake.ports import LakeLedger
 from ocelog.lake.query.clock import AsOf
-from ocelog.lake.query.engine import Guards, Limits, Run
+from ocelog.lake.query.engine import Guards, Limits, Run, Stop
 from ocelog.lake.read.current import CURRENT, current_view
 from ocelog.lake.read.saved_views import SavedView
 from ocelog.lake.read.snapshot import GRACE, Snapshot, Snapshots
@@ -24,7 +24,7 @@ from ocelog.lake.storage.scratch import temporary_directory
 from ocelog.lake.storage.verified import Verified
 from ocelog.model import ALL_LOGS
 
-__all__ = ["Answer", "AsOf", "ExtraTable", "Guards", "Limits", "Queries"]
+__all__ = ["Answer", "AsOf", "ExtraTable", "Guards", "Limits", "Queries", "Stop"]
 
 MAX_TIMEOUT = GRACE - timedelta(minutes=1)
 """A part's file may go `GRACE` after it was published: no query may still be reading it then."""
@@ -107,9 +107,17 @@ class Queries:
 
     @contextmanager
     def run(
-        self, sql: str, *, limits: Limits | None = None, trusted: bool = False, at: AsOf | None = None
+        self,
+        sql: str,
+        *,
+        limits: Limits | None = None,
+        trusted: bool = False,
+        at: AsOf | None = None,
+        stop: Stop | None = None,
     ) -> Iterator[Answer]:
         """Answer `sql`, one statement that only reads; its rows are computed within the block, and the time limit.
+
+        `stop` ends it from another thread, which is told as a QueryError with the code `query_cancelled`.
 
         With `at`, `now()` and the like say that instant, and what happened later is left out of each table of the lake.
 
@@ -121,7 +129,7 @@ class Queries:
         if not timedelta(0) < limits.timeout <= MAX_TIMEOUT:
             raise QueryError(f"The time limit must be more than 0 s and at most {MAX_TIMEOUT.total_seconds():g} s.")
         with temporary_directory(self._home) as temporary:
-            begun = self._begin(sql, limits, temporary, trusted=trusted, at=at)
+            begun = self._begin(sql, limits, temporary, trusted=trusted, at=at, stop=stop)
             try:
                 yield Answer(
                     schema=begun.schema,
@@ -133,7 +141,9 @@ class Queries:
             finally:
                 begun.run.close()
 
-    def _begin(self, sql: str, limits: Limits, temporary: Path, *, trusted: bool, at: AsOf | None) -> _Begun:
+    def _begin(
+        self, sql: str, limits: Limits, temporary: Path, *, trusted: bool, at: AsOf | None, stop: Stop | None
+    ) -> _Begun:
         """Begin on a snapshot of the lake; if a file goes away before the engine has it, on a newer one."""
         schemas = dict[str, pa.Schema]()
         for left in reversed(range(_TRIES)):
@@ -142,6 +152,7 @@ class Queries:
                 folders=[folder for folder in self._folders() if Path(folder).exists()],
                 temporary=temporary,
                 guards=self._guards,
+                stop=stop,
             )
             files: dict[str, list[str]] = {}
             missing: dict[str, str] = {}
