@@ -16,6 +16,7 @@ OcelogError
 │   ├── LakeUnavailableError
 │   ├── LedgerUnavailableError
 │   ├── LostFenceError
+│   ├── QueryBusyError
 │   ├── SourceThrottledError
 │   └── SourceUnavailableError
 └── HaltError
@@ -166,6 +167,12 @@ class LostFenceError(TransientError):
     """Another process has taken over this work (a slice, a replay): nothing was landed, and nothing must be."""
 
     code = "overtaken"
+
+
+class QueryBusyError(TransientError):
+    """As many queries run as may run at once, of one user or in all."""
+
+    code = "query_busy"
 
 
 class SourceThrottledError(TransientError):
