@@ -41,6 +41,13 @@ document.addEventListener('click', (event) => {
     theme(next)
   }
   if (event.target.closest('[data-close]')) event.target.closest('dialog').close()
+  const cancels = event.target.closest('[data-cancel]')
+  if (cancels) {
+    // The server ends the query when the request goes away.
+    const place = document.querySelector(cancels.dataset.cancel)
+    htmx.trigger(place, 'htmx:abort')
+    place.textContent = cancels.dataset.said
+  }
   const copied = event.target.closest('[data-copy]')
   if (copied) navigator.clipboard.writeText(copied.dataset.copy)
 })

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from ocelog.app.log_types import kinds, table_schemas
-from ocelog.app.queries import Limits, ask
+from ocelog.app.queries import Limits, Stop, ask
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.lake.read.quoting import literal, quoted
@@ -23,7 +23,10 @@ PAGE = 50
 """Rows of one page."""
 BARS = 60
 """At most so many bars has a histogram."""
-_LIMITS = Limits(timeout=timedelta(seconds=30))
+LIMITS = Limits(timeout=timedelta(seconds=60))
+"""What each query of a person may use."""
+_ALWAYS = ("p_event_time", "p_log_type", "p_row_id")
+"""What identifies a row."""
 _LONGEST_TEXT = 1_000
 _MOST_CONDITIONS = 20
 _TOP = 10
@@ -135,27 +138,36 @@ def paths_of(schema: pa.Schema) -> dict[str, pa.DataType]:
 
 def statement(search: Search, columns: Sequence[str], *, after: Key | None = None, limit: int | None = PAGE + 1) -> str:
     """Return the SQL of a page of `search`: these columns, and what identifies the row. Raises ConfigError."""
-    paths = paths_of(columns_of(search.log_type))
-    shown = [f"{_expression(name, paths)} AS {quoted(name)}" for name in columns]
+    schema = columns_of(search.log_type)
+    paths = paths_of(schema)
+    whole = {column.name: column.type for column in schema}
+    shown = [f"{_expression(name, paths | whole)} AS {quoted(name)}" for name in columns if name not in _ALWAYS]
     wanted = [*_wanted(search, paths)]
     if after is not None:
         at, row = _instant(after.at), literal(after.row_id)
         wanted.append(f"(p_event_time < {at} OR (p_event_time = {at} AND p_row_id < {row}))")
     return (
-        f"SELECT {', '.join(['p_event_time', 'p_log_type', 'p_row_id', *shown])}\nFROM {search.table}\n"
+        f"SELECT {', '.join([*_ALWAYS, *shown])}\nFROM {search.table}\n"
         f"WHERE {' AND '.join(wanted)}\nORDER BY p_event_time DESC, p_row_id DESC"
     ) + (f"\nLIMIT {limit}" if limit is not None else "")
 
 
-def find(installation: Installation, search: Search, columns: Sequence[str], *, after: Key | None = None) -> Rows:
+def find(
+    installation: Installation,
+    search: Search,
+    columns: Sequence[str],
+    *,
+    after: Key | None = None,
+    stop: Stop | None = None,
+) -> Rows:
     """Return a page of what is found. Raises ConfigError for a search that names what is not there."""
-    rows = _rows(installation, statement(search, columns, after=after))
+    rows = _rows(installation, statement(search, columns, after=after), stop)
     last = rows[PAGE - 1] if len(rows) > PAGE else None
     key = None if last is None else Key(at=last["p_event_time"], row_id=last["p_row_id"])
     return Rows(rows=rows[:PAGE], further=key)
 
 
-def histogram(installation: Installation, search: Search) -> Bars:
+def histogram(installation: Installation, search: Search, *, stop: Stop | None = None) -> Bars:
     """Return how many rows are found, stretch by stretch of the time that is searched."""
     paths = paths_of(columns_of(search.log_type))
     length = search.until - search.since
@@ -169,12 +181,14 @@ def histogram(installation: Installation, search: Search) -> Bars:
         f"WHERE {' AND '.join(_wanted(search, paths))} GROUP BY ALL"
     )
     counts = [0] * max(many, 1)
-    for row in _rows(installation, sql):
+    for row in _rows(installation, sql, stop):
         counts[min(max((row["at"] - int(begins.timestamp())) // seconds, 0), len(counts) - 1)] += row["rows"]
     return Bars(since=begins, width=width, counts=counts)
 
 
-def top_values(installation: Installation, search: Search, field: str) -> Sequence[tuple[Any, int]]:
+def top_values(
+    installation: Installation, search: Search, field: str, *, stop: Stop | None = None
+) -> Sequence[tuple[Any, int]]:
     """Return the values that a field has most often in what is found, and how often."""
     paths = paths_of(columns_of(search.log_type))
     expression = _expression(field, paths)
@@ -184,21 +198,27 @@ def top_values(installation: Installation, search: Search, field: str) -> Sequen
         f"SELECT value, count(*) AS rows FROM (SELECT {expression} AS value FROM {search.table} "
         f"WHERE {' AND '.join(_wanted(search, paths))}) GROUP BY ALL ORDER BY rows DESC, value LIMIT {_TOP}"
     )
-    return [(row["value"], row["rows"]) for row in _rows(installation, sql)]
+    return [(row["value"], row["rows"]) for row in _rows(installation, sql, stop)]
 
 
-def event(installation: Installation, log_type: str, row_id: str) -> Mapping[str, Any] | None:
+def event(
+    installation: Installation, log_type: str, row_id: str, *, stop: Stop | None = None
+) -> Mapping[str, Any] | None:
     """Return one row with all of its columns; None: there is none."""
     columns_of(log_type)
-    found = _rows(installation, f"SELECT * FROM {table_name(log_type)} WHERE p_row_id = {literal(row_id)} LIMIT 1")
+    found = _rows(
+        installation, f"SELECT * FROM {table_name(log_type)} WHERE p_row_id = {literal(row_id)} LIMIT 1", stop
+    )
     return found[0] if found else None
 
 
-def versions(installation: Installation, log_type: str, record_id: str) -> Sequence[Mapping[str, Any]]:
+def versions(
+    installation: Installation, log_type: str, record_id: str, *, stop: Stop | None = None
+) -> Sequence[Mapping[str, Any]]:
     """Return every version of a record, the oldest first."""
     columns_of(log_type)
     where = f"id = {literal(record_id)} ORDER BY p_version_time, p_observed_at, p_row_id LIMIT 100"
-    return _rows(installation, f"SELECT * FROM {table_name(log_type)} WHERE {where}")
+    return _rows(installation, f"SELECT * FROM {table_name(log_type)} WHERE {where}", stop)
 
 
 def matched_events(installation: Installation, alert_id: str, *, limit: int) -> Sequence[Mapping[str, Any]]:
@@ -215,8 +235,8 @@ def rejected(installation: Installation, source_id: str, *, limit: int) -> Seque
     return _rows(installation, f"SELECT {columns} FROM {REJECTIONS} WHERE {where}")
 
 
-def _rows(installation: Installation, sql: str) -> list[dict[str, Any]]:
-    with ask(installation, sql, limits=_LIMITS) as answer:
+def _rows(installation: Installation, sql: str, stop: Stop | None = None) -> list[dict[str, Any]]:
+    with ask(installation, sql, limits=LIMITS, stop=stop) as answer:
         return [row for batch in answer.batches for row in batch.to_pylist()]
 
 

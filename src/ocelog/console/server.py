@@ -25,6 +25,10 @@ REQUEST_WITHIN = 10.0
 """Seconds within which a whole request must have come since its connection began, or the answer before it ended."""
 ANSWER_WITHIN = 60.0
 """Seconds within which it must be answered, and the client have taken the answer."""
+EXPORT_WITHIN = 600.0
+"""The same, for a file that is made while it is sent: by then the query of one is over."""
+EXPORTS = ("/search/export", "/search/sql/export")
+"""Where such files are."""
 MOST_CONNECTIONS = 64
 """At once; another is closed at its beginning."""
 _MOST_BUSY = 32
@@ -52,7 +56,7 @@ class BoundedConnection(H11Protocol):
         was_waiting = self._waits_for_request()
         super().data_received(data)
         if was_waiting and not self._waits_for_request():
-            self._allow(ANSWER_WITHIN)
+            self._allow(EXPORT_WITHIN if self.scope["path"] in EXPORTS else ANSWER_WITHIN)
 
     def on_response_complete(self) -> None:
         """Give the client time for its next request, or to take what was sent."""

@@ -8,10 +8,12 @@ from typing import Any
 import structlog
 from fastapi import Depends, FastAPI, Request
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ocelog.app.activity import activity
+from ocelog.app.query_slots import QuerySlots
 from ocelog.console.api import application as api
 from ocelog.console.assets import PREFIX, Assets
 from ocelog.console.endpoints import Endpoints, Looks
@@ -143,11 +145,13 @@ def site(installation: Installation, endpoints: Endpoints) -> Site:
     app.state.installation, app.state.assets, app.state.first_token = installation, assets, token
     app.state.overviews = endpoints.looks
     app.state.activities = Looks(lambda: activity(installation), kept_for=_ACTIVITY_KEPT)
+    app.state.query_slots = QuerySlots()
     for each in ROUTERS:
         app.include_router(each)
     app.add_exception_handler(NotSignedInError, _not_signed_in)
     app.add_exception_handler(NotAllowedError, _not_allowed)
     app.add_exception_handler(ForeignPageError, _foreign)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(OcelogError, _known)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(Exception, _bug)
@@ -175,6 +179,10 @@ def _not_allowed(request: Request, error: Exception) -> Response:
 
 def _foreign(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
     return page(request, "trouble.html", visitor=None, status=403, kind="foreign", needed="", error=None)
+
+
+def _gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
+    return Response(status_code=499)
 
 
 def _known(request: Request, error: Exception) -> Response:

@@ -4,20 +4,27 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.app import search as searching
+from ocelog.app import users
+from ocelog.app.export import Format, exported
 from ocelog.app.log_types import kinds
+from ocelog.app.queries import Stop
 from ocelog.app.search import Condition, Key, Operator, Search
+from ocelog.console.asking import answered, streamed
 from ocelog.console.event_view import leaves
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Viewer, Visitor, installation_of
-from ocelog.errors import ConfigError, OcelogError
+from ocelog.errors import ConfigError, OcelogError, QueryBusyError
 from ocelog.times import from_us, to_us
 from ocelog.units import instant
 
@@ -39,6 +46,15 @@ class Asked:
     parameters: Mapping[str, Any]
     """What makes the same address again."""
 
+    def fixed(self) -> Mapping[str, Any]:
+        """Return what makes the same search, of the same time whenever it is asked."""
+        search = self.search
+        return {
+            **{name: value for name, value in self.parameters.items() if value and name != "period"},
+            "since": search.since.isoformat(),
+            "until": search.until.isoformat(),
+        }
+
     def address(self, path: str = "/search", **changes: Any) -> str:
         """Return the address of this search with changes; None takes a parameter away."""
         merged = {name: value for name, value in {**self.parameters, **changes}.items() if value not in (None, "", [])}
@@ -58,9 +74,9 @@ class Asked:
         return self.address(c=columns if column in self.columns else [*columns, column])
 
 
-def asked_of(request: Request, now: datetime | None = None) -> Asked:
-    """Read a search from the address. Raises ConfigError for what does not hold."""
-    given, now = request.query_params, now or datetime.now(UTC)
+def asked_of(given: QueryParams, now: datetime | None = None) -> Asked:
+    """Read a search from the query of an address. Raises ConfigError for what does not hold."""
+    now = now or datetime.now(UTC)
     log_type = given.get("log") or None
     period = given.get("period", "24h")
     since, until = given.get("since", ""), given.get("until", "")
@@ -112,15 +128,18 @@ def _commands(asked: Asked) -> dict[str, str]:
     return {"SQL": sql, "CLI": f"ocelog query {shlex.quote(' '.join(sql.split()))}"}
 
 
-def _refused(request: Request, visitor: Visitor, error: OcelogError) -> Response:
-    return page(request, "search_refused.html", visitor=visitor, status=422, error=error)
+def _refused(request: Request, visitor: Visitor, error: OcelogError, part: str = "search-refused") -> Response:
+    if isinstance(error, QueryBusyError) and request.method == "GET":
+        again = f"{request.url.path}?{request.url.query}"
+        return page(request, "search_waiting.html", visitor=visitor, error=error, part=part, again=again)
+    return page(request, "search_refused.html", visitor=visitor, status=422, error=error, part=part)
 
 
 @router.get("/search")
 def show(request: Request, visitor: Viewer) -> Response:
     """Show the form, and places for what is asked apart: the rows and the histogram."""
     try:
-        asked = asked_of(request)
+        asked = asked_of(request.query_params)
         fields = searching.paths_of(searching.columns_of(asked.search.log_type))
         commands = _commands(asked)
     except OcelogError as error:
@@ -135,6 +154,8 @@ def show(request: Request, visitor: Viewer) -> Response:
         operators=list(Operator),
         fields=list(fields),
         commands=commands,
+        formats=list(Format),
+        query=urlencode(asked.fixed(), doseq=True),
     )
 
 
@@ -142,20 +163,26 @@ def show(request: Request, visitor: Viewer) -> Response:
 def condition(request: Request, visitor: Viewer, field: str, operator: str, value: str = "") -> Response:
     """Lead to the search with one condition more, as the form describes it."""
     try:
-        return RedirectResponse(asked_of(request).with_condition(field, operator, value), status_code=303)
+        return RedirectResponse(asked_of(request.query_params).with_condition(field, operator, value), status_code=303)
     except OcelogError as error:
         return _refused(request, visitor, error)
 
 
 @router.get("/search/rows")
-def rows(request: Request, visitor: Viewer, after_us: int | None = None, after_row: str = "") -> Response:
+async def rows(request: Request, visitor: Viewer, after_us: int | None = None, after_row: str = "") -> Response:
     """Show a page of rows."""
+    installation = installation_of(request)
     try:
-        asked = asked_of(request)
+        asked = asked_of(request.query_params)
         key = None if after_us is None else Key(at=from_us(after_us), row_id=after_row)
-        found = searching.find(installation_of(request), asked.search, asked.columns, after=key)
+        found = await answered(
+            request,
+            visitor,
+            lambda stop: searching.find(installation, asked.search, asked.columns, after=key, stop=stop),
+        )
     except (OcelogError, OverflowError) as error:
-        return _refused(request, visitor, error if isinstance(error, OcelogError) else ConfigError(str(error)))
+        known = error if isinstance(error, OcelogError) else ConfigError(str(error))
+        return _refused(request, visitor, known, "rows" if after_us is None else "more")
     further = None
     if found.further is not None:
         further = asked.address("/search/rows", after_us=to_us(found.further.at), after_row=found.further.row_id)
@@ -163,35 +190,83 @@ def rows(request: Request, visitor: Viewer, after_us: int | None = None, after_r
 
 
 @router.get("/search/histogram")
-def histogram(request: Request, visitor: Viewer) -> Response:
+async def histogram(request: Request, visitor: Viewer) -> Response:
     """Show how many rows there are over time."""
+    installation = installation_of(request)
     try:
-        asked = asked_of(request)
-        bars = searching.histogram(installation_of(request), asked.search)
+        asked = asked_of(request.query_params)
+        bars = await answered(request, visitor, lambda stop: searching.histogram(installation, asked.search, stop=stop))
     except OcelogError as error:
-        return _refused(request, visitor, error)
+        return _refused(request, visitor, error, "histogram")
     return page(request, "search_histogram.html", visitor=visitor, asked=asked, bars=bars)
 
 
 @router.get("/search/values")
-def values(request: Request, visitor: Viewer, field: str) -> Response:
+async def values(request: Request, visitor: Viewer, field: str) -> Response:
     """Show which values a field has most often."""
+    installation = installation_of(request)
     try:
-        asked = asked_of(request)
-        found = searching.top_values(installation_of(request), asked.search, field)
+        asked = asked_of(request.query_params)
+        found = await answered(
+            request, visitor, lambda stop: searching.top_values(installation, asked.search, field, stop=stop)
+        )
     except OcelogError as error:
-        return _refused(request, visitor, error)
+        return _refused(request, visitor, error, "values")
     return page(request, "search_values.html", visitor=visitor, asked=asked, field=field, found=found)
 
 
+@router.post("/search/export")
+async def export(
+    request: Request,
+    visitor: Viewer,
+    form: Annotated[str, Form(alias="format")] = "",
+    query: Annotated[str, Form()] = "",
+    every: Annotated[str, Form()] = "",
+) -> Response:
+    """Send all that a search finds as a file; `every` has each column, not just those that are shown."""
+    try:
+        if form not in list(Format):
+            raise ConfigError(f"There is no format {form!r}: take {', '.join(Format)}.")
+        asked = asked_of(QueryParams(query))
+        columns = list(searching.columns_of(asked.search.log_type).names) if every else asked.columns
+        sql = searching.statement(asked.search, columns, limit=None)
+        return await _file(request, visitor, sql, Format(form), asked.search.table, "search.exported", query)
+    except OcelogError as error:
+        return _refused(request, visitor, error)
+
+
+async def _file(
+    request: Request, visitor: Visitor, sql: str, form: Format, name: str, what: str, told: str
+) -> Response:
+    """Begin to send an answer, which goes on the trail before its first byte."""
+    installation = installation_of(request)
+    headers = {
+        "content-disposition": f'attachment; filename="ocelog-{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{form.value}"',
+        "content-type": form.media_type,
+    }
+    answer = await streamed(request, visitor, lambda stop: exported(installation, sql, form, stop=stop), headers)
+    note = partial(users.note, installation.ledger.users, visitor.user, what, form.value, visitor.origin, asked=told)
+    try:
+        await run_in_threadpool(note)
+    except BaseException:
+        answer.end()
+        raise
+    return answer
+
+
 @router.get("/events/{log_type}/{row_id}")
-def event(request: Request, visitor: Viewer, log_type: str, row_id: str) -> Response:
+async def event(request: Request, visitor: Viewer, log_type: str, row_id: str) -> Response:
     """Show one event with every field, and the versions of its record side by side."""
     installation = installation_of(request)
+
+    def look(stop: Stop) -> tuple[Mapping[str, Any] | None, Sequence[Mapping[str, Any]]]:
+        found = searching.event(installation, log_type, row_id, stop=stop)
+        if found is None or kinds()[log_type].version_fields is None:
+            return found, []
+        return found, searching.versions(installation, log_type, str(found["id"]), stop=stop)
+
     try:
-        found = searching.event(installation, log_type, row_id)
-        changes = kinds()[log_type].version_fields is not None
-        history = searching.versions(installation, log_type, str(found["id"])) if found and changes else []
+        found, history = await answered(request, visitor, look)
     except OcelogError as error:
         return _refused(request, visitor, error)
     if found is None:

@@ -1,0 +1,177 @@
+"""An answer as a file: CSV, NDJSON or Parquet, made piece by piece while it is computed."""
+
+import csv
+import io
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ocelog.app.queries import Answer, Limits, Stop, ask
+from ocelog.errors import QueryError
+from ocelog.installation.opening import Installation
+
+LIMITS = Limits(timeout=timedelta(minutes=9))
+"""What the query of an export may use: it takes as long as whoever downloads it."""
+_GROUP_ROWS = 100_000
+_GROUP_BYTES = 32 << 20
+"""A row group of a Parquet file has at most so many rows and bytes: they are held until it is written."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""A text that begins so would be computed by spreadsheets."""
+
+
+class Format(StrEnum):
+    """What an answer is written as."""
+
+    CSV = "csv"
+    """Of texts that a spreadsheet would compute the first character is an apostrophe."""
+    NDJSON = "ndjson"
+    """A JSON object per line."""
+    PARQUET = "parquet"
+
+    @property
+    def media_type(self) -> str:
+        """What HTTP calls it."""
+        return _MEDIA_TYPES[self]
+
+
+_MEDIA_TYPES = {
+    Format.CSV: "text/csv; charset=utf-8",
+    Format.NDJSON: "application/x-ndjson",
+    Format.PARQUET: "application/vnd.apache.parquet",
+}
+
+
+def exported(installation: Installation, sql: str, form: Format, *, stop: Stop | None = None) -> Iterator[bytes]:
+    """Yield the answer of `sql` as a file, in pieces of some megabytes at most. Raises what `ask` does."""
+    with ask(installation, sql, limits=LIMITS, stop=stop) as answer:
+        names = answer.schema.names
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise QueryError(f"The answer has several columns named {', '.join(twice)}: name them apart with AS.")
+        yield from _WRITERS[form](answer)
+
+
+def neutral(text: str) -> str:
+    """Return a text of a CSV cell so that no spreadsheet computes it."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _csv(answer: Answer) -> Iterator[bytes]:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\r\n")
+
+    def written() -> bytes:
+        text = file.getvalue()
+        file.seek(0)
+        file.truncate()
+        return text.encode("utf-8", "replace")
+
+    writer.writerow([neutral(name) for name in answer.schema.names])
+    yield written()
+    for batch in answer.batches:
+        writer.writerows([_cell(value) for value in row] for row in zip(*_columns(batch), strict=True))
+        yield written()
+
+
+def _columns(batch: pa.RecordBatch) -> list[list[Any]]:
+    return [column.to_pylist() for column in batch.columns]
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return neutral(value)
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case dict() | list() | tuple():
+            return neutral(json.dumps(value, ensure_ascii=False, default=_plain))
+        case _:
+            return neutral(str(_plain(value)))
+
+
+def _ndjson(answer: Answer) -> Iterator[bytes]:
+    # Begun even if no row follows: what is wrong is heard before.
+    yield b""
+    names = answer.schema.names
+    for batch in answer.batches:
+        rows = zip(*_columns(batch), strict=True)
+        yield "".join(
+            f"{json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=_plain)}\n" for row in rows
+        ).encode("utf-8", "replace")
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime() if value.tzinfo is not None:
+            return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+        case bytes():
+            return b64encode(value).decode()
+        case Mapping():
+            return dict(value)
+        case _:
+            return str(value)
+
+
+class _Sink(io.RawIOBase):
+    """A file of which what was written is taken away again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces = list[bytes]()
+        self._at = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        taken = bytes(piece)
+        self._pieces.append(taken)
+        self._at += len(taken)
+        return len(taken)
+
+    def tell(self) -> int:
+        return self._at
+
+    def taken(self) -> bytes:
+        found = b"".join(self._pieces)
+        self._pieces.clear()
+        return found
+
+
+def _parquet(answer: Answer) -> Iterator[bytes]:
+    sink = _Sink()
+    try:
+        # Some types of SQL are none of Parquet's: that is told before anything is sent.
+        pq.write_table(answer.schema.empty_table(), io.BytesIO())
+        writer = pq.ParquetWriter(sink, answer.schema, compression="zstd")
+    except pa.ArrowException as error:
+        raise QueryError(f"Parquet cannot hold a column of this answer: {error}. Cast it, or export CSV.") from error
+    yield sink.taken()
+    held, rows, size = list[pa.RecordBatch](), 0, 0
+    for batch in answer.batches:
+        held.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+            writer.write_table(pa.Table.from_batches(held))
+            held, rows, size = [], 0, 0
+            yield sink.taken()
+    if held:
+        writer.write_table(pa.Table.from_batches(held))
+    writer.close()
+    yield sink.taken()
+
+
+_WRITERS: Mapping[Format, Callable[[Answer], Iterator[bytes]]] = {
+    Format.CSV: _csv,
+    Format.NDJSON: _ndjson,
+    Format.PARQUET: _parquet,
+}

@@ -1,0 +1,231 @@
+"""What a search shows, what it hands out as a file, and that no query outlives whoever asked."""
+
+import csv
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import anyio
+import pyarrow.parquet as pq
+import pytest
+
+from ocelog.access import Role
+from ocelog.app.queries import Stop, ask
+from ocelog.app.query_slots import QuerySlots
+from ocelog.errors import QueryBusyError, QueryError
+from ocelog.lake.query.engine import Run
+from ocelog.sandbox.child import Child
+from visiting import ADDRESS, Console, console_of
+from visiting.events import BEGIN, land, later, row
+
+AUDIT = "Wiz.Audit"
+TIME = {"since": "2026-03-30T00:00:00Z", "until": "2026-03-31T00:00:00Z"}
+ENDLESS = "SELECT sum(hash(a.range + b.range)) AS n FROM range(10000000) a, range(10000000) b"
+HOSTILE = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "plain", "<script>alert(1)</script>", 'a,"b"\nc', "수정"]
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    with console_of(tmp_path_factory.mktemp("console") / "home") as opened:
+        rows = [row(AUDIT, f"e{at}", later(minutes=at), action=text) for at, text in enumerate(HOSTILE)]
+        land(opened.installation, AUDIT, rows)
+        yield opened
+
+
+def export(console: Console, form: str, **more: Any) -> Any:
+    query = urlencode({"log": AUDIT, "c": "action", **TIME})
+    return console.as_(Role.VIEWER).post("/search/export", format=form, query=query, **more)
+
+
+def test_a_search_is_exported_whole_and_no_cell_of_csv_is_a_formula(console: Console) -> None:
+    answer = export(console, "csv")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    disposition = answer.headers["content-disposition"]
+    assert disposition.startswith('attachment; filename="ocelog-wiz_audit-')
+    assert disposition.endswith('Z.csv"')
+    head, *rows = list(csv.reader(io.StringIO(answer.content.decode(), newline="")))
+    assert head == ["p_event_time", "p_log_type", "p_row_id", "action"]
+    written = [each[3] for each in reversed(rows)]
+    assert written == [f"'{text}" if text[0] in "=+-@\t\r" else text for text in HOSTILE]
+
+
+def test_json_and_parquet_hold_the_very_values(console: Console) -> None:
+    rows = [json.loads(line) for line in export(console, "ndjson").text.splitlines()]
+    assert [each["action"] for each in reversed(rows)] == HOSTILE
+    assert rows[-1]["p_event_time"] == "2026-03-30T12:00:00.000000Z"
+    table = pq.read_table(io.BytesIO(export(console, "parquet", every="yes").content))
+    assert table["action"].to_pylist()[::-1] == HOSTILE
+    assert table["p_event_time"].to_pylist()[-1] == BEGIN
+    assert {"user", "p_any_ip_addresses", "p_extra"} <= set(table.column_names)
+
+
+def test_an_export_is_on_the_trail(console: Console) -> None:
+    export(console, "csv")
+    deed = console.installation.ledger.users.trail(limit=1)[0]
+    assert (deed.who, deed.what, deed.target) == ("viewer@example.com", "search.exported", "csv")
+    assert "Wiz.Audit" in deed.details["asked"]
+
+
+def test_an_export_that_is_wrong_is_refused_before_its_first_byte(console: Console) -> None:
+    for form, query in (("exe", ""), ("csv", "log=Wiz.Audits"), ("csv", "f=nothing:is:1"), ("csv", "since=x")):
+        answer = console.as_(Role.VIEWER).post("/search/export", format=form, query=query)
+        assert answer.status_code == 422, (form, query)
+        assert "content-disposition" not in answer.headers
+
+
+@dataclass(slots=True)
+class Runs:
+    """The queries that begin."""
+
+    begun: threading.Event = field(default_factory=threading.Event)
+    children: list[Child] = field(default_factory=list)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
+    found, begin = Runs(), Run.begin
+
+    def noted(run: Run, *arguments: Any, **more: Any) -> Any:
+        found.children.append(run._child)
+        found.begun.set()
+        return begin(run, *arguments, **more)
+
+    monkeypatch.setattr(Run, "begin", noted)
+    return found
+
+
+def test_a_query_ends_when_whoever_asked_stops_it(console: Console, runs: Runs) -> None:
+    stop = Stop()
+
+    def leave() -> None:
+        runs.begun.wait(30)
+        stop.set()
+
+    leaving = threading.Thread(target=leave)
+    leaving.start()
+    with pytest.raises(QueryError) as raised, ask(console.installation, ENDLESS, stop=stop):
+        raise AssertionError
+    leaving.join()
+    assert raised.value.code == "query_cancelled"
+    assert [each.exit_code for each in runs.children] == [-9]
+
+
+def test_a_query_that_was_stopped_before_it_began_does_not_begin(console: Console) -> None:
+    stop = Stop()
+    stop.set()
+    with pytest.raises(QueryError, match="cancelled"), ask(console.installation, ENDLESS, stop=stop):
+        raise AssertionError
+
+
+def test_each_user_has_two_slots_and_all_have_four() -> None:
+    slots, stop = QuerySlots(), Stop()
+    with ExitStack() as held:
+        for user in ("ann", "ann", "bob"):
+            held.enter_context(slots.taken(user, stop))
+        assert refusal(slots, "ann").startswith("2 of your queries are running")
+        held.enter_context(slots.taken("bob", stop))
+        assert refusal(slots, "eve").startswith("4 queries of several users are running")
+    assert slots.running == 0
+    with slots.taken("ann", stop), slots.taken("ann", stop):
+        assert slots.running == 2
+
+
+def refusal(slots: QuerySlots, user: str) -> str:
+    with pytest.raises(QueryBusyError) as raised, slots.taken(user, Stop(), wait=timedelta(0)):
+        raise AssertionError
+    return str(raised.value)
+
+
+def test_who_waits_for_a_slot_has_it_when_another_ends() -> None:
+    slots, stop, has_it, waits = QuerySlots(per_user=1), Stop(), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        waits.set()
+        with slots.taken("ann", stop, wait=timedelta(seconds=20)):
+            has_it.set()
+
+    thread = threading.Thread(target=wait)
+    with slots.taken("ann", stop):
+        thread.start()
+        waits.wait(10)
+        assert not has_it.is_set()
+    thread.join(10)
+    assert has_it.is_set()
+
+
+def leave_once_it_runs(console: Console, path: str, query: str, runs: Runs) -> float:
+    """Ask for a page, go away once its query runs, and return after how many seconds the request was over then."""
+    guest = console.as_(Role.VIEWER)
+    cookie = "; ".join(f"{name}={value}" for name, value in guest.client.cookies.items())
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(b"host", ADDRESS.removeprefix("http://").encode()), (b"cookie", cookie.encode())],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 8686),
+    }
+    sent, left = list[Any](), [0.0]
+
+    async def main() -> None:
+        waiting = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive() -> Any:
+            if waiting:
+                return waiting.pop()
+            await anyio.to_thread.run_sync(runs.begun.wait, 30)
+            left[0] = time.monotonic()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await console.site(scope, receive, send)
+
+    anyio.run(main)
+    assert sent[0]["status"] == 499
+    return time.monotonic() - left[0]
+
+
+def slots_of(console: Console) -> QuerySlots:
+    found = console.site.pages._app.state.query_slots  # type: ignore[attr-defined]
+    assert isinstance(found, QuerySlots)
+    return found
+
+
+def test_a_request_that_goes_away_ends_its_query_within_a_second(
+    console: Console, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.app.search.statement", lambda *_, **__: ENDLESS)
+    assert leave_once_it_runs(console, "/search/rows", urlencode(TIME), runs) < 1
+    slots = slots_of(console)
+    with slots._changed:
+        assert slots._changed.wait_for(lambda: not slots._running, 1)
+    assert [each.exit_code for each in runs.children] == [-9]
+
+
+def test_who_has_two_queries_running_is_told_so_and_asks_again(console: Console) -> None:
+    guest = console.as_(Role.VIEWER)
+    slots = slots_of(console)
+    found = console.installation.ledger.users.find("viewer@example.com")
+    assert found
+    with slots.taken(found[0].id, Stop()), slots.taken(found[0].id, Stop()):
+        waiting = guest.get(f"/search/rows?{urlencode(TIME)}", headers={"hx-request": "true"})
+    assert waiting.status_code == 200
+    assert "2 of your queries are running" in waiting.text
+    assert 'hx-get="/search/rows?since=' in waiting.text
+    assert 'id="rows"' in waiting.text
