@@ -31,6 +31,8 @@ class User:
     disabled_us: int | None = None
     language: str | None = None
     """In which the console speaks to them; None: as the browser asks."""
+    subject: str | None = None
+    """Who they are to an identity provider; None: they sign in with a password."""
 
 
 class Scope(StrEnum):

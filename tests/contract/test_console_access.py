@@ -15,7 +15,10 @@ from ocelog.console.site import ROUTERS
 from ocelog.console.visitor import own_path
 from visiting import ADDRESS, PASSWORD, SAME_SITE, Console, console_of
 
-OPEN = {("GET", "/first"), ("POST", "/first"), ("GET", "/sign-in"), ("POST", "/sign-in")}
+OPEN = {("GET", "/first"), ("POST", "/first"), ("GET", "/sign-in"), ("POST", "/sign-in")} | {
+    ("GET", "/sign-in/provider"),
+    ("GET", "/sign-in/provider/answer"),
+}
 """Routes for whoever comes."""
 
 

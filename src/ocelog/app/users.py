@@ -13,6 +13,7 @@ from uuid import uuid4
 import argon2
 
 from ocelog.access import ApiToken, Deed, Role, Scope, Session, User
+from ocelog.app.oidc import Identity
 from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.ledger.users import UserLedger
 from ocelog.secret import Secret
@@ -132,7 +133,10 @@ def sign_in(
 
     Raises SignInRefusedError.
     """
-    user = _known(ledger, name, password, origin)
+    return _begun(ledger, _known(ledger, name, password, origin), origin, instead_of)
+
+
+def _begun(ledger: UserLedger, user: User, origin: Origin, instead_of: Secret | None) -> SignedIn:
     now, secret = _now_us(), Secret(secrets.token_urlsafe(32))
     session = Session(
         mark=_mark(secret),
@@ -146,6 +150,34 @@ def sign_in(
     before = None if instead_of is None else _mark(instead_of)
     ledger.begin(session, _deed(user.name, "user.signed_in", user.name, origin), instead_of=before)
     return SignedIn(user=user, session=session, secret=secret)
+
+
+def sign_in_known(
+    ledger: UserLedger, identity: Identity, *, origin: Origin, instead_of: Secret | None = None
+) -> SignedIn:
+    """Begin a session of whom an identity provider knows, who is a user from then on, in the role that it says.
+
+    Raises SignInRefusedError for a user who was disabled, and for one who is called as another user is.
+    """
+    user = ledger.find_subject(identity.subject)
+    if user is None:
+        user = replace(_new(identity.name, identity.role), subject=identity.subject)
+        try:
+            ledger.add(user, None, _deed(user.name, "user.came", user.name, origin, role=identity.role.value))
+        except ConfigError as error:
+            raise SignInRefusedError(
+                f"Another user is called {user.name!r}: an admin must choose who it is. Nothing was changed."
+            ) from error
+    elif user.disabled_us is not None:
+        ledger.note(_deed("", "user.sign_in_refused", user.name, origin))
+        raise SignInRefusedError("You are let in no more: ask an admin.")
+    elif user.role is not identity.role:
+        deed = _deed(user.name, "user.role_changed", user.name, origin, role=identity.role.value)
+        try:
+            user = ledger.change(user.name, lambda found: replace(found, role=identity.role), deed)
+        except ConfigError as error:
+            raise SignInRefusedError(str(error)) from error
+    return _begun(ledger, user, origin, instead_of)
 
 
 def signed_in(ledger: UserLedger, secret: Secret) -> SignedIn | None:

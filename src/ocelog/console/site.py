@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ocelog.app.activity import activity
+from ocelog.app.oidc import provider_of
 from ocelog.app.query_slots import QuerySlots
 from ocelog.console.api import application as api
 from ocelog.console.assets import PREFIX, Assets
@@ -143,6 +144,7 @@ def site(installation: Installation, endpoints: Endpoints) -> Site:
     assets, token = Assets(), secrets.token_urlsafe(24)
     app = FastAPI(title="Ocelog", openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(from_here)])
     app.state.installation, app.state.assets, app.state.first_token = installation, assets, token
+    app.state.provider = provider_of(installation.settings)
     app.state.overviews = endpoints.looks
     app.state.activities = Looks(lambda: activity(installation), kept_for=_ACTIVITY_KEPT)
     app.state.query_slots = QuerySlots()

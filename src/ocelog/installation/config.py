@@ -44,6 +44,13 @@ def _address(text: str) -> Secret | None:
     return Secret(text)
 
 
+def _reference(text: str) -> str:
+    kind, _, place = text.strip().partition(":")
+    if kind not in {"file", "env"} or not place:
+        raise ConfigError(f"expected file:PATH or env:VARIABLE, not {hidden(text)}.")
+    return text.strip()
+
+
 def _query_memory(text: str) -> int:
     value = size(text)
     if value < _LEAST_QUERY_MEMORY:
@@ -79,6 +86,11 @@ class Settings:
     log_format: str
     log_level: str
     listen: str
+    oidc_issuer: str | None
+    oidc_client_id: str | None
+    oidc_client_secret: str | None
+    oidc_roles: str
+    oidc_claim: str
     debug: bool
 
 
@@ -176,6 +188,25 @@ SETTINGS: dict[str, SettingSpec] = {
         read=_listen,
         doc="Where `ocelog run` serves `/metrics` and `/healthz`: a port (for this machine alone), HOST:PORT, or off.",
     ),
+    "oidc_issuer": SettingSpec(
+        default=None,
+        read=str.strip,
+        doc="Identity provider through which people may sign in to the console (OpenID Connect), such as "
+        "https://login.example.com/realms/ops.",
+    ),
+    "oidc_client_id": SettingSpec(default=None, read=str.strip, doc="Client id of Ocelog at the identity provider."),
+    "oidc_client_secret": SettingSpec(
+        default=None,
+        read=_reference,
+        doc="Where the client secret is: file:PATH or env:VARIABLE. It is read at each sign-in.",
+    ),
+    "oidc_roles": SettingSpec(
+        default="",
+        read=str.strip,
+        doc="Who gets which role, by a claim: sec-admins=admin, soc=analyst, *=viewer. The highest that fits; none: "
+        "nobody is let in.",
+    ),
+    "oidc_claim": SettingSpec(default="groups", read=str.strip, doc="The claim that oidc_roles is about."),
     "debug": SettingSpec(default=False, read=switch, doc="Show the traceback of an unexpected error."),
 }
 

@@ -593,9 +593,11 @@ users = Table(
     Column("role", Text, nullable=False),
     Column("password", Text),
     Column("language", Text),
+    Column("subject", Text),
     Column("added_us", BigInteger, nullable=False),
     Column("disabled_us", BigInteger),
     UniqueConstraint("name"),
+    UniqueConstraint("subject"),
 )
 
 # Browsers in which somebody has signed in, by a hash of the secret in their cookie. A row goes when it is over.

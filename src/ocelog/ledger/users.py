@@ -55,12 +55,19 @@ class UserLedger:
             row = tx.execute(select(tables.users).where(_u.name == name)).mappings().one_or_none()
             return None if row is None else (_user_of(row), row["password"])
 
+    def find_subject(self, subject: str) -> User | None:
+        """Return the user whom an identity provider knows so; None: it has sent nobody like that yet."""
+        with self._database.read() as tx:
+            row = tx.execute(select(tables.users).where(_u.subject == subject)).mappings().one_or_none()
+            return None if row is None else _user_of(row)
+
     def add(self, user: User, password: str | None, deed: Deed, *, first: bool = False) -> None:
         """Add a user with the hash of a password. Raises ConfigError for a name in use.
 
         `first`: only if there is none at all, else ConfigError; of two who try at once one succeeds.
         """
         values: dict[str, Any] = {"id": user.id, "name": user.name, "role": user.role.value, "password": password}
+        values |= {"subject": user.subject}
         values |= {"language": user.language, "added_us": user.added_us, "disabled_us": None}
         with self._database.write() as tx:
             # The one row of the ledger is locked, so that on PostgreSQL too nobody else comes between.
@@ -289,6 +296,7 @@ def _user_of(row: RowMapping) -> User:
         added_us=row["added_us"],
         disabled_us=row["disabled_us"],
         language=row["language"],
+        subject=row["subject"],
     )
 
 

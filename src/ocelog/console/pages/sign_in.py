@@ -21,6 +21,8 @@ from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.secret import Secret
 
 router = APIRouter()
+_STATE = "ocelog-sign-in"
+"""The cookie that binds a browser to its way to the identity provider."""
 anonymous = APIRouter()
 """Routes that take nobody in particular."""
 
@@ -64,9 +66,51 @@ def make_first(
 @anonymous.get("/sign-in")
 def ask(request: Request, next: str = "/") -> Response:  # noqa: A002 - what such a parameter is called everywhere
     """Show the form in which one signs in."""
-    if not installation_of(request).ledger.users.any():
+    if not installation_of(request).ledger.users.any() and request.app.state.provider is None:
         return page(request, "first_refused.html", visitor=None)
     return page(request, "sign_in.html", visitor=None, next=own_path(next), name="", refused=None)
+
+
+def _answer_address(request: Request) -> str:
+    return f"{request.url.scheme}://{request.headers.get('host', '')}/sign-in/provider/answer"
+
+
+@anonymous.get("/sign-in/provider")
+def to_provider(request: Request, next: str = "/") -> Response:  # noqa: A002 - as above
+    """Send the browser to the identity provider, bound to this browser by a cookie."""
+    provider = request.app.state.provider
+    if provider is None:
+        return RedirectResponse("/sign-in", status_code=303)
+    try:
+        address, state = provider.begin(_answer_address(request), own_path(next))
+    except SignInRefusedError as error:
+        return _ask_again(request, error)
+    answer = RedirectResponse(address, status_code=303)
+    answer.set_cookie(_STATE, state, max_age=600, secure=is_secure(request), httponly=True, samesite="lax")
+    return answer
+
+
+@anonymous.get("/sign-in/provider/answer")
+def from_provider(request: Request, state: str = "", code: str = "", error: str = "") -> Response:
+    """Sign in whom the identity provider sends back, in the browser that was sent there."""
+    provider, ledger = request.app.state.provider, installation_of(request).ledger.users
+    asked = request.cookies.get(_STATE, "")
+    if provider is None or not state or not hmac.compare_digest(asked.encode(), state.encode()):
+        return _ask_again(request, SignInRefusedError("This browser did not ask to sign in so: begin again."))
+    if error or not code:
+        return _ask_again(request, SignInRefusedError("The identity provider let nobody in."))
+    try:
+        identity, then = provider.finish(state, code, _answer_address(request))
+        who = users.sign_in_known(ledger, identity, origin=origin_of(request), instead_of=cookie_of(request))
+    except SignInRefusedError as refused:
+        return _ask_again(request, refused)
+    answer = _with_cookie(request, who, own_path(then))
+    answer.delete_cookie(_STATE)
+    return answer
+
+
+def _ask_again(request: Request, error: SignInRefusedError) -> Response:
+    return page(request, "sign_in.html", visitor=None, status=403, next="/", name="", refused=error)
 
 
 @anonymous.post("/sign-in")
@@ -96,6 +140,10 @@ def sign_out(request: Request, visitor: Viewer) -> Response:
 def _let_in(request: Request, name: str, password: Secret, then: str) -> Response:
     ledger = installation_of(request).ledger.users
     who = users.sign_in(ledger, name, password, origin=origin_of(request), instead_of=cookie_of(request))
+    return _with_cookie(request, who, then)
+
+
+def _with_cookie(request: Request, who: users.SignedIn, then: str) -> Response:
     answer = RedirectResponse(then, status_code=303)
     answer.set_cookie(
         cookie_name(request),

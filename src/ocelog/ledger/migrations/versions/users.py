@@ -16,10 +16,12 @@ def upgrade() -> None:
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("password", sa.Text()),
         sa.Column("language", sa.Text()),
+        sa.Column("subject", sa.Text()),
         sa.Column("added_us", sa.BigInteger(), nullable=False),
         sa.Column("disabled_us", sa.BigInteger()),
         sa.PrimaryKeyConstraint("id", name="pk_users"),
         sa.UniqueConstraint("name", name="uq_users_name"),
+        sa.UniqueConstraint("subject", name="uq_users_subject"),
     )
     op.create_table(
         "sessions",

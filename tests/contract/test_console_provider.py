@@ -1,0 +1,162 @@
+"""Signing in through an identity provider: a real one on loopback, and each way in which one may lie."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from joserfc.jwk import OctKey, RSAKey
+
+from ocelog.access import Role
+from ocelog.app import users
+from ocelog.app.oidc import read_issuer, read_roles
+from ocelog.errors import ConfigError
+from ocelog.secret import Secret
+from visiting import HERE, PASSWORD, Console, Guest, console_of
+from visiting.provider import Provider, provider
+
+
+@pytest.fixture
+def there() -> Iterator[Provider]:
+    with provider() as served:
+        yield served
+
+
+@pytest.fixture
+def console(there: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
+    monkeypatch.setenv("OCELOG_OIDC_ISSUER", there.issuer)
+    monkeypatch.setenv("OCELOG_OIDC_CLIENT_ID", "ocelog")
+    monkeypatch.setenv("OCELOG_OIDC_CLIENT_SECRET", "env:THE_SECRET")
+    monkeypatch.setenv("OCELOG_OIDC_ROLES", "sec-admins=admin, soc=analyst")
+    monkeypatch.setenv("THE_SECRET", "client-secret")
+    with console_of(tmp_path / "home") as opened:
+        yield opened
+
+
+def come_in(console: Console, there: Provider, guest: Guest | None = None, **brought: str) -> Any:
+    guest = guest or console.guest()
+    sent = guest.get("/sign-in/provider?next=/alerts")
+    assert sent.status_code == 303
+    assert sent.headers["location"].startswith(f"{there.issuer}/authorize?")
+    back = {**there.log_in(sent.headers["location"]), **brought}
+    return guest.get("/sign-in/provider/answer", params=back)
+
+
+def test_who_the_provider_knows_comes_in_with_the_role_that_it_says(console: Console, there: Provider) -> None:
+    guest = console.guest()
+    assert "identity provider" in guest.get("/sign-in").text
+    answer = come_in(console, there, guest)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/alerts")
+    assert guest.get("/alerts").status_code == 200
+    assert guest.get("/users").status_code == 403
+    (ann,) = console.installation.ledger.users.listed()
+    assert (ann.name, ann.role, ann.subject) == ("ann@example.com", Role.ANALYST, f"{there.issuer} s-1")
+    (asked,) = there.asked
+    assert asked["client_secret"] == "client-secret"
+    assert len(asked["code_verifier"]) >= 43
+    there.claims = {"groups": ["soc", "sec-admins"], "email": "ann.lee@example.com"}
+    again = console.guest()
+    assert come_in(console, there, again).status_code == 303
+    assert again.get("/users").status_code == 200
+    (ann,) = console.installation.ledger.users.listed()
+    assert (ann.name, ann.role) == ("ann@example.com", Role.ADMIN), "the same person, by what never changes"
+    trail = again.get("/trail").text
+    assert "user.came" in trail
+    assert "client-secret" not in trail
+
+
+def test_nobody_signs_in_with_a_password_as_whom_only_the_provider_knows(console: Console, there: Provider) -> None:
+    come_in(console, there)
+    for password in ("", PASSWORD, "None"):
+        assert console.guest().sign_in("ann@example.com", password).status_code in (403, 422)
+
+
+def test_the_provider_takes_over_no_user_who_has_a_password(console: Console, there: Provider) -> None:
+    users.add_first(console.installation.ledger.users, "ann@example.com", Secret(PASSWORD), HERE)
+    answer = come_in(console, there)
+    assert answer.status_code == 403
+    assert "Another user is called" in answer.text
+    assert [each.role for each in console.installation.ledger.users.listed()] == [Role.ADMIN]
+
+
+def test_an_address_that_nobody_verified_names_nobody(console: Console, there: Provider) -> None:
+    there.claims = {"email": "boss@example.com", "email_verified": False, "preferred_username": "eve"}
+    assert come_in(console, there).status_code == 303
+    assert [each.name for each in console.installation.ledger.users.listed()] == ["eve"]
+
+
+def test_who_was_disabled_stays_out(console: Console, there: Provider) -> None:
+    come_in(console, there)
+    ledger = console.installation.ledger.users
+    users.add(ledger, "root", Role.ADMIN, Secret(PASSWORD), by=ledger.listed()[0], origin=HERE)
+    users.disable(ledger, "ann@example.com", by=ledger.listed()[0], origin=HERE)
+    assert come_in(console, there).status_code == 403
+
+
+def test_who_has_no_role_stays_out(console: Console, there: Provider) -> None:
+    for groups in ([], ["other"], None, "sec-adminsx", {"sec-admins": 1}):
+        there.claims = {"groups": groups}
+        answer = come_in(console, there)
+        assert answer.status_code == 403, groups
+        assert "no role for you" in answer.text
+    assert not console.installation.ledger.users.any()
+
+
+LIES: dict[str, dict[str, Any]] = {
+    "another issuer": {"claims": {"iss": "https://evil.example"}},
+    "another program": {"claims": {"aud": "other"}},
+    "another program among several": {"claims": {"aud": ["ocelog", "other"]}},
+    "another party": {"claims": {"azp": "other"}},
+    "too old": {"claims": {"exp": 1_000_000}},
+    "no end": {"claims": {"exp": None}},
+    "another nonce": {"claims": {"nonce": "other"}},
+    "no nonce": {"claims": {"nonce": None}},
+    "nobody": {"claims": {"sub": None}},
+    "another key": {"signed_with": RSAKey.generate_key(2048, {"kid": "one"})},
+    "the client secret as key": {"signed_with": OctKey.import_key("client-secret" * 4), "algorithm": "HS256"},
+    "unsigned": {"token": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJzLTEifQ."},
+    "no token": {"token": "x"},
+    "another name of itself": {"says": {"issuer": "https://evil.example"}},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_token_that_does_not_hold_lets_nobody_in(console: Console, there: Provider, lie: str) -> None:
+    guest = console.guest()
+    back = there.log_in(guest.get("/sign-in/provider").headers["location"])
+    if lie == "another name of itself":
+        console.site.pages._app.state.provider._said.clear()  # type: ignore[attr-defined] # what it said is kept
+    for name, value in LIES[lie].items():
+        setattr(there, name, value)
+    assert guest.get("/sign-in/provider/answer", params=back).status_code == 403
+    assert guest.get("/alerts").status_code == 303
+    assert not console.installation.ledger.users.any()
+
+
+def test_what_one_browser_began_no_other_ends_and_nobody_twice(console: Console, there: Provider) -> None:
+    guest, other = console.guest(), console.guest()
+    back = there.log_in(guest.get("/sign-in/provider").headers["location"])
+    assert other.get("/sign-in/provider/answer", params=back).status_code == 403
+    assert guest.get("/sign-in/provider/answer", params={**back, "state": "x"}).status_code == 403
+    assert guest.get("/sign-in/provider/answer", params=back).status_code == 303
+    guest.client.cookies.set("ocelog-sign-in", back["state"])
+    assert guest.get("/sign-in/provider/answer", params=back).status_code == 403
+
+
+def test_nobody_is_led_elsewhere_by_way_of_the_provider(console: Console, there: Provider) -> None:
+    guest = console.guest()
+    sent = guest.get("/sign-in/provider", params={"next": "//evil.example"})
+    answer = guest.get("/sign-in/provider/answer", params=there.log_in(sent.headers["location"]))
+    assert answer.headers["location"] == "/"
+
+
+@pytest.mark.parametrize("text", ["ftp://x", "http://login.example.com", "https://u:p@x", "https://x?a=b", "x"])
+def test_an_issuer_that_anybody_could_be_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        read_issuer(text)
+
+
+@pytest.mark.parametrize("text", ["", "admins", "=admin", "a=root"])
+def test_roles_that_say_nothing_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        read_roles(text)
