@@ -94,6 +94,22 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SavedSearch:
+    """A search that somebody keeps."""
+
+    id: str
+    owner_id: str
+    owner: str
+    """The owner's name."""
+    name: str
+    address: str
+    """Path and query of its page."""
+    shared: bool
+    """Whether everybody sees it."""
+    saved_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
     """Something that was done, or refused, through the console or the API."""
 

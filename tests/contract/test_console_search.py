@@ -16,7 +16,8 @@ import anyio
 import pyarrow.parquet as pq
 import pytest
 
-from ocelog.access import Role
+from ocelog.access import Role, User
+from ocelog.app import saved_searches
 from ocelog.app.queries import Stop, ask
 from ocelog.app.query_slots import QuerySlots
 from ocelog.errors import QueryBusyError, QueryError
@@ -221,11 +222,43 @@ def test_a_request_that_goes_away_ends_its_query_within_a_second(
 def test_who_has_two_queries_running_is_told_so_and_asks_again(console: Console) -> None:
     guest = console.as_(Role.VIEWER)
     slots = slots_of(console)
-    found = console.installation.ledger.users.find("viewer@example.com")
-    assert found
-    with slots.taken(found[0].id, Stop()), slots.taken(found[0].id, Stop()):
+    viewer = user(console, "viewer@example.com")
+    with slots.taken(viewer.id, Stop()), slots.taken(viewer.id, Stop()):
         waiting = guest.get(f"/search/rows?{urlencode(TIME)}", headers={"hx-request": "true"})
     assert waiting.status_code == 200
     assert "2 of your queries are running" in waiting.text
     assert 'hx-get="/search/rows?since=' in waiting.text
     assert 'id="rows"' in waiting.text
+
+
+def test_searches_are_kept_for_oneself_or_for_all_and_removed_by_owner_or_admin(console: Console) -> None:
+    analyst, viewer, admin = map(console.as_, (Role.ANALYST, Role.VIEWER, Role.ADMIN))
+    hostile = "<b>mine</b>"
+    for name, shared in ((hostile, ""), ("ours", "yes")):
+        answer = analyst.post("/search/save", name=name, address="/search?q=a%22b", shared=shared)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/search?q=a%22b")
+    shown = analyst.get("/search").text
+    assert "&lt;b&gt;mine&lt;/b&gt;" in shown
+    assert hostile not in shown
+    assert "mine" not in (page := viewer.get("/search").text)
+    assert ">ours<" in page
+    mine, ours = saved_searches.listed(console.installation, user(console, "analyst@example.com"))
+    assert viewer.post("/search/forget", search=ours.id).status_code == 403
+    assert analyst.post("/search/forget", search="another").status_code == 422
+    assert analyst.post("/search/forget", search=mine.id).status_code == 303
+    assert admin.post("/search/forget", search=ours.id).status_code == 303
+    assert saved_searches.listed(console.installation, user(console, "analyst@example.com")) == []
+
+
+@pytest.mark.parametrize(
+    "address", ["https://evil.example/search?", "//evil.example", "/users", "javascript:alert(1)", "/search?q=\n", ""]
+)
+def test_only_addresses_of_searches_are_kept(console: Console, address: str) -> None:
+    answer = console.as_(Role.ANALYST).post("/search/save", name="x", address=address)
+    assert answer.status_code == 422
+
+
+def user(console: Console, name: str) -> User:
+    found = console.installation.ledger.users.find(name)
+    assert found
+    return found[0]

@@ -283,6 +283,11 @@ def bearer(ledger: UserLedger, secret: Secret, *, origin: Origin) -> Bearer:
     raise SignInRefusedError("This token is not known: it is wrong, over or revoked.")
 
 
+def deed_of(who: User, what: str, target: str, origin: Origin, **details: str) -> Deed:
+    """Return what somebody does now, as the trail has it."""
+    return _deed(who.name, what, target, origin, **details)
+
+
 def note(ledger: UserLedger, who: User, what: str, target: str, origin: Origin, **details: str) -> None:
     """Add to the trail what somebody did."""
     ledger.note(_deed(who.name, what, target, origin, **details))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     # Imported where they are used: they take a good part of the time that a command takes which only reads.
     from ocelog.ledger.delivery import DeliveryLedger
     from ocelog.ledger.detecting import JudgingLedger
+    from ocelog.ledger.saved_searches import SavedSearchLedger
     from ocelog.ledger.users import UserLedger
 
 
@@ -87,6 +88,13 @@ class Ledger:
         from ocelog.ledger.users import UserLedger  # noqa: PLC0415 - see above
 
         return UserLedger(self._database, self._now_us)
+
+    @cached_property
+    def saved_searches(self) -> "SavedSearchLedger":
+        """Searches that people keep."""
+        from ocelog.ledger.saved_searches import SavedSearchLedger  # noqa: PLC0415 - see above
+
+        return SavedSearchLedger(self._database, self._now_us)
 
     @classmethod
     def open(

@@ -669,3 +669,16 @@ api_answers = Table(
     Index("ix_api_answers_token_id", "token_id"),
     Index("ix_api_answers_at_us", "at_us"),
 )
+
+# Searches that people keep. A row goes when it is removed.
+saved_searches = Table(
+    "saved_searches",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("shared", Boolean, nullable=False),
+    Column("saved_us", BigInteger, nullable=False),
+    UniqueConstraint("owner_id", "name"),
+)

@@ -78,7 +78,7 @@ class UserLedger:
                 tx.execute(insert(tables.users).values(values))
             except IntegrityError as error:
                 raise ConfigError(f"There is a user named {user.name!r} already.") from error
-            _note(tx, deed)
+            add_deed(tx, deed)
 
     def change(
         self,
@@ -108,7 +108,7 @@ class UserLedger:
                 raise ConfigError(f"{name!r} is the last admin: make another first.")
             if ends_sessions:
                 tx.execute(delete(tables.sessions).where(_s.user_id == user.id))
-            _note(tx, deed)
+            add_deed(tx, deed)
             return user
 
     def begin(self, session: Session, deed: Deed, *, instead_of: str | None = None) -> None:
@@ -118,7 +118,7 @@ class UserLedger:
             values = {name: bounded(getattr(session, name)) for name in ("mark", "user_id", "address", "browser")}
             values |= {name: getattr(session, name) for name in ("since_us", "seen_us", "ends_us")}
             tx.execute(insert(tables.sessions).values(values))
-            _note(tx, deed)
+            add_deed(tx, deed)
 
     def session(self, mark: str, *, idle_us: int) -> tuple[Session, User] | None:
         """Return a session and its user; None: none, over, idle for `idle_us`, or the user is disabled."""
@@ -147,7 +147,7 @@ class UserLedger:
         """End a session."""
         with self._database.write() as tx:
             if tx.execute(delete(tables.sessions).where(_s.mark == mark)).rowcount:
-                _note(tx, deed)
+                add_deed(tx, deed)
 
     def add_token(self, token: ApiToken, mark: str, deed: Deed, *, most: int) -> None:
         """Add a token with the hash of its secret; those go that have been over for long.
@@ -167,7 +167,7 @@ class UserLedger:
             values = {name: bounded(getattr(token, name)) for name in ("id", "user_id", "name", "made_by")}
             values |= {name: getattr(token, name) for name in ("made_us", "ends_us", "used_us")}
             tx.execute(insert(tables.api_tokens).values(mark=mark, scope=token.scope.value, **values))
-            _note(tx, deed)
+            add_deed(tx, deed)
 
     def token(self, mark: str) -> tuple[ApiToken, User] | None:
         """Return a token and its user, and note that it is used; None: none, over, or the user is disabled."""
@@ -202,7 +202,7 @@ class UserLedger:
             tx.execute(select(_t.id).where(_t.id == token_id).with_for_update()).first()
             tx.execute(delete(tables.api_answers).where(_a.token_id == token_id))
             if tx.execute(delete(tables.api_tokens).where(_t.id == token_id)).rowcount:
-                _note(tx, deed)
+                add_deed(tx, deed)
 
     def begin_answer(self, key: str, token_id: str, request: str) -> Answered | None:
         """Note that a request is being answered; None: go on. Else it is, or was, answered already.
@@ -249,7 +249,7 @@ class UserLedger:
                 insert_missing(tx, tables.sign_in_failures, key=key, failures=0, last_us=now)
                 again = update(tables.sign_in_failures).where(_f.key == key)
                 tx.execute(again.values(failures=_f.failures + 1, last_us=now))
-            _note(tx, deed)
+            add_deed(tx, deed)
 
     def succeeded(self, keys: list[str]) -> None:
         """Forget what failed for the keys."""
@@ -259,7 +259,7 @@ class UserLedger:
     def note(self, deed: Deed) -> None:
         """Add to the trail."""
         with self._database.write() as tx:
-            _note(tx, deed)
+            add_deed(tx, deed)
 
     def trail(self, *, before: int | None = None, limit: int = 100) -> list[Deed]:
         """Return what was done, the newest first, from the one before the number `before`."""
@@ -282,7 +282,8 @@ class UserLedger:
             ).scalar_one()
 
 
-def _note(tx: Connection, deed: Deed) -> None:
+def add_deed(tx: Connection, deed: Deed) -> None:
+    """Add to the trail."""
     values = {name: bounded(getattr(deed, name)) for name in ("who", "what", "target", "address")}
     details = {name: bounded(value) for name, value in deed.details.items()}
     tx.execute(insert(tables.deeds).values(at_us=deed.at_us, details=details, **values))

@@ -14,8 +14,8 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from ocelog.app import saved_searches, users
 from ocelog.app import search as searching
-from ocelog.app import users
 from ocelog.app.export import Format, exported
 from ocelog.app.log_types import kinds
 from ocelog.app.queries import Stop
@@ -23,7 +23,7 @@ from ocelog.app.search import Condition, Key, Operator, Search
 from ocelog.console.asking import answered, streamed
 from ocelog.console.event_view import leaves
 from ocelog.console.rendering import page
-from ocelog.console.visitor import Viewer, Visitor, installation_of
+from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
 from ocelog.times import from_us, to_us
 from ocelog.units import instant
@@ -138,6 +138,7 @@ def _refused(request: Request, visitor: Visitor, error: OcelogError, part: str =
 @router.get("/search")
 def show(request: Request, visitor: Viewer) -> Response:
     """Show the form, and places for what is asked apart: the rows and the histogram."""
+    saved = saved_searches.listed(installation_of(request), visitor.user)
     try:
         asked = asked_of(request.query_params)
         fields = searching.paths_of(searching.columns_of(asked.search.log_type))
@@ -156,6 +157,8 @@ def show(request: Request, visitor: Viewer) -> Response:
         commands=commands,
         formats=list(Format),
         query=urlencode(asked.fixed(), doseq=True),
+        saved=saved,
+        here=asked.address(),
     )
 
 
@@ -213,6 +216,34 @@ async def values(request: Request, visitor: Viewer, field: str) -> Response:
     except OcelogError as error:
         return _refused(request, visitor, error, "values")
     return page(request, "search_values.html", visitor=visitor, asked=asked, field=field, found=found)
+
+
+@router.post("/search/save")
+def save(
+    request: Request,
+    visitor: Analyst,
+    name: Annotated[str, Form()] = "",
+    address: Annotated[str, Form()] = "",
+    shared: Annotated[str, Form()] = "",
+) -> Response:
+    """Keep a search under a name."""
+    try:
+        saved_searches.save(
+            installation_of(request), name, address, shared=bool(shared), by=visitor.user, origin=visitor.origin
+        )
+    except OcelogError as error:
+        return _refused(request, visitor, error)
+    return RedirectResponse(address, status_code=303)
+
+
+@router.post("/search/forget")
+def forget(request: Request, visitor: Analyst, search: Annotated[str, Form()] = "") -> Response:
+    """Remove a saved search."""
+    try:
+        saved_searches.remove(installation_of(request), search, by=visitor.user, origin=visitor.origin)
+    except OcelogError as error:
+        return _refused(request, visitor, error)
+    return RedirectResponse("/search", status_code=303)
 
 
 @router.post("/search/export")
