@@ -17,6 +17,7 @@ from ocelog.console import endpoints as endpoints_module
 from ocelog.console import server as server_module
 from ocelog.console.address import Address, listen, read_address
 from ocelog.console.endpoints import Endpoints, Looks
+from ocelog.console.front import Front
 from ocelog.console.server import Server
 from ocelog.errors import ConfigError, HomeError, LedgerUnavailableError
 from ocelog.ledger.alerts import OpenAlerts
@@ -50,7 +51,7 @@ class Site:
         self.hangs: threading.Event | None = None
         self.looked, self.turned_at, self.now = 0, 0.0, 0.0
         looks = Looks(self.look, monotonic=lambda: self.now)
-        self.app = Endpoints(looks=looks, turned_at=lambda: self.turned_at, only_local=True, monotonic=lambda: self.now)
+        self.app = Endpoints(looks=looks, turned_at=lambda: self.turned_at, front=Front(), monotonic=lambda: self.now)
         self.server = Server(self.app, listen(LOCAL))
         self.server.start()
 

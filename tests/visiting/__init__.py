@@ -15,6 +15,7 @@ from ocelog.access import Role, Scope
 from ocelog.app import users
 from ocelog.app.users import Origin
 from ocelog.console.endpoints import endpoints
+from ocelog.console.front import Front
 from ocelog.console.site import Site, site
 from ocelog.installation.making import make
 from ocelog.installation.opening import Installation, opened
@@ -78,14 +79,14 @@ class Console:
 
 
 @contextmanager
-def console_of(path: Path) -> Iterator[Console]:
+def console_of(path: Path, front: Front | None = None) -> Iterator[Console]:
     """Open the console of the home at `path`, which is made if there is none."""
     # A password that is made hard to guess takes some 0.2 s of both cores each time.
     users._hasher = argon2.PasswordHasher.from_parameters(argon2.profiles.CHEAPEST)
     users._NOBODY = users._hasher.hash("nobody's")
     make(path, ledger_url=None)
     with opened(path) as installation:
-        served = site(installation, endpoints(installation, turned_at=lambda: 0.0, only_local=True))
+        served = site(installation, endpoints(installation, turned_at=lambda: 0.0, front=front or Front()))
         yield Console(installation=installation, site=served)
 
 

@@ -13,7 +13,7 @@ import structlog
 
 from ocelog.app.metrics import render
 from ocelog.app.overview import Overview, overview
-from ocelog.console.address import is_local_name
+from ocelog.console.front import Front
 from ocelog.console.server import Message
 from ocelog.errors import OcelogError
 from ocelog.installation.opening import Installation
@@ -110,8 +110,7 @@ class Endpoints:
     looks: Looks[Overview]
     turned_at: Callable[[], float]
     """When the loops took a turn last, in seconds of the monotonic clock."""
-    only_local: bool
-    """It listens to this machine alone: a page of somebody else that a browser here shows must not read it."""
+    front: Front
     monotonic: Callable[[], float] = time.monotonic
     _routes: Mapping[str, Callable[[], Awaitable[Answer]]] = field(init=False)
 
@@ -119,8 +118,8 @@ class Endpoints:
         self._routes = {"/healthz": self._healthz, "/metrics": self._metrics}
 
     def answers(self, scope: Message) -> bool:
-        """Whether the request is for one of them; one that nobody of this machine sent is refused here, too."""
-        return scope["path"] in self._routes or (self.only_local and not _is_local(scope))
+        """Whether the request is for one of them; one that is not for this console is refused here, too."""
+        return scope["path"] in self._routes or self.front.refuses(scope) is not None
 
     async def __call__(
         self,
@@ -148,8 +147,8 @@ class Endpoints:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 
     async def _answer(self, scope: Message) -> Answer:
-        if self.only_local and not _is_local(scope):
-            return Answer(status=403, body=b"This address is for programs of this machine.\n")
+        if (refusal := self.front.refuses(scope)) is not None:
+            return Answer(status=403, body=f"{refusal}\n".encode())
         route = self._routes.get(scope["path"])
         if route is None:
             return Answer(status=404, body=b"There are /healthz and /metrics.\n")
@@ -193,22 +192,14 @@ class Endpoints:
         return Answer(status=200, body=body, content_type=content_type)
 
 
-def endpoints(installation: Installation, *, turned_at: Callable[[], float], only_local: bool) -> Endpoints:
+def endpoints(installation: Installation, *, turned_at: Callable[[], float], front: Front) -> Endpoints:
     """Return what answers requests about `installation`, whose loops last took a turn at `turned_at`."""
 
     def look() -> Overview:
         return overview(installation, allowed=_ALLOWED, now=datetime.now(UTC))
 
-    return Endpoints(looks=Looks(look), turned_at=turned_at, only_local=only_local)
+    return Endpoints(looks=Looks(look), turned_at=turned_at, front=front)
 
 
 def _json(status: int, value: Any) -> Answer:
     return Answer(status=status, body=json.dumps(value, ensure_ascii=False).encode() + b"\n", content_type=_JSON)
-
-
-def _is_local(scope: Message) -> bool:
-    """Whether the request names this machine as its host, as nobody does who was led here by a name of his own."""
-    named = [value for name, value in scope["headers"] if name == b"host"]
-    host = named[0].decode("latin-1") if len(named) == 1 else ""
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    return is_local_name(name)

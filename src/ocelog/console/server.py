@@ -5,8 +5,10 @@ come, so ours adds one. `pyproject.toml` caps the version for that.
 """
 
 import asyncio
+import functools
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
@@ -14,6 +16,8 @@ from typing import Any, TypeAlias
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ocelog.console.tls import Tls
 
 Message: TypeAlias = MutableMapping[str, Any]
 App: TypeAlias = Callable[
@@ -23,16 +27,16 @@ App: TypeAlias = Callable[
 
 REQUEST_WITHIN = 10.0
 """Seconds within which a whole request must have come since its connection began, or the answer before it ended."""
-ANSWER_WITHIN = 60.0
-"""Seconds within which it must be answered, and the client have taken the answer."""
-EXPORT_WITHIN = 600.0
-"""The same, for a file that is made while it is sent: by then the query of one is over."""
-EXPORTS = ("/search/export", "/search/sql/export")
-"""Where such files are."""
-MOST_CONNECTIONS = 64
+ANSWER_WITHIN = 120.0
+"""Seconds within which an answer must begin; one that goes on must end within LONGEST_ANSWER."""
+TAKEN_WITHIN = 15.0
+"""Seconds within which the client must have taken what was sent, once some 64 KB wait for it."""
+LONGEST_ANSWER = 3_600.0
+"""Seconds: a large export to a slow client."""
+MOST_CONNECTIONS = 256
 """At once; another is closed at its beginning."""
-_MOST_BUSY = 32
-"""If there are more of them, requests are answered 503."""
+MOST_OF_ADDRESS = 64
+"""Of them, from one address that is no proxy of ours; a browser opens six."""
 _LONGEST_HEAD = 16_384
 """Bytes of the head of a request."""
 _STOP_WITHIN = 5.0
@@ -42,11 +46,20 @@ class BoundedConnection(H11Protocol):
     """A connection that is closed if its client is too slow, or one of too many."""
 
     _timer: asyncio.TimerHandle | None = None
+    _answering_since = 0.0
+    _waits_for_client = False
+
+    def __init__(self, *, trusts: Callable[[str], bool] = lambda _: False, **given: Any) -> None:
+        super().__init__(**given)
+        self._trusts = trusts
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as the base has it
         """Take a connection, unless there are too many."""
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
+        host = self.client[0] if self.client else ""
+        addresses = [getattr(each, "client", None) or ("", 0) for each in self.connections]
+        of_address = sum(address == host for address, _ in addresses)
+        if len(self.connections) > MOST_CONNECTIONS or (of_address > MOST_OF_ADDRESS and not self._trusts(host)):
             transport.abort()
         else:
             self._allow(REQUEST_WITHIN)
@@ -56,7 +69,20 @@ class BoundedConnection(H11Protocol):
         was_waiting = self._waits_for_request()
         super().data_received(data)
         if was_waiting and not self._waits_for_request():
-            self._allow(EXPORT_WITHIN if self.scope["path"] in EXPORTS else ANSWER_WITHIN)
+            self._answering_since = self.loop.time()
+            self._allow(ANSWER_WITHIN)
+
+    def pause_writing(self) -> None:
+        """Wait for the client, which does not take what was sent, for so long only."""
+        super().pause_writing()
+        self._waits_for_client = True
+        self._allow(TAKEN_WITHIN)
+
+    def resume_writing(self) -> None:
+        """Go on: the client took what was sent."""
+        super().resume_writing()
+        self._waits_for_client = False
+        self._allow(ANSWER_WITHIN if self._is_answering() else REQUEST_WITHIN)
 
     def on_response_complete(self) -> None:
         """Give the client time for its next request, or to take what was sent."""
@@ -65,17 +91,83 @@ class BoundedConnection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
+        super().connection_lost(exc)
+        # Last: the base resumes whoever waits to write.
         if self._timer is not None:
             self._timer.cancel()
-        super().connection_lost(exc)
 
     def _waits_for_request(self) -> bool:
         return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+
     def _allow(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_later(seconds, self.transport.abort)
+        self._timer = self.loop.call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        """Close the connection, unless it is us who take long with the next piece of an answer."""
+        taken = self.loop.time() - self._answering_since
+        if self._is_answering() and not self._waits_for_client and taken < LONGEST_ANSWER:
+            self._allow(ANSWER_WITHIN)
+        else:
+            self.transport.abort()
+
+
+class TlsGate(asyncio.Protocol):
+    """A connection until TLS stands: it counts, too, and has no more time than a request."""
+
+    def __init__(
+        self, *, tls: Tls, waiting: "set[TlsGate]", inner: Callable[..., BoundedConnection], **given: Any
+    ) -> None:
+        self._tls, self._waiting = tls, waiting
+        self._inner = inner(**given)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin TLS, unless there are too many connections."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a socket that streams
+        if len(self._waiting) + len(self._inner.connections) >= MOST_CONNECTIONS:
+            transport.abort()
+            return
+        transport.pause_reading()
+        self._waiting.add(self)
+        self._task = self._inner.loop.create_task(self._open(transport))
+
+    async def _open(self, transport: asyncio.Transport) -> None:
+        early = _Early()
+        try:
+            secure = await self._inner.loop.start_tls(
+                transport, early, self._tls.context(), server_side=True, ssl_handshake_timeout=REQUEST_WITHIN
+            )
+        except (OSError, ssl.SSLError):
+            # Scanners, and browsers that do not know the certificate: nothing that anybody here could do.
+            transport.abort()
+            return
+        finally:
+            self._waiting.discard(self)
+        if secure is None or early.lost:
+            transport.abort()
+            return
+        secure.set_protocol(self._inner)
+        self._inner.connection_made(secure)
+        if early.data and not secure.is_closing():
+            self._inner.data_received(bytes(early.data))
+
+
+class _Early(asyncio.Protocol):
+    """Keeps what comes with the last words of the handshake."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.lost = False
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as protocols have it
+        self.lost = True
 
 
 @dataclass(slots=True)
@@ -84,13 +176,19 @@ class Server:
 
     app: App
     listening: socket.socket
+    tls: Tls | None = None
+    trusts: Callable[[str], bool] = lambda _: False
+    """Whether a proxy of ours, through which many come, has an address."""
     _server: uvicorn.Server = field(init=False)
     _thread: threading.Thread = field(init=False)
 
     def __post_init__(self) -> None:
+        connection: Any = functools.partial(BoundedConnection, trusts=self.trusts)
+        if self.tls is not None:
+            connection = functools.partial(TlsGate, tls=self.tls, waiting=set(), inner=connection)
         config = uvicorn.Config(
             self.app,
-            http=BoundedConnection,
+            http=connection,
             loop="asyncio",
             ws="none",
             lifespan="off",
@@ -100,7 +198,6 @@ class Server:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=_MOST_BUSY,
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=_LONGEST_HEAD,
         )

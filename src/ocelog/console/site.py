@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import Depends, FastAPI, Request
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -17,6 +19,7 @@ from ocelog.app.oidc import provider_of
 from ocelog.app.query_slots import QuerySlots
 from ocelog.console.api import application as api
 from ocelog.console.assets import PREFIX, Assets
+from ocelog.console.capacity import BusyError
 from ocelog.console.endpoints import Endpoints, Looks
 from ocelog.console.pages import (
     account,
@@ -60,6 +63,15 @@ ROUTERS = (
 """Every page and what can be done there."""
 _LARGEST_BODY = 1_048_576
 """Bytes of a request."""
+_LARGEST_OPEN_BODY = 16_384
+"""Bytes of a request to a route for whoever comes."""
+_MOST_FIELDS = 2_000
+"""Of a form: reading each takes a while, in which nobody else is answered."""
+_MOST_BUSY = 64
+"""Pages that are made at once; others are refused for now."""
+_THREADS = 16
+"""In which they are made: more would take the interpreter from the loops."""
+_TOO_BUSY = PlainTextResponse("Too much is going on: try again in some seconds.\n", 503, {"retry-after": "3"})
 _ACTIVITY_KEPT = 60.0
 """Seconds until the lake is read again for how much has come of late."""
 _POLICY = (
@@ -87,6 +99,7 @@ class Site:
     api: ASGIApp
     first_token: str
     """Whoever knows it may make the first user."""
+    _making: int = 0
 
     async def __call__(
         self,
@@ -102,10 +115,24 @@ class Site:
             await self.endpoints(scope, receive, send)
         elif path.startswith(PREFIX):
             await self.assets(scope, receive, send)
-        elif path.startswith(api.PREFIX):
-            await self.api(scope, receive, send)
+        elif self._making >= _MOST_BUSY:
+            await _TOO_BUSY(scope, receive, send)
         else:
-            await self.pages(scope, receive, send)
+            current_default_thread_limiter().total_tokens = _THREADS
+            self._making += 1
+            try:
+                asked = self.api if path.startswith(api.PREFIX) else self.pages
+                await asked(self.endpoints.front.seen(scope), receive, send)
+            finally:
+                self._making -= 1
+
+
+_OPEN_PATHS = {each.path for each in sign_in.anonymous.routes if isinstance(each, APIRoute)}
+
+
+def _is_form(scope: Scope) -> bool:
+    kinds = [value for name, value in scope["headers"] if name == b"content-type"]
+    return any(b"urlencoded" in each.lower() for each in kinds)
 
 
 class _Guarded:
@@ -115,13 +142,16 @@ class _Guarded:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        taken = 0
+        taken, fields = 0, 0
+        largest = _LARGEST_OPEN_BODY if scope["path"] in _OPEN_PATHS else _LARGEST_BODY
 
         async def bounded() -> Any:
-            nonlocal taken
+            nonlocal taken, fields
             message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > _LARGEST_BODY:
+            body = message.get("body", b"")
+            taken += len(body)
+            fields += body.count(b"&") if scope["method"] != "GET" else 0
+            if taken > largest or (fields > _MOST_FIELDS and _is_form(scope)):
                 raise HTTPException(413)
             return message
 
@@ -142,7 +172,15 @@ class _Guarded:
 def site(installation: Installation, endpoints: Endpoints) -> Site:
     """Return the console of an open installation. Raises HomeError if its scripts and styles were not built."""
     assets, token = Assets(), secrets.token_urlsafe(24)
-    app = FastAPI(title="Ocelog", openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(from_here)])
+    app = FastAPI(
+        title="Ocelog",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        # It would lead to the host that the request names.
+        redirect_slashes=False,
+        dependencies=[Depends(from_here)],
+    )
     app.state.installation, app.state.assets, app.state.first_token = installation, assets, token
     app.state.provider = provider_of(installation.settings)
     app.state.overviews = endpoints.looks
@@ -154,6 +192,7 @@ def site(installation: Installation, endpoints: Endpoints) -> Site:
     app.add_exception_handler(NotAllowedError, _not_allowed)
     app.add_exception_handler(ForeignPageError, _foreign)
     app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(BusyError, _busy)
     app.add_exception_handler(OcelogError, _known)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(Exception, _bug)
@@ -187,7 +226,18 @@ def _gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as 
     return Response(status_code=499)
 
 
+def _busy(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
+    answer = page(request, "trouble.html", visitor=None, status=503, kind="busy", needed="", error=None)
+    answer.headers["retry-after"] = "3"
+    return answer
+
+
 def _known(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OcelogError)  # noqa: S101 - registered for it
+    if not getattr(request.state, "signed_in", False):
+        # It may name hosts, paths and users of this installation.
+        log.warning("a page failed", path=request.url.path, error_code=error.code, reason=str(error))
+        error = OcelogError(error.code)
     return page(request, "trouble.html", visitor=None, status=503, kind="known", needed="", error=error)
 
 

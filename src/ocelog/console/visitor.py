@@ -113,6 +113,7 @@ async def signed_in(request: Request) -> Visitor | None:
     if secret is None:
         return None
     who = await run_in_threadpool(users.signed_in, installation_of(request).ledger.users, secret)
+    request.state.signed_in = who is not None
     return None if who is None else Visitor(who=who, origin=origin_of(request))
 
 

@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ocelog.access import Scope
 from ocelog.app import users
+from ocelog.console.capacity import hashing
 from ocelog.console.languages import LANGUAGES
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Viewer, Visitor, installation_of
@@ -54,6 +55,7 @@ def language(request: Request, visitor: Viewer, language: Annotated[str, Form()]
 
 
 @router.post("/account/password")
+@hashing
 def password(
     request: Request, visitor: Viewer, present: Annotated[str, Form()], password: Annotated[str, Form()]
 ) -> Response:

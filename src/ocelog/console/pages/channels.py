@@ -16,6 +16,7 @@ from ocelog.app import channels, users
 from ocelog.app.channels import ChannelChange
 from ocelog.app.sources import GivenSecret
 from ocelog.channels.kind import ChannelKind
+from ocelog.console.capacity import slowly
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Viewer, Visitor, installation_of
 from ocelog.errors import OcelogError
@@ -121,6 +122,7 @@ def _done(request: Request, visitor: Visitor, channel_id: str, what: str, do: Ca
 
 
 @router.post("/channels/{channel_id}/test")
+@slowly
 def test(request: Request, visitor: Admin, channel_id: str) -> Response:
     """Send a marked message now, and show what the far end answers."""
     installation = installation_of(request)

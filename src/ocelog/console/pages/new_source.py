@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.app import rule_folders, source_changes, sources, users
 from ocelog.app.source_changes import Listener
 from ocelog.app.stream_health import alarm_settings
+from ocelog.console.capacity import SLOW
 from ocelog.console.rendering import page
 from ocelog.console.source_form import BACKFILLS, SourceForm
 from ocelog.console.visitor import Admin, Visitor, installation_of
@@ -74,7 +74,7 @@ async def answer(request: Request, visitor: Admin) -> Response:
     sent = await request.form()
     values = {name: value for name, value in sent.items() if isinstance(value, str)}
     chosen = tuple(str(each) for each in sent.getlist("log_types") if each in _product().log_types)
-    return await run_in_threadpool(_answer, request, visitor, values, chosen)
+    return await SLOW.run_for(visitor.user.id, _answer, request, visitor, values, chosen)
 
 
 def _answer(request: Request, visitor: Visitor, values: dict[str, Any], chosen: tuple[str, ...]) -> Response:

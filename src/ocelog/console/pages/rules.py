@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ocelog.app import rule_folders, rules, users
 from ocelog.app.rule_folders import ListedRule
+from ocelog.console.capacity import slowly
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
@@ -82,6 +83,7 @@ def details(request: Request, visitor: Viewer, rule_id: str) -> Response:
 
 
 @router.post("/rules/{rule_id}/tests")
+@slowly
 def run_tests(request: Request, visitor: Analyst, rule_id: str) -> Response:
     """Run the tests of a rule, and show how they end."""
     return _details(request, visitor, rule_id, tested=True)

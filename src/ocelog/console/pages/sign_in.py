@@ -7,6 +7,7 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.app import users
+from ocelog.console.capacity import SIGNING_IN
 from ocelog.console.rendering import page
 from ocelog.console.visitor import (
     Viewer,
@@ -46,7 +47,7 @@ def first(request: Request, token: str = "") -> Response:
 
 
 @anonymous.post("/first")
-def make_first(
+async def make_first(
     request: Request,
     token: Annotated[str, Form()],
     name: Annotated[str, Form()],
@@ -55,6 +56,10 @@ def make_first(
     """Make the first user, and sign them in."""
     if not _may_be_first(request, token):
         return page(request, "first_refused.html", visitor=None, status=403)
+    return await SIGNING_IN.run(_made_first, request, token, name, password)
+
+
+def _made_first(request: Request, token: str, name: str, password: str) -> Response:
     ledger, secret = installation_of(request).ledger.users, Secret(password)
     try:
         users.add_first(ledger, name, secret, origin_of(request))
@@ -114,18 +119,22 @@ def _ask_again(request: Request, error: SignInRefusedError) -> Response:
 
 
 @anonymous.post("/sign-in")
-def sign_in(
+async def sign_in(
     request: Request,
     name: Annotated[str, Form()],
     password: Annotated[str, Form()],
     next: Annotated[str, Form()] = "/",  # noqa: A002 - as above
 ) -> Response:
     """Sign somebody in, under a new secret: what a browser had before is worth nothing any more."""
+    return await SIGNING_IN.run(_signed_in, request, name, password, next)
+
+
+def _signed_in(request: Request, name: str, password: str, then: str) -> Response:
     try:
-        return _let_in(request, name, Secret(password), own_path(next))
+        return _let_in(request, name, Secret(password), own_path(then))
     except SignInRefusedError as error:
         status = 429 if error.code == "sign_in_throttled" else 403
-        return page(request, "sign_in.html", visitor=None, status=status, next=own_path(next), name=name, refused=error)
+        return page(request, "sign_in.html", visitor=None, status=status, next=own_path(then), name=name, refused=error)
 
 
 @router.post("/sign-out")

@@ -14,6 +14,7 @@ from ocelog.app.source_changes import Listener, SourceChange
 from ocelog.app.source_settings import damage, source_settings
 from ocelog.app.sources import GivenSecret
 from ocelog.app.status import verdict
+from ocelog.console.capacity import slowly
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
@@ -79,6 +80,7 @@ def _done(request: Request, visitor: Visitor, source_id: str, what: str, do: Cal
 
 
 @router.post("/sources/{source_id}/check")
+@slowly
 def check(request: Request, visitor: Admin, source_id: str) -> Response:
     """Ask the source for a little of everything, and show what works."""
     installation = installation_of(request)
@@ -113,6 +115,7 @@ def resume(request: Request, visitor: Admin, source_id: str) -> Response:
 
 
 @router.post("/sources/{source_id}/rotate")
+@slowly
 def rotate(request: Request, visitor: Admin, source_id: str, secret: Annotated[str, Form()]) -> Response:
     """Put a new secret in the place of the present one, once it works."""
     installation, given = installation_of(request), secret.strip()

@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ocelog.access import Role
 from ocelog.app import users
+from ocelog.console.capacity import hashing
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Visitor, installation_of
 from ocelog.errors import ConfigError
@@ -46,6 +47,7 @@ def show(request: Request, visitor: Admin) -> Response:
 
 
 @router.post("/users")
+@hashing
 def add(
     request: Request,
     visitor: Admin,
