@@ -30,6 +30,7 @@ COMMANDS: dict[str, Command] = {
     "source": Command(module="source", summary="Add, check, change and remove sources (Wiz tenants).", group=True),
     "pull": Command(module="pull", summary="Read what is due, publish it, and end."),
     "run": Command(module="run", summary="Keep pulling and publishing until stopped."),
+    "serve": Command(module="serve", summary="Serve the console without reading anything."),
     "sweep": Command(module="sweep", summary="Compare all open records with what their source shows now."),
     "coverage": Command(module="coverage", summary="Compare how many records each source counts with the lake."),
     "publish": Command(module="publish", summary="Move landed parts into the lake's tables now."),

@@ -1,36 +1,25 @@
 """`ocelog run`: all loops until stopped."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Annotated
-
-import structlog
-import typer
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.service import Service
-from ocelog.cli import logs
+from ocelog.cli import logs, serving_options
 from ocelog.cli.news import News
 from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import SERVICE, held
-from ocelog.installation.opening import Installation, opened
-
-log = structlog.get_logger()
+from ocelog.installation.opening import opened
 
 
 def command(
     *,
-    listen: Annotated[
-        str | None,
-        typer.Option(
-            "--listen",
-            metavar="[HOST:]PORT",
-            help="Serve /metrics and /healthz there; a port alone is for this machine only. Default: the setting "
-            "`listen`, which is off.",
-        ),
-    ] = None,
+    listen: serving_options.Listen = None,
+    tls_cert: serving_options.TlsCert = None,
+    tls_key: serving_options.TlsKey = None,
+    trusted_proxy: serving_options.TrustedProxy = None,
+    public_name: serving_options.PublicName = None,
+    insecure: serving_options.Insecure = False,
 ) -> None:
     """Keep pulling and publishing until stopped by Ctrl-C or SIGTERM.
 
@@ -51,34 +40,21 @@ def command(
 
         assembly = Assembly(installation=installation, told=logs.step if news is None else news.step)
         service = Service(assembly=assembly, stop=stop, alive=alive)
-        with _served(installation, listen or installation.settings.listen, lambda: turned_at):
+        if (listen or installation.settings.listen).strip().lower() == "off":
             service.run()
+            return
+        # Takes some time and memory, which a service without it saves.
+        from ocelog.console import serving  # noqa: PLC0415 - see above
 
-
-@contextmanager
-def _served(installation: Installation, where: str, turned_at: Callable[[], float]) -> Iterator[None]:
-    """Serve HTTP within the block, unless `where` is off. Raises ConfigError or HomeError if that cannot be."""
-    if where.strip().lower() == "off":
-        yield
-        return
-    # Takes some time and memory, which a service without it saves.
-    from ocelog.console import address, endpoints, server, site  # noqa: PLC0415 - see above
-
-    wanted = address.read_address(where)
-    app = site.site(installation, endpoints.endpoints(installation, turned_at=turned_at, only_local=wanted.is_local))
-    serving = server.Server(app, address.listen(wanted))
-    serving.start()
-    found = address.Address(host=wanted.host, port=serving.port)
-    log.info("listening", address=str(found))
-    if not installation.ledger.users.any():
-        log.info("no user yet", open=f"http://{found}/first?token={app.first_token}")
-    if not wanted.is_local:
-        log.warning(
-            "open to other machines",
-            reason="Whoever reaches this address can read the names and figures of all sources.",
-            todo="Let a firewall or a proxy decide who may.",
+        wanted = serving.Wanted(
+            listen=listen,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            trusted_proxy=trusted_proxy,
+            public_name=public_name,
+            insecure=insecure,
         )
-    try:
-        yield
-    finally:
-        serving.stop()
+        how = serving.plan(installation.settings, wanted)
+        assert how is not None  # noqa: S101 - it is not off
+        with serving.served(installation, how, lambda: turned_at):
+            service.run()

@@ -3,6 +3,7 @@
 A setting comes from the environment (`OCELOG_<NAME>`), else from `config.yml` in the home, else it has its default.
 """
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -65,6 +66,33 @@ def _listen(text: str) -> str:
     return text.strip()
 
 
+def _optional_path(text: str) -> Path | None:
+    return None if text.strip().lower() == _OFF else _path(text)
+
+
+def networks(text: str) -> str:
+    """Return addresses and networks as they are kept, such as `127.0.0.1, 10.0.0.0/24`, or off. Raises ConfigError."""
+    if text.strip().lower() == _OFF:
+        return _OFF
+    try:
+        found = [str(ipaddress.ip_network(each.strip())) for each in text.split(",")]
+    except ValueError:
+        raise ConfigError(
+            f"expected the address of a proxy such as 127.0.0.1 or 10.0.0.0/24, or several with commas, not {text!r}."
+        ) from None
+    return ", ".join(found)
+
+
+def public_name(text: str) -> str | None:
+    """Return a host's name as it is kept, None if it is off. Raises ConfigError."""
+    name = text.strip().lower().rstrip(".")
+    if name == _OFF:
+        return None
+    if not re.fullmatch(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63}){0,20}", name):
+        raise ConfigError(f"expected the name of a host such as ocelog.example.com, not {text!r}.")
+    return name
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, read and checked; `SETTINGS` says what each means."""
@@ -91,6 +119,12 @@ class Settings:
     oidc_client_secret: str | None
     oidc_roles: str
     oidc_claim: str
+    tls_cert: Path | None
+    tls_key: Path | None
+    trusted_proxy: str
+    public_name: str | None
+    insecure: bool
+    private_sources: bool
     debug: bool
 
 
@@ -186,7 +220,38 @@ SETTINGS: dict[str, SettingSpec] = {
     "listen": SettingSpec(
         default="off",
         read=_listen,
-        doc="Where `ocelog run` serves `/metrics` and `/healthz`: a port (for this machine alone), HOST:PORT, or off.",
+        doc="Where `ocelog run` serves the console, `/metrics` and `/healthz`: a port (for this machine alone), "
+        "HOST:PORT, or off. An address that other machines reach takes `tls_cert`, `trusted_proxy` or `insecure`.",
+    ),
+    "tls_cert": SettingSpec(
+        default=None,
+        read=_optional_path,
+        doc="Certificate in PEM with which the console is served by TLS, with those that lead up to its authority. A "
+        "renewed one is taken without a restart. off: no TLS.",
+    ),
+    "tls_key": SettingSpec(default=None, read=_optional_path, doc="Its key in PEM, without a password; off: none."),
+    "trusted_proxy": SettingSpec(
+        default=_OFF,
+        read=networks,
+        doc="Addresses or networks of the proxy before the console, such as `127.0.0.1` or `10.0.0.0/24`: its "
+        "X-Forwarded-For and X-Forwarded-Proto are believed, and nobody else's. off: there is none.",
+    ),
+    "public_name": SettingSpec(
+        default=None,
+        read=public_name,
+        doc="Name of the host under which people reach the console, such as `ocelog.example.com`; requests for other "
+        "names are refused. off: any name, or those of this machine if it listens to it alone.",
+    ),
+    "insecure": SettingSpec(
+        default=False,
+        read=switch,
+        doc="Serve other machines without TLS and without a proxy: passwords and events can be read on the way.",
+    ),
+    "private_sources": SettingSpec(
+        default=False,
+        read=switch,
+        doc="Let a source that was added in the console or by the API have a token URL or API URL in a private network "
+        "or on this machine. `ocelog source add` may always.",
     ),
     "oidc_issuer": SettingSpec(
         default=None,
