@@ -158,13 +158,14 @@ def find(
     columns: Sequence[str],
     *,
     after: Key | None = None,
+    limit: int = PAGE,
     stop: Stop | None = None,
 ) -> Rows:
     """Return a page of what is found. Raises ConfigError for a search that names what is not there."""
-    rows = _rows(installation, statement(search, columns, after=after), stop)
-    last = rows[PAGE - 1] if len(rows) > PAGE else None
+    rows = _rows(installation, statement(search, columns, after=after, limit=limit + 1), stop)
+    last = rows[limit - 1] if len(rows) > limit else None
     key = None if last is None else Key(at=last["p_event_time"], row_id=last["p_row_id"])
-    return Rows(rows=rows[:PAGE], further=key)
+    return Rows(rows=rows[:limit], further=key)
 
 
 def histogram(installation: Installation, search: Search, *, stop: Stop | None = None) -> Bars:
@@ -221,11 +222,13 @@ def versions(
     return _rows(installation, f"SELECT * FROM {table_name(log_type)} WHERE {where}", stop)
 
 
-def matched_events(installation: Installation, alert_id: str, *, limit: int) -> Sequence[Mapping[str, Any]]:
+def matched_events(
+    installation: Installation, alert_id: str, *, limit: int, stop: Stop | None = None
+) -> Sequence[Mapping[str, Any]]:
     """Return the matches of an alert, the newest first: each names the event's log type and row."""
     columns = "p_event_time, p_log_type, event_row_id, title, p_source_label"
     where = f"alert_id = {literal(alert_id)} ORDER BY p_event_time DESC, p_row_id LIMIT {int(limit)}"
-    return _rows(installation, f"SELECT {columns} FROM {RULE_MATCHES} WHERE {where}")
+    return _rows(installation, f"SELECT {columns} FROM {RULE_MATCHES} WHERE {where}", stop)
 
 
 def rejected(installation: Installation, source_id: str, *, limit: int) -> Sequence[Mapping[str, Any]]:
@@ -233,6 +236,34 @@ def rejected(installation: Installation, source_id: str, *, limit: int) -> Seque
     columns = "p_observed_at, p_log_type, record_id, path, expected, found"
     where = f"p_source_id = {literal(source_id)} ORDER BY p_observed_at DESC, p_row_id LIMIT {int(limit)}"
     return _rows(installation, f"SELECT {columns} FROM {REJECTIONS} WHERE {where}")
+
+
+def rejections(
+    installation: Installation,
+    *,
+    source_id: str | None = None,
+    log_type: str | None = None,
+    after: Key | None = None,
+    limit: int = PAGE,
+    stop: Stop | None = None,
+) -> Rows:
+    """Return a page of the records that did not fit, the newest first, each as it came."""
+    wanted = ["true"]
+    if source_id is not None:
+        wanted.append(f"p_source_id = {literal(source_id)}")
+    if log_type is not None:
+        columns_of(log_type)
+        wanted.append(f"p_log_type = {literal(log_type)}")
+    if after is not None:
+        at, row = _instant(after.at), literal(after.row_id)
+        wanted.append(f"(p_observed_at < {at} OR (p_observed_at = {at} AND p_row_id < {row}))")
+    order = "ORDER BY p_observed_at DESC, p_row_id DESC"
+    rows = _rows(
+        installation, f"SELECT * FROM {REJECTIONS} WHERE {' AND '.join(wanted)} {order} LIMIT {int(limit) + 1}", stop
+    )
+    last = rows[limit - 1] if len(rows) > limit else None
+    key = None if last is None else Key(at=last["p_observed_at"], row_id=last["p_row_id"])
+    return Rows(rows=rows[:limit], further=key)
 
 
 def _rows(installation: Installation, sql: str, stop: Stop | None = None) -> list[dict[str, Any]]:

@@ -4,18 +4,27 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from ocelog.access import User
 from ocelog.app.queries import Stop
 from ocelog.app.query_slots import QuerySlots
-from ocelog.console.visitor import Visitor
 
 T = TypeVar("T")
+
+
+class Asker(Protocol):
+    """Whoever asks: by a page, or with a token."""
+
+    @property
+    def user(self) -> User:
+        """Whose slots these are."""
+        ...
 
 
 class Worker:
@@ -52,15 +61,15 @@ class Worker:
                 self._loop.call_soon_threadsafe(_settle, done, found, error)
 
 
-async def answered(request: Request, visitor: Visitor, work: Callable[[Stop], T]) -> T:
-    """Return what `work` does, in a slot of the visitor. If they go away, its query ends: raises ClientDisconnect.
+async def answered(request: Request, asker: Asker, work: Callable[[Stop], T]) -> T:
+    """Return what `work` does, in a slot of whoever asks. If they go away, its query ends: raises ClientDisconnect.
 
     Raises QueryBusyError if no slot is free, and what `work` raises.
     """
     stop, slots = Stop(), slots_of(request)
 
     def run() -> T:
-        with slots.taken(visitor.user.id, stop):
+        with slots.taken(asker.user.id, stop):
             return work(stop)
 
     worker = Worker()
@@ -87,7 +96,7 @@ class StreamedResponse(StreamingResponse):
 
 
 async def streamed(
-    request: Request, visitor: Visitor, pieces: Callable[[Stop], Iterator[bytes]], headers: Mapping[str, str]
+    request: Request, asker: Asker, pieces: Callable[[Stop], Iterator[bytes]], headers: Mapping[str, str]
 ) -> StreamedResponse:
     """Return an answer of pieces, the first of which is there: what is wrong from the beginning is raised.
 
@@ -96,7 +105,7 @@ async def streamed(
     stop, slots = Stop(), slots_of(request)
 
     def all_of_them() -> Generator[bytes, None, None]:
-        with slots.taken(visitor.user.id, stop):
+        with slots.taken(asker.user.id, stop):
             yield from pieces(stop)
 
     made, worker = all_of_them(), Worker()

@@ -200,7 +200,7 @@ def site(installation: Installation, endpoints: Endpoints) -> Site:
         endpoints=endpoints,
         assets=assets,
         pages=_Guarded(app),
-        api=_Guarded(api.api(installation, endpoints.looks)),
+        api=_Guarded(api.api(installation, endpoints.looks, app.state.query_slots)),
         first_token=token,
     )
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from ocelog.alert import changes
@@ -16,11 +17,11 @@ from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app import alerts
 from ocelog.app.search import matched_events
 from ocelog.console.api.caller import Analyst, Caller, Viewer
-from ocelog.console.api.heavy import heavy
 from ocelog.console.api.paging import MOST, Cursor, Limit, Page, read_cursor, write_cursor
 from ocelog.console.api.problems import not_found
 from ocelog.console.api.repeats import IdempotencyKey, once
 from ocelog.console.api.values import Line, Name, Row, Text, instant, plain, row
+from ocelog.console.asking import answered
 from ocelog.errors import ConfigError
 from ocelog.model import Severity
 
@@ -263,10 +264,10 @@ def resend_alert(
 
 
 @router.get("/{alert}/events")
-def alert_events(
+async def alert_events(
     request: Request, caller: Viewer, alert: Name, limit: Annotated[int, Query(ge=1, le=_EVENTS)] = 20
 ) -> list[Row]:
     """Return the newest matches of an alert: each names its event by `p_log_type` and `event_row_id`."""
-    found = _details(caller, alert)
-    with heavy(request, caller):
-        return [row(each) for each in matched_events(caller.installation, found.id, limit=limit)]
+    found, installation = await run_in_threadpool(_details, caller, alert), caller.installation
+    rows = await answered(request, caller, lambda stop: matched_events(installation, found.id, limit=limit, stop=stop))
+    return [row(each) for each in rows]

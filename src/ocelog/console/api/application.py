@@ -8,16 +8,27 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from ocelog.app.overview import Overview
-from ocelog.console.api import alerts, sources
+from ocelog.app.query_slots import QuerySlots
+from ocelog.console.api import alerts, channels, events, health, rejections, rules, schemas, sources, streams, users
 from ocelog.console.api.caller import Door, Viewer
-from ocelog.console.api.heavy import Heavy
 from ocelog.console.api.problems import HANDLERS, RESPONSES, FieldProblem, Problem
 from ocelog.console.endpoints import Looks
 from ocelog.installation.opening import Installation
 
 PREFIX = "/api/"
 BASE = "/api/v1"
-ROUTERS = (sources.router, alerts.router)
+ROUTERS = (
+    sources.router,
+    streams.router,
+    schemas.router,
+    events.router,
+    rejections.router,
+    rules.router,
+    alerts.router,
+    channels.router,
+    health.router,
+    users.router,
+)
 """Everything that can be asked."""
 _ABOUT = """\
 What a person can do in the console and by commands, for programs. Each request shows a token (`Authorization: Bearer
@@ -68,8 +79,8 @@ def _specification(made: Callable[[], dict[str, Any]]) -> Callable[[], dict[str,
     return whole
 
 
-def api(installation: Installation, overviews: Looks[Overview]) -> ASGIApp:
-    """Return the API of an open installation."""
+def api(installation: Installation, overviews: Looks[Overview], query_slots: QuerySlots) -> ASGIApp:
+    """Return the API of an open installation; its queries share the slots of the pages."""
     app = application()
-    app.state.installation, app.state.overviews, app.state.heavy = installation, overviews, Heavy()
+    app.state.installation, app.state.overviews, app.state.query_slots = installation, overviews, query_slots
     return Door(app=app, installation=installation)

@@ -10,6 +10,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from ocelog.errors import (
@@ -18,6 +19,7 @@ from ocelog.errors import (
     HomeError,
     LakeDamagedError,
     OcelogError,
+    QueryBusyError,
     SandboxError,
     SignInRefusedError,
     TransientError,
@@ -130,6 +132,8 @@ def of_error(error: OcelogError) -> Response:
             throttled = error.code == "sign_in_throttled"
             status = 429 if throttled else 401
             headers = {"retry-after": str(_RETRY_S)} if throttled else {"www-authenticate": 'Bearer realm="Ocelog"'}
+        case QueryBusyError():
+            status, headers = 429, {"retry-after": "1"}
         case TransientError():
             status, wait = 503, error.retry_after
             headers = {"retry-after": str(_RETRY_S if wait is None else max(int(wait.total_seconds()), 1))}
@@ -185,6 +189,11 @@ def _late(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as 
     return problem(503, "no_answer", CODES["no_answer"], headers={"retry-after": str(_RETRY_S)})
 
 
+def _gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
+    # Nobody reads it.
+    return Response(status_code=499)
+
+
 def _bug(request: Request, error: Exception) -> Response:
     log.error("bug in Ocelog", path=request.url.path, exc_info=error)
     return problem(500, "bug", CODES["bug"])
@@ -195,6 +204,7 @@ HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {
     RefusedError: _refused,
     HTTPException: _http,
     RequestValidationError: _invalid,
+    ClientDisconnect: _gone,
     TimeoutError: _late,
     Exception: _bug,
 }

@@ -1,0 +1,277 @@
+"""Rules: what runs and why, their tests, and what one would have said of the past."""
+
+import time
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from ocelog.app import rule_candidates, rule_folders, rule_history, rule_trial, rules
+from ocelog.app.queries import Stop
+from ocelog.app.rule_folders import ListedRule
+from ocelog.console.api.caller import Analyst, Viewer
+from ocelog.console.api.paging import Cursor, Limit, Page, page_of
+from ocelog.console.api.problems import not_found
+from ocelog.console.api.values import Name, plain
+from ocelog.console.asking import answered
+from ocelog.detect.rule import Query as RuleQuery
+from ocelog.errors import ConfigError, QueryError
+from ocelog.installation.opening import Installation
+from ocelog.times import from_us
+from ocelog.units import duration
+
+router = APIRouter(prefix="/rules", tags=["Rules"])
+_LONGEST_SOURCE = 200_000
+_TRY_WITHIN_S = 50.0
+"""Seconds: a connection is closed after 60."""
+_LONGEST_PAST = timedelta(days=30)
+Words = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
+
+
+class Rule(BaseModel):
+    """A rule, a correlation or a scheduled query."""
+
+    id: str
+    title: str
+    kind: str
+    severity: str | None
+    description: str
+    folder: str
+    packs: list[str]
+    log_types: list[str]
+    status: str = Field(description="`on`, `off`, `suspended`, and so on.")
+    why: str = Field(description="Why it is so.")
+    enabled: bool
+
+
+class RuleFiles(Rule):
+    """A rule with its files."""
+
+    runbook: str
+    files: dict[str, str]
+
+
+class RuleEdit(BaseModel):
+    """What to change of a rule."""
+
+    model_config = ConfigDict(extra="forbid")
+    enabled: bool
+
+
+class TestFailure(BaseModel):
+    """A test that failed."""
+
+    rule: str
+    test: str | None
+    why: str
+
+
+class TestsNotRun(BaseModel):
+    """What was not run."""
+
+    rule: str
+    why: str
+
+
+class TestReport(BaseModel):
+    """What came of the tests of a rule."""
+
+    rules: int
+    tests: int
+    passed: int
+    failed: list[TestFailure]
+    not_run: list[TestsNotRun]
+
+
+class Trial(BaseModel):
+    """Over which past a rule is tried."""
+
+    model_config = ConfigDict(extra="forbid")
+    since: str = Field(default="7d", max_length=20, description="How long ago, at most 30d.")
+
+
+class Day(BaseModel):
+    """What was judged and what matched on a day, in UTC."""
+
+    day: date
+    events: int
+    matches: int
+
+
+class Sample(BaseModel):
+    """A match, as it would be told."""
+
+    at: AwareDatetime
+    log_type: str
+    row_id: str
+    title: str
+    severity: str
+    dedup: str
+    context: Any
+
+
+class WouldBeAlert(BaseModel):
+    """An alert that people would have been told of."""
+
+    opened_at: AwareDatetime
+    severity: str
+    title: str
+    matches: int
+
+
+class Tried(BaseModel):
+    """What a rule would have said. Nothing of it is kept, and nobody was told."""
+
+    rule: str
+    since: AwareDatetime
+    until: AwareDatetime
+    events: int
+    matches: int
+    alerts: int
+    told: int = Field(description="Alerts that people would have been told of.")
+    by_day: list[Day]
+    samples: list[Sample]
+    first_alerts: list[WouldBeAlert]
+    errors: dict[str, int] = Field(description="What went wrong -> on how many events.")
+    unjudged: dict[str, int] = Field(description="Why the rule was not asked -> about how many events.")
+
+
+def _values(rule: ListedRule) -> dict[str, Any]:
+    about = None if isinstance(rule.item, RuleQuery) else rule.item.about
+    return {
+        "id": rule.id,
+        "title": rule.id if about is None else about.name,
+        "kind": rule.kind,
+        "severity": None if about is None else about.severity.value,
+        "description": "" if about is None else about.description,
+        "folder": rule.folder.name,
+        "packs": list(rule.packs),
+        "log_types": list(rule.log_types),
+        "status": rule.status,
+        "why": rule.why,
+        "enabled": rule.decision.runs,
+    }
+
+
+def _found(installation: Installation, name: str) -> ListedRule:
+    with not_found():
+        return rule_folders.find_rule(installation, name)
+
+
+def _whole(installation: Installation, name: str) -> RuleFiles:
+    rule = _found(installation, name)
+    about = None if isinstance(rule.item, RuleQuery) else rule.item.about
+    path = rule.root / rule.item.place.file
+    paths = [each for each in (path, path.with_suffix(".py")) if each.is_file()]
+    files = {each.name: each.read_text(errors="replace")[:_LONGEST_SOURCE] for each in paths}
+    return RuleFiles(**_values(rule), runbook="" if about is None else about.runbook, files=files)
+
+
+@router.get("")
+def list_rules(
+    caller: Viewer,
+    text: Annotated[Words | None, Query(description="Part of the id, the title or a pack.")] = None,
+    status: Words | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[Rule]:
+    """List the rules. One that is shadowed by one of its id in another folder is left out."""
+    every = (rule for folder in rule_folders.listed(caller.installation) for rule in folder.rules)
+    first = dict[str, ListedRule]()
+    for rule in every:
+        if rule.shadowed_by is None:
+            first.setdefault(rule.id, rule)
+    wanted = [
+        rule for rule in first.values() if status in (None, rule.status) and _is_like(rule, (text or "").casefold())
+    ]
+    found, further = page_of(wanted, lambda rule: rule.id, limit=limit, cursor=cursor)
+    return Page(items=[Rule(**_values(each)) for each in found], next=further)
+
+
+def _is_like(rule: ListedRule, text: str) -> bool:
+    return any(text in part.casefold() for part in (rule.id, _values(rule)["title"], *rule.packs))
+
+
+@router.get("/{rule}")
+def get_rule(caller: Viewer, rule: Name) -> RuleFiles:
+    """Return one rule with its files."""
+    return _whole(caller.installation, rule)
+
+
+@router.patch("/{rule}")
+def edit_rule(caller: Analyst, rule: Name, body: RuleEdit) -> RuleFiles:
+    """Turn a rule on or off. A running service notices within seconds."""
+    found = _found(caller.installation, rule)
+    rule_folders.turn(caller.installation, [found.id], on=body.enabled)
+    caller.note("rule.enabled" if body.enabled else "rule.disabled", found.id)
+    return _whole(caller.installation, found.id)
+
+
+@router.post("/{rule}/tests")
+async def test_rule(request: Request, caller: Analyst, rule: Name) -> TestReport:
+    """Run the tests that a rule's file has."""
+    until = time.monotonic() + _TRY_WITHIN_S
+
+    def run(stop: Stop) -> rules.Report:
+        found = _found(caller.installation, rule)
+        return rules.run_tests(found.root / found.item.place.file, told=lambda _done, _all: _go_on(until, stop))
+
+    report = await answered(request, caller, run)
+    return TestReport.model_validate(report.as_json())
+
+
+def _go_on(until: float, stop: Stop) -> None:
+    """Raise QueryError once a rule has been asked for too long, or nobody waits for what it says."""
+    if stop.is_set or time.monotonic() > until:
+        raise QueryError(f"That takes more than {_TRY_WITHIN_S:.0f} s: try a shorter past, or use: ocelog rules try")
+
+
+@router.post("/{rule}/try")
+async def try_rule(request: Request, caller: Analyst, rule: Name, body: Trial) -> Tried:
+    """Ask a rule about the past, before it is turned on."""
+    past = duration(body.since)
+    if not timedelta(0) < past <= _LONGEST_PAST:
+        raise ConfigError(
+            f"A rule is tried over at most {_LONGEST_PAST.days} days here; a longer past: ocelog rules try"
+        )
+    since, until = datetime.now(UTC) - past, time.monotonic() + _TRY_WITHIN_S
+
+    def look(stop: Stop) -> rule_trial.Tried:
+        _found(caller.installation, rule)
+        candidate = rule_candidates.candidate_of(rule_candidates.find_asked(caller.installation, rule))
+        return rule_history.try_rule(
+            caller.installation, candidate, since=since, told=lambda _what, _done, _all: _go_on(until, stop)
+        )
+
+    tried = await answered(request, caller, look)
+    return Tried(
+        rule=tried.rule,
+        since=tried.since,
+        until=tried.until,
+        events=tried.events,
+        matches=tried.matches,
+        alerts=tried.alerts,
+        told=tried.told,
+        by_day=[Day(day=day, events=each[0], matches=each[1]) for day, each in sorted(tried.by_day.items())],
+        samples=[
+            Sample(
+                at=each.at,
+                log_type=each.log_type,
+                row_id=each.row_id,
+                title=each.title,
+                severity=each.severity,
+                dedup=each.dedup,
+                context=plain(each.context),
+            )
+            for each in tried.samples
+        ],
+        first_alerts=[
+            WouldBeAlert(
+                opened_at=from_us(each.opened_us), severity=each.severity.value, title=each.title, matches=each.matches
+            )
+            for each in tried.first_alerts
+        ],
+        errors=tried.errors,
+        unjudged=tried.unjudged,
+    )
