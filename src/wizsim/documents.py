@@ -16,10 +16,12 @@ from graphql import (
     TypeInfo,
     TypeInfoVisitor,
     VariableNode,
-    Visitor,
     parse,
     validate,
     visit,
+)
+from graphql import (
+    Visitor as DocumentVisitor,
 )
 from graphql.execution.values import VariableValues, get_variable_values
 
@@ -112,7 +114,7 @@ def coerce(operation: OperationDefinitionNode, variables: Json) -> VariableValue
     raise Refusal(message, code="VALIDATION_INVALID_TYPE_VARIABLE", status=400)
 
 
-class _Used(Visitor):
+class _Used(DocumentVisitor):
     """Notes the fields, types and directive variables that a document names."""
 
     def __init__(self, info: TypeInfo) -> None:

@@ -145,5 +145,5 @@ def test_the_extras_are_all_that_is_not_needed_by_everyone(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as files:
         metadata = files.read(next(name for name in files.namelist() if name.endswith("METADATA"))).decode()
     extras = {line.split()[1] for line in metadata.splitlines() if "extra ==" in line}
-    assert {each.split(">")[0] for each in extras} == {"graphql-core", "starlette", "psycopg[binary]"}
+    assert {each.split(">")[0] for each in extras} == {"graphql-core", "psycopg[binary]"}
     assert "Project-URL: Source" in metadata
