@@ -19,7 +19,11 @@ give_up() {
 }
 
 # The console's scripts and styles are bundled by installing.
-fingerprint() { cat "$1" pyproject.toml scripts/setup.sh hatch_build.py frontend/*.* frontend/src/* | sha256sum | cut -d ' ' -f 1; }
+fingerprint() {
+    { cat "$1" pyproject.toml scripts/setup.sh && bundled | xargs -0 cat; } | sha256sum | cut -d ' ' -f 1
+}
+
+bundled() { find . -maxdepth 3 \( -path ./hatch_build.py -o -path './frontend/*.*' -o -path './frontend/src/*' \) -not -path '*/node_modules/*' -type f -print0 | sort -z; }
 
 # What the benches need is enough for everything else.
 is_ready() {
