@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from commands import Ocelog, completions, is_forked
+from ocelog.access import Deed, Role, User
 from ocelog.app.log_types import short_names
 from ocelog.cli.app import build
 from ocelog.installation.making import make
@@ -51,7 +52,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with opened(path) as installation:
         for name in ("prod", "prod-eu", "내-Wiz", "a b; c"):
             installation.ledger.sources.add(SourceRow(id=f"id{len(name)}", name=name, kind="wiz", added_us=1))
+        for name in ("ann@example.com", "bob", "bob b"):
+            user = User(id=name, name=name, role=Role.ADMIN, added_us=1)
+            installation.ledger.users.add(user, None, Deed(at_us=1, who="", what="user.added"))
     return path
+
+
+def test_users_are_offered(home: Path) -> None:
+    assert offered(home, "ocelog user disable ") == ["ann@example.com", "bob"]
+    assert offered(home, "ocelog user role b") == ["bob"]
+    assert offered(home, "ocelog user role bob a") == ["analyst", "admin"]
+    assert offered(home, "ocelog user add ") == [""], "a name that is not there yet"
 
 
 def test_rules_packs_and_folders_of_rules_are_offered(home: Path) -> None:
@@ -85,6 +96,7 @@ _OPTIONS = """
 import json, sys, typer
 from ocelog.cli import completion
 sys.meta_path.insert(0, completion._StandIns())
+from ocelog.access import Deed, Role, User
 from ocelog.app.log_types import short_names
 from ocelog.cli.app import build
 found = {}

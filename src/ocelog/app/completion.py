@@ -11,7 +11,7 @@ from ocelog.detect.folders import BUILT_IN
 from ocelog.errors import OcelogError
 from ocelog.installation import config
 from ocelog.installation.home import open_home
-from ocelog.ledger.source_names import read_channel_names, read_rule_folders, read_source_names
+from ocelog.ledger.source_names import read_channel_names, read_rule_folders, read_source_names, read_user_names
 
 _PLAIN = re.compile(r"[\w.@-]+")
 """What no shell takes apart, in any script."""
@@ -33,6 +33,15 @@ def channel_names() -> list[str]:
     try:
         place = open_home(config.home_path(), reading=True)
         return [name if _PLAIN.fullmatch(name) else id_ for id_, name in read_channel_names(place.ledger_url)]
+    except (OcelogError, OSError, sqlite3.Error, ValueError):
+        return []
+
+
+def user_names() -> list[str]:
+    """Return the name of each user that no shell would have to quote; none if there is no home."""
+    try:
+        place = open_home(config.home_path(), reading=True)
+        return [name for _, name in read_user_names(place.ledger_url) if _PLAIN.fullmatch(name)]
     except (OcelogError, OSError, sqlite3.Error, ValueError):
         return []
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 _WORKED_WITH = frozenset(
     {
-        *("alembic", "cryptography", "duckdb", "fastavro", "httpx2", "prompt_toolkit", "pyarrow", "pygments"),
+        *("alembic", "argon2", "cryptography", "duckdb", "fastavro", "httpx2", "prompt_toolkit", "pyarrow", "pygments"),
         *("pyiceberg", "rich", "sqlalchemy", "structlog"),
     }
 )
@@ -57,6 +57,13 @@ def channels(incomplete: str) -> list[str]:  # noqa: ARG001 - see above
     from ocelog.app.completion import channel_names  # noqa: PLC0415 - for the shell only
 
     return channel_names()
+
+
+def users(incomplete: str) -> list[str]:  # noqa: ARG001 - see above
+    """Return the name of each user of the console."""
+    from ocelog.app.completion import user_names  # noqa: PLC0415 - for the shell only
+
+    return user_names()
 
 
 def kinds(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above

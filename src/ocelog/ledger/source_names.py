@@ -1,4 +1,4 @@
-"""Names of sources, channels and folders of rules, read from the ledger without anything that takes long to import."""
+"""Names of sources, channels, users and folders of rules, read from the ledger without what takes long to import."""
 
 import sqlite3
 import threading
@@ -12,6 +12,7 @@ from ocelog.files import check_regular
 _SOURCES = "SELECT id, name FROM sources WHERE removed_us IS NULL ORDER BY name"
 _CHANNELS = "SELECT id, name FROM channels ORDER BY name"
 _FOLDERS = "SELECT name, path FROM rule_folders ORDER BY name"
+_USERS = "SELECT id, name FROM users ORDER BY name"
 _WITHIN = 1.0
 """Seconds; who waits for more would rather type the name."""
 
@@ -32,6 +33,11 @@ def read_channel_names(address: str) -> list[tuple[str, str]]:
 def read_rule_folders(address: str) -> list[tuple[str, str]]:
     """Return name and path of each folder of rules that was registered, in the same way."""
     return _pairs(address, _FOLDERS)
+
+
+def read_user_names(address: str) -> list[tuple[str, str]]:
+    """Return id and name of each user of the console, in the same way."""
+    return _pairs(address, _USERS)
 
 
 def _pairs(address: str, statement: LiteralString) -> list[tuple[str, str]]:
