@@ -9,6 +9,7 @@ import pytest
 
 from bookkeeping.races import everything
 from bookkeeping.records import landing, planned, slice_of, taken
+from ocelog.access import Deed, Role, Session, User
 from ocelog.app.backup import back_up, restore
 from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.installation import home as homes
@@ -55,6 +56,30 @@ def test_a_copy_begins_again_in_either_database_with_every_row(filled: Ledger, a
     again.outrun(1_000)
     (new,) = planned(again, slice_of())
     assert new.id > max(numbers) + 1_000
+
+
+def test_users_and_the_trail_come_along_and_nobody_is_signed_in(ledger: Ledger, again: Ledger, tmp_path: Path) -> None:
+    ann = User(id="1", name="ann", role=Role.ADMIN, added_us=1)
+    session = Session(mark="m", user_id="1", since_us=1, seen_us=1, ends_us=2**60, address="::1", browser="b")
+    ledger.users.add(ann, "hash", Deed(at_us=1, who="ann", what="user.added"))
+    ledger.users.begin(session, Deed(at_us=2, who="ann", what="user.signed_in"))
+    ledger.copy_to(tmp_path / "copy.db")
+    again.fill_from(tmp_path / "copy.db")
+    again.outrun(1_000)
+    assert ledger.users.sessions("1") == [session]
+    assert again.users.sessions("1") == [], "who was signed in may have been disabled since"
+    assert again.users.find("ann") == (ann, "hash")
+    again.users.note(Deed(at_us=3, who="ann", what="user.signed_in"))
+    assert [each.what for each in again.users.trail()] == ["user.signed_in", "user.signed_in", "user.added"]
+
+
+def test_a_ledger_that_holds_users_alone_is_not_overwritten(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.users.add(User(id="1", name="ann", role=Role.ADMIN, added_us=1), "hash", Deed(at_us=1, who="", what="x"))
+    make(tmp_path / "home", ledger_url=None)
+    with opened(tmp_path / "home") as installation:
+        back_up(installation, tmp_path / "kept", with_key=False)
+    with pytest.raises(HomeError, match="in use"):
+        restore(tmp_path / "kept", tmp_path / "other", ledger_url=ledger.url)
 
 
 def test_a_restore_that_was_killed_is_called_again_and_no_ledger_in_use_is_overwritten(

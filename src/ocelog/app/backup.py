@@ -342,7 +342,7 @@ def _refuse_used(ledger_url: str, begun: Path) -> None:
     """Refuse a ledger that holds anything, unless `begun` says that a restore to the same place has put it there."""
     ledger = Ledger.open(ledger_url)
     try:
-        used = bool(ledger.sources.listed(removed=True))
+        used = bool(ledger.sources.listed(removed=True)) or ledger.users.any()
         place = ledger.url
     finally:
         ledger.close()

@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, Table, delete, func, insert, select, text
 
 from ocelog.errors import HomeError
 from ocelog.ledger import tables
@@ -65,14 +65,19 @@ def fill_database(database: Database, path: Path) -> None:
         with source.read() as reading, database.write() as writing:
             _move(reading, writing)
             if not database.is_sqlite:
-                numbered = (tables.alert_events, tables.outbox, tables.deliveries, tables.unjudged)
-                for claimed in (tables.slices, tables.claims, *numbered):
-                    most = writing.execute(select(func.max(claimed.c.id))).scalar_one()
-                    if most is not None:
-                        to = {"table": claimed.name, "to": most}
-                        writing.execute(text("SELECT setval(pg_get_serial_sequence(:table, 'id'), :to)"), to)
+                for table in tables.metadata.sorted_tables:
+                    _number_on(writing, table)
     finally:
         source.close()
+
+
+def _number_on(writing: Connection, table: Table) -> None:
+    """Let PostgreSQL number new rows from where those that were copied end, if it numbers the rows of `table`."""
+    column = table.autoincrement_column
+    most = None if column is None else writing.execute(select(func.max(column))).scalar_one()
+    if column is not None and most is not None:
+        to = {"table": table.name, "column": column.name, "to": most}
+        writing.execute(text("SELECT setval(pg_get_serial_sequence(:table, :column), :to)"), to)
 
 
 def _move(reading: Connection, writing: Connection) -> None:

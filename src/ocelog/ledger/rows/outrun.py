@@ -1,6 +1,6 @@
 """How a ledger that is restored hands out nothing that its earlier life has handed out."""
 
-from sqlalchemy import Column, Connection, Table, func, select, text, update
+from sqlalchemy import Column, Connection, Table, delete, func, select, text, update
 
 from ocelog.ledger import tables
 from ocelog.ledger.rows import counters
@@ -9,6 +9,7 @@ from ocelog.ledger.rows import counters
 def outrun(tx: Connection, by: int) -> None:
     """Raise every counter, fence and number of a slice, claim or message by `by`, and let go of all of them.
 
+    Sessions end: who was signed in when the copy was made may have been signed out since, or disabled.
     A ledger that is restored would else give out again what processes of its earlier life were given.
     """
     counters.hold_all(tx)
@@ -20,6 +21,7 @@ def outrun(tx: Connection, by: int) -> None:
         tx.execute(update(claimed).values(fence=fence, holder=None, lease_us=None, leased_until_us=None))
     _raise_numbers(tx, tables.slices, by)
     _raise_numbers(tx, tables.claims, by)
+    tx.execute(delete(tables.sessions))
     # One of the outbox names a message at its receiver, who drops what it knows. Most of them are no rows any more.
     _raise_numbers(tx, tables.outbox, by, beside=tables.deliveries.c.outbox_id)
 
