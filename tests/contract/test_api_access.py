@@ -88,28 +88,28 @@ def test_each_role_is_refused_what_takes_a_greater_one(console: Console, role: R
 
 
 def test_a_token_has_its_scope_and_never_more_than_its_user(new_console: Console) -> None:
-    ledger = new_console.installation.ledger.users
+    installation = new_console.installation
     new_console.as_(Role.ADMIN)
     reading = program(new_console, Role.ADMIN, Scope.READ)
     assert reading("GET", "/sources").status_code == 200
     assert is_problem(reading("POST", "/sources", json={}), 403, "role_missing")
     whole = program(new_console, Role.ADMIN, Scope.ADMIN)
     assert whole("POST", "/sources", json={}).status_code == 422
-    first = users.find(ledger, "first@example.com")
-    users.change_role(ledger, "admin@example.com", Role.VIEWER, by=first, origin=HERE)
+    first = users.find(installation, "first@example.com")
+    users.change_role(installation, "admin@example.com", Role.VIEWER, by=first, origin=HERE)
     assert is_problem(whole("POST", "/sources", json={}), 403, "role_missing")
-    users.disable(ledger, "admin@example.com", by=first, origin=HERE)
+    users.disable(installation, "admin@example.com", by=first, origin=HERE)
     assert is_problem(whole("GET", "/sources"), 401, "sign_in_refused")
 
 
 def test_nobody_makes_a_token_that_may_do_more_than_they_may(new_console: Console) -> None:
-    ledger = new_console.installation.ledger.users
+    installation = new_console.installation
     for each in Role:
         new_console.as_(each)
-    admin, viewer = (users.find(ledger, f"{role.value}@example.com") for role in (Role.ADMIN, Role.VIEWER))
+    admin, viewer = (users.find(installation, f"{role.value}@example.com") for role in (Role.ADMIN, Role.VIEWER))
 
     def make(owner: User, scope: Scope, by: User, **more: Any) -> None:
-        users.add_token(ledger, owner, "x", scope, by=by, origin=HERE, **more)
+        users.add_token(installation, owner, "x", scope, by=by, origin=HERE, **more)
 
     for owner, scope, by in (
         (viewer, Scope.TRIAGE, viewer),
@@ -127,18 +127,18 @@ def test_nobody_makes_a_token_that_may_do_more_than_they_may(new_console: Consol
 
 
 def test_a_token_ends_by_time_and_by_hand(new_console: Console) -> None:
-    ledger = new_console.installation.ledger.users
+    installation = new_console.installation
     with time_machine.travel("2027-01-01T00:00:00Z", tick=False) as clock:
         asked = program(new_console, Role.VIEWER, Scope.READ)
         assert asked("GET", "/sources").status_code == 200
         clock.shift(timedelta(days=90))
         assert is_problem(asked("GET", "/sources"), 401, "sign_in_refused")
         other = program(new_console, Role.VIEWER, Scope.READ)
-        viewer = users.find(ledger, "viewer@example.com")
-        assert [token.used_us is None for token, _ in users.tokens(ledger, of=viewer)] == [True, False]
+        viewer = users.find(installation, "viewer@example.com")
+        assert [token.used_us is None for token, _ in users.tokens(installation, of=viewer)] == [True, False]
         assert other("GET", "/sources").status_code == 200
-        token, owner = users.tokens(ledger, of=viewer)[0]
-        users.revoke_token(ledger, token, owner, by=viewer, origin=HERE)
+        token, owner = users.tokens(installation, of=viewer)[0]
+        users.revoke_token(installation, token, owner, by=viewer, origin=HERE)
         assert is_problem(other("GET", "/sources"), 401, "sign_in_refused")
 
 
@@ -287,11 +287,11 @@ def test_tokens_are_made_and_revoked_on_ones_own_page(new_console: Console) -> N
     assert client.get(f"{BASE}/sources", headers=headers).status_code == 200
     assert guest.post("/account/tokens", name="more", scope="admin", lasts="30d").status_code == 422
     assert guest.post("/account/tokens", name="more", scope="read", lasts="9999d").status_code == 422
-    ledger = new_console.installation.ledger.users
-    ((made, _),) = users.tokens(ledger, of=None)
+    installation = new_console.installation
+    ((made, _),) = users.tokens(installation, of=None)
     other = new_console.as_(Role.VIEWER)
     assert other.post("/account/tokens/revoke", token=made.id).status_code == 422, "somebody else's"
     assert client.get(f"{BASE}/sources", headers=headers).status_code == 200
     assert guest.post("/account/tokens/revoke", token=made.id).status_code == 303
     assert client.get(f"{BASE}/sources", headers=headers).status_code == 401
-    assert {"token.added", "token.revoked"} <= {each.what for each in ledger.trail()}
+    assert {"token.added", "token.revoked"} <= {each.what for each in installation.ledger.users.trail()}

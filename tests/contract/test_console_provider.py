@@ -72,7 +72,7 @@ def test_nobody_signs_in_with_a_password_as_whom_only_the_provider_knows(console
 
 
 def test_the_provider_takes_over_no_user_who_has_a_password(console: Console, there: Provider) -> None:
-    users.add_first(console.installation.ledger.users, "ann@example.com", Secret(PASSWORD), HERE)
+    users.add_first(console.installation, "ann@example.com", Secret(PASSWORD), HERE)
     answer = come_in(console, there)
     assert answer.status_code == 403
     assert "Another user is called" in answer.text
@@ -88,8 +88,8 @@ def test_an_address_that_nobody_verified_names_nobody(console: Console, there: P
 def test_who_was_disabled_stays_out(console: Console, there: Provider) -> None:
     come_in(console, there)
     ledger = console.installation.ledger.users
-    users.add(ledger, "root", Role.ADMIN, Secret(PASSWORD), by=ledger.listed()[0], origin=HERE)
-    users.disable(ledger, "ann@example.com", by=ledger.listed()[0], origin=HERE)
+    users.add(console.installation, "root", Role.ADMIN, Secret(PASSWORD), by=ledger.listed()[0], origin=HERE)
+    users.disable(console.installation, "ann@example.com", by=ledger.listed()[0], origin=HERE)
     assert come_in(console, there).status_code == 403
 
 

@@ -101,6 +101,7 @@ SHOWN_ELSEWHERE = {
     "demo": "tests/e2e/test_cli_start.py runs it",
     "source add": "without options it asks on a terminal; tests/e2e/test_cli_sources.py answers",
     "query": "it is only named; with a statement it is below",
+    "query X": "the console offers it to be copied; tests/e2e/test_cli_query.py runs queries",
     "init --ledger": "it is only named; with an address it is below",
 }
 DOES: dict[str, tuple[str, int, str]] = {
@@ -158,6 +159,7 @@ DOES: dict[str, tuple[str, int, str]] = {
     "channel resume X": ("channel resume out", 0, "Resumed"),
     "channel edit X": ("channel edit out", 2, "No change was given"),
     "channel edit --help": ("", 0, "--severity"),
+    "user add you": ("user add ann@example.com --role admin --password-file FOLDER/password", 0, "Added"),
     "source list": ("", 0, "prod"),
     "source check X": ("source check prod", 0, "granted"),
     "source add --help": ("", 0, "--client-id"),
@@ -216,6 +218,7 @@ def test_each_printed_command_does_what_its_message_says(tmp_path: Path) -> None
     assert {command for _, command in printed()} == known, "say in DOES what a new command does"
     ocelog = Ocelog(tmp_path / "home", COLUMNS="200")
     ocelog("init")
+    (tmp_path / "password").write_text("four random words do well")
     wrong = {}
     with simulator("--audit", "40", "--issues", "30", "--findings", "60") as tenant:
         ocelog.add(tenant, "prod", "--backfill", "7d")

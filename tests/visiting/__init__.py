@@ -67,12 +67,11 @@ class Console:
     def as_(self, role: Role) -> Guest:
         """Return a browser in which somebody of a role has signed in."""
         if role.value not in self._guests:
-            ledger = self.installation.ledger.users
             name = f"{role.value}@example.com"
-            if not ledger.any():
-                users.add_first(ledger, "first@example.com", Secret(PASSWORD), HERE)
-            first = ledger.listed()[0]
-            users.add(ledger, name, role, Secret(PASSWORD), by=first, origin=HERE)
+            if not users.is_there_any(self.installation):
+                users.add_first(self.installation, "first@example.com", Secret(PASSWORD), HERE)
+            first = users.listed(self.installation)[0]
+            users.add(self.installation, name, role, Secret(PASSWORD), by=first, origin=HERE)
             self._guests[role.value] = self.guest()
             assert self._guests[role.value].sign_in(name).status_code == 303
         return self._guests[role.value]
@@ -83,7 +82,7 @@ def console_of(path: Path, front: Front | None = None) -> Iterator[Console]:
     """Open the console of the home at `path`, which is made if there is none."""
     # A password that is made hard to guess takes some 0.2 s of both cores each time.
     users._hasher = argon2.PasswordHasher.from_parameters(argon2.profiles.CHEAPEST)
-    users._NOBODY = users._hasher.hash("nobody's")
+    users._nobody.cache_clear()
     make(path, ledger_url=None)
     with opened(path) as installation:
         served = site(installation, endpoints(installation, turned_at=lambda: 0.0, front=front or Front()))
@@ -105,7 +104,7 @@ class Program:
 def program(console: Console, role: Role = Role.ADMIN, scope: Scope = Scope.ADMIN) -> Program:
     """Return a program with a new token of the user of a role."""
     console.as_(role)
-    ledger = console.installation.ledger.users
-    user = users.find(ledger, f"{role.value}@example.com")
-    _, secret = users.add_token(ledger, user, f"test {uuid4()}", scope, by=user, origin=HERE)
+    installation = console.installation
+    user = users.find(installation, f"{role.value}@example.com")
+    _, secret = users.add_token(installation, user, f"test {uuid4()}", scope, by=user, origin=HERE)
     return Program(console.guest().client, secret.reveal())

@@ -12,6 +12,7 @@ from ocelog.app.assemble import maintenance
 from ocelog.app.loop import Work, log_failure
 from ocelog.app.other_tools import tables_change, views_for_others
 from ocelog.app.status import lost_lines
+from ocelog.app.trail import shorten_trail
 from ocelog.errors import LedgerUnavailableError, OcelogError
 from ocelog.lake.read.views_file import ViewsFile
 from ocelog.lake.storage.disk import disk_errors
@@ -87,6 +88,7 @@ class PublishLoop:
         if force or now >= self._forgot_at + _FORGET_EVERY:
             self._forgot_at = now
             self._try_upkeep("alerts", lambda: forget_old_alerts(self.work.assembly.installation))
+            self._try_upkeep("trail", lambda: shorten_trail(self.work.assembly.installation))
 
     def _publish_each(self, *, force: bool) -> None:
         self.error = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ocelog.app.alert_expiry import forget_old_alerts
 from ocelog.app.assemble import maintenance
 from ocelog.app.other_tools import tables_change
+from ocelog.app.trail import shorten_trail
 from ocelog.errors import HomeError, LedgerUnavailableError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.lake.upkeep.maintenance import Tended
@@ -28,7 +29,7 @@ def tend(
     trust_clock: bool,
     told: Callable[[str], None],
 ) -> Upkeep:
-    """Tend each table by itself, and the alerts: a failure of one keeps no other from it.
+    """Tend each table by itself, the alerts and the trail: a failure of one keeps no other from it.
 
     Rows that are kept though they are older than their retention, since the clock may be wrong, are among the failures.
     """
@@ -48,6 +49,7 @@ def tend(
     if not dry_run:
         try:
             forget_old_alerts(installation, trust_clock=trust_clock)
+            shorten_trail(installation, trust_clock=trust_clock)
         except OcelogError as error:
             found.failed.append(error)
     kept = dict.fromkeys(one.not_expired for one in found.tables)

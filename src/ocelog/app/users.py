@@ -1,4 +1,4 @@
-"""Users of the console: the first admin, signing in and out, roles, passwords, and the trail of what they did."""
+"""Users of the console: the first admin, signing in and out, roles, passwords, tokens, and notes of what they did."""
 
 import hashlib
 import hmac
@@ -8,22 +8,21 @@ import time
 import unicodedata
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from uuid import uuid4
 
 import argon2
 
-from ocelog.access import ApiToken, Deed, Role, Scope, Session, User
+from ocelog.access import Answered, ApiToken, Deed, Role, Scope, Session, User
 from ocelog.app.oidc import Identity
 from ocelog.errors import ConfigError, SignInRefusedError
-from ocelog.ledger.users import UserLedger
+from ocelog.installation.opening import Installation
 from ocelog.secret import Secret
 
 LASTS = timedelta(hours=12)
 """A session is over after so long, whatever happens in it."""
 IDLE = timedelta(hours=2)
 """A session is over when nothing was asked in it for so long."""
-KEPT = timedelta(days=400)
-"""How long the trail is kept."""
 LEAST_PASSWORD = 12
 """Characters. NIST SP 800-63B asks for length, and for no mixture of kinds."""
 _LONGEST_PASSWORD = 1_024
@@ -41,8 +40,6 @@ _TOKEN_BYTES = 32
 _hasher = argon2.PasswordHasher()
 # Each takes 64 MiB: a flood of sign-ins must not take the memory of the loops.
 _hashing = threading.BoundedSemaphore(2)
-# Compared with where nobody has that name, so that time does not tell who is there.
-_NOBODY = _hasher.hash(secrets.token_hex())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,67 +73,97 @@ class Bearer:
     token: ApiToken
 
 
-def add_first(ledger: UserLedger, name: str, password: Secret, origin: Origin) -> User:
+def is_there_any(installation: Installation) -> bool:
+    """Tell whether there is a user at all."""
+    return installation.ledger.users.any()
+
+
+def listed(installation: Installation) -> list[User]:
+    """Return every user, by name."""
+    return installation.ledger.users.listed()
+
+
+def sessions(installation: Installation, user: User) -> list[Session]:
+    """Return the sessions of a user, the newest first."""
+    return installation.ledger.users.sessions(user.id)
+
+
+def home_mark(installation: Installation) -> str:
+    """Return what tells the cookies of this home from those of another on the same host."""
+    return installation.ledger.id[:8]
+
+
+def add_first(installation: Installation, name: str, password: Secret, origin: Origin) -> User:
     """Make the first user, an admin. Raises ConfigError if there is one, or for a name or password that will not do."""
     user = _new(name, Role.ADMIN)
-    ledger.add(user, _hashed(password), _deed(user.name, "user.added_first", user.name, origin), first=True)
+    installation.ledger.users.add(
+        user, _hashed(password), _deed(user.name, "user.added_first", user.name, origin), first=True
+    )
     return user
 
 
-def add(ledger: UserLedger, name: str, role: Role, password: Secret, *, by: User, origin: Origin) -> User:
+def add(installation: Installation, name: str, role: Role, password: Secret, *, by: User, origin: Origin) -> User:
     """Make a user. Raises ConfigError for a name that is used, or a name or password that will not do."""
     user = _new(name, role)
-    ledger.add(user, _hashed(password), _deed(by.name, "user.added", user.name, origin, role=role.value))
+    installation.ledger.users.add(
+        user, _hashed(password), _deed(by.name, "user.added", user.name, origin, role=role.value)
+    )
     return user
 
 
-def change_role(ledger: UserLedger, name: str, role: Role, *, by: User, origin: Origin) -> User:
+def change_role(installation: Installation, name: str, role: Role, *, by: User, origin: Origin) -> User:
     """Give a user another role; their sessions end. Raises ConfigError if no admin would be left."""
     deed = _deed(by.name, "user.role_changed", name, origin, role=role.value)
-    return ledger.change(_clean(name), lambda user: replace(user, role=role), deed)
+    return installation.ledger.users.change(_clean(name), lambda user: replace(user, role=role), deed)
 
 
-def disable(ledger: UserLedger, name: str, *, by: User, origin: Origin) -> User:
+def disable(installation: Installation, name: str, *, by: User, origin: Origin) -> User:
     """Let a user in no more; their sessions end. Raises ConfigError if no admin would be left."""
     deed = _deed(by.name, "user.disabled", name, origin)
-    return ledger.change(_clean(name), lambda user: replace(user, disabled_us=user.disabled_us or deed.at_us), deed)
+    return installation.ledger.users.change(
+        _clean(name), lambda user: replace(user, disabled_us=user.disabled_us or deed.at_us), deed
+    )
 
 
-def enable(ledger: UserLedger, name: str, *, by: User, origin: Origin) -> User:
+def enable(installation: Installation, name: str, *, by: User, origin: Origin) -> User:
     """Let a user in again."""
     deed = _deed(by.name, "user.enabled", name, origin)
-    return ledger.change(_clean(name), lambda user: replace(user, disabled_us=None), deed)
+    return installation.ledger.users.change(_clean(name), lambda user: replace(user, disabled_us=None), deed)
 
 
-def set_password(ledger: UserLedger, name: str, password: Secret, *, by: User, origin: Origin) -> User:
+def set_password(installation: Installation, name: str, password: Secret, *, by: User, origin: Origin) -> User:
     """Give a user another password; their sessions end. Raises ConfigError for one that will not do."""
     deed = _deed(by.name, "user.password_set", name, origin)
-    return ledger.change(_clean(name), lambda user: user, deed, password=_hashed(password))
+    return installation.ledger.users.change(_clean(name), lambda user: user, deed, password=_hashed(password))
 
 
-def change_password(ledger: UserLedger, user: User, present: Secret, password: Secret, *, origin: Origin) -> User:
+def change_password(
+    installation: Installation, user: User, present: Secret, password: Secret, *, origin: Origin
+) -> User:
     """Give a user another password, who must know the present one. Raises SignInRefusedError and ConfigError."""
-    _known(ledger, user.name, present, origin)
-    return set_password(ledger, user.name, password, by=user, origin=origin)
+    _known(installation, user.name, present, origin)
+    return set_password(installation, user.name, password, by=user, origin=origin)
 
 
-def set_language(ledger: UserLedger, user: User, language: str | None, *, origin: Origin) -> User:
+def set_language(installation: Installation, user: User, language: str | None, *, origin: Origin) -> User:
     """Note in which language the console speaks to a user."""
     deed = _deed(user.name, "user.language_set", user.name, origin, language=language or "")
-    return ledger.change(user.name, lambda found: replace(found, language=language), deed, ends_sessions=False)
+    return installation.ledger.users.change(
+        user.name, lambda found: replace(found, language=language), deed, ends_sessions=False
+    )
 
 
 def sign_in(
-    ledger: UserLedger, name: str, password: Secret, *, origin: Origin, instead_of: Secret | None = None
+    installation: Installation, name: str, password: Secret, *, origin: Origin, instead_of: Secret | None = None
 ) -> SignedIn:
     """Begin a session of the user who knows the password, in the place of that of the cookie `instead_of`.
 
     Raises SignInRefusedError.
     """
-    return _begun(ledger, _known(ledger, name, password, origin), origin, instead_of)
+    return _begun(installation, _known(installation, name, password, origin), origin, instead_of)
 
 
-def _begun(ledger: UserLedger, user: User, origin: Origin, instead_of: Secret | None) -> SignedIn:
+def _begun(installation: Installation, user: User, origin: Origin, instead_of: Secret | None) -> SignedIn:
     now, secret = _now_us(), Secret(secrets.token_urlsafe(32))
     session = Session(
         mark=_mark(secret),
@@ -148,57 +175,59 @@ def _begun(ledger: UserLedger, user: User, origin: Origin, instead_of: Secret | 
         browser=origin.browser,
     )
     before = None if instead_of is None else _mark(instead_of)
-    ledger.begin(session, _deed(user.name, "user.signed_in", user.name, origin), instead_of=before)
+    installation.ledger.users.begin(session, _deed(user.name, "user.signed_in", user.name, origin), instead_of=before)
     return SignedIn(user=user, session=session, secret=secret)
 
 
 def sign_in_known(
-    ledger: UserLedger, identity: Identity, *, origin: Origin, instead_of: Secret | None = None
+    installation: Installation, identity: Identity, *, origin: Origin, instead_of: Secret | None = None
 ) -> SignedIn:
     """Begin a session of whom an identity provider knows, who is a user from then on, in the role that it says.
 
     Raises SignInRefusedError for a user who was disabled, and for one who is called as another user is.
     """
-    user = ledger.find_subject(identity.subject)
+    user = installation.ledger.users.find_subject(identity.subject)
     if user is None:
         user = replace(_new(identity.name, identity.role), subject=identity.subject)
         try:
-            ledger.add(user, None, _deed(user.name, "user.came", user.name, origin, role=identity.role.value))
+            installation.ledger.users.add(
+                user, None, _deed(user.name, "user.came", user.name, origin, role=identity.role.value)
+            )
         except ConfigError as error:
             raise SignInRefusedError(
                 f"Another user is called {user.name!r}: an admin must choose who it is. Nothing was changed."
             ) from error
     elif user.disabled_us is not None:
-        ledger.note(_deed("", "user.sign_in_refused", user.name, origin))
+        installation.ledger.users.note(_deed("", "user.sign_in_refused", user.name, origin))
         raise SignInRefusedError("You are let in no more: ask an admin.")
     elif user.role is not identity.role:
         deed = _deed(user.name, "user.role_changed", user.name, origin, role=identity.role.value)
         try:
-            user = ledger.change(user.name, lambda found: replace(found, role=identity.role), deed)
+            user = installation.ledger.users.change(user.name, lambda found: replace(found, role=identity.role), deed)
         except ConfigError as error:
             raise SignInRefusedError(str(error)) from error
-    return _begun(ledger, user, origin, instead_of)
+    return _begun(installation, user, origin, instead_of)
 
 
-def signed_in(ledger: UserLedger, secret: Secret) -> SignedIn | None:
+def signed_in(installation: Installation, secret: Secret) -> SignedIn | None:
     """Return whose session the secret of a cookie is; None: of nobody any more."""
-    found = ledger.session(_mark(secret), idle_us=IDLE // timedelta(microseconds=1))
+    found = installation.ledger.users.session(_mark(secret), idle_us=IDLE // timedelta(microseconds=1))
     return None if found is None else SignedIn(user=found[1], session=found[0], secret=secret)
 
 
-def sign_out(ledger: UserLedger, who: SignedIn, *, origin: Origin) -> None:
+def sign_out(installation: Installation, who: SignedIn, *, origin: Origin) -> None:
     """End a session."""
-    ledger.end(who.session.mark, _deed(who.user.name, "user.signed_out", who.user.name, origin))
+    installation.ledger.users.end(who.session.mark, _deed(who.user.name, "user.signed_out", who.user.name, origin))
 
 
-def end_session(ledger: UserLedger, mark: str, *, by: User, origin: Origin) -> None:
+def end_session(installation: Installation, mark: str, *, by: User, origin: Origin) -> None:
     """End a session of the user `by`, from another browser."""
-    if any(each.mark == mark for each in ledger.sessions(by.id)):
-        ledger.end(mark, _deed(by.name, "user.session_ended", by.name, origin))
+    if any(each.mark == mark for each in installation.ledger.users.sessions(by.id)):
+        installation.ledger.users.end(mark, _deed(by.name, "user.session_ended", by.name, origin))
 
 
 def add_token(
-    ledger: UserLedger,
+    installation: Installation,
     owner: User,
     name: str,
     scope: Scope,
@@ -233,53 +262,55 @@ def add_token(
         ends_us=now + lasts // timedelta(microseconds=1),
     )
     deed = _deed(by.name, "token.added", owner.name, origin, token=name, scope=scope.value)
-    ledger.add_token(token, _mark(secret), deed, most=_MOST_TOKENS)
+    installation.ledger.users.add_token(token, _mark(secret), deed, most=_MOST_TOKENS)
     return token, secret
 
 
-def find(ledger: UserLedger, name: str) -> User:
+def find(installation: Installation, name: str) -> User:
     """Return the user of that name. Raises ConfigError."""
-    found = ledger.find(_clean(name))
+    found = installation.ledger.users.find(_clean(name))
     if found is None:
         raise ConfigError(f"There is no user named {_clean(name)!r}.")
     return found[0]
 
 
-def tokens(ledger: UserLedger, *, of: User | None) -> list[tuple[ApiToken, User]]:
+def tokens(installation: Installation, *, of: User | None) -> list[tuple[ApiToken, User]]:
     """Return the tokens of a user, or of all, with whose they are."""
-    return ledger.tokens(None if of is None else of.id)
+    return installation.ledger.users.tokens(None if of is None else of.id)
 
 
-def find_token(ledger: UserLedger, named: str, *, of: User | None) -> tuple[ApiToken, User]:
+def find_token(installation: Installation, named: str, *, of: User | None) -> tuple[ApiToken, User]:
     """Return the token of that id, or of that name of a user's. Raises ConfigError."""
-    for token, user in ledger.tokens(None if of is None else of.id):
+    for token, user in installation.ledger.users.tokens(None if of is None else of.id):
         if token.id == named or (of is not None and token.name == named):
             return token, user
     raise ConfigError("There is no such token.")
 
 
-def revoke_token(ledger: UserLedger, token: ApiToken, owner: User, *, by: User, origin: Origin) -> None:
+def revoke_token(installation: Installation, token: ApiToken, owner: User, *, by: User, origin: Origin) -> None:
     """Let nobody in with a token any more. Raises ConfigError if it is somebody else's, and `by` is no admin."""
     if by.id != owner.id and by.role is not Role.ADMIN:
         raise ConfigError("There is no such token.")
-    ledger.revoke_token(token.id, _deed(by.name, "token.revoked", owner.name, origin, token=token.name))
+    installation.ledger.users.revoke_token(
+        token.id, _deed(by.name, "token.revoked", owner.name, origin, token=token.name)
+    )
 
 
-def bearer(ledger: UserLedger, secret: Secret, *, origin: Origin) -> Bearer:
+def bearer(installation: Installation, secret: Secret, *, origin: Origin) -> Bearer:
     """Return whose token it is. Raises SignInRefusedError, also for who tried too often.
 
     A token that is right is let in whatever others tried from the same address: nobody guesses 256 bits, and whoever
     shows one that is over must not shut out all who come by the same proxy.
     """
     text = secret.reveal()
-    found = ledger.token(_mark(secret)) if text.startswith(TOKEN_PREFIX) else None
+    found = installation.ledger.users.token(_mark(secret)) if text.startswith(TOKEN_PREFIX) else None
     if found is not None:
         token, user = found
         role = user.role if token.scope.role.covers(user.role) else token.scope.role
         return Bearer(user=replace(user, role=role), token=token)
     keys = [f"token {origin.address}"]
-    _refuse_flood(ledger, keys)
-    ledger.failed(keys, _deed("", "token.refused", "", origin))
+    _refuse_flood(installation, keys)
+    installation.ledger.users.failed(keys, _deed("", "token.refused", "", origin))
     raise SignInRefusedError("This token is not known: it is wrong, over or revoked.")
 
 
@@ -288,26 +319,42 @@ def deed_of(who: User, what: str, target: str, origin: Origin, **details: str) -
     return _deed(who.name, what, target, origin, **details)
 
 
-def note(ledger: UserLedger, who: User, what: str, target: str, origin: Origin, **details: str) -> None:
+def begin_answer(installation: Installation, key: str, token: str, request: str) -> Answered | None:
+    """Note that a request with an idempotency key is being answered; None: go on. Else it is, or was, already."""
+    return installation.ledger.users.begin_answer(key, token, request)
+
+
+def end_answer(installation: Installation, key: str, answer: tuple[int, str] | None) -> None:
+    """Note what a request was answered, status and body; None: nothing came of it, and it may be sent again."""
+    installation.ledger.users.end_answer(key, answer)
+
+
+def note(installation: Installation, who: User, what: str, target: str, origin: Origin, **details: str) -> None:
     """Add to the trail what somebody did."""
-    ledger.note(_deed(who.name, what, target, origin, **details))
+    installation.ledger.users.note(_deed(who.name, what, target, origin, **details))
 
 
-def _known(ledger: UserLedger, name: str, password: Secret, origin: Origin) -> User:
+def _known(installation: Installation, name: str, password: Secret, origin: Origin) -> User:
     """Return the user of that name, whose password it is. Raises SignInRefusedError, also for who tried too often."""
     name = _clean(name)
     keys = [f"name {name}", f"address {origin.address}"]
-    _refuse_flood(ledger, keys)
-    user, hashed = ledger.find(name) or (None, None)
+    _refuse_flood(installation, keys)
+    user, hashed = installation.ledger.users.find(name) or (None, None)
     if user is not None and user.disabled_us is not None:
         user = None
     # Without a user it takes as long.
-    matches = _matches(hashed or _NOBODY, password)
+    matches = _matches(hashed or _nobody(), password)
     if user is None or hashed is None or not matches:
-        ledger.failed(keys, _deed("", "user.sign_in_refused", name, origin))
+        installation.ledger.users.failed(keys, _deed("", "user.sign_in_refused", name, origin))
         raise SignInRefusedError("Name or password are wrong.")
-    ledger.succeeded(keys)
+    installation.ledger.users.succeeded(keys)
     return user
+
+
+@cache
+def _nobody() -> str:
+    """Return what is compared with where nobody has that name, so that time does not tell who is there."""
+    return _hasher.hash(secrets.token_hex())
 
 
 def _new(name: str, role: Role) -> User:
@@ -340,9 +387,9 @@ def _matches(hashed: str, password: Secret) -> bool:
             return False
 
 
-def _refuse_flood(ledger: UserLedger, keys: list[str]) -> None:
+def _refuse_flood(installation: Installation, keys: list[str]) -> None:
     for key in keys:
-        failures, last_us = ledger.failures(key)
+        failures, last_us = installation.ledger.users.failures(key)
         wait = min(2.0 ** max(failures - _FREE_TRIES, 0), _LONGEST_WAIT_S) if failures >= _FREE_TRIES else 0.0
         passed = (_now_us() - last_us) / 1_000_000
         # A clock that was set back must not keep anybody out for longer than the wait itself.

@@ -8,7 +8,7 @@ import typer
 from ocelog.access import Role, Scope, User
 from ocelog.app import users
 from ocelog.app.users import Origin
-from ocelog.cli import show
+from ocelog.cli import completion, show
 from ocelog.cli.secret_input import Wanted, asked_secret, given_secret
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
@@ -18,7 +18,13 @@ from ocelog.units import duration, write_instant
 
 app = typer.Typer(help="Add, list and change users of the console.", no_args_is_help=True, rich_markup_mode=None)
 _PASSWORD = Wanted(what="password", ways="--password-file FILE (- is stdin) or --password-env VARIABLE")
-Name = Annotated[str, typer.Argument(help="The user's name, such as an e-mail address.", show_default=False)]
+NewName = Annotated[str, typer.Argument(help="The user's name, such as an e-mail address.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="The user's name, such as an e-mail address.", show_default=False, autocompletion=completion.users
+    ),
+]
 PasswordFile = Annotated[
     str | None, typer.Option("--password-file", metavar="FILE", help="Read the password from a file; - is stdin.")
 ]
@@ -32,7 +38,7 @@ RoleOption = Annotated[Role, typer.Option("--role", help="viewer sees, analyst t
 def list_(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the users."""
     with opened(reading=True) as installation:
-        listed = installation.ledger.users.listed()
+        listed = users.listed(installation)
     if not listed and not json:
         show.hint("There is no user yet. Add one: ocelog user add you@example.com --role admin")
     show.table_or_json(
@@ -51,7 +57,7 @@ def list_(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
 
 @app.command("add")
 def add(
-    name: Name,
+    name: NewName,
     *,
     role: RoleOption = Role.VIEWER,
     password_file: PasswordFile = None,
@@ -59,9 +65,8 @@ def add(
 ) -> None:
     """Add a user of the console; asks for a password unless an option hands it in."""
     with opened() as installation:
-        ledger = installation.ledger.users
         password = _password(password_file, password_env)
-        user = users.add(ledger, name, role, password, by=_owner(), origin=_HERE)
+        user = users.add(installation, name, role, password, by=_owner(), origin=_HERE)
     show.paragraph(f"Added {user.name!r} as {user.role.value}.")
 
 
@@ -69,7 +74,7 @@ def add(
 def role(name: Name, role: Annotated[Role, typer.Argument(help="viewer, analyst or admin.")]) -> None:
     """Give a user another role, and sign them out."""
     with opened() as installation:
-        user = users.change_role(installation.ledger.users, name, role, by=_owner(), origin=_HERE)
+        user = users.change_role(installation, name, role, by=_owner(), origin=_HERE)
     show.paragraph(f"{user.name!r} is {user.role.value} now.")
 
 
@@ -78,7 +83,7 @@ def password(name: Name, *, password_file: PasswordFile = None, password_env: Pa
     """Give a user another password, and sign them out."""
     with opened() as installation:
         given = _password(password_file, password_env)
-        user = users.set_password(installation.ledger.users, name, given, by=_owner(), origin=_HERE)
+        user = users.set_password(installation, name, given, by=_owner(), origin=_HERE)
     show.paragraph(f"{user.name!r} signs in with the new password from now on.")
 
 
@@ -86,7 +91,7 @@ def password(name: Name, *, password_file: PasswordFile = None, password_env: Pa
 def disable(name: Name) -> None:
     """Let a user in no more, and sign them out. What they did stays on the trail."""
     with opened() as installation:
-        user = users.disable(installation.ledger.users, name, by=_owner(), origin=_HERE)
+        user = users.disable(installation, name, by=_owner(), origin=_HERE)
     show.paragraph(f"{user.name!r} is let in no more.")
 
 
@@ -94,7 +99,7 @@ def disable(name: Name) -> None:
 def enable(name: Name) -> None:
     """Let a user in again."""
     with opened() as installation:
-        user = users.enable(installation.ledger.users, name, by=_owner(), origin=_HERE)
+        user = users.enable(installation, name, by=_owner(), origin=_HERE)
     show.paragraph(f"{user.name!r} is let in again.")
 
 
@@ -114,9 +119,10 @@ def add_token(
 ) -> None:
     """Make a token that lets a program in as a user, and print it: it is not shown again."""
     with opened() as installation:
-        ledger = installation.ledger.users
-        owner = users.find(ledger, user)
-        made, secret = users.add_token(ledger, owner, name, scope, by=_owner(), origin=_HERE, lasts=duration(lasts))
+        owner = users.find(installation, user)
+        made, secret = users.add_token(
+            installation, owner, name, scope, by=_owner(), origin=_HERE, lasts=duration(lasts)
+        )
     show.hint(f"It works until {write_instant(from_us(made.ends_us))}. Keep it secret: it is not shown again.")
     typer.echo(secret.reveal())
 
@@ -125,7 +131,7 @@ def add_token(
 def list_tokens(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the tokens, and when each was used last."""
     with opened(reading=True) as installation:
-        listed = users.tokens(installation.ledger.users, of=None)
+        listed = users.tokens(installation, of=None)
     if not listed and not json:
         show.hint("There is no token yet. Add one: ocelog user token add --help")
     show.table_or_json(
@@ -151,13 +157,12 @@ def revoke_token(
 ) -> None:
     """Let nobody in with a token any more."""
     with opened() as installation:
-        ledger = installation.ledger.users
-        found, owner = users.find_token(ledger, token, of=None)
-        users.revoke_token(ledger, found, owner, by=_owner(), origin=_HERE)
+        found, owner = users.find_token(installation, token, of=None)
+        users.revoke_token(installation, found, owner, by=_owner(), origin=_HERE)
     show.paragraph(f"The token {found.name!r} of {owner.name!r} is revoked.")
 
 
-_HERE = Origin(address="", browser="ocelog user")
+_HERE = Origin(address="", browser="shell")
 
 
 def _owner() -> User:

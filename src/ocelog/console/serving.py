@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from ocelog.app import users
 from ocelog.console import endpoints, server, site
 from ocelog.console.address import Address, listen, read_address
 from ocelog.console.front import Front
@@ -90,7 +91,7 @@ def served(installation: Installation, how: Plan, turned_at: Callable[[], float]
     serving.start()
     found, link = Address(host=how.where.host, port=serving.port), how.link(serving.port)
     log.info("listening", address=str(found), open=link)
-    if not installation.ledger.users.any():
+    if not users.is_there_any(installation):
         log.info("no user yet", open=f"{link}/first?token={app.first_token}")
     if not how.where.is_local and how.tls is None and not how.front.only_proxies:
         log.warning(

@@ -85,7 +85,7 @@ def cookie_name(request: Request) -> str:
 
     With TLS its prefix makes the browser refuse one that another host of the domain set.
     """
-    name = f"ocelog-{installation_of(request).ledger.id[:8]}"
+    name = f"ocelog-{users.home_mark(installation_of(request))}"
     return f"__Host-{name}" if is_secure(request) else name
 
 
@@ -112,7 +112,7 @@ async def signed_in(request: Request) -> Visitor | None:
     secret = cookie_of(request)
     if secret is None:
         return None
-    who = await run_in_threadpool(users.signed_in, installation_of(request).ledger.users, secret)
+    who = await run_in_threadpool(users.signed_in, installation_of(request), secret)
     request.state.signed_in = who is not None
     return None if who is None else Visitor(who=who, origin=origin_of(request))
 

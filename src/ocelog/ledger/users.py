@@ -269,10 +269,10 @@ class UserLedger:
         with self._database.read() as tx:
             return [_deed_of(row) for row in tx.execute(found).mappings()]
 
-    def shorten(self, kept_us: int) -> int:
-        """Drop what was done longer ago than `kept_us`. Returns how many deeds went."""
+    def shorten(self, *, before_us: int) -> int:
+        """Drop what was done before an instant. Returns how many deeds went."""
         with self._database.write() as tx:
-            return tx.execute(delete(tables.deeds).where(_d.at_us < self._now_us() - kept_us)).rowcount
+            return tx.execute(delete(tables.deeds).where(_d.at_us < before_us)).rowcount
 
     def count(self) -> int:
         """Return how many users may sign in."""

@@ -45,8 +45,7 @@ class Caller:
 
     def note(self, what: str, target: str, **details: str) -> None:
         """Add to the trail what was done."""
-        ledger = self.installation.ledger.users
-        users.note(ledger, self.user, what, target, self.origin, token=self.bearer.token.name, **details)
+        users.note(self.installation, self.user, what, target, self.origin, token=self.bearer.token.name, **details)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,7 +102,7 @@ class Door:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise RefusedError(401, "token_missing", CODES["token_missing"])
-        secret, ledger = Secret(token[:_LONGEST_TOKEN]), self.installation.ledger.users
+        secret, ledger = Secret(token[:_LONGEST_TOKEN]), self.installation
         return await run_in_threadpool(users.bearer, ledger, secret, origin=origin_of(request))
 
 

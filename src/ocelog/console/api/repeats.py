@@ -8,6 +8,7 @@ from fastapi import Header, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
+from ocelog.app import users
 from ocelog.console.api.caller import Caller
 from ocelog.console.api.problems import CODES, RefusedError
 
@@ -40,10 +41,10 @@ def once(
     """
     if key is None:
         return JSONResponse(make().model_dump(mode="json"), status_code=status)
-    ledger = caller.installation.ledger.users
+    installation = caller.installation
     found = _hash(caller.bearer.token.id, key)
     asked = _hash(request.method, request.url.path, "" if body is None else body.model_dump_json())
-    before = ledger.begin_answer(found, caller.bearer.token.id, asked)
+    before = users.begin_answer(installation, found, caller.bearer.token.id, asked)
     if before is not None:
         if before.request != asked:
             raise RefusedError(422, "key_reused", CODES["key_reused"])
@@ -56,7 +57,7 @@ def once(
         made = make()
         answer = (status, kept(made).model_dump_json())
     finally:
-        ledger.end_answer(found, answer)
+        users.end_answer(installation, found, answer)
     return JSONResponse(made.model_dump(mode="json"), status_code=status)
 
 

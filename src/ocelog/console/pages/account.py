@@ -24,14 +24,14 @@ LASTS = ("7d", "30d", "90d", "365d")
 def _page(
     request: Request, visitor: Visitor, refused: Exception | None = None, *, made: Secret | None = None
 ) -> Response:
-    ledger = installation_of(request).ledger.users
+    installation = installation_of(request)
     return page(
         request,
         "account.html",
         visitor=visitor,
         status=200 if refused is None else 422,
-        sessions=ledger.sessions(visitor.user.id),
-        tokens=[token for token, _ in users.tokens(ledger, of=visitor.user)],
+        sessions=users.sessions(installation, visitor.user),
+        tokens=[token for token, _ in users.tokens(installation, of=visitor.user)],
         scopes=[each for each in Scope if visitor.user.role.covers(each.role)],
         lasts=LASTS,
         made=None if made is None else made.reveal(),
@@ -50,7 +50,7 @@ def show(request: Request, visitor: Viewer) -> Response:
 def language(request: Request, visitor: Viewer, language: Annotated[str, Form()]) -> Response:
     """Choose in which language the console speaks; an empty one: as the browser asks."""
     chosen = language if language in LANGUAGES else None
-    users.set_language(installation_of(request).ledger.users, visitor.user, chosen, origin=visitor.origin)
+    users.set_language(installation_of(request), visitor.user, chosen, origin=visitor.origin)
     return RedirectResponse("/account", status_code=303)
 
 
@@ -60,9 +60,9 @@ def password(
     request: Request, visitor: Viewer, present: Annotated[str, Form()], password: Annotated[str, Form()]
 ) -> Response:
     """Choose another password, which takes the present one; every session ends."""
-    ledger = installation_of(request).ledger.users
+    installation = installation_of(request)
     try:
-        users.change_password(ledger, visitor.user, Secret(present), Secret(password), origin=visitor.origin)
+        users.change_password(installation, visitor.user, Secret(present), Secret(password), origin=visitor.origin)
     except (ConfigError, SignInRefusedError) as error:
         return _page(request, visitor, error)
     return RedirectResponse("/sign-in", status_code=303)
@@ -71,7 +71,7 @@ def password(
 @router.post("/account/session")
 def session(request: Request, visitor: Viewer, mark: Annotated[str, Form()]) -> Response:
     """End a session of one's own, such as one in a browser that was lost."""
-    users.end_session(installation_of(request).ledger.users, mark, by=visitor.user, origin=visitor.origin)
+    users.end_session(installation_of(request), mark, by=visitor.user, origin=visitor.origin)
     return RedirectResponse("/account", status_code=303)
 
 
@@ -84,10 +84,10 @@ def add_token(
     lasts: Annotated[str, Form()],
 ) -> Response:
     """Make a token of one's own, and show it this once."""
-    ledger = installation_of(request).ledger.users
+    installation = installation_of(request)
     try:
         _, secret = users.add_token(
-            ledger, visitor.user, name, scope, by=visitor.user, origin=visitor.origin, lasts=duration(lasts)
+            installation, visitor.user, name, scope, by=visitor.user, origin=visitor.origin, lasts=duration(lasts)
         )
     except ConfigError as error:
         return _page(request, visitor, error)
@@ -97,10 +97,10 @@ def add_token(
 @router.post("/account/tokens/revoke")
 def revoke_token(request: Request, visitor: Viewer, token: Annotated[str, Form()]) -> Response:
     """Let nobody in with a token any more."""
-    ledger = installation_of(request).ledger.users
+    installation = installation_of(request)
     try:
-        found, owner = users.find_token(ledger, token, of=visitor.user)
-        users.revoke_token(ledger, found, owner, by=visitor.user, origin=visitor.origin)
+        found, owner = users.find_token(installation, token, of=visitor.user)
+        users.revoke_token(installation, found, owner, by=visitor.user, origin=visitor.origin)
     except ConfigError as error:
         return _page(request, visitor, error)
     return RedirectResponse("/account", status_code=303)

@@ -106,7 +106,7 @@ def _added(request: Request, visitor: Visitor, values: dict[str, str]) -> Respon
         secret = {f"set.{each.name}" for each in given if each.secret}
         shown = {name: value for name, value in values.items() if name not in secret}
         return _form(request, visitor, kind, shown, error)
-    users.note(installation.ledger.users, visitor.user, "channel.added", row.name, visitor.origin, kind=kind.name)
+    users.note(installation, visitor.user, "channel.added", row.name, visitor.origin, kind=kind.name)
     return RedirectResponse("/channels", status_code=303)
 
 
@@ -117,7 +117,7 @@ def _done(request: Request, visitor: Visitor, channel_id: str, what: str, do: Ca
         do(row)
     except OcelogError as error:
         return _list(request, visitor, error)
-    users.note(installation.ledger.users, visitor.user, f"channel.{what}", row.name, visitor.origin)
+    users.note(installation, visitor.user, f"channel.{what}", row.name, visitor.origin)
     return RedirectResponse("/channels", status_code=303)
 
 
@@ -131,7 +131,7 @@ def test(request: Request, visitor: Admin, channel_id: str) -> Response:
         receipt = channels.send_test(installation, row)
     except OcelogError as error:
         return _list(request, visitor, error)
-    users.note(installation.ledger.users, visitor.user, "channel.tested", row.name, visitor.origin)
+    users.note(installation, visitor.user, "channel.tested", row.name, visitor.origin)
     return _list(request, visitor, answered={"name": row.name, "answer": f"{receipt.status} {receipt.text}".strip()})
 
 

@@ -94,7 +94,7 @@ def _answer(request: Request, visitor: Visitor, values: dict[str, Any], chosen: 
         sources.add(installation, row, described.change.secret)
     except OcelogError as error:
         return _form(request, visitor, form, found=found, refused=error)
-    users.note(installation.ledger.users, visitor.user, "source.added", row.name, visitor.origin)
+    users.note(installation, visitor.user, "source.added", row.name, visitor.origin)
     then = f"/sources/{row.id}/added"
     if request.headers.get("hx-request") == "true":
         return Response(status_code=200, headers={"hx-redirect": then})
@@ -130,7 +130,7 @@ def alarm(request: Request, visitor: Admin, source_id: str, after: Annotated[str
     row = sources.find(installation, source_id)
     change = source_changes.SourceChange(no_events={None: {AFTER: after}}, check=False)
     source_changes.edit(installation, row, change, Listener())
-    users.note(installation.ledger.users, visitor.user, "source.alarm_set", row.name, visitor.origin, after=after)
+    users.note(installation, visitor.user, "source.alarm_set", row.name, visitor.origin, after=after)
     return RedirectResponse(f"/sources/{row.id}/added", status_code=303)
 
 
@@ -146,5 +146,5 @@ def pack(
     installation = installation_of(request)
     rule_folders.turn(installation, [name], on=on)
     what = "pack.enabled" if on else "pack.disabled"
-    users.note(installation.ledger.users, visitor.user, what, name, visitor.origin)
+    users.note(installation, visitor.user, what, name, visitor.origin)
     return RedirectResponse(f"/sources/{source_id}/added", status_code=303)

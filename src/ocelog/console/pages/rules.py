@@ -72,7 +72,7 @@ def turn(
         return _list(request, visitor, error)
     what = "rule.enabled" if on else "rule.disabled"
     for name in (*turned.packs, *turned.rules[: len(names)]):
-        users.note(installation.ledger.users, visitor.user, what, name, visitor.origin)
+        users.note(installation, visitor.user, what, name, visitor.origin)
     return RedirectResponse("/rules", status_code=303)
 
 

@@ -276,7 +276,7 @@ async def _file(
         "content-type": form.media_type,
     }
     answer = await streamed(request, visitor, lambda stop: exported(installation, sql, form, stop=stop), headers)
-    note = partial(users.note, installation.ledger.users, visitor.user, what, form.value, visitor.origin, asked=told)
+    note = partial(users.note, installation, visitor.user, what, form.value, visitor.origin, asked=told)
     try:
         await run_in_threadpool(note)
     except BaseException:

@@ -39,7 +39,7 @@ def _may_be_first(request: Request, given: str) -> bool:
 @anonymous.get("/first")
 def first(request: Request, token: str = "") -> Response:
     """Show the form that makes the first user, to whoever has the link that `ocelog run` printed."""
-    if installation_of(request).ledger.users.any():
+    if users.is_there_any(installation_of(request)):
         return RedirectResponse("/sign-in", status_code=303)
     if not _may_be_first(request, token):
         return page(request, "first_refused.html", visitor=None, status=403)
@@ -60,9 +60,9 @@ async def make_first(
 
 
 def _made_first(request: Request, token: str, name: str, password: str) -> Response:
-    ledger, secret = installation_of(request).ledger.users, Secret(password)
+    installation, secret = installation_of(request), Secret(password)
     try:
-        users.add_first(ledger, name, secret, origin_of(request))
+        users.add_first(installation, name, secret, origin_of(request))
     except ConfigError as error:
         return page(request, "first.html", visitor=None, status=422, token=token, name=name, refused=error)
     return _let_in(request, name, secret, "/")
@@ -71,7 +71,7 @@ def _made_first(request: Request, token: str, name: str, password: str) -> Respo
 @anonymous.get("/sign-in")
 def ask(request: Request, next: str = "/") -> Response:  # noqa: A002 - what such a parameter is called everywhere
     """Show the form in which one signs in."""
-    if not installation_of(request).ledger.users.any() and request.app.state.provider is None:
+    if not users.is_there_any(installation_of(request)) and request.app.state.provider is None:
         return page(request, "first_refused.html", visitor=None)
     return page(request, "sign_in.html", visitor=None, next=own_path(next), name="", refused=None)
 
@@ -98,7 +98,7 @@ def to_provider(request: Request, next: str = "/") -> Response:  # noqa: A002 - 
 @anonymous.get("/sign-in/provider/answer")
 def from_provider(request: Request, state: str = "", code: str = "", error: str = "") -> Response:
     """Sign in whom the identity provider sends back, in the browser that was sent there."""
-    provider, ledger = request.app.state.provider, installation_of(request).ledger.users
+    provider, installation = request.app.state.provider, installation_of(request)
     asked = request.cookies.get(_STATE, "")
     if provider is None or not state or not hmac.compare_digest(asked.encode(), state.encode()):
         return _ask_again(request, SignInRefusedError("This browser did not ask to sign in so: begin again."))
@@ -106,7 +106,7 @@ def from_provider(request: Request, state: str = "", code: str = "", error: str 
         return _ask_again(request, SignInRefusedError("The identity provider let nobody in."))
     try:
         identity, then = provider.finish(state, code, _answer_address(request))
-        who = users.sign_in_known(ledger, identity, origin=origin_of(request), instead_of=cookie_of(request))
+        who = users.sign_in_known(installation, identity, origin=origin_of(request), instead_of=cookie_of(request))
     except SignInRefusedError as refused:
         return _ask_again(request, refused)
     answer = _with_cookie(request, who, own_path(then))
@@ -140,15 +140,15 @@ def _signed_in(request: Request, name: str, password: str, then: str) -> Respons
 @router.post("/sign-out")
 def sign_out(request: Request, visitor: Viewer) -> Response:
     """End the session."""
-    users.sign_out(installation_of(request).ledger.users, visitor.who, origin=visitor.origin)
+    users.sign_out(installation_of(request), visitor.who, origin=visitor.origin)
     answer = RedirectResponse("/sign-in", status_code=303)
     answer.delete_cookie(cookie_name(request), secure=is_secure(request), httponly=True, samesite="lax")
     return answer
 
 
 def _let_in(request: Request, name: str, password: Secret, then: str) -> Response:
-    ledger = installation_of(request).ledger.users
-    who = users.sign_in(ledger, name, password, origin=origin_of(request), instead_of=cookie_of(request))
+    installation = installation_of(request)
+    who = users.sign_in(installation, name, password, origin=origin_of(request), instead_of=cookie_of(request))
     return _with_cookie(request, who, then)
 
 

@@ -75,7 +75,7 @@ def _done(request: Request, visitor: Visitor, source_id: str, what: str, do: Cal
         do(row)
     except OcelogError as error:
         return _page(request, visitor, source_id, refused=error)
-    users.note(installation.ledger.users, visitor.user, f"source.{what}", row.name, visitor.origin)
+    users.note(installation, visitor.user, f"source.{what}", row.name, visitor.origin)
     return RedirectResponse("/sources" if what == "removed" else f"/sources/{row.id}", status_code=303)
 
 

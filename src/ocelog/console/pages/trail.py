@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from ocelog.app.trail import deeds
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, installation_of
 
@@ -15,6 +16,6 @@ _PAGE = 100
 @router.get("/trail")
 def show(request: Request, visitor: Admin, before: Annotated[int | None, Query(ge=1, lt=2**63)] = None) -> Response:
     """List what was done, the newest first."""
-    deeds = installation_of(request).ledger.users.trail(before=before, limit=_PAGE + 1)
-    further = deeds[_PAGE - 1].number if len(deeds) > _PAGE else None
-    return page(request, "trail.html", visitor=visitor, deeds=deeds[:_PAGE], further=further)
+    found = deeds(installation_of(request), before=before, limit=_PAGE + 1)
+    further = found[_PAGE - 1].number if len(found) > _PAGE else None
+    return page(request, "trail.html", visitor=visitor, deeds=found[:_PAGE], further=further)

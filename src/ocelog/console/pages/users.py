@@ -18,7 +18,7 @@ router = APIRouter()
 
 
 def _page(request: Request, visitor: Visitor, refused: ConfigError | None = None, name: str = "") -> Response:
-    listed = installation_of(request).ledger.users.listed()
+    listed = users.listed(installation_of(request))
     status = 200 if refused is None else 422
     return page(
         request,
@@ -56,9 +56,9 @@ def add(
     password: Annotated[str, Form()],
 ) -> Response:
     """Make a user."""
-    ledger = installation_of(request).ledger.users
+    installation = installation_of(request)
     try:
-        users.add(ledger, name, role, Secret(password), by=visitor.user, origin=visitor.origin)
+        users.add(installation, name, role, Secret(password), by=visitor.user, origin=visitor.origin)
     except ConfigError as error:
         return _page(request, visitor, error, name)
     return RedirectResponse("/users", status_code=303)
@@ -67,21 +67,21 @@ def add(
 @router.post("/users/role")
 def role(request: Request, visitor: Admin, name: Annotated[str, Form()], role: Annotated[Role, Form()]) -> Response:
     """Give a user another role."""
-    ledger = installation_of(request).ledger.users
+    installation = installation_of(request)
     return _changed(
-        request, visitor, lambda: users.change_role(ledger, name, role, by=visitor.user, origin=visitor.origin)
+        request, visitor, lambda: users.change_role(installation, name, role, by=visitor.user, origin=visitor.origin)
     )
 
 
 @router.post("/users/disable")
 def disable(request: Request, visitor: Admin, name: Annotated[str, Form()]) -> Response:
     """Let a user in no more."""
-    ledger = installation_of(request).ledger.users
-    return _changed(request, visitor, lambda: users.disable(ledger, name, by=visitor.user, origin=visitor.origin))
+    installation = installation_of(request)
+    return _changed(request, visitor, lambda: users.disable(installation, name, by=visitor.user, origin=visitor.origin))
 
 
 @router.post("/users/enable")
 def enable(request: Request, visitor: Admin, name: Annotated[str, Form()]) -> Response:
     """Let a user in again."""
-    ledger = installation_of(request).ledger.users
-    return _changed(request, visitor, lambda: users.enable(ledger, name, by=visitor.user, origin=visitor.origin))
+    installation = installation_of(request)
+    return _changed(request, visitor, lambda: users.enable(installation, name, by=visitor.user, origin=visitor.origin))
