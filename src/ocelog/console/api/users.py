@@ -9,6 +9,7 @@ from starlette.responses import Response
 from ocelog.access import ApiToken, Role, Scope
 from ocelog.access import User as UserRow
 from ocelog.app import users
+from ocelog.app.trail import deeds
 from ocelog.console.api.caller import Admin, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of, read_cursor, write_cursor
 from ocelog.console.api.problems import not_found
@@ -124,7 +125,7 @@ def get_me(caller: Viewer) -> Me:
 @router.get("/users")
 def list_users(caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> Page[User]:
     """List the users."""
-    every = caller.installation.ledger.users.listed()
+    every = users.listed(caller.installation)
     found, further = page_of(every, lambda each: each.name, limit=limit, cursor=cursor)
     return Page(items=[_shown(each) for each in found], next=further)
 
@@ -134,8 +135,8 @@ def add_user(request: Request, caller: Admin, body: NewUser, idempotency_key: Id
     """Add a user, who signs in with the password."""
 
     def make() -> User:
-        ledger, secret = caller.installation.ledger.users, Secret(body.password.get_secret_value())
-        return _shown(users.add(ledger, body.name, body.role, secret, by=caller.user, origin=caller.origin))
+        installation, secret = caller.installation, Secret(body.password.get_secret_value())
+        return _shown(users.add(installation, body.name, body.role, secret, by=caller.user, origin=caller.origin))
 
     return once(request, caller, idempotency_key, body, make)
 
@@ -144,30 +145,30 @@ def add_user(request: Request, caller: Admin, body: NewUser, idempotency_key: Id
 def get_user(caller: Admin, user: Name) -> User:
     """Return one user."""
     with not_found():
-        return _shown(users.find(caller.installation.ledger.users, user))
+        return _shown(users.find(caller.installation, user))
 
 
 @router.patch("/users/{user}")
 def edit_user(caller: Admin, user: Name, body: UserEdit) -> User:
     """Give a user another role or password, or let them in no more. Nobody deletes a user: the trail names them."""
-    ledger = caller.installation.ledger.users
+    installation = caller.installation
     with not_found():
-        found = users.find(ledger, user)
+        found = users.find(installation, user)
     if body.role is not None and body.role is not found.role:
-        users.change_role(ledger, found.name, body.role, by=caller.user, origin=caller.origin)
+        users.change_role(installation, found.name, body.role, by=caller.user, origin=caller.origin)
     if body.password is not None:
         secret = Secret(body.password.get_secret_value())
-        users.set_password(ledger, found.name, secret, by=caller.user, origin=caller.origin)
+        users.set_password(installation, found.name, secret, by=caller.user, origin=caller.origin)
     if body.disabled is not None:
         turn = users.disable if body.disabled else users.enable
-        turn(ledger, found.name, by=caller.user, origin=caller.origin)
-    return _shown(users.find(ledger, found.name))
+        turn(installation, found.name, by=caller.user, origin=caller.origin)
+    return _shown(users.find(installation, found.name))
 
 
 @router.get("/tokens")
 def list_tokens(caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> Page[Token]:
     """List the tokens of all users; those too that are over, for a month."""
-    every = users.tokens(caller.installation.ledger.users, of=None)
+    every = users.tokens(caller.installation, of=None)
     found, further = page_of(every, lambda each: each[0].id, limit=limit, cursor=cursor)
     return Page(items=[_shown_token(*each) for each in found], next=further)
 
@@ -175,12 +176,12 @@ def list_tokens(caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> Page
 @router.post("/tokens", status_code=201, response_model=MadeToken)
 def add_token(request: Request, caller: Admin, body: NewToken, idempotency_key: IdempotencyKey = None) -> Response:
     """Make a token, for oneself or for another user. It is in this answer, and nowhere else."""
-    ledger = caller.installation.ledger.users
+    installation = caller.installation
 
     def make() -> MadeToken:
-        owner = users.find(ledger, body.user or caller.user.name)
+        owner = users.find(installation, body.user or caller.user.name)
         made, secret = users.add_token(
-            ledger,
+            installation,
             owner,
             body.name,
             body.scope,
@@ -196,17 +197,17 @@ def add_token(request: Request, caller: Admin, body: NewToken, idempotency_key: 
 @router.delete("/tokens/{token}", status_code=204)
 def revoke_token(caller: Admin, token: Name) -> None:
     """Let nobody in with a token any more; by its id."""
-    ledger = caller.installation.ledger.users
+    installation = caller.installation
     with not_found():
-        found, owner = users.find_token(ledger, token, of=None)
-    users.revoke_token(ledger, found, owner, by=caller.user, origin=caller.origin)
+        found, owner = users.find_token(installation, token, of=None)
+    users.revoke_token(installation, found, owner, by=caller.user, origin=caller.origin)
 
 
 @router.get("/trail")
 def list_trail(caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> Page[Deed]:
     """List what was done, the newest first."""
     before = None if cursor is None else int(read_cursor(cursor, int)[0])
-    deeds = caller.installation.ledger.users.trail(before=before, limit=limit + 1)
+    found = deeds(caller.installation, before=before, limit=limit + 1)
     return Page(
         items=[
             Deed(
@@ -218,7 +219,7 @@ def list_trail(caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> Page[
                 details=each.details,
                 address=each.address,
             )
-            for each in deeds[:limit]
+            for each in found[:limit]
         ],
-        next=write_cursor(deeds[limit - 1].number) if len(deeds) > limit else None,
+        next=write_cursor(found[limit - 1].number) if len(found) > limit else None,
     )
