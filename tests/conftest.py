@@ -138,7 +138,7 @@ def pytest_unconfigure() -> None:
     gc.unfreeze()
 
 
-_SLOWEST_FIRST = ("e2e", "faults", "house", "contract", "golden", "unit")
+_SLOWEST_FIRST = ("browser", "e2e", "faults", "house", "contract", "golden", "unit")
 
 
 @pytest.hookimpl(wrapper=True)
