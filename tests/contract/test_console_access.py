@@ -229,6 +229,21 @@ def test_every_answer_carries_what_keeps_foreign_scripts_and_frames_out(console:
         assert headers["cache-control"] == "no-store"
 
 
+def test_pages_are_compressed_and_each_carries_the_token_in_another_form(console: Console) -> None:
+    guest = console.as_(Role.VIEWER)
+    answers = [guest.get("/account") for _ in range(2)]
+    assert {each.headers["content-encoding"] for each in answers} == {"gzip"}
+    one, other = (re.findall(r'name="csrf" (?:content|value)="(\w+)"', each.text) for each in answers)
+    assert one[0] != other[0]
+    assert len({*one}) == 1
+    for token in (one[0], other[0]):
+        guest.token = token
+        assert guest.post("/account/language", language="en").status_code == 303
+    for token in ("", "0" * 128, one[0][:-2], one[0] + "00", "x" * 128):
+        guest.token = token
+        assert guest.post("/account/language", language="en").status_code == 403
+
+
 def test_another_name_of_this_machine_is_refused(console: Console) -> None:
     guest = console.guest("http://evil.example:8686")
     for path in ("/sign-in", "/sources", "/healthz", "/first"):

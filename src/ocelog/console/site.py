@@ -10,6 +10,7 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import Depends, FastAPI, Request
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -72,6 +73,8 @@ _MOST_BUSY = 64
 _THREADS = 16
 """In which they are made: more would take the interpreter from the loops."""
 _TOO_BUSY = PlainTextResponse("Too much is going on: try again in some seconds.\n", 503, {"retry-after": "3"})
+_LEAST_COMPRESSED, _COMPRESSED = 1_000, 4
+"""Bytes of an answer that is compressed, and how hard: more costs twice the time for some hundred bytes."""
 _ACTIVITY_KEPT = 60.0
 """Seconds until the lake is read again for how much has come of late."""
 _POLICY = (
@@ -199,7 +202,7 @@ def site(installation: Installation, endpoints: Endpoints) -> Site:
     return Site(
         endpoints=endpoints,
         assets=assets,
-        pages=_Guarded(app),
+        pages=_Guarded(GZipMiddleware(app, minimum_size=_LEAST_COMPRESSED, compresslevel=_COMPRESSED)),
         api=_Guarded(api.api(installation, endpoints.looks, app.state.query_slots)),
         first_token=token,
     )

@@ -5,8 +5,9 @@ and the page's token proves it.
 """
 
 import hmac
+import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from ocelog.installation.opening import Installation
 from ocelog.secret import Secret
 
 TOKEN_FIELD, TOKEN_HEADER = "csrf", "x-csrf-token"
+_TOKEN_BYTES = 32
 _LONGEST_BROWSER = 300
 _HARMLESS = frozenset({"GET", "HEAD"})
 
@@ -46,6 +48,7 @@ class Visitor:
 
     who: SignedIn
     origin: Origin
+    _mask: bytes = field(default_factory=lambda: secrets.token_bytes(_TOKEN_BYTES), repr=False)
 
     @property
     def user(self) -> User:
@@ -54,12 +57,29 @@ class Visitor:
 
     @property
     def token(self) -> str:
-        """What this visitor's forms carry."""
-        return self.who.token
+        """What this visitor's forms carry.
+
+        It looks otherwise on every page, since pages are compressed: from how long one is nobody must learn it.
+        """
+        return self._mask.hex() + _xor(self._mask, bytes.fromhex(self.who.token)).hex()
+
+    def may_send(self, token: object) -> bool:
+        """Whether a page of this visitor's session carried the token."""
+        try:
+            given = bytes.fromhex(str(token))
+        except ValueError:
+            return False
+        mask, masked = given[:_TOKEN_BYTES], given[_TOKEN_BYTES:]
+        well = len(masked) == _TOKEN_BYTES and given.hex() == token
+        return well and hmac.compare_digest(_xor(mask, masked).hex(), self.who.token)
 
     def may(self, role: str) -> bool:
         """Whether the visitor may do what asks for a role."""
         return self.user.role.covers(Role(role))
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other, strict=True))
 
 
 def installation_of(request: Request) -> Installation:
@@ -127,7 +147,7 @@ def needs(role: Role) -> Callable[..., Any]:
             raise NotAllowedError(role)
         if request.method not in _HARMLESS:
             given = request.headers.get(TOKEN_HEADER) or (await request.form()).get(TOKEN_FIELD)
-            if not isinstance(given, str) or not hmac.compare_digest(given.encode(), found.token.encode()):
+            if not found.may_send(given):
                 raise ForeignPageError
         return found
 
