@@ -33,7 +33,7 @@ _ALONE = ("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--no-pro
 # htmx is done, charts are drawn, and no dialog or row is on its way.
 _SETTLED = """() => !document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling, .htmx-added')
     && [...document.querySelectorAll('[data-chart]')].every((each) => each.querySelector('canvas'))"""
-_AXE_SAYS = """async () => (await axe.run({ resultTypes: ['violations'] })).violations.map(
+_AXE_SAYS = """async () => (await axe.run({ exclude: [['datalist']] }, { resultTypes: ['violations'] })).violations.map(
     (each) => `${each.id}: ${each.nodes.map((node) => `${node.html.slice(0, 200)} ${node.any.concat(node.all)
         .map((check) => check.message).join(' ')}`).slice(0, 4).join(' | ')}`)"""
 _TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('main *')]
