@@ -1,5 +1,6 @@
 // What every page does: it asks for parts of itself, shows times in the viewer's zone, and obeys keys.
 import htmx from 'htmx.org'
+import './sql.js'
 
 window.htmx = htmx
 const root = document.documentElement

@@ -258,6 +258,73 @@ def test_only_addresses_of_searches_are_kept(console: Console, address: str) -> 
     assert answer.status_code == 422
 
 
+def sql_page(console: Console, part: str, sql: str, **more: str) -> Any:
+    return console.as_(Role.VIEWER).get(f"/search/sql{part}?{urlencode({'sql': sql, **more})}")
+
+
+def test_sql_is_answered_counted_over_time_and_by_value(console: Console) -> None:
+    sql = "SELECT p_event_time, p_log_type, p_row_id, action, ['x', 'y'] AS names FROM wiz_audit ORDER BY 1; -- all"
+    shown = sql_page(console, "", sql)
+    assert shown.status_code == 200
+    assert "wiz_audit_current" in shown.text
+    assert "ocelog query" in shown.text
+    rows = sql_page(console, "/rows", sql).text
+    assert "10 rows" in rows
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in rows
+    assert "<script>alert" not in rows
+    assert 'hx-get="/search/sql/histogram?' in rows
+    assert 'href="/events/Wiz.Audit/' in rows
+    sql = sql.partition(";")[0]
+    bars = sql_page(console, "/histogram", sql).text
+    assert "10 events" in bars
+    values = sql_page(console, "/values", sql, field="names", each="yes").text
+    assert "10 x" in " ".join(values.split())
+    assert sql_page(console, "/histogram", f"{sql} LIMIT 0").status_code == 200
+
+
+def test_only_the_first_rows_of_an_answer_are_shown_and_all_are_exported(console: Console) -> None:
+    sql = 'SELECT range AS "=n" FROM range(3000)'
+    assert "The first 1000 rows" in sql_page(console, "/rows", sql).text
+    answer = console.as_(Role.VIEWER).post("/search/sql/export", format="csv", sql=sql)
+    lines = answer.text.splitlines()
+    assert (lines[0], lines[-1], len(lines)) == ("'=n", "2999", 3001)
+    assert console.installation.ledger.users.trail(limit=1)[0].what == "query.exported"
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("SELECT actoin FROM wiz_audit", "Did you mean &#39;action&#39;?"),
+        ("SELECT a.actionParametrs FROM wiz_audit a", "Did you mean &#39;actionParameters&#39;?"),
+        ("SELECT * FROM wiz_adit", "did you mean &#39;wiz_audit&#39;?"),
+        ("DELETE FROM wiz_audit", "Queries only read"),
+        ("SELECT 1; SELECT 2", "found 2 statements"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "is not allowed"),
+        ("SELECT '" + "x" * 5_000 + "'", "at most 5,000 characters"),
+        ("", "no statement"),
+    ],
+)
+def test_sql_that_is_wrong_says_why_and_names_what_is_nearest(console: Console, sql: str, told: str) -> None:
+    for part in ("/rows", "/histogram"):
+        answer = sql_page(console, part, sql)
+        assert answer.status_code == 422
+        assert "Traceback" not in answer.text
+    assert told in sql_page(console, "/rows", sql).text
+
+
+@pytest.mark.parametrize("field", ['"; DROP TABLE x; --', "a) AS value FROM (SELECT 1 AS a", "nothing", ""])
+def test_no_name_of_a_column_gets_out_of_its_quotes(console: Console, field: str) -> None:
+    answer = sql_page(console, "/values", "SELECT 1 AS a", field=field)
+    assert answer.status_code == 422
+
+
+def test_what_parquet_cannot_hold_is_told_before_the_first_byte(console: Console) -> None:
+    for sql in ("SELECT INTERVAL 1 DAY AS a", "SELECT 1 AS a, 2 AS a"):
+        answer = console.as_(Role.VIEWER).post("/search/sql/export", format="parquet", sql=sql)
+        assert answer.status_code == 422, sql
+        assert "content-disposition" not in answer.headers
+
+
 def user(console: Console, name: str) -> User:
     found = console.installation.ledger.users.find(name)
     assert found

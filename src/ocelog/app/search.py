@@ -29,7 +29,8 @@ _ALWAYS = ("p_event_time", "p_log_type", "p_row_id")
 """What identifies a row."""
 _LONGEST_TEXT = 1_000
 _MOST_CONDITIONS = 20
-_TOP = 10
+TOP = 10
+"""So many values of a field are shown."""
 _WIDTHS = tuple(
     timedelta(seconds=each)
     for each in (1, 5, 15, 60, 300, 900, 3_600, 3 * 3_600, 6 * 3_600, 86_400, 7 * 86_400, 30 * 86_400)
@@ -197,7 +198,7 @@ def top_values(
         expression = f"unnest({expression})"
     sql = (
         f"SELECT value, count(*) AS rows FROM (SELECT {expression} AS value FROM {search.table} "
-        f"WHERE {' AND '.join(_wanted(search, paths))}) GROUP BY ALL ORDER BY rows DESC, value LIMIT {_TOP}"
+        f"WHERE {' AND '.join(_wanted(search, paths))}) GROUP BY ALL ORDER BY rows DESC, value LIMIT {TOP}"
     )
     return [(row["value"], row["rows"]) for row in _rows(installation, sql, stop)]
 

@@ -128,7 +128,8 @@ def _commands(asked: Asked) -> dict[str, str]:
     return {"SQL": sql, "CLI": f"ocelog query {shlex.quote(' '.join(sql.split()))}"}
 
 
-def _refused(request: Request, visitor: Visitor, error: OcelogError, part: str = "search-refused") -> Response:
+def refused(request: Request, visitor: Visitor, error: OcelogError, part: str = "search-refused") -> Response:
+    """Show why there is no answer, in the place of the part that it was for; if others run, have it asked again."""
     if isinstance(error, QueryBusyError) and request.method == "GET":
         again = f"{request.url.path}?{request.url.query}"
         return page(request, "search_waiting.html", visitor=visitor, error=error, part=part, again=again)
@@ -144,7 +145,7 @@ def show(request: Request, visitor: Viewer) -> Response:
         fields = searching.paths_of(searching.columns_of(asked.search.log_type))
         commands = _commands(asked)
     except OcelogError as error:
-        return _refused(request, visitor, error)
+        return refused(request, visitor, error)
     return page(
         request,
         "search.html",
@@ -158,6 +159,7 @@ def show(request: Request, visitor: Viewer) -> Response:
         formats=list(Format),
         query=urlencode(asked.fixed(), doseq=True),
         saved=saved,
+        sql=commands["SQL"],
         here=asked.address(),
     )
 
@@ -168,7 +170,7 @@ def condition(request: Request, visitor: Viewer, field: str, operator: str, valu
     try:
         return RedirectResponse(asked_of(request.query_params).with_condition(field, operator, value), status_code=303)
     except OcelogError as error:
-        return _refused(request, visitor, error)
+        return refused(request, visitor, error)
 
 
 @router.get("/search/rows")
@@ -185,7 +187,7 @@ async def rows(request: Request, visitor: Viewer, after_us: int | None = None, a
         )
     except (OcelogError, OverflowError) as error:
         known = error if isinstance(error, OcelogError) else ConfigError(str(error))
-        return _refused(request, visitor, known, "rows" if after_us is None else "more")
+        return refused(request, visitor, known, "rows" if after_us is None else "more")
     further = None
     if found.further is not None:
         further = asked.address("/search/rows", after_us=to_us(found.further.at), after_row=found.further.row_id)
@@ -200,8 +202,14 @@ async def histogram(request: Request, visitor: Viewer) -> Response:
         asked = asked_of(request.query_params)
         bars = await answered(request, visitor, lambda stop: searching.histogram(installation, asked.search, stop=stop))
     except OcelogError as error:
-        return _refused(request, visitor, error, "histogram")
-    return page(request, "search_histogram.html", visitor=visitor, asked=asked, bars=bars)
+        return refused(request, visitor, error, "histogram")
+    return page(
+        request,
+        "search_histogram.html",
+        visitor=visitor,
+        bars=bars,
+        address=asked.address(period=None, since=None, until=None),
+    )
 
 
 @router.get("/search/values")
@@ -214,7 +222,7 @@ async def values(request: Request, visitor: Viewer, field: str) -> Response:
             request, visitor, lambda stop: searching.top_values(installation, asked.search, field, stop=stop)
         )
     except OcelogError as error:
-        return _refused(request, visitor, error, "values")
+        return refused(request, visitor, error, "values")
     return page(request, "search_values.html", visitor=visitor, asked=asked, field=field, found=found)
 
 
@@ -232,7 +240,7 @@ def save(
             installation_of(request), name, address, shared=bool(shared), by=visitor.user, origin=visitor.origin
         )
     except OcelogError as error:
-        return _refused(request, visitor, error)
+        return refused(request, visitor, error)
     return RedirectResponse(address, status_code=303)
 
 
@@ -242,7 +250,7 @@ def forget(request: Request, visitor: Analyst, search: Annotated[str, Form()] = 
     try:
         saved_searches.remove(installation_of(request), search, by=visitor.user, origin=visitor.origin)
     except OcelogError as error:
-        return _refused(request, visitor, error)
+        return refused(request, visitor, error)
     return RedirectResponse("/search", status_code=303)
 
 
@@ -261,12 +269,12 @@ async def export(
         asked = asked_of(QueryParams(query))
         columns = list(searching.columns_of(asked.search.log_type).names) if every else asked.columns
         sql = searching.statement(asked.search, columns, limit=None)
-        return await _file(request, visitor, sql, Format(form), asked.search.table, "search.exported", query)
+        return await file_of(request, visitor, sql, Format(form), asked.search.table, "search.exported", query)
     except OcelogError as error:
-        return _refused(request, visitor, error)
+        return refused(request, visitor, error)
 
 
-async def _file(
+async def file_of(
     request: Request, visitor: Visitor, sql: str, form: Format, name: str, what: str, told: str
 ) -> Response:
     """Begin to send an answer, which goes on the trail before its first byte."""
@@ -299,7 +307,7 @@ async def event(request: Request, visitor: Viewer, log_type: str, row_id: str) -
     try:
         found, history = await answered(request, visitor, look)
     except OcelogError as error:
-        return _refused(request, visitor, error)
+        return refused(request, visitor, error)
     if found is None:
         raise HTTPException(404)
     seen = [leaves(each) for each in history]

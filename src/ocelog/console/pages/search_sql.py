@@ -1,0 +1,109 @@
+"""Search in SQL: the statement stands in the address, and its answer is asked for apart."""
+
+import shlex
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import Response
+
+from ocelog.app import saved_searches, sql_search
+from ocelog.app.export import Format
+from ocelog.console.asking import answered
+from ocelog.console.pages.search import file_of, refused
+from ocelog.console.rendering import page
+from ocelog.console.visitor import Viewer, installation_of
+from ocelog.errors import ConfigError, OcelogError
+
+router = APIRouter()
+_MOST_COLUMNS = 12
+
+
+def _address(path: str, sql: str, **more: object) -> str:
+    return f"{path}?{urlencode({'sql': sql, **more}, doseq=True)}"
+
+
+@router.get("/search/sql")
+def show(request: Request, visitor: Viewer, sql: str = "") -> Response:
+    """Show the statement, and a place for its answer."""
+    installation = installation_of(request)
+    columns = request.query_params.getlist("c")
+    return page(
+        request,
+        "search_sql.html",
+        visitor=visitor,
+        sql=sql,
+        longest=sql_search.LONGEST,
+        names=sql_search.names(installation),
+        saved=saved_searches.listed(installation, visitor.user),
+        here=_address("/search/sql", sql, c=columns),
+        rows=_address("/search/sql/rows", sql, c=columns),
+        formats=list(Format),
+        commands={"CLI": f"ocelog query {shlex.quote(sql)}"},
+    )
+
+
+@router.get("/search/sql/rows")
+async def rows(request: Request, visitor: Viewer, sql: str = "") -> Response:
+    """Show the first rows of the answer."""
+    installation = installation_of(request)
+    try:
+        found = await answered(request, visitor, lambda stop: sql_search.find(installation, sql, stop=stop))
+    except OcelogError as error:
+        return refused(request, visitor, error, "rows")
+    every = list(dict.fromkeys(found.schema.names))
+    chosen = [each for each in request.query_params.getlist("c") if each in every] or every[:_MOST_COLUMNS]
+    return page(
+        request,
+        "search_sql_rows.html",
+        visitor=visitor,
+        found=found,
+        histogram=_address("/search/sql/histogram", sql),
+        columns=[
+            (name, _address("/search/sql/values", sql, field=name, each="yes" if found.is_list(name) else ""))
+            for name in chosen
+        ],
+        others=[(name, _address("/search/sql", sql, c=[*chosen, name])) for name in every if name not in chosen],
+    )
+
+
+@router.get("/search/sql/histogram")
+async def histogram(request: Request, visitor: Viewer, sql: str = "") -> Response:
+    """Show how many rows of the answer there are over time."""
+    installation = installation_of(request)
+    try:
+        bars = await answered(request, visitor, lambda stop: sql_search.histogram(installation, sql, stop=stop))
+    except OcelogError as error:
+        return refused(request, visitor, error, "histogram")
+    return page(request, "search_histogram.html", visitor=visitor, bars=bars, address="/search")
+
+
+@router.get("/search/sql/values")
+async def values(request: Request, visitor: Viewer, sql: str = "", field: str = "", each: str = "") -> Response:
+    """Show which values a column of the answer has most often."""
+    installation = installation_of(request)
+    try:
+        found = await answered(
+            request,
+            visitor,
+            lambda stop: sql_search.top_values(installation, sql, field, each=bool(each), stop=stop),
+        )
+    except OcelogError as error:
+        return refused(request, visitor, error, "values")
+    return page(request, "search_sql_values.html", visitor=visitor, field=field, found=found)
+
+
+@router.post("/search/sql/export")
+async def export(
+    request: Request,
+    visitor: Viewer,
+    form: Annotated[str, Form(alias="format")] = "",
+    sql: Annotated[str, Form()] = "",
+) -> Response:
+    """Send the answer as a file."""
+    try:
+        if form not in list(Format):
+            raise ConfigError(f"There is no format {form!r}: take {', '.join(Format)}.")
+        return await file_of(request, visitor, sql_search.checked(sql), Format(form), "sql", "query.exported", sql)
+    except OcelogError as error:
+        return refused(request, visitor, error)
