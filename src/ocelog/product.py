@@ -80,6 +80,8 @@ class Option:
     """It names a file on this machine; kept as an absolute path."""
     metavar: str | None = None
     required: bool = False
+    is_address: bool = False
+    """It says where a secret is sent to."""
     reaches: bool = False
     """It changes what is reached or read, so that it deserves a check."""
     rotates: bool = False
@@ -146,6 +148,14 @@ class Connector(Protocol):
         ...
 
 
+class Confined(Protocol):
+    """Says of settings where they may lead."""
+
+    def __call__(self, settings: SourceSettings, /, *, public_only: bool) -> SourceSettings:
+        """Return settings with which only public addresses are reached, checked when connecting, or any."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
     """A product whose logs can be read. One entry in `SOURCES`."""
@@ -163,5 +173,6 @@ class Product:
     choose: Callable[[SourceSettings | None, Mapping[str, Any]], SourceSettings]
     """Return settings (None: the defaults) with the values that a person gave. Raises ConfigError."""
     connector: Callable[[], Connector]
+    confined: Confined
     rights: Callable[[Sequence[str]], str]
     """Say which rights an account needs to read these log types."""

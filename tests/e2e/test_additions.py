@@ -262,6 +262,7 @@ PRODUCT = Product(
     steps=(Step(title="a file", text="  Ask Acme.", questions=(Question(option="file", prompt="File"), SECRET)),),
     read=read,
     choose=lambda before, given: read({**(before.to_mapping() if before else {}), **given}),
+    confined=lambda settings, *, public_only: settings,
     connector=AcmeConnector,
     rights=lambda _: "  None.",
 )

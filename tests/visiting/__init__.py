@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -78,13 +78,15 @@ class Console:
 
 
 @contextmanager
-def console_of(path: Path, front: Front | None = None) -> Iterator[Console]:
+def console_of(path: Path, front: Front | None = None, *, private_sources: bool = True) -> Iterator[Console]:
     """Open the console of the home at `path`, which is made if there is none."""
     # A password that is made hard to guess takes some 0.2 s of both cores each time.
     users._hasher = argon2.PasswordHasher.from_parameters(argon2.profiles.CHEAPEST)
     users._nobody.cache_clear()
     make(path, ledger_url=None)
     with opened(path) as installation:
+        # Simulated tenants are of this machine.
+        installation.settings = replace(installation.settings, private_sources=private_sources)
         served = site(installation, endpoints(installation, turned_at=lambda: 0.0, front=front or Front()))
         yield Console(installation=installation, site=served)
 

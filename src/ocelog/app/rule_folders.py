@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import stat
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,8 @@ from ocelog.secret import shown
 from ocelog.suggest import suggest
 
 _LONGEST_NAME = 60
+_LONGEST_TEXT = 200_000
+"""Bytes of a file that is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,6 +341,29 @@ def find_rule(installation: Installation, name: str) -> ListedRule:
             return rule
     nearest = suggest(name, [rule.id for rule in every]) or ". See: ocelog rules list"
     raise ConfigError(f"There is no rule {shown(name)}{nearest}")
+
+
+def texts(rule: ListedRule) -> dict[str, str]:
+    """Return what a rule's file and the Python beside it say, by their names, each cut to a bound.
+
+    A link may lead anywhere: what it leads to is shown only if that is a file of this kind in the same checkout.
+    """
+    found, root = dict[str, str](), rule.root.resolve()
+    described = rule.root / rule.item.place.file
+    for path in (described, described.with_suffix(".py")):
+        try:
+            real = path.resolve(strict=True)
+            if not real.is_relative_to(root) or real.suffix != path.suffix:
+                continue
+            # Opened without following a link that was put there meanwhile, and without waiting for a pipe.
+            opened = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(opened, "rb") as file:
+                if stat.S_ISREG(os.fstat(opened).st_mode):
+                    found[path.name] = file.read(_LONGEST_TEXT).decode("utf-8", "replace")
+        except (OSError, RuntimeError):
+            # Gone meanwhile, not for this user, or links in a circle: then it is not shown.
+            continue
+    return found
 
 
 def turn(installation: Installation, wanted: Sequence[str], *, on: bool) -> Turned:

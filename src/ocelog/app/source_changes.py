@@ -37,6 +37,8 @@ class SourceChange:
     """Ask the tenant for a little of everything before anything is kept."""
     anyway: bool = False
     """Also if another source reads the same tenant with the same account."""
+    public_only: bool = False
+    """Whoever names an address is not at this machine: it must not lead where only this machine can reach."""
 
     @property
     def reaches_anew(self) -> bool:
@@ -58,7 +60,16 @@ class SourceChange:
         for name in self.own:
             if name not in options:
                 raise ConfigError(f"{flags.get(name, name)} is not an option of a source of {product.title}.")
-        return product.choose(before, {**self.own, **({"log_types": self.log_types} if self.log_types else {})})
+        if self.public_only and (
+            files := [each.name for each in product.options if each.is_file and each.name in self.own]
+        ):
+            raise ConfigError(f"{files[0]} names a file of the machine: set it there, with ocelog source edit.")
+        chosen = product.choose(before, {**self.own, **({"log_types": self.log_types} if self.log_types else {})})
+        if self.public_only:
+            return product.confined(chosen, public_only=True)
+        # Whoever has a shell here may name any address, also in the place of one that came from the console.
+        named = any(each.is_address and each.name in self.own for each in product.options)
+        return product.confined(chosen, public_only=False) if named else chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

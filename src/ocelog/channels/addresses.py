@@ -1,49 +1,7 @@
 """Which addresses a channel may connect to: whoever enters an address must not reach what only this machine can."""
 
-import ipaddress
-import queue
-import socket
-import threading
-from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address
-
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError
-
-METADATA = frozenset(
-    map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16"))
-)
-"""Where clouds give machines their credentials. The last, Azure's, is an address like any other on the internet."""
-_EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
-"""What a gateway leads on to the IPv4 address in the last 32 bits."""
-_LOCAL_GATEWAYS = ipaddress.IPv6Network("64:ff9b:1::/48")
-"""NAT64 of a network of one's own (RFC 8215): where it leads cannot be seen."""
-
-Resolve = Callable[[str, int], list[str]]
-"""Returns the addresses of a host. Raises OSError."""
-
-
-def resolve(host: str, port: int) -> list[str]:
-    """Ask this machine for the addresses of `host`. Raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
-
-
-def is_allowed(address: str, *, allow_private: bool) -> bool:
-    """Whether a channel may connect to a numeric address.
-
-    With `allow_private` that includes private networks, link-local addresses and this machine, though never an address
-    of which a cloud gives credentials. What is no address is not allowed.
-    """
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    # A zone does not change what an address is.
-    bare = IPv6Address(parsed.packed) if isinstance(parsed, IPv6Address) else parsed
-    meant = _meant(bare)
-    if METADATA & {bare, meant}:
-        return False
-    return allow_private or (_is_public(bare if isinstance(meant, IPv6Address) else meant))
+from ocelog.network import Resolve, is_allowed, resolve, resolved
 
 
 def allowed_addresses(
@@ -54,7 +12,12 @@ def allowed_addresses(
     Raises ChannelRefusedError if there is none among them, ChannelUnavailableError if the name has no address now or
     nobody says within so many seconds.
     """
-    found = _resolved(host, port, within, resolving)
+    try:
+        found = resolved(host, port, within=within, resolving=resolving)
+    except TimeoutError:
+        raise ChannelUnavailableError(f"The address of {host} was not found within {within:.2g} s.") from None
+    except OSError as error:
+        raise ChannelUnavailableError(f"{host} has no address that can be found: is the name right?") from error
     allowed = [each for each in found if is_allowed(each, allow_private=allow_private)]
     if not allowed:
         raise forbidden(host)
@@ -68,44 +31,3 @@ def forbidden(host: str) -> ChannelRefusedError:
         "If it is yours, set allow_private to yes for this channel; that never allows a cloud's credentials.",
         code="address_forbidden",
     )
-
-
-def _resolved(host: str, port: int, within: float, resolving: Resolve) -> list[str]:
-    """Resolve in a thread: the system's own limit is minutes, and cannot be set."""
-    answers = queue.SimpleQueue[list[str] | OSError | UnicodeError]()
-
-    def ask() -> None:
-        try:
-            answers.put(resolving(host, port))
-        except (OSError, UnicodeError) as error:
-            answers.put(error)
-
-    threading.Thread(target=ask, name="resolve", daemon=True).start()
-    try:
-        answer = answers.get(timeout=within)
-    except queue.Empty:
-        raise ChannelUnavailableError(f"The address of {host} was not found within {within:.2g} s.") from None
-    if isinstance(answer, Exception):
-        raise ChannelUnavailableError(f"{host} has no address that can be found: is the name right?") from answer
-    return answer
-
-
-def _meant(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Return the IPv4 address that an IPv6 one stands for, if it does."""
-    if isinstance(address, IPv4Address):
-        return address
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    if any(address in network for network in _EMBEDDING):
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
-
-
-def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    if isinstance(address, IPv6Address) and (address.teredo is not None or address.is_site_local):
-        return False
-    if address in _LOCAL_GATEWAYS:
-        return False
-    return address.is_global and not address.is_multicast and not address.is_reserved and not address.is_unspecified

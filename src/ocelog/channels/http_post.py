@@ -15,11 +15,12 @@ import httpcore2
 import httpx2
 
 from ocelog.channels import answer
-from ocelog.channels.addresses import Resolve, allowed_addresses, forbidden, resolve
+from ocelog.channels.addresses import allowed_addresses, forbidden
 from ocelog.channels.deadline import Deadline
 from ocelog.channels.ports import Receipt
 from ocelog.channels.text import one_line
 from ocelog.errors import ChannelUnavailableError, ConfigError
+from ocelog.network import Resolve, resolve
 from ocelog.redaction import Redactor
 from ocelog.secret import shown_path
 

@@ -4,6 +4,7 @@ import shlex
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -59,6 +60,8 @@ def command(
     stop = Stop()
     with opened(path) as installation, held(installation.home, "ocelog demo"), listening(stop):
         _refuse_others(installation)
+        # The simulated tenant is of this machine.
+        installation.settings = replace(installation.settings, private_sources=True)
         logs.configure(installation.settings, quiet=True)
         typer.echo("Starting a simulated Wiz tenant ...")
         with simulated_tenant() as tenant, audience(installation) as listeners:

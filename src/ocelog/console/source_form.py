@@ -48,7 +48,7 @@ class SourceForm:
         """Return what a field holds in the beginning."""
         return "" if question.default is None else question.default({})
 
-    def described(self, secret: Secret | None) -> Described | None:
+    def described(self, secret: Secret | None, *, public_only: bool) -> Described | None:
         """Read the form; None: something is wrong, which `wrong` then says."""
         answers: dict[str, Any] = {"log_types": list(self.log_types)}
         if not self.log_types:
@@ -68,6 +68,7 @@ class SourceForm:
         own = {name: value for name, value in answers.items() if name != "log_types"}
         change = SourceChange(
             own=own,
+            public_only=public_only,
             log_types=list(self.log_types),
             streams={"backfill": backfill},
             secret=GivenSecret(value=secret),

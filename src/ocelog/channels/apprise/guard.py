@@ -12,7 +12,7 @@ import sysconfig
 from contextlib import suppress
 from typing import Any
 
-from ocelog.channels.addresses import is_allowed
+from ocelog.network import is_allowed
 
 _MEMORY = 1 << 30
 _CPU_SECONDS = 60

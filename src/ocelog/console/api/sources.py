@@ -156,6 +156,7 @@ def add_source(request: Request, caller: Admin, body: NewSource, idempotency_key
         secret = given(body.secret)
         change = SourceChange(
             own=body.settings,
+            public_only=not installation.settings.private_sources,
             log_types=body.log_types,
             streams={"backfill": body.backfill},
             secret=GivenSecret(value=secret),

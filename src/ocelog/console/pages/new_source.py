@@ -82,7 +82,7 @@ def _answer(request: Request, visitor: Visitor, values: dict[str, Any], chosen: 
     given = values.pop("secret", "").strip()
     secret = Secret(given) if given and given.isprintable() and len(given) <= _LONGEST else None
     form = SourceForm(product=_product(), values=values, log_types=chosen)
-    described = form.described(secret)
+    described = form.described(secret, public_only=not installation.settings.private_sources)
     if described is None or secret is None or described.change.secret is None:
         return _form(request, visitor, form)
     found = list[HealthItem]()

@@ -14,7 +14,6 @@ from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
 
 router = APIRouter()
-_LONGEST_SOURCE = 200_000
 
 
 def _list(request: Request, visitor: Visitor, refused: OcelogError | None = None) -> Response:
@@ -96,9 +95,5 @@ def _details(request: Request, visitor: Visitor, rule_id: str, *, tested: bool =
         report = rules.run_tests(rule.root / rule.item.place.file, told=lambda _done, _all: None) if tested else None
     except OcelogError as error:
         return page(request, "trouble.html", visitor=visitor, status=404, kind="known", needed="", error=error)
-    path = rule.root / rule.item.place.file
-    texts = {path.name: path.read_text(errors="replace")[:_LONGEST_SOURCE]}
-    module = path.with_suffix(".py")
-    if module.is_file():
-        texts[module.name] = module.read_text(errors="replace")[:_LONGEST_SOURCE]
+    texts = rule_folders.texts(rule)
     return page(request, "rule.html", visitor=visitor, rule=rule, title=_title(rule), texts=texts, report=report)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from ocelog.errors import SourceUnavailableError
+from ocelog.sources.wiz.confined import check_public, confine
 from ocelog.sources.wiz.deadline import Deadline
 from ocelog.sources.wiz.endpoints import is_loopback
 from ocelog.sources.wiz.envelope import readable
@@ -62,6 +63,9 @@ class Client:
         host = urlsplit(url).hostname or url
         http = self._http(near=is_loopback(urlsplit(url).hostname), plain=urlsplit(url).scheme == "http")
         self._deadline.begin(host)
+        if self._settings.public_only:
+            # A proxy is connected to in the place of the host: what can be seen from here is checked.
+            check_public(url, self._settings.connect_seconds)
         extensions = {"trace": self._trace}
         with (
             _translated(host, self._redact),
@@ -98,6 +102,8 @@ class Client:
                 raise SourceUnavailableError("The source was closed.")
             if (http := self._opened.get((near, plain))) is None:
                 http = self._opened[near, plain] = open_http(self._settings, user_agent(), near=near, plain=plain)
+                if self._settings.public_only:
+                    confine(http)
                 self._deadline.bound(http)
             return http
 

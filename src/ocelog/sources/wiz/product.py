@@ -10,7 +10,7 @@ from ocelog.pull.ports import Source
 from ocelog.secret import Secret
 from ocelog.sources.wiz import endpoints
 from ocelog.sources.wiz.rate import Pace
-from ocelog.sources.wiz.settings import WizSettings, changed, from_mapping, read
+from ocelog.sources.wiz.settings import WizSettings, changed, confined, from_mapping, read
 from ocelog.sources.wiz.streams import KINDS, ROOTS
 from ocelog.units import write_list
 
@@ -25,12 +25,14 @@ _OPTIONS = (
         flag="--token-url",
         help="cognito (commercial), fedramp, govcloud, auth0 (old), or a URL.",
         required=True,
+        is_address=True,
         reaches=True,
     ),
     Option(
         name="api_url",
         flag="--api-url",
         help="The API endpoint URL of your tenant, or its data center such as us1. Default: read from the token.",
+        is_address=True,
         reaches=True,
     ),
     Option(
@@ -231,5 +233,6 @@ WIZ = Product(
     read=read,
     choose=_choose,
     connector=WizAccounts,
+    confined=confined,
     rights=_rights,
 )

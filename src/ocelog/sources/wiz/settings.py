@@ -38,6 +38,8 @@ class WizSettings:
     page_size: int = MOST_RECORDS
     ca_file: str | None = None
     """Certificate authorities to trust beside the system's: for a proxy that opens TLS."""
+    public_only: bool = False
+    """Nothing is sent to an address of a private network or of this machine: somebody at a distance named them."""
     connect_seconds: float = 10.0
     read_seconds: float = 180.0
     """How long the answer may be silent: heavy pages take minutes (reports of other clients)."""
@@ -132,6 +134,13 @@ def changed(settings: WizSettings, changes: Mapping[str, Any]) -> WizSettings:
     if "token_url" in changes and "audience" not in changes:
         del values["audience"]
     return from_mapping(values) if "ca_file" in changes else read(values)
+
+
+def confined(settings: SourceSettings, /, *, public_only: bool) -> WizSettings:
+    """Return settings with which only public addresses are reached, or any."""
+    if not isinstance(settings, WizSettings):
+        raise TypeError(settings.product)
+    return replace(settings, public_only=public_only)
 
 
 def demand_ca_file(path: str) -> None:
