@@ -199,6 +199,43 @@ def test_who_tries_too_often_waits_longer_each_time_and_gets_in_then(new_console
         assert guest.sign_in("viewer@example.com").status_code == 303
 
 
+def test_nobody_is_kept_out_by_others_who_guess(new_console: Console) -> None:
+    """Whoever knows a name could shut its user out if all guesses counted alike."""
+    new_console.as_(Role.VIEWER)
+
+    def from_(address: str, password: str) -> int:
+        guest = new_console.guest()
+        guest.client._transport.client = (address, 1)  # type: ignore[attr-defined]
+        return int(guest.post("/sign-in", name="viewer@example.com", password=password).status_code)
+
+    with time_machine.travel("2027-01-01T00:00:00Z", tick=False) as clock:
+        assert [from_("203.0.113.1", "wrong") for _ in range(7)] == [403] * 5 + [429] * 2
+        assert from_("203.0.113.2", PASSWORD) == 303, "another address"
+        for at in range(30):
+            clock.shift(timedelta(seconds=6))
+            assert from_(f"198.51.100.{at}", "wrong") == 403
+        clock.shift(timedelta(seconds=1))
+        assert from_("203.0.113.2", PASSWORD) == 429, "so many guess that all wait for seconds"
+        clock.shift(timedelta(seconds=5))
+        assert from_("203.0.113.2", PASSWORD) == 303
+
+
+def test_one_address_that_tries_many_names_waits_long_whoever_signs_in_meanwhile(new_console: Console) -> None:
+    new_console.as_(Role.VIEWER)
+    with time_machine.travel("2027-01-01T00:00:00Z", tick=False) as clock:
+        guest = new_console.guest()
+        guest.client._transport.client = ("2001:db8::1", 1)  # type: ignore[attr-defined]
+        tried = list[int]()
+        for at in range(60):
+            guest.client._transport.client = (f"2001:db8::{at:x}", 1)  # type: ignore[attr-defined]
+            guest.post("/sign-in", name="viewer@example.com", password=PASSWORD)
+            tried.append(guest.post("/sign-in", name=f"user{at}", password="wrong").status_code)
+            clock.shift(timedelta(milliseconds=100))
+        assert tried.count(403) <= 25, "its own password gives it no more tries, nor do addresses of its network"
+        clock.shift(timedelta(days=1))
+        assert guest.post("/sign-in", name="viewer@example.com", password=PASSWORD).status_code == 303
+
+
 @pytest.mark.parametrize(
     "elsewhere", ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil.example", "/a\nb", "", "x"]
 )

@@ -93,14 +93,14 @@ def test_a_change_of_a_user_ends_their_sessions_unless_it_is_none_of_what_they_m
 
 def test_failures_are_counted_by_key_and_forgotten_after_a_day(ledger: Ledger, other: Ledger, clock: Clock) -> None:
     for _ in range(3):
-        ledger.users.failed(["name ann", "address ::1"], DONE)
-    other.users.failed(["address ::1"], DONE)
-    assert ledger.users.failures("name ann") == (3, T)
-    assert ledger.users.failures("address ::1") == (4, T)
+        ledger.users.failed({"name ann": 60_000_000, "address ::1": 60_000_000}, DONE)
+    other.users.failed({"address ::1": 60_000_000}, DONE)
+    assert ledger.users.failures("name ann", fading_us=60_000_000) == (3, T)
+    assert ledger.users.failures("address ::1", fading_us=60_000_000) == (4, T)
     ledger.users.succeeded(["name ann"])
-    assert ledger.users.failures("name ann") == (0, 0)
+    assert ledger.users.failures("name ann", fading_us=60_000_000) == (0, 0)
     clock.now += timedelta(days=1)
-    assert ledger.users.failures("address ::1") == (0, 0)
+    assert ledger.users.failures("address ::1", fading_us=60_000_000) == (0, 0)
 
 
 def test_the_trail_is_read_backwards_page_by_page_and_shortened(ledger: Ledger) -> None:

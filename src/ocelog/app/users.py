@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
 import threading
 import time
@@ -27,9 +28,9 @@ LEAST_PASSWORD = 12
 """Characters. NIST SP 800-63B asks for length, and for no mixture of kinds."""
 _LONGEST_PASSWORD = 1_024
 _LONGEST_NAME = 100
-_FREE_TRIES = 5
-"""So often signing in may fail at once; then one waits, twice as long each time."""
 _LONGEST_WAIT_S = 900
+_SHORT_WAIT_S = 5
+_SLOWLY, _QUICKLY = timedelta(minutes=15), timedelta(minutes=1)
 TOKEN_PREFIX = "ocelog_"  # noqa: S105 - what tokens begin with, so that scanners for secrets know them
 TOKEN_LASTS = timedelta(days=90)
 """How long a token works, unless somebody says otherwise."""
@@ -40,6 +41,23 @@ _TOKEN_BYTES = 32
 _hasher = argon2.PasswordHasher()
 # Each takes 64 MiB: a flood of sign-ins must not take the memory of the loops.
 _hashing = threading.BoundedSemaphore(2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bound:
+    """How often what has a key may fail: then one waits, twice as long each time."""
+
+    key: str
+    free: int
+    """So often at once."""
+    longest_s: int
+    """At most one waits so long."""
+    fading: timedelta
+    """After so long one failure counts no more."""
+
+    @property
+    def fading_us(self) -> int:
+        return self.fading // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,9 +326,9 @@ def bearer(installation: Installation, secret: Secret, *, origin: Origin) -> Bea
         token, user = found
         role = user.role if token.scope.role.covers(user.role) else token.scope.role
         return Bearer(user=replace(user, role=role), token=token)
-    keys = [f"token {origin.address}"]
-    _refuse_flood(installation, keys)
-    installation.ledger.users.failed(keys, _deed("", "token.refused", "", origin))
+    bounds = [_Bound(key=f"token {_network(origin)}", free=5, longest_s=_LONGEST_WAIT_S, fading=_SLOWLY)]
+    _refuse_flood(installation, bounds)
+    installation.ledger.users.failed(_fading(bounds), _deed("", "token.refused", "", origin))
     raise SignInRefusedError("This token is not known: it is wrong, over or revoked.")
 
 
@@ -337,18 +355,49 @@ def note(installation: Installation, who: User, what: str, target: str, origin: 
 def _known(installation: Installation, name: str, password: Secret, origin: Origin) -> User:
     """Return the user of that name, whose password it is. Raises SignInRefusedError, also for who tried too often."""
     name = _clean(name)
-    keys = [f"name {name}", f"address {origin.address}"]
-    _refuse_flood(installation, keys)
+    of_name = _bounds_of_name(name, origin)
+    bounds = [*of_name, _Bound(key=f"address {_network(origin)}", free=20, longest_s=_LONGEST_WAIT_S, fading=_QUICKLY)]
+    _refuse_flood(installation, bounds)
     user, hashed = installation.ledger.users.find(name) or (None, None)
     if user is not None and user.disabled_us is not None:
         user = None
     # Without a user it takes as long.
     matches = _matches(hashed or _nobody(), password)
     if user is None or hashed is None or not matches:
-        installation.ledger.users.failed(keys, _deed("", "user.sign_in_refused", name, origin))
+        installation.ledger.users.failed(_fading(bounds), _deed("", "user.sign_in_refused", name, origin))
         raise SignInRefusedError("Name or password are wrong.")
-    installation.ledger.users.succeeded(keys)
+    # Not of the address: whoever has a password of their own could guess those of others in between.
+    installation.ledger.users.succeeded([each.key for each in of_name])
     return user
+
+
+def _bounds_of_name(name: str, origin: Origin) -> list[_Bound]:
+    """Return what bounds guesses of one password.
+
+    From one address it takes long soon. From all of them together one waits for seconds only, so that nobody can be
+    kept out by others who guess.
+    """
+    return [
+        _Bound(key=f"name {name} at {_network(origin)}", free=5, longest_s=_LONGEST_WAIT_S, fading=_SLOWLY),
+        _Bound(key=f"name {name}", free=20, longest_s=_SHORT_WAIT_S, fading=_QUICKLY),
+    ]
+
+
+def _fading(bounds: list[_Bound]) -> dict[str, int]:
+    return {each.key: each.fading_us for each in bounds}
+
+
+def _network(origin: Origin) -> str:
+    """Return what one client has for an address: in IPv6 it may choose among all of a network."""
+    try:
+        address = ipaddress.ip_address(origin.address)
+    except ValueError:
+        return origin.address
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
 
 
 @cache
@@ -387,10 +436,11 @@ def _matches(hashed: str, password: Secret) -> bool:
             return False
 
 
-def _refuse_flood(installation: Installation, keys: list[str]) -> None:
-    for key in keys:
-        failures, last_us = installation.ledger.users.failures(key)
-        wait = min(2.0 ** max(failures - _FREE_TRIES, 0), _LONGEST_WAIT_S) if failures >= _FREE_TRIES else 0.0
+def _refuse_flood(installation: Installation, bounds: list[_Bound]) -> None:
+    for each in bounds:
+        failures, last_us = installation.ledger.users.failures(each.key, fading_us=each.fading_us)
+        over = failures - each.free
+        wait = min(2.0 ** min(over, 30), each.longest_s) if over >= 0 else 0.0
         passed = (_now_us() - last_us) / 1_000_000
         # A clock that was set back must not keep anybody out for longer than the wait itself.
         if 0 <= passed < wait:

@@ -1,6 +1,7 @@
 """Who may use the console and the API, their sessions, and the trail of what they did."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, selec
 from sqlalchemy.exc import IntegrityError
 
 from ocelog.access import Answered, ApiToken, Deed, Role, Scope, Session, User
-from ocelog.errors import ConfigError
+from ocelog.errors import ConfigError, HomeError
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.ledger.database.transactions import Database
@@ -132,7 +133,8 @@ class UserLedger:
         if user.disabled_us is not None or now >= session.ends_us or now >= session.seen_us + idle_us:
             return None
         if not session.seen_us - _SEEN_EVERY_US <= now < session.seen_us + _SEEN_EVERY_US:
-            with self._database.write() as tx:
+            # A home that this user may only read shows pages all the same.
+            with suppress(HomeError), self._database.write() as tx:
                 tx.execute(update(tables.sessions).where(_s.mark == mark).values(seen_us=now))
             session = replace(session, seen_us=now)
         return session, user
@@ -234,21 +236,25 @@ class UserLedger:
                 status, body = answer
                 tx.execute(update(tables.api_answers).where(_a.key == key).values(status=status, body=body))
 
-    def failures(self, key: str) -> tuple[int, int]:
-        """Return how often signing in failed of late for `key`, and when last."""
+    def failures(self, key: str, *, fading_us: int) -> tuple[int, int]:
+        """Return how often signing in failed of late for `key`, and when last; each so long one counts no more."""
         with self._database.read() as tx:
             row = tx.execute(select(_f.failures, _f.last_us).where(_f.key == key)).one_or_none()
-        return (0, 0) if row is None or row[1] <= self._now_us() - _FORGOTTEN_AFTER_US else (row[0], row[1])
+        if row is None or row[1] <= self._now_us() - _FORGOTTEN_AFTER_US:
+            return 0, 0
+        return _left(row[0], self._now_us() - row[1], fading_us), row[1]
 
-    def failed(self, keys: list[str], deed: Deed) -> None:
-        """Note that signing in failed, for each of the keys."""
+    def failed(self, keys: Mapping[str, int], deed: Deed) -> None:
+        """Note that signing in failed, for each of the keys, with after how long one failure counts no more."""
         now = self._now_us()
         with self._database.write() as tx:
             tx.execute(delete(tables.sign_in_failures).where(_f.last_us <= now - _FORGOTTEN_AFTER_US))
-            for key in sorted(map(bounded, keys)):
+            for key, fading_us in sorted((bounded(key), fading_us) for key, fading_us in keys.items()):
                 insert_missing(tx, tables.sign_in_failures, key=key, failures=0, last_us=now)
+                row = tx.execute(select(_f.failures, _f.last_us).where(_f.key == key).with_for_update()).one()
+                failures = _left(row[0], now - row[1], fading_us) + 1
                 again = update(tables.sign_in_failures).where(_f.key == key)
-                tx.execute(again.values(failures=_f.failures + 1, last_us=now))
+                tx.execute(again.values(failures=failures, last_us=now))
             add_deed(tx, deed)
 
     def succeeded(self, keys: list[str]) -> None:
@@ -280,6 +286,11 @@ class UserLedger:
             return tx.execute(
                 select(func.count()).select_from(tables.users).where(_u.disabled_us.is_(None))
             ).scalar_one()
+
+
+def _left(failures: int, passed_us: int, fading_us: int) -> int:
+    """Return how many failures still count. A clock that was set back takes nothing away."""
+    return max(failures - max(passed_us, 0) // fading_us, 0)
 
 
 def add_deed(tx: Connection, deed: Deed) -> None:
