@@ -17,7 +17,7 @@ from ocelog.model import table_name
 BEGIN = datetime(2026, 3, 30, 12, tzinfo=UTC)
 
 
-def row(log_type: str, name: str, at: datetime, **values: Any) -> dict[str, Any]:
+def row(log_type: str, name: str, at: datetime, /, **values: Any) -> dict[str, Any]:
     """Return a row: what is not given is made up from its id and time, or null."""
     version = values.pop("version", f"{name}@{at.isoformat()}")
     digest = blake2b(f"{log_type}{name}{version}".encode(), digest_size=16).hexdigest()

@@ -27,6 +27,7 @@ LIMITS = Limits(timeout=timedelta(seconds=60))
 """What each query of a person may use."""
 _ALWAYS = ("p_event_time", "p_log_type", "p_row_id")
 """What identifies a row."""
+_FIRST_S = int(datetime.min.replace(tzinfo=UTC).timestamp())
 _LONGEST_TEXT = 1_000
 _MOST_CONDITIONS = 20
 TOP = 10
@@ -146,7 +147,8 @@ def statement(search: Search, columns: Sequence[str], *, after: Key | None = Non
     wanted = [*_wanted(search, paths)]
     if after is not None:
         at, row = _instant(after.at), literal(after.row_id)
-        wanted.append(f"(p_event_time < {at} OR (p_event_time = {at} AND p_row_id < {row}))")
+        # The first says nothing more: by it, files and row groups are passed over unread.
+        wanted += [f"p_event_time <= {at}", f"(p_event_time < {at} OR p_row_id < {row})"]
     return (
         f"SELECT {', '.join([*_ALWAYS, *shown])}\nFROM {search.table}\n"
         f"WHERE {' AND '.join(wanted)}\nORDER BY p_event_time DESC, p_row_id DESC"
@@ -173,10 +175,10 @@ def histogram(installation: Installation, search: Search, *, stop: Stop | None =
     """Return how many rows are found, stretch by stretch of the time that is searched."""
     paths = paths_of(columns_of(search.log_type))
     length = search.until - search.since
-    width = next((each for each in _WIDTHS if length / each <= BARS), _WIDTHS[-1])
+    width = next((each for each in _WIDTHS if length / each <= BARS), timedelta(days=length.days // BARS + 1))
     seconds = int(width.total_seconds())
-    begins = datetime.fromtimestamp(int(search.since.timestamp()) // seconds * seconds, UTC)
-    many = min(-(-int((search.until - begins).total_seconds()) // seconds), 10 * BARS)
+    begins_s = int(search.since.timestamp()) // seconds * seconds
+    many = -(-(int(search.until.timestamp()) - begins_s) // seconds)
     bar = f"epoch(p_event_time)::BIGINT // {seconds} * {seconds}"
     sql = (
         f"SELECT {bar} AS at, count(*) AS rows FROM {search.table} "
@@ -184,7 +186,9 @@ def histogram(installation: Installation, search: Search, *, stop: Stop | None =
     )
     counts = [0] * max(many, 1)
     for row in _rows(installation, sql, stop):
-        counts[min(max((row["at"] - int(begins.timestamp())) // seconds, 0), len(counts) - 1)] += row["rows"]
+        counts[min(max((row["at"] - begins_s) // seconds, 0), len(counts) - 1)] += row["rows"]
+    # The first bar may begin before there are years.
+    begins = datetime.fromtimestamp(max(begins_s, _FIRST_S), UTC)
     return Bars(since=begins, width=width, counts=counts)
 
 
@@ -348,7 +352,7 @@ def _value(condition: Condition, kind: pa.DataType) -> str:
         if pa.types.is_integer(kind):
             return str(int(text))
         if pa.types.is_floating(kind):
-            return f"{float(text)!r}::DOUBLE"
+            return f"'{float(text)!r}'::DOUBLE"
         if pa.types.is_timestamp(kind):
             found = datetime.fromisoformat(text)
             return _instant(found if found.tzinfo is not None else found.replace(tzinfo=UTC))
@@ -358,4 +362,4 @@ def _value(condition: Condition, kind: pa.DataType) -> str:
 
 
 def _instant(value: datetime) -> str:
-    return f"TIMESTAMPTZ '{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}+00'"
+    return f"TIMESTAMPTZ '{value.astimezone(UTC).isoformat(' ', 'microseconds')}'"

@@ -26,6 +26,15 @@ def leaves(value: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def parts(value: Any) -> list[str] | None:
+    """Return what one can search for of a value: each text of a list, else itself; None: nothing."""
+    if isinstance(value, list):
+        return [each[:_LONGEST] for each in value] if all(isinstance(each, str) for each in value) else None
+    if isinstance(value, Mapping):
+        return None
+    return [] if value is None or value == "" else [written(value)]
+
+
 def written(value: Any) -> str:
     """Return a value as it is shown: a text as it is, everything else as JSON has it."""
     if value is None:

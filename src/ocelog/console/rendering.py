@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
-from ocelog.console.event_view import written
+from ocelog.console.event_view import parts, written
 from ocelog.console.languages import LANGUAGES, catalogue, language_of
 from ocelog.console.visitor import Visitor
 from ocelog.times import from_us
@@ -39,6 +39,7 @@ def _environment(language: str) -> Environment:
         "size": write_size,
         "count": lambda value: f"{value:,}",
         "written": written,
+        "parts": parts,
     }
     made.globals |= {"languages": LANGUAGES, "sparkline": sparkline}
     return made
