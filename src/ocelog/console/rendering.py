@@ -1,5 +1,6 @@
 """How a page is made of a template: what every template may ask for, and the answer that carries it."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -16,6 +17,18 @@ from ocelog.console.visitor import Visitor
 from ocelog.times import from_us
 from ocelog.units import about, write_duration, write_size
 
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+"""Control characters, what turns the direction of the text around it, ends of lines, and halves of a character."""
+
+
+def _visible(value: Any) -> Any:
+    """Write out what is not seen, or makes other text look different, wherever a page shows it."""
+    if not isinstance(value, str) or _UNSEEN.search(value) is None:
+        return value
+    return type(value)(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", value))
+
 
 @cache
 def _environment(language: str) -> Environment:
@@ -23,6 +36,7 @@ def _environment(language: str) -> Environment:
     made = Environment(
         loader=PackageLoader("ocelog.console"),
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],
         trim_blocks=True,
