@@ -71,3 +71,32 @@ def test_an_address_that_cannot_be_served_is_told_before_anything_is_read(tmp_pa
     assert "--listen" in ocelog("run", "--listen", "203.0.113.1:9464", code=2).err
     (ocelog.home / "config.yml").write_text("listen: 70000\n")
     assert "such as 9464" in ocelog("status", code=2).err
+
+
+def test_what_others_could_read_on_the_way_is_not_served_unless_somebody_insists(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    for command in ("run", "serve"):
+        refused = ocelog(command, "--listen", "0.0.0.0:0", code=2).err
+        assert "could read passwords" in refused
+        assert "--insecure" in refused
+    process = ocelog.start("run", "--listen", "0.0.0.0:0", "--insecure")
+    try:
+        assert json.loads(get(address(process).replace("0.0.0.0", "127.0.0.1") + "/healthz"))["status"] == "ok"  # noqa: S104
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
+def test_the_console_is_served_alone_and_ends_when_it_is_asked_to(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    process = ocelog.start("serve", "--listen", "0")
+    try:
+        site = address(process)
+        assert json.loads(get(f"{site}/healthz"))["status"] == "ok"
+        assert b"ocelog user add" in get(f"{site}/sign-in")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
