@@ -13,7 +13,7 @@ help: ## Name the targets.
 setup: ## Make .venv with everything that is locked; quick where nothing has changed.
 	@scripts/setup.sh
 
-demo: setup ## Pull from a simulated Wiz tenant, publish, query.
+demo: setup ## Pull from a simulated Wiz tenant, publish, query; prints a link to the console.
 	@$(BIN)/ocelog demo
 
 test: setup ## Run every test.

@@ -18,6 +18,7 @@ from visiting import ADDRESS, PASSWORD, SAME_SITE, Console, console_of
 OPEN = {("GET", "/first"), ("POST", "/first"), ("GET", "/sign-in"), ("POST", "/sign-in")} | {
     ("GET", "/sign-in/provider"),
     ("GET", "/sign-in/provider/answer"),
+    ("GET", "/demo"),
 }
 """Routes for whoever comes."""
 

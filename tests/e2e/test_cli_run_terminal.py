@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from commands import Ocelog, simulator
@@ -72,3 +73,15 @@ def test_the_setting_decides_what_the_log_looks_like(tmp_path: Path, format_: st
         process.communicate()
     assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z Started in ", started)
     assert "There is no source yet. Add one" in nothing
+
+
+def test_it_says_where_the_console_is_and_how_the_first_user_comes(tmp_path: Path) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    with conversation(ocelog, "run", "--listen", "0") as run:
+        run.until("The console is at http://127.0.0.1:")
+        run.until("Nobody uses it yet. Make the first user:")
+        link = re.search(r"http://127\.0\.0\.1:\d+/first\?token=[\w-]+", run.until("\n") + run.until("\n"))
+        assert link is not None, "it is not broken by the end of a line"
+        assert httpx2.get(link[0]).status_code == 200
+        assert run.interrupt() == 0

@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import re
 import select
 import subprocess
 import sys
@@ -11,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from commands import SIMULATED, Ocelog, simulator
-from commands.terminal import at_a_terminal
+from commands.terminal import at_a_terminal, conversation
 from ocelog.app.log_types import kinds
 from ocelog.cli import app, main
 
@@ -523,6 +525,21 @@ def test_the_demo_shows_everything_and_each_command_that_it_names_runs(
         words = read.removesuffix("\0").split("\0")
         assert words[:4] == beginning
         assert Ocelog(Path(".demo/home"))(*words[4:]).out, line
+
+
+def test_the_demo_serves_the_console_to_whoever_opens_its_link(tmp_path: Path) -> None:
+    with conversation(Ocelog(tmp_path / "home"), "demo") as demo:
+        demo.until("signed in already:")
+        link = re.search(r"http://127\.0\.0\.1:\d+/demo\?token=[\w-]+", demo.until("Ctrl-C."))
+        assert link is not None
+        with httpx2.Client(follow_redirects=True, timeout=60) as browser:
+            home = browser.get(link[0])
+            assert home.status_code == 200
+            assert "Wiz.Issues" in home.text, "its sources"
+            assert "Wiz connector deleted" in browser.get(str(home.url.join("/alerts"))).text
+        with httpx2.Client(timeout=60) as other:
+            assert other.get(link[0]).status_code == 403, "it works once"
+        assert demo.interrupt() == 0
 
 
 def test_the_demo_does_not_mix_with_real_sources(ocelog: Ocelog) -> None:

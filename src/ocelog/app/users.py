@@ -227,6 +227,26 @@ def sign_in_known(
     return _begun(installation, user, origin, instead_of)
 
 
+def invited(installation: Installation, name: str) -> User:
+    """Return the admin of that name, who is made if there is none, and has no password: only a link lets them in."""
+    found = installation.ledger.users.find(_clean(name))
+    if found is not None:
+        return found[0]
+    user = _new(name, Role.ADMIN)
+    installation.ledger.users.add(user, None, Deed(at_us=_now_us(), who="", what="user.invited", target=user.name))
+    return user
+
+
+def sign_in_invited(
+    installation: Installation, name: str, *, origin: Origin, instead_of: Secret | None = None
+) -> SignedIn:
+    """Begin a session of whoever took an invitation. Raises SignInRefusedError for a user who was disabled."""
+    user = find(installation, name)
+    if user.disabled_us is not None:
+        raise SignInRefusedError("You are let in no more: ask an admin.")
+    return _begun(installation, user, origin, instead_of)
+
+
 def signed_in(installation: Installation, secret: Secret) -> SignedIn | None:
     """Return whose session the secret of a cookie is; None: of nobody any more."""
     found = installation.ledger.users.session(_mark(secret), idle_us=IDLE // timedelta(microseconds=1))

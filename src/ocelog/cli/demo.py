@@ -30,6 +30,8 @@ from ocelog.installation.opening import Installation, opened
 from ocelog.model import SourceRow, table_name
 
 _NAME = "demo"
+_LISTENS = "127.0.0.1:0"
+"""A port that is free: another Ocelog may have the usual one."""
 LANDED = """
 SELECT p_log_type AS log_type, count(*) AS versions, min(p_event_time) AS first, max(p_event_time) AS last
 FROM all_logs GROUP BY ALL ORDER BY ALL"""
@@ -51,7 +53,8 @@ def command(
     """See everything work on a simulated Wiz tenant, in .demo/home or OCELOG_HOME.
 
     Reads its audit log, issues and findings, publishes them, asks some questions, and has rules judge and alerts told.
-    On a terminal it then keeps the tenant changing and reading until Ctrl-C.
+    On a terminal it then keeps the tenant changing and reading until Ctrl-C, and serves the console: the link that it
+    prints signs in one browser on this machine.
     """
     began = time.monotonic()
     require_simulator()
@@ -83,11 +86,33 @@ def command(
                 _show_next(installation, time.monotonic() - began)
             if not stop() and not exit_ and sys.stdout.isatty():
                 tenant.admin("POST", "rate", per_second=2)
-                typer.echo("\nThe tenant keeps changing, and Ocelog keeps reading, until Ctrl-C.")
-                logs.configure(installation.settings)
-                news = News(installation=installation)
-                assembly.told = news.step
-                Service(assembly=assembly, stop=stop, alive=news.tell).run()
+                _go_on(assembly, stop)
+
+
+def _go_on(assembly: Assembly, stop: Stop) -> None:
+    """Keep reading, and serve the console to whoever opens the link, until a stop is asked for."""
+    # Takes some time, which a demo that ends saves.
+    from ocelog.app import users  # noqa: PLC0415 - see above
+    from ocelog.console import serving  # noqa: PLC0415 - see above
+    from ocelog.console.invitation import Invitation  # noqa: PLC0415 - see above
+
+    installation, turned_at = assembly.installation, time.monotonic()
+    news = News(installation=installation)
+    assembly.told = news.step
+
+    def alive() -> None:
+        nonlocal turned_at
+        turned_at = time.monotonic()
+        news.tell()
+
+    how = serving.plan(installation.settings, serving.Wanted(listen=_LISTENS, insecure=False))
+    assert how is not None  # noqa: S101 - it is not off
+    invitation = Invitation(name=users.invited(installation, _NAME).name)
+    with serving.served(installation, how, lambda: turned_at, invitation) as link:
+        typer.echo(f"\nSee all of it in a browser, on this machine, signed in already:\n\n  {link}{invitation.path}\n")
+        typer.echo("The tenant keeps changing, and Ocelog keeps reading, until Ctrl-C.")
+        logs.configure(installation.settings)
+        Service(assembly=assembly, stop=stop, alive=alive).run()
 
 
 def _refuse_others(installation: Installation) -> None:

@@ -90,6 +90,10 @@ class Lines:
                 return ""
             case "started":
                 return f"Started in {event['home']}. Times are UTC. Ctrl-C stops it."
+            case "listening":
+                return f"The console is at {event['open']}"
+            case "no user yet":
+                return f"Nobody uses it yet. Make the first user: {event['open']}"
             case "stopping":
                 return "Stopping."
             case "stopped":

@@ -12,6 +12,7 @@ from ocelog.app import users
 from ocelog.console import endpoints, server, site
 from ocelog.console.address import Address, listen, read_address
 from ocelog.console.front import Front
+from ocelog.console.invitation import Invitation
 from ocelog.console.tls import Tls
 from ocelog.errors import ConfigError
 from ocelog.installation.config import Settings, networks, public_name
@@ -84,9 +85,17 @@ def plan(settings: Settings, wanted: Wanted) -> Plan | None:
 
 
 @contextmanager
-def served(installation: Installation, how: Plan, turned_at: Callable[[], float]) -> Iterator[str]:
-    """Serve within the block, which is given the address that a person opens. Raises HomeError if that cannot be."""
-    app = site.site(installation, endpoints.endpoints(installation, turned_at=turned_at, front=how.front))
+def served(
+    installation: Installation, how: Plan, turned_at: Callable[[], float], invitation: Invitation | None = None
+) -> Iterator[str]:
+    """Serve within the block, which is given the address that a person opens. Raises HomeError if that cannot be.
+
+    An `invitation` is for this machine alone: it is left out where others may ask.
+    """
+    if not how.where.is_local or how.front.proxies:
+        invitation = None
+    found_by = endpoints.endpoints(installation, turned_at=turned_at, front=how.front)
+    app = site.site(installation, found_by, invitation)
     serving = server.Server(app, listen(how.where), tls=how.tls, trusts=how.front.trusts)
     serving.start()
     found, link = Address(host=how.where.host, port=serving.port), how.link(serving.port)

@@ -22,6 +22,7 @@ from ocelog.console.api import application as api
 from ocelog.console.assets import PREFIX, Assets
 from ocelog.console.capacity import BusyError
 from ocelog.console.endpoints import Endpoints, Looks
+from ocelog.console.invitation import Invitation
 from ocelog.console.pages import (
     account,
     alerts,
@@ -174,7 +175,7 @@ class _Guarded:
         await self._app(scope, bounded, guarded)
 
 
-def site(installation: Installation, endpoints: Endpoints) -> Site:
+def site(installation: Installation, endpoints: Endpoints, invitation: Invitation | None = None) -> Site:
     """Return the console of an open installation. Raises HomeError if its scripts and styles were not built."""
     assets, token = Assets(), secrets.token_urlsafe(24)
     app = FastAPI(
@@ -187,6 +188,7 @@ def site(installation: Installation, endpoints: Endpoints) -> Site:
         dependencies=[Depends(from_here)],
     )
     app.state.installation, app.state.assets, app.state.first_token = installation, assets, token
+    app.state.invitation = invitation
     app.state.provider = provider_of(installation.settings)
     app.state.overviews = endpoints.looks
     app.state.activities = Looks(lambda: activity(installation), kept_for=_ACTIVITY_KEPT)

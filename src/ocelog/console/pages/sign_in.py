@@ -68,6 +68,22 @@ def _made_first(request: Request, token: str, name: str, password: str) -> Respo
     return _let_in(request, name, secret, "/")
 
 
+@anonymous.get("/demo")
+def take_invitation(request: Request, token: str = "") -> Response:
+    """Sign in whoever opens the link that `ocelog demo` printed, once."""
+    invitation = request.app.state.invitation
+    if invitation is None or not invitation.take(token):
+        known = cookie_of(request)
+        if known is not None and users.signed_in(installation_of(request), known) is not None:
+            # The same browser, which opens the link again.
+            return RedirectResponse("/", status_code=303)
+        return page(request, "demo_refused.html", visitor=None, status=403)
+    who = users.sign_in_invited(
+        installation_of(request), invitation.name, origin=origin_of(request), instead_of=cookie_of(request)
+    )
+    return _with_cookie(request, who, "/")
+
+
 @anonymous.get("/sign-in")
 def ask(request: Request, next: str = "/") -> Response:  # noqa: A002 - what such a parameter is called everywhere
     """Show the form in which one signs in."""

@@ -1,0 +1,78 @@
+"""The link of the demo: it signs in one browser of this machine, once."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ocelog.access import Role
+from ocelog.app import users
+from ocelog.console import serving
+from ocelog.console.invitation import Invitation
+from visiting import Console, console_of
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Iterator[Console]:
+    with console_of(tmp_path / "home") as opened:
+        yield opened
+
+
+@pytest.fixture
+def invite(console: Console) -> Callable[[], Invitation]:
+    def invite() -> Invitation:
+        invitation = Invitation(name=users.invited(console.installation, "demo").name)
+        console.site.pages._app.state.invitation = invitation  # type: ignore[attr-defined] # as `site` does
+        return invitation
+
+    return invite
+
+
+def test_it_signs_in_one_browser_once(console: Console, invite: Callable[[], Invitation]) -> None:
+    first, second, third = console.guest(), console.guest(), console.guest()
+    invitation = invite()
+    assert third.get("/demo?token=a%ED%A0%80guess").status_code == 403
+    assert first.get(invitation.path).headers["location"] == "/"
+    assert first.get("/sources").status_code == 200
+    assert first.get("/users").status_code == 200, "an admin"
+    refused = second.get(invitation.path)
+    assert (refused.status_code, "set-cookie" in refused.headers) == (403, False)
+    assert second.get("/").status_code == 303
+    assert first.get(invitation.path).headers["location"] == "/", "the same browser opens it again"
+    assert [(each.name, each.role) for each in users.listed(console.installation)] == [("demo", Role.ADMIN)]
+    invite()
+    assert second.get(invitation.path).status_code == 403, "the link of the demo before"
+    assert len(users.listed(console.installation)) == 1
+
+
+def test_without_an_invitation_nobody_is_let_in(console: Console) -> None:
+    for token in ("", "None", "x"):
+        assert console.guest().get(f"/demo?token={token}").status_code == 403
+
+
+def test_nobody_signs_in_with_a_password_as_whom_a_link_lets_in(
+    console: Console, invite: Callable[[], Invitation]
+) -> None:
+    invite()
+    for password in ("", "None", "four random words do well"):
+        assert console.guest().sign_in("demo", password).status_code in (403, 422)
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:0", "127.0.0.1:0"])
+def test_it_is_for_this_machine_alone(console: Console, monkeypatch: pytest.MonkeyPatch, listen: str) -> None:
+    given = list[Invitation | None]()
+
+    def site(*arguments: object) -> None:
+        given.append(arguments[2])  # type: ignore[arg-type] # it is the invitation
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ocelog.console.site.site", site)
+    how = serving.plan(console.installation.settings, serving.Wanted(listen=listen, insecure=True))
+    assert how is not None
+    invitation = Invitation(name="demo")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        serving.served(console.installation, how, lambda: 0.0, invitation),
+    ):
+        pass
+    assert given == [invitation if listen.startswith("127.") else None]
