@@ -20,6 +20,7 @@ from ocelog.access import Role, User
 from ocelog.app import saved_searches
 from ocelog.app.queries import Stop, ask
 from ocelog.app.query_slots import QuerySlots
+from ocelog.console.event_view import page_of
 from ocelog.errors import QueryBusyError, QueryError
 from ocelog.lake.query.engine import Run
 from ocelog.sandbox.child import Child
@@ -203,7 +204,10 @@ def leave_once_it_runs(console: Console, path: str, query: str, runs: Runs) -> f
 
 
 def slots_of(console: Console) -> QuerySlots:
-    found = console.site.pages._app.state.query_slots  # type: ignore[attr-defined]
+    app: Any = console.site.pages
+    while not hasattr(app, "state"):
+        app = getattr(app, "app", None) or app._app
+    found = app.state.query_slots
     assert isinstance(found, QuerySlots)
     return found
 
@@ -256,6 +260,29 @@ def test_searches_are_kept_for_oneself_or_for_all_and_removed_by_owner_or_admin(
 def test_only_addresses_of_searches_are_kept(console: Console, address: str) -> None:
     answer = console.as_(Role.ANALYST).post("/search/save", name="x", address=address)
     assert answer.status_code == 422
+
+
+def test_an_event_shows_its_history_its_alerts_and_where_it_is_at_the_source(console: Console) -> None:
+    hostile, at = "<img src=x onerror=alert(1)>", later(hours=1)
+    rows = [
+        row("Wiz.Issues", "i1", later(hours=hour), status=status, p_extra=json.dumps({"newField": {"inner": hostile}}))
+        for hour, status in enumerate(("OPEN", "RESOLVED"), 1)
+    ]
+    land(console.installation, "Wiz.Issues", rows)
+    page = console.as_(Role.VIEWER).get(f"/events/Wiz.Issues/{rows[0]['p_row_id']}").text
+    assert "<mark>RESOLVED</mark>" in page
+    assert "p_extra.newField.inner" in page
+    assert hostile not in page
+    assert "f=status%3Ais_not%3AOPEN" in page
+    assert at.strftime("%Y-%m-%dT%H:%M:%SZ") in page
+    assert console.as_(Role.VIEWER).get("/events/Wiz.Issues/nothing").status_code == 404
+    assert console.as_(Role.VIEWER).get("/events/Wiz.Isues/nothing").status_code == 422
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "http://plain.example", None, 5, "data:text/html,x"])
+def test_only_secure_addresses_of_records_are_linked(address: Any) -> None:
+    assert page_of({"url": address}, "url") is None
+    assert page_of({"url": "https://app.wiz.io/x"}, "url") == "https://app.wiz.io/x"
 
 
 def sql_page(console: Console, part: str, sql: str, **more: str) -> Any:

@@ -236,6 +236,13 @@ def matched_events(
     return _rows(installation, f"SELECT {columns} FROM {RULE_MATCHES} WHERE {where}", stop)
 
 
+def alerts_about(installation: Installation, row_id: str, *, stop: Stop | None = None) -> Sequence[Mapping[str, Any]]:
+    """Return the alerts that an event is in: id, and what its match says."""
+    where = f"event_row_id = {literal(row_id)} AND alert_id IS NOT NULL"
+    sql = f"SELECT alert_id, any_value(title) AS title FROM {RULE_MATCHES} WHERE {where} GROUP BY 1 ORDER BY 1 LIMIT 20"
+    return _rows(installation, sql, stop)
+
+
 def rejected(installation: Installation, source_id: str, *, limit: int) -> Sequence[Mapping[str, Any]]:
     """Return the newest records of a source that did not fit: where, what was expected, and what came."""
     columns = "p_observed_at, p_log_type, record_id, path, expected, found"

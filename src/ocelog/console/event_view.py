@@ -22,8 +22,34 @@ def leaves(value: Mapping[str, Any]) -> dict[str, str]:
         else:
             found[path] = written(each)
 
-    add("", value)
+    add("", {**value, "p_extra": _unfolded(value.get("p_extra"))})
     return found
+
+
+def _unfolded(text: Any) -> Any:
+    """Return the fields that no schema knows, which are kept as JSON."""
+    try:
+        return json.loads(text) if isinstance(text, str) else text
+    except ValueError:
+        return text
+
+
+def raw(value: Mapping[str, Any]) -> str:
+    """Return a row as JSON."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=written)
+
+
+def at_path(value: Any, path: str) -> Any:
+    """Return what stands at a path of a row."""
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def page_of(value: Mapping[str, Any], field: str | None) -> str | None:
+    """Return the address of the record's page at the source, if it is one that a browser may be sent to."""
+    found = None if field is None else at_path(value, field)
+    return found if isinstance(found, str) and found.startswith("https://") else None
 
 
 def parts(value: Any) -> list[str] | None:

@@ -1,5 +1,6 @@
 """Search: what a person chose stands in the address, so that a link shows the same."""
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from ocelog.app.log_types import kinds
 from ocelog.app.queries import Stop
 from ocelog.app.search import Condition, Key, Operator, Search
 from ocelog.console.asking import answered, streamed
-from ocelog.console.event_view import leaves
+from ocelog.console.event_view import at_path, leaves, page_of, parts, raw
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
@@ -32,6 +33,8 @@ router = APIRouter()
 PERIODS = ("1h", "24h", "7d", "30d", "90d", "365d")
 _ALL = ("p_source_label", "p_any_usernames", "p_any_ip_addresses")
 _MOST_COLUMNS = 12
+_LONGEST_FILTER = 200
+"""Characters of a value that a link searches for."""
 _FIRST_COLUMNS = 4
 
 
@@ -122,10 +125,24 @@ def _first_columns(log_type: str | None) -> Sequence[str]:
     return kinds()[log_type].columns or first[:_FIRST_COLUMNS]
 
 
-def _commands(asked: Asked) -> dict[str, str]:
-    """Return the same search as SQL and as a command, to be copied."""
-    sql = searching.statement(asked.search, asked.columns, limit=1_000)
-    return {"SQL": sql, "CLI": f"ocelog query {shlex.quote(' '.join(sql.split()))}"}
+def _commands(request: Request, asked: Asked) -> dict[str, str]:
+    """Return the same search as SQL, as a command and as a request to the API, to be copied."""
+    sql, search = searching.statement(asked.search, asked.columns, limit=1_000), asked.search
+    body = {
+        "log_type": search.log_type,
+        "since": asked.parameters["since"] or asked.period,
+        "until": asked.parameters["until"] or None,
+        "text": search.text,
+        "indicator": search.indicator,
+        "conditions": [
+            {"field": each.field, "operator": each.operator.value, "value": each.value} for each in search.conditions
+        ],
+        "columns": list(asked.columns),
+    }
+    given = shlex.quote(json.dumps({name: value for name, value in body.items() if value}, ensure_ascii=False))
+    header = '-H "Authorization: Bearer $OCELOG_TOKEN" -H "Content-Type: application/json"'
+    curl = f"curl {header} -d {given} {shlex.quote(f'{request.base_url}api/v1/events/search')}"
+    return {"SQL": sql, "CLI": f"ocelog query {shlex.quote(sql)}", "curl": curl}
 
 
 def refused(request: Request, visitor: Visitor, error: OcelogError, part: str = "search-refused") -> Response:
@@ -143,7 +160,7 @@ def show(request: Request, visitor: Viewer) -> Response:
     try:
         asked = asked_of(request.query_params)
         fields = searching.paths_of(searching.columns_of(asked.search.log_type))
-        commands = _commands(asked)
+        commands = _commands(request, asked)
     except OcelogError as error:
         return refused(request, visitor, error)
     return page(
@@ -293,19 +310,35 @@ async def file_of(
     return answer
 
 
+def _filters(log_type: str, event: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return where the events are that are alike, or not, in each field that has one value."""
+
+    def address(name: str, operator: Operator, value: str) -> str:
+        return f"/search?{urlencode({'log': log_type, 'period': '30d', 'f': f'{name}:{operator}:{value}'})}"
+
+    return {
+        name: {"is_": address(name, Operator.IS, one[0]), "is_not": address(name, Operator.IS_NOT, one[0])}
+        for name in searching.paths_of(searching.columns_of(log_type))
+        if (one := parts(at_path(event, name))) and len(one) == 1 and len(one[0]) <= _LONGEST_FILTER
+    }
+
+
 @router.get("/events/{log_type}/{row_id}")
 async def event(request: Request, visitor: Viewer, log_type: str, row_id: str) -> Response:
     """Show one event with every field, and the versions of its record side by side."""
     installation = installation_of(request)
 
-    def look(stop: Stop) -> tuple[Mapping[str, Any] | None, Sequence[Mapping[str, Any]]]:
+    def look(stop: Stop) -> tuple[Mapping[str, Any] | None, Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
         found = searching.event(installation, log_type, row_id, stop=stop)
-        if found is None or kinds()[log_type].version_fields is None:
-            return found, []
-        return found, searching.versions(installation, log_type, str(found["id"]), stop=stop)
+        if found is None:
+            return None, [], []
+        told = searching.alerts_about(installation, row_id, stop=stop)
+        if kinds()[log_type].version_fields is None:
+            return found, [], told
+        return found, searching.versions(installation, log_type, str(found["id"]), stop=stop), told
 
     try:
-        found, history = await answered(request, visitor, look)
+        found, history, told = await answered(request, visitor, look)
     except OcelogError as error:
         return refused(request, visitor, error)
     if found is None:
@@ -321,6 +354,10 @@ async def event(request: Request, visitor: Viewer, log_type: str, row_id: str) -
         row_id=row_id,
         event=found,
         values=leaves(found),
+        raw=raw(found),
+        page=page_of(found, kinds()[log_type].page),
+        alerts=told,
+        filters=_filters(log_type, found),
         history=history,
         seen=seen,
         differing=[name for name in differing if not name.startswith("p_") or name == "p_inferred"],
