@@ -15,6 +15,7 @@ BENCHES = {
     "rate.py": "How much of the rate limit a backfill uses, by three kinds of limiter",
     "pull.py": "A whole pull, beside dlt, and on ten times as much",
     "sweep.py": "A sweep of findings that have not changed, beside pulling them",
+    "search.py": "Searches of the console beside two million findings",
     "upkeep.py": "A table after 2,000 publishes, beside one with as many rows after 10",
 }
 
