@@ -102,8 +102,8 @@ class Door:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise RefusedError(401, "token_missing", CODES["token_missing"])
-        secret, ledger = Secret(token[:_LONGEST_TOKEN]), self.installation
-        return await run_in_threadpool(users.bearer, ledger, secret, origin=origin_of(request))
+        secret = Secret(token[:_LONGEST_TOKEN])
+        return await run_in_threadpool(users.bearer, self.installation, secret, origin=origin_of(request))
 
 
 _scheme = HTTPBearer(

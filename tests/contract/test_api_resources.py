@@ -1,0 +1,267 @@
+"""What programs do through the REST API: pages, what is made once, what is refused, and what no answer holds."""
+
+import json
+import re
+import shlex
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocelog.access import Role, Scope
+from ocelog.app import channels, users
+from ocelog.errors import ChannelRefusedError
+from visiting import Console, Program, console_of, program
+from visiting.everything import ISSUES, RULE, SECRET, fill, nothing_is_asked
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        console_of(tmp_path_factory.mktemp("console") / "home") as opened,
+    ):
+        nothing_is_asked(patch)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def there(console: Console) -> Mapping[str, str]:
+    return fill(console)
+
+
+@pytest.fixture
+def asked(console: Console, there: Mapping[str, str]) -> Program:
+    assert there
+    return program(console)
+
+
+def pages(asked: Program, path: str, **more: Any) -> list[list[Any]]:
+    """Return the pages of a list."""
+    found, cursor = list[list[Any]](), ""
+    while True:
+        answer = asked("GET", f"{path}{cursor}", **more)
+        assert answer.status_code == 200, answer.text
+        found.append(answer.json()["items"])
+        if answer.json()["next"] is None:
+            return found
+        cursor = f"&cursor={answer.json()['next']}"
+
+
+@pytest.mark.parametrize(("path", "key"), [("/sources", "id"), ("/alerts", "id"), ("/rules", "id"), ("/users", "name")])
+def test_pages_hold_each_entry_once(asked: Program, path: str, key: str) -> None:
+    whole = [each[key] for page in pages(asked, f"{path}?limit=200") for each in page]
+    assert len(whole) > 1
+    limit = max(1, len(whole) // 4)
+    apart = pages(asked, f"{path}?limit={limit}")
+    assert [each[key] for page in apart for each in page] == whole
+    assert all(len(page) == limit for page in apart[:-1])
+
+
+def test_events_are_searched_page_by_page(asked: Program) -> None:
+    found, cursor = list[Any](), None
+    while True:
+        body = {"log_type": "issues", "since": "7d", "limit": 7, "columns": ["id"], "cursor": cursor}
+        answer = asked("POST", "/events/search", json=body)
+        assert answer.status_code == 200, answer.text
+        found += answer.json()["items"]
+        cursor = answer.json()["next"]
+        if cursor is None:
+            break
+    assert len({each["p_row_id"] for each in found}) == len(found) == 31
+    one = asked("GET", f"/events/{ISSUES}/{found[0]['p_row_id']}").json()
+    assert one["event"]["p_row_id"] == found[0]["p_row_id"]
+    assert {each["id"] for each in one["versions"]} == {found[0]["id"]}
+    for wrong in (
+        {"conditions": [{"field": "'; DROP TABLE x --", "operator": "is", "value": "1"}], "log_type": "issues"},
+        {"columns": ['x" FROM secrets --']},
+        {"since": "never"},
+        {"log_type": "nothing"},
+    ):
+        answer = asked("POST", "/events/search", json=wrong)
+        assert (answer.status_code, answer.json()["code"]) == (422, "config_invalid"), wrong
+
+
+def test_sql_is_answered_with_so_many_rows_and_reads_nothing_else(asked: Program) -> None:
+    answer = asked("POST", "/query", json={"sql": "SELECT range AS n, 'NaN'::DOUBLE AS x FROM range(9)", "limit": 3})
+    found = answer.json()
+    assert (len(found["rows"]), found["truncated"], found["rows"][2]) == (3, True, {"n": 2, "x": None})
+    lines = asked("POST", "/query", json={"sql": "SELECT 1 AS a, '수' AS b", "format": "ndjson"})
+    assert lines.headers["content-type"] == "application/x-ndjson"
+    assert [json.loads(each) for each in lines.text.splitlines()] == [{"a": 1, "b": "수"}]
+    for sql in (
+        "SELECT * FROM read_text('/etc/passwd')",
+        "DROP TABLE wiz_issues",
+        "SELECT 1; SELECT 2",
+        "SELEC",
+    ):
+        answer = asked("POST", "/query", json={"sql": sql})
+        assert answer.status_code == 422, sql
+
+    half = asked("POST", "/query", content=b'{"sql": "\\ud83d"}', headers={"content-type": "application/json"})
+    assert half.status_code == 422
+
+
+NEW_CHANNEL = {"kind": "webhook", "secrets": {"url": "https://hooks.example.com/x", "secret": "s" * 40}}
+
+
+def test_what_is_made_with_a_key_is_made_once(asked: Program, console: Console) -> None:
+    body = {"name": "once@example.com", "role": "viewer", "password": "four random words do well"}
+    headers = {"idempotency-key": "a-key"}
+    first = asked("POST", "/users", json=body, headers=headers)
+    again = asked("POST", "/users", json=body, headers=headers)
+    assert first.status_code == again.status_code == 201
+    assert first.json() == again.json()
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    other = asked("POST", "/users", json={**body, "role": "admin"}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "key_reused")
+    without = asked("POST", "/users", json=body)
+    assert without.status_code == 422, "the name is taken"
+    stranger = program(console)("POST", "/users", json=body, headers=headers)
+    assert stranger.status_code == 422, "a key is of its token"
+
+
+def test_of_two_requests_with_a_key_at_once_one_is_done(asked: Program, console: Console) -> None:
+    body = {"name": "two@example.com", "role": "viewer", "password": "four random words do well"}
+    barrier, answers = threading.Barrier(2), list[Any]()
+
+    def ask() -> None:
+        one = Program(console.guest().client, asked.token)
+        barrier.wait()
+        answers.append(one("POST", "/users", json=body, headers={"idempotency-key": "both"}))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert {each.status_code for each in answers} <= {201, 409}
+    assert sum(each.status_code == 201 and "idempotent-replayed" not in each.headers for each in answers) == 1
+    added = [each for each in users.listed(console.installation) if each.name == "two@example.com"]
+    assert len(added) == 1
+
+
+def test_what_failed_with_a_key_may_be_sent_again(asked: Program) -> None:
+    headers = {"idempotency-key": "again"}
+    body = {"name": "again@example.com", "role": "viewer", "password": "short"}
+    assert asked("POST", "/users", json=body, headers=headers).status_code == 422
+    body["password"] = "four random words do well"
+    assert asked("POST", "/users", json=body, headers=headers).status_code == 201
+
+
+def test_a_token_is_shown_once_even_with_a_key(asked: Program, console: Console) -> None:
+    body = {"user": "viewer@example.com", "name": "made by a program", "scope": "read", "lasts": "1d"}
+    first = asked("POST", "/tokens", json=body, headers={"idempotency-key": "t"})
+    again = asked("POST", "/tokens", json=body, headers={"idempotency-key": "t"})
+    token = first.json()["token"]
+    assert token.startswith("ocelog_")
+    assert again.json() == {**first.json(), "token": None}
+    made = Program(console.guest().client, token)
+    assert made("GET", "/me").json()["role"] == "viewer"
+    assert token not in asked("GET", "/tokens").text
+    assert asked("DELETE", f"/tokens/{first.json()['id']}").status_code == 204
+    assert made("GET", "/me").status_code == 401
+
+
+def test_no_answer_holds_the_secret_of_a_source(asked: Program) -> None:
+    assert SECRET not in asked("GET", "/sources/prod").text
+    body = {
+        "name": "third",
+        "settings": {"token_url": "cognito", "client_id": "third", "api_url": "us1"},
+        "log_types": ["issues"],
+        "secret": SECRET,
+    }
+    made = asked("POST", "/sources", json=body)
+    assert made.status_code == 201, made.text
+    assert SECRET not in made.text
+    for wrong in ({"ca_file": "/etc/passwd"}, {"rate": "much"}, {"nothing": "x"}, {"projects": "x"}):
+        answer = asked("POST", "/sources", json={**body, "name": "x", "settings": {**body["settings"], **wrong}})  # type: ignore[dict-item]
+        assert answer.status_code == 422, wrong
+    assert asked("PATCH", "/sources/third", json={"paused": True, "no_events_after": "6h"}).json()["paused"] is True
+    assert asked("GET", "/sources/third").json()["no_events_after"] == "6h"
+    assert asked("POST", "/sources/third/secret", json={"secret": "other-secret"}).status_code == 204
+    assert asked("DELETE", "/sources/third").status_code == 204
+    assert asked("GET", "/sources/third").status_code == 404
+
+
+def test_a_program_works_with_alerts(asked: Program, console: Console, there: Mapping[str, str]) -> None:
+    alert = there["alert"]
+    assert asked("GET", f"/alerts/{alert}").json()["status"] == "OPEN"
+    triage = program(console, Role.ANALYST, Scope.TRIAGE)
+    noted = triage("POST", f"/alerts/{alert}/changes", json={"do": "comment", "text": "<b>seen</b>"}).json()
+    assert noted["timeline"][-1]["detail"] == "<b>seen</b>"
+    assert noted["timeline"][-1]["who"] == "analyst@example.com"
+    closed = triage("POST", f"/alerts/{alert}/changes", json={"do": "close", "reason": "benign"}).json()
+    assert (closed["status"], closed["close_reason"]) == ("CLOSED", "benign")
+    assert triage("POST", f"/alerts/{alert}/changes", json={"do": "close"}).status_code == 422
+    some = [each["id"] for each in asked("GET", "/alerts?limit=2").json()["items"]]
+    body = {"ids": some, "do": "assign", "assignee": "ann"}
+    assert triage("POST", "/alerts/changes", json=body).json() == {"changed": 2}
+    assert asked("GET", f"/alerts/{alert}/events").status_code == 200
+
+
+def test_channels_reach_no_file_and_no_private_address(asked: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    for body in (
+        {"name": "x", "kind": "file", "settings": {"path": "/tmp/x"}},
+        {"name": "x", "kind": "stdout"},
+        {"name": "x", **NEW_CHANNEL, "settings": {"allow_private": "yes"}},
+        {"name": "x", **NEW_CHANNEL, "settings": {"ca_file": "/etc/passwd"}},
+    ):
+        assert asked("POST", "/channels", json=body).status_code == 422, body
+    assert asked("PATCH", "/channels/ops", json={"settings": {"path": "/tmp/y"}}).status_code == 422
+    routed = asked("PATCH", "/channels/ops", json={"route": {"severities": ["HIGH"], "per_hour": 5}, "paused": True})
+    assert (routed.json()["route"]["severities"], routed.json()["paused"]) == (["HIGH"], True)
+    assert asked("POST", "/channels/ops/test").json()["delivered"] is True
+
+    def refuse(*_: Any) -> None:
+        raise ChannelRefusedError("It answered 401.")
+
+    monkeypatch.setattr(channels, "send_test", refuse)
+    told = asked("POST", "/channels/ops/test").json()
+    assert told == {"delivered": False, "answer": "It answered 401.", "code": "channel_refused"}
+
+
+def test_rules_are_turned_tested_and_tried(asked: Program) -> None:
+    listed = asked("GET", f"/rules?text={RULE}").json()["items"]
+    assert listed
+    rule = listed[0]["id"]
+    turned = asked("PATCH", f"/rules/{rule}", json={"enabled": not listed[0]["enabled"]}).json()
+    assert turned["enabled"] is not listed[0]["enabled"]
+    report = asked("POST", f"/rules/{rule}/tests").json()
+    assert report["passed"] == report["tests"] > 0
+    tried = asked("POST", f"/rules/{rule}/try", json={"since": "7d"})
+    assert tried.status_code == 200, tried.text
+    assert asked("POST", f"/rules/{rule}/try", json={"since": "31d"}).status_code == 422
+
+
+def test_what_programs_change_is_on_the_trail_with_their_token(asked: Program) -> None:
+    asked("PATCH", "/sources/spare", json={"paused": True})
+    deed = asked("GET", "/trail?limit=1").json()["items"][0]
+    assert (deed["what"], deed["target"]) == ("source.paused", "spare")
+    assert deed["details"]["token"].startswith("test ")
+
+
+def test_streams_health_and_schemas_are_told(asked: Program) -> None:
+    assert {each["source"] for each in asked("GET", "/streams").json()["items"]} >= {"prod", "spare"}
+    assert asked("GET", "/health").json()["streams"] >= 6
+    named = [each["log_type"] for each in asked("GET", "/schemas").json()["items"]]
+    columns = asked("GET", f"/schemas/{named[0]}").json()["columns"]
+    assert {"p_row_id", "p_event_time"} <= {each["name"] for each in columns}
+    assert asked("GET", "/rejections").json() == {"items": [], "next": None}
+
+
+def test_the_lines_of_the_guide_work(asked: Program) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "use-the-api.md").read_text()
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
+    lines = [line for line in blocks.splitlines() if line.startswith("curl ")]
+    assert len(lines) > 6
+    for line in lines:
+        words = shlex.split(line.replace("$OCELOG_API", "").replace("$OCELOG_TOKEN", asked.token))
+        data = words[words.index("-d") + 1] if "-d" in words else None
+        headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
+        assert headers.pop("Authorization") == f"Bearer {asked.token}"
+        answer = asked("GET" if data is None else "POST", words[-1], content=data, headers=headers)
+        assert answer.status_code in {200, 201}, (line, answer.text)
