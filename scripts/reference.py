@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from fastapi.routing import APIRoute
 
 import wizsim.cli
 from ocelog import errors
@@ -15,6 +16,8 @@ from ocelog.app.tables import columns, meanings
 from ocelog.channels.kind import Setting
 from ocelog.channels.registry import CHANNELS
 from ocelog.cli.app import build
+from ocelog.console.api.application import BASE, ROUTERS, application
+from ocelog.console.api.problems import CODES
 from ocelog.detect.checkout import read_checkout
 from ocelog.detect.conditions import CONDITIONS, SHORT, Condition, Operand
 from ocelog.detect.rule import CorrelationRule, Rule
@@ -215,6 +218,70 @@ def metrics() -> Iterator[str]:
     )
 
 
+def api() -> Iterator[str]:
+    """Every operation of the REST API, from its specification."""
+    found = application().openapi()
+    roles = {
+        (method, BASE + route.path): next(
+            role for each in route.dependant.dependencies if (role := getattr(each.call, "role", None)) is not None
+        )
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    yield "# REST API"
+    yield found["info"]["description"]
+    yield (
+        f"The specification itself (OpenAPI {found['openapi'][:3]}) is at `{BASE}/openapi.json`, for whoever has a "
+        "token. How to make one, and how to ask: [Use the REST API](../how-to/use-the-api.md)."
+    )
+    by_tag = dict[str, list[tuple[str, str, dict[str, Any]]]]()
+    for path, each in found["paths"].items():
+        for method, operation in each.items():
+            by_tag.setdefault(operation["tags"][0], []).append((method.upper(), path, operation))
+    for tag, operations in by_tag.items():
+        yield f"## {tag}"
+        yield _rows(
+            ("operation", "does", "role"),
+            (
+                (f"`{method} {path}`", operation["description"], roles[method, path].value)
+                for method, path, operation in operations
+            ),
+        )
+        for method, path, operation in operations:
+            rows = list(_inputs(found, operation))
+            if rows:
+                yield f"`{method} {path}` takes:"
+                yield _rows(("name", "in", "type", "meaning"), rows)
+    yield "## Codes of errors"
+    yield "Beside [those of errors everywhere](errors.md):"
+    yield _rows(("code", "meaning"), ((f"`{code}`", meaning) for code, meaning in CODES.items()))
+
+
+def _inputs(found: Mapping[str, Any], operation: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    for each in operation.get("parameters", ()):
+        if each["in"] != "path":
+            yield (f"`{each['name']}`", each["in"], _type(each["schema"]), each.get("description", ""))
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    if "$ref" in body:
+        model = found["components"]["schemas"][body["$ref"].rpartition("/")[2]]
+        required = model.get("required", [])
+        for name, schema in model["properties"].items():
+            where = "body, required" if name in required else "body"
+            yield (f"`{name}`", where, _type(schema), schema.get("description", ""))
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    if "$ref" in schema:
+        return str(schema["$ref"].rpartition("/")[2])
+    if "anyOf" in schema:
+        return " or ".join(_type(each) for each in schema["anyOf"] if each.get("type") != "null")
+    if schema.get("type") == "array":
+        return f"list of {_type(schema['items'])}"
+    return str(schema.get("type", "any"))
+
+
 PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
     "commands.md": commands,
     "settings.md": settings,
@@ -224,6 +291,7 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
     "metrics.md": metrics,
     "simulator.md": simulator,
     "channels.md": channels,
+    "api.md": api,
 }
 
 
