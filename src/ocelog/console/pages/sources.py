@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
@@ -12,6 +13,8 @@ from ocelog.console.rendering import page
 from ocelog.console.visitor import Viewer
 
 router = APIRouter()
+_PAGE = 50
+"""Sources that one page shows."""
 
 
 @router.get("/")
@@ -21,18 +24,26 @@ def start(visitor: Viewer) -> Response:  # noqa: ARG001 - nobody is led on who h
 
 
 @router.get("/sources")
-async def sources(request: Request, visitor: Viewer) -> Response:
-    """Show every source with its streams."""
+async def sources(request: Request, visitor: Viewer, text: str = "", after: str = "") -> Response:
+    """Show the sources with their streams, by name, of thousands those whose name is like `text`."""
     found: Overview = await request.app.state.overviews.take()
     of_source = defaultdict[str, list[StreamStatus]](list)
     for each in found.streams:
         of_source[each.source].append(each)
+    named = sorted(name for name in of_source if text.strip().casefold() in name.casefold() and name > after)
+    shown, further = named[:_PAGE], None
+    if len(named) > _PAGE:
+        further = f"/sources?{urlencode({'text': text, 'after': shown[-1]})}"
     return page(
         request,
         "sources.html",
         visitor=visitor,
         verdict=verdict(found.streams),
-        of_source=dict(of_source),
+        of_source={name: of_source[name] for name in shown},
+        many=len(of_source) > _PAGE,
+        text=text,
+        further=further,
+        again=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         # It reads the lake, for which the page does not wait: the table asks for itself again.
         activity=await request.app.state.activities.latest() or {},
         now=datetime.now(UTC),
