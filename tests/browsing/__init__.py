@@ -1,5 +1,6 @@
 """A person at a real browser: what its pages say, whether all can use them, and what they cost."""
 
+import base64
 import json
 import os
 import shutil
@@ -133,13 +134,17 @@ class Person:
         for width, dark in ((WIDE, self.dark_when_wide), (NARROW, not self.dark_when_wide)):
             where = f"{name} at {width} px, {'dark' if dark else 'light'}, {self.language}"
             self.page.set_viewport_size({"width": width, "height": HEIGHT})
-            self.page.evaluate("(theme) => { document.documentElement.dataset.bsTheme = theme }", _theme(dark))
+            self.page.evaluate("(theme) => { document.documentElement.dataset.bsTheme = theme }", _theme(dark=dark))
             self.complaints += [f"{where}: {each}" for each in self.page.evaluate(_AXE_SAYS)]
             self.complaints += [f"{where} is too wide: {each}" for each in self.page.evaluate(_TOO_WIDE)]
         self.page.set_viewport_size({"width": WIDE, "height": HEIGHT})
         if picture and self.pictures is not None:
-            self.page.evaluate("() => { document.documentElement.dataset.bsTheme = 'light' }")
-            self.page.screenshot(path=self.pictures / f"{name}.png")
+            self.page.evaluate("(theme) => { document.documentElement.dataset.bsTheme = theme }", _theme(dark=False))
+            wire = self.page.context.new_cdp_session(self.page)
+            self.page.evaluate("() => scrollTo(0, 0)")
+            part = {"x": 0, "y": 0, "width": WIDE, "height": HEIGHT, "scale": 0.7}
+            taken = wire.send("Page.captureScreenshot", {"format": "png", "clip": part})
+            (self.pictures / f"{name}.png").write_bytes(base64.b64decode(taken["data"]))
 
     def is_content(self) -> None:
         """Nothing was wrong with any page, and none cost too much."""
@@ -149,7 +154,7 @@ class Person:
         assert not costly, "\n".join(costly)
 
 
-def _theme(dark: bool) -> str:
+def _theme(*, dark: bool) -> str:
     return "dark" if dark else "light"
 
 
