@@ -21,7 +21,8 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from ocelog.access import Role
-from ocelog.lake.catalog.iceberg import NAMESPACE, opened_catalog
+from ocelog.lake.catalog.iceberg import opened_catalog
+from ocelog.lake.catalog.state import NAMESPACE
 from tenant import tenant
 from visiting import Guest, console_of
 

@@ -16,6 +16,7 @@ BENCHES = {
     "pull.py": "A whole pull, beside dlt, and on ten times as much",
     "sweep.py": "A sweep of findings that have not changed, beside pulling them",
     "search.py": "Searches of the console beside two million findings",
+    "console.py": "Pages of the console beside 2 million rows",
     "upkeep.py": "A table after 2,000 publishes, beside one with as many rows after 10",
 }
 
