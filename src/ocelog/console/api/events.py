@@ -127,7 +127,7 @@ class Query(BaseModel):
     """One SELECT, in DuckDB's SQL."""
 
     model_config = ConfigDict(extra="forbid")
-    sql: str = Field(min_length=1, max_length=MAX_LENGTH, examples=["SELECT count(*) AS n FROM wiz_issues_current"])
+    sql: str = Field(min_length=1, max_length=MAX_LENGTH, examples=["SELECT count(*) AS n FROM all_logs"])
     limit: int = Field(default=1_000, ge=1, le=MOST_ROWS, description="Rows that are returned.")
     timeout_seconds: int = Field(default=30, ge=1, le=_LONGEST_QUERY_S)
     format: Format = Field(default=Format.JSON, description="`ndjson`: one row a line, of type `application/x-ndjson`.")
