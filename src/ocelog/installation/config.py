@@ -45,7 +45,9 @@ def _address(text: str) -> Secret | None:
     return Secret(text)
 
 
-def _reference(text: str) -> str:
+def _reference(text: str) -> str | None:
+    if text.strip().lower() == _OFF:
+        return None
     kind, _, place = text.strip().partition(":")
     if kind not in {"file", "env"} or not place:
         raise ConfigError(f"expected file:PATH or env:VARIABLE, not {hidden(text)}.")
@@ -64,6 +66,10 @@ def _listen(text: str) -> str:
         return "off"
     host_and_port(text)
     return text.strip()
+
+
+def _optional_text(text: str) -> str | None:
+    return None if text.strip().lower() == _OFF else text.strip()
 
 
 def _optional_path(text: str) -> Path | None:
@@ -255,11 +261,13 @@ SETTINGS: dict[str, SettingSpec] = {
     ),
     "oidc_issuer": SettingSpec(
         default=None,
-        read=str.strip,
+        read=_optional_text,
         doc="Identity provider through which people may sign in to the console (OpenID Connect), such as "
         "https://login.example.com/realms/ops.",
     ),
-    "oidc_client_id": SettingSpec(default=None, read=str.strip, doc="Client id of Ocelog at the identity provider."),
+    "oidc_client_id": SettingSpec(
+        default=None, read=_optional_text, doc="Client id of Ocelog at the identity provider."
+    ),
     "oidc_client_secret": SettingSpec(
         default=None,
         read=_reference,
