@@ -62,7 +62,8 @@ def tenant() -> Iterator[Simulated]:
 def test_from_the_printed_link_to_an_alert_that_is_over(
     language: str, chromium: str, tenant: Simulated, tmp_path: Path
 ) -> None:
-    ocelog = Ocelog(tmp_path / "home", OCELOG_PUBLISH_AFTER="1s")
+    # The simulator is on this machine, which a source of the console may not be.
+    ocelog = Ocelog(tmp_path / "home", OCELOG_PUBLISH_AFTER="1s", OCELOG_PRIVATE_SOURCES="yes")
     ocelog("init")
     # What is refused on purpose.
     expected = ("status of 422", "/nowhere: Failed to load resource")
@@ -119,6 +120,9 @@ def add_source(me: Person, tenant: Simulated) -> str:
     secret.fill("not-the-secret")
     me.button("Check").click()
     expect(page.get_by_role("alert")).to_be_visible()
+    # It is the secret that was refused, and nothing before it.
+    expect(page.get_by_role("listitem").filter(has_text=me.say("fail")).filter(has_text="token")).to_be_visible()
+    expect(page.get_by_text("private_sources")).to_have_count(0)
     me.look("refused-source")
     assert "not-the-secret" not in page.content()
     secret.fill(tenant.client_secret)
