@@ -81,9 +81,10 @@ document.addEventListener('keydown', (event) => {
   if (event.key === '?') document.querySelector('dialog.help')?.showModal()
 })
 
-// A tab that nobody sees asks for nothing: thirty open ones cost as much as one.
+// A tab that nobody sees asks for nothing again and again: thirty open ones cost as much as one.
 document.addEventListener('htmx:beforeRequest', (event) => {
-  if (document.hidden && event.detail.requestConfig.triggeringEvent === undefined) event.preventDefault()
+  const repeats = event.detail.elt.getAttribute('hx-trigger')?.includes('every')
+  if (document.hidden && repeats && event.detail.requestConfig.triggeringEvent === undefined) event.preventDefault()
 })
 
 // Charts come with what they show in their attributes; what draws them is loaded by the first that is there.

@@ -63,7 +63,7 @@ class SourceChange:
         if self.public_only and (
             files := [each.name for each in product.options if each.is_file and each.name in self.own]
         ):
-            raise ConfigError(f"{files[0]} names a file of the machine: set it there, with ocelog source edit.")
+            raise ConfigError(f"{files[0]} names a file of the machine: set it there. See: ocelog source edit --help")
         chosen = product.choose(before, {**self.own, **({"log_types": self.log_types} if self.log_types else {})})
         if self.public_only:
             return product.confined(chosen, public_only=True)

@@ -109,7 +109,7 @@ class Door:
 _scheme = HTTPBearer(
     scheme_name="token",
     bearerFormat="ocelog_...",
-    description="A token, made in the console (*Your account*) or by `ocelog user token add`.",
+    description="A token, made in the console (*Your account*) or by a command. See `ocelog user token add --help`.",
     auto_error=False,
 )
 

@@ -167,7 +167,7 @@ def _routed(route: Route, before: Routing) -> Routing:
 
 def _change(body: NewChannel | ChannelEdit) -> ChannelChange:
     if refused := sorted(NEVER.intersection(body.settings)):
-        raise ConfigError(f"{', '.join(refused)} can be set only by a command: ocelog channel edit")
+        raise ConfigError(f"{', '.join(refused)} can be set only by a command. See: ocelog channel edit --help")
     route = body.route
     _routed(route, Routing())
     return ChannelChange(
@@ -194,7 +194,7 @@ def add_channel(request: Request, caller: Admin, body: NewChannel, idempotency_k
 
     def make() -> Channel:
         if body.kind in SHELL_ONLY:
-            raise ConfigError(f"A channel of the kind {body.kind} can be added only by a command: ocelog channel add")
+            raise ConfigError(f"A channel of the kind {body.kind} can be added only by a command. See: ocelog channel add --help")
         row = channels.add(caller.installation, body.kind, body.name, _change(body))
         caller.note("channel.added", row.name, kind=row.kind)
         return _one(caller.installation, row.id)
