@@ -53,7 +53,8 @@ def test_no_class_of_ours_is_subclassed_but_errors() -> None:
         f"{relative(path)}: {node.name}({ast.unparse(base)})"
         for path, node in there
         for base in node.bases
-        if ast.unparse(base) in ours and not ast.unparse(base).endswith("Error")
+        if ast.unparse(base) in ours
+        and not ast.unparse(base).endswith("Error")
         # What an answer of the API looks like holds no code: one may have another's fields and more.
         and path.parent != ROOT / "src/ocelog/console/api"
     ]
@@ -155,7 +156,7 @@ def test_settings_are_read_in_one_place() -> None:
         "src/ocelog/cli/pager.py",  # PAGER, LESS and TERM, which are those of the terminal
         "src/ocelog/cli/secret_input.py",  # --client-secret-env
         "src/ocelog/ledger/vault.py",  # --client-secret-ref env:NAME
-        "src/ocelog/app/oidc.py",  # oidc_client_secret: env:NAME
+        "src/ocelog/app/oidc.py",  # oidc_secret: env:NAME
         "src/ocelog/sources/wiz/opening.py",  # which variable of the HTTP client's own does not hold?
     }
 

@@ -96,11 +96,11 @@ def read_issuer(text: str) -> str:
 
 def provider_of(settings: Settings) -> "IdentityProvider | None":
     """Return the provider that is set; None: there is none. Raises ConfigError for half a provider."""
-    reference = settings.oidc_client_secret
+    reference = settings.oidc_secret
     if settings.oidc_issuer is None:
         return None
     if settings.oidc_client_id is None or reference is None:
-        raise ConfigError("oidc_issuer takes oidc_client_id and oidc_client_secret, too: see `ocelog config`.")
+        raise ConfigError("oidc_issuer takes oidc_client_id and oidc_secret, too: see `ocelog config`.")
     try:
         issuer = read_issuer(settings.oidc_issuer)
     except ConfigError as error:
@@ -123,7 +123,7 @@ def _referenced(reference: str) -> Secret:
     except (OSError, UnicodeDecodeError):
         text = ""
     if not text.strip():
-        raise SignInRefusedError("The client secret of the identity provider cannot be read: see oidc_client_secret.")
+        raise SignInRefusedError("The client secret of the identity provider cannot be read: see oidc_secret.")
     return Secret(text.strip())
 
 

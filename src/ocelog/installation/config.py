@@ -122,7 +122,7 @@ class Settings:
     listen: str
     oidc_issuer: str | None
     oidc_client_id: str | None
-    oidc_client_secret: str | None
+    oidc_secret: str | None
     oidc_roles: str
     oidc_claim: str
     tls_cert: Path | None
@@ -268,7 +268,7 @@ SETTINGS: dict[str, SettingSpec] = {
     "oidc_client_id": SettingSpec(
         default=None, read=_optional_text, doc="Client id of Ocelog at the identity provider."
     ),
-    "oidc_client_secret": SettingSpec(
+    "oidc_secret": SettingSpec(
         default=None,
         read=_reference,
         doc="Where the client secret is: file:PATH or env:VARIABLE. It is read at each sign-in.",

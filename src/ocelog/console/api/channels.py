@@ -194,7 +194,9 @@ def add_channel(request: Request, caller: Admin, body: NewChannel, idempotency_k
 
     def make() -> Channel:
         if body.kind in SHELL_ONLY:
-            raise ConfigError(f"A channel of the kind {body.kind} can be added only by a command. See: ocelog channel add --help")
+            raise ConfigError(
+                f"A channel of the kind {body.kind} can be added only by a command. See: ocelog channel add --help"
+            )
         row = channels.add(caller.installation, body.kind, body.name, _change(body))
         caller.note("channel.added", row.name, kind=row.kind)
         return _one(caller.installation, row.id)

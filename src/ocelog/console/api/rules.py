@@ -224,7 +224,9 @@ async def test_rule(request: Request, caller: Analyst, rule: Name) -> TestReport
 def _go_on(until: float, stop: Stop) -> None:
     """Raise QueryError once a rule has been asked for too long, or nobody waits for what it says."""
     if stop.is_set or time.monotonic() > until:
-        raise QueryError(f"That takes more than {_TRY_WITHIN_S:.0f} s: try a shorter past, or a command. See: ocelog rules try --help")
+        raise QueryError(
+            f"That takes more than {_TRY_WITHIN_S:.0f} s: try a shorter past, or a command. See: ocelog rules try --help"
+        )
 
 
 @router.post("/{rule}/try")
