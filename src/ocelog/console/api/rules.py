@@ -225,7 +225,8 @@ def _go_on(until: float, stop: Stop) -> None:
     """Raise QueryError once a rule has been asked for too long, or nobody waits for what it says."""
     if stop.is_set or time.monotonic() > until:
         raise QueryError(
-            f"That takes more than {_TRY_WITHIN_S:.0f} s: try a shorter past, or a command. See: ocelog rules try --help"
+            f"That takes more than {_TRY_WITHIN_S:.0f} s: try a shorter past, or a command. "
+            "See: ocelog rules try --help"
         )
 
 
@@ -235,7 +236,8 @@ async def try_rule(request: Request, caller: Analyst, rule: Name, body: Trial) -
     past = duration(body.since)
     if not timedelta(0) < past <= _LONGEST_PAST:
         raise ConfigError(
-            f"A rule is tried over at most {_LONGEST_PAST.days} days here; a longer past takes a command. See: ocelog rules try --help"
+            f"A rule is tried over at most {_LONGEST_PAST.days} days here; a longer past takes a command. "
+            "See: ocelog rules try --help"
         )
     since, until = datetime.now(UTC) - past, time.monotonic() + _TRY_WITHIN_S
 
