@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from ocelog.app import rule_candidates, rule_folders, rule_history, rule_trial, rules
 from ocelog.app.queries import Stop
 from ocelog.app.rule_folders import ListedRule
-from ocelog.console.api.caller import Analyst, Viewer
+from ocelog.console.api.caller import Admin, Analyst, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found
 from ocelog.console.api.values import Name, plain
@@ -200,7 +200,7 @@ def get_rule(caller: Viewer, rule: Name) -> RuleFiles:
 
 
 @router.patch("/{rule}")
-def edit_rule(caller: Analyst, rule: Name, body: RuleEdit) -> RuleFiles:
+def edit_rule(caller: Admin, rule: Name, body: RuleEdit) -> RuleFiles:
     """Turn a rule on or off. A running service notices within seconds."""
     found = _found(caller.installation, rule)
     rule_folders.turn(caller.installation, [found.id], on=body.enabled)

@@ -10,7 +10,7 @@ from ocelog.app import rule_folders, rules, users
 from ocelog.app.rule_folders import ListedRule
 from ocelog.console.capacity import slowly
 from ocelog.console.rendering import page
-from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
+from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
 
 router = APIRouter()
@@ -57,7 +57,7 @@ def show(request: Request, visitor: Viewer) -> Response:
 @router.post("/rules")
 def turn(
     request: Request,
-    visitor: Analyst,
+    visitor: Admin,
     names: Annotated[Sequence[str], Form(max_length=1_000)] = (),
     on: Annotated[bool, Form()] = False,  # noqa: FBT002 - a field of a form
 ) -> Response:
