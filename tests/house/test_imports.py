@@ -18,7 +18,10 @@ except SystemExit as ended:
     assert not ended.code, ended.code
 print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
-NEVER = {"alembic", "httpx2", "psycopg", "pydantic", "pyiceberg", "rich", "structlog", "sqlalchemy.dialects.postgresql"}
+NEVER = {
+    *("alembic", "httpx2", "psycopg", "pyiceberg", "rich", "structlog", "sqlalchemy.dialects.postgresql"),
+    *("argon2", "babel", "fastapi", "jinja2", "joserfc", "pydantic", "starlette", "uvicorn"),
+}
 """What takes long to import, and no short command needs."""
 RULES_AT_WORK = {
     *("ocelog.detect.rule", "ocelog.detect.bundle", "ocelog.detect.checkout"),
