@@ -24,6 +24,9 @@ from ocelog.suggest import suggest
 
 MOST_CHANNELS = 100
 """Each is delivered to in a thread of its own."""
+SHELL_KINDS = frozenset({"file", "stdout"})
+SHELL_SETTINGS = frozenset({"allow_private", "ca_file"})
+"""Kinds and settings that reach into the machine or its network: for whoever has a shell there, not from a distance."""
 _LONGEST_NAME = 100
 _PATTERN = re.compile(r"[*?\[]")
 

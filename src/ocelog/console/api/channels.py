@@ -13,7 +13,7 @@ from starlette.responses import Response
 from ocelog.alert.notice import AlertType
 from ocelog.alert.routing import ChannelRow, ChannelStatus, Routing, written
 from ocelog.app import channels
-from ocelog.app.channels import ChannelChange, log_type_pattern
+from ocelog.app.channels import SHELL_KINDS, SHELL_SETTINGS, ChannelChange, log_type_pattern
 from ocelog.app.sources import GivenSecret
 from ocelog.console.api.caller import Admin, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
@@ -28,8 +28,6 @@ from ocelog.secret import Secret
 from ocelog.units import duration
 
 router = APIRouter(prefix="/channels", tags=["Channels"])
-SHELL_ONLY = frozenset({"file", "stdout"})
-NEVER = frozenset({"allow_private", "ca_file"})
 Value = Annotated[str, Field(max_length=4_000, pattern=r"^[^\x00]*$")]
 
 
@@ -166,7 +164,7 @@ def _routed(route: Route, before: Routing) -> Routing:
 
 
 def _change(body: NewChannel | ChannelEdit) -> ChannelChange:
-    if refused := sorted(NEVER.intersection(body.settings)):
+    if refused := sorted(SHELL_SETTINGS.intersection(body.settings)):
         raise ConfigError(f"{', '.join(refused)} can be set only by a command. See: ocelog channel edit --help")
     route = body.route
     _routed(route, Routing())
@@ -193,7 +191,7 @@ def add_channel(request: Request, caller: Admin, body: NewChannel, idempotency_k
     """Add a channel. It is sent nothing to try it: test it."""
 
     def make() -> Channel:
-        if body.kind in SHELL_ONLY:
+        if body.kind in SHELL_KINDS:
             raise ConfigError(
                 f"A channel of the kind {body.kind} can be added only by a command. See: ocelog channel add --help"
             )
@@ -215,7 +213,7 @@ def edit_channel(caller: Admin, channel: Name, body: ChannelEdit) -> Channel:
     """Change a channel: its name, its settings, its route; or pause it, so that what there is to tell waits."""
     installation = caller.installation
     row = _found(installation, channel)
-    if (body.settings or body.secrets) and (row.kind in SHELL_ONLY or NEVER.intersection(row.settings)):
+    if (body.settings or body.secrets) and (row.kind in SHELL_KINDS or SHELL_SETTINGS.intersection(row.settings)):
         raise ConfigError(f"What {row.name!r} reaches can be changed only by a command: ocelog channel edit {row.id}")
     edited = channels.edit(installation, row, _change(body))
     caller.note("channel.edited", edited.name)

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ocelog.alert.routing import ChannelRow, Routing
 from ocelog.app import channels, users
-from ocelog.app.channels import ChannelChange
+from ocelog.app.channels import SHELL_KINDS, SHELL_SETTINGS, ChannelChange
 from ocelog.app.sources import GivenSecret
 from ocelog.channels.kind import ChannelKind
 from ocelog.console.capacity import slowly
@@ -25,12 +25,10 @@ from ocelog.quiet_hours import read_quiet_hours
 from ocelog.secret import Secret
 
 router = APIRouter()
-_SHELL_ONLY = frozenset({"file", "stdout"})
-_NEVER = frozenset({"allow_private"})
 
 
 def _kinds() -> Mapping[str, ChannelKind]:
-    return {name: kind for name, kind in channels.channel_kinds().items() if name not in _SHELL_ONLY}
+    return {name: kind for name, kind in channels.channel_kinds().items() if name not in SHELL_KINDS}
 
 
 def _list(
@@ -71,7 +69,7 @@ def _form(
         visitor=visitor,
         status=200 if refused is None else 422,
         kind=kind,
-        settings=[each for each in kind.settings if each.name not in _NEVER],
+        settings=[each for each in kind.settings if each.name not in SHELL_SETTINGS],
         values=values,
         refused=refused,
     )
@@ -95,7 +93,9 @@ async def answer(request: Request, visitor: Admin) -> Response:
 def _added(request: Request, visitor: Visitor, values: dict[str, str]) -> Response:
     installation = installation_of(request)
     kind = _kinds().get(values.get("kind", "")) or next(iter(_kinds().values()))
-    given = {each: values.get(f"set.{each.name}", "").strip() for each in kind.settings if each.name not in _NEVER}
+    given = {
+        each: values.get(f"set.{each.name}", "").strip() for each in kind.settings if each.name not in SHELL_SETTINGS
+    }
     change = ChannelChange(
         settings={each.name: text for each, text in given.items() if text and not each.secret},
         secrets={each.name: GivenSecret(value=Secret(text)) for each, text in given.items() if text and each.secret},
