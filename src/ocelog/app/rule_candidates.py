@@ -1,6 +1,6 @@
 """Which rule is to be asked about the past, what it judges, and who asks it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -162,9 +162,5 @@ def _queries(installation: Installation, candidate: Candidate, rule: LoadedRule)
 
 def _query(name: str, there: Mapping[str, Query], rule: str) -> Query:
     if name not in there:
-        raise ConfigError(f"{rule} judges the rows of {name}, and there is no such query{_nearest(name, there)}")
+        raise ConfigError(f"{rule} judges the rows of {name}, and there is no such query{suggest(name, there) or '.'}")
     return there[name]
-
-
-def _nearest(name: str, there: Collection[str]) -> str:
-    return suggest(name, there) or "."

@@ -1,8 +1,7 @@
 """How a page is made of a template: what every template may ask for, and the answer that carries it."""
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -80,12 +79,6 @@ def page(
     return HTMLResponse(text, status_code=status, headers={"content-language": language})
 
 
-def translated(request: Request, visitor: Visitor | None, text: str, /, **values: object) -> str:
-    """Return a text of the catalogue in the visitor's language."""
-    language = language_of(request, None if visitor is None else visitor.user.language)
-    return catalogue(language).gettext(text) % values
-
-
 def sparkline(counts: list[int], *, width: int = 120, height: int = 24) -> Markup:
     """Draw counts as a line, of which a template says in words what it shows."""
     most, step = max([*counts, 1]), width / max(len(counts) - 1, 1)
@@ -106,13 +99,3 @@ def _instant(value: datetime | None, *, precise: bool = False) -> Markup | str:
     mark = Markup(" data-precise") if precise else ""
     shown = f"{value:%Y-%m-%d %H:%M:%S} UTC" if precise else f"{value:%Y-%m-%d %H:%M} UTC"
     return Markup('<time datetime="{}"{}>{}</time>').format(f"{value:%Y-%m-%dT%H:%M:%SZ}", mark, shown)
-
-
-def fields_of(**values: str | None) -> Mapping[str, str]:
-    """Return what a form shows again after it was refused; never a secret."""
-    return {name: value or "" for name, value in values.items()}
-
-
-def since(moment: datetime | None, now: datetime) -> timedelta | None:
-    """Return how long ago something was."""
-    return None if moment is None else max(now - moment, timedelta(0))

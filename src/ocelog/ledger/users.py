@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ocelog.access import Answered, ApiToken, Deed, Role, Scope, Session, User
@@ -279,13 +279,6 @@ class UserLedger:
         """Drop what was done before an instant. Returns how many deeds went."""
         with self._database.write() as tx:
             return tx.execute(delete(tables.deeds).where(_d.at_us < before_us)).rowcount
-
-    def count(self) -> int:
-        """Return how many users may sign in."""
-        with self._database.read() as tx:
-            return tx.execute(
-                select(func.count()).select_from(tables.users).where(_u.disabled_us.is_(None))
-            ).scalar_one()
 
 
 def _left(failures: int, passed_us: int, fading_us: int) -> int:
