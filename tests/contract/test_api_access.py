@@ -288,9 +288,11 @@ def test_tokens_are_made_and_revoked_on_ones_own_page(new_console: Console) -> N
     assert guest.post("/account/tokens", name="more", scope="admin", lasts="30d").status_code == 422
     assert guest.post("/account/tokens", name="more", scope="read", lasts="9999d").status_code == 422
     installation = new_console.installation
-    ((made, _),) = users.tokens(installation, of=None)
+    ((made, owner),) = users.tokens(installation, of=None)
     other = new_console.as_(Role.VIEWER)
     assert other.post("/account/tokens/revoke", token=made.id).status_code == 422, "somebody else's"
+    with pytest.raises(ConfigError, match="no such token"):
+        users.revoke_token(installation, made, owner, by=users.find(installation, "viewer@example.com"), origin=HERE)
     assert client.get(f"{BASE}/sources", headers=headers).status_code == 200
     assert guest.post("/account/tokens/revoke", token=made.id).status_code == 303
     assert client.get(f"{BASE}/sources", headers=headers).status_code == 401

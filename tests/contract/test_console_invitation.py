@@ -45,9 +45,13 @@ def test_it_signs_in_one_browser_once(console: Console, invite: Callable[[], Inv
     assert second.get("/").status_code == 303
     assert first.get(invitation.path).headers["location"] == "/", "the same browser opens it again"
     assert [(each.name, each.role) for each in users.listed(console.installation)] == [("demo", Role.ADMIN)]
-    invite()
+    later = invite()
     assert console.guest().get(invitation.path).status_code == 403, "the link of the demo before"
-    assert len(users.listed(console.installation)) == 1
+    (demo,) = users.listed(console.installation)
+    browser = console.guest()
+    browser.client.cookies = first.client.cookies
+    assert browser.get(later.path).headers["location"] == "/"
+    assert len(users.sessions(console.installation, demo)) == 1, "the session before has ended"
 
 
 def test_without_an_invitation_nobody_is_let_in(console: Console) -> None:

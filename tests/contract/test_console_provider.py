@@ -65,6 +65,15 @@ def test_who_the_provider_knows_comes_in_with_the_role_that_it_says(console: Con
     assert "client-secret" not in trail
 
 
+def test_coming_in_again_ends_the_session_before(console: Console, there: Provider) -> None:
+    guest, elsewhere = console.guest(), console.guest()
+    for browser in (guest, elsewhere, guest):
+        assert come_in(console, there, browser).status_code == 303
+    (ann,) = console.installation.ledger.users.listed()
+    assert len(console.installation.ledger.users.sessions(ann.id)) == 2, "one of each browser"
+    assert guest.get("/alerts").status_code == elsewhere.get("/alerts").status_code == 200
+
+
 def test_nobody_signs_in_with_a_password_as_whom_only_the_provider_knows(console: Console, there: Provider) -> None:
     come_in(console, there)
     for password in ("", PASSWORD, "None"):

@@ -10,7 +10,9 @@ import pytest
 from bookkeeping.races import everything
 from bookkeeping.records import landing, planned, slice_of, taken
 from ocelog.access import Deed, Role, Session, User
+from ocelog.app import users
 from ocelog.app.backup import back_up, restore
+from ocelog.app.users import Origin
 from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.installation import home as homes
 from ocelog.installation.making import make
@@ -19,6 +21,7 @@ from ocelog.ledger.ledger import Ledger
 from ocelog.secret import Secret
 
 KEY = bytes(range(32))
+PASSWORD, HERE = Secret("correct horse battery staple"), Origin(address="127.0.0.1")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -71,6 +74,19 @@ def test_users_and_the_trail_come_along_and_nobody_is_signed_in(ledger: Ledger, 
     assert again.users.find("ann") == (ann, "hash")
     again.users.note(Deed(at_us=3, who="ann", what="user.signed_in"))
     assert [each.what for each in again.users.trail()] == ["user.signed_in", "user.signed_in", "user.added"]
+
+
+def test_whoever_was_signed_in_signs_in_again_after_a_restore(tmp_path: Path, target: str) -> None:
+    make(tmp_path / "home", ledger_url=None)
+    with opened(tmp_path / "home") as installation:
+        users.add_first(installation, "ann", PASSWORD, HERE)
+        kept = users.sign_in(installation, "ann", PASSWORD, origin=HERE).secret
+        back_up(installation, tmp_path / "kept", with_key=False)
+        assert users.signed_in(installation, kept) is not None
+    restore(tmp_path / "kept", tmp_path / "moved", ledger_url=target)
+    with opened(tmp_path / "moved") as installation:
+        assert users.signed_in(installation, kept) is None
+        assert users.sign_in(installation, "ann", PASSWORD, origin=HERE).secret != kept
 
 
 def test_a_ledger_that_holds_users_alone_is_not_overwritten(ledger: Ledger, tmp_path: Path) -> None:
