@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "tests" / "break"
 LEFT = {".git", ".venv", ".demo", "build", "dist"}
 """What no test reads, or is made anew."""
+_LEFT_WITHIN = shutil.ignore_patterns("__pycache__", "node_modules")
 LONGEST = 300
 """Seconds that the tests of one break may take; more of them says nothing about the rule, and counts as unnoticed."""
 _ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "break"}
@@ -171,7 +172,7 @@ def copy_tree(to: Path) -> None:
         if source.name in LEFT or source.name.endswith("_cache"):
             continue
         if source.is_dir():
-            shutil.copytree(source, to / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, to / source.name, ignore=_LEFT_WITHIN)
         else:
             shutil.copy(source, to / source.name)
     if (ROOT.parent / "shared").exists():
