@@ -234,7 +234,15 @@ def test_a_module_that_does_not_load_is_one_error_and_is_not_tried_again(judge: 
 
 
 @pytest.mark.whole_processes
-@pytest.mark.parametrize("layers", [Layers(landlock=7, seccomp=True), Layers(landlock=2, seccomp=True)], ids=str)
+@pytest.mark.parametrize(
+    "layers",
+    [
+        Layers(landlock=7, seccomp=True, paths=True),
+        Layers(landlock=0, seccomp=True, paths=True),
+        Layers(landlock=2, seccomp=True),
+    ],
+    ids=str,
+)
 def test_a_rule_reaches_nothing(
     judge: Callable[..., Judge], tmp_path: Path, layers: Layers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +254,7 @@ def test_a_rule_reaches_nothing(
         "passwd": "open('/etc/passwd').read()",
         "parent": f"open('/proc/{os.getpid()}/environ').read()",
         "listing": f"os.listdir({str(tmp_path)!r})",
+        **({"exists": f"os.stat({str(key)!r})", "size": f"os.open({str(key)!r}, os.O_PATH)"} if layers.paths else {}),
         "write": f"open({str(tmp_path / 'new')!r}, 'w')",
         "scratch": "tempfile.NamedTemporaryFile()",
         "fork": "os.fork()",

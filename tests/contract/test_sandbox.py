@@ -17,9 +17,10 @@ import pytest
 from ocelog.errors import SandboxError
 from ocelog.sandbox import child as children
 from ocelog.sandbox.child import Bounds, Child, Spec
-from ocelog.sandbox.kernel import EVERY, Layers, landlock_version, offered, seccomp_supported
+from ocelog.sandbox.kernel import Layers, landlock_version, offered, seccomp_supported
 
 BOUNDS = Bounds(memory_bytes=1 << 30, cpu_seconds=30, wall_seconds=60, scratch_bytes=10_000_000)
+EVERY = Layers(landlock=7, seccomp=True)
 DEBIAN_12 = Layers(landlock=2, seccomp=True)
 ONLY_SECCOMP = Layers(landlock=0, seccomp=True)
 ONLY_LANDLOCK = Layers(landlock=7, seccomp=False)
@@ -331,6 +332,113 @@ def test_a_child_that_may_load_libraries_later_can(tmp_path: Path) -> None:
         assert json.loads(inside.receive(time.monotonic() + 20).payload) == {"value": "Europe/Berlin"}
     finally:
         inside.close()
+
+
+LOOKS = {
+    "stat": "os.stat({path!r})",
+    "lstat": "os.lstat({path!r})",
+    "access": "value = os.access({path!r}, os.F_OK)",
+    "readlink": "os.readlink({path!r})",
+    "open": "os.open({path!r}, os.O_RDONLY)",
+    "open for nothing": "os.open({path!r}, os.O_PATH)",
+    "folder": "os.open({path!r}, os.O_RDONLY | os.O_DIRECTORY)",
+    "list": "os.listdir({path!r})",
+    "file system": "os.statvfs({path!r})",
+    "attribute": "os.getxattr({path!r}, 'user.x')",
+    "attributes": "os.listxattr({path!r}, follow_symlinks=False)",
+    "change to": "os.chdir({path!r})",
+    "run": "os.execv({path!r}, ['x'])",
+    "move": "os.rename({path!r}, '/nowhere')",
+    "stat without a folder": "os.stat({path!r}.lstrip('/'))",
+    "stat beside a folder": "os.stat('../../../../../../../../..' + {path!r}, dir_fd=os.open({given!r}, os.O_PATH))",
+    "stat by a link": "os.stat({given!r} + '/out' + {path!r})",
+    "stat by a link of its name": "os.stat({given!r} + '/' + os.path.basename({path!r}) + '.link')",
+    "stat by way of it": "os.stat({path!r} + '/..' * {path!r}.count('/') + {given!r})",
+    "stat by the process": "os.stat('/proc/self/root' + {path!r})",
+    "stat that may be empty": "call({newfstatat}, -100, {path!r}.encode(), ctypes.create_string_buffer(200), 0x1000)",
+    "statx": "call({statx}, -100, {path!r}.encode(), 0, 0xFFF, ctypes.create_string_buffer(400))",
+}
+"""Ways to look whether a file is there."""
+
+
+@pytest.mark.parametrize("landlock", [7, 0])
+def test_a_child_from_which_files_are_hidden_cannot_tell_them_from_none(tmp_path: Path, landlock: int) -> None:
+    given, outside = tmp_path / "given", tmp_path / "outside"
+    given.mkdir()
+    (given / "file").write_text("four")
+    (given / "out").symlink_to("/")
+    outside.mkdir()
+    for each in ("file", "none"):
+        (given / each).with_suffix(".link").symlink_to(outside / each)
+    (outside / "file").write_text("x")
+    (outside / "folder").mkdir()
+    numbers = {"newfstatat": 262 if X86 else 79, "statx": 332 if X86 else 291}
+    spec = Spec(
+        entry="jailed.probe",
+        packages=("jailed",),
+        bounds=BOUNDS,
+        read=(str(given),),
+        libraries=True,
+        threads=False,
+        hides=True,
+    )
+    inside = Child(spec=spec, only=Layers(landlock=landlock, seccomp=True, paths=True))
+
+    def do(source: str) -> Any:
+        inside.send("do", source.encode())
+        return json.loads(inside.receive(time.monotonic() + 20).payload)
+
+    try:
+        assert inside.layers.paths
+        for name, look in LOOKS.items():
+            found = {
+                json.dumps(do(look.format(path=str(outside / each), given=str(given), **numbers)))
+                for each in ("file", "folder", "none", "none/none")
+            }
+            assert len(found) == 1, f"{name}: {found}"
+            assert found.isdisjoint({'{"value": true}', '{"value": null}'}), f"{name}: {found}"
+        for folder in ("/", str(tmp_path), "/etc/.."):
+            assert do(f"os.stat({folder!r})") == do(f"os.listdir({folder!r})") == {"error": "ENOENT"}
+        # What it may read it finds as ever, and what is not there it does not find.
+        assert do(f"value = os.stat('{given}/../given/file').st_size") == {"value": 4}
+        assert do(f"value = open('{given}/file').read()") == {"value": "four"}
+        assert do(f"at = os.open('{given}', os.O_RDONLY); value = os.stat('file', dir_fd=at).st_size") == {"value": 4}
+        assert do(f"value = os.access('{given}/none', os.F_OK)") == {"value": False}
+        assert do(f"os.stat('{given}/file/x')") == {"error": "ENOTDIR"}
+        assert do("os.stat('x' * 9000)") == {"error": "ENAMETOOLONG"}
+        assert do(f"call({numbers['statx']}, -100, 8, 0, 0, 0)") == {"error": "EFAULT"}
+        assert do("import sqlite3, zoneinfo, xml.dom.minidom; value = str(zoneinfo.ZoneInfo('Europe/Berlin'))") == {
+            "value": "Europe/Berlin"
+        }
+    finally:
+        inside.close()
+
+
+def test_a_child_whose_paths_cannot_be_seen_begins_without_being_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(children, "PathGuard", refuse)
+    spec = Spec(entry="jailed.probe", packages=("jailed",), bounds=BOUNDS, threads=False, hides=True)
+    inside = Child(spec=spec)
+    try:
+        assert inside.layers == EVERY
+        inside.send("do", b"value = os.path.exists('/etc/passwd')")
+        assert json.loads(inside.receive(time.monotonic() + 20).payload) == {"value": True}
+    finally:
+        inside.close()
+
+
+def test_a_child_that_looks_without_end_is_given_up_in_time() -> None:
+    spec = Spec(entry="jailed.probe", packages=("jailed",), bounds=BOUNDS, threads=False, hides=True)
+    inside = Child(spec=spec)
+    try:
+        inside.send("do", b"while True: os.path.exists('/etc/passwd')")
+        with pytest.raises(TimeoutError):
+            inside.receive(time.monotonic() + 0.5)
+    finally:
+        inside.close()
+    assert inside.exit_code == -signal.SIGKILL
 
 
 def test_a_worker_that_does_not_start_is_told() -> None:

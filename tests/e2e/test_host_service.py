@@ -201,6 +201,24 @@ def test_queries_lock_themselves_in_under_the_calls_that_the_units_allow(machine
         assert layers(sys.executable, callfilter.__file__, str(unit)) == free
 
 
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None or find_library("seccomp") is None,
+    reason="systemd-analyze or libseccomp is not on this machine",
+)
+def test_rules_find_no_other_files_under_the_calls_that_the_service_allows(machine: Path) -> None:
+    HostService(root=machine, program=PROGRAM).install()
+    code = (
+        "from ocelog.sandbox.child import Bounds, Child, Spec\n"
+        "bounds = Bounds(memory_bytes=1 << 30, cpu_seconds=10, wall_seconds=60)\n"
+        "child = Child(spec=Spec(entry=None, bounds=bounds, threads=False, hides=True))\n"
+        "print(child.layers.paths); child.close()"
+    )
+    unit = machine / "etc/systemd/system/ocelog.service"
+    command = [sys.executable, callfilter.__file__, str(unit), sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "True"
+
+
 def test_a_program_that_the_service_could_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_service.HostService, "_refuse_no_permission", lambda _: None)
     service = HostService(program=Path("/root/.local/bin/ocelog"), dry_run=True)

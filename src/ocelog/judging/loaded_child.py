@@ -195,6 +195,7 @@ class LoadedChild:
             network=self.network,
             # What they cost would be nobody's.
             threads=False,
+            hides=True,
             keep_out=self.keep_out,
             longest_frame=_LONGEST_ANSWER,
         )

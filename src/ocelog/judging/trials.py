@@ -102,6 +102,7 @@ class Trials:
             ),
             packages=("yaml", "dateutil", "msgspec"),
             threads=False,
+            hides=True,
             libraries=True,
             keep_out=self.keep_out,
             longest_frame=64 << 20,

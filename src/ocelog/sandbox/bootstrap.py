@@ -39,8 +39,13 @@ def main() -> None:
         for name, value in _OF_LIBRARIES.items():
             os.putenv(name, value)
         work = None if spec["entry"] is None else import_module(spec["entry"])
-        layers = _lock(spec)
-        channel.send("ready", json.dumps({"landlock": layers.landlock, "seccomp": layers.seccomp}).encode())
+        layers, listener = _lock(spec)
+        told = {"landlock": layers.landlock, "seccomp": layers.seccomp, "listener": listener}
+        channel.send("ready", json.dumps(told).encode())
+        if listener is not None:
+            # By then the parent has its own.
+            channel.receive()
+            os.close(listener)
         if work is not None:
             work.main(channel, layers)
     except EOFError:
@@ -68,14 +73,16 @@ def _limit(limits: Mapping[str, int]) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def _lock(spec: Mapping[str, Any]) -> Layers:
-    """Give up, for good, what the work does not need; return what the kernel took away."""
+def _lock(spec: Mapping[str, Any]) -> tuple[Layers, int | None]:
+    """Give up, for good, what the work does not need; return what the kernel took away, and how paths are heard of."""
     try:
         kernel.refuse_privileges()
     except (OSError, AttributeError):
-        return Layers(landlock=0, seccomp=False)
+        return Layers(landlock=0, seccomp=False), None
     landlock = min(spec["landlock"], kernel.landlock_version())
-    if landlock and kernel.threads() != 1:
+    # Counted before the lock, behind which this cannot be read.
+    alone = bool(landlock or spec["paths"]) and kernel.threads() == 1
+    if not alone:
         landlock = 0
     if landlock:
         try:
@@ -84,12 +91,20 @@ def _lock(spec: Mapping[str, Any]) -> Layers:
             raise
         except OSError:
             landlock = 0
-    seccomp = spec["seccomp"] and kernel.seccomp_supported()
+    seccomp, listener = spec["seccomp"] and kernel.seccomp_supported(), None
     if seccomp:
+        if spec["paths"] and alone and not spec["threads"]:
+            # Otherwise the C library looks at that file again each time that it writes out a time.
+            os.putenv("TZ", ":/etc/localtime")
+            with suppress(OSError):
+                listener = kernel.watch_paths()
         try:
             kernel.restrict_calls(
-                writing=bool(landlock and spec["scratch"]), network=spec["network"], threads=spec["threads"]
+                writing=bool(landlock and spec["scratch"]),
+                network=spec["network"],
+                threads=spec["threads"],
+                looking=listener is None,
             )
         except OSError:
             seccomp = False
-    return Layers(landlock=landlock, seccomp=seccomp)
+    return Layers(landlock=landlock, seccomp=seccomp, paths=listener is not None), listener

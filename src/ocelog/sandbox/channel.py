@@ -6,6 +6,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 _HEADER = struct.Struct("<16sQ")
 _AT_ONCE = 1 << 20
@@ -21,6 +22,16 @@ class Frame:
     payload: bytearray
 
 
+class Attended(Protocol):
+    """What must be answered while the other side is waited for, or it never gets on."""
+
+    def fileno(self) -> int:
+        """Return what is readable when there is something to answer."""
+
+    def answer(self) -> None:
+        """Answer it."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Channel:
     """One end of two pipes. Deadlines are instants of `time.monotonic`; None: wait for ever."""
@@ -29,6 +40,7 @@ class Channel:
     writing: int
     longest: int
     """Bytes that a frame from the other side may have."""
+    beside: Attended | None = None
 
     def __post_init__(self) -> None:
         os.set_blocking(self.reading, False)
@@ -39,7 +51,7 @@ class Channel:
         for piece in (_HEADER.pack(kind.encode("ascii"), len(payload)), payload):
             left = memoryview(piece)
             while left:
-                _wait(self.writing, select.POLLOUT, deadline)
+                self._wait(self.writing, select.POLLOUT, deadline)
                 try:
                     left = left[os.write(self.writing, left[:_AT_ONCE]) :]
                 except BlockingIOError:
@@ -61,7 +73,7 @@ class Channel:
     def _read(self, length: int, deadline: float | None, watch: Callable[[], None] | None) -> bytearray:
         found = bytearray()
         while len(found) < length:
-            _wait(self.reading, select.POLLIN, deadline, watch)
+            self._wait(self.reading, select.POLLIN, deadline, watch)
             try:
                 piece = os.read(self.reading, min(_AT_ONCE, length - len(found)))
             except BlockingIOError:
@@ -71,15 +83,24 @@ class Channel:
             found += piece
         return found
 
-
-def _wait(descriptor: int, event: int, deadline: float | None, watch: Callable[[], None] | None = None) -> None:
-    poll = select.poll()
-    poll.register(descriptor, event)
-    while True:
-        left = _TICK if deadline is None else min(_TICK, max(0.0, deadline - time.monotonic()))
-        if poll.poll(left * 1000):
-            return
-        if watch is not None:
-            watch()
-        if deadline is not None and time.monotonic() >= deadline:
-            raise TimeoutError
+    def _wait(
+        self, descriptor: int, event: int, deadline: float | None, watch: Callable[[], None] | None = None
+    ) -> None:
+        poll = select.poll()
+        poll.register(descriptor, event)
+        if self.beside is not None:
+            poll.register(self.beside.fileno(), select.POLLIN)
+        while True:
+            left = _TICK if deadline is None else min(_TICK, max(0.0, deadline - time.monotonic()))
+            found = dict(poll.poll(left * 1000))
+            if descriptor in found:
+                return
+            for other, events in found.items():
+                if self.beside is not None and events & select.POLLIN:
+                    self.beside.answer()
+                else:
+                    poll.unregister(other)
+            if watch is not None and not found:
+                watch()
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError

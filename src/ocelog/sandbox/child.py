@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ocelog.errors import SandboxError
 from ocelog.sandbox.channel import Channel, Frame
-from ocelog.sandbox.kernel import EVERY, Layers
+from ocelog.sandbox.kernel import EVERY, Layers, paths_supported
+from ocelog.sandbox.paths import PathGuard
 
 _BEGIN = "import sys; sys.path += sys.argv[1:]; from ocelog.sandbox.bootstrap import main; main()"
 _STARTS_WITHIN = 60.0
@@ -56,6 +57,8 @@ class Spec:
     """Whether it may connect to other machines, over IP, and read what says how."""
     threads: bool = True
     """Whether it may begin more threads once it is locked in."""
+    hides: bool = False
+    """Whether it must not even learn which other files there are. It must not begin threads."""
     libraries: bool = False
     """Whether it imports more, or loads time zones, once it is locked in."""
     keep_out: tuple[str, ...] = ()
@@ -76,9 +79,14 @@ class Child:
     """For tests: as if the kernel offered no more than these."""
     _process: "subprocess.Popen[bytes]" = field(init=False)
     _channel: Channel = field(init=False)
+    _read: list[str] = field(init=False)
     _ready: Layers | None = None
+    _guard: PathGuard | None = None
 
     def __post_init__(self) -> None:
+        self._start(paths=self.spec.hides and self.only.paths and paths_supported())
+
+    def _start(self, *, paths: bool) -> None:
         command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", _BEGIN, *_import_path(self.spec.packages)]
         read = _readable(self.spec)
         try:
@@ -101,6 +109,7 @@ class Child:
             writing=self._process.stdin.fileno(),
             longest=max(self.spec.longest_frame, _LONGEST_READY),
         )
+        self._read = read
         start = {
             "entry": self.spec.entry,
             "limits": asdict(self.spec.bounds),
@@ -108,6 +117,7 @@ class Child:
             "scratch": self.spec.scratch,
             "network": self.spec.network,
             "threads": self.spec.threads,
+            "paths": paths,
             "landlock": self.only.landlock,
             "seccomp": self.only.seccomp,
         }
@@ -127,12 +137,27 @@ class Child:
             try:
                 frame = self._channel.receive(deadline=time.monotonic() + _STARTS_WITHIN)
                 found = json.loads(frame.payload)
-                self._ready = Layers(landlock=int(found["landlock"]), seccomp=bool(found["seccomp"]))
+                seccomp, listener = bool(found["seccomp"]), found["listener"]
+                if listener is not None and not self._attend(int(listener)):
+                    self.close()
+                    self._start(paths=False)
+                    return self.layers
+                self._ready = Layers(landlock=int(found["landlock"]), seccomp=seccomp, paths=listener is not None)
             except (EOFError, TimeoutError, ValueError, KeyError, TypeError):
                 self._failed()
         if self._ready is None:
             raise AssertionError
         return self._ready
+
+    def _attend(self, listener: int) -> bool:
+        """Answer the child from now on about the paths that it names; return False if that is not possible here."""
+        try:
+            self._guard = PathGuard(self._process.pid, listener, self._read)
+        except OSError:
+            return False
+        self._channel.beside = self._guard
+        self._channel.send("go", deadline=time.monotonic() + _STARTS_WITHIN)
+        return True
 
     def send(self, kind: str, payload: bytes | memoryview = b"", deadline: float | None = None) -> None:
         """Give the child something. Raises EOFError if it ended, TimeoutError at the deadline (`time.monotonic`)."""
@@ -192,6 +217,9 @@ class Child:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = self._channel.beside = None
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with suppress(OSError):

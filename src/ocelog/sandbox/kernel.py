@@ -199,6 +199,33 @@ _WRITING: _Numbers = {
     "rmdir": (84, None),
 }
 """Denied in addition where there is no scratch folder."""
+_LOOKING: _Numbers = {
+    "chdir": (80, 49),
+    "fchdir": (81, 50),
+    "statfs": (137, 43),
+    "getxattr": (191, 8),
+    "lgetxattr": (192, 9),
+    "listxattr": (194, 11),
+    "llistxattr": (195, 12),
+    "inotify_add_watch": (254, 27),
+    "fanotify_mark": (301, 263),
+    "uselib": (134, None),
+}
+"""Denied in addition where it must not learn which files there are: these look at a path, and no library needs them."""
+_BY_PATH: dict[str, tuple[tuple[int | None, int | None], int | None, int]] = {
+    "open": ((2, None), None, 0),
+    "openat": ((257, 56), 0, 1),
+    "stat": ((4, None), None, 0),
+    "lstat": ((6, None), None, 0),
+    "newfstatat": ((262, 79), 0, 1),
+    "statx": ((332, 291), 0, 1),
+    "access": ((21, None), None, 0),
+    "faccessat": ((269, 48), 0, 1),
+    "faccessat2": ((439, 439), 0, 1),
+    "readlink": ((89, None), None, 0),
+    "readlinkat": ((267, 78), 0, 1),
+}
+"""Left to the parent there: the numbers, which argument is the folder that a path begins in, and which is the path."""
 _BY_ARGUMENT: _Numbers = {
     "clone": (56, 220),
     "clone3": (435, 435),
@@ -215,6 +242,8 @@ _BY_ARGUMENT: _Numbers = {
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 """The same on every machine."""
 _SECCOMP = (317, 277)
+_PIDFD_GETFD = 438
+"""The same on every machine."""
 _CAPGET, _CAPSET = (125, 90), (126, 91)
 
 
@@ -224,14 +253,17 @@ class Layers:
 
     landlock: int
     seccomp: bool
+    paths: bool = False
+    """Whether the parent is asked about each path, so that not even the names of other files are known."""
 
     def __str__(self) -> str:
         """Name the layers, such as `landlock (ABI 7), seccomp`."""
         found = [f"landlock (ABI {self.landlock})"] * bool(self.landlock) + ["seccomp"] * self.seccomp
+        found += ["paths"] * self.paths
         return ", ".join(found) or "none"
 
 
-EVERY = Layers(landlock=_ABI, seccomp=True)
+EVERY = Layers(landlock=_ABI, seccomp=True, paths=True)
 """Whatever the kernel offers."""
 
 
@@ -311,21 +343,76 @@ def offered() -> Layers:
     return Layers(landlock=landlock_version(), seccomp=filters)
 
 
-def restrict_calls(*, writing: bool, network: bool = False, threads: bool = True) -> None:
+def paths_supported() -> bool:
+    """Whether this kernel would leave it to a parent which paths its child may name, and lets it see them."""
+    column = _column() if seccomp_supported() else None
+    if column is None:
+        return False
+    sizes = ctypes.create_string_buffer(6)
+    if _libc().syscall(_SECCOMP[column], 3, 0, sizes) != 0 or struct.unpack("=3H", sizes.raw) != (80, 24, 64):
+        return False
+    try:
+        # With more than 1, nobody but root looks into the memory of a child.
+        return int(Path("/proc/sys/kernel/yama/ptrace_scope").read_text()) < 2
+    except (OSError, ValueError):
+        return True
+
+
+def watch_paths() -> int:
+    """Have each system call that names a path wait for the parent; return the descriptor by which it hears of them.
+
+    There must be no other thread, now or later: it could change a path between the parent's look and the kernel's.
+    Raises OSError.
+    """
+    column = _column()
+    if column is None:
+        raise OSError(errno.ENOSYS, "seccomp")
+    wait, program = [_step(_RETURN, _USER_NOTIFY)], _checked(column)
+    for numbers, _, _ in _BY_PATH.values():
+        if (number := numbers[column]) is not None:
+            program += [_step(_EQUAL, number, 0, 1), *wait]
+    return _install(column, b"".join([*program, _step(_RETURN, _ALLOW)]), _NEW_LISTENER)
+
+
+def path_arguments() -> dict[int, tuple[int | None, int]]:
+    """Return by number, for the calls that `watch_paths` is about, which arguments are folder and path."""
+    column = _column()
+    if column is None:
+        return {}
+    return {number: (folder, path) for numbers, folder, path in _BY_PATH.values() if (number := numbers[column])}
+
+
+def take_descriptor(process: int, number: int) -> int:
+    """Return a copy of a descriptor of a child. Raises OSError."""
+    handle = os.pidfd_open(process)
+    try:
+        found = int(_libc().syscall(_PIDFD_GETFD, handle, number, 0))
+        if found < 0:
+            raise _failed("pidfd_getfd")
+        return found
+    finally:
+        os.close(handle)
+
+
+def restrict_calls(*, writing: bool, network: bool = False, threads: bool = True, looking: bool = True) -> None:
     """Keep this process and all its threads to system calls that reach nothing outside it. Raises OSError.
 
     Without `writing` no file can be opened for writing, made, moved or removed. With a `network` it may connect to
-    other machines, over IP alone, and wait for nobody. Without `threads` it begins no other. What is denied fails with
-    EPERM.
+    other machines, over IP alone, and wait for nobody. Without `threads` it begins no other. Without `looking`, calls
+    fail that tell of a path and that `watch_paths` does not leave to the parent. What is denied fails with EPERM.
     """
     column = _column()
     if column is None:
         raise OSError(errno.ENOSYS, f"seccomp: the system calls of {platform.machine()} are not known")
-    filter_ = _filter(column, writing=writing, network=network, threads=threads)
+    _install(column, _filter(column, writing=writing, network=network, threads=threads, looking=looking), _ALL_THREADS)
+
+
+def _install(column: int, filter_: bytes, flags: int) -> int:
     program = struct.pack("HP", len(filter_) // 8, ctypes.addressof(held := ctypes.create_string_buffer(filter_)))
-    if _libc().syscall(_SECCOMP[column], 1, 1, program) != 0:
+    if (found := int(_libc().syscall(_SECCOMP[column], 1, flags, program))) < 0:
         raise _failed("seccomp")
     del held
+    return found
 
 
 def threads() -> int:
@@ -334,7 +421,8 @@ def threads() -> int:
 
 
 _LOAD, _EQUAL, _GREATER, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x54, 0x06
-_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_ALLOW, _KILL, _ERRNO, _USER_NOTIFY = 0x7FFF0000, 0x80000000, 0x00050000, 0x7FC00000
+_ALL_THREADS, _NEW_LISTENER = 1, 1 << 3
 _O_WRITE, _O_CREATE, _O_TRUNCATE, _O_TEMPORARY = 0o3, 0o100, 0o1000, 0o20000000
 _CLONE_THREAD = 0x00010000
 _FIONBIO = 0x5421
@@ -345,15 +433,20 @@ _FCNTL = (8, 10, 15, 1024, 1026)
 _PRCTL = (_PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA)
 
 
-def _filter(column: int, *, writing: bool, network: bool = False, threads: bool = True) -> bytes:
-    """Write the program that the kernel runs before each system call; the order of its checks does not matter."""
-    deny, allow = [_step(_RETURN, _ERRNO | errno.EPERM)], [_step(_RETURN, _ALLOW)]
-    program = [
+def _checked(column: int) -> list[bytes]:
+    """Begin a program: it looks at calls by the numbers that are known here, and loads the number."""
+    return [
         *(_argument(4), _step(_EQUAL, list(_ARCHITECTURES.values())[column][1], 1, 0), _step(_RETURN, _KILL)),
         # Greater, too, are those of the other numbering that x86 offers.
         *(_argument(0), _step(_GREATER, _LAST, 0, 1), _step(_RETURN, _ERRNO | errno.ENOSYS)),
     ]
-    denied = _DENIED | ({} if writing else _WRITING) | ({} if network else _NETWORK)
+
+
+def _filter(column: int, *, writing: bool, network: bool = False, threads: bool = True, looking: bool = True) -> bytes:
+    """Write the program that the kernel runs before each system call; the order of its checks does not matter."""
+    deny, allow = [_step(_RETURN, _ERRNO | errno.EPERM)], [_step(_RETURN, _ALLOW)]
+    program = _checked(column)
+    denied = _DENIED | ({} if writing else _WRITING) | ({} if network else _NETWORK) | ({} if looking else _LOOKING)
     blocks = {numbers[column]: deny for numbers in denied.values()}
     if writing:
         # A file that is opened for reading, or for neither, is cut all the same: Landlock's first versions let that be.
