@@ -3,15 +3,18 @@
 import json
 import os
 import resource
+import select
 import socket
 import stat
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ocelog.channels.file import JsonFile
 from ocelog.channels.ports import Channel
 from ocelog.channels.registry import CHANNELS, parse, separate
 from ocelog.channels.stdout import Stdout
@@ -71,6 +74,35 @@ def test_a_full_disk_may_have_room_later(tmp_path: Path, home: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert caught.value.code == "disk_full"
     to.send(notice())
+
+
+@contextmanager
+def hanging_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Let nothing be synced within the block, as on a file server that is gone; yield who waits for it."""
+    back, waiting = threading.Event(), list[int]()
+
+    def fsync(descriptor: int) -> None:
+        waiting.append(descriptor)
+        back.wait(30)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        yield waiting
+        back.set()
+
+
+def test_a_disk_that_hangs_holds_up_a_file_for_a_bounded_time(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = JsonFile(path=tmp_path / "alerts.jsonl", home=home, seconds=0.05)
+    to.path.touch()
+    with hanging_disk(monkeypatch) as waiting:
+        for _ in range(3):
+            with pytest.raises(ChannelUnavailableError, match="may hang"):
+                to.send(notice())
+        # However often it is tried: one waits.
+        assert len(waiting) == 1
+    JsonFile(path=to.path, home=home).send(notice())
 
 
 def laid(at: Path, kind: str, elsewhere: Path) -> None:
@@ -157,6 +189,30 @@ def test_an_output_that_nobody_reads_holds_nothing_up() -> None:
     with pytest.raises(ChannelUnavailableError):
         Stdout(descriptor=writing, waits=0.05).send(notice())
     os.close(writing)
+
+
+class Room:
+    """Finds room in any pipe, as a look that another writer was quicker than."""
+
+    def register(self, *_: int) -> None:
+        pass
+
+    def poll(self, _: float) -> list[int]:
+        return [1]
+
+
+def test_an_output_whose_room_another_took_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while os.write(writing, b"x" * 65_536):
+            pass
+    os.set_blocking(writing, True)
+    monkeypatch.setattr(select, "poll", Room)
+    with pytest.raises(ChannelUnavailableError, match="Nobody reads"):
+        Stdout(descriptor=writing, waits=0.05).send(notice())
+    # Whoever was left behind ends.
+    os.close(reading)
 
 
 # How a channel is set up.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocelog.alert.notice import Notice
+from ocelog.channels.bounded import LONGEST_SECONDS, within
 from ocelog.channels.kind import ChannelKind, Setting, Values
 from ocelog.channels.payload import canonical, payload
 from ocelog.channels.ports import Receipt
@@ -24,6 +25,8 @@ class JsonFile:
 
     path: Path
     home: Path
+    seconds: float = LONGEST_SECONDS
+    """How long a disk may take for all of it."""
 
     @property
     def address(self) -> str:
@@ -33,6 +36,10 @@ class JsonFile:
     def send(self, notice: Notice) -> Receipt:
         """Append one line, and wait until the disk has it."""
         line = canonical(payload(notice)) + b"\n"
+        within(self.seconds, str(self.path), lambda: self._write(line), otherwise=_hangs(self.path))
+        return Receipt(status="written", text=f"{len(line)} bytes")
+
+    def _write(self, line: bytes) -> None:
         try:
             descriptor = self._open()
             try:
@@ -41,7 +48,6 @@ class JsonFile:
                 os.close(descriptor)
         except OSError as error:
             raise self._failed(error) from error
-        return Receipt(status="written", text=f"{len(line)} bytes")
 
     def _open(self) -> int:
         # A link in a folder above may have been laid since the channel was set up.
@@ -92,17 +98,25 @@ def _build(values: Values) -> JsonFile:
     if not path.is_absolute() or "\0" in text:
         given = hidden(text) if "://" in text else shown(text)
         raise ConfigError(f"The path of a file channel begins with a slash, such as {_EXAMPLE}, not {given}.")
+    within(LONGEST_SECONDS, text, lambda: _check(path, values.home), otherwise=_hangs(path))
+    return JsonFile(path=path, home=values.home)
+
+
+def _hangs(path: Path) -> str:
+    return f"The disk of {shown_path(path)} did not answer in time: it may hang."
+
+
+def _check(path: Path, home: Path) -> None:
     if not path.parent.is_dir():
         raise ConfigError(f"The folder {shown_path(path.parent)} is not there: make it, or name a file elsewhere.")
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise ConfigError(
             f"{shown_path(path)} is not a regular file: a link, a folder, a pipe or a device is not written."
         )
-    if is_inside(path, values.home):
+    if is_inside(path, home):
         raise ConfigError(
             f"{shown_path(path)} lies in Ocelog's home, which holds nothing but its own files: name a file elsewhere."
         )
-    return JsonFile(path=path, home=values.home)
 
 
 FILE = ChannelKind(

@@ -2,10 +2,10 @@
 
 import os
 import select
-import threading
 from dataclasses import dataclass
 
 from ocelog.alert.notice import Notice
+from ocelog.channels.bounded import within
 from ocelog.channels.kind import ChannelKind, Values
 from ocelog.channels.message import headline, shown_link
 from ocelog.channels.ports import Receipt
@@ -15,7 +15,7 @@ from ocelog.errors import ChannelUnavailableError
 _LONGEST = 2_000
 _WAITS = 10.0
 """Seconds until there must be room: a reader that is stuck must not stop deliveries."""
-_ONE_AT_A_TIME = threading.Lock()
+_STUCK = "Nobody reads the standard output."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +36,19 @@ class Stdout:
         # An identifier is written so that nothing in it is a second field.
         told = [headline(notice), f"alert={''.join(filter(str.isalnum, notice.alert_id))}", *([page] if page else [])]
         line = cut(" ".join(told), _LONGEST // 2).encode("utf-8")[:_LONGEST] + b"\n"
-        with _ONE_AT_A_TIME:
-            try:
-                ready = select.poll()
-                ready.register(self.descriptor, select.POLLOUT)
-                if not ready.poll(self.waits * 1000):
-                    raise ChannelUnavailableError("Nobody reads the standard output.")
-                os.write(self.descriptor, line)
-            except OSError as error:
-                raise ChannelUnavailableError(f"The standard output cannot be written: {error.strerror}.") from error
+        # What there was room for may be taken by another writer, and no disk or terminal says that it hangs.
+        within(2 * self.waits, f"descriptor {self.descriptor}", lambda: self._write(line), otherwise=_STUCK)
         return Receipt(status="written")
+
+    def _write(self, line: bytes) -> None:
+        try:
+            ready = select.poll()
+            ready.register(self.descriptor, select.POLLOUT)
+            if not ready.poll(self.waits * 1000):
+                raise ChannelUnavailableError(_STUCK)
+            os.write(self.descriptor, line)
+        except OSError as error:
+            raise ChannelUnavailableError(f"The standard output cannot be written: {error.strerror}.") from error
 
 
 def _build(_: Values) -> Stdout:
