@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from configparser import ConfigParser
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,43 @@ def heard(process: Process, event: str, **wanted: Any) -> dict[str, Any]:
         if entry["event"] == event and wanted.items() <= entry.items():
             return dict(entry)
     raise AssertionError(f"The log ended without {event!r}.")
+
+
+def stuck_pipe() -> tuple[int, int]:
+    """Return the ends of a pipe that is full, and that nobody reads."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while os.write(writing, b"x" * 65_536):
+            pass
+    os.set_blocking(writing, True)
+    return reading, writing
+
+
+@pytest.mark.whole_processes
+def test_a_log_that_nobody_reads_stops_no_loop(tmp_path: Path, tenant: Simulated) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog.init_unjudged()
+    ocelog.add(tenant, "prod", "--poll", "1s")
+    reading, writing = stuck_pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ocelog", "run"],
+        env=ocelog.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=writing,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while ocelog.count("wiz_issues WHERE p_origin = 'live'") == 0:
+            assert time.monotonic() < deadline, "It stands still."
+        assert stopped(process)[0] == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(writing)
+        os.close(reading)
 
 
 def stopped(process: Process, number: int = signal.SIGTERM) -> tuple[int, float]:

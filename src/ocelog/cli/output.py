@@ -1,6 +1,8 @@
 """Whether what a command prints can be written, and in which encoding."""
 
 import os
+import select
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,13 +37,49 @@ def prepare() -> None:
 class _Told(FileIO):
     """Takes what is told to people and to the log. A full disk costs that, and never the work that it is about."""
 
+    patience: float | None = None
+    """Seconds until whoever reads must have made room; None: as long as it takes."""
+    _stuck = False
+    _within_a_line = False
+
     def write(self, data: "ReadableBuffer", /) -> int:
+        size = memoryview(data).nbytes
         try:
-            return super().write(data)
+            if self.patience is None:
+                return super().write(data)
+            was_stuck = self._stuck
+            if self._has_room(self.patience):
+                if was_stuck and self._within_a_line:
+                    # What was cut must not spoil what follows.
+                    super().write(b"\n")
+                    self._within_a_line = False
+                # What a pipe takes as a whole once it has any room: more would wait for the rest.
+                some = bytes(memoryview(data)[: select.PIPE_BUF - 1])
+                self._within_a_line = not some.endswith(b"\n")
+                return super().write(some)
         except OSError as error:
             if disk_full(error, "the log") is None:
                 raise
-            return memoryview(data).nbytes
+        return size
+
+    def _has_room(self, patience: float) -> bool:
+        """Whether something can be written. Once nobody has read for so long, nothing waits until somebody reads."""
+        ready = select.poll()
+        ready.register(self.fileno(), select.POLLOUT)
+        self._stuck = not ready.poll(0 if self._stuck else patience * 1000)
+        return not self._stuck
+
+
+def give_up_unread(seconds: float = 5.0) -> None:
+    """Drop what is told from here on if it goes to a program that reads nothing for so long: work must go on."""
+    told = sys.stderr.buffer.raw if isinstance(sys.stderr, TextIOWrapper) else None
+    if isinstance(told, _Told) and _is_read_by_a_program(told.fileno()):
+        told.patience = seconds
+
+
+def _is_read_by_a_program(descriptor: int) -> bool:
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def in_utf8() -> None:

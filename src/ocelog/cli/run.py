@@ -4,7 +4,7 @@ import time
 
 from ocelog.app.assemble import Assembly
 from ocelog.app.service import Service
-from ocelog.cli import logs, serving_options
+from ocelog.cli import logs, output, serving_options
 from ocelog.cli.news import News
 from ocelog.cli.signals import listening
 from ocelog.dispatch.threads import Stop
@@ -27,6 +27,7 @@ def command(
     decides otherwise). It notices sources that change. A failure of one stream never stops the others.
     """
     stop, turned_at = Stop(), time.monotonic()
+    output.give_up_unread()
     with opened() as installation, held(installation.home, SERVICE) as pulse, listening(stop):
         logs.configure(installation.settings)
         news = News(installation=installation) if logs.is_for_people(installation.settings) else None
