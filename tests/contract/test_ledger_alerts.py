@@ -216,11 +216,11 @@ def test_a_purge_leaves_nothing_of_a_source(ledger: Ledger) -> None:
         assert rows(ledger, table) == 1, table
 
 
-def grouped(ledger: Ledger, alert: Alert, dedup: str) -> Alert:
+def grouped(ledger: Ledger, alert: Alert, dedup: str, *, opened_us: int = NOW_US, lasts_us: int = 1) -> Alert:
     """Return an alert as the one of a group's newest window."""
     with ledger._database.write() as tx:
         values = {"group_key": group_key(alert.rule_id, dedup), "rule_id": alert.rule_id, "revision": 1, "window": 7}
-        values |= {"opened_us": 1, "lasts_us": 1, "matches": 1, "told": True, "kept": []}
+        values |= {"opened_us": opened_us, "lasts_us": lasts_us, "matches": 1, "told": True, "kept": []}
         tx.execute(insert(tables.alert_groups).values(values))
     return replace(alert, id=alert_id(alert.rule_id, dedup, 7))
 
@@ -267,6 +267,62 @@ def test_what_would_be_told_again_is_not_forgotten(ledger: Ledger) -> None:
     )
     assert ledger.alerts.forget(ended_before_us=NOW_US, now_us=NOW_US).alerts == 2
     assert found(ledger) == [2, 1]
+
+
+def test_what_nobody_heard_of_is_forgotten_once_its_window_is_over(ledger: Ledger) -> None:
+    old = {"told": False, "updated_us": NOW_US - 30 * DAY_US - 1}
+    opened(
+        ledger,
+        alert_of(1, **old),
+        alert_of(2, told=False, updated_us=NOW_US - 30 * DAY_US),
+        alert_of(3, updated_us=NOW_US - 900 * DAY_US),
+        alert_of(4, record_id="i4", **old),
+        alert_of(5, type=AlertType.SYSTEM_ERROR, **old),
+        alert_of(6, acknowledged_us=1, **old),
+        # Its window lasts a year: it may still reach its threshold.
+        grouped(ledger, alert_of(7, **old), "bucket-7", lasts_us=365 * DAY_US),
+        # Its group has a newer window.
+        replace(grouped(ledger, alert_of(8, **old), "bucket-8", lasts_us=365 * DAY_US), id=f"{8:032x}"),
+        grouped(ledger, alert_of(9, **old), "bucket-9", lasts_us=DAY_US, opened_us=NOW_US - 31 * DAY_US),
+    )
+    done = ledger.alerts.forget(ended_before_us=NOW_US - 365 * DAY_US, now_us=NOW_US)
+    assert (done.untold, done.alerts) == (3, 0)
+    left = {each.dedup for page in ledger.alerts.every() for each in page}
+    assert left == {f"bucket-{number}" for number in (2, 3, 4, 5, 6, 7)}
+    # Who keeps alerts for a shorter time keeps these no longer.
+    assert ledger.alerts.forget(ended_before_us=NOW_US - 7 * DAY_US, now_us=NOW_US).untold == 1
+
+
+def test_many_that_nobody_heard_of_go_some_at_a_time(ledger: Ledger) -> None:
+    old = {"told": False, "updated_us": NOW_US - 40 * DAY_US}
+    kept = [grouped(ledger, alert_of(n, **old), f"bucket-{n}", lasts_us=365 * DAY_US) for n in range(1, 502)]
+    opened(ledger, *kept, *(alert_of(n, **old) for n in range(1_001, 1_700)))
+    assert ledger.alerts.forget(ended_before_us=0, now_us=NOW_US).untold == 699
+    assert rows(ledger, "alerts") == rows(ledger, "alert_events") == 501
+
+
+def test_of_an_alert_that_stays_what_was_told_long_ago_goes(ledger: Ledger) -> None:
+    to, other = channel(ledger, "first"), channel(ledger, "other")
+    opened(ledger, alert_of(1))
+    tried = [(to, True, 1), (to, True, 2), (to, False, 3), (to, False, 4), (other, False, 5), (other, True, 100)]
+    with ledger._database.write() as tx:
+        for number, (channel_id, delivered, at_us) in enumerate(tried, 1):
+            values = {"alert_id": alert_of(1).id, "channel_id": channel_id, "happened": "OPENED", "final": True}
+            more = {"outbox_id": number, "at_us": at_us, "delivered": delivered, "answer": "", "merged": 1}
+            tx.execute(insert(tables.deliveries).values(values | more))
+        for at_us, who in ((1, "ocelog"), (2, "ann"), (3, "ocelog"), (100, "ocelog")):
+            entry = {"alert_id": alert_of(1).id, "at_us": at_us, "who": who, "what": str(at_us), "detail": ""}
+            tx.execute(insert(tables.alert_events).values(entry))
+    assert ledger.alerts.forget(ended_before_us=50, now_us=NOW_US).told == 5
+    details = ledger.alerts.details(alert_of(1).id)
+    assert details is not None
+    # By the last attempt, and the last that arrived, a channel is told what comes next.
+    assert [each.at_us for each in details.attempts] == [2, 4, 100]
+    assert [(each.who, each.what) for each in details.timeline] == [
+        ("ocelog", "opened"),
+        ("ann", "2"),
+        ("ocelog", "100"),
+    ]
 
 
 def test_counts_are_forgotten_once_nothing_can_meet_them(ledger: Ledger) -> None:

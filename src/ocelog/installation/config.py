@@ -181,7 +181,8 @@ SETTINGS: dict[str, SettingSpec] = {
     "alert_retention": SettingSpec(
         default=timedelta(days=365),
         read=between(timedelta(days=7), timedelta(days=36_500)),
-        doc="Delete alerts this long after they were closed or resolved, with their timeline; at least 7d.",
+        doc="Delete alerts this long after they were closed or resolved, with their timeline; at least 7d. Those that "
+        "nobody heard of, below their threshold or suppressed, go after 30d.",
     ),
     "heartbeat_url": SettingSpec(
         default=None,

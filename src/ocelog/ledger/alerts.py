@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     and_,
     delete,
+    exists,
     func,
     insert,
     or_,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 )
 
 from ocelog.alert.alert import ENDED, Alert, TimelineEntry
-from ocelog.alert.changes import Act, resolve
+from ocelog.alert.changes import OCELOG, Act, resolve
 from ocelog.alert.ids import ONBOARDED
 from ocelog.alert.listing import AlertDetails, AlertFilter, Attempt, NotJudged, Waiting
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
@@ -39,12 +40,15 @@ MATCH_KEYS_KEPT = timedelta(days=30)
 """How long it is known which matches have landed: what is judged again later asks the lake."""
 COUNTS_KEPT = timedelta(days=1)
 """How long a window that is over, and what a rule opened in an hour, are kept."""
+UNTOLD_KEPT = timedelta(days=30)
+"""How long an alert is kept that nobody heard of, and nobody can any more: after the last match that joined it."""
 SUPPRESSIONS_KEPT = timedelta(days=90)
 """How long a suppression that is over is still listed."""
 _AT_ONCE = 500
 """Rows that one transaction deletes, so that others write between two of them; or that are read at once."""
 _US = timedelta(microseconds=1)
 _a = tables.alerts.c
+_d = tables.deliveries.c
 _e = tables.alert_events.c
 _s = tables.suppressions.c
 
@@ -54,6 +58,10 @@ class Forgotten:
     """How much was too old, and is deleted."""
 
     alerts: int
+    untold: int
+    """Alerts that nobody heard of."""
+    told: int
+    """What was told of alerts that are kept, and what happened to them."""
     groups: int
     limits: int
     match_keys: int
@@ -281,6 +289,7 @@ class AlertLedger:
     def forget(self, *, ended_before_us: int, now_us: int) -> Forgotten:
         """Delete what is too old, some of it at a time: alerts that ended before an instant, and all counts.
 
+        Of alerts that stay: what was told before that instant, and what happened by itself.
         `now_us` is an instant by which it is known to be old: not a clock that may be wrong.
         """
 
@@ -291,7 +300,11 @@ class AlertLedger:
         limits, match_keys = tables.alert_limits.c, tables.match_keys.c
         return Forgotten(
             alerts=self._forget_alerts(ended_before_us),
+            # First: what no group names any more is over.
             groups=self._delete(tables.alert_groups, groups.opened_us + groups.lasts_us < before(COUNTS_KEPT)),
+            untold=self._forget_untold(max(ended_before_us, before(UNTOLD_KEPT))),
+            told=self._delete(tables.deliveries, _told_before(ended_before_us))
+            + self._delete(tables.alert_events, _gone_by(ended_before_us)),
             limits=self._delete(tables.alert_limits, limits.hour_us < before(COUNTS_KEPT)),
             match_keys=self._delete(tables.match_keys, match_keys.matched_us < before(MATCH_KEYS_KEPT)),
             suppressions=self._delete(tables.suppressions, _s.until_us < before(SUPPRESSIONS_KEPT)),
@@ -317,6 +330,32 @@ class AlertLedger:
             if len(found) < _AT_ONCE:
                 return count
 
+    def _forget_untold(self, updated_before_us: int) -> int:
+        """Delete alerts of windows that are over, of which nobody heard: below a threshold, or suppressed."""
+        old = and_(
+            _a.status == AlertStatus.OPEN.value,
+            _a.type == AlertType.ALERT.value,
+            # Others end with their record.
+            _a.record_id.is_(None),
+            ~_heard(),
+            _a.updated_us < updated_before_us,
+        )
+        some = select(_a.id, _a.rule_id, _a.dedup, _a.updated_us).where(old).order_by(_a.updated_us, _a.id)
+        page, count = some.limit(_AT_ONCE), 0
+        while True:
+            with self._database.write() as tx:
+                found = tx.execute(page).all()
+                joined = alert_changes.joined_still(tx, {(each.rule_id, each.dedup) for each in found})
+                # A match may have joined one, or a person opened it again, before it is held.
+                there = rows.hold(tx, [each.id for each in found if each.id not in joined])
+                gone = tx.execute(select(_a.id).where(_a.id.in_(there), old)).scalars().all()
+                rows.forget(tx, gone)
+            count += len(gone)
+            if len(found) < _AT_ONCE:
+                return count
+            last = found[-1]
+            page = some.where(tuple_(_a.updated_us, _a.id) > (last.updated_us, last.id)).limit(_AT_ONCE)
+
     def _delete(self, table: Table, old: ColumnElement[bool]) -> int:
         keys = list(table.primary_key.columns)
         count = 0
@@ -332,6 +371,25 @@ class AlertLedger:
 def _heard() -> ColumnElement[bool]:
     """Hold for what people were to hear of, or have taken notice of."""
     return or_(_a.told, _a.acknowledged_us.is_not(None))
+
+
+def _told_before(before_us: int) -> ColumnElement[bool]:
+    """Hold for attempts of before an instant, but the last of an alert through each channel, and the last that arrived.
+
+    By those a channel is told what comes next.
+    """
+    later = tables.deliveries.alias("later")
+    same = and_(later.c.alert_id == _d.alert_id, later.c.channel_id == _d.channel_id, later.c.id > _d.id)
+    good = or_(~_d.delivered, exists().where(same, later.c.delivered))
+    return and_(_d.at_us < before_us, exists().where(same), good)
+
+
+def _gone_by(before_us: int) -> ColumnElement[bool]:
+    """Hold for what happened to an alert by itself before an instant, but what opened it and what happened last."""
+    other = tables.alert_events.alias("other")
+    beside = other.c.alert_id == _e.alert_id
+    between = (exists().where(beside, other.c.id < _e.id), exists().where(beside, other.c.id > _e.id))
+    return and_(_e.at_us < before_us, _e.who == OCELOG, *between)
 
 
 def _filter(wanted: AlertFilter) -> list[ColumnElement[bool]]:

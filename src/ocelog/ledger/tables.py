@@ -361,7 +361,8 @@ alert_limits = Table(
 )
 
 # An alert stays until it has been closed or resolved for longer than alerts are kept, or its source is purged. One that
-# would be told again stays longer: that its source is read, or that a record is so that a person closed it for.
+# would be told again stays longer: that its source is read, or that a record is so that a person closed it for. One of
+# which nobody heard goes 30 days after its last match, once its window is over.
 alerts = Table(
     "alerts",
     metadata,
@@ -412,7 +413,8 @@ alerts = Table(
     Index("ix_alerts_source", "source_id"),
 )
 
-# The timeline of an alert: it goes with it.
+# The timeline of an alert: it goes with it. Of one that stays, what Ocelog did goes when it is older than ended alerts
+# are kept, but the first entry and the last.
 alert_events = Table(
     "alert_events",
     metadata,
@@ -449,7 +451,8 @@ outbox = Table(
     sqlite_autoincrement=True,
 )
 
-# Each attempt to deliver, with the far end's answer: it goes with its alert.
+# Each attempt to deliver, with the far end's answer: it goes with its alert. Of one that stays it goes when it is older
+# than ended alerts are kept, but the last through each channel, and the last that arrived there.
 deliveries = Table(
     "deliveries",
     metadata,

@@ -93,3 +93,18 @@ def _purge_groups(tx: Connection, ids: Collection[str], named: Iterable[tuple[st
         held = select(g.group_key, g.window).where(g.group_key.in_(keys)).order_by(g.group_key).with_for_update()
         gone = [each.group_key for each in tx.execute(held) if alert_id(*by_key[each.group_key], each.window) in ids]
         tx.execute(delete(tables.alert_groups).where(g.group_key.in_(gone)))
+
+
+def joined_still(tx: Connection, rules_and_dedups: Iterable[tuple[str, str]]) -> set[str]:
+    """Return the ids of alerts with these rules and dedup strings that a match may still join: the newest of groups.
+
+    A group is forgotten some time after its window is over. None other is ever joined again.
+    """
+    named = {(rule, dedup) for rule, shown in rules_and_dedups for dedup in dedups_of(shown)}
+    by_key = {group_key(rule, dedup): (rule, dedup) for rule, dedup in named}
+    g = tables.alert_groups.c
+    there = set[str]()
+    for keys in batches(sorted(by_key)):
+        for key, window in tx.execute(select(g.group_key, g.window).where(g.group_key.in_(keys))):
+            there.add(alert_id(*by_key[key], window))
+    return there
