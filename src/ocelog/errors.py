@@ -36,6 +36,7 @@ CAUSES = {
     "access_denied": "The source denies access, and does not say why.",
     "address_forbidden": "The address leads to a private network or to this machine, which the channel does not allow.",
     "query_cancelled": "Somebody ended the query before it was done.",
+    "query_only_now": "The query reads a table that says how things are now, and was asked about the past.",
     "sign_in_throttled": "Signing in failed too often of late: it works again after the wait that the message names.",
     "loop_hangs": "A loop of the service has not come any further for an hour.",
     "secret_unreadable": "The client secret cannot be read: its key, or the place where it is kept, is unusable.",

@@ -14,7 +14,7 @@ from lakeside.things import ISSUES, SCHEMAS, instant, row, rows
 from ocelog.errors import QueryError
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.clock import CLOCK, AsOf
-from ocelog.lake.query.queries import Queries
+from ocelog.lake.query.queries import ExtraTable, Queries
 from ocelog.lake.query.statement import functions
 from ocelog.lake.write.publish import Publisher
 
@@ -119,6 +119,29 @@ def test_what_happened_later_is_left_out_of_every_view(land: Land, queries: Quer
     assert ids("SELECT p_event_time FROM wiz_issues_current WHERE id = 'a'", 3) == [(instant(3),)]
     assert ids("SELECT count(*) FROM all_logs", 1) == [(1,)]
     assert ids("SELECT count(*) FROM wiz_audit", 1) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "named"),
+    [
+        ("SELECT * FROM known", "known"),
+        ("SELECT id FROM wiz_issues WHERE id IN (SELECT id FROM KNOWN)", "known"),
+        ("SELECT * FROM known, information_schema.tables", "information_schema"),
+        ("SHOW TABLES", "information_schema"),
+    ],
+)
+def test_what_is_known_of_the_present_only_is_not_read_in_the_past(
+    lake: FileLake, ledger: MemoryLedger, sql: str, named: str
+) -> None:
+    known = ExtraTable(schema=pa.schema([("id", pa.string())]), rows=lambda: pa.table({"id": ["a"]}))
+    queries = Queries(lake.home, ledger, SCHEMAS, extras={"known": known})
+    with pytest.raises(QueryError, match=f"about the past: {named}") as raised, queries.run(sql, at=AsOf(at=HELD)):
+        pass
+    assert raised.value.code == "query_only_now"
+    with queries.run(sql) as answer:
+        assert answer.schema.names
+    with queries.run("SELECT id FROM wiz_issues", at=AsOf(at=HELD)) as answer:
+        assert sum(batch.num_rows for batch in answer.batches) == 0
 
 
 def test_a_record_went_away_when_a_sweep_noticed_it(lake: FileLake, ledger: MemoryLedger, land: Land) -> None:

@@ -69,6 +69,7 @@ SQL = {
     "Counts": "SELECT count(*) AS n FROM wiz_audit WHERE action = 'Mine' AND p_event_time > now() - INTERVAL 1 DAY",
     "Grave": f"SELECT p_row_id, p_source_id, p_event_time, id, url AS wizUrl {GRAVE}",
     "Outside": "SELECT * FROM read_csv('/etc/passwd')",
+    "Present": "SELECT count(*) AS n FROM wiz_audit, alerts, streams",
     "Clock": "SELECT system.main.now() AS n",
 }
 PYTHON = {
@@ -195,6 +196,14 @@ def test_hostile_sql_fails_in_a_few_runs_and_reaches_nothing(ocelog: Ocelog) -> 
         assert (again["failed_runs"], again["left_runs"]) == (found["failed_runs"], 4)
         (left,) = [each for each in ocelog("rules", "unjudged", "--json").json if each["rule"] == f"Mine.{name}"]
         assert (left["table"], left["events"]) == (f"query Mine.{name}.Rows", 3)
+
+
+def test_what_is_known_as_of_now_only_is_not_asked_about_the_past(ocelog: Ocelog) -> None:
+    for command in ("try", "replay"):
+        done = ocelog("rules", command, "Mine.Present", "--since", "7d", code=2)
+        said = " ".join(done.err.split())
+        assert "Mine.Present.Rows: It cannot be asked about the past: streams and alerts say" in said
+    assert "Mine.Present" not in {each["rule"] for each in ocelog("rules", "unjudged", "--json").json}
 
 
 def test_what_was_due_is_judged_again_once_and_nobody_is_told(ocelog: Ocelog, folder: Path) -> None:

@@ -102,7 +102,8 @@ def past_answers(
 ) -> Iterator[PastAnswer]:
     """Yield what each run returns; after some that fail one after the other there are no more.
 
-    `read_by` says by when a row must have been read to be there; None: whenever.
+    `read_by` says by when a row must have been read to be there; None: whenever. Raises QueryError for a query that cannot
+    be asked about the past at all.
     """
     failed = 0
     for run in runs:
@@ -117,6 +118,8 @@ def past_answers(
                 rows, run.query.name, log_type=log_type, fires_us=run.fires_us, now_us=run.fires_us, sources=sources
             )
         except (QueryError, LakeDamagedError) as error:
+            if error.code == "query_only_now":
+                raise QueryError(f"{run.query.name}: {error}", code=error.code) from error
             why = str(error)
         except (ValueError, OverflowError, TypeError) as error:
             why = f"what it returns cannot be used: {error}"

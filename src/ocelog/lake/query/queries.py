@@ -120,6 +120,7 @@ class Queries:
         `stop` ends it from another thread, which is told as a QueryError with the code `query_cancelled`.
 
         With `at`, `now()` and the like say that instant, and what happened later is left out of each table of the lake.
+        A query that reads other tables is refused then, with the code `query_only_now`: they say how things are now.
 
         Raises QueryError if the query is wrong or takes too much, LakeUnavailableError if files went away under it; so
         does reading the rows. Raises SandboxError if the kernel cannot keep the query's process in and this user is not
@@ -161,6 +162,8 @@ class Queries:
                 macros = [view.name for view in self._saved.values() if view.argument is not None]
                 read = run.check(sql, self.names, macros, held=at is not None)
                 wanted = self.names if read is None else self._with_sources(read)
+                if at is not None:
+                    self._refuse_present(read, wanted)
                 for table in self._tables(wanted):
                     schemas[table] = self._schemas[table]
                     try:
@@ -193,6 +196,16 @@ class Queries:
             raise SandboxError(
                 f"SQL on the home of another user is refused, since this kernel cannot confine it (SQL sandbox: "
                 f"{run.layers}). Run it as the owner, or add --unsafe if you trust the SQL."
+            )
+
+    def _refuse_present(self, read: Collection[str] | None, wanted: Collection[str]) -> None:
+        """Raise QueryError for a query that reads what is known of the present only."""
+        present = ["information_schema"] if read is None else [name for name in self._extras if name in wanted]
+        if present:
+            raise QueryError(
+                f"It cannot be asked about the past: {' and '.join(present)} {'say' if present[1:] else 'says'} how things "
+                "are now, not how they were then. Ask it as of now: ocelog query",
+                code="query_only_now",
             )
 
     def _folders(self) -> list[str]:
