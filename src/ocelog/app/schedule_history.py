@@ -102,8 +102,8 @@ def past_answers(
 ) -> Iterator[PastAnswer]:
     """Yield what each run returns; after some that fail one after the other there are no more.
 
-    `read_by` says by when a row must have been read to be there; None: whenever. Raises QueryError for a query that cannot
-    be asked about the past at all.
+    `read_by` says by when a row must have been read to be there; None: whenever. Raises QueryError for a query
+    that cannot be asked about the past at all.
     """
     failed = 0
     for run in runs:

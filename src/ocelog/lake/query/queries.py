@@ -203,8 +203,8 @@ class Queries:
         present = ["information_schema"] if read is None else [name for name in self._extras if name in wanted]
         if present:
             raise QueryError(
-                f"It cannot be asked about the past: {' and '.join(present)} {'say' if present[1:] else 'says'} how things "
-                "are now, not how they were then. Ask it as of now: ocelog query",
+                f"It cannot be asked about the past: {' and '.join(present)} {'say' if present[1:] else 'says'} how "
+                "things are now, not how they were then. Ask it as of now: ocelog query",
                 code="query_only_now",
             )
 
