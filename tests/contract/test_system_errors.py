@@ -91,4 +91,4 @@ def test_what_is_muted_is_an_alert_that_nobody_hears_of_until_the_window_is_over
     assert heard(listened) == []
     errors.raise_(notice(Turn.REPEATED, NOW + timedelta(hours=4), times=2))
     errors.resolve(notice(Turn.RECOVERED, NOW + timedelta(hours=5)))
-    assert heard(listened) == ["reopened", "resolved"]
+    assert heard(listened) == ["opened", "resolved"], "nobody had heard of it"

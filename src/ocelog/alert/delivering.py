@@ -4,17 +4,17 @@ Entries of one alert go in their order, as one message that shows the alert as i
 in it. What cannot be delivered is tried again, ever more rarely, and then given up, which is an alert of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
 from math import ceil
 from typing import TypeAlias
 
-from ocelog.alert.alert import Alert, resolved
-from ocelog.alert.grouping import heard_us, quiet_until_us
+from ocelog.alert.alert import Alert
 from ocelog.alert.ids import DELIVERY_ERROR, failure_id
 from ocelog.alert.notice import AlertStatus, AlertType, Happened, Notice
+from ocelog.alert.raising import Muted, Raised, over, raised
 from ocelog.alert.routing import RANKS, RESTS_FROM, ChannelRow
 from ocelog.model import Severity
 
@@ -33,8 +33,6 @@ _RESTS_LONGEST = timedelta(minutes=15)
 _HOUR = timedelta(hours=1)
 _US = timedelta(microseconds=1)
 _LONGEST_NOTE = 1_000
-Muted: TypeAlias = Callable[[Alert, int], bool]
-"""Whether nobody is to be told of an alert at an instant."""
 _TELLS_ENDS_ONLY = frozenset({Happened.ACKNOWLEDGED, Happened.RESOLVED, Happened.CLOSED, Happened.NOT_VISIBLE})
 
 
@@ -257,45 +255,41 @@ def _happened(alert: Alert, happenings: Sequence[Happened]) -> Happened:
     return going_on[-1] if going_on else Happened.REOPENED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Raised:
-    """A system error of delivery, and what is told of it."""
-
-    alert: Alert
-    happened: Happened | None = None
-    """None: people know, or are not to hear of it."""
-    due_us: int = 0
-    """When they are told."""
-
-
 def failed(before: Alert | None, channel: ChannelRow, answer: str, messages: int, now_us: int, muted: Muted) -> Raised:
     """Return the alert that messages to `channel` were given up, and what is told of it."""
-    made = _system_error(
+    made = _made(
         channel.id,
         title=f"Alerts do not reach {channel.name}",
         description=f"What was to be sent to the channel {channel.name} ({channel.kind}) was given up. The last answer "
         f"was: {answer}",
         runbook=f"See what the far end says: ocelog channel test {channel.id}\n"
         f"Once it works, send again what was given up: ocelog channel resend {channel.id}",
+        matches=messages,
         now_us=now_us,
     )
-    return _raised(before, made, messages, now_us, muted)
+    return raised(made, before, now_us=now_us, muted=muted, quiet_us=_HOUR // _US)
 
 
 def unrouted(before: Alert | None, example: Alert, alerts: int, now_us: int, muted: Muted) -> Raised:
     """Return the alert that no channel takes some alerts, such as `example`, and what is told of it."""
-    made = _system_error(
+    made = _made(
         "",
         title="No channel takes some of the alerts",
         description="Nobody is told of some alerts, since no channel is subscribed to them. One of them is of the rule "
         f"{example.rule_id}, {example.severity}, {example.type}: {example.id}",
         runbook="See what each channel takes: ocelog channel list\nAdd one that takes these: ocelog channel add --help",
+        matches=alerts,
         now_us=now_us,
     )
-    return _raised(before, made, alerts, now_us, muted)
+    return raised(made, before, now_us=now_us, muted=muted, quiet_us=_HOUR // _US)
 
 
-def _system_error(channel_id: str, *, title: str, description: str, runbook: str, now_us: int) -> Alert:
+def recovered(before: Alert, now_us: int) -> Raised:
+    """Return the alert that a channel cannot be reached, once it can, and what is told of it."""
+    return over(before, now_us, quiet_us=_HOUR // _US)
+
+
+def _made(channel_id: str, *, title: str, description: str, runbook: str, matches: int, now_us: int) -> Alert:
     return Alert(
         id=failure_id(channel_id),
         type=AlertType.SYSTEM_ERROR,
@@ -306,29 +300,7 @@ def _system_error(channel_id: str, *, title: str, description: str, runbook: str
         rule_id=DELIVERY_ERROR,
         rule_name=DELIVERY_ERROR,
         dedup=channel_id,
+        matches=matches,
         opened_us=now_us,
         updated_us=now_us,
     )
-
-
-def _raised(before: Alert | None, made: Alert, more: int, now_us: int, muted: Muted) -> Raised:
-    """Open the error, join it, or open it again: people hear of each opening once, and after a mute of what lasts."""
-    after = replace(made, matches=more)
-    happened, due_us = Happened.OPENED, now_us
-    if before is not None and before.is_open:
-        after = replace(before, matches=before.matches + more, description=made.description, updated_us=now_us)
-        if before.told:
-            return Raised(alert=after)
-    elif before is not None:
-        after = replace(made, revision=before.revision, matches=before.matches + more, told_us=before.told_us)
-        happened, due_us = Happened.REOPENED, quiet_until_us(before.told_us, _HOUR // _US, now_us)
-    if muted(after, now_us):
-        return Raised(alert=after)
-    told = replace(after, told=True, told_severity=made.severity, told_us=due_us)
-    return Raised(alert=told, happened=happened, due_us=due_us)
-
-
-def recovered(before: Alert, now_us: int) -> Alert:
-    """Return the alert that a channel cannot be reached, once it can."""
-    told_us = heard_us(before.told_us, _HOUR // _US, now_us)
-    return replace(resolved(before, now_us), told_us=told_us)

@@ -4,7 +4,7 @@ A suppressed alert is kept and shown as such; only nobody is told of it. When th
 quiet is not told afterwards: an alert is told again when it escalates.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -72,6 +72,11 @@ def suppressed(alert: Alert, suppressions: Iterable[Suppression], now_us: int) -
     type DETECTION_ERROR. A system error is covered by its own name, such as SOURCE_NO_DATA, and not by a pattern.
     """
     return next((each for each in suppressions if each.is_active(now_us) and _covers(each, alert)), None)
+
+
+def muted_by(suppressions: Collection[Suppression]) -> Callable[[Alert, int], bool]:
+    """Return what says whether nobody is told of an alert at an instant."""
+    return lambda alert, now_us: suppressed(alert, suppressions, now_us) is not None
 
 
 def _covers(suppression: Suppression, alert: Alert) -> bool:

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from ocelog.alert.alert import Alert, gone_on, resolved
+from ocelog.alert.alert import Alert
 from ocelog.alert.ids import system_alert_id
-from ocelog.alert.notice import AlertStatus, AlertType, Happened
-from ocelog.alert.suppressing import suppressed
+from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.alert.raising import Raised, over, raised
+from ocelog.alert.suppressing import muted_by
 from ocelog.app.loop import Work, log_failure
 from ocelog.app.stream_health import stream_healths
 from ocelog.errors import OcelogError
@@ -58,15 +59,14 @@ class AlertedErrors:
         """Open the alert of a system error, or tell again that it is still there."""
         error = notice.error
         told_us = to_us(error.told)
-        suppressions = self.ledger.alerts.suppressions()
+        muted = muted_by(self.ledger.alerts.suppressions())
 
-        def to(before: Alert | None) -> tuple[Alert, Happened | None, str] | None:
+        def to(before: Alert | None) -> Raised | None:
             if before is not None and before.is_open:
                 known = notice.turn is Turn.OPENED and before.told
                 if known or before.told_us == told_us:
                     # Told before a crash that kept it from being noted.
                     return None
-            still = before if before is not None and before.is_open else None
             made = Alert(
                 id=system_alert_id(error.type.value, error.key),
                 type=AlertType.SYSTEM_ERROR,
@@ -81,19 +81,11 @@ class AlertedErrors:
                 source_id=error.stream.source_id,
                 source_label=error.stream.source,
                 matches=1,
-                told=True,
-                told_severity=notice.severity,
-                told_us=told_us,
                 opened_us=to_us(error.opened),
                 updated_us=told_us,
             )
-            alert = gone_on(made, before)
-            if suppressed(alert, suppressions, told_us) is not None:
-                # Who mutes it looks for it with the untold ones. The next repeat after that is told.
-                return replace(alert, told=still is not None and still.told), None, ""
-            if still is not None and still.told:
-                return alert, Happened.ESCALATED, "it is still so"
-            return alert, Happened.OPENED if before is None else Happened.REOPENED, ""
+            # The next repeat after a mute is told.
+            return raised(made, before, now_us=told_us, muted=muted, again="it is still so")
 
         self.ledger.system_errors.change(system_alert_id(error.type.value, error.key), to)
         LoggedErrors().raise_(notice)
@@ -102,11 +94,10 @@ class AlertedErrors:
         """Resolve the alert of a system error that is over."""
         error = notice.error
 
-        def to(before: Alert | None) -> tuple[Alert, Happened | None, str] | None:
+        def to(before: Alert | None) -> Raised | None:
             if before is None or before.status is AlertStatus.RESOLVED:
                 return None
-            over = resolved(before, self.ledger.system_errors.now_us())
-            return over, Happened.RESOLVED if before.told else None, notice.text
+            return over(before, self.ledger.system_errors.now_us(), note=notice.text)
 
         self.ledger.system_errors.change(system_alert_id(error.type.value, error.key), to)
         LoggedErrors().resolve(notice)

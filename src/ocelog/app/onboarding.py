@@ -9,6 +9,7 @@ import structlog
 from ocelog.alert.alert import Alert
 from ocelog.alert.ids import ONBOARDED, system_alert_id
 from ocelog.alert.notice import AlertStatus, Happened
+from ocelog.alert.raising import Raised
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import SWEEPING, Origin, Severity, Slice, SliceState, SourceRow
 from ocelog.times import from_us
@@ -53,7 +54,7 @@ class Onboarding:
 
         told = False
 
-        def to(before: Alert | None) -> tuple[Alert, Happened | None, str] | None:
+        def to(before: Alert | None) -> Raised | None:
             nonlocal told
             told = before is None
             if before is not None:
@@ -80,8 +81,8 @@ class Onboarding:
             )
             if not many:
                 # Nobody has to hear of it, now or when something becomes known later.
-                return replace(summary, told=False, told_severity=None, told_us=None), None, ""
-            return summary, Happened.OPENED, ""
+                return Raised(alert=replace(summary, told=False, told_severity=None, told_us=None))
+            return Raised(alert=summary, happened=Happened.OPENED, due_us=now_us)
 
         self.ledger.system_errors.change(name, to)
         if told:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ocelog.alert.alert import Alert, gone_on, resolved
+from ocelog.alert.alert import Alert
 from ocelog.alert.ids import system_alert_id
-from ocelog.alert.notice import AlertStatus, AlertType, Happened
-from ocelog.alert.suppressing import suppressed
+from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.alert.raising import Raised, over, raised
+from ocelog.alert.suppressing import muted_by
 from ocelog.detect.bundle import kind_of
 from ocelog.detect.folders import RULE_FILES, RuleFolder, RuleState
 from ocelog.ledger.ledger import Ledger
@@ -92,36 +93,26 @@ def tell(ledger: Ledger, folder: RuleFolder, troubles: Mapping[str, str]) -> Non
     """
     name = system_alert_id(RULE_FILES, folder.id)
     now_us = ledger.system_errors.now_us()
-    suppressions = ledger.alerts.suppressions()
     keys = sorted(troubles)[:_MOST_KEYS]
+    muted = muted_by(ledger.alerts.suppressions())
 
-    def to(before: Alert | None) -> tuple[Alert, Happened | None, str] | None:
+    def to(before: Alert | None) -> Raised | None:
         if not troubles:
-            return (
-                None if before is None or not before.is_open else (*_resolved(before, now_us), "its files read again")
-            )
+            if before is None or not before.is_open:
+                return None
+            return over(before, now_us, note="its files read again")
         made = _made(name, folder, list(troubles.values()), keys, now_us)
         if before is not None and before.status is not AlertStatus.RESOLVED and set(keys) <= _told_keys(before):
             if (before.description, _told_keys(before)) == (made.description, set(keys)):
                 return None
-            return replace(before, description=made.description, context=made.context, updated_us=now_us), None, ""
-        still = before if before is not None and before.is_open else None
-        made = gone_on(made, before)
-        if suppressed(made, suppressions, now_us) is not None:
-            return replace(made, told=still is not None and still.told), None, ""
-        if still is not None and still.told:
-            return made, Happened.ESCALATED, "more files have errors"
-        return made, Happened.OPENED if before is None else Happened.REOPENED, ""
+            return Raised(alert=replace(before, description=made.description, context=made.context, updated_us=now_us))
+        return raised(made, before, now_us=now_us, muted=muted, again="more files have errors")
 
     ledger.system_errors.change(name, to)
 
 
 def _told_keys(alert: Alert) -> set[str]:
     return set(alert.context.get("wrong", ()))
-
-
-def _resolved(alert: Alert, now_us: int) -> tuple[Alert, Happened | None]:
-    return resolved(alert, now_us), Happened.RESOLVED if alert.told else None
 
 
 def _made(name: str, folder: RuleFolder, reasons: Sequence[str], keys: Sequence[str], now_us: int) -> Alert:
@@ -139,9 +130,6 @@ def _made(name: str, folder: RuleFolder, reasons: Sequence[str], keys: Sequence[
         dedup=folder.id,
         context={"wrong": list(keys)},
         matches=1,
-        told=True,
-        told_severity=Severity.HIGH,
-        told_us=now_us,
         opened_us=now_us,
         updated_us=now_us,
     )

@@ -29,7 +29,7 @@ from ocelog.alert.routing import RESTS_FROM, ChannelRow, channels_for, is_unrout
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alerts, channels, delivery_errors, outbox
+from ocelog.ledger.rows import alerts, channels, delivery_errors, outbox, raising
 from ocelog.model import Claim, Severity
 from ocelog.times import from_us, has_passed, to_us
 
@@ -460,7 +460,7 @@ def _given_up(
     name = failure_id(channel.id)
     before = alerts.of_ids(tx, [name], hold=True).get(name)
     raised = delivering.failed(before, channel, answer, messages, now_us, delivery_errors.muted(tx, now_us))
-    delivery_errors.raise_(tx, raised, [each for each in channels.listed(tx) if each.id != channel.id], now_us)
+    raising.save(tx, raised, [each for each in channels.listed(tx) if each.id != channel.id], now_us)
 
 
 def _unacknowledged(tx: Connection, channel: ChannelRow, now_us: int, *, only: str | None = None) -> list[str]:

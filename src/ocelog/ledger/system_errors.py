@@ -4,13 +4,12 @@ from collections.abc import Callable
 
 from sqlalchemy import func, select
 
-from ocelog.alert.alert import ENDED, Alert, Telling, TimelineEntry
-from ocelog.alert.notice import Happened
-from ocelog.alert.routing import channels_for
+from ocelog.alert.alert import ENDED, Alert
+from ocelog.alert.raising import Raised
 from ocelog.errors import LedgerUnavailableError
 from ocelog.ledger import tables
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alerts
+from ocelog.ledger.rows import alerts, raising
 from ocelog.ledger.rows.channels import listed
 from ocelog.model import Severity
 
@@ -33,34 +32,15 @@ class SystemErrorLedger:
         with self._database.read() as tx:
             return {Severity(severity): count for severity, count in tx.execute(found.group_by(_a.severity))}
 
-    def change(self, alert_id: str, to: Callable[[Alert | None], tuple[Alert, Happened | None, str] | None]) -> None:
+    def change(self, alert_id: str, to: Callable[[Alert | None], Raised | None]) -> None:
         """Save what `to` makes of an alert, and tell people what happened; None: nothing changes.
 
         `to` may be asked again, if somebody changed the alert meanwhile. Raises LedgerUnavailableError.
         """
         for _ in range(_MAX_TRIES):
             with self._database.write() as tx:
-                changed = to(alerts.of_ids(tx, [alert_id], hold=True).get(alert_id))
-                if changed is None:
+                raised = to(alerts.of_ids(tx, [alert_id], hold=True).get(alert_id))
+                if raised is None or raising.save(tx, raised, listed(tx), self.now_us()):
                     return
-                alert, happened, note = changed
-                if not alerts.save(tx, alert):
-                    tx.rollback()
-                    continue
-                now_us = self.now_us()
-                if happened is not None:
-                    entry = TimelineEntry(
-                        alert_id=alert_id, at_us=now_us, who="ocelog", what=happened.value, detail=note
-                    )
-                    alerts.add_to_timeline(tx, [entry])
-                    takers = channels_for(alert, listed(tx))
-                    alerts.add_tellings(
-                        tx,
-                        [
-                            Telling(alert_id=alert_id, channel_id=taker, happened=happened, note=note, due_us=now_us)
-                            for taker in takers
-                        ],
-                        now_us,
-                    )
-                return
+                tx.rollback()
         raise LedgerUnavailableError("An alert was changed by others again and again; try again.")
