@@ -38,6 +38,7 @@ CAUSES = {
     "query_cancelled": "Somebody ended the query before it was done.",
     "query_only_now": "The query reads a table that says how things are now, and was asked about the past.",
     "sign_in_throttled": "Signing in failed too often of late: it works again after the wait that the message names.",
+    "loop_stalls": "A loop of the service has tried the same thing again and again for an hour.",
     "loop_hangs": "A loop of the service has not come any further for an hour.",
     "secret_unreadable": "The client secret cannot be read: its key, or the place where it is kept, is unusable.",
 }

@@ -396,6 +396,8 @@ class TableFault:
 
 HANGING = "hanging"
 """What a loop fails by that does not come any further with what it has begun."""
+STALLED = "stalled"
+"""What a loop fails by that tries the same piece again and again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -404,7 +406,7 @@ class LoopFault:
 
     loop: str
     during: str
-    """Whether it failed when it looked for what is due, or at the work that it began; or HANGING."""
+    """Whether it failed when it looked for what is due, or at the work that it began; or HANGING, or STALLED."""
     code: str | None
     reason: str
     since: datetime

@@ -5,16 +5,18 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import insert, select
 
-from bookkeeping.records import NOW
+from bookkeeping.records import NOW, Clock
 from ocelog.alert.alert import Alert
 from ocelog.alert.ids import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.suppressing import Suppression
+from ocelog.app import loop_alerts
 from ocelog.app.health import AlertedErrors
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn
 from ocelog.ledger import tables
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.rows.alerts import alert_of
+from ocelog.model import HANGING, STALLED
 from ocelog.times import to_us
 
 STREAM = StreamName(source="prod", source_id="acme", log_type="Wiz.Audit")
@@ -61,6 +63,30 @@ def test_a_system_error_is_one_alert_from_its_opening_to_its_end_and_again(liste
     errors.raise_(notice(Turn.OPENED, later, opened=later))
     assert alert(listened).status is AlertStatus.OPEN
     assert heard(listened) == ["opened", "escalated", "resolved", "reopened"]
+
+
+@pytest.mark.parametrize("during", ["work", HANGING, STALLED])
+def test_people_hear_once_of_a_loop_that_does_not_work_for_an_hour_and_that_it_does(
+    listened: Ledger, clock: Clock, during: str
+) -> None:
+    listened.lake.loop_failed("detect", during, code="loop_stalls", reason="it comes no further")
+    loop_alerts.tell(listened, {"detect"})
+    # What hangs or stalls is noted after an hour; what fails may work a moment later.
+    assert heard(listened) == ([] if during == "work" else ["opened"])
+    clock.now += timedelta(hours=1)
+    # An earlier process noted it: whether it works is not known yet.
+    loop_alerts.tell(listened, set())
+    assert heard(listened) == ([] if during == "work" else ["opened"])
+    for _ in range(2):
+        loop_alerts.tell(listened, {"detect"})
+    found = alert(listened)
+    assert (found.type, found.rule_id, found.dedup) == (AlertType.SYSTEM_ERROR, "LOOP_FAILING", "detect")
+    assert found.description == "it comes no further"
+    listened.lake.loop_well("detect", during)
+    for _ in range(2):
+        loop_alerts.tell(listened, set())
+    assert heard(listened) == ["opened", "resolved"]
+    assert alert(listened).status is AlertStatus.RESOLVED
 
 
 def test_what_was_told_before_a_crash_is_not_told_twice(listened: Ledger) -> None:

@@ -104,6 +104,7 @@ class FarEnds:
             assembly=SimpleNamespace(installation=installation),
             stop=lambda: False,
             went_on=lambda: None,
+            takes_up=lambda *_: None,
             monotonic=lambda: self.now_us() / 1_000_000,
         )
         opened: Any = partial(_opened, self, me)

@@ -56,6 +56,7 @@ def test_whatever_fails_what_has_waited_too_long_is_passed_and_no_table_stops_an
     )
     work: Any = SimpleNamespace(
         went_on=lambda: None,
+        takes_up=lambda *_: None,
         assembly=SimpleNamespace(installation=installation, lake=None),
         stop=lambda: False,
         monotonic=lambda: 0.0,

@@ -30,10 +30,15 @@ def test_what_is_there_already_in_one_table_holds_up_no_other(monkeypatch: pytes
     monkeypatch.setattr(DetectLoop, "_step", step)
     monkeypatch.setattr(DetectLoop, "_due", due)
     monkeypatch.setattr(DetectLoop, "_make_room", lambda *_: None)
+    monkeypatch.setattr(DetectLoop, "_take_up", lambda *_: None)
     loop: Any = DetectLoop.__new__(DetectLoop)
     settings = SimpleNamespace(settings=SimpleNamespace(detections=True))
     loop.work = SimpleNamespace(
-        stop=lambda: False, went_on=lambda: None, to_tell=False, assembly=SimpleNamespace(installation=settings)
+        stop=lambda: False,
+        went_on=lambda: None,
+        takes_up=lambda *_: None,
+        to_tell=False,
+        assembly=SimpleNamespace(installation=settings),
     )
     loop._onboarding = SimpleNamespace(look=lambda _now_us: None)
     loop.now = lambda: NOW

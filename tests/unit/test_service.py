@@ -18,7 +18,7 @@ from ocelog.app.service import Pulled, Service
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import HomeError, LedgerUnavailableError
 from ocelog.ledger.ledger import Ledger
-from ocelog.model import HANGING
+from ocelog.model import HANGING, STALLED
 from ocelog.secret import Secret
 
 
@@ -236,6 +236,39 @@ def test_a_loop_whose_work_hangs_for_an_hour_fails_until_it_goes_on_and_nothing_
     assert beats[-1] == 7300
     steps.put(False)
     assert ended.wait(60)
+
+
+def test_a_loop_that_tries_the_same_piece_for_an_hour_fails_until_it_takes_up_another(tmp_path: Path) -> None:
+    now = 0.0
+    loop = Counting(name="detect", every=0)
+    service = service_of(tmp_path, loop, stop=Stop())
+    work, ledger = service._work, service.assembly.installation.ledger.lake
+    work.monotonic = lambda: now
+
+    def tried(seconds: float, piece: int | None) -> list[str | None]:
+        nonlocal now
+        now = seconds
+        work.takes_up(loop, "wiz_issues", piece)
+        service._watch()
+        work.faults.flush()
+        return [fault.code for fault in ledger.loop_faults()]
+
+    assert tried(0, 7) == []
+    assert tried(1800, 8) == []
+    assert tried(3600, 8) == []
+    assert tried(5399, 8) == []
+    assert tried(5400, 8) == ["loop_stalls"]
+    (fault,) = ledger.loop_faults()
+    assert (fault.loop, fault.during, "piece of wiz_issues" in fault.reason) == ("detect", STALLED, True)
+    assert tried(5500, 9) == []
+    assert tried(9200, 9) == ["loop_stalls"]
+    assert tried(9300, None) == []
+    # It was tried once, and nothing is left of it since: somebody else did it.
+    assert tried(9400, 9) == []
+    now = 99_999
+    service._watch()
+    work.faults.flush()
+    assert ledger.loop_faults() == []
 
 
 def test_the_fault_of_a_loop_that_is_no_more_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from hashlib import blake2b
 DELIVERY_ERROR = "ALERT_DELIVERY"
 """The system error that a channel cannot be reached, or that there is none."""
 LIMIT_EXCEEDED = "DETECTION_ALERT_LIMIT_EXCEEDED"
+LOOP_FAILING = "LOOP_FAILING"
+"""The system error that a loop of the service has not worked for an hour."""
 ONBOARDED = "ONBOARDED"
 """Stands for the rule of the summary of what was there when a source was new."""
 SUMMARY = "\0older news"

@@ -129,6 +129,8 @@ class DeliverLoop:
                         seconds = max(0.0, (handed.until_us - self.now_us()) / 1e6)
                     self._hold(waiting, min(seconds, _LOOK_AGAIN))
                     return
+                tries = sum(each.tries for entries in handed.entries.values() for each in entries)
+                self.work.takes_up(self, f"what goes to {waiting.channel.name}", (handed.number, tries))
                 key = handed.key(installation.ledger.id)
                 outcome = attempt(partial(self.opened, installation), handed, key, self.now_us())
                 self._note(claim, handed, outcome)

@@ -200,11 +200,14 @@ class DetectLoop:
             self._make_room(table)
             more = True
             while more and not self.work.stop():
+                self._take_up(table)
                 step = self._step(table, kind)
                 self.work.went_on()
                 more = step.more
                 self.work.to_tell += bool(step.tellings)
                 if step.seeding:
+                    # What was there before is a piece of its own each time.
+                    self.work.takes_up(self, table, None)
                     return True
         except LostFenceError as error:
             log.info("judged by another", table=table, reason=str(error))
@@ -219,6 +222,10 @@ class DetectLoop:
             self._give_up_old(table, f"a bug in Ocelog: {type(error).__name__}")
             failed[table] = error
         return False
+
+    def _take_up(self, table: str) -> None:
+        waiting = self.work.assembly.installation.ledger.judging.waiting(table, most_parts=1)
+        self.work.takes_up(self, table, waiting.since if waiting.parts else None)
 
     def _make_room(self, table: str) -> None:
         """See to it that what waits for the rules does not keep others from landing."""

@@ -13,6 +13,7 @@ from ocelog.alert.ids import system_alert_id
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.raising import Raised, over, raised
 from ocelog.alert.suppressing import muted_by
+from ocelog.app import loop_alerts
 from ocelog.app.loop import Work, log_failure
 from ocelog.app.stream_health import stream_healths
 from ocelog.errors import OcelogError
@@ -133,6 +134,7 @@ class HealthLoop:
         began = time.monotonic()
         ledger = self.work.assembly.installation.ledger
         look_at_streams(ledger, self.errors or AlertedErrors(ledger), self.now())
+        loop_alerts.tell(ledger, self.work.faults.errors)
         took = time.monotonic() - began
         self._look_at = max(self._look_at, self.work.monotonic() + _SHARE * took)
 

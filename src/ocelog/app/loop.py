@@ -1,7 +1,8 @@
 """What a loop of the service is, and what all of them work with."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -34,7 +35,8 @@ class Loop(Protocol):
 
         The service also looks whenever a thread has ended. All loops take turns in one thread, and `ocelog status`
         says that the service hangs if it stands still: what may take longer than a moment goes to `Work.begin`. What
-        that does is said to hang after an hour: what may take longer calls `Work.went_on` with each step.
+        that does is said to hang after an hour: what may take longer calls `Work.went_on` with each step. What takes
+        piece after piece says by `Work.takes_up` which: one that is tried again and again for an hour is a failure.
         """
         ...
 
@@ -52,6 +54,8 @@ class Work:
     threads: Threads = field(default_factory=Threads)
     monotonic: Callable[[], float] = time.monotonic
     faults: LoopFaults = field(init=False)
+    _pieces: "dict[tuple[str, str], _Piece]" = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     to_tell: int = 0
     """How often there was something new to tell by now: whoever delivers need not ask the ledger."""
     only: set[StreamKey] | None = None
@@ -80,6 +84,36 @@ class Work:
     def went_on(self) -> None:
         """Note that what a loop has begun in this thread has come further: what is long must say so now and then."""
         self.threads.went_on()
+
+    def takes_up(self, loop: Loop, of: str, piece: Hashable | None) -> None:
+        """Note which piece of something, such as a table, `loop` takes up, in this try; None: nothing of it is left."""
+        now = self.monotonic()
+        with self._lock:
+            before = self._pieces.get((loop.name, of))
+            if piece is None:
+                self._pieces.pop((loop.name, of), None)
+            elif before is None or before.piece != piece:
+                self._pieces[loop.name, of] = _Piece(piece, first=now, last=now)
+            else:
+                before.last = now
+
+    def stalled(self, seconds: float) -> dict[str, str]:
+        """Return which loops have tried the same piece for so long, and of what; not what is not tried any more."""
+        with self._lock:
+            return {
+                loop: of
+                for (loop, of), each in self._pieces.items()
+                if each.last - each.first >= seconds and self.monotonic() - each.last < seconds
+            }
+
+
+@dataclass(slots=True)
+class _Piece:
+    """What a loop takes up: when it was tried first, and last."""
+
+    piece: Hashable
+    first: float
+    last: float
 
 
 def log_failure(event: str, error: OcelogError, **more: object) -> None:

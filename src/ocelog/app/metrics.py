@@ -7,7 +7,7 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
-from ocelog.alert.ids import DELIVERY_ERROR, LIMIT_EXCEEDED
+from ocelog.alert.ids import DELIVERY_ERROR, LIMIT_EXCEEDED, LOOP_FAILING
 from ocelog.app.overview import Overview
 from ocelog.app.status import StreamStatus
 from ocelog.health.stream import AlarmState, State
@@ -188,7 +188,7 @@ def samples(found: Overview) -> Iterator[Sample]:
 def _of_alerts(found: Overview) -> Iterator[Sample]:
     errors = Counter(each.type.value for each in found.system_errors)
     errors.update(each.rule_id for each in found.other_errors)
-    for kind in dict.fromkeys((*ErrorType, DELIVERY_ERROR, LIMIT_EXCEEDED, *sorted(errors))):
+    for kind in dict.fromkeys((*ErrorType, DELIVERY_ERROR, LIMIT_EXCEEDED, LOOP_FAILING, *sorted(errors))):
         yield Sample(name="ocelog_system_errors_open", labels=(str(kind),), value=errors[kind])
     for severity in Severity:
         count = found.alerts.told.get(severity, 0)

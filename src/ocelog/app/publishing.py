@@ -19,7 +19,7 @@ from ocelog.lake.storage.disk import disk_errors
 from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.upkeep.leftovers import remove_leftovers
 from ocelog.lake.upkeep.maintenance import Maintenance, Tended
-from ocelog.model import PUBLISHING
+from ocelog.model import PUBLISH, PUBLISHING
 from ocelog.times import from_us, has_passed
 
 _LOOK_EVERY = 5.0
@@ -128,6 +128,7 @@ class PublishLoop:
     def _publish(self, table: str) -> None:
         ledger = self.work.assembly.installation.ledger
         before = lost_lines(ledger, [table])
+        self.work.takes_up(self, table, ledger.lake.mark(PUBLISH, table))
         with self.hold():
             published = self.work.assembly.publisher.publish(table, went_on=self.work.went_on)
         self._note(table, None)

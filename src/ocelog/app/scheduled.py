@@ -101,6 +101,7 @@ class ScheduledLoop:
             firing = self._due(name, when, fired[name])
             if firing is None or self.work.stop():
                 continue
+            self.work.takes_up(self, name, firing)
             try:
                 self._fire(firing, queries, correlations, sources)
             except LostFenceError as error:

@@ -29,7 +29,7 @@ from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import STOP_WITHIN, Stop, Threads
 from ocelog.errors import ConfigError, OcelogError, OperatorError, TransientError
 from ocelog.installation import config
-from ocelog.model import HANGING, SliceState, table_name
+from ocelog.model import HANGING, STALLED, SliceState, table_name
 from ocelog.pull.stream import Stream
 
 PATIENCE = timedelta(seconds=10)
@@ -126,6 +126,7 @@ class Service:
     """All that it keeps doing. A new loop is one more entry."""
     _work: Work = field(init=False)
     _hanging: set[str] = field(default_factory=set)
+    _stalled: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.assembly.take_over()
@@ -182,6 +183,21 @@ class Service:
         for loop in {*self._hanging, *(each.name for each in self.loops)} - hanging:
             self._work.faults.worked(loop, HANGING)
         self._hanging = hanging
+        self._watch_pieces()
+
+    def _watch_pieces(self) -> None:
+        """Note which loops take steps, and come no further by them."""
+        stalled = self._work.stalled(WORK_HANGS_AFTER.total_seconds())
+        for loop in self.loops:
+            of = stalled.get(loop.name)
+            if of is None:
+                self._work.faults.worked(loop.name, STALLED)
+            elif loop.name not in self._stalled:
+                minutes = WORK_HANGS_AFTER // timedelta(minutes=1)
+                reason = f"It has tried the same piece of {of} again and again for {minutes} minutes."
+                todo = "See why in the log. If it says nothing, restart the service."
+                self._work.faults.failed(loop.name, STALLED, OperatorError(reason, code="loop_stalls", todo=todo))
+        self._stalled = set(stalled)
 
     def _run_due(self, loop: Loop) -> float:
         """Run what is due of `loop`, and return when to look again, also if it fails."""
@@ -292,7 +308,7 @@ class Service:
         def finish() -> None:
             loop.finish()
             # Whatever was due is done.
-            self._work.faults.worked(loop.name, TURN, WORK)
+            self._work.faults.worked(loop.name, TURN, WORK, HANGING, STALLED)
 
         while not self.stop() and not self._work.begin(loop, finish):
             self._wait(TICK)
