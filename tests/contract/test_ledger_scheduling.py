@@ -95,6 +95,25 @@ def test_a_schedule_that_was_off_begins_anew_and_others_go_on(begun: Ledger) -> 
     assert begun.judging.begin_schedules([NAME, "query on"], 500) == {NAME: 500, "query on": 200}
 
 
+def test_it_is_known_which_schedule_one_had_at_each_run(begun: Ledger) -> None:
+    def noted(schedule: str, now_us: int = 200) -> list[tuple[int, int, str]]:
+        begun.judging.note_times({NAME: schedule, "query that never began": schedule}, now_us)
+        assert begun.judging.times([NAME, "query that never began"]).keys() == {NAME}
+        return begun.judging.times([NAME])[NAME]
+
+    assert noted("rate 60") == noted("rate 60") == [(0, 0, "rate 60")]
+    assert noted("@daily") == [(0, 0, "rate 60"), (100, 200, "@daily")]
+    # Nothing ran by it.
+    assert noted("@hourly") == [(0, 0, "rate 60"), (100, 200, "@hourly")]
+    assert noted("rate 60") == [(0, 0, "rate 60")]
+    begun.judging.commit_run(run(begun))
+    assert noted("@daily") == [(0, 0, "rate 60"), (160, 200, "@daily")]
+    # One that was off goes on as what it is now.
+    begun.judging.end_schedules(but=())
+    begun.judging.begin_schedules([NAME], 500)
+    assert noted("@hourly", 700) == [(0, 0, "rate 60"), (160, 200, "@daily"), (500, 700, "@hourly")]
+
+
 def test_all_of_a_run_is_committed_with_its_fire_time(begun: Ledger) -> None:
     assert isinstance(begun.judging.commit_run(run(begun)), Committed)
     assert (counts(begun), fired(begun)) == (ALL, 160)

@@ -238,6 +238,17 @@ def test_a_correlation_says_which_of_its_rules_have_no_matches_and_finds_those_o
     assert matched(ocelog, "Mine.Together").total() == 1
 
 
+def run_at(times: list[datetime]) -> None:
+    """Let the loop of schedules look at these times."""
+    with opened() as installation, held(installation.home, "a test"):
+        service = Service(assembly=Assembly(installation=installation, told=lambda _, __: None), stop=Stop())
+        (loop,) = [each for each in service.loops if isinstance(each, ScheduledLoop)]
+        for at in times:
+            loop.now = lambda at=at: at  # type: ignore[misc]
+            loop.run()
+        loop.finish()
+
+
 def test_what_the_loop_has_run_is_not_found_again_and_what_it_will_run_is_left_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,15 +265,8 @@ def test_what_the_loop_has_run_is_not_found_again_and_what_it_will_run_is_left_t
     for name in ("OCELOG_HOME", "WIZ_SECRET"):
         monkeypatch.setenv(name, ocelog.environment[name])
     at = datetime.now(UTC).replace(minute=30) - timedelta(hours=6)
-    with opened() as installation, held(installation.home, "a test"):
-        service = Service(assembly=Assembly(installation=installation, told=lambda _, __: None), stop=Stop())
-        (loop,) = [each for each in service.loops if isinstance(each, ScheduledLoop)]
-        loop.now = lambda: at
-        loop.run()
-        for _ in range(3):
-            at += timedelta(hours=1)
-            loop.run()
-        loop.finish()
+    run_at([at + timedelta(hours=hour) for hour in range(4)])
+    at += timedelta(hours=3)
     ran = matched(ocelog, "Mine.Late")
     assert ran.total() == 3
     since = ("--since", written(at - timedelta(hours=5)))
@@ -275,6 +279,15 @@ def test_what_the_loop_has_run_is_not_found_again_and_what_it_will_run_is_left_t
     assert (quiet["events"], quiet["new_matches"]) == (0, 0)
     assert quiet["read_by"] == written(at.replace(minute=0, second=0, microsecond=0) - timedelta(minutes=5))[:19] + "Z"
     assert ocelog("rules", "replay", "Mine.Fresh", *since, "--alerts", "--json").json["new_matches"] > 0
+    # What ran by a schedule that was changed since is known by that one, before the loop has seen the change and after.
+    (rules / "Late_rows.yml").write_text(
+        QUERY.format(name="Late", sql=sql, schedule="{CronExpression: '20 * * * *', TimeoutMinutes: 1}")
+    )
+    for landed in (0, 1, 1):
+        again = ocelog("rules", "replay", "Mine.Late", *since, "--alerts", "--json").json
+        assert (again["runs"], again["new_matches"]) == (5 + landed, 0)
+        assert matched(ocelog, "Mine.Late").total() == 5 + landed
+        run_at([at + timedelta(minutes=1)])
 
 
 @pytest.mark.whole_processes

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from ocelog.app.schedule_history import MOST_RUNS, past_runs
 from ocelog.detect.rule import Place, Query, Schedule
+from ocelog.detect.timetable import timetable, written
 from ocelog.times import to_us
 
 NIGHT = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -39,3 +40,34 @@ def test_both_ends_count_and_what_has_no_schedule_is_never_due() -> None:
     runs, _ = past_runs([query(cron="@daily")], datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
     assert len(runs) == 2
     assert past_runs([query()], NIGHT, NIGHT + timedelta(days=9)) == ([], True)
+
+
+def test_before_a_schedule_was_changed_runs_are_those_of_the_one_before() -> None:
+    changed_us = to_us(NIGHT)
+    seen_us = changed_us + 3_000_000_000
+    noted = [(0, 0, written(Schedule(rate_minutes=60))), (changed_us, seen_us, written(Schedule(cron="30 */2 * * *")))]
+    times = timetable(Schedule(cron="30 */2 * * *"), noted)
+    since, until = NIGHT - timedelta(hours=3), NIGHT + timedelta(hours=4)
+    hours = [-3, -2, -1, 0, 0.5, 2.5]
+    runs, whole = past_runs([query(cron="30 */2 * * *")], since, until, {"rows": times})
+    assert ([run.fires_us for run in runs], whole) == ([to_us(NIGHT + timedelta(hours=each)) for each in hours], True)
+    assert [run.before_us for run in runs[1:]] == [run.fires_us for run in runs[:-1]], (
+        "each covers what none before did"
+    )
+    for at, due in ((1, 0.5), (0.25, 0), (-0.5, -1)):
+        assert times.last_due(NIGHT + timedelta(hours=at)) == NIGHT + timedelta(hours=due)
+    for minutes, due in ((49, 0), (50, 0.5), (-1, -1)):
+        assert times.made_by(NIGHT + timedelta(minutes=minutes)) == NIGHT + timedelta(hours=due)
+    assert times.fire_times(since=since, until=until, most=3) == (
+        [NIGHT + timedelta(hours=each) for each in hours[-3:]],
+        False,
+    )
+
+
+def test_a_change_that_nobody_has_noted_counts_from_the_last_run_on() -> None:
+    noted = [(0, 0, written(Schedule(cron="@daily")))]
+    now = Schedule(cron="@hourly")
+    assert [each[:2] for each in timetable(now, noted, fired_us=7, now_us=9).periods] == [(0, 0), (7, 9)]
+    assert [each[:2] for each in timetable(now, noted, now_us=9).periods] == [(0, 0), (9, 9)]
+    assert timetable(now).periods == [(0, 0, now)]
+    assert timetable(Schedule(cron="@daily"), noted, fired_us=7).periods == [(0, 0, Schedule(cron="@daily"))]

@@ -19,8 +19,8 @@ from ocelog.app.query_runs import run_query
 from ocelog.app.rule_candidates import OfMatches, OfRows
 from ocelog.app.rule_trial import Lacking, Told, Trial, Tried, add, count_faults
 from ocelog.app.scheduled_rows import Found, found_rows
-from ocelog.detect.cron import fire_times, last_due
-from ocelog.detect.rule import Kind, Query, Schedule
+from ocelog.detect.rule import Kind, Query
+from ocelog.detect.timetable import Timetable, timetable
 from ocelog.errors import LakeDamagedError, QueryError
 from ocelog.installation.opening import Installation
 from ocelog.judging.judge import Judge
@@ -49,7 +49,7 @@ class PastRun:
     """A run of a scheduled query that was due. Microseconds, UTC."""
 
     query: Query
-    schedule: Schedule
+    times: Timetable
     before_us: int
     """When the run before it was due."""
     fires_us: int
@@ -79,17 +79,23 @@ class PastFindings:
     why: str = ""
 
 
-def past_runs(queries: Sequence[Query], since: datetime, until: datetime) -> tuple[list[PastRun], bool]:
-    """Return the runs that were due, in the order of time, and whether that is all: else they are the last."""
+def past_runs(
+    queries: Sequence[Query], since: datetime, until: datetime, times: Mapping[str, Timetable] | None = None
+) -> tuple[list[PastRun], bool]:
+    """Return the runs that were due, in the order of time, and whether that is all: else they are the last.
+
+    `times` says by name when queries were due whose schedule was another before.
+    """
     found, every = list[PastRun](), True
     for query in queries:
         if (schedule := query.schedule) is None:
             continue
-        due, whole = fire_times(schedule, since=since, until=until, most=MOST_RUNS)
+        own = (times or {}).get(query.name) or timetable(schedule)
+        due, whole = own.fire_times(since=since, until=until, most=MOST_RUNS)
         every = every and whole
         for at in due:
-            before = last_due(schedule, at=at - timedelta(microseconds=1)) or at
-            found.append(PastRun(query=query, schedule=schedule, before_us=to_us(before), fires_us=to_us(at)))
+            before = own.last_due(at - timedelta(microseconds=1)) or at
+            found.append(PastRun(query=query, times=own, before_us=to_us(before), fires_us=to_us(at)))
     found.sort(key=lambda each: (each.fires_us, each.query.name))
     return found[-MOST_RUNS:], every and len(found) <= MOST_RUNS
 

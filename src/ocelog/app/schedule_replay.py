@@ -35,8 +35,8 @@ from ocelog.app.schedule_history import (
     stretches,
 )
 from ocelog.app.scheduled_rows import Found, run_event
-from ocelog.detect.cron import last_due
 from ocelog.detect.rule import Kind
+from ocelog.detect.timetable import timetable
 from ocelog.detect.unjudged import Covered
 from ocelog.errors import ConfigError, LostFenceError
 from ocelog.installation.opening import Installation
@@ -74,7 +74,18 @@ def replay_rows(
         rule=rule.id, kind=rule.kind, queries=rule.scheduled_queries, since=since, until=until, alerts=alerts
     )
     marks = installation.ledger.judging.fired([_schedule(name) for name in rule.scheduled_queries])
-    due, every = past_runs(asked.queries, since, until)
+    noted = installation.ledger.judging.times([_schedule(name) for name in rule.scheduled_queries])
+    times = {
+        each.name: timetable(
+            each.schedule,
+            noted.get(_schedule(each.name), ()),
+            fired_us=marks.get(_schedule(each.name)),
+            now_us=began_us,
+        )
+        for each in asked.queries
+        if each.schedule is not None
+    }
+    due, every = past_runs(asked.queries, since, until, times)
     runs = [run for run in due if run.fires_us <= marks.get(_schedule(run.query.name), run.fires_us)]
     done.waiting = len(due) - len(runs)
     if not every:
@@ -164,7 +175,7 @@ class Landed:
 
     def fires_us(self, run: PastRun) -> frozenset[int]:
         """Return the runs of a schedule that found something."""
-        due = (last_due(run.schedule, at=from_us(us)) for us in self.observed_us)
+        due = (run.times.made_by(from_us(us)) for us in self.observed_us)
         return frozenset(to_us(at) for at in due if at is not None)
 
 

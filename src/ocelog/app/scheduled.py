@@ -16,6 +16,7 @@ from ocelog.app.query_runs import run_query
 from ocelog.app.scheduled_rows import found_rows, match_source, run_event
 from ocelog.detect.cron import due_now, next_due
 from ocelog.detect.rule import CorrelationRule, Query, Schedule
+from ocelog.detect.timetable import written
 from ocelog.errors import LakeDamagedError, LostFenceError, OcelogError, QueryError
 from ocelog.ledger.pulling import holder_of
 from ocelog.schema.columns.table import match_rows
@@ -96,6 +97,10 @@ class ScheduledLoop:
         if not schedules:
             return
         fired = installation.ledger.judging.begin_schedules(schedules, to_us(self.now()))
+        # Before anything runs by a schedule that was changed: what ran by the one before is told by that.
+        installation.ledger.judging.note_times(
+            {name: written(when[0]) for name, when in schedules.items() if name.startswith("query ")}, to_us(self.now())
+        )
         first: OcelogError | None = None
         for name, when in schedules.items():
             firing = self._due(name, when, fired[name])

@@ -140,6 +140,23 @@ class JudgingLedger:
         with self._database.read() as tx:
             return schedules.fired(tx, names)
 
+    def note_times(self, named: Mapping[str, str], now_us: int) -> None:
+        """Note which schedule each of these has now, by name: one that was changed has it from its last run on."""
+        with self._database.read() as tx:
+            known = schedules.times(tx, named)
+        new = {name: text for name, text in named.items() if name not in known or known[name][-1][2] != text}
+        if new:
+            with self._database.write() as tx:
+                fired = schedules.fired(tx, new)
+                for name, text in sorted(new.items()):
+                    if name in fired:
+                        schedules.note_time(tx, name, text, fired[name], now_us)
+
+    def times(self, names: Collection[str]) -> dict[str, list[tuple[int, int, str]]]:
+        """Return the schedules that each of these had, earlier ones first, as `timetable` takes them."""
+        with self._database.read() as tx:
+            return schedules.times(tx, names)
+
     def end_schedules(self, *, but: Collection[str]) -> None:
         """Forget all schedules but these: one that is on again begins anew, and does not look back over its pause."""
         with self._database.read() as tx:

@@ -549,6 +549,17 @@ schedules = Table(
     Column("fired_us", BigInteger, nullable=False),
 )
 
+# Which schedules a query had: each with the last fire time before it, and when that was seen. The last of each name
+# stay, also while it is off: its runs of the past are told by them. There are as many names as queries that ever ran.
+timetables = Table(
+    "timetables",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("since_us", BigInteger, primary_key=True),
+    Column("noted_us", BigInteger, nullable=False),
+    Column("schedule", Text, nullable=False),
+)
+
 # How each stream was when the loop of health looked at it last. `counted` is how many rows had landed at some instants,
 # from which the rate follows.
 health = Table(

@@ -5,7 +5,7 @@ their keys. SQLite has one writer at a time.
 
 1. counters, by table
 2. streams
-3. the schedule, the channel, which rules know what was there
+3. the schedule, then which it was, the channel, which rules know what was there
 4. sources
 5. slices and claims, sweeps, suspects
 6. groups of matches, then limits
