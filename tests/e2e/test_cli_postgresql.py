@@ -2,13 +2,17 @@
 
 import json
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, make_url, text
 
 from bookkeeping.server import postgresql_server
-from commands import Ocelog, Simulated, simulator
+from commands import Ocelog, Process, Simulated, simulator
 
 TABLES = ("wiz_audit", "wiz_vulnerability_finding")
 
@@ -70,6 +74,63 @@ def test_a_second_home_is_refused_a_ledger_although_nothing_has_landed_in_it(
     first("pull")
     assert "belongs to another home" in second("repair", "--yes", code=2).err
     assert first.count("wiz_audit") == 20
+
+
+def heard(service: Process, event: str) -> dict[str, Any]:
+    """Read the log until `event` is in it."""
+    assert service.stderr is not None
+    for line in service.stderr:
+        entry = dict(json.loads(line))
+        if entry["event"] == event:
+            return entry
+    raise AssertionError(f"The log ended without {event!r}.")
+
+
+def healthz(address: str) -> tuple[int, dict[str, Any]]:
+    try:
+        with urllib.request.urlopen(f"http://{address}/healthz", timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def test_a_ledger_that_goes_away_is_told_by_the_log_healthz_and_silence_until_it_is_back(
+    tmp_path: Path, new_database: Callable[[], str], tenant: Simulated
+) -> None:
+    ledger_url = new_database()
+    database = make_url(ledger_url).database
+    # Nobody listens there: a beat that is not heard is due again half a minute later, so that this need not take long.
+    watcher = "http://127.0.0.1:9/beat"
+    ocelog = Ocelog(tmp_path / "home", OCELOG_HEARTBEAT_URL=watcher)
+    ocelog("init", "--ledger", ledger_url)
+    ocelog.add(tenant, "prod", "--log-type", "audit", "--poll", "1s")
+    elsewhere = create_engine(make_url(ledger_url).set(drivername="postgresql+psycopg", database="postgres"))
+    with ocelog.start("run", "--listen", "0") as service, elsewhere.connect() as admin:
+        admin.execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            address = heard(service, "listening")["address"]
+            heard(service, "heartbeat not sent")
+            assert healthz(address)[0] == 200
+            admin.execute(text(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false'))
+            admin.execute(
+                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": database}
+            )
+            assert heard(service, "failed")["code"] == "ledger_unavailable"
+            # Its last look is good for some seconds.
+            while (status := healthz(address))[0] == 200:
+                heard(service, "failed")
+            assert status == (503, {"status": "failing", "error_code": "ledger_unavailable"})
+            assert "pull" in heard(service, "no heartbeat")["failing"]
+            admin.execute(text(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true'))
+            heard(service, "works again")
+            while healthz(address)[0] != 200:
+                heard(service, "works again")
+        finally:
+            service.terminate()
+            service.communicate()
+    assert service.returncode == 0
+    elsewhere.dispose()
 
 
 def test_a_backup_made_beside_a_service_goes_on_in_another_database(
