@@ -30,7 +30,8 @@ class Watch:
 
     def set(self) -> None:
         """Watch this process from now on. It is the child's own, so that nobody else is concerned."""
-        watch, send, reply, wrap = self, requests.Session.send, smtplib.SMTP.getreply, ssl.SSLContext.wrap_socket
+        watch, job = self, self._job
+        send, reply, wrap = requests.Session.send, smtplib.SMTP.getreply, ssl.SSLContext.wrap_socket
 
         def watched_send(
             session: requests.Session, request: requests.PreparedRequest, **given: Any
@@ -42,7 +43,7 @@ class Watch:
             try:
                 code, text = reply(server)
             except (smtplib.SMTPException, OSError) as error:
-                watch.note(Exchange(status=0, text=_why(error), mail=True))
+                watch.note(Exchange(status=0, text=_why(error, job), mail=True))
                 raise
             watch.note(Exchange(status=code, text=_text(text), mail=True))
             return code, text
@@ -82,7 +83,7 @@ class Watch:
         try:
             response: requests.Response = send(session, request, **given)
         except requests.RequestException as error:
-            self.note(Exchange(status=0, text=_why(error)))
+            self.note(Exchange(status=0, text=_why(error, self._job)))
             raise
         response.raw = _Bounded(response.raw)
         self.note(
@@ -134,8 +135,9 @@ def _text(body: bytes) -> str:
     return body[:_LONGEST_TEXT].decode("utf-8", "replace")
 
 
-def _why(error: BaseException) -> str:
+def _why(error: BaseException, job: Job) -> str:
     """Return the innermost reason: the texts around it repeat the address."""
+    limit = job.connect_seconds if isinstance(error, requests.ConnectTimeout) else job.total_seconds
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -144,7 +146,7 @@ def _why(error: BaseException) -> str:
         if inner is None and cause.args and isinstance(cause.args[0], BaseException):
             inner = cause.args[0]
         if isinstance(cause, TimeoutError):
-            return "it took too long"
+            return f"it took longer than {limit:g} s"
         if inner is None:
             return (cause.strerror if isinstance(cause, OSError) else None) or type(cause).__name__
         cause = inner
