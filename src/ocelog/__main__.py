@@ -2,8 +2,9 @@
 
 import gc
 
-# Imports make many objects that live on: Python's default looks at them again and again, a tenth of a short command.
-gc.set_threshold(50_000, 20, 20)
+# Imports make many objects that live on. Python would look at them again and again, for a tenth of what a short command
+# takes, until it begins.
+gc.disable()
 
 from ocelog.cli import main  # noqa: E402 - see above
 

@@ -1,5 +1,6 @@
 """How a person drives Ocelog: the `ocelog` command, where each error becomes a message and an exit code once."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -63,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _end(code: int) -> NoReturn:
     """Exit, without waiting for threads that are left behind: they are safe to end at any instruction."""
+    # Python looks for garbage once more before it ends, though all of it ends.
+    gc.freeze()
     if threads.are_left():
         sys.stdout.flush()
         sys.stderr.flush()
@@ -72,6 +75,10 @@ def _end(code: int) -> NoReturn:
 
 def _run(given: Sequence[str]) -> int | None:
     command = get_command(build(wanted_command(given, os.environ)))
+    # What is there by now stays: a look for garbage need not begin with it. See `ocelog.__main__`.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    gc.enable()
     if program() != "ocelog":
         help_as_typed(command)
     code: int | None = command(args=given, prog_name=program(), standalone_mode=False)
