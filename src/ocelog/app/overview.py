@@ -120,47 +120,51 @@ def overview(
     home, ledger = installation.home, installation.ledger
     # A service refuses to start with it, and nothing else here would say so.
     retentions(installation.settings.retention)
-    who = running(home)
-    streams = [each for each in stream_statuses(ledger, idle=who is None) if source_id in (None, each.source_id)]
-    loops = ledger.lake.loop_marks()
-    tables, after = table_names(), installation.settings.publish_after
-    lake = [found.text for found in inspect(home.path, ledger.lake, tables)] + lost_lines(ledger)
-    lake += [
-        f"the purge of {row.name!r} was not finished, and its rows can still be queried. Go on with it: "
-        f"ocelog source remove {row.id} --purge"
-        for row in ledger.sources.listed(removed=True)
-        if row.purging
-    ]
-    errors = _open_alerts(ledger, AlertType.SYSTEM_ERROR)
-    about_streams = {each.value for each in ErrorType}
-    # Without detections nobody looks at rules, and what was noted before may be over.
-    troubles = ledger.rules.troubles() if installation.settings.detections else []
-    return Overview(
-        streams=streams,
-        holder=who,
-        hangs=_hangs(who, now),
-        stale=_stale(streams, who, allowed, now),
-        not_published=unpublished(ledger, tables, publish_after=after, allowed=allowed, now=now),
-        loops=loops,
-        loop_faults=failing_loops(ledger),
-        channel_faults=ledger.channels.failing(),
-        lagging=lagging(loops, allowed=allowed, now=now),
-        rejection_parts=ledger.lake.unpublished(REJECTIONS)[0],
-        lake=lake,
-        key=_key_trouble(installation, running=who is not None),
-        sandbox=str(offered()),
-        disk_free=homes.free_bytes(home),
-        system_errors=[each for each in ledger.health.open_errors() if source_id in (None, each.stream.source_id)],
-        alerts=ledger.alerts.open(),
-        not_judged=ledger.alerts.not_judged(),
-        other_errors=[each for each in errors if each.rule_id not in about_streams],
-        failing_rules=sorted({each.rule_id for each in _open_alerts(ledger, AlertType.DETECTION_ERROR)} - {RULE_FILES}),
-        suspended_rules=[name for name, state in ledger.rules.states().items() if state.suspended_us is not None],
-        channels=ledger.channels.statuses(),
-        suppressions=[each for each in ledger.alerts.suppressions() if each.is_active(to_us(now))],
-        rule_troubles=troubles,
-        rule_folders={each.id: each for each in ledger.rules.folders()} if troubles else {},
-    )
+    who, tables, after = running(home), table_names(), installation.settings.publish_after
+    # What it looks at on the disk must be as the ledger says just then.
+    lake = [found.text for found in inspect(home.path, ledger.lake, tables)]
+    with ledger.snapshot():
+        streams = stream_statuses(ledger, idle=who is None, source_id=source_id)
+        loops = ledger.lake.loop_marks()
+        lake += lost_lines(ledger)
+        lake += [
+            f"the purge of {row.name!r} was not finished, and its rows can still be queried. Go on with it: "
+            f"ocelog source remove {row.id} --purge"
+            for row in ledger.sources.listed(removed=True)
+            if row.purging
+        ]
+        errors = _open_alerts(ledger, AlertType.SYSTEM_ERROR)
+        about_streams = {each.value for each in ErrorType}
+        # Without detections nobody looks at rules, and what was noted before may be over.
+        troubles = ledger.rules.troubles() if installation.settings.detections else []
+        return Overview(
+            streams=streams,
+            holder=who,
+            hangs=_hangs(who, now),
+            stale=_stale(streams, who, allowed, now),
+            not_published=unpublished(ledger, tables, publish_after=after, allowed=allowed, now=now),
+            loops=loops,
+            loop_faults=failing_loops(ledger),
+            channel_faults=ledger.channels.failing(),
+            lagging=lagging(loops, allowed=allowed, now=now),
+            rejection_parts=ledger.lake.unpublished(REJECTIONS)[0],
+            lake=lake,
+            key=_key_trouble(installation, running=who is not None),
+            sandbox=str(offered()),
+            disk_free=homes.free_bytes(home),
+            system_errors=[each for each in ledger.health.open_errors() if source_id in (None, each.stream.source_id)],
+            alerts=ledger.alerts.open(),
+            not_judged=ledger.alerts.not_judged(),
+            other_errors=[each for each in errors if each.rule_id not in about_streams],
+            failing_rules=sorted(
+                {each.rule_id for each in _open_alerts(ledger, AlertType.DETECTION_ERROR)} - {RULE_FILES}
+            ),
+            suspended_rules=[name for name, state in ledger.rules.states().items() if state.suspended_us is not None],
+            channels=ledger.channels.statuses(),
+            suppressions=[each for each in ledger.alerts.suppressions() if each.is_active(to_us(now))],
+            rule_troubles=troubles,
+            rule_folders={each.id: each for each in ledger.rules.folders()} if troubles else {},
+        )
 
 
 def _open_alerts(ledger: Ledger, type_: AlertType) -> list[Alert]:

@@ -1,9 +1,10 @@
 """The status of every stream, and what needs attention."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 
 from ocelog import errors
 from ocelog.app import advice
@@ -22,6 +23,7 @@ from ocelog.health.stream import AlarmState, Facts, Memory, first_look, look
 from ocelog.installation.home import Home
 from ocelog.installation.home_lock import Holder, holder
 from ocelog.installation.opening import Installation
+from ocelog.ledger.health import HealthView, StreamKey
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import (
     ALL_LOGS,
@@ -209,27 +211,30 @@ def verdict(streams: Sequence[StreamStatus]) -> Verdict:
     )
 
 
-def stream_statuses(ledger: Ledger, now: datetime | None = None, *, idle: bool = False) -> list[StreamStatus]:
-    """Return how every stream of every source stands; `idle`: nothing runs that would try anything again."""
+def stream_statuses(
+    ledger: Ledger, now: datetime | None = None, *, idle: bool = False, source_id: str | None = None
+) -> list[StreamStatus]:
+    """Return how every stream of every source stands, or of one; `idle`: nothing runs that would try anything again.
+
+    It is read as of one instant, by a few statements however many streams there are.
+    """
     now = now or datetime.now(UTC)
-    found, remembered = list[StreamStatus](), ledger.health.remembered()
-    for row in ledger.sources.listed():
-        rows: dict[str, StreamRow | None] = {stream.marks.log_type: stream for stream in ledger.pulling.streams(row.id)}
-        error = damage(row)
-        if error is None:
-            log_types = source_settings(row).log_types
-            found += [
-                _stream_status(ledger, row, each, rows.get(each), remembered.get((row.id, each)), now, idle=idle)
-                for each in log_types
-            ]
-        else:
-            # Which log types it reads is not known any more: those that it has read.
-            read = rows or {"?": None}
-            stood = [
-                _stream_status(ledger, row, each, stream, remembered.get((row.id, each)), now, idle=idle)
-                for each, stream in read.items()
-            ]
-            found += [_broken(each, row.id, error) for each in stood]
+    with ledger.snapshot():
+        view = ledger.health.view()
+        slices = defaultdict[StreamKey, list[Slice]](list)
+        for each in ledger.pulling.slices(source_id=source_id):
+            slices[each.source_id, each.log_type].append(each)
+        known = _Known(view=view, slices=slices, waiting=cache(partial(_waiting, ledger)))
+        found = list[StreamStatus]()
+        for row in (row for row in ledger.sources.listed() if source_id in (None, row.id)):
+            error = damage(row)
+            if error is None:
+                found += [_stream_status(known, row, each, now, idle=idle) for each in source_settings(row).log_types]
+            else:
+                # Which log types it reads is not known any more: those that it has read.
+                read = [log_type for owner, log_type in view.streams if owner == row.id] or ["?"]
+                stood = [_stream_status(known, row, each, now, idle=idle) for each in read]
+                found += [_broken(each, row.id, error) for each in stood]
     return found
 
 
@@ -370,17 +375,19 @@ def sweep_of(slices: Sequence[Slice]) -> Sweep | None:
     )
 
 
-def _stream_status(
-    ledger: Ledger,
-    row: SourceRow,
-    log_type: str,
-    stream: StreamRow | None,
-    before: Memory | None,
-    now: datetime,
-    *,
-    idle: bool,
-) -> StreamStatus:
-    slices = ledger.pulling.slices(source_id=row.id, log_type=log_type)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the ledger holds of all streams."""
+
+    view: HealthView
+    slices: Mapping[StreamKey, Sequence[Slice]]
+    waiting: Callable[[str], Waiting]
+    """What waits to be published in a table."""
+
+
+def _stream_status(known: _Known, row: SourceRow, log_type: str, now: datetime, *, idle: bool) -> StreamStatus:
+    key = (row.id, log_type)
+    stream, slices = known.view.streams.get(key), known.slices.get(key, ())
     waiting = [each for each in slices if each.state is SliceState.WAITING]
     wait = LONGEST_WAITS[SliceState.PARKED]
     parked = tuple(
@@ -393,11 +400,10 @@ def _stream_status(
     state = _state(row, stream, waiting)
     tired = state == "retrying" and is_tired(row, stream, now)
     failing = failing_slices(slices, now)
-    swept = ledger.sweeps.newest(row.id, log_type)
-    counts = ledger.sweeps.coverage(row.id, log_type)
+    swept, counts = known.view.sweeps.get(key), known.view.counts.get(key, ())
     facts = facts_of(read_source(row), stream, slices, swept=swept, counts=counts, now=now)
     alarm = alarm_settings(row, log_type)
-    health = look(facts, alarm, before or first_look(now))
+    health = look(facts, alarm, known.view.remembered.get(key) or first_look(now))
     tired = tired or (swept is not None and swept.vanished)
     off = None if row.paused else _clock_off(marks, now)
     total_off = stream.total_off_by if stream is not None else None
@@ -437,7 +443,7 @@ def _stream_status(
         sweep=sweep_of(slices),
         last_sweep=swept,
         coverage=_gaps(counts),
-        waiting=_waiting(ledger, table_name(log_type)),
+        waiting=known.waiting(table_name(log_type)),
         events=stream.events if stream else 0,
         rejections=stream.rejections if stream else 0,
         still_rejected=max(0, stream.rejections - stream.replayed) if stream else 0,

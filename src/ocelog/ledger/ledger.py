@@ -1,6 +1,7 @@
 """The database of everything but events: one class per port, over one database."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -111,6 +112,10 @@ class Ledger:
     def for_reading(cls, url: str) -> "Ledger":
         """Open a ledger that this user may not write; whatever would change it raises HomeError."""
         return cls(open_reading(url))
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Let all that this thread asks of any port within the block be as of one instant; it must change nothing."""
+        return self._database.held()
 
     def close(self) -> None:
         """Close every connection."""

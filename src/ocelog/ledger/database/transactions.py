@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +36,8 @@ class Database:
     readers: Engine
     turn: AbstractContextManager[object]
     """One writer of this process at a time if the database has room for one only."""
+    _held: threading.local = field(default_factory=threading.local)
+    """The snapshot that this thread holds, if it does."""
 
     @property
     def url(self) -> URL:
@@ -50,6 +52,8 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction that commits at the end of the block, and leaves no trace if that raises."""
+        if self._snapshot is not None:
+            raise RuntimeError("whoever holds a snapshot only reads")
         try:
             with self.turn, self.writers.begin() as connection:
                 if self.is_sqlite:
@@ -62,14 +66,32 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a snapshot: every statement in the block sees the same instant."""
+        """Open a snapshot, unless one is held: every statement in the block sees the same instant."""
         try:
+            if self._snapshot is not None:
+                yield self._snapshot
+                return
             with self.readers.begin() as connection:
                 if self.is_sqlite:
                     _begin(connection, "BEGIN")
                 yield connection
         except SQLAlchemyError as error:
             raise translated(error, self.url) from error
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let all that this thread reads within the block be read in one snapshot; it must write nothing there."""
+        with self.read() as connection:
+            before, self._held.snapshot = self._snapshot, connection
+            try:
+                yield
+            finally:
+                self._held.snapshot = before
+
+    @property
+    def _snapshot(self) -> Connection | None:
+        found: Connection | None = getattr(self._held, "snapshot", None)
+        return found
 
     def close(self) -> None:
         """Close every connection."""
