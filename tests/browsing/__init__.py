@@ -28,6 +28,7 @@ HEIGHT = 900
 FIRST_PAGE, LATER_PAGE = 350_000, 20_000
 """Bytes that may come: with every script and style, and without those that the browser has kept."""
 PATIENCE_S = 60
+_PAUSE_MS = 500
 _INSTALLING_S = 180
 # Nothing but this machine has an address.
 _ALONE = ("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--no-proxy-server")
@@ -121,6 +122,8 @@ class Person:
         self.settle()
         while not there():
             assert time.monotonic() < deadline, self.page.inner_text("body")
+            # Asked without a pause, the service would do little else.
+            self.page.wait_for_timeout(_PAUSE_MS)
             self.page.reload()
             self.settle()
 
