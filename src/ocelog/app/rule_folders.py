@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -214,8 +215,16 @@ def read_folders(installation: Installation) -> list[ReadFolder]:
     ]
 
 
+@cache
+def _of_the_program(path: str) -> Checkout:
+    """Read the rules that come along, once: they change with the program only."""
+    return read_checkout(Path(path), changing())
+
+
 def _read(folder: RuleFolder, good: Bundle | None, troubled: Collection[str]) -> ReadFolder:
     try:
+        if folder.is_built_in:
+            return ReadFolder(folder=folder, checkout=_of_the_program(folder.path))
         bundle = read_rules(folder, good)
     except RuleFileError as error:
         if good is None:
