@@ -1,31 +1,26 @@
 """Rules: what runs and why, their tests, and what one would have said of the past."""
 
-import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
-from ocelog.app import rule_candidates, rule_folders, rule_history, rule_trial, rules
-from ocelog.app.queries import Stop
+from ocelog.app import rule_folders
 from ocelog.app.rule_folders import ListedRule
+from ocelog.console import trying
 from ocelog.console.api.caller import Admin, Analyst, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found
 from ocelog.console.api.values import Name, plain
-from ocelog.console.asking import answered
 from ocelog.detect.rule import Query as RuleQuery
-from ocelog.errors import ConfigError, QueryError
 from ocelog.installation.opening import Installation
 from ocelog.times import from_us
 from ocelog.units import duration
 
 router = APIRouter(prefix="/rules", tags=["Rules"])
 _LONGEST_SOURCE = 200_000
-_TRY_WITHIN_S = 50.0
-"""Seconds: a connection is closed after 60."""
-_LONGEST_PAST = timedelta(days=30)
 Words = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
@@ -211,44 +206,15 @@ def edit_rule(caller: Admin, rule: Name, body: RuleEdit) -> RuleFiles:
 @router.post("/{rule}/tests")
 async def test_rule(request: Request, caller: Analyst, rule: Name) -> TestReport:
     """Run the tests that a rule's file has."""
-    until = time.monotonic() + _TRY_WITHIN_S
-
-    def run(stop: Stop) -> rules.Report:
-        found = _found(caller.installation, rule)
-        return rules.run_tests(found.root / found.item.place.file, told=lambda _done, _all: _go_on(until, stop))
-
-    report = await answered(request, caller, run)
-    return TestReport.model_validate(report.as_json())
-
-
-def _go_on(until: float, stop: Stop) -> None:
-    """Raise QueryError once a rule has been asked for too long, or nobody waits for what it says."""
-    if stop.is_set or time.monotonic() > until:
-        raise QueryError(
-            f"That takes more than {_TRY_WITHIN_S:.0f} s: try a shorter past, or a command. "
-            "See: ocelog rules try --help"
-        )
+    found = await run_in_threadpool(_found, caller.installation, rule)
+    return TestReport.model_validate((await trying.tested(request, caller, found)).as_json())
 
 
 @router.post("/{rule}/try")
 async def try_rule(request: Request, caller: Analyst, rule: Name, body: Trial) -> Tried:
     """Ask a rule about the past, before it is turned on."""
-    past = duration(body.since)
-    if not timedelta(0) < past <= _LONGEST_PAST:
-        raise ConfigError(
-            f"A rule is tried over at most {_LONGEST_PAST.days} days here; a longer past takes a command. "
-            "See: ocelog rules try --help"
-        )
-    since, until = datetime.now(UTC) - past, time.monotonic() + _TRY_WITHIN_S
-
-    def look(stop: Stop) -> rule_trial.Tried:
-        _found(caller.installation, rule)
-        candidate = rule_candidates.candidate_of(rule_candidates.find_asked(caller.installation, rule))
-        return rule_history.try_rule(
-            caller.installation, candidate, since=since, told=lambda _what, _done, _all: _go_on(until, stop)
-        )
-
-    tried = await answered(request, caller, look)
+    found = await run_in_threadpool(_found, caller.installation, rule)
+    tried = await trying.tried(request, caller, caller.installation, found, duration(body.since))
     return Tried(
         rule=tried.rule,
         since=tried.since,

@@ -1,14 +1,19 @@
 """Detections: the rules and packs, one rule with its source and its tests, and turning them on and off."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.app import rule_folders, rules, users
+from ocelog.app.log_types import kinds
 from ocelog.app.rule_folders import ListedRule
-from ocelog.console.capacity import slowly
+from ocelog.app.rule_trial import Tried
+from ocelog.app.search import Bars
+from ocelog.console import trying
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
@@ -78,22 +83,77 @@ def turn(
 @router.get("/rules/{rule_id}")
 def details(request: Request, visitor: Viewer, rule_id: str) -> Response:
     """Show one rule with its file."""
-    return _details(request, visitor, rule_id)
+    try:
+        return _details(request, visitor, rule_folders.find_rule(installation_of(request), rule_id))
+    except OcelogError as error:
+        return _unknown(request, visitor, error)
 
 
 @router.post("/rules/{rule_id}/tests")
-@slowly
-def run_tests(request: Request, visitor: Analyst, rule_id: str) -> Response:
+async def run_tests(request: Request, visitor: Analyst, rule_id: str) -> Response:
     """Run the tests of a rule, and show how they end."""
-    return _details(request, visitor, rule_id, tested=True)
+    try:
+        rule = await run_in_threadpool(rule_folders.find_rule, installation_of(request), rule_id)
+    except OcelogError as error:
+        return _unknown(request, visitor, error)
+    try:
+        report = await trying.tested(request, visitor, rule)
+    except OcelogError as error:
+        return _details(request, visitor, rule, refused=error)
+    return _details(request, visitor, rule, report=report)
 
 
-def _details(request: Request, visitor: Visitor, rule_id: str, *, tested: bool = False) -> Response:
+@router.post("/rules/{rule_id}/try")
+async def try_(
+    request: Request, visitor: Analyst, rule_id: str, days: Annotated[int, Form(ge=1, le=trying.LONGEST_PAST.days)] = 7
+) -> Response:
+    """Ask a rule about the past days, and show what it would have told people."""
     installation = installation_of(request)
     try:
-        rule = rule_folders.find_rule(installation, rule_id)
-        report = rules.run_tests(rule.root / rule.item.place.file, told=lambda _done, _all: None) if tested else None
+        rule = await run_in_threadpool(rule_folders.find_rule, installation, rule_id)
     except OcelogError as error:
-        return page(request, "trouble.html", visitor=visitor, status=404, kind="known", needed="", error=error)
-    texts = rule_folders.texts(rule)
-    return page(request, "rule.html", visitor=visitor, rule=rule, title=_title(rule), texts=texts, report=report)
+        return _unknown(request, visitor, error)
+    try:
+        tried = await trying.tried(request, visitor, installation, rule, timedelta(days=days))
+    except OcelogError as error:
+        return _details(request, visitor, rule, refused=error, days=days)
+    return _details(request, visitor, rule, tried=tried, days=days)
+
+
+def _unknown(request: Request, visitor: Visitor, error: OcelogError) -> Response:
+    return page(request, "trouble.html", visitor=visitor, status=404, kind="known", needed="", error=error)
+
+
+def _details(
+    request: Request,
+    visitor: Visitor,
+    rule: ListedRule,
+    *,
+    report: rules.Report | None = None,
+    tried: Tried | None = None,
+    refused: OcelogError | None = None,
+    days: int = 7,
+) -> Response:
+    return page(
+        request,
+        "rule.html",
+        visitor=visitor,
+        status=200 if refused is None else 422,
+        rule=rule,
+        title=_title(rule),
+        texts=rule_folders.texts(rule),
+        report=report,
+        tried=tried,
+        bars=None if tried is None else _bars(tried),
+        refused=refused,
+        days=days,
+        log_types=kinds(),
+    )
+
+
+def _bars(tried: Tried) -> Bars:
+    """Return the matches of each day, in UTC, of those without any too."""
+    first, last = tried.since.astimezone(UTC).date(), tried.until.astimezone(UTC).date()
+    days = [first + timedelta(days=at) for at in range((last - first).days + 1)]
+    since = datetime.combine(first, time(), UTC)
+    return Bars(since=since, width=timedelta(days=1), counts=tuple(tried.by_day.get(day, (0, 0))[1] for day in days))

@@ -1,0 +1,89 @@
+"""What a person sees of a rule: whether its tests pass, and what it would have told of the past."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ocelog.access import Role
+from ocelog.app import rule_folders
+from visiting import Console, console_of
+from visiting.events import land, row
+
+AUDIT = "Wiz.Audit"
+RULE = """
+AnalysisType: rule
+RuleID: Mine.Deleted
+DisplayName: Something was <b>deleted</b>
+Enabled: false
+LogTypes: [Wiz.Audit]
+Severity: High
+AlertTitle: "{action} happened"
+Detection:
+  - {Key: action, Condition: Equals, Value: Delete}
+Tests:
+  - {Name: deleted, ExpectedResult: true, Log: {action: Delete}}
+  - {Name: wrong, ExpectedResult: true, Log: {action: Create}}
+"""
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    folder = tmp_path_factory.mktemp("mine")
+    (folder / "deleted.yml").write_text(RULE, encoding="utf-8")
+    with console_of(tmp_path_factory.mktemp("console") / "home") as opened:
+        rule_folders.register(opened.installation, Path(folder))
+        now = datetime.now(UTC)
+        ages = {"old": timedelta(days=9), "late": timedelta(days=3), "new": timedelta(hours=1)}
+        land(opened.installation, AUDIT, [row(AUDIT, name, now - age, action="Delete") for name, age in ages.items()])
+        land(opened.installation, AUDIT, [row(AUDIT, "other", now - timedelta(hours=2), action="Create")])
+        yield opened
+
+
+def test_a_rule_that_is_off_is_tried_over_some_days(console: Console) -> None:
+    analyst = console.as_(Role.ANALYST)
+    answer = analyst.post("/rules/Mine.Deleted/try", days="7")
+    assert answer.status_code == 200, answer.text
+    assert "2 matches" in answer.text
+    assert "people would have heard of 2 alerts" in answer.text
+    assert "3 events were judged" in answer.text
+    counts = re.search(r'data-counts="([\d,]+)"', answer.text)
+    assert counts
+    days = [int(each) for each in counts[1].split(",")]
+    assert (len(days), sum(days)) == (8, 2)
+    assert 'data-address="/search?log=Wiz.Audit"' in answer.text
+    assert "Delete happened" in answer.text
+    events = set(re.findall(r'href="(/events/Wiz.Audit/\w+)"', answer.text))
+    assert [analyst.get(each).status_code for each in events] == [200, 200]
+    assert "3 matches" in analyst.post("/rules/Mine.Deleted/try", days="30").text
+    # Nothing is kept of it.
+    assert console.installation.ledger.alerts.open().told == {}
+
+
+def test_where_nothing_matched_it_says_so(console: Console) -> None:
+    rules = rule_folders.listed(console.installation)[0].rules
+    rule = next(each.id for each in rules if each.log_types == (AUDIT,))
+    answer = console.as_(Role.ANALYST).post(f"/rules/{rule}/try", days="1")
+    assert answer.status_code == 200
+    assert "Nothing matched." in answer.text
+
+
+@pytest.mark.parametrize("days", ["0", "31", "-1", "x"])
+def test_it_is_not_tried_over_whatever_somebody_asks(console: Console, days: str) -> None:
+    assert console.as_(Role.ANALYST).post("/rules/Mine.Deleted/try", days=days).status_code == 422
+
+
+def test_what_is_not_there_is_not_found_and_a_viewer_tries_nothing(console: Console) -> None:
+    assert console.as_(Role.ANALYST).post("/rules/Mine.None/try").status_code == 404
+    assert console.as_(Role.ANALYST).post("/rules/Mine.None/tests").status_code == 404
+    assert console.as_(Role.VIEWER).post("/rules/Mine.Deleted/try").status_code == 403
+    assert "/try" not in console.as_(Role.VIEWER).get("/rules/Mine.Deleted").text
+
+
+def test_its_tests_are_run_and_the_one_that_fails_is_named(console: Console) -> None:
+    answer = console.as_(Role.ANALYST).post("/rules/Mine.Deleted/tests")
+    assert "1 of 2 tests passed." in answer.text
+    assert "wrong:" in answer.text
+    assert "<b>deleted</b>" not in answer.text
