@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from commands import Ocelog, Process, Simulated, simulator
+from commands.hastened import hastened
 
 SMALL = ("--audit", "60", "--issues", "40", "--findings", "80")
 
@@ -64,16 +65,9 @@ def stuck_pipe() -> tuple[int, int]:
 def test_a_log_that_nobody_reads_stops_no_loop(tmp_path: Path, tenant: Simulated) -> None:
     ocelog = Ocelog(tmp_path / "home")
     ocelog.init_unjudged()
-    ocelog.add(tenant, "prod", "--poll", "1s")
+    ocelog.add(tenant, "prod", "--poll", "1s", "--log-type", "issues")
     reading, writing = stuck_pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ocelog", "run"],
-        env=ocelog.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=writing,
-        stderr=writing,
-        text=True,
-    )
+    process = hastened(ocelog, {"ocelog.cli.output._UNREAD_FOR": 0.3}, "run", onto=writing)
     try:
         deadline = time.monotonic() + 60
         while ocelog.count("wiz_issues WHERE p_origin = 'live'") == 0:

@@ -15,6 +15,9 @@ from ocelog.files import disk_full
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+_UNREAD_FOR = 5.0
+"""Seconds after which nobody is waited for who does not read what a service tells."""
+
 
 def prepare() -> None:
     """Make ready what is written to: what its encoding lacks is escaped. Raises ConfigError if stdout is closed."""
@@ -70,11 +73,11 @@ class _Told(FileIO):
         return not self._stuck
 
 
-def give_up_unread(seconds: float = 5.0) -> None:
-    """Drop what is told from here on if it goes to a program that reads nothing for so long: work must go on."""
+def give_up_unread() -> None:
+    """Drop what is told from here on if it goes to a program that reads nothing for a while: work must go on."""
     told = sys.stderr.buffer.raw if isinstance(sys.stderr, TextIOWrapper) else None
     if isinstance(told, _Told) and _is_read_by_a_program(told.fileno()):
-        told.patience = seconds
+        told.patience = _UNREAD_FOR
 
 
 def _is_read_by_a_program(descriptor: int) -> bool:
