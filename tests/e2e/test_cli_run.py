@@ -80,6 +80,19 @@ def test_a_log_that_nobody_reads_stops_no_loop(tmp_path: Path, tenant: Simulated
         os.close(reading)
 
 
+@pytest.mark.whole_processes
+def test_nothing_but_the_log_is_on_stderr_at_the_end_of_a_service(tmp_path: Path, tenant: Simulated) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog.init_unjudged()
+    ocelog.add(tenant, "prod", "--poll", "1s")
+    with ended(hastened(ocelog, {}, "run")) as process:
+        heard(process, "landed")
+        process.terminate()
+        _, log = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert [json.loads(line)["event"] for line in log.splitlines()][-1] == "stopped"
+
+
 def stopped(process: Process, number: int = signal.SIGTERM) -> tuple[int, float]:
     began = time.monotonic()
     process.send_signal(number)

@@ -41,31 +41,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(text, file=sys.stderr)  # noqa: T201 - as a whole, and as wide as it is
         else:
             _say(explained(error, given))
-        sys.exit(PERSON_MUST_ACT)
+        _end(PERSON_MUST_ACT)
     except Abort:
         # Whatever asks, asks before it changes something.
         _say("Nothing was changed: you stopped at the question.")
-        sys.exit(PERSON_MUST_ACT)
+        _end(PERSON_MUST_ACT)
     except BrokenPipeError:
         # Whoever read our output has left.
         output.drop()
-        sys.exit(1)
+        _end(1)
     except Exception as error:
         if isinstance(error, UnicodeEncodeError) and any(_is_no_text(each) for each in given):
             _say("An argument is not valid UTF-8: type it again.")
-            sys.exit(PERSON_MUST_ACT)
+            _end(PERSON_MUST_ACT)
         if os.environ.get("OCELOG_DEBUG", "").lower() in ("1", "true", "yes", "on"):
             raise
         first = (str(error).splitlines() or [""])[0][:300]
         _say(f"Unexpected {type(error).__name__}: {first}\nThis is a bug in Ocelog. OCELOG_DEBUG=1 shows where.")
-        sys.exit(1)
+        _end(1)
     _end(code or 0)
 
 
 def _end(code: int) -> NoReturn:
     """Exit, without waiting for threads that are left behind: they are safe to end at any instruction."""
-    # Python looks for garbage once more before it ends, though all of it ends.
-    gc.freeze()
+    # Python looks for garbage once more before it ends, though all of it ends. DuckDB complains if some is left.
+    if "_duckdb" in sys.modules:
+        gc.unfreeze()
+    else:
+        gc.freeze()
     if threads.are_left():
         sys.stdout.flush()
         sys.stderr.flush()
