@@ -279,6 +279,8 @@ def see_the_rest(me: Person) -> None:
         ("/search?q=no+such+text", "nothing-found"),
         ("/search?period=nonsense", "refused-search"),
         ("/rules", "rules"),
+        ("/schemas", "schemas"),
+        ("/schemas/Wiz.Audit", "schema"),
         ("/channels", "channels"),
         ("/channels/new?kind=webhook", "new-channel"),
         ("/users", "users"),

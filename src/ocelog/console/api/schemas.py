@@ -1,14 +1,18 @@
 """Schemas: what each log type has."""
 
-from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
 
 from ocelog.app.log_types import kinds, log_types
+from ocelog.app.samples import MOST_BYTES, sample
 from ocelog.app.tables import columns, meanings, sql_type
-from ocelog.console.api.caller import Viewer
+from ocelog.console.api.caller import Analyst, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found
-from ocelog.console.api.values import Name
+from ocelog.console.api.values import Name, plain
+from ocelog.console.asking import answered
 from ocelog.model import table_name
 
 router = APIRouter(prefix="/schemas", tags=["Schemas"])
@@ -36,6 +40,41 @@ class SchemaColumns(Schema):
     """A log type with its columns."""
 
     columns: list[SchemaColumn]
+
+
+class Pasted(BaseModel):
+    """Records as the source sends them."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: str = Field(max_length=MOST_BYTES, description="A JSON object, an array of such, or one on each line.")
+
+
+class Rejected(BaseModel):
+    """A record that does not fit."""
+
+    record_id: str | None
+    path: str = Field(description="The field that does not.")
+    expected: str
+    found: str
+
+
+class RuleMatch(BaseModel):
+    """A rule that matches an event."""
+
+    event: int = Field(description="Which of the events, counted from 0.")
+    rule: str
+    title: str
+    severity: str
+
+
+class Sampled(BaseModel):
+    """What records become. Nothing of it is kept."""
+
+    events: list[dict[str, Any]] = Field(description="As rows of the table.")
+    rejections: list[Rejected]
+    matches: list[RuleMatch]
+    rules_asked: int = Field(description="Those that are on.")
+    troubles: list[str] = Field(description="Why rules said nothing.")
 
 
 def _schema(log_type: str) -> Schema:
@@ -70,3 +109,24 @@ def get_schema(caller: Viewer, log_type: Name) -> SchemaColumns:  # noqa: ARG001
         for each in columns(table_name(named))
     ]
     return SchemaColumns(**_schema(named).model_dump(), columns=there)
+
+
+@router.post("/{log_type}/sample")
+async def shape_sample(request: Request, caller: Analyst, log_type: Name, body: Pasted) -> Sampled:
+    """Return what records become: events, rejections, and the rules that match. Nothing is kept."""
+    with not_found():
+        (named,) = log_types([log_type])
+    found = await answered(request, caller, lambda _stop: sample(caller.installation, named, body.text))
+    return Sampled(
+        events=[plain(each) for each in found.events],
+        rejections=[
+            Rejected(record_id=each.record_id, path=each.path, expected=each.expected, found=each.found)
+            for each in found.rejections
+        ],
+        matches=[
+            RuleMatch(event=each.event, rule=each.rule, title=each.title, severity=each.severity)
+            for each in found.matches
+        ],
+        rules_asked=found.asked,
+        troubles=list(found.troubles),
+    )
