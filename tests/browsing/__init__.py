@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from ocelog.console.languages import catalogue
 
@@ -174,6 +174,7 @@ def person(chromium: str, language: str, *, expected: tuple[str, ...] = (), **ho
             viewport={"width": WIDE, "height": HEIGHT},
         )
         context.set_default_timeout(PATIENCE_S * 1000)
+        expect.set_options(timeout=PATIENCE_S * 1000)
         found = Person(page=context.new_page(), language=language, **how)
         _listen(found, expected)
         try:
