@@ -59,7 +59,9 @@ def test_what_does_not_fit_says_where(console: Console) -> None:
     assert "$.timestamp" in answer.text
 
 
-@pytest.mark.parametrize("text", ["", " \n", "nonsense", "[1, 2", "7", '{"id": ', "[" * 100_000, '{"a":' + "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", " \n", "nonsense", "[1, 2", "7", '{"id": ', "[" * 100_000, '{"a":' + "[" * 100_000]
+)
 def test_what_is_no_record_is_refused_or_rejected_with_a_reason(console: Console, text: str) -> None:
     answer = pasted(console, text)
     assert answer.status_code in (200, 422)
