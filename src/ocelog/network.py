@@ -7,14 +7,31 @@ import threading
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 
-METADATA = frozenset(
-    map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16"))
+_CREDENTIALS = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            # Link-local: machines of nearly all clouds, tasks and pods of AWS.
+            "169.254.0.0/16",
+            "fe80::a9fe:a9fe/128",
+            # AWS, Google and Scaleway in IPv6; Alibaba; Oracle; Azure, whose is an address like any on the internet.
+            "fd00:ec2::/32",
+            "fd20:ce::/64",
+            "fd00:42::42/128",
+            "100.100.100.200/32",
+            "192.0.0.192/32",
+            "168.63.129.16/32",
+        ),
+    )
 )
-"""Where clouds give machines their credentials. The last, Azure's, is an address like any other on the internet."""
-_EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
-"""What a gateway leads on to the IPv4 address in the last 32 bits."""
+"""Where clouds give machines their credentials."""
 _LOCAL_GATEWAYS = ipaddress.IPv6Network("64:ff9b:1::/48")
-"""NAT64 of a network of one's own (RFC 8215): where it leads cannot be seen."""
+"""NAT64 of a network of one's own (RFC 8215): where it leads cannot be seen for sure."""
+_EMBEDDING = (
+    *map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")),
+    _LOCAL_GATEWAYS,
+)
+"""What a gateway leads on to the IPv4 address in the last 32 bits, as far as can be seen."""
 
 Resolve = Callable[[str, int], list[str]]
 """Returns the addresses of a host. Raises OSError."""
@@ -29,8 +46,8 @@ def resolve(host: str, port: int) -> list[str]:
 def is_allowed(address: str, *, allow_private: bool) -> bool:
     """Whether a numeric address may be connected to.
 
-    With `allow_private` that includes private networks, link-local addresses and this machine, though never an address
-    of which a cloud gives credentials. What is no address is not allowed.
+    With `allow_private` that includes private networks and this machine, though never an address of which a cloud gives
+    credentials, as IPv4's link-local addresses are. What is no address is not allowed.
     """
     try:
         parsed = ipaddress.ip_address(address)
@@ -39,7 +56,7 @@ def is_allowed(address: str, *, allow_private: bool) -> bool:
     # A zone does not change what an address is.
     bare = IPv6Address(parsed.packed) if isinstance(parsed, IPv6Address) else parsed
     meant = _meant(bare)
-    if METADATA & {bare, meant}:
+    if any(each in network for each in (bare, meant) for network in _CREDENTIALS):
         return False
     return allow_private or (_is_public(bare if isinstance(meant, IPv6Address) else meant))
 
