@@ -16,6 +16,9 @@ from ocelog.suggest import suggest
 
 _MAX_NESTING = 200
 """libyaml composes by recursion in C, without a limit: deeper text would end the process."""
+LONGEST_NAME = 250
+"""Characters."""
+_SHOWN = 40
 _MAX_NODES = 200_000
 """Aliases let a small file describe a huge one."""
 _NULL, _BOOL, _INT, _FLOAT, _STR = (f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str"))
@@ -192,6 +195,14 @@ class Node:
         """Return the text here, of which there must be some."""
         if not (text := self.text()).strip():
             raise self.wrong("expected text, found nothing")
+        return text
+
+    def name(self) -> str:
+        """Return the name here: one line that can be shown, and that every database takes."""
+        text = self.filled()
+        if len(text) > LONGEST_NAME or not text.isprintable():
+            shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+            raise self.wrong(f"expected a name of one line, up to {LONGEST_NAME} characters, found {shown!r}")
         return text
 
     def truth(self) -> bool:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -213,3 +214,48 @@ def test_no_alert_lives_with_a_record_that_never_changes(tmp_path: Path) -> None
         ("c", True)
     ]
     assert read_checkout(root).problems == ()
+
+
+@pytest.mark.parametrize(
+    "name", ['"P.Nul\\0Id"', "x" * 251, '"two\\nlines"', '"\\ud800"', '"\\u202eDI"', '"a\\tb"'], ids=range(6)
+)
+@pytest.mark.parametrize("key", ["RuleID", "PackID", "GlobalID", "QueryName", "DataModelID", "LookupName"])
+def test_a_name_that_a_database_or_a_terminal_does_not_take_is_a_problem_of_its_file(
+    tmp_path: Path, key: str, name: str
+) -> None:
+    kinds = {
+        "RuleID": "rule",
+        "PackID": "pack",
+        "GlobalID": "global",
+        "QueryName": "scheduled_query",
+        "DataModelID": "datamodel",
+        "LookupName": "lookup_table",
+    }
+    write(tmp_path, a_DOT_yml=f"AnalysisType: {kinds[key]}\n{key}: {name}\n", b_DOT_yml=rule("Good"))
+    (tmp_path / "x.py").write_text("def rule(event):\n    return True\n")
+    found = read_checkout(tmp_path)
+    (problem,) = found.problems
+    assert problem.message.startswith("a.yml:")
+    assert list(found.rules) == ["Good"]
+
+
+def test_a_file_whose_name_is_no_text_is_a_problem_and_the_others_are_read(tmp_path: Path) -> None:
+    folder = write(tmp_path, ok_DOT_yml=rule("Good"), x_DOT_py="def rule(event):\n    return True\n")
+    (tmp_path / os.fsdecode(b"\xff.yml")).write_text(rule("Bad"))
+    (tmp_path / os.fsdecode(b"\xfe")).mkdir()
+    (tmp_path / os.fsdecode(b"\xfe/bad.yml")).write_text(rule("Worse"))
+    found = read_checkout(folder)
+    assert list(found.rules) == ["Good"]
+    assert sorted(one.message.partition(":")[0] for one in found.problems) == ["\\xfe/bad.yml", "\\xff.yml"]
+    assert all("rename it" in one.message for one in found.problems)
+    # What has such files besides is read as if they were not there.
+    assert read_checkout(folder / "ok.yml").problems == ()
+
+
+def test_a_folder_whose_yaml_is_too_much_is_refused_before_it_is_all_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocelog.detect.bundle._MAX_WHOLE", 1_000)
+    write(tmp_path, **{f"r{at}_DOT_yml": rule(f"R{at}") + "#" * 300 for at in range(5)})
+    with pytest.raises(RuleFileError, match="more than 1,000 bytes"):
+        read_checkout(tmp_path)

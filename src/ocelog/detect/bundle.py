@@ -90,6 +90,12 @@ def _read_bundle(path: Path) -> Bundle:
     files, refused, size = dict[str, bytes](), dict[str, str](), 0
     named = list[str]()
     for name in _yaml_files(root):
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            # Python hands on as half characters what is no text, and nobody else can read them.
+            shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+            if found.holds(name):
+                refused[shown] = f"{shown}:1: the name of this file, or of its folder, is not UTF-8: rename it"
+            continue
         content = _read(root, name, MAX_BYTES, refused)
         if content is None:
             continue
@@ -98,17 +104,22 @@ def _read_bundle(path: Path) -> Bundle:
         if kind in STOOD_ON or kind == "rule" or (found.holds(name) and (kind or _LIKELY.search(text))):
             files[name] = content
             named += _named_in(text, posixpath.dirname(name))
-            size += len(content)
+            size = _bounded(root, size + len(content))
     for name in dict.fromkeys(named):
         most = _MOST.get(posixpath.splitext(name)[1].lower())
         if most is not None and name not in files and os.path.lexists(root / name):
             content = _read(root, name, most, refused)
             if content is not None:
                 files[name] = content
-                size += len(content)
-        if size > _MAX_WHOLE:
-            raise RuleFileError(f"{root}: its rules and tables have more than {_MAX_WHOLE:,} bytes")
+                size = _bounded(root, size + len(content))
     return Bundle(root=root, scope=found.scope, files=dict(sorted(files.items())), refused=refused)
+
+
+def _bounded(root: Path, size: int) -> int:
+    """Return `size`. Raises RuleFileError if it is too much to be held."""
+    if size > _MAX_WHOLE:
+        raise RuleFileError(f"{root}: its rules and tables have more than {_MAX_WHOLE:,} bytes")
+    return size
 
 
 def fails(error: OSError) -> None:

@@ -176,7 +176,7 @@ def _status(node: Node) -> Status:
 def _about(top: NodeMapping) -> About:
     top.needs("Enabled")
     top.needs("Severity")
-    return About(id=top.needs("RuleID").filled(), place=_place(top), **_about_fields(top))
+    return About(id=top.needs("RuleID").name(), place=_place(top), **_about_fields(top))
 
 
 def _rule_fields(top: NodeMapping) -> dict[str, Any]:
@@ -248,7 +248,7 @@ def _derived(top: NodeMapping, base: str) -> Derived:
     for fixed in ("LogTypes", "Filename", "AlertLivesWithRecord"):
         if (node := top.get(fixed)) is not None:
             raise node.wrong(f"a derived rule takes `{fixed}` from its base; it cannot replace it")
-    return Derived(id=top.needs("RuleID").filled(), base=base, about=_about_fields(top), rule=fields, place=_place(top))
+    return Derived(id=top.needs("RuleID").name(), base=base, about=_about_fields(top), rule=fields, place=_place(top))
 
 
 def _tests(node: Node) -> tuple[RuleTest, ...]:
@@ -410,10 +410,10 @@ def _correlation(entry: NodeMapping) -> Correlation:
 def _step(node: Node) -> Step:
     entry = node.mapping()
     entry.only(("ID", "RuleID", "MinMatchCount", "Absence"), " of a step")
-    rule = entry.needs("RuleID").filled()
+    rule = entry.needs("RuleID").name()
     given, least, absent = (entry.get(key) for key in ("ID", "MinMatchCount", "Absence"))
     return Step(
-        id=given.filled() if given else rule,
+        id=given.name() if given else rule,
         rule=rule,
         least=least.whole(1, 1_000_000) if least else 1,
         absent=_truth(absent, default=False),
@@ -515,7 +515,7 @@ def _query(top: NodeMapping) -> Query:
     # One that is not enabled need not say when it would run.
     schedule = top.needs("Schedule") if scheduled and enabled else top.get("Schedule")
     return Query(
-        name=top.needs("QueryName").filled(),
+        name=top.needs("QueryName").name(),
         sql=sql,
         description=_text(top.get("Description")),
         tags=_texts(top.get("Tags")),
@@ -530,7 +530,7 @@ def _query(top: NodeMapping) -> Query:
 def _global(top: NodeMapping) -> Global:
     top.only(("AnalysisType", "GlobalID", "Filename", "Description", "Tags", "CreatedBy"))
     return Global(
-        id=top.needs("GlobalID").filled(),
+        id=top.needs("GlobalID").name(),
         file=_file(top.needs("Filename")),
         description=_text(top.get("Description")),
         place=_place(top),
@@ -544,7 +544,7 @@ def _data_model(top: NodeMapping) -> DataModel:
     if file is None and any(mapping.method for mapping in mappings):
         raise top.wrong("`Filename` is missing: a mapping names a method")
     return DataModel(
-        id=top.needs("DataModelID").filled(),
+        id=top.needs("DataModelID").name(),
         enabled=_truth(top.get("Enabled"), default=True),
         log_types=top.needs("LogTypes").texts(),
         mappings=mappings,
@@ -572,7 +572,7 @@ def _pack(top: NodeMapping) -> Pack:
     definition = top.needs("PackDefinition").mapping()
     definition.only(("IDs",), " of a pack")
     return Pack(
-        id=top.needs("PackID").filled(),
+        id=top.needs("PackID").name(),
         ids=definition.needs("IDs").texts(),
         display_name=_text(top.get("DisplayName")),
         description=_text(top.get("Description")),
@@ -610,7 +610,7 @@ def _lookup_table(top: NodeMapping) -> LookupTable:
             selectors[entry.needs("LogType").filled()] = tuple(_parsed_path(one, one.text()).text for one in paths)
     file = top.get("Filename")
     return LookupTable(
-        name=top.needs("LookupName").filled(),
+        name=top.needs("LookupName").name(),
         enabled=_truth(top.get("Enabled"), default=True),
         primary_key=key_map.needs("PrimaryKey").filled(),
         file=_file(file) if file else None,
