@@ -26,6 +26,11 @@ _MAP, _SEQ = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
 _MERGE = "tag:yaml.org,2002:merge"
 
 
+def is_name(text: str) -> bool:
+    """Whether `text` is one line that can be shown, and that every database takes."""
+    return 0 < len(text) <= LONGEST_NAME and text.isprintable()
+
+
 class _TooDeepError(Exception):
     def __init__(self, parent: yaml.Node | None) -> None:
         super().__init__()
@@ -200,7 +205,7 @@ class Node:
     def name(self) -> str:
         """Return the name here: one line that can be shown, and that every database takes."""
         text = self.filled()
-        if len(text) > LONGEST_NAME or not text.isprintable():
+        if not is_name(text):
             shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
             raise self.wrong(f"expected a name of one line, up to {LONGEST_NAME} characters, found {shown!r}")
         return text

@@ -7,6 +7,7 @@ from ocelog.detect.checkout import read_checkout
 from ocelog.detect.roots import find_root
 from ocelog.errors import RuleFileError
 from ocelog.model import Severity
+from ocelog.yaml_nodes import is_name
 
 CHECKOUT = Path(__file__).parents[1] / "rules" / "checkout"
 
@@ -216,26 +217,29 @@ def test_no_alert_lives_with_a_record_that_never_changes(tmp_path: Path) -> None
     assert read_checkout(root).problems == ()
 
 
+@pytest.mark.parametrize("name", ['"P.Nul\\0Id"', "x" * 251, '"two\\nlines"', '"\\u202eDI"', '"a\\tb"'], ids=range(5))
 @pytest.mark.parametrize(
-    "name", ['"P.Nul\\0Id"', "x" * 251, '"two\\nlines"', '"\\ud800"', '"\\u202eDI"', '"a\\tb"'], ids=range(6)
+    "item",
+    [
+        "AnalysisType: rule\nRuleID: {name}\nFilename: x.py\nLogTypes: [X]\nEnabled: true\nSeverity: Low\n",
+        "AnalysisType: scheduled_query\nQueryName: {name}\nQuery: SELECT 1\nSchedule: {{RateMinutes: 5}}\n",
+        "AnalysisType: pack\nPackID: {name}\nPackDefinition: {{IDs: [Good]}}\n",
+        "AnalysisType: global\nGlobalID: {name}\nFilename: x.py\n",
+        "AnalysisType: datamodel\nDataModelID: {name}\nLogTypes: [X]\nMappings: []\nEnabled: true\n",
+    ],
+    ids=lambda item: item.split()[1],
 )
-@pytest.mark.parametrize("key", ["RuleID", "PackID", "GlobalID", "QueryName", "DataModelID", "LookupName"])
 def test_a_name_that_a_database_or_a_terminal_does_not_take_is_a_problem_of_its_file(
-    tmp_path: Path, key: str, name: str
+    tmp_path: Path, item: str, name: str
 ) -> None:
-    kinds = {
-        "RuleID": "rule",
-        "PackID": "pack",
-        "GlobalID": "global",
-        "QueryName": "scheduled_query",
-        "DataModelID": "datamodel",
-        "LookupName": "lookup_table",
-    }
-    write(tmp_path, a_DOT_yml=f"AnalysisType: {kinds[key]}\n{key}: {name}\n", b_DOT_yml=rule("Good"))
+    write(tmp_path, a_DOT_yml=item.format(name=name), b_DOT_yml=rule("Good"))
     (tmp_path / "x.py").write_text("def rule(event):\n    return True\n")
     found = read_checkout(tmp_path)
     (problem,) = found.problems
-    assert problem.message.startswith("a.yml:")
+    assert problem.message.startswith("a.yml:2: ")
+    assert "expected a name of one line" in problem.message
+    # By its own name nobody could be told of it.
+    assert is_name(problem.id)
     assert list(found.rules) == ["Good"]
 
 

@@ -29,6 +29,7 @@ from ocelog.detect.rule import (
 )
 from ocelog.errors import RuleFileError
 from ocelog.suggest import suggest
+from ocelog.yaml_nodes import is_name
 
 _MAX_ROWS = 200_000
 
@@ -221,7 +222,7 @@ class _Reader:
         except RuleFileError as error:
             if report:
                 found = re.search(r"""^["']?RuleID["']?[ \t]*:[ \t]*["']?([^"'\n#]+)""", text, re.MULTILINE)
-                name = found[1].strip() if found else file
+                name = found[1].strip() if found and is_name(found[1].strip()) else file
                 self._problems.append(Problem(id=name, message=str(error), file=file))
             return []
 
