@@ -106,7 +106,8 @@ class ScheduledLoop:
             firing = self._due(name, when, fired[name])
             if firing is None or self.work.stop():
                 continue
-            self.work.takes_up(self, name, firing)
+            # When it should have run moves on while it does not.
+            self.work.takes_up(self, name, firing.fired_us)
             try:
                 self._fire(firing, queries, correlations, sources)
             except LostFenceError as error:
