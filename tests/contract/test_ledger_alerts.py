@@ -55,8 +55,8 @@ def test_alerts_are_found_by_what_a_person_knows_of_them(ledger: Ledger) -> None
         alert_of(2, type=AlertType.SYSTEM_ERROR, rule_id="SOURCE_NO_DATA", log_type=None),
         alert_of(3, status=AlertStatus.CLOSED, ended_us=NOW_US, assignee="ann"),
         alert_of(4, source_id="other", record_id="i-7", status=AlertStatus.TRIAGED),
-        alert_of(5, told=False),
-        alert_of(6, told=False, acknowledged_us=NOW_US),
+        alert_of(5, to_be_told=False),
+        alert_of(6, to_be_told=False, acknowledged_us=NOW_US),
     )
     assert found(ledger) == [6, 4, 3, 2, 1]
     assert found(ledger, untold=True) == [6, 5, 4, 3, 2, 1]
@@ -152,13 +152,13 @@ def test_changes_at_the_same_time_take_turns(ledger: Ledger, other: Ledger) -> N
 
 def test_an_alert_is_told_again_if_a_person_wants_that(ledger: Ledger) -> None:
     to, other = channel(ledger, "first"), channel(ledger, "second")
-    opened(ledger, alert_of(1, told=False), told=[to, other])
+    opened(ledger, alert_of(1, to_be_told=False), told=[to, other])
     name = alert_of(1).id
     assert ledger.alerts.told_channels(name) == [to, other]
     ledger.alerts.resend([name], changes.resend("first", who="ann"), {name: [to]})
     assert told(ledger, name) == [(to, "opened", ""), (other, "opened", ""), (to, "resent", "")]
     assert timeline(ledger, alert_of(1))[-1] == ("ann", "resent", "first")
-    assert now(ledger, alert_of(1)).told
+    assert now(ledger, alert_of(1)).to_be_told
     details = ledger.alerts.details(name)
     assert details is not None
     assert [each.channel for each in details.waiting] == ["first", "second", "first"]
@@ -167,7 +167,7 @@ def test_an_alert_is_told_again_if_a_person_wants_that(ledger: Ledger) -> None:
 def test_open_alerts_are_counted_by_severity(ledger: Ledger) -> None:
     low = Severity.LOW
     opened(ledger, alert_of(1), alert_of(2, severity=low), alert_of(3, severity=low, status=AlertStatus.TRIAGED))
-    opened(ledger, alert_of(4, told=False), alert_of(5, severity=low, status=AlertStatus.RESOLVED, ended_us=1))
+    opened(ledger, alert_of(4, to_be_told=False), alert_of(5, severity=low, status=AlertStatus.RESOLVED, ended_us=1))
     counted = ledger.alerts.open()
     assert (counted.told, counted.untold) == ({Severity.HIGH: 1, low: 2}, 1)
 
@@ -270,11 +270,11 @@ def test_what_would_be_told_again_is_not_forgotten(ledger: Ledger) -> None:
 
 
 def test_what_nobody_heard_of_is_forgotten_once_its_window_is_over(ledger: Ledger) -> None:
-    old = {"told": False, "updated_us": NOW_US - 30 * DAY_US - 1}
+    old = {"to_be_told": False, "updated_us": NOW_US - 30 * DAY_US - 1}
     opened(
         ledger,
         alert_of(1, **old),
-        alert_of(2, told=False, updated_us=NOW_US - 30 * DAY_US),
+        alert_of(2, to_be_told=False, updated_us=NOW_US - 30 * DAY_US),
         alert_of(3, updated_us=NOW_US - 900 * DAY_US),
         alert_of(4, record_id="i4", **old),
         alert_of(5, type=AlertType.SYSTEM_ERROR, **old),
@@ -294,7 +294,7 @@ def test_what_nobody_heard_of_is_forgotten_once_its_window_is_over(ledger: Ledge
 
 
 def test_many_that_nobody_heard_of_go_some_at_a_time(ledger: Ledger) -> None:
-    old = {"told": False, "updated_us": NOW_US - 40 * DAY_US}
+    old = {"to_be_told": False, "updated_us": NOW_US - 40 * DAY_US}
     kept = [grouped(ledger, alert_of(n, **old), f"bucket-{n}", lasts_us=365 * DAY_US) for n in range(1, 502)]
     opened(ledger, *kept, *(alert_of(n, **old) for n in range(1_001, 1_700)))
     assert ledger.alerts.forget(ended_before_us=0, now_us=NOW_US).untold == 699
@@ -364,7 +364,7 @@ def test_what_was_not_judged_is_counted_by_table_and_rule(ledger: Ledger) -> Non
 
 
 def test_all_alerts_and_entries_are_read_some_at_a_time(ledger: Ledger) -> None:
-    opened(ledger, *(alert_of(n, told=False) for n in range(1, 502)))
+    opened(ledger, *(alert_of(n, to_be_told=False) for n in range(1, 502)))
     assert [len(page) for page in ledger.alerts.every()] == [500, 1]
     assert [number for page in ledger.alerts.every_event() for number, _ in page] == list(range(1, 502))
 

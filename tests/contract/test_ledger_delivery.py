@@ -55,7 +55,7 @@ class Desk:
                 severity=Severity.HIGH,
                 title=f"about {name}",
                 rule_id="r",
-                told=True,
+                to_be_told=True,
                 told_us=self.now_us,
                 opened_us=self.now_us,
                 updated_us=self.now_us,
@@ -658,7 +658,7 @@ def test_a_channel_that_fails_in_a_maintenance_window_is_told_of_after_it(desk: 
         desk.delivery.settle(claim, desk.hand(claim), REFUSED)
     error = desk.alert(failure_id("ops"))
     assert error is not None
-    assert (error.told, error.matches, desk.waiting()) == (False, 2, [])
+    assert (error.to_be_told, error.matches, desk.waiting()) == (False, 2, [])
     clock.now += 61 * MINUTE
     claim = desk.take()
     for name in ("c", "d"):

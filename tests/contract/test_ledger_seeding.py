@@ -186,7 +186,7 @@ def test_a_table_of_which_nothing_has_passed_has_nothing_to_know(ledger: Ledger)
     house = House(on=(rule(EARLY), rule("window", lives=False)), versions=1)
     to_the_end(judging(ledger, house))
     assert (house.pages, marks(ledger)) == (0, {EARLY: True})
-    assert alerts(ledger, EARLY)["a"].told
+    assert alerts(ledger, EARLY)["a"].to_be_told
 
 
 def test_what_is_so_already_is_known_before_the_next_piece_is_judged(passed: Ledger) -> None:
@@ -195,7 +195,7 @@ def test_what_is_so_already_is_known_before_the_next_piece_is_judged(passed: Led
     to_the_end(judging(passed, house))
     found = alerts(passed, LATE)
     assert "".join(found) == "abcde"
-    assert {(each.known, each.told, each.status) for each in found.values()} == {(True, False, AlertStatus.OPEN)}
+    assert {(each.known, each.to_be_told, each.status) for each in found.values()} == {(True, False, AlertStatus.OPEN)}
     assert found["a"].matches == 2, "what landed then was not judged by it"
     assert set(house.asked) == {(LATE,)}, "a rule that had judged them was asked again"
     after = written(passed)
@@ -211,11 +211,11 @@ def test_people_hear_once_it_is_worse(passed: Ledger) -> None:
     house = House(on=(rule(LATE),))
     loop = judging(passed, house)
     for _ in range(3):
-        assert not any(each.told for each in alerts(passed, LATE).values())
+        assert not any(each.to_be_told for each in alerts(passed, LATE).values())
         loop.step(TABLE, KIND)
         house.severity = Severity.HIGH if len(alerts(passed, LATE)) < 5 else Severity.CRITICAL
-    assert alerts(passed, LATE)["a"].told
-    assert not any(each.told for record, each in alerts(passed, LATE).items() if record != "a")
+    assert alerts(passed, LATE)["a"].to_be_told
+    assert not any(each.to_be_told for record, each in alerts(passed, LATE).items() if record != "a")
 
 
 def test_wherever_the_process_is_gone_nothing_is_doubled_or_told(passed: Ledger) -> None:
@@ -231,7 +231,7 @@ def test_wherever_the_process_is_gone_nothing_is_doubled_or_told(passed: Ledger)
     assert statement > 10
     found = alerts(passed, LATE)
     assert [each.matches for each in found.values()] == [2, 1, 1, 1, 1]
-    assert not any(each.told for each in found.values())
+    assert not any(each.to_be_told for each in found.values())
     assert written(passed)["match_keys"] == before["match_keys"] + 6
     assert written(passed)["outbox"] == before["outbox"]
 

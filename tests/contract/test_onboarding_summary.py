@@ -40,7 +40,7 @@ def summaries(ledger: Ledger, at: datetime = NOW) -> list[tuple[int, bool]]:
 
 
 def known(ledger: Ledger, number: int) -> None:
-    opened(ledger, alert_of(number, record_id=f"r{number}", known=True, told=False))
+    opened(ledger, alert_of(number, record_id=f"r{number}", known=True, to_be_told=False))
 
 
 def test_what_is_known_later_is_no_news_of_a_source_without_any(ledger: Ledger) -> None:

@@ -113,7 +113,7 @@ def test_what_is_muted_is_an_alert_that_nobody_hears_of_until_the_window_is_over
         )
     )
     errors.raise_(notice(Turn.OPENED, NOW))
-    assert not alert(listened).told
+    assert not alert(listened).to_be_told
     assert heard(listened) == []
     errors.raise_(notice(Turn.REPEATED, NOW + timedelta(hours=4), times=2))
     errors.resolve(notice(Turn.RECOVERED, NOW + timedelta(hours=5)))

@@ -50,7 +50,7 @@ def alerts() -> tuple[Alert, Alert]:
 def test_alerts_are_listed_newest_first_and_page_by_page(ocelog: Ocelog, ledger: Ledger) -> None:
     assert "There are no such alerts." in ocelog("alerts", "list").out
     ledger.sources.add(source_row("acme"))
-    opened(ledger, *alerts(), alert_of(3, told=False), alert_of(4, status=AlertStatus.CLOSED, ended_us=1))
+    opened(ledger, *alerts(), alert_of(3, to_be_told=False), alert_of(4, status=AlertStatus.CLOSED, ended_us=1))
     shown = ocelog("alerts", "list")
     assert "1 more of which nobody was to hear" in shown.err
     # A long title goes on below itself.
@@ -197,7 +197,7 @@ def test_what_is_kept_quiet_is_listed_until_it_is_over(ocelog: Ocelog, ledger: L
 
 
 def test_sql_sees_alerts_and_their_timelines(ocelog: Ocelog, ledger: Ledger) -> None:
-    opened(ledger, *alerts(), *(alert_of(n, told=False) for n in range(10, 1100)))
+    opened(ledger, *alerts(), *(alert_of(n, to_be_told=False) for n in range(10, 1100)))
     ocelog("alerts", "close", ONE, "--reason", "benign")
     (row,) = ocelog("query", "SELECT * FROM alerts WHERE status = 'CLOSED'", "-o", "json").json
     assert (row["status"], row["close_reason"], row["title"]) == ("CLOSED", "benign", HOSTILE)
@@ -211,7 +211,7 @@ def test_sql_sees_alerts_and_their_timelines(ocelog: Ocelog, ledger: Ledger) -> 
 
 
 def test_status_says_which_alerts_are_open_and_what_was_not_judged(ocelog: Ocelog, ledger: Ledger) -> None:
-    opened(ledger, *alerts(), alert_of(3, told=False))
+    opened(ledger, *alerts(), alert_of(3, to_be_told=False))
     with ledger._database.write() as tx:
         for rule, rows in (("Wiz.Slow", 7), ("Wiz.Slow", 5), ("", 1)):
             passed = {"table_name": "wiz_issues", "rule_id": rule, "source_id": "acme", "first_row_id": "1"}
@@ -302,7 +302,7 @@ def test_many_are_closed_at_once_and_quietly(ocelog: Ocelog, ledger: Ledger) -> 
         ledger,
         *(alert_of(at, severity=Severity.LOW) for at in range(1, 6)),
         alert_of(7, rule_id="A.B"),
-        alert_of(8, told=False),
+        alert_of(8, to_be_told=False),
         told=[to],
     )
     assert "Which alerts?" in ocelog("alerts", "close", "--reason", "benign", code=2).err
@@ -334,7 +334,7 @@ def test_an_alert_that_did_not_arrive_says_why(ocelog: Ocelog, ledger: Ledger) -
         assert ocelog("alerts", "show", alert.id, "--json").json[0]["untold"] == told.removesuffix(".")
         return str(told)
 
-    known, few, muted, told_, taken = (alert_of(at, told=at > 3) for at in range(1, 6))
+    known, few, muted, told_, taken = (alert_of(at, to_be_told=at > 3) for at in range(1, 6))
     known, few = replace(known, known=True), replace(few, matches=3, rule_id="Ocelog.Wiz.Actors.DeniedWave")
     opened(ledger, known, few, muted, told_)
     assert "was there already" in why(known)

@@ -47,7 +47,7 @@ def tell(ocelog: Ocelog, name: str, happened: Happened, channel: str, **changes:
             severity=Severity.HIGH,
             title=f"about {name}",
             rule_id="r",
-            told=True,
+            to_be_told=True,
             opened_us=now_us,
             updated_us=now_us,
         )

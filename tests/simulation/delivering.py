@@ -104,7 +104,7 @@ class Simulation:
                 alert = replace(before, status=AlertStatus.OPEN, severity=self.rng.choice(list(Severity)))
             version = self.versions[name] = self.versions.get(name, 0) + 1
             opened_us = alert.opened_us or self.now
-            alert = replace(alert, title=str(version), updated_us=self.now, opened_us=opened_us, told=True)
+            alert = replace(alert, title=str(version), updated_us=self.now, opened_us=opened_us, to_be_told=True)
             assert alerts.save(tx, alert)
             channels = [each for each in self.far.ends if each not in self.removed or self.rng.random() < 0.1]
             tellings = [

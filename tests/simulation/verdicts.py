@@ -95,7 +95,7 @@ def _check_alerts(bench: Bench, matches: list[Row], alerts: Mapping[str, Alert])
     if _has_gap(bench):
         return
     windows = {name: each for name, each in by_alert.items() if not RULES[ours[name].rule_id].about.lives_with_record}
-    found = {frozenset(each): ours[name].told for name, each in windows.items()}
+    found = {frozenset(each): ours[name].to_be_told for name, each in windows.items()}
     expected = {frozenset(each.matches): each.told for each in _windows(bench)}
     assert set(found) == set(expected), "matches do not share alerts as they must"
     assert found == expected, f"of these alerts people must hear, or must not: {found.items() ^ expected.items()}"
@@ -195,7 +195,7 @@ def _check_ends(bench: Bench, events: list[Row], alerts: Mapping[str, Alert]) ->
         }
         for alert in alerts.values():
             # One that was over before it was looked at was never open, and nobody heard of it.
-            resolved = alert.status is AlertStatus.RESOLVED and (alert.told or alert.known)
+            resolved = alert.status is AlertStatus.RESOLVED and (alert.to_be_told or alert.known)
             if alert.rule_id == name and alert.record_id is not None and resolved and not _is_summary(alert):
                 assert alert.id in said_no, f"{alert.title}: nothing ended it, and it is resolved"
 
@@ -223,7 +223,9 @@ def _check_to_be_told(bench: Bench, log: Sequence[Told], alerts: Mapping[str, Al
             continue
         told = [heard[name, channel] for channel in channels]
         assert all(each == told[0] for each in told), f"channels hear different things of {alert.title}: {told}"
-        assert alert.told == bool(told[0]), f"{alert.title}: told is {alert.told}, and the channels hear {told[0]}"
+        assert alert.to_be_told == bool(told[0]), (
+            f"{alert.title}: to be told is {alert.to_be_told}, and the channels hear {told[0]}"
+        )
         ours = [each for each in told[0] if each not in _BY_PEOPLE]
         if not ours:
             continue
@@ -256,7 +258,7 @@ def check_delivered(bench: Bench, far: FarEnds, log: Sequence[Told], alerts: Map
         assert len(told) <= len(numbers), f"{channel} heard of {alert.title} more often than something happened"
         newest = max(told, key=lambda each: _number(each.key))
         assert _number(newest.key) >= numbers[-1], f"{channel} does not know the last of {alert.title}"
-        over = alert.status not in ENDED or newest.status in ENDED or not alert.told
+        over = alert.status not in ENDED or newest.status in ENDED or not alert.to_be_told
         assert over, f"{channel} does not know that {alert.title} is over"
     for channel, end in far.ends.items():
         heard = {each.alert_id for notice in end.took for each in notice.digest or (notice,)}

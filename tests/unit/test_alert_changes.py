@@ -16,7 +16,9 @@ THEN, NOW = 1_780_000_000_000_000, 1_780_000_060_000_000
 
 
 def alert(**more: Any) -> Alert:
-    found = Alert(id="a", severity=Severity.HIGH, title="t", rule_id="r", told=True, opened_us=THEN, updated_us=THEN)
+    found = Alert(
+        id="a", severity=Severity.HIGH, title="t", rule_id="r", to_be_told=True, opened_us=THEN, updated_us=THEN
+    )
     return replace(found, **more)
 
 

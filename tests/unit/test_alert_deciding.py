@@ -93,7 +93,7 @@ def test_history_opens_as_many_alerts_as_there_are_records_and_tells_nobody() ->
     streams = {("s", "Wiz.Issues"): Onboarding(since_us=NOW)}
     decision = decide(judged(*many), Standing(streams=streams), POLICY, NOW)
     assert len(decision.alerts) == len(many)
-    assert all(alert.known and not alert.told for alert in decision.alerts)
+    assert all(alert.known and not alert.to_be_told for alert in decision.alerts)
     assert (decision.tellings, decision.limits) == ([], [])
 
 
@@ -117,7 +117,7 @@ def test_an_older_version_does_not_make_the_newest_one_reopen_what_nobody_heard_
 def test_what_was_suppressed_is_told_of_once_it_is_worse() -> None:
     quiet = replace(POLICY, suppressed=lambda _alert, _now_us: "maintenance")
     opened = the_alert(decide(judged(event("v1")), Standing(), quiet, NOW))
-    assert not opened.told
+    assert not opened.to_be_told
     worse = judged(event("v2", at=NOW + MINUTE), severity=Severity.CRITICAL)
     decision = decide(worse, standing(opened), POLICY, NOW + MINUTE)
     assert [each.happened for each in decision.tellings] == [Happened.ESCALATED]
@@ -221,7 +221,7 @@ def test_a_key_that_reaches_its_threshold_is_told_of_however_many_others_stay_be
     second = decide(bursts(("a2", "attack")), after(first, after(noise)), POLICY, NOW + 2 * MINUTE)
     assert [each.happened for each in second.tellings] == [Happened.OPENED]
     (alert,) = second.alerts
-    assert (alert.told, alert.dedup, alert.matches) == (True, "attack", 1)
+    assert (alert.to_be_told, alert.dedup, alert.matches) == (True, "attack", 1)
     assert [(each.what, each.detail) for each in second.timeline] == [
         ("opened", "1 matches of its window before are not in it")
     ]
@@ -245,10 +245,10 @@ def test_a_key_above_the_limit_is_told_of_once_there_is_room_again() -> None:
     full = decide(bursts(*pairs), Standing(), POLICY, NOW)
     assert len(full.tellings) == MOST_ALERTS_AN_HOUR
     flooded = decide(bursts(("a1", "attack"), ("a2", "attack")), after(full), POLICY, NOW + MINUTE)
-    assert {each.rule_id for each in flooded.alerts if each.told} == {"bursts", "DETECTION_ALERT_LIMIT_EXCEEDED"}
-    assert "attack" not in {each.dedup for each in flooded.alerts if each.told}
+    assert {each.rule_id for each in flooded.alerts if each.to_be_told} == {"bursts", "DETECTION_ALERT_LIMIT_EXCEEDED"}
+    assert "attack" not in {each.dedup for each in flooded.alerts if each.to_be_told}
     later = decide(bursts(("a3", "attack")), after(flooded, after(full)), POLICY, NOW + 60 * MINUTE)
-    assert [each.dedup for each in later.alerts if each.told] == ["attack"]
+    assert [each.dedup for each in later.alerts if each.to_be_told] == ["attack"]
 
 
 def test_an_exception_that_has_another_name_for_each_event_is_one_alert() -> None:

@@ -51,7 +51,7 @@ class Alert:
     context: Mapping[str, Any] = field(default_factory=dict)
     """What alert_context() returned for the first match."""
     matches: int = 0
-    told: bool = False
+    to_be_told: bool = False
     """Whether people were to hear of it: the threshold was reached, it is news, and nothing suppressed it."""
     told_severity: Severity | None = None
     """The worst that people were told of, since it was opened or reopened last."""

@@ -144,7 +144,7 @@ def reopen(text: str = "", *, who: str) -> Act:
             ended_us=None,
             opened_us=now_us,
             told_severity=alert.severity,
-            told_us=now_us if alert.told else alert.told_us,
+            told_us=now_us if alert.to_be_told else alert.told_us,
         )
         entry = _entry(alert, now_us, who, "reopened", text)
         return Change(alert=after, entry=entry, happened=Happened.REOPENED)
@@ -169,7 +169,7 @@ def resend(to: str, *, who: str) -> Act:
     """Note that people are told of it once more; `to` says through which channels."""
 
     def act(alert: Alert, now_us: int) -> Change:
-        after = replace(alert, updated_us=now_us, told=True, told_us=now_us, told_severity=alert.severity)
+        after = replace(alert, updated_us=now_us, to_be_told=True, told_us=now_us, told_severity=alert.severity)
         return Change(alert=after, entry=_entry(alert, now_us, who, "resent", to))
 
     return act

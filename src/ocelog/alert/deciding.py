@@ -497,7 +497,7 @@ class _Deciding:
             self._note(alert.id, "reopened", "its record is so again")
             if self._news(event) is News.HISTORY:
                 # Whoever heard of it before has heard of its end.
-                return replace(alert, known=True, told=False, told_severity=alert.severity)
+                return replace(alert, known=True, to_be_told=False, told_severity=alert.severity)
             # Once in its dedup period is enough for an alert that comes and goes.
             lasts_us = match.rule.about.dedup_minutes * 60_000_000
             again_us = quiet_until_us(before.told_us, lasts_us, self._now_us)
@@ -617,14 +617,14 @@ class _Deciding:
         if happened is not Happened.OPENED and due_us is None:
             self._note(alert.id, happened.value, note)
         told_us = self._now_us if due_us is None else due_us
-        return replace(alert, told=True, known=False, told_severity=alert.severity, told_us=told_us)
+        return replace(alert, to_be_told=True, known=False, told_severity=alert.severity, told_us=told_us)
 
     def _muted(self, alert: Alert) -> str | None:
         return self._policy.suppressed(alert, self._now_us)
 
     def _tell_end(self, alert: Alert, happened: Happened) -> Alert:
         """Tell those who were told of an alert that nobody has to look at it any more."""
-        if alert.told:
+        if alert.to_be_told:
             self._put(alert, happened, "")
         return alert
 
@@ -656,7 +656,12 @@ def _mending(rule: JudgedBy) -> str:
 
 def _is_stub(alert: Alert) -> bool:
     """Whether an alert only holds matches of versions that were over when they were judged: nobody ever heard of it."""
-    return alert.status is AlertStatus.RESOLVED and not alert.told and not alert.known and alert.record_version is None
+    return (
+        alert.status is AlertStatus.RESOLVED
+        and not alert.to_be_told
+        and not alert.known
+        and alert.record_version is None
+    )
 
 
 def _of_error(error: RuleError) -> Unjudged:

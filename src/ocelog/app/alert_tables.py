@@ -122,7 +122,7 @@ def _alert(each: "Alert") -> dict[str, object]:
         "link": each.link,
         "context": _json(each.context),
         "matches": each.matches,
-        "told": each.told,
+        "told": each.to_be_told,
         "told_at": each.told_us,
         "opened": each.opened_us,
         "updated": each.updated_us,

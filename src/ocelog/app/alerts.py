@@ -178,7 +178,7 @@ def untold_because(
     alert, now_us = found.alert, to_us(datetime.now(UTC))
     if any(each.delivered for each in found.attempts):
         return None
-    if not alert.told:
+    if not alert.to_be_told:
         muted = next((each.detail for each in reversed(found.timeline) if each.what == "suppressed"), None)
         if muted is not None:
             return f"no: {muted}"

@@ -64,7 +64,7 @@ class AlertedErrors:
 
         def to(before: Alert | None) -> Raised | None:
             if before is not None and before.is_open:
-                known = notice.turn is Turn.OPENED and before.told
+                known = notice.turn is Turn.OPENED and before.to_be_told
                 if known or before.told_us == told_us:
                     # Told before a crash that kept it from being noted.
                     return None

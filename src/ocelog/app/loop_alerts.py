@@ -48,7 +48,7 @@ def _raise(ledger: Ledger, fault: LoopFault, now_us: int) -> None:
     muted = muted_by(ledger.alerts.suppressions())
 
     def to(before: Alert | None) -> Raised | None:
-        if before is not None and before.is_open and (before.told or muted(before, now_us)):
+        if before is not None and before.is_open and (before.to_be_told or muted(before, now_us)):
             return None
         made = Alert(
             id=name,

@@ -72,7 +72,7 @@ class Onboarding:
                 source_id=row.id,
                 source_label=row.name,
                 matches=many,
-                told=True,
+                to_be_told=True,
                 told_severity=Severity.INFO,
                 told_us=now_us,
                 opened_us=now_us,
@@ -81,7 +81,7 @@ class Onboarding:
             )
             if not many:
                 # Nobody has to hear of it, now or when something becomes known later.
-                return Raised(alert=replace(summary, told=False, told_severity=None, told_us=None))
+                return Raised(alert=replace(summary, to_be_told=False, told_severity=None, told_us=None))
             return Raised(alert=summary, happened=Happened.OPENED, due_us=now_us)
 
         self.ledger.system_errors.change(name, to)

@@ -580,7 +580,7 @@ def as_json(alert: Alert) -> dict[str, Any]:
         "link": alert.link,
         "context": alert.context,
         "matches": alert.matches,
-        "told": alert.told,
+        "told": alert.to_be_told,
         "told_severity": alert.told_severity,
         "told_at": _at(alert.told_us),
         "opened_at": _at(alert.opened_us),
@@ -637,7 +637,7 @@ def _line(alert: Alert, *, untold: bool, narrow: bool) -> dict[str, Any]:
     if not narrow:
         line |= {"status": alert.status.lower(), "age": age, "matches": alert.matches, "source": alert.source_label}
     if untold:
-        line["told"] = alert.told
+        line["told"] = alert.to_be_told
     if narrow:
         line["status"] = alert.status.lower()
     return line | {"title": f"{alert.title} ({_origin(alert)}, {age})" if narrow else alert.title}

@@ -142,10 +142,11 @@ def _at(us: int) -> datetime:
 
 def _values(found: AlertRow) -> dict[str, Any]:
     named = ("id", "type", "status", "severity", "title", "description", "runbook", "reference", "rule_id", "rule_name")
-    more = ("dedup", "log_type", "source_id", "record_id", "link", "matches", "told", "assignee", "close_reason")
+    more = ("dedup", "log_type", "source_id", "record_id", "link", "matches", "assignee", "close_reason")
     values = {name: getattr(found, name) for name in (*named, *more)}
     times = ("opened", "updated", "first_event", "last_event", "ended", "acknowledged")
     values |= {f"{name}_at": instant(getattr(found, f"{name}_us")) for name in times}
+    values["told"] = found.to_be_told
     return {**values, "tags": list(found.tags), "source": found.source_label, "context": plain(found.context)}
 
 

@@ -14,7 +14,8 @@ from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.model import Severity
 
 _a = tables.alerts.c
-_NAMES = tuple(found.name for found in fields(Alert))
+_COLUMNS = {found.name: found.name for found in fields(Alert)} | {"to_be_told": "told"}
+"""Attribute -> column."""
 _TEXTS = frozenset(
     {"title", "description", "runbook", "reference", "rule_name", "dedup", "link", "assignee", "source_label"}
 )
@@ -22,7 +23,7 @@ _TEXTS = frozenset(
 
 def alert_of(row: RowMapping) -> Alert:
     """Read a row of `alerts` as a value."""
-    values: dict[str, Any] = {name: row[name] for name in _NAMES}
+    values: dict[str, Any] = {name: row[column] for name, column in _COLUMNS.items()}
     values["type"], values["status"] = AlertType(row["type"]), AlertStatus(row["status"])
     values["severity"] = Severity(row["severity"])
     values["told_severity"] = None if row["told_severity"] is None else Severity(row["told_severity"])
@@ -33,7 +34,7 @@ def alert_of(row: RowMapping) -> Alert:
 
 def columns_of(alert: Alert) -> dict[str, Any]:
     """Return what `alerts` holds of a value; texts are cut to what both databases can hold."""
-    values: dict[str, Any] = {name: getattr(alert, name) for name in _NAMES}
+    values: dict[str, Any] = {column: getattr(alert, name) for name, column in _COLUMNS.items()}
     values |= {name: bounded(values[name]) for name in _TEXTS}
     values["tags"] = list(alert.tags)
     values["destinations"] = None if alert.destinations is None else list(alert.destinations)

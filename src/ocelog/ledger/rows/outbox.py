@@ -289,7 +289,7 @@ def reroute(tx: Connection, channel_id: str, others: Sequence[ChannelRow], now_u
             for taker in sorted(takers - there - told)
             for each in entries[name]
         ]
-        if alert.told and not there and not told and is_unrouted(alert, others):
+        if alert.to_be_told and not there and not told and is_unrouted(alert, others):
             nowhere.append(alert)
     alerts.add_tellings(tx, again, now_us)
     delivery_errors.unrouted(tx, nowhere, others, now_us)
