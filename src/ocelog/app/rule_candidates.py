@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ocelog.alert.judged import JudgedBy
-from ocelog.app.jury import judged_by
 from ocelog.app.log_types import changing, kinds
+from ocelog.app.rule_answers import judged_by
 from ocelog.app.rule_folders import ListedRule, find_rule, listed
 from ocelog.detect.bundle import read_bundle
 from ocelog.detect.checkout import read_checkout

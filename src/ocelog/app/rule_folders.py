@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
+from ocelog.app.folder_reading import read_rules, refused_rules
 from ocelog.app.good_rules import GoodRules
-from ocelog.app.jury import read_rules, refused_rules
 from ocelog.app.log_types import changing
 from ocelog.app.rule_troubles import tell
 from ocelog.detect.bundle import Bundle

@@ -17,9 +17,9 @@ from ocelog.alert.detecting import Detecting, events_of
 from ocelog.alert.ids import match_id
 from ocelog.alert.judged import JudgedBy, Unjudged
 from ocelog.app.detecting import NoJury, channel_names
-from ocelog.app.jury import judged_by, said_of
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.replaying import MAX_TRIES, ReplayClaims, Replayed, policy_again, settle
+from ocelog.app.rule_answers import judged_by, said_of
 from ocelog.app.rule_candidates import OfEvents, OfMatches, OfRows, candidate_of, find_asked, judge_of, load_rule
 from ocelog.app.rule_history import PastEvents
 from ocelog.app.rule_trial import Told

@@ -17,9 +17,9 @@ from ocelog.alert.judged import Event, Judged, Match, Unjudged
 from ocelog.alert.scheduling import Firing, Scheduling
 from ocelog.app.correlating import MOST_NAMED
 from ocelog.app.detecting import channel_names
-from ocelog.app.jury import said_of
 from ocelog.app.log_types import table_schemas
 from ocelog.app.replaying import MAX_TRIES, ReplayClaims, Replayed, policy_again, settle
+from ocelog.app.rule_answers import said_of
 from ocelog.app.rule_candidates import OfMatches, OfRows
 from ocelog.app.rule_trial import Told, add
 from ocelog.app.schedule_history import (

@@ -1,0 +1,60 @@
+"""Which rules keep failing, and are suspended for it."""
+
+from dataclasses import dataclass, field
+
+import structlog
+
+from ocelog.alert.judged import SUSPENDED, Judged, RuleError
+from ocelog.ledger.ledger import Ledger
+
+KILLED_TIMES = 3
+"""A rule that uses up its time in so many batches, one after the other, is suspended."""
+FAILED_TIMES = 20
+"""So is one that fails on every event of so many batches."""
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Suspending:
+    """Counts how often each rule has failed in a row."""
+
+    ledger: Ledger
+    _killed: dict[str, int] = field(default_factory=dict)
+    _failed: dict[str, int] = field(default_factory=dict)
+    _to_suspend: dict[str, str] = field(default_factory=dict)
+    """Rules that are suspended once the piece is committed that tells of it, and why."""
+
+    def found(self, said: Judged) -> list[RuleError]:
+        """Find the rules that keep failing, and return what is to be told of that: then they are suspended."""
+        if not said.events:
+            return []
+        killed = {each.rule_id for each in said.unjudged if each.own_fault}
+        rows = dict[str, int]()
+        for each in said.errors:
+            rows[each.rule.id] = rows.get(each.rule.id, 0) + len(each.events)
+        found = list[RuleError]()
+        for name, rule in said.rules.items():
+            self._killed[name] = self._killed.get(name, 0) + 1 if name in killed else 0
+            self._failed[name] = self._failed.get(name, 0) + 1 if rows.get(name, 0) >= len(said.events) else 0
+            if self._killed[name] >= KILLED_TIMES:
+                why = f"it used up its time {KILLED_TIMES} times in a row"
+            elif self._failed[name] >= FAILED_TIMES:
+                why = f"it failed on every event of {FAILED_TIMES} batches in a row"
+            else:
+                continue
+            self._to_suspend[name] = why
+            found.append(RuleError(rule=rule, type=SUSPENDED, message=why, events=said.events[-1:]))
+        return found
+
+    def committed(self, said: Judged) -> bool:
+        """Suspend the rules that are to be, now that people are told of it; return whether there were any."""
+        any_was = False
+        for name in said.rules:
+            why = self._to_suspend.pop(name, None)
+            if why is None:
+                continue
+            self._killed[name] = self._failed[name] = 0
+            if self.ledger.rules.suspend(name, why):
+                log.error("rule suspended", rule=name, reason=why)
+            any_was = True
+        return any_was
