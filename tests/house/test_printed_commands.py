@@ -163,6 +163,7 @@ DOES: dict[str, tuple[str, int, str]] = {
     "user token add --help": ("", 0, "--scope"),
     "user token list": ("", 0, ""),
     "rules try --help": ("", 0, "--since"),
+    "shape --help": ("", 0, "--log-type"),
     "source add wiz --help": ("", 0, "--client-id"),
     "source list": ("", 0, "prod"),
     "source check X": ("source check prod", 0, "granted"),
