@@ -7,15 +7,18 @@ import math
 import socket
 import sys
 from contextlib import closing
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from wizsim import admin_client
 from wizsim.accounts import Accounts, checked_scopes
 from wizsim.behaviour import Behaviour
 from wizsim.clock import START, Clock
 from wizsim.faults import MEANINGS, Faults, UnknownFaultError
 from wizsim.limits import LIMITERS
+from wizsim.nearest import did_you_mean, shown
+from wizsim.records import TYPE_NAMES
 from wizsim.server import Server, listen
 from wizsim.settings import Inclusive, Settings
 from wizsim.truth import Truth
@@ -73,6 +76,36 @@ def serve(**given: Any) -> None:
 
 serve.__signature__ = inspect.signature(Settings)  # type: ignore[attr-defined] # typer reads the options from it
 app.command()(serve)
+
+
+@app.command()
+def put(
+    type_: Annotated[str, typer.Argument(metavar="TYPE", help="audit, issues or findings.")],
+    record: Annotated[str, typer.Argument(metavar="JSON", help="Fields of the record, as a JSON object.")],
+    *,
+    host: Annotated[str, typer.Option(help="Address of the tenant.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the tenant.")],
+    admin_token: Annotated[
+        str, typer.Option(envvar="WIZSIM_ADMIN_TOKEN", help="Admin token of the tenant, as `wizsim serve` prints it.")
+    ],
+) -> None:
+    """Add a record to a tenant that is being served.
+
+    It happens now and has a new id. Fields that are not given are as in the newest record of that type.
+    """
+    if type_ not in TYPE_NAMES:
+        raise typer.BadParameter(f"{shown(type_)} is not known{did_you_mean(type_, TYPE_NAMES)}", param_hint="TYPE")
+    try:
+        fields = json.loads(record)
+    except (ValueError, RecursionError) as wrong:
+        raise typer.BadParameter(f"it is not JSON: {wrong}", param_hint="JSON") from wrong
+    if not isinstance(fields, dict):
+        raise typer.BadParameter(f"it is an object, not {shown(fields)}", param_hint="JSON")
+    try:
+        id_ = admin_client.put(host, port, admin_token, type_, fields)
+    except admin_client.RefusedError as wrong:
+        raise typer.BadParameter(str(wrong), param_hint=f"{host} port {port}") from wrong
+    typer.echo(f"Added to {type_}: {id_}")
 
 
 def _faults(settings: Settings) -> Faults:

@@ -281,6 +281,50 @@ def test_what_is_sent_leaves_at_once() -> None:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+PUT = ["wizsim", "put", "--admin-token", "x"]
+
+
+@pytest.mark.parametrize("type_", ["audit", "issues", "findings"])
+def test_the_command_adds_a_record_that_is_new(
+    type_: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server(World(seed=3, audit=10, issues=20, findings=20), admin_token="x") as server:
+        before = server.world.current(type_)
+        address = ["--port", str(urlsplit(server.api_url).port)]
+        monkeypatch.setattr(sys, "argv", [*PUT, *address, type_, "{}"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        after = server.world.current(type_)
+        (new,) = after.keys() - before.keys()
+    assert not ended.value.code
+    assert capsys.readouterr().out == f"Added to {type_}: {new}\n"
+    begun = {"audit": "timestamp", "issues": "createdAt", "findings": "firstDetectedAt"}[type_]
+    assert after[new].full()[begun] > max(each.full()[begun] for each in before.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["adit", "{}"], "'adit' is not known; did you mean 'audit'?"),
+        (["audit", "{"], "it is not JSON"),
+        (["audit", "[]"], "it is an object, not []"),
+        (["audit", '{"actoin": "Login"}'], "did you mean 'action'?"),
+        (["audit", "{}", "--admin-token", "wrong"], "carry the admin token"),
+        (["audit", "{}", "--port", "1"], "no tenant answers at 127.0.0.1 port 1"),
+    ],
+)
+def test_a_record_that_cannot_be_added_is_one_line_and_exit_2(
+    given: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server(World(seed=3, audit=1, issues=0, findings=0), admin_token="x") as server:
+        monkeypatch.setattr(sys, "argv", [*PUT, "--port", str(urlsplit(server.api_url).port), *given])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    written = capsys.readouterr()
+    assert (ended.value.code, written.out, written.err.count("\n")) == (2, "", 1)
+    assert said in written.err
+
+
 def test_the_command_lists_the_faults() -> None:
     done = subprocess.run([sys.executable, "-m", "wizsim", "faults"], capture_output=True, text=True, check=True)
     assert "cursor-forgotten" in done.stdout

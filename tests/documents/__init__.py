@@ -66,7 +66,9 @@ def typed_commands(block: str) -> list[str]:
 
 
 def _is_whole(lines: list[str]) -> bool:
-    return not lines[-1].endswith("\\") and "\n".join(lines).count('"') % 2 == 0
+    text = "\n".join(lines)
+    single = re.sub(r'"[^"]*"|\s#.*', "", text).count("'")
+    return not text.endswith("\\") and text.count('"') % 2 == 0 and single % 2 == 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -184,7 +186,7 @@ def shell(folder: Path, replaced: dict[str, str]) -> Iterator[Shell]:
 
 _SHAPES = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?Z?"), "TIME"),
-    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{32}\b"), "ID"),
+    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{32}\b|^[0-9a-f]{10}(?= )"), "ID"),
     (re.compile(r"(?<=bearer )\S+"), "TOKEN"),
     (re.compile(r"\b\d+[smhd]( \d+[smhd])*\b"), "DURATION"),
     (re.compile(r"[\d.,]*\d"), "0"),
