@@ -231,6 +231,12 @@ def test_the_memory_of_a_child_is_bounded(jail: Callable[[Layers], Jail]) -> Non
     assert "MemoryError" in jail(EVERY)("value = len(bytearray(3 << 30))")
 
 
+def test_no_memory_of_a_child_is_beyond_its_bound(jail: Callable[[Layers], Jail]) -> None:
+    inside = jail(EVERY)
+    assert inside("value = mmap.mmap(-1, 64 << 20)[:1]") == "EPERM"
+    assert inside("value = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)[0]") == 0
+
+
 def test_what_a_child_writes_is_bounded(jail: Callable[[Layers], Jail]) -> None:
     inside = jail(EVERY)
     assert inside("Path('{scratch}/a').write_bytes(bytes(11_000_000)); value = 1") == "EFBIG"

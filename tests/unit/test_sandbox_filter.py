@@ -130,3 +130,12 @@ def test_with_a_network_it_connects_over_ip_alone(
     assert [answer(machine, ioctl, 0, 0x5421, network=each) for each in (False, True)] == ["ENOTTY", ALLOWED]
     assert answer(machine, ioctl, 0, 0x5412, network=True) == "ENOTTY"
     assert {answer(machine, number, network=True) for number in waiting} == {"EPERM"}
+
+
+@pytest.mark.parametrize(("machine", "mmap"), [(X86, 9), (ARM, 222)])
+def test_memory_that_no_limit_counts_is_not_to_be_had(machine: str, mmap: int) -> None:
+    shared, private, checked, anonymous = 1, 2, 3, 0x20
+    for flags in (private, private | anonymous, shared, private | anonymous | 0x4000):
+        assert answer(machine, mmap, 0, 4096, 3, flags) == ALLOWED
+    for flags in (shared | anonymous, checked | anonymous):
+        assert answer(machine, mmap, 0, 4096, 3, flags) == "EPERM"

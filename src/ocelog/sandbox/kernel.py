@@ -238,6 +238,7 @@ _BY_ARGUMENT: _Numbers = {
     "openat": (257, 56),
     "openat2": (437, 437),
     "socket": (41, 198),
+    "mmap": (9, 222),
 }
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 """The same on every machine."""
@@ -430,6 +431,7 @@ _IP = (2, 10)
 """AF_INET, AF_INET6."""
 _FCNTL = (8, 10, 15, 1024, 1026)
 """F_SETOWN, F_SETSIG, F_SETOWN_EX: signals to another process when a pipe moves; F_SETLEASE, F_NOTIFY."""
+_MAP_SHARED, _MAP_ANONYMOUS = 0x01, 0x20
 _PRCTL = (_PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA)
 
 
@@ -472,6 +474,11 @@ def _filter(column: int, *, writing: bool, network: bool = False, threads: bool 
         "socket": [_first(0), *_unless(_IP * network, allow), *deny],
         "open": [_first(1), *flags],
         "openat": [_first(2), *flags],
+        # Memory that is shared counts as no data of a process: its limit would not bound it.
+        "mmap": [
+            *(_first(3), _step(_ANY_BIT, _MAP_SHARED, 1, 0), *allow),
+            *(_step(_ANY_BIT, _MAP_ANONYMOUS, 0, 1), *deny, *allow),
+        ],
     }
     blocks |= {_BY_ARGUMENT[name][column]: steps for name, steps in checks.items()}
     for number, steps in blocks.items():
