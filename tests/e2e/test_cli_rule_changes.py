@@ -193,6 +193,19 @@ def test_a_rule_that_keeps_failing_is_suspended_once_that_is_committed(
     assert installation.ledger.rules.states()["Mine.Bad"].suspended_us is not None
 
 
+def test_a_suspension_ends_once_a_file_turns_its_rule_off(
+    ocelog: Ocelog, folder: Path, jury: FolderJury, installation: Installation
+) -> None:
+    write(folder, "Other")
+    mine(jury)
+    for name in ("Mine.Good", "Mine.Other"):
+        installation.ledger.rules.suspend(name, "it failed")
+    path = folder / "Other.yml"
+    path.write_text(path.read_text().replace("Enabled: true", "Enabled: false"))
+    mine(jury)
+    assert ocelog("status", "--json", code=1).json["suspended_rules"] == ["Mine.Good"]
+
+
 def test_a_folder_that_cannot_be_read_ends_no_alert(
     ocelog: Ocelog, folder: Path, jury: FolderJury, installation: Installation
 ) -> None:
@@ -422,7 +435,7 @@ def test_what_is_to_be_done_about_unjudged_rows_works(ocelog: Ocelog, folder: Pa
         add_unjudged(tx, "wiz_issues", [Unjudged(rule_id=name, reason="why", events=[event]) for name in names], 1)
     said = {each["rule"]: each["to_do"] for each in ocelog("rules", "unjudged", "--json").json}
     forget = "ocelog rules unjudged {} --dismiss"
-    assert said["Mine.Good"].endswith("ocelog rules replay Mine.Good")
+    assert said["Mine.Good"].endswith("ocelog rules replay Mine.Good --since 1970-01-01T00:00:00Z")
     assert forget.format("'mine/*'") in said["mine/*"]
     assert "no such folder" in said["it's/*"]
     assert forget.format("Mine.Off") in said["Mine.Off"]

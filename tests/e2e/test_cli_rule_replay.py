@@ -1,8 +1,10 @@
 """`ocelog rules replay`: a rule judges what it has not judged, and each match lands once."""
 
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,45 @@ def test_what_was_left_unjudged_is_settled_once_it_is_judged(ocelog: Ocelog, tmp
     assert ocelog("rules", "unjudged", "--json").json == []
     (error,) = ocelog("alerts", "list", "--status", "resolved", "--json").json
     assert error["type"] == "DETECTION_ERROR"
+
+
+def test_a_suspended_rule_needs_attention_until_it_is_enabled_also_after_a_replay(
+    ocelog: Ocelog, tmp_path: Path
+) -> None:
+    rules = registered(ocelog, tmp_path, FAILS)
+    replayed(ocelog, code=1)
+    with closing(Ledger.open(f"sqlite:///{ocelog.home / 'ledger.db'}", create=False)) as ledger:
+        ledger.rules.suspend("Mine.Replayed", "it used up its time")
+        for number, dedup in enumerate(("TimeoutError", "Suspended")):
+            error = alert_of(number, rule_id="Mine.Replayed", type=AlertType.DETECTION_ERROR)
+            opened(ledger, replace(error, rule_revision="r", dedup=dedup))
+    status = ocelog("status", code=1)
+    said = " ".join((status.out + status.err).split())
+    assert "The rule Mine.Replayed is suspended since" in said
+    assert "it used up its time To do: mend it, then run: ocelog rules enable Mine.Replayed" in said
+    enable, again = "run: ocelog rules enable Mine.Replayed.", "ocelog rules replay Mine.Replayed --since "
+    (left,) = ocelog("rules", "unjudged", "--json").json
+    assert left["to_do"].index(enable) < left["to_do"].index(again)
+    assert said.index(enable) < said.index(again)
+    (rules / "replayed.py").write_text(LOGINS)
+    assert replayed(ocelog)["settled"]
+    (error,) = ocelog("alerts", "list", "--status", "open", "--rule", "Mine.Replayed", "--json").json
+    assert "Suspended" in error["dedup"], "it is suspended still"
+    assert ocelog("status", "--json", code=1).json["suspended_rules"] == ["Mine.Replayed"]
+    ocelog("rules", "enable", "Mine.Replayed")
+    assert ocelog("alerts", "list", "--status", "open", "--rule", "Mine.Replayed", "--json").json == []
+    assert ocelog("status", "--json").json["suspended_rules"] == []
+
+
+def test_what_is_printed_has_even_the_oldest_of_what_was_left_judged(ocelog: Ocelog, tmp_path: Path) -> None:
+    rules = registered(ocelog, tmp_path, FAILS)
+    replayed(ocelog, code=1)
+    (rules / "replayed.py").write_text(LOGINS)
+    (left,) = ocelog("rules", "unjudged", "--json").json
+    command = left["to_do"].rpartition(": ")[2]
+    assert f"{command}" in " ".join(ocelog("status").out.split())
+    ocelog(*shlex.split(command)[1:])
+    assert ocelog("rules", "unjudged", "--json").json == []
 
 
 def test_a_rule_that_is_off_is_not_replayed(ocelog: Ocelog, tmp_path: Path) -> None:

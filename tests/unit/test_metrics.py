@@ -18,7 +18,7 @@ from ocelog.alert.suppressing import Suppression
 from ocelog.app.metrics import METRICS, Sample, render, samples
 from ocelog.app.sources import row_of
 from ocelog.app.status import stream_statuses
-from ocelog.detect.folders import RuleFolder, RuleTrouble
+from ocelog.detect.folders import RuleFolder, RuleState, RuleTrouble
 from ocelog.health.telling import ErrorNotice, ErrorType, OpenError, StreamName, Turn
 from ocelog.ledger.alerts import OpenAlerts
 from ocelog.ledger.ledger import Ledger
@@ -79,7 +79,7 @@ def found(tmp_path: Path) -> Iterator[Any]:
             for rule, rows in (("", 7), ("A.B", 8))
         ],
         failing_rules=["A.B"],
-        suspended_rules=["A.C"],
+        suspended_rules=[RuleState(rule_id="A.C", suspended_us=1)],
         channels=[
             ChannelStatus(
                 channel=ChannelRow(id="ops", name=NAME, kind="file", added_us=1),

@@ -11,8 +11,17 @@ from enum import Enum, auto
 
 from ocelog.alert.alert import Alert, Telling, TimelineEntry, gone_on, resolved
 from ocelog.alert.grouping import Group, Grouping, Joining, heard_us, join, quiet_until_us
-from ocelog.alert.ids import ERROR, LIMIT_EXCEEDED, SUMMARY, alert_id, group_key, record_alert_id, system_alert_id
-from ocelog.alert.judged import SUSPENDED, Event, Judged, JudgedBy, Match, RuleError, Unjudged
+from ocelog.alert.ids import (
+    ERROR,
+    LIMIT_EXCEEDED,
+    SUMMARY,
+    SUSPENDED,
+    alert_id,
+    group_key,
+    record_alert_id,
+    system_alert_id,
+)
+from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.model import Severity
 

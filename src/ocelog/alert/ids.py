@@ -13,6 +13,8 @@ SUMMARY = "\0older news"
 """Dedup string of what a rule matched in news that was read late."""
 ERROR = "\0error\0"
 """Opens the dedup strings of errors."""
+SUSPENDED = "Suspended"
+"""Stands for the exception, if a rule is told of because it is not asked any more."""
 
 
 def group_key(rule: str, dedup: str) -> str:

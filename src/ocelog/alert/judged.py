@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ocelog import errors
-from ocelog.alert.ids import match_id
+from ocelog.alert.ids import SUSPENDED, match_id
 
 if TYPE_CHECKING:
     # The ledger needs these words too, and no short command needs the language of rules.
@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     from ocelog.detect.rule import About
 
 
-SUSPENDED = "Suspended"
-"""Stands for the exception, if a rule is told of because it is not asked any more."""
 TOO_MUCH = "TooMuch"
-"""So does this, if a correlation rule finds more than it may hold."""
+"""Stands for the exception, if a correlation rule finds more than it may hold."""
 OTHER_ERROR = "Exception"
 """Stands for what a rule names itself: such a name may be another for each event."""
 _ERRORS = frozenset(

@@ -199,8 +199,8 @@ def _of_alerts(found: Overview) -> Iterator[Sample]:
         yield Sample(name="ocelog_rows_not_judged", labels=(each.table, each.rule_id), value=each.rows)
     for rule in found.failing_rules:
         yield Sample(name="ocelog_rule_failing", labels=(rule,), value=1)
-    for rule in found.suspended_rules:
-        yield Sample(name="ocelog_rule_suspended", labels=(rule,), value=1)
+    for state in found.suspended_rules:
+        yield Sample(name="ocelog_rule_suspended", labels=(state.rule_id,), value=1)
 
 
 def _of_stream(each: StreamStatus) -> Iterator[Sample]:

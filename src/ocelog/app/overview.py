@@ -22,7 +22,7 @@ from ocelog.app.status import (
     stream_statuses,
     unpublished,
 )
-from ocelog.detect.folders import RULE_FILES, RuleFolder, RuleTrouble
+from ocelog.detect.folders import RULE_FILES, RuleFolder, RuleState, RuleTrouble
 from ocelog.errors import HomeError
 from ocelog.health.telling import ErrorType, OpenError
 from ocelog.installation import home as homes
@@ -90,8 +90,8 @@ class Overview:
     """Open system errors that are not about a stream: of channels, and of rules that exceed their limit."""
     failing_rules: Sequence[str] = ()
     """Ids of rules whose errors are an open alert."""
-    suspended_rules: Sequence[str] = ()
-    """Ids of rules that are asked no more, since they failed too often."""
+    suspended_rules: Sequence[RuleState] = ()
+    """Rules that are on, and asked no more, since they failed too often."""
     channels: Sequence[ChannelStatus] = ()
     """How each channel is."""
     suppressions: Sequence[Suppression] = ()
@@ -107,7 +107,7 @@ class Overview:
         """Whether nothing needs attention."""
         wrong = (self.key, self.lake, self.not_published, self.loop_faults, self.lagging, self.stale, self.hangs)
         return (
-            not any((*wrong, self.channel_faults, self.rule_troubles))
+            not any((*wrong, self.channel_faults, self.rule_troubles, self.suspended_rules))
             and not self.disk_is_short
             and not any(each.needs_attention for each in self.streams)
         )
@@ -159,12 +159,17 @@ def overview(
             failing_rules=sorted(
                 {each.rule_id for each in _open_alerts(ledger, AlertType.DETECTION_ERROR)} - {RULE_FILES}
             ),
-            suspended_rules=[name for name, state in ledger.rules.states().items() if state.suspended_us is not None],
+            suspended_rules=_suspended(ledger) if installation.settings.detections else [],
             channels=ledger.channels.statuses(),
             suppressions=[each for each in ledger.alerts.suppressions() if each.is_active(to_us(now))],
             rule_troubles=troubles,
             rule_folders={each.id: each for each in ledger.rules.folders()} if troubles else {},
         )
+
+
+def _suspended(ledger: Ledger) -> list[RuleState]:
+    states = ledger.rules.states().values()
+    return [each for each in states if each.suspended_us is not None and each.enabled is not False]
 
 
 def _open_alerts(ledger: Ledger, type_: AlertType) -> list[Alert]:

@@ -106,4 +106,7 @@ def settle(
     """Forget what the rule had said nothing of and has judged by now, and note what is `left`, by table."""
     done.settled = ledger.rules.settle_unjudged(done.rule, tables, covered, left)
     if done.events and done.is_whole and all(each.rule_id != done.rule for each in ledger.rules.unjudged()):
-        ledger.alerts.end_errors(done.rule, "the rule judged again what it had failed on")
+        state = ledger.rules.states().get(done.rule)
+        # That it is suspended is so until a person enables it.
+        others = False if state is not None and state.suspended_us is not None else None
+        ledger.alerts.end_errors(done.rule, "the rule judged again what it had failed on", suspended=others)

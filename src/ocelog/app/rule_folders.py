@@ -27,6 +27,7 @@ from ocelog.installation.opening import Installation
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.secret import shown
 from ocelog.suggest import suggest
+from ocelog.times import from_us, rfc3339
 
 _LONGEST_NAME = 60
 _LONGEST_TEXT = 200_000
@@ -419,10 +420,14 @@ def _decide(installation: Installation, checkouts: Mapping[str, Checkout], rules
             for name, one in decisions(checkout, folder, {}).items():
                 said.setdefault(name, one.runs)
     agreed = {name for name in rules if said.get(name) is on}
+    suspended = {name for name, each in installation.ledger.rules.states().items() if each.suspended_us is not None}
     if agreed:
         installation.ledger.rules.enable(agreed, enabled=None)
     if others := rules - agreed:
         installation.ledger.rules.enable(others, enabled=on)
+    for name in sorted(rules & suspended):
+        why = f"the rule was {'enabled' if on else 'disabled'}"
+        installation.ledger.alerts.end_errors(name, why, suspended=True)
 
 
 def unjudged(installation: Installation, rule: str | None = None) -> list[UnjudgedRows]:
@@ -430,14 +435,17 @@ def unjudged(installation: Installation, rule: str | None = None) -> list[Unjudg
     return installation.ledger.rules.unjudged(rule)
 
 
-def what_to_do(installation: Installation, rule_ids: Collection[str]) -> dict[str, str]:
-    """Return, by rule, what becomes of events that it did not judge, with a command that works."""
+def what_to_do(installation: Installation, oldest_us: Mapping[str, int]) -> dict[str, str]:
+    """Return, by rule, what becomes of events that it did not judge, with a command that works.
+
+    `oldest_us` is when the oldest of them happened, by rule.
+    """
     rules = {rule.id: rule for folder in listed(installation) for rule in folder.rules if rule.shadowed_by is None}
     folders = {each.name for each in installation.ledger.rules.folders()}
-    return {name: _what_to_do(name, rules.get(name), folders) for name in rule_ids if name}
+    return {name: _what_to_do(name, since, rules.get(name), folders) for name, since in oldest_us.items() if name}
 
 
-def _what_to_do(name: str, rule: ListedRule | None, folders: Collection[str]) -> str:
+def _what_to_do(name: str, oldest_us: int, rule: ListedRule | None, folders: Collection[str]) -> str:
     typed = shlex.quote(name)
     forget = f"To forget them: ocelog rules unjudged {typed} --dismiss"
     if rule is None:
@@ -447,10 +455,14 @@ def _what_to_do(name: str, rule: ListedRule | None, folders: Collection[str]) ->
         return f"There is no such {'folder' if folder != name else 'rule'} any more. {forget}"
     if rule.kind == "scheduled_query":
         return forget
-    again = f"To have them judged: ocelog rules replay {typed}"
+    # A whole second, and not the default of the command, which may lie behind the oldest.
+    since = rfc3339(from_us(oldest_us).replace(microsecond=0))
+    again = f"To have them judged: ocelog rules replay {typed} --since {since}"
     match rule.status:
-        case "on" | "suspended":
+        case "on":
             return again
+        case "suspended":
+            return f"It is suspended. Mend it, then run: ocelog rules enable {typed}. {again}"
         case "off":
             return f"It is off. {forget}"
         case _:

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from ocelog.alert.judged import SUSPENDED, Judged, RuleError
+from ocelog.alert.ids import SUSPENDED
+from ocelog.alert.judged import Judged, RuleError
 from ocelog.ledger.ledger import Ledger
 
 KILLED_TIMES = 3

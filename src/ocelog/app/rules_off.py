@@ -47,6 +47,10 @@ class RulesOff:
             return
         # First: a rule that is turned on again must not take what is so by then for news.
         self.ledger.rules.forget_seeds(placed, unknown)
+        for name, state in states.items():
+            if state.suspended_us is not None and name not in on:
+                # It is off, or gone. Turned on again, it is asked.
+                self.ledger.rules.enable([name], enabled=state.enabled)
         self._end(lambda rules: rules - unknown - now.rules.keys() - now.scheduled.keys() - now.correlations.keys())
         self._were_on = on, placed
 

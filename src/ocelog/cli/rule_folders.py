@@ -10,6 +10,7 @@ from ocelog.app import rule_folders, rule_showing
 from ocelog.app.rule_folders import near
 from ocelog.cli import completion, show
 from ocelog.cli.rule_listing import folder_as_json, on_of
+from ocelog.detect.unjudged import oldest_us
 from ocelog.errors import HomeError
 from ocelog.installation.opening import opened
 from ocelog.times import from_us
@@ -104,7 +105,7 @@ def unjudged(
     """List the events that rules were not asked about, or failed on: which, how many, and why."""
     with opened(reading=not dismiss) as installation:
         found = rule_folders.unjudged(installation, rule)
-        todo = rule_folders.what_to_do(installation, {each.rule_id for each in found})
+        todo = rule_folders.what_to_do(installation, oldest_us(found))
         dismissed = rule_folders.dismiss_unjudged(installation, rule, found) if dismiss else 0
     rows = [
         {

@@ -11,6 +11,7 @@ import typer
 from ocelog.app.overview import Overview, overview
 from ocelog.app.status import StreamStatus, Unpublished, Verdict, verdict
 from ocelog.cli import completion, show
+from ocelog.detect.unjudged import oldest_us
 from ocelog.health.stream import AlarmState, State
 from ocelog.installation.home_lock import Holder
 from ocelog.installation.opening import opened
@@ -44,9 +45,9 @@ def command(
     That is a stream that is refused, or silent for longer than its alarm allows, a time range that has failed for an
     hour, is parked or is short, totals that are unreliable, records that vanished all at once, data older than
     --max-lag, a service that hangs, a table that is not published, a loop that fails or is behind, a channel that
-    alerts do not reach, files of rules with errors, a clock that is off, damaged settings, a damaged key or lake, lost
-    rows, or little disk. Rejections are shown, and leave it 0: they are kept whole, and nothing waits for them. So do
-    open alerts, and rows that rules were not asked about.
+    alerts do not reach, files of rules with errors, a rule that is suspended, a clock that is off, damaged settings, a
+    damaged key or lake, lost rows, or little disk. Rejections are shown, and leave it 0: they are kept whole, and
+    nothing waits for them. So do open alerts, and rows that rules were not asked about.
     """
     with opened(reading=True) as installation:
         source = None
@@ -59,7 +60,7 @@ def command(
         if not json and any(each.rule_id for each in found.not_judged):
             from ocelog.app import rule_folders  # noqa: PLC0415 - as above
 
-            todo = rule_folders.what_to_do(installation, {each.rule_id for each in found.not_judged})
+            todo = rule_folders.what_to_do(installation, oldest_us(found.not_judged))
     if json:
         show.as_json(_whole(found))
     else:
@@ -87,6 +88,10 @@ def _print(found: Overview, todo: Mapping[str, str], *, details: bool) -> None:
         lines.append(f"    To do: see what the far end says: ocelog channel test {channel.id}")
         lines.append(f"    Once it works, send what was given up: ocelog channel resend {channel.id}")
     lines += _rule_troubles(found)
+    for rule in found.suspended_rules:
+        since = "" if rule.suspended_us is None else f" since {write_instant(from_us(rule.suspended_us))}"
+        lines.append(f"The rule {rule.rule_id} is suspended{since}, and judges nothing: {rule.reason}")
+        lines.append(f"    To do: mend it, then run: ocelog rules enable {shlex.quote(rule.rule_id)}")
     lines += found.lagging
     if found.hangs:
         lines.append(f"Hanging: {found.hangs}")
@@ -449,7 +454,7 @@ def _whole(found: Overview) -> dict[str, Any]:
             for each in found.channels
         ],
         "failing_rules": list(found.failing_rules),
-        "suspended_rules": list(found.suspended_rules),
+        "suspended_rules": [each.rule_id for each in found.suspended_rules],
         "rule_troubles": [
             {
                 "folder": found.rule_folders[each.folder_id].name,

@@ -1,6 +1,8 @@
 """What rules were not asked about, or failed on, and never will be unless it is judged again."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +20,22 @@ class UnjudgedRows:
     last_us: int
     noted_us: int
     """When it was last noted, by our clock."""
+
+
+class _Left(Protocol):
+    @property
+    def rule_id(self) -> str: ...
+
+    @property
+    def first_us(self) -> int: ...
+
+
+def oldest_us(left: Iterable[_Left]) -> dict[str, int]:
+    """Return, by rule, when the oldest of what it said nothing of happened."""
+    found = dict[str, int]()
+    for each in left:
+        found[each.rule_id] = min(each.first_us, found.get(each.rule_id, each.first_us))
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from ocelog.alert.alert import ENDED, Alert, TimelineEntry
 from ocelog.alert.changes import OCELOG, Act, resolve
-from ocelog.alert.ids import ONBOARDED
+from ocelog.alert.ids import ONBOARDED, SUSPENDED
 from ocelog.alert.listing import AlertDetails, AlertFilter, Attempt, NotJudged, Waiting
 from ocelog.alert.notice import AlertStatus, AlertType, Happened
 from ocelog.alert.suppressing import Suppression
@@ -257,14 +257,19 @@ class AlertLedger:
                 found.setdefault(rule_id, set()).add(revision)
         return found
 
-    def end_errors(self, rule_id: str, why: str, *, but: str = "", of_runs: bool = False) -> int:
+    def end_errors(
+        self, rule_id: str, why: str, *, but: str = "", of_runs: bool = False, suspended: bool | None = None
+    ) -> int:
         """Resolve the alerts about errors of a rule, other than those of one revision. Return how many.
 
-        `of_runs`: only those about runs of its schedule, which are of no source.
+        `of_runs`: only those about runs of its schedule, which are of no source. `suspended`: only those that say that
+        it is suspended, or only the others.
         """
         failed = [_a.type == AlertType.DETECTION_ERROR.value, _a.rule_revision.not_in(["", but])]
         if of_runs:
             failed.append(_a.source_id.is_(None))
+        if suspended is not None:
+            failed.append((_a.dedup == SUSPENDED) if suspended else (_a.dedup != SUSPENDED))
         with self._database.write() as tx:
             ids = alert_changes.open_ids(tx, and_(_a.rule_id == rule_id, *failed))
             return len(alert_changes.change(tx, ids, resolve(why), self._now_us()))

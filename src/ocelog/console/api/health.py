@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from ocelog.app.overview import Overview
 from ocelog.app.status import verdict
 from ocelog.console.api.caller import Viewer
+from ocelog.times import from_us
 
 router = APIRouter(prefix="/health", tags=["Health"])
 
@@ -71,6 +72,14 @@ def _troubles(found: Overview) -> list[Trouble]:
         Trouble(about="channel", text=f"{each.name}: {each.reason}", code=each.code) for each in found.channel_faults
     ]
     troubles += [Trouble(about="rules", text=each.reason) for each in found.rule_troubles]
+    troubles += [
+        Trouble(
+            about="rules",
+            text=f"{each.rule_id} is suspended: {each.reason}",
+            since=None if each.suspended_us is None else from_us(each.suspended_us),
+        )
+        for each in found.suspended_rules
+    ]
     if found.disk_is_short:
         troubles.append(Trouble(about="disk", text="The disk is nearly full."))
     if found.key is not None:
