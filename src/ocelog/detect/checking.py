@@ -189,7 +189,8 @@ class _Checking:
             tree = ast.parse(text, file)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             at = (error.lineno if isinstance(error, SyntaxError) else None) or 1
-            why = f"this is not Python: {error.msg if isinstance(error, SyntaxError) else error}"
+            what = error.msg if isinstance(error, SyntaxError) else str(error) or "it is nested too deep"
+            why = f"this is not Python: {what}"
             yield WrongName(rule=self.rule.id, place=Place(file, at), why=why)
             return
         for read in field_reads(tree):
