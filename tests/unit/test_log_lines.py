@@ -59,6 +59,21 @@ def test_an_event_without_a_sentence_of_its_own_still_says_all_it_knows() -> Non
     assert said(lines, "counted", rows=3) == "2026-08-01T12:00:00Z Ocelog: counted (rows 3)"
 
 
+def test_a_delivery_says_what_was_told_in_words() -> None:
+    lines = Lines(on_terminal=False)
+    told: dict[str, Any] = {
+        "channel": "log",
+        "number": 3,
+        "alerts": ["ce7d4a07"],
+        "severity": "HIGH",
+        "title": "A bucket is public",
+    }
+    assert said(lines, "delivered", **told, told=1) == "2026-08-01T12:00:00Z log: told of HIGH: A bucket is public"
+    assert said(lines, "delivered", **told, told=3) == (
+        "2026-08-01T12:00:00Z log: told of HIGH: A bucket is public, and 2 other alerts"
+    )
+
+
 def test_lines_name_the_source_only_if_there_are_several() -> None:
     lines = Lines(on_terminal=False)
     landed: dict[str, Any] = {

@@ -20,7 +20,7 @@ from ocelog.errors import ChannelRefusedError, LedgerUnavailableError, LostFence
 from ocelog.installation.opening import Installation
 from ocelog.ledger.delivery import LEASE, DeliveryLedger, Waiting
 from ocelog.ledger.pulling import holder_of
-from ocelog.model import Claim
+from ocelog.model import Claim, Severity
 
 _LOOK_EVERY = 5.0
 """Seconds between two looks at the outbox: another process may have put something there. Ours is delivered at once."""
@@ -141,9 +141,18 @@ class DeliverLoop:
                 self._ledger.release(claim)
 
     def _note(self, claim: Claim, handed: Handed, outcome: Outcome) -> None:
-        channel, alerts = handed.channel.name, list(handed.alerts)[:10]
+        channel, alerts = handed.channel.name, list(handed.alerts.values())
         if isinstance(outcome, Delivered):
-            log.info("delivered", channel=channel, number=handed.number, alerts=alerts)
+            worst = max(alerts, key=lambda each: list(Severity).index(each.severity))
+            log.info(
+                "delivered",
+                channel=channel,
+                number=handed.number,
+                alerts=[each.id for each in alerts[:10]],
+                told=len(alerts),
+                severity=worst.severity.value,
+                title=worst.title,
+            )
         else:
             how = "refused" if isinstance(outcome, Refused) else "not delivered"
             log.warning(how, channel=channel, number=handed.number, code=outcome.code, reason=outcome.answer)

@@ -111,6 +111,8 @@ class Lines:
                 return f"{about}: a time range is parked: {event['reason']}" if event["state"] == "parked" else ""
             case "published":
                 return f"{table}: published {_count(event['rows'], 'row')}."
+            case "delivered":
+                return _delivered(event)
             case "publish failed":
                 return f"{table}: publishing fails, no row is lost: {event['reason']}"
             case "works again" | "publishing works again":
@@ -127,6 +129,13 @@ class Lines:
             case name:
                 more = ", ".join(f"{key} {value}" for key, value in event.items() if key not in _NAMES)
                 return f"{about}: {name}{f' ({more})' if more else ''}"
+
+
+def _delivered(event: Mapping[str, Any]) -> str:
+    """Say what a channel was told: the first alert by its severity and title, and of how many others."""
+    others = event["told"] - 1
+    more = f", and {_count(others, 'other alert')}" if others else ""
+    return f"{event['channel']}: told of {event['severity']}: {event['title']}{more}"
 
 
 def _news(about: str, event: Mapping[str, Any]) -> str:
