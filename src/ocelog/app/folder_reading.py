@@ -32,6 +32,8 @@ class Bench:
     judge: Judge
     mark: str = ""
     """What the folder looked like when it was read."""
+    files: tuple[str, Mapping[str, str]] | None = None
+    """What files were read then: their revision, and those that were refused."""
     loaded: Loaded | None = None
     trouble: str | None = None
     """Why its files are not what is judged by."""
@@ -64,6 +66,11 @@ class FolderReader:
                 return
             had = self.good.read(bench.folder.id) if bench.loaded is None else bench.loaded.bundle
             bundle = read_rules(bench.folder, had)
+            files = (bundle.revision(), bundle.refused)
+            if files == bench.files:
+                # Something else changed in the checkout that the folder lies in.
+                bench.mark, bench.trouble = mark, None
+                return
             if bench.loaded is None:
                 self._load_good(bench, but=bundle)
             # Ours are checked before they are released.
@@ -88,7 +95,7 @@ class FolderReader:
             return
         before = bench.loaded.rules if bench.loaded is not None else {}
         bench.off = frozenset(name for name in refused if name in bench.off or name not in before)
-        bench.mark, bench.loaded, bench.trouble, bench.refused = mark, loaded, None, refused
+        bench.mark, bench.files, bench.loaded, bench.trouble, bench.refused = mark, files, loaded, None, refused
         if not bench.folder.is_built_in:
             self.good.keep(bench.folder.id, loaded.bundle)
         log.info("rules read", folder=bench.folder.name, rules=len(loaded.rules))
