@@ -20,6 +20,7 @@ from ocelog.alert.judged import Event, Unjudged
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertType
 from ocelog.alert.ports import Committed, Piece
+from ocelog.app import folder_reading
 from ocelog.app.jury import FolderJury
 from ocelog.app.rule_suspending import FAILED_TIMES
 from ocelog.detect.folders import RULE_FILES
@@ -366,6 +367,21 @@ def test_a_rule_of_which_no_good_version_is_known_is_named(folder: Path, install
         mine(jury)
         assert jury.passed("Wiz.Issues").keys() == {"Mine.Base", "Mine.Python"}
         assert jury.passed("Wiz.Audit").keys() == {"mine/*"}
+
+
+def test_what_else_changes_in_the_checkout_is_no_news(
+    folder: Path, jury: FolderJury, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder.parent / ".git").mkdir()
+    read: list[str] = []
+    mine(jury)
+    monkeypatch.setattr(folder_reading.log, "info", lambda event, **_: read.append(event))
+    (folder.parent / "notes.txt").write_text("other work")
+    before = mine(jury)
+    assert read == []
+    (folder / "Good.yml").write_text(RULE.format(name="Good", key="status") + "Description: mended\n")
+    assert mine(jury) != before
+    assert read == ["rules read"]
 
 
 def test_people_hear_once_of_files_with_errors_and_that_it_is_over(folder: Path, installation: Installation) -> None:

@@ -72,6 +72,19 @@ def test_of_two_rules_of_one_id_the_one_in_the_first_folder_runs(checkout: Check
     assert set(found["theirs"].values()) == {"mine"}
 
 
+def test_a_file_is_named_from_its_folder_wherever_the_checkout_begins(tmp_path: Path) -> None:
+    root = tmp_path.resolve()
+    (root / ".git").mkdir()
+    (root / "w" / "my-rules").mkdir(parents=True)
+    inner = RuleFolder(id="1", name="mine", path=str(root / "w" / "my-rules"))
+    assert inner.named("w/my-rules/fails.py:2: it has an error") == "mine/fails.py:2: it has an error"
+    assert inner.named("helpers/a.py:2: it has an error") == f"{root}/helpers/a.py:2: it has an error"
+    assert inner.named_error("no (key) (w/my-rules/fails.py:2)") == "no (key) (mine/fails.py:2)"
+    assert inner.named_error("w/my-rules/fails.py:2: bad syntax") == "mine/fails.py:2: bad syntax"
+    assert inner.named_error("no place: here (or there)") == "no place: here (or there)"
+    assert RuleFolder(id="2", name="all", path=str(root)).named("w/a.yml:1: x") == "all/w/a.yml:1: x"
+
+
 def test_the_built_in_folder_lies_in_the_package() -> None:
     assert Path(BUILT_IN.path).parts[-3:] == ("content", "rules", "wiz")
     assert BUILT_IN.is_built_in

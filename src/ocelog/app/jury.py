@@ -14,7 +14,7 @@ from ocelog.app.folder_reading import Bench, FolderReader
 from ocelog.app.folder_troubles import FolderTroubles
 from ocelog.app.good_rules import GoodRules
 from ocelog.app.log_types import changing
-from ocelog.app.rule_answers import judged_by, said_of
+from ocelog.app.rule_answers import judged_by, said_of, with_files_of
 from ocelog.app.rule_suspending import Suspending
 from ocelog.app.rule_troubles import Unread, unread_rules
 from ocelog.app.rules_off import RulesOff
@@ -142,7 +142,9 @@ class FolderJury:
         channels = self.channels()
         answers = list[Answer]()
         for folder_id, names in by_bench.items():
-            answers.append(self.benches[folder_id].judge.judge(rows, log_type=log_type, rules=names, channels=channels))
+            bench = self.benches[folder_id]
+            answer = bench.judge.judge(rows, log_type=log_type, rules=names, channels=channels)
+            answers.append(with_files_of(bench.folder, answer))
             self.went_on()
         said = said_of(events, asked, answers)
         return replace(said, errors=[*said.errors, *self._suspending.found(said)])

@@ -24,6 +24,7 @@ _JUDGE_EVENTS = frozenset({None, "rule"})
 _NEEDED = 5
 """So many files are named in an alert; `ocelog rules list` names the others."""
 _MOST_KEYS = 50
+_PLACE = re.compile(r"([^\n]{1,300}?:[0-9]+): ")
 _DISABLED = re.compile(r"^[\"']?Enabled[\"']?[ \t]*:[ \t]*[\"']?(?:false|no|off)\b", re.MULTILINE | re.IGNORECASE)
 _LOG_TYPES = re.compile(r"^[\"']?LogTypes[\"']?[ \t]*:([ \t]*\[[^\]]*\]|(?:[ \t]*\n[ \t]*-[^\n]*)+)", re.MULTILINE)
 _LOG_TYPE = re.compile(r"\w+(?:\.\w+)+")
@@ -115,13 +116,22 @@ def _told_keys(alert: Alert) -> set[str]:
     return set(alert.context.get("wrong", ()))
 
 
+def _title(folder: RuleFolder, reasons: Sequence[str]) -> str:
+    """Name the first file, and say how many others there are."""
+    place = _PLACE.match(reasons[0])
+    if place is None:
+        return f"The folder of rules {folder.name} cannot be read"
+    more = f", and {len(reasons) - 1:,} more" if len(reasons) > 1 else ""
+    return f"A file of rules has an error: {place[1]}{more}"
+
+
 def _made(name: str, folder: RuleFolder, reasons: Sequence[str], keys: Sequence[str], now_us: int) -> Alert:
     more = f"\nand {len(reasons) - _NEEDED:,} more" if len(reasons) > _NEEDED else ""
     return Alert(
         id=name,
         type=AlertType.DETECTION_ERROR,
         severity=Severity.HIGH,
-        title=f"Rules of the folder {folder.name} cannot be read, or have errors",
+        title=_title(folder, reasons),
         description=("\n".join(reasons[:_NEEDED]) + more)[:1_000],
         runbook="Mend the files: they are read again by themselves, and this alert then ends. What runs meanwhile: "
         f"ocelog rules list {shlex.quote(folder.name)}",

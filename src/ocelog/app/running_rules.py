@@ -80,8 +80,9 @@ def _unread(bench: Bench, now: Running) -> Iterator[Unread]:
     for each in bench.unread:
         # A file that does not say which rule it has is no rule that could be off.
         if each.rule_id in wanted or (each.rule_id not in bench.loaded.rules and each.rule_id not in now.rules):
-            yield replace(each, rule_id=each.rule_id or every, reason=f"{bench.folder.name}/{each.reason}")
+            yield replace(each, rule_id=each.rule_id or every, reason=bench.folder.named(each.reason))
     for name in bench.off.intersection(wanted):
         if name in bench.loaded.rules:
             types = frozenset(bench.loaded.rules[name].log_types)
-            yield Unread(rule_id=name, reason=f"{bench.folder.name}/{bench.refused.get(name, '')}", log_types=types)
+            reason = bench.folder.named(bench.refused.get(name, ""))
+            yield Unread(rule_id=name, reason=reason, log_types=types)

@@ -1,11 +1,15 @@
 """Which folders of rules there are, and what was decided or found about what is in them: the values."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
 from ocelog.detect.roots import find_root
+
+_PLACE = re.compile(r"[^\s:]+\.py:[0-9]+: ")
+_PLACE_AT_END = re.compile(r"(.*)\(([^()]+\.py:[0-9]+)\)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,31 @@ class RuleFolder:
     def is_built_in(self) -> bool:
         """Whether it comes with Ocelog."""
         return self.id == BUILT_IN.id
+
+    def named_error(self, message: str) -> str:
+        """Return what a rule raised, with the file at its end or its beginning `named`."""
+        found = _PLACE_AT_END.fullmatch(message)
+        if found is not None:
+            return f"{found[1]}({self.named(found[2])})"
+        return self.named(message) if _PLACE.match(message) else message
+
+    def named(self, reason: str) -> str:
+        """Return `reason`, which opens with a file as its checkout names it, as people hear of it.
+
+        They may be on another machine: the file is named from this folder, or by its whole path if it lies elsewhere in
+        the checkout.
+        """
+        path = Path(self.path)
+        try:
+            root = find_root(path)
+            inside = path.resolve().relative_to(root).as_posix()
+        except (OSError, ValueError):
+            return f"{self.name}/{reason}"
+        if inside == ".":
+            return f"{self.name}/{reason}"
+        if reason.startswith(f"{inside}/"):
+            return f"{self.name}{reason.removeprefix(inside)}"
+        return f"{root}/{reason}"
 
 
 BUILT_IN = RuleFolder(id="wiz", name="wiz", path=str(files("ocelog.content").joinpath("rules", "wiz")))
@@ -63,7 +92,7 @@ class RuleTrouble:
 
     def told(self, folder: RuleFolder) -> str:
         """Return it as people hear of it who may be on another machine: a file is named from its folder."""
-        return f"{folder.name}/{self.reason}" if self.rule_id else self.reason
+        return folder.named(self.reason) if self.rule_id else self.reason
 
     def placed(self, folder: RuleFolder) -> str:
         """Return what is wrong with a file as a person on this machine finds it: by its whole path."""
