@@ -210,7 +210,12 @@ def test_a_purge_leaves_nothing_of_a_source(ledger: Ledger) -> None:
             passed = {"table_name": "wiz_issues", "rule_id": "r", "source_id": source_id, "first_row_id": "1"}
             span = {"first_us": 1, "last_us": 1, "rows": 1, "reason": "slow", "noted_us": 1}
             tx.execute(insert(tables.unjudged).values(passed | span))
+    ledger.alerts.suppress(suppression("ours", fields={"source": ("acme",)}, since_us=NOW_US, until_us=NOW_US + 9))
+    ledger.alerts.suppress(suppression("both", fields={"source": ("acme", "other"), "severity": ("LOW",)}))
+    ledger.alerts.suppress(suppression("all"))
     crash_everywhere(ledger, lambda: ledger.sources.purge("acme"))
+    kept = {each.id: each.fields for each in ledger.alerts.suppressions(over=True)}
+    assert kept == {"both": {"source": ("other",), "severity": ("LOW",)}, "all": {}}
     assert [each.source_id for each in ledger.alerts.listed(AlertFilter(), limit=9)] == ["other"]
     for table in ("alerts", "alert_events", "outbox", "deliveries", "match_keys", "unjudged", "alert_groups"):
         assert rows(ledger, table) == 1, table

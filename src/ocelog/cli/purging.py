@@ -11,9 +11,12 @@ def ask_and_purge(installation: Installation, row: SourceRow, *, yes: bool) -> N
     """Delete the source with its rows, after asking."""
     if not yes:
         confirm(
-            f"Delete {row.name!r} and all of its rows from the lake, for good?",
+            f"Delete {row.name!r}, its alerts and maintenance windows, and all of its rows from the lake, for good?",
             nothing="Nothing was deleted",
             unasked="To delete without being asked, add --yes.",
         )
     purge(installation, row)
-    show.paragraph(f"Deleted {row.name!r} and its rows. Their files leave the disk within three days.")
+    show.paragraph(
+        f"Deleted {row.name!r}, its rows, and its alerts and maintenance windows. Files of rows leave the disk within "
+        "three days."
+    )

@@ -27,7 +27,7 @@ from ocelog.alert.changes import resolve
 from ocelog.errors import ConfigError
 from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
-from ocelog.ledger.rows import alert_changes, claims, counters, seeds, sweeps
+from ocelog.ledger.rows import alert_changes, claims, counters, seeds, suppressions, sweeps
 from ocelog.model import SourceRow
 
 _s = tables.sources.c
@@ -108,6 +108,7 @@ class SourceLedger:
             for table in (*known, tables.secrets, tables.streams):
                 tx.execute(delete(table).where(table.c.source_id == source_id))
             tx.execute(delete(tables.sources).where(_s.id == source_id))
+            suppressions.purge(tx, source_id)
 
     def secret_kept(self, source_id: str, name: str) -> str | None:
         """Say how a secret is kept; None: there is none. Never the secret."""

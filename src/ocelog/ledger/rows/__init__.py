@@ -11,6 +11,7 @@ their keys. SQLite has one writer at a time.
 6. groups of matches, then limits
 7. alerts, by id
 8. what belongs to alerts: outbox, deliveries, timeline
+9. suppressions
 
 A row that refers to a stream or a source takes that row as it is inserted: hold it before what comes later in the list.
 """

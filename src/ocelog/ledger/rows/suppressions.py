@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, select
+from sqlalchemy import Connection, RowMapping, bindparam, delete, select, update
 
 from ocelog.alert.suppressing import Suppression
 from ocelog.ledger import tables
@@ -20,6 +20,21 @@ def listed(tx: Connection, *, ending_after_us: int | None = None) -> list[Suppre
 # Built once: building a statement takes as long as running it, and they are looked at for all that is told.
 _ALL = select(tables.suppressions).order_by(_s.since_us, _s.id)
 _LASTING = _ALL.where(_s.until_us > bindparam("after_us"))
+
+
+def purge(tx: Connection, source_id: str) -> None:
+    """Delete what is about a source and no other; what names others, too, no longer names it."""
+    for each in listed(tx):
+        named = each.fields.get("source", ())
+        if source_id not in named:
+            continue
+        others = [value for value in named if value != source_id]
+        this = _s.id == each.id
+        if others:
+            fields = {name: list(values) for name, values in each.fields.items()} | {"source": others}
+            tx.execute(update(tables.suppressions).where(this).values(fields=fields))
+        else:
+            tx.execute(delete(tables.suppressions).where(this))
 
 
 def columns_of(suppression: Suppression) -> dict[str, Any]:
