@@ -12,6 +12,7 @@ from ocelog.app import channels
 from ocelog.app.sources import GivenSecret
 from ocelog.cli import completion, show
 from ocelog.cli.channel_options import ChannelOptions, wanted, with_options
+from ocelog.cli.consent import confirm
 from ocelog.cli.secret_input import asked_secret, somebody_is_there
 from ocelog.errors import ConfigError, OcelogError, TransientError
 from ocelog.installation.opening import opened
@@ -153,10 +154,20 @@ def resume(name: Name) -> None:
 
 
 @app.command("remove")
-def remove(name: Name) -> None:
+def remove(
+    name: Name,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Without a terminal it never asks.")] = False,
+) -> None:
     """Forget a channel and its secrets. What waits for it goes to the channels that take it now."""
     with opened() as installation:
         row = channels.find(installation, name)
+        if somebody_is_there() and not yes:
+            confirm(
+                f"Remove the channel {row.name!r}, with its settings and secrets?",
+                nothing="Nothing was removed",
+                unasked="Add --yes.",
+            )
         waited = channels.remove(installation, row)
     show.paragraph(
         f"Removed {row.name!r}." + (f" {waited} messages waited; other channels get them." if waited else "")
