@@ -91,6 +91,8 @@ def test_everything_about_an_alert_is_shown(ocelog: Ocelog, ledger: Ledger) -> N
         "Still to be told",
     ):
         assert line in shown
+    assert "I look at it" in ocelog("alerts", "comment", ONE, "--text", "I look at it").out
+    assert "bob" in ocelog("alerts", "assign", ONE, "--to", "bob").out
     (found,) = ocelog("alerts", "show", TWO, "--json").json
     assert [(each["who"], each["what"]) for each in found["timeline"]] == [("ocelog", "opened"), ("ann", "comment")]
     assert [each["happened"] for each in found["waiting"]] == ["opened", "acknowledged"]
@@ -184,6 +186,10 @@ def test_what_is_kept_quiet_is_listed_until_it_is_over(ocelog: Ocelog, ledger: L
     assert "did you mean 'Wiz.Issue.Public'?" in made.err
     assert made.json["where"] == {"severity": ["LOW", "INFO"]}
     start = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    past = ocelog("alerts", "mute", "--from", "2h", "--for", "1h", "--reason", "x", code=2).err
+    assert "--from 2h is past: leave it out to begin now, or write +2h for that time from now." in " ".join(
+        past.split()
+    )
     muted = ocelog("alerts", "mute", "--source", "acme", "--from", start, "--for", "4h", "--reason", "they move").out
     assert "Every alert, source=acme: nobody is told from" in muted
     shown = ocelog("alerts", "suppressions").out
@@ -257,6 +263,11 @@ def test_status_says_who_muted_what_until_when_and_every_system_error(ocelog: Oc
     )
     assert "Muted" not in ocelog("status").out
     assert "muted_by" not in ocelog("rules", "show", "Ocelog.Wiz.Actors.DeniedWave").out
+    ahead = ocelog("alerts", "mute", "--from", "+2h", "--until", "+3h", "--reason", "later", "--json").json
+    begins, ends = (datetime.fromisoformat(ahead[each]) for each in ("from", "until"))
+    assert ends - begins == timedelta(hours=1)
+    assert timedelta(minutes=110) < begins - datetime.now(UTC) <= timedelta(hours=2)
+    ocelog("alerts", "unsuppress", ahead["id"])
     window = ocelog("alerts", "mute", "--for", "4h", "--reason", "we move", "--owner", "bob", "--json").json
     ocelog("alerts", "suppress", "A.B", "--for", "7d", "--reason", "known")
     later = ocelog("alerts", "mute", "--from", "2099-01-01T00:00:00Z", "--for", "1h", "--reason", "later", code=2)
@@ -355,6 +366,17 @@ def test_an_alert_that_did_not_arrive_says_why(ocelog: Ocelog, ledger: Ledger) -
     ocelog("channel", "resume", "log")
     ocelog("channel", "edit", "log", "--quiet-hours", "00:00-23:59 UTC")
     assert "log: it has quiet hours until" in why(taken)
+    # Another channel was told: this one is explained all the same.
+    with ledger._database.write() as tx:
+        told_by = {"outbox_id": 99, "alert_id": taken.id, "channel_id": "mail", "happened": "opened", "at_us": 1}
+        tx.execute(
+            insert(tables.deliveries).values(told_by | {"delivered": True, "final": True, "merged": 1, "answer": "ok"})
+        )
+    shown = ocelog("alerts", "show", taken.id).out
+    assert "Told: " not in shown
+    assert "log: it has quiet hours until" in shown.partition("Still to be told")[2]
+    (held_up,) = ocelog("alerts", "show", taken.id, "--json").json[0]["held_up"]
+    assert held_up.startswith("log: it has quiet hours until")
     listed = ocelog("alerts", "list", "--all").out.splitlines()
     assert "told" in listed[0].split()
     marks = {line[-7:]: re.split(r" +", line)[-3] for line in listed[1:]}

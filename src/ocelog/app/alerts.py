@@ -24,13 +24,14 @@ from ocelog.model import Severity
 from ocelog.secret import shown
 from ocelog.suggest import suggest
 from ocelog.times import from_us, to_us
-from ocelog.units import instant, write_duration, write_instant, write_list
+from ocelog.units import duration, instant, write_duration, write_instant, write_list
 
 AT_ONCE = 200
 """Alerts that one transaction changes, if a person selects many."""
 _SEE = "See: ocelog alerts list"
 _LONGEST_ID = 32
 _SHOWN = 5
+_DURATION = re.compile(r"[0-9]+[smhdw]", re.IGNORECASE)
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
@@ -191,8 +192,7 @@ def untold_because(
         of = "" if least is None else f" of {least:,}"
         return f"no: below the threshold of its rule, {alert.matches:,}{of} matches so far"
     if found.waiting:
-        waits = (f"{each.channel}: {_waits_because(installation, each, now_us)}" for each in found.waiting)
-        return f"not yet: {'; '.join(dict.fromkeys(waits))}"
+        return f"not yet: {'; '.join(waits_because(installation, found))}"
     if found.attempts:
         given_up = dict.fromkeys(each.channel for each in found.attempts if each.final)
         return f"no: it was given up for {write_list(given_up)}"
@@ -208,7 +208,13 @@ def untold_because(
     return "no: the channels that take it now were not there, or took others, when it happened"
 
 
-def _waits_because(installation: Installation, waiting: Waiting, now_us: int) -> str:
+def waits_because(installation: Installation, found: AlertDetails) -> list[str]:
+    """Say of each channel that is still to be told of an alert what holds that up."""
+    now_us = to_us(datetime.now(UTC))
+    return list(dict.fromkeys(f"{each.channel}: {_holds_up(installation, each, now_us)}" for each in found.waiting))
+
+
+def _holds_up(installation: Installation, waiting: Waiting, now_us: int) -> str:
     """Say what holds up an entry."""
     status = next(
         (each for each in installation.ledger.channels.statuses() if each.channel.name == waiting.channel), None
@@ -306,12 +312,13 @@ def suppress(
 ) -> Suppression:
     """Tell nobody of some alerts for a while; None for `rule` is a maintenance window. Raises ConfigError."""
     now = datetime.now(UTC)
-    begins = now if since is None else instant(since, now=now)
+    begins = now if since is None else _planned(since, now)
     if (lasts is None) == (until is None):
         raise ConfigError("Say how long: either --for, such as --for 7d, or --until with a time.")
-    ends = begins + lasts if lasts is not None else instant(until or "", now=now)
+    ends = begins + lasts if lasts is not None else _planned(until or "", now)
     if since is not None and begins < now:
-        raise ConfigError(f"--from {since} is past: leave it out to begin now.")
+        ahead = f", or write +{since.strip()} for that time from now" if _DURATION.fullmatch(since.strip()) else ""
+        raise ConfigError(f"--from {since} is past: leave it out to begin now{ahead}.")
     if ends <= max(begins, now):
         raise ConfigError("It would end before it begins: choose a later --until.")
     if ends - begins > LONGEST or begins - now > LONGEST:
@@ -337,6 +344,12 @@ def suppress(
     )
     installation.ledger.alerts.suppress(made)
     return made
+
+
+def _planned(text: str, now: datetime) -> datetime:
+    """Read a time that may lie ahead: `+2h` is in two hours. Raises ConfigError."""
+    ahead = text.strip().removeprefix("+")
+    return now + duration(ahead) if ahead != text.strip() else instant(text, now=now)
 
 
 def unknown_rule(installation: Installation, rule: str) -> str | None:

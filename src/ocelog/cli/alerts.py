@@ -95,8 +95,16 @@ Where = Annotated[
     ),
 ]
 Lasts = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="How long, such as 4h or 7d.")]
-Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Until when, instead of --for.")]
-From = Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when. By default, from now.")]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", help="Until when, instead of --for: +6h, 2026-08-02T06:00:00Z."),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="TIME", help="From when: +2h is in two hours, 2026-08-01T22:00:00Z. By default, now."
+    ),
+]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: others will ask.")]
 Owner = Annotated[str | None, typer.Option("--owner", metavar="NAME", help="Whom to ask about it. By default, you.")]
 
@@ -191,13 +199,19 @@ def show_(ids: Ids, *, json: Json = False) -> None:
     with opened(reading=True) as installation:
         found = use.details(installation, ids)
         why = [use.untold_because(installation, each, lambda rule: _threshold(installation, rule)) for each in found]
+        held_up = [use.waits_because(installation, each) for each in found]
     if json:
-        _print_json([{**_details_json(each), "untold": why[at]} for at, each in enumerate(found)])
+        _print_json(
+            [
+                {**_details_json(each), "untold": untold, "held_up": waits}
+                for each, untold, waits in zip(found, why, held_up, strict=True)
+            ]
+        )
         return
     for number, each in enumerate(found):
         if number:
             typer.echo()
-        _show(each, why[number])
+        _show(each, why[number], held_up[number])
 
 
 @app.command("assign")
@@ -238,7 +252,10 @@ def comment(
     json: Json = False,
 ) -> None:
     """Write something down about alerts, on their timeline."""
-    _change(ids, lambda who: changes.comment(text, who=who), as_, json=json)
+    with opened() as installation:
+        who = use.person(installation, as_)
+        done = use.change(installation, ids, changes.comment(text, who=who))
+    _print_changed(done, json=json, comment=text)
 
 
 @app.command("triage")
@@ -373,9 +390,9 @@ def mute(
     as_: As = None,
     json: Json = False,
 ) -> None:
-    """Plan a maintenance window: nobody is told of any alert, or of none of a source.
+    """Plan a maintenance window: while it lasts, nobody is told of alerts; with --source, of those of that source.
 
-    It covers all rules, rules that fail, and system errors.
+    It covers alerts of all rules, rules that fail, and system errors. The alerts are kept.
     """
     _suppress(None, reason, where or [], source or [], lasts, until, since, owner, as_, json=json)
 
@@ -493,13 +510,8 @@ def _many(found: Mapping[str, Severity]) -> str:
     return f"{_counted(len(found))}{f' ({severities})' if severities else ''}"
 
 
-def _change(ids: Sequence[str], act: Any, given: str | None, *, json: bool) -> None:
-    with opened() as installation:
-        done = use.change(installation, ids, act(use.person(installation, given)))
-    _print_changed(done, json=json)
-
-
-def _print_changed(done: Sequence[use.Changed], *, json: bool) -> None:
+def _print_changed(done: Sequence[use.Changed], *, json: bool, comment: str | None = None) -> None:
+    """Print alerts as they are now, and what was written about them."""
     if json:
         _print_json([{"changed": each.changed, **as_json(each.alert)} for each in done])
         return
@@ -509,8 +521,9 @@ def _print_changed(done: Sequence[use.Changed], *, json: bool) -> None:
                 "id": each.alert.id[:_SHORT],
                 "changed": each.changed,
                 "status": each.alert.status.lower(),
-                "assignee": each.alert.assignee,
+                "assignee": each.alert.assignee or "nobody",
                 "title": each.alert.title,
+                **({} if comment is None else {"comment": comment}),
             }
             for each in done
         ]
@@ -649,7 +662,7 @@ def _origin(alert: Alert) -> str:
     return f"{alert.source_label}, {matches}" if alert.source_label else matches
 
 
-def _show(found: AlertDetails, untold: str | None) -> None:
+def _show(found: AlertDetails, untold: str | None, held_up: Sequence[str]) -> None:
     alert = found.alert
     status = alert.status.lower()
     if alert.close_reason is not None:
@@ -714,6 +727,8 @@ def _show(found: AlertDetails, untold: str | None) -> None:
                 for each in found.waiting
             ]
         )
+        for each in held_up:
+            show.paragraph(f"{each}.")
 
 
 def _section(head: str, text: str, *, whole: bool = False) -> None:
