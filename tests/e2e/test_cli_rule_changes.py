@@ -194,6 +194,66 @@ def test_a_rule_that_keeps_failing_is_suspended_once_that_is_committed(
     assert installation.ledger.rules.states()["Mine.Bad"].suspended_us is not None
 
 
+def failing(folder: Path, name: str = "Bad") -> None:
+    (folder / f"{name}.py").write_text("def rule(event):\n    raise ValueError('always')\n")
+    (folder / f"{name}.yml").write_text(
+        f"AnalysisType: rule\nRuleID: Mine.{name}\nEnabled: true\nFilename: {name}.py\nLogTypes: [Wiz.Issues]\n"
+        "Severity: LOW\n"
+    )
+
+
+def suspended_by(jury: FolderJury, times: int) -> set[str]:
+    """Return which rules are suspended by a number of batches, each with one event."""
+    found = set[str]()
+    for _ in range(times):
+        said = jury.judge(pa.table({"id": ["i"]}), "Wiz.Issues", [event_of()])
+        found |= {each.rule.id for each in said.errors if each.type == "Suspended"}
+        jury.committed(said)
+    return found
+
+
+def test_a_rule_that_is_mended_while_a_batch_runs_is_not_suspended_for_how_it_was(
+    folder: Path, jury: FolderJury, installation: Installation
+) -> None:
+    failing(folder)
+    mine(jury)
+    assert not suspended_by(jury, FAILED_TIMES - 1)
+    (folder / "Bad.py").write_text("def rule(event):\n    raise ValueError('otherwise')\n")
+    # This one still runs by the files of before.
+    assert not suspended_by(jury, 1)
+    mine(jury)
+    assert not suspended_by(jury, FAILED_TIMES - 1), "its failures of before count"
+    assert suspended_by(jury, 1) == {"Mine.Bad"}
+    assert installation.ledger.rules.states()["Mine.Bad"].suspended_us is not None
+
+
+def test_what_a_rule_did_before_it_was_turned_off_and_on_counts_no_more(
+    ocelog: Ocelog, folder: Path, jury: FolderJury
+) -> None:
+    failing(folder)
+    mine(jury)
+    assert not suspended_by(jury, FAILED_TIMES - 1)
+    ocelog("rules", "disable", "Mine.Bad")
+    mine(jury)
+    ocelog("rules", "enable", "Mine.Bad")
+    mine(jury)
+    assert not suspended_by(jury, FAILED_TIMES - 1)
+    assert suspended_by(jury, 1) == {"Mine.Bad"}
+
+
+def test_what_was_found_of_a_piece_that_was_not_committed_suspends_nothing_later(
+    folder: Path, jury: FolderJury, installation: Installation
+) -> None:
+    failing(folder)
+    mine(jury)
+    suspended_by(jury, FAILED_TIMES - 1)
+    assert jury.judge(pa.table({"id": ["i"]}), "Wiz.Issues", [event_of()]).errors
+    (folder / "Bad.py").write_text("def rule(event):\n    return False\n")
+    mine(jury)
+    assert not suspended_by(jury, 1)
+    assert "Mine.Bad" not in installation.ledger.rules.states()
+
+
 def test_a_suspension_ends_once_a_file_turns_its_rule_off(
     ocelog: Ocelog, folder: Path, jury: FolderJury, installation: Installation
 ) -> None:

@@ -104,6 +104,13 @@ class FolderReader:
         for name, why in refused.items():
             log.warning("rule refused", folder=bench.folder.name, rule=name, reason=why)
 
+    def has_changed(self, bench: Bench) -> bool:
+        """Whether a folder that reads looks different since it was read."""
+        try:
+            return bench.trouble is None and bench.mark != _mark(Path(bench.folder.path))
+        except RuleFileError:
+            return False
+
     def _load_good(self, bench: Bench, *, but: Bundle | None = None) -> None:
         """Judge by what was kept of a folder when it was good, unless it is as `but`."""
         good = None if bench.folder.is_built_in else self.good.read(bench.folder.id)

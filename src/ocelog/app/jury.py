@@ -147,7 +147,15 @@ class FolderJury:
             answers.append(with_files_of(bench.folder, answer))
             self.went_on()
         said = said_of(events, asked, answers)
-        return replace(said, errors=[*said.errors, *self._suspending.found(said)])
+        return replace(said, errors=[*said.errors, *self._suspending.found(said, self._is_mended)])
+
+    def _is_mended(self, name: str) -> bool:
+        """Whether the files of a rule that was asked are not as they were read, or a person turned it off meanwhile."""
+        state = self.installation.ledger.rules.states().get(name)
+        if state is not None and state.enabled is False:
+            return True
+        found = self._running.rules.get(name) or self._running.scheduled.get(name)
+        return found is not None and self._reader.has_changed(found[0])
 
     def committed(self, said: Judged) -> None:
         """Suspend the rules that are to be, now that people are told of it, and end what a change has mended."""
@@ -189,6 +197,9 @@ class FolderJury:
             self._reader.read(bench)
             bench.unread = [] if bench.loaded is None else unread_rules(bench.loaded, states)
         self._running = running(benches, states)
+        self._suspending.forget_others(
+            {*self._running.rules, *self._running.scheduled} - self._running.suspended.keys()
+        )
         self._troubles.note(benches, self._running.wanted, states)
         self._off.end(benches, self._running, states)
         self._unread = unread(benches, self._running)

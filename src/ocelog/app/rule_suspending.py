@@ -1,5 +1,6 @@
 """Which rules keep failing, and are suspended for it."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import structlog
@@ -17,16 +18,26 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Suspending:
-    """Counts how often each rule has failed in a row."""
+    """Counts how often each rule has failed in a row, since it was changed or turned on."""
 
     ledger: Ledger
+    _revisions: dict[str, str] = field(default_factory=dict)
+    """By which each rule judged last."""
     _killed: dict[str, int] = field(default_factory=dict)
     _failed: dict[str, int] = field(default_factory=dict)
     _to_suspend: dict[str, str] = field(default_factory=dict)
     """Rules that are suspended once the piece is committed that tells of it, and why."""
 
-    def found(self, said: Judged) -> list[RuleError]:
-        """Find the rules that keep failing, and return what is to be told of that: then they are suspended."""
+    def forget_others(self, asked: Collection[str]) -> None:
+        """Count anew for rules that are not asked now: what they did before is of no account once they are again."""
+        for name in self._revisions.keys() - asked:
+            self._forget(name)
+
+    def found(self, said: Judged, is_mended: Callable[[str], bool]) -> list[RuleError]:
+        """Find the rules that keep failing, and return what is to be told of that: then they are suspended.
+
+        `is_mended` says of a rule whether its files may have changed since it was read: the next piece then shows.
+        """
         if not said.events:
             return []
         killed = {each.rule_id for each in said.unjudged if each.own_fault}
@@ -35,6 +46,11 @@ class Suspending:
             rows[each.rule.id] = rows.get(each.rule.id, 0) + len(each.events)
         found = list[RuleError]()
         for name, rule in said.rules.items():
+            if self._revisions.get(name) != rule.revision:
+                self._forget(name)
+                self._revisions[name] = rule.revision
+            # What was found of a piece that was not committed is found anew, or is over.
+            self._to_suspend.pop(name, None)
             self._killed[name] = self._killed.get(name, 0) + 1 if name in killed else 0
             self._failed[name] = self._failed.get(name, 0) + 1 if rows.get(name, 0) >= len(said.events) else 0
             if self._killed[name] >= KILLED_TIMES:
@@ -42,6 +58,8 @@ class Suspending:
             elif self._failed[name] >= FAILED_TIMES:
                 why = f"it failed on every event of {FAILED_TIMES} batches in a row"
             else:
+                continue
+            if is_mended(name):
                 continue
             self._to_suspend[name] = why
             found.append(RuleError(rule=rule, type=SUSPENDED, message=why, events=said.events[-1:]))
@@ -54,8 +72,12 @@ class Suspending:
             why = self._to_suspend.pop(name, None)
             if why is None:
                 continue
-            self._killed[name] = self._failed[name] = 0
+            self._forget(name)
             if self.ledger.rules.suspend(name, why):
                 log.error("rule suspended", rule=name, reason=why)
             any_was = True
         return any_was
+
+    def _forget(self, name: str) -> None:
+        for each in (self._revisions, self._killed, self._failed, self._to_suspend):
+            each.pop(name, None)
