@@ -139,7 +139,7 @@ def test_what_was_left_unjudged_is_settled_once_it_is_judged(ocelog: Ocelog, tmp
     assert failed["events"] == done["events"] > 100
     (left,) = ocelog("rules", "unjudged", "--json").json
     assert (left["rule"], left["events"]) == ("Mine.Replayed", done["events"])
-    replayed(ocelog, code=1)
+    assert replayed(ocelog, code=1)["settled"] == 0, "the rule failed on all of it again"
     (left,) = ocelog("rules", "unjudged", "--json").json
     assert left["events"] == done["events"], "judging in vain again made it more"
     ledger = Ledger.open(f"sqlite:///{ocelog.home / 'ledger.db'}", create=False)
@@ -188,7 +188,8 @@ def test_what_is_printed_has_even_the_oldest_of_what_was_left_judged(ocelog: Oce
     (left,) = ocelog("rules", "unjudged", "--json").json
     command = left["to_do"].rpartition(": ")[2]
     assert f"{command}" in " ".join(ocelog("status").out.split())
-    ocelog(*shlex.split(command)[1:])
+    done = " ".join(ocelog(*shlex.split(command)[1:]).out.split())
+    assert f"{left['events']} events that had been left unjudged were judged now." in done
     assert ocelog("rules", "unjudged", "--json").json == []
 
 

@@ -46,7 +46,7 @@ class Replayed:
     without_source: int = 0
     """Events of sources that are not there any more."""
     settled: int = 0
-    """Events that were unjudged until now."""
+    """Events that were unjudged until now, and are not any more."""
     failed: dict[str, int] = field(default_factory=dict)
     """Why the rule said nothing -> of how many events."""
     runs: int = 0
@@ -104,7 +104,8 @@ def settle(
     ledger: Ledger, done: Replayed, tables: Collection[str], covered: Covered, left: Mapping[str, Sequence[Unjudged]]
 ) -> None:
     """Forget what the rule had said nothing of and has judged by now, and note what is `left`, by table."""
-    done.settled = ledger.rules.settle_unjudged(done.rule, tables, covered, left)
+    noted = ledger.rules.settle_unjudged(done.rule, tables, covered, left)
+    done.settled = max(0, noted - sum(len(each.events) for some in left.values() for each in some))
     if done.events and done.is_whole and all(each.rule_id != done.rule for each in ledger.rules.unjudged()):
         state = ledger.rules.states().get(done.rule)
         # That it is suspended is so until a person enables it.

@@ -102,7 +102,8 @@ def _show_replayed(done: Replayed, typed: str) -> None:
                 f"{done.rule}: {counted(done.events, 'event')} of {', '.join(done.log_types)} {since}, {new}."
             )
     if done.settled:
-        show.paragraph(f"{counted(done.settled, 'event')} had been left unjudged; that is forgotten.")
+        were = "was" if done.settled == 1 else "were"
+        show.paragraph(f"{counted(done.settled, 'event')} that had been left unjudged {were} judged now.")
     if done.bounded:
         show.remark(
             f"More runs were due before {rfc3339(done.since)}. Make those, too: ocelog rules replay {done.rule} "
