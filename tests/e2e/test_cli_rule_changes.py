@@ -254,6 +254,20 @@ def test_what_was_found_of_a_piece_that_was_not_committed_suspends_nothing_later
     assert "Mine.Bad" not in installation.ledger.rules.states()
 
 
+def test_the_list_says_of_a_rule_that_is_on_that_it_fails(
+    ocelog: Ocelog, folder: Path, installation: Installation
+) -> None:
+    write(folder, "Bad")
+    error = alert_of(1, rule_id="Mine.Bad", type=AlertType.DETECTION_ERROR, rule_revision="r")
+    put(installation.ledger, error)
+    (listed,) = ocelog("rules", "list", "mine", "--json").json
+    said = {
+        each["id"]: (each["status"], each["fails"], each["why"].startswith("it fails; ")) for each in listed["rules"]
+    }
+    assert said == {"Mine.Bad": ("on", True, True), "Mine.Good": ("on", False, False)}
+    assert "it fails" in " ".join(ocelog("rules", "list", "mine").out.split())
+
+
 def test_a_suspension_ends_once_a_file_turns_its_rule_off(
     ocelog: Ocelog, folder: Path, jury: FolderJury, installation: Installation
 ) -> None:

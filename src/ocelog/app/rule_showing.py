@@ -67,6 +67,11 @@ def history(installation: Installation, rule: str) -> History:
     return History(**row, unjudged=unjudged)
 
 
+def failing(installation: Installation) -> frozenset[str]:
+    """Return the rules whose errors are an open alert."""
+    return frozenset(installation.ledger.alerts.failing_rules())
+
+
 def cannot_run(found: Collection[ListedFolder]) -> dict[tuple[str, str], str]:
     """Return what is on and could not run, since its SQL is none: folder and id -> why.
 

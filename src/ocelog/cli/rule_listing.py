@@ -1,6 +1,6 @@
 """`ocelog rules list` and `show`: which rules there are, whether they run, and what came of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -34,13 +34,14 @@ def list_(
         wanted = None if name is None else rule_folders.find_folder(installation, name).id
         found = [each for each in rule_folders.listed(installation) if wanted in (None, each.folder.id)]
         faults = rule_showing.cannot_run(found)
+        failing = rule_showing.failing(installation)
     if json:
-        show.as_json([folder_as_json(each, faults) for each in found])
+        show.as_json([folder_as_json(each, faults, failing) for each in found])
         return
     for at, each in enumerate(found):
         if at:
             show.paragraph("")
-        _show_folder(each, faults, queries=queries)
+        _show_folder(each, faults, failing, queries=queries)
 
 
 def on_of(found: ListedFolder, faults: Faults | None = None) -> str:
@@ -53,7 +54,7 @@ def on_of(found: ListedFolder, faults: Faults | None = None) -> str:
     )
 
 
-def _show_folder(found: ListedFolder, faults: Faults, *, queries: bool) -> None:
+def _show_folder(found: ListedFolder, faults: Faults, failing: Collection[str], *, queries: bool) -> None:
     folder = found.folder
     options = [word for word, given in (("--network", folder.network), ("--unsafe", folder.unprotected)) if given]
     where = "built in" if folder.is_built_in else folder.path
@@ -61,7 +62,7 @@ def _show_folder(found: ListedFolder, faults: Faults, *, queries: bool) -> None:
     listed = [rule for rule in found.rules if isinstance(rule.item, Query) is queries]
     if listed:
         columns = [each for each in _COLUMNS if each != "severity" or not queries]
-        lines = [dict(zip(_COLUMNS, _line(rule, faults), strict=True)) for rule in listed]
+        lines = [dict(zip(_COLUMNS, _line(rule, faults, failing), strict=True)) for rule in listed]
         rows = [[line[each] for each in columns] for line in lines]
         hidden = show.fitting_table(columns, rows, whole=columns[:-1])
         if hidden:
@@ -81,15 +82,19 @@ def _show_folder(found: ListedFolder, faults: Faults, *, queries: bool) -> None:
         show.remark(show.harmless(show.near(problem)))
 
 
-def _line(rule: ListedRule, faults: Faults) -> Sequence[str]:
+def _line(rule: ListedRule, faults: Faults, failing: Collection[str]) -> Sequence[str]:
     severity = "" if isinstance(rule.item, Query) else str(rule.item.about.severity).lower()
-    status, why = _status(rule, faults)
+    status, why = _status(rule, faults, failing)
     return (rule.id, status, severity, _looks_at(rule), show.near(why))
 
 
-def _status(rule: ListedRule, faults: Faults) -> tuple[str, str]:
+def _status(rule: ListedRule, faults: Faults, failing: Collection[str] = ()) -> tuple[str, str]:
     fault = faults.get((rule.folder.id, rule.id))
-    return (rule.status, rule.why) if fault is None else ("not run", fault)
+    if fault is not None:
+        return "not run", fault
+    # First, since a narrow terminal cuts the end.
+    fails = "it fails; " if rule.status == "on" and rule.id in failing else ""
+    return rule.status, f"{fails}{rule.why}"
 
 
 def _looks_at(rule: ListedRule) -> str:
@@ -106,7 +111,7 @@ def _looks_at(rule: ListedRule) -> str:
             return "the lake"
 
 
-def folder_as_json(found: ListedFolder, faults: Faults | None = None) -> dict[str, Any]:
+def folder_as_json(found: ListedFolder, faults: Faults | None = None, failing: Collection[str] = ()) -> dict[str, Any]:
     """Return a folder and its rules for programs."""
     folder = found.folder
     return {
@@ -116,7 +121,7 @@ def folder_as_json(found: ListedFolder, faults: Faults | None = None) -> dict[st
         "network": folder.network,
         "unsafe": folder.unprotected,
         "packs": dict(folder.packs),
-        "rules": [_rule_as_json(rule, faults or {}) for rule in found.rules],
+        "rules": [_rule_as_json(rule, faults or {}, failing) for rule in found.rules],
         "not_run": [
             *({"id": one.id, "kind": one.kind, "why": one.reason} for one in found.not_run),
             *(
@@ -129,9 +134,9 @@ def folder_as_json(found: ListedFolder, faults: Faults | None = None) -> dict[st
     }
 
 
-def _rule_as_json(rule: ListedRule, faults: Faults) -> dict[str, Any]:
+def _rule_as_json(rule: ListedRule, faults: Faults, failing: Collection[str] = ()) -> dict[str, Any]:
     item = rule.item
-    status, why = _status(rule, faults)
+    status, why = _status(rule, faults, failing)
     return {
         "id": rule.id,
         "kind": rule.kind,
@@ -143,6 +148,7 @@ def _rule_as_json(rule: ListedRule, faults: Faults) -> dict[str, Any]:
         "scheduled_queries": list(item.scheduled_queries) if isinstance(item, Rule) else [],
         "packs": list(rule.packs),
         "suspended": rule.is_suspended,
+        "fails": rule.id in failing,
         "file": rule_folders.file_of(rule),
     }
 
