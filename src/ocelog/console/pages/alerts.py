@@ -130,6 +130,7 @@ def _details(request: Request, visitor: Visitor, alert_id: str, refused: OcelogE
         found=found,
         alert=found.alert,
         why=alerts.untold_because(installation, found, lambda _: None),
+        held_up=alerts.waits_because(installation, found),
         reasons=list(CloseReason),
         refused=refused,
     )
