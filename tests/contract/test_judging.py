@@ -95,6 +95,20 @@ def blamed(found: Judged) -> set[str]:
     return {each.rule for each in found.errors} | {each.rule for each in found.unjudged}
 
 
+def test_the_file_in_an_error_is_named_as_people_know_it(judge: Callable[..., Judge]) -> None:
+    made = judge(named=lambda message: message.replace("(fails.py", "(mine/fails.py"))
+    made.load(
+        bundle(
+            fails="""
+        def rule(event):
+            return event["n"].nope
+    """
+        )
+    )
+    (error,) = made.judge(numbered(2), log_type="Acme.Door").errors
+    assert error.fault.message == "'int' object has no attribute 'nope' (mine/fails.py:3)"
+
+
 def audit_rows() -> tuple[pa.Table, list[dict[str, Any]]]:
     actions = ["Login", "DeleteUser", "UpdateSAMLIdentityProvider", "CreateServiceAccount"]
     records = [

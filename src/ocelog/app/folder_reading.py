@@ -100,9 +100,9 @@ class FolderReader:
             self.good.keep(bench.folder.id, loaded.bundle)
         log.info("rules read", folder=bench.folder.name, rules=len(loaded.rules))
         for each in (*loaded.faults, *loaded.kept):
-            log.warning("rule file left out", folder=bench.folder.name, reason=each.message)
+            log.warning("rule file left out", folder=bench.folder.name, reason=bench.folder.named(each.message))
         for name, why in refused.items():
-            log.warning("rule refused", folder=bench.folder.name, rule=name, reason=why)
+            log.warning("rule refused", folder=bench.folder.name, rule=name, reason=bench.folder.named(why))
 
     def has_changed(self, bench: Bench) -> bool:
         """Whether a folder that reads looks different since it was read."""

@@ -14,7 +14,7 @@ from ocelog.app.folder_reading import Bench, FolderReader
 from ocelog.app.folder_troubles import FolderTroubles
 from ocelog.app.good_rules import GoodRules
 from ocelog.app.log_types import changing
-from ocelog.app.rule_answers import judged_by, said_of, with_files_of
+from ocelog.app.rule_answers import judged_by, said_of
 from ocelog.app.rule_suspending import Suspending
 from ocelog.app.rule_troubles import Unread, unread_rules
 from ocelog.app.rules_off import RulesOff
@@ -142,9 +142,7 @@ class FolderJury:
         channels = self.channels()
         answers = list[Answer]()
         for folder_id, names in by_bench.items():
-            bench = self.benches[folder_id]
-            answer = bench.judge.judge(rows, log_type=log_type, rules=names, channels=channels)
-            answers.append(with_files_of(bench.folder, answer))
+            answers.append(self.benches[folder_id].judge.judge(rows, log_type=log_type, rules=names, channels=channels))
             self.went_on()
         said = said_of(events, asked, answers)
         return replace(said, errors=[*said.errors, *self._suspending.found(said, self._is_mended)])
@@ -208,7 +206,13 @@ class FolderJury:
 
     def _judge_of(self, folder: RuleFolder) -> Judge:
         home = self.installation.home.path
-        return Judge(network=folder.network, unsafe=folder.unprotected, changing=changing(), keep_out=(str(home),))
+        return Judge(
+            network=folder.network,
+            unsafe=folder.unprotected,
+            changing=changing(),
+            keep_out=(str(home),),
+            named=folder.named_error,
+        )
 
 
 def _same_place(one: RuleFolder, other: RuleFolder) -> bool:

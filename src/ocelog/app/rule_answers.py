@@ -1,22 +1,11 @@
 """What several processes that judge said of the same rows, as alerts are made of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
-from ocelog.detect.folders import RuleFolder
 from ocelog.detect.rule import Kind
 from ocelog.judging.judge import Judged as Answer
 from ocelog.judging.judge import LoadedRule
-
-
-def with_files_of(folder: RuleFolder, answer: Answer) -> Answer:
-    """Name the files in what rules of `folder` raised as people know them."""
-    errors = [
-        replace(each, fault=replace(each.fault, message=folder.named_error(each.fault.message)))
-        for each in answer.errors
-    ]
-    return replace(answer, errors=errors)
 
 
 def said_of(events: Sequence[Event], asked: Mapping[str, JudgedBy], answers: Iterable[Answer]) -> Judged:

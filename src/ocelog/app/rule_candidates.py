@@ -117,6 +117,7 @@ def judge_of(installation: Installation, candidate: Candidate) -> Judge:
         unsafe=folder is not None and folder.unprotected,
         changing=changing(),
         keep_out=(str(installation.home.path),),
+        named=str if folder is None else folder.named_error,
     )
 
 
@@ -124,7 +125,7 @@ def load_rule(installation: Installation, judge: Judge, candidate: Candidate) ->
     """Have `judge` read a rule. Raises RuleFileError, and ConfigError if nothing here is what it judges."""
     loaded = judge.load(read_bundle(candidate.path))
     for fault in loaded.faults:
-        raise RuleFileError(fault.message)
+        raise RuleFileError(fault.message if candidate.folder is None else candidate.folder.named(fault.message))
     together, rules = loaded.correlations, loaded.rules
     if candidate.id in together or (not candidate.id and together):
         return _of_matches(installation, together[candidate.id or next(iter(together))], loaded.revision)

@@ -5,7 +5,7 @@ rule's rows one by one, so that it is known which row it was; behind it the rule
 """
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -150,13 +150,16 @@ class Judge:
         unsafe: bool = False,
         changing: Collection[str] | None = None,
         keep_out: Sequence[str] = (),
+        named: Callable[[str], str] = str,
         only: Layers = EVERY,
     ) -> None:
         """Say what rules may do: use the `network`; run, `unsafe`, where the kernel lacks seccomp.
 
-        `changing` are log types whose records change (see `read_checkout`), and `keep_out` folders with secrets. `only`
-        is for tests: as if the kernel offered no more than these layers.
+        `changing` are log types whose records change (see `read_checkout`), and `keep_out` folders with secrets.
+        `named` returns what a rule raised with its file named as people know it. `only` is for tests: as if the kernel
+        offered no more than these layers.
         """
+        self._named = named
         self._allowance = allowance or Allowance()
         self._child = LoadedChild(
             memory_bytes=self._allowance.memory_bytes,
@@ -249,9 +252,13 @@ class Judge:
             for name, kills in batch.kills.items():
                 self._kills[name] = self._kills.get(name, 0) + kills
         missing = [name for name in wanted if name not in self._rules] if total else []
-        return batch.judged(
+        judged = batch.judged(
             [Unjudged(rule=one, first=0, last=total, reason="there is no such rule") for one in missing]
         )
+        judged.errors = [
+            replace(each, fault=replace(each.fault, message=self._named(each.fault.message))) for each in judged.errors
+        ]
+        return judged
 
 
 def _is_asked(rule: LoadedRule, log_type: str | None) -> bool:
