@@ -225,6 +225,7 @@ def test_a_rule_has_so_long_for_one_batch(judged: Callable[..., Judged]) -> None
     assert left.reason == "it took more than 1 s for one batch"
     assert matched(found, "b_good") == list(range(1, 50, 2))
     assert found.errors == []
+    assert found.seconds["a_slow"] >= 1 > found.seconds["b_good"]
 
 
 def test_a_module_that_does_not_load_is_one_error_and_is_not_tried_again(judge: Callable[..., Judge]) -> None:

@@ -16,13 +16,13 @@ from bookkeeping.alerts import opened as put
 from commands import Ocelog
 from ocelog.alert.deciding import Decision
 from ocelog.alert.ids import system_alert_id
-from ocelog.alert.judged import Event, Unjudged
+from ocelog.alert.judged import Event, Judged, Unjudged
 from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertType
 from ocelog.alert.ports import Committed, Piece
 from ocelog.app import folder_reading
 from ocelog.app.jury import FolderJury
-from ocelog.app.rule_suspending import FAILED_TIMES
+from ocelog.app.rule_suspending import FAILED_TIMES, Suspending
 from ocelog.detect.folders import RULE_FILES
 from ocelog.installation.opening import Installation, opened
 from ocelog.ledger.rows.unjudged import add_unjudged
@@ -266,6 +266,26 @@ def test_the_list_says_of_a_rule_that_is_on_that_it_fails(
     }
     assert said == {"Mine.Bad": ("on", True, True), "Mine.Good": ("on", False, False)}
     assert "it fails" in " ".join(ocelog("rules", "list", "mine").out.split())
+
+
+def slow_for(installation: Installation, jury: FolderJury, *, seconds: float, events: int) -> list[str]:
+    """Return why a rule is suspended that takes so long for a batch of so many events, three times."""
+    suspending, rules = Suspending(installation.ledger), {"Mine.Good": jury.rules("Wiz.Issues")["Mine.Good"]}
+    said = Judged(events=[event_of()] * events, rules=rules, seconds={"Mine.Good": seconds})
+    return [each.message for _ in range(3) for each in suspending.found(said, lambda _: False)]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_rule_that_takes_long_for_few_events_is_suspended(installation: Installation, jury: FolderJury) -> None:
+    (why,) = slow_for(installation, jury, seconds=14, events=40)
+    assert why == "it used up its time 3 times in a row, and took 14 s for the last 40 events"
+    assert not slow_for(installation, jury, seconds=9, events=1)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_rule_that_takes_long_for_many_events_is_not(installation: Installation, jury: FolderJury) -> None:
+    assert not slow_for(installation, jury, seconds=34, events=5_000)
+    assert slow_for(installation, jury, seconds=36, events=5_000)
 
 
 def test_a_suspension_ends_once_a_file_turns_its_rule_off(

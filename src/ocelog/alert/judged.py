@@ -125,3 +125,5 @@ class Judged:
     """In the order of the events."""
     errors: Sequence[RuleError] = ()
     unjudged: Sequence[Unjudged] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long each rule took, by id."""

@@ -1,6 +1,6 @@
 """What several processes that judge said of the same rows, as alerts are made of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ocelog.alert.judged import Event, Judged, JudgedBy, Match, RuleError, Unjudged
 from ocelog.detect.rule import Kind
@@ -8,7 +8,7 @@ from ocelog.judging.judge import Judged as Answer
 from ocelog.judging.judge import LoadedRule
 
 
-def said_of(events: Sequence[Event], asked: Mapping[str, JudgedBy], answers: Iterable[Answer]) -> Judged:
+def said_of(events: Sequence[Event], asked: Mapping[str, JudgedBy], answers: Sequence[Answer]) -> Judged:
     """Return what several judges said of the same rows, each of which is an event."""
     matches, errors, unjudged = list[tuple[int, Match]](), list[RuleError](), list[Unjudged]()
     for found in answers:
@@ -35,7 +35,14 @@ def said_of(events: Sequence[Event], asked: Mapping[str, JudgedBy], answers: Ite
             for each in found.unjudged
         ]
     matches.sort(key=lambda each: each[0])
-    return Judged(events=events, rules=asked, matches=[match for _, match in matches], errors=errors, unjudged=unjudged)
+    return Judged(
+        events=events,
+        rules=asked,
+        matches=[match for _, match in matches],
+        errors=errors,
+        unjudged=unjudged,
+        seconds={name: seconds for found in answers for name, seconds in found.seconds.items()},
+    )
 
 
 def judged_by(rule: LoadedRule, folder_id: str = "") -> JudgedBy:

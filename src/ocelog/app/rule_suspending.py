@@ -8,7 +8,12 @@ import structlog
 from ocelog.alert.ids import SUSPENDED
 from ocelog.alert.judged import Judged, RuleError
 from ocelog.ledger.ledger import Ledger
+from ocelog.units import counted
 
+SLOW_SECONDS = 10.0
+"""A rule uses up its time in a batch, too, if it takes longer than so long,"""
+SLOW_EACH = 0.005
+"""and so long for each event: a large batch may take as long as it must, up to what stops the rule."""
 KILLED_TIMES = 3
 """A rule that uses up its time in so many batches, one after the other, is suspended."""
 FAILED_TIMES = 20
@@ -41,6 +46,9 @@ class Suspending:
         if not said.events:
             return []
         killed = {each.rule_id for each in said.unjudged if each.own_fault}
+        allowed = SLOW_SECONDS + SLOW_EACH * len(said.events)
+        slow = {name for name, seconds in said.seconds.items() if seconds > allowed}
+        killed |= slow
         rows = dict[str, int]()
         for each in said.errors:
             rows[each.rule.id] = rows.get(each.rule.id, 0) + len(each.events)
@@ -55,6 +63,9 @@ class Suspending:
             self._failed[name] = self._failed.get(name, 0) + 1 if rows.get(name, 0) >= len(said.events) else 0
             if self._killed[name] >= KILLED_TIMES:
                 why = f"it used up its time {KILLED_TIMES} times in a row"
+                if name in slow:
+                    events = counted(len(said.events), "event")
+                    why += f", and took {said.seconds[name]:,.0f} s for the last {events}"
             elif self._failed[name] >= FAILED_TIMES:
                 why = f"it failed on every event of {FAILED_TIMES} batches in a row"
             else:

@@ -133,6 +133,8 @@ class Judged:
     matches: list[Match] = field(default_factory=list)
     errors: list[Failed] = field(default_factory=list)
     unjudged: list[Unjudged] = field(default_factory=list)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long each rule took."""
 
 
 class Judge:
@@ -323,6 +325,7 @@ class _Batch:
             matches=self._matches,
             errors=[each for found in self._errors.values() for each in found],
             unjudged=[*more, *(each for found in self._unjudged.values() for each in found)],
+            seconds=self._seconds,
         )
 
     def _run(self, piece: Piece, rule: str) -> None:
