@@ -1,6 +1,6 @@
 """Searching events without SQL: what a person chose becomes one statement, page after page by key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -293,21 +293,21 @@ def _wanted(search: Search, paths: Mapping[str, pa.DataType]) -> list[str]:
         lists = [path for path in paths if path.startswith("p_any_")]
         found.append(f"({' OR '.join(f'list_contains({each}, {literal(search.indicator)})' for each in lists)})")
     if search.text:
-        found.append(f"contains(lower({_all_text(paths)}), lower({literal(search.text)}))")
+        # One text after the other, and not all of them together: of a column with few values only these are looked at.
+        sought = f"lower({literal(search.text)})"
+        found.append(f"({' OR '.join(f'contains(lower({each}), {sought})' for each in _texts(paths))})")
     return [*found, *(_compared(each, paths) for each in search.conditions)]
 
 
-def _all_text(paths: Mapping[str, pa.DataType]) -> str:
-    parts = list[str]()
+def _texts(paths: Mapping[str, pa.DataType]) -> Iterator[str]:
     for path, kind in paths.items():
         if pa.types.is_string(kind):
-            parts.append(_expression(path, paths))
+            yield _expression(path, paths)
         elif pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
-            parts.append(f"array_to_string({_expression(path, paths)}, chr(10))")
+            # A line apart: nothing is found that stands partly in one value and partly in the next.
+            yield f"array_to_string({_expression(path, paths)}, chr(10))"
         elif pa.types.is_list(kind):
-            parts.append(f"to_json({_expression(path, paths)})::VARCHAR")
-    # A line apart: nothing is found that stands partly in one field and partly in the next.
-    return f"concat_ws(chr(10), {', '.join(parts)})"
+            yield f"to_json({_expression(path, paths)})::VARCHAR"
 
 
 def _expression(path: str, paths: Mapping[str, pa.DataType]) -> str:
