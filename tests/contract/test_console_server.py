@@ -33,6 +33,7 @@ NOTHING: Any = SimpleNamespace(
     not_judged=[],
     failing_rules=[],
     suspended_rules=[],
+    judging_behind=None,
     channels=[],
     loop_faults=[],
     channel_faults=[],

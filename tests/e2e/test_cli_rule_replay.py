@@ -193,6 +193,24 @@ def test_what_is_printed_has_even_the_oldest_of_what_was_left_judged(ocelog: Oce
     assert ocelog("rules", "unjudged", "--json").json == []
 
 
+def test_that_judging_is_behind_is_told_with_the_rule_that_takes_the_most_time(ocelog: Ocelog, tmp_path: Path) -> None:
+    def behind(us: int) -> None:
+        with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger, ledger:
+            ledger.execute("UPDATE marks SET sequence = 0, row = 0 WHERE loop = 'detect' AND table_name = 'wiz_audit'")
+            ledger.execute("UPDATE parts SET landed_us = landed_us - ? WHERE table_name = 'wiz_audit'", [us])
+
+    registered(ocelog, tmp_path, "import time\n\n\ndef rule(event):\n    time.sleep(0.002)\n    return False\n")
+    behind(0)
+    assert ocelog("status", "--json").json["judging_behind_since"] is None, "it is not late yet"
+    ocelog("pull")
+    behind(600_000_000)
+    status = ocelog("status", "--json").json
+    assert (status["slowest_rule"], bool(status["judging_behind_since"])) == ("Mine.Replayed", True)
+    said = " ".join(ocelog("status").out.split())
+    assert "Judging is behind: events wait for the rules since" in said
+    assert "The rule Mine.Replayed took the most time" in said
+
+
 def test_a_rule_that_is_off_is_not_replayed(ocelog: Ocelog, tmp_path: Path) -> None:
     registered(ocelog, tmp_path)
     ocelog("rules", "disable", "Mine.Replayed")

@@ -15,6 +15,7 @@ from ocelog.alert.alert import Alert
 from ocelog.alert.listing import NotJudged
 from ocelog.alert.routing import ChannelFault, ChannelRow, ChannelStatus
 from ocelog.alert.suppressing import Suppression
+from ocelog.app.judging_pace import Slowest
 from ocelog.app.metrics import METRICS, Sample, render, samples
 from ocelog.app.sources import row_of
 from ocelog.app.status import stream_statuses
@@ -79,6 +80,8 @@ def found(tmp_path: Path) -> Iterator[Any]:
             for rule, rows in (("", 7), ("A.B", 8))
         ],
         failing_rules=["A.B"],
+        judging_behind=NOW,
+        slowest=Slowest(rule="A.S", seconds=9.0, of=10.0, batches=2),
         suspended_rules=[RuleState(rule_id="A.C", suspended_us=1)],
         channels=[
             ChannelStatus(
@@ -117,6 +120,7 @@ def test_every_value_has_a_name_and_labels_that_are_listed(found: Any) -> None:
 
 
 def test_values_are_those_of_the_status(found: Any) -> None:
+    assert value(found, "ocelog_judging_behind_since_timestamp_seconds", "A.S") == NOW.timestamp()
     (stream,) = found.streams
     names = (NAME, ISSUES)
     assert value(found, "ocelog_stream_health", *names, "forbidden") == 1

@@ -13,6 +13,7 @@ from ocelog.alert.judged import Event, Judged, JudgedBy, Unjudged
 from ocelog.app.folder_reading import Bench, FolderReader
 from ocelog.app.folder_troubles import FolderTroubles
 from ocelog.app.good_rules import GoodRules
+from ocelog.app.judging_pace import JudgingPace
 from ocelog.app.log_types import changing
 from ocelog.app.rule_answers import judged_by, said_of
 from ocelog.app.rule_suspending import Suspending
@@ -48,6 +49,7 @@ class FolderJury:
     _troubles: FolderTroubles = field(init=False)
     _suspending: Suspending = field(init=False)
     _off: RulesOff = field(init=False)
+    _pace: JudgingPace = field(init=False)
     _running: Running = field(default_factory=Running)
     _unread: Sequence[Unread] = ()
     """What would judge, were its files good; a folder whose rules are not known is named by what stands for them."""
@@ -55,6 +57,7 @@ class FolderJury:
 
     def __post_init__(self) -> None:
         ledger = self.installation.ledger
+        self._pace = JudgingPace(self.installation.home.path)
         self._reader = FolderReader(GoodRules(self.installation.home.path))
         self._troubles, self._suspending, self._off = FolderTroubles(ledger), Suspending(ledger), RulesOff(ledger)
 
@@ -145,6 +148,7 @@ class FolderJury:
             answers.append(self.benches[folder_id].judge.judge(rows, log_type=log_type, rules=names, channels=channels))
             self.went_on()
         said = said_of(events, asked, answers)
+        self._pace.took(said.seconds)
         return replace(said, errors=[*said.errors, *self._suspending.found(said, self._is_mended)])
 
     def _is_mended(self, name: str) -> bool:

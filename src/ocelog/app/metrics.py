@@ -146,6 +146,11 @@ _LIST = (
     MetricSpec(
         name="ocelog_loop_rows_behind", labels=("loop", "table"), doc="Rows that a loop has not done in a table."
     ),
+    MetricSpec(
+        name="ocelog_judging_behind_since_timestamp_seconds",
+        labels=("slowest_rule",),
+        doc="Since when events wait for the rules, and the rule that took the most time; missing if they are in time.",
+    ),
 )
 METRICS = {each.name: each for each in _LIST}
 
@@ -183,6 +188,10 @@ def samples(found: Overview) -> Iterator[Sample]:
         yield Sample(name="ocelog_rule_files_wrong", labels=(name,), value=count)
     for mark in found.loops:
         yield Sample(name="ocelog_loop_rows_behind", labels=(mark.loop, mark.table), value=mark.rows)
+    if found.judging_behind is not None:
+        rule = "" if found.slowest is None else found.slowest.rule
+        value = found.judging_behind.timestamp()
+        yield Sample(name="ocelog_judging_behind_since_timestamp_seconds", labels=(rule,), value=value)
 
 
 def _of_alerts(found: Overview) -> Iterator[Sample]:

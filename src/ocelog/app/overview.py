@@ -10,12 +10,14 @@ from ocelog.alert.listing import AlertFilter, NotJudged
 from ocelog.alert.notice import AlertType
 from ocelog.alert.routing import ChannelFault, ChannelStatus
 from ocelog.alert.suppressing import Suppression
+from ocelog.app.judging_pace import Slowest, slowest
 from ocelog.app.log_types import retentions, table_names
 from ocelog.app.source_settings import SECRET_NAME
 from ocelog.app.status import (
     StreamStatus,
     Unpublished,
     failing_loops,
+    judging_behind,
     lagging,
     lost_lines,
     running,
@@ -92,6 +94,10 @@ class Overview:
     """Ids of rules whose errors are an open alert."""
     suspended_rules: Sequence[RuleState] = ()
     """Rules that are on, and asked no more, since they failed too often."""
+    judging_behind: datetime | None = None
+    """Since when events wait for the rules, and alerts with them; None: they are not late."""
+    slowest: Slowest | None = None
+    """The rule that took the most time of late, if judging is behind."""
     channels: Sequence[ChannelStatus] = ()
     """How each channel is."""
     suppressions: Sequence[Suppression] = ()
@@ -133,6 +139,7 @@ def overview(
             for row in ledger.sources.listed(removed=True)
             if row.purging
         ]
+        behind = judging_behind(loops, now) if installation.settings.detections else None
         errors = _open_alerts(ledger, AlertType.SYSTEM_ERROR)
         about_streams = {each.value for each in ErrorType}
         # Without detections nobody looks at rules, and what was noted before may be over.
@@ -160,6 +167,8 @@ def overview(
                 {each.rule_id for each in _open_alerts(ledger, AlertType.DETECTION_ERROR)} - {RULE_FILES}
             ),
             suspended_rules=_suspended(ledger) if installation.settings.detections else [],
+            judging_behind=behind,
+            slowest=None if behind is None else slowest(home.path),
             channels=ledger.channels.statuses(),
             suppressions=[each for each in ledger.alerts.suppressions() if each.is_active(to_us(now))],
             rule_troubles=troubles,

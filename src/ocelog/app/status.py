@@ -27,6 +27,7 @@ from ocelog.ledger.health import HealthView, StreamKey
 from ocelog.ledger.ledger import Ledger
 from ocelog.model import (
     ALL_LOGS,
+    DETECT,
     HANGING,
     PUBLISH,
     PUBLISHING,
@@ -341,6 +342,13 @@ def lagging(marks: Sequence[LoopMark], *, allowed: timedelta, now: datetime) -> 
         and each.oldest_us is not None
         and has_passed(late, since=from_us(each.oldest_us), now=now)
     ]
+
+
+def judging_behind(marks: Sequence[LoopMark], now: datetime) -> datetime | None:
+    """Return since when events wait for the rules, if that is longer than it should be, else None."""
+    waiting = [from_us(each.oldest_us) for each in marks if each.loop == DETECT and each.oldest_us is not None]
+    oldest = min(waiting, default=None)
+    return oldest if oldest is not None and has_passed(_LATE, since=oldest, now=now) else None
 
 
 def lost_lines(ledger: Ledger, tables: Collection[str] | None = None) -> list[str]:

@@ -114,6 +114,7 @@ def _print(found: Overview, todo: Mapping[str, str], *, details: bool) -> None:
             show.hint("")
             show.fields(_details(each))
     notes = [line for each in found.streams if not each.needs_attention for line in _remarks(each, told, idle=idle)]
+    notes += _behind(found)
     notes += _alerts(found, todo)
     if notes:
         show.hint("")
@@ -158,6 +159,22 @@ def _rule_troubles(found: Overview) -> list[str]:
             lines.append(f"    To do: mend the file; it is read again by itself. What runs: ocelog rules list {name}")
         else:
             lines.append(f"    To do: put the folder back. If it is gone for good: ocelog rules remove {name}")
+    return lines
+
+
+def _behind(found: Overview) -> list[str]:
+    """Say that events wait for the rules, since when, and for which rule the most."""
+    if found.judging_behind is None:
+        return []
+    lines = [f"Judging is behind: events wait for the rules since {write_instant(found.judging_behind)}."]
+    if (slow := found.slowest) is not None:
+        batches = "batch" if slow.batches == 1 else f"{slow.batches} batches"
+        lines[0] += (
+            f" The rule {slow.rule} took the most time: {slow.seconds:,.0f} of {slow.of:,.0f} s that all rules took "
+            f"for the last {batches}."
+        )
+        off = f"ocelog rules disable {shlex.quote(slow.rule)}"
+        lines.append(f"    To do: if that is too much, mend it, or turn it off: {off}")
     return lines
 
 
@@ -453,6 +470,8 @@ def _whole(found: Overview) -> dict[str, Any]:
             }
             for each in found.channels
         ],
+        "judging_behind_since": None if found.judging_behind is None else write_instant(found.judging_behind),
+        "slowest_rule": None if found.slowest is None else found.slowest.rule,
         "failing_rules": list(found.failing_rules),
         "suspended_rules": [each.rule_id for each in found.suspended_rules],
         "rule_troubles": [
