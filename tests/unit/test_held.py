@@ -83,6 +83,7 @@ def test_a_pull_publishes_by_itself_between_pages(tmp_path: Path) -> None:
     ledger = SimpleNamespace(
         lake=SimpleNamespace(
             table_faults=list,
+            mark=lambda *_: 0,
             table_failed=lambda *_, **__: None,
             unpublished=lambda _: (1, 1, 10_000, 0),
             landing_state=lambda _: ((), {}),
