@@ -50,9 +50,6 @@ class Looks(Generic[T]):
 
     look: Callable[[], T]
     monotonic: Callable[[], float] = time.monotonic
-    kept_for: float = _KEPT
-    share: float = _SHARE
-    """How much longer than it took a look is kept at least."""
     _kept: T | None = None
     _kept_until: float = 0.0
     _pending: "asyncio.Future[T] | None" = None
@@ -80,7 +77,7 @@ class Looks(Generic[T]):
             ).start()
         found = await asyncio.wait_for(asyncio.shield(self._pending), _LOOK_WITHIN)
         now = self.monotonic()
-        self._kept, self._kept_until = found, now + max(self.kept_for, self.share * (now - began))
+        self._kept, self._kept_until = found, now + max(_KEPT, _SHARE * (now - began))
         return found
 
     def _run(self, loop: asyncio.AbstractEventLoop, pending: "asyncio.Future[T]") -> None:

@@ -80,8 +80,6 @@ _THREADS = 16
 _TOO_BUSY = PlainTextResponse("Too much is going on: try again in some seconds.\n", 503, {"retry-after": "3"})
 _LEAST_COMPRESSED, _COMPRESSED = 1_000, 4
 """Bytes of an answer that is compressed, and how hard: more costs twice the time for some hundred bytes."""
-_ACTIVITY_SHARE = 60.0
-"""How many times longer than it took a look at how much has come of late is kept: it reads the lake."""
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -193,7 +191,7 @@ def site(installation: Installation, endpoints: Endpoints, invitation: Invitatio
     app.state.invitation = invitation
     app.state.provider = provider_of(installation.settings)
     app.state.overviews = endpoints.looks
-    app.state.activities = Looks(lambda: activity(installation), share=_ACTIVITY_SHARE)
+    app.state.activities = Looks(lambda: activity(installation))
     app.state.query_slots = QuerySlots()
     for each in ROUTERS:
         app.include_router(each)
