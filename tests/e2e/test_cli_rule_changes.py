@@ -110,6 +110,17 @@ def test_a_rule_that_names_what_nothing_has_does_not_run(ocelog: Ocelog, folder:
     assert ocelog("status", "--json").json["rule_troubles"] == []
 
 
+def test_a_rule_that_was_never_good_has_no_last_good_version(
+    folder: Path, jury: FolderJury, installation: Installation
+) -> None:
+    write(folder, "Wrong", "stattus")
+    assert mine(jury).keys() == {"Mine.Good"}
+    (folder / "Wrong.yml").write_text("AnalysisType: rule\nRuleID: [Mine.Wrong\n")
+    assert mine(jury).keys() == {"Mine.Good"}
+    with closing(FolderJury(installation, channels=dict)) as again:
+        assert mine(again).keys() == {"Mine.Good"}
+
+
 @pytest.mark.parametrize("text", [RULE.format(name="Good", key="stattus"), "AnalysisType: rule\nRuleID: [Mine.Good\n"])
 def test_a_bad_file_leaves_the_last_good_version_of_its_rule(
     ocelog: Ocelog, folder: Path, jury: FolderJury, text: str

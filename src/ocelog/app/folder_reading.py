@@ -93,8 +93,9 @@ class FolderReader:
             if bench.loaded is None:
                 self._load_good(bench)
             return
-        before = bench.loaded.rules if bench.loaded is not None else {}
-        bench.off = frozenset(name for name in refused if name in bench.off or name not in before)
+        # Of what is judged by, be it of before: a rule that was refused from the start was never good.
+        of_now = {} if bench.folder.is_built_in else refused_rules(parse_checkout(loaded.bundle, changing()))
+        bench.off = frozenset(of_now)
         bench.mark, bench.files, bench.loaded, bench.trouble, bench.refused = mark, files, loaded, None, refused
         if not bench.folder.is_built_in:
             self.good.keep(bench.folder.id, loaded.bundle)
