@@ -364,7 +364,8 @@ def test_an_alert_that_did_not_arrive_says_why(ocelog: Ocelog, ledger: Ledger) -
     ocelog("channel", "pause", "log")
     assert "not yet: log: it is paused. To go on: ocelog channel resume log" in why(taken)
     ocelog("channel", "resume", "log")
-    ocelog("channel", "edit", "log", "--quiet-hours", "00:00-23:59 UTC")
+    hours = "-".join(f"{datetime.now(UTC) + timedelta(hours=by):%H:%M}" for by in (-1, 1))
+    ocelog("channel", "edit", "log", "--quiet-hours", f"{hours} UTC")
     assert "log: it has quiet hours until" in why(taken)
     # Another channel was told: this one is explained all the same.
     with ledger._database.write() as tx:
