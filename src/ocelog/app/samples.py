@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ocelog.app.log_types import changing
+from ocelog.app.rule_candidates import Candidate, judge_of
 from ocelog.app.rule_folders import listed
 from ocelog.app.shaping import shaper_of
 from ocelog.detect.bundle import read_bundle
@@ -18,7 +18,6 @@ from ocelog.detect.folders import RuleFolder
 from ocelog.detect.rule import Rule
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
-from ocelog.judging.judge import Judge
 from ocelog.model import Origin, Rejection, Stamp
 from ocelog.pull.versions import row_names
 
@@ -113,11 +112,10 @@ def _split(text: str) -> list[bytes]:
 def _asked(
     installation: Installation, folder: RuleFolder, rows: Any, log_type: str, rules: Sequence[str]
 ) -> tuple[list[SampleMatch], list[str]]:
-    judge = Judge(
-        network=False, unsafe=folder.unprotected, changing=changing(), keep_out=(str(installation.home.path),)
-    )
+    path = Path(folder.path)
+    judge = judge_of(installation, Candidate(id="", path=path, folder=folder))
     with closing(judge):
-        judge.load(read_bundle(Path(folder.path)))
+        judge.load(read_bundle(path))
         judged = judge.judge(rows, log_type=log_type, rules=rules)
     matches = [
         SampleMatch(event=each.row, rule=each.rule, title=each.verdict.title, severity=str(each.verdict.severity))
