@@ -99,8 +99,8 @@ async def run_tests(request: Request, visitor: Analyst, rule_id: str) -> Respons
     try:
         report = await trying.tested(request, visitor, rule)
     except OcelogError as error:
-        return _details(request, visitor, rule, refused=error)
-    return _details(request, visitor, rule, report=report)
+        return await run_in_threadpool(_details, request, visitor, rule, refused=error)
+    return await run_in_threadpool(_details, request, visitor, rule, report=report)
 
 
 @router.post("/rules/{rule_id}/try")
@@ -116,8 +116,8 @@ async def try_(
     try:
         tried = await trying.tried(request, visitor, installation, rule, timedelta(days=days))
     except OcelogError as error:
-        return _details(request, visitor, rule, refused=error, days=days)
-    return _details(request, visitor, rule, tried=tried, days=days)
+        return await run_in_threadpool(_details, request, visitor, rule, refused=error, days=days)
+    return await run_in_threadpool(_details, request, visitor, rule, tried=tried, days=days)
 
 
 def _unknown(request: Request, visitor: Visitor, error: OcelogError) -> Response:
@@ -134,6 +134,7 @@ def _details(
     refused: OcelogError | None = None,
     days: int = 7,
 ) -> Response:
+    """Show a rule, and what came of it. Reads its files: not for the thread that answers all."""
     return page(
         request,
         "rule.html",

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from ocelog.app.log_types import kinds, log_types
@@ -38,8 +39,8 @@ async def paste(request: Request, visitor: Analyst, log_type: str, text: Annotat
         (named,) = log_types([log_type])
         found = await answered(request, visitor, lambda _stop: sample(installation, named, text))
     except OcelogError as error:
-        return _page(request, visitor, log_type, text=text, refused=error)
-    return _page(request, visitor, log_type, text=text, found=found)
+        return await run_in_threadpool(_page, request, visitor, log_type, text=text, refused=error)
+    return await run_in_threadpool(_page, request, visitor, log_type, text=text, found=found)
 
 
 def _page(
