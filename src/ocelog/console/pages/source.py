@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.app import source_changes, sources, users
@@ -31,7 +32,8 @@ _REJECTIONS = 20
 async def show(request: Request, visitor: Viewer, source_id: str) -> Response:
     """Show one source."""
     overview: Overview = await request.app.state.overviews.take()
-    return _page(request, visitor, source_id, overview)
+    # It asks the ledger, for which no other page must wait.
+    return await run_in_threadpool(_page, request, visitor, source_id, overview)
 
 
 def _page(
