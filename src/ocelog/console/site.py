@@ -39,9 +39,9 @@ from ocelog.console.pages import (
     users,
 )
 from ocelog.console.rendering import page
+from ocelog.console.roles import NotAllowedError
 from ocelog.console.visitor import (
     ForeignPageError,
-    NotAllowedError,
     NotSignedInError,
     from_here,
     sign_in_path,

@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from ocelog.access import Role, User
 from ocelog.app import users
 from ocelog.app.users import Origin, SignedIn
+from ocelog.console.roles import demand, taking
 from ocelog.installation.opening import Installation
 from ocelog.secret import Secret
 
@@ -28,14 +29,6 @@ _HARMLESS = frozenset({"GET", "HEAD"})
 
 class NotSignedInError(Exception):
     """Nobody has signed in, or the session is over."""
-
-
-class NotAllowedError(Exception):
-    """Whoever asks may not do that."""
-
-    def __init__(self, needed: Role) -> None:
-        super().__init__(needed)
-        self.needed = needed
 
 
 class ForeignPageError(Exception):
@@ -143,16 +136,14 @@ def needs(role: Role) -> Callable[..., Any]:
     async def visitor(request: Request, found: Annotated[Visitor | None, Depends(signed_in)]) -> Visitor:
         if found is None:
             raise NotSignedInError
-        if not found.user.role.covers(role):
-            raise NotAllowedError(role)
+        demand(found.user, role)
         if request.method not in _HARMLESS:
             given = request.headers.get(TOKEN_HEADER) or (await request.form()).get(TOKEN_FIELD)
             if not found.may_send(given):
                 raise ForeignPageError
         return found
 
-    visitor.role = role  # type: ignore[attr-defined] # tests ask each route what it takes
-    return visitor
+    return taking(role, visitor)
 
 
 Viewer = Annotated[Visitor, Depends(needs(Role.VIEWER))]

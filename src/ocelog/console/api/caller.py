@@ -19,6 +19,7 @@ from ocelog.access import Role, User
 from ocelog.app import users
 from ocelog.app.users import Bearer, Origin
 from ocelog.console.api.problems import CODES, RefusedError, of_error, of_refusal
+from ocelog.console.roles import demand, taking
 from ocelog.console.visitor import origin_of
 from ocelog.errors import OcelogError
 from ocelog.installation.opening import Installation
@@ -120,12 +121,10 @@ def needs(role: Role) -> Callable[..., Any]:
     def caller(request: Request, scheme: Annotated[Any, Depends(_scheme)]) -> Caller:  # noqa: ARG001 - for the specification
         found = request.state.caller
         assert isinstance(found, Caller)  # noqa: S101 - put there by `Door`
-        if not found.user.role.covers(role):
-            raise RefusedError(403, "role_missing", f"This takes the role {role.value}, or a scope that goes so far.")
+        demand(found.user, role)
         return found
 
-    caller.role = role  # type: ignore[attr-defined] # tests and the reference ask each route what it takes
-    return caller
+    return taking(role, caller)
 
 
 Viewer = Annotated[Caller, Depends(needs(Role.VIEWER))]

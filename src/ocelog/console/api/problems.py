@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from ocelog.console.roles import NotAllowedError
 from ocelog.errors import (
     ConfigError,
     HaltError,
@@ -164,6 +165,11 @@ def _refused(request: Request, error: Exception) -> Response:  # noqa: ARG001 - 
     return of_refusal(error)
 
 
+def _not_allowed(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
+    assert isinstance(error, NotAllowedError)  # noqa: S101 - registered for it
+    return problem(403, "role_missing", f"This takes the role {error.needed.value}, or a scope that goes so far.")
+
+
 def _http(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     codes = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
@@ -202,6 +208,7 @@ def _bug(request: Request, error: Exception) -> Response:
 HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {
     OcelogError: _known,
     RefusedError: _refused,
+    NotAllowedError: _not_allowed,
     HTTPException: _http,
     RequestValidationError: _invalid,
     ClientDisconnect: _gone,
