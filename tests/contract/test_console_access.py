@@ -19,6 +19,7 @@ OPEN = {("GET", "/first"), ("POST", "/first"), ("GET", "/sign-in"), ("POST", "/s
     ("GET", "/sign-in/provider"),
     ("GET", "/sign-in/provider/answer"),
     ("GET", "/demo"),
+    ("POST", "/demo"),
 }
 """Routes for whoever comes."""
 

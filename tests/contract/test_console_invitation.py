@@ -1,5 +1,6 @@
 """The link of the demo: it signs in one browser of this machine, once."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -54,7 +55,33 @@ def test_it_signs_in_one_browser_once(console: Console, invite: Callable[[], Inv
     assert len(users.sessions(console.installation, demo)) == 1, "the session before has ended"
 
 
+def test_who_signs_out_comes_back_by_the_link_that_is_printed_then(
+    console: Console, invite: Callable[[], Invitation]
+) -> None:
+    invitation, printed = invite(), list[str]()
+    invitation.told = printed.append
+    me, other = console.guest(), console.guest()
+    for _ in range(3):
+        other.post("/demo")
+    assert printed == [], "the first link still works, and nobody fills the terminal"
+    before = invitation.path
+    assert me.get(before).status_code == 303
+    me.token = re.findall(r'name="csrf" content="(\w+)"', me.get("/account").text)[0]
+    me.post("/sign-out")
+    assert (me.get("/sources").status_code, len(printed)) == (303, 1)
+    assert "Print a new link" in me.get("/sign-in").text
+    assert me.get(before).status_code == 403
+    assert me.get(printed[0]).headers["location"] == "/"
+    assert other.get(printed[0]).status_code == 403
+    other.post("/demo")
+    assert len(printed) == 2, "for another browser"
+    other.post("/demo", headers={"sec-fetch-site": "cross-site"})
+    assert other.get(printed[1]).status_code == 303
+
+
 def test_without_an_invitation_nobody_is_let_in(console: Console) -> None:
+    assert "Print a new link" not in console.guest().get("/sign-in").text
+    assert console.guest().post("/demo").headers["location"] == "/sign-in"
     for token in ("", "None", "x"):
         assert console.guest().get(f"/demo?token={token}").status_code == 403
 

@@ -1,8 +1,10 @@
 """Signing in through an identity provider: a real one on loopback, and each way in which one may lie."""
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from joserfc.jwk import OctKey, RSAKey
@@ -10,10 +12,15 @@ from joserfc.jwk import OctKey, RSAKey
 from ocelog.access import Role
 from ocelog.app import users
 from ocelog.app.oidc import read_issuer, read_roles
+from ocelog.console.endpoints import endpoints
+from ocelog.console.front import Front
+from ocelog.console.site import site
 from ocelog.errors import ConfigError
 from ocelog.secret import Secret
 from visiting import HERE, PASSWORD, Console, Guest, console_of
 from visiting.provider import Provider, provider
+
+LOOPBACK = ip_network("127.0.0.0/8")
 
 
 @pytest.fixture
@@ -161,6 +168,30 @@ def test_nobody_is_led_elsewhere_by_way_of_the_provider(console: Console, there:
     sent = guest.get("/sign-in/provider", params={"next": "//evil.example"})
     answer = guest.get("/sign-in/provider/answer", params=there.log_in(sent.headers["location"]))
     assert answer.headers["location"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("front", "host", "expected"),
+    [
+        (Front(public_name="ocelog.example.com", proxies=(LOOPBACK,)), "127.0.0.1:8686", "https://ocelog.example.com"),
+        (Front(public_name="ocelog.example.com", only_local=False), "ocelog.example.com:8443", None),
+        (Front(), "127.0.0.1:8686", None),
+    ],
+)
+def test_the_provider_sends_people_back_to_the_name_by_which_they_came(
+    there: Provider, console: Console, front: Front, host: str, expected: str | None
+) -> None:
+    served = site(console.installation, endpoints(console.installation, turned_at=lambda: 0.0, front=front))
+    guest = Console(installation=console.installation, site=served).guest()
+    guest.client.headers["host"] = host
+    guest.client._transport.client = ("127.0.0.1", 5000)  # type: ignore[attr-defined] # a proxy of ours
+    sent = guest.get("/sign-in/provider")
+    back = parse_qs(urlsplit(sent.headers["location"]).query)["redirect_uri"]
+    assert back == [f"{expected or f'http://{host}'}/sign-in/provider/answer"]
+    # The provider demands the same address when the code is exchanged.
+    brought = there.log_in(sent.headers["location"])
+    assert guest.get("/sign-in/provider/answer", params=brought).status_code == 303
+    assert there.asked[-1]["redirect_uri"] == back[0]
 
 
 @pytest.mark.parametrize("text", ["ftp://x", "http://login.example.com", "https://u:p@x", "https://x?a=b", "x"])

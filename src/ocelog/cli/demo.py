@@ -109,6 +109,7 @@ def _go_on(assembly: Assembly, stop: Stop) -> None:
     assert how is not None  # noqa: S101 - it is not off
     invitation = Invitation(name=users.invited(installation, _NAME).name)
     with serving.served(installation, how, lambda: turned_at, invitation) as link:
+        invitation.told = lambda path: typer.echo(f"\nTo sign in again, open:\n\n  {link}{path}\n")
         typer.echo(f"\nSee all of it in a browser, on this machine, signed in already:\n\n  {link}{invitation.path}\n")
         typer.echo("The tenant keeps changing, and Ocelog keeps reading, until Ctrl-C.")
         logs.configure(installation.settings)

@@ -53,6 +53,15 @@ class Front:
         scheme = schemes[-1] if schemes and schemes[-1] in _SCHEMES else scope["scheme"]
         return {**scope, "client": (address, 0), "scheme": scheme}
 
+    def address(self, scheme: str, host: str) -> str:
+        """Return the address by which the browser came, whose request names `host`.
+
+        A proxy may put its own name for this machine there: then the public name is what people call it.
+        """
+        if self.proxies and self.public_name is not None:
+            return f"https://{self.public_name}"
+        return f"{scheme}://{host}"
+
     def refuses(self, scope: Message) -> str | None:
         """Return why a request, as it came, is not answered; None: it is."""
         lengths = sum(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])

@@ -188,7 +188,7 @@ def site(installation: Installation, endpoints: Endpoints, invitation: Invitatio
         dependencies=[Depends(from_here)],
     )
     app.state.installation, app.state.assets, app.state.first_token = installation, assets, token
-    app.state.invitation = invitation
+    app.state.invitation, app.state.front = invitation, endpoints.front
     app.state.provider = provider_of(installation.settings)
     app.state.overviews = endpoints.looks
     app.state.activities = Looks(lambda: activity(installation))

@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ocelog.app import users
 from ocelog.console.capacity import SIGNING_IN
+from ocelog.console.front import Front
 from ocelog.console.rendering import page
 from ocelog.console.visitor import (
     Viewer,
@@ -84,6 +85,14 @@ def take_invitation(request: Request, token: str = "") -> Response:
     return _with_cookie(request, who, "/")
 
 
+@anonymous.post("/demo")
+def invite_again(request: Request) -> Response:
+    """Have `ocelog demo` print a new link where it runs, if the one before was used."""
+    if request.app.state.invitation is not None:
+        request.app.state.invitation.renew()
+    return RedirectResponse("/sign-in", status_code=303)
+
+
 @anonymous.get("/sign-in")
 def ask(request: Request, next: str = "/") -> Response:  # noqa: A002 - what such a parameter is called everywhere
     """Show the form in which one signs in."""
@@ -93,7 +102,8 @@ def ask(request: Request, next: str = "/") -> Response:  # noqa: A002 - what suc
 
 
 def _answer_address(request: Request) -> str:
-    return f"{request.url.scheme}://{request.headers.get('host', '')}/sign-in/provider/answer"
+    front: Front = request.app.state.front
+    return front.address(request.url.scheme, request.headers.get("host", "")) + "/sign-in/provider/answer"
 
 
 @anonymous.get("/sign-in/provider")
@@ -157,6 +167,10 @@ def _signed_in(request: Request, name: str, password: str, then: str) -> Respons
 def sign_out(request: Request, visitor: Viewer) -> Response:
     """End the session."""
     users.sign_out(installation_of(request), visitor.who, origin=visitor.origin)
+    invitation = request.app.state.invitation
+    if invitation is not None and visitor.user.name == invitation.name:
+        # They have no password: only another link lets them come back.
+        invitation.renew()
     answer = RedirectResponse("/sign-in", status_code=303)
     answer.delete_cookie(cookie_name(request), secure=is_secure(request), httponly=True, samesite="lax")
     return answer
