@@ -16,6 +16,8 @@ from ocelog.console.languages import LANGUAGES, spoken
 
 CONSOLE = Path(__file__).parent.parent / "src" / "ocelog" / "console"
 METHODS = [("templates/**.html", "jinja2.ext.babel_extract")]
+MARKED = {"Phrase": None, "translatable": None}
+"""Functions of the code whose first argument is such a text: `ocelog/phrases.py`."""
 OPTIONS = {"templates/**.html": {"trimmed": "false", "silent": "false"}}
 
 
@@ -23,6 +25,10 @@ def extracted() -> Catalog:
     """Return every text that a page may show: those of the templates, and those that only their values name."""
     found = Catalog(charset="utf-8")
     for file, _line, text, _comments, _context in extract_from_dir(CONSOLE, METHODS, OPTIONS):
+        found.add(text, locations=[(file, 0)])
+    for file, _line, text, _comments, _context in extract_from_dir(
+        CONSOLE.parent, [("**.py", "python")], keywords=MARKED
+    ):
         found.add(text, locations=[(file, 0)])
     for text in spoken():
         found.add(text, locations=[("languages.py", 0)])

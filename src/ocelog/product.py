@@ -74,6 +74,8 @@ class Option:
     """As the command line calls it, such as `--token-url`."""
     help: str
     value: type[str | int | float] = str
+    label: str = ""
+    """What a form calls it; empty: as the question about it does."""
     many: bool = False
     """It may be repeated, and its value is a list of texts."""
     is_file: bool = False

@@ -1,13 +1,42 @@
 """The list of sources: what it says when there is none, and that thousands do not break it."""
 
+import json
 import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from ocelog.access import Role
-from ocelog.app import sources
+from ocelog.app import source_changes, sources
+from ocelog.app.assemble import Assembly
+from ocelog.app.log_types import table_schemas
+from ocelog.app.queries import ask
+from ocelog.app.service import Service
+from ocelog.app.source_settings import source_settings
 from ocelog.app.sources import GivenSecret
+from ocelog.app.stream_health import alarm_settings
+from ocelog.dispatch.threads import Stop
+from ocelog.errors import LakeUnavailableError
+from ocelog.installation.home_lock import SERVICE, held
+from ocelog.lake.lake import FileLake
+from ocelog.ledger.rows import counters, landing
+from ocelog.model import REJECTIONS, Origin, Rejection, Stamp
+from ocelog.pull.landing import rejection_key
+from ocelog.pull.ports import HealthItem, HealthState
+from ocelog.schema.columns.table import rejection_rows
 from ocelog.secret import Secret
-from visiting import console_of
+from ocelog.times import to_us
+from visiting import Console, console_of, program
+from visiting.events import land, later, row
+from visiting.everything import SECRET, add_source, nothing_is_asked
 
 
 def test_whoever_has_no_source_is_told_how_to_create_one(tmp_path: Path) -> None:
@@ -37,3 +66,227 @@ def test_many_sources_are_shown_page_by_page_and_found_by_name(tmp_path: Path) -
             f"tenant-{number}" for number in range(110, 120)
         ]
         assert "No source is called like that." in guest.get("/sources?text=nothing").text
+
+
+@pytest.fixture
+def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
+    nothing_is_asked(monkeypatch)
+    with console_of(tmp_path / "home") as opened:
+        add_source(opened, "prod")
+        yield opened
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """Return what a condition comes to hold."""
+    give_up, never = time.monotonic() + 30, threading.Event()
+    while not (found := condition()):
+        assert time.monotonic() < give_up
+        never.wait(0.02)
+    return found
+
+
+def form_of(page: str) -> dict[str, Any]:
+    """Return what the form of the settings holds, as a browser would send it."""
+    form = page[page.index('action="/sources/prod/edit"') : page.index("</form></details>")]
+    found: dict[str, Any] = dict(re.findall(r'<input class="form-control"[^>]* name="([^"]+)" value="([^"]*)"', form))
+    for name, options in re.findall(r'<select[^>]* name="([^"]+)">(.*?)</select>', form):
+        found[name] = re.findall(r'value="(\w+)" selected', options)[0]
+    found["log_types"] = re.findall(r'name="log_types" value="([^"]+)" checked', form)
+    return {name: unescape(value) if isinstance(value, str) else value for name, value in found.items()}
+
+
+def saved(console: Console) -> dict[str, Any]:
+    row = sources.find(console.installation, "prod")
+    return {"streams": row.settings, **source_settings(row).to_mapping()}
+
+
+def test_a_form_that_is_sent_as_it_came_changes_nothing(console: Console) -> None:
+    guest, before = console.as_(Role.ADMIN), saved(console)
+    form = form_of(guest.get("/sources/prod").text)
+    assert form["token_url"].startswith("https://auth.app.wiz.io/")
+    assert (form["rate"], form["backfill"], form["sweep"], form["after"]) == ("3", "7d", "yes", "1d")
+    assert guest.post("/sources/prod/edit", **form).headers["location"] == "/sources/prod?said=changed"
+    assert saved(console) == before
+
+
+def test_settings_are_changed_in_the_browser(console: Console) -> None:
+    guest = console.as_(Role.ADMIN)
+    form = form_of(guest.get("/sources/prod").text)
+    wanted = {"rate": "1.5", "projects": "one, two", "page_size": "50", "poll": "10m", "sweep": "no"}
+    alarms = {"after": "6h", "quiet_hours": "22:00-07:00 Asia/Seoul", "after:Wiz.Audit": "off"}
+    given = {**form, **wanted, **alarms, "log_types": ["Wiz.Issues", "Wiz.Audit"]}
+    assert guest.post("/sources/prod/edit", **given).status_code == 303
+    now = saved(console)
+    assert (now["rate"], now["page_size"], list(now["projects"])) == (1.5, 50, ["one", "two"])
+    assert sorted(now["log_types"]) == ["Wiz.Audit", "Wiz.Issues"]
+    assert (now["streams"]["poll"], now["streams"]["sweep"], now["streams"]["backfill"]) == ("10m", False, "7d")
+    row = sources.find(console.installation, "prod")
+    assert alarm_settings(row, "Wiz.Issues").after == timedelta(hours=6)
+    assert alarm_settings(row, "Wiz.Issues").quiet_hours is not None
+    assert alarm_settings(row, "Wiz.Audit").after is None
+    shown = guest.get("/sources/prod").text
+    given |= {"log_types": sorted(given["log_types"], key=shown.index)}
+    assert form_of(shown) == {name: value for name, value in given.items() if name != "after:Wiz.VulnerabilityFinding"}
+    (deed,) = [each for each in console.installation.ledger.users.trail() if each.what == "source.changed"]
+    assert "rate" in deed.details["settings"]
+    assert "no_events_after" in deed.details["settings"]
+    # Limited to fewer projects no more: what can be seen now is swept.
+    form = form_of(shown) | {"projects": "", "sweep": "yes", "after:Wiz.Audit": ""}
+    assert guest.post("/sources/prod/edit", **form).headers["location"] == "/sources/prod?said=swept"
+    assert "are read by a sweep" in guest.get("/sources/prod?said=swept").text
+    assert alarm_settings(sources.find(console.installation, "prod"), "Wiz.Audit").after == timedelta(hours=6)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "why"),
+    [
+        ("rate", "fast", "is not a number"),
+        ("rate", "5000", "from 0.01 to 1000"),
+        ("page_size", "1.5", "is not a number"),
+        ("client_id", "", "is needed"),
+        ("poll", "0s", ""),
+        ("poll", "2d", "from 1s to 1d"),
+        ("sweep_every", "1m", "from 10m to 30d"),
+        ("backfill", "long", "write all"),
+        ("after", "1s", "after: "),
+        ("quiet_hours", "at night", "quiet_hours: "),
+        ("log_types", "", "at least one log type"),
+    ],
+)
+def test_a_setting_that_does_not_hold_is_told_beside_what_was_typed(
+    console: Console, field: str, text: str, why: str
+) -> None:
+    console.installation.settings = replace(console.installation.settings, private_sources=False)
+    guest, before = console.as_(Role.ADMIN), saved(console)
+    form: dict[str, Any] = form_of(guest.get("/sources/prod").text) | {"rate": "2", field: text}
+    form["log_types"] = form["log_types"] or []
+    answer = guest.post("/sources/prod/edit", **form)
+    assert answer.status_code == 422
+    assert why in unescape(answer.text)
+    assert form_of(answer.text) == form
+    assert saved(console) == before
+
+
+def test_what_is_reached_is_tried_before_it_is_kept(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[Any]()
+
+    def refuse(settings: Any, secret: Secret, *_: Any) -> list[HealthItem]:
+        asked.append((settings.client_id, secret.reveal()))
+        return [HealthItem(name="token", state=HealthState.FAIL, text="The id is <unknown>.", todo="Look in Wiz.")]
+
+    monkeypatch.setattr(sources, "check", refuse)
+    guest = console.as_(Role.ADMIN)
+    form = form_of(guest.get("/sources/prod").text)
+    assert guest.post("/sources/prod/edit", **(form | {"poll": "1h"})).status_code == 303
+    assert asked == [], "how often it is read needs no check"
+    answer = guest.post("/sources/prod/edit", **(form | {"client_id": "other"}))
+    assert asked == [("other", SECRET)]
+    assert answer.status_code == 422
+    assert "The id is &lt;unknown&gt;." in answer.text
+    assert SECRET not in answer.text
+    assert saved(console)["client_id"] == "client of prod"
+
+
+def reject(console: Console) -> None:
+    """Keep a record as a rejection which fits the schema: as if that had learned what the record needs."""
+    ledger, log_type, observed = console.installation.ledger, "Wiz.Issues", datetime(2026, 8, 2, tzinfo=UTC)
+    raw = {"id": "late-1", "createdAt": "2026-08-01T00:00:00Z", "updatedAt": "2026-08-01T01:00:00Z", "status": "OPEN"}
+    found = Rejection(path="$.status", expected="a text", found="42", raw=json.dumps(raw).encode(), record_id="late-1")
+    at = to_us(observed)
+    stamp = Stamp(source_id="prod", source_label="prod", origin=Origin.LIVE, observed_us=at, parsed_us=at)
+    before = ledger.pulling.marks("prod", log_type)
+    ledger.pulling.plan(before, replace(before, edge=observed), [])
+    keys = [rejection_key("prod", log_type, found.raw)]
+    rows = rejection_rows([found], log_type=log_type, keys=keys, stamp=stamp)
+    lake = FileLake(console.installation.home.path, ledger.lake, table_schemas())
+    part = lake.write(REJECTIONS, f"1-1-{ledger.lake.counter(REJECTIONS)}", rows)
+    with ledger._database.write() as tx:
+        landing.add_part(tx, part, "prod", counters.hold(tx, REJECTIONS).last + 1, 0)
+
+
+@contextmanager
+def service(console: Console) -> Iterator[None]:
+    """Have the loops of a service run in this process, as `ocelog run` does beside the console. Nothing is judged."""
+    stop = Stop()
+    console.installation.settings = replace(console.installation.settings, detections=False)
+    source_changes.pause(console.installation, sources.find(console.installation, "prod"), paused=True)
+    with held(console.installation.home, SERVICE):
+        running = Service(
+            assembly=Assembly(installation=console.installation, told=lambda _stream, _step: None), stop=stop
+        )
+        thread = threading.Thread(target=running.run)
+        thread.start()
+        try:
+            until(lambda: console.installation.loops_run)
+            yield
+        finally:
+            stop.ask()
+            thread.join()
+    assert not console.installation.loops_run
+
+
+def test_rejections_are_tried_again_while_the_service_runs(console: Console) -> None:
+    reject(console)
+    guest, viewer = console.as_(Role.ANALYST), console.as_(Role.VIEWER)
+    assert "Try them again" not in viewer.get("/sources/prod/rejections").text
+    with service(console):
+        assert "Try them again" in guest.get("/sources/prod/rejections").text
+        guest.post("/sources/prod/replay")
+        until(lambda: "fit now and landed" in guest.get("/sources/prod/rejections").text)
+        text = guest.get("/sources/prod/rejections").text
+        assert "Of 1 rejected records of all sources, 1 fit now and landed." in text
+        assert "being tried again" not in text
+        asked = program(console)
+        assert asked("POST", "/rejections/replay").json()["repeats"] == 1, "the API does so too, and nothing twice"
+    with ask(console.installation, "SELECT id FROM wiz_issues", trusted=True) as answer:
+        assert [row["id"] for batch in answer.batches for row in batch.to_pylist()] == ["late-1"]
+
+
+@pytest.mark.parametrize("beside_a_service", [False, True])
+def test_a_source_is_deleted_with_its_rows_by_whoever_types_its_name(
+    console: Console, *, beside_a_service: bool
+) -> None:
+    add_source(console, "kept")
+    for source_id in ("prod", "kept"):
+        rows = [
+            row("Wiz.Issues", f"{source_id}-{number}", later(hours=number), p_source_id=source_id) for number in (1, 2)
+        ]
+        land(console.installation, "Wiz.Issues", rows[:1], publish=True)
+        land(console.installation, "Wiz.Issues", rows[1:])
+    guest = console.as_(Role.ADMIN)
+    assert 'href="/sources/prod/purge"' in guest.get("/sources/prod").text
+    refused = guest.post("/sources/prod/purge", name="Prod")
+    assert (refused.status_code, "type its name" in refused.text) == (422, True)
+    assert console.as_(Role.ANALYST).post("/sources/prod/purge", name="prod").status_code == 403
+    with service(console) if beside_a_service else nullcontext():
+        assert guest.post("/sources/prod/purge", name="prod").headers["location"] == "/sources/prod/purge"
+        until(lambda: "The source is gone" in guest.get("/sources/prod/purge").text)
+    with ask(console.installation, "SELECT id FROM wiz_issues ORDER BY id", trusted=True) as answer:
+        left = [row["id"] for batch in answer.batches for row in batch.to_pylist()]
+    assert left == ["kept-1", "kept-2"]
+    assert [each.name for each in sources.listed(console.installation, removed=True)] == ["kept"]
+    assert "source.purged" in [each.what for each in console.installation.ledger.users.trail()]
+
+
+def test_a_removed_source_can_still_be_deleted_and_a_half_deleted_one_stands_first(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_source(console, "aaa")
+    guest = console.as_(Role.ADMIN)
+    for name in ("aaa", "prod"):
+        guest.post(f"/sources/{name}/remove", name=name)
+
+    def fails(*_: object) -> None:
+        raise LakeUnavailableError("The disk <hangs>.")
+
+    monkeypatch.setattr("ocelog.app.purge.delete_rows", fails)
+    guest.post("/sources/prod/purge", name="prod")
+    until(lambda: "The disk &lt;hangs&gt;." in guest.get("/sources/prod/purge").text)
+    shown = guest.get("/sources").text
+    assert re.findall(r'href="/sources/(\w+)/purge"', shown) == ["prod", "aaa"]
+    assert "half deleted" in shown
+    monkeypatch.undo()
+    assert "finish that" in guest.get("/sources/prod/purge").text
+    guest.post("/sources/prod/purge", name="prod")
+    until(lambda: "The source is gone" in guest.get("/sources/prod/purge").text)
+    assert guest.get("/sources/nothing/purge").status_code == 404

@@ -1,24 +1,39 @@
-"""How a use case comes to land rows that no slice is read for: under a claim of its own for each source."""
+"""How a use case comes to change what loops change too, and to land rows that no slice is read for."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from ocelog.errors import OcelogError
+from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
 from ocelog.ledger.pulling import holder_of
 from ocelog.model import Claim
 
 
 @contextmanager
-def claims(installation: Installation, work: str) -> Iterator[Callable[[str], Claim]]:
+def home_held(installation: Installation, command: str) -> Iterator[bool]:
+    """Hold the home within the block, as `command`, unless a service of this process does: then its loops go on.
+
+    Gives whether nobody else of the home is at work. Raises HomeError saying which other process holds it.
+    """
+    if installation.loops_run:
+        yield False
+    else:
+        with held(installation.home, command):
+            yield True
+
+
+@contextmanager
+def claims(installation: Installation, work: str, *, alone: bool) -> Iterator[Callable[[str], Claim]]:
     """Return what takes the claim to `work` on a source, by its id; all are let go of at the end of the block.
 
-    The home must be held. Raises LostFenceError, when one is taken, while another home has it.
+    The home must be held by this process; `alone`: no loop of a service is at work in it. Raises LostFenceError, when
+    one is taken, while another has it.
     """
     ledger, taken = installation.ledger, dict[str, Claim]()
 
     def claim(source_id: str) -> Claim:
-        if not taken:
+        if alone and not taken:
             # Whoever of this home held one before is gone: this process has its lock.
             ledger.pulling.release_home(installation.home.id)
         if source_id not in taken:

@@ -82,7 +82,8 @@ class PublishLoop:
         Raises OcelogError if the views for other tools cannot be written: then the loop fails, though the tables are
         published.
         """
-        with tables_change(self.work.assembly.installation.home.path, self._views):
+        installation = self.work.assembly.installation
+        with installation.tables, tables_change(installation.home.path, self._views):
             self._publish_each(force=force)
         now = self.work.monotonic()
         if force or now >= self._forgot_at + _FORGET_EVERY:

@@ -2,9 +2,9 @@
 
 from ocelog.app import sources
 from ocelog.app.assemble import publisher
+from ocelog.app.claims import home_held
 from ocelog.app.log_types import table_schemas
 from ocelog.app.other_tools import tables_change
-from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
 from ocelog.lake.upkeep.purge import delete_rows
 from ocelog.lake.write.parts import discard, parts_of_claims
@@ -12,9 +12,17 @@ from ocelog.model import SourceRow
 
 
 def purge(installation: Installation, row: SourceRow) -> None:
-    """Delete the source with its rows. Killed half-way, it can be called again."""
+    """Delete the source with its rows. Killed half-way, it can be called again.
+
+    Beside a service of this process, what its loops land meanwhile goes too: once the ledger has forgotten the source,
+    nothing of it lands, and a file that was written until then is nobody's, which publishing cleans up.
+    """
     home, ledger = installation.home, installation.ledger
-    with held(home, f"ocelog source remove {row.id} --purge"), tables_change(home.path):
+    with (
+        home_held(installation, f"ocelog source remove {row.id} --purge"),
+        installation.tables,
+        tables_change(home.path),
+    ):
         sources.begin_purge(installation, row)
         schemas = table_schemas()
         publishing = publisher(home.path, ledger)

@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 from itertools import count, groupby
 
 from ocelog.app.assemble import publisher
-from ocelog.app.claims import claims
+from ocelog.app.claims import claims, home_held
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.shaping import shaper_of
-from ocelog.installation.home_lock import held
 from ocelog.installation.opening import Installation
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
@@ -80,12 +79,17 @@ def replay(installation: Installation) -> Replayed:
     """Shape every rejected record anew, and land those that fit now as they would have landed then.
 
     A record that came only together with an error is left alone: it would be a version that never was.
-    Calling it twice lands nothing twice. The rejections stay in their table, as history, and the ledger notes how many
-    of them fit once all were tried.
+    Calling it twice lands nothing twice, and beside a service of this process it lands as one more slice would. The
+    rejections stay in their table, as history, and the ledger notes how many of them fit once all were tried.
     """
-    with held(installation.home, "ocelog rejections --replay"), claims(installation, _REPLAY) as claim:
+    with (
+        home_held(installation, "ocelog rejections --replay") as alone,
+        claims(installation, _REPLAY, alone=alone) as claim,
+    ):
         schemas = table_schemas()
-        publisher(installation.home.path, installation.ledger).reconcile()
+        if alone:
+            # A service did so when it began.
+            publisher(installation.home.path, installation.ledger).reconcile()
         lake = FileLake(installation.home.path, installation.ledger.lake, schemas)
         found = Replayed(tried=0, events=0, repeats=0, still_rejected=0, sent_with_errors=0)
         fit, landed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()

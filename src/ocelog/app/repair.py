@@ -83,7 +83,7 @@ def repair(installation: Installation, *, dry_run: bool) -> Repair:
         unread = _mend_metadata(installation, done)
         _mend_notes(installation, done)
         lost = _give_up_files(installation, done, unread)
-        with claims(installation, "repair") as claim:
+        with claims(installation, "repair", alone=True) as claim:
             _plan_again(installation, done, lost if dry_run else (), claim)
         if not dry_run and not done.left:
             publisher(installation.home.path, installation.ledger).reconcile()

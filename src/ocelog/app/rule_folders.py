@@ -4,6 +4,7 @@ import os
 import shlex
 import stat
 import unicodedata
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -374,6 +375,15 @@ def texts(rule: ListedRule) -> dict[str, str]:
             # Gone meanwhile, not for this user, or links in a circle: then it is not shown.
             continue
     return found
+
+
+def packs(installation: Installation) -> Mapping[str, tuple[int, int]]:
+    """Return, by the name of each pack, how many of its rules run, and how many there are."""
+    found = defaultdict[str, list[bool]](list)
+    for rule in (rule for folder in listed(installation) for rule in folder.rules):
+        for name in rule.packs:
+            found[name].append(rule.decision.runs)
+    return {name: (sum(runs), len(runs)) for name, runs in sorted(found.items())}
 
 
 def turn(installation: Installation, wanted: Sequence[str], *, on: bool) -> Turned:

@@ -151,7 +151,11 @@ class Service:
         """Keep everything going until stopped; threads that hang are left behind."""
         log.info("started", home=str(self.assembly.installation.home.path))
         _notify("READY=1")
-        self._in_a_thread(self._run)
+        self.assembly.installation.loops_run = True
+        try:
+            self._in_a_thread(self._run)
+        finally:
+            self.assembly.installation.loops_run = False
         _notify("STOPPING=1")
         log.info("stopping")
         self.threads.join(STOP_WITHIN)

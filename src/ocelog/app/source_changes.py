@@ -8,9 +8,9 @@ from ocelog.app import sources
 from ocelog.app.log_types import changing
 from ocelog.app.source_settings import source_settings
 from ocelog.app.sources import GivenSecret, product_of, products
-from ocelog.app.stream_health import NO_EVENTS
+from ocelog.app.stream_health import NO_EVENTS, alarm_settings
 from ocelog.errors import ConfigError, SourceUnavailableError
-from ocelog.health.settings import changed
+from ocelog.health.settings import AFTER, changed, read_after, written
 from ocelog.installation.opening import Installation
 from ocelog.model import SourceRow
 from ocelog.product import Product, SourceSettings
@@ -174,6 +174,18 @@ def rotate(
 def pause(installation: Installation, row: SourceRow, *, paused: bool) -> None:
     """Stop reading a source, or read it again from where it stopped."""
     installation.ledger.sources.save(replace(row, paused=paused))
+
+
+def no_events_after(row: SourceRow) -> str:
+    """Return after how long without an event people are told, as `set_no_events_after` takes it."""
+    found = alarm_settings(row, next(iter(product_of(row).log_types))).after
+    return written(found)
+
+
+def set_no_events_after(installation: Installation, row: SourceRow, after: str) -> SourceRow:
+    """Choose after how long without an event people are told: a duration, or `off`. Raises ConfigError."""
+    change = SourceChange(no_events={None: {AFTER: written(read_after(after))}}, check=False)
+    return edit(installation, row, change, Listener()).row
 
 
 def remove(installation: Installation, row: SourceRow) -> None:

@@ -1,13 +1,14 @@
 """What a source is set to, read from its row in the ledger."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from ocelog.errors import ConfigError
 from ocelog.model import SourceRow
 from ocelog.product import SourceSettings
 from ocelog.pull.planner import StreamSettings
 from ocelog.sources.registry import SOURCES
-from ocelog.units import duration
+from ocelog.units import duration, write_duration
 
 SECRET_NAME = "client_secret"  # noqa: S105 - what the secret is called in the vault
 POLL, BACKFILL, SWEEP_EVERY = "5m", "30d", "1d"
@@ -47,6 +48,36 @@ def stream_settings(row: SourceRow) -> StreamSettings:
         )
     except ConfigError as error:
         raise _damaged(row, str(error)) from error
+
+
+def written_backfill(text: str, named: str) -> str:
+    """Return how a backfill is kept: `all` or a duration. Raises ConfigError, which begins with `named`."""
+    if text.strip().lower() == "all":
+        return "all"
+    try:
+        return write_duration(duration(text))
+    except ConfigError as error:
+        raise ConfigError(f"{named}{error} Or write all: then everything is read.") from error
+
+
+def written_poll(text: str, named: str) -> str:
+    """Return how the time between two polls is kept. Raises ConfigError, which begins with `named`."""
+    return _bounded(text, named, timedelta(seconds=1), timedelta(days=1))
+
+
+def written_sweep_every(text: str, named: str) -> str:
+    """Return how the time between two sweeps is kept. Raises ConfigError, which begins with `named`."""
+    return _bounded(text, named, timedelta(minutes=10), timedelta(days=30))
+
+
+def _bounded(text: str, named: str, least: timedelta, most: timedelta) -> str:
+    try:
+        found = duration(text)
+    except ConfigError as error:
+        raise ConfigError(f"{named}: {error}") from error
+    if not least <= found <= most:
+        raise ConfigError(f"{named} {text}: choose something from {write_duration(least)} to {write_duration(most)}.")
+    return write_duration(found)
 
 
 def damage(row: SourceRow) -> ConfigError | None:

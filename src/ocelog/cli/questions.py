@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import typer
 
+from ocelog.app.source_settings import written_backfill
 from ocelog.app.sources import GivenSecret
 from ocelog.cli import show
 from ocelog.cli.secret_input import asked_secret
-from ocelog.cli.source_options import SourceOptions, written_backfill
+from ocelog.cli.source_options import SourceOptions
 from ocelog.cli.typed import as_typed
 from ocelog.errors import ConfigError, SourceUnavailableError
 from ocelog.product import Answers, Product, Question, Step
@@ -140,7 +141,7 @@ def backfill(chosen: SourceOptions) -> SourceOptions:
         chosen,
         backfill=asked(
             "How far back to read (30d, 90d, all)",
-            lambda text: written_backfill(text, option=""),
+            lambda text: written_backfill(text, ""),
             default=chosen.backfill or "30d",
         ),
     )

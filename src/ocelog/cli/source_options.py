@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -12,7 +11,14 @@ import typer
 
 from ocelog.app.log_types import log_types, short_names
 from ocelog.app.source_changes import SourceChange
-from ocelog.app.source_settings import BACKFILL, POLL, SWEEP_EVERY
+from ocelog.app.source_settings import (
+    BACKFILL,
+    POLL,
+    SWEEP_EVERY,
+    written_backfill,
+    written_poll,
+    written_sweep_every,
+)
 from ocelog.app.sources import GivenSecret, products
 from ocelog.cli import completion
 from ocelog.cli.secret_input import given_secret
@@ -20,7 +26,6 @@ from ocelog.errors import ConfigError
 from ocelog.health.settings import AFTER, EVEN_IF_QUIET, QUIET_HOURS, REPEAT, read_after, read_repeat, written
 from ocelog.product import Option
 from ocelog.quiet_hours import read_quiet_hours
-from ocelog.units import duration, write_duration
 
 SecretFile: TypeAlias = Annotated[
     str | None,
@@ -142,10 +147,10 @@ class SourceOptions:
     def _streams(self) -> dict[str, Any]:
         """Return what was chosen about how the streams are read. Raises ConfigError."""
         chosen = {
-            "backfill": None if self.backfill is None else written_backfill(self.backfill),
+            "backfill": None if self.backfill is None else written_backfill(self.backfill, "--backfill: "),
             "sweep": self.sweep,
-            "sweep_every": None if self.sweep_every is None else _written_sweep_every(self.sweep_every),
-            "poll": None if self.poll is None else _written_poll(self.poll),
+            "sweep_every": None if self.sweep_every is None else written_sweep_every(self.sweep_every, "--sweep-every"),
+            "poll": None if self.poll is None else written_poll(self.poll, "--poll"),
         }
         return {name: value for name, value in chosen.items() if value is not None}
 
@@ -210,34 +215,3 @@ def _parameter(option: Option) -> inspect.Parameter:
     kind: Any = list[str] if option.many else option.value
     described = Annotated[kind | None, typer.Option(option.flag, metavar=option.metavar, help=option.help)]
     return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=described)
-
-
-def written_backfill(text: str, option: str = "--backfill: ") -> str:
-    """Return how a backfill is kept: `all` or a duration. Raises ConfigError, which begins with `option`."""
-    if text.strip().lower() == "all":
-        return "all"
-    try:
-        return write_duration(duration(text))
-    except ConfigError as error:
-        raise ConfigError(f"{option}{error} Or write all: then everything is read.") from error
-
-
-def _written_poll(text: str) -> str:
-    found = _duration("--poll", text)
-    if not timedelta(seconds=1) <= found <= timedelta(days=1):
-        raise ConfigError(f"--poll {text}: choose something from 1s to 1d.")
-    return write_duration(found)
-
-
-def _written_sweep_every(text: str) -> str:
-    found = _duration("--sweep-every", text)
-    if not timedelta(minutes=10) <= found <= timedelta(days=30):
-        raise ConfigError(f"--sweep-every {text}: choose something from 10m to 30d.")
-    return write_duration(found)
-
-
-def _duration(option: str, text: str) -> timedelta:
-    try:
-        return duration(text)
-    except ConfigError as error:
-        raise ConfigError(f"{option}: {error}") from error

@@ -32,6 +32,7 @@ def spoken() -> list[str]:
     steps = [step for product in products for step in product.steps]
     questions = [each for step in steps for each in step.questions if isinstance(each, Question)]
     settings = [each.help for kind in channel_kinds().values() for each in kind.settings]
+    options = [each for product in products for each in product.options if each.label]
     words = [
         *(
             each.value
@@ -42,6 +43,7 @@ def spoken() -> list[str]:
         *(text for step in steps for text in (step.title, step.text)),
         *(text for each in questions for text in (each.prompt, each.before.strip())),
         *settings,
+        *(text for each in options for text in (each.label, each.help)),
     ]
     return [each for each in dict.fromkeys(words) if each]
 

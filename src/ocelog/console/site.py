@@ -20,6 +20,7 @@ from ocelog.app.oidc import provider_of
 from ocelog.app.query_slots import QuerySlots
 from ocelog.console.api import application as api
 from ocelog.console.assets import PREFIX, Assets
+from ocelog.console.background import Background
 from ocelog.console.capacity import BusyError
 from ocelog.console.endpoints import Endpoints, Looks
 from ocelog.console.invitation import Invitation
@@ -34,6 +35,7 @@ from ocelog.console.pages import (
     search_sql,
     sign_in,
     source,
+    source_rows,
     sources,
     trail,
     users,
@@ -56,6 +58,7 @@ ROUTERS = (
     sources.router,
     new_source.router,
     source.router,
+    source_rows.router,
     search.router,
     search_sql.router,
     alerts.router,
@@ -192,7 +195,7 @@ def site(installation: Installation, endpoints: Endpoints, invitation: Invitatio
     app.state.provider = provider_of(installation.settings)
     app.state.overviews = endpoints.looks
     app.state.activities = Looks(lambda: activity(installation))
-    app.state.query_slots = QuerySlots()
+    app.state.query_slots, app.state.background = QuerySlots(), Background()
     for each in ROUTERS:
         app.include_router(each)
     app.add_exception_handler(NotSignedInError, _not_signed_in)

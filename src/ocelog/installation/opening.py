@@ -1,8 +1,9 @@
 """What every command opens first: settings, home, ledger, and the key when a secret is needed."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,10 @@ class Installation:
     settings: Settings
     home: Home
     opens: "Callable[[], Ledger]"
+    loops_run: bool = False
+    """Whether the loops of a service run in this process, which holds the home: what needs it goes beside them."""
+    tables: threading.Lock = field(default_factory=threading.Lock)
+    """Held by whoever changes the files of tables: within a process, one after the other."""
     _ledger: "Ledger | None" = None
 
     @property

@@ -61,7 +61,10 @@ async def list_rejections(
 
 @router.post("/replay")
 async def replay_rejections(request: Request, caller: Analyst) -> Replayed:
-    """Shape every rejected record anew, and land those that fit by now. It takes the home: no service may hold it."""
+    """Shape every rejected record anew, and land those that fit by now: also while the service that serves this runs.
+
+    A service in another process, beside `ocelog serve`, holds the home: then ask that one.
+    """
 
     def replay(stop: Stop) -> rejections.Replayed:  # noqa: ARG001 - what has begun to land is landed
         done = rejections.replay(caller.installation)

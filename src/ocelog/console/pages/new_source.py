@@ -1,6 +1,5 @@
 """Create new > Wiz: what to click where, the form, live checks, and what comes after."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -9,17 +8,14 @@ from starlette.responses import RedirectResponse, Response
 
 from ocelog.app import rule_folders, source_changes, sources, users
 from ocelog.app.source_changes import Listener
-from ocelog.app.stream_health import alarm_settings
 from ocelog.console.capacity import SLOW
 from ocelog.console.rendering import page
 from ocelog.console.source_form import BACKFILLS, SourceForm
 from ocelog.console.visitor import Admin, Visitor, installation_of
 from ocelog.errors import OcelogError
-from ocelog.health.settings import AFTER
 from ocelog.product import LOG_TYPES, SECRET, Product
 from ocelog.pull.ports import HealthItem
 from ocelog.secret import Secret
-from ocelog.units import write_duration
 
 router = APIRouter()
 _LONGEST = 65_536
@@ -106,19 +102,13 @@ def added(request: Request, visitor: Admin, source_id: str) -> Response:
     """Say that everything looks good, and offer rules and the alarm."""
     installation = installation_of(request)
     row = sources.find(installation, source_id)
-    chosen = alarm_settings(row, next(iter(sources.product_of(row).log_types)))
-    packs = defaultdict[str, list[bool]](list)
-    for rule in (rule for folder in rule_folders.listed(installation) for rule in folder.rules):
-        for name in rule.packs:
-            packs[name].append(rule.decision.runs)
     return page(
         request,
         "source_added.html",
         visitor=visitor,
         row=row,
-        # How many of its rules run, and how many there are.
-        packs={name: (sum(runs), len(runs)) for name, runs in sorted(packs.items())},
-        after="off" if chosen.after is None else write_duration(chosen.after),
+        packs=rule_folders.packs(installation),
+        after=source_changes.no_events_after(row),
         alarms=ALARMS,
     )
 
@@ -128,8 +118,7 @@ def alarm(request: Request, visitor: Admin, source_id: str, after: Annotated[str
     """Choose after how long without an event people are told."""
     installation = installation_of(request)
     row = sources.find(installation, source_id)
-    change = source_changes.SourceChange(no_events={None: {AFTER: after}}, check=False)
-    source_changes.edit(installation, row, change, Listener())
+    source_changes.set_no_events_after(installation, row, after)
     users.note(installation, visitor.user, "source.alarm_set", row.name, visitor.origin, after=after)
     return RedirectResponse(f"/sources/{row.id}/added", status_code=303)
 

@@ -1,6 +1,6 @@
 """One source: how its streams are, what it may read, its settings, and what can be done with it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -8,14 +8,13 @@ from fastapi import APIRouter, Form, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.app import source_changes, sources, users
+from ocelog.app import source_changes, source_editing, sources, users
 from ocelog.app.overview import Overview
-from ocelog.app.search import rejected
 from ocelog.app.source_changes import Listener, SourceChange
 from ocelog.app.source_settings import damage, source_settings
 from ocelog.app.sources import GivenSecret
 from ocelog.app.status import verdict
-from ocelog.console.capacity import slowly
+from ocelog.console.capacity import SLOW, slowly
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
@@ -25,15 +24,16 @@ from ocelog.secret import Secret
 
 router = APIRouter()
 _LONGEST = 65_536
-_REJECTIONS = 20
+_SAID = ("changed", "swept", "sees_more")
+"""What is said once after a change of settings."""
 
 
 @router.get("/sources/{source_id}")
-async def show(request: Request, visitor: Viewer, source_id: str) -> Response:
+async def show(request: Request, visitor: Viewer, source_id: str, said: str = "") -> Response:
     """Show one source."""
     overview: Overview = await request.app.state.overviews.take()
     # It asks the ledger, for which no other page must wait.
-    return await run_in_threadpool(_page, request, visitor, source_id, overview)
+    return await run_in_threadpool(_page, request, visitor, source_id, overview, said=said)
 
 
 def _page(
@@ -44,6 +44,9 @@ def _page(
     *,
     found: Sequence[HealthItem] = (),
     refused: OcelogError | None = None,
+    said: str = "",
+    typed: Mapping[str, str] | None = None,
+    chosen: Sequence[str] | None = None,
 ) -> Response:
     installation = installation_of(request)
     try:
@@ -61,6 +64,11 @@ def _page(
         row=row,
         broken=broken,
         settings={name: value for name, value in settings.items() if value not in (None, [], "")},
+        fields=[] if broken is not None or not visitor.may("admin") else source_editing.fields(row),
+        typed=typed or {},
+        offered={} if broken is not None else sources.product_of(row).log_types,
+        chosen=settings.get("log_types", ()) if chosen is None else chosen,
+        said=said if said in _SAID else "",
         kept=sources.secret_kept(installation, row),
         streams=streams,
         verdict=verdict(streams),
@@ -92,6 +100,34 @@ def check(request: Request, visitor: Admin, source_id: str) -> Response:
     except OcelogError as error:
         return _page(request, visitor, source_id, refused=error)
     return _page(request, visitor, source_id, found=found)
+
+
+@router.post("/sources/{source_id}/edit")
+async def edit(request: Request, visitor: Admin, source_id: str) -> Response:
+    """Change the settings, once what they reach is known to work."""
+    sent = await request.form()
+    values = {name: value for name, value in sent.items() if isinstance(value, str)}
+    chosen = [str(each) for each in sent.getlist("log_types")]
+    return await SLOW.run_for(visitor.user.id, _edited, request, visitor, source_id, values, chosen)
+
+
+def _edited(
+    request: Request, visitor: Visitor, source_id: str, typed: Mapping[str, str], chosen: Sequence[str]
+) -> Response:
+    installation, found = installation_of(request), list[HealthItem]()
+    try:
+        row = sources.find(installation, source_id)
+        public_only = not installation.settings.private_sources
+        change = source_editing.change(row, typed, chosen, public_only=public_only)
+        done = source_changes.edit(installation, row, change, Listener(found=found.extend))
+    except OcelogError as error:
+        return _page(request, visitor, source_id, found=found, refused=error, typed=typed, chosen=chosen)
+    named = ", ".join(sorted({*change.own, *change.streams, *(["log_types"] if change.log_types else [])}))
+    alarms = ", ".join(sorted({f"no_events_{each}" for some in change.no_events.values() for each in some}))
+    what = ", ".join(filter(None, (named, alarms)))
+    users.note(installation, visitor.user, "source.changed", row.name, visitor.origin, settings=what)
+    said = "swept" if done.swept else "sees_more" if done.sees_more else "changed"
+    return RedirectResponse(f"/sources/{row.id}?said={said}", status_code=303)
 
 
 @router.post("/sources/{source_id}/pause")
@@ -141,17 +177,3 @@ def remove(request: Request, visitor: Admin, source_id: str, name: Annotated[str
         source_changes.remove(installation, row)
 
     return _done(request, visitor, source_id, "removed", do)
-
-
-@router.get("/sources/{source_id}/rejections")
-def rejections(request: Request, visitor: Viewer, source_id: str) -> Response:
-    """Show the newest records that did not fit: asked for apart, since it reads the lake."""
-    installation = installation_of(request)
-    refused = None
-    rows: Sequence[Any] = ()
-    try:
-        row = sources.find(installation, source_id)
-        rows = rejected(installation, row.id, limit=_REJECTIONS)
-    except OcelogError as error:
-        refused = error
-    return page(request, "source_rejections.html", visitor=visitor, rows=rows, refused=refused)

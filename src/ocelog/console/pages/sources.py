@@ -5,12 +5,15 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
+from ocelog.app import sources as all_sources
 from ocelog.app.overview import Overview
 from ocelog.app.status import StreamStatus, verdict
 from ocelog.console.rendering import page
-from ocelog.console.visitor import Viewer
+from ocelog.console.visitor import Viewer, installation_of
+from ocelog.model import SourceRow
 
 router = APIRouter()
 _PAGE = 50
@@ -43,8 +46,15 @@ async def sources(request: Request, visitor: Viewer, text: str = "", after: str 
         many=len(of_source) > _PAGE,
         text=text,
         further=further,
+        removed=await run_in_threadpool(_removed, request) if visitor.may("admin") else [],
         again=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         # It reads the lake, for which the page does not wait: the table asks for itself again.
         activity=await request.app.state.activities.latest() or {},
         now=datetime.now(UTC),
     )
+
+
+def _removed(request: Request) -> list[SourceRow]:
+    """Return the sources that were removed, whose rows are still there: those first that are half deleted."""
+    found = [row for row in all_sources.listed(installation_of(request), removed=True) if row.removed_us is not None]
+    return sorted(found, key=lambda row: (not row.purging, row.name))[:_PAGE]

@@ -1,0 +1,95 @@
+"""The rows of a source: what did not fit and is tried again, and deleting all of them with the source."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import RedirectResponse, Response
+
+from ocelog.app import purge, rejections, sources, users
+from ocelog.app.search import rejected
+from ocelog.console.background import Background
+from ocelog.console.rendering import page
+from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation_of
+from ocelog.errors import ConfigError, OcelogError
+
+router = APIRouter()
+_SHOWN = 20
+_REPLAY = "replay"
+
+
+def _background(request: Request) -> Background:
+    found = request.app.state.background
+    assert isinstance(found, Background)  # noqa: S101 - put there by `site.py`
+    return found
+
+
+@router.get("/sources/{source_id}/rejections")
+def show_rejections(request: Request, visitor: Viewer, source_id: str) -> Response:
+    """Show the newest records that did not fit: asked for apart, since it reads the lake."""
+    return _rejections(request, visitor, source_id)
+
+
+def _rejections(request: Request, visitor: Visitor, source_id: str) -> Response:
+    installation, refused = installation_of(request), None
+    rows: Sequence[Any] = ()
+    try:
+        rows = rejected(installation, sources.find(installation, source_id).id, limit=_SHOWN)
+    except OcelogError as error:
+        refused = error
+    return page(
+        request,
+        "source_rejections.html",
+        visitor=visitor,
+        source_id=source_id,
+        rows=rows,
+        refused=refused,
+        replay=_background(request).last(_REPLAY),
+    )
+
+
+@router.post("/sources/{source_id}/replay")
+def replay(request: Request, visitor: Analyst, source_id: str) -> Response:
+    """Begin to shape every rejected record anew, of all sources, and to land those that fit by now."""
+    installation = installation_of(request)
+
+    def do() -> rejections.Replayed:
+        done = rejections.replay(installation)
+        told = {"tried": str(done.tried), "landed": str(done.events)}
+        users.note(installation, visitor.user, "rejections.replayed", "", visitor.origin, **told)
+        return done
+
+    _background(request).begin(_REPLAY, do)
+    return _rejections(request, visitor, source_id)
+
+
+@router.get("/sources/{source_id}/purge")
+def ask_purge(request: Request, visitor: Admin, source_id: str) -> Response:
+    """Say what deleting a source means, or how far it is."""
+    return _purge(request, visitor, source_id)
+
+
+def _purge(request: Request, visitor: Visitor, source_id: str, refused: OcelogError | None = None) -> Response:
+    installation, job, row = installation_of(request), _background(request).last(f"purge {source_id}"), None
+    try:
+        row = sources.find(installation, source_id, removed=True)
+    except ConfigError as error:
+        if job is None or job.error is not None:
+            return page(request, "trouble.html", visitor=visitor, status=404, kind="known", needed="", error=error)
+    status = 200 if refused is None else 422
+    return page(request, "source_purge.html", visitor=visitor, status=status, row=row, job=job, refused=refused)
+
+
+@router.post("/sources/{source_id}/purge")
+def begin_purge(request: Request, visitor: Admin, source_id: str, name: Annotated[str, Form()] = "") -> Response:
+    """Begin to delete a source with its rows, for whoever types its name."""
+    installation = installation_of(request)
+    try:
+        row = sources.find(installation, source_id, removed=True)
+        if name.strip() != row.name:
+            raise ConfigError(f"To delete it, type its name: {row.name}")
+    except OcelogError as error:
+        return _purge(request, visitor, source_id, error)
+    users.note(installation, visitor.user, "source.purged", row.name, visitor.origin)
+    _background(request).begin(f"purge {row.id}", lambda: purge.purge(installation, row))
+    return RedirectResponse(f"/sources/{row.id}/purge", status_code=303)
