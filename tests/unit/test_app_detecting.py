@@ -9,6 +9,7 @@ import pytest
 from ocelog.alert.detecting import Step
 from ocelog.app import detecting
 from ocelog.app.detecting import DetectLoop
+from ocelog.app.failure_log import FailureLog
 from ocelog.errors import LakeUnavailableError, LedgerUnavailableError, OcelogError, SandboxError
 from ocelog.ledger.ledger import Ledger
 
@@ -50,7 +51,7 @@ def test_whatever_fails_what_has_waited_too_long_is_passed_and_no_table_stops_an
 ) -> None:
     ledger = Ledger.open("sqlite://", durable=False)
     monkeypatch.setattr(ledger.judging, "due", lambda: {"wiz_audit", "wiz_issues"})
-    monkeypatch.setattr(detecting, "free_bytes", lambda _home: 5_000)
+    monkeypatch.setattr(detecting, "free_bytes", lambda _home: 5_000_000_000)
     installation = SimpleNamespace(
         ledger=ledger, settings=SimpleNamespace(detections=True), home=SimpleNamespace(id="h", path=Path("home"))
     )
@@ -60,6 +61,7 @@ def test_whatever_fails_what_has_waited_too_long_is_passed_and_no_table_stops_an
         assembly=SimpleNamespace(installation=installation, lake=None),
         stop=lambda: False,
         monotonic=lambda: 0.0,
+        failures=FailureLog(),
         to_tell=0,
     )
     loop, failing = DetectLoop(work), Failing(error)
@@ -67,6 +69,9 @@ def test_whatever_fails_what_has_waited_too_long_is_passed_and_no_table_stops_an
     with pytest.raises(type(error)):
         loop._judge()
     assert {table for table, _ in failing.asked_for_room} == {"wiz_audit", "wiz_issues"}
-    assert {most for _, most in failing.asked_for_room} == {1_000}
+    assert {most for _, most in failing.asked_for_room} == {1_000_000_000}
     assert {table for table, _ in failing.given_up} == ({"wiz_audit", "wiz_issues"} if passes else set())
+    monkeypatch.setattr(detecting, "free_bytes", lambda _home: 0)
+    loop._make_room("wiz_audit")
+    assert failing.asked_for_room[-1] == ("wiz_audit", 16 << 20), "what frees next to nothing is passed"
     ledger.close()

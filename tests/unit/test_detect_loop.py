@@ -8,6 +8,7 @@ import pytest
 
 from ocelog.alert.detecting import Step
 from ocelog.app.detecting import DetectLoop
+from ocelog.app.failure_log import FailureLog
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 
@@ -37,6 +38,7 @@ def test_what_is_there_already_in_one_table_holds_up_no_other(monkeypatch: pytes
         stop=lambda: False,
         went_on=lambda: None,
         takes_up=lambda *_: None,
+        failures=FailureLog(),
         to_tell=False,
         assembly=SimpleNamespace(installation=settings),
     )

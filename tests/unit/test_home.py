@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ocelog.installation.home import Home, translated
 from ocelog.installation.home_lock import SILENT, held, holder
 from ocelog.installation.making import make
 from ocelog.installation.opening import opened
+from ocelog.model import LoopFault
 
 
 @pytest.fixture
@@ -227,6 +229,36 @@ def test_a_service_whose_last_sign_of_life_is_old_or_of_a_clock_that_was_ahead_h
     silent = who.silent_for(datetime.now(UTC))
     assert (silent is not None) == hangs
     assert silent is None or silent >= SILENT
+
+
+def test_a_holder_says_which_of_its_loops_fail_in_the_room_that_its_note_has(made: Home) -> None:
+    since = datetime(2026, 11, 28, 1, 2, 3, tzinfo=UTC)
+    faults = [LoopFault(loop="pull", during="turn", code="disk_full", reason="no room", since=since)]
+    with held(made, "ocelog run") as pulse:
+        before = made.lock_file.stat()
+        pulse.failing(faults)
+        who, after = holder(made), made.lock_file.stat()
+        assert who is not None
+        assert (who.command, who.pid, list(who.failing)) == ("ocelog run", os.getpid(), faults)
+        # A disk that is full has no other block for it.
+        assert (after.st_size, after.st_blocks, after.st_ino) == (before.st_size, before.st_blocks, before.st_ino)
+        pulse.failing([replace(faults[0], reason="x" * 5_000)])
+        who = holder(made)
+        assert who is not None
+        assert (len(who.failing), made.lock_file.stat().st_size) == (1, before.st_size)
+        pulse.failing([])
+        who = holder(made)
+        assert who is not None
+        assert list(who.failing) == []
+
+
+@pytest.mark.parametrize("note", ['{"failing": 7}', '{"failing": [7, {}, {"loop": "x"}]}', '{"failing": [{"since": 3'])
+def test_what_a_holder_of_another_version_says_of_its_loops_is_left_out(made: Home, note: str) -> None:
+    with held(made, "ocelog run"):
+        made.lock_file.write_text(note)
+        who = holder(made)
+    assert who is not None
+    assert list(who.failing) == []
 
 
 def test_looking_who_holds_a_home_does_not_hold_it(made: Home) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
+from structlog.testing import capture_logs
 
 from bookkeeping.races import written
 from bookkeeping.records import ISSUES, NOW, Clock, planned, slice_of, source_row
@@ -21,7 +22,7 @@ from ocelog.app.planning import REMEMBERED
 from ocelog.app.pulling import LOOK_EVERY, REST, Reader, rest_after
 from ocelog.app.service import PATIENCE, Service
 from ocelog.dispatch.threads import Stop
-from ocelog.errors import AccessRefusedError, OcelogError, SourceUnavailableError
+from ocelog.errors import AccessRefusedError, LakeUnavailableError, OcelogError, SourceUnavailableError
 from ocelog.installation.home_lock import SILENT
 from ocelog.lake.upkeep.maintenance import Tended
 from ocelog.ledger.ledger import Ledger
@@ -185,6 +186,37 @@ def test_where_a_source_is_down_not_each_of_many_slices_is_tried(ledger: Ledger,
         reader.go_round()
         now.go_on(1)
     assert len(drains.read) < 12
+
+
+def test_what_a_full_disk_kept_from_landing_is_told_once_and_lands_as_soon_as_there_is_room(
+    ledger: Ledger, now: Now
+) -> None:
+    begun(ledger)
+    slices = planned(ledger, *(slice_of(until=NOW - n * MINUTE) for n in range(3)))
+    error: OcelogError | None = LakeUnavailableError("The disk is full.", code="disk_full")
+    drains = Drains(ledger=ledger, now=now, failing=lambda _: False)
+
+    def drain(slice_: Slice, *, stop: Callable[[], bool]) -> Drained:
+        if error is not None:
+            drains.read.append(slice_.id)
+            raise error
+        return drains(slice_, stop=stop)
+
+    reader = reader_of(ledger, now, stream_of(now, drain))
+    with capture_logs() as told:
+        for _ in range(300):
+            reader.go_round()
+            now.go_on(1)
+    assert [each["log_type"] for each in told if each["event"] == "failed"] == [ISSUES]
+    assert 5 < len(drains.read) < 12, "the rests grow to a minute"
+    tries = len(drains.read)
+    reader.go_round()
+    assert len(drains.read) == tries, "it rests"
+    error = None
+    reader.room_again()
+    reader.go_round()
+    assert {each.id for each in slices} <= set(drains.read[tries:])
+    assert reader.troubles == {}
 
 
 def test_a_stream_that_reads_well_again_is_in_no_trouble(ledger: Ledger, now: Now) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from ocelog.app.failure_log import FailureLog
 from ocelog.app.heartbeat import HeartbeatLoop
 from ocelog.app.loop import Work
+from ocelog.app.pulling import Reader
 from ocelog.app.service import Pulled, Service
 from ocelog.dispatch.threads import Stop, Threads
 from ocelog.errors import HomeError, LedgerUnavailableError
@@ -67,25 +69,104 @@ def service_of(path: Path, *loops: Counting, stop: Stop, threads: Threads | None
     return service
 
 
-@pytest.mark.parametrize("error", [LedgerUnavailableError("busy"), ValueError("a bug")])
-def test_a_loop_that_fails_is_told_and_stops_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    stop, waits = Stop(), list[float]()
-    failing, working = Counting(name="failing", every=9, error=error), Counting(name="working", every=9)
+def rounds(service: Service, monkeypatch: pytest.MonkeyPatch, waited: Callable[[float], float | None]) -> None:
+    """Run rounds; `waited` is told at which second each one ends, and returns when the next begins (None: stop)."""
+    now = 0.0
 
-    def wait(_: Service, seconds: float) -> None:
-        waits.append(seconds)
-        if len(waits) == 3:
-            stop.ask()
+    def wait(_: Service, __: float) -> None:
+        nonlocal now
+        begins = waited(now)
+        if begins is None:
+            service.stop.ask()
+        else:
+            now = begins
 
     monkeypatch.setattr(Service, "_wait", wait)
     monkeypatch.setattr("time.sleep", lambda _: None)
+    service.monotonic = lambda: now
+    service._run()
+
+
+@pytest.mark.parametrize("error", [LedgerUnavailableError("busy"), ValueError("a bug")])
+def test_a_loop_that_fails_is_told_once_is_tried_ever_more_rarely_and_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    failing, working = Counting(name="failing", every=9, error=error), Counting(name="working", every=9)
+    service = service_of(tmp_path, failing, working, stop=Stop())
     with capture_logs() as told:
-        service_of(tmp_path, failing, working, stop=stop)._run()
-    assert (len(failing.ran), len(working.ran)) == (3, 3)
-    assert [each["loop"] for each in told if each["log_level"] == "error"] == ["failing"] * 3
-    assert all(1 < seconds <= 2 for seconds in waits), "what failed is run again soon, but not at once"
+        rounds(service, monkeypatch, lambda now: now + 1 if now < 150 else None)
+    assert failing.ran == [0, 2, 6, 14, 30, 60, 90, 120, 150]
+    assert len(working.ran) == 151
+    assert [each["loop"] for each in told if each["log_level"] == "error"] == ["failing"]
+
+
+def test_a_failure_that_lasts_is_logged_once_an_hour_and_one_of_another_kind_at_once() -> None:
+    now = 0.0
+    failures = FailureLog(lambda: now)
+    full, busy = LedgerUnavailableError("full", code="disk_full"), LedgerUnavailableError("busy")
+
+    def told(error: Exception, at: float) -> list[object]:
+        nonlocal now
+        now = at
+        with capture_logs() as lines:
+            failures.failed("failed", error, {"loop": "pull"}, more={"slice": at})
+        return [(each["event"], each.get("code"), each["slice"], each.get("times")) for each in lines]
+
+    assert told(full, 0) == [("failed", "disk_full", 0, None)]
+    assert [told(full, at) for at in (1, 2, 3599)] == [[], [], []]
+    assert told(full, 3600) == [("failed", "disk_full", 3600, 4)]
+    assert told(busy, 3601) == [("failed", "ledger_unavailable", 3601, None)]
+    assert told(ValueError("a bug"), 3602) == [("bug in Ocelog", None, 3602, None)]
+    assert told(ValueError("a bug"), 3603) == []
+    assert (failures.over("failed", {"loop": "pull"}), failures.over("failed", {"loop": "pull"})) == (True, False)
+    assert told(ValueError("a bug"), 3604) == [("bug in Ocelog", None, 3604, None)]
+
+
+def test_what_failed_for_lack_of_room_is_tried_as_soon_as_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, hurried = 0, list[int]()
+    full = Counting(name="pull", every=9, error=LedgerUnavailableError("no room", code="disk_full"))
+    service = service_of(tmp_path, full, stop=Stop())
+    monkeypatch.setattr("ocelog.app.service.free_bytes", lambda _: free)
+    monkeypatch.setattr(Reader, "room_again", lambda _: hurried.append(len(full.ran)))
+
+    def waited(now: float) -> float | None:
+        nonlocal free
+        if now == 31:
+            # A byte more is no room: what is there would be tried on and on.
+            free = 1
+        if now == 40:
+            free, full.error = 50_000_000, None
+        return now + 1 if now < 42 else None
+
+    rounds(service, monkeypatch, waited)
+    assert full.ran == [0, 2, 6, 14, 30, 41, 42]
+    assert hurried == [5]
+
+
+def test_a_service_says_itself_what_fails_when_its_ledger_has_no_room_for_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = Counting(name="pull", every=0, error=LedgerUnavailableError("no room", code="disk_full"))
+    service, told = service_of(tmp_path, failing, stop=Stop()), list[list[tuple[str, str | None]]]()
+    ledger = service.assembly.installation.ledger
+    monkeypatch.setattr(type(ledger.lake), "loop_failed", raises(LedgerUnavailableError("no room")))
+    service.failing = lambda faults: told.append([(each.loop, each.code) for each in faults])
+
+    def waited(now: float) -> float | None:
+        failing.error = None
+        return now + 60 if now < 60 else None
+
+    rounds(service, monkeypatch, waited)
+    assert told == [[("pull", "disk_full")], []]
+
+
+def raises(error: Exception) -> Callable[..., None]:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
 
 
 def test_a_service_waits_for_the_loop_that_is_due_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,14 +215,18 @@ def test_what_publishing_could_not_finish_is_told_by_publish(tmp_path: Path, mon
 
 def turns(service: Service, monkeypatch: pytest.MonkeyPatch, *rounds: Callable[[], None]) -> None:
     """Run the service for so many rounds, each followed by one of `rounds`, once all threads have ended."""
-    left = list(rounds)
+    left, now = list(rounds), 0.0
 
     def wait(_: Service, __: float) -> None:
+        nonlocal now
         assert service.threads.join(timedelta(seconds=10))
+        # What failed has rested by the next round.
+        now += 60
         left.pop(0)()
         if not left:
             service.stop.ask()
 
+    service.monotonic = lambda: now
     # The turns themselves are taken in the thread of the test, so that it can wait for all others.
     monkeypatch.setattr(Service, "_wait", wait)
     monkeypatch.setattr("time.sleep", lambda _: None)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from ocelog.app.sources import row_of
-from ocelog.app.status import StreamStatus, lagging, stream_statuses, sweep_of, unpublished
+from ocelog.app.status import StreamStatus, failing_loops, lagging, stream_statuses, sweep_of, unpublished
+from ocelog.installation.home_lock import Holder
 from ocelog.ledger.ledger import Ledger
-from ocelog.model import Checkpoint, LoopMark, Marks, NewPart, Origin, Slice, SliceState, StreamFaults
+from ocelog.model import Checkpoint, LoopFault, LoopMark, Marks, NewPart, Origin, Slice, SliceState, StreamFaults
 from ocelog.pull.ports import Landing, Tally
 from ocelog.sources.wiz.settings import from_mapping
 from ocelog.times import to_us
@@ -105,6 +106,19 @@ def test_a_loop_that_is_behind_for_long_is_told_and_publishing_by_its_own_line()
     (told,) = lagging([behind("detect", 2), behind("detect", 0.5), behind("publish", 2)], allowed=HOUR, now=NOW)
     assert told.startswith("wiz_issues: the loop 'detect' is behind by 2 parts (3 rows), the first of them from 20")
     assert lagging([behind("detect", 0, parts=0)], allowed=HOUR, now=NOW) == []
+
+
+def test_a_loop_of_which_only_the_service_itself_could_say_that_it_fails_is_shown(ledger: Ledger) -> None:
+    def fault(loop: str, reason: str) -> LoopFault:
+        return LoopFault(loop=loop, during="turn", code="disk_full", reason=reason, since=NOW)
+
+    ledger.lake.loop_failed("detect", "turn", code="try_later", reason="noted before")
+    noted = ledger.lake.loop_faults()[0].since
+    told = [fault("pull", "no room"), replace(fault("detect", "no room"), since=noted + HOUR)]
+    who = Holder(command="ocelog run", pid=1, host="here", since="", alive_at=NOW, failing=told)
+    found = [(each.loop, each.reason) for each in failing_loops(ledger, who)]
+    assert sorted(found) == [("detect", "noted before"), ("pull", "no room")]
+    assert [each.loop for each in failing_loops(ledger, None)] == ["detect"]
 
 
 def test_what_is_read_to_its_end_is_live_and_complete_to_the_edge(ledger: Ledger) -> None:

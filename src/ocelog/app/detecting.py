@@ -15,7 +15,7 @@ from ocelog.alert.routing import ChannelRow, channels_for
 from ocelog.alert.suppressing import suppressed
 from ocelog.app.jury import FolderJury
 from ocelog.app.log_types import kinds
-from ocelog.app.loop import Work, log_failure
+from ocelog.app.loop import Work
 from ocelog.app.onboarding import Onboarding
 from ocelog.app.seeding import CurrentRecords
 from ocelog.errors import LedgerUnavailableError, LostFenceError, OcelogError
@@ -36,6 +36,8 @@ _GLANCE = 0.5
 _AFTER_FAILURE = 10.0
 _SHARE_OF_DISK = 5
 """Parts that wait for the rules hold at most such a part of the free disk."""
+_LITTLE = 16 << 20
+"""Bytes that they may hold on any disk: deleting less than that makes no room, and costs what rules would have said."""
 DETECTING = "detect"
 """What a claim of this loop is called."""
 log = structlog.get_logger()
@@ -212,15 +214,17 @@ class DetectLoop:
         except LostFenceError as error:
             log.info("judged by another", table=table, reason=str(error))
         except OcelogError as error:
-            log_failure("judging failed", error, table=table)
+            self.work.failures.failed("judging failed", error, {"table": table})
             if not isinstance(error, LedgerUnavailableError):
                 self._give_up_old(table, error.beside(table))
             failed[table] = error
-        except Exception as error:
-            # Of several tables that fail only the first one's error is raised, when the others are judged.
-            log.exception("bug in Ocelog", table=table)
+        except Exception as error:  # noqa: BLE001 - logged here, and raised when the others are judged
+            # Of several tables that fail only the first one's error is raised.
+            self.work.failures.failed("judging failed", error, {"table": table})
             self._give_up_old(table, f"a bug in Ocelog: {type(error).__name__}")
             failed[table] = error
+        else:
+            self.work.failures.over("judging failed", {"table": table})
         return False
 
     def _take_up(self, table: str) -> None:
@@ -229,7 +233,7 @@ class DetectLoop:
 
     def _make_room(self, table: str) -> None:
         """See to it that what waits for the rules does not keep others from landing."""
-        most = free_bytes(self.work.assembly.installation.home) // _SHARE_OF_DISK
+        most = max(_LITTLE, free_bytes(self.work.assembly.installation.home) // _SHARE_OF_DISK)
         while self._detecting.make_room(table, most).more:
             log.error("not judged, to make room", table=table)
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from ocelog.app.assemble import Assembly
+from ocelog.app.failure_log import FailureLog
 from ocelog.app.loop_faults import WORK, LoopFaults
 from ocelog.dispatch.fair import StreamKey
 from ocelog.dispatch.threads import Stop, Threads
@@ -53,6 +54,8 @@ class Work:
     stop: Stop
     threads: Threads = field(default_factory=Threads)
     monotonic: Callable[[], float] = time.monotonic
+    failures: FailureLog = field(default_factory=FailureLog)
+    """Logs what fails again and again."""
     faults: LoopFaults = field(init=False)
     _pieces: "dict[tuple[str, str], _Piece]" = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -62,7 +65,7 @@ class Work:
     """The streams that are wanted; None: all there are."""
 
     def __post_init__(self) -> None:
-        self.faults = LoopFaults(self.assembly.installation.ledger)
+        self.faults = LoopFaults(self.assembly.installation.ledger, self.failures)
 
     def streams(self) -> list[Stream]:
         """Return the streams that are wanted, as the ledger has them now."""

@@ -1,14 +1,17 @@
 """Which loops fail, and why: known to their process, and kept in the ledger for `ocelog status`."""
 
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import structlog
 
+from ocelog.app.failure_log import FailureLog
 from ocelog.errors import OcelogError
 from ocelog.ledger.ledger import Ledger
+from ocelog.model import LoopFault
 
 TURN = "turn"
 """Deciding what is due: `Loop.run_due`."""
@@ -26,8 +29,13 @@ class LoopFaults:
     """
 
     ledger: Ledger
+    failures: FailureLog = field(default_factory=FailureLog)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """Our clock."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _errors: dict[tuple[str, str], OcelogError] = field(default_factory=dict)
+    _since: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    """When each of them failed first."""
     _kept: dict[tuple[str, str], str | None] = field(default_factory=dict)
     """What the ledger says of each, as far as it is known here; None: the text of an earlier process."""
     _well: set[tuple[str, str]] = field(default_factory=set)
@@ -43,13 +51,12 @@ class LoopFaults:
 
     def failed(self, loop: str, during: str, error: Exception) -> None:
         """Note that a loop has failed; anything but an OcelogError is a bug."""
-        if isinstance(error, OcelogError):
-            log.error("failed", loop=loop, error=type(error).__name__, code=error.code, reason=str(error))
-        else:
-            log.error("bug in Ocelog", loop=loop, exc_info=error)
+        self.failures.failed("failed", error, {"loop": loop, "during": during})
+        if not isinstance(error, OcelogError):
             error = OcelogError(f"a bug in Ocelog: {type(error).__name__}: {error}")
         with self._lock:
             self._errors[loop, during] = error
+            self._since.setdefault((loop, during), self.now())
             self._well.discard((loop, during))
 
     def worked(self, loop: str, *during: str) -> None:
@@ -58,7 +65,10 @@ class LoopFaults:
         with self._lock:
             for key in ((loop, each) for each in during):
                 again |= self._errors.pop(key, None) is not None
+                self._since.pop(key, None)
                 self._well.add(key)
+        for each in during:
+            self.failures.over("failed", {"loop": loop, "during": each})
         if again:
             log.info("works again", loop=loop)
 
@@ -67,6 +77,15 @@ class LoopFaults:
         """What each loop that fails now has failed by, by its name."""
         with self._lock:
             return {loop: error for (loop, _), error in self._errors.items()}
+
+    @property
+    def listed(self) -> tuple[LoopFault, ...]:
+        """What is wrong with loops of this process, whether or not the ledger could be told."""
+        with self._lock:
+            return tuple(
+                LoopFault(loop=loop, during=during, code=error.code, reason=str(error), since=self._since[loop, during])
+                for (loop, during), error in sorted(self._errors.items(), key=lambda each: each[0])
+            )
 
     @property
     def changed(self) -> bool:

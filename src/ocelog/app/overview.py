@@ -151,7 +151,7 @@ def overview(
             stale=_stale(streams, who, allowed, now),
             not_published=unpublished(ledger, tables, publish_after=after, allowed=allowed, now=now),
             loops=loops,
-            loop_faults=failing_loops(ledger),
+            loop_faults=failing_loops(ledger, who),
             channel_faults=ledger.channels.failing(),
             lagging=lagging(loops, allowed=allowed, now=now),
             rejection_parts=ledger.lake.unpublished(REJECTIONS)[0],

@@ -9,7 +9,7 @@ import structlog
 
 from ocelog.app.alert_expiry import forget_old_alerts
 from ocelog.app.assemble import maintenance
-from ocelog.app.loop import Work, log_failure
+from ocelog.app.loop import Work
 from ocelog.app.other_tools import tables_change, views_for_others
 from ocelog.app.status import lost_lines
 from ocelog.app.trail import shorten_trail
@@ -88,8 +88,8 @@ class PublishLoop:
         now = self.work.monotonic()
         if force or now >= self._forgot_at + _FORGET_EVERY:
             self._forgot_at = now
-            self._try_upkeep("alerts", lambda: forget_old_alerts(self.work.assembly.installation))
-            self._try_upkeep("trail", lambda: shorten_trail(self.work.assembly.installation))
+            self._try_upkeep("alerts", "old alerts", lambda: forget_old_alerts(self.work.assembly.installation))
+            self._try_upkeep("trail", "old entries", lambda: shorten_trail(self.work.assembly.installation))
 
     def _publish_each(self, *, force: bool) -> None:
         self.error = None
@@ -102,18 +102,19 @@ class PublishLoop:
                         self._publish(table)
             except LedgerUnavailableError as error:
                 self.error = error
-                log_failure("publish failed", error, table=table)
+                self.work.failures.failed("publish failed", error, {"table": table})
                 # Each other table would wait as long for it, and so would a note of this.
                 return
             except OcelogError as error:
                 self.error = error
                 self._note(table, error)
-                log_failure("publish failed", error, table=table)
-            except Exception as error:
+                self.work.failures.failed("publish failed", error, {"table": table})
+            except Exception as error:  # noqa: BLE001 - logged, and noted for `ocelog status`
                 self.error = OcelogError(f"a bug in Ocelog: {type(error).__name__}: {error}", table=table)
                 self._note(table, self.error)
-                log.exception("bug in Ocelog", table=table)
+                self.work.failures.failed("publish failed", error, {"table": table})
             else:
+                self.work.failures.over("publish failed", {"table": table})
                 self._tend(table)
 
     def is_time(self, table: str) -> bool:
@@ -159,23 +160,23 @@ class PublishLoop:
         """
         installation = self.work.assembly.installation
         home, ledger, grace = installation.home.path, installation.ledger, installation.settings.part_grace
-        for work in (
-            lambda: clean(home, table, ledger.lake, grace=grace),
-            lambda: remove_leftovers(home, table),
-            lambda: self._told(self.maintenance.tend(table)),
+        for of, work in (
+            ("parts", lambda: clean(home, table, ledger.lake, grace=grace)),
+            ("leftovers", lambda: remove_leftovers(home, table)),
+            ("files", lambda: self._told(self.maintenance.tend(table))),
         ):
-            self._try_upkeep(table, work)
+            self._try_upkeep(table, of, work)
 
-    def _try_upkeep(self, table: str, work: Callable[[], object]) -> None:
+    def _try_upkeep(self, table: str, of: str, work: Callable[[], object]) -> None:
+        names = {"table": table, "of": of}
         try:
             self.work.went_on()
             with disk_errors(self.work.assembly.installation.home.path):
                 work()
-        except OcelogError as error:
-            reason = error.beside(table)
-            log.warning("upkeep failed", table=table, error=type(error).__name__, code=error.code, reason=reason)
-        except Exception:
-            log.exception("bug in Ocelog", table=table, during="upkeep")
+        except Exception as error:  # noqa: BLE001 - logged: it stops nothing else
+            self.work.failures.failed("upkeep failed", error, names, level="warning")
+        else:
+            self.work.failures.over("upkeep failed", names)
 
     def _told(self, tended: Tended) -> None:
         table = tended.table

@@ -13,11 +13,20 @@ from itertools import count
 import structlog
 
 from ocelog.app.advice import todo
+from ocelog.app.disk_room import DISK_FULL
+from ocelog.app.failure_log import FailureLog
 from ocelog.app.loop import Work, log_failure
 from ocelog.app.planning import TimeRange, forget_old, plan_due, plan_time_range, totals_are_right_again
 from ocelog.dispatch.fair import StreamKey, next_stream
 from ocelog.dispatch.threads import Stop, Threads
-from ocelog.errors import LostFenceError, OcelogError, SourceThrottledError, TransientError
+from ocelog.errors import (
+    LakeUnavailableError,
+    LedgerUnavailableError,
+    LostFenceError,
+    OcelogError,
+    SourceThrottledError,
+    TransientError,
+)
 from ocelog.ledger.ledger import Ledger
 from ocelog.ledger.pulling import holder_of
 from ocelog.model import SWEEPING, Due, Origin, Slice, SliceState
@@ -72,6 +81,7 @@ class PullLoop:
             limit=installation.settings.threads,
             home_id=installation.home.id,
             monotonic=self.work.monotonic,
+            failures=self.work.failures,
         )
 
     @property
@@ -160,6 +170,7 @@ class Reader:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """Our clock, which must be the ledger's."""
     monotonic: Callable[[], float] = time.monotonic
+    failures: FailureLog = field(default_factory=FailureLog)
     troubles: dict[StreamKey, OcelogError] = field(default_factory=dict)
     """What went wrong last, by stream; a stream that reads well again is not in it."""
     asked: set[StreamKey] = field(default_factory=set)
@@ -219,6 +230,15 @@ class Reader:
         }
         wanted = self._streams if streams is None else streams
         self.ledger.pulling.hurry([key for key in wanted if key not in throttled], self.now())
+
+    def room_again(self) -> None:
+        """Try at once what a full disk kept from landing."""
+        lacking = [key for key, error in list(self.troubles.items()) if error.code == DISK_FULL]
+        with self._lock:
+            for key in lacking:
+                self._ill.pop(key, None)
+        with suppress(OcelogError):
+            self.hurry(lacking)
 
     def go_round(self) -> float | None:
         """Plan what is due, and have threads read what is; return in how many seconds more will be due.
@@ -416,6 +436,7 @@ class Reader:
             # It may have been the last one that its sweep waited for: carry on without waiting for the next poll.
             self._look_at.pop(stream.key, None)
         if self.ledger.pulling.well(*stream.key) and self.troubles.pop(stream.key, None) is not None:
+            self.failures.over("failed", _names(stream, None))
             log.info("works again", **_names(stream, None))
 
     def _failed(self, stream: Stream, slice_: Slice, error: OcelogError, *, whole: bool) -> None:
@@ -441,7 +462,13 @@ class Reader:
 
     def _tell(self, stream: Stream, error: OcelogError, slice_: Slice | None) -> None:
         self.troubles[stream.key] = error
-        log_failure("failed", error, **_names(stream, slice_), todo=todo(error.code, stream.row.id))
+        advice = todo(error.code, stream.row.id)
+        if isinstance(error, LakeUnavailableError | LedgerUnavailableError):
+            # It is our side that fails, for each slice alike.
+            more = {**_names(stream, slice_), "todo": advice}
+            self.failures.failed("failed", error, _names(stream, None), more=more)
+        else:
+            log_failure("failed", error, **_names(stream, slice_), todo=advice)
         with suppress(OcelogError):
             self.ledger.pulling.trouble(
                 *stream.key,

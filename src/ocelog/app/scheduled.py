@@ -11,7 +11,7 @@ from ocelog.alert.scheduling import Firing, Scheduling
 from ocelog.app.correlating import Correlator, TooMuchError
 from ocelog.app.detecting import HomeClaims, policy_of
 from ocelog.app.jury import FolderJury
-from ocelog.app.loop import Work, log_failure
+from ocelog.app.loop import Work
 from ocelog.app.query_runs import run_query
 from ocelog.app.scheduled_rows import found_rows, match_source, run_event
 from ocelog.detect.cron import due_now, next_due
@@ -113,8 +113,10 @@ class ScheduledLoop:
             except LostFenceError as error:
                 log.info("run by another", schedule=name, reason=str(error))
             except OcelogError as error:
-                log_failure("schedule failed", error, schedule=name)
+                self.work.failures.failed("schedule failed", error, {"schedule": name})
                 first = first or error
+            else:
+                self.work.failures.over("schedule failed", {"schedule": name})
             self.work.to_tell += 1
             self.work.went_on()
         self._look_at = self.work.monotonic() + self._until_next(schedules.values())

@@ -15,6 +15,7 @@ from ocelog.app.assemble import Assembly
 from ocelog.app.coverage import CoverageLoop
 from ocelog.app.delivering import DeliverLoop
 from ocelog.app.detecting import DetectLoop
+from ocelog.app.disk_room import DISK_FULL, DiskRoom
 from ocelog.app.health import HealthLoop
 from ocelog.app.heartbeat import HeartbeatLoop
 from ocelog.app.loop import Loop, Work
@@ -29,15 +30,16 @@ from ocelog.dispatch.heap import Heap
 from ocelog.dispatch.threads import STOP_WITHIN, Stop, Threads
 from ocelog.errors import ConfigError, OcelogError, OperatorError, TransientError
 from ocelog.installation import config
-from ocelog.model import HANGING, STALLED, SliceState, table_name
+from ocelog.installation.home import free_bytes
+from ocelog.model import HANGING, STALLED, LoopFault, SliceState, table_name
 from ocelog.pull.stream import Stream
 
 PATIENCE = timedelta(seconds=10)
 """A pull waits so long for slices to be tried again, and leaves those that must wait longer to the next one."""
 TICK = 0.5
 """Seconds between two rounds of a service, at least."""
-_AFTER_FAILURE = 2.0
-"""Seconds until a loop that failed is run again."""
+_FIRST_REST, _LONGEST_REST = 2.0, 30.0
+"""Seconds until a loop that failed in its turn is run again: each time twice as long."""
 _GLANCE = 0.1
 WORK_HANGS_AFTER = timedelta(hours=1)
 """A loop whose work has not come any further for so long hangs.
@@ -108,6 +110,19 @@ class TablePublished:
     """Parts that still wait."""
 
 
+@dataclass(slots=True)
+class _Rest:
+    """How long a loop that fails in its turn is left alone."""
+
+    tries: int = 0
+    until: float = 0.0
+
+    def begin(self, now: float) -> None:
+        """Rest anew, longer than before."""
+        self.until = now + min(_LONGEST_REST, _FIRST_REST * 2 ** min(self.tries, 10))
+        self.tries += 1
+
+
 @dataclass(slots=True, kw_only=True)
 class Service:
     """The loops over one open assembly, whose home this process holds."""
@@ -117,6 +132,8 @@ class Service:
     monotonic: Callable[[], float] = time.monotonic
     alive: Callable[[], None] = lambda: None
     """Called in each round of `run`: so that others see that the service goes on."""
+    failing: Callable[[Sequence[LoopFault]], None] = lambda _: None
+    """Told in each round which loops fail: the ledger, which is told too, may be what fails."""
     threads: Threads = field(default_factory=Threads)
     heap: Heap = field(default_factory=Heap)
     pulling: PullLoop = field(init=False)
@@ -127,10 +144,14 @@ class Service:
     _work: Work = field(init=False)
     _hanging: set[str] = field(default_factory=set)
     _stalled: set[str] = field(default_factory=set)
+    _rests: dict[str, _Rest] = field(default_factory=dict)
+    """By name of each loop that failed in its last turn."""
+    _room: DiskRoom = field(init=False)
 
     def __post_init__(self) -> None:
         self.assembly.take_over()
         self._work = Work(assembly=self.assembly, stop=self.stop, threads=self.threads, monotonic=self.monotonic)
+        self._room = DiskRoom(lambda: free_bytes(self.assembly.installation.home))
         self.pulling = PullLoop(self._work)
         self.publishing = PublishLoop(self._work)
         self.detecting = DetectLoop(self._work)
@@ -168,7 +189,9 @@ class Service:
             self.alive()
             self.threads.went_on()
             self._watch()
+            self._look_for_room()
             again = min(self._run_due(loop) for loop in self.loops)
+            self.failing(self._work.faults.listed)
             if self._work.faults.changed:
                 self.threads.start_once(_FAULTS, self._work.faults.flush)
             self._wait(max(TICK, again - self.monotonic()))
@@ -204,15 +227,29 @@ class Service:
         self._stalled = set(stalled)
 
     def _run_due(self, loop: Loop) -> float:
-        """Run what is due of `loop`, and return when to look again, also if it fails."""
+        """Run what is due of `loop`, unless it rests, and return when to look again, also if it fails."""
         now = self.monotonic()
+        rest = self._rests.get(loop.name)
+        if rest is not None and now < rest.until:
+            return rest.until
         try:
             again = loop.run_due(now)
         except Exception as error:  # noqa: BLE001 - told, and shown until it works again
             self._work.faults.failed(loop.name, TURN, error)
-            return now + _AFTER_FAILURE
+            rest = self._rests.setdefault(loop.name, _Rest())
+            rest.begin(now)
+            return rest.until
+        self._rests.pop(loop.name, None)
         self._work.faults.worked(loop.name, TURN)
         return again
+
+    def _look_for_room(self) -> None:
+        """Have everything that a full disk kept from its work tried at once, when there is room again."""
+        errors = [*self._work.faults.errors.values(), *list(self.pulling.reader.troubles.values())]
+        if self._room.is_back(lacking=any(each.code == DISK_FULL for each in errors)):
+            log.info("there is room on the disk again")
+            self._rests.clear()
+            self.pulling.reader.room_again()
 
     def pull(
         self,

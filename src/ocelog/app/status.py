@@ -320,10 +320,14 @@ def unpublished(
     return found
 
 
-def failing_loops(ledger: Ledger) -> list[LoopFault]:
-    """Return what is wrong with loops, one line for each: that it hangs, or what it has failed by for longest."""
+def failing_loops(ledger: Ledger, who: Holder | str | None = None) -> list[LoopFault]:
+    """Return what is wrong with loops, one line for each: that it hangs, or what it has failed by for longest.
+
+    `who` holds the home, and says itself what fails: its ledger may have no room for that.
+    """
     found = dict[str, LoopFault]()
-    for each in sorted(ledger.lake.loop_faults(), key=lambda fault: (fault.during != HANGING, fault.since)):
+    told = [*ledger.lake.loop_faults(), *(who.failing if isinstance(who, Holder) else ())]
+    for each in sorted(told, key=lambda fault: (fault.during != HANGING, fault.since)):
         found.setdefault(each.loop, each)
     return list(found.values())
 

@@ -40,7 +40,7 @@ def command(
                 news.tell()
 
         assembly = Assembly(installation=installation, told=logs.step if news is None else news.step)
-        service = Service(assembly=assembly, stop=stop, alive=alive)
+        service = Service(assembly=assembly, stop=stop, alive=alive, failing=pulse.failing)
         if (listen or installation.settings.listen).strip().lower() == "off":
             service.run()
             return

@@ -6,13 +6,14 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ocelog.errors import HomeError
 from ocelog.installation.home import Home, read_note, translated
+from ocelog.model import LoopFault
 from ocelog.times import has_passed, rfc3339
 
 SERVICE = "ocelog run"
@@ -21,6 +22,10 @@ BEAT_EVERY = 5.0
 """Seconds between two signs of life of a service."""
 SILENT = timedelta(seconds=30)
 """A service that has given no sign of life for so long hangs: each round gives one, and takes 2 s if nothing is due."""
+_NOTE = 4096
+"""Bytes of the note, always: one that is written over another takes no room, also on a disk that has none left."""
+_LONGEST_REASON = 400
+"""Characters of why a loop fails."""
 _TRIES = 10
 """To lock: `status` looks at the lock for an instant, and must not make a `run` fail that begins just then."""
 
@@ -35,6 +40,8 @@ class Holder:
     since: str
     alive_at: datetime
     """When it gave its last sign of life. Only a service gives any; for another command this is when it began."""
+    failing: Sequence[LoopFault] = ()
+    """What is wrong with its loops, also if its ledger cannot be told."""
 
     @property
     def began(self) -> datetime | None:
@@ -63,7 +70,9 @@ class Pulse:
     """A service's signs of life: the date of the lock's file, which costs no write to the ledger."""
 
     _descriptor: int
+    _note: dict[str, object]
     _next: float = 0.0
+    _failing: Sequence[LoopFault] = ()
 
     def beat(self) -> None:
         """Give a sign of life, unless the last one is fresh."""
@@ -73,6 +82,14 @@ class Pulse:
         # Where the disk does not take even this, `status` says that nothing is heard of the service: so it is.
         with contextlib.suppress(OSError):
             os.utime(self._descriptor)
+
+    def failing(self, faults: Sequence[LoopFault]) -> None:
+        """Say in the lock's file which loops fail: the ledger may be what cannot be written."""
+        if faults == self._failing:
+            return
+        with contextlib.suppress(OSError):
+            _write(self._descriptor, self._note | {"failing": [_told(each) for each in faults]})
+            self._failing = faults
 
 
 @contextmanager
@@ -87,8 +104,8 @@ def held(home: Home, command: str) -> Iterator[Pulse]:
         if not _lock(descriptor):
             raise HomeError(_busy(home))
         with translated(home.path):
-            _sign(descriptor, command)
-        yield Pulse(descriptor)
+            note = _sign(descriptor, command)
+        yield Pulse(descriptor, note)
     finally:
         os.close(descriptor)
 
@@ -113,6 +130,7 @@ def holder(home: Home) -> Holder | None:
         host=str(note.get("host", "an unknown machine")),
         since=str(note.get("since", "an unknown instant")),
         alive_at=alive_at,
+        failing=_read_faults(note.get("failing")),
     )
 
 
@@ -127,15 +145,49 @@ def _lock(descriptor: int) -> bool:
     return False
 
 
-def _sign(descriptor: int, command: str) -> None:
-    note = {
+def _sign(descriptor: int, command: str) -> dict[str, object]:
+    note: dict[str, object] = {
         "command": command,
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "since": rfc3339(datetime.now(UTC).replace(microsecond=0)),
     }
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(note).encode(), 0)
+    _write(descriptor, note)
+    return note
+
+
+def _write(descriptor: int, note: dict[str, object]) -> None:
+    """Write over the note before, in its place."""
+    text = json.dumps(note).encode()
+    os.pwrite(descriptor, text.ljust(_NOTE), 0)
+    os.ftruncate(descriptor, max(_NOTE, len(text)))
+
+
+def _told(fault: LoopFault) -> dict[str, object]:
+    return {
+        "loop": fault.loop,
+        "during": fault.during,
+        "code": fault.code,
+        "reason": fault.reason[:_LONGEST_REASON],
+        "since": rfc3339(fault.since),
+    }
+
+
+def _read_faults(found: object) -> tuple[LoopFault, ...]:
+    """Return what a holder says of its loops; what was written by another version, or half, is left out."""
+    faults = list[LoopFault]()
+    for each in found if isinstance(found, list) else ():
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+            faults.append(
+                LoopFault(
+                    loop=str(each["loop"]),
+                    during=str(each["during"]),
+                    code=None if each["code"] is None else str(each["code"]),
+                    reason=str(each["reason"]),
+                    since=datetime.fromisoformat(each["since"]).astimezone(UTC),
+                )
+            )
+    return tuple(faults)
 
 
 def _busy(home: Home) -> str:
