@@ -462,7 +462,7 @@ def test_an_idle_service_of_150_streams_goes_round_rarely_and_asks_the_ledger_li
         heartbeat_every=timedelta(minutes=5),
     )
     assembly: Any = SimpleNamespace(
-        installation=SimpleNamespace(ledger=ledger, home=home, settings=settings),
+        installation=SimpleNamespace(ledger=ledger, home=home, settings=settings, tables=nullcontext()),
         publisher=SimpleNamespace(),
         landed=0,
         take_over=lambda: None,
