@@ -2,11 +2,17 @@
 
 import json
 import signal
+import socket
+import sqlite3
+import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from commands import Ocelog, Process, simulator
@@ -100,3 +106,48 @@ def test_the_console_is_served_alone_and_ends_when_it_is_asked_to(tmp_path: Path
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+@pytest.mark.whole_processes
+@pytest.mark.parametrize("command", ["run", "serve"])
+def test_it_ends_within_five_seconds_whatever_pages_queries_and_clients_hang(tmp_path: Path, command: str) -> None:
+    ocelog = Ocelog(tmp_path / "home")
+    ocelog("init")
+    password = "four random words do well"
+    ocelog("user", "add", "ann@example.com", "--role", "admin", "--password-file", "-", stdin=password)
+    token = ocelog("user", "token", "add", "ann@example.com", "--name", "test", "--scope", "admin").out.split()[-1]
+    process = ocelog.start(command, "--listen", "0")
+    try:
+        place = urlsplit(address(process))
+        with closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger:
+            # Whoever writes now waits for up to half a minute.
+            ledger.isolation_level = None
+            ledger.execute("BEGIN IMMEDIATE")
+            head = f"HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Bearer {token}\r\n"
+
+            def asked(path: str, **body: str) -> str:
+                text = json.dumps(body)
+                length = f"Content-Type: application/json\r\nContent-Length: {len(text)}"
+                return f"POST /api/v1/{path} {head}{length}\r\n\r\n{text}"
+
+            slow = asked("query", sql="SELECT sum(hash(a.range)) FROM range(10000000) a, range(10000000) b")
+            texts = [asked("tokens", name="one", scope="read"), slow, f"POST /api/v1/tokens {head}", "GET /", ""]
+            clients = [socket.create_connection((place.hostname, place.port)) for _ in texts]
+            for client, text in zip(clients, texts, strict=True):
+                client.sendall(text.encode())
+            # They came, and are not answered: one waits for the ledger, one is a query that takes hours.
+            for client in clients[:2]:
+                client.settimeout(1)
+                with pytest.raises(TimeoutError):
+                    client.recv(1)
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+            seconds = time.monotonic() - began
+            ledger.execute("ROLLBACK")
+        for client in clients:
+            client.close()
+    finally:
+        process.kill()
+        process.communicate()
+    assert (process.returncode, seconds < 5) == (0, True), seconds

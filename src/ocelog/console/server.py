@@ -39,7 +39,10 @@ MOST_OF_ADDRESS = 64
 """Of them, from one address that is no proxy of ours; a browser opens six."""
 _LONGEST_HEAD = 16_384
 """Bytes of the head of a request."""
-_STOP_WITHIN = 5.0
+_GRACEFUL = 1
+"""Seconds for which what has begun is answered when the server stops."""
+STOP_WITHIN = 2.0
+"""Seconds: with what the loops may take, a service ends within five. What hangs longer is left behind."""
 
 
 class BoundedConnection(H11Protocol):
@@ -198,7 +201,7 @@ class Server:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_graceful_shutdown=1,
+            timeout_graceful_shutdown=_GRACEFUL,
             h11_max_incomplete_event_size=_LONGEST_HEAD,
         )
         self._server = uvicorn.Server(config)
@@ -220,10 +223,10 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more requests, and end within seconds."""
+        """Take no more requests, and end within STOP_WITHIN."""
         self._server.should_exit = True
         if self._thread.is_alive():
-            self._thread.join(_STOP_WITHIN)
+            self._thread.join(STOP_WITHIN)
         self.listening.close()
 
     def _serve(self) -> None:
