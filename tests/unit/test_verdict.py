@@ -8,7 +8,7 @@ import pytest
 
 from bookkeeping.records import NOW
 from ocelog.app.status import verdict
-from ocelog.cli.status import _verdict
+from ocelog.app.status_report import _verdict
 
 MINUTE = timedelta(minutes=1)
 

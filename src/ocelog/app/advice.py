@@ -1,4 +1,6 @@
-"""What a person does about an error, by its code."""
+"""What a person does about an error, by its code, and what of its text differs each time."""
+
+import re
 
 
 def todo(code: str, source: str, *, idle: bool = False) -> str:
@@ -43,3 +45,8 @@ def todo(code: str, source: str, *, idle: bool = False) -> str:
         case _:
             after = f", then run: {start}." if idle else "; it is tried again every few minutes."
             return f"Do what the message says{after}"
+
+
+def without_request(text: str) -> str:
+    """Return what an error says without the id of its request, which differs each time."""
+    return re.sub(r" \(\w+ request [^()]*\)", "", text)

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from ocelog.app.advice import without_request
 from ocelog.cli import show, typed
 
 _HIDDEN = frozenset({"overtaken"})
@@ -47,7 +48,7 @@ class Lines:
                 raise structlog.DropEvent
         elif event["level"] in {"warning", "error"}:
             # The text of a failure names its request, so that each try would be news.
-            what = (str(event.get("code") or text), show.without_request(str(event.get("reason"))))
+            what = (str(event.get("code") or text), without_request(str(event.get("reason"))))
             if self._told.get((name, *about), ("",))[0] == what[0]:
                 raise structlog.DropEvent
             if any(key[:2] == (name, about[0]) and told == what for key, told in self._told.items()):

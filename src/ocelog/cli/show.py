@@ -320,11 +320,6 @@ def displayed_width(text: str) -> int:
     return cell_len(text)
 
 
-def without_request(text: str) -> str:
-    """Return what an error says without the id of its request, which differs each time."""
-    return re.sub(r" \(\w+ request [^()]*\)", "", text)
-
-
 def fields(values: Mapping[str, Any]) -> None:
     """Print each value on a line of its own, behind its name."""
     for line in named_lines(values, values.values()):
