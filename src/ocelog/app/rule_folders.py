@@ -21,7 +21,7 @@ from ocelog.detect.checking import Names
 from ocelog.detect.checkout import Checkout, Problem, parse_checkout, read_checkout
 from ocelog.detect.deciding import Decided, Decision, decisions, shadowed
 from ocelog.detect.folders import RuleFolder, RuleState, RuleTrouble
-from ocelog.detect.rule import CorrelationRule, NotRun, Query, Rule
+from ocelog.detect.rule import CorrelationRule, NotRun, Pack, Query, Rule
 from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.opening import Installation
@@ -129,11 +129,28 @@ class ListedRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPack:
+    """A pack of a folder, and how many of its rules run."""
+
+    id: str
+    name: str
+    description: str
+    folder: str
+    members: tuple[str, ...]
+    """Ids of rules, helpers and queries."""
+    turned: bool | None
+    """Whether a person turned it on or off; None: nobody has, and the files of the rules say which run."""
+    rules: int
+    on: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListedFolder:
     """A registered folder and its rules."""
 
     folder: RuleFolder
     rules: tuple[ListedRule, ...] = ()
+    packs: tuple[ListedPack, ...] = ()
     not_run: tuple[NotRun, ...] = ()
     problems: tuple[str, ...] = ()
     """Files that do not read, or the folder itself."""
@@ -321,8 +338,23 @@ def _listed(
     return ListedFolder(
         folder=read.folder,
         rules=tuple(sorted(rules, key=lambda one: one.id)),
+        packs=tuple(_pack(pack, read.folder, rules) for pack in checkout.packs.values()),
         not_run=checkout.not_run,
         problems=tuple(dict.fromkeys([*problems, *(one.placed(read.folder) for one in noted.values())])),
+    )
+
+
+def _pack(pack: Pack, folder: RuleFolder, rules: Collection[ListedRule]) -> ListedPack:
+    mine = [rule for rule in rules if pack.id in rule.packs and not isinstance(rule.item, Query)]
+    return ListedPack(
+        id=pack.id,
+        name=pack.display_name or pack.id,
+        description=pack.description,
+        folder=folder.name,
+        members=pack.ids,
+        turned=folder.packs.get(pack.id),
+        rules=len(mine),
+        on=sum(rule.decision.runs for rule in mine),
     )
 
 
@@ -497,9 +529,9 @@ def names_here(installation: Installation, *, besides: Path) -> tuple[frozenset[
 
 
 def file_of(rule: ListedRule) -> str:
-    """Return where a rule stands, as a person here would name the file."""
+    """Return where a rule stands."""
     place = rule.item.place
-    return f"{near(rule.root / place.file)}:{place.line}"
+    return f"{rule.root / place.file}:{place.line}"
 
 
 def near(path: Path) -> str:

@@ -6,9 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ocelog.app import alerts
 from ocelog.app.queries import ask
 from ocelog.app.query_checks import query_faults
-from ocelog.app.rule_folders import ListedFolder, ListedRule, find_rule, listed, near, read_folders
+from ocelog.app.rule_folders import (
+    ListedFolder,
+    ListedRule,
+    file_of,
+    find_folder,
+    find_rule,
+    listed,
+    read_folders,
+)
 from ocelog.detect.rule import CorrelationRule, Query, Rule
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
@@ -16,7 +25,12 @@ from ocelog.lake.read.quoting import literal
 from ocelog.model import RULE_MATCHES
 from ocelog.secret import shown
 from ocelog.suggest import suggest
+from ocelog.units import write_instant
 
+NOT_RUN = "not run"
+"""The status of a rule that is on and could not run."""
+Faults = Mapping[tuple[str, str], str]
+"""Folder and id -> why it cannot run."""
 _LONGEST = 20_000
 """Characters of a condition that is shown."""
 _HISTORY = """
@@ -88,11 +102,114 @@ def cannot_run(found: Collection[ListedFolder]) -> dict[tuple[str, str], str]:
         for rule in on:
             if (fault := wrong.get(rule.id)) is not None and isinstance(rule.item, Query):
                 engines = f"it is for {', '.join(sorted(rule.item.sql))}: " if fault.is_foreign else ""
-                place = f"{near(rule.root / fault.place.file)}:{fault.place.line}"
+                place = f"{rule.root / fault.place.file}:{fault.place.line}"
                 faults[each.folder.id, rule.id] = f"{place}: {engines}{fault.why}"
             elif isinstance(rule.item, Rule) and (named := rule.item.scheduled_queries) and wrong.keys() >= set(named):
                 faults[each.folder.id, rule.id] = f"its query {named[0]} cannot run"
     return faults
+
+
+def folders(installation: Installation, name: str | None = None) -> list[dict[str, Any]]:
+    """Return every folder, or the one of that name, with its rules as programs read them. Raises ConfigError."""
+    wanted = None if name is None else find_folder(installation, name).id
+    found = [each for each in listed(installation) if wanted in (None, each.folder.id)]
+    faults, failed = cannot_run(found), failing(installation)
+    return [folder_values(each, faults, failed) for each in found]
+
+
+def folder_values(found: ListedFolder, faults: Faults, failed: Collection[str] = ()) -> dict[str, Any]:
+    """Return a folder and its rules as programs read them."""
+    folder = found.folder
+    return {
+        "folder": folder.name,
+        "path": folder.path,
+        "built_in": folder.is_built_in,
+        "network": folder.network,
+        "unsafe": folder.unprotected,
+        "packs": dict(folder.packs),
+        "rules": [rule_values(rule, faults, failed) for rule in found.rules],
+        "not_run": [
+            *({"id": one.id, "kind": one.kind, "why": one.reason} for one in found.not_run),
+            *(
+                {"id": rule.id, "kind": rule.kind, "why": why}
+                for rule in found.rules
+                if (why := faults.get((folder.id, rule.id))) is not None
+            ),
+        ],
+        "problems": list(found.problems),
+    }
+
+
+def rule_values(rule: ListedRule, faults: Faults, failed: Collection[str] = ()) -> dict[str, Any]:
+    """Return a rule of a folder as programs read it."""
+    item = rule.item
+    fault = faults.get((rule.folder.id, rule.id))
+    # First, since a narrow terminal cuts the end.
+    fails = "it fails; " if rule.status == "on" and rule.id in failed else ""
+    return {
+        "id": rule.id,
+        "kind": rule.kind,
+        "status": rule.status if fault is None else NOT_RUN,
+        "why": f"{fails}{rule.why}" if fault is None else fault,
+        "severity": None if isinstance(item, Query) else str(item.about.severity),
+        "log_types": list(rule.log_types),
+        "no_source": list(rule.without_source),
+        "scheduled_queries": list(item.scheduled_queries) if isinstance(item, Rule) else [],
+        "packs": list(rule.packs),
+        "suspended": rule.is_suspended,
+        "fails": rule.id in failed,
+        "file": file_of(rule),
+    }
+
+
+def report(installation: Installation, name: str) -> dict[str, Any]:
+    """Return all that a rule says of itself, whether it runs, and what came of it; or what a pack or a table holds.
+
+    Raises ConfigError with the nearest name.
+    """
+    found = find(installation, name)
+    if isinstance(found, Other):
+        return {"kind": found.kind, "folder": found.folder, **found.values}
+    mine = [each for each in listed(installation) if each.folder.id == found.folder.id]
+    came = None if isinstance(found.item, Query) else history(installation, found.id)
+    muted = [each.why for each in alerts.muting(installation, found.id)]
+    return {**_report(found, cannot_run(mine), came), "muted_by": muted}
+
+
+def _report(found: ListedRule, faults: Faults, came: History | None) -> dict[str, Any]:
+    item = found.item
+    values: dict[str, Any] = {**rule_values(found, faults), "folder": found.folder.name}
+    if isinstance(item, Query):
+        return values | {"description": item.description, "sql": dict(item.sql)}
+    if came is not None:
+        values |= {
+            "matches": came.matches,
+            "last_match": write_instant(came.last_match),
+            "alerts_made": came.alerts,
+            "alerts_open": came.open_alerts,
+            "fails": came.fails,
+            "last_error": came.error,
+            "last_error_at": write_instant(came.last_error),
+            "unjudged": came.unjudged,
+        }
+        if came.fails and values["status"] == "on":
+            values["why"] = f"{values['why']}; but it fails: {came.error}"
+    about = item.about
+    return values | {
+        "name": about.name,
+        "description": about.description,
+        "runbook": about.runbook,
+        "reference": about.reference,
+        "dedup_minutes": about.dedup_minutes,
+        "threshold": about.threshold,
+        "alerts": about.create_alert,
+        "destinations": list(about.output_ids),
+        "tags": list(about.tags),
+        "reports": {name: list(each) for name, each in about.reports.items()},
+        "tests": len(item.tests),
+        "python": item.file if isinstance(item, Rule) else None,
+        "condition": condition(found),
+    }
 
 
 def condition(rule: ListedRule) -> str:

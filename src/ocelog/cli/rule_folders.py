@@ -9,7 +9,7 @@ import typer
 from ocelog.app import rule_folders, rule_showing
 from ocelog.app.rule_folders import near
 from ocelog.cli import completion, show
-from ocelog.cli.rule_listing import folder_as_json, on_of
+from ocelog.cli.rule_listing import from_here, on_of
 from ocelog.detect.unjudged import oldest_us
 from ocelog.errors import HomeError
 from ocelog.installation.opening import opened
@@ -45,13 +45,14 @@ def add(
     """
     with opened() as installation:
         found = rule_folders.register(installation, path, name=name, network=network, unsafe=unsafe)
-    faults = rule_showing.cannot_run([found])
+    folder = from_here(rule_showing.folder_values(found, rule_showing.cannot_run([found])))
     if json:
-        show.as_json(folder_as_json(found, faults))
+        show.as_json(folder)
         return
-    for problem in (*found.problems, *(f"{rule}: not run: {why}" for (_, rule), why in faults.items())):
+    faulty = [each for each in folder["rules"] if each["status"] == rule_showing.NOT_RUN]
+    for problem in (*found.problems, *(f"{each['id']}: not run: {each['why']}" for each in faulty)):
         show.remark(show.harmless(show.near(problem)))
-    show.paragraph(f"Registered {found.folder.name!r}: {on_of(found, faults)}.")
+    show.paragraph(f"Registered {found.folder.name!r}: {on_of(folder)}.")
     absent = sum(rule.status == "no source" for rule in found.rules)
     if absent:
         show.paragraph(f"{absent:,} more are about log types that no source here has.")
