@@ -5,15 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ocelog.app import source_changes, sources
-from ocelog.app.source_settings import damage, source_settings, stream_settings
-from ocelog.app.stream_health import alarm_settings
+from ocelog.app import source_changes, source_showing, sources
+from ocelog.app.source_settings import source_settings
+from ocelog.app.source_showing import SourceView
 from ocelog.cli import completion, health, purging, show, source_change
-from ocelog.health.settings import AFTER, EVEN_IF_QUIET, QUIET_HOURS, REPEAT, written
 from ocelog.installation.opening import opened
-from ocelog.model import SourceRow
 from ocelog.pull.ports import HealthState
-from ocelog.units import write_duration
 
 app = typer.Typer(
     help="Add, check, change and remove sources (Wiz tenants).", no_args_is_help=True, rich_markup_mode=None
@@ -29,34 +26,33 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_(*, json: Json = False) -> None:
     """List the sources. One whose settings are damaged is marked, and stderr says what to do."""
     with opened(reading=True) as installation:
-        known = sources.listed(installation)
-    rows = [_line(row) for row in known]
+        known = source_showing.every(installation)
+    rows = [_line(each) for each in known]
     if not rows and not json:
         show.hint("There is no source yet. Add one: ocelog source add")
     show.table_or_json(rows, json=json)
-    for error in filter(None, map(damage, known)):
-        show.remark(show.harmless(str(error)))
+    for each in known:
+        if each.damaged is not None:
+            show.remark(show.harmless(each.damaged))
 
 
 @app.command("show")
 def show_(name: Name, *, json: Json = False) -> None:
     """Show every setting of a source. Secrets are never shown."""
     with opened(reading=True) as installation:
-        row = sources.find(installation, name)
-        kept = sources.secret_kept(installation, row)
-    settings, streams = source_settings(row), stream_settings(row)
+        source = source_showing.one(installation, name)
     found: dict[str, Any] = {
-        "name": row.name,
-        "id": row.id,
-        "kind": row.kind,
-        "state": "paused" if row.paused else "active",
-        **settings.to_mapping(),
-        "client_secret": kept,
-        "backfill": "all" if streams.backfill is None else write_duration(streams.backfill),
-        "sweep": streams.sweep,
-        "sweep_every": write_duration(streams.sweep_every),
-        "poll": write_duration(streams.poll),
-        "no_events": {log_type: _alarm(row, log_type) for log_type in settings.log_types},
+        "name": source.name,
+        "id": source.id,
+        "kind": source.product,
+        "state": source.state,
+        **source.settings,
+        "client_secret": source.secret_kept,
+        "backfill": source.backfill,
+        "sweep": source.sweep,
+        "sweep_every": source.sweep_every,
+        "poll": source.poll,
+        "no_events": {log_type: dict(alarm) for log_type, alarm in source.no_events.items()},
     }
     if json:
         show.as_json(found)
@@ -114,32 +110,18 @@ def remove(
             )
 
 
-def _alarm(row: SourceRow, log_type: str) -> dict[str, Any]:
-    alarm = alarm_settings(row, log_type)
-    return {
-        AFTER: written(alarm.after),
-        REPEAT: written(alarm.repeat),
-        QUIET_HOURS: written(alarm.quiet_hours),
-        EVEN_IF_QUIET: alarm.even_if_quiet,
-    }
-
-
 def _set_paused(name: str, *, paused: bool) -> None:
     with opened() as installation:
         source_changes.pause(installation, sources.find(installation, name), paused=paused)
 
 
-def _line(row: SourceRow) -> dict[str, Any]:
-    if damage(row) is not None:
-        blank = dict.fromkeys(("log_types", "projects", "backfill", "poll"))
-        return {"name": row.name, "id": row.id, "state": "damaged", **blank}
-    settings, streams = source_settings(row), stream_settings(row)
-    return {
-        "name": row.name,
-        "id": row.id,
-        "state": "paused" if row.paused else "active",
-        "log_types": list(settings.log_types),
-        "projects": list(settings.projects),
-        "backfill": "all" if streams.backfill is None else write_duration(streams.backfill),
-        "poll": write_duration(streams.poll),
+def _line(source: SourceView) -> dict[str, Any]:
+    named = {"name": source.name, "id": source.id, "state": source.state}
+    if source.damaged is not None:
+        return named | dict.fromkeys(("log_types", "projects", "backfill", "poll"))
+    return named | {
+        "log_types": list(source.log_types),
+        "projects": list(source.projects),
+        "backfill": source.backfill,
+        "poll": source.poll,
     }
