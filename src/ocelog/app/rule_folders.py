@@ -386,6 +386,15 @@ def find_rule(installation: Installation, name: str) -> ListedRule:
     raise ConfigError(f"There is no rule {shown(name)}{nearest}")
 
 
+def threshold(installation: Installation, name: str) -> int | None:
+    """Return from how many matches on a rule tells people; None: there is no such rule any more."""
+    try:
+        about = getattr(find_rule(installation, name).item, "about", None)
+    except ConfigError:
+        return None
+    return getattr(about, "threshold", None)
+
+
 def texts(rule: ListedRule) -> dict[str, str]:
     """Return what a rule's file and the Python beside it say, by their names, each cut to a bound.
 

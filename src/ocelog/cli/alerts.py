@@ -633,14 +633,9 @@ def _details_json(found: AlertDetails) -> dict[str, Any]:
 
 
 def _threshold(installation: Installation, rule: str) -> int | None:
-    """Return from how many matches on a rule tells people; None: there is no such rule any more."""
     from ocelog.app import rule_folders  # noqa: PLC0415 - it reads every rule, and most alerts need none
 
-    try:
-        about = getattr(rule_folders.find_rule(installation, rule).item, "about", None)
-    except ConfigError:
-        return None
-    return getattr(about, "threshold", None)
+    return rule_folders.threshold(installation, rule)
 
 
 def _line(alert: Alert, *, untold: bool, narrow: bool) -> dict[str, Any]:

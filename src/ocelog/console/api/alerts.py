@@ -1,6 +1,6 @@
 """Alerts: what rules matched, grouped for people, and what people do with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -14,7 +14,8 @@ from ocelog.alert import changes
 from ocelog.alert.alert import Alert as AlertRow
 from ocelog.alert.changes import Act, CloseReason
 from ocelog.alert.notice import AlertStatus, AlertType
-from ocelog.app import alerts
+from ocelog.app import alerts, rule_folders
+from ocelog.app.alerts import Changed as ChangedRow
 from ocelog.app.search import matched_events
 from ocelog.console.api.caller import Analyst, Caller, Viewer
 from ocelog.console.api.paging import MOST, Cursor, Limit, Page, read_cursor, write_cursor
@@ -43,6 +44,7 @@ class Alert(BaseModel):
     reference: str
     rule_id: str
     rule_name: str
+    rule_revision: str
     tags: list[str]
     dedup: str
     log_type: str | None
@@ -52,7 +54,10 @@ class Alert(BaseModel):
     link: str | None = Field(description="The record's own page at the source.")
     context: Any = Field(description="What the rule's `alert_context` returned for the first match.")
     matches: int
+    visible: bool = Field(description="The source still shows the record.")
     told: bool = Field(description="Whether people were to hear of it.")
+    told_severity: Severity | None = Field(description="The worst that people were told of.")
+    told_at: AwareDatetime | None
     opened_at: AwareDatetime
     updated_at: AwareDatetime
     first_event_at: AwareDatetime | None
@@ -83,12 +88,29 @@ class Delivery(BaseModel):
     answer: str = Field(description="What the far end said.")
 
 
+class Waiting(BaseModel):
+    """What is still to be told through a channel."""
+
+    channel: str
+    happened: str
+    due_at: AwareDatetime
+    tries: int
+
+
 class AlertDetails(Alert):
     """An alert with all that happened to it."""
 
     timeline: list[TimelineEntry]
     deliveries: list[Delivery]
-    waiting: list[str] = Field(description="Channels through which something is still to be told.")
+    waiting: list[Waiting]
+    untold_because: str | None = Field(description="Why nobody was told of it, or not yet; null: somebody was.")
+    held_up: list[str] = Field(description="What holds up each channel that is still to be told.")
+
+
+class AlertPage(Page[Alert]):
+    """A page of alerts."""
+
+    untold: int = Field(description="How many others would be in the list, of which nobody was to hear.")
 
 
 class Deed(StrEnum):
@@ -111,18 +133,27 @@ class AlertChange(BaseModel):
     assignee: Annotated[str, Field(max_length=200)] | None = Field(
         default=None, description="Of `assign`: who looks after it; null: nobody."
     )
+    quiet: bool = Field(default=False, description="Tell nobody; the timeline says that, too.")
 
 
 class ManyChange(AlertChange):
     """What to do with several alerts."""
 
     ids: list[Line] = Field(min_length=1, max_length=MOST)
+    all_or_none: bool = Field(default=False, description="Change all of them, or none if it cannot be done with one.")
+
+
+class ChangedAlert(Alert):
+    """An alert after somebody wanted something of it."""
+
+    changed: bool = Field(description="false: it was so already.")
 
 
 class Changed(BaseModel):
     """What became of several alerts."""
 
     changed: int = Field(description="So many changed; the others could not be, were so already, or are not there.")
+    alerts: list[ChangedAlert] = Field(description="Each of them, if all or none were to change.")
 
 
 class Resend(BaseModel):
@@ -134,6 +165,12 @@ class Resend(BaseModel):
     )
 
 
+class ManyResend(Resend):
+    """Which alerts to tell of once more, and through which channels."""
+
+    ids: list[Line] = Field(min_length=1, max_length=MOST)
+
+
 def _at(us: int) -> datetime:
     found = instant(us)
     assert found is not None  # noqa: S101 - it is one
@@ -142,9 +179,21 @@ def _at(us: int) -> datetime:
 
 def _values(found: AlertRow) -> dict[str, Any]:
     named = ("id", "type", "status", "severity", "title", "description", "runbook", "reference", "rule_id", "rule_name")
-    more = ("dedup", "log_type", "source_id", "record_id", "link", "matches", "assignee", "close_reason")
+    more = (
+        "rule_revision",
+        "visible",
+        "told_severity",
+        "dedup",
+        "log_type",
+        "source_id",
+        "record_id",
+        "link",
+        "matches",
+        "assignee",
+        "close_reason",
+    )
     values = {name: getattr(found, name) for name in (*named, *more)}
-    times = ("opened", "updated", "first_event", "last_event", "ended", "acknowledged")
+    times = ("opened", "updated", "first_event", "last_event", "ended", "acknowledged", "told")
     values |= {f"{name}_at": instant(getattr(found, f"{name}_us")) for name in times}
     values["told"] = found.to_be_told
     return {**values, "tags": list(found.tags), "source": found.source_label, "context": plain(found.context)}
@@ -170,8 +219,19 @@ def _details(caller: Caller, alert_id: str) -> AlertDetails:
             )
             for each in found.attempts
         ],
-        waiting=list(dict.fromkeys(each.channel for each in found.waiting)),
+        waiting=[
+            Waiting(channel=each.channel, happened=each.happened, due_at=_at(each.due_us), tries=each.tries)
+            for each in found.waiting
+        ],
+        untold_because=alerts.untold_because(
+            caller.installation, found, lambda rule: rule_folders.threshold(caller.installation, rule)
+        ),
+        held_up=alerts.waits_because(caller.installation, found),
     )
+
+
+def _changed(done: Sequence[ChangedRow]) -> list[ChangedAlert]:
+    return [ChangedAlert(**_values(each.alert), changed=each.changed) for each in done]
 
 
 @router.get("")
@@ -181,15 +241,17 @@ def list_alerts(
     severity: Annotated[list[Severity] | None, Query()] = None,
     type: Annotated[list[AlertType] | None, Query()] = None,  # noqa: A002 - as the API names it
     rule: Annotated[Words | None, Query(description="A rule's id, in which `*` stands for anything.")] = None,
-    source: Annotated[Words | None, Query(description="A source's id or name.")] = None,
+    source: Annotated[list[Words] | None, Query(description="Ids or names of sources.")] = None,
     log_type: Words | None = None,
     assignee: Annotated[Words | None, Query(description="Empty: those that nobody looks after.")] = None,
     since: Annotated[Words | None, Query(description="An instant, or how long ago: `7d`.")] = None,
     text: Words | None = None,
     everything: Annotated[bool, Query(description="Also what is over, and what nobody was told.")] = False,  # noqa: FBT002
+    untold: Annotated[bool, Query(description="Also what nobody was to hear of.")] = False,  # noqa: FBT002
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[Alert]:
+    after: Annotated[Words | None, Query(description="In the place of `cursor`: those behind this alert.")] = None,
+) -> AlertPage:
     """List alerts, the newest first."""
     wanted = alerts.wanted(
         caller.installation,
@@ -197,17 +259,19 @@ def list_alerts(
         severities=severity or (),
         types=type or (),
         rule=rule,
-        source_names=() if source is None else (source,),
+        source_names=source or (),
         log_type=log_type,
         assignee=assignee,
         since=since,
         text=text,
         everything=everything,
+        untold=untold,
     )
-    after = None if cursor is None else str(read_cursor(cursor, str)[0])
+    if cursor is not None:
+        after = str(read_cursor(cursor, str)[0])
     found = alerts.listed(caller.installation, wanted, limit=limit, after=after)
     further = write_cursor(found.alerts[-1].id) if found.more else None
-    return Page(items=[Alert(**_values(each)) for each in found.alerts], next=further)
+    return AlertPage(items=[Alert(**_values(each)) for each in found.alerts], next=further, untold=found.untold)
 
 
 def _act(body: AlertChange, who: str) -> Act:
@@ -227,7 +291,18 @@ def _act(body: AlertChange, who: str) -> Act:
 @router.post("/changes")
 def change_alerts(caller: Analyst, body: ManyChange) -> Changed:
     """Do the same with several alerts; those with which it cannot be done stay as they are."""
-    return Changed(changed=alerts.change_many(caller.installation, body.ids, _act(body, caller.user.name)))
+    act = _act(body, caller.user.name)
+    if not body.all_or_none:
+        return Changed(changed=alerts.change_many(caller.installation, body.ids, act, quiet=body.quiet), alerts=[])
+    done = alerts.change(caller.installation, body.ids, act, quiet=body.quiet)
+    return Changed(changed=sum(each.changed for each in done), alerts=_changed(done))
+
+
+@router.post("/resend")
+def resend_alerts(caller: Analyst, body: ManyResend) -> Changed:
+    """Tell of several alerts once more, of all of them or none."""
+    done = alerts.resend(caller.installation, body.ids, body.channels, who=caller.user.name)
+    return Changed(changed=sum(each.changed for each in done), alerts=_changed(done))
 
 
 @router.get("/{alert}")
@@ -244,7 +319,7 @@ def change_alert(
     found = _details(caller, alert)
 
     def make() -> AlertDetails:
-        alerts.change(caller.installation, [found.id], _act(body, caller.user.name))
+        alerts.change(caller.installation, [found.id], _act(body, caller.user.name), quiet=body.quiet)
         return _details(caller, found.id)
 
     return once(request, caller, idempotency_key, body, make, status=200)

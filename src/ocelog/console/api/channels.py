@@ -92,8 +92,10 @@ class Receipt(BaseModel):
     """What the far end answered to a test."""
 
     delivered: bool
-    answer: str
+    status: str | None = Field(description="Such as `202` for HTTP; null: it was not taken.")
+    answer: str = Field(description="What it said, with the status; or why it was not delivered.")
     code: str | None = Field(description="Of an error.")
+    later: bool = Field(description="It may work later without anybody changing anything.")
 
 
 class Resent(BaseModel):
@@ -231,8 +233,10 @@ def test_channel(caller: Admin, channel: Name) -> Receipt:
     try:
         receipt = channels.send_test(caller.installation, row)
     except (ChannelRefusedError, TransientError) as error:
-        return Receipt(delivered=False, answer=str(error), code=error.code)
-    return Receipt(delivered=True, answer=f"{receipt.status} {receipt.text}".strip(), code=None)
+        later = isinstance(error, TransientError)
+        return Receipt(delivered=False, status=None, answer=str(error), code=error.code, later=later)
+    answer = f"{receipt.status} {receipt.text}".strip()
+    return Receipt(delivered=True, status=receipt.status, answer=answer, code=None, later=False)
 
 
 @router.post("/{channel}/resend")

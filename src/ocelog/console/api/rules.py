@@ -1,23 +1,24 @@
 """Rules: what runs and why, their tests, and what one would have said of the past."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from ocelog.app import rule_folders
+from ocelog.app import rule_folders, rule_showing
 from ocelog.app.rule_folders import ListedRule
 from ocelog.console import trying
 from ocelog.console.api.caller import Admin, Analyst, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found
-from ocelog.console.api.values import Name, plain
+from ocelog.console.api.values import Line, Name, plain
+from ocelog.detect.rule import Kind
 from ocelog.detect.rule import Query as RuleQuery
 from ocelog.installation.opening import Installation
 from ocelog.times import from_us
-from ocelog.units import duration
+from ocelog.units import instant
 
 router = APIRouter(prefix="/rules", tags=["Rules"])
 _LONGEST_SOURCE = 200_000
@@ -54,6 +55,24 @@ class RuleEdit(BaseModel):
     enabled: bool
 
 
+class RulesEdit(BaseModel):
+    """Rules and packs to be turned on or off."""
+
+    model_config = ConfigDict(extra="forbid")
+    names: list[Line] = Field(
+        min_length=1, max_length=500, description="Ids of rules and packs, or patterns of ids such as `Acme.*`."
+    )
+    enabled: bool
+
+
+class Turned(BaseModel):
+    """What was turned on or off."""
+
+    rules: list[str]
+    packs: list[str]
+    living: list[str] = Field(description="Those of them, or in these packs, whose alerts live with a record.")
+
+
 class TestFailure(BaseModel):
     """A test that failed."""
 
@@ -83,7 +102,7 @@ class Trial(BaseModel):
     """Over which past a rule is tried."""
 
     model_config = ConfigDict(extra="forbid")
-    since: str = Field(default="7d", max_length=20, description="How long ago, at most 30d.")
+    since: str = Field(default="7d", max_length=50, description="An instant, or how long ago: at most 30d.")
 
 
 class Day(BaseModel):
@@ -115,10 +134,21 @@ class WouldBeAlert(BaseModel):
     matches: int
 
 
+class Lacking(BaseModel):
+    """A rule that a correlation names, and that has no match in that time."""
+
+    rule: str
+    status: str = Field(description="Empty: there is no such rule.")
+
+
 class Tried(BaseModel):
     """What a rule would have said. Nothing of it is kept, and nobody was told."""
 
     rule: str
+    kind: Kind
+    log_types: list[str]
+    queries: list[str] = Field(description="Whose rows it judges.")
+    steps: list[str] = Field(description="Whose matches it looks at.")
     since: AwareDatetime
     until: AwareDatetime
     events: int
@@ -130,6 +160,14 @@ class Tried(BaseModel):
     first_alerts: list[WouldBeAlert]
     errors: dict[str, int] = Field(description="What went wrong -> on how many events.")
     unjudged: dict[str, int] = Field(description="Why the rule was not asked -> about how many events.")
+    signal: bool = Field(description="Its matches make no alerts.")
+    judging_seconds: float
+    query_seconds: float
+    runs: int = Field(description="Of its queries, those that failed too.")
+    bounded: bool = Field(description="There were more runs than are made at once.")
+    failed_runs: dict[str, int] = Field(description="Why a run failed -> how often.")
+    left_runs: int = Field(description="Those that were not made, as those before failed one after the other.")
+    lacking: list[Lacking]
 
 
 def _values(rule: ListedRule) -> dict[str, Any]:
@@ -188,6 +226,15 @@ def _is_like(rule: ListedRule, text: str) -> bool:
     return any(text in part.casefold() for part in (rule.id, _values(rule)["title"], *rule.packs))
 
 
+@router.post("/changes")
+def change_rules(caller: Admin, body: RulesEdit) -> Turned:
+    """Turn rules and packs on or off, all of them or none. A running service notices within seconds."""
+    turned = rule_folders.turn(caller.installation, body.names, on=body.enabled)
+    for name in body.names:
+        caller.note("rule.enabled" if body.enabled else "rule.disabled", name)
+    return Turned(rules=list(turned.rules), packs=list(turned.packs), living=list(turned.living))
+
+
 @router.get("/{rule}")
 def get_rule(caller: Viewer, rule: Name) -> RuleFiles:
     """Return one rule with its files."""
@@ -203,6 +250,13 @@ def edit_rule(caller: Admin, rule: Name, body: RuleEdit) -> RuleFiles:
     return _whole(caller.installation, found.id)
 
 
+@router.get("/{rule}/report")
+def report_rule(caller: Viewer, rule: Name) -> dict[str, Any]:
+    """Return all that `ocelog rules show` says of a rule, and what came of it; or what a pack or a lookup table has."""
+    with not_found():
+        return {name: plain(value) for name, value in rule_showing.report(caller.installation, rule).items()}
+
+
 @router.post("/{rule}/tests")
 async def test_rule(request: Request, caller: Analyst, rule: Name) -> TestReport:
     """Run the tests that a rule's file has."""
@@ -214,9 +268,14 @@ async def test_rule(request: Request, caller: Analyst, rule: Name) -> TestReport
 async def try_rule(request: Request, caller: Analyst, rule: Name, body: Trial) -> Tried:
     """Ask a rule about the past, before it is turned on."""
     found = await run_in_threadpool(_found, caller.installation, rule)
-    tried = await trying.tried(request, caller, caller.installation, found, duration(body.since))
+    now = datetime.now(UTC)
+    tried = await trying.tried(request, caller, caller.installation, found, now - instant(body.since, now=now))
     return Tried(
         rule=tried.rule,
+        kind=tried.kind,
+        log_types=list(tried.log_types),
+        queries=list(tried.queries),
+        steps=list(tried.steps),
         since=tried.since,
         until=tried.until,
         events=tried.events,
@@ -244,4 +303,12 @@ async def try_rule(request: Request, caller: Analyst, rule: Name, body: Trial) -
         ],
         errors=tried.errors,
         unjudged=tried.unjudged,
+        signal=tried.signal,
+        judging_seconds=tried.judging_seconds,
+        query_seconds=tried.query_seconds,
+        runs=tried.runs,
+        bounded=tried.bounded,
+        failed_runs=tried.failed_runs,
+        left_runs=tried.left_runs,
+        lacking=[Lacking(rule=each.rule, status=each.status) for each in tried.lacking],
     )
