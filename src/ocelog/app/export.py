@@ -4,7 +4,8 @@ import csv
 import io
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ocelog.app.queries import Answer, Limits, Stop, ask
-from ocelog.errors import QueryError
+from ocelog.app.queries import Answer, Limits, Stop, ask, remarks
+from ocelog.errors import OcelogError, QueryError, TransientError
 from ocelog.installation.opening import Installation
 
 LIMITS = Limits(timeout=timedelta(minutes=9))
 """What the query of an export may use: it takes as long as whoever downloads it."""
+ENDING = b"ocelog.ending"
+"""What the ending of an Arrow stream is called in the metadata of its last batch."""
 _GROUP_ROWS = 100_000
 _GROUP_BYTES = 32 << 20
 """A row group of a Parquet file has at most so many rows and bytes: they are held until it is written."""
@@ -47,13 +50,74 @@ _MEDIA_TYPES = {
 }
 
 
-def exported(installation: Installation, sql: str, form: Format, *, stop: Stop | None = None) -> Iterator[bytes]:
+def exported(
+    installation: Installation, sql: str, form: Format, *, stop: Stop | None = None, limits: Limits = LIMITS
+) -> Iterator[bytes]:
     """Yield the answer of `sql` as a file, in pieces of some megabytes at most. Raises what `ask` does."""
-    with ask(installation, sql, limits=LIMITS, stop=stop) as answer:
+    with ask(installation, sql, limits=limits, stop=stop) as answer:
         names = answer.schema.names
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise QueryError(f"The answer has several columns named {', '.join(twice)}: name them apart with AS.")
         yield from _WRITERS[form](answer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What is known of an answer once its rows were sent: how many more there are, and what to know of its tables."""
+
+    rows: int | None
+    """How many rows there are, if those that were sent are not all; None: nobody counted them."""
+    truncated: bool
+    remarks: Sequence[str]
+    error: OcelogError | None = None
+    """Why the rows end before their end."""
+
+
+def arrow(
+    installation: Installation,
+    sql: str,
+    written: Callable[[Ending], Mapping[str, Any]],
+    *,
+    limits: Limits,
+    most: int | None = None,
+    stop: Stop | None = None,
+) -> Iterator[bytes]:
+    """Yield the answer of `sql` as an Arrow stream that ends with an empty batch, whose metadata `written` gives.
+
+    With `most`, no more than so many rows are sent, and if there are others, all are counted. Raises what `ask` does,
+    unless rows have been sent: then the ending says it.
+    """
+    sink = _Sink()
+    with ask(installation, sql, limits=limits, stop=stop) as answer:
+        told = [*answer.missing, *remarks(installation, answer.tables)]
+        writer = pa.ipc.new_stream(sink, answer.schema)
+        ending = Ending(rows=None, truncated=False, remarks=told)
+        left = most
+        try:
+            for batch in answer.batches:
+                if left is not None and batch.num_rows > left:
+                    writer.write_batch(batch.slice(0, left))
+                    yield sink.taken()
+                    ending = Ending(rows=_counted(answer), truncated=True, remarks=told)
+                    break
+                writer.write_batch(batch)
+                left = None if left is None else left - batch.num_rows
+                yield sink.taken()
+        except OcelogError as error:
+            if not isinstance(error, QueryError | TransientError):
+                raise
+            ending = Ending(rows=None, truncated=True, remarks=(), error=error)
+        last = pa.RecordBatch.from_pylist([], schema=answer.schema)
+        writer.write_batch(last, custom_metadata={ENDING: json.dumps(written(ending), ensure_ascii=False)})
+        writer.close()
+        yield sink.taken()
+
+
+def _counted(answer: Answer) -> int | None:
+    try:
+        return answer.count()
+    except QueryError:
+        return None
 
 
 def neutral(text: str) -> str:

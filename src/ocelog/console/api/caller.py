@@ -8,12 +8,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ocelog.access import Role, User
 from ocelog.app import users
@@ -27,6 +28,8 @@ from ocelog.secret import Secret
 
 PER_SECOND, AT_ONCE = 10.0, 100
 """Requests of one token: so many a second in the long run, and so many at once."""
+VERSION = version("ocelog").encode()
+"""What each answer to whoever has a token names, in `Ocelog-Version`."""
 _MOST_TOKENS = 10_000
 _LONGEST_TOKEN = 200
 
@@ -95,7 +98,13 @@ class Door:
             return
         caller = Caller(bearer=found, origin=origin_of(request), installation=self.installation)
         scope.setdefault("state", {})["caller"] = caller
-        await self.app(scope, receive, send)
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"ocelog-version", VERSION)]
+            await send(message)
+
+        await self.app(scope, receive, told)
 
     async def _bearer(self, request: Request) -> Bearer:
         given = request.headers.getlist("authorization")

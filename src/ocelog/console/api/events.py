@@ -1,15 +1,20 @@
 """Events: searched without SQL, or asked for in SQL."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from ocelog.app import search
+from ocelog.app.export import Ending, arrow, exported
+from ocelog.app.export import Format as ExportFormat
 from ocelog.app.log_types import kinds, log_types
 from ocelog.app.queries import MAX_LENGTH, Limits, Stop, ask, remarks
 from ocelog.app.search import Condition, Key, Operator, Search
@@ -17,13 +22,13 @@ from ocelog.console.api.caller import Viewer
 from ocelog.console.api.paging import MOST, Page, read_cursor, write_cursor
 from ocelog.console.api.problems import CODES, RefusedError, not_found
 from ocelog.console.api.values import Line, Name, Row, row
-from ocelog.console.asking import answered
-from ocelog.errors import QueryError
+from ocelog.console.asking import answered, streamed
+from ocelog.errors import ConfigError, QueryError, TransientError
 from ocelog.times import from_us, to_us
 from ocelog.units import instant
 
 router = APIRouter(tags=["Events"])
-NDJSON = "application/x-ndjson"
+NDJSON, ARROW = "application/x-ndjson", "application/vnd.apache.arrow.stream"
 MOST_ROWS = 10_000
 _MOST_BYTES = 32 << 20
 """Of an answer as JSON."""
@@ -183,6 +188,90 @@ async def query(request: Request, caller: Viewer, body: Query) -> Response:
         return Response(_utf8(f'{about[:-1]}, "rows": [{", ".join(rows)}]}}'), media_type="application/json")
 
     return await answered(request, caller, look)
+
+
+class FileFormat(StrEnum):
+    """What a whole answer is written as."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+
+    @property
+    def media_type(self) -> str:
+        """What HTTP calls it."""
+        return ARROW if self is FileFormat.ARROW else ExportFormat(self.value).media_type
+
+
+class Export(BaseModel):
+    """One SELECT, whose answer is wanted as a file, however many rows it has."""
+
+    model_config = ConfigDict(extra="forbid")
+    sql: str = Field(min_length=1, max_length=MAX_LENGTH, examples=["SELECT * FROM wiz_issues_current"])
+    format: FileFormat = Field(
+        default=FileFormat.NDJSON,
+        description="In `csv`, what a spreadsheet would compute begins with an apostrophe. The last batch of `arrow` "
+        "is empty; its metadata `ocelog.ending` says in JSON whether the rows are whole, and what is to be known of "
+        "the tables.",
+    )
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_ROWS,
+        description="Of `arrow`: rows that are returned; null: all. Others are counted.",
+    )
+    timeout_seconds: int | None = Field(
+        default=None, ge=1, le=540, description="null: the setting `query_timeout`. It includes sending the answer."
+    )
+
+
+@router.post(
+    "/query/export",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {each.media_type: {"schema": {"type": "string"}} for each in FileFormat},
+            "description": "The file, sent while it is made.",
+        }
+    },
+)
+async def export_query(request: Request, caller: Viewer, body: Export) -> Response:
+    """Answer one SELECT with a file that may be as long as it will."""
+    if body.limit is not None and body.format is not FileFormat.ARROW:
+        raise ConfigError("`limit` is for `arrow`; in other files, write LIMIT in the SQL.")
+    installation, settings = caller.installation, caller.installation.settings
+    seconds = body.timeout_seconds
+    limits = Limits(
+        timeout=settings.query_timeout if seconds is None else timedelta(seconds=seconds),
+        memory_mb=max(1, settings.query_memory // 1_000_000),
+    )
+
+    def pieces(stop: Stop) -> Iterator[bytes]:
+        if body.format is FileFormat.ARROW:
+            return arrow(installation, body.sql, _ending, limits=limits, most=body.limit, stop=stop)
+        return exported(installation, body.sql, ExportFormat(body.format.value), limits=limits, stop=stop)
+
+    answer = await streamed(request, caller, pieces, {"content-type": body.format.media_type})
+    try:
+        # On the trail before its first byte.
+        await run_in_threadpool(partial(caller.note, "query.exported", body.format.value, asked=body.sql))
+    except BaseException:
+        answer.end()
+        raise
+    return answer
+
+
+def _ending(ending: Ending) -> dict[str, Any]:
+    error = ending.error
+    return {
+        "rows": ending.rows,
+        "truncated": ending.truncated,
+        "remarks": list(ending.remarks),
+        "error": None if error is None else str(error),
+        "code": None if error is None else error.code,
+        "later": isinstance(error, TransientError),
+    }
 
 
 def _utf8(text: str) -> bytes:
