@@ -5,13 +5,16 @@ import re
 import shlex
 import threading
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from ocelog.access import Role, Scope
 from ocelog.app import channels, users
+from ocelog.app.status_report import status_report
 from ocelog.errors import ChannelRefusedError
 from visiting import Console, Program, console_of, program
 from visiting.everything import ISSUES, RULE, SECRET, fill, nothing_is_asked
@@ -199,7 +202,7 @@ def test_a_program_works_with_alerts(asked: Program, console: Console, there: Ma
     assert triage("POST", f"/alerts/{alert}/changes", json={"do": "close"}).status_code == 422
     some = [each["id"] for each in asked("GET", "/alerts?limit=2").json()["items"]]
     body = {"ids": some, "do": "assign", "assignee": "ann"}
-    assert triage("POST", "/alerts/changes", json=body).json() == {"changed": 2}
+    assert triage("POST", "/alerts/changes", json=body).json() == {"changed": 2, "alerts": []}
     assert asked("GET", f"/alerts/{alert}/events").status_code == 200
 
 
@@ -221,7 +224,8 @@ def test_channels_reach_no_file_and_no_private_address(asked: Program, monkeypat
 
     monkeypatch.setattr(channels, "send_test", refuse)
     told = asked("POST", "/channels/ops/test").json()
-    assert told == {"delivered": False, "answer": "It answered 401.", "code": "channel_refused"}
+    refused = {"delivered": False, "status": None, "answer": "It answered 401.", "code": "channel_refused"}
+    assert told == {**refused, "later": False}
 
 
 def test_rules_are_turned_tested_and_tried(asked: Program) -> None:
@@ -265,3 +269,155 @@ def test_the_lines_of_the_guide_work(asked: Program) -> None:
         assert headers.pop("Authorization") == f"Bearer {asked.token}"
         answer = asked("GET" if data is None else "POST", words[-1], content=data, headers=headers)
         assert answer.status_code in {200, 201}, (line, answer.text)
+
+
+def test_every_setting_of_a_source_is_edited_and_its_secret_stays_where_it_was(asked: Program) -> None:
+    body: dict[str, Any] = {
+        "settings": {"rate": 2.5, "projects": ["p-1"]},
+        "log_types": ["issues"],
+        "backfill": "90d",
+        "poll": "1m",
+        "sweep_every": "2d",
+        "no_events_after": "6h",
+        "no_events": {"issues": {"after": "off", "quiet_hours": "22:00-07:00 Europe/Berlin"}},
+    }
+    edited = asked("PATCH", "/sources/prod", json=body)
+    assert edited.status_code == 200, edited.text
+    found = edited.json()
+    assert (found["log_types"], found["projects"], found["settings"]["rate"]) == ([ISSUES], ["p-1"], 2.5)
+    assert (found["backfill"], found["poll"], found["sweep"], found["sweep_every"]) == ("90d", "1m", True, "2d")
+    assert found["no_events"][ISSUES]["after"] == "off"
+    assert found["no_events"][ISSUES]["quiet_hours"].startswith("22:00-07:00")
+    again = asked("PATCH", "/sources/prod", json={"no_events": {"issues": {"after": None}}}).json()
+    assert again["no_events"][ISSUES]["after"] == "6h", "as for all of them"
+    deed = next(
+        each for each in asked("GET", "/trail?limit=5").json()["items"] if "rate" in each["details"].get("changed", "")
+    )
+    assert (deed["what"], deed["target"]) == ("source.edited", "prod")
+    for wrong in (
+        {"poll": "0s"},
+        {"sweep_every": "1m"},
+        {"backfill": "soon"},
+        {"log_types": ["nothing"]},
+        {"settings": {"ca_file": "/etc/passwd"}},
+        {"no_events": {"issues": {"after": "1s"}}},
+        {"settings": {"token_url": "https://elsewhere.example.com/oauth/token"}},
+    ):
+        assert asked("PATCH", "/sources/prod", json=wrong).status_code == 422, wrong
+    assert asked("GET", "/sources/prod").json() == again
+
+
+def test_packs_and_rules_are_turned_and_listed_by_folder(asked: Program) -> None:
+    packs = {each["id"]: each for page in pages(asked, "/packs?limit=3") for each in page}
+    pack = next(each for each in packs.values() if each["on"] > 0 and each["turned"] is None)
+    off = asked("PATCH", f"/packs/{pack['id']}", json={"enabled": False}).json()
+    assert (off["turned"], off["on"] < pack["on"]) == (False, True)
+    assert asked("PATCH", f"/packs/{pack['id']}", json={"enabled": True}).json()["on"] == pack["rules"]
+    assert asked("PATCH", "/packs/nothing", json={"enabled": True}).status_code == 404
+    (folder,) = asked("GET", "/rule-folders").json()
+    assert folder["built_in"] is True
+    assert {each["id"] for each in folder["rules"]} >= {RULE}
+    turned = asked("POST", "/rules/changes", json={"names": [RULE, pack["id"]], "enabled": False}).json()
+    assert (turned["rules"], turned["packs"]) == ([RULE], [pack["id"]])
+    refused = asked("POST", "/rules/changes", json={"names": [RULE, "Nothing"], "enabled": True})
+    assert refused.status_code == 422
+    assert asked("GET", f"/rules/{RULE}").json()["enabled"] is False, "all of them or none"
+    assert asked("POST", "/rules/changes", json={"names": [RULE, pack["id"]], "enabled": True}).status_code == 200
+    assert asked("GET", f"/rules/{RULE}/report").json()["folder"] == folder["folder"]
+
+
+def test_searches_are_kept_for_oneself_or_for_all(asked: Program, console: Console) -> None:
+    triage = program(console, Role.ANALYST, Scope.TRIAGE)
+    own, shared = (
+        triage("POST", "/saved-searches", json={"name": name, "address": "/search?log=issues", "shared": share}).json()
+        for name, share in (("mine", False), ("ours", True))
+    )
+    assert {each["id"] for each in triage("GET", "/saved-searches").json()["items"]} >= {own["id"], shared["id"]}
+    others = {each["id"] for each in asked("GET", "/saved-searches").json()["items"]}
+    assert (shared["id"] in others, own["id"] in others) == (True, False)
+    wrong = triage("POST", "/saved-searches", json={"name": "x", "address": "https://elsewhere.example.com/"})
+    assert wrong.status_code == 422
+    assert triage("DELETE", f"/saved-searches/{own['id']}").status_code == 204
+    assert triage("DELETE", f"/saved-searches/{own['id']}").status_code == 404
+    assert asked("DELETE", f"/saved-searches/{shared['id']}").status_code == 204, "an admin removes any"
+
+
+def test_alerts_are_kept_quiet_for_a_while(asked: Program) -> None:
+    body = {"rule": "Acme.*", "where": ["severity=LOW"], "sources": ["prod"], "lasts": "4h", "reason": "a test"}
+    made = asked("POST", "/suppressions", json=body)
+    assert made.status_code == 201, made.text
+    found = made.json()
+    assert (found["owner"], found["where"]) == ("admin@example.com", {"severity": ["LOW"], "source": ["prod"]})
+    assert found["unknown_rule"]
+    assert found["id"] in {each["id"] for each in asked("GET", "/suppressions").json()["items"]}
+    assert asked("DELETE", f"/suppressions/{found['id']}").json() == {"id": found["id"], "changed": True}
+    assert asked("DELETE", f"/suppressions/{found['id']}").json()["changed"] is False
+    assert asked("GET", "/suppressions?over=true").json()["items"]
+    assert asked("POST", "/suppressions", json={"reason": "for ever"}).status_code == 422
+
+
+def test_several_alerts_change_together_or_not_at_all(asked: Program) -> None:
+    some = [each["id"] for each in asked("GET", "/alerts?limit=2").json()["items"]]
+    body = {"do": "comment", "text": "seen", "all_or_none": True, "quiet": True}
+    refused = asked("POST", "/alerts/changes", json={**body, "ids": [*some, "f" * 32]})
+    assert refused.status_code == 422
+    done = asked("POST", "/alerts/changes", json={**body, "ids": some}).json()
+    assert {each["id"] for each in done["alerts"]} == set(some)
+    timeline = asked("GET", f"/alerts/{some[0]}").json()["timeline"]
+    assert [each["detail"] for each in timeline if each["what"] == "comment"] == ["seen; nobody was told"]
+    after = asked("GET", f"/alerts?limit=1&after={some[0]}").json()["items"]
+    assert [each["id"] for each in after] == some[1:]
+
+
+def ending_of(content: bytes) -> tuple[pa.Table, Any]:
+    """Return the rows of an Arrow stream, and what it says at its end."""
+    reader = pa.ipc.open_stream(content)
+    batches, metadata = list[pa.RecordBatch](), None
+    while True:
+        try:
+            found = reader.read_next_batch_with_custom_metadata()
+        except StopIteration:
+            break
+        batches.append(found.batch)
+        metadata = found.custom_metadata
+    assert metadata is not None
+    return pa.Table.from_batches(batches), json.loads(metadata[b"ocelog.ending"])
+
+
+def test_an_answer_is_exported_whole_and_says_how_it_ended(asked: Program) -> None:
+    def export(sql: str, form: str, **more: Any) -> Any:
+        return asked("POST", "/query/export", json={"sql": sql, "format": form, **more})
+
+    table, ending = ending_of(export("SELECT range AS n FROM range(25000)", "arrow").content)
+    assert table.column("n").to_pylist() == list(range(25_000))
+    assert ending == {"rows": None, "truncated": False, "remarks": [], "error": None, "code": None, "later": False}
+    table, ending = ending_of(export("SELECT range AS n FROM range(25000)", "arrow", limit=10).content)
+    assert (table.num_rows, ending["rows"], ending["truncated"]) == (10, 25_000, True)
+    table, ending = ending_of(export("SELECT 1 AS n WHERE false", "arrow").content)
+    assert (table.num_rows, table.column_names, ending["truncated"]) == (0, ["n"], False)
+    late = "SELECT CASE WHEN range < 1900000 THEN 1 ELSE error('late')::INT END AS n FROM range(2000000)"
+    table, ending = ending_of(export(late, "arrow").content)
+    assert (ending["code"], ending["truncated"]) == ("query_invalid", True)
+    assert "late" in ending["error"]
+    assert export("SELECT '=1+1' AS a", "csv").text == "a\r\n'=1+1\r\n"
+    assert export("SELECT 1 AS a", "ndjson").json() == {"a": 1}
+    assert export("SELECT 1 AS a", "parquet").content.startswith(b"PAR1")
+    assert export("SELEC", "arrow").status_code == 422
+    assert export("SELECT 1 AS a", "csv", limit=1).status_code == 422
+    assert asked("GET", "/trail?limit=1").json()["items"][0]["what"] == "query.exported"
+
+
+def test_status_is_told_in_the_words_of_the_command(asked: Program, console: Console) -> None:
+    told = asked("GET", "/status?max_lag=30d").json()
+    found = status_report(console.installation, allowed=timedelta(days=30), now=datetime.now(UTC))
+    assert (told["first"], told["urgent"], told["streams"]) == (found.first, found.urgent, found.streams)
+    assert told["values"].keys() == found.values.keys()
+    one = asked("GET", "/status?source=prod").json()
+    assert {each["source"] for each in one["streams"]} == {"prod"}
+    assert one["details"]
+    assert asked("GET", "/status?source=nobody").status_code == 404
+    assert asked("GET", "/status?max_lag=soon").status_code == 422
+    assert asked("GET", "/coverage").json()["not_measured"]
+    assert {"table", "meaning"} <= asked("GET", "/tables").json()[0].keys()
+    columns = asked("GET", "/tables/wiz_issues_current").json()["columns"]
+    assert "p_row_id" in {each["column"] for each in columns}

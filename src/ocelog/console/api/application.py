@@ -9,7 +9,23 @@ from starlette.types import ASGIApp
 
 from ocelog.app.overview import Overview
 from ocelog.app.query_slots import QuerySlots
-from ocelog.console.api import alerts, channels, events, health, rejections, rules, schemas, sources, streams, users
+from ocelog.console.api import (
+    alerts,
+    channels,
+    events,
+    health,
+    rejections,
+    rule_folders,
+    rules,
+    saved_searches,
+    schemas,
+    sources,
+    status,
+    streams,
+    suppressions,
+    tables,
+    users,
+)
 from ocelog.console.api.caller import Door, Viewer
 from ocelog.console.api.problems import HANDLERS, RESPONSES, FieldProblem, Problem
 from ocelog.console.endpoints import Looks
@@ -21,12 +37,17 @@ ROUTERS = (
     sources.router,
     streams.router,
     schemas.router,
+    tables.router,
     events.router,
+    saved_searches.router,
     rejections.router,
     rules.router,
+    rule_folders.router,
     alerts.router,
+    suppressions.router,
     channels.router,
     health.router,
+    status.router,
     users.router,
 )
 """Everything that can be asked."""

@@ -5,9 +5,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from ocelog.app import schema_showing
 from ocelog.app.log_types import kinds, log_types
 from ocelog.app.samples import MOST_BYTES, sample
-from ocelog.app.tables import columns, meanings, sql_type
+from ocelog.app.tables import columns, sql_type
 from ocelog.console.api.caller import Analyst, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found
@@ -26,6 +27,8 @@ class Schema(BaseModel):
     table: str = Field(description="As SQL names it; with `_current` behind it: the newest version of each record.")
     description: str
     changes: bool = Field(description="Its records change, and each change is a version.")
+    version: int = Field(description="Of the schema.")
+    fields: int = Field(description="How many it has.")
 
 
 class SchemaColumn(BaseModel):
@@ -36,10 +39,22 @@ class SchemaColumn(BaseModel):
     description: str
 
 
+class SchemaField(BaseModel):
+    """A field of a record."""
+
+    field: str = Field(description="Its path.")
+    type: str
+    required: bool
+    indicators: list[str]
+    origin: str = Field(description="`vendor`, or `ocelog`.")
+    description: str
+
+
 class SchemaColumns(Schema):
-    """A log type with its columns."""
+    """A log type with its columns and its fields."""
 
     columns: list[SchemaColumn]
+    every_field: list[SchemaField]
 
 
 class Pasted(BaseModel):
@@ -83,9 +98,14 @@ def _schema(log_type: str) -> Schema:
         log_type=log_type,
         short=kind.short,
         table=table_name(log_type),
-        description=meanings()[table_name(log_type)],
+        description=_listed()[log_type]["description"],
         changes=kind.version_fields is not None,
+        **{name: value for name, value in _listed()[log_type].items() if name in ("version", "fields")},
     )
+
+
+def _listed() -> dict[str, dict[str, Any]]:
+    return {each["log_type"]: each for each in schema_showing.every()}
 
 
 @router.get("")
@@ -108,7 +128,8 @@ def get_schema(caller: Viewer, log_type: Name) -> SchemaColumns:  # noqa: ARG001
         )
         for each in columns(table_name(named))
     ]
-    return SchemaColumns(**_schema(named).model_dump(), columns=there)
+    fields = [SchemaField(**each) for each in schema_showing.fields_of(named)]
+    return SchemaColumns(**_schema(named).model_dump(), columns=there, every_field=fields)
 
 
 @router.post("/{log_type}/sample")
