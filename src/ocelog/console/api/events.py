@@ -208,7 +208,7 @@ class Export(BaseModel):
     """One SELECT, whose answer is wanted as a file, however many rows it has."""
 
     model_config = ConfigDict(extra="forbid")
-    sql: str = Field(min_length=1, max_length=MAX_LENGTH, examples=["SELECT * FROM wiz_issues_current"])
+    sql: str = Field(min_length=1, max_length=MAX_LENGTH, examples=["SELECT * FROM all_logs"])
     format: FileFormat = Field(
         default=FileFormat.NDJSON,
         description="In `csv`, what a spreadsheet would compute begins with an apostrophe. The last batch of `arrow` "
