@@ -123,6 +123,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/rules/{rule}/try": {"since": "1d"},
     "/events/search": {"log_type": "issues", "since": "7d"},
     "/query": {"sql": SQL},
+    "/query/export": {"sql": SQL},
 }
 """The same of the API."""
 
