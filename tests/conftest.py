@@ -20,6 +20,7 @@ import structlog
 
 from commands.forks import collect_seldom
 from commands.sandboxed import fork_children
+from commands.statements import compile_once
 
 hypothesis.settings.register_profile("here", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -86,6 +87,12 @@ def whole_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     """Begin the commands and the sandboxed children that a marked test is about, instead of forking them."""
     if request.node.get_closest_marker("whole_processes") is not None:
         monkeypatch.setattr("ocelog.sandbox.child.subprocess", subprocess)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_compiled_once() -> None:
+    """Have SQLAlchemy compile each statement once for all ledgers."""
+    compile_once()
 
 
 @pytest.fixture(scope="session", autouse=True)

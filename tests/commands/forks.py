@@ -9,6 +9,7 @@ import atexit
 import ctypes
 import fcntl
 import gc
+import io
 import json
 import os
 import pty
@@ -17,14 +18,16 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, NoReturn, Self, TextIO
+from typing import Any, Literal, NoReturn, Self, TextIO
+from unittest import mock
 
 import ocelog
 
@@ -420,6 +423,36 @@ def _read_rules() -> None:
     read_checkout(Path(BUILT_IN.path))
 
 
+def _run_some() -> None:
+    """And what each command works out once: its own options, and the statements with which it asks the ledger."""
+    import_module("commands.statements").compile_once()
+    _build_commands_once()
+    run = import_module("ocelog.cli").main
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.dict(os.environ, OCELOG_HOME=f"{folder}/home"),
+        redirect_stderr(io.StringIO()),
+    ):
+        for words in ("init", "source list", "status", "alerts list", "channel list", "rules list", "rejections"):
+            with suppress(SystemExit):
+                run(words.split())
+
+
+def _build_commands_once() -> None:
+    """Have typer read the signature of each command once."""
+    typer = import_module("typer.main")
+    read = typer.get_command_from_info
+    known = dict[object, Any]()
+
+    def read_once(command_info: Any, **options: Any) -> Any:
+        key = (command_info.callback, command_info.name, command_info.help, *options.values())
+        if key not in known:
+            known[key] = read(command_info, **options)
+        return known[key]
+
+    vars(typer)["get_command_from_info"] = read_once
+
+
 def collect_seldom() -> None:
     """Let the collector of garbage look at nothing that is there by now, and less often than its default."""
     gc.collect()
@@ -461,6 +494,7 @@ if __name__ == "__main__":
             import_module(name)
         _read_schemas()
         _read_rules()
+        _run_some()
     threads = [(each / "comm").read_text().strip() for each in Path("/proc/self/task").iterdir()]
     # Arrow's allocator starts its own anew in each fork.
     if len(threads) - threads.count("jemalloc_bg_thd") != 1:
