@@ -64,7 +64,7 @@ def test_from_the_printed_link_to_an_alert_that_is_over(
 ) -> None:
     # The simulator is on this machine, which a source of the console may not be.
     ocelog = Ocelog(tmp_path / "home", OCELOG_PUBLISH_AFTER="1s", OCELOG_PRIVATE_SOURCES="yes")
-    ocelog("init")
+    ocelog.init()
     # What is refused on purpose.
     expected = ("status of 422", "/nowhere: Failed to load resource")
     pictures = PICTURES if language == "en" else None

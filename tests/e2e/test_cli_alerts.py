@@ -29,7 +29,7 @@ ONE, TWO = "1" * 32, "12" + "0" * 30
 @pytest.fixture
 def ocelog(tmp_path: Path) -> Ocelog:
     found = Ocelog(tmp_path / "home", OCELOG_USER="ann")
-    found("init")
+    found.init()
     return found
 
 

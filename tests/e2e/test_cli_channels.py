@@ -22,7 +22,7 @@ from receiving import FarEnd, far_end
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     made = Ocelog(tmp_path_factory.mktemp("channels") / "home")
-    made("init")
+    made.init()
     return Kept(made)
 
 

@@ -18,7 +18,7 @@ LATIN_1 = {"PYTHONIOENCODING": "latin-1"}
 @pytest.fixture(scope="module")
 def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
     made = Ocelog(tmp_path_factory.mktemp("made") / "home")
-    made("init")
+    made.init()
     return made
 
 
@@ -134,7 +134,7 @@ cli.main([])
 
 
 def test_errors_and_remarks_end_between_words_at_80_columns_and_are_whole_lines_in_a_file(ocelog: Ocelog) -> None:
-    ocelog("init")
+    ocelog.init()
     for arguments in (
         ("source", "add", "wiz", "https://app.wiz.io", "--token-url", "cognito", "--client-id", "x", "--no-check"),
         ("source", "add", "other", "kind"),

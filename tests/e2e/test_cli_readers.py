@@ -21,7 +21,7 @@ def ocelog() -> Iterator[Ocelog]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         made = Ocelog(Path(folder) / "home")
-        made("init")
+        made.init()
         with simulator("--audit", "30", "--issues", "20", "--findings", "30") as tenant:
             made.add(tenant, "prod", "--backfill", "all")
             made("pull")

@@ -43,7 +43,7 @@ Detection:
 @pytest.fixture
 def ocelog(tmp_path: Path) -> Ocelog:
     found = Ocelog(tmp_path / "home")
-    found("init")
+    found.init()
     return found
 
 

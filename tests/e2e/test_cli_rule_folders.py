@@ -26,7 +26,7 @@ Detection:
 @pytest.fixture(scope="module")
 def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
     found = Ocelog(tmp_path_factory.mktemp("rules") / "home")
-    found("init")
+    found.init()
     return found
 
 

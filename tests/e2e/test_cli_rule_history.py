@@ -37,7 +37,7 @@ LOGIN = 'event.get("action") == "Login"'
 @pytest.fixture(scope="module")
 def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ocelog]:
     found = Ocelog(tmp_path_factory.mktemp("tried") / "home")
-    found("init")
+    found.init()
     with simulator("--audit", "400", "--issues", "40", "--findings", "20") as tenant:
         found.add(tenant, "prod", "--backfill", "30d")
         found("pull")

@@ -54,7 +54,7 @@ MATCHES = "SELECT event_row_id, alert_id FROM rule_matches WHERE rule_id = 'Mine
 def ocelog(tmp_path: Path) -> Iterator[Ocelog]:
     """Return a home that has pulled everything before it got rules."""
     found = Ocelog(tmp_path / "home")
-    found("init")
+    found.init()
     found("rules", "disable", "Ocelog.*")
     with simulator("--audit", "400", "--issues", "40", "--findings", "20") as tenant:
         found.add(tenant, "prod", "--backfill", "30d")

@@ -104,7 +104,7 @@ def test_a_source_added_beside_the_service_is_taken_up_followed_paused_and_left(
     tmp_path: Path, tenant: Simulated
 ) -> None:
     ocelog = Ocelog(tmp_path / "home", OCELOG_PUBLISH_AFTER="1s")
-    ocelog("init")
+    ocelog.init()
     with ended(ocelog.start("run")) as process:
         heard(process, "started")
         ocelog.add(tenant, "prod", "--poll", "1s")
@@ -132,7 +132,7 @@ def test_a_source_added_beside_the_service_is_taken_up_followed_paused_and_left(
 
 def test_a_failure_is_logged_with_source_log_type_request_and_what_to_do(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init()
     with simulator(*SMALL, "--scopes", "read:resources,read:issues,read:vulnerabilities") as tenant:
         ocelog.add(tenant, "prod", "--no-check")
         with ended(ocelog.start("run")) as process:
@@ -194,7 +194,7 @@ def test_it_starts_as_the_systemd_unit_says(tmp_path: Path, tenant: Simulated) -
 
 def test_it_stops_within_seconds_although_the_ledger_hangs(tmp_path: Path, tenant: Simulated) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init()
     ocelog.add(tenant, "prod", "--no-check", "--poll", "1s")
     with ended(ocelog.start("run")) as process, closing(sqlite3.connect(ocelog.home / "ledger.db")) as ledger:
         heard(process, "landed", source="prod")
@@ -208,7 +208,7 @@ def test_it_stops_within_seconds_although_the_ledger_hangs(tmp_path: Path, tenan
 
 def test_the_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home", OCELOG_LOG_LEVEL="debug")
-    ocelog("init")
+    ocelog.init()
     with simulator(*SMALL, "--fault", "slow-body:1:seconds=40") as tenant:
         ocelog.add(tenant, "prod", "--no-check")
         with ended(ocelog.start("run")) as process:

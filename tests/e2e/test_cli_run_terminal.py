@@ -14,7 +14,7 @@ SMALL = ("--audit", "60", "--issues", "40", "--findings", "80")
 
 def test_it_says_what_happens_in_lines_that_fit(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home", OCELOG_PUBLISH_AFTER="1s")
-    ocelog("init")
+    ocelog.init()
     scopes = "read:resources,read:issues,read:vulnerabilities"
     with simulator(*SMALL, "--rate", "5", "--scopes", scopes) as tenant, conversation(ocelog, "run") as run:
         run.until("There is no source yet. Add one in another terminal: ocelog source add")
@@ -41,7 +41,7 @@ def test_it_says_what_happens_in_lines_that_fit(tmp_path: Path) -> None:
 
 def test_a_trouble_is_told_when_it_begins_and_when_it_is_over(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init()
     with simulator(*SMALL, "--fault", "server-error:type=issues:times=6") as tenant:
         ocelog.add(tenant, "prod", "--poll", "1s", "--log-type", "issues", "--no-check")
         ocelog.add(tenant, "other", "--poll", "1s", "--log-type", "audit", "--no-check", "--anyway")
@@ -58,7 +58,7 @@ def test_a_trouble_is_told_when_it_begins_and_when_it_is_over(tmp_path: Path) ->
 @pytest.mark.parametrize(("format_", "is_json"), [("json", True), ("text", False)])
 def test_the_setting_decides_what_the_log_looks_like(tmp_path: Path, format_: str, is_json: bool) -> None:
     ocelog = Ocelog(tmp_path / "home", OCELOG_LOG_FORMAT=format_)
-    ocelog("init")
+    ocelog.init()
     if is_json:
         with conversation(ocelog, "run") as run:
             run.until('"event": "nothing to read"')
@@ -77,7 +77,7 @@ def test_the_setting_decides_what_the_log_looks_like(tmp_path: Path, format_: st
 
 def test_it_says_where_the_console_is_and_how_the_first_user_comes(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init()
     with conversation(ocelog, "run", "--listen", "0") as run:
         run.until("The console is at http://127.0.0.1:")
         run.until("Nobody uses it yet. Make the first user:")

@@ -66,7 +66,7 @@ def test_each_match_and_each_alert_is_there_once_however_often_the_process_is_ki
     (rules / "each.yml").write_text(EACH)
     (rules / "each.py").write_text(EACH_PYTHON)
     ocelog = Ocelog(tmp_path / "home", WIZ_SECRET=tenant.client_secret)
-    ocelog("init")
+    ocelog.init()
     ocelog("rules", "add", str(rules), "--name", "mine")
     ocelog("rules", "disable", "Ocelog.*")
     ocelog("channel", "add", "file", "told", "--set", f"path={told}")

@@ -27,7 +27,7 @@ def tenant() -> Iterator[Server]:
 def test_nothing_is_lost_or_doubled_however_often_the_process_is_killed(tmp_path: Path, tenant: Server) -> None:
     rng = random.Random(5)
     ocelog = Ocelog(tmp_path / "home", WIZ_SECRET=tenant.client_secret)
-    ocelog("init")
+    ocelog.init()
     ocelog(
         *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),
         *("--client-id", tenant.client_id, "--client-secret-env", "WIZ_SECRET"),

@@ -108,7 +108,7 @@ def ocelog(folder: Path) -> Iterator[Ocelog]:
     found = Ocelog(folder / "home")
     if not can_be_killed(found):
         pytest.skip("commands are not forks here")
-    found("init")
+    found.init()
     found("rules", "disable", "Ocelog.*")
     with simulator("--audit", "120", "--issues", "40", "--findings", "0") as tenant:
         found.add(tenant, "prod", "--backfill", "30d")

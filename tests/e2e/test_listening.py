@@ -35,7 +35,7 @@ def get(url: str) -> bytes:
 
 def test_metrics_healthz_status_and_sql_show_the_same(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init()
     with simulator("--audit", "30", "--issues", "20", "--findings", "0") as tenant:
         # Nothing is asked after the first poll, so that nothing changes while it is looked at.
         ocelog.add(tenant, "prod", "--poll", "1d")
@@ -72,7 +72,7 @@ def test_metrics_healthz_status_and_sql_show_the_same(tmp_path: Path) -> None:
 
 def test_an_address_that_cannot_be_served_is_told_before_anything_is_read(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init()
     assert "such as 9464" in ocelog("run", "--listen", "nine", code=2).err
     assert "--listen" in ocelog("run", "--listen", "203.0.113.1:9464", code=2).err
     (ocelog.home / "config.yml").write_text("listen: 70000\n")
@@ -81,7 +81,7 @@ def test_an_address_that_cannot_be_served_is_told_before_anything_is_read(tmp_pa
 
 def test_what_others_could_read_on_the_way_is_not_served_unless_somebody_insists(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init()
     for command in ("run", "serve"):
         refused = ocelog(command, "--listen", "0.0.0.0:0", code=2).err
         assert "could read passwords" in refused
@@ -96,7 +96,7 @@ def test_what_others_could_read_on_the_way_is_not_served_unless_somebody_insists
 
 def test_the_console_is_served_alone_and_ends_when_it_is_asked_to(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init()
     process = ocelog.start("serve", "--listen", "0")
     try:
         site = address(process)

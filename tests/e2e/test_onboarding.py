@@ -7,7 +7,7 @@ from commands import Ocelog, simulator
 
 def test_people_hear_once_of_what_was_there_already(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init()
     told = tmp_path / "told.jsonl"
     ocelog("channel", "add", "file", "told", "--set", f"path={told}")
     with simulator("--audit", "100", "--issues", "200", "--findings", "100") as tenant:

@@ -128,7 +128,7 @@ def made(folder: Path, rules: Path) -> Ocelog:
     happen(world)
     with Server(world) as tenant:
         found = Ocelog(folder / "home", WIZ_SECRET=tenant.client_secret)
-        found("init")
+        found.init()
         found("rules", "disable", "Ocelog.*")
         found(
             *("source", "add", "wiz", "sim", "--token-url", tenant.token_url, "--api-url", tenant.api_url),

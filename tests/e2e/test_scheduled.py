@@ -106,7 +106,7 @@ def pulled(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
     happen(world)
     with Server(world) as tenant:
         command = Ocelog(path / "home", WIZ_SECRET=tenant.client_secret)
-        command("init")
+        command.init()
         command("rules", "add", str(rules), "--name", "mine")
         command("rules", "disable", "Ocelog.*")
         for name in OURS:

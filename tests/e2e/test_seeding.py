@@ -44,7 +44,7 @@ def test_a_rule_that_is_turned_on_tells_of_changes_and_not_of_what_is_so(tmp_pat
     told.touch()
     (rules / "open.yml").write_text(RULE)
     ocelog = Ocelog(tmp_path / "home", WIZ_SECRET=tenant.client_secret)
-    ocelog("init")
+    ocelog.init()
     ocelog("rules", "disable", "Ocelog.*")
     ocelog("rules", "add", str(rules), "--name", "mine")
     ocelog("channel", "add", "file", "told", "--set", f"path={told}")

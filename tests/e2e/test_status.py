@@ -19,7 +19,7 @@ from ocelog.installation.home_lock import SILENT, held
 @pytest.fixture(scope="module")
 def ocelog(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
     made = Ocelog(tmp_path_factory.mktemp("status") / "home")
-    made("init")
+    made.init()
     with simulator("--audit", "30", "--issues", "20", "--findings", "0") as tenant:
         made.add(tenant, "prod", "--log-type", "audit", "--log-type", "findings")
         made("pull")
@@ -39,7 +39,7 @@ def test_old_data_needs_attention_while_nothing_runs(ocelog: Ocelog) -> None:
 
 def test_a_source_that_was_never_pulled_needs_attention_once_it_waits_for_long(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init()
     with simulator("--audit", "1", "--issues", "0", "--findings", "0") as tenant:
         ocelog.add(tenant, "prod", "--log-type", "audit")
     ocelog("status")
@@ -187,7 +187,7 @@ def test_sql_shows_what_status_shows(ocelog: Ocelog) -> None:
 
 def test_publishing_that_fails_is_told_with_the_reason_until_it_works(tmp_path: Path) -> None:
     ocelog = Ocelog(tmp_path / "home")
-    ocelog("init")
+    ocelog.init()
     # No table can be made where something else is.
     (ocelog.home / "lake" / "warehouse").touch()
     with simulator("--audit", "30", "--issues", "0", "--findings", "0") as tenant:
@@ -251,6 +251,6 @@ def test_status_says_in_its_first_line_whether_all_is_well_and_fits_80_columns(o
 
 @pytest.mark.parametrize("command", ["config", "status", "run"])
 def test_a_retention_of_no_table_is_refused_before_a_service_is_started(tmp_path: Path, command: str) -> None:
-    Ocelog(tmp_path / "home")("init")
+    Ocelog(tmp_path / "home").init()
     wrong = Ocelog(tmp_path / "home", OCELOG_RETENTION="wiz_audi=400d")
     assert "did you mean 'wiz_audit'" in wrong(command, code=2).err
