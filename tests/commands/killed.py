@@ -56,4 +56,4 @@ def kill_throughout(ocelog: Ocelog, *arguments: str, often: bool = False) -> int
             return killed
         assert code == -signal.SIGKILL, f"{arguments} ended with {code}"
         killed += 1
-        at += 1 if often else rng.randrange(1, 3 + 3 * at)
+        at += 1 if often else rng.randrange(1, 2 + at)
