@@ -323,3 +323,9 @@ def test_errors_are_ours(ask: Ask) -> None:
             ask(sql)
         except OcelogError:
             continue
+
+
+def test_a_column_whose_values_cannot_be_read_is_named(ask: Ask) -> None:
+    with pytest.raises(QueryError, match=r"The column 'most' holds values that cannot be read .* VARCHAR"):
+        ask("SELECT 1 AS one, 170141183460469231731687303715884105727::HUGEINT AS most")
+    assert ask("SELECT 5::UHUGEINT AS n, [BIT '101'] AS b") == [{"n": "5", "b": ["101"]}]

@@ -1,5 +1,6 @@
 """Scheduled queries and correlation rules run when they are due, and each thing that they find is told once."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ import pytest
 from commands import SIMULATED, Ocelog
 from ocelog.app.assemble import Assembly
 from ocelog.app.scheduled import ScheduledLoop
+from ocelog.app.scheduled_rows import found_rows
 from ocelog.app.service import Service
 from ocelog.dispatch.threads import Stop
 from ocelog.installation.home_lock import held
@@ -71,6 +73,24 @@ OURS = (
     "Identity.UserRaisedToAdmin",
     "Identity.ProviderThenAdmin",
 )
+TYPES: dict[str, tuple[str, object]] = {
+    "never": ("'infinity'::TIMESTAMPTZ", "infinity"),
+    "day": ("'-infinity'::DATE", "-infinity"),
+    "ides": ("DATE '0044-03-15 (BC)'", "0044-03-15 (BC)"),
+    "far": ("TIMESTAMP '12000-01-01'", "12000-01-01 00:00:00"),
+    "fine": ("make_timestamp_ns(1700000000000000001)", "2023-11-14T22:13:20"),
+    "ratio": ("'infinity'::DOUBLE", None),
+    "nothing": ("'nan'::FLOAT", None),
+    "total": ("sum(9223372036854775807::BIGINT) FILTER (true)", 9223372036854775807),
+    "huge": ("99999999999999999999999999999999999999::HUGEINT", 1e38),
+    "unsigned": ("340282366920938463463374607431768211455::UHUGEINT", "340282366920938463463374607431768211455"),
+    "bits": ("'10101'::BIT", "10101"),
+    "either": ("union_value(k := 'infinity'::TIMESTAMP)", "infinity"),
+    "lasts": ("INTERVAL '1 month 2 days 3.5 seconds'", "1 months 2 days 3.5 seconds"),
+    "nested": ("{'a': DATE '12000-01-01', 'b': [{'c': 'nan'::DOUBLE}]}", {"a": "12000-01-01", "b": [{"c": None}]}),
+    "pairs": ("MAP {'x': 'infinity'::TIMESTAMP}", [["x", "infinity"]]),
+}
+"""What a query may return, by the name of its column: in SQL, and as rules see it."""
 GRAVE = "FROM wiz_issues_current WHERE severity IN ('CRITICAL', 'HIGH')"
 
 
@@ -86,10 +106,11 @@ def pulled(tmp_path_factory: pytest.TempPathFactory) -> Ocelog:
         "View": "SELECT count(*) AS issues, 'https://app.wiz.io/issues' AS wizUrl FROM open_issues",
         "Both": "SELECT i.p_source_id, 'ftp://x' AS url FROM wiz_issues AS i CROSS JOIN wiz_audit LIMIT 1",
         "Foreign": "SELECT 1 AS n",
-        "Nanoseconds": "SELECT make_timestamp_ns(1700000000000000001) AS at",
+        "Types": json.dumps(f"SELECT {', '.join(f'{sql} AS {name}' for name, (sql, _) in TYPES.items())}"),
     }
     python = {
         "Rows": "def title(event):\n    return event.get('id')\n",
+        "Types": "def rule(event):\n    return True\ndef alert_context(event):\n    return dict(event)\n",
         "Counts": "def rule(event):\n    return event['issues'] > 5 and event['more'] > 5\n",
     }
     for name, text in sql.items():
@@ -202,7 +223,24 @@ def test_an_alert_about_rows_links_to_their_page_and_is_routed_by_their_log_type
     assert not both["link"]
 
 
-def test_a_query_that_fails_is_an_error_of_its_rule_and_the_others_go_on(scheduled: Scheduled) -> None:
+def test_each_type_of_sql_is_a_value_of_json_to_rules(scheduled: Scheduled) -> None:
+    if not scheduled.matches("Mine.Types"):
+        scheduled.after(1)
+    assert scheduled.alerts("Mine.Types", "DETECTION_ERROR") == []
+    (match, *_) = scheduled.matches("Mine.Types")
+    context = json.loads(str(match["alert_context"]))
+    assert {name: context[name] for name in TYPES} == {name: value for name, (_, value) in TYPES.items()}
+
+
+def test_a_query_that_fails_is_an_error_of_its_rule_and_the_others_go_on(
+    scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(rows: Any, query: str, **more: Any) -> Any:
+        if query == "Mine.Both.Rows":
+            raise ValueError("nobody expected it")
+        return found_rows(rows, query, **more)
+
+    monkeypatch.setattr("ocelog.app.scheduled.found_rows", found)
     scheduled.after(1)
     (told,) = scheduled.alerts("Mine.Wrong", "DETECTION_ERROR")[:1]
     assert "no_such_column" in str(told["description"])
@@ -211,8 +249,8 @@ def test_a_query_that_fails_is_an_error_of_its_rule_and_the_others_go_on(schedul
     (left,) = scheduled.ocelog("rules", "unjudged", "Mine.Wrong", "--json").json
     assert (left["table"], left["source"]) == ("query Mine.Wrong.Rows", "")
     assert scheduled.alerts("Mine.Foreign", "DETECTION_ERROR") == []
-    # What no row can hold is an error of its rule, too.
-    assert "cannot be used" in str(scheduled.alerts("Mine.Nanoseconds", "DETECTION_ERROR")[0]["description"])
+    # What nobody expected is an error of its rule, too.
+    assert "cannot be used" in str(scheduled.alerts("Mine.Both", "DETECTION_ERROR")[0]["description"])
     (mine,) = scheduled.ocelog("rules", "list", "mine", "--json").json
     listed: dict[str, Any] = {each["id"]: each for each in mine["rules"]}
     assert listed["Mine.Foreign.Rows"]["status"] == listed["Mine.Wrong.Rows"]["status"] == "not run"

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ocelog.app.answer_values import values
 from ocelog.app.queries import Answer, Limits, Stop, ask, remarks
 from ocelog.errors import OcelogError, QueryError, TransientError
 from ocelog.installation.opening import Installation
@@ -143,7 +144,7 @@ def _csv(answer: Answer) -> Iterator[bytes]:
 
 
 def _columns(batch: pa.RecordBatch) -> list[list[Any]]:
-    return [column.to_pylist() for column in batch.columns]
+    return [values(column) for column in batch.columns]
 
 
 def _cell(value: Any) -> str:

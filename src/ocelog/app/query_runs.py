@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from ocelog.app.answer_values import rows
 from ocelog.app.queries import AsOf, Limits, ask
 from ocelog.app.scheduled_rows import instant_us, log_type_of, plain
 from ocelog.detect.rule import Query
@@ -37,7 +38,7 @@ def run_query(
                 raise QueryError(
                     f"It returns more than {MOST_ROWS:,} rows, or {_MOST_BYTES >> 20} MB. Have it count or filter."
                 )
-            found += [plain(row) for row in batch.to_pylist()]
+            found += [plain(row) for row in rows(batch)]
         log_type = log_type_of(answer.tables)
     kept = [
         row

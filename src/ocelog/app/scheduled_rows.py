@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, TypeGuard
 
@@ -11,6 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from ocelog.alert.judged import Event
+from ocelog.app.answer_values import interval
 from ocelog.app.log_types import kinds
 from ocelog.lake.read.current import CURRENT
 from ocelog.lake.read.saved_views import saved_views
@@ -19,7 +21,8 @@ from ocelog.schema.columns.table import FROM_EVENT, MATCH_SCHEMA
 from ocelog.schema.decode.timestamps import INSTANT
 from ocelog.times import from_us, to_us
 
-_ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+_INTEGERS = range(-(2**63), 2**64)
+"""The integers that a process of rules is told as they are; greater ones are numbers to it, as exact as JSON's are."""
 _LINKS = ("wizUrl",)
 """Columns that may hold the address of a record's own page, beside those that log types keep it in."""
 _LONGEST_ID, _LONGEST_LINK = 500, 4_000
@@ -37,9 +40,31 @@ class Found:
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of a query as rules see it: like a record of JSON, with instants as text."""
-    found: dict[str, Any] = msgspec.json.decode(_ENCODER.encode(row))
+    """Return a row of a query as rules see it: like a record of JSON, with instants as text.
+
+    A number that is none, or infinite, is null. What Python has no value for, such as an infinite instant or a year
+    before Christ, is text in the words of the engine.
+    """
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(_json(row), enc_hook=str))
     return found
+
+
+def _json(value: object) -> object:
+    match value:
+        case None | bool() | str() | float():
+            return value
+        case int() | Decimal() if value == int(value) and int(value) not in _INTEGERS:
+            return float(value)
+        case Decimal():
+            return int(value) if value.as_tuple().exponent == 0 else float(value)
+        case pa.MonthDayNano():
+            return interval(value)
+        case Mapping():
+            return {name if isinstance(name, str) else str(name): _json(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_json(each) for each in value]
+        case _:
+            return value
 
 
 def row_identity(row: Mapping[str, Any], query: str, fires_us: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ocelog.app import answer_values
 from ocelog.app.ledger_views import ledger_schemas
 from ocelog.app.log_types import table_schemas
 from ocelog.app.queries import Stop, ask
@@ -62,7 +63,7 @@ def find(installation: Installation, sql: str, *, stop: Stop | None = None) -> F
             rows, size, is_cut = list[dict[str, Any]](), 0, False
             for batch in answer.batches:
                 room = MOST_ROWS - len(rows)
-                rows += batch.slice(0, room).to_pylist()
+                rows += answer_values.rows(batch.slice(0, room))
                 size += batch.nbytes
                 if is_cut := batch.num_rows > room or size > _MOST_BYTES:
                     break
@@ -81,7 +82,7 @@ def top_values(
         f"GROUP BY ALL ORDER BY rows DESC, value LIMIT {TOP}"
     )
     with ask(installation, whole, limits=LIMITS, stop=stop) as answer:
-        return [(row["value"], row["rows"]) for batch in answer.batches for row in batch.to_pylist()]
+        return [(row["value"], row["rows"]) for batch in answer.batches for row in answer_values.rows(batch)]
 
 
 def histogram(installation: Installation, sql: str, *, stop: Stop | None = None) -> Bars:
@@ -93,7 +94,7 @@ def histogram(installation: Installation, sql: str, *, stop: Stop | None = None)
         "SELECT begins, width, (moment - begins) // width AS bar, count(*) AS rows FROM answer, edges GROUP BY ALL"
     )
     with ask(installation, whole, limits=LIMITS, stop=stop) as answer:
-        rows = [row for batch in answer.batches for row in batch.to_pylist()]
+        rows = [row for batch in answer.batches for row in answer_values.rows(batch)]
     if not rows:
         return Bars(since=datetime.fromtimestamp(0, UTC), width=timedelta(seconds=1), counts=[])
     counts = [0] * (max(row["bar"] for row in rows) + 1)

@@ -203,13 +203,16 @@ class Run:
                 self._malformed()
             try:
                 found = list(reader)
-                for batch in found:
-                    for column in batch.columns:
+            except pa.ArrowException:
+                self._malformed()
+            for batch in found:
+                for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                    try:
                         # 24:00:00, which SQL has and Arrow has not, is no sign of a child that misbehaves.
                         plain = column.view(_PLAIN[column.type]) if column.type in _PLAIN else column
                         plain.validate(full=True)
-            except pa.ArrowException:
-                self._malformed()
+                    except pa.ArrowException as error:
+                        self._malformed(name, error)
             yield from found
 
     def count(self) -> int:
@@ -295,9 +298,15 @@ class Run:
             "Read fewer columns or a shorter time."
         )
 
-    def _malformed(self) -> NoReturn:
+    def _malformed(self, column: str | None = None, why: Exception | None = None) -> NoReturn:
         self.close()
-        raise QueryError("The process that runs the query sent a malformed answer, and was ended.")
+        if column is None:
+            raise QueryError("The process that runs the query sent a malformed answer, and was ended.")
+        # An integer of 39 digits, for example, is none that a child made up.
+        raise QueryError(
+            f"The column {column!r} holds values that cannot be read ({why}), so the process that runs the query was "
+            "ended. Cast the column to VARCHAR."
+        )
 
     def _too_long(self) -> QueryError:
         self._child.close()

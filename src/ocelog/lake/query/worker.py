@@ -119,8 +119,11 @@ class _Worker:
 
 
 def _told_as_text(answer: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """Write as text what Arrow cannot hold: the offset of a time, and the time 24:00:00 within a list or struct."""
-    kinds = [_without_times(kind, nested=False) for kind in answer.types]
+    """Write as text what Arrow cannot hold.
+
+    That is the offset of a time, the time 24:00:00 within a list or struct, bits, and integers of more than 38 digits.
+    """
+    kinds = [_written(kind, nested=False) for kind in answer.types]
     if all(kind is None for kind in kinds):
         return answer
     names = [f"c{at}" for at in range(len(kinds))]
@@ -133,24 +136,24 @@ def _told_as_text(answer: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     return answer if written is None else written
 
 
-def _without_times(kind: Any, *, nested: bool) -> str | None:
-    """Write the type `kind` in SQL with texts in the place of such times; None: it has none."""
+def _written(kind: Any, *, nested: bool) -> str | None:
+    """Write the type `kind` in SQL with texts in the place of such values; None: it has none."""
     match kind.id:
-        case "time with time zone":
+        case "time with time zone" | "bit" | "uhugeint" | "bignum":
             return "VARCHAR"
         case "time" if nested:
             return "VARCHAR"
         case "list" | "array":
-            inner = _without_times(kind.children[0][1], nested=True)
+            inner = _written(kind.children[0][1], nested=True)
             return None if inner is None else f"{inner}[]"
         case "struct":
-            fields = [(name, child, _without_times(child, nested=True)) for name, child in kind.children]
+            fields = [(name, child, _written(child, nested=True)) for name, child in kind.children]
             if all(inner is None for _, _, inner in fields):
                 return None
             return f"STRUCT({', '.join(f'{quoted(name)} {inner or child}' for name, child, inner in fields)})"
         case "map":
             (_, key), (_, value) = kind.children
-            keys, values = _without_times(key, nested=True), _without_times(value, nested=True)
+            keys, values = _written(key, nested=True), _written(value, nested=True)
             return f"MAP({keys or key}, {values or value})" if keys or values else None
         case _:
             return None
