@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from ocelog.app.health import HealthLoop, age_silence, look_at_streams
+from ocelog.alert.alert import Alert
+from ocelog.alert.ids import LIMIT_EXCEEDED, system_alert_id
+from ocelog.alert.listing import AlertFilter
+from ocelog.alert.notice import AlertStatus, AlertType
+from ocelog.alert.raising import Raised
+from ocelog.app.health import HealthLoop, age_silence, end_limits, look_at_streams
 from ocelog.app.loop import Work
 from ocelog.app.sources import row_of
 from ocelog.app.status import StreamStatus, stream_statuses
@@ -19,7 +24,7 @@ from ocelog.errors import LedgerUnavailableError
 from ocelog.health.stream import AlarmState, State
 from ocelog.health.telling import ErrorNotice
 from ocelog.ledger.ledger import Ledger
-from ocelog.model import Origin, Slice, SliceState
+from ocelog.model import Origin, Severity, Slice, SliceState
 from ocelog.pull.ports import Coverage, Landing, Tally
 from ocelog.pull.sweep import Stage, Step
 from ocelog.sources.wiz.settings import from_mapping
@@ -320,3 +325,63 @@ def test_the_loop_looks_each_minute_and_at_the_end_of_a_pull(timed: TimedLedger)
     timed.poll()
     loop.finish()
     assert timed.ledger.health.remembered()[KEY].polled is not None
+
+
+def test_the_loop_looks_as_soon_as_a_stream_was_polled_and_what_it_finds_is_told_at_once(timed: TimedLedger) -> None:
+    now, assembly = 0.0, SimpleNamespace(installation=SimpleNamespace(ledger=timed.ledger))
+    work = Work(assembly=assembly, stop=Stop(), monotonic=lambda: now)  # type: ignore[arg-type] # as far as it is used
+    loop = HealthLoop(work, timed.told, lambda: timed.now)
+
+    def looked(seconds: float) -> datetime | None:
+        nonlocal now
+        now = seconds
+        loop.run_due(now)
+        assert work.threads.join(timedelta(seconds=10))
+        # However long that took on this machine.
+        loop._rested_at, loop._look_at = loop._looked_at + 10, loop._looked_at + 60
+        seen = timed.ledger.health.remembered()[KEY].polled
+        return None if seen is None else seen.ours
+
+    timed.poll(event=True)
+    assert looked(0) == timed.now
+    timed.now += 25 * HOUR
+    timed.poll()
+    work.polled += 1
+    assert looked(5) != timed.now, "it looks at most each ten seconds"
+    before = work.to_tell
+    assert looked(11) == timed.now
+    assert timed.told.notices == ["opened SOURCE_NO_DATA"]
+    assert work.to_tell > before
+
+
+def test_what_people_were_told_of_a_rule_with_too_many_alerts_is_over_after_a_day(timed: TimedLedger) -> None:
+    name = system_alert_id(LIMIT_EXCEEDED, "Mine.Rule")
+
+    def happens(before: Alert | None) -> Raised:
+        us = to_us(timed.now)
+        made = Alert(
+            id=name,
+            type=AlertType.SYSTEM_ERROR,
+            severity=Severity.CRITICAL,
+            title="The rule Mine.Rule opens too many alerts",
+            rule_id=LIMIT_EXCEEDED,
+            rule_name=LIMIT_EXCEEDED,
+            dedup="Mine.Rule",
+            matches=1,
+            opened_us=us,
+            updated_us=us,
+            told_us=us,
+        )
+        return Raised(alert=made if before is None else replace(before, updated_us=us))
+
+    def status_after(passed: timedelta) -> AlertStatus:
+        timed.now += passed
+        end_limits(timed.ledger)
+        (found,) = timed.ledger.alerts.listed(AlertFilter(rule=LIMIT_EXCEEDED, untold=True), limit=2)
+        return found.status
+
+    timed.ledger.system_errors.change(name, happens)
+    assert status_after(24 * HOUR - MINUTE) is AlertStatus.OPEN
+    timed.ledger.system_errors.change(name, happens)
+    assert status_after(23 * HOUR) is AlertStatus.OPEN
+    assert status_after(HOUR + MINUTE) is AlertStatus.RESOLVED

@@ -71,7 +71,7 @@ def found(tmp_path: Path) -> Iterator[Any]:
                 ("DETECTION_ALERT_LIMIT_EXCEEDED", "r"),
             )
         ],
-        alerts=OpenAlerts(told={Severity.CRITICAL: 3, Severity.LOW: 40}, untold=5),
+        alerts=OpenAlerts(told={Severity.CRITICAL: 3, Severity.LOW: 40}, untold=5, oldest_us=7_500_000),
         suppressions=[
             Suppression(id="1", rule=None, owner="a", reason="b", since_us=0, until_us=1, added_us=0),
         ],

@@ -26,7 +26,7 @@ from ocelog.errors import AccessRefusedError, LakeUnavailableError, OcelogError,
 from ocelog.installation.home_lock import SILENT
 from ocelog.lake.upkeep.maintenance import Tended
 from ocelog.ledger.ledger import Ledger
-from ocelog.model import Checkpoint, Slice, SliceState
+from ocelog.model import Checkpoint, Origin, Slice, SliceState
 from ocelog.pull.planner import StreamSettings
 from ocelog.pull.puller import Blames, Drained
 from ocelog.pull.stream import Stream
@@ -217,6 +217,17 @@ def test_what_a_full_disk_kept_from_landing_is_told_once_and_lands_as_soon_as_th
     reader.go_round()
     assert {each.id for each in slices} <= set(drains.read[tries:])
     assert reader.troubles == {}
+
+
+def test_it_is_told_when_what_is_new_was_read_and_not_when_the_past_was(ledger: Ledger, now: Now) -> None:
+    begun(ledger)
+    planned(ledger, slice_of(), slice_of(origin=Origin.BACKFILL))
+    drains, polls = Drains(ledger=ledger, now=now, failing=lambda _: False), list[int]()
+    reader = reader_of(ledger, now, stream_of(now, drains))
+    reader.polled = lambda: polls.append(len(drains.read))
+    reader.go_round()
+    live = sum(each.origin is Origin.LIVE for each in ledger.pulling.slices(states=[SliceState.DRAINED]))
+    assert 0 < len(polls) == live < len(drains.read)
 
 
 def test_a_stream_that_reads_well_again_is_in_no_trouble(ledger: Ledger, now: Now) -> None:

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from ocelog.alert.alert import Alert
-from ocelog.alert.ids import system_alert_id
+from ocelog.alert.alert import OPEN, Alert
+from ocelog.alert.ids import LIMIT_EXCEEDED, system_alert_id
+from ocelog.alert.listing import AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.raising import Raised, over, raised
 from ocelog.alert.suppressing import muted_by
@@ -29,10 +30,15 @@ from ocelog.health.telling import (
 )
 from ocelog.installation.opening import Installation
 from ocelog.ledger.ledger import Ledger
-from ocelog.times import to_us
+from ocelog.times import from_us, has_passed, to_us
 
 _LOOK_EVERY = 60.0
-"""Seconds between two looks."""
+"""Seconds between two looks, at most."""
+_LOOK_AFTER_POLL = 10.0
+"""Seconds between two looks, at least: one follows each poll, since whoever asks sees by then how the stream is."""
+_LIMIT_OVER = timedelta(days=1)
+"""A rule that has not exceeded its limit for so long does not any more."""
+_MOST = 1_000
 _SHARE = 50
 """A look that took long is followed by a rest so many times as long: hundreds of streams must not keep a core busy."""
 log = structlog.get_logger()
@@ -114,6 +120,10 @@ class HealthLoop:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """Our clock."""
     _look_at: float = float("-inf")
+    _looked_at: float = float("-inf")
+    _rested_at: float = float("-inf")
+    _polled: int = 0
+    """How many polls there had been at the last look."""
 
     @property
     def name(self) -> str:
@@ -121,10 +131,13 @@ class HealthLoop:
         return "health"
 
     def run_due(self, now: float) -> float:
-        """Begin to look at the streams if that is due."""
-        if now >= self._look_at and self.work.begin(self, self._look):
-            self._look_at = now + _LOOK_EVERY
-        return max(self._look_at, now + 1)
+        """Begin to look at the streams if that is due, or if one was polled since the last look."""
+        polled = self.work.polled
+        due = self._look_at if polled == self._polled else min(self._look_at, self._rested_at)
+        if now >= due and self.work.begin(self, self._look):
+            self._polled, self._looked_at = polled, now
+            due = self._look_at = now + _LOOK_EVERY
+        return max(due, now + 1)
 
     def finish(self) -> None:
         """Look at the streams as a pull leaves them."""
@@ -133,14 +146,35 @@ class HealthLoop:
     def _look(self) -> None:
         began = time.monotonic()
         ledger = self.work.assembly.installation.ledger
-        look_at_streams(ledger, self.errors or AlertedErrors(ledger), self.now())
+        self.work.to_tell += look_at_streams(ledger, self.errors or AlertedErrors(ledger), self.now())
         loop_alerts.tell(ledger, self.work.faults.errors)
-        took = time.monotonic() - began
-        self._look_at = max(self._look_at, self.work.monotonic() + _SHARE * took)
+        end_limits(ledger)
+        self._rested_at = max(
+            self._looked_at + _LOOK_AFTER_POLL, self.work.monotonic() + _SHARE * (time.monotonic() - began)
+        )
+        self._look_at = max(self._look_at, self._rested_at)
 
 
-def look_at_streams(ledger: Ledger, errors: SystemErrors, now: datetime) -> None:
-    """Look at every stream once, have `errors` tell what is to be told, and remember all that.
+def end_limits(ledger: Ledger) -> None:
+    """Resolve what people were told of rules that opened too many alerts in an hour, once they have not for a day."""
+    now = from_us(ledger.system_errors.now_us())
+
+    def to(before: Alert | None) -> Raised | None:
+        if (
+            before is None
+            or not before.is_open
+            or not has_passed(_LIMIT_OVER, since=from_us(before.updated_us), now=now)
+        ):
+            return None
+        return over(before, to_us(now), note="it has not happened for a day")
+
+    for alert in ledger.alerts.listed(AlertFilter(rule=LIMIT_EXCEEDED, statuses=OPEN, untold=True), limit=_MOST):
+        if has_passed(_LIMIT_OVER, since=from_us(alert.updated_us), now=now):
+            ledger.system_errors.change(alert.id, to)
+
+
+def look_at_streams(ledger: Ledger, errors: SystemErrors, now: datetime) -> int:
+    """Look at every stream once, have `errors` tell what is to be told, and remember all that; return how much was.
 
     What was told is noted only afterwards: after a crash between the two it is told again, under the same key.
     """
@@ -163,6 +197,7 @@ def look_at_streams(ledger: Ledger, errors: SystemErrors, now: datetime) -> None
             log_failure("not told", error, **_fields(notice))
     looked = {(each.source_id, each.log_type): each.health for each in found}
     ledger.health.remember({key: memory for key, memory in looked.items() if view.remembered.get(key) != memory})
+    return len(told)
 
 
 def age_silence(installation: Installation, source_id: str, log_type: str, by: timedelta) -> None:

@@ -61,6 +61,8 @@ class Work:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     to_tell: int = 0
     """How often there was something new to tell by now: whoever delivers need not ask the ledger."""
+    polled: int = 0
+    """How often all that was new in a stream was read by now: how it is may have changed by that."""
     only: set[StreamKey] | None = None
     """The streams that are wanted; None: all there are."""
 

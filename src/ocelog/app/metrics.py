@@ -44,6 +44,10 @@ _LIST = (
         doc="Alerts that people were to hear of, and that are neither closed nor resolved.",
     ),
     MetricSpec(
+        name="ocelog_alerts_oldest_open_timestamp_seconds",
+        doc="When the oldest of them was opened; missing if none is open.",
+    ),
+    MetricSpec(
         name="ocelog_alerts_open_untold",
         doc="Open alerts that nobody was to hear of: suppressed, below a threshold, or known from the start.",
     ),
@@ -202,6 +206,8 @@ def _of_alerts(found: Overview) -> Iterator[Sample]:
     for severity in Severity:
         count = found.alerts.told.get(severity, 0)
         yield Sample(name="ocelog_alerts_open", labels=(severity.value,), value=count)
+    if found.alerts.oldest_us is not None:
+        yield Sample(name="ocelog_alerts_oldest_open_timestamp_seconds", value=found.alerts.oldest_us / 1e6)
     yield Sample(name="ocelog_alerts_open_untold", value=found.alerts.untold)
     yield Sample(name="ocelog_suppressions_active", value=len(found.suppressions))
     for each in found.not_judged:

@@ -82,12 +82,16 @@ class PullLoop:
             home_id=installation.home.id,
             monotonic=self.work.monotonic,
             failures=self.work.failures,
+            polled=self._polled,
         )
 
     @property
     def name(self) -> str:
         """What the loop is called in the log."""
         return "pull"
+
+    def _polled(self) -> None:
+        self.work.polled += 1
 
     def run_due(self, now: float) -> float:
         """Plan what is due, and have threads read it."""
@@ -171,6 +175,8 @@ class Reader:
     """Our clock, which must be the ledger's."""
     monotonic: Callable[[], float] = time.monotonic
     failures: FailureLog = field(default_factory=FailureLog)
+    polled: Callable[[], None] = lambda: None
+    """Called when what was new in a stream is read to its end."""
     troubles: dict[StreamKey, OcelogError] = field(default_factory=dict)
     """What went wrong last, by stream; a stream that reads well again is not in it."""
     asked: set[StreamKey] = field(default_factory=set)
@@ -430,6 +436,8 @@ class Reader:
             self._tell(stream, error, drained.slice_)
             return
         log.debug("slice ended", **_names(stream, drained.slice_), state=drained.slice_.state.value)
+        if drained.slice_.origin is Origin.LIVE and drained.slice_.state is SliceState.DRAINED:
+            self.polled()
         if drained.slice_.origin is not Origin.LIVE and totals_are_right_again(self.ledger, drained.slice_):
             log.info("totals are right again", **_names(stream, drained.slice_))
         if drained.slice_.origin in SWEEPING:

@@ -208,7 +208,9 @@ def _alerts(found: Overview, todo: Mapping[str, str]) -> list[str]:
     lines, told = list[str](), found.alerts.told
     counts = [f"{told[severity]:,} {severity}" for severity in reversed(Severity) if severity in told]
     if counts:
-        lines.append(f"Open alerts: {', '.join(counts)}. See: ocelog alerts list")
+        oldest_us = found.alerts.oldest_us
+        since = "" if oldest_us is None else f", the oldest since {write_instant(from_us(oldest_us))}"
+        lines.append(f"Open alerts: {', '.join(counts)}{since}. See: ocelog alerts list")
     for each in found.not_judged:
         rule = f"the rule {each.rule_id}" if each.rule_id else "any rule"
         again = f" {todo[each.rule_id]}" if each.rule_id in todo else ""
@@ -459,6 +461,7 @@ def _whole(found: Overview) -> dict[str, Any]:
         ],
         "open_alerts": {severity.value: found.alerts.told.get(severity, 0) for severity in reversed(Severity)},
         "open_alerts_untold": found.alerts.untold,
+        "open_alerts_since": None if found.alerts.oldest_us is None else write_instant(from_us(found.alerts.oldest_us)),
         "suppressions": [
             {
                 "id": each.id,

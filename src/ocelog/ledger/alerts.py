@@ -76,6 +76,8 @@ class OpenAlerts:
     """Those that people were to hear of, by severity."""
     untold: int
     """Others: below a threshold, suppressed, or known from the start."""
+    oldest_us: int | None = None
+    """When the oldest of those was opened that people were to hear of; None: there is none."""
 
 
 class AlertLedger:
@@ -112,17 +114,18 @@ class AlertLedger:
         """Return how many alerts are not over."""
         with self._database.read() as tx:
             counted = (
-                select(_a.severity, _heard(), func.count())
+                select(_a.severity, _heard(), func.count(), func.min(_a.opened_us))
                 .where(_a.status.not_in([each.value for each in ENDED]))
                 .group_by(_a.severity, _heard())
             )
-            told, untold = dict[Severity, int](), 0
-            for severity, heard, count in tx.execute(counted):
+            told, untold, opened_us = dict[Severity, int](), 0, list[int]()
+            for severity, heard, count, first_us in tx.execute(counted):
                 if heard:
                     told[Severity(severity)] = count
+                    opened_us.append(first_us)
                 else:
                     untold += count
-        return OpenAlerts(told=told, untold=untold)
+        return OpenAlerts(told=told, untold=untold, oldest_us=min(opened_us, default=None))
 
     def not_judged(self) -> list[NotJudged]:
         """Return what was passed without being judged, by table and rule."""

@@ -29,6 +29,7 @@ class Health(BaseModel):
     complete_through: AwareDatetime | None = Field(description="Through when those are.")
     open_alerts: dict[str, int] = Field(description="Severity -> how many.")
     open_alerts_untold: int
+    open_alerts_since: AwareDatetime | None = Field(description="When the oldest open alert was opened.")
     disk_free_bytes: int
     sandbox: str = Field(description="How SQL is kept in on this kernel.")
     troubles: list[Trouble]
@@ -46,6 +47,7 @@ async def get_health(request: Request, caller: Viewer) -> Health:  # noqa: ARG00
         complete_through=said.through,
         open_alerts={severity.value: count for severity, count in found.alerts.told.items()},
         open_alerts_untold=found.alerts.untold,
+        open_alerts_since=None if found.alerts.oldest_us is None else from_us(found.alerts.oldest_us),
         disk_free_bytes=found.disk_free,
         sandbox=found.sandbox,
         troubles=_troubles(found),
