@@ -12,12 +12,14 @@ from babel.messages import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
-from ocelog.console.languages import LANGUAGES, spoken
+from ocelog.console.languages import spoken
+from ocelog.phrases import LANGUAGES
 
 CONSOLE = Path(__file__).parent.parent / "src" / "ocelog" / "console"
+LOCALE = CONSOLE.parent / "locale"
 METHODS = [("templates/**.html", "jinja2.ext.babel_extract")]
-MARKED = {"Phrase": None, "translatable": None}
-"""Functions of the code whose first argument is such a text: `ocelog/phrases.py`."""
+MARKED = {"Phrase": None, "translatable": None, "say_in": (2,)}
+"""Functions of the code one of whose arguments is such a text: `ocelog/phrases.py`."""
 OPTIONS = {"templates/**.html": {"trimmed": "false", "silent": "false"}}
 
 
@@ -37,7 +39,7 @@ def extracted() -> Catalog:
 
 def updated(language: str) -> Catalog:
     """Return the catalogue of a language with every text that there is now, and no other."""
-    path = CONSOLE / "locale" / f"{language}.po"
+    path = LOCALE / f"{language}.po"
     kept = read_po(BytesIO(path.read_bytes()), locale=language) if path.exists() else Catalog(locale=language)
     now = Catalog(
         locale=language, project="Ocelog", charset="utf-8", fuzzy=False, revision_date=datetime(2026, 1, 1, tzinfo=UTC)
@@ -68,7 +70,7 @@ def main() -> int:
     for language in (each for each in LANGUAGES if each != "en"):
         catalogue = updated(language)
         if "--check" not in sys.argv:
-            (CONSOLE / "locale" / f"{language}.po").write_bytes(written(catalogue))
+            (LOCALE / f"{language}.po").write_bytes(written(catalogue))
         for text in missing(catalogue):
             lacking += 1
             print(f"{language}: {text}")

@@ -65,6 +65,11 @@ class OcelogError(Exception):
         if code is not None:
             self.code = code
 
+    @property
+    def phrase(self) -> str:
+        """The message, as what it was made of if that is all of it: whoever shows it may translate it."""
+        return self.what if str(self) == self.what else str(self)
+
     def beside(self, table: object) -> str:
         """Return the message as it stands beside the name of `table`, which then need not be in it."""
         message = f"{self.what} {self.todo}" if self.todo else self.what

@@ -1,7 +1,16 @@
 """Texts that a person may read in another language: what they say stays apart from the values in them."""
 
 from collections.abc import Mapping
+from functools import cache
+from gettext import NullTranslations
+from importlib.resources import files
+from io import BytesIO
 from typing import Any, Self
+
+LANGUAGES: Mapping[str, str] = {"en": "English", "ko": "한국어"}
+"""Code and own name of each language."""
+_PLAIN = {"true_positive": "true positive", "false_positive": "false positive"}
+"""Words of programs that no person should read as they are, in English either."""
 
 
 class Phrase(str):
@@ -24,3 +33,60 @@ class Phrase(str):
 def translatable(text: str) -> str:
     """Return `text` as it is: it is in the catalogue, and whoever shows it looks it up."""
     return text
+
+
+def say_in(language: str, text: str, /, **values: Any) -> str:
+    """Return `text` in a language, with `values` in it."""
+    return translated(Phrase(text, **values), language)
+
+
+def translated(text: str, language: str) -> str:
+    """Return a phrase in a language, and so each phrase among its values; any other text as it is."""
+    if not isinstance(text, Phrase):
+        return text
+    if not text.values:
+        return catalogue(language).gettext(text.template)
+    values = {
+        name: translated(value, language) if isinstance(value, str) else value for name, value in text.values.items()
+    }
+    return catalogue(language).gettext(text.template) % values
+
+
+class Catalogue(NullTranslations):
+    """The texts of one language. What it lacks stays English."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        super().__init__()
+        self._texts = texts
+
+    def gettext(self, message: str) -> str:
+        """Return `message` in this language."""
+        return self._texts.get(message, message)
+
+    def has(self, message: str) -> bool:
+        """Whether there is such a text."""
+        return message in self._texts
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        """Return what is said of `n` things. A language without a plural has one text for both."""
+        if msgid2 in self._texts:
+            return self._texts[msgid2]
+        return msgid1 if n == 1 else msgid2
+
+
+@cache
+def catalogue(language: str) -> Catalogue:
+    """Return the texts of a language."""
+    if language == "en":
+        return Catalogue(_PLAIN)
+    # It takes some time, which nobody needs who reads English.
+    from babel.messages.pofile import read_po  # noqa: PLC0415 - see above
+
+    path = files("ocelog") / "locale" / f"{language}.po"
+    found = dict[str, str]()
+    for message in read_po(BytesIO(path.read_bytes()), locale=language):
+        if message.id and message.string:
+            ids = (message.id,) if isinstance(message.id, str) else message.id
+            text = message.string if isinstance(message.string, str) else message.string[0]
+            found |= dict.fromkeys(ids, text)
+    return Catalogue(found)

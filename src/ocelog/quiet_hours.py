@@ -6,6 +6,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from ocelog.errors import ConfigError
+from ocelog.phrases import Phrase
 from ocelog.secret import shown
 from ocelog.suggest import suggest
 
@@ -55,17 +56,27 @@ def read_quiet_hours(text: str) -> QuietHours | None:
     start, end, zone = _time(first), _time(last), zone.strip()
     if not dash or start is None or end is None or not zone:
         raise ConfigError(
-            f"invalid quiet hours {shown(text)}: write two times of day and a time zone, such as "
-            "'22:00-07:00 Europe/Berlin', or off."
+            Phrase(
+                "invalid quiet hours %(text)s: write two times of day and a time zone, such as "
+                "'22:00-07:00 Europe/Berlin', or off.",
+                text=shown(text),
+            )
         )
     if start == end:
         raise ConfigError(
-            f"the quiet hours {text!r} would never end, or never begin: choose two different times, or off."
+            Phrase(
+                "the quiet hours %(text)s would never end, or never begin: choose two different times, or off.",
+                text=repr(text),
+            )
         )
     if _zone(zone) is None:
         raise ConfigError(
-            f"there is no time zone {shown(zone)}{suggest(zone, available_timezones()) or '.'} It is written as in "
-            "the IANA database: Europe/Berlin, Asia/Seoul, America/New_York, UTC."
+            Phrase(
+                "there is no time zone %(zone)s%(available_timezones)s It is written as in the IANA "
+                "database: Europe/Berlin, Asia/Seoul, America/New_York, UTC.",
+                zone=shown(zone),
+                available_timezones=suggest(zone, available_timezones()) or ".",
+            )
         )
     return QuietHours(start=start, end=end, zone=zone)
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from ocelog.phrases import Phrase
+
 
 def suggest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Return `; did you mean 'x'?` with the name in `known` that is most like `name`, or nothing if none is.
@@ -12,4 +14,4 @@ def suggest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """
     by_fold = {one.casefold(): one for one in sorted(known)}
     found = get_close_matches(name[:100].casefold(), by_fold, n=1, cutoff=cutoff)
-    return f"; did you mean {by_fold[found[0]]!r}?" if found else ""
+    return Phrase("; did you mean %(name)s?", name=repr(by_fold[found[0]])) if found else ""

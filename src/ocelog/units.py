@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ocelog.errors import ConfigError
+from ocelog.phrases import Phrase
 from ocelog.secret import shown
 from ocelog.suggest import suggest
 from ocelog.times import rfc3339
@@ -22,11 +23,14 @@ def duration(text: str) -> timedelta:
     found = re.fullmatch(r"([0-9]{1,10})([smhdw])", text.strip().lower())
     if found is None:
         raise ConfigError(
-            f"invalid duration {shown(text)}: write a number and a unit, such as 30s, 5m, 24h, 30d or 2w."
+            Phrase(
+                "invalid duration %(text)s: write a number and a unit, such as 30s, 5m, 24h, 30d or 2w.",
+                text=shown(text),
+            )
         )
     seconds = int(found[1]) * _UNITS[found[2]]
     if seconds > _LONGEST.total_seconds():
-        raise ConfigError(f"{text!r} is longer than a hundred years.")
+        raise ConfigError(Phrase("%(text)s is longer than a hundred years.", text=repr(text)))
     return timedelta(seconds=seconds)
 
 
@@ -58,7 +62,9 @@ def per_table(text: str) -> dict[str, timedelta]:
     for each in text.split(",") if text.strip().lower() != "off" else ():
         table, equals, value = (word.strip() for word in each.partition("="))
         if not equals or not table:
-            raise ConfigError(f"{text!r} names no table: write off, or wiz_audit=400d, rejections=90d.")
+            raise ConfigError(
+                Phrase("%(text)s names no table: write off, or wiz_audit=400d, rejections=90d.", text=repr(text))
+            )
         found[table] = between(timedelta(days=7), _LONGEST)(value)
     return found
 
@@ -67,7 +73,9 @@ def size(text: str) -> int:
     """Read `64MB`, `1GiB`, `500000` as bytes. Raises ConfigError."""
     found = re.fullmatch(r"([0-9]{1,12})\s*([kmg]?i?b)?", text.strip().lower())
     if found is None:
-        raise ConfigError(f"invalid size {text!r}: write a number and a unit, such as 64MB or 1GiB.")
+        raise ConfigError(
+            Phrase("invalid size %(text)s: write a number and a unit, such as 64MB or 1GiB.", text=repr(text))
+        )
     return int(found[1]) * _SIZES[found[2] or ""]
 
 
@@ -94,8 +102,11 @@ def host_and_port(text: str) -> tuple[str, int]:
     found = re.fullmatch(r"(?:(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):)?([0-9]{1,5})", text.strip())
     if found is None or int(found[3]) > 65535:
         raise ConfigError(
-            f"invalid address {shown(text)} to listen on: write a port, or a host and a port, such as 9464, "
-            "0.0.0.0:9464 or [::1]:9464. A port alone is served to this machine only."
+            Phrase(
+                "invalid address %(text)s to listen on: write a port, or a host and a port, such as "
+                "9464, 0.0.0.0:9464 or [::1]:9464. A port alone is served to this machine only.",
+                text=shown(text),
+            )
         )
     return found[1] or found[2] or "127.0.0.1", int(found[3])
 
@@ -106,7 +117,14 @@ def between(least: timedelta, most: timedelta) -> "Callable[[str], timedelta]":
     def read(text: str) -> timedelta:
         value = duration(text)
         if not least <= value <= most:
-            raise ConfigError(f"{text!r} is not between {write_duration(least)} and {write_duration(most)}.")
+            raise ConfigError(
+                Phrase(
+                    "%(text)s is not between %(least)s and %(most)s.",
+                    text=repr(text),
+                    least=write_duration(least),
+                    most=write_duration(most),
+                )
+            )
         return value
 
     return read
@@ -117,7 +135,14 @@ def whole(least: int, most: int) -> "Callable[[str], int]":
 
     def read(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise ConfigError(f"expected a whole number from {least} to {most}, not {text!r}.")
+            raise ConfigError(
+                Phrase(
+                    "expected a whole number from %(least)s to %(most)s, not %(text)s.",
+                    least=least,
+                    most=most,
+                    text=repr(text),
+                )
+            )
         return int(text)
 
     return read
@@ -128,7 +153,14 @@ def choice(*words: str) -> "Callable[[str], str]":
 
     def read(text: str) -> str:
         if text.lower() not in words:
-            raise ConfigError(f"{text!r} is not one of {', '.join(words)}{suggest(text, words)}")
+            raise ConfigError(
+                Phrase(
+                    "%(text)s is not one of %(words)s%(words2)s",
+                    text=repr(text),
+                    words=", ".join(words),
+                    words2=suggest(text, words),
+                )
+            )
         return text.lower()
 
     return read
@@ -138,7 +170,7 @@ def switch(text: str) -> bool:
     """Read yes or no in one of their spellings. Raises ConfigError."""
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if text.lower() not in words:
-        raise ConfigError(f"{text!r} is neither yes nor no.")
+        raise ConfigError(Phrase("%(text)s is neither yes nor no.", text=repr(text)))
     return words[text.lower()]
 
 
@@ -153,16 +185,25 @@ def instant(text: str, *, now: datetime) -> datetime:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ConfigError(
-            f"invalid time {text!r}: write 2026-08-01T00:00:00Z, 2026-08-01 (UTC), or 7d for seven days ago."
+            Phrase(
+                "invalid time %(text)s: write 2026-08-01T00:00:00Z, 2026-08-01 (UTC), or 7d for seven days ago.",
+                text=repr(text),
+            )
         ) from None
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text.strip()):
         return found.replace(tzinfo=UTC)
     if found.tzinfo is None:
-        raise ConfigError(f"{text!r} has no time zone: write {found.isoformat()}Z if it is UTC.")
+        raise ConfigError(
+            Phrase(
+                "%(text)s has no time zone: write %(found)sZ if it is UTC.", text=repr(text), found=found.isoformat()
+            )
+        )
     try:
         return found.astimezone(UTC)
     except OverflowError:
-        raise ConfigError(f"{text!r} is before the year 1 or after the year 9999 in UTC.") from None
+        raise ConfigError(
+            Phrase("%(text)s is before the year 1 or after the year 9999 in UTC.", text=repr(text))
+        ) from None
 
 
 def write_instant(value: datetime | None) -> str | None:

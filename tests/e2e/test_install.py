@@ -91,7 +91,7 @@ sys.exit(hatchling())
 
 def of_console(wheel: Path) -> set[str]:
     """Return what the console shows, of the files of a wheel."""
-    folders = tuple(f"ocelog/console/{each}/" for each in ("static", "templates", "locale"))
+    folders = ("ocelog/locale/", *(f"ocelog/console/{each}/" for each in ("static", "templates")))
     return {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith(folders)}
 
 
@@ -99,9 +99,9 @@ def test_the_wheel_has_all_that_the_console_shows(wheel: Path) -> None:
     found, here = of_console(wheel), ROOT / "src"
     made = json.loads((here / "ocelog/console/static/files.json").read_text())
     assert {f"ocelog/console/static/{name}" for name in made.values()} <= found
-    kept = [*here.glob("ocelog/console/templates/*.html"), *here.glob("ocelog/console/locale/*.po")]
+    kept = [*here.glob("ocelog/console/templates/*.html"), *here.glob("ocelog/locale/*.po")]
     assert {str(path.relative_to(here)) for path in kept} <= found
-    assert "ocelog/console/locale/ko.po" in found
+    assert "ocelog/locale/ko.po" in found
 
 
 def test_a_source_distribution_is_installed_without_node(wheel: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import catalogue
-from ocelog.console.languages import LANGUAGES
+from ocelog.phrases import LANGUAGES
 
 TEMPLATES = sorted((catalogue.CONSOLE / "templates").glob("*.html"))
 AS_IT_IS = {"Ocelog", "SQL", "CLI", "Esc"}
@@ -61,7 +61,7 @@ def test_a_text_beside_the_catalogue_is_found() -> None:
 def test_every_text_is_translated_and_the_catalogue_holds_no_other(language: str) -> None:
     now = catalogue.updated(language)
     assert catalogue.missing(now) == []
-    kept = (catalogue.CONSOLE / "locale" / f"{language}.po").read_bytes()
+    kept = (catalogue.LOCALE / f"{language}.po").read_bytes()
     assert kept == catalogue.written(now), "run scripts/catalogue.py"
 
 

@@ -47,7 +47,7 @@ def _texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.JoinedStr):
             yield node.lineno, _text(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in apart:
-            yield node.lineno, node.value
+            yield node.lineno, re.sub(r"(?:%\(\w+\)s)+", "X", node.value)
 
 
 def _is_text(node: Any) -> bool:

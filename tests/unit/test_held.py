@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -93,7 +93,9 @@ def test_a_pull_publishes_by_itself_between_pages(tmp_path: Path) -> None:
     )
     settings = SimpleNamespace(threads=1, publish_bytes=10_000, part_grace=None, retention="off")
     assembly: Any = SimpleNamespace(
-        installation=SimpleNamespace(ledger=ledger, settings=settings, home=SimpleNamespace(path=tmp_path, id="home")),
+        installation=SimpleNamespace(
+            ledger=ledger, settings=settings, tables=nullcontext(), home=SimpleNamespace(path=tmp_path, id="home")
+        ),
         take_over=lambda: None,
         publisher=SimpleNamespace(publish=publish),
         lake=SimpleNamespace(schemas={"wiz_issues": None}),

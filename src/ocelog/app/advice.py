@@ -2,31 +2,50 @@
 
 import re
 
+from ocelog.phrases import Phrase
+
 
 def todo(code: str, source: str, *, idle: bool = False) -> str:
     """Return what a person does about an error of this `code`, which befell a stream of `source`.
 
     `idle`: nothing runs that would try again by itself.
     """
-    start = "ocelog pull, or to keep it going: ocelog run"
-    again = ", and if all is well: ocelog pull" if idle else ". If all is well, reading goes on within minutes."
+    again = (
+        Phrase(", and if all is well: ocelog pull")
+        if idle
+        else Phrase(". If all is well, reading goes on within minutes.")
+    )
     match code:
         case "secret_unreadable":
-            return (
-                f"Do what the message says. To enter the secret again under a usable key: ocelog source rotate {source}"
+            return Phrase(
+                "Do what the message says. To enter the secret again under a usable key: ocelog source rotate "
+                "%(source)s",
+                source=source,
             )
         case "web_page":
-            return (
+            return Phrase(
                 "Look at the proxy or firewall between this machine and the source: it seems to answer in the source's "
-                f"place, and must let all URLs of the source through. Then run: ocelog source check {source}" + again
+                "place, and must let all URLs of the source through. Then run: ocelog source check %(source)s%(again)s",
+                source=source,
+                again=again,
             )
         case "access_refused" | "scope_missing" | "access_denied":
-            return f"Do what the message says, then run: ocelog source check {source}" + again
+            return Phrase(
+                "Do what the message says, then run: ocelog source check %(source)s%(again)s",
+                source=source,
+                again=again,
+            )
         case "contract_broken" | "stream_stopped":
-            return f"Run: ocelog source check {source}. If it finds nothing wrong, please report the message."
+            return Phrase(
+                "Run: ocelog source check %(source)s. If it finds nothing wrong, please report the message.",
+                source=source,
+            )
+        case "disk_full" if idle:
+            return Phrase(
+                "Free some space on that disk. Then run: ocelog pull, or to keep it going: ocelog run. Nothing is lost."
+            )
         case "disk_full":
-            after = f"Then run: {start}. Nothing" if idle else "It then goes on by itself, and nothing"
-            return f"Free some space on that disk. {after} is lost."
+            return Phrase("Free some space on that disk. It then goes on by itself, and nothing is lost.")
         case (
             "source_unavailable"
             | "rate_limited"
@@ -36,15 +55,23 @@ def todo(code: str, source: str, *, idle: bool = False) -> str:
             | "try_later"
         ):
             wait = (
-                f"Nothing is running, so nothing tries it again. Run: {start}."
+                Phrase(
+                    "Nothing is running, so nothing tries it again. Run: ocelog pull, or to keep it going: ocelog run."
+                )
                 if idle
-                else "Nothing yet: it is tried again."
+                else Phrase("Nothing yet: it is tried again.")
             )
-            check = f" If it goes on, run: ocelog source check {source}" if code == "source_unavailable" else ""
-            return wait + check
+            if code != "source_unavailable":
+                return wait
+            return Phrase(
+                "%(wait)s If it goes on, run: ocelog source check %(source)s",
+                wait=wait,
+                source=source,
+            )
+        case _ if idle:
+            return Phrase("Do what the message says, then run: ocelog pull, or to keep it going: ocelog run.")
         case _:
-            after = f", then run: {start}." if idle else "; it is tried again every few minutes."
-            return f"Do what the message says{after}"
+            return Phrase("Do what the message says; it is tried again every few minutes.")
 
 
 def without_request(text: str) -> str:

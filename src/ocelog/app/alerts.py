@@ -21,6 +21,7 @@ from ocelog.app.log_types import log_types
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.model import Severity
+from ocelog.phrases import Phrase
 from ocelog.secret import shown
 from ocelog.suggest import suggest
 from ocelog.times import from_us, to_us
@@ -62,7 +63,14 @@ def word(kind: type[_Word], text: str) -> _Word:
     if found is None:
         nearest = suggest(text, [each.value for each in kind]) or "."
         expected = write_list([each.value for each in kind], "or")
-        raise ConfigError(f"{text!r} is not known{nearest} Expected {expected}.")
+        raise ConfigError(
+            Phrase(
+                "%(text)s is not known%(nearest)s Expected %(expected)s.",
+                text=repr(text),
+                nearest=nearest,
+                expected=expected,
+            )
+        )
     return found
 
 
@@ -118,7 +126,7 @@ def details(installation: Installation, given: Collection[str]) -> list[AlertDet
     found = [(name, ledger.details(name)) for name in _ids(installation, given)]
     for name, each in found:
         if each is None:
-            raise ConfigError(f"There is no alert {name} any more. {_SEE}")
+            raise ConfigError(Phrase("There is no alert %(name)s any more. %(see)s", name=name, see=_SEE))
     return [each for _, each in found if each is not None]
 
 
@@ -163,7 +171,9 @@ def resend(
     }
     for name, ids in to.items():
         if not ids:
-            raise ConfigError(f"No channel takes the alert {name}: say which one with --channel NAME.")
+            raise ConfigError(
+                Phrase("No channel takes the alert %(name)s: say which one with --channel NAME.", name=name)
+            )
 
     def act(alert: Alert, now_us: int) -> Change | None:
         return resent(write_list(names.get(each, each) for each in to[alert.id]), who=who)(alert, now_us)
@@ -240,7 +250,14 @@ def _channel(channels: Sequence[ChannelRow], name: str) -> ChannelRow:
     if found is None:
         known = [each.name for each in channels]
         there = f"There are: {write_list(known)}." if known else "There is none yet."
-        raise ConfigError(f"There is no channel {shown(name)}{suggest(name, known) or '.'} {there}")
+        raise ConfigError(
+            Phrase(
+                "There is no channel %(name)s%(known)s %(there)s",
+                name=shown(name),
+                known=suggest(name, known) or ".",
+                there=there,
+            )
+        )
     return found
 
 
@@ -251,7 +268,9 @@ def person(installation: Installation, given: str | None) -> str:
         try:
             name = getpass.getuser()
         except (OSError, KeyError, ImportError):
-            raise ConfigError("This user has no login name. Say who you are: --as NAME, or OCELOG_USER=NAME.") from None
+            raise ConfigError(
+                Phrase("This user has no login name. Say who you are: --as NAME, or OCELOG_USER=NAME.")
+            ) from None
     return one_line(name, "A name", LONGEST_NAME)
 
 
@@ -259,7 +278,9 @@ def one_line(text: str, what: str, longest: int) -> str:
     """Return `text` as it is kept. Raises ConfigError."""
     text = text.strip()
     if not text or len(text) > longest or not text.isprintable():
-        raise ConfigError(f"{what} is one line of 1 to {longest:,} characters.")
+        raise ConfigError(
+            Phrase("%(what)s is one line of 1 to %(longest)s characters.", what=what, longest=format(longest, ","))
+        )
     return text
 
 
@@ -283,16 +304,26 @@ def _named(what: str, given: str, beginning: Callable[[str], Sequence[str]]) -> 
         return start if start in found else found[0]
     if found:
         raise ConfigError(
-            f"More than one {what} begins with {given!r}: {', '.join(each[:12] for each in found[:_SHOWN])}. Type more "
-            "of the id."
+            Phrase(
+                "More than one %(what)s begins with %(given)s: %(shown)s. Type more of the id.",
+                what=what,
+                given=repr(given),
+                shown=", ".join(each[:12] for each in found[:_SHOWN]),
+            )
         )
     for length in range(len(start) - 1, 3, -1):
         near = beginning(start[:length])
         if near:
             raise ConfigError(
-                f"No {what} begins with {given!r}; did you mean {near[0][: max(10, len(start))]!r}? {see}"
+                Phrase(
+                    "No %(what)s begins with %(given)s; did you mean %(start)s? %(see)s",
+                    what=what,
+                    given=repr(given),
+                    start=repr(near[0][: max(10, len(start))]),
+                    see=see,
+                )
             )
-    raise ConfigError(f"No {what} begins with {given!r}. {see}")
+    raise ConfigError(Phrase("No %(what)s begins with %(given)s. %(see)s", what=what, given=repr(given), see=see))
 
 
 # What is kept quiet.
@@ -314,17 +345,22 @@ def suppress(
     now = datetime.now(UTC)
     begins = now if since is None else _planned(since, now)
     if (lasts is None) == (until is None):
-        raise ConfigError("Say how long: either --for, such as --for 7d, or --until with a time.")
+        raise ConfigError(Phrase("Say how long: either --for, such as --for 7d, or --until with a time."))
     ends = begins + lasts if lasts is not None else _planned(until or "", now)
     if since is not None and begins < now:
         ahead = f", or write +{since.strip()} for that time from now" if _DURATION.fullmatch(since.strip()) else ""
-        raise ConfigError(f"--from {since} is past: leave it out to begin now{ahead}.")
+        raise ConfigError(
+            Phrase("--from %(since)s is past: leave it out to begin now%(ahead)s.", since=since, ahead=ahead)
+        )
     if ends <= max(begins, now):
-        raise ConfigError("It would end before it begins: choose a later --until.")
+        raise ConfigError(Phrase("It would end before it begins: choose a later --until."))
     if ends - begins > LONGEST or begins - now > LONGEST:
         raise ConfigError(
-            f"A suppression lasts at most {write_duration(LONGEST)}, and begins within that time. What is never to be "
-            "told is better disabled in its rule."
+            Phrase(
+                "A suppression lasts at most %(longest)s, and begins within that time. What is never to "
+                "be told is better disabled in its rule.",
+                longest=write_duration(LONGEST),
+            )
         )
     if rule is not None:
         rule = one_line(rule, "A rule's id", LONGEST_NAME)

@@ -19,6 +19,7 @@ from ocelog.channels.registry import CHANNELS, find_kind, parse
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.model import Severity
+from ocelog.phrases import Phrase
 from ocelog.secret import Secret, hidden, may_be_shown, shown
 from ocelog.suggest import suggest
 
@@ -62,7 +63,13 @@ def find(installation: Installation, name: str) -> ChannelRow:
     found = installation.ledger.channels.find(unicodedata.normalize("NFC", name.strip()))
     if found is None:
         known = [row.name for row in installation.ledger.channels.listed()]
-        raise ConfigError(f"There is no channel {shown(name)}{suggest(name, known) or '. See: ocelog channel list'}")
+        raise ConfigError(
+            Phrase(
+                "There is no channel %(name)s%(known)s",
+                name=shown(name),
+                known=suggest(name, known) or ". See: ocelog channel list",
+            )
+        )
     return found
 
 
@@ -70,7 +77,12 @@ def add(installation: Installation, kind: str, name: str, change: ChannelChange)
     """Add a channel. Raises ConfigError if something is missing, or does not hold."""
     there = installation.ledger.channels.listed()
     if len(there) >= MOST_CHANNELS:
-        raise ConfigError(f"There are {MOST_CHANNELS} channels already, which is the most that there may be.")
+        raise ConfigError(
+            Phrase(
+                "There are %(most_channels)s channels already, which is the most that there may be.",
+                most_channels=MOST_CHANNELS,
+            )
+        )
     name = _clean_name(name)
     row = ChannelRow(
         id=_free_id(name, {each.id for each in there}),
@@ -150,7 +162,14 @@ def log_type_pattern(text: str) -> str:
         if text.casefold() in (name.casefold(), kind.short.casefold()):
             return name
     known = [*short_names(), *kinds()]
-    raise ConfigError(f"There is no log type {shown(text)}{suggest(text, known) or '.'} There are {', '.join(known)}.")
+    raise ConfigError(
+        Phrase(
+            "There is no log type %(text)s%(known)s There are %(known2)s.",
+            text=shown(text),
+            known=suggest(text, known) or ".",
+            known2=", ".join(known),
+        )
+    )
 
 
 def _edited(row: ChannelRow, change: ChannelChange) -> ChannelRow:
@@ -167,11 +186,16 @@ def _clean_name(text: str) -> str:
     name = unicodedata.normalize("NFC", text.strip())
     if "://" in name or not may_be_shown(name):
         raise ConfigError(
-            f"A channel's name is what you call it, such as ops, and not its address, which may be a secret. Given was "
-            f"{hidden(name)}."
+            Phrase(
+                "A channel's name is what you call it, such as ops, and not its address, which may be a "
+                "secret. Given was %(name)s.",
+                name=hidden(name),
+            )
         )
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise ConfigError(f"A channel's name is one line of 1 to {_LONGEST_NAME} characters.")
+        raise ConfigError(
+            Phrase("A channel's name is one line of 1 to %(longest_name)s characters.", longest_name=_LONGEST_NAME)
+        )
     return name
 
 
@@ -194,12 +218,25 @@ def _check(installation: Installation, row: ChannelRow, secrets: Mapping[str, Se
     for name in secrets:
         if name not in secret:
             known = f"It has {', '.join(secret)}." if secret else "It has none."
-            raise ConfigError(f"A {row.kind} channel has no secret {shown(name)}{suggest(name, secret) or '.'} {known}")
+            raise ConfigError(
+                Phrase(
+                    "A %(kind)s channel has no secret %(name)s%(secret)s %(known)s",
+                    kind=row.kind,
+                    name=shown(name),
+                    secret=suggest(name, secret) or ".",
+                    known=known,
+                )
+            )
     misplaced = next((name for name in row.settings if name in secret), None)
     if misplaced is not None:
         raise ConfigError(
-            f"{misplaced} of a {row.kind} channel is a secret: what is typed in a command is seen by others. Give it "
-            f"with --secret-file {misplaced}=FILE, or leave it out to be asked for it."
+            Phrase(
+                "%(misplaced)s of a %(kind)s channel is a secret: what is typed in a command is seen by "
+                "others. Give it with --secret-file %(misplaced)s=FILE, or leave it out to be asked for "
+                "it.",
+                misplaced=misplaced,
+                kind=row.kind,
+            )
         )
     _built(installation, row, secrets)
 
@@ -232,8 +269,12 @@ def severities(texts: Sequence[str]) -> frozenset[Severity]:
         if least is None:
             near = suggest(word, [each.value for each in words])
             raise ConfigError(
-                f"There is no severity {shown(text)}{near or '.'} Write INFO, LOW, MEDIUM, HIGH or CRITICAL, with a + "
-                "behind it for that and all that is worse."
+                Phrase(
+                    "There is no severity %(text)s%(near)s Write INFO, LOW, MEDIUM, HIGH or CRITICAL, with a "
+                    "+ behind it for that and all that is worse.",
+                    text=shown(text),
+                    near=near or ".",
+                )
             )
         found.update(words[words.index(least) :] if word.endswith("+") else [least])
     return frozenset(found)

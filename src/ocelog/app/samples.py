@@ -19,6 +19,7 @@ from ocelog.detect.rule import Rule
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.installation.opening import Installation
 from ocelog.model import Origin, Rejection, Stamp
+from ocelog.phrases import Phrase
 from ocelog.pull.versions import row_names
 
 MOST_BYTES = 250_000
@@ -92,10 +93,14 @@ def sample(installation: Installation, log_type: str, text: str) -> Sample:
 def _split(text: str) -> list[bytes]:
     content = text.strip().removeprefix("\ufeff").encode("utf-8", "replace")
     if not content:
-        raise ConfigError("Paste a record: a JSON object, an array of such, or one on each line.")
+        raise ConfigError(Phrase("Paste a record: a JSON object, an array of such, or one on each line."))
     if len(content) > MOST_BYTES:
         raise ConfigError(
-            f"That has {len(content):,} bytes; up to {MOST_BYTES:,} are taken here. For a file: ocelog shape --help"
+            Phrase(
+                "That has %(content)s bytes; up to %(most_bytes)s are taken here. For a file: ocelog shape --help",
+                content=format(len(content), ","),
+                most_bytes=format(MOST_BYTES, ","),
+            )
         )
     try:
         found = _records.decode(content) if content.startswith(b"[") else [_record.decode(content)]
@@ -103,9 +108,17 @@ def _split(text: str) -> list[bytes]:
         # One record on each line is no JSON as a whole; whatever else it is, each line says so for itself.
         found = [msgspec.Raw(line) for line in content.splitlines() if line.strip()]
         if not all(line.lstrip().startswith(b"{") for line in map(bytes, found)):
-            raise ConfigError(f"That is not JSON: {error}. Paste a JSON object, or one on each line.") from error
+            raise ConfigError(
+                Phrase("That is not JSON: %(error)s. Paste a JSON object, or one on each line.", error=error)
+            ) from error
     if len(found) > MOST_RECORDS:
-        raise ConfigError(f"These are {len(found):,} records; up to {MOST_RECORDS} are taken at once.")
+        raise ConfigError(
+            Phrase(
+                "These are %(found)s records; up to %(most_records)s are taken at once.",
+                found=format(len(found), ","),
+                most_records=MOST_RECORDS,
+            )
+        )
     return [bytes(each) for each in found]
 
 

@@ -8,6 +8,7 @@ from ocelog.access import Role, SavedSearch, User
 from ocelog.app.users import Origin, deed_of
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
+from ocelog.phrases import Phrase
 
 MOST = 200
 """A user has at most so many."""
@@ -22,12 +23,19 @@ def save(installation: Installation, name: str, address: str, *, shared: bool, b
     """
     name = " ".join(name.split())
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise ConfigError(f"The name of a search is one line of 1 to {_LONGEST_NAME} characters.")
+        raise ConfigError(
+            Phrase("The name of a search is one line of 1 to %(longest_name)s characters.", longest_name=_LONGEST_NAME)
+        )
     path, _, query = address.partition("?")
     if path not in {"/search", "/search/sql"} or not address.isascii() or not address.isprintable():
-        raise ConfigError("The address of a search is that of its page: /search?... or /search/sql?...")
+        raise ConfigError(Phrase("The address of a search is that of its page: /search?... or /search/sql?..."))
     if len(query) > _LONGEST_ADDRESS:
-        raise ConfigError(f"The address of a search has at most {_LONGEST_ADDRESS:,} characters.")
+        raise ConfigError(
+            Phrase(
+                "The address of a search has at most %(longest_address)s characters.",
+                longest_address=format(_LONGEST_ADDRESS, ","),
+            )
+        )
     search = SavedSearch(
         id=uuid4().hex,
         owner_id=by.id,
@@ -52,4 +60,4 @@ def remove(installation: Installation, search_id: str, *, by: User, origin: Orig
     told = deed_of(by, "search.removed", search_id, origin)
     of = None if by.role.covers(Role.ADMIN) else by.id
     if not installation.ledger.saved_searches.remove(search_id, told, of=of):
-        raise ConfigError("There is no such search of yours.")
+        raise ConfigError(Phrase("There is no such search of yours."))

@@ -14,6 +14,7 @@ from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.lake.read.quoting import literal, quoted
 from ocelog.model import ALL_LOGS, REJECTIONS, RULE_MATCHES, table_name
+from ocelog.phrases import Phrase
 from ocelog.suggest import suggest
 
 # What is put together here are columns of our schemas, quoted, and literals.
@@ -118,7 +119,13 @@ def columns_of(log_type: str | None) -> pa.Schema:
         every = {each.name: each for name in kinds() for each in schemas[table_name(name)]}
         return pa.schema([each for name, each in every.items() if name.startswith("p_")])
     if log_type not in kinds():
-        raise ConfigError(f"There is no log type {log_type!r}{suggest(log_type, kinds()) or '.'}")
+        raise ConfigError(
+            Phrase(
+                "There is no log type %(log_type)s%(kinds)s",
+                log_type=repr(log_type),
+                kinds=suggest(log_type, kinds()) or ".",
+            )
+        )
     return schemas[table_name(log_type)]
 
 
@@ -285,9 +292,15 @@ def _rows(installation: Installation, sql: str, stop: Stop | None = None) -> lis
 
 def _wanted(search: Search, paths: Mapping[str, pa.DataType]) -> list[str]:
     if len(search.conditions) > _MOST_CONDITIONS:
-        raise ConfigError(f"A search has at most {_MOST_CONDITIONS} conditions.")
+        raise ConfigError(
+            Phrase("A search has at most %(most_conditions)s conditions.", most_conditions=_MOST_CONDITIONS)
+        )
     if max(map(len, (search.text, search.indicator, *(each.value for each in search.conditions)))) > _LONGEST_TEXT:
-        raise ConfigError(f"What is searched for has at most {_LONGEST_TEXT:,} characters.")
+        raise ConfigError(
+            Phrase(
+                "What is searched for has at most %(longest_text)s characters.", longest_text=format(_LONGEST_TEXT, ",")
+            )
+        )
     found = [f"p_event_time >= {_instant(search.since)}", f"p_event_time < {_instant(search.until)}"]
     if search.indicator:
         lists = [path for path in paths if path.startswith("p_any_")]
@@ -312,7 +325,9 @@ def _texts(paths: Mapping[str, pa.DataType]) -> Iterator[str]:
 
 def _expression(path: str, paths: Mapping[str, pa.DataType]) -> str:
     if path not in paths:
-        raise ConfigError(f"There is no field {path!r}{suggest(path, paths) or '.'}")
+        raise ConfigError(
+            Phrase("There is no field %(path)s%(paths)s", path=repr(path), paths=suggest(path, paths) or ".")
+        )
     return ".".join(map(quoted, path.split(".")))
 
 
@@ -340,7 +355,9 @@ def _compared_list(condition: Condition, expression: str, kind: pa.DataType) -> 
     if condition.operator is Operator.MISSING:
         return f"coalesce(len({expression}), 0) = 0"
     if condition.operator not in (Operator.IS, Operator.IS_NOT, Operator.HAS):
-        raise ConfigError(f"{condition.field} is a list: ask what it has, or whether it is missing.")
+        raise ConfigError(
+            Phrase("%(field)s is a list: ask what it has, or whether it is missing.", field=condition.field)
+        )
     if pa.types.is_string(kind.value_type):
         has = f"list_contains({expression}, {literal(condition.value)})"
     else:
@@ -364,7 +381,14 @@ def _value(condition: Condition, kind: pa.DataType) -> str:
             found = datetime.fromisoformat(text)
             return _instant(found if found.tzinfo is not None else found.replace(tzinfo=UTC))
     except (ValueError, KeyError, OverflowError):
-        raise ConfigError(f"{condition.field} is of type {kind}: {text!r} is no value of it.") from None
+        raise ConfigError(
+            Phrase(
+                "%(field)s is of type %(kind)s: %(text)s is no value of it.",
+                field=condition.field,
+                kind=kind,
+                text=repr(text),
+            )
+        ) from None
     return literal(condition.value)
 
 

@@ -13,6 +13,7 @@ from ocelog.errors import ConfigError, SourceUnavailableError
 from ocelog.health.settings import AFTER, changed, read_after, written
 from ocelog.installation.opening import Installation
 from ocelog.model import SourceRow
+from ocelog.phrases import Phrase
 from ocelog.product import Product, SourceSettings
 from ocelog.pull.ports import HealthItem, HealthState
 from ocelog.secret import Secret
@@ -59,11 +60,22 @@ class SourceChange:
         options = {each.name for each in product.options}
         for name in self.own:
             if name not in options:
-                raise ConfigError(f"{flags.get(name, name)} is not an option of a source of {product.title}.")
+                raise ConfigError(
+                    Phrase(
+                        "%(flags)s is not an option of a source of %(title)s.",
+                        flags=flags.get(name, name),
+                        title=product.title,
+                    )
+                )
         if self.public_only and (
             files := [each.name for each in product.options if each.is_file and each.name in self.own]
         ):
-            raise ConfigError(f"{files[0]} names a file of the machine: set it there. See: ocelog source edit --help")
+            raise ConfigError(
+                Phrase(
+                    "%(files)s names a file of the machine: set it there. See: ocelog source edit --help",
+                    files=files[0],
+                )
+            )
         chosen = product.choose(before, {**self.own, **({"log_types": self.log_types} if self.log_types else {})})
         if self.public_only:
             return product.confined(chosen, public_only=True)
@@ -101,8 +113,12 @@ def free_name(installation: Installation, name: str) -> str:
     taken = installation.ledger.sources.find(sources.source_id(name))
     if taken is not None and taken.removed_us is None:
         raise ConfigError(
-            f"There is a source {taken.name!r} already: choose another name, or change that one. See: "
-            f"ocelog source edit {taken.id} --help"
+            Phrase(
+                "There is a source %(name)s already: choose another name, or change that one. See: "
+                "ocelog source edit %(id)s --help",
+                name=repr(taken.name),
+                id=taken.id,
+            )
         )
     return name
 
@@ -129,9 +145,11 @@ def prove(
     listener.found(items)
     failed = [item for item in items if item.state is HealthState.FAIL]
     if failed and all(item.later for item in failed):
-        raise SourceUnavailableError(f"The source could not be checked just now: try again later. {otherwise}")
+        raise SourceUnavailableError(
+            Phrase("The source could not be checked just now: try again later. %(otherwise)s", otherwise=otherwise)
+        )
     if failed:
-        raise ConfigError(f"This source does not work as it is set up. {otherwise}")
+        raise ConfigError(Phrase("This source does not work as it is set up. %(otherwise)s", otherwise=otherwise))
 
 
 def edit(installation: Installation, before: SourceRow, change: SourceChange, listener: Listener) -> Edited:
@@ -144,7 +162,7 @@ def edit(installation: Installation, before: SourceRow, change: SourceChange, li
     tell_conflict(row, listener)
     if change.check and (change.secret is not None or change.reaches_anew):
         secret = change.secret.value if change.secret is not None else sources.reveal(installation, row)
-        prove(row, secret, "Nothing was changed; --no-check changes anyway.", listener)
+        prove(row, secret, Phrase("Nothing was changed; --no-check changes anyway."), listener)
     if change.secret is not None:
         sources.keep_secret(installation, row, change.secret)
     if sees_more := sources.shows_more(before, row):
@@ -164,7 +182,7 @@ def rotate(
         row = sources.edited(before, change.settings(product_of(before), source_settings(before)), {})
         if not change.anyway:
             sources.refuse_twin(installation, row)
-    prove(row, secret.value, "The old secret stays.", listener, only=_ACCOUNT)
+    prove(row, secret.value, Phrase("The old secret stays."), listener, only=_ACCOUNT)
     sources.keep_secret(installation, row, secret)
     if row != before:
         installation.ledger.sources.save(row)

@@ -168,7 +168,7 @@ def _alarm(what: str, text: str) -> object:
     try:
         return alarm.written(_ALARM[what](text))
     except ConfigError as error:
-        raise ConfigError(f"{what}: {error}") from error
+        raise ConfigError(Phrase("%(what)s: %(error)s", what=what, error=error)) from error
 
 
 def _text(value: Any) -> str:
@@ -185,9 +185,11 @@ def _value(option: Option, text: str) -> Any:
         return [each.strip() for each in text.split(",") if each.strip()]
     if not text:
         if option.required:
-            raise ConfigError(f"{option.name} is needed.")
+            raise ConfigError(Phrase("%(name)s is needed.", name=option.name))
         return None
     try:
         return option.value(text)
     except ValueError as error:
-        raise ConfigError(f"{option.name}: {text[:100]!r} is not a number.") from error
+        raise ConfigError(
+            Phrase("%(name)s: %(text)s is not a number.", name=option.name, text=repr(text[:100]))
+        ) from error

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from ocelog.errors import ConfigError
 from ocelog.model import SourceRow
+from ocelog.phrases import Phrase
 from ocelog.product import SourceSettings
 from ocelog.pull.planner import StreamSettings
 from ocelog.sources.registry import SOURCES
@@ -57,7 +58,9 @@ def written_backfill(text: str, named: str) -> str:
     try:
         return write_duration(duration(text))
     except ConfigError as error:
-        raise ConfigError(f"{named}{error} Or write all: then everything is read.") from error
+        raise ConfigError(
+            Phrase("%(named)s%(error)s Or write all: then everything is read.", named=named, error=error)
+        ) from error
 
 
 def written_poll(text: str, named: str) -> str:
@@ -74,9 +77,17 @@ def _bounded(text: str, named: str, least: timedelta, most: timedelta) -> str:
     try:
         found = duration(text)
     except ConfigError as error:
-        raise ConfigError(f"{named}: {error}") from error
+        raise ConfigError(Phrase("%(named)s: %(error)s", named=named, error=error)) from error
     if not least <= found <= most:
-        raise ConfigError(f"{named} {text}: choose something from {write_duration(least)} to {write_duration(most)}.")
+        raise ConfigError(
+            Phrase(
+                "%(named)s %(text)s: choose something from %(least)s to %(most)s.",
+                named=named,
+                text=text,
+                least=write_duration(least),
+                most=write_duration(most),
+            )
+        )
     return write_duration(found)
 
 
@@ -92,6 +103,11 @@ def damage(row: SourceRow) -> ConfigError | None:
 
 def _damaged(row: SourceRow, why: str) -> ConfigError:
     return ConfigError(
-        f"The settings of the source {row.name!r} are damaged: {why.rstrip('.')}. Remove it and add it again under the "
-        f"same name, and it goes on where it stopped: ocelog source remove {row.id}"
+        Phrase(
+            "The settings of the source %(name)s are damaged: %(why)s. Remove it and add it again "
+            "under the same name, and it goes on where it stopped: ocelog source remove %(id)s",
+            name=repr(row.name),
+            why=why.rstrip("."),
+            id=row.id,
+        )
     )

@@ -13,6 +13,7 @@ from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.ledger.vault import Vault
 from ocelog.model import PURGING, SourceRow
+from ocelog.phrases import Phrase
 from ocelog.product import Product, SourceSettings
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.planner import sweep_wanted
@@ -40,10 +41,15 @@ def clean_name(text: str) -> str:
     """Return a source's name as it is kept. Raises ConfigError."""
     name = unicodedata.normalize("NFC", text.strip())
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise ConfigError(f"A source's name is one line of 1 to {_LONGEST_NAME} characters.")
+        raise ConfigError(
+            Phrase("A source's name is one line of 1 to %(longest_name)s characters.", longest_name=_LONGEST_NAME)
+        )
     if _ADDRESS.match(name):
         raise ConfigError(
-            f"{name!r} looks like an address. A source's name is what you call the tenant in Ocelog, such as prod."
+            Phrase(
+                "%(name)s looks like an address. A source's name is what you call the tenant in Ocelog, such as prod.",
+                name=repr(name),
+            )
         )
     return name
 
@@ -87,7 +93,13 @@ def find(installation: Installation, name: str, *, removed: bool = False) -> Sou
     found = installation.ledger.sources.find(unicodedata.normalize("NFC", name.strip()))
     if found is None or (found.removed_us is not None and not removed):
         known = [row.name for row in installation.ledger.sources.listed()]
-        raise ConfigError(f"There is no source {shown(name)}{suggest(name, known) or '. See: ocelog source list'}")
+        raise ConfigError(
+            Phrase(
+                "There is no source %(name)s%(known)s",
+                name=shown(name),
+                known=suggest(name, known) or ". See: ocelog source list",
+            )
+        )
     return found
 
 
@@ -114,8 +126,12 @@ def resumes(installation: Installation, row: SourceRow) -> bool:
         return False
     if before.purging:
         raise ConfigError(
-            f"The rows of {row.name!r} are half deleted: finish that first, or choose another name: "
-            f"ocelog source remove {row.id} --purge"
+            Phrase(
+                "The rows of %(name)s are half deleted: finish that first, or choose another name: "
+                "ocelog source remove %(id)s --purge",
+                name=repr(row.name),
+                id=row.id,
+            )
         )
     try:
         same = source_settings(before).is_same_tenant(source_settings(row))
@@ -124,8 +140,12 @@ def resumes(installation: Installation, row: SourceRow) -> bool:
         same = True
     if not same:
         raise ConfigError(
-            f"The removed source {row.name!r} read another tenant: choose another name, or delete its rows first: "
-            f"ocelog source remove {row.id} --purge"
+            Phrase(
+                "The removed source %(name)s read another tenant: choose another name, or delete its "
+                "rows first: ocelog source remove %(id)s --purge",
+                name=repr(row.name),
+                id=row.id,
+            )
         )
     return True
 
@@ -149,8 +169,12 @@ def refuse_twin(installation: Installation, row: SourceRow) -> None:
     other = twin(installation, source_settings(row), row.id)
     if other is not None:
         raise ConfigError(
-            f"The source {other.name!r} reads this tenant with this client id already, so each record would be "
-            f"stored twice. Change that one (ocelog source edit {other.id}), or add --anyway to insist."
+            Phrase(
+                "The source %(name)s reads this tenant with this client id already, so each record would "
+                "be stored twice. Change that one (ocelog source edit %(id)s), or add --anyway to insist.",
+                name=repr(other.name),
+                id=other.id,
+            )
         )
 
 
@@ -196,9 +220,13 @@ def refuse_other_tenant(installation: Installation, before: SourceRow, after: So
     if not installation.ledger.pulling.slices(source_id=before.id):
         return
     raise ConfigError(
-        f"The source {before.name!r} has read another tenant, and their rows could not be distinguished. Add the "
-        "new one as a source of its own: ocelog source add. The old one keeps its rows, also when it is removed: "
-        f"ocelog source remove {before.id}"
+        Phrase(
+            "The source %(name)s has read another tenant, and their rows could not be distinguished. "
+            "Add the new one as a source of its own: ocelog source add. The old one keeps its rows, "
+            "also when it is removed: ocelog source remove %(id)s",
+            name=repr(before.name),
+            id=before.id,
+        )
     )
 
 

@@ -18,6 +18,7 @@ from ocelog.installation.opening import Installation
 from ocelog.lake.read.quoting import quoted
 from ocelog.lake.read.saved_views import saved_views
 from ocelog.model import ALL_LOGS
+from ocelog.phrases import Phrase
 from ocelog.suggest import suggest
 
 # The statement is a person's: it is checked and run in a child that can only read, whatever is put around it.
@@ -69,7 +70,9 @@ def find(installation: Installation, sql: str, *, stop: Stop | None = None) -> F
                     break
             return Found(schema=answer.schema, rows=rows, is_cut=is_cut, missing=answer.missing)
     except QueryError as error:
-        raise QueryError(f"{error}{_nearest(str(error), sql)}", code=error.code) from error
+        raise QueryError(
+            Phrase("%(error)s%(error2)s", error=error, error2=_nearest(str(error), sql)), code=error.code
+        ) from error
 
 
 def top_values(
@@ -119,7 +122,12 @@ def checked(sql: str) -> str:
 
 def _checked(sql: str) -> str:
     if len(sql) > LONGEST:
-        raise ConfigError(f"A statement has at most {LONGEST:,} characters here; `ocelog query` takes longer ones.")
+        raise ConfigError(
+            Phrase(
+                "A statement has at most %(longest)s characters here; `ocelog query` takes longer ones.",
+                longest=format(LONGEST, ","),
+            )
+        )
     return sql.strip()
 
 

@@ -18,6 +18,7 @@ from ocelog.access import Answered, ApiToken, Deed, Role, Scope, Session, User
 from ocelog.app.oidc import Identity
 from ocelog.errors import ConfigError, SignInRefusedError
 from ocelog.installation.opening import Installation
+from ocelog.phrases import Phrase
 from ocelog.secret import Secret
 
 LASTS = timedelta(hours=12)
@@ -213,11 +214,14 @@ def sign_in_known(
             )
         except ConfigError as error:
             raise SignInRefusedError(
-                f"Another user is called {user.name!r}: an admin must choose who it is. Nothing was changed."
+                Phrase(
+                    "Another user is called %(name)s: an admin must choose who it is. Nothing was changed.",
+                    name=repr(user.name),
+                )
             ) from error
     elif user.disabled_us is not None:
         installation.ledger.users.note(_deed("", "user.sign_in_refused", user.name, origin))
-        raise SignInRefusedError("You are let in no more: ask an admin.")
+        raise SignInRefusedError(Phrase("You are let in no more: ask an admin."))
     elif user.role is not identity.role:
         deed = _deed(user.name, "user.role_changed", user.name, origin, role=identity.role.value)
         try:
@@ -243,7 +247,7 @@ def sign_in_invited(
     """Begin a session of whoever took an invitation. Raises SignInRefusedError for a user who was disabled."""
     user = find(installation, name)
     if user.disabled_us is not None:
-        raise SignInRefusedError("You are let in no more: ask an admin.")
+        raise SignInRefusedError(Phrase("You are let in no more: ask an admin."))
     return _begun(installation, user, origin, instead_of)
 
 
@@ -279,16 +283,27 @@ def add_token(
     Raises ConfigError for one that may do more than its user or than `by`, and for a name or time that will not do.
     """
     if by.id != owner.id and by.role is not Role.ADMIN:
-        raise ConfigError("Only an admin makes tokens for others.")
+        raise ConfigError(Phrase("Only an admin makes tokens for others."))
     if not owner.role.covers(scope.role) or not by.role.covers(scope.role):
-        raise ConfigError(f"A token of {owner.name!r} may not do more than they may, who are {owner.role.value}.")
+        raise ConfigError(
+            Phrase(
+                "A token of %(name)s may not do more than they may, who are %(role)s.",
+                name=repr(owner.name),
+                role=owner.role.value,
+            )
+        )
     if owner.disabled_us is not None:
-        raise ConfigError(f"{owner.name!r} is disabled: enable them first.")
+        raise ConfigError(Phrase("%(name)s is disabled: enable them first.", name=repr(owner.name)))
     name = unicodedata.normalize("NFC", name.strip())
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise ConfigError(f"A token's name is one line of 1 to {_LONGEST_NAME} characters: say what it is for.")
+        raise ConfigError(
+            Phrase(
+                "A token's name is one line of 1 to %(longest_name)s characters: say what it is for.",
+                longest_name=_LONGEST_NAME,
+            )
+        )
     if not _SHORTEST_TOKEN <= lasts <= LONGEST_TOKEN:
-        raise ConfigError(f"A token works for at most {LONGEST_TOKEN.days} days, such as 90d.")
+        raise ConfigError(Phrase("A token works for at most %(days)s days, such as 90d.", days=LONGEST_TOKEN.days))
     now, secret = _now_us(), Secret(TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES))
     token = ApiToken(
         id=secrets.token_hex(8),
@@ -308,7 +323,7 @@ def find(installation: Installation, name: str) -> User:
     """Return the user of that name. Raises ConfigError."""
     found = installation.ledger.users.find(_clean(name))
     if found is None:
-        raise ConfigError(f"There is no user named {_clean(name)!r}.")
+        raise ConfigError(Phrase("There is no user named %(name)s.", name=repr(_clean(name))))
     return found[0]
 
 
@@ -322,13 +337,13 @@ def find_token(installation: Installation, named: str, *, of: User | None) -> tu
     for token, user in installation.ledger.users.tokens(None if of is None else of.id):
         if token.id == named or (of is not None and token.name == named):
             return token, user
-    raise ConfigError("There is no such token.")
+    raise ConfigError(Phrase("There is no such token."))
 
 
 def revoke_token(installation: Installation, token: ApiToken, owner: User, *, by: User, origin: Origin) -> None:
     """Let nobody in with a token any more. Raises ConfigError if it is somebody else's, and `by` is no admin."""
     if by.id != owner.id and by.role is not Role.ADMIN:
-        raise ConfigError("There is no such token.")
+        raise ConfigError(Phrase("There is no such token."))
     installation.ledger.users.revoke_token(
         token.id, _deed(by.name, "token.revoked", owner.name, origin, token=token.name)
     )
@@ -349,7 +364,7 @@ def bearer(installation: Installation, secret: Secret, *, origin: Origin) -> Bea
     bounds = [_Bound(key=f"token {_network(origin)}", free=5, longest_s=_LONGEST_WAIT_S, fading=_SLOWLY)]
     _refuse_flood(installation, bounds)
     installation.ledger.users.failed(_fading(bounds), _deed("", "token.refused", "", origin))
-    raise SignInRefusedError("This token is not known: it is wrong, over or revoked.")
+    raise SignInRefusedError(Phrase("This token is not known: it is wrong, over or revoked."))
 
 
 def deed_of(who: User, what: str, target: str, origin: Origin, **details: str) -> Deed:
@@ -385,7 +400,7 @@ def _known(installation: Installation, name: str, password: Secret, origin: Orig
     matches = _matches(hashed or _nobody(), password)
     if user is None or hashed is None or not matches:
         installation.ledger.users.failed(_fading(bounds), _deed("", "user.sign_in_refused", name, origin))
-        raise SignInRefusedError("Name or password are wrong.")
+        raise SignInRefusedError(Phrase("Name or password are wrong."))
     # Not of the address: whoever has a password of their own could guess those of others in between.
     installation.ledger.users.succeeded([each.key for each in of_name])
     return user
@@ -429,7 +444,12 @@ def _nobody() -> str:
 def _new(name: str, role: Role) -> User:
     name = _clean(name)
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise ConfigError(f"A user's name is one line of 1 to {_LONGEST_NAME} characters, such as an e-mail address.")
+        raise ConfigError(
+            Phrase(
+                "A user's name is one line of 1 to %(longest_name)s characters, such as an e-mail address.",
+                longest_name=_LONGEST_NAME,
+            )
+        )
     return User(id=uuid4().hex, name=name, role=role, added_us=_now_us())
 
 
@@ -441,8 +461,13 @@ def _hashed(password: Secret) -> str:
     length = len(password.reveal())
     if not LEAST_PASSWORD <= length <= _LONGEST_PASSWORD:
         raise ConfigError(
-            f"A password has {LEAST_PASSWORD} to {_LONGEST_PASSWORD:,} characters; this one has {length}. "
-            "Four random words do well."
+            Phrase(
+                "A password has %(least_password)s to %(longest_password)s characters; this one has "
+                "%(length)s. Four random words do well.",
+                least_password=LEAST_PASSWORD,
+                longest_password=format(_LONGEST_PASSWORD, ","),
+                length=length,
+            )
         )
     with _hashing:
         return _hasher.hash(password.reveal())
@@ -465,7 +490,11 @@ def _refuse_flood(installation: Installation, bounds: list[_Bound]) -> None:
         # A clock that was set back must not keep anybody out for longer than the wait itself.
         if 0 <= passed < wait:
             raise SignInRefusedError(
-                f"Signing in failed {failures} times: try again in {int(wait - passed) + 1} s.",
+                Phrase(
+                    "Signing in failed %(failures)s times: try again in %(passed)s s.",
+                    failures=failures,
+                    passed=int(wait - passed) + 1,
+                ),
                 code="sign_in_throttled",
             )
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from ocelog.channels.http_post import HttpPost, Reach
 from ocelog.channels.ports import Channel
 from ocelog.errors import ConfigError
+from ocelog.phrases import LANGUAGES
 from ocelog.redaction import Redactor
 from ocelog.secret import Secret, hidden, shown, shown_path
 from ocelog.suggest import suggest
@@ -68,6 +69,13 @@ class Values:
             return switch(str(found).strip())
         except ConfigError:
             raise ConfigError(f"{name} is yes or no, not {shown(str(found))}.") from None
+
+    def language(self) -> str:
+        """Return in which language people read what is sent. Raises ConfigError."""
+        found = (self.optional("language") or "en").lower()
+        if found not in LANGUAGES:
+            raise ConfigError(f"language is one of {', '.join(LANGUAGES)}, not {shown(found)}.")
+        return found
 
     def url(self, name: str, *, example: str) -> str:
         """Return an address over HTTP, checked. Raises ConfigError, which does not repeat what may hold a secret."""
@@ -157,6 +165,13 @@ def check_names(kind: ChannelKind, given: Mapping[str, Any]) -> None:
             )
 
 
+LANGUAGE = Setting(
+    name="language",
+    help="in which language the words around an alert are: en or ko",
+    example="ko",
+    default="en",
+)
+"""What every channel has that people read."""
 REACHING = (
     Setting(
         name="allow_private",

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from ocelog.alert.notice import AlertType, Happened, Notice
 from ocelog.channels.text import Form, cut, escaped, lines, one_line
+from ocelog.phrases import say_in, translatable
 from ocelog.times import from_us, rfc3339
 
 _TITLE = 200
@@ -53,17 +54,22 @@ class Message:
 
 
 def render(
-    notice: Notice, form: Form = Form.PLAIN, *, longest_title: int = _TITLE, longest_body: int = 4_000
+    notice: Notice,
+    form: Form = Form.PLAIN,
+    *,
+    language: str = "en",
+    longest_title: int = _TITLE,
+    longest_body: int = 4_000,
 ) -> Message:
-    """Write `notice` so that it is safe to show as `form`.
+    """Write `notice` in a language, so that it is safe to show as `form`.
 
     Whole lines are left out at the end of a body that would be too long; a single one is never cut within an escape.
     """
-    title = _fitting(headline(notice), form, min(longest_title, _TITLE))
+    title = _fitting(headline(notice, language), form, min(longest_title, _TITLE))
     told = list[str]()
     left = longest_body
     end = "<br/>\n" if form is Form.HTML else "\n\n" if form is Form.MARKDOWN else "\n"
-    for line in _lines(notice):
+    for line in _lines(notice, language):
         written = line.written(form, left - len(end) if told else left)
         if written:
             told.append(written)
@@ -71,53 +77,67 @@ def render(
     return Message(title=title, body=end.join(told))
 
 
-def headline(notice: Notice) -> str:
+def headline(notice: Notice, language: str = "en") -> str:
     """Return the title, on one line: how bad it is, what happened if it is not new, and what it is about."""
-    title = one_line(notice.title, _TITLE) or "(no title)"
+    title = one_line(notice.title, _TITLE) or say_in(language, "(no title)")
     mark = notice.severity.value
     match notice.happened:
         case Happened.TEST:
-            return f"[TEST] {title}"
-        case Happened.DIGEST:
-            return f"[{mark}] Digest: {title}"
+            return say_in(language, "[TEST] %(title)s", title=title)
         case Happened.OPENED | Happened.RESENT:
             return f"[{mark}] {title}"
-        case Happened.NOT_VISIBLE:
-            return f"[{mark}] No longer visible: {title}"
         case _:
-            return f"[{mark}] {notice.happened.value.capitalize()}: {title}"
+            return f"[{mark}] {say_in(language, _WORDS[notice.happened])}: {title}"
 
 
-def what_happened(notice: Notice) -> str:
+_WORDS = {
+    Happened.ESCALATED: translatable("Escalated"),
+    Happened.REOPENED: translatable("Reopened"),
+    Happened.ACKNOWLEDGED: translatable("Acknowledged"),
+    Happened.RESOLVED: translatable("Resolved"),
+    Happened.CLOSED: translatable("Closed"),
+    Happened.NOT_VISIBLE: translatable("No longer visible"),
+    Happened.DIGEST: translatable("Digest"),
+}
+
+
+def what_happened(notice: Notice, language: str = "en") -> str:
     """Say in one sentence why people are told now."""
-    severity = notice.severity.value
     match notice.happened:
         case Happened.OPENED:
-            return f"{_NOUNS[notice.type]} was opened."
+            return say_in(language, _OPENED[notice.type])
         case Happened.ESCALATED:
-            return f"Escalated: it is {severity} now, or nobody has acknowledged it."
+            return say_in(
+                language,
+                "Escalated: it is %(severity)s now, or nobody has acknowledged it.",
+                severity=notice.severity.value,
+            )
         case Happened.REOPENED:
-            return "Reopened: what it is about is there again."
+            return say_in(language, "Reopened: what it is about is there again.")
         case Happened.ACKNOWLEDGED:
-            return "Acknowledged: somebody looks at it."
+            return say_in(language, "Acknowledged: somebody looks at it.")
         case Happened.RESOLVED:
-            return "Resolved: what it was about is over."
+            return say_in(language, "Resolved: what it was about is over.")
         case Happened.CLOSED:
-            return "Closed: a person is done with it."
+            return say_in(language, "Closed: a person is done with it.")
         case Happened.NOT_VISIBLE:
-            return "The source no longer shows its record. Whether it is resolved is not known."
+            return say_in(language, "The source no longer shows its record. Whether it is resolved is not known.")
         case Happened.RESENT:
-            return "Sent again, because a person asked for it."
+            return say_in(language, "Sent again, because a person asked for it.")
         case Happened.TEST:
-            return "This is a test of this channel. There is no alert, and nothing to do."
+            return say_in(language, "This is a test of this channel. There is no alert, and nothing to do.")
         case Happened.DIGEST:
-            return f"{notice.merged} messages in one, since there were more than this channel may be sent."
+            return say_in(
+                language,
+                "%(merged)s messages in one, since there were more than this channel may be sent.",
+                merged=notice.merged,
+            )
 
 
-_NOUNS = {
-    AlertType.ALERT: "An alert",
-    AlertType.DETECTION_ERROR: "An alert about a rule that fails",
-    AlertType.SYSTEM_ERROR: "An alert about Ocelog itself, or one of its sources,",
+_OPENED = {
+    AlertType.ALERT: translatable("An alert was opened."),
+    AlertType.DETECTION_ERROR: translatable("An alert about a rule that fails was opened."),
+    AlertType.SYSTEM_ERROR: translatable("An alert about Ocelog itself, or one of its sources, was opened."),
 }
 
 
@@ -140,46 +160,46 @@ def show_command(alert_id: str) -> str:
     return f"ocelog alerts show {''.join(letter for letter in alert_id if letter.isalnum() or letter in '-_')[:100]}"
 
 
-def _lines(notice: Notice) -> Iterator[_Line]:
+def _lines(notice: Notice, language: str) -> Iterator[_Line]:
     """Yield the lines of the body, each harmless; what matters most comes first, since the rest may not fit."""
-    yield _Line(what_happened(notice))
+    yield _Line(what_happened(notice, language))
     if notice.note:
-        yield _Line(f"Note: {one_line(notice.note, _LINE)}")
+        yield _Line(say_in(language, "Note: %(note)s", note=one_line(notice.note, _LINE)))
     if notice.happened is Happened.TEST:
         return
     if notice.happened is Happened.DIGEST:
-        yield from (_Line(_entry(each)) for each in notice.digest[:_DIGEST_LINES])
+        yield from (_Line(_entry(each, language)) for each in notice.digest[:_DIGEST_LINES])
         if (more := notice.merged - len(notice.digest[:_DIGEST_LINES])) > 0:
-            yield _Line(f"... and {more} more.")
+            yield _Line(say_in(language, "... and %(more)s more.", more=more))
         return
     if (link := shown_link(notice.link)) is not None:
-        yield _Line("Page: ", link)
-    yield _Line(_facts(notice))
+        yield _Line(f"{say_in(language, 'Page')}: ", link)
+    yield _Line(_facts(notice, language))
     yield from (_Line(line) for line in lines(notice.description, most=_DESCRIPTION_LINES, longest=_LINE))
     todo = [] if notice.happened.ends else lines(notice.runbook, most=_RUNBOOK_LINES, longest=_LINE)
     for number, line in enumerate(todo):
-        yield _Line(line if number else f"What to do: {line}")
+        yield _Line(line if number else say_in(language, "What to do: %(line)s", line=line))
     if (reference := shown_link(notice.reference)) is not None:
-        yield _Line("Reference: ", reference)
+        yield _Line(f"{say_in(language, 'Reference')}: ", reference)
     if notice.merged > 1:
-        yield _Line(f"This message stands for {notice.merged} that waited.")
-    yield _Line(f"More: {show_command(notice.alert_id)}")
+        yield _Line(say_in(language, "This message stands for %(merged)s that waited.", merged=notice.merged))
+    yield _Line(say_in(language, "More: %(command)s", command=show_command(notice.alert_id)))
 
 
-def _facts(notice: Notice) -> str:
+def _facts(notice: Notice, language: str) -> str:
     rule = one_line(notice.rule_name or notice.rule_id, 100)
     facts = {
-        "Rule": rule,
-        "Source": one_line(notice.source or "", 100),
-        "Log type": one_line(notice.log_type or "", 100),
-        "Matches": f"{notice.matches:,}",
-        "Opened": rfc3339(from_us(notice.opened_us).replace(microsecond=0)),
+        say_in(language, "Rule"): rule,
+        say_in(language, "Source"): one_line(notice.source or "", 100),
+        say_in(language, "Log type"): one_line(notice.log_type or "", 100),
+        say_in(language, "Matches"): f"{notice.matches:,}",
+        say_in(language, "Opened"): rfc3339(from_us(notice.opened_us).replace(microsecond=0)),
     }
     return "; ".join(f"{name}: {value}" for name, value in facts.items() if value)
 
 
-def _entry(notice: Notice) -> str:
-    return f"- {cut(headline(notice), 150)} ({show_command(notice.alert_id)})"
+def _entry(notice: Notice, language: str) -> str:
+    return f"- {cut(headline(notice, language), 150)} ({show_command(notice.alert_id)})"
 
 
 def _fitting(line: str, form: Form, longest: int) -> str:

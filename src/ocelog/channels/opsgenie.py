@@ -9,7 +9,7 @@ from urllib.parse import quote
 from ocelog.alert.notice import Happened, Notice
 from ocelog.channels.deadline import Deadline
 from ocelog.channels.http_post import HttpPost
-from ocelog.channels.kind import REACHING, ChannelKind, Setting, Values
+from ocelog.channels.kind import LANGUAGE, REACHING, ChannelKind, Setting, Values
 from ocelog.channels.message import headline, render, what_happened
 from ocelog.channels.payload import far_key
 from ocelog.channels.ports import Receipt
@@ -46,6 +46,7 @@ class Opsgenie:
     url: str
     api_key: Secret
     http: HttpPost
+    language: str = "en"
 
     @property
     def address(self) -> str:
@@ -57,18 +58,18 @@ class Opsgenie:
         headers = {"Content-Type": "application/json", "Authorization": f"GenieKey {self.api_key.reveal()}"}
         until = Deadline(self.http.reach.total_seconds, "Opsgenie")
         told = Receipt(status="")
-        for method, path, body in _requests(notice):
+        for method, path, body in _requests(notice, self.language):
             url = f"{self.url}/v2/alerts{path}"
             told = self.http.send(url, json.dumps(body).encode(), headers, method=method, deadline=until)
         return told
 
 
-def _requests(notice: Notice) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _requests(notice: Notice, language: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     alias = far_key(notice, _LONGEST_KEY)
     known = f"/{quote(alias, safe='')}"
     action = _ACTIONS.get(notice.happened)
     if action is not None:
-        note = " ".join(filter(None, (what_happened(notice), one_line(notice.note, 1_000))))
+        note = " ".join(filter(None, (what_happened(notice, language), one_line(notice.note, 1_000))))
         yield "POST", f"{known}/{action}?identifierType=alias", {"source": "Ocelog", "note": escaped(note, Form.CHAT)}
         return
     priority = "P5" if notice.happened is Happened.TEST else _PRIORITIES[notice.severity]
@@ -76,9 +77,9 @@ def _requests(notice: Notice) -> Iterator[tuple[str, str, dict[str, Any]]]:
         "POST",
         "",
         {
-            "message": cut(escaped(headline(notice), Form.CHAT), _LONGEST_MESSAGE),
+            "message": cut(escaped(headline(notice, language), Form.CHAT), _LONGEST_MESSAGE),
             "alias": alias,
-            "description": render(notice, Form.CHAT, longest_body=_LONGEST_DESCRIPTION).body,
+            "description": render(notice, Form.CHAT, language=language, longest_body=_LONGEST_DESCRIPTION).body,
             "tags": [escaped(one_line(tag, 40), Form.CHAT) for tag in notice.tags[:20]],
             "details": {"rule": escaped(one_line(notice.rule_id, 200), Form.CHAT), "type": notice.type.value},
             "entity": escaped(one_line(notice.rule_name, 400), Form.CHAT),
@@ -98,7 +99,7 @@ def _build(values: Values) -> Opsgenie:
             f"The api_key of an opsgenie channel looks like {_EXAMPLE}: it is the key of an API integration. Given was "
             f"{hidden(key)}."
         )
-    return Opsgenie(url=values.base_url(_URL), api_key=Secret(key), http=values.http(key))
+    return Opsgenie(url=values.base_url(_URL), api_key=Secret(key), http=values.http(key), language=values.language())
 
 
 OPSGENIE = ChannelKind(
@@ -112,6 +113,7 @@ OPSGENIE = ChannelKind(
             example=_URL,
             default=_URL,
         ),
+        LANGUAGE,
         *REACHING,
     ),
     build=_build,

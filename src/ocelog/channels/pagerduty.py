@@ -6,13 +6,14 @@ from typing import Any
 
 from ocelog.alert.notice import Happened, Notice
 from ocelog.channels.http_post import HttpPost
-from ocelog.channels.kind import REACHING, ChannelKind, Setting, Values
+from ocelog.channels.kind import LANGUAGE, REACHING, ChannelKind, Setting, Values
 from ocelog.channels.message import headline, render, shown_link
 from ocelog.channels.payload import far_key
 from ocelog.channels.ports import Receipt
 from ocelog.channels.text import Form, cut, escaped, one_line
 from ocelog.errors import ConfigError
 from ocelog.model import Severity
+from ocelog.phrases import say_in
 from ocelog.secret import Secret, hidden
 from ocelog.times import from_us, rfc3339
 
@@ -38,6 +39,7 @@ class PagerDuty:
     url: str
     routing_key: Secret
     http: HttpPost
+    language: str = "en"
 
     @property
     def address(self) -> str:
@@ -56,26 +58,26 @@ class PagerDuty:
             "dedup_key": far_key(notice, _LONGEST_KEY),
         }
         if action == "trigger":
-            event |= _details(notice)
+            event |= _details(notice, self.language)
         return self.http.send(
             f"{self.url}/v2/enqueue", json.dumps(event).encode(), {"Content-Type": "application/json"}
         )
 
 
-def _details(notice: Notice) -> dict[str, Any]:
+def _details(notice: Notice, language: str) -> dict[str, Any]:
     link = shown_link(notice.link)
     return {
         "client": "Ocelog",
-        "links": [] if link is None else [{"href": link, "text": "Page"}],
+        "links": [] if link is None else [{"href": link, "text": say_in(language, "Page")}],
         "payload": {
-            "summary": cut(escaped(headline(notice), Form.CHAT), _LONGEST_SUMMARY),
+            "summary": cut(escaped(headline(notice, language), Form.CHAT), _LONGEST_SUMMARY),
             "source": escaped(one_line(notice.source or "ocelog", 200), Form.CHAT),
             "severity": "info" if notice.happened is Happened.TEST else _SEVERITIES[notice.severity],
             "timestamp": rfc3339(from_us(notice.opened_us)),
             "component": escaped(one_line(notice.rule_name or notice.rule_id, 200), Form.CHAT),
             "group": escaped(one_line(notice.log_type or "", 200), Form.CHAT),
             "class": notice.type.value,
-            "custom_details": {"what": render(notice, Form.CHAT, longest_body=8_000).body},
+            "custom_details": {"what": render(notice, Form.CHAT, language=language, longest_body=8_000).body},
         },
     }
 
@@ -87,7 +89,9 @@ def _build(values: Values) -> PagerDuty:
             f"The routing_key of a pagerduty channel has {len(_EXAMPLE)} letters and digits, such as {_EXAMPLE}: it is "
             f"the integration key of a service's Events API v2 integration. Given was {hidden(key)}."
         )
-    return PagerDuty(url=values.base_url(_URL), routing_key=Secret(key), http=values.http(key))
+    return PagerDuty(
+        url=values.base_url(_URL), routing_key=Secret(key), http=values.http(key), language=values.language()
+    )
 
 
 PAGERDUTY = ChannelKind(
@@ -107,6 +111,7 @@ PAGERDUTY = ChannelKind(
             example=_URL,
             default=_URL,
         ),
+        LANGUAGE,
         *REACHING,
     ),
     build=_build,

@@ -1,13 +1,6 @@
 """In which language a page speaks: as its user chose, else as the browser asks, else English."""
 
-from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
-from io import BytesIO
-
 from babel import Locale, negotiate_locale
-from babel.messages.pofile import read_po
-from babel.support import NullTranslations
 from starlette.requests import Request
 
 from ocelog.access import Role
@@ -17,11 +10,10 @@ from ocelog.app import sources
 from ocelog.app.channels import channel_kinds
 from ocelog.app.search import Operator
 from ocelog.health.stream import State
+from ocelog.phrases import LANGUAGES
 from ocelog.product import Question
 from ocelog.pull.ports import HealthState
 
-LANGUAGES: Mapping[str, str] = {"en": "English", "ko": "한국어"}
-"""Code and own name of each language."""
 COOKIE = "ocelog-language"
 _LONGEST_HEADER = 500
 
@@ -46,43 +38,6 @@ def spoken() -> list[str]:
         *(text for each in options for text in (each.label, each.help)),
     ]
     return [each for each in dict.fromkeys(words) if each]
-
-
-class Catalogue(NullTranslations):
-    """The texts of one language. What it lacks stays English."""
-
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        super().__init__()
-        self._texts = texts
-
-    def gettext(self, message: str) -> str:
-        """Return `message` in this language."""
-        return self._texts.get(message, message)
-
-    ugettext = gettext
-
-    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        """Return what is said of `n` things. A language without a plural has one text for both."""
-        if msgid2 in self._texts:
-            return self._texts[msgid2]
-        return msgid1 if n == 1 else msgid2
-
-    ungettext = ngettext
-
-
-@cache
-def catalogue(language: str) -> Catalogue:
-    """Return the texts of a language."""
-    if language == "en":
-        return Catalogue({})
-    path = files("ocelog.console") / "locale" / f"{language}.po"
-    found = dict[str, str]()
-    for message in read_po(BytesIO(path.read_bytes()), locale=language):
-        if message.id and message.string:
-            ids = (message.id,) if isinstance(message.id, str) else message.id
-            text = message.string if isinstance(message.string, str) else message.string[0]
-            found |= dict.fromkeys(ids, text)
-    return Catalogue(found)
 
 
 def language_of(request: Request, chosen: str | None) -> str:

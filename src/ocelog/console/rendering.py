@@ -11,8 +11,10 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from ocelog.console.event_view import parts, written
-from ocelog.console.languages import LANGUAGES, catalogue, language_of
+from ocelog.console.languages import language_of
 from ocelog.console.visitor import Visitor
+from ocelog.console.wording import linked, told
+from ocelog.phrases import LANGUAGES, catalogue
 from ocelog.times import from_us
 from ocelog.units import about, write_duration, write_size
 
@@ -45,6 +47,8 @@ def _environment(language: str) -> Environment:
     )
     made.install_gettext_translations(catalogue(language), newstyle=True)  # type: ignore[attr-defined] # by the extension
     made.filters |= {
+        "told": lambda error: told(error, language),
+        "linked": lambda text: linked(text, language),
         "instant": _instant,
         "instant_us": lambda us, **how: _instant(None if us is None else from_us(us), **how),
         "about": lambda value: "" if value is None else about(value),

@@ -7,6 +7,7 @@ from typing import Any
 from ocelog.app.source_changes import SourceChange
 from ocelog.app.sources import GivenSecret
 from ocelog.errors import ConfigError, SourceUnavailableError
+from ocelog.phrases import Phrase
 from ocelog.product import LOG_TYPES, SECRET, Product, Question
 from ocelog.secret import Secret
 
@@ -52,17 +53,17 @@ class SourceForm:
         """Read the form; None: something is wrong, which `wrong` then says."""
         answers: dict[str, Any] = {"log_types": list(self.log_types)}
         if not self.log_types:
-            self.wrong[LOG_TYPES] = "Choose at least one log type."
+            self.wrong[LOG_TYPES] = Phrase("Choose at least one log type.")
         for step in self.product.steps:
             for question in (each for each in step.questions if isinstance(each, Question)):
                 self._read(question, answers)
             self._check(step.check, answers, step.questions)
         backfill = self.values.get("backfill", "30d")
         if backfill not in BACKFILLS:
-            self.wrong["backfill"] = "Choose how far back to read."
+            self.wrong["backfill"] = Phrase("Choose how far back to read.")
         name = self.values.get("name", "")
         if secret is None:
-            self.wrong[SECRET] = "Paste the client secret."
+            self.wrong[SECRET] = Phrase("Paste the client secret.")
         if self.wrong or secret is None:
             return None
         own = {name: value for name, value in answers.items() if name != "log_types"}
@@ -81,12 +82,12 @@ class SourceForm:
         text = self.values.get(question.option, "").strip() or self.default(question)
         required = any(each.required for each in self.product.options if each.name == question.option)
         if required and not text:
-            self.wrong[question.option] = "This is needed."
+            self.wrong[question.option] = Phrase("This is needed.")
             return
         try:
             value = question.read(text, answers)
         except ConfigError as error:
-            self.wrong[question.option] = str(error)
+            self.wrong[question.option] = error.phrase
             return
         if value is not None:
             answers[question.option] = value
@@ -98,4 +99,4 @@ class SourceForm:
         try:
             check(answers)
         except (ConfigError, SourceUnavailableError) as error:
-            self.wrong[names[0]] = str(error)
+            self.wrong[names[0]] = error.phrase

@@ -11,6 +11,7 @@ from ocelog.app.rule_trial import Tried
 from ocelog.console.asking import Asker, answered
 from ocelog.errors import ConfigError, QueryError
 from ocelog.installation.opening import Installation
+from ocelog.phrases import Phrase
 
 LONGEST_PAST = timedelta(days=30)
 _WITHIN_S = 50.0
@@ -27,8 +28,11 @@ async def tried(
     """
     if not timedelta(0) < past <= LONGEST_PAST:
         raise ConfigError(
-            f"A rule is tried over at most {LONGEST_PAST.days} days here; a longer past takes a command. "
-            "See: ocelog rules try --help"
+            Phrase(
+                "A rule is tried over at most %(days)s days here; a longer past takes a command. See: "
+                "ocelog rules try --help",
+                days=LONGEST_PAST.days,
+            )
         )
     since, until = datetime.now(UTC) - past, time.monotonic() + _WITHIN_S
 
@@ -55,5 +59,8 @@ def _go_on(until: float, stop: Stop) -> None:
     """Raise QueryError once a rule has been asked for too long, or nobody waits for what it says."""
     if stop.is_set or time.monotonic() > until:
         raise QueryError(
-            f"That takes more than {_WITHIN_S:.0f} s: try a shorter past, or a command. See: ocelog rules try --help"
+            Phrase(
+                "That takes more than %(within_s)s s: try a shorter past, or a command. See: ocelog rules try --help",
+                within_s=format(_WITHIN_S, ".0f"),
+            )
         )

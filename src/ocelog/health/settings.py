@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ocelog.errors import ConfigError
+from ocelog.phrases import Phrase
 from ocelog.quiet_hours import QuietHours, read_quiet_hours
 from ocelog.units import duration, write_duration
 
@@ -94,6 +95,12 @@ def _bounded(text: str, otherwise: str) -> timedelta | None:
     found = duration(text)
     if not SHORTEST <= found <= LONGEST:
         raise ConfigError(
-            f"{text!r} is not between {write_duration(SHORTEST)} and {write_duration(LONGEST)}. {otherwise}"
+            Phrase(
+                "%(text)s is not between %(shortest)s and %(longest)s. %(otherwise)s",
+                text=repr(text),
+                shortest=write_duration(SHORTEST),
+                longest=write_duration(LONGEST),
+                otherwise=otherwise,
+            )
         )
     return found

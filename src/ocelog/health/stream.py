@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ocelog.health.settings import AlarmSettings
+from ocelog.phrases import Phrase
 from ocelog.times import CLOCKS_APART, has_passed, rfc3339
 from ocelog.units import about
 
@@ -214,7 +215,7 @@ def _alarm(facts: Facts, settings: AlarmSettings, silence: timedelta) -> AlarmSt
 
 def _state(facts: Facts, settings: AlarmSettings, silence: timedelta) -> tuple[State, str]:
     if facts.paused:
-        return State.PAUSED, "A person paused it: nothing is read."
+        return State.PAUSED, Phrase("A person paused it: nothing is read.")
     if facts.trouble is Trouble.FORBIDDEN:
         return State.FORBIDDEN, facts.trouble_text
     if facts.trouble in {Trouble.BROKEN, Trouble.PROCESSING} or facts.tired:
@@ -222,17 +223,22 @@ def _state(facts: Facts, settings: AlarmSettings, silence: timedelta) -> tuple[S
     if facts.vanished is not None:
         return State.FORBIDDEN, facts.vanished
     if facts.polled is None:
-        return State.CATCHING_UP, "It was not read yet."
+        return State.CATCHING_UP, Phrase("It was not read yet.")
     if facts.news_unreadable:
         return State.BROKEN, facts.unreadable_text
     if not facts.fresh:
-        return State.CATCHING_UP, f"What happened since {rfc3339(facts.polled.source)} was not read yet."
+        since = rfc3339(facts.polled.source)
+        return State.CATCHING_UP, Phrase("What happened since %(since)s was not read yet.", since=since)
     if silence >= max(settings.silent_after, 2 * facts.poll):
         if facts.counts_equal:
-            return State.QUIET, f"No event for {about(silence)}, and the source counts what the lake has."
-        return State.SILENT, f"No event for {about(silence)}, though the source answers."
+            return State.QUIET, Phrase(
+                "No event for %(time)s, and the source counts what the lake has.", time=about(silence)
+            )
+        return State.SILENT, Phrase("No event for %(time)s, though the source answers.", time=about(silence))
     if facts.past_left:
-        return State.CATCHING_UP, f"{facts.past_left} time ranges of its past are still to be read."
+        return State.CATCHING_UP, Phrase(
+            "%(count)s time ranges of its past are still to be read.", count=facts.past_left
+        )
     if facts.received is None:
-        return State.SILENT, "No event has ever come, though the source answers."
+        return State.SILENT, Phrase("No event has ever come, though the source answers.")
     return State.HEALTHY, "" if facts.trouble is None else facts.trouble_text

@@ -29,6 +29,7 @@ from ocelog.ledger import tables, vault
 from ocelog.ledger.database.transactions import Database
 from ocelog.ledger.rows import alert_changes, claims, counters, seeds, suppressions, sweeps
 from ocelog.model import SourceRow
+from ocelog.phrases import Phrase
 
 _s = tables.sources.c
 # Built once: building a statement takes as long as running it, and every process that pulls asks this.
@@ -57,7 +58,7 @@ class SourceLedger:
         """Put `row` in the place of the source with its id. Raises ConfigError if there is none or its name is used."""
         with self._database.write() as tx:
             if _write(tx, update(tables.sources).where(_s.id == row.id).values(_values(row)), row) != 1:
-                raise ConfigError(f"There is no source named {row.name!r} any more.")
+                raise ConfigError(Phrase("There is no source named %(name)s any more.", name=repr(row.name)))
 
     def find(self, id_or_name: str) -> SourceRow | None:
         """Return the source of that id, else the one of that name; one that is set up goes before a removed one."""
@@ -135,7 +136,9 @@ def _write(tx: Connection, statement: Insert | Update, row: SourceRow) -> int:
 
 
 def _in_use(row: SourceRow) -> ConfigError:
-    return ConfigError(f"There is a source named {row.name!r} already; choose another name, or edit that one.")
+    return ConfigError(
+        Phrase("There is a source named %(name)s already; choose another name, or edit that one.", name=repr(row.name))
+    )
 
 
 def _values(row: SourceRow) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ocelog.errors import ConfigError, HomeError
 from ocelog.ledger import tables
 from ocelog.ledger.database.dialects import bounded, insert_missing
 from ocelog.ledger.database.transactions import Database
+from ocelog.phrases import Phrase
 
 _u = tables.users.c
 _s = tables.sessions.c
@@ -74,11 +75,11 @@ class UserLedger:
             # The one row of the ledger is locked, so that on PostgreSQL too nobody else comes between.
             tx.execute(select(tables.identity.c.id).with_for_update()).all()
             if first and tx.execute(select(_u.id).limit(1)).first() is not None:
-                raise ConfigError("There is a first user already: sign in.")
+                raise ConfigError(Phrase("There is a first user already: sign in."))
             try:
                 tx.execute(insert(tables.users).values(values))
             except IntegrityError as error:
-                raise ConfigError(f"There is a user named {user.name!r} already.") from error
+                raise ConfigError(Phrase("There is a user named %(name)s already.", name=repr(user.name))) from error
             add_deed(tx, deed)
 
     def change(
@@ -99,14 +100,14 @@ class UserLedger:
             tx.execute(select(tables.identity.c.id).with_for_update()).all()
             row = tx.execute(select(tables.users).where(_u.name == name)).mappings().one_or_none()
             if row is None:
-                raise ConfigError(f"There is no user named {name!r}.")
+                raise ConfigError(Phrase("There is no user named %(name)s.", name=repr(name)))
             user = to(_user_of(row))
             values: dict[str, Any] = {"role": user.role.value, "language": user.language}
             values |= {"disabled_us": user.disabled_us} | ({} if password is None else {"password": password})
             tx.execute(update(tables.users).where(_u.id == user.id).values(values))
             admins = select(_u.id).where(_u.role == Role.ADMIN.value, _u.disabled_us.is_(None)).limit(1)
             if tx.execute(admins).first() is None:
-                raise ConfigError(f"{name!r} is the last admin: make another first.")
+                raise ConfigError(Phrase("%(name)s is the last admin: make another first.", name=repr(name)))
             if ends_sessions:
                 tx.execute(delete(tables.sessions).where(_s.user_id == user.id))
             add_deed(tx, deed)
@@ -163,9 +164,11 @@ class UserLedger:
             tx.execute(delete(tables.api_tokens).where(_t.id.in_(over)))
             names = tx.execute(select(_t.name).where(_t.user_id == token.user_id)).scalars().all()
             if token.name in names:
-                raise ConfigError(f"There is a token named {token.name!r} already: choose another name.")
+                raise ConfigError(
+                    Phrase("There is a token named %(name)s already: choose another name.", name=repr(token.name))
+                )
             if len(names) >= most:
-                raise ConfigError(f"A user has at most {most} tokens: revoke one that nobody uses.")
+                raise ConfigError(Phrase("A user has at most %(most)s tokens: revoke one that nobody uses.", most=most))
             values = {name: bounded(getattr(token, name)) for name in ("id", "user_id", "name", "made_by")}
             values |= {name: getattr(token, name) for name in ("made_us", "ends_us", "used_us")}
             tx.execute(insert(tables.api_tokens).values(mark=mark, scope=token.scope.value, **values))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -18,7 +19,7 @@ from ocelog.channels.addresses import forbidden
 from ocelog.channels.apprise.frames import LONGEST, Done, Exchange, Job, Ready, Text, Unfit, read
 from ocelog.channels.apprise.services import SERVICES, service_of
 from ocelog.channels.http_post import Reach
-from ocelog.channels.kind import REACHING, ChannelKind, Setting, Values
+from ocelog.channels.kind import LANGUAGE, REACHING, ChannelKind, Setting, Values
 from ocelog.channels.message import render
 from ocelog.channels.ports import Receipt
 from ocelog.channels.text import Form
@@ -53,6 +54,7 @@ class AppriseChannel:
     reach: Reach
     redact: Redactor
     command: Sequence[str] = _CHILD
+    language: str = "en"
 
     @property
     def address(self) -> str:
@@ -111,12 +113,13 @@ class AppriseChannel:
         is_mail = SERVICES[self.service] == "email.NotifyEmail"
         form = Form.PLAIN if is_mail else Form.MARKDOWN if ready.markdown else Form.CHAT
         body = max(_SHORTEST_BODY, ready.longest_body)
+        written = partial(render, notice, form, language=self.language)
         if ready.longest_title > 0:
-            told = render(notice, form, longest_title=ready.longest_title, longest_body=body)
+            told = written(longest_title=ready.longest_title, longest_body=body)
         else:
             # The title becomes the first line of the body.
-            told = render(notice, form, longest_title=body // 2, longest_body=body)
-            told = render(notice, form, longest_title=body // 2, longest_body=max(0, body - len(told.title) - 2))
+            told = written(longest_title=body // 2, longest_body=body)
+            told = written(longest_title=body // 2, longest_body=max(0, body - len(told.title) - 2))
         return Text(title=told.title, body=told.body, markdown=ready.markdown, kind=_kind(notice))
 
     def _job(self) -> Job:
@@ -215,7 +218,9 @@ def _build(values: Values) -> AppriseChannel:
     redact = Redactor()
     for each in _secrets(url):
         redact.learn(Secret(each))
-    return AppriseChannel(service=service, url=Secret(url), reach=values.reaching(), redact=redact)
+    return AppriseChannel(
+        service=service, url=Secret(url), reach=values.reaching(), redact=redact, language=values.language()
+    )
 
 
 def _check_options(service: str, url: str, *, allow_private: bool) -> None:
@@ -260,6 +265,8 @@ APPRISE = ChannelKind(
             required=True,
             secret=True,
         ),
+        LANGUAGE,
+        LANGUAGE,
         *REACHING,
     ),
     build=_build,

@@ -9,10 +9,10 @@ from starlette.responses import RedirectResponse, Response
 from ocelog.access import Scope
 from ocelog.app import users
 from ocelog.console.capacity import hashing
-from ocelog.console.languages import LANGUAGES
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, SignInRefusedError
+from ocelog.phrases import LANGUAGES
 from ocelog.secret import Secret
 from ocelog.units import duration
 

@@ -18,6 +18,7 @@ from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.model import Severity
+from ocelog.phrases import Phrase
 
 router = APIRouter()
 _PAGE = 50
@@ -87,7 +88,7 @@ def _act(form: Mapping[str, str], who: str) -> Act:
     }
     wanted = acts.get(form.get("do", ""))
     if wanted is None:
-        raise ConfigError(f"An alert can be changed by one of {', '.join(acts)}.")
+        raise ConfigError(Phrase("An alert can be changed by one of %(acts)s.", acts=", ".join(acts)))
     return wanted()
 
 
@@ -102,7 +103,7 @@ def change_many(
     """Do the same to several alerts; those to which it cannot be done stay as they are."""
     installation = installation_of(request)
     if not ids:
-        return _list(request, visitor, ConfigError("Choose at least one alert."))
+        return _list(request, visitor, ConfigError(Phrase("Choose at least one alert.")))
     try:
         alerts.change_many(installation, ids, _act({"do": do, "reason": reason}, visitor.user.name))
     except ConfigError as error:

@@ -13,6 +13,7 @@ from ocelog.console.rendering import page
 from ocelog.console.source_form import BACKFILLS, SourceForm
 from ocelog.console.visitor import Admin, Visitor, installation_of
 from ocelog.errors import OcelogError
+from ocelog.phrases import Phrase
 from ocelog.product import LOG_TYPES, SECRET, Product
 from ocelog.pull.ports import HealthItem
 from ocelog.secret import Secret
@@ -84,7 +85,7 @@ def _answer(request: Request, visitor: Visitor, values: dict[str, Any], chosen: 
     found = list[HealthItem]()
     try:
         row = source_changes.described(installation, _product(), described.name, described.change)
-        source_changes.prove(row, secret, "Nothing is saved yet.", Listener(found=found.extend))
+        source_changes.prove(row, secret, Phrase("Nothing is saved yet."), Listener(found=found.extend))
         if values.get("do") != "save":
             return _form(request, visitor, form, found=found, well=True)
         sources.add(installation, row, described.change.secret)

@@ -17,6 +17,7 @@ from ocelog.console import trying
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
+from ocelog.phrases import Phrase
 
 router = APIRouter()
 
@@ -69,7 +70,7 @@ def turn(
     """Turn rules or packs on or off."""
     installation = installation_of(request)
     if not names:
-        return _list(request, visitor, ConfigError("Choose at least one rule."))
+        return _list(request, visitor, ConfigError(Phrase("Choose at least one rule.")))
     try:
         turned = rule_folders.turn(installation, names, on=on)
     except OcelogError as error:

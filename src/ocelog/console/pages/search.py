@@ -26,6 +26,7 @@ from ocelog.console.event_view import at_path, leaves, page_of, parts, raw
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
+from ocelog.phrases import Phrase
 from ocelog.times import from_us, to_us
 from ocelog.units import instant
 
@@ -93,7 +94,7 @@ def asked_of(given: QueryParams, now: datetime | None = None) -> Asked:
         conditions=conditions,
     )
     if search.since >= search.until:
-        raise ConfigError("The search ends before it begins.")
+        raise ConfigError(Phrase("The search ends before it begins."))
     columns = given.getlist("c")[:_MOST_COLUMNS] or _first_columns(log_type)
     known = searching.paths_of(searching.columns_of(log_type))
     parameters = {
@@ -114,7 +115,13 @@ def _condition(text: str) -> Condition:
     field, _, rest = text.partition(":")
     operator, _, value = rest.partition(":")
     if operator not in list(Operator):
-        raise ConfigError(f"A condition is FIELD:OPERATOR:VALUE, not {text!r}; operators: {', '.join(Operator)}.")
+        raise ConfigError(
+            Phrase(
+                "A condition is FIELD:OPERATOR:VALUE, not %(text)s; operators: %(operator)s.",
+                text=repr(text),
+                operator=", ".join(Operator),
+            )
+        )
     return Condition(field=field, operator=Operator(operator), value=value)
 
 
@@ -282,7 +289,9 @@ async def export(
     """Send all that a search finds as a file; `every` has each column, not just those that are shown."""
     try:
         if form not in list(Format):
-            raise ConfigError(f"There is no format {form!r}: take {', '.join(Format)}.")
+            raise ConfigError(
+                Phrase("There is no format %(form)s: take %(format)s.", form=repr(form), format=", ".join(Format))
+            )
         asked = asked_of(QueryParams(query))
         columns = list(searching.columns_of(asked.search.log_type).names) if every else asked.columns
         sql = searching.statement(asked.search, columns, limit=None)

@@ -14,6 +14,7 @@ from ocelog.console.pages.search import file_of, refused
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Viewer, installation_of
 from ocelog.errors import ConfigError, OcelogError
+from ocelog.phrases import Phrase
 
 router = APIRouter()
 _MOST_COLUMNS = 12
@@ -103,7 +104,9 @@ async def export(
     """Send the answer as a file."""
     try:
         if form not in list(Format):
-            raise ConfigError(f"There is no format {form!r}: take {', '.join(Format)}.")
+            raise ConfigError(
+                Phrase("There is no format %(form)s: take %(format)s.", form=repr(form), format=", ".join(Format))
+            )
         return await file_of(request, visitor, sql_search.checked(sql), Format(form), "sql", "query.exported", sql)
     except OcelogError as error:
         return refused(request, visitor, error)

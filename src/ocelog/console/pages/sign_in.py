@@ -20,6 +20,7 @@ from ocelog.console.visitor import (
     own_path,
 )
 from ocelog.errors import ConfigError, SignInRefusedError
+from ocelog.phrases import Phrase
 from ocelog.secret import Secret
 
 router = APIRouter()
@@ -127,9 +128,9 @@ def from_provider(request: Request, state: str = "", code: str = "", error: str 
     provider, installation = request.app.state.provider, installation_of(request)
     asked = request.cookies.get(_STATE, "")
     if provider is None or not state or not hmac.compare_digest(asked.encode(), state.encode()):
-        return _ask_again(request, SignInRefusedError("This browser did not ask to sign in so: begin again."))
+        return _ask_again(request, SignInRefusedError(Phrase("This browser did not ask to sign in so: begin again.")))
     if error or not code:
-        return _ask_again(request, SignInRefusedError("The identity provider let nobody in."))
+        return _ask_again(request, SignInRefusedError(Phrase("The identity provider let nobody in.")))
     try:
         identity, then = provider.finish(state, code, _answer_address(request))
         who = users.sign_in_known(installation, identity, origin=origin_of(request), instead_of=cookie_of(request))

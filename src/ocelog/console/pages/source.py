@@ -19,6 +19,7 @@ from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.model import SourceRow
+from ocelog.phrases import Phrase
 from ocelog.pull.ports import HealthItem
 from ocelog.secret import Secret
 
@@ -160,7 +161,7 @@ def rotate(request: Request, visitor: Admin, source_id: str, secret: Annotated[s
 
     def do(row: SourceRow) -> None:
         if not given or not given.isprintable() or len(given) > _LONGEST:
-            raise ConfigError("A client secret is one line of text.")
+            raise ConfigError(Phrase("A client secret is one line of text."))
         source_changes.rotate(installation, row, SourceChange(), GivenSecret(value=Secret(given)), Listener())
 
     return _done(request, visitor, source_id, "rotated", do)
@@ -173,7 +174,7 @@ def remove(request: Request, visitor: Admin, source_id: str, name: Annotated[str
 
     def do(row: SourceRow) -> None:
         if name.strip() != row.name:
-            raise ConfigError(f"To remove it, type its name: {row.name}")
+            raise ConfigError(Phrase("To remove it, type its name: %(name)s", name=row.name))
         source_changes.remove(installation, row)
 
     return _done(request, visitor, source_id, "removed", do)

@@ -12,6 +12,7 @@ from ocelog.console.background import Background
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
+from ocelog.phrases import Phrase
 
 router = APIRouter()
 _SHOWN = 20
@@ -87,7 +88,7 @@ def begin_purge(request: Request, visitor: Admin, source_id: str, name: Annotate
     try:
         row = sources.find(installation, source_id, removed=True)
         if name.strip() != row.name:
-            raise ConfigError(f"To delete it, type its name: {row.name}")
+            raise ConfigError(Phrase("To delete it, type its name: %(name)s", name=row.name))
     except OcelogError as error:
         return _purge(request, visitor, source_id, error)
     users.note(installation, visitor.user, "source.purged", row.name, visitor.origin)

@@ -13,6 +13,7 @@ from ocelog.errors import (
     SourceUnavailableError,
     TransientError,
 )
+from ocelog.phrases import Phrase, translatable
 from ocelog.pull.ports import Answer, Ask, CursorLost, HealthItem, HealthState, Page, Unusable
 from ocelog.sources.wiz.envelope import readable
 from ocelog.sources.wiz.settings import WizSettings
@@ -106,12 +107,14 @@ def _way_in(source: CheckableSource, tries: _Tries, our_now: Callable[[], dateti
     try:
         tries.of(source.fetch_token)
     except AccessRefusedError as error:
-        yield HealthItem(name="token", state=HealthState.FAIL, text=str(error), todo=_AS_WIZ_SAYS)
+        yield HealthItem(name="token", state=HealthState.FAIL, text=error.phrase, todo=_AS_WIZ_SAYS)
         return
     except OcelogError as error:
-        yield _unreachable("the token URL", source.settings.token_url, error)
+        yield _unreachable(Phrase("the token URL"), source.settings.token_url, error)
         return
-    yield HealthItem(name="token", state=HealthState.OK, text=f"granted by {source.settings.token_url}")
+    yield HealthItem(
+        name="token", state=HealthState.OK, text=Phrase("granted by %(token_url)s", token_url=source.settings.token_url)
+    )
     yield from _address(source, tries, our_now)
 
 
@@ -119,46 +122,56 @@ def _address(source: CheckableSource, tries: _Tries, our_now: Callable[[], datet
     try:
         url = source.api_url()
     except OcelogError as error:
-        yield HealthItem(name="address", state=HealthState.FAIL, text=str(error), todo="Set --api-url.")
+        yield HealthItem(name="address", state=HealthState.FAIL, text=error.phrase, todo=Phrase("Set --api-url."))
         return
     try:
         now = tries.of(source.now)
     except OcelogError as error:
-        yield _unreachable("the API", url, error)
+        yield _unreachable(Phrase("the API"), url, error)
         return
     apart = our_now() - now
-    yield HealthItem(name="address", state=HealthState.OK, text=f"{url} answers")
-    seconds = f"{abs(apart.total_seconds()):.0f} s {'ahead of' if apart > timedelta(0) else 'behind'}"
+    yield HealthItem(name="address", state=HealthState.OK, text=Phrase("%(url)s answers", url=url))
+    ahead = apart > timedelta(0)
+    size = f"{abs(apart.total_seconds()):.0f}"
+    seconds = Phrase("%(size)s s ahead of", size=size) if ahead else Phrase("%(size)s s behind", size=size)
     if abs(apart) <= _CLOCKS_APART:
-        yield HealthItem(name="clock", state=HealthState.OK, text=f"this machine is {seconds} Wiz")
+        yield HealthItem(
+            name="clock", state=HealthState.OK, text=Phrase("this machine is %(seconds)s Wiz", seconds=seconds)
+        )
     else:
         yield HealthItem(
             name="clock",
             state=HealthState.WARN,
-            text=f"this machine's clock is {seconds} Wiz's. Ocelog uses Wiz's: nothing is missed, but ages are wrong.",
-            todo="Synchronize this machine's clock (NTP), unless it is right.",
+            text=Phrase(
+                "this machine's clock is %(seconds)s Wiz's. Ocelog uses Wiz's: nothing is missed, but ages are wrong.",
+                seconds=seconds,
+            ),
+            todo=Phrase("Synchronize this machine's clock (NTP), unless it is right."),
         )
 
 
 def _unreachable(what: str, url: str, error: OcelogError) -> HealthItem:
     """Return the item of a way in that does not lead in: what to do depends on what is known, no more."""
-    text, later = f"{what} {url}: {error}", False
+    text, later = Phrase("%(what)s %(url)s: %(error)s", what=what, url=url, error=error.phrase), False
     match error:
         case SourceThrottledError():
-            text, todo, later = f"rate-limited: {text}", _THROTTLED, True
+            text, todo, later = Phrase("rate-limited: %(text)s", text=text), _THROTTLED, True
         case SourceUnavailableError(__cause__=None):
-            todo, later = "Try again in some minutes. If it stays so, check the URL, and any proxy on the way.", True
+            todo, later = (
+                Phrase("Try again in some minutes. If it stays so, check the URL, and any proxy on the way."),
+                True,
+            )
         case SourceUnavailableError():
-            todo, later = "Check the URL, the network, HTTPS_PROXY and the CA file.", True
+            todo, later = Phrase("Check the URL, the network, HTTPS_PROXY and the CA file."), True
         case AccessRefusedError() | OperatorError():
             todo = _AS_WIZ_SAYS
         case _:
-            todo = "Check the URL."
+            todo = Phrase("Check the URL.")
     return HealthItem(name="address", state=HealthState.FAIL, text=text, todo=todo, later=later)
 
 
-_AS_WIZ_SAYS = "Check the client ID, the client secret and the service account in Wiz; then try again."
-_THROTTLED = (
+_AS_WIZ_SAYS = Phrase("Check the client ID, the client secret and the service account in Wiz; then try again.")
+_THROTTLED = Phrase(
     "Try again in some minutes. If it goes on, send fewer requests (--rate 1). Other programs that use the same "
     "service account share its limit."
 )
@@ -187,34 +200,43 @@ def _query(source: CheckableSource, tries: _Tries, root: Root) -> tuple[HealthIt
         todo = _AS_WIZ_SAYS
         if error.code in ("scope_missing", "access_denied"):
             missing = error.code == "scope_missing"
-            todo = f"{'Add' if missing else 'Check'} the scope {root.scope} in Wiz, or leave {name} out (--log-type)."
-        return HealthItem(name=name, state=HealthState.FAIL, text=str(error), todo=todo), error
+            text = (
+                translatable("Add the scope %(scope)s in Wiz, or leave %(name)s out (--log-type).")
+                if missing
+                else translatable("Check the scope %(scope)s in Wiz, or leave %(name)s out (--log-type).")
+            )
+            todo = Phrase(text, scope=root.scope, name=name)
+        return HealthItem(name=name, state=HealthState.FAIL, text=error.phrase, todo=todo), error
     except SourceThrottledError as error:
-        text = f"rate-limited: {error}"
+        text = Phrase("rate-limited: %(text)s", text=error.phrase)
         return HealthItem(name=name, state=HealthState.FAIL, text=text, todo=_THROTTLED, later=True), None
     except TransientError as error:
-        todo = "Try again in some minutes."
-        return HealthItem(name=name, state=HealthState.FAIL, text=str(error), todo=todo, later=True), None
+        todo = Phrase("Try again in some minutes.")
+        return HealthItem(name=name, state=HealthState.FAIL, text=error.phrase, todo=todo, later=True), None
     except OcelogError as error:
-        todo = "Check the API URL. If it is right, please report this message."
-        return HealthItem(name=name, state=HealthState.FAIL, text=str(error), todo=todo), None
+        todo = Phrase("Check the API URL. If it is right, please report this message.")
+        return HealthItem(name=name, state=HealthState.FAIL, text=error.phrase, todo=todo), None
     match answer:
         case Page(total=total):
             return _answered(root, total, source.refused(root.kind.log_type)), None
         case Unusable(reason=reason) | CursorLost(reason=reason):
-            todo = "Try again. `pull` can handle it."
+            todo = Phrase("Try again. `pull` can handle it.")
             return HealthItem(name=name, state=HealthState.WARN, text=reason, todo=todo), None
 
 
 def _answered(root: Root, total: int | None, refused: frozenset[str]) -> HealthItem:
-    counted = "answered" if total is None else f"answered: {total} in the last day"
+    counted = Phrase("answered") if total is None else Phrase("answered: %(total)s in the last day", total=total)
     if not refused:
         return HealthItem(name=root.short, state=HealthState.OK, text=counted)
     return HealthItem(
         name=root.short,
         state=HealthState.WARN,
-        text=f"{counted}, without {', '.join(sorted(refused))}, which Wiz refuses to this account",
-        todo="Add the scopes that these fields need, or accept that their columns stay null.",
+        text=Phrase(
+            "%(counted)s, without %(refused)s, which Wiz refuses to this account",
+            counted=counted,
+            refused=", ".join(sorted(refused)),
+        ),
+        todo=Phrase("Add the scopes that these fields need, or accept that their columns stay null."),
     )
 
 
@@ -230,18 +252,25 @@ def _projects(source: CheckableSource, queries: list[HealthItem], denied: Collec
             yield HealthItem(
                 name="projects",
                 state=HealthState.FAIL,
-                text=f"an account that is bound to projects cannot read {root.title}, whatever its scopes",
+                text=Phrase(
+                    "an account that is bound to projects cannot read %(title)s, whatever its scopes", title=root.title
+                ),
                 todo=(
-                    f"If yours is, make another one for {root.short} only, without projects, and leave "
-                    f"{root.short} out of this source."
+                    Phrase(
+                        "If yours is, make another one for %(short)s only, without projects, and leave %(short)s "
+                        "out of this source.",
+                        short=root.short,
+                    )
                 ),
             )
         elif source.settings.projects and root.short not in failed:
             yield HealthItem(
                 name="projects",
                 state=HealthState.WARN,
-                text=f"the projects limit {limited} only; all of {root.title} is read",
-                todo=f"To read nothing of other projects, leave {root.short} out of this source.",
+                text=Phrase(
+                    "the projects limit %(limited)s only; all of %(title)s is read", limited=limited, title=root.title
+                ),
+                todo=Phrase("To read nothing of other projects, leave %(short)s out of this source.", short=root.short),
             )
 
 
@@ -262,15 +291,20 @@ def _project_ids(source: CheckableSource) -> Iterator[HealthItem]:
             name="project ids",
             state=HealthState.WARN,
             text=(
-                f"Wiz shows this account no {' nor '.join(root.title for root in roots)} of "
-                f"{', '.join(map(readable, empty))}"
+                Phrase(
+                    "Wiz shows this account no %(roots)s of %(empty)s",
+                    roots=" nor ".join(root.title for root in roots),
+                    empty=", ".join(map(readable, empty)),
+                )
             ),
-            todo="Check the ids in Wiz (the end of a project's URL). A new project may have no records yet.",
+            todo=Phrase("Check the ids in Wiz (the end of a project's URL). A new project may have no records yet."),
         )
     elif all(any(found) for found in counts.values()):
         more = len(source.settings.projects) - len(projects)
         untried = f"; {more} more were not tried" if more else ""
-        yield HealthItem(name="project ids", state=HealthState.OK, text=f"each has records{untried}")
+        yield HealthItem(
+            name="project ids", state=HealthState.OK, text=Phrase("each has records%(untried)s", untried=untried)
+        )
 
 
 def _count(source: CheckableSource, root: Root, project: str) -> int | None:

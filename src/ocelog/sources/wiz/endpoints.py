@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from ocelog.errors import AccessRefusedError, ConfigError
+from ocelog.phrases import Phrase
 from ocelog.secret import shown
 from ocelog.suggest import suggest
 
@@ -49,21 +50,41 @@ def token_url(text: str) -> str:
         return TOKEN_URLS[_PORTALS[host]]
     if host is None:
         if is_data_centre(text):
-            raise ConfigError(f"{text!r} is a data center, as --api-url takes it. The token URL is one of {_NAMED}.")
+            raise ConfigError(
+                Phrase(
+                    "%(text)s is a data center, as --api-url takes it. The token URL is one of %(named)s.",
+                    text=repr(text),
+                    named=_NAMED,
+                )
+            )
         raise ConfigError(
-            f"The token URL is one of {_NAMED} or a URL such as https://..., not {shown(text)}"
-            f"{suggest(text, TOKEN_URLS) or '.'}"
+            Phrase(
+                "The token URL is one of %(named)s or a URL such as https://..., not %(text)s%(token_urls)s",
+                named=_NAMED,
+                text=shown(text),
+                token_urls=suggest(text, TOKEN_URLS) or ".",
+            )
         )
     domain = next((each for each in _PORTALS if host.startswith("api.") and host.endswith(f".{each}")), None)
     if domain is not None:
         raise ConfigError(
-            f"{host} is the API, which gives no tokens. The token URL of that cloud is {_PORTALS[domain]}."
+            Phrase(
+                "%(host)s is the API, which gives no tokens. The token URL of that cloud is %(domain)s.",
+                host=host,
+                domain=_PORTALS[domain],
+            )
         )
     if host in _API_DOMAINS and not urlsplit(_with_scheme(text)).path.strip("/"):
         return next(url for url in TOKEN_URLS.values() if urlsplit(url).hostname == host)
     url = _checked(_with_scheme(text), "token URL")
     if urlsplit(url).path.rstrip("/").endswith("/graphql"):
-        raise ConfigError(f"{text} looks like the API URL (--api-url). The token URL is one of {_NAMED}, or a URL.")
+        raise ConfigError(
+            Phrase(
+                "%(text)s looks like the API URL (--api-url). The token URL is one of %(named)s, or a URL.",
+                text=text,
+                named=_NAMED,
+            )
+        )
     return url
 
 
@@ -82,20 +103,37 @@ def api_url(text: str, token_endpoint: str) -> str:
     if host is None:
         if not _DATA_CENTRE.fullmatch(text.lower()):
             raise ConfigError(
-                f"The API URL is a data center such as us1, or a URL such as https://..., not {shown(text)}."
+                Phrase(
+                    "The API URL is a data center such as us1, or a URL such as https://..., not %(text)s.",
+                    text=shown(text),
+                )
             )
         return _in_data_centre(text.lower(), token_endpoint)
     if host in _PORTALS:
-        raise ConfigError(f"{host} is Wiz's portal, where people log in, and not its API. {_TENANT_INFO}")
+        raise ConfigError(
+            Phrase(
+                "%(host)s is Wiz's portal, where people log in, and not its API. %(tenant_info)s",
+                host=host,
+                tenant_info=_TENANT_INFO,
+            )
+        )
     if host in _API_DOMAINS:
-        raise ConfigError(f"{host} gives tokens, and is not the API. {_TENANT_INFO}")
+        raise ConfigError(
+            Phrase("%(host)s gives tokens, and is not the API. %(tenant_info)s", host=host, tenant_info=_TENANT_INFO)
+        )
     centre, _, domain = host.partition(".")
     if domain in _PORTALS and _DATA_CENTRE.fullmatch(centre) and centre != "api":
         return f"https://api.{centre}.{domain}/graphql"
     url = urlsplit(_checked(_with_scheme(text), "API URL"))
     path = url.path.rstrip("/")
     if path.endswith("/token"):
-        raise ConfigError(f"{text} looks like a token URL (--token-url), and not like the API's. {_TENANT_INFO}")
+        raise ConfigError(
+            Phrase(
+                "%(text)s looks like a token URL (--token-url), and not like the API's. %(tenant_info)s",
+                text=text,
+                tenant_info=_TENANT_INFO,
+            )
+        )
     return urlunsplit(url._replace(path=path if path.endswith("/graphql") else f"{path}/graphql"))
 
 
@@ -129,10 +167,10 @@ def api_url_of(token: str, token_endpoint: str) -> str:
         centre = claims["dc"]
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise AccessRefusedError(
-            "Wiz's token does not name its data center: give the API URL (in Wiz: user icon > Tenant Info)."
+            Phrase("Wiz's token does not name its data center: give the API URL (in Wiz: user icon > Tenant Info).")
         ) from error
     if not isinstance(centre, str) or not _DATA_CENTRE.fullmatch(centre):
-        raise AccessRefusedError("Wiz's token names an invalid data center. Give the API URL.")
+        raise AccessRefusedError(Phrase("Wiz's token names an invalid data center. Give the API URL."))
     try:
         return _in_data_centre(centre, token_endpoint)
     except ConfigError as error:
@@ -152,7 +190,7 @@ def is_loopback(host: str | None) -> bool:
 def _in_data_centre(centre: str, token_endpoint: str) -> str:
     domain = _API_DOMAINS.get(urlsplit(token_endpoint).hostname or "")
     if domain is None:
-        raise ConfigError("With your own token URL, give the whole API URL: https://.../graphql.")
+        raise ConfigError(Phrase("With your own token URL, give the whole API URL: https://.../graphql."))
     return f"https://api.{centre}.{domain}/graphql"
 
 
@@ -163,11 +201,15 @@ def _checked(text: str, what: str) -> str:
         host, _ = url.hostname, url.port
     except ValueError as error:
         # What Python says repeats a part of it, which may be a password.
-        raise ConfigError(f"The {what} must be a URL such as https://host/path.") from error
+        raise ConfigError(Phrase("The %(what)s must be a URL such as https://host/path.", what=what)) from error
     if url.scheme not in ("http", "https") or not host:
-        raise ConfigError(f"The {what} must be a URL such as https://host/path.")
+        raise ConfigError(Phrase("The %(what)s must be a URL such as https://host/path.", what=what))
     if url.scheme == "http" and not is_loopback(host):
-        raise ConfigError(f"The {what} must begin with https://: over http, others could read the secret.")
+        raise ConfigError(
+            Phrase("The %(what)s must begin with https://: over http, others could read the secret.", what=what)
+        )
     if url.username is not None or url.password is not None or url.query or url.fragment:
-        raise ConfigError(f"The {what} must not contain a user name, a password, or anything after `?` or `#`.")
+        raise ConfigError(
+            Phrase("The %(what)s must not contain a user name, a password, or anything after `?` or `#`.", what=what)
+        )
     return urlunsplit(url)

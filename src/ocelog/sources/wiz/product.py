@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ocelog.errors import ConfigError
+from ocelog.phrases import Phrase
 from ocelog.product import LOG_TYPES, SECRET, Answers, Option, Product, Question, SourceSettings, Step
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.ports import Source
@@ -107,8 +108,10 @@ class WizAccounts:
 def _choose(before: SourceSettings | None, given: Mapping[str, Any]) -> WizSettings:
     if not all(str(each).strip() for each in given.get("projects") or ()):
         raise ConfigError(
-            "--project: an empty id names no project. Leave the option out to read all of them; for a source that "
-            "is limited to some, give --no-project."
+            Phrase(
+                "--project: an empty id names no project. Leave the option out to read all of them; for "
+                "a source that is limited to some, give --no-project."
+            )
         )
     return changed(before, given) if isinstance(before, WizSettings) else from_mapping(given)
 
@@ -129,7 +132,12 @@ def _read_token_url(text: str, answers: Answers) -> str:
     if text.lower() not in endpoints.TOKEN_URLS and endpoints.is_data_centre(text):
         cloud = _cloud_of(answers.get("api_url") or "")
         raise ConfigError(
-            f"{text!r} is a data center: it belongs to the question before (API Endpoint URL). Here, type {cloud}."
+            Phrase(
+                "%(text)s is a data center: it belongs to the question before (API Endpoint URL). Here, "
+                "type %(cloud)s.",
+                text=repr(text),
+                cloud=cloud,
+            )
         )
     meant = endpoints.token_url(text)
     return next((name for name, url in endpoints.TOKEN_URLS.items() if url == meant), meant)
@@ -154,7 +162,7 @@ def _read_projects(text: str, _: Answers) -> list[str] | None:
 
 def _read_client_id(text: str, _: Answers) -> str:
     if not text.isprintable() or not 0 < len(text) <= _LONGEST_ID:
-        raise ConfigError("The client id is one line of text, as Wiz shows it.")
+        raise ConfigError(Phrase("The client id is one line of text, as Wiz shows it."))
     return text
 
 

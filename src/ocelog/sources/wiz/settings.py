@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ocelog.errors import ConfigError
+from ocelog.phrases import Phrase
 from ocelog.product import SourceSettings
 from ocelog.secret import shown, shown_path
 from ocelog.sources.wiz.endpoints import api_url, audience, token_url
@@ -114,7 +115,11 @@ def read(values: Mapping[str, Any]) -> WizSettings:
     known = [setting.name for setting in fields(WizSettings)]
     for name in values:
         if name not in known:
-            raise ConfigError(f"A Wiz source has no setting {name!r}{suggest(name, known) or '.'}")
+            raise ConfigError(
+                Phrase(
+                    "A Wiz source has no setting %(name)s%(known)s", name=repr(name), known=suggest(name, known) or "."
+                )
+            )
     endpoint = token_url(str(values.get("token_url", "")))
     given = {name: value for name, value in values.items() if value is not None}
     given["token_url"] = endpoint
@@ -125,7 +130,7 @@ def read(values: Mapping[str, Any]) -> WizSettings:
     try:
         return _checked(msgspec.convert(given, WizSettings))
     except msgspec.ValidationError as error:
-        raise ConfigError(f"Invalid setting of the Wiz source: {error}.") from error
+        raise ConfigError(Phrase("Invalid setting of the Wiz source: %(error)s.", error=error)) from error
 
 
 def changed(settings: WizSettings, changes: Mapping[str, Any]) -> WizSettings:
@@ -146,7 +151,11 @@ def confined(settings: SourceSettings, /, *, public_only: bool) -> WizSettings:
 def demand_ca_file(path: str) -> None:
     """Raise ConfigError if there is no such file."""
     if not Path(path).is_file():
-        raise ConfigError(f"The CA file {shown_path(path)} is not there: put it back, or name another with --ca-file.")
+        raise ConfigError(
+            Phrase(
+                "The CA file %(path)s is not there: put it back, or name another with --ca-file.", path=shown_path(path)
+            )
+        )
 
 
 def _log_type(name: object) -> str:
@@ -154,7 +163,11 @@ def _log_type(name: object) -> str:
     if log_type not in ROOTS:
         meant = suggest(str(name), [*SHORT_NAMES, *ROOTS])
         raise ConfigError(
-            f"Wiz has no log type {shown(str(name))}{meant or ': it has ' + ', '.join(SHORT_NAMES) + '.'}"
+            Phrase(
+                "Wiz has no log type %(name)s%(short_names)s",
+                name=shown(str(name)),
+                short_names=meant or ": it has " + ", ".join(SHORT_NAMES) + ".",
+            )
         )
     return log_type
 
@@ -162,17 +175,34 @@ def _log_type(name: object) -> str:
 def _checked(settings: WizSettings) -> WizSettings:
     client_id = settings.client_id.strip()
     if not client_id or len(client_id) > 200 or not client_id.isprintable():
-        raise ConfigError("Invalid client id: use the one that Wiz showed together with the client secret.")
+        raise ConfigError(Phrase("Invalid client id: use the one that Wiz showed together with the client secret."))
     if not settings.log_types:
-        raise ConfigError("A source needs at least one log type.")
+        raise ConfigError(Phrase("A source needs at least one log type."))
     if not 0.01 <= settings.rate <= 1000:
-        raise ConfigError(f"The rate must be from 0.01 to 1000 requests per second, not {settings.rate:g}.")
+        raise ConfigError(
+            Phrase(
+                "The rate must be from 0.01 to 1000 requests per second, not %(rate)s.", rate=format(settings.rate, "g")
+            )
+        )
     if not 0.01 <= settings.sweep_share <= 1:
-        raise ConfigError(f"The sweep share must be from 0.01 to 1 of the rate, not {settings.sweep_share:g}.")
+        raise ConfigError(
+            Phrase(
+                "The sweep share must be from 0.01 to 1 of the rate, not %(sweep_share)s.",
+                sweep_share=format(settings.sweep_share, "g"),
+            )
+        )
     if not 1 <= settings.page_size <= MOST_RECORDS:
-        raise ConfigError(f"The page size must be from 1 to {MOST_RECORDS} records, not {settings.page_size}.")
+        raise ConfigError(
+            Phrase(
+                "The page size must be from 1 to %(most_records)s records, not %(page_size)s.",
+                most_records=MOST_RECORDS,
+                page_size=settings.page_size,
+            )
+        )
     if len(settings.projects) > _MOST_PROJECTS or not all(settings.projects):
-        raise ConfigError(f"Give at most {_MOST_PROJECTS} project ids, and no empty one.")
+        raise ConfigError(
+            Phrase("Give at most %(most_projects)s project ids, and no empty one.", most_projects=_MOST_PROJECTS)
+        )
     return replace(settings, client_id=client_id)
 
 

@@ -1,0 +1,117 @@
+"""What a page says of an error and of advice: in its reader's language, with links in the place of commands."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from ocelog.errors import OcelogError
+from ocelog.phrases import Phrase, catalogue, say_in, translatable, translated
+
+SUMMARIES: Mapping[str, str] = {
+    "unexpected": translatable("Something went wrong that nobody expected."),
+    "action_required": translatable("A person must change something first."),
+    "channel_refused": translatable("The destination does not take messages as it is set up."),
+    "config_invalid": translatable("A setting does not hold."),
+    "home_unfit": translatable("The home of Ocelog is not fit for that now."),
+    "lake_damaged": translatable("A file of the lake is lost or damaged."),
+    "query_invalid": translatable("The query is wrong, not allowed, or takes too much."),
+    "rule_file_invalid": translatable("A file of rules is wrong."),
+    "sandbox_failed": translatable("SQL cannot be run safely on this machine."),
+    "schema_invalid": translatable("A file of log schemas is wrong."),
+    "sign_in_refused": translatable("Signing in was refused."),
+    "try_later": translatable("It may work later: try again."),
+    "channel_unavailable": translatable("The destination did not take the message just now."),
+    "lake_unavailable": translatable("The lake cannot be read or written just now."),
+    "ledger_unavailable": translatable("The ledger does not answer, or is busy."),
+    "overtaken": translatable("Another process has taken over this work."),
+    "query_busy": translatable("Too many queries run just now."),
+    "rate_limited": translatable("The source is rate-limiting requests."),
+    "source_unavailable": translatable("The source does not answer, or is down."),
+    "stream_stopped": translatable("A stream cannot go on until its tenant changes."),
+    "access_refused": translatable("The service account may not read this."),
+    "contract_broken": translatable("The source answered something that is not known of it."),
+    "disk_full": translatable("The disk is full."),
+    "web_page": translatable("A proxy or firewall answers in the place of the source."),
+    "scope_missing": translatable("The service account lacks a scope."),
+    "access_denied": translatable("The source denies access, and does not say why."),
+    "address_forbidden": translatable("The address leads to a private network or to this machine."),
+    "query_cancelled": translatable("The query was ended before it was done."),
+    "query_only_now": translatable("The query reads a table that says how things are now only."),
+    "sign_in_throttled": translatable("Signing in failed too often of late: wait a while."),
+    "loop_stalls": translatable("A loop of the service comes no further."),
+    "loop_hangs": translatable("A loop of the service hangs."),
+    "secret_unreadable": translatable("The client secret cannot be read."),
+}
+"""What each code of an error means, in one sentence."""
+_NAME = r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})"
+_SOURCE = "/sources/{0}"
+_LINKS = [
+    (re.compile(f"ocelog {pattern}"), path, label)
+    for pattern, path, label in (
+        (rf"source remove {_NAME} --purge", "/sources/{0}/purge", translatable("Delete with all rows")),
+        (rf"source remove {_NAME}", _SOURCE, translatable("Remove")),
+        (rf"source check {_NAME}", _SOURCE, translatable("Check")),
+        (rf"source rotate {_NAME}", _SOURCE, translatable("Replace the client secret")),
+        (rf"source resume {_NAME}", _SOURCE, translatable("Resume")),
+        (rf"source edit {_NAME}(?: --[a-z-]+)*", _SOURCE, translatable("Change the settings")),
+        (r"source edit --help", "/sources", translatable("Sources")),
+        (r"source list", "/sources", translatable("Sources")),
+        (r"source add(?: --help)?", "/sources/new", translatable("Create a source")),
+        (r"rejections --replay", "/sources", translatable("Sources")),
+        (r"status(?: --[a-z-]+)*", "/sources", translatable("Sources")),
+        (rf"channel (?:show|test|resend|edit|resume) {_NAME}", "/channels", translatable("Destinations")),
+        (r"channel list", "/channels", translatable("Destinations")),
+        (rf"rules (?:show|enable|disable|test|try) {_NAME}", "/rules/{0}", translatable("Detections")),
+        (r"rules list", "/rules", translatable("Detections")),
+        (rf"alerts show {_NAME}", "/alerts/{0}", translatable("Alerts")),
+        (r"alerts list", "/alerts", translatable("Alerts")),
+    )
+]
+"""Commands for which the console has a page: the path, and what the link says behind the name."""
+
+
+def told(error: object, language: str) -> Markup:
+    """Return what a page says of an error: in the reader's language, or what its code means there before the rest."""
+    if not isinstance(error, OcelogError):
+        return linked(str(error), language)
+    words = [each for each in (error.what, error.todo) if each]
+    if error.table is None and (language == "en" or all(_is_known(each, language) for each in words)):
+        return Markup(" ").join(linked(translated(each, language), language) for each in words)
+    if language == "en" or error.code not in SUMMARIES:
+        return linked(str(error), language)
+    rest = linked(str(error), language)
+    return Markup('{} <span class="text-secondary" lang="en">{}</span>').format(
+        say_in(language, SUMMARIES[error.code]), rest
+    )
+
+
+def _is_known(text: str, language: str) -> bool:
+    return isinstance(text, Phrase) and catalogue(language).has(text.template)
+
+
+def linked(text: str, language: str) -> Markup:
+    """Return a text for a page, with a link in the place of each command for which the console has a page."""
+    found, rest = Markup(), translated(text, language)
+    while (first := _first(rest)) is not None:
+        match, path, label = first
+        found += rest[: match.start()]
+        found += _link(match, path, label, language)
+        rest = rest[match.end() :]
+    return found + rest
+
+
+def _first(text: str) -> "tuple[re.Match[str], str, str] | None":
+    matches = [(match, path, label) for pattern, path, label in _LINKS if (match := pattern.search(text))]
+    # Of those that begin together the longest, which says most.
+    return min(matches, key=lambda each: (each[0].start(), -each[0].end()), default=None)
+
+
+def _link(match: "re.Match[str]", path: str, label: str, language: str) -> Markup:
+    groups = [each.rstrip(".") for each in match.groups()]
+    named = "".join(f"{each} > " for each in groups[:1])
+    address = path.format(*(quote(each, safe="") for each in groups))
+    # A name takes the end of its sentence along.
+    end = match[0][len(match[0].rstrip(".")) :]
+    return Markup('<a href="{}">{}{}</a>{}').format(address, named, say_in(language, label), end)

@@ -1,0 +1,134 @@
+"""What people read of errors, checks and alerts: in their language, with links in the place of commands."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ocelog import errors
+from ocelog.alert.changes import CloseReason
+from ocelog.alert.notice import AlertType, Happened, Notice
+from ocelog.app.advice import todo
+from ocelog.channels.kind import Values
+from ocelog.channels.message import headline, render
+from ocelog.channels.registry import CHANNELS
+from ocelog.channels.text import Form
+from ocelog.console.wording import SUMMARIES, linked, told
+from ocelog.errors import CAUSES, ConfigError, LakeUnavailableError, OcelogError
+from ocelog.model import Severity
+from ocelog.phrases import Phrase, catalogue, translated
+from visiting import console_of
+
+CODES = {each.code for each in vars(errors).values() if isinstance(each, type) and issubclass(each, OcelogError)}
+
+
+def test_each_code_of_an_error_has_a_sentence_in_each_language() -> None:
+    assert set(SUMMARIES) == CODES | set(CAUSES)
+    assert [text for text in SUMMARIES.values() if not catalogue("ko").has(text)] == []
+
+
+def test_an_error_is_told_in_the_language_of_its_reader_with_its_values() -> None:
+    error = ConfigError(Phrase("There is no user named %(name)s.", name="'<eve>'"))
+    assert str(error) == "There is no user named '<eve>'."
+    assert told(error, "en") == "There is no user named &#39;&lt;eve&gt;&#39;."
+    assert told(error, "ko") == "&#39;&lt;eve&gt;&#39;이라는 사용자가 없습니다."
+    other = LakeUnavailableError("wiz_audit: <busy>")
+    assert told(other, "en") == "wiz_audit: &lt;busy&gt;"
+    assert told(other, "ko").startswith("지금은 레이크를 읽거나 쓸 수 없습니다. <span")
+    assert "wiz_audit: &lt;busy&gt;" in told(other, "ko"), "what is not translated is not left out"
+
+
+def test_a_phrase_within_a_phrase_is_translated_too() -> None:
+    text = todo("source_unavailable", "prod")
+    assert text == "Nothing yet: it is tried again. If it goes on, run: ocelog source check prod"
+    assert translated(text, "ko") == "아직 할 일이 없습니다. 다시 시도합니다. 계속되면: ocelog source check prod"
+
+
+@pytest.mark.parametrize(
+    ("text", "links", "rest"),
+    [
+        ("Run: ocelog source check prod. Then <wait>.", ["/sources/prod"], "Run: prod > Check. Then &lt;wait&gt;."),
+        ("finish that: ocelog source remove a.b --purge", ["/sources/a.b/purge"], "finish that: a.b > Delete with all"),
+        ("See: ocelog source edit prod --help", ["/sources/prod"], "See: prod > Change the settings"),
+        ("To resume: ocelog channel resend ops", ["/channels"], "To resume: ops > Destinations"),
+        ("ocelog rules show Acme.Rule and ocelog alerts show x1", ["/rules/Acme.Rule", "/alerts/x1"], "Acme.Rule > "),
+        ("Run: ocelog pull, or ocelog run", [], "Run: ocelog pull, or ocelog run"),
+        ("ocelog source check ../users", [], "ocelog source check ../users"),
+    ],
+)
+def test_a_command_for_which_there_is_a_page_is_a_link(text: str, links: list[str], rest: str) -> None:
+    made = linked(text, "en")
+    assert re.findall(r'href="([^"]*)"', made) == links
+    assert re.sub(r"<a [^>]*>|</a>", "", made).replace("&gt; ", "> ").startswith(rest)
+
+
+def test_a_page_tells_an_error_in_the_language_of_whoever_asks(tmp_path: Path) -> None:
+    with console_of(tmp_path / "home") as console:
+        guest = console.guest()
+        guest.client.headers["accept-language"] = "ko"
+        from ocelog.access import Role  # noqa: PLC0415
+
+        console.as_(Role.VIEWER)
+        answer = guest.sign_in("viewer@example.com", "not the password")
+        assert "이름이나 비밀번호가 틀렸습니다." in answer.text
+        assert "password are wrong" not in answer.text
+
+
+def notice(happened: Happened, kind: AlertType = AlertType.ALERT) -> Notice:
+    one = Notice(
+        key="k",
+        alert_id="a1",
+        happened=Happened.OPENED,
+        severity=Severity.HIGH,
+        type=kind,
+        title="제목",
+        rule_id="규칙",
+        rule_name="규칙",
+        source="운영",
+        log_type="Wiz.Audit",
+        opened_us=0,
+        description="설명",
+        runbook="한 줄",
+        note="참고할 것",
+        link="https://x.io/1",
+        reference="https://x.io/2",
+        merged=3,
+    )
+    digest = (one,) if happened is Happened.DIGEST else ()
+    return Notice(**{**{name: getattr(one, name) for name in one.__slots__}, "happened": happened, "digest": digest})
+
+
+KEPT = re.compile(r"https?://\S+|ocelog alerts show \w+|\[(HIGH|INFO)\]|HIGH|Ocelog|Wiz\.Audit|\d\S*Z")
+
+
+@pytest.mark.parametrize("kind", AlertType)
+@pytest.mark.parametrize("happened", Happened)
+def test_a_message_in_korean_has_no_english_word_of_ours(happened: Happened, kind: AlertType) -> None:
+    for form in Form:
+        made = render(notice(happened, kind), form, language="ko")
+        text = re.sub(r"<[^>]*>", " ", f"{made.title}\n{made.body}")
+        assert re.findall(r"[A-Za-z]{2,}", KEPT.sub(" ", text)) == [], text
+        assert made != render(notice(happened, kind), form), "English is another"
+
+
+def test_a_channel_speaks_the_language_that_it_is_set_to(tmp_path: Path) -> None:
+    given = {
+        "apprise": {"url": "slack://TokenA/TokenB/TokenC"},
+        "pagerduty": {"routing_key": "0" * 32},
+        "opsgenie": {"api_key": "a" * 36},
+    }
+    people = {name for name, kind in CHANNELS.items() if "language" in {each.name for each in kind.settings}}
+    assert people == set(given)
+    for name, settings in given.items():
+        for language, expected in (({}, "en"), ({"language": "ko"}, "ko"), ({"language": " EN "}, "en")):
+            values = Values(kind=name, given={**settings, **language}, home=tmp_path)
+            assert CHANNELS[name].build(values).language == expected  # type: ignore[attr-defined] # of these kinds
+        with pytest.raises(ConfigError, match="one of en, ko"):
+            CHANNELS[name].build(Values(kind=name, given={**settings, "language": "fr"}, home=tmp_path))
+    assert headline(notice(Happened.CLOSED), "ko") == "[HIGH] 닫힘: 제목"
+
+
+def test_no_reason_is_shown_as_programs_write_it() -> None:
+    for language in ("en", "ko"):
+        shown = [catalogue(language).gettext(each.value) for each in CloseReason]
+        assert [each for each in shown if "_" in each] == []
