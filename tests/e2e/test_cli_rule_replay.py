@@ -1,5 +1,6 @@
 """`ocelog rules replay`: a rule judges what it has not judged, and each match lands once."""
 
+import json
 import shlex
 import sqlite3
 from collections.abc import Iterator
@@ -209,6 +210,17 @@ def test_that_judging_is_behind_is_told_with_the_rule_that_takes_the_most_time(o
     said = " ".join(ocelog("status").out.split())
     assert "Judging is behind: events wait for the rules since" in said
     assert "The rule Mine.Replayed took the most time" in said
+
+    def took(seconds: float, of: float) -> None:
+        pace = {"rule": "Mine.Replayed", "seconds": seconds, "of": of, "batches": 2}
+        (ocelog.home / "tmp" / "judging.json").write_text(json.dumps(pace))
+
+    for seconds, of in ((3.9, 4), (9, 19)):
+        took(seconds, of)
+        # Much is judged, and no rule is to blame.
+        assert "Judging is behind" in ocelog("status", code=0).out
+    took(4, 8)
+    assert ocelog("status", code=1).out.startswith("Action required:")
 
 
 def test_a_rule_that_is_off_is_not_replayed(ocelog: Ocelog, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ import pytest
 
 from commands import SIMULATED, Ocelog
 from ocelog.app.assemble import Assembly
+from ocelog.app.query_runs import run_query
 from ocelog.app.scheduled import ScheduledLoop
 from ocelog.app.scheduled_rows import found_rows
 from ocelog.app.service import Service
@@ -230,6 +232,23 @@ def test_each_type_of_sql_is_a_value_of_json_to_rules(scheduled: Scheduled) -> N
     (match, *_) = scheduled.matches("Mine.Types")
     context = json.loads(str(match["alert_context"]))
     assert {name: context[name] for name in TYPES} == {name: value for name, (_, value) in TYPES.items()}
+
+
+def test_a_slow_query_holds_up_no_other(scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch) -> None:
+    last_asked, waited = Event(), list[bool]()
+    before = len(scheduled.matches("Mine.View"))
+
+    def run(installation: Any, query: Any, **more: Any) -> Any:
+        if query.name == "Mine.Both.Rows":
+            waited.append(last_asked.wait(20))
+        elif query.name == "Mine.View.Rows":
+            last_asked.set()
+        return run_query(installation, query, **more)
+
+    monkeypatch.setattr("ocelog.app.scheduled.run_query", run)
+    scheduled.after(1)
+    assert waited == [True], "it was answered before the last one was asked"
+    assert len(scheduled.matches("Mine.View")) > before
 
 
 def test_a_query_that_fails_is_an_error_of_its_rule_and_the_others_go_on(

@@ -14,6 +14,8 @@ from ocelog.files import read_regular
 
 _BATCHES = 20
 """So many of the last batches are looked at."""
+_LONG = 2.0
+"""Seconds that a rule had better not take for a batch."""
 _EVERY = 5.0
 """Seconds between two notes, at least."""
 
@@ -27,6 +29,11 @@ class Slowest(msgspec.Struct, frozen=True):
     of: float
     """How long all rules took."""
     batches: int
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether the others wait for it: it takes long for a batch, and as long as all others together."""
+        return self.seconds >= _LONG * self.batches and 2 * self.seconds >= self.of
 
 
 @dataclass(slots=True)

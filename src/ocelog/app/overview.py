@@ -109,12 +109,18 @@ class Overview:
         return self.disk_free < _LITTLE_DISK
 
     @property
+    def held_up(self) -> bool:
+        """Whether events, and alerts with them, have waited too long for a rule that is slow."""
+        return self.judging_behind is not None and self.slowest is not None and self.slowest.holds_up
+
+    @property
     def well(self) -> bool:
         """Whether nothing needs attention."""
         wrong = (self.key, self.lake, self.not_published, self.loop_faults, self.lagging, self.stale, self.hangs)
         return (
             not any((*wrong, self.channel_faults, self.rule_troubles, self.suspended_rules))
             and not self.disk_is_short
+            and not self.held_up
             and not any(each.needs_attention for each in self.streams)
         )
 

@@ -1,8 +1,12 @@
 """The loop that runs scheduled queries and correlation rules when they are due, and lands what they find."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from queue import Empty, Queue
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -28,6 +32,13 @@ _LONGEST_MESSAGE = 1_000
 _LOOK_EVERY = 30.0
 """Seconds between two looks at which schedules there are: somebody may have changed a rule, or the clock."""
 _AFTER_FAILURE = 10.0
+_AT_ONCE = 2
+"""Queries that are asked at once."""
+_GLANCE = 0.1
+_PATIENCE = 50
+"""After so many glances at queries that are not answered, correlation rules do not wait for them."""
+_Asked: TypeAlias = tuple[list[dict[str, Any]], str] | Exception
+"""The rows of a query and their log type, or why there are none."""
 log = structlog.get_logger()
 
 
@@ -79,7 +90,7 @@ class ScheduledLoop:
             self._claims.release()
 
     def run(self) -> None:
-        """Run what is due, one after the other. Raises what kept one from being run, after the others were."""
+        """Run what is due. Raises what kept one from being run, after the others were."""
         installation = self.work.assembly.installation
         sources = {each.id: each.name for each in installation.ledger.sources.listed()}
         if not installation.settings.detections or not sources:
@@ -101,22 +112,18 @@ class ScheduledLoop:
         installation.ledger.judging.note_times(
             {name: written(when[0]) for name, when in schedules.items() if name.startswith("query ")}, to_us(self.now())
         )
+        due = [each for name, when in schedules.items() if (each := self._due(name, when, fired[name])) is not None]
         first: OcelogError | None = None
-        for name, when in schedules.items():
-            firing = self._due(name, when, fired[name])
-            if firing is None or self.work.stop():
-                continue
-            # When it should have run moves on while it does not.
-            self.work.takes_up(self, name, firing.fired_us)
+        for firing, work in self._each(due, queries, correlations, sources):
             try:
-                self._fire(firing, queries, correlations, sources)
+                self._fire(firing, work, correlations)
             except LostFenceError as error:
-                log.info("run by another", schedule=name, reason=str(error))
+                log.info("run by another", schedule=firing.schedule, reason=str(error))
             except OcelogError as error:
-                self.work.failures.failed("schedule failed", error, {"schedule": name})
+                self.work.failures.failed("schedule failed", error, {"schedule": firing.schedule})
                 first = first or error
             else:
-                self.work.failures.over("schedule failed", {"schedule": name})
+                self.work.failures.over("schedule failed", {"schedule": firing.schedule})
             self.work.to_tell += 1
             self.work.went_on()
         self._look_at = self.work.monotonic() + self._until_next(schedules.values())
@@ -124,20 +131,60 @@ class ScheduledLoop:
             self._look_at = self.work.monotonic() + _AFTER_FAILURE
             raise first
 
-    def _fire(
+    def _each(
         self,
-        firing: Firing,
+        due: Sequence[Firing],
         queries: Mapping[str, Query],
         correlations: Mapping[str, tuple[CorrelationRule, str]],
         sources: Mapping[str, str],
+    ) -> Iterator[tuple[Firing, Callable[[], None]]]:
+        """Yield what is due, with what lands it: queries as they are answered, so that a slow one holds up no other.
+
+        Two are asked at once: each may take its memory and its processor. Correlation rules come after the queries,
+        whose rules' matches they look at; if one takes long, they do not wait for it.
+        """
+        asked, answers, waited = 0, Queue[tuple[Firing, Query, _Asked]](), 0
+        waiting = deque(each for each in due if each.schedule.startswith("query "))
+        others = deque(each for each in due if not each.schedule.startswith("query "))
+        while (waiting or asked or others) and not self.work.stop():
+            while waiting and asked < _AT_ONCE:
+                firing = waiting.popleft()
+                # When it should have run moves on while it does not.
+                self.work.takes_up(self, firing.schedule, firing.fired_us)
+                query = queries[firing.schedule.partition(" ")[2]]
+                # One that was left behind by an earlier run may still be asked.
+                name = f"{SCHEDULING} {firing.schedule}"
+                asked += self.work.threads.start_once(name, partial(self._ask, firing, query, answers))
+            if others and not waiting and (not asked or waited >= _PATIENCE):
+                firing = others.popleft()
+                self.work.takes_up(self, firing.schedule, firing.fired_us)
+                what = correlations[firing.schedule.partition(" ")[2]]
+                yield firing, partial(self._correlate, firing, *what, correlations, sources)
+                continue
+            try:
+                firing, query, answer = answers.get(timeout=_GLANCE)
+            except Empty:
+                waited += 1
+                continue
+            asked, waited = asked - 1, 0
+            yield firing, partial(self._query, firing, query, answer, sources)
+
+    def _ask(self, firing: Firing, query: Query, answers: "Queue[tuple[Firing, Query, _Asked]]") -> None:
+        try:
+            found: _Asked = run_query(
+                self.work.assembly.installation, query, before_us=firing.fired_us, fires_us=firing.fires_us
+            )
+        except Exception as error:  # noqa: BLE001 - raised where it is landed
+            found = error
+        answers.put((firing, query, found))
+
+    def _fire(
+        self, firing: Firing, work: Callable[[], None], correlations: Mapping[str, tuple[CorrelationRule, str]]
     ) -> None:
-        """Run one schedule. What nobody expected is an error of its rules, and stops no other schedule."""
+        """Land one schedule. What nobody expected is an error of its rules, and stops no other schedule."""
         kind, _, what = firing.schedule.partition(" ")
         try:
-            if kind == "query":
-                self._query(firing, queries[what], sources)
-            else:
-                self._correlate(firing, *correlations[what], correlations, sources)
+            work()
         except OcelogError:
             raise
         except Exception as error:
@@ -162,11 +209,11 @@ class ScheduledLoop:
 
     # Scheduled queries.
 
-    def _query(self, firing: Firing, query: Query, sources: Mapping[str, str]) -> None:
+    def _query(self, firing: Firing, query: Query, answer: _Asked, sources: Mapping[str, str]) -> None:
         try:
-            rows, log_type = run_query(
-                self.work.assembly.installation, query, before_us=firing.fired_us, fires_us=firing.fires_us
-            )
+            if isinstance(answer, Exception):
+                raise answer
+            rows, log_type = answer
         except (QueryError, LakeDamagedError) as error:
             if query.is_foreign:
                 # It was written for another engine: that it does not run here is shown by `rules list`.

@@ -109,7 +109,7 @@ def report_of(
         since = "" if rule.suspended_us is None else f" since {write_instant(from_us(rule.suspended_us))}"
         lines.append(f"The rule {rule.rule_id} is suspended{since}, and judges nothing: {rule.reason}")
         lines.append(f"    To do: mend it, then run: ocelog rules enable {shlex.quote(rule.rule_id)}")
-    lines += found.lagging
+    lines += [*(_behind(found) if found.held_up else ()), *found.lagging]
     if found.hangs:
         lines.append(f"Hanging: {found.hangs}")
     if found.key is not None:
@@ -128,7 +128,7 @@ def report_of(
         urgent=[*lines, *_muted(found)],
         streams=[_row(each) for each in found.streams],
         details=[_details(each) for each in found.streams] if details else [],
-        notes=[*notes, *_behind(found), *_alerts(found, todo)],
+        notes=[*notes, *(() if found.held_up else _behind(found)), *_alerts(found, todo)],
         service=service,
         idle=instead,
         machine=f"Disk free: {write_size(found.disk_free)}. SQL sandbox: {found.sandbox}",

@@ -82,6 +82,9 @@ def _troubles(found: Overview) -> list[Trouble]:
         )
         for each in found.suspended_rules
     ]
+    if found.held_up and found.slowest is not None:
+        text = f"Events wait for the rule {found.slowest.rule}."
+        troubles.append(Trouble(about="rules", text=text, since=found.judging_behind))
     if found.disk_is_short:
         troubles.append(Trouble(about="disk", text="The disk is nearly full."))
     if found.key is not None:
