@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from ocelog.access import Scope
 from ocelog.console.roles import NotAllowedError
 from ocelog.errors import (
     ConfigError,
@@ -65,6 +66,7 @@ class Problem(BaseModel):
     detail: str = Field(description="What is wrong, and what to do. It may change between versions; `code` does not.")
     code: str
     errors: list[FieldProblem] | None = Field(default=None, description="Of `request_invalid`: field by field.")
+    scope: Scope | None = Field(default=None, description="Of `role_missing`: the scope that goes so far.")
 
 
 class RefusedError(Exception):
@@ -101,6 +103,7 @@ def problem(
     detail: str,
     *,
     errors: Sequence[FieldProblem] | None = None,
+    scope: Scope | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return the answer that says why a request was not done."""
@@ -111,8 +114,9 @@ def problem(
         detail=detail,
         code=code,
         errors=None if errors is None else list(errors),
+        scope=scope,
     )
-    content = found.model_dump(exclude_none=True)
+    content = found.model_dump(mode="json", exclude_none=True)
     return JSONResponse(content, status_code=status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
@@ -167,7 +171,11 @@ def _refused(request: Request, error: Exception) -> Response:  # noqa: ARG001 - 
 
 def _not_allowed(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
     assert isinstance(error, NotAllowedError)  # noqa: S101 - registered for it
-    return problem(403, "role_missing", f"This takes the role {error.needed.value}, or a scope that goes so far.")
+    needed = error.needed
+    scope = next(each for each in Scope if each.role is needed)
+    return problem(
+        403, "role_missing", f"This takes the role {needed.value}, or a scope that goes so far.", scope=scope
+    )
 
 
 def _http(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as handlers are called
