@@ -17,6 +17,7 @@ OcelogError
 │   ├── LedgerUnavailableError
 │   ├── LostFenceError
 │   ├── QueryBusyError
+│   ├── RemoteUnavailableError
 │   ├── SourceThrottledError
 │   └── SourceUnavailableError
 └── HaltError
@@ -182,6 +183,12 @@ class QueryBusyError(TransientError):
     """As many queries run as may run at once, of one user or in all."""
 
     code = "query_busy"
+
+
+class RemoteUnavailableError(TransientError):
+    """An Ocelog elsewhere did not answer, broke off, or cannot do it just now."""
+
+    code = "remote_unavailable"
 
 
 class SourceThrottledError(TransientError):

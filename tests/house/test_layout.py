@@ -88,6 +88,7 @@ def test_nothing_is_decided_by_the_words_of_a_message() -> None:
         "sources/wiz/answers.py": "Wiz's errors have no code that says it",
         "sources/wiz/selection.py": "only the message says which field is meant",
         "sources/wiz/client.py": "an error number is left out of what the system says",
+        "remote/client.py": "the same",
         "installation/config.py": "a message of YAML becomes one line",
         "ledger/lake.py": "the name of a loop, which is no message",
     }

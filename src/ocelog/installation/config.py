@@ -414,7 +414,7 @@ def _text(name: object, value: object, path: Path) -> str:
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     """Refuse a variable that is nearly one of ours; others may be a person's own, for a secret perhaps."""
-    ours = [_PREFIX + name.upper() for name in SETTINGS] + ["OCELOG_KEY"]
+    ours = [_PREFIX + name.upper() for name in SETTINGS] + ["OCELOG_KEY", "OCELOG_URL", "OCELOG_TOKEN"]
     for name in environment:
         if name.startswith(_PREFIX) and name not in ours:
             meant = suggest(name, ours, cutoff=0.85)
@@ -426,6 +426,19 @@ def key_text(environment: Mapping[str, str] | None = None) -> Secret | None:
     """Return what OCELOG_KEY holds, None if it is not set."""
     environment = os.environ if environment is None else environment
     text = environment.get("OCELOG_KEY", "").strip()
+    return Secret(text) if text else None
+
+
+def remote_url(environment: Mapping[str, str] | None = None) -> str | None:
+    """Return where the Ocelog is that commands are for, as OCELOG_URL says; None: on this machine."""
+    environment = os.environ if environment is None else environment
+    return environment.get("OCELOG_URL", "").strip() or None
+
+
+def remote_token(environment: Mapping[str, str] | None = None) -> Secret | None:
+    """Return the token that OCELOG_TOKEN holds, None if it is not set."""
+    environment = os.environ if environment is None else environment
+    text = environment.get("OCELOG_TOKEN", "").strip()
     return Secret(text) if text else None
 
 

@@ -1,0 +1,224 @@
+"""How an Ocelog elsewhere is asked: where a token goes, how long is waited, and what each failure is told as."""
+
+import io
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import httpx2
+import pyarrow as pa
+import pytest
+
+from ocelog.errors import (
+    ConfigError,
+    OcelogError,
+    QueryError,
+    RemoteUnavailableError,
+    SignInRefusedError,
+    TransientError,
+)
+from ocelog.remote.client import Client
+from ocelog.remote.lake import Lake
+from ocelog.remote.sources import Sources
+from ocelog.remote.users import Users
+from ocelog.secret import Secret
+
+TOKEN = "ocelog_" + "t" * 43
+
+
+class Far:
+    """An Ocelog elsewhere that answers as it is told."""
+
+    def __init__(self, *answers: httpx2.Response | Exception) -> None:
+        self.answers = list(answers)
+        self.asked = list[httpx2.Request]()
+        self.slept = list[float]()
+        self.told = list[str]()
+
+    def client(self, url: str = "https://ocelog.example.com") -> Client:
+        return Client(
+            url,
+            Secret(TOKEN),
+            transport=httpx2.MockTransport(self._answer),
+            sleep=self.slept.append,
+            told=self.told.append,
+        )
+
+    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        self.asked.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def problem(status: int, code: str, detail: str = "A detail.", *, headers: Any = None, **more: Any) -> httpx2.Response:
+    content = json.dumps({"code": code, "detail": detail, "status": status, **more})
+    return httpx2.Response(
+        status, content=content, headers={"content-type": "application/problem+json", **(headers or {})}
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("https://ocelog.example.com", "https://ocelog.example.com/api/v1"),
+        ("https://ocelog.example.com/", "https://ocelog.example.com/api/v1"),
+        ("https://example.com:8443/ocelog/api/v1/", "https://example.com:8443/ocelog/api/v1"),
+        ("http://127.0.0.1:8686", "http://127.0.0.1:8686/api/v1"),
+        ("http://[::1]:8686", "http://[::1]:8686/api/v1"),
+        ("http://localhost:8686", "http://localhost:8686/api/v1"),
+    ],
+)
+def test_the_address_of_the_console_is_that_of_the_api(url: str, base: str) -> None:
+    far = Far(httpx2.Response(200, json={"user": "ann"}))
+    assert Users(far.client(url)).me() == "ann"
+    (request,) = far.asked
+    assert str(request.url) == f"{base}/me"
+    assert request.headers["authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ocelog.example.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "http://0.0.0.0:8686",
+        "ftp://x", "ocelog.example.com", "https://", "https://ann:secret@x.example.com", "https://x.example.com?a=b",
+        "https://x.example.com#a", "https://x:99999999", "https://x y.example.com", "https://x\u2028.example.com",
+    ],
+)  # fmt: skip
+def test_a_token_is_sent_to_no_other_address(url: str) -> None:
+    far = Far()
+    with pytest.raises(ConfigError) as refused:
+        far.client(url)
+    assert "secret" not in str(refused.value).replace("perhaps a secret", "")
+    assert far.asked == []
+
+
+def test_no_redirect_is_followed() -> None:
+    elsewhere = {"location": "https://elsewhere.example.com/api/v1/me"}
+    far = Far(*[httpx2.Response(status, headers=elsewhere) for status in (301, 302, 303, 307, 308)])
+    client = far.client()
+    for _ in range(5):
+        with pytest.raises(ConfigError, match=r"redirects to 'https://elsewhere\.example\.com"):
+            client.get("me")
+    assert {request.url.host for request in far.asked} == {"ocelog.example.com"}
+
+
+def test_whoever_is_asked_too_often_is_asked_again_when_it_says() -> None:
+    busy = [problem(429, code, headers={"retry-after": "3"}) for code in ("too_many_requests", "query_busy")]
+    far = Far(*busy, httpx2.Response(200, json={"user": "ann"}))
+    assert Users(far.client()).me() == "ann"
+    assert far.slept == [3, 3]
+    assert len(far.told) == 2
+    far = Far(*[problem(429, "too_many_requests", headers={"retry-after": "50"}) for _ in range(3)])
+    with pytest.raises(RemoteUnavailableError, match="too often"):
+        far.client().get("me")
+    assert far.slept == [50, 50], "two minutes in all"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "code", "words"),
+    [
+        (problem(401, "sign_in_refused"), SignInRefusedError, "sign_in_refused", "refuses the token"),
+        (problem(403, "role_missing", scope="triage"), SignInRefusedError, "role_missing", "--scope triage"),
+        (problem(404, "not_found", "There is no x."), ConfigError, "not_found", "There is no x."),
+        (problem(409, "home_unfit", "It is held."), OcelogError, "home_unfit", "It is held."),
+        (problem(422, "query_invalid", "No."), QueryError, "query_invalid", "No."),
+        (problem(422, "request_invalid", errors=[{"field": "body.x", "message": "bad"}]), ConfigError,
+         "request_invalid", "body.x: bad"),
+        (problem(503, "ledger_unavailable", "Busy."), TransientError, "ledger_unavailable", "Busy."),
+        (problem(500, "bug"), RemoteUnavailableError, "bug", "A detail."),
+        (problem(429, "sign_in_throttled"), TransientError, "sign_in_throttled", "A detail."),
+        (httpx2.Response(502, text="<html>"), RemoteUnavailableError, "remote_unavailable", "not running"),
+        (httpx2.Response(404, text="<html>"), ConfigError, "config_invalid", "does not answer as Ocelog does"),
+        (httpx2.Response(200, text="<html>"), ConfigError, "config_invalid", "does not answer as Ocelog does"),
+        (httpx2.ConnectError("[Errno 111] Connection refused"), RemoteUnavailableError, "remote_unavailable",
+         "cannot be reached: Connection refused."),
+        (httpx2.ConnectTimeout("x"), RemoteUnavailableError, "remote_unavailable", "did not answer in time"),
+        (httpx2.ReadTimeout("x"), RemoteUnavailableError, "remote_unavailable", "stopped answering"),
+    ],
+)  # fmt: skip
+def test_each_failure_is_told_as_what_happens_next(
+    answer: httpx2.Response | Exception, kind: type[OcelogError], code: str, words: str
+) -> None:
+    far = Far(answer)
+    with pytest.raises(kind) as raised:
+        far.client().get("me")
+    assert raised.value.code == code
+    assert words in str(raised.value)
+    assert TOKEN not in str(raised.value)
+    assert "ocelog.example.com" in str(raised.value) or words in str(raised.value)
+
+
+def test_another_version_is_named_if_it_answers_what_is_not_known() -> None:
+    other = {"ocelog-version": "9.9.9"}
+    far = Far(
+        httpx2.Response(200, json={"user": "ann"}, headers=other),
+        httpx2.Response(200, json={"nobody": "ann"}, headers=other),
+        problem(404, "not_found", headers=other),
+        problem(405, "method_not_allowed", headers=other),
+    )
+    users = Users(far.client())
+    assert users.me() == "ann", "another version will do as long as it is understood"
+    for _ in range(3):
+        with pytest.raises(ConfigError) as told:
+            users.me()
+        assert f"It runs Ocelog 9.9.9, and this is {version('ocelog')}" in str(told.value)
+
+
+def test_a_name_of_any_text_stays_one_part_of_the_path() -> None:
+    far = Far(*[problem(404, "not_found") for _ in range(3)])
+    sources = Sources(far.client())
+    for name in ("../users", "a/b?c=d#e", "내 로그"):
+        with pytest.raises(OcelogError):
+            sources.one(name)
+    assert [request.url.raw_path for request in far.asked] == [
+        b"/api/v1/sources/..%2Fusers",
+        b"/api/v1/sources/a%2Fb%3Fc%3Dd%23e",
+        b"/api/v1/sources/%EB%82%B4%20%EB%A1%9C%EA%B7%B8",
+    ]
+
+
+def stream(write: Callable[[Any, pa.Schema], object]) -> bytes:
+    schema = pa.schema([("n", pa.int64())])
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        write(writer, schema)
+    return sink.getvalue()
+
+
+def ended(schema: pa.Schema, **told: Any) -> tuple[pa.RecordBatch, dict[bytes, str]]:
+    ending: dict[str, Any] = {"rows": None, "truncated": False, "remarks": [], "error": None, "code": None}
+    return pa.RecordBatch.from_pylist([], schema=schema), {
+        b"ocelog.ending": json.dumps({**ending, "later": False, **told})
+    }
+
+
+def rows_of(content: bytes) -> tuple[list[int], list[str]]:
+    with Lake(Far(httpx2.Response(200, content=content)).client()).ask("SELECT 1") as (answer, rest):
+        found = [n for batch in answer.batches for n in batch.column(0).to_pylist()]
+        return found, rest.remarks()
+
+
+def test_rows_that_come_without_their_end_are_not_taken_for_all() -> None:
+    def whole(writer: Any, schema: pa.Schema) -> None:
+        writer.write_batch(pa.RecordBatch.from_pydict({"n": [1, 2]}, schema=schema))
+        batch, metadata = ended(schema, remarks=["Rows are lost."])
+        writer.write_batch(batch, custom_metadata=metadata)
+
+    def failed(writer: Any, schema: pa.Schema) -> None:
+        writer.write_batch(pa.RecordBatch.from_pydict({"n": [1]}, schema=schema))
+        batch, metadata = ended(schema, error="It took too long.", code="query_invalid")
+        writer.write_batch(batch, custom_metadata=metadata)
+
+    def unended(writer: Any, schema: pa.Schema) -> None:
+        writer.write_batch(pa.RecordBatch.from_pydict({"n": [1]}, schema=schema))
+
+    content = stream(whole)
+    assert rows_of(content) == ([1, 2], ["Rows are lost."])
+    for cut in (stream(unended), content[: len(content) // 2], content[:10], b""):
+        with pytest.raises(RemoteUnavailableError, match="broke off"):
+            rows_of(cut)
+    with pytest.raises(QueryError, match="too long"):
+        rows_of(stream(failed))
