@@ -18,6 +18,7 @@ import wizsim.cli
 from documents import typed_commands
 from ocelog import errors
 from ocelog.cli.app import build
+from ocelog.cli.place import words_of
 from ocelog.detect.folders import BUILT_IN
 from ocelog.installation.config import SETTINGS, explain
 
@@ -58,6 +59,8 @@ def unknown_in(command: str) -> str | None:
         targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
         return next((word for word in words if word not in targets), None)
     here = TOOLS[program]
+    if program == "ocelog" and words[:1] == ["--url"]:
+        words = words_of(words)
     for word in words:
         inner = getattr(here, "commands", {})
         if inner and not word.startswith("-"):

@@ -9,8 +9,8 @@ from typing import NoReturn
 from typer import Abort, TyperException
 from typer.main import get_command
 
-from ocelog.cli import output
-from ocelog.cli.app import ASKED_BY_A_SHELL, build, wanted_command
+from ocelog.cli import output, place
+from ocelog.cli.app import ASKED_BY_A_SHELL, build, completed, wanted_command
 from ocelog.cli.completion import complete
 from ocelog.cli.show import fitted, harmless_lines
 from ocelog.cli.typed import as_typed, help_as_typed, program
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     given = list(sys.argv[1:] if arguments is None else arguments)
     if ASKED_BY_A_SHELL in os.environ:
+        place.complete_for(completed(os.environ) or ())
         complete(lambda: _run(given))
     try:
         output.prepare()
@@ -84,7 +85,7 @@ def _run(given: Sequence[str]) -> int | None:
     gc.enable()
     if program() != "ocelog":
         help_as_typed(command)
-    code: int | None = command(args=given, prog_name=program(), standalone_mode=False)
+    code: int | None = command(args=given, prog_name=program(), standalone_mode=False, obj=place.words_of(given))
     return code
 
 

@@ -4,10 +4,12 @@ import json as json_format
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from enum import StrEnum
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -18,7 +20,7 @@ from ocelog.alert.listing import AlertDetails, AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.suppressing import Suppression
 from ocelog.app import alerts as use
-from ocelog.cli import completion, output, show
+from ocelog.cli import completion, elsewhere, output, show
 from ocelog.cli.consent import confirm
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
@@ -32,6 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog="An alert is named by its id, or by how that begins: as many characters as tell it from others.",
 )
+_Word = TypeVar("_Word", bound=StrEnum)
 _SHORT = 10
 """Characters of an id that are shown in a list."""
 _MOST = 10_000
@@ -164,22 +167,34 @@ def list_(
     """List alerts, the newest first: those that are open, if nothing else is asked for."""
     if assignee is not None and unassigned:
         raise ConfigError("Give --assignee or --unassigned, not both.")
-    with opened(reading=True) as installation:
-        wanted = use.wanted(
-            installation,
-            statuses=status or (),
-            severities=severity or (),
-            types=type_ or (),
-            rule=rule,
-            source_names=source or (),
-            log_type=log_type,
-            assignee="" if unassigned else assignee,
-            since=since,
-            text=text,
-            everything=all_,
-            untold=untold,
-        )
-        found = use.listed(installation, wanted, limit=limit, after=after)
+    wanted: dict[str, Any] = {
+        "rule": rule,
+        "log_type": log_type,
+        "assignee": "" if unassigned else assignee,
+        "since": since,
+        "text": text,
+        "everything": all_,
+        "untold": untold,
+    }
+    if (there := elsewhere.there()) is not None:
+        several = {
+            "status": _words(AlertStatus, status),
+            "severity": _words(Severity, severity),
+            "type": _words(AlertType, type_),
+            "source": source,
+        }
+        found = there.alerts.listed({**several, **wanted}, limit=limit, after=after)
+    else:
+        with opened(reading=True) as installation:
+            chosen = use.wanted(
+                installation,
+                statuses=status or (),
+                severities=severity or (),
+                types=type_ or (),
+                source_names=source or (),
+                **wanted,
+            )
+            found = use.listed(installation, chosen, limit=limit, after=after)
     if json:
         _print_json([as_json(each) for each in found.alerts])
     elif found.alerts:
@@ -196,10 +211,15 @@ def list_(
 @app.command("show")
 def show_(ids: Ids, *, json: Json = False) -> None:
     """Show all there is about alerts: what matched, what to do, what happened since, and who was told."""
-    with opened(reading=True) as installation:
-        found = use.details(installation, ids)
-        why = [use.untold_because(installation, each, lambda rule: _threshold(installation, rule)) for each in found]
-        held_up = [use.waits_because(installation, each) for each in found]
+    if (there := elsewhere.there()) is not None:
+        told = there.alerts.told(ids)
+        found = [each.details for each in told]
+        why, held_up = [each.untold for each in told], [each.held_up for each in told]
+    else:
+        with opened(reading=True) as installation:
+            found = use.details(installation, ids)
+            why = [use.untold_because(installation, each, partial(_threshold, installation)) for each in found]
+            held_up = [use.waits_because(installation, each) for each in found]
     if json:
         _print_json(
             [
@@ -236,11 +256,11 @@ def assign(
     if nobody and to is not None:
         raise ConfigError("Give --to or --nobody, not both.")
 
-    def act(who: str) -> Act:
-        return changes.assign(None if nobody else use.one_line(to or who, "A name", changes.LONGEST_NAME), who=who)
+    def wish(who: str) -> _Wish:
+        return _Wish(do="assign", to=None if nobody else use.one_line(to or who, "A name", changes.LONGEST_NAME))
 
     picked = _Picked(ids, rule, since, severity, source, log_type, untold, dry_run, yes, quiet)
-    _change_picked("assign", picked, act, as_, json=json)
+    _change_picked(picked, wish, as_, json=json)
 
 
 @app.command("comment")
@@ -252,9 +272,13 @@ def comment(
     json: Json = False,
 ) -> None:
     """Write something down about alerts, on their timeline."""
-    with opened() as installation:
-        who = use.person(installation, as_)
-        done = use.change(installation, ids, changes.comment(text, who=who))
+    if (there := elsewhere.there()) is not None:
+        _refuse_as(as_)
+        done: Sequence[use.Changed] = there.alerts.change(ids, _Wish(do="comment", text=text).body(quiet=False))
+    else:
+        with opened() as installation:
+            who = use.person(installation, as_)
+            done = use.change(installation, ids, changes.comment(text, who=who))
     _print_changed(done, json=json, comment=text)
 
 
@@ -276,7 +300,7 @@ def triage(
 ) -> None:
     """Say that alerts are being looked at."""
     picked = _Picked(ids, rule, since, severity, source, log_type, untold, dry_run, yes, quiet)
-    _change_picked("triage", picked, lambda who: changes.triage(who=who), as_, json=json)
+    _change_picked(picked, lambda _: _Wish(do="triage"), as_, json=json)
 
 
 @app.command("close")
@@ -311,7 +335,7 @@ def close(
     """
     why = use.word(CloseReason, reason)
     picked = _Picked(ids, rule, since, severity, source, log_type, untold, dry_run, yes, quiet)
-    _change_picked("close", picked, lambda who: changes.close(why, comment, who=who), as_, json=json)
+    _change_picked(picked, lambda _: _Wish(do="close", text=comment, reason=why), as_, json=json)
 
 
 @app.command("reopen")
@@ -333,7 +357,7 @@ def reopen(
 ) -> None:
     """Open alerts again that were closed or resolved."""
     picked = _Picked(ids, rule, since, severity, source, log_type, untold, dry_run, yes, quiet, over=True)
-    _change_picked("reopen", picked, lambda who: changes.reopen(comment, who=who), as_, json=json)
+    _change_picked(picked, lambda _: _Wish(do="reopen", text=comment), as_, json=json)
 
 
 @app.command("resend")
@@ -348,8 +372,12 @@ def resend(
     json: Json = False,
 ) -> None:
     """Tell of alerts once more, as they are now: after a delivery failed for good, or to another channel."""
-    with opened() as installation:
-        done = use.resend(installation, ids, channel or (), who=use.person(installation, as_))
+    if (there := elsewhere.there()) is not None:
+        _refuse_as(as_)
+        done: Sequence[use.Changed] = there.alerts.resend(ids, channel or ())
+    else:
+        with opened() as installation:
+            done = use.resend(installation, ids, channel or (), who=use.person(installation, as_))
     _print_changed(done, json=json)
 
 
@@ -402,8 +430,11 @@ def suppressions(
     *, all_: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False, json: Json = False
 ) -> None:
     """List what is kept quiet, by whom, until when and why."""
-    with opened(reading=True) as installation:
-        found = use.suppressions(installation, over=all_)
+    if (there := elsewhere.there()) is not None:
+        found = there.alerts.suppressions(over=all_)
+    else:
+        with opened(reading=True) as installation:
+            found = use.suppressions(installation, over=all_)
     if json:
         _print_json([_suppression_json(each) for each in found])
     elif found:
@@ -420,8 +451,11 @@ def unsuppress(
     json: Json = False,
 ) -> None:
     """End suppressions and maintenance windows now."""
-    with opened() as installation:
-        ended = use.end_suppressions(installation, ids)
+    if (there := elsewhere.there()) is not None:
+        ended: Mapping[str, bool] = there.alerts.end_suppressions(ids)
+    else:
+        with opened() as installation:
+            ended = use.end_suppressions(installation, ids)
     if json:
         _print_json([{"id": name, "changed": changed} for name, changed in ended.items()])
         return
@@ -451,40 +485,127 @@ class _Picked:
         return any((self.rule, self.since, self.severities, self.source_names, self.log_type))
 
 
-def _change_picked(what: str, picked: _Picked, act: Callable[[str], Act], given: str | None, *, json: bool) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """What a person wants done with alerts."""
+
+    do: str
+    """A verb, as people read it and as the API has it."""
+    text: str = ""
+    reason: CloseReason | None = None
+    to: str | None = None
+    """Of `assign`: who looks after them; None: nobody."""
+
+    def act(self, who: str) -> Act:
+        """Return what does it, for `who`."""
+        acts: Mapping[str, Callable[[], Act]] = {
+            "assign": lambda: changes.assign(self.to, who=who),
+            "triage": lambda: changes.triage(who=who),
+            "close": lambda: changes.close(self.reason or CloseReason.BENIGN, self.text, who=who),
+            "reopen": lambda: changes.reopen(self.text, who=who),
+        }
+        return acts[self.do]()
+
+    def body(self, *, quiet: bool) -> dict[str, Any]:
+        """Return what is sent to an Ocelog elsewhere."""
+        reason = None if self.reason is None else self.reason.value
+        return {"do": self.do, "text": self.text, "reason": reason, "assignee": self.to, "quiet": quiet}
+
+
+def _refuse_as(given: str | None) -> None:
+    if given is not None:
+        raise ConfigError("--as works only on the machine of the home: from elsewhere, the token says who you are.")
+
+
+def _change_picked(picked: _Picked, wish: Callable[[str], _Wish], given: str | None, *, json: bool) -> None:
+    """Do what a person wants with alerts; `wish` takes who they are."""
     if picked.ids and (picked.selects or picked.untold):
         raise ConfigError("Give ids, or options that select alerts, such as --rule; not both.")
     if not picked.ids and not picked.selects:
         raise ConfigError(
             "Which alerts? Give ids, or select them by --rule, --since, --severity, --source or --log-type."
         )
+    if (there := elsewhere.there()) is not None:
+        _refuse_as(given)
+        wanted = wish(there.users.me())
+        _change_found(
+            picked,
+            wanted.do,
+            found=lambda: (
+                {each.details.alert.id: each.details.alert.severity for each in there.alerts.told(picked.ids)}
+                if picked.ids
+                else there.alerts.chosen(_wanted_there(picked))
+            ),
+            each=lambda ids: there.alerts.change(ids, wanted.body(quiet=picked.quiet)),
+            many=lambda ids: there.alerts.change_many(ids, wanted.body(quiet=picked.quiet)),
+            json=json,
+        )
+        return
     with opened(reading=picked.dry_run) as installation:
-        if picked.ids and not picked.dry_run:
-            who = use.person(installation, given)
-            _print_changed(use.change(installation, picked.ids, act(who), quiet=picked.quiet), json=json)
-            return
-        if picked.ids:
-            found = {each.alert.id: each.alert.severity for each in use.details(installation, picked.ids)}
+        who = "" if picked.dry_run else use.person(installation, given)
+        wanted = wish(who or "nobody")
+        _change_found(
+            picked,
+            wanted.do,
+            found=lambda: (
+                {each.alert.id: each.alert.severity for each in use.details(installation, picked.ids)}
+                if picked.ids
+                else use.chosen(installation, _wanted(installation, picked))
+            ),
+            each=lambda ids: use.change(installation, ids, wanted.act(who), quiet=picked.quiet),
+            many=lambda ids: use.change_many(installation, ids, wanted.act(who), quiet=picked.quiet),
+            json=json,
+        )
+
+
+def _change_found(
+    picked: _Picked,
+    what: str,
+    *,
+    found: Callable[[], Mapping[str, Severity]],
+    each: Callable[[Sequence[str]], Sequence[use.Changed]],
+    many: Callable[[Collection[str]], int],
+    json: bool,
+) -> None:
+    """Do it with those that were named, all of them or none, or with all that are `found`, once a person agrees."""
+    if picked.ids and not picked.dry_run:
+        _print_changed(each(picked.ids), json=json)
+        return
+    selected = found()
+    said = _many(selected)
+    if picked.dry_run or not selected:
+        if json:
+            _print_json({"selected": len(selected), "changed": 0})
         else:
-            found = use.chosen(installation, _wanted(installation, picked))
-        many = _many(found)
-        if picked.dry_run or not found:
-            if json:
-                _print_json({"selected": len(found), "changed": 0})
-            else:
-                show.paragraph(f"{many} selected. Nothing was changed.")
-            return
-        if not picked.yes:
-            told = "; nobody is told" if picked.quiet else ", and tell the channels that were told of them"
-            confirm(f"{what.capitalize()} {many}{told}?", nothing="Nothing was changed", unasked="Add --yes.")
-        who = use.person(installation, given)
-        changed = use.change_many(installation, found, act(who), quiet=picked.quiet)
+            show.paragraph(f"{said} selected. Nothing was changed.")
+        return
+    if not picked.yes:
+        told = "; nobody is told" if picked.quiet else ", and tell the channels that were told of them"
+        confirm(f"{what.capitalize()} {said}{told}?", nothing="Nothing was changed", unasked="Add --yes.")
+    changed = many(selected)
     if json:
-        _print_json({"selected": len(found), "changed": changed})
+        _print_json({"selected": len(selected), "changed": changed})
     else:
-        same = len(found) - changed
+        same = len(selected) - changed
         rest = f" {same:,} stay as they are: they were so already, or are over by now." if same else ""
         show.paragraph(f"Changed {_counted(changed)}.{rest}")
+
+
+def _wanted_there(picked: _Picked) -> dict[str, Any]:
+    return {
+        "status": [each.value for each in ENDED] if picked.over else None,
+        "severity": _words(Severity, picked.severities),
+        "rule": picked.rule,
+        "source": picked.source_names,
+        "log_type": picked.log_type,
+        "since": picked.since,
+        "untold": picked.untold,
+    }
+
+
+def _words(kind: type[_Word], given: Sequence[str] | None) -> list[str]:
+    """Return the words that a person means as the API takes them. Raises ConfigError with the nearest."""
+    return [use.word(kind, each).value for each in given or ()]
 
 
 def _wanted(installation: Installation, picked: _Picked) -> AlertFilter:
@@ -543,19 +664,24 @@ def _suppress(
     *,
     json: bool,
 ) -> None:
-    with opened() as installation:
-        made = use.suppress(
-            installation,
-            rule,
-            where=where,
-            source_names=source_names,
-            lasts=None if lasts is None else duration(lasts),
-            until=until,
-            since=since,
-            owner=owner or use.person(installation, given),
-            reason=reason,
-        )
-        unknown = None if rule is None else use.unknown_rule(installation, rule)
+    if (there := elsewhere.there()) is not None:
+        _refuse_as(given)
+        body = {"rule": rule, "where": list(where), "sources": list(source_names), "lasts": lasts, "until": until}
+        made, unknown = there.alerts.suppress({**body, "since": since, "owner": owner, "reason": reason})
+    else:
+        with opened() as installation:
+            made = use.suppress(
+                installation,
+                rule,
+                where=where,
+                source_names=source_names,
+                lasts=None if lasts is None else duration(lasts),
+                until=until,
+                since=since,
+                owner=owner or use.person(installation, given),
+                reason=reason,
+            )
+            unknown = None if rule is None else use.unknown_rule(installation, rule)
     if json:
         _print_json(_suppression_json(made))
     else:

@@ -19,7 +19,8 @@ from ocelog.cli.pager import paging
 from ocelog.errors import ConfigError, QueryError
 from ocelog.times import rfc3339
 
-_SHOWN = 100
+SHOWN = 100
+"""Rows of a table."""
 _TELLING = ("p_event_time", "p_any_usernames", "severity", "status", "action")
 """What of a whole record is shown first if not all of it fits: when, who, how bad."""
 _WIDEST = 200
@@ -37,18 +38,18 @@ def as_table(answer: Answer, *, counted: bool = True, paged: bool = False, chose
     is chosen by.
     """
     names = _names(answer.schema)
-    found = list(islice(_rows(answer), _SHOWN + 1))
+    found = list(islice(_rows(answer), SHOWN + 1))
     with paging(wanted=paged) as write:
         # Nobody has chosen the columns of SELECT *.
         first = _TELLING if "p_row_id" in names else ()
-        hidden = show.fitting_table(names, [list(map(_cell, row)) for row in found[:_SHOWN]], write, first=first)
+        hidden = show.fitting_table(names, [list(map(_cell, row)) for row in found[:SHOWN]], write, first=first)
         if hidden and len(found) == 1:
             _write_lines(names, found[0], write)
     if hidden and len(found) > 1:
         columns = "1 column does" if len(hidden) == 1 else f"{len(hidden)} columns do"
         show.remark(f"{columns} not fit: {', '.join(hidden)}. {chosen_by} line shows every field, one per line.")
-    if len(found) > _SHOWN:
-        show.remark(f"{_counted(answer)}, the first {_SHOWN} of them shown; {chosen_by} ndjson writes all.")
+    if len(found) > SHOWN:
+        show.remark(f"{_counted(answer)}, the first {SHOWN} of them shown; {chosen_by} ndjson writes all.")
     elif counted:
         show.remark(f"{len(found)} {'row' if len(found) == 1 else 'rows'}.")
 
@@ -57,7 +58,7 @@ def _counted(answer: Answer) -> str:
     try:
         return f"{answer.count():,} rows"
     except QueryError:
-        return f"More than {_SHOWN} rows (counting them takes too long)"
+        return f"More than {SHOWN} rows (counting them takes too long)"
 
 
 def as_lines(answer: Answer, *, paged: bool = False) -> None:

@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from ocelog.cli import place
+
 ASKED_BY_A_SHELL = "_OCELOG_COMPLETE"
 """The variable in which a shell says that it wants to complete what a person types."""
 
@@ -27,7 +29,11 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "init": Command(module="start", summary="Make a home: the folder that holds ledger, lake and key."),
     "demo": Command(module="demo", summary="See everything work on a simulated Wiz tenant."),
-    "source": Command(module="source", summary="Add, check, change and remove sources (Wiz tenants).", group=True),
+    "source": Command(
+        module="source",
+        summary="Add, check, change and remove sources (Wiz tenants).",
+        group=True,
+    ),
     "pull": Command(module="pull", summary="Read what is due, publish it, and end."),
     "run": Command(module="run", summary="Keep pulling and publishing until stopped."),
     "serve": Command(module="serve", summary="Serve the console without reading anything."),
@@ -41,10 +47,26 @@ COMMANDS: dict[str, Command] = {
     "sql": Command(module="sql", summary="Query the lake in SQL, with history and completion."),
     "tables": Command(module="tables", summary="List the tables, or the columns of one."),
     "lake": Command(module="lake", summary="Show where the tables are and how other engines read them."),
-    "schema": Command(module="schema", summary="List, show and check log schemas.", group=True),
-    "channel": Command(module="channel", summary="Add, test and change channels: where alerts go.", group=True),
-    "rules": Command(module="rules", summary="Register, list, check and test detection rules.", group=True),
-    "alerts": Command(module="alerts", summary="List alerts, work with them, keep some quiet.", group=True),
+    "schema": Command(
+        module="schema",
+        summary="List, show and check log schemas.",
+        group=True,
+    ),
+    "channel": Command(
+        module="channel",
+        summary="Add, test and change channels: where alerts go.",
+        group=True,
+    ),
+    "rules": Command(
+        module="rules",
+        summary="Register, list, check and test detection rules.",
+        group=True,
+    ),
+    "alerts": Command(
+        module="alerts",
+        summary="List alerts, work with them, keep some quiet.",
+        group=True,
+    ),
     "shape": Command(module="shape", summary="Show which events and rejections the records in a file become."),
     "user": Command(module="user", summary="Add, list and change users of the console.", group=True),
     "backup": Command(module="backup", summary="Back up everything, even while the service runs."),
@@ -56,11 +78,16 @@ COMMANDS: dict[str, Command] = {
 }
 
 
+def completed(environment: Mapping[str, str]) -> list[str] | None:
+    """Return what was typed so far, if a shell asks for completions; None: it does not."""
+    words = environment.get("COMP_WORDS") or environment.get("_TYPER_COMPLETE_ARGS")
+    return words.split()[1:] if words and ASKED_BY_A_SHELL in environment else None
+
+
 def wanted_command(arguments: Sequence[str], environment: Mapping[str, str]) -> str | None:
     """Return which command `arguments` name; if a shell asks for completions, its variable holds the words."""
-    words = environment.get("COMP_WORDS") or environment.get("_TYPER_COMPLETE_ARGS")
-    given = words.split()[1:] if words and ASKED_BY_A_SHELL in environment else arguments
-    return next((each for each in given if not each.startswith("-")), None)
+    typed = completed(environment)
+    return next(iter(place.words_of(arguments if typed is None else typed)), None)
 
 
 def build(wanted: str | None, *, whole: bool = False) -> typer.Typer:
@@ -92,12 +119,27 @@ def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer hands an option'
 
 
 def _root(
+    context: typer.Context,
     *,
-    show_version: Annotated[
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="Ask the Ocelog whose console is there, such as https://ocelog.example.com, instead of the home of "
+            "this machine. Also OCELOG_URL.",
+        ),
+    ] = None,
+    token_file: Annotated[
+        str | None,
+        typer.Option("--token-file", metavar="FILE", help="Where its token is; - is stdin. Or OCELOG_TOKEN holds it."),
+    ] = None,
+    show_version: Annotated[  # noqa: ARG001 - its callback has ended the command
         bool, typer.Option("--version", help="Show the version and end.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
     """Ocelog: Wiz logs in an Iceberg lake of your own, exactly once."""
+    place.choose(url, token_file, context.obj or ())
 
 
 def _unread() -> None:

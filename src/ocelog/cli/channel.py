@@ -10,7 +10,8 @@ import typer
 from ocelog.alert.routing import ChannelStatus, written
 from ocelog.app import channels
 from ocelog.app.sources import GivenSecret
-from ocelog.cli import completion, show
+from ocelog.channels.ports import Receipt
+from ocelog.cli import completion, elsewhere, show
 from ocelog.cli.channel_options import ChannelOptions, wanted, with_options
 from ocelog.cli.consent import confirm
 from ocelog.cli.secret_input import asked_secret, somebody_is_there
@@ -82,8 +83,12 @@ def edit(
 @app.command("list")
 def list_(*, json: Json = False) -> None:
     """List the channels: what each hears of, what waits, and what was given up."""
-    with opened(reading=True) as installation:
-        rows = [_line(each) for each in channels.statuses(installation)]
+    if (there := elsewhere.there()) is not None:
+        found = there.channels.statuses()
+    else:
+        with opened(reading=True) as installation:
+            found = channels.statuses(installation)
+    rows = [_line(each) for each in found]
     if json:
         show.as_json(rows)
         return
@@ -106,9 +111,12 @@ def list_(*, json: Json = False) -> None:
 @app.command("show")
 def show_(name: Name, *, json: Json = False) -> None:
     """Show every setting of a channel, and how it is. Secrets are never shown."""
-    with opened(reading=True) as installation:
-        row = channels.find(installation, name)
-        found = next(_line(each) for each in channels.statuses(installation) if each.channel.id == row.id)
+    if (there := elsewhere.there()) is not None:
+        found = _line(there.channels.status(name))
+    else:
+        with opened(reading=True) as installation:
+            row = channels.find(installation, name)
+            found = next(_line(each) for each in channels.statuses(installation) if each.channel.id == row.id)
     if json:
         show.as_json(found)
     else:
@@ -121,36 +129,66 @@ def send_test(name: Name, *, json: Json = False) -> None:
 
     Exit code 2: it refused the message, or a setting is wrong. 3: it may work later.
     """
+    try:
+        channel, receipt = _sent(name)
+    except _NotTakenError as refused:
+        error = refused.error
+        if not json:
+            raise error from None
+        shown = {"channel": refused.channel, "delivered": False, "status": None, "answer": None}
+        show.as_json(shown | show.error(error))
+        raise typer.Exit(_TRY_LATER if isinstance(error, TransientError) else _ACTION_REQUIRED) from None
+    if json:
+        taken = {"channel": channel, "delivered": True, "status": receipt.status, "answer": receipt.text}
+        show.as_json(taken | show.error(None))
+    else:
+        show.paragraph(f"{channel!r} took it: {receipt.status} {receipt.text}".rstrip())
+
+
+class _NotTakenError(Exception):
+    """A test did not get through."""
+
+    def __init__(self, channel: str, error: OcelogError) -> None:
+        super().__init__(str(error))
+        self.channel, self.error = channel, error
+
+
+def _sent(name: str) -> tuple[str, Receipt]:
+    """Send a test; return the name of the channel and what it answered. Raises _NotTakenError."""
+    if (there := elsewhere.there()) is not None:
+        row = there.channels.status(name).channel
+        try:
+            return row.name, there.channels.send_test(row.id)
+        except OcelogError as error:
+            raise _NotTakenError(row.name, error) from error
     with opened() as installation:
         row = channels.find(installation, name)
         try:
-            receipt = channels.send_test(installation, row)
+            return row.name, channels.send_test(installation, row)
         except OcelogError as error:
-            if not json:
-                raise
-            show.as_json({"channel": row.name, "delivered": False, "status": None, "answer": None} | show.error(error))
-            raise typer.Exit(_TRY_LATER if isinstance(error, TransientError) else _ACTION_REQUIRED) from None
-    if json:
-        taken = {"channel": row.name, "delivered": True, "status": receipt.status, "answer": receipt.text}
-        show.as_json(taken | show.error(None))
-    else:
-        show.paragraph(f"{row.name!r} took it: {receipt.status} {receipt.text}".rstrip())
+            raise _NotTakenError(row.name, error) from error
 
 
 @app.command("pause")
 def pause(name: Name) -> None:
     """Send nothing through a channel until it is resumed; what there is to tell waits."""
-    with opened() as installation:
-        channels.pause(installation, channels.find(installation, name), paused=True)
+    _set_paused(name, paused=True)
     show.hint(f"Paused. Go on with: ocelog channel resume {shlex.quote(name)}")
 
 
 @app.command("resume")
 def resume(name: Name) -> None:
     """Send through a paused channel again, beginning with how the alerts are that waited."""
-    with opened() as installation:
-        channels.pause(installation, channels.find(installation, name), paused=False)
+    _set_paused(name, paused=False)
     show.paragraph("Resumed. What has waited is sent by the next pull, or within seconds if the service runs.")
+
+
+def _set_paused(name: str, *, paused: bool) -> None:
+    if (there := elsewhere.there()) is not None:
+        there.channels.pause(name, paused=paused)
+        return
+    with opened() as installation:
+        channels.pause(installation, channels.find(installation, name), paused=paused)
 
 
 @app.command("remove")
@@ -177,8 +215,11 @@ def remove(
 @app.command("resend")
 def resend(name: Name) -> None:
     """Send again what was given up for a channel, as the alerts are now."""
-    with opened() as installation:
-        count = channels.resend(installation, channels.find(installation, name))
+    if (there := elsewhere.there()) is not None:
+        count = there.channels.resend(name)
+    else:
+        with opened() as installation:
+            count = channels.resend(installation, channels.find(installation, name))
     if count:
         show.paragraph(f"Alerts to send again: {count}. The next pull sends them, or the service within seconds.")
     else:

@@ -12,6 +12,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NoReturn
 
+from ocelog.cli import place
+
 _WORKED_WITH = frozenset(
     {
         *("alembic", "argon2", "cryptography", "duckdb", "fastavro", "httpx2", "prompt_toolkit", "pyarrow", "pygments"),
@@ -40,6 +42,8 @@ def complete(answer: Callable[[], object]) -> NoReturn:
 
 def sources(incomplete: str) -> list[str]:  # noqa: ARG001 - typer's own filter takes what begins so
     """Return the name of each source, or its id if a shell would have to quote the name."""
+    if place.named() is not None:
+        return []
     from ocelog.app.completion import source_names  # noqa: PLC0415 - for the shell only
 
     return source_names()
@@ -54,6 +58,8 @@ def products(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
 
 def channels(incomplete: str) -> list[str]:  # noqa: ARG001 - see above
     """Return the name of each channel, or its id if a shell would have to quote the name."""
+    if place.named() is not None:
+        return []
     from ocelog.app.completion import channel_names  # noqa: PLC0415 - for the shell only
 
     return channel_names()
@@ -61,6 +67,8 @@ def channels(incomplete: str) -> list[str]:  # noqa: ARG001 - see above
 
 def users(incomplete: str) -> list[str]:  # noqa: ARG001 - see above
     """Return the name of each user of the console."""
+    if place.named() is not None:
+        return []
     from ocelog.app.completion import user_names  # noqa: PLC0415 - for the shell only
 
     return user_names()
@@ -96,6 +104,8 @@ def log_types(incomplete: str) -> Sequence[str]:
 
 def rule_folders(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
     """Return the name of each registered folder of rules."""
+    if place.named() is not None:
+        return []
     from ocelog.app.completion import rule_folder_names  # noqa: PLC0415 - for the shell only
 
     return rule_folder_names()
@@ -103,6 +113,8 @@ def rule_folders(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
 
 def rules(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
     """Return the id of each rule."""
+    if place.named() is not None:
+        return []
     from ocelog.app.completion import rule_ids  # noqa: PLC0415 - for the shell only
 
     return rule_ids("RuleID", "QueryName")
@@ -110,6 +122,8 @@ def rules(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
 
 def rules_and_packs(incomplete: str) -> Sequence[str]:  # noqa: ARG001 - see above
     """Return the id of each rule and of each pack."""
+    if place.named() is not None:
+        return []
     from ocelog.app.completion import rule_ids  # noqa: PLC0415 - for the shell only
 
     return rule_ids("RuleID", "QueryName", "PackID")

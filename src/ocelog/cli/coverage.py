@@ -6,7 +6,7 @@ import typer
 
 from ocelog.app.coverage_report import coverage_report
 from ocelog.app.status import Gap
-from ocelog.cli import completion, logs, show
+from ocelog.cli import completion, elsewhere, logs, show
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 from ocelog.units import write_instant
@@ -33,26 +33,35 @@ def command(
     """
     if output not in {"table", "json"}:
         raise ConfigError(f"invalid -o {output}: use table or json.")
-    with opened(reading=not measure_now) as installation:
+    if (there := elsewhere.there()) is not None:
         if measure_now:
-            logs.configure(installation.settings, quiet=True)
-        report = coverage_report(installation, source, measure_now=measure_now, told=logs.step)
-    rows = [_row(each.source.name, each.log_type, gap) for each in report.streams for gap in each.gaps]
-    lacking = [f"{each.source.name} {each.log_type}" for each in report.streams if each.is_lacking]
+            raise ConfigError("--measure works only on the machine of the home: run it there.")
+        found = there.sources.coverage(source)
+        gaps, lacking, told = found.gaps, found.lacking, found.damaged
+        code = 2 if told else 3 if lacking else 0
+    else:
+        with opened(reading=not measure_now) as installation:
+            if measure_now:
+                logs.configure(installation.settings, quiet=True)
+            report = coverage_report(installation, source, measure_now=measure_now, told=logs.step)
+        gaps = [(each.source.name, each.log_type, gap) for each in report.streams for gap in each.gaps]
+        lacking = [f"{each.source.name} {each.log_type}" for each in report.streams if each.is_lacking]
+        told, code = [*report.failed, *map(str, report.damaged.values())], report.exit_code
+    rows = [_row(*each) for each in gaps]
     if output == "json":
         show.as_json({"coverage": rows})
     else:
         show.table([_shown(row) for row in rows])
         if rows:
             typer.echo(f"Measured at {min(row['measured'] for row in rows)} or later.")
-    for told in (*report.failed, *map(str, report.damaged.values())):
-        show.remark(show.harmless(told))
+    for line in told:
+        show.remark(show.harmless(line))
     if lacking:
         show.remark(f"Not measured yet: {', '.join(lacking)}. Measure now: ocelog coverage --measure")
     elif output == "table" and any(row["difference"] for row in rows):
         show.remark(NORMAL)
-    if report.exit_code:
-        raise typer.Exit(report.exit_code)
+    if code:
+        raise typer.Exit(code)
 
 
 def _row(source: str, log_type: str, gap: Gap) -> dict[str, Any]:

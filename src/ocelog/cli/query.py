@@ -5,18 +5,25 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from ocelog.app.queries import MAX_LENGTH, Answer, Limits, ask, remarks
-from ocelog.cli import answers, show
+from ocelog.cli import answers, elsewhere, show
 from ocelog.cli.limits import bound_memory
 from ocelog.cli.output import in_utf8
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
 from ocelog.suggest import suggest
 from ocelog.units import duration
+
+if TYPE_CHECKING:
+    # What speaks HTTP takes long to import.
+    from ocelog.remote.there import There
+
+_MEMORY_MB = 1_000
+"""For the rows of an Ocelog elsewhere."""
 
 
 class Output(StrEnum):
@@ -74,18 +81,20 @@ def command(
     if csv_safe and form is not Output.CSV:
         raise ConfigError("--csv-safe is for CSV: add -o csv, or leave it out.")
     text = _utf8(_sql(sql, file))
+    options = Options(
+        output=form,
+        timeout=None if timeout is None else chosen_timeout(timeout),
+        csv_safe=csv_safe,
+        paged=not no_pager,
+        unsafe=unsafe,
+    )
+    if (there := elsewhere.there()) is not None:
+        if unsafe:
+            raise ConfigError("--unsafe is about the machine of the home: use it there.")
+        answer_from_afar(there, text, options)
+        return
     with opened(reading=True, ledger_later=True) as installation:
-        answer_sql(
-            installation,
-            text,
-            Options(
-                output=form,
-                timeout=None if timeout is None else chosen_timeout(timeout),
-                csv_safe=csv_safe,
-                paged=not no_pager,
-                unsafe=unsafe,
-            ),
-        )
+        answer_sql(installation, text, options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +123,18 @@ def answer_sql(installation: Installation, sql: str, options: Options) -> None:
     for line in answer.missing:
         show.remark(line)
     for line in remarks(installation, answer.tables):
+        show.remark(line)
+
+
+def answer_from_afar(there: "There", sql: str, options: Options) -> None:
+    """Print the answer of an Ocelog elsewhere to one SELECT. Raises OcelogError."""
+    bound_memory(_MEMORY_MB)
+    # A table shows some rows, and how many there are.
+    most = answers.SHOWN + 1 if options.output is Output.TABLE else None
+    with there.lake.ask(sql, timeout=options.timeout, most=most) as (answer, stream):
+        write_answer(answer, options)
+        told = stream.remarks()
+    for line in told:
         show.remark(line)
 
 

@@ -1,14 +1,15 @@
 """`ocelog rejections`: records that did not fit, and trying them again."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ocelog.app.queries import ask
 from ocelog.app.rejections import replay
-from ocelog.cli import show
-from ocelog.cli.query import Options, Output, chosen_output, write_answer
+from ocelog.cli import elsewhere, show
+from ocelog.cli.query import Options, Output, answer_from_afar, chosen_output, write_answer
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 
@@ -43,17 +44,26 @@ def command(
     if json and output is not None:
         raise ConfigError("Give --json or -o, not both.")
     form = Output.JSON if json else chosen_output(output or Output.TABLE)
+    short = form is Output.TABLE
+    sql = _NEWEST.format(raw="left(raw, 60)" if short else "raw", limit="LIMIT 101" if short else "")
+    if (there := elsewhere.there()) is not None:
+        if again:
+            _show_replayed(there.sources.replay(), form)
+        else:
+            answer_from_afar(there, sql, Options(output=form))
+        return
     with opened(reading=not again) as installation:
         if again:
-            found = replay(installation)
-            show.table_or_json([asdict(found)], json=form is Output.JSON)
-            if found.sent_with_errors:
-                show.remark(
-                    f"{found.sent_with_errors} came with an error and cannot be trusted. Request them "
-                    "again: ocelog pull --since T --until T"
-                )
+            _show_replayed(asdict(replay(installation)), form)
             return
-        short = form is Output.TABLE
-        sql = _NEWEST.format(raw="left(raw, 60)" if short else "raw", limit="LIMIT 101" if short else "")
         with ask(installation, sql, trusted=True) as answer:
             write_answer(answer, Options(output=form))
+
+
+def _show_replayed(found: Mapping[str, Any], form: Output) -> None:
+    show.table_or_json([found], json=form is Output.JSON)
+    if found["sent_with_errors"]:
+        show.remark(
+            f"{found['sent_with_errors']} came with an error and cannot be trusted. Request them again: "
+            "ocelog pull --since T --until T"
+        )

@@ -8,7 +8,7 @@ import typer
 
 from ocelog.app import rule_folders, rule_showing
 from ocelog.app.rule_folders import near
-from ocelog.cli import completion, show
+from ocelog.cli import completion, elsewhere, show
 from ocelog.cli.rule_listing import from_here, on_of
 from ocelog.detect.unjudged import oldest_us
 from ocelog.errors import HomeError
@@ -77,8 +77,11 @@ def disable(wanted: Wanted, *, json: Json = False) -> None:
 
 
 def _turn(wanted: list[str], *, on: bool, json: bool) -> None:
-    with opened() as installation:
-        turned = rule_folders.turn(installation, wanted, on=on)
+    if (there := elsewhere.there()) is not None:
+        turned = there.rules.turn(wanted, on=on)
+    else:
+        with opened() as installation:
+            turned = rule_folders.turn(installation, wanted, on=on)
     if json:
         show.as_json({"enabled": on, "rules": list(turned.rules), "packs": list(turned.packs)})
         return
@@ -104,10 +107,14 @@ def unjudged(
     json: Json = False,
 ) -> None:
     """List the events that rules were not asked about, or failed on: which, how many, and why."""
-    with opened(reading=not dismiss) as installation:
-        found = rule_folders.unjudged(installation, rule)
-        todo = rule_folders.what_to_do(installation, oldest_us(found))
-        dismissed = rule_folders.dismiss_unjudged(installation, rule, found) if dismiss else 0
+    if (there := elsewhere.there()) is not None:
+        found, todo = there.rules.unjudged(rule)
+        dismissed = there.rules.dismiss_unjudged(rule) if dismiss else 0
+    else:
+        with opened(reading=not dismiss) as installation:
+            found = rule_folders.unjudged(installation, rule)
+            todo = rule_folders.what_to_do(installation, oldest_us(found))
+            dismissed = rule_folders.dismiss_unjudged(installation, rule, found) if dismiss else 0
     rows = [
         {
             "rule": each.rule_id or "every rule",

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ocelog.app import schema_showing
-from ocelog.cli import completion, show
+from ocelog.cli import completion, elsewhere, show
 from ocelog.schema.language.fields import leaves
 from ocelog.schema.language.parse import read_schema
 
@@ -17,7 +17,8 @@ Json_ = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 def list_(*, json: Json_ = False) -> None:
     """List the log types that Ocelog knows."""
-    rows = schema_showing.every()
+    there = elsewhere.there()
+    rows = schema_showing.every() if there is None else there.lake.schemas()
     shown = [{name: value for name, value in row.items() if name != "version"} for row in rows]
     show.table_or_json(rows if json else shown, json=json)
 
@@ -29,7 +30,8 @@ def show_(
     json: Json_ = False,
 ) -> None:
     """Show every field of a log type; --json also says which are required, their indicators, and their origin."""
-    rows = schema_showing.fields_of(log_type)
+    there = elsewhere.there()
+    rows = schema_showing.fields_of(log_type) if there is None else there.lake.fields(log_type)
     shown = [{name: row[name] for name in ("field", "type", "description")} for row in rows]
     show.table_or_json(rows if json else shown, json=json)
 

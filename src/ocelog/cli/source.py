@@ -8,7 +8,7 @@ import typer
 from ocelog.app import source_changes, source_showing, sources
 from ocelog.app.source_settings import source_settings
 from ocelog.app.source_showing import SourceView
-from ocelog.cli import completion, health, purging, show, source_change
+from ocelog.cli import completion, elsewhere, health, purging, show, source_change
 from ocelog.installation.opening import opened
 from ocelog.pull.ports import HealthState
 
@@ -25,8 +25,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 def list_(*, json: Json = False) -> None:
     """List the sources. One whose settings are damaged is marked, and stderr says what to do."""
-    with opened(reading=True) as installation:
-        known = source_showing.every(installation)
+    if (there := elsewhere.there()) is not None:
+        known = there.sources.every()
+    else:
+        with opened(reading=True) as installation:
+            known = source_showing.every(installation)
     rows = [_line(each) for each in known]
     if not rows and not json:
         show.hint("There is no source yet. Add one: ocelog source add")
@@ -39,8 +42,11 @@ def list_(*, json: Json = False) -> None:
 @app.command("show")
 def show_(name: Name, *, json: Json = False) -> None:
     """Show every setting of a source. Secrets are never shown."""
-    with opened(reading=True) as installation:
-        source = source_showing.one(installation, name)
+    if (there := elsewhere.there()) is not None:
+        source = there.sources.one(name)
+    else:
+        with opened(reading=True) as installation:
+            source = source_showing.one(installation, name)
     found: dict[str, Any] = {
         "name": source.name,
         "id": source.id,
@@ -66,11 +72,16 @@ def check(name: Name, *, json: Json = False) -> None:
 
     Exit code 2: something needs attention. 3: the source is busy or down, and it may work later.
     """
-    with opened() as installation:
-        row = sources.find(installation, name)
-        items = sources.check(source_settings(row), sources.reveal(installation, row), health.waiting)
+    if (there := elsewhere.there()) is not None:
+        source_id = there.sources.find(name).id
+        items = there.sources.check(source_id)
+    else:
+        with opened() as installation:
+            row = sources.find(installation, name)
+            source_id = row.id
+            items = sources.check(source_settings(row), sources.reveal(installation, row), health.waiting)
     if any(item.name == "token" and item.state is HealthState.FAIL for item in items):
-        show.remark(f"To enter the client secret again: ocelog source rotate {row.id}")
+        show.remark(f"To enter the client secret again: ocelog source rotate {source_id}")
     health.report(items, json=json)
 
 
@@ -111,6 +122,9 @@ def remove(
 
 
 def _set_paused(name: str, *, paused: bool) -> None:
+    if (there := elsewhere.there()) is not None:
+        there.sources.pause(name, paused=paused)
+        return
     with opened() as installation:
         source_changes.pause(installation, sources.find(installation, name), paused=paused)
 

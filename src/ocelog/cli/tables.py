@@ -1,12 +1,13 @@
 """`ocelog tables`: what can be asked, and what each column means."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import pyarrow as pa
 import typer
 
 from ocelog.app.tables import check_table, columns, meanings, sql_type
-from ocelog.cli import completion, show
+from ocelog.cli import completion, elsewhere, show
 from ocelog.installation import config
 
 JSON_HINT = """\
@@ -26,11 +27,17 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the tables, or the columns of one: their types and what each means."""
+    there = elsewhere.there()
     if table is None:
-        show.table_or_json([{"table": name, "meaning": meaning} for name, meaning in meanings().items()], json=json)
+        every = meanings() if there is None else there.lake.tables()
+        show.table_or_json([{"table": name, "meaning": meaning} for name, meaning in every.items()], json=json)
         return
-    check_table(table, meanings())
-    show.table_or_json([_line(column) for column in columns(table, config.home_path())], json=json)
+    if there is not None:
+        rows: Sequence[Mapping[str, Any]] = there.lake.columns(table)
+    else:
+        check_table(table, meanings())
+        rows = [_line(column) for column in columns(table, config.home_path())]
+    show.table_or_json(rows, json=json)
     if not json:
         typer.echo(f"\n{JSON_HINT}", err=True)
 

@@ -6,6 +6,7 @@ from typing import Any
 from typer import TyperException
 
 from ocelog.cli.app import COMMANDS
+from ocelog.cli.place import words_of
 from ocelog.secret import hidden, may_be_shown
 from ocelog.suggest import suggest
 
@@ -20,8 +21,9 @@ def explained(error: TyperException, given: Sequence[str]) -> str:
     """Return what is wrong with the arguments that were `given`, and which help says more, as one line."""
     context: Any = getattr(error, "ctx", None)
     if context is None:
-        command = COMMANDS.get(given[0]) if given else None
-        words = given[: 2 if command is not None and command.group else 1]
+        typed = words_of(given)
+        command = COMMANDS.get(typed[0]) if typed else None
+        words = typed[: 2 if command is not None and command.group else 1]
         path = " ".join(["ocelog", *[each for each in words if not each.startswith("-")]])
     else:
         path = context.command_path
@@ -35,6 +37,8 @@ def explained(error: TyperException, given: Sequence[str]) -> str:
 
 def _what(error: Any, context: Any) -> str:
     if context is not None and hasattr(error, "possibilities"):
+        if error.option_name in ("--url", "--token-file") and context.parent is not None:
+            return f"Give {error.option_name} before the command: ocelog {error.option_name} ... {context.info_name}."
         known = [name for each in context.command.params for name in each.opts]
         return f"There is no option {error.option_name}{suggest(error.option_name, known) or '.'}"
     if hasattr(error, "param_type") and error.param is not None:

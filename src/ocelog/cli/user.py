@@ -1,6 +1,7 @@
 """`ocelog user`: who may use the console and the API, from the machine itself; also for who forgot the password."""
 
 import getpass
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -8,7 +9,7 @@ import typer
 from ocelog.access import Role, Scope, User
 from ocelog.app import users
 from ocelog.app.users import Origin
-from ocelog.cli import completion, show
+from ocelog.cli import completion, elsewhere, show
 from ocelog.cli.secret_input import Wanted, asked_secret, given_secret
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
@@ -37,8 +38,11 @@ RoleOption = Annotated[Role, typer.Option("--role", help="viewer sees, analyst t
 @app.command("list")
 def list_(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the users."""
-    with opened(reading=True) as installation:
-        listed = users.listed(installation)
+    if (there := elsewhere.there()) is not None:
+        listed: Sequence[User] = there.users.listed()
+    else:
+        with opened(reading=True) as installation:
+            listed = users.listed(installation)
     if not listed and not json:
         show.hint("There is no user yet. Add one: ocelog user add you@example.com --role admin")
     show.table_or_json(

@@ -1,0 +1,103 @@
+"""Which Ocelog a command is for: the home of this machine, or one elsewhere; and which commands can be for that."""
+
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from ocelog.errors import ConfigError
+from ocelog.installation import config
+from ocelog.units import write_list
+
+_TAKING = frozenset({"--url", "--token-file"})
+"""Options of `ocelog` itself that the next word belongs to."""
+ELSEWHERE: Mapping[str, frozenset[str]] = {
+    "status": frozenset(),
+    "query": frozenset(),
+    "tables": frozenset(),
+    "rejections": frozenset(),
+    "coverage": frozenset(),
+    "schema": frozenset({"list", "show"}),
+    "source": frozenset({"list", "show", "check", "pause", "resume"}),
+    "alerts": frozenset(
+        {
+            *("list", "show", "assign", "comment", "triage", "close", "reopen", "resend"),
+            *("suppress", "mute", "suppressions", "unsuppress"),
+        }
+    ),
+    "rules": frozenset({"list", "show", "enable", "disable", "try", "unjudged"}),
+    "channel": frozenset({"list", "show", "test", "pause", "resume", "resend"}),
+    "user": frozenset({"list"}),
+}
+"""Commands that can be asked of an Ocelog elsewhere; of a group, which of its commands."""
+_HOMELESS: Mapping[str, frozenset[str]] = {
+    "demo": frozenset(),
+    "schema": frozenset({"check"}),
+    "rules": frozenset({"test", "new"}),
+}
+"""Commands that need no home, and do the same whichever Ocelog is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An Ocelog elsewhere, as a person names it."""
+
+    url: str
+    token_file: str | None
+
+
+_named: ContextVar[Named | None] = ContextVar("elsewhere", default=None)
+
+
+def words_of(arguments: Sequence[str]) -> list[str]:
+    """Return `arguments` from the name of the command on: what stands before it is about `ocelog` itself."""
+    left = list(arguments)
+    while left and left[0].startswith("-"):
+        if left.pop(0) in _TAKING:
+            left[:1] = []
+    return left
+
+
+def choose(url: str | None, token_file: str | None, words: Sequence[str]) -> None:
+    """Have the command that `words` type ask the Ocelog at `url`, or the one that OCELOG_URL names.
+
+    Raises ConfigError for a command that works only beside the home.
+    """
+    url = url or config.remote_url()
+    if url is None:
+        if token_file is not None:
+            raise ConfigError("--token-file is for an Ocelog elsewhere: give --url, too.")
+        _named.set(None)
+        return
+    if "--help" not in words:
+        _refuse_local(words)
+    _named.set(Named(url, token_file))
+
+
+def named() -> Named | None:
+    """Return the Ocelog elsewhere that the command is for; None: it is for the home of this machine."""
+    return _named.get()
+
+
+def complete_for(words: Sequence[str]) -> None:
+    """Note whether a command that is being typed is for an Ocelog elsewhere."""
+    url = config.remote_url()
+    before = words[: len(words) - len(words_of(words))]
+    if url is None and any(each.partition("=")[0] == "--url" for each in before):
+        url = "--url"
+    _named.set(None if url is None else Named(url, None))
+
+
+def _refuse_local(words: Sequence[str]) -> None:
+    if not words:
+        return
+    name, below = words[0], words[1:2]
+    possible = ELSEWHERE.get(name, frozenset())
+    for table in (ELSEWHERE, _HOMELESS):
+        if name in table and (not table[name] or not below or below[0] in table[name]):
+            return
+    typed = " ".join([name, *below]) if possible else name
+    others = [f"{name} {each}" for each in sorted(possible)] or sorted(ELSEWHERE)
+    raise ConfigError(
+        f"`ocelog {typed}` works only on the machine of the home: run it there, without --url and OCELOG_URL. What can "
+        f"be asked of an Ocelog elsewhere: {write_list(others)}."
+    )
