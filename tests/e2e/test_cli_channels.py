@@ -10,6 +10,7 @@ import pytest
 
 from commands import Ocelog, simulator
 from commands.kept import Kept
+from commands.terminal import conversation
 from ocelog.alert.alert import Alert, Telling
 from ocelog.alert.notice import AlertStatus, Happened
 from ocelog.app import channels
@@ -63,6 +64,33 @@ def add_webhook(ocelog: Ocelog, far: FarEnd, name: str = "ops", *options: str) -
         stdin=f"{far.url}{path}\n",
     )
     return path
+
+
+def test_a_channel_is_removed_at_a_terminal_only_after_a_yes(ocelog: Ocelog, far: FarEnd) -> None:
+    add_webhook(ocelog, far, "ops")
+    question = "Remove the channel 'ops', with its settings and secrets? [y/N]:"
+    for answer in ("", "no"):
+        with conversation(ocelog, "channel", "remove", "ops", columns=120) as person:
+            person.until(question)
+            person.type(answer)
+            assert person.ended() == 2
+            assert "Nothing was removed: the answer was no." in person.shown
+    with conversation(ocelog, "channel", "remove", "ops", columns=120) as person:
+        person.until(question)
+        assert person.interrupt() == 2
+        assert "Nothing was removed: you stopped at the question." in person.shown
+    assert [each["name"] for each in ocelog("channel", "list", "--json").json] == ["ops"]
+    with conversation(ocelog, "channel", "remove", "ops", columns=120) as person:
+        person.until(question)
+        person.type("y")
+        assert person.ended() == 0
+        assert "Removed 'ops'." in person.shown
+    assert ocelog("channel", "list", "--json").json == []
+    # Whoever says so beforehand is not asked.
+    add_webhook(ocelog, far, "ops")
+    with conversation(ocelog, "channel", "remove", "ops", "--yes") as person:
+        assert person.ended() == 0
+        assert "[y/N]" not in person.shown
 
 
 def test_a_channel_is_added_tested_changed_and_removed_and_its_secrets_are_never_shown(
