@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import re
 import socket
 import threading
 import time
@@ -27,6 +28,7 @@ from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigEr
 from ocelog.secret import Secret
 from receivers import Answer, Receiver, breaks_off, drips, hangs_up, huge, receiver, says
 from receivers.notices import HOSTILE, notice
+from receivers.tls import certified
 
 SECRET = "5ecre70fthechanne10123456789abcd"
 DIRECT = Reach(total_seconds=10, proxies=dict)
@@ -442,3 +444,32 @@ def test_a_key_of_the_wrong_form_is_told_and_not_repeated(kind: Kind) -> None:
         with pytest.raises(ConfigError, match=r"such as|looks like") as caught:
             kind.channel("https://x.example", DIRECT, **dict.fromkeys(set(kind.settings("")) - {"url"}, wrong))
         assert wrong not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "trusts", "says"),
+    [
+        ("localhost", (-1, 1), False, "name that with ca_file"),
+        ("localhost", (-2, -1), True, "has expired). The far end must renew it"),
+        ("localhost", (1, 2), True, "not yet valid). It begins later: is the clock of this machine right?"),
+        ("elsewhere.example.com", (-1, 1), True, "It is for another name: is the address right?"),
+        ("localhost", (-1, 1), True, None),
+    ],
+    ids=["self-signed", "expired", "not yet", "another name", "well"],
+)
+def test_a_certificate_that_is_wrong_is_told_with_what_to_do_and_nothing_is_sent(
+    tmp_path: Path, name: str, days: tuple[int, int], *, trusts: bool, says: str | None
+) -> None:
+    begins, ends = (timedelta(days=each) for each in days)
+    authority, context = certified(tmp_path, name, begins=begins, ends=ends)
+    with receiver(tls=context) as far:
+        given = {"url": f"https://localhost:{far.port}/hook", "allow_private": "yes"}
+        given |= {"ca_file": str(authority)} if trusts else {}
+        channel = parse("webhook", *separate("webhook", given), home=tmp_path)
+        if says is None:
+            channel.send(notice())
+            assert [each.path for each in far.asked] == ["/hook"]
+            return
+        with pytest.raises(ChannelUnavailableError, match=re.escape(says)):
+            channel.send(notice())
+        assert far.asked == []

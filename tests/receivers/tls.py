@@ -16,21 +16,31 @@ from cryptography.x509.oid import NameOID
 from receivers import Answer, Receiver, receiver
 
 
-def certified(folder: Path, *names: str) -> tuple[Path, ssl.SSLContext]:
-    """Return a file with a certificate authority, and a server's side of TLS that it vouches for under `names`."""
+def certified(
+    folder: Path, *names: str, begins: timedelta = timedelta(days=-1), ends: timedelta = timedelta(days=1)
+) -> tuple[Path, ssl.SSLContext]:
+    """Return a file with a certificate authority, and a server's side of TLS that it vouches for under `names`.
+
+    The server's certificate is valid between these two times from now.
+    """
     now = datetime.now(UTC)
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority of the tests")])
 
-    def build(subject: x509.Name, holder: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def build(
+        subject: x509.Name,
+        holder: ec.EllipticCurvePrivateKey,
+        begins: timedelta = timedelta(days=-1),
+        ends: timedelta = timedelta(days=1),
+    ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(root)
             .public_key(holder.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(now + begins)
+            .not_valid_after(now + ends)
         )
 
     usage = x509.KeyUsage(
@@ -52,7 +62,7 @@ def certified(folder: Path, *names: str) -> tuple[Path, ssl.SSLContext]:
         .sign(root_key, hashes.SHA256())
     )
     leaf = (
-        build(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server of the tests")]), key)
+        build(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server of the tests")]), key, begins, ends)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(each) for each in names]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False)
         .sign(root_key, hashes.SHA256())

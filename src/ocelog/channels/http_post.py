@@ -32,6 +32,14 @@ MOST_BYTES = 16_384
 """Of an answer: what is read of it. The status says whether the message was taken."""
 _AT_ONCE = 16_384
 
+_WRONG_CERTIFICATES = {
+    9: "It begins later: is the clock of this machine right?",
+    10: "The far end must renew it, unless the clock of this machine is wrong.",
+    62: "It is for another name: is the address right?",
+    64: "It is for another address: use the name that it is for.",
+}
+"""What to do about a certificate that no authority makes good, by OpenSSL's number (X509_V_ERR)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
@@ -133,9 +141,12 @@ class HttpPost:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
+                todo = _WRONG_CERTIFICATES.get(cause.verify_code) or (
+                    "If your proxy inspects TLS, or the far end has a certificate authority of its own, name that with "
+                    "ca_file."
+                )
                 return ChannelUnavailableError(
-                    f"The certificate of {host} is not trusted ({one_line(cause.verify_message, 100)}). If your proxy "
-                    "inspects TLS, or the far end has a certificate authority of its own, name that with ca_file."
+                    f"The certificate of {host} is not trusted ({one_line(cause.verify_message, 100)}). {todo}"
                 )
             cause = cause.__cause__ or cause.__context__
         why = answer.readable(str(error), self.redact).rstrip(".") or type(error).__name__
