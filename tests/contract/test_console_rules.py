@@ -20,6 +20,8 @@ DisplayName: Something was <b>deleted</b>
 Enabled: false
 LogTypes: [Wiz.Audit]
 Severity: High
+Runbook: "1. Ask who `user.<i>name</i>` is."
+Reports: {MITRE ATT&CK: ['TA0005:T1562']}
 AlertTitle: "{action} happened"
 Detection:
   - {Key: action, Condition: Equals, Value: Delete}
@@ -87,3 +89,22 @@ def test_its_tests_are_run_and_the_one_that_fails_is_named(console: Console) -> 
     assert "1 of 2 tests passed." in answer.text
     assert "wrong:" in answer.text
     assert "<b>deleted</b>" not in answer.text
+
+
+def test_rules_are_listed_by_the_name_that_people_call_them_with_their_severity(console: Console) -> None:
+    listed = console.as_(Role.VIEWER).get("/rules").text
+    (row_of_it,) = re.findall(r'<tr data-href="/rules/Mine.Deleted">.*?</tr>', listed, re.DOTALL)
+    assert "Something was &lt;b&gt;deleted&lt;/b&gt;" in row_of_it
+    assert "HIGH" in row_of_it
+
+
+def test_a_rule_says_what_it_is_about_what_to_do_and_what_came_of_it(console: Console) -> None:
+    viewer = console.as_(Role.VIEWER)
+    shown = viewer.get("/rules/Mine.Deleted").text
+    for each in ("HIGH", "TA0005:T1562", "<code>user.&lt;i&gt;name&lt;/i&gt;</code>", "at the first match"):
+        assert each in shown
+    assert 'hx-get="/rules/Mine.Deleted/past"' in shown
+    came = viewer.get("/rules/Mine.Deleted/past").text
+    assert "0 matches" in came
+    assert "/alerts?rule=Mine.Deleted&amp;everything=1" in came
+    assert "There is no rule" in viewer.get("/rules/Mine.Lost/past").text

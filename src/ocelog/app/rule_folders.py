@@ -81,6 +81,17 @@ class ListedRule:
                 return "scheduled_query"
 
     @property
+    def title(self) -> str:
+        """Its name for people; its id if it has none."""
+        name = self.item.name if isinstance(self.item, Query) else self.item.about.name
+        return name or self.id
+
+    @property
+    def severity(self) -> str:
+        """How grave its matches are, if its file says so; empty for a query, which only finds rows."""
+        return "" if isinstance(self.item, Query) else str(self.item.about.severity)
+
+    @property
     def log_types(self) -> tuple[str, ...]:
         """What it looks at, if that is events."""
         return self.item.log_types if isinstance(self.item, Rule) else ()

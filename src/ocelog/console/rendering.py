@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from ocelog.console.event_view import parts, written
@@ -22,6 +22,7 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 """Control characters, what turns the direction of the text around it, ends of lines, and halves of a character."""
+_CODE = re.compile("`([^`\\n]{1,200})`")
 
 
 def _visible(value: Any) -> Any:
@@ -49,6 +50,7 @@ def _environment(language: str) -> Environment:
     made.filters |= {
         "told": lambda error: told(error, language),
         "linked": lambda text: linked(text, language),
+        "coded": _coded,
         "instant": _instant,
         "instant_us": lambda us, **how: _instant(None if us is None else from_us(us), **how),
         "about": lambda value: "" if value is None else about(value),
@@ -81,6 +83,11 @@ def page(
         )
     )
     return HTMLResponse(text, status_code=status, headers={"content-language": language})
+
+
+def _coded(text: str) -> Markup:
+    """Return a text in which what stands between backticks is shown as code, as rules write names of fields."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(_visible(text)))))  # noqa: S704 - escaped, and nothing is undone
 
 
 def sparkline(counts: list[int], *, width: int = 120, height: int = 24) -> Markup:

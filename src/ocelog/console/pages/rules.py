@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from ocelog.app import rule_folders, rules, users
+from ocelog.app import rule_folders, rule_showing, rules, users
 from ocelog.app.log_types import kinds
 from ocelog.app.rule_folders import ListedRule
 from ocelog.app.rule_trial import Tried
@@ -16,6 +16,7 @@ from ocelog.app.search import Bars
 from ocelog.console import trying
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation_of
+from ocelog.detect.rule import Query
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.phrases import Phrase
 
@@ -47,11 +48,7 @@ def _list(request: Request, visitor: Visitor, refused: OcelogError | None = None
 
 
 def _is_like(rule: ListedRule, text: str) -> bool:
-    return not text or any(text in part.casefold() for part in (rule.id, _title(rule), *rule.packs))
-
-
-def _title(rule: ListedRule) -> str:
-    return str(getattr(rule.item, "name", "") or rule.id)
+    return not text or any(text in part.casefold() for part in (rule.id, rule.title, *rule.packs, *rule.log_types))
 
 
 @router.get("/rules")
@@ -88,6 +85,17 @@ def details(request: Request, visitor: Viewer, rule_id: str) -> Response:
         return _details(request, visitor, rule_folders.find_rule(installation_of(request), rule_id))
     except OcelogError as error:
         return _unknown(request, visitor, error)
+
+
+@router.get("/rules/{rule_id}/past")
+def past(request: Request, visitor: Viewer, rule_id: str) -> Response:
+    """Show what came of a rule: a part of its page that is asked for once the page is there."""
+    installation = installation_of(request)
+    try:
+        came = rule_showing.history(installation, rule_folders.find_rule(installation, rule_id).id)
+    except OcelogError as error:
+        return page(request, "rule_past.html", visitor=visitor, came=None, refused=error, rule_id=rule_id)
+    return page(request, "rule_past.html", visitor=visitor, came=came, refused=None, rule_id=rule_id)
 
 
 @router.post("/rules/{rule_id}/tests")
@@ -136,13 +144,15 @@ def _details(
     days: int = 7,
 ) -> Response:
     """Show a rule, and what came of it. Reads its files: not for the thread that answers all."""
+    about = None if isinstance(rule.item, Query) else rule.item.about
     return page(
         request,
         "rule.html",
         visitor=visitor,
         status=200 if refused is None else 422,
         rule=rule,
-        title=_title(rule),
+        about=about,
+        grouped=None if about is None else timedelta(minutes=about.dedup_minutes),
         texts=rule_folders.texts(rule),
         report=report,
         tried=tried,
