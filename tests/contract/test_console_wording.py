@@ -13,7 +13,7 @@ from ocelog.channels.kind import Values
 from ocelog.channels.message import headline, render
 from ocelog.channels.registry import CHANNELS
 from ocelog.channels.text import Form
-from ocelog.console.wording import SUMMARIES, linked, told
+from ocelog.console.wording import SUMMARIES, introduced, linked, told
 from ocelog.errors import CAUSES, ConfigError, LakeUnavailableError, OcelogError
 from ocelog.model import Severity
 from ocelog.phrases import Phrase, catalogue, translated
@@ -36,6 +36,14 @@ def test_an_error_is_told_in_the_language_of_its_reader_with_its_values() -> Non
     assert told(other, "en") == "wiz_audit: &lt;busy&gt;"
     assert told(other, "ko").startswith("지금은 레이크를 읽거나 쓸 수 없습니다. <span")
     assert "wiz_audit: &lt;busy&gt;" in told(other, "ko"), "what is not translated is not left out"
+
+
+def test_what_was_noted_with_its_code_is_introduced_by_what_that_means() -> None:
+    assert introduced("HTTP 503 <x>", "source_unavailable", "en") == "HTTP 503 &lt;x&gt;"
+    assert introduced("HTTP 503 <x>", "source_unavailable", "ko").startswith(
+        "소스가 응답하지 않거나 중단되었습니다. <span"
+    )
+    assert introduced("HTTP 503 <x>", None, "ko") == "HTTP 503 &lt;x&gt;"
 
 
 def test_a_phrase_within_a_phrase_is_translated_too() -> None:

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 from ocelog.console.event_view import parts, written
 from ocelog.console.languages import language_of
 from ocelog.console.visitor import Visitor
-from ocelog.console.wording import linked, told
+from ocelog.console.wording import introduced, linked, told
 from ocelog.phrases import LANGUAGES, catalogue
 from ocelog.times import from_us
 from ocelog.units import about, write_duration, write_size
@@ -49,6 +49,7 @@ def _environment(language: str) -> Environment:
     made.install_gettext_translations(catalogue(language), newstyle=True)  # type: ignore[attr-defined] # by the extension
     made.filters |= {
         "told": lambda error: told(error, language),
+        "introduced": lambda text, code: introduced(text, code, language),
         "linked": lambda text: linked(text, language),
         "coded": _coded,
         "instant": _instant,

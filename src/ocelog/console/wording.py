@@ -80,12 +80,15 @@ def told(error: object, language: str) -> Markup:
     words = [each for each in (error.what, error.todo) if each]
     if error.table is None and (language == "en" or all(_is_known(each, language) for each in words)):
         return Markup(" ").join(linked(translated(each, language), language) for each in words)
-    if language == "en" or error.code not in SUMMARIES:
-        return linked(str(error), language)
-    rest = linked(str(error), language)
-    return Markup('{} <span class="text-secondary" lang="en">{}</span>').format(
-        say_in(language, SUMMARIES[error.code]), rest
-    )
+    return introduced(str(error), error.code, language)
+
+
+def introduced(text: str, code: str | None, language: str) -> Markup:
+    """Return a message of which nothing but its code may be known in the reader's language."""
+    rest = linked(text, language)
+    if language == "en" or code is None or code not in SUMMARIES:
+        return rest
+    return Markup('{} <span class="text-secondary" lang="en">{}</span>').format(say_in(language, SUMMARIES[code]), rest)
 
 
 def _is_known(text: str, language: str) -> bool:
