@@ -290,3 +290,25 @@ def test_a_removed_source_can_still_be_deleted_and_a_half_deleted_one_stands_fir
     guest.post("/sources/prod/purge", name="prod")
     until(lambda: "The source is gone" in guest.get("/sources/prod/purge").text)
     assert guest.get("/sources/nothing/purge").status_code == 404
+
+
+@pytest.mark.parametrize("address", ["token_url", "api_url"])
+def test_the_secret_that_is_kept_goes_to_no_address_that_somebody_afar_names(
+    console: Console, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    asked = list[str]()
+
+    def check(_: Any, secret: Secret, *__: Any) -> list[HealthItem]:
+        asked.append(secret.reveal())
+        return [HealthItem(name="token", state=HealthState.OK, text="It works.")]
+
+    monkeypatch.setattr(sources, "check", check)
+    guest, before = console.as_(Role.ADMIN), saved(console)
+    form = form_of(guest.get("/sources/prod").text) | {address: "https://elsewhere.example.com/x"}
+    answer = guest.post("/sources/prod/edit", **form)
+    assert (answer.status_code, asked, saved(console)) == (422, [], before)
+    assert "takes the client secret, too" in answer.text
+    given = guest.post("/sources/prod/edit", **form, secret="another-secret")
+    assert (given.status_code, asked) == (303, ["another-secret"])
+    assert saved(console)[address].startswith("https://elsewhere.example.com/x")
+    assert "another-secret" not in answer.text

@@ -40,6 +40,8 @@ class SourceChange:
     """Also if another source reads the same tenant with the same account."""
     public_only: bool = False
     """Whoever names an address is not at this machine: it must not lead where only this machine can reach."""
+    from_afar: bool = False
+    """Whoever asks is not at this machine, and must not learn the secret: another address takes it, too."""
 
     @property
     def reaches_anew(self) -> bool:
@@ -155,6 +157,7 @@ def prove(
 def edit(installation: Installation, before: SourceRow, change: SourceChange, listener: Listener) -> Edited:
     """Change a source; a running service notices. Nothing is changed if it raises ConfigError or what `prove` does."""
     settings = change.settings(product_of(before), source_settings(before))
+    _keep_from_elsewhere(before, settings, change)
     row = sources.edited(before, settings, change.kept(before))
     sources.refuse_other_tenant(installation, before, row)
     if change.reaches_anew and not change.anyway:
@@ -171,6 +174,18 @@ def edit(installation: Installation, before: SourceRow, change: SourceChange, li
     installation.ledger.sources.save(row)
     swept = sources.sweep_again(installation, before, row)
     return Edited(row=row, sees_more=sees_more, swept=swept)
+
+
+def _keep_from_elsewhere(before: SourceRow, settings: SourceSettings, change: SourceChange) -> None:
+    """Refuse to send the secret that is kept where somebody afar wants it sent. Raises ConfigError."""
+    if not change.from_afar or change.secret is not None:
+        return
+    old, new = source_settings(before).to_mapping(), settings.to_mapping()
+    for option in product_of(before).options:
+        if option.is_address and old.get(option.name) != new.get(option.name):
+            raise ConfigError(
+                Phrase("Another %(name)s takes the client secret, too: it is sent there.", name=option.name)
+            )
 
 
 def rotate(

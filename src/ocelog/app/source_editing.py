@@ -14,7 +14,7 @@ from ocelog.app.source_settings import (
     written_poll,
     written_sweep_every,
 )
-from ocelog.app.sources import product_of
+from ocelog.app.sources import GivenSecret, product_of
 from ocelog.app.stream_health import NO_EVENTS
 from ocelog.errors import ConfigError
 from ocelog.health import settings as alarm
@@ -22,6 +22,7 @@ from ocelog.model import SourceRow
 from ocelog.phrases import Phrase, translatable
 from ocelog.product import Option, Question
 from ocelog.quiet_hours import read_quiet_hours
+from ocelog.secret import Secret
 from ocelog.units import write_duration
 
 _YES, _NO = translatable("yes"), translatable("no")
@@ -127,7 +128,9 @@ def _alarm_fields(row: SourceRow, log_types: Collection[str]) -> list[Field]:
     return found
 
 
-def change(row: SourceRow, texts: Mapping[str, str], log_types: Sequence[str], *, public_only: bool) -> SourceChange:
+def change(
+    row: SourceRow, texts: Mapping[str, str], log_types: Sequence[str], *, secret: Secret | None, public_only: bool
+) -> SourceChange:
     """Return what differs between a form and the source. Raises ConfigError for a text that does not hold."""
     before = {each.name: each.value for each in fields(row)}
     new = {name: text.strip() for name, text in texts.items() if name in before and text.strip() != before[name]}
@@ -149,6 +152,8 @@ def change(row: SourceRow, texts: Mapping[str, str], log_types: Sequence[str], *
         log_types=None if set(chosen) == set(source_settings(row).log_types) else chosen,
         streams=streams,
         no_events=no_events,
+        secret=None if secret is None else GivenSecret(value=secret),
+        from_afar=True,
         public_only=public_only,
     )
 

@@ -295,14 +295,10 @@ def _named(body: SourceEdit) -> set[str]:
 def _change(installation: Installation, row: SourceRow, body: SourceEdit) -> SourceChange:
     """Return what a request wants of a source. Raises ConfigError."""
     if body.settings:
-        product = sources.product_of(row)
-        _refuse_unusable(product, body.settings)
-        addresses = sorted(each.name for each in product.options if each.is_address and each.name in body.settings)
-        if addresses and body.secret is None:
-            # Else whoever may edit a source could have its secret sent to themselves.
-            raise ConfigError(f"Another {addresses[0]} takes the secret, too, since it is sent there: give `secret`.")
+        _refuse_unusable(sources.product_of(row), body.settings)
     return SourceChange(
         own=body.settings,
+        from_afar=True,
         public_only=not installation.settings.private_sources,
         log_types=None if body.log_types is None else log_types(body.log_types),
         streams=_streams(body),

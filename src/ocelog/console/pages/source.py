@@ -108,18 +108,24 @@ async def edit(request: Request, visitor: Admin, source_id: str) -> Response:
     """Change the settings, once what they reach is known to work."""
     sent = await request.form()
     values = {name: value for name, value in sent.items() if isinstance(value, str)}
+    secret = values.pop("secret", "").strip()
     chosen = [str(each) for each in sent.getlist("log_types")]
-    return await SLOW.run_for(visitor.user.id, _edited, request, visitor, source_id, values, chosen)
+    return await SLOW.run_for(visitor.user.id, _edited, request, visitor, source_id, values, chosen, secret)
 
 
 def _edited(
-    request: Request, visitor: Visitor, source_id: str, typed: Mapping[str, str], chosen: Sequence[str]
+    request: Request, visitor: Visitor, source_id: str, typed: Mapping[str, str], chosen: Sequence[str], secret: str
 ) -> Response:
     installation, found = installation_of(request), list[HealthItem]()
     try:
         row = sources.find(installation, source_id)
-        public_only = not installation.settings.private_sources
-        change = source_editing.change(row, typed, chosen, public_only=public_only)
+        change = source_editing.change(
+            row,
+            typed,
+            chosen,
+            secret=_secret(secret) if secret else None,
+            public_only=not installation.settings.private_sources,
+        )
         done = source_changes.edit(installation, row, change, Listener(found=found.extend))
     except OcelogError as error:
         return _page(request, visitor, source_id, found=found, refused=error, typed=typed, chosen=chosen)
@@ -157,12 +163,11 @@ def resume(request: Request, visitor: Admin, source_id: str) -> Response:
 @slowly
 def rotate(request: Request, visitor: Admin, source_id: str, secret: Annotated[str, Form()]) -> Response:
     """Put a new secret in the place of the present one, once it works."""
-    installation, given = installation_of(request), secret.strip()
+    installation = installation_of(request)
 
     def do(row: SourceRow) -> None:
-        if not given or not given.isprintable() or len(given) > _LONGEST:
-            raise ConfigError(Phrase("A client secret is one line of text."))
-        source_changes.rotate(installation, row, SourceChange(), GivenSecret(value=Secret(given)), Listener())
+        given = GivenSecret(value=_secret(secret.strip()))
+        source_changes.rotate(installation, row, SourceChange(), given, Listener())
 
     return _done(request, visitor, source_id, "rotated", do)
 
@@ -178,3 +183,9 @@ def remove(request: Request, visitor: Admin, source_id: str, name: Annotated[str
         source_changes.remove(installation, row)
 
     return _done(request, visitor, source_id, "removed", do)
+
+
+def _secret(given: str) -> Secret:
+    if not given or not given.isprintable() or len(given) > _LONGEST:
+        raise ConfigError(Phrase("A client secret is one line of text."))
+    return Secret(given)
