@@ -47,6 +47,14 @@ def alerts() -> tuple[Alert, Alert]:
     )
 
 
+def test_a_list_shows_the_beginning_of_a_very_long_title(ocelog: Ocelog, ledger: Ledger) -> None:
+    opened(ledger, alert_of(1, id=ONE, title="long " * 200))
+    shown = " ".join(ocelog("alerts", "list").out.split())
+    assert "long…" in shown.replace("long …", "long…")
+    assert shown.count("long") < 45
+    assert " ".join(ocelog("alerts", "show", ONE).out.split()).count("long") == 200
+
+
 def test_alerts_are_listed_newest_first_and_page_by_page(ocelog: Ocelog, ledger: Ledger) -> None:
     assert "There are no such alerts." in ocelog("alerts", "list").out
     ledger.sources.add(source_row("acme"))

@@ -37,6 +37,8 @@ app = typer.Typer(
 _Word = TypeVar("_Word", bound=StrEnum)
 _SHORT = 10
 """Characters of an id that are shown in a list."""
+_LONGEST_TITLE = 200
+"""Characters of a title in a list; `alerts show` has all of it."""
 _MOST = 10_000
 _MARK = re.compile(r"(?:\d+[.)]|[-*]) +")
 _WIDE = 120
@@ -774,7 +776,8 @@ def _line(alert: Alert, *, untold: bool, narrow: bool) -> dict[str, Any]:
         line["told"] = alert.to_be_told
     if narrow:
         line["status"] = alert.status.lower()
-    return line | {"title": f"{alert.title} ({_origin(alert)}, {age})" if narrow else alert.title}
+    title = alert.title if len(alert.title) <= _LONGEST_TITLE else f"{alert.title[: _LONGEST_TITLE - 1]}…"
+    return line | {"title": f"{title} ({_origin(alert)}, {age})" if narrow else title}
 
 
 def _origin(alert: Alert) -> str:
