@@ -153,6 +153,9 @@ class Kind:
     """Field with the address of the record's own page at the source; None: records have none."""
     columns: tuple[str, ...] = ()
     """Paths of what a person wants to see of each record in a list."""
+    summary: tuple[str | tuple[str, ...], ...] = ()
+    """Paths of the fields that say in one line what happened; of a tuple, the first that has a value. A path may lead
+    into JSON, and of a list it takes the first element. Empty: `columns`, or else the first texts of the schema."""
     uncounted: frozenset[str] = frozenset()
     """What may change without a new version: names of fields that are not in `version_fields`, and paths inside those
     that are, such as `projects.projectOwners`."""

@@ -107,6 +107,7 @@ LISTED = [
     *("tests/golden", "tests/unit/test_schema_packaged.py", "tests/unit/test_schema_table.py"),
     *("tests/unit/test_shape_versions.py", "tests/unit/test_wiz_streams.py", "tests/unit/test_wiz_settings.py"),
     "tests/unit/test_usage.py",
+    "tests/unit/test_summaries.py",
 ]
 """The tests that go over the log types. Those that need a tenant or a home are chosen by name."""
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ocelog.app.log_types import kinds, table_schemas
 from ocelog.app.queries import Limits, Stop, ask
+from ocelog.app.summaries import summary_of, summary_paths
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
 from ocelog.lake.read.quoting import literal, quoted
@@ -178,6 +179,32 @@ def find(
     return Rows(rows=rows[:limit], further=key)
 
 
+def summaries(
+    installation: Installation, rows: Sequence[Mapping[str, Any]], *, stop: Stop | None = None
+) -> Mapping[str, str]:
+    """Return what each of some rows says in one line, by `p_row_id`, whatever their log types.
+
+    Rows that are in no table of a log type, or no longer, are left out. By the instants of these rows, files and row
+    groups are passed over unread.
+    """
+    known, by_type = kinds(), dict[str, list[Mapping[str, Any]]]()
+    for row in rows:
+        if row["p_log_type"] in known and row["p_row_id"] is not None:
+            by_type.setdefault(row["p_log_type"], []).append(row)
+    if not by_type:
+        return {}
+    schemas = table_schemas()
+    read = {log_type: _summed_up(log_type, paths_of(schemas[table_name(log_type)])) for log_type in by_type}
+    selects = [_summary_select(log_type, read[log_type], each) for log_type, each in by_type.items()]
+    found = dict[str, str]()
+    for row in _rows(installation, " UNION ALL BY NAME ".join(selects), stop):
+        log_type = row["p_log_type"]
+        found[row["p_row_id"]] = summary_of(
+            log_type, _nested({path: row[f"{log_type}:{path}"] for path in read[log_type]})
+        )
+    return found
+
+
 def histogram(installation: Installation, search: Search, *, stop: Stop | None = None) -> Bars:
     """Return how many rows are found, stretch by stretch of the time that is searched."""
     paths = paths_of(columns_of(search.log_type))
@@ -288,6 +315,37 @@ def rejections(
 def _rows(installation: Installation, sql: str, stop: Stop | None = None) -> list[dict[str, Any]]:
     with ask(installation, sql, limits=LIMITS, stop=stop) as answer:
         return [row for batch in answer.batches for row in batch.to_pylist()]
+
+
+def _summed_up(log_type: str, paths: Mapping[str, pa.DataType]) -> list[str]:
+    """Return those of `paths` that a summary is made of: if one that it names leads into JSON, the column of that."""
+    found = dict[str, None].fromkeys(["p_row_id", "id"])
+    for names in (path.split(".") for each in summary_paths(log_type) for path in each):
+        found |= dict.fromkeys(".".join(names[: at + 1]) for at in range(len(names)))
+    return [path for path in found if path in paths]
+
+
+def _summary_select(log_type: str, read: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Select what sums up these rows. Columns are named after their log type too, since types differ between them."""
+    shown = [f"{'.'.join(map(quoted, path.split('.')))} AS {quoted(f'{log_type}:{path}')}" for path in read]
+    times = [row["p_event_time"] for row in rows]
+    ids = ", ".join(literal(row["p_row_id"]) for row in rows)
+    return (
+        f"SELECT p_row_id, p_log_type, {', '.join(shown)} FROM {table_name(log_type)} WHERE "
+        f"p_event_time >= {_instant(min(times))} AND p_event_time <= {_instant(max(times))} AND p_row_id IN ({ids})"
+    )
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by path as the row that they come from."""
+    found = dict[str, Any]()
+    for path, value in values.items():
+        *above, name = path.split(".")
+        inner = found
+        for each in above:
+            inner = inner.setdefault(each, {})
+        inner[name] = value
+    return found
 
 
 def _wanted(search: Search, paths: Mapping[str, pa.DataType]) -> list[str]:
