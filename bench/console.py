@@ -39,6 +39,7 @@ SEARCHES = (
     "/search/rows?log=Wiz.Audit&period=30d&f=status:is:FAILED",
     "/search/rows?log=Wiz.Audit&period=30d&q=DeleteConnector",
     "/search/rows?period=30d&indicator=203.0.113.9",
+    "/search/rows?period=30d",
     "/search/histogram?log=Wiz.Audit&period=30d",
     "/search/values?log=Wiz.Audit&period=30d&field=action",
 )

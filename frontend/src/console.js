@@ -64,7 +64,9 @@ function go (step) {
   at = Math.min(Math.max(at + step, 0), all.length - 1)
   all[at].classList.add('at')
   all[at].scrollIntoView({ block: 'nearest' })
-  all[at].querySelector('a')?.focus()
+  const links = [...all[at].querySelectorAll('a')]
+  const opens = links.find((each) => each.getAttribute('href') === all[at].dataset.href)
+  ;(opens ?? links[0])?.focus()
 }
 
 document.addEventListener('keydown', (event) => {

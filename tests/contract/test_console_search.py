@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -22,9 +23,10 @@ from ocelog.app.queries import Stop, ask
 from ocelog.app.query_slots import QuerySlots
 from ocelog.console.event_view import page_of
 from ocelog.errors import QueryBusyError, QueryError
+from ocelog.installation.opening import Installation
 from ocelog.lake.query.engine import Run
 from ocelog.sandbox.child import Child
-from visiting import ADDRESS, Console, console_of
+from visiting import ADDRESS, Console, console_of, program
 from visiting.events import BEGIN, land, later, row
 
 AUDIT = "Wiz.Audit"
@@ -277,6 +279,116 @@ def test_an_event_shows_its_history_its_alerts_and_where_it_is_at_the_source(con
     assert at.strftime("%Y-%m-%dT%H:%M:%SZ") in page
     assert console.as_(Role.VIEWER).get("/events/Wiz.Issues/nothing").status_code == 404
     assert console.as_(Role.VIEWER).get("/events/Wiz.Isues/nothing").status_code == 422
+
+
+AUGUST = {"since": "2026-08-01T00:00:00Z", "until": "2026-08-31T00:00:00Z"}
+
+
+SAID = {
+    "a1": "DeleteUser · SUCCESS · ann",
+    "a2": "a2",
+    "i1": "HIGH · Bucket &lt;b&gt;open&lt;/b&gt; to all · web-1 · OPEN",
+    "f1": "LOW · CVE-2024-1 · web-1 · RESOLVED",
+}
+"""What the line about each event of `several` is, by its id."""
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """Open the console of a home with events of each log type."""
+    at = later(days=130)
+    asset, rule = {"name": "web-1"}, json.dumps({"name": "Bucket <b>open</b> to all"})
+    events = {
+        "Wiz.Audit": {"a1": {"action": "DeleteUser", "status": "SUCCESS", "user": {"name": "ann"}}, "a2": {}},
+        "Wiz.Issues": {"i1": {"severity": "HIGH", "sourceRule": rule, "entitySnapshot": asset, "status": "OPEN"}},
+        "Wiz.VulnerabilityFinding": {
+            "f1": {"severity": "LOW", "name": "CVE-2024-1", "vulnerableAsset": asset, "status": "RESOLVED"}
+        },
+    }
+    with console_of(tmp_path_factory.mktemp("several") / "home") as opened:
+        for number, (log_type, each) in enumerate(events.items()):
+            # Days apart, and partly published.
+            rows = [row(log_type, name, at + timedelta(days=3 * number), **values) for name, values in each.items()]
+            land(opened.installation, log_type, rows, publish=number == 1)
+        yield opened
+
+
+def found_by(console: Console, **more: str) -> list[tuple[str, str]]:
+    """Return where each row of a search leads, and what that link says."""
+    text = console.as_(Role.VIEWER).get(f"/search/rows?{urlencode({**AUGUST, **more})}").text
+    return re.findall(r'<a href="/events/([\w.]+)/\w+">([^<]*)</a>', text)
+
+
+def test_a_row_says_what_happened_and_leads_to_its_event(several: Console) -> None:
+    audit, issue, finding = "Wiz.Audit", "Wiz.Issues", "Wiz.VulnerabilityFinding"
+    every = [(finding, SAID["f1"]), (issue, SAID["i1"]), *sorted([(audit, SAID["a1"]), (audit, SAID["a2"])])]
+    found = found_by(several)
+    assert [*found[:2], *sorted(found[2:])] == every
+    assert found_by(several, log=issue) == [(issue, SAID["i1"])]
+    assert sorted(found_by(several, log=audit)) == every[2:]
+    assert found_by(several, q="no such text") == []
+
+
+def test_what_happened_stands_before_the_columns_that_may_be_empty(several: Console) -> None:
+    text = several.as_(Role.VIEWER).get(f"/search/rows?{urlencode(AUGUST)}").text
+    heads = re.findall(r"<th [^>]*>(?:<a [^>]*>)?([^<]+)", text)
+    assert heads[:4] == ["Time", "Log type", "What happened", "p_source_label"]
+    cells = re.findall(r'<tr data-href="[^"]*/Wiz.Issues/.*?</tr>', text, re.DOTALL)[0].split("<td")
+    assert SAID["i1"] in cells[3]
+    assert ['class="cut blank"' in each for each in cells[4:]] == [False, True, True]
+
+
+def test_a_page_reads_what_its_rows_say_in_one_query_more(several: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[str]()
+
+    def noted(installation: Installation, sql: str, **more: Any) -> Any:
+        asked.append(sql)
+        return ask(installation, sql, **more)
+
+    monkeypatch.setattr("ocelog.app.search.ask", noted)
+    assert len(found_by(several)) == len(SAID)
+    assert len(asked) == 2
+    # Each table between the first and the last instant of its own rows, and no row but these.
+    for table, day in (("wiz_audit", "2026-08-07"), ("wiz_issues", "2026-08-10")):
+        (part,) = [each for each in asked[1].split(" UNION ALL BY NAME ") if f"FROM {table} " in each]
+        assert re.findall(r"TIMESTAMPTZ '(\S+) ", part) == [day, day]
+        assert "p_row_id IN (" in part
+    asked.clear()
+    assert found_by(several, q="no such text") == []
+    assert len(asked) == 1
+
+
+def test_an_event_is_called_by_what_it_says_also_in_its_history_and_in_the_api(several: Console) -> None:
+    rows = [
+        row("Wiz.Issues", "i2", later(days=day), severity="HIGH", status=status)
+        for day, status in ((200, "OPEN"), (201, "RESOLVED"))
+    ]
+    land(several.installation, "Wiz.Issues", rows)
+    shown = several.as_(Role.VIEWER).get(f"/events/Wiz.Issues/{rows[1]['p_row_id']}").text
+    assert "<title>HIGH · RESOLVED · Ocelog</title>" in shown
+    assert re.findall(r"<h1[^>]*>([^<]*)</h1>", shown) == ["HIGH · RESOLVED"]
+    assert re.findall(r'<div class="heading">([^<]*)</div>', shown) == ["HIGH · OPEN", "HIGH · RESOLVED"]
+    record = program(several)("GET", f"/events/issues/{rows[1]['p_row_id']}").json()
+    assert record["summary"] == "HIGH · RESOLVED"
+
+
+def test_an_event_of_an_alert_says_what_happened_if_its_match_has_no_title(
+    several: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = later(days=130)
+    match = {"p_event_time": at, "p_source_label": "Wiz", "p_log_type": "Wiz.Audit"}
+    event = row("Wiz.Audit", "a1", at)["p_row_id"]
+    rows = [
+        {**match, "event_row_id": event, "title": None},
+        {**match, "event_row_id": event, "title": "Its own title"},
+        {**match, "event_row_id": "gone", "title": None},
+        {**match, "event_row_id": None, "title": None, "p_log_type": None},
+        {**match, "event_row_id": "x", "title": "", "p_log_type": "Of.Query"},
+    ]
+    monkeypatch.setattr("ocelog.console.pages.alerts.matched_events", lambda *_, **__: rows)
+    shown = several.as_(Role.VIEWER).get("/alerts/any/events").text
+    told = [each.strip() for each in re.findall(r"</a>([^<]*)</li>", shown)]
+    assert told == [SAID["a1"], "Its own title", "Wiz.Audit", "", "Of.Query"]
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "http://plain.example", None, 5, "data:text/html,x"])

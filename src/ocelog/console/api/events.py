@@ -18,6 +18,7 @@ from ocelog.app.export import Format as ExportFormat
 from ocelog.app.log_types import kinds, log_types
 from ocelog.app.queries import MAX_LENGTH, Limits, Stop, ask, remarks
 from ocelog.app.search import Condition, Key, Operator, Search
+from ocelog.app.summaries import summary_of
 from ocelog.console.api.caller import Viewer
 from ocelog.console.api.paging import MOST, Page, read_cursor, write_cursor
 from ocelog.console.api.problems import CODES, RefusedError, not_found
@@ -101,6 +102,7 @@ class EventRecord(BaseModel):
     """One event, and the versions of its record."""
 
     event: Row
+    summary: str = Field(description="The event in one line.")
     versions: list[Row] = Field(description="All versions of the record, the oldest first; none if it never changes.")
 
 
@@ -116,7 +118,7 @@ async def get_event(request: Request, caller: Viewer, log_type: Name, row_id: Na
             raise RefusedError(404, "not_found", f"There is no such event of {named}.")
         changes = kinds()[named].version_fields is not None
         history = search.versions(caller.installation, named, str(found["id"]), stop=stop) if changes else []
-        return EventRecord(event=row(found), versions=[row(each) for each in history])
+        return EventRecord(event=row(found), summary=summary_of(named, found), versions=[row(each) for each in history])
 
     return await answered(request, caller, look)
 

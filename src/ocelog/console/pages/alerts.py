@@ -13,7 +13,7 @@ from ocelog.alert.changes import Act, CloseReason
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app import alerts
 from ocelog.app.log_types import kinds
-from ocelog.app.search import matched_events
+from ocelog.app.search import matched_events, summaries
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
@@ -165,9 +165,12 @@ def events(request: Request, visitor: Viewer, alert_id: str) -> Response:
     """Show the events of an alert: asked for apart, since it reads the lake."""
     installation = installation_of(request)
     rows: Sequence[Mapping[str, Any]] = ()
+    said: Mapping[str, str] = {}
     refused = None
     try:
         rows = matched_events(installation, alert_id, limit=_SHOWN)
+        untitled = [{**each, "p_row_id": each["event_row_id"]} for each in rows if not each["title"]]
+        said = summaries(installation, untitled)
     except OcelogError as error:
         refused = error
-    return page(request, "alert_events.html", visitor=visitor, rows=rows, refused=refused)
+    return page(request, "alert_events.html", visitor=visitor, rows=rows, said=said, refused=refused)

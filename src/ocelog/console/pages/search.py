@@ -20,7 +20,8 @@ from ocelog.app import search as searching
 from ocelog.app.export import Format, exported
 from ocelog.app.log_types import kinds
 from ocelog.app.queries import Stop
-from ocelog.app.search import Condition, Key, Operator, Search
+from ocelog.app.search import Condition, Key, Operator, Rows, Search
+from ocelog.app.summaries import summary_of
 from ocelog.console.asking import answered, streamed
 from ocelog.console.event_view import at_path, leaves, page_of, parts, raw
 from ocelog.console.rendering import page
@@ -204,18 +205,19 @@ async def rows(request: Request, visitor: Viewer, after_us: int | None = None, a
     try:
         asked = asked_of(request.query_params)
         key = None if after_us is None else Key(at=from_us(after_us), row_id=after_row)
-        found = await answered(
-            request,
-            visitor,
-            lambda stop: searching.find(installation, asked.search, asked.columns, after=key, stop=stop),
-        )
+
+        def look(stop: Stop) -> tuple[Rows, Mapping[str, str]]:
+            found = searching.find(installation, asked.search, asked.columns, after=key, stop=stop)
+            return found, searching.summaries(installation, found.rows, stop=stop)
+
+        found, said = await answered(request, visitor, look)
     except (OcelogError, OverflowError) as error:
         known = error if isinstance(error, OcelogError) else ConfigError(str(error))
         return refused(request, visitor, known, "rows" if after_us is None else "more")
     further = None
     if found.further is not None:
         further = asked.address("/search/rows", after_us=to_us(found.further.at), after_row=found.further.row_id)
-    return page(request, "search_rows.html", visitor=visitor, asked=asked, found=found, further=further, key=key)
+    return page(request, "search_rows.html", visitor=visitor, asked=asked, found=found, said=said, further=further)
 
 
 @router.get("/search/histogram")
@@ -362,12 +364,14 @@ async def event(request: Request, visitor: Viewer, log_type: str, row_id: str) -
         log_type=log_type,
         row_id=row_id,
         event=found,
+        summary=summary_of(log_type, found),
         values=leaves(found),
         raw=raw(found),
         page=page_of(found, kinds()[log_type].page),
         alerts=told,
         filters=_filters(log_type, found),
         history=history,
+        said=[summary_of(log_type, each) for each in history],
         seen=seen,
         differing=[name for name in differing if not name.startswith("p_") or name == "p_inferred"],
     )
