@@ -9,7 +9,7 @@ from typing import Any, Self
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "ko": "한국어"}
 """Code and own name of each language."""
-_PLAIN = {"true_positive": "true positive", "false_positive": "false positive"}
+_PLAIN = {"true_positive": "true positive", "false_positive": "false positive", "is_not": "is not"}
 """Words of programs that no person should read as they are, in English either."""
 
 

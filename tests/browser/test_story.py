@@ -162,7 +162,7 @@ def search(me: Person) -> None:
     me.link("Search").click()
     me.settle()
     page.keyboard.press("/")
-    expect(page.get_by_label(me.say("Text"), exact=True)).to_be_focused()
+    expect(page.get_by_label(me.say("Any text in the event"), exact=True)).to_be_focused()
     page.keyboard.press("Escape")
     page.get_by_label(me.say("Log type"), exact=True).select_option("Wiz.Audit")
     page.keyboard.press("/")

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
+from html import unescape
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import anyio
 import pyarrow.parquet as pq
@@ -389,6 +390,31 @@ def test_an_event_of_an_alert_says_what_happened_if_its_match_has_no_title(
     shown = several.as_(Role.VIEWER).get("/alerts/any/events").text
     told = [each.strip() for each in re.findall(r"</a>([^<]*)</li>", shown)]
     assert told == [SAID["a1"], "Its own title", "Wiz.Audit", "", "Of.Query"]
+
+
+def test_each_part_of_a_search_is_a_chip_that_takes_it_away(console: Console) -> None:
+    given = {"log": "Wiz.Audit", "q": "<b>", "indicator": "192.0.2.7", "c": "action", **TIME}
+    conditions = ["status:is:FAILED", "p_source_label:is:Wiz"]
+    text = console.as_(Role.VIEWER).get(f"/search?{urlencode({**given, 'f': conditions}, doseq=True)}").text
+    chips = dict(re.findall(r'chip"><span class="long">(.*?)</span> <a href="/search\?([^"]*)"', text))
+    without = {re.sub("<[^>]*>", "", words): parse_qs(unescape(query)) for words, query in chips.items()}
+    gone = [[name for name in ("log", "since", "q", "indicator") if name not in query] for query in without.values()]
+    assert gone == [["log"], ["since"], ["q"], ["indicator"], [], []]
+    assert [query["f"] for query in without.values()] == [
+        conditions[1:],
+        *[conditions] * 3,
+        conditions[1:],
+        conditions[:1],
+    ]
+    assert "has the text &lt;b&gt;" in without
+    # What all log types have in common stays: they lack the fields of this one.
+    assert without["Wiz.Audit"] == {
+        **{name: [given[name]] for name in ("q", "indicator", *TIME)},
+        "f": conditions[1:],
+    }
+    bare = console.as_(Role.VIEWER).get("/search").text
+    assert "chip" not in bare
+    assert all(f'placeholder="such as {each}"' in bare for each in ("DeleteUser", "203.0.113.9"))
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "http://plain.example", None, 5, "data:text/html,x"])

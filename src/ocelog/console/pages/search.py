@@ -73,6 +73,10 @@ class Asked:
         """Return the address of this search without its condition of that number."""
         return self.address(f=[each for at, each in enumerate(self.parameters["f"]) if at != number])
 
+    def without_log_type(self) -> str:
+        """Return the address of this search in all log types, which have only the standard fields in common."""
+        return self.address(log=None, c=None, f=[each for each in self.parameters["f"] if each.startswith("p_")])
+
     def with_column(self, column: str) -> str:
         """Return the address of this search with a column more, or without it if it has it."""
         columns = [each for each in self.columns if each != column]
