@@ -213,6 +213,24 @@ def test_text_and_indicators_are_found_wherever_they_stand(
         assert ours == theirs, wanted
 
 
+def test_a_text_is_found_in_any_field_of_all_logs(
+    lake: tuple[Installation, Mapping[str, list[dict[str, Any]]]],
+) -> None:
+    installation, every = lake
+    searches = [Search(since=SINCE, until=UNTIL, text=each) for each in TEXTS if each]
+    for wanted in searches:
+        with ask(installation, search.statement(wanted, [], limit=None)) as answer:
+            ours = {(each["p_log_type"], each["p_row_id"]) for batch in answer.batches for each in batch.to_pylist()}
+        theirs = {
+            (log_type, each["p_row_id"])
+            for log_type, rows in every.items()
+            for each in rows
+            if SINCE <= each["p_event_time"] < UNTIL and any(wanted.text.lower() in one.lower() for one in texts(each))
+        }
+        assert ours == theirs, wanted
+    assert search.histogram(installation, searches[0]).total > 0
+
+
 def test_an_indicator_is_found_in_all_logs(lake: tuple[Installation, Mapping[str, list[dict[str, Any]]]]) -> None:
     installation, every = lake
     wanted = Search(since=SINCE, until=UNTIL, indicator="100%")

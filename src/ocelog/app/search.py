@@ -69,7 +69,7 @@ class Search:
     since: datetime
     until: datetime
     log_type: str | None = None
-    """None: in all of them, by the standard fields that they share."""
+    """None: in all of them; conditions are on the standard fields that they share."""
     text: str = ""
     """Stands anywhere in the row, in any case of letters."""
     indicator: str = ""
@@ -363,11 +363,22 @@ def _wanted(search: Search, paths: Mapping[str, pa.DataType]) -> list[str]:
     if search.indicator:
         lists = [path for path in paths if path.startswith("p_any_")]
         found.append(f"({' OR '.join(f'list_contains({each}, {literal(search.indicator)})' for each in lists)})")
-    if search.text:
+    if search.text and search.log_type is not None:
         # One text after the other, and not all of them together: of a column with few values only these are looked at.
         sought = f"lower({literal(search.text)})"
         found.append(f"({' OR '.join(f'contains(lower({each}), {sought})' for each in _texts(paths))})")
+    elif search.text:
+        # What all log types share are few fields: the text may stand in any field of each.
+        every = (Search(since=search.since, until=search.until, log_type=each, text=search.text) for each in kinds())
+        rows = " UNION ALL ".join(_rows_of(each) for each in every)
+        found.append(f"(p_log_type, p_row_id) IN ({rows})")
     return [*found, *(_compared(each, paths) for each in search.conditions)]
+
+
+def _rows_of(search: Search) -> str:
+    """Return the SQL of what identifies each row of a log type that is found."""
+    wanted = " AND ".join(_wanted(search, paths_of(columns_of(search.log_type))))
+    return f"SELECT p_log_type, p_row_id FROM {search.table} WHERE {wanted}"
 
 
 def _texts(paths: Mapping[str, pa.DataType]) -> Iterator[str]:
