@@ -20,6 +20,7 @@ from ocelog.app.assemble import Assembly
 from ocelog.app.log_types import table_schemas
 from ocelog.app.queries import ask
 from ocelog.app.service import Service
+from ocelog.app.source_changes import Listener, SourceChange
 from ocelog.app.source_settings import source_settings
 from ocelog.app.sources import GivenSecret
 from ocelog.app.stream_health import alarm_settings
@@ -312,3 +313,19 @@ def test_the_secret_that_is_kept_goes_to_no_address_that_somebody_afar_names(
     assert (given.status_code, asked) == (303, ["another-secret"])
     assert saved(console)[address].startswith("https://elsewhere.example.com/x")
     assert "another-secret" not in answer.text
+
+
+def test_a_source_that_was_set_up_on_the_machine_stays_what_it_is_if_something_else_is_changed(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "check", lambda *_, **__: [])
+    local = SourceChange(own={"api_url": "https://127.0.0.1:8443/graphql"}, check=False)
+    source_changes.edit(console.installation, sources.find(console.installation, "prod"), local, Listener())
+    console.installation.settings = replace(console.installation.settings, private_sources=False)
+    guest = console.as_(Role.ADMIN)
+    form = form_of(guest.get("/sources/prod").text)
+    assert guest.post("/sources/prod/edit", **(form | {"poll": "20m", "rate": "2"})).status_code == 303
+    assert (saved(console)["public_only"], saved(console)["rate"]) == (False, 2.0)
+    moved = form | {"api_url": "https://api.example.com/graphql"}
+    assert guest.post("/sources/prod/edit", **moved, secret="other").status_code == 303
+    assert saved(console)["public_only"] is True

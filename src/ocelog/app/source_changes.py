@@ -79,11 +79,13 @@ class SourceChange:
                 )
             )
         chosen = product.choose(before, {**self.own, **({"log_types": self.log_types} if self.log_types else {})})
-        if self.public_only:
-            return product.confined(chosen, public_only=True)
-        # Whoever has a shell here may name any address, also in the place of one that came from the console.
-        named = any(each.is_address and each.name in self.own for each in product.options)
-        return product.confined(chosen, public_only=False) if named else chosen
+        # Whoever has a shell here may name any address, also in the place of one that came from afar. What was named
+        # here stays as it is, whatever else is changed from afar.
+        if before is None or self.public_only:
+            named = before is None or bool(_other_addresses(product, before, chosen))
+        else:
+            named = any(each.is_address and each.name in self.own for each in product.options)
+        return product.confined(chosen, public_only=self.public_only) if named else chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,12 +182,15 @@ def _keep_from_elsewhere(before: SourceRow, settings: SourceSettings, change: So
     """Refuse to send the secret that is kept where somebody afar wants it sent. Raises ConfigError."""
     if not change.from_afar or change.secret is not None:
         return
-    old, new = source_settings(before).to_mapping(), settings.to_mapping()
-    for option in product_of(before).options:
-        if option.is_address and old.get(option.name) != new.get(option.name):
-            raise ConfigError(
-                Phrase("Another %(name)s takes the client secret, too: it is sent there.", name=option.name)
-            )
+    for name in _other_addresses(product_of(before), source_settings(before), settings):
+        raise ConfigError(Phrase("Another %(name)s takes the client secret, too: it is sent there.", name=name))
+
+
+def _other_addresses(product: Product, before: SourceSettings, after: SourceSettings) -> list[str]:
+    """Return the options that say where something is reached, and that differ."""
+    old, new = before.to_mapping(), after.to_mapping()
+    named = (each.name for each in product.options if each.is_address)
+    return [name for name in named if old.get(name) != new.get(name)]
 
 
 def rotate(
