@@ -228,6 +228,24 @@ def test_channels_reach_no_file_and_no_private_address(asked: Program, monkeypat
     assert told == {**refused, "later": False}
 
 
+def test_the_secrets_of_a_channel_go_to_no_address_that_somebody_afar_names(asked: Program) -> None:
+    key, elsewhere = "k" * 16, "https://elsewhere.example.com/x"
+    genie_key = "01234567-89ab-cdef-0123-456789abcdef"
+    address = {"url": "https://hooks.example.com/x"}
+    hook = {"name": "signed", "kind": "webhook", "secrets": {**address, "signing_key": key}}
+    assert asked("POST", "/channels", json=hook).status_code == 201
+    genie = {"name": "genie", "kind": "opsgenie", "secrets": {"api_key": genie_key}}
+    assert asked("POST", "/channels", json=genie).status_code == 201
+    for name, moved, secrets in (
+        ("signed", {"secrets": {"url": elsewhere}}, {"url": elsewhere, "signing_key": key}),
+        ("genie", {"settings": {"url": elsewhere}}, {"api_key": genie_key}),
+    ):
+        answer = asked("PATCH", f"/channels/{name}", json=moved)
+        assert (answer.status_code, "is sent there" in answer.text) == (422, True), answer.text
+        assert asked("PATCH", f"/channels/{name}", json={**moved, "secrets": secrets}).status_code == 200
+        assert asked("DELETE", f"/channels/{name}").status_code == 204
+
+
 def test_rules_are_turned_tested_and_tried(asked: Program) -> None:
     listed = asked("GET", f"/rules?text={RULE}").json()["items"]
     assert listed

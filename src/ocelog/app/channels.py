@@ -41,6 +41,8 @@ class ChannelChange:
     """None: as if it had never been set."""
     secrets: Mapping[str, GivenSecret] = field(default_factory=dict)
     routing: Callable[[Routing], Routing] = lambda before: before
+    from_afar: bool = False
+    """Whoever asks is not at this machine, and must not learn the secrets: another address takes them, too."""
 
 
 def channel_kinds() -> Mapping[str, ChannelKind]:
@@ -105,6 +107,7 @@ def add(installation: Installation, kind: str, name: str, change: ChannelChange)
 def edit(installation: Installation, before: ChannelRow, change: ChannelChange) -> ChannelRow:
     """Change a channel; a running service notices. Raises ConfigError, and then nothing was changed."""
     row = _edited(before, change)
+    _keep_from_elsewhere(installation, before, row, change)
     kept = {} if not change.secrets and row.settings == before.settings else _secrets(installation, row, change.secrets)
     if kept or change.settings:
         _check(installation, row, kept)
@@ -113,6 +116,25 @@ def edit(installation: Installation, before: ChannelRow, change: ChannelChange) 
         for key, each in change.secrets.items():
             _keep(vault.put, vault.put_reference, row.id, key, each)
     return installation.ledger.channels.change(before, lambda there: _edited(there, change))
+
+
+def _keep_from_elsewhere(
+    installation: Installation, before: ChannelRow, after: ChannelRow, change: ChannelChange
+) -> None:
+    """Refuse to send the secrets that are kept where somebody afar wants them sent. Raises ConfigError."""
+    if not change.from_afar:
+        return
+    left = sorted(set(installation.ledger.channels.secrets_kept(before.id)) - change.secrets.keys())
+    for each in find_kind(before.kind).settings:
+        is_other = each.name in change.secrets or before.settings.get(each.name) != after.settings.get(each.name)
+        if each.is_address and is_other and left:
+            raise ConfigError(
+                Phrase(
+                    "Another %(name)s takes %(secrets)s, too: what is secret is sent there.",
+                    name=each.name,
+                    secrets=", ".join(left),
+                )
+            )
 
 
 def pause(installation: Installation, row: ChannelRow, *, paused: bool) -> None:

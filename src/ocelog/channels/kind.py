@@ -36,6 +36,8 @@ class Setting:
     default: str | None = None
     many: bool = False
     """It maps names to values, such as headers. As text: `Name: value`, one a line."""
+    is_address: bool = False
+    """It says where the secrets are sent to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,6 +112,7 @@ OPSGENIE = ChannelKind(
             help="where the API is; accounts in Europe: https://api.eu.opsgenie.com",
             example=_URL,
             default=_URL,
+            is_address=True,
         ),
         LANGUAGE,
         *REACHING,

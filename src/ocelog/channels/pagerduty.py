@@ -110,6 +110,7 @@ PAGERDUTY = ChannelKind(
             help="where the API is; accounts in Europe: https://events.eu.pagerduty.com",
             example=_URL,
             default=_URL,
+            is_address=True,
         ),
         LANGUAGE,
         *REACHING,

@@ -74,7 +74,7 @@ WEBHOOK = ChannelKind(
     name="webhook",
     title="Webhook: JSON, signed, to an address of yours",
     settings=(
-        Setting(name="url", help="where to post", example=_EXAMPLE, required=True, secret=True),
+        Setting(name="url", help="where to post", example=_EXAMPLE, required=True, secret=True, is_address=True),
         Setting(
             name="signing_key",
             help="key of the signature, at least 16 characters; without it nothing is signed",
