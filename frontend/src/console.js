@@ -53,6 +53,16 @@ document.addEventListener('click', (event) => {
   if (copied) navigator.clipboard.writeText(copied.dataset.copy)
 })
 
+// Hours without a zone are by the clock of whoever types them.
+const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone
+for (const each of zone ? document.querySelectorAll('form [data-own-zone]') : []) {
+  each.value = zone
+  each.form.querySelector('[name=quiet_hours]').placeholder = `22:00-07:00 ${zone}`
+  const hint = each.form.querySelector('[data-zone-hint]')
+  hint.lastElementChild.textContent = zone
+  hint.hidden = false
+}
+
 // "/" search, "j" and "k" to the next and last row, enter to open it, "?" help, escape out of whatever is open.
 const rows = () => [...document.querySelectorAll('tbody tr[data-href]')]
 let at = -1

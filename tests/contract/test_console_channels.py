@@ -1,11 +1,16 @@
-"""Destinations in the browser: what reaches into the machine is for whoever has a shell there."""
+"""Destinations in the browser: what they say of themselves, and that nobody reaches into the machine through them."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from bookkeeping.alerts import alert_of, opened
 from ocelog.access import Role
+from ocelog.app import channels
+from ocelog.app.channels import ChannelChange
+from ocelog.channels.ports import Receipt
 from visiting import SAME_SITE, Console, console_of
 
 
@@ -33,3 +38,67 @@ def test_no_kind_that_writes_on_the_machine_is_added(console: Console, kind: str
     form = {"csrf": admin.token, "kind": kind, "name": "out", "set.path": str(tmp_path / "out")}
     admin.client.post("/channels/new", data=form, headers=SAME_SITE)
     assert console.installation.ledger.channels.listed() == []
+
+
+def test_nothing_works_before_it_was_tried(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = console.as_(Role.ADMIN)
+    form = {"kind": "webhook", "name": "ops", "set.url": "https://hooks.example.com/x"}
+    told = admin.get(admin.post("/channels/new", **form).headers["location"]).text
+    assert "ops is added. Send it a test" in told
+    assert "not tried yet" in told
+    assert "works</span>" not in told
+    monkeypatch.setattr(
+        "ocelog.app.channels.open_channel", lambda *_: SimpleNamespace(send=lambda _: Receipt(status="200"))
+    )
+    (row,) = console.installation.ledger.channels.listed()
+    assert "works</span>" in admin.post(f"/channels/{row.id}/test").text
+    later = admin.get("/channels").text
+    assert ("works</span>" in later, "not tried yet" in later) == (True, False)
+
+
+def test_a_destination_is_removed_only_by_its_name(console: Console) -> None:
+    add(console)
+    admin, ledger = console.as_(Role.ADMIN), console.installation.ledger
+    opened(ledger, alert_of(1), told=["ops"])
+    (row,) = ledger.channels.listed()
+    assert "1 message waits for it" in admin.get("/channels").text
+    assert admin.post(f"/channels/{row.id}/remove").status_code == 422
+    assert admin.post(f"/channels/{row.id}/remove", name="op").status_code == 422
+    assert ledger.channels.listed() == [row]
+    gone = admin.post(f"/channels/{row.id}/remove", name="ops")
+    assert "The destination is removed." in admin.get(gone.headers["location"]).text
+    assert ledger.channels.listed() == []
+
+
+def test_quiet_hours_without_a_zone_are_by_the_clock_of_the_browser(console: Console) -> None:
+    add(console)
+    admin, ledger = console.as_(Role.ADMIN), console.installation.ledger
+    (row,) = ledger.channels.listed()
+    path = f"/channels/{row.id}/route"
+    done = admin.post(path, quiet_hours="22:00-07:00", zone="Asia/Seoul")
+    assert "ops is changed." in admin.get(done.headers["location"]).text
+    (row,) = ledger.channels.listed()
+    assert str(row.routing.quiet_hours) == "22:00-07:00 Asia/Seoul"
+    admin.post(path, quiet_hours="22:00-07:00 Europe/Berlin", zone="Asia/Seoul")
+    (row,) = ledger.channels.listed()
+    assert str(row.routing.quiet_hours) == "22:00-07:00 Europe/Berlin"
+    refused = admin.post(path, quiet_hours="22:00-77:00", zone="Asia/Seoul", least="HIGH")
+    assert refused.status_code == 422
+    assert 'value="22:00-77:00"' in refused.text
+    assert '<option value="HIGH" selected>' in refused.text
+
+
+def test_it_says_what_was_done_and_nothing_that_an_address_makes_up(console: Console) -> None:
+    add(console)
+    admin = console.as_(Role.ADMIN)
+    (row,) = console.installation.ledger.channels.listed()
+    for what, said in (("pause", "ops is paused"), ("resume", "ops is resumed"), ("resend", "0 alerts are being sent")):
+        assert said in admin.get(admin.post(f"/channels/{row.id}/{what}").headers["location"]).text
+    for query in ("said=paused&of=somebody", "said=nonsense", f"said=nonsense&of={row.id}"):
+        assert 'role="status"' not in admin.get(f"/channels?{query}").text
+    assert "0 alerts" in admin.get(f"/channels?said=resent&of={row.id}&count={'9' * 5000}").text
+
+
+def add(console: Console) -> None:
+    settings = {"path": str(console.installation.home.path.parent / "ops.json")}
+    channels.add(console.installation, "file", "ops", ChannelChange(settings=settings))

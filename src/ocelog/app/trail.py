@@ -17,6 +17,11 @@ def deeds(installation: Installation, *, before: int | None = None, limit: int) 
     return installation.ledger.users.trail(before=before, limit=limit)
 
 
+def last_done(installation: Installation, what: str) -> dict[str, int]:
+    """Return when something was done last to each of what it was done to, in microseconds."""
+    return installation.ledger.users.last_done(what)
+
+
 def shorten_trail(installation: Installation, *, trust_clock: bool = False) -> int | None:
     """Delete what was done longer ago than the trail is kept. Returns how many deeds went.
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ocelog.access import Answered, ApiToken, Deed, Role, Scope, Session, User
@@ -277,6 +277,13 @@ class UserLedger:
             found = found.where(_d.number < before)
         with self._database.read() as tx:
             return [_deed_of(row) for row in tx.execute(found).mappings()]
+
+    def last_done(self, what: str) -> dict[str, int]:
+        """Return when something was done last to each of what it was done to."""
+        found = select(_d.target, func.max(_d.at_us)).where(_d.what == what).group_by(_d.target)
+        with self._database.read() as tx:
+            done: dict[str, int] = dict(tx.execute(found).all())
+            return done
 
     def shorten(self, *, before_us: int) -> int:
         """Drop what was done before an instant. Returns how many deeds went."""

@@ -6,6 +6,7 @@ What reaches into the machine itself is for whoever has a shell there: files, an
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
 from starlette.concurrency import run_in_threadpool
@@ -15,16 +16,22 @@ from ocelog.alert.routing import ChannelRow, Routing
 from ocelog.app import channels, users
 from ocelog.app.channels import SHELL_KINDS, SHELL_SETTINGS, ChannelChange
 from ocelog.app.sources import GivenSecret
+from ocelog.app.trail import last_done
 from ocelog.channels.kind import ChannelKind
 from ocelog.console.capacity import slowly
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Viewer, Visitor, installation_of
-from ocelog.errors import OcelogError
+from ocelog.errors import ConfigError, OcelogError
 from ocelog.model import Severity
+from ocelog.phrases import Phrase
 from ocelog.quiet_hours import read_quiet_hours
 from ocelog.secret import Secret
 
 router = APIRouter()
+_TESTED = "channel.tested"
+_SAID = ("added", "paused", "resumed", "resent", "removed", "routed")
+"""What is said once after something was done."""
+_DIGITS = 10
 
 
 def _kinds() -> Mapping[str, ChannelKind]:
@@ -36,18 +43,41 @@ def _list(
     visitor: Visitor,
     refused: OcelogError | None = None,
     answered: Mapping[str, str] | None = None,
+    typed: Mapping[str, str] | None = None,
 ) -> Response:
+    installation = installation_of(request)
+    statuses = channels.statuses(installation)
+    said, of = (request.query_params.get(name, "") for name in ("said", "of"))
+    # An address may say anything: what it names must be there.
+    name = next((each.channel.name for each in statuses if each.channel.id == of), "")
+    tested = last_done(installation, _TESTED)
+    tried = {
+        each.channel.id
+        for each in statuses
+        if each.delivered_us is not None
+        or each.failing_us is not None
+        or tested.get(each.channel.name, 0) >= each.channel.added_us
+    }
     return page(
         request,
         "channels.html",
         visitor=visitor,
         status=200 if refused is None else 422,
-        statuses=channels.statuses(installation_of(request)),
+        statuses=statuses,
+        tried=tried,
+        said=said if said in _SAID and (name or said == "removed") else "",
+        of=name,
+        count=_count(request.query_params.get("count", "")),
+        typed=typed or {},
         kinds=list(_kinds()),
         severities=list(Severity),
         refused=refused,
         answered=answered,
     )
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _DIGITS else 0
 
 
 @router.get("/channels")
@@ -107,18 +137,30 @@ def _added(request: Request, visitor: Visitor, values: dict[str, str]) -> Respon
         shown = {name: value for name, value in values.items() if name not in secret}
         return _form(request, visitor, kind, shown, error)
     users.note(installation, visitor.user, "channel.added", row.name, visitor.origin, kind=kind.name)
-    return RedirectResponse("/channels", status_code=303)
+    return _told("added", row)
 
 
-def _done(request: Request, visitor: Visitor, channel_id: str, what: str, do: Callable[[ChannelRow], Any]) -> Response:
+def _told(what: str, row: ChannelRow, count: int = 0) -> Response:
+    query = {"said": what, "of": row.id} | ({"count": count} if count else {})
+    return RedirectResponse(f"/channels?{urlencode(query)}", status_code=303)
+
+
+def _done(
+    request: Request,
+    visitor: Visitor,
+    channel_id: str,
+    what: str,
+    do: Callable[[ChannelRow], Any],
+    typed: Mapping[str, str] | None = None,
+) -> Response:
     installation = installation_of(request)
     try:
         row = channels.find(installation, channel_id)
-        do(row)
+        done = do(row)
     except OcelogError as error:
-        return _list(request, visitor, error)
+        return _list(request, visitor, error, typed=typed)
     users.note(installation, visitor.user, f"channel.{what}", row.name, visitor.origin)
-    return RedirectResponse("/channels", status_code=303)
+    return _told(what, row, done if isinstance(done, int) else 0)
 
 
 @router.post("/channels/{channel_id}/test")
@@ -131,7 +173,7 @@ def test(request: Request, visitor: Admin, channel_id: str) -> Response:
         receipt = channels.send_test(installation, row)
     except OcelogError as error:
         return _list(request, visitor, error)
-    users.note(installation, visitor.user, "channel.tested", row.name, visitor.origin)
+    users.note(installation, visitor.user, _TESTED, row.name, visitor.origin)
     return _list(request, visitor, answered={"name": row.name, "answer": f"{receipt.status} {receipt.text}".strip()})
 
 
@@ -157,10 +199,16 @@ def resend(request: Request, visitor: Admin, channel_id: str) -> Response:
 
 
 @router.post("/channels/{channel_id}/remove")
-def remove(request: Request, visitor: Admin, channel_id: str) -> Response:
-    """Forget a channel with its secrets."""
+def remove(request: Request, visitor: Admin, channel_id: str, name: Annotated[str, Form()] = "") -> Response:
+    """Forget a channel with its secrets, for whoever types its name."""
     installation = installation_of(request)
-    return _done(request, visitor, channel_id, "removed", lambda row: channels.remove(installation, row))
+
+    def do(row: ChannelRow) -> int:
+        if name.strip() != row.name:
+            raise ConfigError(Phrase("To remove it, type its name: %(name)s", name=row.name))
+        return channels.remove(installation, row)
+
+    return _done(request, visitor, channel_id, "removed", do, {"remove": channel_id})
 
 
 @router.post("/channels/{channel_id}/route")
@@ -170,17 +218,23 @@ def route(
     channel_id: str,
     least: Annotated[str, Form()] = "",
     quiet_hours: Annotated[str, Form()] = "",
+    zone: Annotated[str, Form()] = "",
 ) -> Response:
     """Choose from which severity on a channel hears of alerts, and when it is left alone."""
     installation = installation_of(request)
+    quiet_text = quiet_hours.strip()
+    if quiet_text and " " not in quiet_text and quiet_text.lower() != "off":
+        # By the clock of whoever types it.
+        quiet_text = f"{quiet_text} {zone.strip()}".strip()
 
     def change(row: ChannelRow) -> ChannelRow:
         wanted = channels.severities([f"{least}+"] if least else [])
-        quiet = read_quiet_hours(quiet_hours.strip() or "off")
+        quiet = read_quiet_hours(quiet_text or "off")
 
         def routed(before: Routing) -> Routing:
             return replace(before, route=replace(before.route, severities=wanted), quiet_hours=quiet)
 
         return channels.edit(installation, row, ChannelChange(routing=routed))
 
-    return _done(request, visitor, channel_id, "routed", change)
+    typed = {"route": channel_id, "least": least, "quiet_hours": quiet_hours}
+    return _done(request, visitor, channel_id, "routed", change, typed)
