@@ -106,7 +106,7 @@ def settings(url: str, *, public_only: bool = True) -> WizSettings:
 )
 def test_no_spelling_of_an_inner_address_is_connected_to(host: str, inside: Inside) -> None:
     client = Client(settings(f"https://{host}:{inside.port}/oauth/token"))
-    with pytest.raises(ConfigError, match="private network or to this machine"):
+    with pytest.raises(ConfigError, match="private network or to the machine of Ocelog"):
         client.post(f"https://{host}:{inside.port}/oauth/token", b"", {})
     assert not inside.reached.is_set()
 
@@ -115,7 +115,7 @@ def test_a_name_that_changes_its_meaning_leads_nowhere(inside: Inside, monkeypat
     url = f"https://rebound.example:{inside.port}/oauth/token"
     client = Client(settings(url))
     connected = named(monkeypatch, PUBLIC, "127.0.0.1")
-    with pytest.raises(ConfigError, match="private network or to this machine"):
+    with pytest.raises(ConfigError, match="private network or to the machine of Ocelog"):
         client.post(url, b"", {})
     assert connected == []
     assert not inside.reached.is_set()
@@ -151,6 +151,8 @@ def test_a_form_of_the_console_reaches_nothing_inside_and_tells_nothing(console:
     answer = admin.post("/sources/new", **fields)
     assert answer.status_code == 422
     assert "private_sources" in answer.text
+    # Nothing was asked, so that the secret may well be right.
+    assert "Check the client ID" not in answer.text
     assert "inner secret" not in answer.text
     assert "s3cret-of-wiz" not in answer.text
     assert not inside.reached.is_set()

@@ -57,6 +57,9 @@ def test_a_phrase_within_a_phrase_is_translated_too() -> None:
     [
         ("Run: ocelog source check prod. Then <wait>.", ["/sources/prod"], "Run: prod > Check. Then &lt;wait&gt;."),
         ("finish that: ocelog source remove a.b --purge", ["/sources/a.b/purge"], "finish that: a.b > Delete with all"),
+        ("Leave audit out (--log-type), or wait.", [], "Leave audit out, or wait."),
+        ("It is yours (--set allow_private=yes).", [], "It is yours."),
+        ("no: Add one: ocelog channel add --help", ["/channels"], "no: Add one: Destinations"),
         ("See: ocelog source edit prod --help", ["/sources/prod"], "See: prod > Change the settings"),
         ("To resume: ocelog channel resend ops", ["/channels"], "To resume: ops > Destinations"),
         ("ocelog rules show Acme.Rule and ocelog alerts show x1", ["/rules/Acme.Rule", "/alerts/x1"], "Acme.Rule > "),

@@ -92,7 +92,7 @@ def test_the_same_tenant_under_a_second_name_is_refused_with_the_first_ones_name
         sources.add(home, described("first"), GivenSecret(value=Secret("s")))
         second = described("second", **settings)
         if twin:
-            with pytest.raises(ConfigError, match=r"'first' reads this tenant .* --anyway"):
+            with pytest.raises(ConfigError, match=r"'first' reads this tenant .*--anyway"):
                 sources.refuse_twin(home, second)
         else:
             sources.refuse_twin(home, second)

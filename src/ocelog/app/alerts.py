@@ -192,30 +192,37 @@ def untold_because(
     if not alert.to_be_told:
         muted = next((each.detail for each in reversed(found.timeline) if each.what == "suppressed"), None)
         if muted is not None:
-            return f"no: {muted}"
+            return Phrase("no: %(why)s", why=muted)
         if alert.known:
-            return "no: it was there already when its source or its rule was new"
+            return Phrase("no: it was there already when its source or its rule was new")
         covered = suppressed(alert, installation.ledger.alerts.suppressions(), now_us)
         if covered is not None:
-            return f"no: {covered.why}"
+            return Phrase("no: %(why)s", why=covered.why)
         least = threshold(alert.rule_id)
-        of = "" if least is None else f" of {least:,}"
-        return f"no: below the threshold of its rule, {alert.matches:,}{of} matches so far"
+        if least is None:
+            return Phrase(
+                "no: below the threshold of its rule, %(matches)s matches so far", matches=f"{alert.matches:,}"
+            )
+        return Phrase(
+            "no: below the threshold of its rule, %(matches)s of %(least)s matches so far",
+            matches=f"{alert.matches:,}",
+            least=f"{least:,}",
+        )
     if found.waiting:
-        return f"not yet: {'; '.join(waits_because(installation, found))}"
+        return Phrase("not yet: %(why)s", why="; ".join(waits_because(installation, found)))
     if found.attempts:
         given_up = dict.fromkeys(each.channel for each in found.attempts if each.final)
-        return f"no: it was given up for {write_list(given_up)}"
+        return Phrase("no: it was given up for %(channels)s", channels=write_list(given_up))
     channels = installation.ledger.channels.listed()
     if not channels:
-        return "no: there is no channel. Add one: ocelog channel add --help"
+        return Phrase("no: there is no channel. Add one: ocelog channel add --help")
     if alert.destinations == ():
-        return "no: its rule says that nobody is to hear of it"
+        return Phrase("no: its rule says that nobody is to hear of it")
     if is_unrouted(alert, channels):
-        return "no: no channel takes it. See what each takes: ocelog channel list"
+        return Phrase("no: no channel takes it. See what each takes: ocelog channel list")
     if not channels_for(alert, channels):
-        return "not yet: the channels that take it wait until nobody has acknowledged it for long enough"
-    return "no: the channels that take it now were not there, or took others, when it happened"
+        return Phrase("not yet: the channels that take it wait until nobody has acknowledged it for long enough")
+    return Phrase("no: the channels that take it now were not there, or took others, when it happened")
 
 
 def waits_because(installation: Installation, found: AlertDetails) -> list[str]:

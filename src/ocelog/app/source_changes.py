@@ -167,7 +167,7 @@ def edit(installation: Installation, before: SourceRow, change: SourceChange, li
     tell_conflict(row, listener)
     if change.check and (change.secret is not None or change.reaches_anew):
         secret = change.secret.value if change.secret is not None else sources.reveal(installation, row)
-        prove(row, secret, Phrase("Nothing was changed; --no-check changes anyway."), listener)
+        prove(row, secret, Phrase("Nothing was changed (--no-check changes it anyway)."), listener)
     if change.secret is not None:
         sources.keep_secret(installation, row, change.secret)
     if sees_more := sources.shows_more(before, row):

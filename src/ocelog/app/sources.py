@@ -171,7 +171,7 @@ def refuse_twin(installation: Installation, row: SourceRow) -> None:
         raise ConfigError(
             Phrase(
                 "The source %(name)s reads this tenant with this client id already, so each record would "
-                "be stored twice. Change that one (ocelog source edit %(id)s), or add --anyway to insist.",
+                "be stored twice. Change that one (ocelog source edit %(id)s), or go on anyway (--anyway).",
                 name=repr(other.name),
                 id=other.id,
             )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from ocelog.channels.http_post import HttpPost, Reach
 from ocelog.channels.ports import Channel
 from ocelog.errors import ConfigError
-from ocelog.phrases import LANGUAGES
+from ocelog.phrases import LANGUAGES, Phrase
 from ocelog.redaction import Redactor
 from ocelog.secret import Secret, hidden, shown, shown_path
 from ocelog.suggest import suggest
@@ -89,18 +89,26 @@ class Values:
             parts, port = urlsplit(""), None
         wrong = None
         if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-            wrong = f"is not an address such as {example}"
+            wrong = Phrase("is not an address such as %(example)s", example=example)
         elif not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
-            wrong = "has characters that no address has: write them as %20 and the like, and the host as xn--"
+            wrong = Phrase("has characters that no address has: write them as %20 and the like, and the host as xn--")
         elif parts.username is not None or parts.password is not None:
-            wrong = "holds a user name or password: put them into a header"
+            wrong = Phrase("holds a user name or password: put them into a header")
         elif parts.scheme == "http" and not self.switch("allow_private"):
-            wrong = (
+            wrong = Phrase(
                 "must begin with https://: over http:// everyone on the way reads alerts and secrets. If the whole way "
-                "is yours: --set allow_private=yes"
+                "is yours, add the channel at the command line of Ocelog's machine (--set allow_private=yes)"
             )
         if wrong is not None:
-            raise ConfigError(f"The {name} of a {self.kind} channel {wrong}. Given was {hidden(text)}.")
+            raise ConfigError(
+                Phrase(
+                    "The %(name)s of a %(kind)s channel %(wrong)s. Given was %(given)s.",
+                    name=name,
+                    kind=self.kind,
+                    wrong=wrong,
+                    given=hidden(text),
+                )
+            )
         return text
 
     def base_url(self, usual: str) -> str:

@@ -95,6 +95,8 @@ class Lines:
                 return f"The console is at {event['open']}"
             case "no user yet":
                 return f"Nobody uses it yet. Make the first user: {event['open']}"
+            case "no source yet":
+                return f"Create a source: {event['open']}"
             case "stopping":
                 return "Stopping."
             case "stopped":

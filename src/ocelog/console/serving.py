@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from ocelog.app import users
+from ocelog.app import sources, users
 from ocelog.console import endpoints, server, site
 from ocelog.console.address import Address, listen, read_address
 from ocelog.console.front import Front
@@ -102,6 +102,8 @@ def served(
     log.info("listening", address=str(found), open=link)
     if not users.is_there_any(installation):
         log.info("no user yet", open=f"{link}/first?token={app.first_token}")
+    if not sources.listed(installation):
+        log.info("no source yet", open=f"{link}/sources/new")
     if not how.where.is_local and how.tls is None and not how.front.only_proxies:
         log.warning(
             "open to other machines",

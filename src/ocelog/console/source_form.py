@@ -34,6 +34,8 @@ class SourceForm:
     log_types: tuple[str, ...]
     wrong: dict[str, str] = field(default_factory=dict)
     """By the name of the field, why its value does not hold."""
+    doubled: bool = False
+    """Another source reads the same with the same account: a person may insist."""
 
     @classmethod
     def blank(cls, product: Product) -> "SourceForm":

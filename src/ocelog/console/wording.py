@@ -48,6 +48,8 @@ SUMMARIES: Mapping[str, str] = {
 """What each code of an error means, in one sentence."""
 _NAME = r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})"
 _SOURCE = "/sources/{0}"
+_OPTION = re.compile(r" ?\(--[a-z][^()]*\)")
+"""In brackets, which option does at the command line what a page has a field for."""
 _LINKS = [
     (re.compile(f"ocelog {pattern}"), path, label)
     for pattern, path, label in (
@@ -63,6 +65,7 @@ _LINKS = [
         (r"rejections --replay", "/sources", translatable("Sources")),
         (r"status(?: --[a-z-]+)*", "/sources", translatable("Sources")),
         (rf"channel (?:show|test|resend|edit|resume) {_NAME}", "/channels", translatable("Destinations")),
+        (r"channel add(?: --help)?", "/channels", translatable("Destinations")),
         (r"channel list", "/channels", translatable("Destinations")),
         (rf"rules (?:show|enable|disable|test|try) {_NAME}", "/rules/{0}", translatable("Detections")),
         (r"rules list", "/rules", translatable("Detections")),
@@ -97,7 +100,7 @@ def _is_known(text: str, language: str) -> bool:
 
 def linked(text: str, language: str) -> Markup:
     """Return a text for a page, with a link in the place of each command for which the console has a page."""
-    found, rest = Markup(), translated(text, language)
+    found, rest = Markup(), _OPTION.sub("", translated(text, language))
     while (first := _first(rest)) is not None:
         match, path, label = first
         found += rest[: match.start()]

@@ -1,6 +1,7 @@
 """Create new > Wiz: what to click where, the form, live checks, and what comes after."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -8,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ocelog.app import rule_folders, source_changes, sources, users
 from ocelog.app.source_changes import Listener
+from ocelog.app.source_settings import source_settings
 from ocelog.console.capacity import SLOW
 from ocelog.console.rendering import page
 from ocelog.console.source_form import BACKFILLS, SourceForm
@@ -65,6 +67,12 @@ def rights(request: Request, visitor: Admin) -> Response:
     return page(request, "source_rights.html", visitor=visitor, form=form)
 
 
+@router.get("/sources/new/verdict")
+def verdict(request: Request, visitor: Admin, failed: bool = False) -> Response:  # noqa: FBT001, FBT002 - a query
+    """Say, in the place of what an earlier check found, that the next one goes on, or that it had no answer."""
+    return page(request, "new_source_verdict.html", visitor=visitor, failed=failed)
+
+
 @router.post("/sources/new")
 async def answer(request: Request, visitor: Admin) -> Response:
     """Try what the form describes, and keep it if that is asked for and works."""
@@ -84,7 +92,10 @@ def _answer(request: Request, visitor: Visitor, values: dict[str, Any], chosen: 
         return _form(request, visitor, form)
     found = list[HealthItem]()
     try:
-        row = source_changes.described(installation, _product(), described.name, described.change)
+        row = source_changes.described(installation, _product(), described.name, replace(described.change, anyway=True))
+        form.doubled = sources.twin(installation, source_settings(row), row.id) is not None
+        if values.get("anyway") != "yes":
+            sources.refuse_twin(installation, row)
         source_changes.prove(row, secret, Phrase("Nothing is saved yet."), Listener(found=found.extend))
         if values.get("do") != "save":
             return _form(request, visitor, form, found=found, well=True)

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from ocelog.errors import (
     AccessRefusedError,
+    ConfigError,
     OcelogError,
     OperatorError,
     SourceThrottledError,
@@ -122,7 +123,9 @@ def _address(source: CheckableSource, tries: _Tries, our_now: Callable[[], datet
     try:
         url = source.api_url()
     except OcelogError as error:
-        yield HealthItem(name="address", state=HealthState.FAIL, text=error.phrase, todo=Phrase("Set --api-url."))
+        yield HealthItem(
+            name="address", state=HealthState.FAIL, text=error.phrase, todo=Phrase("Give the API URL (--api-url).")
+        )
         return
     try:
         now = tries.of(source.now)
@@ -163,6 +166,9 @@ def _unreachable(what: str, url: str, error: OcelogError) -> HealthItem:
             )
         case SourceUnavailableError():
             todo, later = Phrase("Check the URL, the network, HTTPS_PROXY and the CA file."), True
+        case ConfigError():
+            # Nothing was asked, and so nothing is known of the account.
+            todo = Phrase("Check the URL.")
         case AccessRefusedError() | OperatorError():
             todo = _AS_WIZ_SAYS
         case _:

@@ -9,6 +9,7 @@ import httpx2
 
 from ocelog.errors import ConfigError
 from ocelog.network import is_allowed, resolved
+from ocelog.phrases import Phrase
 
 
 def check_public(url: str, within: float) -> None:
@@ -39,8 +40,12 @@ def _public(host: str, port: int, within: float) -> list[str]:
     if not found:
         # Not what the name stands for: it would tell of the network inside.
         raise ConfigError(
-            f"{host} leads to a private network or to this machine, and was not asked. A source with such an address "
-            "is added on the machine (ocelog source add), or after the setting private_sources was set to yes there."
+            Phrase(
+                "%(host)s leads to a private network or to the machine of Ocelog, and was not asked. A source with "
+                "such an address is added at the command line of that machine, or here once the setting "
+                "private_sources is yes there.",
+                host=host,
+            )
         )
     return found
 

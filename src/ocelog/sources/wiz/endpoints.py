@@ -52,7 +52,8 @@ def token_url(text: str) -> str:
         if is_data_centre(text):
             raise ConfigError(
                 Phrase(
-                    "%(text)s is a data center, as --api-url takes it. The token URL is one of %(named)s.",
+                    "%(text)s is a data center, which belongs to the API URL (--api-url). The token URL is one of "
+                    "%(named)s.",
                     text=repr(text),
                     named=_NAMED,
                 )
