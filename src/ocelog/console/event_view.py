@@ -1,37 +1,56 @@
 """How an event is shown field by field: each value by its path, as a text."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 _LONGEST = 20_000
 """Characters of one value that are shown."""
+_MOST_ITEMS, _DEEPEST = 50, 12
+"""Of objects in a list, and of levels: the rest is shown as JSON."""
 
 
 def leaves(value: Mapping[str, Any]) -> dict[str, str]:
-    """Return every value of a row that is not null by its path, such as `entitySnapshot.name`."""
-    found = dict[str, str]()
+    """Return every value of a row that is not null by its path, such as `entitySnapshot.name` or `projects[0].id`."""
+    return {path: written(each) for path, each in _leaves(value)}
 
-    def add(path: str, each: Any) -> None:
+
+def instants(value: Mapping[str, Any]) -> dict[str, datetime]:
+    """Return those of the values that are instants."""
+    return {path: each for path, each in _leaves(value) if isinstance(each, datetime)}
+
+
+def _leaves(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    def walk(path: str, each: Any, depth: int) -> Iterator[tuple[str, Any]]:
+        each = _unfolded(each)
         if each is None or each in ([], {}):
             return
-        if isinstance(each, Mapping):
+        if depth > _DEEPEST:
+            yield path, each
+        elif isinstance(each, Mapping):
             for name, inner in each.items():
-                add(f"{path}.{name}" if path else str(name), inner)
+                yield from walk(f"{path}.{name}", inner, depth + 1)
+        elif isinstance(each, list) and any(isinstance(one, Mapping) for one in each):
+            for at, inner in enumerate(each[:_MOST_ITEMS]):
+                yield from walk(f"{path}[{at}]", inner, depth + 1)
+            if len(each) > _MOST_ITEMS:
+                yield f"{path}[{_MOST_ITEMS}...]", each[_MOST_ITEMS:]
         else:
-            found[path] = written(each)
+            yield path, each
 
-    add("", {**value, "p_extra": _unfolded(value.get("p_extra"))})
-    return found
+    for name, each in value.items():
+        yield from walk(name, each, 1)
 
 
-def _unfolded(text: Any) -> Any:
-    """Return the fields that no schema knows, which are kept as JSON."""
+def _unfolded(value: Any) -> Any:
+    """Return what is in a field that holds JSON; anything else as it is."""
+    if not isinstance(value, str) or len(value) > _LONGEST or value[:1] not in ("{", "["):
+        return value
     try:
-        return json.loads(text) if isinstance(text, str) else text
-    except ValueError:
-        return text
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
 
 
 def raw(value: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ from ocelog.app.queries import Stop
 from ocelog.app.search import Condition, Key, Operator, Rows, Search
 from ocelog.app.summaries import summary_of
 from ocelog.console.asking import answered, streamed
-from ocelog.console.event_view import at_path, leaves, page_of, parts, raw
+from ocelog.console.event_view import at_path, instants, leaves, page_of, parts, raw
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError, QueryBusyError
@@ -370,6 +370,7 @@ async def event(request: Request, visitor: Viewer, log_type: str, row_id: str) -
         event=found,
         summary=summary_of(log_type, found),
         values=leaves(found),
+        instants=instants(found),
         raw=raw(found),
         page=page_of(found, kinds()[log_type].page),
         alerts=told,
