@@ -84,9 +84,13 @@ def command(
                 ).show()
             if not stop():
                 _show_next(installation, time.monotonic() - began)
-            if not stop() and not exit_ and sys.stdout.isatty():
+            if stop() or exit_:
+                return
+            if sys.stdout.isatty():
                 tenant.admin("POST", "rate", per_second=2)
                 _go_on(assembly, stop)
+            else:
+                show.paragraph("\nRun it on a terminal, and it goes on and shows a link to the console.")
 
 
 def _go_on(assembly: Assembly, stop: Stop) -> None:
