@@ -90,7 +90,8 @@ def command(
                 tenant.admin("POST", "rate", per_second=2)
                 _go_on(assembly, stop)
             else:
-                show.paragraph("\nRun it on a terminal, and it goes on and shows a link to the console.")
+                typer.echo()
+                show.paragraph("Run it on a terminal, and it goes on and shows a link to the console.")
 
 
 def _go_on(assembly: Assembly, stop: Stop) -> None:
