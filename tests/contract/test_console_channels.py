@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_no_kind_that_writes_on_the_machine_is_added(console: Console, kind: str
 
 def test_nothing_works_before_it_was_tried(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     admin = console.as_(Role.ADMIN)
-    form = {"kind": "webhook", "name": "ops", "set.url": "https://hooks.example.com/x"}
+    form: dict[str, Any] = {"kind": "webhook", "name": "ops", "set.url": "https://hooks.example.com/x"}
     told = admin.get(admin.post("/channels/new", **form).headers["location"]).text
     assert "ops is added. Send it a test" in told
     assert "not tried yet" in told
