@@ -9,7 +9,30 @@ from typing import Any, Self
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "ko": "한국어"}
 """Code and own name of each language."""
-_PLAIN = {"true_positive": "true positive", "false_positive": "false positive", "is_not": "is not"}
+_PLAIN = {
+    "true_positive": "true positive",
+    "false_positive": "false positive",
+    "is_not": "is not",
+    "scheduled_rule": "scheduled rule",
+    "correlation_rule": "correlation rule",
+    "scheduled_query": "scheduled query",
+    "`Enabled: true` in its file": "on from the start",
+    "`Enabled: false` in its file": "off from the start",
+    "enabled by a person": "turned on by a person",
+    "disabled by a person": "turned off by a person",
+    "the pack %(pack)s is enabled": "the pack %(pack)s is on",
+    "the pack %(pack)s is disabled": "the pack %(pack)s is off",
+    "DETECTION_ERROR": "error of a detection",
+    "SYSTEM_ERROR": "error of the system",
+    "OK": "no alarm now",
+    "ALARM": "alarm",
+    "INSUFFICIENT_DATA": "not known yet",
+    "OPEN": "open",
+    "IN_PROGRESS": "in progress",
+    "ok": "works",
+    "warn": "look at it",
+    "fail": "does not work",
+}
 """Words of programs that no person should read as they are, in English either."""
 
 

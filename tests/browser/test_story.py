@@ -143,9 +143,9 @@ def add_source(me: Person, tenant: Simulated) -> str:
     off.first.click()
     page.get_by_role("button", name=f"{me.say('Turn on')} {name}").click()
     expect(page.get_by_role("button", name=f"{me.say('Turn off')} {name}")).to_be_visible()
-    page.get_by_label(me.say("After"), exact=True).select_option("6h")
+    page.get_by_label(me.say("Another time"), exact=True).select_option("6h")
     me.button("Save").click()
-    expect(page.get_by_label(me.say("After"), exact=True)).to_have_value("6h")
+    expect(page.get_by_label(me.say("Another time"), exact=True)).to_have_value("6h")
     return urlsplit(page.url).path.split("/")[2]
 
 

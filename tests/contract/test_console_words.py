@@ -44,3 +44,40 @@ def test_what_an_earlier_check_found_gives_way_at_once(console: Console) -> None
     assert 'hx-get="/sources/new/verdict" hx-trigger="submit from:#new-source"' in place
     assert "Checking ..." in guest.get("/sources/new/verdict").text
     assert "Check again." in guest.get("/sources/new/verdict?failed=true").text
+
+
+def test_rules_and_packs_are_told_in_words_of_people(console: Console) -> None:
+    guest = console.as_(Role.ADMIN)
+    for page in ("/rules", "/rules/Ocelog.Wiz.Identity.ProviderThenAdmin", "/sources/prod/added"):
+        text = unescape(re.sub("(?s)<pre.*?</pre>|<[^>]+>", "", guest.get(page).text))
+        assert "Enabled: true" not in text
+        assert not re.search(r"\b(scheduled|correlation)_(rule|query)\b", text)
+    added = guest.get("/sources/prod/added").text
+    assert "<strong>Wiz: blinding the scanner</strong>" in added
+    assert "Whatever makes Wiz see less" in added
+    korean = guest.get("/rules", headers={"accept-language": "ko"}).text
+    assert "Whatever makes Wiz see less" not in korean
+    assert "처음부터 켜져 있음" in korean
+
+
+def test_the_alarm_is_chosen_by_yes_by_no_or_by_another_time(console: Console) -> None:
+    guest, now = console.as_(Role.ADMIN), "/sources/prod/added"
+    for after, said in (("off", "There is none now."), ("6h", "Now: after 6 hours."), ("1d", "Now: after 1 day.")):
+        assert guest.post("/sources/prod/alarm", after=after).headers["location"] == now
+        assert said in guest.get(now).text
+
+
+def test_a_destination_is_described_in_words_and_its_address_is_seen_while_it_is_typed(console: Console) -> None:
+    guest = console.as_(Role.ADMIN)
+    form = guest.get("/channels/new?kind=webhook").text
+    labels = re.findall(r'<label class="form-label" for="set[^"]*">([^<]*)', form)
+    assert [each.strip() for each in labels] == ["Address (URL)", "Key of the signature", "Headers"]
+    (address,) = re.findall(r'<input[^>]* id="set.url"[^>]*>', form)
+    (key,) = re.findall(r'<input[^>]* id="set.signing_key"[^>]*>', form)
+    assert "password" not in address
+    assert "password" in key
+    given: dict[str, Any] = {"kind": "webhook", "name": "ops", "set.url": "http://hooks.example.com/s3cret-path"}
+    refused = guest.post("/channels/new", **given)
+    assert refused.status_code == 422
+    assert "s3cret-path" not in refused.text
+    assert "--set" not in refused.text

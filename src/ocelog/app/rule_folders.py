@@ -4,7 +4,6 @@ import os
 import shlex
 import stat
 import unicodedata
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -25,6 +24,7 @@ from ocelog.detect.rule import CorrelationRule, NotRun, Pack, Query, Rule
 from ocelog.detect.unjudged import UnjudgedRows
 from ocelog.errors import ConfigError, RuleFileError
 from ocelog.installation.opening import Installation
+from ocelog.phrases import Phrase, translatable
 from ocelog.schema.language.packaged import packaged_schemas
 from ocelog.secret import shown
 from ocelog.suggest import suggest
@@ -76,9 +76,9 @@ class ListedRule:
             case Rule(kind=kind):
                 return str(kind)
             case CorrelationRule():
-                return "correlation_rule"
+                return translatable("correlation_rule")
             case _:
-                return "scheduled_query"
+                return translatable("scheduled_query")
 
     @property
     def title(self) -> str:
@@ -105,26 +105,28 @@ class ListedRule:
     def status(self) -> str:
         """In a word or two whether it is asked."""
         if self.shadowed_by is not None:
-            return "shadowed"
+            return translatable("shadowed")
         if not self.decision.runs:
-            return "off"
+            return translatable("off")
         if self.last_good:
-            return "last good"
+            return translatable("last good")
         nowhere = bool(self.log_types) and len(self.without_source) == len(self.log_types)
         if self.refused and not nowhere:
-            return "refused"
+            return translatable("refused")
         if self.is_suspended:
-            return "suspended"
+            return translatable("suspended")
         if nowhere:
-            return "no source"
-        return "on"
+            return translatable("no source")
+        return translatable("on")
 
     @property
     def why(self) -> str:
         """Why it is so."""
         match self.status:
             case "shadowed":
-                return f"the folder {self.shadowed_by} has a rule of this id, and comes first"
+                return Phrase(
+                    "the folder %(folder)s has a rule of this id, and comes first", folder=str(self.shadowed_by)
+                )
             case "last good":
                 return self.last_good
             case "refused":
@@ -132,9 +134,11 @@ class ListedRule:
             case "suspended":
                 return self.state.reason if self.state is not None else ""
             case "no source":
-                return self.refused or "no such source here"
+                return self.refused or Phrase("no such source here")
             case "on" if isinstance(self.item, Query) and "sql" not in self.item.sql:
-                return f"not run unless it is plain SQL, as it is for {', '.join(sorted(self.item.sql))}"
+                return Phrase(
+                    "not run unless it is plain SQL, as it is for %(engines)s", engines=", ".join(sorted(self.item.sql))
+                )
             case _:
                 return self.decision.why
 
@@ -427,15 +431,6 @@ def texts(rule: ListedRule) -> dict[str, str]:
             # Gone meanwhile, not for this user, or links in a circle: then it is not shown.
             continue
     return found
-
-
-def packs(installation: Installation) -> Mapping[str, tuple[int, int]]:
-    """Return, by the name of each pack, how many of its rules run, and how many there are."""
-    found = defaultdict[str, list[bool]](list)
-    for rule in (rule for folder in listed(installation) for rule in folder.rules):
-        for name in rule.packs:
-            found[name].append(rule.decision.runs)
-    return {name: (sum(runs), len(runs)) for name, runs in sorted(found.items())}
 
 
 def turn(installation: Installation, wanted: Sequence[str], *, on: bool) -> Turned:

@@ -125,6 +125,7 @@ FILE = ChannelKind(
     settings=(
         Setting(
             name="path",
+            label="File",
             help="file to append to, outside Ocelog's home",
             example=_EXAMPLE,
             required=True,

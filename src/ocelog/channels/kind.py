@@ -30,6 +30,8 @@ class Setting:
     name: str
     help: str
     example: str
+    label: str = ""
+    """What a form calls it."""
     secret: bool = False
     """It is kept encrypted, and never shown."""
     required: bool = False
@@ -177,6 +179,7 @@ def check_names(kind: ChannelKind, given: Mapping[str, Any]) -> None:
 
 LANGUAGE = Setting(
     name="language",
+    label="Language of the messages",
     help="in which language the words around an alert are: en or ko",
     example="ko",
     default="en",
@@ -185,12 +188,14 @@ LANGUAGE = Setting(
 REACHING = (
     Setting(
         name="allow_private",
+        label="Private addresses allowed",
         help="allow addresses of private networks and of this machine, and http:// without TLS",
         example="yes",
         default="no",
     ),
     Setting(
         name="ca_file",
+        label="File of certificate authorities",
         help="file with certificate authorities to trust in addition to the system's",
         example="/etc/ssl/company.pem",
     ),

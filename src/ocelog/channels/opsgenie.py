@@ -106,9 +106,17 @@ OPSGENIE = ChannelKind(
     name="opsgenie",
     title="Opsgenie: alerts that are created, escalated, acknowledged and closed with ours",
     settings=(
-        Setting(name="api_key", help="key of an API integration", example=_EXAMPLE, required=True, secret=True),
+        Setting(
+            name="api_key",
+            label="API key",
+            help="key of an API integration",
+            example=_EXAMPLE,
+            required=True,
+            secret=True,
+        ),
         Setting(
             name="url",
+            label="Address of the API (URL)",
             help="where the API is; accounts in Europe: https://api.eu.opsgenie.com",
             example=_URL,
             default=_URL,

@@ -100,6 +100,7 @@ PAGERDUTY = ChannelKind(
     settings=(
         Setting(
             name="routing_key",
+            label="Integration key",
             help="integration key of a service's Events API v2 integration",
             example=_EXAMPLE,
             required=True,
@@ -107,6 +108,7 @@ PAGERDUTY = ChannelKind(
         ),
         Setting(
             name="url",
+            label="Address of the API (URL)",
             help="where the API is; accounts in Europe: https://events.eu.pagerduty.com",
             example=_URL,
             default=_URL,

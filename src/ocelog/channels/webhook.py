@@ -74,15 +74,25 @@ WEBHOOK = ChannelKind(
     name="webhook",
     title="Webhook: JSON, signed, to an address of yours",
     settings=(
-        Setting(name="url", help="where to post", example=_EXAMPLE, required=True, secret=True, is_address=True),
+        Setting(
+            name="url",
+            label="Address (URL)",
+            help="where to post",
+            example=_EXAMPLE,
+            required=True,
+            secret=True,
+            is_address=True,
+        ),
         Setting(
             name="signing_key",
+            label="Key of the signature",
             help="key of the signature, at least 16 characters; without it nothing is signed",
             example="9f86d081884c7d659a2feaa0c55ad015",
             secret=True,
         ),
         Setting(
             name="headers",
+            label="Headers",
             help="headers to send along, such as Authorization",
             example="Authorization: Bearer ...",
             secret=True,

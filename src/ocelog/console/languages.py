@@ -1,16 +1,20 @@
 """In which language a page speaks: as its user chose, else as the browser asks, else English."""
 
+from importlib import resources
+
+import yaml
 from babel import Locale, negotiate_locale
 from starlette.requests import Request
 
-from ocelog.access import Role
+from ocelog.access import Role, Scope
 from ocelog.alert.changes import CloseReason
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.app import sources
 from ocelog.app.channels import channel_kinds
 from ocelog.app.search import Operator
-from ocelog.health.stream import State
-from ocelog.phrases import LANGUAGES
+from ocelog.detect.rule import Kind
+from ocelog.health.stream import AlarmState, State
+from ocelog.phrases import LANGUAGES, translatable
 from ocelog.product import Question
 from ocelog.pull.ports import HealthState
 
@@ -23,21 +27,42 @@ def spoken() -> list[str]:
     products = list(sources.products().values())
     steps = [step for product in products for step in product.steps]
     questions = [each for step in steps for each in step.questions if isinstance(each, Question)]
-    settings = [each.help for kind in channel_kinds().values() for each in kind.settings]
+    settings = [text for kind in channel_kinds().values() for each in kind.settings for text in (each.label, each.help)]
     options = [each for product in products for each in product.options if each.label]
     words = [
         *(
             each.value
-            for kind in (Role, State, AlertStatus, AlertType, CloseReason, Operator, HealthState)
+            for kind in (
+                Role,
+                Scope,
+                State,
+                AlarmState,
+                AlertStatus,
+                AlertType,
+                CloseReason,
+                Operator,
+                HealthState,
+                Kind,
+            )
             for each in kind
         ),
         *(kind.title for product in products for kind in product.log_types.values()),
         *(text for step in steps for text in (step.title, step.text)),
         *(text for each in questions for text in (each.prompt, each.before.strip())),
         *settings,
+        *(each.value for each in Kind),
+        *_packs(),
+        *(translatable("IN_PROGRESS"), translatable("RESOLVED"), translatable("REJECTED")),
         *(text for each in options for text in (each.label, each.help)),
     ]
     return [each for each in dict.fromkeys(words) if each]
+
+
+def _packs() -> list[str]:
+    """Return what the packs that come along call themselves, and say of what they watch."""
+    files = (resources.files("ocelog") / "content" / "rules" / "wiz" / "packs").iterdir()
+    packs = [yaml.safe_load(each.read_text()) for each in sorted(files, key=lambda each: each.name)]
+    return [text.strip() for each in packs for text in (each["DisplayName"], each["Description"])]
 
 
 def language_of(request: Request, chosen: str | None) -> str:

@@ -52,6 +52,7 @@ def _environment(language: str) -> Environment:
         "introduced": lambda text, code: introduced(text, code, language),
         "linked": lambda text: linked(text, language),
         "coded": _coded,
+        "sentence": lambda text: f"{text[:1].upper()}{text[1:]}.".replace("..", "."),
         "instant": _instant,
         "instant_us": lambda us, **how: _instant(None if us is None else from_us(us), **how),
         "about": lambda value: "" if value is None else about(value),

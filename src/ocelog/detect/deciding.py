@@ -6,6 +6,10 @@ from typing import Protocol, TypeAlias
 
 from ocelog.detect.folders import RuleFolder, RuleState
 from ocelog.detect.rule import About, CorrelationRule, Pack, Query, Rule
+from ocelog.phrases import Phrase
+
+_BY_A_PERSON = {True: Phrase("enabled by a person"), False: Phrase("disabled by a person")}
+_BY_ITS_FILE = {True: Phrase("`Enabled: true` in its file"), False: Phrase("`Enabled: false` in its file")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +106,10 @@ def _packs_of(checkout: Contents, packs: Iterable[str]) -> dict[str, str]:
 
 def _decide(one: Described | Query, state: RuleState | None, on: str | None, off: str | None) -> Decision:
     if state is not None and state.enabled is not None:
-        return Decision(runs=state.enabled, why=f"{'enabled' if state.enabled else 'disabled'} by a person")
+        return Decision(runs=state.enabled, why=_BY_A_PERSON[state.enabled])
     if on is not None:
-        return Decision(runs=True, why=f"the pack {on} is enabled")
+        return Decision(runs=True, why=Phrase("the pack %(pack)s is enabled", pack=on))
     if off is not None:
-        return Decision(runs=False, why=f"the pack {off} is disabled")
+        return Decision(runs=False, why=Phrase("the pack %(pack)s is disabled", pack=off))
     enabled = one.enabled if isinstance(one, Query) else one.about.enabled
-    return Decision(runs=enabled, why=f"`Enabled: {str(enabled).lower()}` in its file")
+    return Decision(runs=enabled, why=_BY_ITS_FILE[enabled])

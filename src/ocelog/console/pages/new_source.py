@@ -119,7 +119,7 @@ def added(request: Request, visitor: Admin, source_id: str) -> Response:
         "source_added.html",
         visitor=visitor,
         row=row,
-        packs=rule_folders.packs(installation),
+        packs=[pack for folder in rule_folders.listed(installation) for pack in folder.packs],
         after=source_changes.no_events_after(row),
         alarms=ALARMS,
     )

@@ -28,17 +28,13 @@ def _list(request: Request, visitor: Visitor, refused: OcelogError | None = None
     folders = rule_folders.listed(installation_of(request))
     every = [rule for folder in folders for rule in folder.rules]
     found = [each for each in every if _is_like(each, text.casefold()) and status in ("", each.status)]
-    packs = dict[str, list[bool]]()
-    for rule in every:
-        for name in rule.packs:
-            packs.setdefault(name, []).append(rule.decision.runs)
     return page(
         request,
         "rules.html",
         visitor=visitor,
         status=200 if refused is None else 422,
         rules=found,
-        packs={name: (sum(runs), len(runs)) for name, runs in sorted(packs.items())},
+        packs=[pack for folder in folders for pack in folder.packs],
         problems=[f"{folder.folder.name}: {each}" for folder in folders for each in folder.problems],
         states=sorted({each.status for each in every}),
         text=text,
