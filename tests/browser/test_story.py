@@ -347,7 +347,7 @@ def see_the_rest(me: Person) -> None:
             page.locator("tbody tr[data-href]").first.get_by_role("link").first.click()
             me.look("rule", picture=True)
         if name == "search-all":
-            page.get_by_role("link", name="p_any_usernames").click()
+            page.get_by_title("p_any_usernames").click()
             expect(page.locator("#values li").first).to_be_visible()
             me.look("values")
     page.goto(urljoin(page.url, "/sources"))

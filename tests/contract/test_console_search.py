@@ -333,7 +333,7 @@ def test_a_row_says_what_happened_and_leads_to_its_event(several: Console) -> No
 def test_what_happened_stands_before_the_columns_that_may_be_empty(several: Console) -> None:
     text = several.as_(Role.VIEWER).get(f"/search/rows?{urlencode(AUGUST)}").text
     heads = re.findall(r"<th [^>]*>(?:<a [^>]*>)?([^<]+)", text)
-    assert heads[:4] == ["Time", "Log type", "What happened", "p_source_label"]
+    assert heads[:4] == ["Time", "Log type", "What happened", "Source"]
     cells = re.findall(r'<tr data-href="[^"]*/Wiz.Issues/.*?</tr>', text, re.DOTALL)[0].split("<td")
     assert SAID["i1"] in cells[3]
     assert ['class="cut blank"' in each for each in cells[4:]] == [False, True, True]
