@@ -39,6 +39,11 @@ def stream(state: str, minutes: int | None = 2, left: int = 0) -> Any:
                 "1 catching up (3 time ranges left), 1 retrying, 1 paused."
             ),
         ),
+        (
+            [stream("paused", 3), stream("paused", 9)],
+            "All 2 streams are paused; what is here is complete through 2026-05-04T11:51:00Z.",
+        ),
+        ([stream("paused", None)], "The stream is not complete yet: 1 paused."),
         ([stream("new", None)], "The stream is not complete yet: 1 not read yet."),
     ],
 )

@@ -195,6 +195,8 @@ class Verdict:
     """Through when those are; None: none is."""
     others: Mapping[str, int]
     """How many streams are in each other state."""
+    paused_through: datetime | None
+    """Through when all are complete, if all are paused."""
     ranges_left: int
     """Time ranges that those still have to read which catch up."""
 
@@ -202,12 +204,14 @@ class Verdict:
 def verdict(streams: Sequence[StreamStatus]) -> Verdict:
     """Say of all streams how far they are."""
     complete = [each.complete_through for each in streams if each.state in _COMPLETE and each.complete_through]
+    paused = [each.complete_through for each in streams if each.state == "paused" and each.complete_through]
     states = Counter(each.state for each in streams if each.state not in _COMPLETE)
     return Verdict(
         streams=len(streams),
         complete=len(complete),
         through=min(complete, default=None),
         others=states,
+        paused_through=min(paused) if paused and len(paused) == len(streams) else None,
         ranges_left=sum(each.slices_left for each in streams if each.state == "catching up"),
     )
 

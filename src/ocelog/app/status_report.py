@@ -231,6 +231,9 @@ def _verdict(found: Verdict, now: datetime) -> str:
         if found.others.get(state)
     ]
     also = f"{', '.join(rest)}."
+    if found.paused_through is not None:
+        all_ = "The stream is" if found.streams == 1 else f"All {found.streams} streams are"
+        return f"{all_} paused; what is here is complete through {write_instant(found.paused_through)}."
     if found.through is None:
         return f"{'No stream is' if found.streams > 1 else 'The stream is not'} complete yet: {also}"
     ago = about(max(now - found.through, timedelta(0)))
