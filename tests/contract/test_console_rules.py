@@ -108,3 +108,11 @@ def test_a_rule_says_what_it_is_about_what_to_do_and_what_came_of_it(console: Co
     assert "0 matches" in came
     assert "/alerts?rule=Mine.Deleted&amp;everything=1" in came
     assert "There is no rule" in viewer.get("/rules/Mine.Lost/past").text
+
+
+def test_it_says_how_many_were_turned_on_or_off(console: Console) -> None:
+    admin = console.as_(Role.ADMIN)
+    for on, said in (("true", "1 was turned on."), ("false", "1 was turned off.")):
+        answer = admin.post("/rules", names="Mine.Deleted", on=on)
+        assert said in admin.get(answer.headers["location"]).text
+    assert "was turned" not in admin.get(f"/rules?said=nonsense&count={'9' * 5000}").text

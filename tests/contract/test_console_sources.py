@@ -329,3 +329,14 @@ def test_a_source_that_was_set_up_on_the_machine_stays_what_it_is_if_something_e
     moved = form | {"api_url": "https://api.example.com/graphql"}
     assert guest.post("/sources/prod/edit", **moved, secret="other").status_code == 303
     assert saved(console)["public_only"] is True
+
+
+def test_it_says_that_a_source_was_paused_resumed_or_given_another_secret(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing_is_asked(monkeypatch)
+    admin = console.as_(Role.ADMIN)
+    for what, said in (("pause", "Paused. Nothing is read"), ("resume", "Resumed. It is read")):
+        assert said in admin.get(admin.post("/sources/prod/" + what).headers["location"]).text
+    rotated = admin.post("/sources/prod/rotate", secret="another")
+    assert "The client secret is replaced." in admin.get(rotated.headers["location"]).text

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
 from starlette.concurrency import run_in_threadpool
@@ -21,6 +22,7 @@ from ocelog.errors import ConfigError, OcelogError
 from ocelog.phrases import Phrase
 
 router = APIRouter()
+_DIGITS = 7
 
 
 def _list(request: Request, visitor: Visitor, refused: OcelogError | None = None) -> Response:
@@ -39,6 +41,10 @@ def _list(request: Request, visitor: Visitor, refused: OcelogError | None = None
         states=sorted({each.status for each in every}),
         text=text,
         chosen=status,
+        said=said if (said := request.query_params.get("said", "")) in ("on", "off") else "",
+        count=int(count)
+        if (count := request.query_params.get("count", "")).isdecimal() and len(count) < _DIGITS
+        else 0,
         refused=refused,
     )
 
@@ -71,7 +77,8 @@ def turn(
     what = "rule.enabled" if on else "rule.disabled"
     for name in (*turned.packs, *turned.rules[: len(names)]):
         users.note(installation, visitor.user, what, name, visitor.origin)
-    return RedirectResponse("/rules", status_code=303)
+    query = urlencode({"said": "on" if on else "off", "count": len(turned.packs) + len(turned.rules)})
+    return RedirectResponse(f"/rules?{query}", status_code=303)
 
 
 @router.get("/rules/{rule_id}")

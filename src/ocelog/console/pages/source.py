@@ -25,8 +25,8 @@ from ocelog.secret import Secret
 
 router = APIRouter()
 _LONGEST = 65_536
-_SAID = ("changed", "swept", "sees_more")
-"""What is said once after a change of settings."""
+_SAID = ("changed", "swept", "sees_more", "paused", "resumed", "rotated")
+"""What is said once after a change."""
 
 
 @router.get("/sources/{source_id}")
@@ -87,7 +87,7 @@ def _done(request: Request, visitor: Visitor, source_id: str, what: str, do: Cal
     except OcelogError as error:
         return _page(request, visitor, source_id, refused=error)
     users.note(installation, visitor.user, f"source.{what}", row.name, visitor.origin)
-    return RedirectResponse("/sources" if what == "removed" else f"/sources/{row.id}", status_code=303)
+    return RedirectResponse("/sources" if what == "removed" else f"/sources/{row.id}?said={what}", status_code=303)
 
 
 @router.post("/sources/{source_id}/check")
