@@ -53,6 +53,39 @@ document.addEventListener('click', (event) => {
   if (copied) navigator.clipboard.writeText(copied.dataset.copy)
 })
 
+// A row opens what it is about, wherever it is clicked that nothing else happens and no text is being chosen.
+document.addEventListener('click', (event) => {
+  const row = event.target.closest('tr[data-href]')
+  if (!row || event.defaultPrevented || event.button !== 0 || event.shiftKey || event.altKey) return
+  if (event.target.closest('a, button, input, select, textarea, label, summary, td:has(input)')) return
+  if (String(getSelection())) return
+  if (event.ctrlKey || event.metaKey) open(row.dataset.href, '_blank', 'noopener')
+  else location.assign(row.dataset.href)
+})
+
+// Boxes beside rows, one for all of them, and how many are chosen.
+function countChosen (form) {
+  const boxes = [...form.querySelectorAll('tbody input[type=checkbox]')]
+  const chosen = boxes.filter((each) => each.checked).length
+  const all = form.querySelector('[data-choose-all]')
+  if (!all) return
+  all.hidden = false
+  all.checked = chosen > 0 && chosen === boxes.length
+  all.indeterminate = chosen > 0 && chosen < boxes.length
+  form.querySelector('[data-chosen]').textContent = chosen
+}
+document.addEventListener('change', (event) => {
+  const form = event.target.closest('[data-chooses]')
+  if (!form) return
+  if (event.target.matches('[data-choose-all]')) {
+    for (const each of form.querySelectorAll('tbody input[type=checkbox]')) each.checked = event.target.checked
+  }
+  countChosen(form)
+})
+// Back in the history, a browser puts back which boxes were ticked only after this has run.
+addEventListener('pageshow', () => document.querySelectorAll('[data-chooses]').forEach(countChosen))
+document.querySelector('header [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+
 // Hours without a zone are by the clock of whoever types them.
 const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone
 for (const each of zone ? document.querySelectorAll('form [data-own-zone]') : []) {
@@ -86,7 +119,9 @@ document.addEventListener('keydown', (event) => {
   if (types) return
   if (event.key === '/') {
     const search = document.querySelector('[data-search]')
-    if (search) { event.preventDefault(); search.focus() }
+    event.preventDefault()
+    if (search) search.focus()
+    else if (document.querySelector('meta[name=csrf]')) location.assign('/search')
   }
   if (event.key === 'j') go(1)
   if (event.key === 'k') go(-1)

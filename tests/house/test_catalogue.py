@@ -10,7 +10,7 @@ import catalogue
 from ocelog.phrases import LANGUAGES
 
 TEMPLATES = sorted((catalogue.CONSOLE / "templates").glob("*.html"))
-AS_IT_IS = {"Ocelog", "SQL", "CLI", "Esc"}
+AS_IT_IS = {"Ocelog", "SQL", "CLI", "Esc", "Enter", "Ctrl"}
 """Names, which no language changes."""
 SHOWN_ATTRIBUTES = {"title", "aria-label", "placeholder", "alt"}
 EXAMPLES = {"you@example.com", "22:00-07:00 Asia/Seoul", "ops"}

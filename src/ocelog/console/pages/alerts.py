@@ -19,11 +19,16 @@ from ocelog.console.visitor import Analyst, Viewer, Visitor, installation_of
 from ocelog.errors import ConfigError, OcelogError
 from ocelog.model import Severity
 from ocelog.phrases import Phrase
+from ocelog.times import to_us
 
 router = APIRouter()
 _PAGE = 50
 _SHOWN = 20
 """Events of an alert that its page shows."""
+_BULK = ("triage", "take", "close", "reopen")
+"""What can be done to many, and is said once it was."""
+_KEEPING = ("triage", "take")
+"""What more is to be done to the same."""
 _FILTERS = ("status", "severity", "type", "rule", "log_type", "assignee", "since", "text", "everything")
 
 
@@ -31,7 +36,10 @@ def _query(request: Request) -> dict[str, str]:
     return {name: value for name in _FILTERS if (value := request.query_params.get(name, "").strip())}
 
 
-def _list(request: Request, visitor: Visitor, refused: OcelogError | None = None) -> Response:
+def _list(
+    request: Request, visitor: Visitor, refused: OcelogError | None = None, chosen: Sequence[str] = ()
+) -> Response:
+    kept = chosen or request.query_params.get("chosen", "").split(",")
     query, installation = _query(request), installation_of(request)
     after = request.query_params.get("after") or None
     found = None
@@ -65,8 +73,16 @@ def _list(request: Request, visitor: Visitor, refused: OcelogError | None = None
         log_types=list(kinds()),
         reasons=list(CloseReason),
         refused=refused,
+        said=said if (said := request.query_params.get("said", "")) in _BULK else "",
+        count=_count(request.query_params.get("count", "")),
+        left=_count(request.query_params.get("left", "")),
+        kept=set(kept),
         now=datetime.now(UTC),
     )
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_PAGE)) else 0
 
 
 @router.get("/alerts")
@@ -105,10 +121,13 @@ def change_many(
     if not ids:
         return _list(request, visitor, ConfigError(Phrase("Choose at least one alert.")))
     try:
-        alerts.change_many(installation, ids, _act({"do": do, "reason": reason}, visitor.user.name))
+        count = alerts.change_many(installation, ids, _act({"do": do, "reason": reason}, visitor.user.name))
     except ConfigError as error:
-        return _list(request, visitor, error)
-    return RedirectResponse(f"/alerts?{urlencode(_query(request))}", status_code=303)
+        return _list(request, visitor, error, ids)
+    done: dict[str, Any] = {"said": do, "count": count, "left": len(ids) - count}
+    if do in _KEEPING:
+        done["chosen"] = ",".join(ids)
+    return RedirectResponse(f"/alerts?{urlencode({**_query(request), **done})}", status_code=303)
 
 
 @router.get("/alerts/{alert_id}")
@@ -133,6 +152,8 @@ def _details(request: Request, visitor: Visitor, alert_id: str, refused: OcelogE
         why=alerts.untold_because(installation, found, lambda _: None),
         held_up=alerts.waits_because(installation, found),
         reasons=list(CloseReason),
+        resent=refused is None and request.query_params.get("said") == "resent",
+        now_us=to_us(datetime.now(UTC)),
         refused=refused,
     )
 
@@ -157,7 +178,7 @@ def change(
             alerts.change(installation, [alert_id], _act(form, visitor.user.name))
     except ConfigError as error:
         return _details(request, visitor, alert_id, error)
-    return RedirectResponse(f"/alerts/{alert_id}", status_code=303)
+    return RedirectResponse(f"/alerts/{alert_id}{'?said=resent' if do == 'resend' else ''}", status_code=303)
 
 
 @router.get("/alerts/{alert_id}/events")

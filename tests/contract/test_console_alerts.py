@@ -1,0 +1,75 @@
+"""Alerts in the browser: what was done to many is said, and to which it was."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bookkeeping.alerts import alert_of, opened
+from ocelog.access import Role
+from ocelog.app import channels
+from ocelog.app.channels import ChannelChange
+from visiting import SAME_SITE, Console, Guest, console_of
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Iterator[Console]:
+    with console_of(tmp_path / "home") as made:
+        channels.add(made.installation, "file", "ops", ChannelChange(settings={"path": str(tmp_path / "ops.json")}))
+        opened(made.installation.ledger, *(alert_of(number) for number in range(1, 5)), told=["ops"])
+        yield made
+
+
+def bulk(guest: Guest, do: str, *numbers: int) -> str:
+    ids = [alert_of(number).id for number in numbers]
+    form = {"csrf": guest.token, "do": do, "ids": ids, "reason": "benign"}
+    answer = guest.client.post("/alerts?status=OPEN", data=form, headers=SAME_SITE)
+    assert answer.status_code == 303
+    shown = guest.get(answer.headers["location"])
+    assert shown.status_code == 200
+    return str(shown.text)
+
+
+def chosen(text: str) -> set[str]:
+    return set(re.findall(r'name="ids" value="([^"]+)" checked', text))
+
+
+def test_it_says_to_how_many_it_was_done_and_to_how_many_not(console: Console) -> None:
+    analyst = console.as_(Role.ANALYST)
+    assert "3 alerts were closed." in bulk(analyst, "close", 1, 2, 3)
+    again = bulk(analyst, "close", 1, 4)
+    assert "1 alert was closed." in again
+    assert "1 stayed as it was." in again
+    assert "1 alert was opened again." in bulk(analyst, "reopen", 4)
+
+
+def test_what_was_chosen_stays_chosen_for_what_is_done_next(console: Console) -> None:
+    analyst = console.as_(Role.ANALYST)
+    taken = bulk(analyst, "take", 1, 3)
+    assert "2 alerts were assigned to you." in taken
+    assert chosen(taken) == {alert_of(1).id, alert_of(3).id}
+    # What is sent from there is done to the same list, and says nothing old.
+    assert 'action="/alerts?status=OPEN"' in taken
+    assert chosen(bulk(analyst, "close", 1)) == set()
+
+
+@pytest.mark.parametrize("query", ["said=nonsense&count=3", f"said=close&count={'9' * 5000}", "said=close&count=-1"])
+def test_an_address_makes_up_nothing(console: Console, query: str) -> None:
+    text = console.as_(Role.ANALYST).get(f"/alerts?{query}").text
+    assert "nonsense" not in re.sub(r"<form.*?>", "", text)
+    assert not re.search(r"\b[1-9]\d* alerts? w", text)
+
+
+def test_what_is_sent_again_says_so_and_what_waits_for_nothing_is_due(console: Console) -> None:
+    analyst, path = console.as_(Role.ANALYST), f"/alerts/{alert_of(2).id}"
+    assert "It is being sent again." in analyst.get(analyst.post(path, do="resend").headers["location"]).text
+    later = analyst.get(path).text
+    assert "It is being sent again." not in later
+    assert "ops: is due" in later
+    assert "waits until" not in later
+
+
+def test_closing_does_not_look_like_what_is_done_by_default(console: Console) -> None:
+    text = console.as_(Role.ANALYST).get(f"/alerts/{alert_of(2).id}").text
+    assert re.search(r'<button class="btn" name="do" value="close">', text)
