@@ -1,7 +1,7 @@
 """What a product is to the rest of Ocelog: its log types, what a person sets for a source of it, how it is opened."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ocelog.model import Kind
@@ -101,8 +101,12 @@ class Question:
     option: str
     """Name of the setting that the answer gives."""
     prompt: str
+    short: str = ""
+    """What a list of settings calls it, or a form that offers `choices`; empty: as it is asked."""
     before: str = ""
     """What is said before it is asked."""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """Answers that a form offers, and what it calls them; there is always another. Empty: any text."""
     default: Callable[[Answers], str] | None = None
     """None: there is no answer by default. A text of no length: it may be left empty, and is not set then."""
     read: Callable[[str, Answers], Any] = lambda text, _: text
@@ -159,6 +163,18 @@ class Confined(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """Which rights an account needs, as a form shows it."""
+
+    kind: str
+    """What kind of account it is."""
+    scopes: Mapping[str, Sequence[str]]
+    """Scope -> what people call the log types that need it; none: all of them."""
+    limits: str
+    """What is to be said of the parts of the tenant that it may see."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
     """A product whose logs can be read. One entry in `SOURCES`."""
 
@@ -178,3 +194,5 @@ class Product:
     confined: Confined
     rights: Callable[[Sequence[str]], str]
     """Say which rights an account needs to read these log types."""
+    needed: Callable[[Sequence[str]], Rights] | None = None
+    """The same in parts; None: `rights` says all."""

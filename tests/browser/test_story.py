@@ -119,7 +119,8 @@ def add_source(me: Person, tenant: Simulated) -> str:
     page = me.page
     page.get_by_label(me.say("A name for this tenant")).fill("prod")
     page.get_by_label(me.say("API Endpoint URL (empty: read it from the token)")).fill(tenant.api_url)
-    page.get_by_label(me.say("Token URL: cognito, fedramp, govcloud or a URL")).fill(tenant.token_url)
+    page.get_by_label(me.say("Token URL"), exact=True).select_option("other")
+    page.locator("[name=token_url_other]").fill(tenant.token_url)
     page.get_by_label(me.say("Client ID"), exact=True).fill(tenant.client_id)
     secret = page.get_by_label(me.say("Client Secret"), exact=True)
     secret.fill("not-the-secret")

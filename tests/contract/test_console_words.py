@@ -81,3 +81,43 @@ def test_a_destination_is_described_in_words_and_its_address_is_seen_while_it_is
     assert refused.status_code == 422
     assert "s3cret-path" not in refused.text
     assert "--set" not in refused.text
+
+
+def test_the_settings_of_a_source_are_told_as_its_form_calls_them(console: Console) -> None:
+    page = console.as_(Role.VIEWER).get("/sources/prod").text
+    listed = dict(re.findall(r"<dt[^>]*>([^<]*)</dt><dd[^>]*>([^<]*)</dd>", page))
+    assert listed["Token URL"] == "https://auth.app.wiz.io/oauth/token"
+    assert listed["How far back to read"] == "7 days"
+    assert listed["Projects"] == "all"
+    assert listed["Sweep open records"] == "yes"
+    assert not re.search(r"most_bytes|public_only|token_url|\(OK\)|INSUFFICIENT_DATA", page)
+
+
+def test_what_can_be_done_with_a_source_stands_first_and_what_a_check_found_beside_it(console: Console) -> None:
+    page = console.as_(Role.ADMIN).post("/sources/prod/check").text
+    done, found, streams = (page.index(each) for each in ("/sources/prod/check", "A token was given.", "Rejections"))
+    assert done < found < streams
+
+
+def test_the_wizard_offers_the_clouds_by_name_and_takes_any_other_address(console: Console) -> None:
+    guest = console.as_(Role.ADMIN)
+    form = guest.get("/sources/new").text
+    assert re.findall(r'<option value="(\w+)" selected>([^<]*)', form)[0] == ("cognito", "Commercial (app.wiz.io)")
+    own = "https://login.example.com/oauth/token"
+    given: dict[str, Any] = {"name": "far", "client_id": "x", "secret": SECRET, "log_types": ["Wiz.Audit"]}
+    given |= {"api_url": "https://api.example.com/graphql", "token_url": "other", "token_url_other": own}
+    given |= {"backfill": "30d", "do": "check"}
+    checked = guest.post("/sources/new", **given).text
+    assert "Everything looks good." in checked
+    assert f'name="token_url_other" value="{own}"' in checked
+    assert '<option value="other" selected>' in checked
+    assert guest.post("/sources/new", **(given | {"do": "save"})).status_code == 303
+    assert own in guest.get("/sources/far").text
+
+
+def test_the_scopes_that_are_needed_follow_the_log_types(console: Console) -> None:
+    guest = console.as_(Role.ADMIN)
+    assert "admin:audit" in guest.get("/sources/new").text
+    less = guest.get("/sources/new/rights?log_types=Wiz.Issues").text
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", less)
+    assert cells == ["read:resources", "all log types", "read:issues", "issues"]

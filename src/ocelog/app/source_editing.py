@@ -43,6 +43,10 @@ class Field:
     hint: str = ""
     of: str = ""
     """The log type that it is about; empty: all of them."""
+    short: str = ""
+    """What a list calls it; empty: as the form does."""
+    empty: str = ""
+    """What it means if there is no text."""
     choices: Sequence[str] = ()
     """Empty: any text that means something."""
 
@@ -58,7 +62,16 @@ def fields(row: SourceRow) -> list[Field]:
         question = prompts.get(option.name)
         label = option.label or (option.name if question is None else question.prompt)
         hint = option.help if option.label or question is None else ""
-        found.append(Field(name=option.name, label=label, value=_text(kept.get(option.name)), hint=hint))
+        found.append(
+            Field(
+                name=option.name,
+                label=label,
+                value=_text(kept.get(option.name)),
+                hint=hint,
+                short=question.short if question is not None else "",
+                empty=question.unset if question is not None else "",
+            )
+        )
     return [*found, *_stream_fields(row), *_alarm_fields(row, settings.log_types)]
 
 

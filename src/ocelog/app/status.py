@@ -145,6 +145,8 @@ class StreamStatus:
     """The source asks it to wait."""
     slices_left: int
     eta: timedelta | None
+    past_read: float | None
+    """Which part of the time of the backfill is read; None: all of it, or there is none."""
     parked: tuple[Slice, ...]
     short: tuple[Slice, ...]
     failing: tuple[Slice, ...]
@@ -453,6 +455,7 @@ def _stream_status(known: _Known, row: SourceRow, log_type: str, now: datetime, 
         throttled=stream is not None and stream.trouble_kind == SourceThrottledError.__name__,
         slices_left=len(waiting),
         eta=_eta(row, slices, waiting),
+        past_read=_past_read(slices),
         parked=parked,
         short=short,
         failing=failing,
@@ -538,6 +541,16 @@ def _eta(row: SourceRow, slices: Sequence[Slice], waiting: Sequence[Slice]) -> t
     settings = source_settings(row)
     pages = left / settings.page_size + len(waiting)
     return timedelta(seconds=pages / settings.rate)
+
+
+def _past_read(slices: Sequence[Slice]) -> float | None:
+    """Return which part of the backfill's time is read, None if nothing of it is left."""
+    past = [each for each in slices if each.origin is Origin.BACKFILL and each.state is not SliceState.RETIRED]
+    spans = [(each.until - each.since, each.state is SliceState.DRAINED) for each in past]
+    whole = sum((span for span, _ in spans), timedelta())
+    if all(read for _, read in spans) or not whole:
+        return None
+    return sum((span for span, read in spans if read), timedelta()) / whole
 
 
 def _waiting(ledger: Ledger, table: str) -> Waiting:

@@ -48,7 +48,11 @@ def spoken() -> list[str]:
         ),
         *(kind.title for product in products for kind in product.log_types.values()),
         *(text for step in steps for text in (step.title, step.text)),
-        *(text for each in questions for text in (each.prompt, each.before.strip())),
+        *(
+            text
+            for each in questions
+            for text in (each.prompt, each.short, each.before.strip(), each.unset, *each.choices.values())
+        ),
         *settings,
         *(each.value for each in Kind),
         *_packs(),

@@ -8,11 +8,14 @@ from ocelog.app.source_changes import SourceChange
 from ocelog.app.sources import GivenSecret
 from ocelog.errors import ConfigError, SourceUnavailableError
 from ocelog.phrases import Phrase
-from ocelog.product import LOG_TYPES, SECRET, Product, Question
+from ocelog.product import LOG_TYPES, SECRET, Product, Question, Rights
 from ocelog.secret import Secret
 
 BACKFILLS = ("1d", "7d", "30d", "90d", "365d", "all")
 """How far back the past may be read, of which a form offers these."""
+
+OTHER = "other"
+"""In the place of a choice: the answer is in a field of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,23 @@ class SourceForm:
     def rights(self) -> str:
         """Which rights the account needs for what is chosen."""
         return self.product.rights(self.log_types or tuple(self.product.log_types))
+
+    @property
+    def needed(self) -> Rights | None:
+        """The same in parts, if the product tells them apart."""
+        tell = self.product.needed
+        return None if tell is None else tell(self.log_types or tuple(self.product.log_types))
+
+    def chosen(self, question: Question) -> str:
+        """Return which of a question's choices holds: one of them, or OTHER."""
+        text = self.values.get(question.option, "") or self.default(question)
+        return text if text in question.choices else OTHER
+
+    def other(self, question: Question) -> str:
+        """Return what was typed in the place of a choice."""
+        text = self.values.get(question.option, "")
+        typed = self.values.get(f"{question.option}_{OTHER}", "")
+        return typed if text in (*question.choices, OTHER, "") else text
 
     def default(self, question: Question) -> str:
         """Return what a field holds in the beginning."""
@@ -81,7 +101,10 @@ class SourceForm:
     def _read(self, question: Question, answers: dict[str, Any]) -> None:
         if not question.asked(answers):
             return
-        text = self.values.get(question.option, "").strip() or self.default(question)
+        text = self.values.get(question.option, "").strip()
+        if question.choices and text == OTHER:
+            text = self.values.get(f"{question.option}_{OTHER}", "").strip()
+        text = text or self.default(question)
         required = any(each.required for each in self.product.options if each.name == question.option)
         if required and not text:
             self.wrong[question.option] = Phrase("This is needed.")

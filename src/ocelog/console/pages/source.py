@@ -65,7 +65,7 @@ def _page(
         row=row,
         broken=broken,
         settings={name: value for name, value in settings.items() if value not in (None, [], "")},
-        fields=[] if broken is not None or not visitor.may("admin") else source_editing.fields(row),
+        fields=[] if broken is not None else source_editing.fields(row),
         typed=typed or {},
         offered={} if broken is not None else sources.product_of(row).log_types,
         chosen=settings.get("log_types", ()) if chosen is None else chosen,

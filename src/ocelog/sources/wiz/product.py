@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ocelog.errors import ConfigError
-from ocelog.phrases import Phrase
-from ocelog.product import LOG_TYPES, SECRET, Answers, Option, Product, Question, SourceSettings, Step
+from ocelog.phrases import Phrase, translatable
+from ocelog.product import LOG_TYPES, SECRET, Answers, Option, Product, Question, Rights, SourceSettings, Step
 from ocelog.pull.clock import ApiClock
 from ocelog.pull.ports import Source
 from ocelog.secret import Secret
@@ -182,6 +182,22 @@ def _rights(log_types: Sequence[str]) -> str:
     return f"  Type: Custom Integration (GraphQL API).\n  API scopes: {scopes}.\n  Projects: {projects}"
 
 
+def _needed(log_types: Sequence[str]) -> Rights:
+    roots = [ROOTS[name] for name in log_types]
+    scopes = dict.fromkeys(root.scope for root in roots)
+    whole = any(root.project_filter is None for root in roots)
+    return Rights(
+        kind=translatable("Custom Integration (GraphQL API)"),
+        scopes={
+            "read:resources": (),
+            **{scope: [root.title for root in roots if root.scope == scope] for scope in scopes},
+        },
+        limits=translatable("Leave the projects empty: an account that is bound to projects cannot read the audit log.")
+        if whole
+        else translatable("Leave the projects empty, or choose those that Ocelog may see."),
+    )
+
+
 _STEPS = (
     Step(
         title="where your tenant answers",
@@ -193,6 +209,7 @@ _STEPS = (
             Question(
                 option="api_url",
                 prompt="API Endpoint URL (empty: read it from the token)",
+                short="API Endpoint URL",
                 default=lambda _: "",
                 read=_read_api_url,
                 letter="u",
@@ -205,6 +222,12 @@ _STEPS = (
                     "  On the same page, the login address says which cloud: app.wiz.io is cognito, app.wiz.us fedramp."
                 ),
                 prompt="Token URL: cognito, fedramp, govcloud or a URL",
+                short="Token URL",
+                choices={
+                    "cognito": "Commercial (app.wiz.io)",
+                    "fedramp": "FedRAMP (app.wiz.us)",
+                    "govcloud": "GovCloud (gov.wiz.io)",
+                },
                 default=lambda answers: _cloud_of(answers.get("api_url") or ""),
                 read=_read_token_url,
                 letter="u",
@@ -222,6 +245,7 @@ _STEPS = (
             Question(
                 option="projects",
                 prompt="Project ids, comma between them (empty: all)",
+                short="Projects",
                 default=lambda _: "",
                 read=_read_projects,
                 letter="p",
@@ -256,4 +280,5 @@ WIZ = Product(
     connector=WizAccounts,
     confined=confined,
     rights=_rights,
+    needed=_needed,
 )
