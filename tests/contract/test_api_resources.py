@@ -103,10 +103,23 @@ def test_sql_is_answered_with_so_many_rows_and_reads_nothing_else(asked: Program
         answer = asked("POST", "/query", json={"sql": sql})
         assert answer.status_code == 422, sql
 
+    huge = asked("POST", "/query", json={"sql": "SELECT repeat(chr(1), 9000000) AS much"})
+    assert (huge.status_code, "by its column 'much'" in huge.json()["detail"]) == (422, True)
+    strange = asked("POST", "/query", json={"sql": f"SELECT {', '.join(STRANGE)}"})
+    assert list(strange.json()["rows"][0].values()) == list(STRANGE.values())
+
     half = asked("POST", "/query", content=b'{"sql": "\\ud83d"}', headers={"content-type": "application/json"})
     assert half.status_code == 422
 
 
+STRANGE = {
+    "'infinity'::TIMESTAMP AS a": "infinity",
+    "'9999-12-31 24:00:00'::TIMESTAMP AS b": "10000-01-01 00:00:00",
+    "'-infinity'::TIMESTAMPTZ AS c": "-infinity",
+    "[DATE 'infinity'] AS d": ["infinity"],
+    "TIME '24:00:00' AS e": "24:00:00",
+}
+"""Values of SQL that Python does not know."""
 NEW_CHANNEL = {"kind": "webhook", "secrets": {"url": "https://hooks.example.com/x", "secret": "s" * 40}}
 
 
@@ -418,6 +431,10 @@ def test_an_answer_is_exported_whole_and_says_how_it_ended(asked: Program) -> No
     assert (ending["code"], ending["truncated"]) == ("query_invalid", True)
     assert "late" in ending["error"]
     assert export("SELECT '=1+1' AS a", "csv").text == "a\r\n'=1+1\r\n"
+    table, ending = ending_of(export("SELECT repeat(chr(1), 9000000) AS much", "arrow").content)
+    assert (table.num_rows, ending["code"], "by its column 'much'" in ending["error"]) == (0, "query_invalid", True)
+    lines = export("SELECT repeat('x', 700000) AS a FROM range(5)", "ndjson").text.splitlines()
+    assert [len(json.loads(line)["a"]) for line in lines] == [700_000] * 5
     assert export("SELECT 1 AS a", "ndjson").json() == {"a": 1}
     assert export("SELECT 1 AS a", "parquet").content.startswith(b"PAR1")
     assert export("SELEC", "arrow").status_code == 422

@@ -259,6 +259,33 @@ def test_no_query_may_outlast_the_grace_of_parts(ask: Ask) -> None:
             ask("SELECT 1", Limits(timeout=timedelta(seconds=seconds)))
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "repeat(chr(1), 1100000)",
+        "(SELECT list(i) FROM range(200000) AS numbers(i))",
+        "(SELECT list(NULL) FROM range(200000))",
+        "(SELECT list(true) FROM range(200000))",
+        "(SELECT list({'a': {'b': NULL}}) FROM range(20000))",
+        "(SELECT map(range(70000), range(70000)))",
+        "[['x']::VARCHAR[1] for _ in range(30000)]",
+    ],
+)
+def test_a_row_that_is_too_large_to_be_handed_over_is_refused_by_its_column(ask: Ask, value: str) -> None:
+    with pytest.raises(QueryError, match="larger than 1 MB, mostly by its column 'much'"):
+        ask(f"SELECT 1 AS a, {value} AS much", Limits(row_bytes=1_000_000))
+    assert len(ask(f"SELECT 1 AS a, {value} AS much", Limits(row_bytes=8_000_000))) == 1
+
+
+def test_large_rows_are_handed_over_in_pieces_of_the_size_of_one(queries: Queries) -> None:
+    sql = "SELECT repeat('x', 400000) AS a, [range] AS b FROM range(7)"
+    with queries.run(sql, limits=Limits(row_bytes=1_000_000)) as answer:
+        pieces = list(answer.batches)
+    assert sum(each.num_rows for each in pieces) == 7
+    assert max(each.nbytes for each in pieces) < 1_000_000
+    assert [row["b"] for each in pieces for row in each.to_pylist()] == [[at] for at in range(7)]
+
+
 def test_a_query_keeps_to_its_memory_and_disk(ask: Ask) -> None:
     with pytest.raises(QueryError, match="needs more than its 64 MB"):
         ask(

@@ -14,19 +14,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ocelog.app.answer_values import values
-from ocelog.app.queries import Answer, Limits, Stop, ask, remarks
+from ocelog.app.queries import ROW_BYTES_AFAR, Answer, Limits, Stop, ask, remarks
 from ocelog.errors import OcelogError, QueryError, TransientError
 from ocelog.installation.opening import Installation
 
-LIMITS = Limits(timeout=timedelta(minutes=9))
+LIMITS = Limits(timeout=timedelta(minutes=9), row_bytes=ROW_BYTES_AFAR)
 """What the query of an export may use: it takes as long as whoever downloads it."""
 ENDING = b"ocelog.ending"
 """What the ending of an Arrow stream is called in the metadata of its last batch."""
 _GROUP_ROWS = 100_000
 _GROUP_BYTES = 32 << 20
 """A row group of a Parquet file has at most so many rows and bytes: they are held until it is written."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""A text that begins so would be computed by spreadsheets."""
+_PIECE_BYTES = 1 << 20
+"""Lines of more are sent before others are made."""
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
+"""A text that begins so would be computed by spreadsheets, some of which take full-width signs for plain ones."""
 
 
 class Format(StrEnum):
@@ -168,10 +170,14 @@ def _ndjson(answer: Answer) -> Iterator[bytes]:
     yield b""
     names = answer.schema.names
     for batch in answer.batches:
-        rows = zip(*_columns(batch), strict=True)
-        yield "".join(
-            f"{json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=_plain)}\n" for row in rows
-        ).encode("utf-8", "replace")
+        piece = bytearray()
+        for row in zip(*_columns(batch), strict=True):
+            line = json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=_plain)
+            piece += f"{line}\n".encode("utf-8", "replace")
+            if len(piece) > _PIECE_BYTES:
+                yield bytes(piece)
+                piece.clear()
+        yield bytes(piece)
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from ocelog.app.log_types import kinds, table_schemas
-from ocelog.app.queries import Limits, Stop, ask
+from ocelog.app.queries import ROW_BYTES_AFAR, Limits, Stop, ask
 from ocelog.app.summaries import summary_of, summary_paths
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
@@ -25,7 +25,7 @@ PAGE = 50
 """Rows of one page."""
 BARS = 60
 """At most so many bars has a histogram."""
-LIMITS = Limits(timeout=timedelta(seconds=60))
+LIMITS = Limits(timeout=timedelta(seconds=60), row_bytes=ROW_BYTES_AFAR)
 """What each query of a person may use."""
 _ALWAYS = ("p_event_time", "p_log_type", "p_row_id")
 """What identifies a row."""
@@ -277,11 +277,13 @@ def alerts_about(installation: Installation, row_id: str, *, stop: Stop | None =
     return _rows(installation, sql, stop)
 
 
-def rejected(installation: Installation, source_id: str, *, limit: int) -> Sequence[Mapping[str, Any]]:
+def rejected(
+    installation: Installation, source_id: str, *, limit: int, stop: Stop | None = None
+) -> Sequence[Mapping[str, Any]]:
     """Return the newest records of a source that did not fit: where, what was expected, and what came."""
     columns = "p_observed_at, p_log_type, record_id, path, expected, found"
     where = f"p_source_id = {literal(source_id)} ORDER BY p_observed_at DESC, p_row_id LIMIT {int(limit)}"
-    return _rows(installation, f"SELECT {columns} FROM {REJECTIONS} WHERE {where}")
+    return _rows(installation, f"SELECT {columns} FROM {REJECTIONS} WHERE {where}", stop)
 
 
 def rejections(

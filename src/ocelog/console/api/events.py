@@ -13,10 +13,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from ocelog.app import search
+from ocelog.app.answer_values import rows as rows_of
 from ocelog.app.export import Ending, arrow, exported
 from ocelog.app.export import Format as ExportFormat
 from ocelog.app.log_types import kinds, log_types
-from ocelog.app.queries import MAX_LENGTH, Limits, Stop, ask, remarks
+from ocelog.app.queries import MAX_LENGTH, ROW_BYTES_AFAR, Limits, Stop, ask, remarks
 from ocelog.app.search import Condition, Key, Operator, Search
 from ocelog.app.summaries import summary_of
 from ocelog.console.api.caller import Viewer
@@ -167,12 +168,13 @@ async def query(request: Request, caller: Viewer, body: Query) -> Response:
     limits = Limits(
         timeout=min(timedelta(seconds=body.timeout_seconds), settings.query_timeout),
         memory_mb=max(1, settings.query_memory // 1_000_000),
+        row_bytes=ROW_BYTES_AFAR,
     )
 
     def look(stop: Stop) -> Response:
         rows, size, truncated = list[str](), 0, False
         with ask(caller.installation, body.sql, limits=limits, stop=stop) as answer:
-            for each in (each for batch in answer.batches for each in batch.to_pylist()):
+            for each in (each for batch in answer.batches for each in rows_of(batch)):
                 if len(rows) >= body.limit:
                     truncated = True
                     break
@@ -247,6 +249,7 @@ async def export_query(request: Request, caller: Viewer, body: Export) -> Respon
     limits = Limits(
         timeout=settings.query_timeout if seconds is None else timedelta(seconds=seconds),
         memory_mb=max(1, settings.query_memory // 1_000_000),
+        row_bytes=ROW_BYTES_AFAR,
     )
 
     def pieces(stop: Stop) -> Iterator[bytes]:

@@ -20,8 +20,10 @@ from ocelog.sandbox.kernel import EVERY, Layers
 
 _ROOM = 2 * 1024**3
 """Bytes for the interpreter, libraries and buffers that the engine does not count."""
-_LONGEST_FRAME = 256_000_000
-"""Bytes of a batch; the child cuts larger ones, so only a single row can be too large."""
+ROW_BYTES_AFAR = 8_000_000
+"""Of a row of an answer to somebody at a distance: the service holds it several times, for several of them."""
+_BESIDE_ROWS = 8 << 20
+"""Bytes of a frame beside its rows: names of columns, padding."""
 _MOST_THREADS = 8
 _MACHINE = ("/proc/self/cgroup", "/sys/fs/cgroup", "/proc/meminfo", "/sys/devices/system/cpu")
 """What the engine looks at whenever it starts, to learn how much of the machine is its."""
@@ -37,6 +39,8 @@ class Limits:
     memory_mb: int = 1024
     temp_mb: int = 8192
     """Disk for what does not fit into memory; never more than half of what is free there."""
+    row_bytes: int = 256_000_000
+    """Of one row of the answer; rows together are handed on in pieces that are no larger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +118,7 @@ class Run:
             bounds=bounds,
             read=(*self.folders, *_machine()),
             scratch=str(self.temporary),
-            longest_frame=_LONGEST_FRAME,
+            longest_frame=self.limits.row_bytes + _BESIDE_ROWS,
         )
         self._child = Child(spec=spec, only=self.guards.layers)
         if self.stop is not None:
@@ -173,6 +177,7 @@ class Run:
             "memory_mb": self.limits.memory_mb,
             "temporary": str(self.temporary) if self.layers.landlock else None,
             "temp_mb": self._temp_mb * 4 // 5,
+            "row_bytes": self.limits.row_bytes,
             "locked": self.guards.statement,
         }
         self._send("run", json.dumps(spec).encode())
@@ -250,9 +255,8 @@ class Run:
         except EOFError:
             self._ended()
         except ValueError:
-            raise QueryError(
-                f"A row of the answer is larger than {_LONGEST_FRAME // 1_000_000} MB: select less of it at once."
-            ) from None
+            most = self.limits.row_bytes // 1_000_000
+            raise QueryError(f"A row of the answer is larger than {most} MB: select less of it at once.") from None
         if frame.kind != "error":
             return frame
         try:

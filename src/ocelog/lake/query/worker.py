@@ -31,6 +31,8 @@ functions()
 _CONNECTION = duckdb.connect(":memory:", config={"threads": 1, "async_threads": 0})
 _BATCH_ROWS = 10_000
 _BATCH_BYTES = 16_000_000
+_STRUCT_BYTES, _LIST_BYTES, _VALUE_BYTES = 64, 32, 8
+"""What each of them weighs at least: a million of nothing is a million objects to whoever reads the answer."""
 _WHOLE = "ocelog_whole_answer"
 """What an answer is called whose columns are written in another way."""
 _LONGEST_TEXT = 20_000
@@ -195,7 +197,7 @@ class _Engine:
             self._connection.execute(statement)
         self._answer = _told_as_text(self._connection.sql(spec["sql"]))
         self._reader = self._answer.to_arrow_reader(_BATCH_ROWS)
-        self._batches = self._pieces()
+        self._batches = self._pieces(int(spec["row_bytes"]))
 
     def schema(self) -> memoryview:
         sink = pa.BufferOutputStream()
@@ -219,14 +221,42 @@ class _Engine:
         ((rows,),) = self._answer.aggregate("count(*)").fetchall()
         return int(rows)
 
-    def _pieces(self) -> Iterator[pa.RecordBatch]:
-        """Yield batches that are small enough to be held twice."""
+    def _pieces(self, row_bytes: int) -> Iterator[pa.RecordBatch]:
+        """Yield batches that are small enough to be held several times. Raises QueryError for a row that is not."""
+        most = min(_BATCH_BYTES, row_bytes)
         for batch in self._reader:
             left = [batch]
             while left:
                 one = left.pop()
-                if one.nbytes > _BATCH_BYTES and one.num_rows > 1:
+                weight = sum(map(_weight, one.columns))
+                if weight > most and one.num_rows > 1:
                     half = one.num_rows // 2
                     left += [one.slice(half), one.slice(0, half)]
-                else:
-                    yield one
+                    continue
+                if weight > row_bytes:
+                    raise _too_large(one, row_bytes)
+                yield one
+
+
+def _weight(values: pa.Array) -> int:
+    """Return how many bytes a column takes, about, here or as objects of Python."""
+    kind, many = values.type, len(values)
+    if pa.types.is_map(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        first, last = values.offsets[0].as_py(), values.offsets[many].as_py()
+        inner = _weight(values.values.slice(first, last - first))
+        return many * _LIST_BYTES + inner
+    if pa.types.is_fixed_size_list(kind):
+        inner = values.values.slice(values.offset * kind.list_size, many * kind.list_size)
+        return many * _LIST_BYTES + _weight(inner)
+    if pa.types.is_struct(kind):
+        return many * _STRUCT_BYTES + sum(_weight(values.field(at)) for at in range(kind.num_fields))
+    return max(int(values.nbytes), many * _VALUE_BYTES)
+
+
+def _too_large(row: pa.RecordBatch, row_bytes: int) -> QueryError:
+    weights = dict(zip(row.schema.names, map(_weight, row.columns), strict=False))
+    largest = max(weights, key=lambda name: weights[name])
+    return QueryError(
+        f"A row of the answer is larger than {row_bytes // 1_000_000} MB, mostly by its column {largest[:200]!r}: "
+        "select less of it at once."
+    )
