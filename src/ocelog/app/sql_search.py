@@ -29,6 +29,9 @@ LONGEST = 5_000
 MOST_ROWS = 1_000
 _MOST_BYTES = 8 << 20
 _TIME = "p_event_time"
+_FIRST_S = int(datetime(1, 1, 1, tzinfo=UTC).timestamp())
+_LAST_S = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
+"""A bar over time is none that has no year: infinity, and what is before or after those of a calendar."""
 _MISSING = (
     re.compile(r"Referenced column \"([^\"]+)\" not found"),
     re.compile(r"does not have a column named \"([^\"]+)\""),
@@ -85,14 +88,23 @@ def top_values(
         f"GROUP BY ALL ORDER BY rows DESC, value LIMIT {TOP}"
     )
     with ask(installation, whole, limits=LIMITS, stop=stop) as answer:
-        return [(row["value"], row["rows"]) for batch in answer.batches for row in answer_values.rows(batch)]
+        found, size = list[tuple[Any, int]](), 0
+        for batch in answer.batches:
+            size += batch.nbytes
+            if size > _MOST_BYTES:
+                raise QueryError(
+                    f"The values are larger than {_MOST_BYTES >> 20} MB together: have the statement select less."
+                )
+            found += [(row["value"], row["rows"]) for row in answer_values.rows(batch)]
+        return found
 
 
 def histogram(installation: Installation, sql: str, *, stop: Stop | None = None) -> Bars:
     """Return how many rows of the answer there are over the time between its first and its last."""
     whole = (
-        f"WITH answer AS (SELECT epoch({_TIME})::BIGINT AS moment FROM (\n{_inner(sql)}\n) AS asked "
-        f"WHERE {_TIME} IS NOT NULL), "
+        f"WITH moments AS (SELECT epoch_us({_TIME}) // 1000000 AS moment FROM (\n{_inner(sql)}\n) AS asked "
+        f"WHERE isfinite({_TIME})), "
+        f"answer AS (SELECT moment FROM moments WHERE moment BETWEEN {_FIRST_S} AND {_LAST_S}), "
         f"edges AS (SELECT min(moment) AS begins, (max(moment) - min(moment)) // {BARS} + 1 AS width FROM answer) "
         "SELECT begins, width, (moment - begins) // width AS bar, count(*) AS rows FROM answer, edges GROUP BY ALL"
     )
