@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from html import unescape
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -33,7 +34,10 @@ from visiting.events import BEGIN, land, later, row
 AUDIT = "Wiz.Audit"
 TIME = {"since": "2026-03-30T00:00:00Z", "until": "2026-03-31T00:00:00Z"}
 ENDLESS = "SELECT sum(hash(a.range + b.range)) AS n FROM range(10000000) a, range(10000000) b"
-HOSTILE = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "plain", "<script>alert(1)</script>", 'a,"b"\nc', "수정"]
+HOSTILE = [
+    *("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1", "\uff20x", "plain"),
+    *("<script>alert(1)</script>", 'a,"b"\nc', "수정"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,7 @@ def test_a_search_is_exported_whole_and_no_cell_of_csv_is_a_formula(console: Con
     head, *rows = list(csv.reader(io.StringIO(answer.content.decode(), newline="")))
     assert head == ["p_event_time", "p_log_type", "p_row_id", "action"]
     written = [each[3] for each in reversed(rows)]
-    assert written == [f"'{text}" if text[0] in "=+-@\t\r" else text for text in HOSTILE]
+    assert written == [f"'{text}" if text[0] in "=+-@\t\r\uff1d\uff20" else text for text in HOSTILE]
 
 
 def test_json_and_parquet_hold_the_very_values(console: Console) -> None:
@@ -224,6 +228,37 @@ def test_a_request_that_goes_away_ends_its_query_within_a_second(
     with slots._changed:
         assert slots._changed.wait_for(lambda: not slots._running, 1)
     assert [each.exit_code for each in runs.children] == [-9]
+
+
+@pytest.mark.parametrize("path", ["/sources/prod/rejections", "/rules/Wiz.Audit.UserCreated/past"])
+def test_parts_of_pages_that_read_the_lake_end_with_their_request(
+    console: Console, runs: Runs, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def endless(installation: Installation, *_: Any, stop: Stop, **__: Any) -> Any:
+        with ask(installation, ENDLESS, stop=stop) as answer:
+            return list(answer.batches)
+
+    found = SimpleNamespace(id="x")
+    monkeypatch.setattr("ocelog.app.sources.find", lambda *_: found)
+    monkeypatch.setattr("ocelog.app.rule_folders.find_rule", lambda *_: found)
+    monkeypatch.setattr("ocelog.console.pages.source_rows.rejected", endless)
+    monkeypatch.setattr("ocelog.app.rule_showing.history", endless)
+    assert leave_once_it_runs(console, path, "", runs) < 1
+    slots = slots_of(console)
+    with slots._changed:
+        assert slots._changed.wait_for(lambda: not slots._running, 5)
+    assert [each.exit_code for each in runs.children] == [-9]
+
+
+@pytest.mark.parametrize("path", ["/sources/{}/rejections", "/rules/{}/past"])
+def test_parts_of_pages_that_read_the_lake_take_a_slot(
+    console: Console, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("ocelog.console.pages.source_rows.rejected", lambda *_, **__: pytest.fail("it is asked"))
+    monkeypatch.setattr("ocelog.app.rule_showing.history", lambda *_, **__: pytest.fail("it is asked"))
+    viewer = user(console, "viewer@example.com")
+    with slots_of(console).taken(viewer.id, Stop()), slots_of(console).taken(viewer.id, Stop()):
+        assert "2 of your queries are running" in console.as_(Role.VIEWER).get(path.format("x")).text
 
 
 def test_who_has_two_queries_running_is_told_so_and_asks_again(console: Console) -> None:
@@ -434,17 +469,39 @@ def test_sql_is_answered_counted_over_time_and_by_value(console: Console) -> Non
     assert "wiz_audit_current" in shown.text
     assert "ocelog query" in shown.text
     rows = sql_page(console, "/rows", sql).text
-    assert "10 rows" in rows
+    assert "12 rows" in rows
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in rows
     assert "<script>alert" not in rows
     assert 'hx-get="/search/sql/histogram?' in rows
     assert 'href="/events/Wiz.Audit/' in rows
     sql = sql.partition(";")[0]
     bars = sql_page(console, "/histogram", sql).text
-    assert "10 events" in bars
+    assert "12 events" in bars
     values = sql_page(console, "/values", sql, field="names", each="yes").text
-    assert "10 x" in " ".join(values.split())
+    assert "12 x" in " ".join(values.split())
     assert sql_page(console, "/histogram", f"{sql} LIMIT 0").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "'infinity'::TIMESTAMPTZ",
+        "'9999-12-31 23:59:59.999999'::TIMESTAMP",
+        "'9999-12-31 24:00:00'::TIMESTAMP",
+        "'1000-01-01 (BC) 00:00:00'::TIMESTAMP",
+    ],
+)
+def test_instants_that_python_does_not_know_are_no_fault(console: Console, moment: str) -> None:
+    sql = f"SELECT unnest([{moment}, '2026-01-01 00:00:00', NULL]) AS p_event_time"
+    for part, more in (("/rows", {}), ("/histogram", {}), ("/values", {"field": "p_event_time"})):
+        assert sql_page(console, part, sql, **more).status_code == 200
+    bars = sql_page(console, "/histogram", sql).text
+    assert f"{2 if '999999' in moment else 1} event" in bars
+
+
+def test_values_that_are_too_large_together_are_refused(console: Console) -> None:
+    sql = "SELECT repeat(chr((65 + range)::INT), 1000000) AS a FROM range(10)"
+    assert "larger than 8 MB together" in sql_page(console, "/values", sql, field="a").text
 
 
 def test_only_the_first_rows_of_an_answer_are_shown_and_all_are_exported(console: Console) -> None:

@@ -110,6 +110,7 @@ SENT: dict[str, dict[str, Any]] = {
     "/sources/{source_id}/edit": {"log_types": [AUDIT], "rate": "2"},
     "/search/export": {"format": "csv", "query": f"log={ISSUES}&period=7d"},
     "/search/sql/export": {"format": "csv", "sql": SQL},
+    "/sources/{source_id}/replay": {},
     "/rules/{rule_id}/tests": {},
     "/rules/{rule_id}/try": {"past": "1d"},
     "/schemas/{log_type}": {"text": "{}"},

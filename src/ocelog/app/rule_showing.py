@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ocelog.app import alerts
-from ocelog.app.queries import ask
+from ocelog.app.queries import Stop, ask
 from ocelog.app.query_checks import query_faults
 from ocelog.app.rule_folders import (
     ListedFolder,
@@ -72,10 +72,10 @@ class Other:
     values: Mapping[str, Any]
 
 
-def history(installation: Installation, rule: str) -> History:
+def history(installation: Installation, rule: str, *, stop: Stop | None = None) -> History:
     """Return what came of the rule of that id so far."""
     sql = _HISTORY.format(table=RULE_MATCHES, rule=literal(rule))
-    with ask(installation, sql, trusted=True) as answer:
+    with ask(installation, sql, trusted=True, stop=stop) as answer:
         (row,) = [row for batch in answer.batches for row in batch.to_pylist()]
     unjudged = sum(each.rows for each in installation.ledger.rules.unjudged(rule))
     return History(**row, unjudged=unjudged)
@@ -162,7 +162,7 @@ def rule_values(rule: ListedRule, faults: Faults, failed: Collection[str] = ()) 
     }
 
 
-def report(installation: Installation, name: str) -> dict[str, Any]:
+def report(installation: Installation, name: str, *, stop: Stop | None = None) -> dict[str, Any]:
     """Return all that a rule says of itself, whether it runs, and what came of it; or what a pack or a table holds.
 
     Raises ConfigError with the nearest name.
@@ -171,7 +171,7 @@ def report(installation: Installation, name: str) -> dict[str, Any]:
     if isinstance(found, Other):
         return {"kind": found.kind, "folder": found.folder, **found.values}
     mine = [each for each in listed(installation) if each.folder.id == found.folder.id]
-    came = None if isinstance(found.item, Query) else history(installation, found.id)
+    came = None if isinstance(found.item, Query) else history(installation, found.id, stop=stop)
     muted = [each.why for each in alerts.muting(installation, found.id)]
     return {**_report(found, cannot_run(mine), came), "muted_by": muted}
 

@@ -14,6 +14,7 @@ from ocelog.console.api.caller import Admin, Analyst, Viewer
 from ocelog.console.api.paging import Cursor, Limit, Page, page_of
 from ocelog.console.api.problems import not_found
 from ocelog.console.api.values import Line, Name, plain
+from ocelog.console.asking import answered
 from ocelog.detect.rule import Kind
 from ocelog.detect.rule import Query as RuleQuery
 from ocelog.installation.opening import Installation
@@ -251,10 +252,11 @@ def edit_rule(caller: Admin, rule: Name, body: RuleEdit) -> RuleFiles:
 
 
 @router.get("/{rule}/report")
-def report_rule(caller: Viewer, rule: Name) -> dict[str, Any]:
+async def report_rule(request: Request, caller: Viewer, rule: Name) -> dict[str, Any]:
     """Return all that `ocelog rules show` says of a rule, and what came of it; or what a pack or a lookup table has."""
     with not_found():
-        return {name: plain(value) for name, value in rule_showing.report(caller.installation, rule).items()}
+        found = await answered(request, caller, lambda stop: rule_showing.report(caller.installation, rule, stop=stop))
+    return {name: plain(value) for name, value in found.items()}
 
 
 @router.post("/{rule}/tests")

@@ -11,14 +11,17 @@ from starlette.responses import RedirectResponse, Response
 
 from ocelog.app import rule_folders, rule_showing, rules, users
 from ocelog.app.log_types import kinds
+from ocelog.app.queries import Stop
 from ocelog.app.rule_folders import ListedRule
 from ocelog.app.rule_trial import Tried
 from ocelog.app.search import Bars
 from ocelog.console import trying
+from ocelog.console.asking import answered
+from ocelog.console.pages import search
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation_of
 from ocelog.detect.rule import Query
-from ocelog.errors import ConfigError, OcelogError
+from ocelog.errors import ConfigError, OcelogError, QueryBusyError
 from ocelog.phrases import Phrase
 
 router = APIRouter()
@@ -91,11 +94,17 @@ def details(request: Request, visitor: Viewer, rule_id: str) -> Response:
 
 
 @router.get("/rules/{rule_id}/past")
-def past(request: Request, visitor: Viewer, rule_id: str) -> Response:
+async def past(request: Request, visitor: Viewer, rule_id: str) -> Response:
     """Show what came of a rule: a part of its page that is asked for once the page is there."""
     installation = installation_of(request)
+
+    def look(stop: Stop) -> rule_showing.History:
+        return rule_showing.history(installation, rule_folders.find_rule(installation, rule_id).id, stop=stop)
+
     try:
-        came = rule_showing.history(installation, rule_folders.find_rule(installation, rule_id).id)
+        came = await answered(request, visitor, look)
+    except QueryBusyError as error:
+        return search.refused(request, visitor, error, "past")
     except OcelogError as error:
         return page(request, "rule_past.html", visitor=visitor, came=None, refused=error, rule_id=rule_id)
     return page(request, "rule_past.html", visitor=visitor, came=came, refused=None, rule_id=rule_id)

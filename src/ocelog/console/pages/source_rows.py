@@ -7,11 +7,14 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from ocelog.app import purge, rejections, sources, users
+from ocelog.app.queries import Stop
 from ocelog.app.search import rejected
+from ocelog.console.asking import answered
 from ocelog.console.background import Background
+from ocelog.console.pages import search
 from ocelog.console.rendering import page
 from ocelog.console.visitor import Admin, Analyst, Viewer, Visitor, installation_of
-from ocelog.errors import ConfigError, OcelogError
+from ocelog.errors import ConfigError, OcelogError, QueryBusyError
 from ocelog.phrases import Phrase
 
 router = APIRouter()
@@ -26,16 +29,25 @@ def _background(request: Request) -> Background:
 
 
 @router.get("/sources/{source_id}/rejections")
-def show_rejections(request: Request, visitor: Viewer, source_id: str) -> Response:
+async def show_rejections(request: Request, visitor: Viewer, source_id: str) -> Response:
     """Show the newest records that did not fit: asked for apart, since it reads the lake."""
-    return _rejections(request, visitor, source_id)
+    return await _rejections(request, visitor, source_id)
 
 
-def _rejections(request: Request, visitor: Visitor, source_id: str) -> Response:
-    installation, refused = installation_of(request), None
+async def _rejections(request: Request, visitor: Visitor, source_id: str) -> Response:
+    installation = installation_of(request)
+    refused: OcelogError | None = None
     rows: Sequence[Any] = ()
+
+    def look(stop: Stop) -> Sequence[Any]:
+        return rejected(installation, sources.find(installation, source_id).id, limit=_SHOWN, stop=stop)
+
     try:
-        rows = rejected(installation, sources.find(installation, source_id).id, limit=_SHOWN)
+        rows = await answered(request, visitor, look)
+    except QueryBusyError as error:
+        if request.method == "GET":
+            return search.refused(request, visitor, error, "rejections")
+        refused = error
     except OcelogError as error:
         refused = error
     return page(
@@ -50,7 +62,7 @@ def _rejections(request: Request, visitor: Visitor, source_id: str) -> Response:
 
 
 @router.post("/sources/{source_id}/replay")
-def replay(request: Request, visitor: Analyst, source_id: str) -> Response:
+async def replay(request: Request, visitor: Analyst, source_id: str) -> Response:
     """Begin to shape every rejected record anew, of all sources, and to land those that fit by now."""
     installation = installation_of(request)
 
@@ -61,7 +73,7 @@ def replay(request: Request, visitor: Analyst, source_id: str) -> Response:
         return done
 
     _background(request).begin(_REPLAY, do)
-    return _rejections(request, visitor, source_id)
+    return await _rejections(request, visitor, source_id)
 
 
 @router.get("/sources/{source_id}/purge")
