@@ -139,7 +139,7 @@ def _places(tree: ast.Module, change: Change) -> list[Replace]:
 def _function(tree: ast.AST, names: list[str]) -> ast.AST | None:
     if not names:
         return tree
-    kinds = (ast.FunctionDef, ast.ClassDef)
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     inner = (each for each in ast.iter_child_nodes(tree) if isinstance(each, kinds) and each.name == names[0])
     return next((found for each in inner if (found := _function(each, names[1:])) is not None), None)
 

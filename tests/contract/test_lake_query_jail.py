@@ -243,10 +243,10 @@ def test_a_small_table_from_elsewhere_is_queried_like_one_of_the_lake(home: Home
         ask("FROM stream")
 
 
-def test_a_row_that_is_too_large_to_hand_on_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_LONGEST_FRAME", 1_000_000)
-    with pytest.raises(QueryError, match="A row of the answer is larger than 1 MB"):
-        home.ask("SELECT repeat('x', 2_000_000)")
+def test_a_frame_that_is_larger_than_any_row_may_be_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_BESIDE_ROWS", -1_000_000)
+    with pytest.raises(QueryError, match=r"A row of the answer is larger than 2 MB: select less of it"):
+        home.ask("SELECT repeat('x', 1_500_000)", limits=Limits(row_bytes=2_000_000))
 
 
 def test_large_batches_come_in_pieces(home: Home) -> None:

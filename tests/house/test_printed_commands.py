@@ -40,7 +40,7 @@ def _text(node: ast.expr) -> str:
 def _texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Yield the texts of a module but its docstrings, f-strings as one."""
     nodes = list(ast.walk(tree))
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     apart = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
     apart |= {id(node.body[0].value) for node in nodes if isinstance(node, documented) and _is_text(node)}  # type: ignore[attr-defined] # found by _is_text
     for node in nodes:
