@@ -98,7 +98,6 @@ SHOWN_ELSEWHERE = {
     "alerts reopen X": _WITH_ALERTS,
     "alerts unsuppress X": _WITH_ALERTS,
     "run": "it goes on without end; tests/e2e/test_cli_run.py runs it",
-    "serve": "it goes on without end; tests/e2e/test_listening.py runs it",
     "demo": "tests/e2e/test_cli_start.py runs it",
     "source add": "without options it asks on a terminal; tests/e2e/test_cli_sources.py answers",
     "query": "it is only named; with a statement it is below",
