@@ -456,3 +456,12 @@ def test_status_is_told_in_the_words_of_the_command(asked: Program, console: Con
     assert {"table", "meaning"} <= asked("GET", "/tables").json()[0].keys()
     columns = asked("GET", "/tables/wiz_issues_current").json()["columns"]
     assert "p_row_id" in {each["column"] for each in columns}
+
+
+def test_a_user_is_changed_in_all_that_is_asked_or_in_nothing(asked: Program) -> None:
+    new = {"name": "kim", "role": "admin", "password": "four random words do"}
+    assert asked("POST", "/users", json=new).status_code == 201
+    refused = asked("PATCH", "/users/kim", json={"role": "viewer", "password": "short", "disabled": True})
+    assert refused.status_code == 422
+    now = asked("GET", "/users/kim").json()
+    assert (now["role"], now["disabled_at"]) == ("admin", None)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -199,6 +200,33 @@ def rows_of(content: bytes) -> tuple[list[int], list[str]]:
     with Lake(Far(httpx2.Response(200, content=content)).client()).ask("SELECT 1") as (answer, rest):
         found = [n for batch in answer.batches for n in batch.column(0).to_pylist()]
         return found, rest.remarks()
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b'{"a":' * 200_000])
+def test_an_answer_that_is_nested_too_deep_is_foreign(content: bytes) -> None:
+    for status in (200, 422):
+        answer = httpx2.Response(status, content=content, headers={"content-type": "application/problem+json"})
+        with pytest.raises(ConfigError, match="does not answer as Ocelog does"):
+            Far(answer).client().get("status")
+
+
+def test_errors_that_are_no_objects_are_left_out() -> None:
+    problem = {"code": "config_invalid", "detail": "Wrong.", "errors": [1, 2]}
+    headers = {"content-type": "application/problem+json"}
+    with pytest.raises(ConfigError, match="Wrong"):
+        Far(httpx2.Response(422, content=json.dumps(problem), headers=headers)).client().get("status")
+
+
+def test_a_batch_that_names_memory_beyond_its_own_is_refused() -> None:
+    batch = pa.RecordBatch.from_pydict({"n": ["aaaa", "bbbb"]})
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    content, offsets = sink.getvalue(), struct.pack("<3i", 0, 4, 8)
+    assert content.count(offsets) == 1
+    for last in (2_000, 2_000_000_000, -5):
+        with pytest.raises(RemoteUnavailableError, match="malformed in the column 'n'"):
+            rows_of(content.replace(offsets, struct.pack("<3i", 0, 4, last)))
 
 
 def test_rows_that_come_without_their_end_are_not_taken_for_all() -> None:

@@ -457,7 +457,8 @@ def _clean(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip()).casefold()
 
 
-def _hashed(password: Secret) -> str:
+def check_password(password: Secret) -> None:
+    """Raise ConfigError for a password that will not do."""
     length = len(password.reveal())
     if not LEAST_PASSWORD <= length <= _LONGEST_PASSWORD:
         raise ConfigError(
@@ -469,6 +470,10 @@ def _hashed(password: Secret) -> str:
                 length=length,
             )
         )
+
+
+def _hashed(password: Secret) -> str:
+    check_password(password)
     with _hashing:
         return _hasher.hash(password.reveal())
 

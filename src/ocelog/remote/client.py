@@ -81,7 +81,7 @@ class Client:
             return None
         try:
             return json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise self._foreign(answer) from None
 
     def pages(self, *path: str, **query: Any) -> Iterator[Any]:
@@ -145,7 +145,7 @@ class Client:
         try:
             problem = json.loads(content)
             code, detail = str(problem["code"]), str(problem["detail"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             problem = None
         if problem is None or answer.headers.get("content-type") != _PROBLEM:
             if answer.status_code in (502, 503, 504):
@@ -154,7 +154,7 @@ class Client:
         wait = answer.headers.get("retry-after", "")
         if answer.status_code == 429 and code != SignInRefusedError.code and re.fullmatch(r"[0-9]{1,4}", wait):
             if self._waited + int(wait) <= _LONGEST_WAIT_S:
-                return max(float(wait), 0.1)
+                return max(float(wait), 1.0)
             raise RemoteUnavailableError(f"{self.host} is asked too often: {detail}", code=code)
         raise self._error(answer.status_code, code, detail, problem)
 
@@ -174,8 +174,8 @@ class Client:
                 )
             case 400 | 405 | 413:
                 return ConfigError(f"{self.host} refuses the request: {detail} {self._versions()}", code=code)
-            case 422 if isinstance(problem.get("errors"), list):
-                wrong = "; ".join(f"{each.get('field')}: {each.get('message')}" for each in problem["errors"])
+            case 422 if errors := _mappings(problem.get("errors")):
+                wrong = "; ".join(f"{each.get('field')}: {each.get('message')}" for each in errors)
                 return ConfigError(f"{self.host} refuses the request: {wrong}. {self._versions()}", code=code)
             case 404 if self._version not in (None, version("ocelog")):
                 return ConfigError(f"{detail} {self._versions()}", code=code)
@@ -245,3 +245,7 @@ def _trust() -> ssl.SSLContext:
             f"SSL_CERT_FILE or SSL_CERT_DIR names no certificates that can be read: {error}. Set it to where they "
             "are, or unset it."
         ) from error
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []

@@ -15,6 +15,8 @@ from ocelog.app.queries import Answer
 from ocelog.errors import QueryError, RemoteUnavailableError
 from ocelog.remote.client import Client, error_of
 
+_WHOLE = {32: pa.int32(), 64: pa.int64()}
+
 
 @dataclass(slots=True)
 class _Stream:
@@ -33,12 +35,25 @@ class _Stream:
                 raise RemoteUnavailableError(f"The answer of {self.client.host} broke off. Run it again.") from None
             said = None if found.custom_metadata is None else found.custom_metadata.get(ENDING)
             if said is None:
+                self._refuse_malformed(found.batch)
                 yield found.batch
                 continue
             with self.client.reading():
                 self.ending = dict(json.loads(said))
                 if (error := self.ending["error"]) is not None:
                     raise error_of(self.ending["code"], error, later=self.ending["later"])
+
+    def _refuse_malformed(self, batch: pa.RecordBatch) -> None:
+        """Refuse a batch that would have us read memory that is not its own. Raises RemoteUnavailableError."""
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            # 24:00:00, which SQL has and Arrow has not, is no sign of anything.
+            is_time = pa.types.is_time(column.type)
+            try:
+                (column.view(_WHOLE[column.type.bit_width]) if is_time else column).validate(full=True)
+            except pa.ArrowException as error:
+                raise RemoteUnavailableError(
+                    f"The answer of {self.client.host} is malformed in the column {name!r}: {error}"
+                ) from None
 
     def count(self) -> int:
         """Return how many rows there are, those too that were not sent."""

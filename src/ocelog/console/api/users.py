@@ -154,14 +154,17 @@ def edit_user(caller: Admin, user: Name, body: UserEdit) -> User:
     installation = caller.installation
     with not_found():
         found = users.find(installation, user)
+    secret = None if body.password is None else Secret(body.password.get_secret_value())
+    if secret is not None:
+        # First, since what comes before it would be done already.
+        users.check_password(secret)
     if body.role is not None and body.role is not found.role:
         users.change_role(installation, found.name, body.role, by=caller.user, origin=caller.origin)
-    if body.password is not None:
-        secret = Secret(body.password.get_secret_value())
-        users.set_password(installation, found.name, secret, by=caller.user, origin=caller.origin)
     if body.disabled is not None:
         turn = users.disable if body.disabled else users.enable
         turn(installation, found.name, by=caller.user, origin=caller.origin)
+    if secret is not None:
+        users.set_password(installation, found.name, secret, by=caller.user, origin=caller.origin)
     return _shown(users.find(installation, found.name))
 
 
