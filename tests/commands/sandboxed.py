@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -71,6 +72,8 @@ class _Child:
         self.stdin: BinaryIO = os.fdopen(our_in, "wb", buffering=0)
         self.stdout: BinaryIO = os.fdopen(our_out, "rb", buffering=0)
         self.returncode: int | None = None
+        self._telling = threading.Lock()
+        """Its end is told once: held by whoever listens."""
         self._status, status = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         nothing = os.open(os.devnull, os.O_RDWR)
         theirs = [given, out, nothing, status.detach()]
@@ -81,17 +84,18 @@ class _Child:
                 os.close(each)
         self.pid = int(self._status.recv(_LONGEST) or gone())
 
-    def __del__(self) -> None:
-        # Some test that asks a service in its own process drops one that it has not closed: which is to be found.
-        for pipe in (self.stdin, self.stdout):
-            with suppress(OSError):
-                pipe.close()
-
     def poll(self) -> int | None:
-        return self._ended(socket.MSG_DONTWAIT)
+        # As `Popen` does it: whoever waits in another thread is the one who is told.
+        if not self._telling.acquire(blocking=False):
+            return None
+        try:
+            return self._ended(socket.MSG_DONTWAIT)
+        finally:
+            self._telling.release()
 
     def wait(self) -> int:
-        code = self._ended(0)
+        with self._telling:
+            code = self._ended(0)
         if code is None:
             raise AssertionError
         return code
