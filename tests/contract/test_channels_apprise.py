@@ -20,12 +20,15 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 
 import ocelog
+from ocelog.alert.notice import Happened
 from ocelog.channels.apprise.channel import AppriseChannel
+from ocelog.channels.apprise.frames import Done
 from ocelog.channels.apprise.services import NAMES, SERVICES, service_of
 from ocelog.channels.http_post import Reach
 from ocelog.channels.ports import Channel
 from ocelog.channels.registry import parse, separate
 from ocelog.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError
+from ocelog.model import Severity
 from receivers import drips, receiver, says
 from receivers.notices import HOSTILE, notice
 from receivers.tls import certified, leading_proxy
@@ -201,6 +204,25 @@ def test_a_success_that_the_service_takes_back_is_none(tmp_path: Path) -> None:
         reach = replace(DIRECT, proxies=lambda: {"https": proxy})
         with pytest.raises(ChannelRefusedError, match="slack answered 403: invalid_token"):
             channel(CHATS["slack"], reach, ca_file=str(ca_file)).send(notice())
+
+
+def test_what_a_plugin_says_was_taken_though_nobody_was_asked_was_not() -> None:
+    to = channel("jira://key")
+    assert isinstance(to, AppriseChannel)
+    with pytest.raises(ChannelUnavailableError, match="was not sent anything"):
+        to._receipt(Done(taken=True, exchanges=[], forbidden=False))
+
+
+@pytest.mark.parametrize(
+    ("severity", "happened"),
+    [(Severity.CRITICAL, Happened.OPENED), (Severity.INFO, Happened.OPENED), (Severity.HIGH, Happened.RESOLVED)],
+)
+def test_jira_is_asked_whatever_happened(severity: Severity, happened: Happened) -> None:
+    """Its plugin sends nothing for some kinds of messages, and says that it did."""
+    to = with_names(channel("jira://key"), "127.0.0.1")
+    with pytest.raises(ChannelRefusedError) as caught:
+        to.send(notice(severity=severity, happened=happened))
+    assert caught.value.code == "address_forbidden", "that is, it was to be asked"
 
 
 # Mail.

@@ -120,7 +120,9 @@ class AppriseChannel:
             # The title becomes the first line of the body.
             told = written(longest_title=body // 2, longest_body=body)
             told = written(longest_title=body // 2, longest_body=max(0, body - len(told.title) - 2))
-        return Text(title=told.title, body=told.body, markdown=ready.markdown, kind=_kind(notice))
+        # For Jira, the kinds that end an alert or add to one do so to one of the same process, which has none.
+        kind = "warning" if self.service == "jira" else _kind(notice)
+        return Text(title=told.title, body=told.body, markdown=ready.markdown, kind=kind)
 
     def _job(self) -> Job:
         return Job(
@@ -146,8 +148,7 @@ class AppriseChannel:
             raise forbidden(self.service)
         last = _telling(done)
         if last is None:
-            if done.taken:
-                return Receipt(status="sent")
+            # Whatever the plugin says of it: each service here is asked by HTTP or by mail.
             raise ChannelUnavailableError(
                 f"{self.service} was not sent anything: nobody answered, or nobody was asked."
             )
