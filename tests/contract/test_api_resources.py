@@ -241,7 +241,7 @@ def test_channels_reach_no_file_and_no_private_address(asked: Program, monkeypat
     assert told == {**refused, "later": False}
 
 
-def test_the_secrets_of_a_channel_go_to_no_address_that_somebody_afar_names(asked: Program) -> None:
+def test_the_secrets_of_a_channel_go_to_no_address_that_is_named_remotely(asked: Program) -> None:
     key, elsewhere = "k" * 16, "https://elsewhere.example.com/x"
     genie_key = "01234567-89ab-cdef-0123-456789abcdef"
     address = {"url": "https://hooks.example.com/x"}

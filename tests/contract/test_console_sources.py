@@ -294,7 +294,7 @@ def test_a_removed_source_can_still_be_deleted_and_a_half_deleted_one_stands_fir
 
 
 @pytest.mark.parametrize("address", ["token_url", "api_url"])
-def test_the_secret_that_is_kept_goes_to_no_address_that_somebody_afar_names(
+def test_the_secret_that_is_kept_goes_to_no_address_that_is_named_remotely(
     console: Console, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     asked = list[str]()

@@ -130,7 +130,7 @@ def test_a_command_changes_elsewhere_what_it_changes_beside_the_home(both: Both,
 
 def test_the_timeline_says_whose_token_it_was(both: Both) -> None:
     alert = "00000000000000000000000000000007"
-    both.far("alerts", "comment", alert, "-m", "seen from afar")
+    both.far("alerts", "comment", alert, "-m", "seen from elsewhere")
     (shown,) = both.near("alerts", "show", alert, "--json").json
     assert shown["timeline"][-1]["who"] == "admin@example.com"
     assert both.far("alerts", "assign", alert).out.split()[-4:].count("admin@example.com") == 1

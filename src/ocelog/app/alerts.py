@@ -201,12 +201,12 @@ def untold_because(
         least = threshold(alert.rule_id)
         if least is None:
             return Phrase(
-                "no: below the threshold of its rule, %(matches)s matches so far", matches=f"{alert.matches:,}"
+                "no: below the threshold of its rule, %(matches)s matches so far", matches=format(alert.matches, ",")
             )
         return Phrase(
             "no: below the threshold of its rule, %(matches)s of %(least)s matches so far",
-            matches=f"{alert.matches:,}",
-            least=f"{least:,}",
+            matches=format(alert.matches, ","),
+            least=format(least, ","),
         )
     if found.waiting:
         return Phrase("not yet: %(why)s", why="; ".join(waits_because(installation, found)))

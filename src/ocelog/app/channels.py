@@ -41,7 +41,7 @@ class ChannelChange:
     """None: as if it had never been set."""
     secrets: Mapping[str, GivenSecret] = field(default_factory=dict)
     routing: Callable[[Routing], Routing] = lambda before: before
-    from_afar: bool = False
+    remote: bool = False
     """Whoever asks is not at this machine, and must not learn the secrets: another address takes them, too."""
 
 
@@ -107,7 +107,7 @@ def add(installation: Installation, kind: str, name: str, change: ChannelChange)
 def edit(installation: Installation, before: ChannelRow, change: ChannelChange) -> ChannelRow:
     """Change a channel; a running service notices. Raises ConfigError, and then nothing was changed."""
     row = _edited(before, change)
-    _keep_from_elsewhere(installation, before, row, change)
+    _refuse_new_address(installation, before, row, change)
     kept = {} if not change.secrets and row.settings == before.settings else _secrets(installation, row, change.secrets)
     if kept or change.settings:
         _check(installation, row, kept)
@@ -118,11 +118,11 @@ def edit(installation: Installation, before: ChannelRow, change: ChannelChange) 
     return installation.ledger.channels.change(before, lambda there: _edited(there, change))
 
 
-def _keep_from_elsewhere(
+def _refuse_new_address(
     installation: Installation, before: ChannelRow, after: ChannelRow, change: ChannelChange
 ) -> None:
-    """Refuse to send the secrets that are kept where somebody afar wants them sent. Raises ConfigError."""
-    if not change.from_afar:
+    """Refuse to send the secrets that are kept to an address that is named remotely. Raises ConfigError."""
+    if not change.remote:
         return
     left = sorted(set(installation.ledger.channels.secrets_kept(before.id)) - change.secrets.keys())
     for each in find_kind(before.kind).settings:

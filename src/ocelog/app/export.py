@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ocelog.app.answer_values import values
-from ocelog.app.queries import ROW_BYTES_AFAR, Answer, Limits, Stop, ask, remarks
+from ocelog.app.queries import REMOTE_ROW_BYTES, Answer, Limits, Stop, ask, remarks
 from ocelog.errors import OcelogError, QueryError, TransientError
 from ocelog.installation.opening import Installation
 
-LIMITS = Limits(timeout=timedelta(minutes=9), row_bytes=ROW_BYTES_AFAR)
+LIMITS = Limits(timeout=timedelta(minutes=9), row_bytes=REMOTE_ROW_BYTES)
 """What the query of an export may use: it takes as long as whoever downloads it."""
 ENDING = b"ocelog.ending"
 """What the ending of an Arrow stream is called in the metadata of its last batch."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ocelog.app.ledger_views import ledger_tables
 from ocelog.app.log_types import table_names, table_schemas
 from ocelog.installation.opening import Installation
-from ocelog.lake.query.engine import ROW_BYTES_AFAR
+from ocelog.lake.query.engine import REMOTE_ROW_BYTES
 from ocelog.lake.query.limits import MAX_LENGTH
 from ocelog.lake.query.queries import Answer, AsOf, Limits, Queries, Stop
 from ocelog.lake.read.saved_views import saved_views
@@ -16,7 +16,7 @@ from ocelog.lake.read.saved_views import saved_views
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MAX_LENGTH", "ROW_BYTES_AFAR", "Answer", "AsOf", "Limits", "Stop", "ask", "remarks"]
+__all__ = ["MAX_LENGTH", "REMOTE_ROW_BYTES", "Answer", "AsOf", "Limits", "Stop", "ask", "remarks"]
 
 
 class _Schemas:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from ocelog.app.log_types import kinds, table_schemas
-from ocelog.app.queries import ROW_BYTES_AFAR, Limits, Stop, ask
+from ocelog.app.queries import REMOTE_ROW_BYTES, Limits, Stop, ask
 from ocelog.app.summaries import summary_of, summary_paths
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation
@@ -25,7 +25,7 @@ PAGE = 50
 """Rows of one page."""
 BARS = 60
 """At most so many bars has a histogram."""
-LIMITS = Limits(timeout=timedelta(seconds=60), row_bytes=ROW_BYTES_AFAR)
+LIMITS = Limits(timeout=timedelta(seconds=60), row_bytes=REMOTE_ROW_BYTES)
 """What each query of a person may use."""
 _ALWAYS = ("p_event_time", "p_log_type", "p_row_id")
 """What identifies a row."""

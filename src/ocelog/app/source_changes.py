@@ -40,7 +40,7 @@ class SourceChange:
     """Also if another source reads the same tenant with the same account."""
     public_only: bool = False
     """Whoever names an address is not at this machine: it must not lead where only this machine can reach."""
-    from_afar: bool = False
+    remote: bool = False
     """Whoever asks is not at this machine, and must not learn the secret: another address takes it, too."""
 
     @property
@@ -79,10 +79,12 @@ class SourceChange:
                 )
             )
         chosen = product.choose(before, {**self.own, **({"log_types": self.log_types} if self.log_types else {})})
-        # Whoever has a shell here may name any address, also in the place of one that came from afar. What was named
-        # here stays as it is, whatever else is changed from afar.
-        if before is None or self.public_only:
-            named = before is None or bool(_other_addresses(product, before, chosen))
+        # Whoever has a shell here may name any address, also in the place of one that was named remotely; and what was
+        # named here stays as it is, whatever else is changed remotely.
+        if before is None:
+            named = True
+        elif self.remote:
+            named = bool(_other_addresses(product, before, chosen))
         else:
             named = any(each.is_address and each.name in self.own for each in product.options)
         return product.confined(chosen, public_only=self.public_only) if named else chosen
@@ -159,7 +161,7 @@ def prove(
 def edit(installation: Installation, before: SourceRow, change: SourceChange, listener: Listener) -> Edited:
     """Change a source; a running service notices. Nothing is changed if it raises ConfigError or what `prove` does."""
     settings = change.settings(product_of(before), source_settings(before))
-    _keep_from_elsewhere(before, settings, change)
+    _refuse_new_address(before, settings, change)
     row = sources.edited(before, settings, change.kept(before))
     sources.refuse_other_tenant(installation, before, row)
     if change.reaches_anew and not change.anyway:
@@ -178,9 +180,9 @@ def edit(installation: Installation, before: SourceRow, change: SourceChange, li
     return Edited(row=row, sees_more=sees_more, swept=swept)
 
 
-def _keep_from_elsewhere(before: SourceRow, settings: SourceSettings, change: SourceChange) -> None:
-    """Refuse to send the secret that is kept where somebody afar wants it sent. Raises ConfigError."""
-    if not change.from_afar or change.secret is not None:
+def _refuse_new_address(before: SourceRow, settings: SourceSettings, change: SourceChange) -> None:
+    """Refuse to send the secret that is kept to an address that is named remotely. Raises ConfigError."""
+    if not change.remote or change.secret is not None:
         return
     for name in _other_addresses(product_of(before), source_settings(before), settings):
         raise ConfigError(Phrase("Another %(name)s takes the client secret, too: it is sent there.", name=name))

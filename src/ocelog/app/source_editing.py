@@ -166,7 +166,7 @@ def change(
         streams=streams,
         no_events=no_events,
         secret=None if secret is None else GivenSecret(value=secret),
-        from_afar=True,
+        remote=True,
         public_only=public_only,
     )
 

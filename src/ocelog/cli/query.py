@@ -91,7 +91,7 @@ def command(
     if (there := elsewhere.there()) is not None:
         if unsafe:
             raise ConfigError("--unsafe is about the machine of the home: use it there.")
-        answer_from_afar(there, text, options)
+        answer_remotely(there, text, options)
         return
     with opened(reading=True, ledger_later=True) as installation:
         answer_sql(installation, text, options)
@@ -126,7 +126,7 @@ def answer_sql(installation: Installation, sql: str, options: Options) -> None:
         show.remark(line)
 
 
-def answer_from_afar(there: "There", sql: str, options: Options) -> None:
+def answer_remotely(there: "There", sql: str, options: Options) -> None:
     """Print the answer of an Ocelog elsewhere to one SELECT. Raises OcelogError."""
     bound_memory(_MEMORY_MB)
     # A table shows some rows, and how many there are.

@@ -9,7 +9,7 @@ import typer
 from ocelog.app.queries import ask
 from ocelog.app.rejections import replay
 from ocelog.cli import elsewhere, show
-from ocelog.cli.query import Options, Output, answer_from_afar, chosen_output, write_answer
+from ocelog.cli.query import Options, Output, answer_remotely, chosen_output, write_answer
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 
@@ -50,7 +50,7 @@ def command(
         if again:
             _show_replayed(there.sources.replay(), form)
         else:
-            answer_from_afar(there, sql, Options(output=form))
+            answer_remotely(there, sql, Options(output=form))
         return
     with opened(reading=not again) as installation:
         if again:

@@ -177,7 +177,7 @@ def _change(body: NewChannel | ChannelEdit) -> ChannelChange:
             name: GivenSecret(value=Secret(each.get_secret_value().strip())) for name, each in body.secrets.items()
         },
         routing=lambda before: _routed(route, before),
-        from_afar=True,
+        remote=True,
     )
 
 

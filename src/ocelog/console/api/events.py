@@ -17,7 +17,7 @@ from ocelog.app.answer_values import rows as rows_of
 from ocelog.app.export import Ending, arrow, exported
 from ocelog.app.export import Format as ExportFormat
 from ocelog.app.log_types import kinds, log_types
-from ocelog.app.queries import MAX_LENGTH, ROW_BYTES_AFAR, Limits, Stop, ask, remarks
+from ocelog.app.queries import MAX_LENGTH, REMOTE_ROW_BYTES, Limits, Stop, ask, remarks
 from ocelog.app.search import Condition, Key, Operator, Search
 from ocelog.app.summaries import summary_of
 from ocelog.console.api.caller import Viewer
@@ -168,7 +168,7 @@ async def query(request: Request, caller: Viewer, body: Query) -> Response:
     limits = Limits(
         timeout=min(timedelta(seconds=body.timeout_seconds), settings.query_timeout),
         memory_mb=max(1, settings.query_memory // 1_000_000),
-        row_bytes=ROW_BYTES_AFAR,
+        row_bytes=REMOTE_ROW_BYTES,
     )
 
     def look(stop: Stop) -> Response:
@@ -249,7 +249,7 @@ async def export_query(request: Request, caller: Viewer, body: Export) -> Respon
     limits = Limits(
         timeout=settings.query_timeout if seconds is None else timedelta(seconds=seconds),
         memory_mb=max(1, settings.query_memory // 1_000_000),
-        row_bytes=ROW_BYTES_AFAR,
+        row_bytes=REMOTE_ROW_BYTES,
     )
 
     def pieces(stop: Stop) -> Iterator[bytes]:

@@ -298,7 +298,7 @@ def _change(installation: Installation, row: SourceRow, body: SourceEdit) -> Sou
         _refuse_unusable(sources.product_of(row), body.settings)
     return SourceChange(
         own=body.settings,
-        from_afar=True,
+        remote=True,
         public_only=not installation.settings.private_sources,
         log_types=None if body.log_types is None else log_types(body.log_types),
         streams=_streams(body),

@@ -20,7 +20,7 @@ from ocelog.sandbox.kernel import EVERY, Layers
 
 _ROOM = 2 * 1024**3
 """Bytes for the interpreter, libraries and buffers that the engine does not count."""
-ROW_BYTES_AFAR = 8_000_000
+REMOTE_ROW_BYTES = 8_000_000
 """Of a row of an answer to somebody at a distance: the service holds it several times, for several of them."""
 _BESIDE_ROWS = 8 << 20
 """Bytes of a frame beside its rows: names of columns, padding."""
