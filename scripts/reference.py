@@ -96,7 +96,7 @@ def settings() -> Iterator[str]:
     yield (
         "`OCELOG_KEY` may hold the key that encrypts secrets, instead of a file. `OCELOG_URL` names an Ocelog "
         "elsewhere for commands to ask, and `OCELOG_TOKEN` holds its token: "
-        "[how](../how-to/use-it-from-elsewhere.md). For proxies and certificates, the usual variables count: "
+        "[how](../how-to/use-a-remote-ocelog.md). For proxies and certificates, the usual variables count: "
         "`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`."
     )
 

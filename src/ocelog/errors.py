@@ -186,7 +186,7 @@ class QueryBusyError(TransientError):
 
 
 class RemoteUnavailableError(TransientError):
-    """An Ocelog elsewhere did not answer, broke off, or cannot do it just now."""
+    """A remote Ocelog did not answer, broke off, or cannot do it just now."""
 
     code = "remote_unavailable"
 

@@ -51,7 +51,7 @@ _LATER = (
     "ocelog.remote.lake",
     "ocelog.remote.rules",
     "ocelog.remote.sources",
-    "ocelog.remote.there",
+    "ocelog.remote.remote",
     "ocelog.sources.wiz.check",
     "ocelog.sources.wiz.opening",
     "ocelog.sources.wiz.source",

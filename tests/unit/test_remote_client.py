@@ -1,4 +1,4 @@
-"""How an Ocelog elsewhere is asked: where a token goes, how long is waited, and what each failure is told as."""
+"""How a remote Ocelog is asked: where a token goes, how long is waited, and what each failure is told as."""
 
 import io
 import json
@@ -29,7 +29,7 @@ TOKEN = "ocelog_" + "t" * 43
 
 
 class Far:
-    """An Ocelog elsewhere that answers as it is told."""
+    """A remote Ocelog that answers as it is told."""
 
     def __init__(self, *answers: httpx2.Response | Exception) -> None:
         self.answers = list(answers)

@@ -20,7 +20,7 @@ from ocelog.alert.listing import AlertDetails, AlertFilter
 from ocelog.alert.notice import AlertStatus, AlertType
 from ocelog.alert.suppressing import Suppression
 from ocelog.app import alerts as use
-from ocelog.cli import completion, elsewhere, output, show
+from ocelog.cli import completion, output, remote, show
 from ocelog.cli.consent import confirm
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import Installation, opened
@@ -178,14 +178,14 @@ def list_(
         "everything": all_,
         "untold": untold,
     }
-    if (there := elsewhere.there()) is not None:
+    if (other := remote.chosen()) is not None:
         several = {
             "status": _words(AlertStatus, status),
             "severity": _words(Severity, severity),
             "type": _words(AlertType, type_),
             "source": source,
         }
-        found = there.alerts.listed({**several, **wanted}, limit=limit, after=after)
+        found = other.alerts.listed({**several, **wanted}, limit=limit, after=after)
     else:
         with opened(reading=True) as installation:
             chosen = use.wanted(
@@ -213,8 +213,8 @@ def list_(
 @app.command("show")
 def show_(ids: Ids, *, json: Json = False) -> None:
     """Show all there is about alerts: what matched, what to do, what happened since, and who was told."""
-    if (there := elsewhere.there()) is not None:
-        told = there.alerts.told(ids)
+    if (other := remote.chosen()) is not None:
+        told = other.alerts.told(ids)
         found = [each.details for each in told]
         why, held_up = [each.untold for each in told], [each.held_up for each in told]
     else:
@@ -274,9 +274,9 @@ def comment(
     json: Json = False,
 ) -> None:
     """Write something down about alerts, on their timeline."""
-    if (there := elsewhere.there()) is not None:
+    if (other := remote.chosen()) is not None:
         _refuse_as(as_)
-        done: Sequence[use.Changed] = there.alerts.change(ids, _Wish(do="comment", text=text).body(quiet=False))
+        done: Sequence[use.Changed] = other.alerts.change(ids, _Wish(do="comment", text=text).body(quiet=False))
     else:
         with opened() as installation:
             who = use.person(installation, as_)
@@ -374,9 +374,9 @@ def resend(
     json: Json = False,
 ) -> None:
     """Tell of alerts once more, as they are now: after a delivery failed for good, or to another channel."""
-    if (there := elsewhere.there()) is not None:
+    if (other := remote.chosen()) is not None:
         _refuse_as(as_)
-        done: Sequence[use.Changed] = there.alerts.resend(ids, channel or ())
+        done: Sequence[use.Changed] = other.alerts.resend(ids, channel or ())
     else:
         with opened() as installation:
             done = use.resend(installation, ids, channel or (), who=use.person(installation, as_))
@@ -432,8 +432,8 @@ def suppressions(
     *, all_: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False, json: Json = False
 ) -> None:
     """List what is kept quiet, by whom, until when and why."""
-    if (there := elsewhere.there()) is not None:
-        found = there.alerts.suppressions(over=all_)
+    if (other := remote.chosen()) is not None:
+        found = other.alerts.suppressions(over=all_)
     else:
         with opened(reading=True) as installation:
             found = use.suppressions(installation, over=all_)
@@ -453,8 +453,8 @@ def unsuppress(
     json: Json = False,
 ) -> None:
     """End suppressions and maintenance windows now."""
-    if (there := elsewhere.there()) is not None:
-        ended: Mapping[str, bool] = there.alerts.end_suppressions(ids)
+    if (other := remote.chosen()) is not None:
+        ended: Mapping[str, bool] = other.alerts.end_suppressions(ids)
     else:
         with opened() as installation:
             ended = use.end_suppressions(installation, ids)
@@ -509,7 +509,7 @@ class _Wish:
         return acts[self.do]()
 
     def body(self, *, quiet: bool) -> dict[str, Any]:
-        """Return what is sent to an Ocelog elsewhere."""
+        """Return what is sent to a remote Ocelog."""
         reason = None if self.reason is None else self.reason.value
         return {"do": self.do, "text": self.text, "reason": reason, "assignee": self.to, "quiet": quiet}
 
@@ -527,19 +527,19 @@ def _change_picked(picked: _Picked, wish: Callable[[str], _Wish], given: str | N
         raise ConfigError(
             "Which alerts? Give ids, or select them by --rule, --since, --severity, --source or --log-type."
         )
-    if (there := elsewhere.there()) is not None:
+    if (other := remote.chosen()) is not None:
         _refuse_as(given)
-        wanted = wish(there.users.me())
+        wanted = wish(other.users.me())
         _change_found(
             picked,
             wanted.do,
             found=lambda: (
-                {each.details.alert.id: each.details.alert.severity for each in there.alerts.told(picked.ids)}
+                {each.details.alert.id: each.details.alert.severity for each in other.alerts.told(picked.ids)}
                 if picked.ids
-                else there.alerts.chosen(_wanted_there(picked))
+                else other.alerts.chosen(_wanted_there(picked))
             ),
-            each=lambda ids: there.alerts.change(ids, wanted.body(quiet=picked.quiet)),
-            many=lambda ids: there.alerts.change_many(ids, wanted.body(quiet=picked.quiet)),
+            each=lambda ids: other.alerts.change(ids, wanted.body(quiet=picked.quiet)),
+            many=lambda ids: other.alerts.change_many(ids, wanted.body(quiet=picked.quiet)),
             json=json,
         )
         return
@@ -666,10 +666,10 @@ def _suppress(
     *,
     json: bool,
 ) -> None:
-    if (there := elsewhere.there()) is not None:
+    if (other := remote.chosen()) is not None:
         _refuse_as(given)
         body = {"rule": rule, "where": list(where), "sources": list(source_names), "lasts": lasts, "until": until}
-        made, unknown = there.alerts.suppress({**body, "since": since, "owner": owner, "reason": reason})
+        made, unknown = other.alerts.suppress({**body, "since": since, "owner": owner, "reason": reason})
     else:
         with opened() as installation:
             made = use.suppress(

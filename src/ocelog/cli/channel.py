@@ -11,7 +11,7 @@ from ocelog.alert.routing import ChannelStatus, written
 from ocelog.app import channels
 from ocelog.app.sources import GivenSecret
 from ocelog.channels.ports import Receipt
-from ocelog.cli import completion, elsewhere, show
+from ocelog.cli import completion, remote, show
 from ocelog.cli.channel_options import ChannelOptions, wanted, with_options
 from ocelog.cli.consent import confirm
 from ocelog.cli.secret_input import asked_secret, somebody_is_there
@@ -83,8 +83,8 @@ def edit(
 @app.command("list")
 def list_(*, json: Json = False) -> None:
     """List the channels: what each hears of, what waits, and what was given up."""
-    if (there := elsewhere.there()) is not None:
-        found = there.channels.statuses()
+    if (other := remote.chosen()) is not None:
+        found = other.channels.statuses()
     else:
         with opened(reading=True) as installation:
             found = channels.statuses(installation)
@@ -111,8 +111,8 @@ def list_(*, json: Json = False) -> None:
 @app.command("show")
 def show_(name: Name, *, json: Json = False) -> None:
     """Show every setting of a channel, and how it is. Secrets are never shown."""
-    if (there := elsewhere.there()) is not None:
-        found = _line(there.channels.status(name))
+    if (other := remote.chosen()) is not None:
+        found = _line(other.channels.status(name))
     else:
         with opened(reading=True) as installation:
             row = channels.find(installation, name)
@@ -155,10 +155,10 @@ class _NotTakenError(Exception):
 
 def _sent(name: str) -> tuple[str, Receipt]:
     """Send a test; return the name of the channel and what it answered. Raises _NotTakenError."""
-    if (there := elsewhere.there()) is not None:
-        row = there.channels.status(name).channel
+    if (other := remote.chosen()) is not None:
+        row = other.channels.status(name).channel
         try:
-            return row.name, there.channels.send_test(row.id)
+            return row.name, other.channels.send_test(row.id)
         except OcelogError as error:
             raise _NotTakenError(row.name, error) from error
     with opened() as installation:
@@ -184,8 +184,8 @@ def resume(name: Name) -> None:
 
 
 def _set_paused(name: str, *, paused: bool) -> None:
-    if (there := elsewhere.there()) is not None:
-        there.channels.pause(name, paused=paused)
+    if (other := remote.chosen()) is not None:
+        other.channels.pause(name, paused=paused)
         return
     with opened() as installation:
         channels.pause(installation, channels.find(installation, name), paused=paused)
@@ -215,8 +215,8 @@ def remove(
 @app.command("resend")
 def resend(name: Name) -> None:
     """Send again what was given up for a channel, as the alerts are now."""
-    if (there := elsewhere.there()) is not None:
-        count = there.channels.resend(name)
+    if (other := remote.chosen()) is not None:
+        count = other.channels.resend(name)
     else:
         with opened() as installation:
             count = channels.resend(installation, channels.find(installation, name))

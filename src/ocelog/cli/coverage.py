@@ -6,7 +6,7 @@ import typer
 
 from ocelog.app.coverage_report import coverage_report
 from ocelog.app.status import Gap
-from ocelog.cli import completion, elsewhere, logs, show
+from ocelog.cli import completion, logs, remote, show
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
 from ocelog.units import write_instant
@@ -33,10 +33,10 @@ def command(
     """
     if output not in {"table", "json"}:
         raise ConfigError(f"invalid -o {output}: use table or json.")
-    if (there := elsewhere.there()) is not None:
+    if (other := remote.chosen()) is not None:
         if measure_now:
             raise ConfigError("--measure works only on the machine of the home: run it there.")
-        found = there.sources.coverage(source)
+        found = other.sources.coverage(source)
         gaps, lacking, told = found.gaps, found.lacking, found.damaged
         code = 2 if told else 3 if lacking else 0
     else:

@@ -10,7 +10,7 @@ from ocelog.units import write_list
 
 _TAKING = frozenset({"--url", "--token-file"})
 """Options of `ocelog` itself that the next word belongs to."""
-ELSEWHERE: Mapping[str, frozenset[str]] = {
+REMOTE: Mapping[str, frozenset[str]] = {
     "status": frozenset(),
     "query": frozenset(),
     "tables": frozenset(),
@@ -28,7 +28,7 @@ ELSEWHERE: Mapping[str, frozenset[str]] = {
     "channel": frozenset({"list", "show", "test", "pause", "resume", "resend"}),
     "user": frozenset({"list"}),
 }
-"""Commands that can be asked of an Ocelog elsewhere; of a group, which of its commands."""
+"""Commands that can be asked of a remote Ocelog; of a group, which of its commands."""
 _HOMELESS: Mapping[str, frozenset[str]] = {
     "demo": frozenset(),
     "schema": frozenset({"check"}),
@@ -39,7 +39,7 @@ _HOMELESS: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """An Ocelog elsewhere, as a person names it."""
+    """A remote Ocelog, as a person names it."""
 
     url: str
     token_file: str | None
@@ -65,7 +65,7 @@ def choose(url: str | None, token_file: str | None, words: Sequence[str]) -> Non
     url = url or config.remote_url()
     if url is None:
         if token_file is not None:
-            raise ConfigError("--token-file is for an Ocelog elsewhere: give --url, too.")
+            raise ConfigError("--token-file is for a remote Ocelog: give --url, too.")
         _named.set(None)
         return
     if "--help" not in words:
@@ -74,12 +74,12 @@ def choose(url: str | None, token_file: str | None, words: Sequence[str]) -> Non
 
 
 def named() -> Named | None:
-    """Return the Ocelog elsewhere that the command is for; None: it is for the home of this machine."""
+    """Return the remote Ocelog that the command is for; None: it is for the home of this machine."""
     return _named.get()
 
 
 def complete_for(words: Sequence[str]) -> None:
-    """Note whether a command that is being typed is for an Ocelog elsewhere."""
+    """Note whether a command that is being typed is for a remote Ocelog."""
     url = config.remote_url()
     before = words[: len(words) - len(words_of(words))]
     if url is None and any(each.partition("=")[0] == "--url" for each in before):
@@ -91,13 +91,13 @@ def _refuse_local(words: Sequence[str]) -> None:
     if not words:
         return
     name, below = words[0], words[1:2]
-    possible = ELSEWHERE.get(name, frozenset())
-    for table in (ELSEWHERE, _HOMELESS):
+    possible = REMOTE.get(name, frozenset())
+    for table in (REMOTE, _HOMELESS):
         if name in table and (not table[name] or not below or below[0] in table[name]):
             return
     typed = " ".join([name, *below]) if possible else name
-    others = [f"{name} {each}" for each in sorted(possible)] or sorted(ELSEWHERE)
+    others = [f"{name} {each}" for each in sorted(possible)] or sorted(REMOTE)
     raise ConfigError(
         f"`ocelog {typed}` works only on the machine of the home: run it there, without --url and OCELOG_URL. What can "
-        f"be asked of an Ocelog elsewhere: {write_list(others)}."
+        f"be asked of a remote Ocelog: {write_list(others)}."
     )

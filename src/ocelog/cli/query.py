@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from ocelog.app.queries import MAX_LENGTH, Answer, Limits, ask, remarks
-from ocelog.cli import answers, elsewhere, show
+from ocelog.cli import answers, remote, show
 from ocelog.cli.limits import bound_memory
 from ocelog.cli.output import in_utf8
 from ocelog.errors import ConfigError
@@ -20,10 +20,10 @@ from ocelog.units import duration
 
 if TYPE_CHECKING:
     # What speaks HTTP takes long to import.
-    from ocelog.remote.there import There
+    from ocelog.remote.remote import Remote
 
 _MEMORY_MB = 1_000
-"""For the rows of an Ocelog elsewhere."""
+"""For the rows of a remote Ocelog."""
 
 
 class Output(StrEnum):
@@ -88,10 +88,10 @@ def command(
         paged=not no_pager,
         unsafe=unsafe,
     )
-    if (there := elsewhere.there()) is not None:
+    if (other := remote.chosen()) is not None:
         if unsafe:
             raise ConfigError("--unsafe is about the machine of the home: use it there.")
-        answer_remotely(there, text, options)
+        answer_remotely(other, text, options)
         return
     with opened(reading=True, ledger_later=True) as installation:
         answer_sql(installation, text, options)
@@ -126,12 +126,12 @@ def answer_sql(installation: Installation, sql: str, options: Options) -> None:
         show.remark(line)
 
 
-def answer_remotely(there: "There", sql: str, options: Options) -> None:
-    """Print the answer of an Ocelog elsewhere to one SELECT. Raises OcelogError."""
+def answer_remotely(other: "Remote", sql: str, options: Options) -> None:
+    """Print the answer of a remote Ocelog to one SELECT. Raises OcelogError."""
     bound_memory(_MEMORY_MB)
     # A table shows some rows, and how many there are.
     most = answers.SHOWN + 1 if options.output is Output.TABLE else None
-    with there.lake.ask(sql, timeout=options.timeout, most=most) as (answer, stream):
+    with other.lake.ask(sql, timeout=options.timeout, most=most) as (answer, stream):
         write_answer(answer, options)
         told = stream.remarks()
     for line in told:

@@ -8,7 +8,7 @@ import typer
 
 from ocelog.app.queries import ask
 from ocelog.app.rejections import replay
-from ocelog.cli import elsewhere, show
+from ocelog.cli import remote, show
 from ocelog.cli.query import Options, Output, answer_remotely, chosen_output, write_answer
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
@@ -46,11 +46,11 @@ def command(
     form = Output.JSON if json else chosen_output(output or Output.TABLE)
     short = form is Output.TABLE
     sql = _NEWEST.format(raw="left(raw, 60)" if short else "raw", limit="LIMIT 101" if short else "")
-    if (there := elsewhere.there()) is not None:
+    if (other := remote.chosen()) is not None:
         if again:
-            _show_replayed(there.sources.replay(), form)
+            _show_replayed(other.sources.replay(), form)
         else:
-            answer_remotely(there, sql, Options(output=form))
+            answer_remotely(other, sql, Options(output=form))
         return
     with opened(reading=not again) as installation:
         if again:

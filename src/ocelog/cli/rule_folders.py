@@ -8,7 +8,7 @@ import typer
 
 from ocelog.app import rule_folders, rule_showing
 from ocelog.app.rule_folders import near
-from ocelog.cli import completion, elsewhere, show
+from ocelog.cli import completion, remote, show
 from ocelog.cli.rule_listing import from_here, on_of
 from ocelog.detect.unjudged import oldest_us
 from ocelog.errors import HomeError
@@ -77,8 +77,8 @@ def disable(wanted: Wanted, *, json: Json = False) -> None:
 
 
 def _turn(wanted: list[str], *, on: bool, json: bool) -> None:
-    if (there := elsewhere.there()) is not None:
-        turned = there.rules.turn(wanted, on=on)
+    if (other := remote.chosen()) is not None:
+        turned = other.rules.turn(wanted, on=on)
     else:
         with opened() as installation:
             turned = rule_folders.turn(installation, wanted, on=on)
@@ -107,9 +107,9 @@ def unjudged(
     json: Json = False,
 ) -> None:
     """List the events that rules were not asked about, or failed on: which, how many, and why."""
-    if (there := elsewhere.there()) is not None:
-        found, todo = there.rules.unjudged(rule)
-        dismissed = there.rules.dismiss_unjudged(rule) if dismiss else 0
+    if (other := remote.chosen()) is not None:
+        found, todo = other.rules.unjudged(rule)
+        dismissed = other.rules.dismiss_unjudged(rule) if dismiss else 0
     else:
         with opened(reading=not dismiss) as installation:
             found = rule_folders.unjudged(installation, rule)

@@ -11,7 +11,7 @@ from ocelog.app.rule_candidates import find_candidate
 from ocelog.app.rule_history import try_rule
 from ocelog.app.rule_replay import replay_rule
 from ocelog.app.rule_trial import Lacking, Tried
-from ocelog.cli import completion, elsewhere, show
+from ocelog.cli import completion, remote, show
 from ocelog.cli.progress import file_progress
 from ocelog.detect.rule import Kind
 from ocelog.errors import ConfigError
@@ -45,8 +45,8 @@ def try_(
     start = instant(since, now=now)
     if start >= now:
         raise ConfigError("--since must lie in the past.")
-    if (there := elsewhere.there()) is not None:
-        tried = there.rules.tried(rule, since=rfc3339(start))
+    if (other := remote.chosen()) is not None:
+        tried = other.rules.tried(rule, since=rfc3339(start))
     else:
         with opened(reading=True) as installation, file_progress(quiet=json, of_what="") as told:
             tried = try_rule(installation, find_candidate(installation, rule), since=start, told=told)

@@ -8,7 +8,7 @@ import typer
 from ocelog.app import rule_showing
 from ocelog.app.log_types import kinds
 from ocelog.app.rule_showing import NOT_RUN
-from ocelog.cli import completion, elsewhere, show
+from ocelog.cli import completion, remote, show
 from ocelog.installation.opening import opened
 from ocelog.units import counted
 
@@ -29,8 +29,8 @@ def list_(
     json: Json = False,
 ) -> None:
     """List the rules by folder: whether each is on, and why."""
-    if (there := elsewhere.there()) is not None:
-        folders = there.rules.folders(name)
+    if (other := remote.chosen()) is not None:
+        folders = other.rules.folders(name)
     else:
         with opened(reading=True) as installation:
             folders = rule_showing.folders(installation, name)
@@ -122,8 +122,8 @@ def show_(
     json: Json = False,
 ) -> None:
     """Show all that a rule says of itself, whether it runs, and what came of it; or what a pack or a table holds."""
-    if (there := elsewhere.there()) is not None:
-        values = there.rules.report(rule)
+    if (other := remote.chosen()) is not None:
+        values = other.rules.report(rule)
     else:
         with opened(reading=True) as installation:
             values = rule_showing.report(installation, rule)

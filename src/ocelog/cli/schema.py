@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ocelog.app import schema_showing
-from ocelog.cli import completion, elsewhere, show
+from ocelog.cli import completion, remote, show
 from ocelog.schema.language.fields import leaves
 from ocelog.schema.language.parse import read_schema
 
@@ -17,8 +17,8 @@ Json_ = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 def list_(*, json: Json_ = False) -> None:
     """List the log types that Ocelog knows."""
-    there = elsewhere.there()
-    rows = schema_showing.every() if there is None else there.lake.schemas()
+    other = remote.chosen()
+    rows = schema_showing.every() if other is None else other.lake.schemas()
     shown = [{name: value for name, value in row.items() if name != "version"} for row in rows]
     show.table_or_json(rows if json else shown, json=json)
 
@@ -30,8 +30,8 @@ def show_(
     json: Json_ = False,
 ) -> None:
     """Show every field of a log type; --json also says which are required, their indicators, and their origin."""
-    there = elsewhere.there()
-    rows = schema_showing.fields_of(log_type) if there is None else there.lake.fields(log_type)
+    other = remote.chosen()
+    rows = schema_showing.fields_of(log_type) if other is None else other.lake.fields(log_type)
     shown = [{name: row[name] for name in ("field", "type", "description")} for row in rows]
     show.table_or_json(rows if json else shown, json=json)
 

@@ -8,7 +8,7 @@ import typer
 from ocelog.app import source_changes, source_showing, sources
 from ocelog.app.source_settings import source_settings
 from ocelog.app.source_showing import SourceView
-from ocelog.cli import completion, elsewhere, health, purging, show, source_change
+from ocelog.cli import completion, health, purging, remote, show, source_change
 from ocelog.installation.opening import opened
 from ocelog.pull.ports import HealthState
 
@@ -25,8 +25,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 def list_(*, json: Json = False) -> None:
     """List the sources. One whose settings are damaged is marked, and stderr says what to do."""
-    if (there := elsewhere.there()) is not None:
-        known = there.sources.every()
+    if (other := remote.chosen()) is not None:
+        known = other.sources.every()
     else:
         with opened(reading=True) as installation:
             known = source_showing.every(installation)
@@ -42,8 +42,8 @@ def list_(*, json: Json = False) -> None:
 @app.command("show")
 def show_(name: Name, *, json: Json = False) -> None:
     """Show every setting of a source. Secrets are never shown."""
-    if (there := elsewhere.there()) is not None:
-        source = there.sources.one(name)
+    if (other := remote.chosen()) is not None:
+        source = other.sources.one(name)
     else:
         with opened(reading=True) as installation:
             source = source_showing.one(installation, name)
@@ -72,9 +72,9 @@ def check(name: Name, *, json: Json = False) -> None:
 
     Exit code 2: something needs attention. 3: the source is busy or down, and it may work later.
     """
-    if (there := elsewhere.there()) is not None:
-        source_id = there.sources.find(name).id
-        items = there.sources.check(source_id)
+    if (other := remote.chosen()) is not None:
+        source_id = other.sources.find(name).id
+        items = other.sources.check(source_id)
     else:
         with opened() as installation:
             row = sources.find(installation, name)
@@ -122,8 +122,8 @@ def remove(
 
 
 def _set_paused(name: str, *, paused: bool) -> None:
-    if (there := elsewhere.there()) is not None:
-        there.sources.pause(name, paused=paused)
+    if (other := remote.chosen()) is not None:
+        other.sources.pause(name, paused=paused)
         return
     with opened() as installation:
         source_changes.pause(installation, sources.find(installation, name), paused=paused)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ocelog.app.status_report import StatusReport, status_report
-from ocelog.cli import completion, elsewhere, show
+from ocelog.cli import completion, remote, show
 from ocelog.installation.opening import opened
 from ocelog.units import duration
 
@@ -28,8 +28,8 @@ def command(
     damaged key or lake, lost rows, or little disk. Rejections are shown, and leave it 0: they are kept whole, and
     nothing waits for them. So do open alerts, and rows that rules were not asked about.
     """
-    if (there := elsewhere.there()) is not None:
-        found = there.sources.status(source=name, max_lag=max_lag)
+    if (other := remote.chosen()) is not None:
+        found = other.sources.status(source=name, max_lag=max_lag)
     else:
         with opened(reading=True) as installation:
             found = status_report(

@@ -7,7 +7,7 @@ import pyarrow as pa
 import typer
 
 from ocelog.app.tables import check_table, columns, meanings, sql_type
-from ocelog.cli import completion, elsewhere, show
+from ocelog.cli import completion, remote, show
 from ocelog.installation import config
 
 JSON_HINT = """\
@@ -27,13 +27,13 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the tables, or the columns of one: their types and what each means."""
-    there = elsewhere.there()
+    other = remote.chosen()
     if table is None:
-        every = meanings() if there is None else there.lake.tables()
+        every = meanings() if other is None else other.lake.tables()
         show.table_or_json([{"table": name, "meaning": meaning} for name, meaning in every.items()], json=json)
         return
-    if there is not None:
-        rows: Sequence[Mapping[str, Any]] = there.lake.columns(table)
+    if other is not None:
+        rows: Sequence[Mapping[str, Any]] = other.lake.columns(table)
     else:
         check_table(table, meanings())
         rows = [_line(column) for column in columns(table, config.home_path())]

@@ -9,7 +9,7 @@ import typer
 from ocelog.access import Role, Scope, User
 from ocelog.app import users
 from ocelog.app.users import Origin
-from ocelog.cli import completion, elsewhere, show
+from ocelog.cli import completion, remote, show
 from ocelog.cli.secret_input import Wanted, asked_secret, given_secret
 from ocelog.errors import ConfigError
 from ocelog.installation.opening import opened
@@ -38,8 +38,8 @@ RoleOption = Annotated[Role, typer.Option("--role", help="viewer sees, analyst t
 @app.command("list")
 def list_(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the users."""
-    if (there := elsewhere.there()) is not None:
-        listed: Sequence[User] = there.users.listed()
+    if (other := remote.chosen()) is not None:
+        listed: Sequence[User] = other.users.listed()
     else:
         with opened(reading=True) as installation:
             listed = users.listed(installation)

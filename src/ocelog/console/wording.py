@@ -27,7 +27,7 @@ SUMMARIES: Mapping[str, str] = {
     "ledger_unavailable": translatable("The ledger does not answer, or is busy."),
     "overtaken": translatable("Another process has taken over this work."),
     "query_busy": translatable("Too many queries run just now."),
-    "remote_unavailable": translatable("An Ocelog elsewhere does not answer."),
+    "remote_unavailable": translatable("A remote Ocelog does not answer."),
     "rate_limited": translatable("The source is rate-limiting requests."),
     "source_unavailable": translatable("The source does not answer, or is down."),
     "stream_stopped": translatable("A stream cannot go on until its tenant changes."),

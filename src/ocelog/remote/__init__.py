@@ -1,1 +1,1 @@
-"""An Ocelog elsewhere, asked over its REST API: it returns the same values as the use cases of `app`."""
+"""A remote Ocelog, asked over its REST API: it returns the same values as the use cases of `app`."""

@@ -1,4 +1,4 @@
-"""Where an Ocelog elsewhere is, and which addresses a token may be sent to."""
+"""Where a remote Ocelog is, and which addresses a token may be sent to."""
 
 import ipaddress
 from urllib.parse import SplitResult, urlsplit

@@ -1,4 +1,4 @@
-"""Alerts of an Ocelog elsewhere, what people do with them, and what is kept quiet there."""
+"""Alerts of a remote Ocelog, what people do with them, and what is kept quiet there."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Channels of an Ocelog elsewhere: how they are, and what their far ends answer."""
+"""Channels of a remote Ocelog: how they are, and what their far ends answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

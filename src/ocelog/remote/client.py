@@ -1,4 +1,4 @@
-"""How an Ocelog elsewhere is asked: one request after the other, with the token, and its errors as errors of ours."""
+"""How a remote Ocelog is asked: one request after the other, with the token, and its errors as errors of ours."""
 
 import json
 import re
@@ -221,7 +221,7 @@ class Client:
 
 
 def error_of(code: str, text: str, *, later: bool) -> OcelogError:
-    """Return the error of ours that an Ocelog elsewhere names by its `code`, or one that is like it."""
+    """Return the error of ours that a remote Ocelog names by its `code`, or one that is like it."""
     kind = _KINDS.get(code)
     if kind is not None and issubclass(kind, TransientError) is later:
         return kind(text)

@@ -1,4 +1,4 @@
-"""SQL on the lake of an Ocelog elsewhere: whole answers, as they come; its tables and its log schemas."""
+"""SQL on the lake of a remote Ocelog: whole answers, as they come; its tables and its log schemas."""
 
 import io
 import json

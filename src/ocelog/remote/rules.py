@@ -1,4 +1,4 @@
-"""Rules of an Ocelog elsewhere: which run, what one would have said, and turning them on and off."""
+"""Rules of a remote Ocelog: which run, what one would have said, and turning them on and off."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Sources of an Ocelog elsewhere, how they are, and what is known of their logs."""
+"""Sources of a remote Ocelog, how they are, and what is known of their logs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Users of an Ocelog elsewhere, and their tokens."""
+"""Users of a remote Ocelog, and their tokens."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""An Ocelog elsewhere, asked over HTTP: each command prints what it prints beside the home."""
+"""A remote Ocelog, asked over HTTP: each command prints what it prints beside the home."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import pytest
 from commands import Done, Ocelog, fork_server
 from ocelog.access import Role, Scope
 from ocelog.app import users
-from ocelog.cli.place import ELSEWHERE
+from ocelog.cli.place import REMOTE
 from ocelog.console import serving
 from receivers.tls import certified
 from visiting import HERE, Console, console_of
@@ -93,7 +93,7 @@ def test_every_command_that_may_be_asked_elsewhere_is_compared_or_changes_someth
     }
     marks = test_a_command_prints_from_elsewhere_what_it_prints_beside_the_home.pytestmark  # type: ignore[attr-defined]
     compared = {typed for mark in marks for typed in mark.args[1]}
-    every = {f"{name} {each}".strip() for name, below in ELSEWHERE.items() for each in below or {""}}
+    every = {f"{name} {each}".strip() for name, below in REMOTE.items() for each in below or {""}}
     assert {each for each in every - changing if not any(one.startswith(each) for one in compared)} == set()
 
 

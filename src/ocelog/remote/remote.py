@@ -1,4 +1,4 @@
-"""Everything that can be asked of an Ocelog elsewhere."""
+"""Everything that can be asked of a remote Ocelog."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class There:
-    """An Ocelog elsewhere."""
+class Remote:
+    """A remote Ocelog."""
 
     client: Client
 

@@ -1,4 +1,4 @@
-"""How a command asks an Ocelog elsewhere: with which token."""
+"""How a command asks a remote Ocelog: with which token."""
 
 from typing import TYPE_CHECKING
 
@@ -8,12 +8,12 @@ from ocelog.installation import config
 from ocelog.secret import Secret
 
 if TYPE_CHECKING:
-    # Imported only for whoever asks an Ocelog elsewhere: what speaks HTTP takes long.
-    from ocelog.remote.there import There
+    # Imported only for whoever asks a remote Ocelog: what speaks HTTP takes long.
+    from ocelog.remote.remote import Remote
 
 
-def there() -> "There | None":
-    """Return the Ocelog elsewhere that the command is for; None: it is for the home of this machine.
+def chosen() -> "Remote | None":
+    """Return the remote Ocelog that the command is for; None: it is for the home of this machine.
 
     Raises ConfigError if its address or its token does not hold.
     """
@@ -21,9 +21,9 @@ def there() -> "There | None":
     if named is None:
         return None
     from ocelog.remote.client import Client  # noqa: PLC0415 - see above
-    from ocelog.remote.there import There  # noqa: PLC0415 - see above
+    from ocelog.remote.remote import Remote  # noqa: PLC0415 - see above
 
-    return There(Client(named.url, _token(named.token_file), told=show.remark))
+    return Remote(Client(named.url, _token(named.token_file), told=show.remark))
 
 
 def _token(file: str | None) -> Secret:
