@@ -14,6 +14,7 @@ from ocelog.errors import LakeDamagedError, OcelogError, QueryError
 from ocelog.lake.lake import FileLake
 from ocelog.lake.query.queries import Limits, Queries
 from ocelog.lake.read.current import current_sql
+from ocelog.lake.read.snapshot import Snapshot
 from ocelog.lake.upkeep.cleaning import clean
 from ocelog.lake.write.publish import Publisher
 
@@ -69,6 +70,20 @@ def test_every_view_is_there_and_typed_before_anything_landed(queries: Queries, 
         types = {one["column_name"]: one["column_type"] for one in ask(f"DESCRIBE {name}")}
         assert types["p_event_time"] == "TIMESTAMP WITH TIME ZONE"
     assert {one["name"] for one in ask("SHOW TABLES")} == set(queries.names)
+
+
+def test_a_table_that_is_published_first_while_it_is_asked_for_is_read(
+    land: Land, ask: Ask, queries: Queries, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(row("a", 1))
+    take = queries._snapshots.take
+
+    def published(table: str) -> Snapshot:
+        Publisher(queries._home, ledger, SCHEMAS).publish(table)
+        return take(table)
+
+    monkeypatch.setattr(queries._snapshots, "take", published)
+    assert ask("SELECT id FROM wiz_issues") == [{"id": "a"}]
 
 
 def test_published_and_waiting_rows_are_one_table(land: Land, ask: Ask) -> None:

@@ -145,12 +145,13 @@ class Queries:
     def _begin(
         self, sql: str, limits: Limits, temporary: Path, *, trusted: bool, at: AsOf | None, stop: Stop | None
     ) -> _Begun:
-        """Begin on a snapshot of the lake; if a file goes away before the engine has it, on a newer one."""
+        """Begin on a snapshot of the lake; if files go or folders come before the engine has it, on a newer one."""
         schemas = dict[str, pa.Schema]()
         for left in reversed(range(_TRIES)):
+            folders = self._present_folders()
             run = Run(
                 limits=limits,
-                folders=[folder for folder in self._folders() if Path(folder).exists()],
+                folders=folders,
                 temporary=temporary,
                 guards=self._guards,
                 stop=stop,
@@ -177,6 +178,7 @@ class Queries:
                             raise
                         files[table] = []
                         missing[table] = f"{ALL_LOGS} lacks the table {table}: {error}"
+                self._refuse_new_folders(folders)
                 paths = [path for listed in files.values() for path in listed]
                 extras = {name: self._extras[name].rows() for name in self._extras if name in wanted}
                 schema = run.begin(paths, self._sql(files, schemas, wanted, at), sql, extras=extras)
@@ -210,6 +212,14 @@ class Queries:
 
     def _folders(self) -> list[str]:
         return [str(self._home / "landing"), str(self._home / "lake" / "warehouse")]
+
+    def _present_folders(self) -> list[str]:
+        return [folder for folder in self._folders() if Path(folder).exists()]
+
+    def _refuse_new_folders(self, known: list[str]) -> None:
+        """Raise LakeUnavailableError if there are more folders now than the query's process was locked in with."""
+        if self._present_folders() != known:
+            raise LakeUnavailableError("The lake's first files appeared while it was read. Run it again.")
 
     def _with_sources(self, read: Collection[str]) -> list[str]:
         """Return the names that are read and what they are made of, each after its own sources."""
